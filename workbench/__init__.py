@@ -1,0 +1,68 @@
+"""Memory Workbench: what does a language model remember, where is it stored, which part brought it back just now?
+
+    import workbench as wb
+    model = wb.load()                                    # SmolLM2-135M-Instruct, on this machine
+    trace = wb.capture(model, "The capital of France is", sites="z")
+    with wb.ablate(model, heads=[(23, 4)]):
+        print(model.generate("The capital of France is"))
+    result = wb.run("knowledge-conflict", model)
+
+Everything here is a lazy re-export, so this import takes milliseconds; torch and the rest load when first needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+__version__ = "0.1.0"
+
+_DOOR = {
+    "load": "hooks.model",
+    "InstrumentedModel": "hooks.model",
+    "capture": "hooks.capture",
+    "ablate": "hooks.interventions",
+    "scale": "hooks.interventions",
+    "patch": "hooks.interventions",
+    "add": "hooks.interventions",
+    "Trace": "workbench.trace",
+    "run": "workbench.runs",
+    "open_run": "workbench.runs",
+    "Result": "workbench.result",
+    "Finding": "workbench.result",
+    "Progress": "workbench.progress",
+    "Control": "workbench.registry",
+    "explore": "ui.notebook",
+}
+__all__ = ["__version__", *_DOOR]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOOR:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    room = _DOOR[name].partition(".")[0]
+    _check_not_shadowed(room)
+    value = getattr(import_module(_DOOR[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _check_not_shadowed(room: str) -> None:
+    """`hooks`, `analyses` and `ui` are short names: say so clearly when the user's own file of that name is in the way."""
+    if room == "workbench":
+        return
+    found = import_module(room)
+    here, there = Path(__file__).parent.parent, getattr(found, "__file__", None)
+    if there is None or Path(there).parent.parent != here:
+        from workbench.errors import WorkbenchError
+
+        raise WorkbenchError(
+            f"Another {room!r} is in the way of the workbench's: {there or list(found.__path__)}.",
+            f"{here / room}",
+            f"Rename your {room!r}, or start Python in another folder.",
+        )

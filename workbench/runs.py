@@ -1,0 +1,187 @@
+"""Running an analysis, and the folders where finished runs lie."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import platform
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import paths, registry
+from workbench.errors import BadRun, Cancelled, NotFound, Unfit
+from workbench.progress import Progress
+from workbench.result import Provenance, Result, read_index
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_VERSIONED = ("memory-workbench", "torch", "transformers", "numpy", "xarray", "safetensors")
+
+
+def run(
+    analysis: str,
+    model: Any = None,
+    params: BaseModel | Mapping[str, Any] | None = None,
+    *,
+    seed: int | None = None,
+    progress: Progress | None = None,
+    out: str | Path | None = None,
+) -> Result:
+    """Ask one question of one model.
+
+    Args:
+        analysis: its name; `workbench analyses` lists them.
+        model: an `InstrumentedModel`, or anything `wb.load` takes; None is the default model.
+        params: the analysis's `Params`, or values for them; what is left out keeps its default.
+        seed: makes the run repeatable; goes into `params.seed` where the analysis has one.
+        progress: where to report, and how to cancel.
+        out: save the run there.
+
+    Raises:
+        NotFound, BadInput, Unfit: bad names, bad values, a model that cannot answer.
+        Cancelled: stopped by the user; its `kept` is the partial result, stamped like a whole one.
+    """
+    asked = registry.get(analysis)
+    if params is None or isinstance(params, Mapping):
+        params = asked.parse(params or {})
+    if seed is not None and "seed" in type(params).model_fields:
+        params = asked.parse({**params.model_dump(), "seed": seed})
+    seed = getattr(params, "seed", seed if seed is not None else 0)
+    if model is None or not hasattr(model, "card"):
+        import workbench as wb
+
+        model = wb.load(model) if model is not None else wb.load()
+    why_not = asked.unfit(model)
+    if why_not:
+        raise Unfit(f"{model.card.name} cannot answer {asked.name!r}: {why_not}", do="Choose another model or analysis.")
+    progress = progress or Progress()
+
+    import torch
+
+    torch.manual_seed(seed)
+    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
+
+    def stamp(result: Result) -> Result:
+        result.analysis, result.question = asked.name, asked.question
+        result.params = params.model_dump(mode="json")
+        result.provenance = Provenance(
+            model=asdict(model.card) if is_dataclass(model.card) else dict(model.card),
+            seed=seed,
+            versions=versions(),
+            started=started.isoformat(timespec="seconds"),
+            duration=round(time.monotonic() - clock, 2),
+            machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads",
+            notes=result.provenance.notes,
+        )
+        return result
+
+    try:
+        result = stamp(asked.run(model, params, progress))
+    except Cancelled as stop:
+        kept = stop.kept if stop.kept is not None else progress.kept
+        if kept is not None:
+            kept = stamp(kept)
+            kept.partial = True
+        raise Cancelled(kept=kept) from None
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def new_folder(result: Result, root: Path | None = None) -> Path:
+    """A folder name for a run that is not taken yet: time, analysis, model."""
+    root = root or paths.runs_dir()
+    when = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
+    model = re.sub(r"[^A-Za-z0-9.-]+", "-", str(result.provenance.model.get("name", "model")))[-40:].strip("-.")
+    name = f"{when}-{result.analysis}-{model or 'model'}"
+    folder, n = root / name, 2
+    while folder.exists():
+        folder, n = root / f"{name}-{n}", n + 1
+    return folder
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A line of a listing. `problem` says why a folder that looks like a run cannot be read."""
+
+    id: str
+    path: Path
+    analysis: str = ""
+    model: str = ""
+    started: str = ""
+    duration: float = 0.0
+    partial: bool = False
+    sample: bool = False
+    problem: str = ""
+    says: tuple[str, ...] = ()
+
+
+def listing(root: Path | None = None, *, samples: bool = True) -> list[RunEntry]:
+    """Runs in `root` (default: the user's) and the sample runs, newest first."""
+    places: list[tuple[Path, bool]] = [(root or paths.runs_dir(), False)]
+    if samples:
+        places.append((paths.sample_runs_dir(), True))
+    entries = [entry for place, sample in places for entry in _in(place, sample)]
+    return sorted(entries, key=lambda e: (not e.sample, e.started), reverse=True)
+
+
+def _in(place: Path, sample: bool) -> Iterable[RunEntry]:
+    if not place.is_dir():
+        return
+    for folder in sorted(place.iterdir()):
+        if not (folder / "result.json").is_file():
+            continue
+        try:
+            index = read_index(folder)
+        except BadRun as problem:
+            yield RunEntry(folder.name, folder, sample=sample, problem=problem.what)
+            continue
+        about, findings = index["provenance"], index["findings"].values()
+        model = about.get("model")
+        yield RunEntry(
+            folder.name,
+            folder,
+            analysis=index["analysis"],
+            model=str(model.get("name", "")) if isinstance(model, dict) else "",
+            started=str(about.get("started", "")),
+            duration=float(about.get("duration") or 0),
+            partial=bool(index.get("partial")),
+            sample=sample,
+            says=tuple(str(f.get("says", "")) for f in findings),
+        )
+
+
+def open_run(ref: str | Path, root: Path | None = None) -> Result:
+    """A run by its folder, or by the id that `workbench runs` lists ("latest" is the newest of the user's own).
+
+    Raises:
+        NotFound: no such run (the nearest is suggested).
+        BadRun: it cannot be read.
+    """
+    path = Path(ref)
+    if path.is_dir():
+        return Result.open(path)
+    entries = listing(root)
+    if str(ref) == "latest":
+        own = [e for e in entries if not e.sample and not e.problem]
+        if own:
+            return Result.open(own[0].path)
+    for entry in entries:
+        if entry.id == str(ref):
+            return Result.open(entry.path)
+    raise NotFound.named("run", str(ref), [e.id for e in entries], do="`workbench runs` lists them.")

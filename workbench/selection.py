@@ -1,0 +1,64 @@
+"""What a person is looking at: one state object per page, read and written by every view.
+
+`heads` are the chosen heads, `head` the primary one, `prompt` the index of the primary prompt (fact), `pos` the chosen
+token, `pinned` the head kept for comparison, `hover` the lighter one. It is a `param` object, so that Panel widgets
+and HoloViews streams link to it and a notebook reads it: `result.selection.head`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import param
+
+
+class Selection(param.Parameterized):
+    heads = param.List(default=[], item_type=tuple, doc="Chosen heads as (layer, head)")
+    head = param.Tuple(default=None, length=2, allow_None=True, doc="Primary head (layer, head)")
+    prompt = param.Integer(default=0, bounds=(0, None), doc="Index of the primary prompt")
+    pos = param.Integer(default=None, allow_None=True, doc="Chosen token position")
+    pinned = param.Tuple(default=None, length=2, allow_None=True, doc="Head kept for comparison")
+    hover = param.Tuple(default=None, length=2, allow_None=True, doc="Head under the pointer")
+
+    def choose(self, layer: int, head: int, *, add: bool = False) -> None:
+        """Make (layer, head) primary; with `add`, join it to the chosen set (or leave the set, if it was in)."""
+        one = (int(layer), int(head))
+        if not add:
+            heads = [one]
+        elif one in self.heads:
+            heads = [h for h in self.heads if h != one]
+        else:
+            heads = [*self.heads, one]
+        self.param.update(heads=heads, head=one)
+
+    def clear(self) -> None:
+        self.param.update(heads=[], head=None)
+
+    def to_query(self) -> dict[str, str]:
+        """As URL parameters ("copy link")."""
+        query: dict[str, str] = {"prompt": str(self.prompt)}
+        if self.head is not None:
+            query["head"] = head_name(*self.head)
+        return query
+
+    def from_query(self, query: dict[str, Any]) -> None:
+        """From URL parameters; what does not parse is left as it is, since a link comes from a stranger."""
+        prompt = str(query.get("prompt", ""))
+        if prompt.isdigit():
+            self.prompt = int(prompt)
+        head = parse_head(str(query.get("head", "")))
+        if head is not None:
+            self.choose(*head)
+
+
+def head_name(layer: int, head: int) -> str:
+    """(23, 4) -> "L23H4"."""
+    return f"L{int(layer)}H{int(head)}"
+
+
+def parse_head(text: str) -> tuple[int, int] | None:
+    """"L23H4" -> (23, 4); None if it is no head's name."""
+    layer, found, head = text.strip().upper().removeprefix("L").partition("H")
+    if found and layer.isdigit() and head.isdigit():
+        return int(layer), int(head)
+    return None
