@@ -1,0 +1,30 @@
+"""Facts: what to ask a model, and how to put a context that contradicts it.
+
+I want a built-in set of facts       -> relation("capital"), relations()
+I want my own facts                  -> from_file("facts.csv", template="The capital of {subject} is"), or make(...)
+I want the conflict prompt           -> render("document", relation, subject, wrong_answer).text, and its .spans
+I want another built-in relation     -> wordings.py (its sentences) and build.py (its facts)
+I want text that is about none of it -> neutral_text()
+"""
+
+from __future__ import annotations
+
+from workbench.facts.built_in import neutral_text, relation, relations
+from workbench.facts.files import from_file
+from workbench.facts.format import Format, find_format, formats, render
+from workbench.facts.relation import Fact, Prompt, Relation, make
+
+__all__ = [
+    "Fact",
+    "Format",
+    "Prompt",
+    "Relation",
+    "find_format",
+    "formats",
+    "from_file",
+    "make",
+    "neutral_text",
+    "relation",
+    "relations",
+    "render",
+]

