@@ -1,0 +1,168 @@
+"""Inside the attention call: queries, keys and values as it gets them, and the way to answer in its place.
+
+`transformers` looks the attention function up by name at every call. While taps are on, the model's name for it points
+to `_tapped`, which hands the call to the tap of that layer and then runs the very function the model used before. So
+fused attention stays on, and a pattern costs only the query rows that somebody asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from workbench.errors import SiteNotFound
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hooks.layout import Layout
+
+_PREFIX = "workbench_"
+_UNDERSTOOD = {"softcap", "s_aux", "sliding_window", "dropout", "scaling", "is_causal"}
+
+
+@dataclass
+class AttentionCall:
+    """One call of one layer's attention.
+
+    `query` is (batch, head, query, d_head); `key` and `value` are (batch, kv_head, key, d_head); `mask` is None (plain
+    causal), boolean (True = may look), or additive.
+    """
+
+    module: nn.Module
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+    options: dict[str, Any]
+
+    @property
+    def scaling(self) -> float:
+        given = self.options.get("scaling")
+        return float(given) if given is not None else self.query.shape[-1] ** -0.5
+
+    def pattern(self, queries: slice | list[int] = slice(None)) -> Tensor:
+        """Attention probabilities of the chosen query rows, (batch, head, query, key); float32."""
+        return probabilities(self.scores(queries), self.options)
+
+    def scores(self, queries: slice | list[int] = slice(None)) -> Tensor:
+        """Masked attention scores before the softmax, (batch, head, query, key); float32."""
+        n_query, n_key = self.query.shape[2], self.key.shape[2]
+        groups = self.query.shape[1] // self.key.shape[1]
+        key = self.key.repeat_interleave(groups, dim=1).float()
+        scores = self.query[:, :, queries].float() @ key.transpose(-1, -2) * self.scaling
+        scores = soft_cap(scores, self.options)
+        if self.mask is None:
+            rows = torch.arange(n_query, device=scores.device)[queries, None] + (n_key - n_query)
+            allowed = torch.arange(n_key, device=scores.device)[None] <= rows
+            return scores.masked_fill(~allowed, float("-inf"))
+        return add_mask(scores, self.mask[:, :, queries])
+
+
+def soft_cap(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
+    cap = options.get("softcap")
+    return scores if cap is None else torch.tanh(scores / cap) * cap
+
+
+def add_mask(scores: Tensor, mask: Tensor) -> Tensor:
+    mask = mask[..., : scores.shape[-1]]
+    return scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+
+
+def probabilities(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
+    """Softmax over keys; with an attention sink (`s_aux`, one logit per head) the rest goes to the sink."""
+    sink = options.get("s_aux")
+    if sink is not None:
+        sinks = sink.float().view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)
+        return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+    # A padding row may look nowhere: its softmax is NaN, and means nothing.
+    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+AttentionTap = Callable[[AttentionCall], "Tensor | None"]
+_taps: dict[int, list[AttentionTap]] = {}
+
+
+@contextmanager
+def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name: str = "The model") -> Iterator[None]:
+    """Call `taps[layer]` with every attention call of that layer while inside.
+
+    A tap that returns a tensor (batch, query, head, d_head) answers in place of the attention.
+
+    Raises:
+        SiteNotFound: the model's attention does not go through `transformers`' attention interface.
+    """
+    modules = {layer: layout.blocks[layer].attention for layer in taps}
+    configs = {id(c): c for m in modules.values() if (c := getattr(m, "config", None)) is not None}
+    before = {key: config._attn_implementation for key, config in configs.items()}
+    for name in before.values():
+        if name.removeprefix(_PREFIX) not in {"sdpa", "eager"}:
+            raise SiteNotFound(
+                f"{model_name} runs attention as {name!r}, which hides queries, keys and patterns.",
+                "sdpa or eager attention",
+                "Load it with attn_implementation='sdpa'.",
+            )
+    seen: set[int] = set()
+    forward_done = {"any": False}
+
+    def watch(layer: int, tap: AttentionTap) -> AttentionTap:
+        def call(it: AttentionCall) -> Tensor | None:
+            seen.add(layer)
+            return tap(it)
+
+        return call
+
+    added = {layer: watch(layer, tap) for layer, tap in taps.items()}
+    handles = [m.register_forward_hook(lambda *_: forward_done.update(any=True)) for m in modules.values() if m is not None]
+    try:
+        for key, config in configs.items():
+            config._attn_implementation_internal = _PREFIX + before[key].removeprefix(_PREFIX)
+        for layer, tap in added.items():
+            _taps.setdefault(id(modules[layer]), []).append(tap)
+        yield
+    finally:
+        for key, config in configs.items():
+            config._attn_implementation_internal = before[key]
+        for layer, tap in added.items():
+            here = _taps[id(modules[layer])]
+            here.remove(tap)
+            if not here:
+                del _taps[id(modules[layer])]
+        for handle in handles:
+            handle.remove()
+    if forward_done["any"] and not seen:
+        raise SiteNotFound(
+            f"{model_name} computes attention inside its own code, where queries, keys and patterns cannot be reached.",
+            "a family that uses transformers' attention interface",
+            "Use the sites z, attn_out and resid_post instead.",
+        )
+
+
+def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
+    def call(
+        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        it = AttentionCall(module, query, key, value, attention_mask, options)
+        for tap in _taps.get(id(module), ()):
+            answer = tap(it)
+            if answer is not None:
+                return answer, None
+        if original == "eager":  # each family has its own, beside its modules
+            run = sys.modules[type(module).__module__].eager_attention_forward
+        else:
+            run = ALL_ATTENTION_FUNCTIONS[original]
+        return run(module, query, key, value, attention_mask, **options)
+
+    return call
+
+
+for _name in ("sdpa", "eager"):
+    ALL_ATTENTION_FUNCTIONS.register(_PREFIX + _name, _tapped(_name))
+    ALL_MASK_ATTENTION_FUNCTIONS.register(_PREFIX + _name, ALL_MASK_ATTENTION_FUNCTIONS[_name])

@@ -1,0 +1,102 @@
+"""Completing many prompts at once under a change of some heads, and scoring whole answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks.interventions import scale
+from hooks.replay import Prefilled, State, step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import InstrumentedModel
+
+Factors = Mapping[tuple[int, int], float]
+
+
+@contextmanager
+def scaled(model: InstrumentedModel, factors: Factors) -> Iterator[None]:
+    """Each head times its own factor, at every position."""
+    with ExitStack() as stack:
+        for factor in sorted(set(factors.values())):
+            heads = [head for head, value in factors.items() if value == factor]
+            stack.enter_context(scale(model, heads, factor=factor))
+        yield
+
+
+class Completer:
+    """Prompts read once, then completed or scored again and again under different head factors.
+
+    Each change reads the prompts again only from its lowest layer on; the answers are those of a full forward pass.
+    """
+
+    def __init__(self, model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 64) -> None:
+        self.model = model
+        self._batches = [Prefilled(model, prompts[i : i + batch_size]) for i in range(0, len(prompts), batch_size)]
+
+    def complete(
+        self, decided: Callable[[int, str], bool], factors: Factors | None = None, max_new_tokens: int = 16
+    ) -> list[str]:
+        """Greedy continuations. A prompt is finished once `decided(its index, text so far)`."""
+        texts: list[str] = []
+        for state in self._states(factors):
+            first = len(texts)
+            texts += self._greedy(state, lambda row, text, first=first: decided(first + row, text), max_new_tokens)
+        return texts
+
+    def logp(self, answers: Sequence[Sequence[int]], factors: Factors | None = None) -> tuple[Tensor, Tensor]:
+        """Log-probability in nats of each prompt's answer: (its first token's, the whole answer's), each (prompt,)."""
+        first, whole = [], []
+        done = 0
+        for state in self._states(factors):
+            mine = answers[done : done + len(state.mask)]
+            done += len(state.mask)
+            width = max(map(len, mine))
+            # Answers are padded on the right: no answer token sees the padding, and its logits are not read.
+            ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in mine], device=self.model.device)
+            logits = state.logits[:, None]
+            if width > 1:
+                logits = torch.cat([logits, step(self.model, state, ids[:, :-1])[1]], 1)
+            each = logits.float().log_softmax(-1).gather(2, ids[:, :, None])[:, :, 0]
+            real = torch.arange(width, device=ids.device)[None] < torch.tensor([len(a) for a in mine], device=ids.device)[:, None]
+            first.append(each[:, 0].cpu())
+            whole.append((each * real).sum(1).cpu())
+        return torch.cat(first), torch.cat(whole)
+
+    def _states(self, factors: Factors | None) -> Iterator[State]:
+        factors = {head: f for head, f in (factors or {}).items() if f != 1.0}
+        lowest = min((layer for layer, _ in factors), default=None)
+        for batch in self._batches:
+            with scaled(self.model, factors):
+                yield batch.state(lowest)
+
+    def _greedy(self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int) -> list[str]:
+        tokenizer, end = self.model.tokenizer, self.model.tokenizer.eos_token_id
+        said: list[list[int]] = [[] for _ in range(len(state.mask))]
+        texts = [""] * len(said)
+        open_rows = list(range(len(said)))
+        for n in range(max_new_tokens):
+            best = state.logits.argmax(-1).tolist()
+            keep = []
+            for place, (row, token) in enumerate(zip(open_rows, best, strict=True)):
+                if token == end:
+                    continue
+                said[row].append(token)
+                texts[row] = tokenizer.decode(said[row], skip_special_tokens=True)
+                if not decided(row, texts[row]):
+                    keep.append(place)
+            if not keep or n == max_new_tokens - 1:
+                break
+            if len(keep) < len(open_rows):
+                chosen = torch.tensor(keep, device=state.mask.device)
+                state.cache.batch_select_indices(chosen)
+                state = State(state.cache, state.mask[chosen], state.logits[chosen])
+                open_rows = [open_rows[place] for place in keep]
+            tokens = torch.tensor([[said[row][-1]] for row in open_rows], device=self.model.device)
+            state, _ = step(self.model, state, tokens)
+        return texts

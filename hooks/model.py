@@ -1,0 +1,250 @@
+"""The model as the workbench sees it: a `transformers` causal LM and its tokenizer, with the hook layer on.
+
+The weights and the forward pass stay those of `transformers`; nothing is wrapped, copied or re-implemented.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hooks import layout as layouts
+from hooks import sites
+from workbench.errors import BadInput
+from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.progress import Progress
+
+
+def load(
+    ref: str | Path | tuple[Any, Any] = DEFAULT,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    progress: Progress | None = None,
+) -> InstrumentedModel:
+    """Load a model and instrument it.
+
+    Args:
+        ref: a known name (`workbench models` lists them), a Hugging Face id, a local folder, a `.gguf` file, or a pair
+            (causal LM of `transformers`, its tokenizer) that is already built.
+        device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", or "balanced" over several.
+        dtype: None keeps float32 on a CPU and the checkpoint's own on a GPU.
+        progress: reports a download.
+
+    Raises:
+        NotFound, BadInput, DownloadFailed: each says what to do.
+    """
+    return InstrumentedModel(load_weights(ref, device=device, dtype=dtype, progress=progress))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Left-padded prompts, ready for a forward pass. All tensors are (batch, pos)."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    position_ids: Tensor
+
+    @property
+    def lengths(self) -> list[int]:
+        return self.attention_mask.sum(1).tolist()
+
+    def kwargs(self) -> dict[str, Tensor]:
+        return {"input_ids": self.input_ids, "attention_mask": self.attention_mask, "position_ids": self.position_ids}
+
+
+class InstrumentedModel:
+    """A causal LM with its tokenizer, its card and named places (`sites`).
+
+    Attributes:
+        module: the `transformers` model itself, in eval mode.
+        tokenizer: its tokenizer.
+        card: what it is, for people and for provenance.
+        lock: hold it while running the model from a thread that shares it with others.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.module: Any = loaded.module
+        self.tokenizer: Any = loaded.tokenizer
+        self.card: ModelCard = loaded.card
+        self.layout = layouts.find(self.module)
+        self.lock = threading.RLock()
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.layout.blocks)
+
+    @property
+    def n_heads(self) -> int:
+        return self.layout.n_heads
+
+    @property
+    def n_kv_heads(self) -> int:
+        return self.layout.n_kv_heads
+
+    @property
+    def d_head(self) -> int:
+        return self.layout.d_head
+
+    @property
+    def device(self) -> torch.device:
+        return self.layout.embed.weight.device  # type: ignore[return-value]
+
+    @cached_property
+    def sites(self) -> dict[str, list[int] | None]:
+        """Short site name -> the layers that have it (None where it does not repeat)."""
+        return sites.available(self.layout)
+
+    def heads(self) -> list[tuple[int, int]]:
+        """Every attention head as (layer, head)."""
+        return [
+            (layer, head)
+            for layer, block in enumerate(self.layout.blocks)
+            if block.out_proj is not None
+            for head in range(self.n_heads)
+        ]
+
+    # -- text and tokens ----------------------------------------------------------------------------------------
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`)."""
+        return self.tokenizer(text)["input_ids"]
+
+    def continuation_tokens(self, text: str) -> list[int]:
+        """Token ids of text that continues a prompt: nothing is put in front."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def token_strings(self, ids: Sequence[int]) -> list[str]:
+        """Each token as plain text (spaces and line breaks as they are, no tokenizer glyphs)."""
+        return [self.tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids]
+
+    def batch(self, prompts: str | Sequence[str] | Sequence[Sequence[int]]) -> Batch:
+        """Tokenize and pad on the left.
+
+        Raises:
+            BadInput: no prompt, an empty one, or one longer than the model's context.
+        """
+        given = [prompts] if isinstance(prompts, str) else list(prompts)
+        if not given:
+            raise BadInput("There is no prompt.", "at least one", "Give some text.")
+        ids = [self.tokens(p) if isinstance(p, str) else list(p) for p in given]
+        longest, limit = max(map(len, ids)), self.card.context_length
+        if min(map(len, ids)) == 0:
+            raise BadInput("A prompt is empty.", "at least one token of text", "Type something.")
+        if limit and longest > limit:
+            raise BadInput(f"A prompt has {longest:,} tokens.", f"at most {limit:,} for {self.card.name}", "Shorten it.")
+        # What stands in the padding is never looked at; any id of the vocabulary does.
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        input_ids = torch.tensor([[pad] * (longest - len(row)) + row for row in ids], device=self.device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=self.device)
+        return Batch(input_ids, mask, (mask.cumsum(1) - 1).clamp(min=0))
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def next_logits(self, prompts: str | Sequence[str] | Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
+        """Logits of the token after each prompt, (prompt, d_vocab), float32. Honours active interventions."""
+        given = [prompts] if isinstance(prompts, str) else list(prompts)
+        rows = []
+        for start in range(0, len(given), batch_size):
+            batch = self.batch(given[start : start + batch_size])
+            rows.append(self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float())
+        return torch.cat(rows)
+
+    def next_tokens(self, prompt: str, k: int = 10) -> pd.DataFrame:
+        """The k likeliest next tokens: columns token, id, probability, rank (1 = likeliest)."""
+        import pandas as pd
+
+        top = torch.softmax(self.next_logits(prompt)[0], -1).topk(min(k, self.card.d_vocab))
+        ids = top.indices.tolist()
+        return pd.DataFrame(
+            {"token": self.token_strings(ids), "id": ids, "probability": top.values.tolist(), "rank": range(1, len(ids) + 1)}
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompt: str,
+        max_new_tokens: int = 40,
+        temperature: float = 0.0,
+        seed: int = 0,
+        on_token: Callable[[str], None] | None = None,
+    ) -> str:
+        """Continue a prompt; only the continuation is returned. Greedy unless `temperature` > 0.
+
+        Interventions that are active hold at every generated token. `on_token` gets each new piece of text.
+        """
+        batch = self.batch(prompt)
+        options: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if temperature > 0:
+            options |= {"do_sample": True, "temperature": temperature}
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
+        # Sampling draws from the global generator: fork it, so that a seed here changes nothing elsewhere.
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            out = self.module.generate(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                max_new_tokens=max_new_tokens,
+                pad_token_id=pad,
+                streamer=_Streamer(self.tokenizer, on_token) if on_token else None,
+                **options,
+            )
+        return self.tokenizer.decode(out[0, batch.input_ids.shape[1] :], skip_special_tokens=True)
+
+    def unembed(self, resid: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Final norm and unembedding of residual-stream vectors: (..., d_model) to logits (..., d_vocab).
+
+        With `ids` only those tokens' logits are computed, (..., len(ids)). Includes the logit scalings and soft-caps of
+        the families that have them.
+        """
+        normed, head = self.layout.final_norm(resid), self.layout.unembed
+        if ids is None:
+            logits = head(normed)
+        else:
+            bias = getattr(head, "bias", None)
+            logits = torch.nn.functional.linear(normed, head.weight[ids], None if bias is None else bias[ids])
+        config = self.module.config.get_text_config()
+        if getattr(config, "logit_scale", None):  # Cohere
+            logits = logits * config.logit_scale
+        if getattr(config, "logits_scaling", None):  # Granite
+            logits = logits / config.logits_scaling
+        cap = getattr(config, "final_logit_softcapping", None)
+        return torch.tanh(logits / cap) * cap if cap else logits
+
+    def __repr__(self) -> str:
+        c = self.card
+        return f"InstrumentedModel({c.name}: {c.n_layers} layers × {c.n_heads} heads, {c.n_params / 1e6:.0f} M parameters)"
+
+
+class _Streamer:
+    """What `generate` calls with each new token; hands on the text that became certain."""
+
+    def __init__(self, tokenizer: Any, on_token: Callable[[str], None]) -> None:
+        self._tokenizer, self._on_token = tokenizer, on_token
+        self._ids: list[int] = []
+        self._shown, self._prompt = "", True
+
+    def put(self, ids: Tensor) -> None:
+        if self._prompt:  # the first call brings the prompt
+            self._prompt = False
+            return
+        self._ids += ids.flatten().tolist()
+        text = self._tokenizer.decode(self._ids, skip_special_tokens=True)
+        if text.endswith("\ufffd"):  # a character whose bytes are not all there yet
+            return
+        self._on_token(text[len(self._shown) :])
+        self._shown = text
+
+    def end(self) -> None:
+        pass
