@@ -134,6 +134,7 @@ class Prefilled:
         with recording(model) as self._record:
             out = model.module(**batch.kwargs(), use_cache=True, logits_to_keep=1)
         self._cache, self._logits = out.past_key_values, out.logits[:, -1]
+        check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)
 
     @torch.no_grad()
     def state(self, from_layer: int | None = None) -> State:

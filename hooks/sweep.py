@@ -93,8 +93,9 @@ def _attend(call: AttentionCall, recorded: AttentionCall, rows: Tensor) -> Tenso
     n, heads, size = query.shape
     kv = own_key.shape[1]
     key, value = recorded.key[0, :, :-1], recorded.value[0, :, :-1]  # (kv, prefix, d_head)
-    grouped = query.view(n, kv, heads // kv, size).permute(1, 0, 2, 3).reshape(kv, -1, size)
-    to_prefix = (grouped @ key.transpose(-1, -2)).view(kv, n, heads // kv, -1)
+    rows_per_kv = n * heads // kv
+    grouped = query.view(n, kv, heads // kv, size).permute(1, 0, 2, 3).reshape(kv, rows_per_kv, size)
+    to_prefix = (grouped @ key.transpose(-1, -2)).view(kv, n, heads // kv, key.shape[1])
     to_self = (grouped.view(kv, n, heads // kv, size) * own_key.permute(1, 0, 2)[:, :, None]).sum(-1, keepdim=True)
     scores = torch.cat([to_prefix, to_self], -1).float() * recorded.scaling
     scores = scores.permute(1, 0, 2, 3).reshape(n, heads, 1, -1)
@@ -103,8 +104,8 @@ def _attend(call: AttentionCall, recorded: AttentionCall, rows: Tensor) -> Tenso
         scores = add_mask(scores, recorded.mask)
     pattern = probabilities(scores, recorded.options).to(value.dtype)[:, :, 0]
     pattern = pattern.view(n, kv, heads // kv, -1).permute(1, 0, 2, 3)
-    from_prefix = pattern[..., :-1].reshape(kv, -1, key.shape[1]) @ value
-    out = from_prefix.view(kv, n, heads // kv, -1) + pattern[..., -1:] * own_value.permute(1, 0, 2)[:, :, None]
+    from_prefix = pattern[..., :-1].reshape(kv, rows_per_kv, key.shape[1]) @ value
+    out = from_prefix.view(kv, n, heads // kv, value.shape[-1]) + pattern[..., -1:] * own_value.permute(1, 0, 2)[:, :, None]
     return out.permute(1, 0, 2, 3).reshape(n, heads, -1)
 
 
