@@ -1,0 +1,154 @@
+"""The card of a model: what the CLI, the browser and every report say about it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_SAMPLES = 128  # 8-byte words per tensor whose place counts, not only their sum
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is. Plain values only, so `dataclasses.asdict` gives JSON.
+
+    Attributes:
+        name: short name for people, e.g. "smollm2-135m".
+        source: what to hand to `--model` to get it again, less the folder it lay in; "in memory" if it was built by hand.
+        architecture: class of the module, e.g. "LlamaForCausalLM".
+        n_layers, n_heads, n_kv_heads, d_model, d_head, d_vocab: sizes; 0 where the architecture has no such thing.
+        n_params: number of parameters, tied ones once.
+        dtype: of most parameters, e.g. "float32".
+        device: "cpu", "cuda:0", or "cuda:0 + cuda:1" when sharded.
+        weight_hash: 16 hexadecimal digits, see `weight_hash`.
+        attention: implementation chosen by transformers: "sdpa", "eager", …
+        bos: token the tokenizer puts before every text, "" when it puts none.
+        quantized_from: how the weights were rounded, e.g. "GGUF Q4_1"; "" if they were not.
+        context_length: longest input in tokens; 0 if unlimited or unknown.
+    """
+
+    name: str
+    source: str
+    architecture: str
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    d_model: int
+    d_head: int
+    d_vocab: int
+    n_params: int
+    dtype: str
+    device: str
+    weight_hash: str
+    attention: str
+    bos: str
+    quantized_from: str
+    context_length: int
+
+
+def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_from: str = "") -> ModelCard:
+    """The card of a transformers causal LM; works from its config, whatever that calls its fields."""
+    config = module.config.get_text_config()
+    heads = _first(config, "num_attention_heads", "n_head", "n_heads", "num_heads")
+    width = _first(config, "hidden_size", "n_embd", "d_model", "dim")
+    embedding = module.get_input_embeddings()
+    return ModelCard(
+        name=name,
+        source=source,
+        architecture=type(module).__name__,
+        n_layers=_first(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+        n_heads=heads,
+        n_kv_heads=_first(config, "num_key_value_heads", "num_kv_heads")
+        or (1 if getattr(config, "multi_query", False) else heads),
+        d_model=width,
+        d_head=_first(config, "head_dim", "attention_head_dim") or (width // heads if heads else 0),
+        d_vocab=_first(config, "vocab_size") or int(embedding.weight.shape[0]),
+        n_params=int(module.num_parameters())
+        if hasattr(module, "num_parameters")
+        else sum(p.numel() for p in module.parameters()),
+        dtype=str(module.dtype).removeprefix("torch."),
+        device=_devices(module),
+        weight_hash=weight_hash(module),
+        attention=str(getattr(module.config, "_attn_implementation", None) or ""),
+        bos=_bos(tokenizer),
+        quantized_from=quantized_from or _quantized(module.config),
+        context_length=_first(config, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
+    )
+
+
+def weight_hash(module: torch.nn.Module) -> str:
+    """A fingerprint of the weights: the same for the same numbers in the same dtype, wherever they came from.
+
+    For every parameter and saved buffer it takes the name, shape, dtype, the sum of all its bytes read as 64-bit words
+    (exact, wrapping, so the same on every device and for any number of threads) and 128 words spread evenly over it,
+    and puts all that through SHA-256. Any single changed weight changes it; it is a fingerprint to tell models apart,
+    not a seal against somebody who rearranges weights on purpose. It reads memory once, a few hundredths of a second
+    for 100 million parameters. Tensors that Accelerate has moved to disk count with name, shape and dtype only.
+    """
+    digest = hashlib.sha256()
+    saved = module.state_dict().keys()
+    tensors: dict[str, torch.Tensor] = dict(module.named_parameters())  # each tied tensor once
+    tensors.update((name, buffer) for name, buffer in module.named_buffers() if name in saved)
+    for name in sorted(tensors):
+        tensor = tensors[name].detach()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        if tensor.device.type != "meta":
+            digest.update(_bytes_of(tensor))
+    return digest.hexdigest()[:16]
+
+
+def _bytes_of(tensor: torch.Tensor) -> bytes:
+    import numpy as np
+    import torch
+
+    raw = tensor.contiguous().reshape(-1).view(torch.uint8)
+    whole = raw.numel() // 8 * 8
+    tail = raw[whole:].cpu().numpy().tobytes()
+    # A view that does not start on a word (a slice of a larger storage) cannot be read as words in place.
+    words = (raw[:whole] if raw.storage_offset() % 8 == 0 else raw[:whole].clone()).view(torch.int64)
+    if words.device.type == "cpu":  # torch adds integers twenty times slower than NumPy does
+        total = int(np.add.reduce(words.numpy(), dtype=np.int64))
+    else:
+        total = int(words.sum())
+    sample = words[:: max(1, words.numel() // _SAMPLES)][:_SAMPLES].cpu().numpy().tobytes()
+    return total.to_bytes(8, "little", signed=True) + sample + tail
+
+
+def _first(config: Any, *names: str) -> int:
+    """The first of these fields that holds a number; some architectures give a list, one entry per layer."""
+    for name in names:
+        value = getattr(config, name, None)
+        if isinstance(value, list | tuple) and value:
+            value = max(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return int(value)
+    return 0
+
+
+def _devices(module: Any) -> str:
+    placed = getattr(module, "hf_device_map", None)
+    if placed:
+        names = {f"cuda:{d}" if isinstance(d, int) else str(d) for d in placed.values()}
+        return " + ".join(sorted(names))
+    return str(next(module.parameters()).device)
+
+
+def _bos(tokenizer: Any) -> str:
+    token, number = getattr(tokenizer, "bos_token", None), getattr(tokenizer, "bos_token_id", None)
+    if number is None:
+        return ""
+    return str(token) if list(tokenizer("a")["input_ids"])[:1] == [number] else ""
+
+
+def _quantized(config: Any) -> str:
+    about = getattr(config, "quantization_config", None)
+    if about is None:
+        return ""
+    about = about if isinstance(about, dict) else about.to_dict()
+    method = about.get("quant_method", "")
+    bits = "8 bit" if about.get("load_in_8bit") else "4 bit" if about.get("load_in_4bit") else ""
+    return f"{getattr(method, 'value', method)} {bits}".strip()

@@ -1,0 +1,55 @@
+"""Reading a GGUF file into an ordinary transformers module, and writing that as safetensors.
+
+Run as a program (`python -m workbench.models.gguf FILE FOLDER`) it converts: a process of its own can be stopped at
+any moment, and gives back the gigabytes that the conversion takes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+MAGIC = b"GGUF"
+
+
+def is_gguf(file: Path) -> bool:
+    """Whether the file starts as every GGUF does."""
+    with file.open("rb") as handle:
+        return handle.read(len(MAGIC)) == MAGIC
+
+
+def read(file: Path, dtype: Any) -> tuple[Any, Any]:
+    """(module, tokenizer) with the weights de-quantized to `dtype`.
+
+    transformers marks such a module as quantized although its weights are plain numbers by now, and then refuses to
+    save it; the marks are taken off.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from workbench.models.quiet import quiet
+
+    with quiet():
+        module = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
+        vars(module).pop(mark, None)
+    if hasattr(module.config, "quantization_config"):
+        del module.config.quantization_config
+    return module, tokenizer
+
+
+def convert(file: Path, folder: Path) -> None:
+    """Write `folder` with safetensors (float32, exact for every GGUF rounding up to 8 bit) and the tokenizer."""
+    import torch
+
+    from workbench.models.quiet import quiet
+
+    module, tokenizer = read(file, torch.float32)
+    with quiet():
+        module.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    convert(Path(sys.argv[1]), Path(sys.argv[2]))
