@@ -1,0 +1,291 @@
+"""The Heads tab: three linked grids, what one head does to each fact and where it looks, and a table of all heads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from analyses.knowledge_conflict.views import AGAIN, heads_compared
+from workbench import draw
+from workbench.draw import colour
+from workbench.draw.view import Row, Table
+from workbench.selection import head_name, parse_head
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from workbench.result import Result
+
+GRIDS = {
+    "effect_memory": ("Memory answer", "lowers", "raises"),
+    "effect_context": ("Context answer", "lowers", "raises"),
+    "effect_difference": ("Memory − context", "context", "memory"),
+}
+METHODS = {"effect": "path patching", "total": "total effect", "zero": "zero ablation", "mean": "mean ablation"}
+SPANS = {"attends_subject": "subject", "attends_context_answer": "context answer", "attends_question": "question"}
+
+
+def head_array(result: Result, column: str) -> xr.DataArray:
+    """A column of the heads table as (layer, head)."""
+    table = result.tables["heads"]
+    return table.set_index(["layer", "head"])[column].sort_index().to_xarray()
+
+
+def roles(result: Result) -> dict[tuple[int, int], str]:
+    table = result.tables["heads"]
+    return {(int(a), int(b)): role for a, b, role in zip(table["layer"], table["head"], table["role"], strict=True) if role}
+
+
+def grids(result: Result, *, linked: bool) -> list[Any]:
+    """The three grids on one colour scale."""
+    arrays = {column: head_array(result, column) for column in GRIDS}
+    top = colour.limit(v for array in arrays.values() for v in array.values.ravel())
+    hover = {title: arrays[column] for column, (title, *_) in GRIDS.items()}
+    groups = result.provenance.model.get("n_kv_heads")
+    return [
+        draw.head_grid(
+            arrays[column],
+            title=title,
+            unit="logits",
+            low_word=low,
+            high_word=high,
+            selection=result.selection if linked else None,
+            hover={name: array for name, array in hover.items() if name != title},
+            marks=roles(result),
+            groups=groups if isinstance(groups, int) else None,
+            top=top,
+            labels=i == 0,
+        )
+        for i, (column, (title, low, high)) in enumerate(GRIDS.items())
+    ]
+
+
+def intro(result: Result) -> Markup:
+    """What the colours mean, and how much a single strong head is worth."""
+    control = ""
+    if "random_sets" in result.tables and len(result.tables["random_sets"]):
+        control = " Whether the found heads matter is shown against random heads under Rates."
+    keys = Markup('<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">{}</span>')
+    return Markup('<p class="wb-says">{} {} {} {}</p>').format(
+        "What each head adds at the last position to each answer's logit (path patching, mean over the choosing half): blue raises, red "
+        f"lowers. {heads_compared(result)}{control}",
+        "Outlined:",
+        keys.format(colour.MEMORY, "memory head"),
+        keys.format(colour.CONTEXT, "context head"),
+    )
+
+
+def ranked(result: Result) -> Any:
+    """The heads table, strongest first, in the columns a person compares."""
+    table = result.tables["heads"]
+    order = table["effect_difference"].abs().sort_values(ascending=False).index
+    columns = ["label", "role", "rank", "effect_memory", "effect_context", "effect_difference", "low", "high"]
+    columns += [c for c in [*SPANS, *(f"{m}_{a}" for m in METHODS if m != "effect" for a in ("memory", "context"))] if c in table]
+    return table.loc[order, columns].reset_index(drop=True)
+
+
+def card(result: Result, layer: int, head: int) -> Markup:
+    """One head in numbers: every method, and where it looks on average."""
+    table = result.tables["heads"]
+    found = table[(table["layer"] == layer) & (table["head"] == head)]
+    if found.empty:
+        return draw.note(f"{head_name(layer, head)} was not measured.", "Choose another head.")
+    row = found.iloc[0]
+    place = int(table["effect_difference"].abs().rank(ascending=False, method="min")[found.index[0]])
+    role = f"{row['role']} head {int(row['rank'])}" if row["role"] and row["rank"] == row["rank"] else "no role"
+    lines = [
+        Markup("<tr><th>{}</th><td>{}</td><td>{}</td></tr>").format(
+            name, f"{row[f'{method}_memory']:+.3f}", f"{row[f'{method}_context']:+.3f}"
+        )
+        for method, name in METHODS.items()
+        if f"{method}_memory" in row
+    ]
+    shares = ", ".join(f"{name} {100 * row[c]:.0f} %" for c, name in SPANS.items() if c in row)
+    return Markup(
+        "<style>.k{{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}}.k th{{text-align:left;font-weight:500;padding-right:14px}}"
+        ".k td{{text-align:right;padding-left:14px;font-variant-numeric:tabular-nums}}.k thead th{{font-weight:400;opacity:.75}}"
+        "h3{{font:650 17px var(--wb-font,sans-serif);margin:0 0 4px}}</style>"
+        '<h3>{} <span class="wb-small">{}, rank {} of {}</span></h3>'
+        '<p class="wb-says">Memory − context {} logits <span class="wb-small">(95 %: {} to {})</span></p>'
+        "<table class=k><thead><tr><th>what it adds (logits)</th><td>memory</td><td>context</td></tr></thead><tbody>{}</tbody></table>"
+        '<p class="wb-says wb-small">Attends on average: {}.</p>'
+    ).format(
+        row["label"],
+        role,
+        place,
+        len(table),
+        f"{row['effect_difference']:+.2f}",
+        f"{row['low']:+.2f}",
+        f"{row['high']:+.2f}",
+        Markup("").join(lines),
+        shares or "not measured",
+    )
+
+
+def per_fact(result: Result, layer: int, head: int) -> Any:
+    """What the head adds to memory − context on each fact, sorted."""
+    effects = result.arrays.get("effects")
+    if effects is None or layer not in effects["layer"] or head not in effects["head"]:
+        return draw.note("The effect on single facts is not in this run.", AGAIN)
+    path = effects.sel({"method": "path", "layer": layer, "head": head})
+    values = (path.sel(answer="memory") - path.sel(answer="context")).to_series().sort_values(ascending=False)
+    subjects = result.tables["facts"].set_index("fact")["subject"] if "facts" in result.tables else {}
+    names = [f"{subjects.get(fact, '')} (prompt {fact})" for fact in values.index]
+    return draw.bars(
+        list(values),
+        names,
+        title=f"{head_name(layer, head)} on each fact: memory − context (logits)",
+        unit="logits",
+        xlabel=f"{len(values)} facts of the choosing half, sorted",
+    )
+
+
+def attention_strip(result: Result, layer: int, head: int, fact: int) -> Any:
+    """Where the head looks from the last position of one prompt."""
+    attention, tokens = result.arrays.get("attention"), result.tables.get("tokens")
+    if attention is None or tokens is None:
+        return draw.note("Attention was not kept in this run.", AGAIN)
+    mine = tokens[tokens["fact"] == fact].sort_values("pos")
+    if mine.empty or fact not in attention["fact"] or layer not in attention["layer"] or head not in attention["head"]:
+        return draw.note(f"There is no attention of {head_name(layer, head)} on prompt {fact}.", "Choose another prompt.")
+    values = attention.sel({"fact": fact, "layer": layer, "head": head}).values[: len(mine)]
+    return draw.token_strip(
+        list(mine["token"]),
+        list(values),
+        spans=list(mine["span"]),
+        title=f"{head_name(layer, head)} on prompt {fact}",
+        unit="share of attention from the last position · one prompt, not a finding",
+    )
+
+
+def still(result: Result) -> list[Any]:
+    """For the report: grids that hover, and the strongest heads' attention to unfold."""
+    if "heads" not in result.tables:
+        return [draw.note("The heads were not measured.", AGAIN)]
+    table = result.tables["heads"]
+    strongest = table[table["role"] != ""].sort_values(["rank", "role"]).head(6)
+    facts = [int(f) for f in result.tables["facts"]["fact"].head(3)] if "facts" in result.tables else []
+    folded = []
+    for at in strongest.itertuples():
+        strips = Markup("").join(attention_strip(result, at.layer, at.head, fact) for fact in facts)
+        folded.append(
+            Markup(
+                '<details class="wb-fold"{}><summary>{} <span class="wb-small">{} head {}</span></summary>{}{}</details>'
+            ).format("" if folded else Markup(" open"), at.label, at.role, int(at.rank), card(result, at.layer, at.head), strips)
+        )
+    parts = [intro(result), Row(grids(result, linked=False))]
+    if folded:
+        parts += [draw.says("The strongest heads, in numbers and on three prompts:"), Markup("").join(folded)]
+    return [*parts, Table(ranked(result), "All heads, strongest first")]
+
+
+def live(result: Result) -> Any:
+    """For the page and the notebook: grids, details and table, all linked to the selection."""
+    from workbench.draw.keys import key_pad
+    from workbench.draw.view import html_pane, live_column, live_part, need_panel, tabulator
+
+    if "heads" not in result.tables:
+        return live_column(still(result))
+    pn = need_panel()
+    pick, table = result.selection, ranked(result)
+    heads = result.tables["heads"]
+    options = {f"{label}{f' · {role}' if role else ''}": label for label, role in zip(table["label"], table["role"], strict=True)}
+    if pick.head is None or head_name(*pick.head) not in set(table["label"]):
+        strongest = parse_head(str(table["label"].iloc[0]))
+        assert strongest is not None
+        pick.choose(*strongest)
+    choose_head = pn.widgets.Select(name="Head, strongest first", options=options, width=190, **_look())
+    choose_prompt = pn.widgets.Select(name="Prompt", options=_prompts(result), width=300, **_look())
+    about, strip = html_pane(Markup("")), html_pane(Markup(""))
+    bars = pn.pane.HoloViews(None, sizing_mode="stretch_width", height=230, linked_axes=False)
+    listing = tabulator(table, height=330, selectable=1)
+    places = {label: i for i, label in enumerate(table["label"])}
+
+    def head_chosen(*_: Any) -> None:
+        if pick.head is None:
+            about.object, strip.object, bars.object = (
+                str(draw.note("No head is chosen.", "Click a cell, or choose one above.")),
+                "",
+                None,
+            )
+            listing.selection = []
+            return
+        about.object = str(card(result, *pick.head))
+        shown = per_fact(result, *pick.head)
+        bars.object = None if isinstance(shown, Markup) else shown
+        strip.object = str(attention_strip(result, *pick.head, pick.prompt))
+        label = head_name(*pick.head)
+        if label in places:
+            choose_head.value = label
+            at = [places[head_name(*h)] for h in pick.heads if head_name(*h) in places]
+            if listing.selection != at:
+                listing.selection = at
+
+    def prompt_chosen(*_: Any) -> None:
+        if pick.prompt in choose_prompt.options.values():
+            choose_prompt.value = pick.prompt
+        if pick.head is not None:
+            strip.object = str(attention_strip(result, *pick.head, pick.prompt))
+
+    def from_list(event: Any) -> None:
+        at = parse_head(event.new or "")
+        if at is not None and at != pick.head:
+            pick.choose(*at)
+
+    def from_prompt(event: Any) -> None:
+        if event.new is not None:
+            pick.prompt = event.new
+
+    def from_table(event: Any) -> None:
+        at = parse_head(str(table["label"].iloc[event.row])) if 0 <= event.row < len(table) else None
+        if at is not None:
+            pick.choose(*at)
+
+    def describe(layer: int, head: int) -> str:
+        row = heads[(heads["layer"] == layer) & (heads["head"] == head)]
+        return f"memory − context {row['effect_difference'].iloc[0]:+.2f} logits" if len(row) else "not measured"
+
+    choose_head.param.watch(from_list, "value")
+    choose_prompt.param.watch(from_prompt, "value")
+    listing.on_click(from_table)
+    pick.param.watch(head_chosen, ["head", "heads"])
+    pick.param.watch(prompt_chosen, "prompt")
+    head_chosen()
+    prompt_chosen()
+    pad = key_pad(pick, sorted(set(heads["layer"].tolist())), sorted(set(heads["head"].tolist())), describe)
+    left = pn.Column(live_part(Row(grids(result, linked=True))), pad)
+    right = pn.Column(
+        pn.FlexBox(choose_head, choose_prompt, gap="0 12px"),
+        about,
+        strip,
+        bars,
+        min_width=300,
+        sizing_mode="stretch_width",
+        styles={"flex": "1 1 380px"},
+    )
+    return pn.Column(
+        html_pane(intro(result)),
+        pn.FlexBox(left, right, gap="8px 24px", sizing_mode="stretch_width"),
+        html_pane(draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")),
+        listing,
+        sizing_mode="stretch_width",
+    )
+
+
+def _prompts(result: Result) -> dict[str, int]:
+    if "facts" not in result.tables:
+        return {}
+    facts = result.tables["facts"]
+    return {
+        f"{fact} · {subject}: {answer} / {counter} ({outcome})"[:90]: int(fact)
+        for fact, subject, answer, counter, outcome in zip(
+            facts["fact"], facts["subject"], facts["answer"], facts["counter"], facts["outcome"], strict=True
+        )
+    }
+
+
+def _look() -> dict[str, Any]:
+    from workbench.draw.view import STYLES
+
+    return {"stylesheets": [STYLES], "margin": (2, 0, 6, 0)}

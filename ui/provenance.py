@@ -1,0 +1,198 @@
+"""Where a run comes from and how to make it again, as text and HTML: used by the Explorer, the report and the notebook."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from workbench import registry
+from workbench.errors import WorkbenchError
+from workbench.result import Finding, Result
+
+CSS = """
+.wb-facts{display:grid;grid-template-columns:minmax(84px,auto) 1fr;gap:3px 14px;margin:0;font:13px/1.5 var(--wb-font,sans-serif)}
+.wb-facts dt{color:var(--wb-muted,inherit)}
+.wb-facts dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.wb-code{position:relative;margin:0 0 8px}
+.wb-code pre{font:12px/1.5 var(--wb-mono,monospace);white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wb-sunken,rgba(128,128,128,.12));
+  border-radius:7px;padding:9px 64px 9px 11px;margin:0;max-height:190px;overflow:auto}
+.wb-code button{position:absolute;top:5px;right:6px;font:500 12px var(--wb-font,sans-serif);padding:3px 9px;border:1px solid var(--wb-line-strong,#888);
+  border-radius:6px;background:var(--wb-surface,#fff);color:var(--wb-ink,#111);cursor:pointer}
+.wb-findings{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:12px;margin:0;padding:0;list-style:none}
+.wb-finding{background:var(--wb-surface,transparent);border:1px solid var(--wb-line,rgba(128,128,128,.35));border-radius:10px;padding:12px 14px;
+  font:14px/1.5 var(--wb-font,sans-serif);min-width:0}
+.wb-finding h3{font:600 12px var(--wb-font,sans-serif);color:var(--wb-muted,inherit);margin:0 0 4px;letter-spacing:.02em}
+.wb-finding p{margin:6px 0 0;overflow-wrap:anywhere}
+.wb-numbers{display:flex;flex-wrap:wrap;gap:2px 16px}
+.wb-number b{font:650 23px/1.2 var(--wb-font,sans-serif);font-variant-numeric:tabular-nums;display:block}
+.wb-number span{font-size:12px;color:var(--wb-muted,inherit)}
+.wb-number.memory b{color:var(--wb-memory,inherit)}
+.wb-number.context b{color:var(--wb-context,inherit)}
+"""
+
+# Copies what stands beside the button; where the browser forbids it, the text is selected for the user to copy.
+_COPY = (
+    "(async b=>{const t=b.parentNode.querySelector('pre');try{await navigator.clipboard.writeText(t.textContent);b.textContent='Copied'}"
+    "catch(e){getSelection().selectAllChildren(t);b.textContent='Press Ctrl+C'}setTimeout(()=>b.textContent='Copy',1600)})(this)"
+)
+
+
+def asked(result: Result) -> dict[str, Any]:
+    """The parameters that differ from the analysis's defaults; all of them if it is not installed here."""
+    try:
+        fields = registry.get(result.analysis).Params.model_fields
+    except WorkbenchError:
+        return dict(result.params)
+    return {
+        k: v
+        for k, v in result.params.items()
+        if k not in fields or _jsonable(fields[k].get_default(call_default_factory=True)) != v
+    }
+
+
+def _jsonable(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def command_line(result: Result) -> str:
+    """The shell command that makes this run again."""
+    words = ["workbench", "run", result.analysis]
+    model = result.provenance.model
+    if model.get("name"):
+        words += ["--model", str(model.get("source") or model["name"])]
+    values = asked(result)
+    seed = values.pop("seed", result.provenance.seed)
+    if seed is not None:
+        words += ["--seed", str(seed)]
+    for key, value in values.items():
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"]
+    return shlex.join(words)
+
+
+def python_lines(result: Result) -> str:
+    """The same in Python, and how to open this run."""
+    model = result.provenance.model
+    name = str(model.get("source") or model.get("name") or "")
+    values = asked(result)
+    lines = ["import workbench as wb", "", f"model = wb.load({name!r})" if name else "model = wb.load()"]
+    lines.append(f"result = wb.run({result.analysis!r}, model, {values!r}, seed={result.provenance.seed!r})")
+    if result.path is not None:
+        lines += ["", "# or open this very run, without the model:", f"result = wb.open_run({result.path.name!r})"]
+    return "\n".join(lines)
+
+
+def code_html(text: str, label: str) -> Markup:
+    """Code with a button that copies it."""
+    return Markup(
+        '<div class="wb-code"><pre>{}</pre><button type="button" aria-label="Copy {}" onclick="{}">Copy</button></div>'
+    ).format(text, label, _COPY)
+
+
+def facts_html(pairs: Mapping[str, Any]) -> Markup:
+    """Names and values, one pair a line."""
+    rows = Markup("").join(Markup("<dt>{}</dt><dd>{}</dd>").format(k.replace("_", " "), readable(v)) for k, v in pairs.items())
+    return Markup('<dl class="wb-facts">{}</dl>').format(rows)
+
+
+def readable(value: Any) -> str:
+    """A parameter as a person reads it."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ") if abs(value) >= 10_000 else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(readable(v) for v in value) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {readable(v)}" for k, v in value.items()) or "–"
+    return str(value)
+
+
+def model_html(result: Result) -> Markup:
+    """The model's card."""
+    words = {
+        "name": "model",
+        "architecture": "architecture",
+        "n_layers": "layers",
+        "n_heads": "heads",
+        "n_kv_heads": "key-value heads",
+        "d_model": "width",
+        "d_vocab": "vocabulary",
+        "n_params": "parameters",
+        "dtype": "dtype",
+        "quantized_from": "de-quantized from",
+        "device": "device",
+        "weight_hash": "weight hash",
+    }
+    model = result.provenance.model
+    shown = {word: model[key] for key, word in words.items() if model.get(key) not in (None, "")}
+    if "weight hash" in shown:
+        shown["weight hash"] = str(shown["weight hash"])[:16]
+    return facts_html(shown) if shown else Markup("<p>The run does not say which model it is of.</p>")
+
+
+def provenance_html(result: Result) -> Markup:
+    """When, how long, on what, with which versions."""
+    about = result.provenance
+    shown: dict[str, Any] = {
+        "started": about.started.replace("T", " ").replace("+00:00", " UTC"),
+        "took": duration(about.duration),
+    }
+    shown |= {"seed": about.seed, "machine": about.machine, **about.notes}
+    shown["versions"] = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    return facts_html({k: v for k, v in shown.items() if v not in (None, "")})
+
+
+def duration(seconds: float) -> str:
+    """121.4 -> "2 min 1 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def findings_html(result: Result) -> Markup:
+    """Each finding: its numbers, large, and its sentence."""
+    if not result.findings:
+        return Markup('<p class="wb-says">This run has no findings{}.</p>').format(
+            ": it was stopped before the first one" if result.partial else ""
+        )
+    return Markup('<ul class="wb-findings">{}</ul>').format(Markup("").join(_finding(f) for f in result.findings.values()))
+
+
+def _finding(finding: Finding) -> Markup:
+    spans = finding.interval if isinstance(finding.interval, Mapping) else {"value": finding.interval} if finding.interval else {}
+    numbers = Markup("").join(
+        Markup('<div class="wb-number {}"><b>{}</b><span>{}</span></div>').format(
+            name if name in {"memory", "context"} else "",
+            number(value, name, finding.unit),
+            _under(name, spans.get(name), finding.unit),
+        )
+        for name, value in finding.values.items()
+        if name != "n"
+    )
+    n = finding.values.get("n")
+    size = f", n = {n:g}" if n is not None else ""
+    title = finding.name.replace("_", " ") + size
+    return Markup('<li class="wb-finding"><h3>{}</h3><div class="wb-numbers">{}</div><p>{}</p></li>').format(
+        title, numbers, finding.says
+    )
+
+
+def _under(name: str, span: tuple[float, float] | None, unit: str) -> str:
+    word = unit if name == "value" else name.replace("_", " ")
+    return f"{word} ({number(span[0], name, unit)}–{number(span[1], name, unit)})" if span else word
+
+
+def number(value: float | None, name: str, unit: str) -> str:
+    """A finding's number: fractions as percent, the rest to three digits."""
+    if value is None or value != value:
+        return "–"
+    if "fraction" in unit and 0 <= value <= 1 and name != "n":
+        return f"{100 * value:.0f} %"
+    return f"{value:g}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.3g}"

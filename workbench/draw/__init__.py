@@ -1,0 +1,41 @@
+"""The drawing vocabulary: every picture of the workbench is made of these.
+
+I want a colour                      -> colour.py   (one signed scale, one for probabilities, fixed category colours)
+I want layers × heads                -> heads.py
+I want text with a value per token   -> tokens.py
+I want bars, curves, matrices        -> charts.py
+I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for reports)
+I want axes that look like ours      -> style.py
+
+Everything heavy (HoloViews, Panel, matplotlib) is imported inside functions, since analyses import this room to say
+what they draw long before anybody looks.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_DOOR = {
+    "head_grid": "heads",
+    "token_strip": "tokens",
+    "Span": "tokens",
+    "rate_bars": "charts",
+    "dots": "charts",
+    "lines": "charts",
+    "bars": "charts",
+    "matrix": "charts",
+    "meters": "charts",
+    "View": "view",
+    "note": "view",
+    "says": "view",
+}
+__all__ = list(_DOOR)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOOR:
+        raise AttributeError(f"module 'workbench.draw' has no attribute {name!r}")
+    value = getattr(import_module(f"workbench.draw.{_DOOR[name]}"), name)
+    globals()[name] = value
+    return value

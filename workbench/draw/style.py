@@ -1,0 +1,129 @@
+"""How axes look, in both back ends: quiet, legible on light and dark, no tool bars."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workbench.draw.colour import GRID, INK
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_GLYPHS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
+
+
+def sheet(name: str) -> str:
+    """A style sheet that lies beside this file."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def load() -> None:
+    """Make both drawing back ends known to HoloViews, once; bokeh stays the current one."""
+    import holoviews as hv
+
+    missing = [backend for backend in ("matplotlib", "bokeh") if backend not in hv.Store.renderers]
+    if missing:
+        hv.extension("bokeh", "matplotlib", logo=False)
+    if hv.Store.current_backend != "bokeh":
+        hv.Store.set_current_backend("bokeh")
+
+
+def plain(text: object, longest: int = 80) -> str:
+    """Text from a model, prompt or file, fit for a label on a canvas.
+
+    Between two `$$` bokeh would typeset mathematics, for which it fetches a script from elsewhere: they are parted.
+    """
+    line = re.sub(r"\s+", " ", str(text).translate(_GLYPHS)).strip().replace("$", "$\u200b").replace("\\", "\\\u200b")
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _quiet(grid: bool) -> Callable[[Any, Any], None]:
+    def hook(plot: Any, element: Any) -> None:
+        figure = plot.state
+        figure.toolbar.logo = None
+        figure.toolbar_location = None
+        figure.background_fill_alpha = 0
+        figure.border_fill_alpha = 0
+        figure.outline_line_color = None
+        figure.title.text_color = INK
+        figure.title.text_font = FONT
+        figure.title.text_font_size = "13px"
+        figure.title.text_font_style = "bold"
+        for axis in figure.axis:
+            axis.axis_line_color = axis.major_tick_line_color = GRID
+            axis.axis_line_alpha = axis.major_tick_line_alpha = 0.6
+            axis.minor_tick_line_color = None
+            axis.major_label_text_color = axis.axis_label_text_color = INK
+            axis.major_label_text_font = axis.axis_label_text_font = FONT
+            axis.major_label_text_font_size = "11px"
+            axis.axis_label_text_font_size = "12px"
+            axis.axis_label_text_font_style = "normal"
+        for line in figure.grid:
+            line.grid_line_color = GRID if grid else None
+            line.grid_line_alpha = 0.22
+        for legend in figure.legend:
+            legend.background_fill_alpha = legend.border_line_alpha = 0
+            legend.label_text_color = INK
+            legend.label_text_font = FONT
+            legend.label_text_font_size = "12px"
+            legend.padding = 2
+        for tool in figure.tools:  # a page scrolls under the wheel; hovering and tapping is all a figure does
+            if type(tool).__name__ in {"WheelZoomTool", "PanTool", "BoxZoomTool"} and hasattr(tool, "visible"):
+                tool.visible = False
+
+    return hook
+
+
+def bokeh(*, width: int | None, height: int, grid: bool = True, **more: Any) -> dict[str, Any]:
+    """Options for the outermost element of a figure (bokeh). Without a width it is as wide as its place, up to 760."""
+    hooks = [_quiet(grid), *more.pop("hooks", [])]
+    size: dict[str, Any] = {"responsive": True, "max_width": 760} if width is None else {"width": width}
+    return {
+        "backend": "bokeh",
+        "height": height,
+        **size,
+        "default_tools": [],
+        "active_tools": [],
+        "toolbar": None,
+        "hooks": hooks,
+        **more,
+    }
+
+
+def _quiet_mpl(grid: bool) -> Callable[[Any, Any], None]:
+    def hook(plot: Any, element: Any) -> None:
+        axes = plot.handles["axis"]
+        axes.figure.patch.set_alpha(0)
+        axes.patch.set_alpha(0)
+        for name, spine in axes.spines.items():
+            spine.set_visible(name in {"left", "bottom"})
+            spine.set_color(GRID)
+        axes.tick_params(colors=INK, labelsize=8)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+        axes.xaxis.label.set_size(9)
+        axes.yaxis.label.set_size(9)
+        axes.title.set_color(INK)
+        axes.title.set_size(10)
+        axes.set_axisbelow(True)
+        if grid:
+            axes.grid(True, color=GRID, alpha=0.2, linewidth=0.6)
+        else:
+            axes.grid(False)
+        if axes.get_legend() is not None:
+            # HoloViews puts it over the title; here it stands in one row between title and axes.
+            handles, labels = axes.get_legend_handles_labels()
+            named = dict(zip(labels, handles, strict=True))
+            axes.get_legend().remove()
+            place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncol": len(named), "borderaxespad": 0.2}
+            axes.legend(named.values(), named.keys(), frameon=False, labelcolor=INK, fontsize=8, handlelength=1.2, **place)
+            axes.set_title(axes.get_title(), color=INK, size=10, pad=22)
+
+    return hook
+
+
+def matplotlib(*, width: int, height: int, grid: bool = True, **more: Any) -> dict[str, Any]:
+    """The same options for a still picture (matplotlib); sizes are the pixels of `bokeh`."""
+    hooks = [_quiet_mpl(grid), *more.pop("hooks", [])]
+    return {"backend": "matplotlib", "fig_inches": (width / 90, height / 90), "hooks": hooks, **more}

@@ -1,0 +1,125 @@
+"""A text with a value per token, as HTML: one renderer for pages, notebooks and reports.
+
+Text is escaped; a newline is shown as ↵ *and* breaks the line; tokenizer glyphs are never visible. Unsigned values
+are one hue whose opacity starts near zero; signed ones are white at zero with one limit for both halves. Hover gives
+token, index, value and rank; whoever cannot hover finds the same in the list under "Values".
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from workbench.draw import colour, style
+
+_GLYPHS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n", "ĉ": "\t"})
+
+CSS = style.sheet("tokens.css")
+
+
+@dataclass(frozen=True)
+class Span:
+    """How one kind of span is marked."""
+
+    name: str
+    colour: str
+    line: str = "solid"  # differs between spans, so that the mark does not rest on colour alone
+
+
+SPANS = {
+    "subject": Span("subject", colour.MEMORY, "solid"),
+    "context answer": Span("context answer", colour.CONTEXT, "double"),
+    "question": Span("question", colour.FUNCTION, "dotted"),
+}
+
+
+def token_strip(
+    tokens: Sequence[str],
+    values: Sequence[float] | None = None,
+    *,
+    signed: bool = False,
+    spans: Sequence[str] | None = None,
+    marks: Mapping[str, Span] = SPANS,
+    title: str = "",
+    unit: str = "",
+    top: float | None = None,
+) -> Markup:
+    """HTML of a text with one value per token.
+
+    Args:
+        tokens: the text of each token, in order.
+        values: one number per token, or None for the text alone; NaN is marked as missing.
+        signed: blue raises, red lowers; otherwise values are shares of the largest.
+        spans: the kind of each token ("" for none); kinds in `marks` are underlined and named in the legend.
+        title: what is shown; unit: what the values are in.
+        top: the limit of the colour scale; default: the largest value here.
+    """
+    if values is not None and len(values) != len(tokens):
+        raise ValueError(f"{len(values)} values for {len(tokens)} tokens: there must be one each")
+    numbers = None if values is None else [float(v) for v in values]
+    limit = top if top is not None else colour.limit(numbers or [])
+    ranks = _ranks(numbers or [], signed)
+    parts: list[str] = []
+    used: dict[str, Span] = {}
+    for i, raw in enumerate(tokens):
+        span = marks.get(spans[i]) if spans is not None else None
+        if span is not None:
+            used[span.name] = span
+        look, tip = _look(i, raw, numbers, limit, signed, ranks, spans[i] if spans is not None else "", unit)
+        if span is not None:
+            look += f";border-bottom:3px {span.line} {span.colour}"
+        parts.append(f'<span class="wb-tok" style="{look}" title="{html.escape(tip)}">{_text(raw)}</span>')
+    head = ""
+    if title or unit:
+        head = f'<p class="wb-strip-title">{html.escape(title)} <span class="wb-strip-unit">{html.escape(unit)}</span></p>'
+    body = "".join(parts)
+    return Markup(
+        f'<style>{CSS}</style><div class="wb-strip-box">{head}<p class="wb-strip">{body}</p>'
+        f"{_legend(used, numbers, limit, signed)}</div>"
+    )
+
+
+def _text(raw: str) -> str:
+    text = html.escape(raw.translate(_GLYPHS))
+    # The mark stands before the break, where the model saw the newline.
+    return text.replace("\r", "").replace("\n", '<span class="wb-nl" aria-label="line break">↵</span><br>')
+
+
+def _look(
+    i: int, raw: str, values: list[float] | None, top: float, signed: bool, ranks: dict[int, int], span: str, unit: str
+) -> tuple[str, str]:
+    name = raw.translate(_GLYPHS).replace("\n", "↵")
+    tip = f"token {i}: “{name}”" + (f"\n{span}" if span else "")
+    if values is None:
+        return "", tip
+    value = values[i]
+    if not math.isfinite(value):
+        return "background:repeating-linear-gradient(45deg,transparent 0 3px,rgba(128,128,128,.5) 3px 4px)", f"{tip}\nno value"
+    tip += f"\n{value:{'+' if signed else ''}.3f} {unit}\nrank {ranks[i]} of {len(ranks)}"
+    if signed:
+        back = colour.signed(value, top)
+        return f"background:{back};color:{colour.text_on(back)}", tip
+    return f"background:{colour.wash(value / top)}", tip
+
+
+def _ranks(values: list[float], signed: bool) -> dict[int, int]:
+    known = [i for i, v in enumerate(values) if math.isfinite(v)]
+    known.sort(key=lambda i: -abs(values[i]) if signed else -values[i])
+    return {i: rank for rank, i in enumerate(known, 1)}
+
+
+def _legend(used: Mapping[str, Span], values: list[float] | None, top: float, signed: bool) -> str:
+    items = [f'<li><i style="border-bottom:3px {s.line} {s.colour}"></i>{html.escape(s.name)}</li>' for s in used.values()]
+    if values is not None:
+        if signed:
+            ends = (f"−{top:.3g}", f"+{top:.3g}")
+            ramp = ",".join(colour.signed(t, 1) for t in (-1, -0.5, 0, 0.5, 1))
+        else:
+            ends = ("0", f"{top:.3g}")
+            ramp = f"{colour.wash(0)},{colour.wash(1)}"
+        items.append(f'<li>{ends[0]}<span class="wb-ramp" style="background:linear-gradient(90deg,{ramp})"></span>{ends[1]}</li>')
+    return f'<ul class="wb-legend">{"".join(items)}</ul>' if items else ""

@@ -1,0 +1,202 @@
+"""A view: what one tab shows, in two forms.
+
+The *live* form is Panel objects linked to the page's selection; the *still* form is made of parts that need no Python
+behind them (pictures that hover, text, tables), for the report, the notebook without a kernel and thumbnails. An
+analysis may also return a bare HoloViews element or any Panel object: `still_parts` finds what can be kept of it.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from workbench.draw import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Part = Any
+"""A HoloViews object, `Markup` (trusted HTML), `str` (text, escaped by whoever shows it), `Table`, `Row`, or a Panel object."""
+
+STYLES = style.sheet("widgets.css")
+TABLE_STYLES = style.sheet("tables.css")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The data behind a picture."""
+
+    frame: pd.DataFrame
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Parts side by side, as long as there is room."""
+
+    parts: Sequence[Part]
+
+
+class View:
+    """What one tab shows.
+
+    Args:
+        parts: called when the view is first looked at; gives the parts from top to bottom.
+        live: gives the Panel object instead, where parts alone are not enough (linked plots, widgets).
+        why_not: why this run has nothing to show here; a page then leaves the tab out and says so.
+    """
+
+    def __init__(self, parts: Callable[[], Sequence[Part]], live: Callable[[], Any] | None = None, why_not: str = "") -> None:
+        self._parts, self._live, self.why_not = parts, live, why_not
+
+    def still(self) -> list[Part]:
+        """The parts that need no Python behind them."""
+        return list(self._parts())
+
+    def __panel__(self) -> Any:
+        return self._live() if self._live is not None else live_column(self.still())
+
+
+def says(text: str, *, small: bool = False) -> Markup:
+    """A paragraph of plain text."""
+    return Markup('<p class="wb-says{}">{}</p>').format(Markup(" wb-small") if small else "", text)
+
+
+def note(what: str, do: str = "") -> Markup:
+    """Why something is empty, and what to do."""
+    return Markup('<div class="wb-empty"><strong>{}</strong>{}</div>').format(what, do)
+
+
+def need_panel() -> Any:
+    """Panel with what our widgets need, loaded once."""
+    import panel as pn
+
+    if "tabulator" not in pn.extension._loaded_extensions:
+        style.load()
+        pn.extension("tabulator", notifications=False)
+    return pn
+
+
+def live_column(parts: Sequence[Part]) -> Any:
+    """Parts from top to bottom as a Panel column."""
+    pn = need_panel()
+    return pn.Column(*(live_part(part) for part in parts), sizing_mode="stretch_width", min_width=0)
+
+
+def live_part(part: Part) -> Any:
+    """One part as a Panel object."""
+    pn = need_panel()
+    if isinstance(part, Table):
+        caption = [html_pane(says(part.caption))] if part.caption else []
+        return pn.Column(*caption, tabulator(part.frame), sizing_mode="stretch_width")
+    if isinstance(part, Row):
+        return pn.FlexBox(*(live_part(p) for p in part.parts), gap="4px 10px", margin=0)
+    if isinstance(part, str):
+        return html_pane(part if isinstance(part, Markup) else says(part))
+    if _is_drawing(part):
+        return pn.pane.HoloViews(part, sizing_mode="stretch_width" if _is_wide(part) else None, linked_axes=False)
+    return pn.panel(part)
+
+
+def html_pane(markup: Markup, **options: Any) -> Any:
+    """Trusted HTML as a Panel pane in the workbench's type and colours."""
+    pn = need_panel()
+    options.setdefault("sizing_mode", "stretch_width")
+    options.setdefault("margin", (2, 0))
+    return pn.pane.HTML(str(markup), stylesheets=[STYLES], disable_math=True, **options)
+
+
+def safe_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The table with field names a grid widget can take (it reads a dot as nesting, and titles as HTML), and its titles."""
+    fields = [str(c) if str(c).replace("_", "").isalnum() else f"column{i}" for i, c in enumerate(frame.columns)]
+    titles = {field: html.escape(str(c).replace("_", " ")) for field, c in zip(fields, frame.columns, strict=True)}
+    return frame.set_axis(fields, axis=1), titles
+
+
+def tabulator(frame: pd.DataFrame, *, height: int | None = None, **options: Any) -> Any:
+    """A sortable table whose cells are always text."""
+    pn = need_panel()
+    shown, titles = safe_columns(frame.reset_index(drop=True))
+    formatters: dict[str, Any] = {}
+    for column in shown.columns:
+        kind = shown[column].dtype.kind
+        if kind == "f":
+            from bokeh.models.widgets.tables import NumberFormatter
+
+            formatters[column] = NumberFormatter(format="0,0.[000]", nan_format="–")
+        elif kind not in "iub":
+            shown[column] = [_cell(v) for v in shown[column]]
+            formatters[column] = {"type": "plaintext"}
+    settings: dict[str, Any] = {
+        "show_index": False,
+        "disabled": True,
+        "layout": "fit_data_fill",
+        "theme": "simple",
+        "stylesheets": [STYLES, TABLE_STYLES],
+        "sizing_mode": "stretch_width",
+        "margin": (4, 0, 12, 0),
+    }
+    if height is not None and len(shown) > 10:
+        settings["height"] = height
+    elif len(shown) > 14:
+        settings |= {"pagination": "remote", "page_size": 12}
+    return pn.widgets.Tabulator(shown, titles=titles, formatters=formatters, **{**settings, **options})
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None or value != value else str(value)
+    text = text.replace("\n", " ↵ ")
+    return text if len(text) <= 240 else text[:239] + "…"
+
+
+def still_parts(view: Any) -> Iterator[Part]:
+    """What can be kept of anything an analysis returns as a view, in the order it stands there."""
+    if isinstance(view, View):
+        for part in view.still():
+            yield from still_parts(part)
+    elif view is None or isinstance(view, str | Table | Row) or _is_drawing(view):
+        if view is not None:
+            yield view
+    else:
+        yield from _of_panel(view)
+
+
+def _of_panel(view: Any) -> Iterator[Part]:
+    """Panel objects: pictures, markup and tables are kept; widgets that only Python can answer are left out."""
+    import pandas as pd
+    import panel as pn
+
+    shown = pn.panel(view)
+    if isinstance(shown, pn.widgets.Tabulator | pn.widgets.DataFrame):
+        if isinstance(shown.value, pd.DataFrame):
+            yield Table(shown.value)
+    elif isinstance(shown, pn.pane.HoloViews):
+        yield shown.object
+    elif isinstance(shown, pn.pane.Str):
+        yield str(shown.object)
+    elif isinstance(shown, pn.pane.DataFrame):
+        yield Table(shown.object)
+    elif isinstance(shown, pn.pane.HTML | pn.pane.Markdown):
+        yield str(shown.object)  # a third party's markup may hold a run's text: it is shown as text
+    elif isinstance(shown, pn.layout.base.ListLike):
+        for child in shown.objects:
+            yield from _of_panel(child)
+    elif isinstance(shown, pn.param.ParamMethod | pn.param.ParamFunction):
+        yield from _of_panel(shown._pane)
+
+
+def _is_drawing(part: Any) -> bool:
+    import holoviews as hv
+
+    return isinstance(part, hv.core.Dimensioned) and not isinstance(part, hv.Table)
+
+
+def _is_wide(part: Any) -> bool:
+    """Whether the picture is as wide as its place (see `style.bokeh`)."""
+    import holoviews as hv
+
+    return bool(hv.Store.lookup_options("bokeh", part, "plot").kwargs.get("responsive"))
