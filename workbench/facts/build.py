@@ -89,12 +89,6 @@ def us_city_state() -> Rows:
     yield from _distinct([(city["name"], states[city["admin1code"]]) for city in cities])[:MOST_CITIES]
 
 
-def us_state_code() -> Rows:
-    for code, state in _geonames().get_us_states().items():
-        if code != "DC":
-            yield state["name"], code
-
-
 def element_symbol() -> Rows:
     import periodictable
 
@@ -110,7 +104,6 @@ BUILDERS: dict[str, Callable[[], Rows]] = {
     "currency": currency,
     "city-country": city_country,
     "us-city-state": us_city_state,
-    "us-state-code": us_state_code,
     "element-symbol": element_symbol,
 }
 

@@ -81,17 +81,6 @@ WORDINGS = {
             licence=GEONAMES_LICENCE,
         ),
         Relation(
-            name="us-state-code",
-            kind="states of the United States",
-            asks="Which two letters stand for a state of the United States?",
-            closed_book="The postal abbreviation of {subject} is",
-            statement="The postal abbreviation of {subject} is {answer}.",
-            question="What is the postal abbreviation of {subject}?",
-            lead_in="The postal abbreviation of {subject} is",
-            source=GEONAMES,
-            licence=GEONAMES_LICENCE,
-        ),
-        Relation(
             name="element-symbol",
             kind="chemical elements",
             asks="What is the symbol of a chemical element?",

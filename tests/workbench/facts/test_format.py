@@ -21,7 +21,9 @@ def at(prompt, name):
 def test_the_question_format_is_the_published_prompt():
     prompt = render("question", CAPITAL, "France", "Rome")
     assert prompt.text == (
-        "The capital city of France is Rome.\nQuestion: What is the capital city of France?\nAnswer: The capital city of France is"
+        "The capital city of France is Rome.\n"
+        "Question: What is the capital city of France?\n"
+        "Answer: The capital city of France is"
     )
     assert CAPITAL.closed_book_prompt("France").text == "The capital of France is"
 
