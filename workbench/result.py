@@ -31,6 +31,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 MAX_JSON = 64 * 2**20
 MAX_FILE = 2 * 2**30
 MAX_ROWS = 20_000_000
+MAX_CELLS = 2**28
+_FINDING_FIELDS = {"unit", "says", "interval"}
+_PROVENANCE = {"model": dict, "versions": dict, "started": str, "duration": int | float, "machine": str, "notes": dict}
 _DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
 
 
@@ -53,6 +56,9 @@ class Finding:
         return dict(self.value) if isinstance(self.value, Mapping) else {"value": self.value}
 
     def to_json(self) -> dict[str, Any]:
+        """As in `result.json`. Raises ValueError if a value is named like one of the other fields."""
+        if taken := self.values.keys() & _FINDING_FIELDS:
+            raise ValueError(f"finding {self.name!r} cannot call a value {sorted(taken)[0]!r}")
         out: dict[str, Any] = {**self.values, "unit": self.unit, "says": self.says}
         if self.interval is not None:
             spans = self.interval if isinstance(self.interval, Mapping) else {"value": self.interval}
@@ -61,10 +67,8 @@ class Finding:
 
     @classmethod
     def from_json(cls, name: str, raw: Mapping[str, Any]) -> Finding:
-        values = {k: v for k, v in raw.items() if k not in {"unit", "says", "interval"}}
-        if not all(isinstance(v, int | float | None) for v in values.values()):
-            raise BadRun(f"Finding {name!r} holds something that is not a number.", "numbers", "Run the analysis again.")
-        spans = {k: (float(v[0]), float(v[1])) for k, v in (raw.get("interval") or {}).items()}
+        values = {k: _number(name, v) for k, v in raw.items() if k not in _FINDING_FIELDS}
+        spans = {k: (_number(name, low), _number(name, high)) for k, (low, high) in (raw.get("interval") or {}).items()}
         single = set(values) == {"value"}
         return cls(
             name,
@@ -137,28 +141,31 @@ class Result:
 
         Raises:
             WorkbenchError: the folder exists and is not empty, or cannot be written.
+            ValueError: something that a run folder cannot hold (the analysis's mistake).
         """
+        from safetensors import SafetensorError
+
         target = Path(path)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise WorkbenchError(
-                f"{target} exists already and is not empty.", "a new folder", "Choose another --out, or remove it first."
-            )
-        for name in [*self.tables, *self.arrays]:
+        for name in [*self.findings, *self.tables, *self.arrays]:
             if not NAME.fullmatch(name):
-                raise ValueError(f"{name!r} cannot name a table or an array: {NAME.pattern}")
+                raise ValueError(f"{name!r} cannot name a finding, a table or an array: {NAME.pattern}")
         try:
+            if target.exists() and (not target.is_dir() or any(target.iterdir())):
+                raise WorkbenchError(
+                    f"{target} exists already and is not empty.", "a new folder", "Choose another --out, or remove it first."
+                )
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
             try:
                 self._write(work)
-                if target.exists():
+                if os.name == "nt" and target.exists():  # elsewhere an empty folder is replaced in the same step
                     target.rmdir()
                 os.replace(work, target)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # the latter is how a full disk shows while arrays are written
             raise WorkbenchError(
-                f"The run could not be written to {target}: {error.strerror or error}.",
+                f"The run could not be written to {target}: {getattr(error, 'strerror', None) or _first_line(error)}.",
                 "a folder with free space that you may write to",
                 "Choose another place with --out DIR (or WORKBENCH_RUNS), or make room.",
             ) from error
@@ -178,7 +185,8 @@ class Result:
             table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
         if self.arrays:
             save_file(
-                {name: np.ascontiguousarray(array.values) for name, array in self.arrays.items()},
+                # Not ascontiguousarray: it turns a lone number into an array of one.
+                {name: np.asarray(array.values, order="C") for name, array in self.arrays.items()},
                 folder / "arrays.safetensors",
             )
         (folder / "result.json").write_text(text, encoding="utf-8")
@@ -195,7 +203,7 @@ class Result:
         again = "Run the analysis again, or get a fresh copy of the folder."
         try:
             findings = {name: Finding.from_json(name, raw) for name, raw in index["findings"].items()}
-            provenance = Provenance(**{k: v for k, v in index["provenance"].items() if k in Provenance.__annotations__})
+            provenance = Provenance(**{k: v for k, v in index["provenance"].items() if k == "seed" or k in _PROVENANCE})
             tables = {name: _read_table(folder, name) for name in index["tables"]}
             arrays = _read_arrays(folder, index["arrays"])
         except WorkbenchError:
@@ -262,17 +270,33 @@ def read_index(folder: Path) -> dict[str, Any]:
             "`workbench runs` lists the runs there are.",
         )
     if _size(folder, file) > MAX_JSON:
-        raise BadRun(f"{file.name} of {folder.name!r} is absurdly large.", f"at most {MAX_JSON >> 20} MB", "Do not trust this folder.")
+        raise BadRun(
+            f"{file.name} of {folder.name!r} is absurdly large.", f"at most {MAX_JSON >> 20} MB", "Do not trust this folder."
+        )
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadRun(
+            f"result.json of {folder.name!r} cannot be read: {error.strerror or error}.",
+            "a file you may read",
+            "Check its permissions.",
+        ) from error
     except (ValueError, RecursionError) as error:
         raise BadRun(
             f"result.json of {folder.name!r} is damaged: {_first_line(error)}",
             "complete JSON",
             "Run the analysis again, or get a fresh copy of the folder.",
         ) from error
-    kinds = {"analysis": str, "question": str, "params": dict, "findings": dict, "tables": dict, "arrays": dict, "provenance": dict}
-    if not isinstance(index, dict) or not isinstance(index.get("format"), int):
+    kinds = {
+        "analysis": str,
+        "question": str,
+        "params": dict,
+        "findings": dict,
+        "tables": dict,
+        "arrays": dict,
+        "provenance": dict,
+    }
+    if not isinstance(index, dict) or type(index.get("format")) is not int or index["format"] < 1:
         raise BadRun(f"result.json of {folder.name!r} is not a run's.", "a format number and a run's fields", "Check the folder.")
     if index["format"] > FORMAT:
         raise BadRun(
@@ -282,7 +306,17 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     for key, kind in kinds.items():
         if not isinstance(index.get(key), kind):
-            raise BadRun(f"result.json of {folder.name!r} has no proper {key!r}.", f"a {kind.__name__}", "Run the analysis again.")
+            raise BadRun(
+                f"result.json of {folder.name!r} has no proper {key!r}.", f"a {kind.__name__}", "Run the analysis again."
+            )
+    about = index["provenance"]
+    for key, proper in _PROVENANCE.items():
+        if key in about and (not isinstance(about[key], proper) or isinstance(about[key], bool)):
+            raise BadRun(
+                f"The provenance of {folder.name!r} has no proper {key!r}.", "what a run writes", "Run the analysis again."
+            )
+    if not abs(about.get("duration", 0)) < 1e12:  # also refuses not-a-number
+        raise BadRun(f"The run {folder.name!r} took an impossible time.", "seconds", "Do not trust this folder.")
     for key in ("findings", "arrays", "tables"):
         for name, value in index[key].items():
             if not NAME.fullmatch(name) or not isinstance(value, dict):
@@ -300,12 +334,15 @@ def _size(folder: Path, file: Path) -> int:
         raise BadRun(f"{file.name} of {folder.name!r} leads outside its folder.", "plain files", "Do not trust this folder.")
     if not file.is_file():
         raise BadRun(
-            f"The run {folder.name!r} lacks {file.name}.", "every file its result.json names", "Get a complete copy of the folder."
+            f"The run {folder.name!r} lacks {file.name}.",
+            "every file its result.json names",
+            "Get a complete copy of the folder.",
         )
     return file.stat().st_size
 
 
 def _read_table(folder: Path, name: str) -> pd.DataFrame:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = folder / "tables" / f"{name}.parquet"
@@ -313,9 +350,20 @@ def _read_table(folder: Path, name: str) -> pd.DataFrame:
     meta = pq.read_metadata(file)
     # A few KB of parquet can unpack to terabytes: the declared sizes are checked before any page is read.
     unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-    if size > MAX_FILE or unpacked > MAX_FILE or meta.num_rows > MAX_ROWS:
-        raise BadRun(f"Table {name!r} of {folder.name!r} is absurdly large.", f"at most {MAX_ROWS:,} rows", "Do not trust this folder.")
-    return pq.read_table(file).to_pandas()
+    too_large = BadRun(
+        f"Table {name!r} of {folder.name!r} is absurdly large.", f"at most {MAX_ROWS:,} rows", "Do not trust this folder."
+    )
+    if size > MAX_FILE or unpacked > MAX_FILE or meta.num_rows > MAX_ROWS or meta.num_rows * meta.num_columns > MAX_CELLS:
+        raise too_large
+    # The declared sizes may lie too (one long text, named by millions of rows), so what is unpacked is counted as it comes.
+    batches, held = [], 0
+    with pq.ParquetFile(file) as stored:
+        for batch in stored.iter_batches(batch_size=4096):
+            batches.append(batch)
+            held += batch.nbytes
+            if held > MAX_FILE:
+                raise too_large
+        return pa.Table.from_batches(batches, schema=stored.schema_arrow).to_pandas()
 
 
 def _read_arrays(folder: Path, described: Mapping[str, Mapping[str, Any]]) -> dict[str, xr.DataArray]:
@@ -326,22 +374,59 @@ def _read_arrays(folder: Path, described: Mapping[str, Mapping[str, Any]]) -> di
 
     file = folder / "arrays.safetensors"
     if _size(folder, file) > MAX_FILE:
-        raise BadRun(f"The arrays of {folder.name!r} are absurdly large.", f"at most {MAX_FILE >> 30} GB", "Do not trust this folder.")
+        raise BadRun(
+            f"The arrays of {folder.name!r} are absurdly large.", f"at most {MAX_FILE >> 30} GB", "Do not trust this folder."
+        )
     arrays = {}
     with safe_open(file, framework="numpy") as stored:
         held = set(stored.keys())
         for name, about in described.items():
             if name not in held:
                 raise BadRun(f"The run {folder.name!r} lacks its array {name!r}.", "every array named", "Get a complete copy.")
-            values = stored.get_tensor(name)
-            coords = {k: v for k, v in about.get("coords", {}).items() if k in about["dims"]}
-            arrays[name] = xr.DataArray(values, dims=about["dims"], coords=coords, name=name, attrs=about.get("attrs", {}))
+            values, dims = stored.get_tensor(name), about.get("dims")
+            if (
+                not isinstance(dims, list)
+                or len(dims) != values.ndim
+                or not all(isinstance(d, str) for d in dims)
+                or len(set(dims)) != len(dims)
+                or list(values.shape) != about.get("shape")
+            ):
+                raise BadRun(
+                    f"Array {name!r} of {folder.name!r} does not have the shape its result.json says.",
+                    f"{len(values.shape)} different axis names and the shape {list(values.shape)}",
+                    "Run the analysis again, or get a fresh copy of the folder.",
+                )
+            coords = {d: _coord(name, about["coords"][d]) for d in dims if d in about.get("coords", {})}
+            arrays[name] = xr.DataArray(values, dims=dims, coords=coords, name=name, attrs=about.get("attrs", {}))
     return arrays
+
+
+def _coord(array: str, values: Any) -> Any:
+    """Labels along an axis: texts, or numbers (of which null is one that could not be measured)."""
+    if isinstance(values, list) and all(isinstance(v, str) for v in values):
+        return values
+    if isinstance(values, list) and all(isinstance(v, int | float | None) for v in values):
+        return [math.nan if v is None else v for v in values]
+    raise BadRun(
+        f"An axis of array {array!r} has labels that are neither texts nor numbers.", "texts or numbers", "Run it again."
+    )
+
+
+def _number(finding: str, value: Any) -> float:
+    """A finding's number; null stands for one that could not be measured."""
+    if value is None:
+        return math.nan
+    if not isinstance(value, int | float) or abs(value) > 1e308:
+        raise BadRun(f"Finding {finding!r} holds something that is not a number.", "numbers", "Run the analysis again.")
+    return value
 
 
 def _describe(array: xr.DataArray) -> dict[str, Any]:
     if str(array.dtype) not in _DTYPES:
         raise ValueError(f"array {array.name!r} has dtype {array.dtype}; a run folder holds {sorted(_DTYPES)}")
+    for dim in array.dims:
+        if dim in array.coords and array.coords[dim].dtype.kind not in "OTUbiuf":
+            raise ValueError(f"axis {dim!r} of array {array.name!r} has labels that are neither texts nor numbers")
     return {
         "dims": [str(d) for d in array.dims],
         "shape": list(array.shape),
@@ -351,13 +436,13 @@ def _describe(array: xr.DataArray) -> dict[str, Any]:
 
 
 def _no_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(k): _no_nan(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_no_nan(v) for v in value]
-    return value.item() if hasattr(value, "item") and not isinstance(value, str) else value
+    if hasattr(value, "item"):  # a number of numpy's or torch's
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _first_line(error: BaseException) -> str:
