@@ -40,12 +40,12 @@ class Progress:
         self._show = show
         self._started = time.monotonic()
         self._cancel = threading.Event()
-        self.kept: Result | None = None
+        self._kept: Result | None = None
 
     def __call__(self, fraction: float, says: str = "") -> None:
         """Report, and stop here if somebody asked to. Raises `Cancelled`."""
         self.check()
-        fraction = min(max(float(fraction), 0.0), 1.0)
+        fraction = _inside(fraction)
         elapsed = time.monotonic() - self._started
         # Below 2 % an extrapolation says more about start-up than about the job.
         left = elapsed * (1 - fraction) / fraction if fraction > 0.02 else None
@@ -65,9 +65,14 @@ class Progress:
     def cancelled(self) -> bool:
         return self._cancel.is_set()
 
+    @property
+    def kept(self) -> Result | None:
+        """What was last handed over with `keep`."""
+        return self._kept
+
     def keep(self, result: Result) -> None:
         """Hand over what would be worth keeping if the job were cancelled from here on."""
-        self.kept = result
+        self._kept = result
 
     def part(self, start: float, end: float) -> Progress:
         """A progress for one stage: its 0…1 is this one's start…end."""
@@ -79,7 +84,7 @@ class _Part(Progress):
         self._whole, self._start, self._end = whole, start, end
 
     def __call__(self, fraction: float, says: str = "") -> None:
-        self._whole(self._start + (self._end - self._start) * min(max(fraction, 0.0), 1.0), says)
+        self._whole(self._start + (self._end - self._start) * _inside(fraction), says)
 
     def check(self) -> None:
         self._whole.check()
@@ -91,8 +96,17 @@ class _Part(Progress):
     def cancelled(self) -> bool:
         return self._whole.cancelled
 
+    @property
+    def kept(self) -> Result | None:
+        return self._whole.kept
+
     def keep(self, result: Result) -> None:
         self._whole.keep(result)
 
     def part(self, start: float, end: float) -> Progress:
         return _Part(self, start, end)
+
+
+def _inside(fraction: float) -> float:
+    # The constant comes first, so that not-a-number (nothing done of nothing) counts as 0 and never reaches a bar.
+    return min(max(0.0, float(fraction)), 1.0)

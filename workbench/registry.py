@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 GROUP = "workbench.analyses"
+OURS = "memory-workbench"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Control:
 
     def __call__(self, model: Any, value: float) -> AbstractContextManager[Any]:
         if not self.low <= value <= self.high:
-            raise BadInput(f"{self.label} cannot be {value:g}.", f"a number from {self.low:g} to {self.high:g}", "Move it back inside.")
+            raise BadInput(
+                f"{self.label} cannot be {value:g}.", f"a number from {self.low:g} to {self.high:g}", "Move it inside."
+            )
         return self.apply(model, value)
 
 
@@ -98,7 +102,15 @@ def _expected(fields: Mapping[str, Any], name: str) -> str:
 
 @cache
 def _found() -> dict[str, EntryPoint]:
-    return {_plain(entry.name): entry for entry in entry_points(group=GROUP)}
+    """By name. Of two packages with one name ours wins, else the first: a newcomer must not replace what people use."""
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: _package(e) != OURS):
+        found.setdefault(_plain(entry.name), entry)
+    return found
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "?"
 
 
 @cache
@@ -113,21 +125,31 @@ def get(name: str) -> Analysis:
     entry = entries.get(_plain(name))
     if entry is None:
         raise NotFound.named("analysis", name, entries, do="`workbench analyses` lists them.")
-    package = entry.dist.name if entry.dist else "?"
+    package = _package(entry)
     try:
+        if package == OURS:
+            _check_not_shadowed(entry.module.partition(".")[0])
         module = entry.load()
-    except Exception as error:
+    except WorkbenchError:
+        raise
+    except (Exception, SystemExit) as error:  # a module that exits on import must not take the workbench with it
         raise WorkbenchError(
             f"The analysis {name!r} of package {package!r} does not load: {type(error).__name__}: {error}",
             f"{entry.value} to import",
             f"Reinstall or remove {package}.",
         ) from error
-    missing = [part for part in ("name", "question", "Params", "run", "views") if not hasattr(module, part)]
-    if missing:
+    lacking = [part for part, proper in _PARTS.items() if not proper(getattr(module, part, None))]
+    if lacking:
         raise WorkbenchError(
-            f"The analysis {name!r} of package {package!r} has no {', '.join(missing)}.",
-            "name, question, Params, run and views",
+            f"The analysis {name!r} of package {package!r} has no proper {', '.join(lacking)}.",
+            "name and question as texts, Params as a pydantic model, run and views as functions",
             "See docs/writing-an-analysis.md.",
+        )
+    if _plain(module.name) != _plain(entry.name):
+        raise WorkbenchError(
+            f"The analysis {module.name!r} of package {package!r} is registered as {entry.name!r}.",
+            "one name in both places, or its saved runs would not find it again",
+            f"Rename it in {package}.",
         )
     return Analysis(_plain(module.name), module.question, module.Params, module, package)
 
@@ -141,6 +163,25 @@ def every() -> tuple[list[Analysis], dict[str, str]]:
         except WorkbenchError as error:
             broken[name] = str(error)
     return good, broken
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, str) and bool(part.strip())
+
+
+def _is_params(part: Any) -> bool:
+    import pydantic
+
+    return isinstance(part, type) and issubclass(part, pydantic.BaseModel)
+
+
+_PARTS: dict[str, Callable[[Any], bool]] = {
+    "name": _is_text,
+    "question": _is_text,
+    "Params": _is_params,
+    "run": callable,
+    "views": callable,
+}
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import paths, registry
-from workbench.errors import BadRun, Cancelled, NotFound, Unfit
+from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.progress import Progress
 from workbench.result import Provenance, Result, read_index
 
@@ -51,7 +51,7 @@ def run(
         params = asked.parse(params or {})
     if seed is not None and "seed" in type(params).model_fields:
         params = asked.parse({**params.model_dump(), "seed": seed})
-    seed = getattr(params, "seed", seed if seed is not None else 0)
+    seed = getattr(params, "seed", seed) or 0
     if model is None or not hasattr(model, "card"):
         import workbench as wb
 
@@ -64,13 +64,20 @@ def run(
     import torch
 
     torch.manual_seed(seed)
+    card = model.card
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
 
-    def stamp(result: Result) -> Result:
+    def stamp(result: Any) -> Result:
+        if not isinstance(result, Result):
+            raise WorkbenchError(
+                f"{asked.name!r} of package {asked.package!r} gave a {type(result).__name__}.",
+                "a workbench.Result from its run(…)",
+                "Tell whoever wrote it.",
+            )
         result.analysis, result.question = asked.name, asked.question
         result.params = params.model_dump(mode="json")
         result.provenance = Provenance(
-            model=asdict(model.card) if is_dataclass(model.card) else dict(model.card),
+            model=asdict(card) if is_dataclass(card) and not isinstance(card, type) else dict(card),
             seed=seed,
             versions=versions(),
             started=started.isoformat(timespec="seconds"),
@@ -107,12 +114,16 @@ def new_folder(result: Result, root: Path | None = None) -> Path:
     """A folder name for a run that is not taken yet: time, analysis, model."""
     root = root or paths.runs_dir()
     when = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-    model = re.sub(r"[^A-Za-z0-9.-]+", "-", str(result.provenance.model.get("name", "model")))[-40:].strip("-.")
-    name = f"{when}-{result.analysis}-{model or 'model'}"
+    name = f"{when}-{_plain(result.analysis) or 'run'}-{_plain(str(result.provenance.model.get('name', ''))) or 'model'}"
     folder, n = root / name, 2
     while folder.exists():
         folder, n = root / f"{name}-{n}", n + 1
     return folder
+
+
+def _plain(text: str) -> str:
+    """A piece of a folder's name: both texts may come from a stranger's run."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", text)[-40:].strip("-.")
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,8 @@ def _in(place: Path, sample: bool) -> Iterable[RunEntry]:
     if not place.is_dir():
         return
     for folder in sorted(place.iterdir()):
-        if not (folder / "result.json").is_file():
+        # A name with a dot in front is a run still being written, or one whose writing was killed.
+        if folder.name.startswith(".") or not (folder / "result.json").is_file():
             continue
         try:
             index = read_index(folder)
@@ -152,14 +164,13 @@ def _in(place: Path, sample: bool) -> Iterable[RunEntry]:
             yield RunEntry(folder.name, folder, sample=sample, problem=problem.what)
             continue
         about, findings = index["provenance"], index["findings"].values()
-        model = about.get("model")
         yield RunEntry(
             folder.name,
             folder,
             analysis=index["analysis"],
-            model=str(model.get("name", "")) if isinstance(model, dict) else "",
-            started=str(about.get("started", "")),
-            duration=float(about.get("duration") or 0),
+            model=str(about.get("model", {}).get("name", "")),
+            started=about.get("started", ""),
+            duration=float(about.get("duration", 0)),
             partial=bool(index.get("partial")),
             sample=sample,
             says=tuple(str(f.get("says", "")) for f in findings),
@@ -174,7 +185,8 @@ def open_run(ref: str | Path, root: Path | None = None) -> Result:
         BadRun: it cannot be read.
     """
     path = Path(ref)
-    if path.is_dir():
+    # A "name" of thousands of characters or none at all is no folder; asking the system about it is an error.
+    if 0 < len(str(ref)) < 4096 and all(len(part) < 256 for part in path.parts) and path.is_dir():
         return Result.open(path)
     entries = listing(root)
     if str(ref) == "latest":

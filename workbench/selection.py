@@ -21,7 +21,10 @@ class Selection(param.Parameterized):
     hover = param.Tuple(default=None, length=2, allow_None=True, doc="Head under the pointer")
 
     def choose(self, layer: int, head: int, *, add: bool = False) -> None:
-        """Make (layer, head) primary; with `add`, join it to the chosen set (or leave the set, if it was in)."""
+        """Make (layer, head) primary; with `add`, join it to the chosen set.
+
+        A head that is added again leaves the set; the one chosen before it is then primary, or none.
+        """
         one = (int(layer), int(head))
         if not add:
             heads = [one]
@@ -29,7 +32,7 @@ class Selection(param.Parameterized):
             heads = [h for h in self.heads if h != one]
         else:
             heads = [*self.heads, one]
-        self.param.update(heads=heads, head=one)
+        self.param.update(heads=heads, head=heads[-1] if heads else None)
 
     def clear(self) -> None:
         self.param.update(heads=[], head=None)
@@ -44,8 +47,8 @@ class Selection(param.Parameterized):
     def from_query(self, query: dict[str, Any]) -> None:
         """From URL parameters; what does not parse is left as it is, since a link comes from a stranger."""
         prompt = str(query.get("prompt", ""))
-        if prompt.isdigit():
-            self.prompt = int(prompt)
+        if _number(prompt) is not None:
+            self.prompt = _number(prompt)
         head = parse_head(str(query.get("head", "")))
         if head is not None:
             self.choose(*head)
@@ -57,8 +60,12 @@ def head_name(layer: int, head: int) -> str:
 
 
 def parse_head(text: str) -> tuple[int, int] | None:
-    """"L23H4" -> (23, 4); None if it is no head's name."""
-    layer, found, head = text.strip().upper().removeprefix("L").partition("H")
-    if found and layer.isdigit() and head.isdigit():
-        return int(layer), int(head)
-    return None
+    """ "L23H4" -> (23, 4); None if it is no head's name."""
+    layer, _, head = text.strip().upper().removeprefix("L").partition("H")
+    one = _number(layer), _number(head)
+    return (one[0], one[1]) if one[0] is not None and one[1] is not None else None
+
+
+def _number(text: str) -> int | None:
+    # Plain digits and few of them: int() refuses a "²" that isdigit() accepts, and thousands of digits.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

@@ -1,0 +1,80 @@
+"""Imports point one way, ui -> analyses -> hooks -> workbench, and nothing unpickles.
+
+Every import statement is read, those inside functions too. Lazy doors given as strings ("hooks.model") are not imports:
+they are how a lower room offers what lies above it without depending on it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("workbench", "hooks", "analyses", "ui")  # each may import itself and what stands before it
+UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+
+
+def imported(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything a file imports; relative imports made absolute."""
+    package = file.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            yield node.lineno, ".".join([*base, *([node.module] if node.module else [])])
+
+
+def ids(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_imports_point_down(file):
+    room = ids(file).split("/")[0]
+    above = set(ROOMS[ROOMS.index(room) + 1 :]) | {"tests", "benchmarks"}
+    wrong = [f"line {line} imports {name}" for line, name in imported(file) if name.partition(".")[0] in above]
+    assert not wrong
+
+
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_nothing_unpickles(file):
+    wrong = [f"line {line} imports {name}" for line, name in imported(file) if name.partition(".")[0] in UNPICKLING]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        said = [(k.arg, ast.unparse(k.value)) for k in node.keywords] if isinstance(node, ast.Call) else []
+        if called in {"torch.load", "torch.save"} or called.endswith("read_pickle") or ("allow_pickle", "True") in said:
+            wrong.append(f"line {node.lineno} calls {called}")
+    assert not wrong
+
+
+def test_the_public_door_names_only_what_exists():
+    import importlib
+
+    import workbench
+
+    for name, place in workbench._DOOR.items():
+        room, *rest = place.split(".")
+        assert room in ROOMS, name
+        assert (ROOT / room / "/".join(rest)).with_suffix(".py").is_file() or (ROOT / room / "/".join(rest)).is_dir(), name
+        if room == "workbench":
+            assert hasattr(importlib.import_module(place), name)
+
+
+def test_importing_the_door_loads_nothing_heavy():
+    import subprocess
+    import sys
+
+    said = subprocess.run(
+        [sys.executable, "-c", "import workbench, sys; print(*sys.modules)"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
+    assert not {"torch", "transformers", "pandas", "xarray", "panel", "gradio", "holoviews", "pydantic"} & set(said)
+
+
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_files_stay_readable_in_one_sitting(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 520
