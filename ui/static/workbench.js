@@ -17,6 +17,12 @@
   }
 
   show(wanted());
+  // Gradio picks its colours from the address while it starts, after this script and before the first picture.
+  if (location.pathname.startsWith("/playground")) {
+    const address = new URL(location.href);
+    address.searchParams.set("__theme", wanted());
+    history.replaceState(history.state, "", address);
+  }
   // Pages drawn on the server (Explorer) cannot ask the system: they find its answer here.
   remember("wb-system", system.matches ? "dark" : "light");
   system.addEventListener("change", () => { remember("wb-system", system.matches ? "dark" : "light"); show(wanted()); });

@@ -1,0 +1,123 @@
+"""The Playground for programs: named endpoints that `gradio_client` calls. See docs/api.md."""
+
+# No `from __future__ import annotations`: Gradio shows the annotations of these functions as the endpoints' types.
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from ui import trying
+from ui.desk import Desk
+from ui.jobs import Job
+from workbench import registry
+from workbench.errors import BadInput, WorkbenchError
+
+T = TypeVar("T")
+
+
+def add(desk: Desk) -> None:
+    """Register the endpoints; call it inside the `gr.Blocks`."""
+    from ui.playground import change_for
+
+    def told(work: Callable[[], T]) -> T:
+        # Only gr.Error's own message reaches a client; a stack trace never does.
+        try:
+            return work()
+        except WorkbenchError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def next_tokens(
+        prompt: str, heads_off: list[str] | None = None, run: str | None = None, dial: float | None = None, k: int = 10
+    ) -> list[dict[str, Any]]:
+        """The k likeliest next tokens as {"token", "probability"}. heads_off: ["L23H4", ...]; run, dial: see docs."""
+
+        def work() -> list[dict[str, Any]]:
+            model = desk.slot.need()
+            change = change_for(desk, heads_off or [], run, None, dial)
+            with model.lock, change.on(model):
+                looked = trying.look(model, prompt, k=max(1, min(int(k), 100)))
+            return [{"token": token, "probability": p} for token, p in looked.tokens]
+
+        return told(work)
+
+    def answers(
+        prompt: str,
+        memory: str,
+        context: str,
+        heads_off: list[str] | None = None,
+        run: str | None = None,
+        dial: float | None = None,
+    ) -> dict[str, dict[str, Any]]:
+        """How likely two answers are: {"memory": {"text", "first_token", "p_first", "logp", "n_tokens"}, "context": ...}."""
+
+        def work() -> dict[str, dict[str, Any]]:
+            if not memory.strip() or not context.strip():
+                raise BadInput("An answer is empty.", "a memory answer and a context answer", "Give both.")
+            model = desk.slot.need()
+            change = change_for(desk, heads_off or [], run, None, dial)
+            with model.lock, change.on(model):
+                looked = trying.look(model, prompt, (memory, context))
+            return {side: vars(answer) for side, answer in zip(("memory", "context"), looked.answers, strict=True)}
+
+        return told(work)
+
+    def generate(
+        prompt: str,
+        heads_off: list[str] | None = None,
+        run: str | None = None,
+        dial: float | None = None,
+        max_new_tokens: int = 40,
+    ) -> str:
+        """The greedy continuation of the prompt by the model as changed."""
+
+        def work() -> str:
+            model = desk.slot.need()
+            change = change_for(desk, heads_off or [], run, None, dial)
+            with model.lock, change.on(model):
+                return trying.continuation(model, prompt, max(1, min(int(max_new_tokens), 1000)))
+
+        return told(work)
+
+    def analyses() -> list[dict[str, Any]]:
+        """Every question: {"name", "question", "unfit", "params"}, params as a JSON schema; what does not load has "broken"."""
+        good, broken = registry.every()
+        model = desk.slot.model
+        listed: list[dict[str, Any]] = [
+            {
+                "name": a.name,
+                "question": a.question,
+                "unfit": a.unfit(model) if model is not None else None,
+                "params": a.Params.model_json_schema(),
+            }
+            for a in good
+        ]
+        return listed + [{"name": name, "broken": reason} for name, reason in broken.items()]
+
+    def run(analysis: str, params_json: str = "{}", seed: int | None = None) -> Iterator[dict[str, Any]]:
+        """Ask a question: {"run", "state", "findings"} in the end, {"state", "fraction", "says", "left"} until then.
+
+        The run is kept in the runs folder; closing the connection does not stop it.
+        """
+
+        def begin() -> Job:
+            try:
+                values = json.loads(params_json or "{}")
+            except ValueError as error:
+                raise BadInput(f"params_json is not JSON: {error}.", '{"name": value}', "Correct it.") from error
+            if not isinstance(values, dict):
+                raise BadInput("params_json is not an object.", '{"name": value}', "Correct it.")
+            return desk.jobs.submit(analysis, values, None if seed is None else int(seed))
+
+        job = told(begin)
+        while not job.finished.wait(0.3):
+            yield {"state": job.state, "fraction": job.fraction, "says": job.says, "left": job.left}
+        if job.error is not None:
+            raise gr.Error(str(job.error), print_exception=False)
+        yield {"run": job.run_id, "state": job.state, "findings": job.findings}
+
+    gr.api(next_tokens, api_name="next_tokens", concurrency_limit=4)
+    gr.api(answers, api_name="answers", concurrency_limit=4)
+    gr.api(generate, api_name="generate", concurrency_limit=4)
+    gr.api(analyses, api_name="analyses")
+    gr.api(run, api_name="run", concurrency_limit=4)

@@ -1,0 +1,176 @@
+"""Home: the model, the questions one can ask of it, the runs that were made. Drawn on the server, no script needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import jinja2
+from markupsafe import Markup
+
+from ui import style
+from ui.desk import Desk
+from workbench import registry
+from workbench.errors import WorkbenchError
+from workbench.runs import RunEntry
+
+FINDINGS_SHOWN = 3
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    # Everything a template prints is escaped: names, sentences and parameters come from models and strangers' files.
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def render(template: str, active: str = "home", **values: Any) -> str:
+    """One of our pages, with the shared head and header."""
+    return (
+        _templates()
+        .get_template(template)
+        .render(head=Markup(style.HEAD), header=Markup(style.header_html(active)), mark=Markup(style.MARK), **values)
+    )
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as Home shows it; `unfit` is why this model cannot answer."""
+
+    name: str
+    text: str
+    package: str
+    href: str
+    unfit: str | None
+
+
+@dataclass(frozen=True)
+class RunCard:
+    """A finished run as Home shows it."""
+
+    entry: RunEntry
+    when: str
+    took: str
+    picture: str
+    explore: str
+    report: str
+    says: tuple[str, ...]
+
+
+def page(desk: Desk, notice: WorkbenchError | None = None) -> str:
+    """The whole page as HTML; `notice` is shown on top, dismissible."""
+    questions, broken = questions_for(desk.slot.model)
+    job = desk.jobs.running()
+    return render(
+        "home.html",
+        state=desk.slot.state,
+        name=desk.slot.name,
+        seconds=desk.slot.seconds,
+        error=Markup(style.message_html(desk.slot.error, dismissible=False)) if desk.slot.error else None,
+        notice=Markup(style.message_html(notice)) if notice else None,
+        facts=model_facts(desk.slot.model.card) if desk.slot.model is not None else [],
+        questions=questions,
+        broken=broken,
+        job=job,
+        runs=[run_card(entry) for entry in desk.entries()],
+    )
+
+
+def error_page(error: WorkbenchError) -> str:
+    """A page of its own for an address that leads nowhere."""
+    return render("error.html", active="", message=Markup(style.message_html(error, dismissible=False)))
+
+
+def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
+    """Every question, and for packages that do not load the reason."""
+    good, broken = registry.every()
+    questions = []
+    for analysis in good:
+        try:
+            unfit = analysis.unfit(model) if model is not None else None
+        except Exception as error:
+            # A third party's `unfit` must not take the page down.
+            unfit = f"its check of the model failed: {type(error).__name__}: {error}"
+        href = "/playground?" + urlencode({"analysis": analysis.name})
+        questions.append(Question(analysis.name, analysis.question, analysis.package, href, unfit))
+    return questions, broken
+
+
+def model_facts(card: Any) -> list[tuple[str, str]]:
+    """The model's card as labels and values; what is not known of it is left out."""
+
+    def number(name: str) -> str:
+        value = getattr(card, name, None)
+        return f"{value:,}" if isinstance(value, int) else ""
+
+    dtype = str(getattr(card, "dtype", "") or "").removeprefix("torch.")
+    quantized = getattr(card, "quantized_from", None)
+    facts = [
+        ("Layers", number("n_layers")),
+        ("Heads", number("n_heads")),
+        ("Key-value heads", number("n_kv_heads")),
+        ("Width", number("d_model")),
+        ("Vocabulary", number("d_vocab")),
+        ("Parameters", _short(getattr(card, "n_params", None))),
+        ("Context", f"{number('context_length')} tokens" if number("context_length") else ""),
+        ("Number type", f"{dtype}, de-quantized from {quantized}" if quantized else dtype),
+        ("Device", str(getattr(card, "device", "") or "")),
+        ("Attention", str(getattr(card, "attention", "") or "")),
+        ("Weights", str(getattr(card, "weight_hash", "") or "")[:19]),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def run_card(entry: RunEntry) -> RunCard:
+    """What a card says of a run."""
+    return RunCard(
+        entry=entry,
+        when=when(entry.started),
+        took=duration(entry.duration),
+        picture=f"/runs/{quote(entry.id, safe='')}/picture.png",
+        explore="/explorer?" + urlencode({"run": entry.id}),
+        report=f"/runs/{quote(entry.id, safe='')}/report.html",
+        says=tuple(s for s in entry.says if s)[:FINDINGS_SHOWN],
+    )
+
+
+def when(started: str) -> str:
+    """An ISO time as people say it, in this machine's time zone; what is no time stays as it is."""
+    try:
+        moment = dt.datetime.fromisoformat(started)
+    except ValueError:
+        return started
+    return moment.astimezone().strftime("%-d %b %Y, %H:%M")
+
+
+def duration(seconds: float | None) -> str:
+    """75 -> "1 min 15 s"; "" for nothing."""
+    if not seconds:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _short(count: Any) -> str:
+    """135_000_000 -> "135 M"."""
+    if not isinstance(count, int):
+        return ""
+    for size, word in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if count >= size:
+            return f"{count / size:.3g} {word}"
+    return str(count)

@@ -1,0 +1,250 @@
+"""The server: Home at /, Playground at /playground, Explorer at /explorer; one process, one port.
+
+serve()   what `workbench ui` calls: binds, prints the address, opens the browser, stops cleanly on Ctrl-C
+build()   the application alone, for tests and for running under a server of your own
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from ui import style
+from ui.desk import Desk
+from ui.guard import Guard, is_loopback
+from ui.jobs import Jobs
+from ui.loading import ModelSlot
+from workbench import __version__
+from workbench.errors import BadInput, NotFound, WorkbenchError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+PORT = 7860
+log = logging.getLogger(__name__)
+
+# Shown where a run has no picture, so that cards keep their shape.
+_NO_PICTURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 360"><g fill="#868d99" fill-opacity=".35">'
+    + "".join(f'<rect x="{212 + 24 * (i % 9)}" y="{108 + 24 * (i // 9)}" width="18" height="18" rx="3"/>' for i in range(54))
+    + "</g></svg>"
+)
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    model: Any = "smollm2-135m",
+    runs: str | Path | None = None,
+    open_browser: bool = True,
+    password: str | None = None,
+) -> None:
+    """Run the workbench until Ctrl-C.
+
+    Args:
+        host: the address to listen on; any but this machine's own needs a password.
+        port: None is 7860.
+        model: anything `wb.load` takes; it loads while the pages are up already.
+        runs: the runs folder; None is the user's.
+        open_browser: open Home once the server answers.
+        password: asked for on every page (any user name).
+
+    Raises:
+        WorkbenchError: the port is in use or not allowed, the address is not this machine's, or a password is missing.
+    """
+    import uvicorn
+
+    if not is_loopback(host) and not password:
+        raise WorkbenchError(
+            f"Listening on {host} would let others on the network use this workbench without a password.",
+            "a password for any address but 127.0.0.1",
+            "Add --password, or leave --host out.",
+        )
+    port = PORT if port is None else port
+    # Bound before anything is imported or loaded: a port in use is known at once.
+    with _bound(host, port) as listening:
+        port = listening.getsockname()[1]
+        app = build(model, runs, host=host, password=password)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, lifespan="on")
+        server = uvicorn.Server(config)
+        shown = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host
+        address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+        threading.Thread(target=_announce, args=(server, address, open_browser), daemon=True).start()
+        # uvicorn raises the signal again after its own clean stop; by then there is nothing left to interrupt.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+    print("Stopped.", flush=True)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening socket, or a `WorkbenchError` that says what to do."""
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        what = f"{host!r} is not an address of this machine."
+        raise WorkbenchError(what, "127.0.0.1 or a host name", "Correct --host.") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise WorkbenchError(
+                f"Port {port} is in use, perhaps by a workbench that is running already.",
+                "a free port",
+                f"Open http://127.0.0.1:{port}/ to see, or choose another one: workbench ui --port {min(port + 1, 65535)}",
+            ) from error
+        if getattr(error, "errno", None) == errno.EACCES:
+            what = f"Port {port} needs administrator rights."
+            raise WorkbenchError(what, "a port above 1023", "Choose one: --port 7860") from error
+        raise WorkbenchError(
+            f"Cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}.",
+            "an address of this machine and a port from 1 to 65535",
+            "Correct --host or --port.",
+        ) from error
+    return listening
+
+
+def _announce(server: Any, address: str, open_browser: bool) -> None:
+    while not server.started:
+        if server.should_exit:
+            return
+        threading.Event().wait(0.05)
+    print(f"Memory Workbench is open at {address}   (Ctrl-C stops it)", flush=True)
+    if open_browser:
+        webbrowser.open(address)
+
+
+def build(
+    model_ref: Any = "smollm2-135m",
+    runs: str | Path | None = None,
+    *,
+    host: str = "127.0.0.1",
+    password: str | None = None,
+    load: Callable[[Any], Any] | None = None,
+) -> FastAPI:
+    """The whole application; the model begins to load when it starts. `app.state.desk` is the shared `Desk`.
+
+    Args:
+        model_ref, runs, host, password: see `serve`.
+        load: how to load the model; None is `wb.load`.
+    """
+    from fastapi import FastAPI
+    from fastapi.staticfiles import StaticFiles
+
+    # Gradio reads this once, while it is imported: no request may leave this machine.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from ui import playground
+
+    root = Path(runs) if runs is not None else None
+    slot = ModelSlot(model_ref, load)
+    desk = Desk(slot, Jobs(slot, root), root)
+
+    @contextlib.asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        slot.start()
+        threading.Thread(target=_warm_up, args=(slot,), daemon=True).start()
+        yield
+        desk.jobs.stop()
+
+    app = FastAPI(title="Memory Workbench", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
+    app.state.desk = desk
+    _add_pages(app, desk)
+    app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
+    _add_explorer(app, root)
+    playground.mount(app, desk)
+    app.add_middleware(Guard, host=host, password=password)
+    return app
+
+
+def _warm_up(slot: ModelSlot) -> None:
+    """Import what the Explorer draws with after the model is in, so that its first page is as quick as the next."""
+    slot.wait()
+    import ui.explorer  # noqa: F401
+
+
+def _add_explorer(app: FastAPI, root: Path | None) -> None:
+    from panel.io.fastapi import add_applications
+
+    def page() -> Any:
+        from ui.explorer import application
+
+        return application(root)()
+
+    add_applications({"/explorer": page}, app=app, title="Explorer · Memory Workbench")
+
+
+def _add_pages(app: FastAPI, desk: Desk) -> None:
+    from fastapi.responses import HTMLResponse, RedirectResponse
+    from fastapi.responses import Response as Plain
+    from starlette.exceptions import HTTPException
+
+    from ui import home
+
+    @app.get("/")
+    def home_page() -> HTMLResponse:
+        return HTMLResponse(home.page(desk))
+
+    @app.get("/healthz")
+    def health() -> dict[str, Any]:
+        model = {"state": desk.slot.state, "name": desk.slot.name, "seconds": round(desk.slot.seconds, 1)}
+        return {"status": "ok", "version": __version__, "model": model}
+
+    @app.get("/compare", response_model=None)
+    def compare(request: Request) -> Response:
+        chosen = request.query_params.getlist("run")
+        if len(chosen) != 2:
+            many = BadInput(f"{len(chosen)} runs were selected.", "exactly two", "Tick two runs, then press Compare.")
+            return HTMLResponse(home.page(desk, many), 422)
+        return RedirectResponse("/explorer?" + urlencode({"run": chosen[0], "with": chosen[1]}), 303)
+
+    @app.get("/runs/{run_id}/picture.png")
+    def picture(run_id: str) -> Plain:
+        from ui.pictures import thumbnail
+
+        drawn = thumbnail(desk.entry(run_id))
+        kind = "image/png" if drawn is not None else "image/svg+xml"
+        return Plain(drawn if drawn is not None else _NO_PICTURE, media_type=kind, headers={"Cache-Control": "max-age=300"})
+
+    @app.get("/runs/{run_id}/report.html")
+    def report(run_id: str, download: bool = False) -> HTMLResponse:
+        from ui.report import write
+        from workbench.result import Result
+
+        entry = desk.entry(run_id)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "report.html"
+            write(Result.open(entry.path), file)
+            text = file.read_text(encoding="utf-8")
+        headers = {"Content-Disposition": 'attachment; filename="report.html"'} if download else {}
+        return HTMLResponse(text, headers=headers)
+
+    @app.exception_handler(WorkbenchError)
+    def explained(request: Request, error: WorkbenchError) -> HTMLResponse:
+        return HTMLResponse(home.error_page(error), 404 if isinstance(error, NotFound) else 422)
+
+    @app.exception_handler(HTTPException)
+    def not_there(request: Request, error: HTTPException) -> HTMLResponse:
+        nothing = NotFound(f"There is nothing at {request.url.path}.", "", "Start from Home.")
+        return HTMLResponse(home.error_page(nothing), error.status_code)
+
+    @app.exception_handler(Exception)
+    def broken(request: Request, error: Exception) -> HTMLResponse:
+        log.error("%s failed", request.url.path, exc_info=error)
+        do = "The server's log says more; other pages still work."
+        trouble = WorkbenchError("The workbench made a mistake on this page.", "", do)
+        return HTMLResponse(home.error_page(trouble), 500)
