@@ -12,7 +12,7 @@ from workbench.models.card import ModelCard, weight_hash
 from workbench.models.fetch import pull
 from workbench.models.known import DEFAULT, Known, known
 from workbench.models.listing import ModelEntry, listing
-from workbench.models.load import Loaded, ensure, load_weights
+from workbench.models.load import Loaded, ensure, load_weights, locate
 
 __all__ = [
     "DEFAULT",
@@ -24,6 +24,7 @@ __all__ = [
     "known",
     "listing",
     "load_weights",
+    "locate",
     "pull",
     "weight_hash",
 ]

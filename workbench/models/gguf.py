@@ -7,6 +7,9 @@ any moment, and gives back the gigabytes that the conversion takes.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ def read(file: Path, dtype: Any) -> tuple[Any, Any]:
 
     from workbench.models.quiet import quiet
 
-    with quiet():
+    with quiet(), _no_bar():
         module = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
@@ -37,6 +40,22 @@ def read(file: Path, dtype: Any) -> tuple[Any, Any]:
     if hasattr(module.config, "quantization_config"):
         del module.config.quantization_config
     return module, tokenizer
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """transformers' GGUF reader draws its bar whatever its own switch for bars says."""
+    from transformers import modeling_gguf_pytorch_utils as reader
+
+    bar = getattr(reader, "tqdm", None)
+    if bar is None:
+        yield
+        return
+    vars(reader)["tqdm"] = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        vars(reader)["tqdm"] = bar
 
 
 def convert(file: Path, folder: Path) -> None:

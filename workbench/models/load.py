@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.models import fetch, gguf, hub
 from workbench.models.card import ModelCard, describe
-from workbench.models.known import DEFAULT, known
+from workbench.models.known import DEFAULT, Known, known
 from workbench.models.quiet import quiet
 from workbench.progress import Progress
 
@@ -78,17 +78,27 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
     Raises:
         NotFound, BadInput, DownloadFailed: as `load_weights`.
     """
+    place = locate(ref)
+    if isinstance(place, Known):
+        return fetch.cached_folder(place, progress)
+    return hub.fetch(place, progress or Progress()) if isinstance(place, str) else place
+
+
+def locate(ref: Any) -> Known | str | Path:
+    """What `ref` means, without fetching or reading it: a known model, a Hugging Face id, or a folder or file that is there.
+
+    Raises:
+        NotFound: it can be none of these (the nearest name is suggested).
+        BadInput: it is not a name or a path at all, or a file that holds no model.
+    """
     if not isinstance(ref, str | Path):
         raise BadInput(
             f"A model cannot be loaded from a {type(ref).__name__}.",
             "a name, a Hugging Face id, a folder, a .gguf file, or a pair (module, tokenizer)",
             "For a module that is built already: wb.load((module, tokenizer)).",
         )
-    if isinstance(ref, str):
-        if ref in known():
-            return fetch.cached_folder(known()[ref], progress)
-        if _is_hub_id(ref):
-            return hub.fetch(ref, progress or Progress())
+    if isinstance(ref, str) and ref in known():
+        return known()[ref]
     path = Path(ref).expanduser()
     if path.is_file():
         if path.suffix.lower() == ".gguf" or gguf.is_gguf(path):
@@ -98,22 +108,21 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
         )
     if path.is_dir():
         return path
+    if isinstance(ref, str) and _looks_like_hub_id(ref):
+        return ref
     if isinstance(ref, Path) or "/" in ref or "\\" in ref or ref.endswith(".gguf"):
         raise NotFound(f"There is no file or folder {str(ref)!r}.", "a folder with a model, or a .gguf file", "Check the path.")
-    in_cache = hub.cached(ref)  # a few old Hub models have a name without an owner
+    in_cache = hub.cached(ref) if ref else None  # a few old Hub models have a name without an owner
     if in_cache is not None:
-        return in_cache
+        return ref
     raise NotFound.named(
         "model", ref, known(), do="`workbench models` lists what is known; a Hugging Face id is owner/name, a folder has a path."
     )
 
 
-def _is_hub_id(ref: str) -> bool:
+def _looks_like_hub_id(ref: str) -> bool:
     parts = ref.split("/")
-    looks = (
-        len(parts) == 2 and all(parts) and not ref.startswith((".", "~", "/")) and "\\" not in ref and not ref.endswith(".gguf")
-    )
-    return looks and not Path(ref).exists()
+    return len(parts) == 2 and all(parts) and not ref.startswith((".", "~")) and "\\" not in ref and not ref.endswith(".gguf")
 
 
 def _called(ref: str | Path, source: Path) -> tuple[str, str, str]:

@@ -1,0 +1,87 @@
+"""`workbench models`, `workbench models pull`, `workbench models show`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from workbench.cli.questions import Device, Dtype, Json
+from workbench.cli.screen import bar, out, plain, print_json, show_table, size
+from workbench.models.known import DEFAULT
+
+app = typer.Typer(help="List, fetch and describe models.", invoke_without_command=True)
+
+
+@app.callback()
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """List, fetch and describe models. Without a command: list what is known and what is cached."""
+    if context.invoked_subcommand is not None:
+        return
+    from workbench.models import listing
+
+    entries = listing()
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    rows = []
+    for entry in entries:
+        state = entry.problem or ("yes" if entry.cached else "no")
+        rows.append((entry.name, entry.description, entry.licence, state, size(entry.bytes) if entry.bytes else "", entry.origin))
+    show_table(["model", "description", "licence", "cached", "size", "origin"], rows, right=["size"])
+    out().print("[dim]Any Hugging Face id, local folder or .gguf file loads as well: --model REF[/]")
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="A known name, or a Hugging Face id.")] = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Fetch a model into the cache, so that it loads without the network."""
+    from workbench.models import pull as fetch
+
+    with bar() as progress:
+        folder = fetch(name, progress)
+    if as_json:
+        print_json({"name": name, "path": str(folder)})
+    else:
+        out().print(f"{plain(name)} is ready in {plain(folder)}", soft_wrap=True)
+
+
+@app.command()
+def show(
+    ref: Annotated[str, typer.Argument(help="Known name, Hugging Face id, folder, or .gguf file.")] = DEFAULT,
+    device: Device = "auto",
+    dtype: Dtype = None,
+    as_json: Json = False,
+) -> None:
+    """Load a model and show its card."""
+    from workbench.models import load_weights, locate
+
+    locate(ref)
+    with bar() as progress:
+        progress(0.0, f"Loading {ref}")
+        card = load_weights(ref, device=device, dtype=dtype, progress=progress).card
+    if as_json:
+        print_json(asdict(card))
+        return
+    rows = [
+        ("source", card.source),
+        ("architecture", card.architecture),
+        ("layers", card.n_layers),
+        ("heads", card.n_heads),
+        ("key-value heads", card.n_kv_heads),
+        ("width", card.d_model),
+        ("head width", card.d_head),
+        ("vocabulary", f"{card.d_vocab:,}"),
+        ("parameters", f"{card.n_params:,}"),
+        ("context", f"{card.context_length:,} tokens" if card.context_length else "unknown"),
+        ("attention", card.attention or "none"),
+        ("beginning token", card.bos or "none"),
+        ("dtype", card.dtype),
+        ("device", card.device),
+        ("quantized from", card.quantized_from or "not quantized"),
+        ("weight hash", card.weight_hash),
+    ]
+    show_table(["model", card.name], rows)

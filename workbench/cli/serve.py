@@ -1,0 +1,44 @@
+"""`workbench ui`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workbench.cli.finished import Runs
+from workbench.cli.questions import Model
+from workbench.errors import BadInput, NotFound
+from workbench.models.known import DEFAULT
+
+_OWN = {"127.0.0.1", "localhost", "::1"}
+
+
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a password.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Default: 7860. 0 takes any free one.", show_default=False)
+    ] = None,
+    model: Model = DEFAULT,
+    runs: Runs = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    password: Annotated[
+        str | None, typer.Option(envvar="WORKBENCH_PASSWORD", help="Asked for on every page.", show_default=False)
+    ] = None,
+) -> None:
+    """Open the workbench in the browser; Ctrl-C ends it."""
+    from workbench import models
+    from workbench.front_ends import front_end
+
+    if host not in _OWN and not password:
+        raise BadInput(
+            f"Listening on {host} would let others use this workbench.",
+            "a password for any address but 127.0.0.1",
+            "Add --password, or set WORKBENCH_PASSWORD (which other users of this machine cannot read in the process list).",
+        )
+    if runs is not None and not Path(runs).is_dir():
+        raise NotFound(f"There is no folder {str(runs)!r}.", "a folder with runs", "Check --runs.")
+    models.locate(model)
+    serve: Any = front_end("serve")
+    serve(host=host, port=port, model=model, runs=runs, open_browser=not no_browser, password=password)
