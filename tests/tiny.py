@@ -122,3 +122,52 @@ def save_tiny(folder: Path, module: Any | None = None) -> Path:
     module.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
+
+
+def write_tiny_gguf(file: Path, n_layers: int = 2, d_model: int = 32, seed: int = 0) -> Path:
+    """Write a random two-layer Llama (4 heads, 2 key-value heads) with the tiny tokenizer as a GGUF file."""
+    import json
+
+    import numpy as np
+    from gguf import GGUFWriter
+
+    trained = json.loads(_trained().to_str())["model"]
+    random = np.random.default_rng(seed)
+    writer = GGUFWriter(str(file), "llama")
+    writer.add_name("tiny")
+    writer.add_block_count(n_layers)
+    writer.add_context_length(256)
+    writer.add_embedding_length(d_model)
+    writer.add_feed_forward_length(2 * d_model)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(d_model // 4)
+    writer.add_vocab_size(len(trained["vocab"]))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(sorted(trained["vocab"], key=trained["vocab"].get))
+    writer.add_token_types([3] + [1] * (len(trained["vocab"]) - 1))  # 3 is "control": <eos>
+    writer.add_token_merges([" ".join(pair) for pair in trained["merges"]])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    writer.add_pad_token_id(0)
+
+    def tensor(name: str, *shape: int) -> None:
+        writer.add_tensor(name, random.normal(0, 0.2, shape).astype(np.float32))
+
+    tensor("token_embd.weight", len(trained["vocab"]), d_model)
+    tensor("output_norm.weight", d_model)
+    for layer in range(n_layers):
+        shapes = {"attn_q": (d_model, d_model), "attn_k": (d_model // 2, d_model), "attn_v": (d_model // 2, d_model)}
+        shapes |= {"attn_output": (d_model, d_model), "ffn_down": (d_model, 2 * d_model)}
+        shapes |= {"ffn_gate": (2 * d_model, d_model), "ffn_up": (2 * d_model, d_model)}
+        for name, shape in shapes.items():
+            tensor(f"blk.{layer}.{name}.weight", *shape)
+        tensor(f"blk.{layer}.attn_norm.weight", d_model)
+        tensor(f"blk.{layer}.ffn_norm.weight", d_model)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file

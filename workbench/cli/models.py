@@ -9,7 +9,7 @@ import typer
 
 from workbench.cli.questions import Device, Dtype, Json
 from workbench.cli.screen import bar, out, plain, print_json, show_table, size
-from workbench.models.known import DEFAULT
+from workbench.models.catalogue import DEFAULT
 
 app = typer.Typer(help="List, fetch and describe models.", invoke_without_command=True)
 

@@ -13,7 +13,7 @@ import typer
 from workbench.cli import values
 from workbench.cli.screen import bar, complain, duration, err, out, plain, print_json, show_table
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.models.known import DEFAULT
+from workbench.models.catalogue import DEFAULT
 
 if TYPE_CHECKING:
     from workbench.result import Finding, Result

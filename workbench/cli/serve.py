@@ -10,7 +10,7 @@ import typer
 from workbench.cli.finished import Runs
 from workbench.cli.questions import Model
 from workbench.errors import BadInput, NotFound
-from workbench.models.known import DEFAULT
+from workbench.models.catalogue import DEFAULT
 
 _OWN = {"127.0.0.1", "localhost", "::1"}
 

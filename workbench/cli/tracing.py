@@ -11,7 +11,7 @@ from workbench.cli import values
 from workbench.cli.questions import Device, Dtype, Json, Model
 from workbench.cli.screen import bar, out, plain, print_json, show_table
 from workbench.errors import BadInput
-from workbench.models.known import DEFAULT
+from workbench.models.catalogue import DEFAULT
 
 
 def trace(
@@ -41,7 +41,7 @@ def trace(
         )
     where = values.numbers(layers, "layer"), values.numbers(positions, "position", negative=True)
     locate(model)
-    values.check_writable(folder, "--out DIR")
+    values.check_writable(folder, "--out DIR", empty_folder_will_do=False)
     with bar() as progress:
         progress(0.0, f"Loading {model}")
         loaded = wb.load(model, device=device, dtype=dtype, progress=progress)

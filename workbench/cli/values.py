@@ -132,16 +132,14 @@ def numbers(text: str | None, what: str, *, negative: bool = False) -> list[int]
     return found
 
 
-def check_writable(target: Path, option: str) -> None:
+def check_writable(target: Path, option: str, *, empty_folder_will_do: bool = True) -> None:
     """Fail now, and not after an hour of work, if a new folder or file cannot be made at `target`.
 
     Raises:
         WorkbenchError: it is taken, or lies where nothing may be written.
     """
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise WorkbenchError(
-            f"{target} exists already and is not empty.", "a new place", f"Choose another {option}, or remove it first."
-        )
+    if target.is_file() or (target.is_dir() and (not empty_folder_will_do or any(target.iterdir()))):
+        raise WorkbenchError(f"{target} exists already.", "a new place", f"Choose another {option}, or remove it first.")
     nearest = target.absolute()
     while not nearest.exists():
         nearest = nearest.parent

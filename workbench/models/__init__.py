@@ -1,6 +1,6 @@
 """Getting a model's weights: which models are known, fetching them, loading them, and the card that describes them.
 
-I want another model that loads by a short name   -> known.py
+I want another model that loads by a short name   -> catalogue.py
 I want to change how a model is fetched or cached -> fetch.py (the known ones), hub.py (Hugging Face ids)
 I want to load from another kind of place         -> load.py
 I want another line on the model's card           -> card.py
@@ -9,9 +9,9 @@ Weights are only ever read from safetensors and GGUF; a pickle is refused, and c
 """
 
 from workbench.models.card import ModelCard, weight_hash
+from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.fetch import pull
-from workbench.models.known import DEFAULT, Known, known
-from workbench.models.listing import ModelEntry, listing
+from workbench.models.inventory import ModelEntry, listing
 from workbench.models.load import Loaded, ensure, load_weights, locate
 
 __all__ = [

