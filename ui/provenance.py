@@ -9,30 +9,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ui.style import STATIC
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.result import Finding, Result
 
-CSS = """
-.wb-facts{display:grid;grid-template-columns:minmax(84px,auto) 1fr;gap:3px 14px;margin:0;font:13px/1.5 var(--wb-font,sans-serif)}
-.wb-facts dt{color:var(--wb-muted,inherit)}
-.wb-facts dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
-.wb-code{position:relative;margin:0 0 8px}
-.wb-code pre{font:12px/1.5 var(--wb-mono,monospace);white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wb-sunken,rgba(128,128,128,.12));
-  border-radius:7px;padding:9px 64px 9px 11px;margin:0;max-height:190px;overflow:auto}
-.wb-code button{position:absolute;top:5px;right:6px;font:500 12px var(--wb-font,sans-serif);padding:3px 9px;border:1px solid var(--wb-line-strong,#888);
-  border-radius:6px;background:var(--wb-surface,#fff);color:var(--wb-ink,#111);cursor:pointer}
-.wb-findings{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:12px;margin:0;padding:0;list-style:none}
-.wb-finding{background:var(--wb-surface,transparent);border:1px solid var(--wb-line,rgba(128,128,128,.35));border-radius:10px;padding:12px 14px;
-  font:14px/1.5 var(--wb-font,sans-serif);min-width:0}
-.wb-finding h3{font:600 12px var(--wb-font,sans-serif);color:var(--wb-muted,inherit);margin:0 0 4px;letter-spacing:.02em}
-.wb-finding p{margin:6px 0 0;overflow-wrap:anywhere}
-.wb-numbers{display:flex;flex-wrap:wrap;gap:2px 16px}
-.wb-number b{font:650 23px/1.2 var(--wb-font,sans-serif);font-variant-numeric:tabular-nums;display:block}
-.wb-number span{font-size:12px;color:var(--wb-muted,inherit)}
-.wb-number.memory b{color:var(--wb-memory,inherit)}
-.wb-number.context b{color:var(--wb-context,inherit)}
-"""
+CSS = (STATIC / "run.css").read_text(encoding="utf-8")
 
 # Copies what stands beside the button; where the browser forbids it, the text is selected for the user to copy.
 _COPY = (
@@ -184,9 +166,12 @@ def _finding(finding: Finding) -> Markup:
     )
 
 
-def _under(name: str, span: tuple[float, float] | None, unit: str) -> str:
-    word = unit if name == "value" else name.replace("_", " ")
-    return f"{word} ({number(span[0], name, unit)}–{number(span[1], name, unit)})" if span else word
+def _under(name: str, span: tuple[float, float] | None, unit: str) -> Markup:
+    word = Markup.escape(unit if name == "value" else name.replace("_", " "))
+    if not span:
+        return word
+    low, high = (number(end, name, unit).removesuffix(" %") for end in span)
+    return word + Markup("<br>{}–{}{}").format(low, high, " %" if "fraction" in unit else "")
 
 
 def number(value: float | None, name: str, unit: str) -> str:

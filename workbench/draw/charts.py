@@ -283,7 +283,7 @@ def meters(
         .opts(backend="bokeh", fill_color=hue, line_color=None, tools=["hover"], hover_tooltips=["@name", "@said"])
         .opts(backend="matplotlib", facecolor=hue, edgecolor="none"),
         hv.Labels([(r[2] + most * 0.015, i, r[5]) for i, r in enumerate(rows)], ["x", "y"], "text")
-        .opts(backend="bokeh", text_color=colour.INK, text_font_size="12px", text_font=style.FONT, text_align="left")
+        .opts(backend="bokeh", text_color=colour.INK, text_font_size="12px", text_align="left")
         .opts(backend="matplotlib", color=colour.INK, size=8, horizontalalignment="left"),
     ]
     if before is not None:
@@ -356,7 +356,7 @@ def matrix(
     )
     numbers = [
         hv.Labels([t[:3] for t in texts if t[3] == ink], ["x", "y"], "text")
-        .opts(backend="bokeh", text_color=ink, text_font_size="12px", text_font=style.FONT)
+        .opts(backend="bokeh", text_color=ink, text_font_size="12px")
         .opts(backend="matplotlib", color=ink, size=8)
         for ink in dict.fromkeys(t[3] for t in texts)
     ]

@@ -109,7 +109,7 @@ def _multiply(parts: list[Any]) -> Any:
 
 
 def _cell_width(n: int) -> int:
-    return 24 if n <= 10 else 18 if n <= 16 else 12 if n <= 40 else 8
+    return 28 if n <= 5 else 16 if n <= 16 else 12 if n <= 40 else 8
 
 
 def _cell_height(n: int) -> int:
@@ -130,6 +130,7 @@ def _bar(ends: Mapping[float, str]) -> dict[str, Any]:
         "major_tick_line_color": None,
         "bar_line_color": colour.GRID,
         "padding": 4,
+        "title": "",
     }
 
 

@@ -1,0 +1,94 @@
+"""Two runs side by side: their findings, and A − B of everything measured per head, on one colour scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from ui import provenance
+from workbench import draw
+from workbench.draw import colour
+from workbench.draw.view import Row, Table, View
+from workbench.result import Result
+
+
+def headline(a: Result, b: Result) -> Markup:
+    """Which runs, and in what they were asked differently."""
+    names = {key: (result.path.name if result.path else result.title) for key, result in (("A", a), ("B", b))}
+    rows = Markup("").join(
+        Markup("<dt>Run {}</dt><dd>{} · {}</dd>").format(k, n, r.title) for (k, n), r in zip(names.items(), (a, b), strict=True)
+    )
+    keys = [k for k in {**a.params, **b.params} if a.params.get(k) != b.params.get(k)]
+    different = Markup("").join(
+        Markup("<dt>{}</dt><dd>A: {} · B: {}</dd>").format(
+            k, provenance.readable(a.params.get(k)), provenance.readable(b.params.get(k))
+        )
+        for k in keys
+    )
+    same = (
+        ""
+        if keys or a.provenance.model != b.provenance.model
+        else draw.says("Both asked the same of the same model.", small=True)
+    )
+    return Markup('<style>{}</style><h1>Two runs</h1><dl class="wb-facts">{}{}</dl>{}').format(
+        Markup(provenance.CSS), rows, different, same
+    )
+
+
+def view(a: Result, b: Result) -> View:
+    """What can be subtracted."""
+    return View(lambda: [*_findings(a, b), *_heads(a, b)])
+
+
+def _findings(a: Result, b: Result) -> list[Any]:
+    import pandas as pd
+
+    rows = []
+    for name in [n for n in a.findings if n in b.findings]:
+        mine, theirs = a.findings[name].values, b.findings[name].values
+        for key in [k for k in mine if k in theirs and mine[k] is not None and theirs[k] is not None]:
+            what = name if key == "value" else f"{name}: {key}"
+            rows.append(
+                {
+                    "finding": what,
+                    "A": mine[key],
+                    "B": theirs[key],
+                    "A − B": mine[key] - theirs[key],
+                    "unit": a.findings[name].unit,
+                }
+            )
+    if not rows:
+        return [draw.note("These runs have no finding in common.", "Compare two runs of the same analysis.")]
+    return [Table(pd.DataFrame(rows), "Findings of both runs")]
+
+
+def _heads(a: Result, b: Result) -> list[Any]:
+    """A, B and A − B of the first thing both measured on every head."""
+    for name in [n for n in a.tables if n in b.tables]:
+        mine, theirs = a.tables[name], b.tables[name]
+        if not ({"layer", "head"} <= set(mine) and {"layer", "head"} <= set(theirs)):
+            continue
+        numbers = [
+            c for c in mine if c in theirs and c not in {"layer", "head", "rank", "low", "high"} and mine[c].dtype.kind == "f"
+        ]
+        if not numbers:
+            continue
+        column = next((c for c in numbers if c.endswith("difference")), numbers[0])
+        grids = [t.set_index(["layer", "head"])[column].sort_index().to_xarray() for t in (mine, theirs)]
+        if grids[0].shape != grids[1].shape:
+            return [
+                draw.note(
+                    "The models have different shapes, so their heads cannot be subtracted.",
+                    "The other tabs show both side by side.",
+                )
+            ]
+        pictures = {"A": grids[0], "B": grids[1], "A − B": grids[0] - grids[1]}
+        top = colour.limit(v for grid in pictures.values() for v in grid.values.ravel())
+        words = column.replace("_", " ")
+        drawn = [
+            draw.head_grid(grid, title=title, unit="", top=top, labels=i == 0, selection=a.selection)
+            for i, (title, grid) in enumerate(pictures.items())
+        ]
+        return [draw.says(f"{words} of every head, all three on one scale; a click chooses the head in run A."), Row(drawn)]
+    return []

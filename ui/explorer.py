@@ -1,0 +1,347 @@
+"""The Explorer: open a saved run, look at its views, and put two runs side by side.
+
+It knows no analysis: tabs are whatever `registry.get(name).views(result)` gives. A view that fails, or an analysis
+that is not installed here, leaves the page standing with findings and tables. Nothing here touches a model.
+
+Importing this module loads Panel and HoloViews and draws one small figure, so that the first page of a server is as
+quick as the next; nothing else of the workbench imports it at its top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+from markupsafe import Markup
+
+from ui import compare, provenance, style
+from workbench import draw, registry
+from workbench.draw.view import STYLES, View, html_pane, live_part, need_panel, tabulator
+from workbench.errors import NotFound, WorkbenchError
+from workbench.result import Result
+from workbench.runs import RunEntry, listing, open_run
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+_COPY_LINK = (
+    "(async b=>{try{await navigator.clipboard.writeText(location.href);b.textContent='Link copied'}"
+    "catch(e){prompt('Copy this link',location.href)}setTimeout(()=>b.textContent='Copy link to this view',1600)})(this)"
+)
+_WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
+_LOOK: dict[str, Any] = {"stylesheets": [STYLES], "sizing_mode": "stretch_width", "margin": (0, 0, 8, 0)}
+
+
+def _warm() -> None:
+    import holoviews as hv
+
+    need_panel()
+    pn.pane.HoloViews(hv.Overlay([hv.Rectangles([(0, 0, 1, 1)]), hv.Points([(0, 0)])]), linked_axes=False).get_root()
+
+
+_warm()
+
+
+def application(runs: Path | None = None) -> Callable[[], Any]:
+    """What the server mounts at /explorer: called once per session, it gives that session's page.
+
+    Args:
+        runs: the folder of runs; None is the user's. Sample runs are listed too.
+    """
+
+    def page() -> Any:
+        args = pn.state.session_args
+        query = {key: values[0].decode("utf-8", "replace") for key, values in args.items() if values}
+        explorer = Explorer(runs, query, page=True)
+        text = (TEMPLATES / "explorer.html").read_text(encoding="utf-8")
+        template = pn.Template(text)
+        template.add_variable("page_title", "Explorer · Memory Workbench")
+        template.add_variable("page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8"))
+        template.add_variable("page_js", style.js())
+        template.add_variable("page_header", style.header_html("explorer"))
+        template.add_panel("side", explorer.side)
+        template.add_panel("main", explorer.main)
+        pn.state.onload(explorer.prepare)
+        return template
+
+    return page
+
+
+class Explorer:
+    """One person's Explorer: the two columns of the page and what links them.
+
+    Args:
+        runs: where to look for runs.
+        query: what the address asks for: run, with, head, prompt, view.
+        result: show this result; no list of runs is offered then.
+        page: it is a page of its own, whose address follows what is chosen.
+    """
+
+    def __init__(
+        self,
+        runs: Path | None = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        result: Result | None = None,
+        page: bool = False,
+    ) -> None:
+        self._runs, self._page, self._query = runs, page, dict(query or {})
+        self._entries: list[RunEntry] = [] if result is not None else listing(runs)
+        self._result, self._other = result, None
+        self._makers: dict[str, Callable[[], Any]] = {}
+        self._built: dict[str, Any] = {}
+        self._quiet = False  # while the widgets are being filled, their events mean nothing
+        self._tabs = pn.widgets.RadioButtonGroup(stylesheets=[STYLES, provenance.CSS], margin=(6, 0, 10, 0), **_WIDE)
+        self._tabs.param.watch(lambda event: self._show(event.new), "value")
+        self._content = pn.Column(**_WIDE)
+        self._about = pn.Column(**_WIDE)
+        self._filter = pn.widgets.TextInput(name="Find a run", placeholder="model, analysis, date …", **_LOOK)
+        self._choose = pn.widgets.Select(name="Run", size=7, **_LOOK)
+        self._with = pn.widgets.Select(name="Compare with", **_LOOK)
+        self.side = pn.Column(**_WIDE)
+        self.main = pn.Column(**_WIDE)
+        if result is not None:
+            self.side.objects = [self._about]
+            self._arrange()
+            return
+        if self._entries:
+            finder = [self._filter] if len(self._entries) > 5 else []
+            self.side.objects = [*finder, self._choose, self._with, self._about]
+        else:
+            self.side.objects = [self._about]
+        self._fill(self._query.get("run", ""), self._query.get("with", ""))
+        self._filter.param.watch(lambda event: self._fill(self._choose.value, self._with.value), "value_input")
+        for widget in (self._choose, self._with):
+            widget.param.watch(lambda event: self._open(self._choose.value, self._with.value), "value")
+        self._open(self._query.get("run", ""), self._query.get("with", ""))
+
+    # ---- choosing runs -------------------------------------------------------------------------------------------
+    def _fill(self, run: str, other: str) -> None:
+        """Offer the runs that match the filter; what is open stays open."""
+        words = (self._filter.value_input or "").lower().split()
+        every = {_label(e): e.id for e in self._entries}
+        found = {label: id_ for label, id_ in every.items() if id_ == run or all(w in f"{label} {id_}".lower() for w in words)}
+        self._quiet = True
+        try:
+            self._choose.param.update(options={"– choose a run –": "", **found}, value=run if run in every.values() else "")
+            self._with.param.update(options={"– nothing –": "", **every}, value=other if other in every.values() else "")
+        finally:
+            self._quiet = False
+
+    def _open(self, run: str, other: str) -> None:
+        """Open one run, or two to compare. What cannot be read becomes a message."""
+        if self._quiet:
+            return
+        self._result = self._other = None
+        if not run:
+            self._empty()
+            return
+        try:
+            self._result = open_run(run, self._runs) if self._is_listed(run) else _unknown(run, self._entries)
+            if other:
+                self._other = open_run(other, self._runs) if self._is_listed(other) else _unknown(other, self._entries)
+        except WorkbenchError as error:
+            self._about.objects = []
+            self.main.objects = [
+                html_pane(
+                    Markup("<style>{}</style>").format(Markup(style.css())) + Markup(style.message_html(error, dismissible=False))
+                )
+            ]
+            return
+        self._result.selection.from_query(self._query)
+        self._arrange()
+        if self._page and pn.state.loaded:
+            self.prepare()
+
+    def _is_listed(self, run: str) -> bool:
+        # Only ids of the list are opened: an address comes from a stranger and must not name folders elsewhere.
+        return any(e.id == run for e in self._entries) or run == "latest"
+
+    def _empty(self) -> None:
+        if self._entries:
+            words = draw.note(
+                "Choose a run on the left.", f"{len(self._entries)} finished runs can be looked at; none needs its model."
+            )
+        else:
+            words = draw.note(
+                "There is no finished run yet.", "Run an analysis in the Playground, or: workbench run knowledge-conflict"
+            )
+        self._about.objects = []
+        self.main.objects = [html_pane(words)]
+
+    # ---- showing them --------------------------------------------------------------------------------------------
+    def _arrange(self) -> None:
+        """Both columns anew for the open run."""
+        result = self._result
+        assert result is not None
+        notes: list[Markup] = []
+        try:
+            views = registry.get(result.analysis).views(result)
+        except Exception as error:  # a third party's views may raise anything; findings and tables are shown all the same
+            views = {}
+            notes.append(_sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error))
+        hidden = {str(name): view.why_not for name, view in views.items() if isinstance(view, View) and view.why_not}
+        self._makers = {str(name): partial(live_part, view) for name, view in views.items() if str(name) not in hidden}
+        if self._other is not None:
+            self._makers = self._compared()
+        self._makers["Tables"] = lambda: tables(result)
+        self._built = {}
+        if hidden:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in hidden.items())
+            notes.append(draw.says(f"Not shown – {reasons}.", small=True))
+        self._about.objects = [_about(result, self._page)]
+        top = [
+            html_pane(_headline(result)),
+            html_pane(Markup(f"<style>{provenance.CSS}</style>") + provenance.findings_html(result)),
+        ]
+        if self._other is not None:
+            top = [html_pane(compare.headline(result, self._other))]
+        self._content.objects = []
+        first = self._query.get("view", "")
+        names = list(self._makers)
+        self._quiet = True
+        self._tabs.param.update(options=names, value=first if first in names else names[0])
+        self._quiet = False
+        self.main.objects = [*top, *(html_pane(n) for n in notes), self._tabs, self._content]
+        result.selection.param.watch(lambda *_: self._to_address(), ["head", "prompt"])
+        self._show(self._tabs.value)
+
+    def _compared(self) -> dict[str, Callable[[], Any]]:
+        """The tabs of two runs: what can be subtracted first, then every view of both side by side."""
+        assert self._result is not None
+        assert self._other is not None
+        makers: dict[str, Callable[[], Any]] = {"A − B": partial(live_part, compare.view(self._result, self._other))}
+        try:
+            theirs = registry.get(self._other.analysis).views(self._other)
+        except Exception as error:  # as in _arrange
+            sorry = _sorry("The pictures of run B cannot be drawn here.", error)
+            return {**makers, **self._makers, "Run B": lambda: html_pane(sorry)}
+        for name, mine in self._makers.items():
+            makers[name] = partial(_side_by_side, mine, partial(live_part, theirs[name])) if name in theirs else mine
+        return makers
+
+    def _show(self, name: str | None) -> None:
+        """Make one tab visible; it is computed when it is first looked at."""
+        if self._quiet or name not in self._makers:
+            return
+        if not self._page or pn.state.loaded:  # a page's first tab is drawn once its text stands, see `prepare`
+            self._build(name)
+        for title, shown in self._built.items():
+            shown.visible = title == name
+        self._to_address()
+
+    def _build(self, name: str) -> None:
+        if name in self._built:
+            return
+        try:
+            drawn = self._makers[name]()
+        except Exception as error:  # one broken view must leave the page standing
+            drawn = html_pane(_sorry(f"The view {name!r} cannot be drawn.", error))
+        self._built[name] = pn.Column(drawn, visible=name == self._tabs.value, **_WIDE)
+        self._content.append(self._built[name])
+
+    def prepare(self) -> None:
+        """Draw the visible tab, then the others one at a time between the user's clicks, so that each opens at once."""
+        makers, document = self._makers, pn.state.curdoc
+        if not makers or document is None:
+            return
+        waiting = sorted((name for name in makers if name not in self._built), key=lambda name: name != self._tabs.value)
+
+        def one() -> None:
+            gone = document.session_context is None or document.session_context.destroyed
+            if self._makers is makers and waiting and not gone:  # another run may have been opened meanwhile
+                self._build(waiting.pop(0))
+                document.add_timeout_callback(one, 80)
+
+        if waiting and waiting[0] == self._tabs.value:
+            self._build(waiting.pop(0))
+        document.add_timeout_callback(one, 600)
+
+    def _to_address(self) -> None:
+        """The address always says what is chosen, so that it can be copied as a link."""
+        if not self._page or pn.state.location is None or self._result is None or self._result.path is None:
+            return
+        query = {"run": self._result.path.name, **self._result.selection.to_query(), "view": self._tabs.value}
+        if self._other is not None and self._other.path is not None:
+            query["with"] = self._other.path.name
+        pn.state.location.update_query(**query)
+
+    def __panel__(self) -> Any:
+        """As a widget in a notebook, where there is no page around it."""
+        wide = {"styles": {"flex": "3 1 560px"}, "min_width": 320}
+        self.side.param.update(styles={"flex": "1 1 240px"}, max_width=320, min_width=220)
+        self.main.param.update(**wide)
+        return pn.FlexBox(self.side, self.main, gap="8px 24px", sizing_mode="stretch_width", stylesheets=[STYLES])
+
+
+def tables(result: Result) -> Any:
+    """Every table of the run, one at a time, sortable: the data behind every picture."""
+    if not result.tables:
+        return html_pane(draw.note("This run has no tables.", "It was stopped before the first one; run the analysis again."))
+    names = {f"{name.replace('_', ' ')} ({len(table)} rows)": name for name, table in result.tables.items()}
+    choose = pn.widgets.Select(name="Table", options=names, width=260, stylesheets=[STYLES], margin=(0, 0, 6, 0))
+    place = pn.Column(tabulator(result.tables[choose.value]), **_WIDE)
+
+    def chosen(event: Any) -> None:
+        place.objects = [tabulator(result.tables[event.new])]
+
+    choose.param.watch(chosen, "value")
+    return pn.Column(choose, place, **_WIDE)
+
+
+def _side_by_side(mine: Callable[[], Any], theirs: Callable[[], Any]) -> Any:
+    half = {"styles": {"flex": "1 1 420px"}, "min_width": 300, "sizing_mode": "stretch_width"}
+    columns = [
+        pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), make(), **half) for name, make in (("A", mine), ("B", theirs))
+    ]
+    return pn.FlexBox(*columns, gap="8px 24px", sizing_mode="stretch_width")
+
+
+def _about(result: Result, page: bool) -> Any:
+    """The left column: what was asked, of which model, and how to ask it again."""
+    link = ""
+    if page:
+        link = Markup(
+            '<p><button type="button" class="wb-copylink" onclick="{}">Copy link to this view</button> <a href="{}">Report</a></p>'
+        ).format(_COPY_LINK, f"/runs/{result.path.name}/report.html" if result.path else "#")
+    blocks = [
+        ("What was asked", provenance.facts_html(result.params)),
+        ("Model", provenance.model_html(result)),
+        ("Run", provenance.provenance_html(result)),
+        ("Run it again", provenance.code_html(provenance.command_line(result), "command")),
+        ("In Python", provenance.code_html(provenance.python_lines(result), "Python lines")),
+    ]
+    body = Markup("").join(Markup("<section><h2>{}</h2>{}</section>").format(title, inner) for title, inner in blocks)
+    return html_pane(Markup(f"<style>{provenance.CSS}</style>") + link + body)
+
+
+def _headline(result: Result) -> Markup:
+    partial_note = ""
+    if result.partial:
+        partial_note = Markup(
+            '<p class="wb-says"><b>Partial:</b> the run was stopped before it was done; what it had is shown.</p>'
+        )
+    return Markup('<style>{}</style><h1>{}</h1><p class="wb-says wb-small">{}</p>{}').format(
+        Markup(provenance.CSS), result.question or result.analysis, result.title, partial_note
+    )
+
+
+def _sorry(what: str, error: Exception) -> Markup:
+    """Why something cannot be shown, in words; the rest of the page stands."""
+    reason = error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
+    return draw.note(what, f"{reason} Findings and tables of the run are not affected.")
+
+
+def _label(entry: RunEntry) -> str:
+    when = entry.started.replace("T", " ")[:16]
+    if entry.problem:
+        return f"{entry.id} (cannot be read)"
+    marks = "".join(f" · {word}" for word, on in (("sample", entry.sample), ("partial", entry.partial)) if on)
+    return f"{entry.analysis} · {entry.model} · {when}{marks} · {entry.id}"[:120]
+
+
+def _unknown(run: str, entries: list[RunEntry]) -> Any:
+    raise NotFound.named("run", run[:80], [e.id for e in entries], do="`workbench runs` lists them.")
