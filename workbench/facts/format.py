@@ -51,7 +51,8 @@ _FORMATS = (
     ),
     Format(
         "statement",
-        "{statement} {lead_in}",
+        # Without the two words a small model often says neither answer but that the first one is no country.
+        "{statement} Once more: {lead_in}",
         "The statement, then its own beginning once more.",
     ),
     Format(

@@ -86,7 +86,10 @@ def test_every_wording_can_be_given(file):
         name="seat",
     )
     assert relation.name == "seat"
-    assert render("statement", relation, "Peru", "Paris").text == "Paris is where Peru is governed from. Peru is governed from"
+    assert (
+        render("statement", relation, "Peru", "Paris").text
+        == "Paris is where Peru is governed from. Once more: Peru is governed from"
+    )
 
 
 def test_a_statement_gives_the_lead_in():

@@ -71,11 +71,11 @@ def test_whatever_is_put_in_stands_there_literally(subject, answer):
 @pytest.mark.parametrize("hostile", ["{answer}", "{", "}", "{0}", "{subject.__class__}", "{{x}}", "<script>", "%s"])
 def test_braces_in_a_fact_are_never_read_as_fields(hostile):
     prompt = render("statement", CAPITAL, hostile, "{question}")
-    assert prompt.text == f"The capital city of {hostile} is {{question}}. The capital city of {hostile} is"
+    assert prompt.text == f"The capital city of {hostile} is {{question}}. Once more: The capital city of {hostile} is"
 
 
 def test_context_ends_where_the_lead_in_begins_on_the_same_line():
-    prompt = render("statement", CAPITAL, "France", "Rome")
+    prompt = render("{statement} {lead_in}", CAPITAL, "France", "Rome")
     assert at(prompt, "context") == "The capital city of France is Rome."
     assert at(prompt, "question") == "The capital city of France is"
 
