@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from ui import trying
+from ui.answering import change_for
 from ui.desk import Desk
 from ui.jobs import Job
 from workbench import registry
@@ -18,7 +19,6 @@ T = TypeVar("T")
 
 def add(desk: Desk) -> None:
     """Register the endpoints; call it inside the `gr.Blocks`."""
-    from ui.playground import change_for
 
     def told(work: Callable[[], T]) -> T:
         # Only gr.Error's own message reaches a client; a stack trace never does.

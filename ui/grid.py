@@ -37,7 +37,7 @@ def value_for(
 def head_grid() -> Any:
     """The component; its event is `heads` (something was switched by hand)."""
     return gr.HTML(
-        value=dict(EMPTY),  # type: ignore[arg-type]
+        value=dict(EMPTY),
         html_template='<div class="head-grid" role="group" aria-label="Attention heads, layer 0 on top"></div>'
         '<p class="head-grid-says" aria-live="polite"></p>',
         js_on_load=(STATIC / "head_grid.js").read_text(encoding="utf-8"),

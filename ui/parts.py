@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -42,55 +43,61 @@ def bar(p: float, kind: str = "") -> str:
     return f'<span class="bar {kind}" aria-hidden="true"><i style="width:{width:.2f}%"></i></span>'
 
 
-def comparison(
-    before: Looked | None,
-    after: Looked | None,
-    change: str = "",
-    texts: tuple[str | None, str | None] = (None, None),
-    writing: bool = False,
-) -> str:
-    """The unchanged model beside the changed one. `texts` are the continuations; `writing` says that they are coming."""
-    if before is None:
-        return (
-            '<div class="wb try-empty"><p><strong>Type a prompt</strong>, or choose an example below it. '
-            "You will see the likeliest next tokens, how likely each of your two answers is, and how the text goes on.</p></div>"
-        )
-    left = _column("Unchanged", "", before, texts[0], writing)
-    if after is None:
-        right = (
-            '<section class="col hint" aria-label="Changed model"><h3>Changed</h3><p class="wb-muted">Switch a head off in the '
-            "grid, or choose a run and move its dial: the changed model appears here, side by side.</p></section>"
-        )
-    else:
-        right = _column("Changed", change, after, texts[1], writing, before)
-    return f'<div class="wb try">{left}{right}</div>'
+@dataclass(frozen=True)
+class Comparison:
+    """The unchanged model beside the changed one.
+
+    `texts` are the continuations as far as they are written; `writing` says that there is more to come.
+    """
+
+    before: Looked | None = None
+    after: Looked | None = None
+    change: str = ""
+    texts: tuple[str | None, str | None] = (None, None)
+    writing: bool = False
+
+    def html(self) -> str:
+        if self.before is None:
+            return (
+                '<div class="wb try-empty"><p><strong>Type a prompt</strong>, or choose an example below it. You will see the '
+                "likeliest next tokens, how likely each of your two answers is, and how the text goes on.</p></div>"
+            )
+        left = _column("Unchanged", "the model as it is", self.before, self.texts[0], self.writing)
+        if self.after is None:
+            right = (
+                '<section class="col hint" aria-label="Changed model"><h3>Changed</h3><p class="wb-muted">Switch a head off in '
+                "the grid, or choose a run and move its dial: the changed model appears here, side by side.</p></section>"
+            )
+        else:
+            right = _column("Changed", self.change, self.after, self.texts[1], self.writing, self.before)
+        return f'<div class="wb try">{left}{right}</div>'
 
 
 def _column(title: str, change: str, looked: Looked, text: str | None, writing: bool, reference: Looked | None = None) -> str:
-    badge = f' <span class="wb-badge">{html.escape(change)}</span>' if change else ""
     answers = ""
     if any(looked.answers):
         others: Sequence[Answer | None] = reference.answers if reference else [None] * len(looked.answers)
         rows = "".join(_answer(side, a, o) for side, a, o in zip(SIDES, looked.answers, others, strict=True) if a)
-        answers = f'<h4>Two answers <small>first token; whole answer in nats</small></h4><div class="answers">{rows}</div>'
+        answers = f'<h4>Two answers <small>probability of the first token</small></h4><div class="answers">{rows}</div>'
     tokens = "".join(
         f'<li><code>{token_html(token)}</code>{bar(p)}<span class="wb-num">{percent(p)}</span></li>' for token, p in looked.tokens
     )
-    if text is not None:
-        body = f'<p class="text">{html.escape(text) or "<em>(it ends here)</em>"}</p>'
-    else:
-        body = f'<p class="text wb-muted">{"writing …" if writing else ""}</p>'
+    goes_on = ""
+    if text is not None or writing:
+        nothing = "" if writing else "<em>(it ends here)</em>"
+        caret = '<i class="caret" aria-label="writing"></i>' if writing else ""
+        goes_on = f'<h4>How it goes on</h4><p class="text">{html.escape(text or "") or nothing}{caret}</p>'
     return (
-        f'<section class="col" aria-label="{title} model"><h3>{title}{badge}</h3>{answers}'
-        f'<h4>Next token</h4><ol class="tokens">{tokens}</ol><h4>How it goes on</h4>{body}</section>'
+        f'<section class="col" aria-label="{title} model"><h3>{title} <span class="wb-badge">{html.escape(change)}</span></h3>'
+        f'{answers}<h4>Next token</h4><ol class="tokens">{tokens}</ol>{goes_on}</section>'
     )
 
 
 def _answer(side: str, answer: Answer, other: Answer | None) -> str:
     moved = ""
     if other is not None and abs(answer.p_first - other.p_first) >= 0.0005:
-        moved = f' <small class="wb-num">({100 * (answer.p_first - other.p_first):+.1f})</small>'
-    whole = f"whole answer {answer.logp:.2f} nats ({percent(math.exp(answer.logp))})"
+        moved = f' <small class="wb-num">({100 * (answer.p_first - other.p_first):+.1f})</small>'.replace("(-", "(−")
+    whole = f"whole answer {answer.logp:.2f} nats ({percent(math.exp(answer.logp))})".replace("-", "−")
     return (
         f'<div class="answer"><span class="who"><b class="wb-{side}">{side.capitalize()}</b> {html.escape(answer.text)}</span>'
         f'{bar(answer.p_first, side)}<span class="wb-num p">{percent(answer.p_first)}{moved}</span>'
@@ -106,6 +113,16 @@ def note(text: str, busy: bool = False) -> str:
 def error(problem: WorkbenchError | None) -> str:
     """The dismissible line, or nothing."""
     return f'<div class="wb">{message_html(problem)}</div>' if problem is not None else ""
+
+
+def broken_html(broken: Mapping[str, str]) -> str:
+    """Analyses that do not load, quietly, with the reason."""
+    notes = (
+        f'<div class="wb-message wb-note"><div><strong>{html.escape(name)} does not load</strong>'
+        f"<p class='reason'>{html.escape(reason)}</p></div></div>"
+        for name, reason in broken.items()
+    )
+    return f'<div class="wb broken">{"".join(notes)}</div>'
 
 
 def findings_html(findings: Mapping[str, Mapping[str, Any]]) -> str:

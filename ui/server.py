@@ -216,7 +216,13 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
     def picture(run_id: str) -> Plain:
         from ui.pictures import thumbnail
 
-        drawn = thumbnail(desk.entry(run_id))
+        entry = desk.entry(run_id)
+        try:
+            drawn = thumbnail(entry)
+        except Exception:
+            # One run that cannot be drawn must not leave a hole in Home.
+            log.exception("the picture of %s could not be drawn", entry.path)
+            drawn = None
         kind = "image/png" if drawn is not None else "image/svg+xml"
         return Plain(drawn if drawn is not None else _NO_PICTURE, media_type=kind, headers={"Cache-Control": "max-age=300"})
 

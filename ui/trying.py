@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,8 @@ class Change:
     """What is done to the model: heads switched off, and a control of a finished run set to a value."""
 
     off: tuple[tuple[int, int], ...] = ()
-    control: Control | None = field(default=None, compare=False)
+    control: Control | None = None
     value: float = 0.0
-    source: str = ""  # the run and control, so that equal changes compare equal
 
     @property
     def active(self) -> bool:
@@ -171,8 +170,14 @@ def look(model: Any, prompt: str, answers: Sequence[str] = (), k: int = TOP) -> 
     return Looked(tokens, scored)
 
 
-def continuation(model: Any, prompt: str, n_tokens: int, alive: Any = None) -> str:
-    """Greedy continuation. `alive()` is asked after every token; once it says no, what there is so far is returned."""
+def continuation(
+    model: Any,
+    prompt: str,
+    n_tokens: int,
+    alive: Callable[[], bool] | None = None,
+    more: Callable[[str], None] | None = None,
+) -> str:
+    """Greedy continuation. After every token `more` gets the text so far; once `alive()` says no, that is returned."""
     limit = getattr(model.card, "context_length", None)
     length = len(model.tokens(prompt))
     if limit and length + n_tokens > limit:
@@ -185,6 +190,8 @@ def continuation(model: Any, prompt: str, n_tokens: int, alive: Any = None) -> s
 
     def on_token(piece: str) -> None:
         pieces.append(piece)
+        if more is not None:
+            more("".join(pieces))
         if alive is not None and not alive():
             raise _Dropped
 

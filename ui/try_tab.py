@@ -1,0 +1,168 @@
+"""The first tab of the Playground: a prompt, two answers, heads and a dial, and the model before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ui import grid, home, parts, trying
+from ui.answering import Answerer, Asked
+from ui.desk import Desk
+from ui.theme import PLAIN, QUIET
+from workbench import registry
+from workbench.errors import WorkbenchError
+
+NO_RUN = ""
+AT_ONCE = 16  # requests that may wait for the model; each page has one that counts
+
+_QA = "Question: What is the capital city of {n}?\nAnswer: The capital city of {n} is"
+EXAMPLES = [
+    ("France, told Rome", "The capital city of France is Rome.\n" + _QA.format(n="France"), "Paris", "Rome"),
+    ("Japan, told Madrid", "The capital city of Japan is Madrid.\n" + _QA.format(n="Japan"), "Tokyo", "Madrid"),
+    ("No context", "The capital of Italy is", "Rome", "Paris"),
+    ("A saying", "To be, or not to be, that is the", "question", "answer"),
+]
+
+
+@dataclass(frozen=True)
+class TryTab:
+    """What the rest of the page needs: the grid, and `first`, which answers the page once the model is there."""
+
+    grid: Any
+    first: Callable[[Any], None]
+
+
+def run_choices(desk: Desk) -> list[tuple[str, str]]:
+    """Finished runs of this model whose analysis gives controls."""
+    able = {a.name for a in registry.every()[0] if hasattr(a.module, "controls")}
+    runs = [e for e in desk.entries() if not e.problem and e.analysis in able and e.model == desk.slot.name]
+    return [("none", NO_RUN), *((f"{e.analysis}{' (sample)' if e.sample else ''}, {home.when(e.started)}", e.id) for e in runs)]
+
+
+def build(desk: Desk, tab: Any) -> TryTab:
+    """Lay the tab out and wire it; call it inside the `gr.Tab`, which is given as `tab`."""
+    _, prompt0, memory0, context0 = EXAMPLES[0]
+    short: dict[str, Any] = {"min_width": 120, "max_lines": 1}
+    with gr.Row(elem_classes="try-row"):
+        with gr.Column(scale=5, min_width=300, elem_classes="prompt-column"):
+            prompt = gr.Textbox(
+                prompt0, label="Prompt", lines=4, max_lines=14, placeholder="Text for the model to continue …", elem_id="prompt"
+            )
+            with gr.Row(elem_classes="examples"):
+                examples = [gr.Button(name, size="sm", min_width=120) for name, *_ in EXAMPLES]
+            with gr.Row():
+                memory = gr.Textbox(memory0, label="Memory answer", info="What it should know", elem_id="memory", **short)
+                context = gr.Textbox(context0, label="Context answer", info="What the prompt claims", elem_id="context", **short)
+            with gr.Group():
+                run = gr.Dropdown(
+                    [("none", NO_RUN)],
+                    value=NO_RUN,
+                    label="Heads and dial from a finished run",
+                    info="Outlines the heads it found, and lets its dial move the model.",
+                    elem_id="run",
+                )
+                knob = gr.Dropdown([], label="Control", visible=False)
+                dial = gr.Slider(-1, 1, 0, step=0.05, label="Dial", visible=False, elem_id="dial")
+            length = gr.Slider(0, 80, 16, step=1, label="Tokens of continuation", elem_id="length")
+            undo_all = gr.Button("Undo all changes", size="sm", elem_id="clear")
+        with gr.Column(scale=4, min_width=290, elem_classes="grid-column"):
+            gr.HTML('<h3 class="wb grid-title">Heads <small class="wb-muted">layer 0 on top</small></h3>', **PLAIN)
+            heads = grid.head_grid()
+            with gr.Row(elem_classes="presets", visible=False) as presets:
+                memory_off = gr.Button("Memory heads off", size="sm", min_width=120, elem_classes="memory")
+                context_off = gr.Button("Context heads off", size="sm", min_width=120, elem_classes="context")
+        with gr.Column(scale=9, min_width=320):
+            trouble = gr.HTML("", elem_id="trouble", **PLAIN)
+            told = gr.HTML("", elem_id="told", **PLAIN)
+            answer = gr.HTML(parts.Comparison().html(), elem_id="answer", **PLAIN)
+
+    answerer = Answerer(desk)
+    inputs = [prompt, memory, context, heads, run, knob, dial, length]
+    outputs = [answer, told, trouble]
+
+    def show(
+        prompt_: str | None,
+        memory_: str | None,
+        context_: str | None,
+        heads_: dict[str, Any] | None,
+        run_: str | None,
+        knob_: str | None,
+        dial_: float | None,
+        length_: float | None,
+        request: gr.Request,
+    ) -> Iterator[list[Any]]:
+        off = tuple((heads_ or {}).get("off", ()))
+        asked = Asked(prompt_ or "", memory_ or "", context_ or "", off, run_, knob_, dial_, int(length_ or 0))
+        for step in answerer.answer(request.session_hash or "", asked):
+            yield [gr.skip() if step.answer is None else step.answer, step.note, step.trouble]
+        # A generator must end with something; what is shown stays.
+        yield [gr.skip(), gr.skip(), gr.skip()]
+
+    def again(event: Any) -> None:
+        event.then(show, inputs, outputs, concurrency_limit=AT_ONCE, **QUIET)
+
+    # One listener each: `gr.on` does not take a component's own events, such as the grid's.
+    for happens in (prompt.input, memory.input, context.input, heads.heads, dial.input, length.release):
+        happens(show, inputs, outputs, trigger_mode="multiple", concurrency_limit=AT_ONCE, **QUIET)
+    for button, (_, *texts) in zip(examples, EXAMPLES, strict=True):
+        again(button.click(lambda texts=texts: texts, None, [prompt, memory, context], **QUIET))
+
+    def take_run(run_id: str | None, value: dict[str, Any]) -> list[Any]:
+        """Outline what the run found and show its dial."""
+        model, off = desk.slot.model, value.get("off", [])
+        nothing = [gr.Dropdown(choices=[], value=None, visible=False), gr.Slider(value=0, visible=False), gr.Row(visible=False)]
+        if not run_id or model is None:
+            return [grid.value_for(model, off), *nothing, ""]
+        try:
+            result = trying.open_cached(desk.entry(run_id).path)
+            controls = trying.controls_of(result, model)
+        except WorkbenchError as problem:
+            return [gr.skip(), *nothing, parts.error(problem)]
+        roles = trying.roles_of(result, model)
+        first = next(iter(controls.values()), None)
+        names = [(control.label, name) for name, control in controls.items()]
+        return [
+            grid.value_for(model, off, roles),
+            gr.Dropdown(choices=names, value=next(iter(controls), None), visible=len(names) > 1),
+            gr.Slider(visible=False) if first is None else _slider(first),
+            gr.Row(visible=bool(roles)),
+            "",
+        ]
+
+    def control(run_id: str | None, name: str | None) -> registry.Control | None:
+        if not run_id or not name or desk.slot.model is None:
+            return None
+        return trying.controls_of(trying.open_cached(desk.entry(run_id).path), desk.slot.model).get(name)
+
+    def take_knob(run_id: str | None, name: str | None) -> Any:
+        chosen = control(run_id, name)
+        return _slider(chosen) if chosen is not None else gr.skip()
+
+    def undo(value: dict[str, Any], run_id: str | None, name: str | None) -> list[Any]:
+        chosen = control(run_id, name)
+        return [{**value, "off": []}, chosen.neutral if chosen is not None else 0]
+
+    def choices() -> Any:
+        return gr.Dropdown(choices=run_choices(desk)) if desk.slot.model is not None else gr.skip()
+
+    again(run.input(take_run, [run, heads], [heads, knob, dial, presets, trouble], **QUIET))
+    again(knob.input(take_knob, [run, knob], dial, **QUIET))
+    again(memory_off.click(lambda value: {**value, "off": value.get("memory", [])}, heads, heads, **QUIET))
+    again(context_off.click(lambda value: {**value, "off": value.get("context", [])}, heads, heads, **QUIET))
+    again(undo_all.click(undo, [heads, run, knob], [heads, dial], **QUIET))
+    tab.select(choices, None, run, **QUIET)
+    return TryTab(heads, lambda ready: again(ready.then(choices, None, run, **QUIET)))
+
+
+def _slider(control: registry.Control) -> Any:
+    return gr.Slider(
+        minimum=control.low,
+        maximum=control.high,
+        value=control.neutral,
+        step=round((control.high - control.low) / 40, 6),
+        label=f"{control.label}: {control.low_word} ↔ {control.high_word}",
+        visible=True,
+    )
