@@ -312,10 +312,8 @@ def test_trace_is_saved_and_opens(workbench: Callable[..., Said], model_folder: 
     from workbench.trace import Trace
 
     (places / "prompts.txt").write_text("The capital of France\nA\\nB\n", encoding="utf-8")
-    said = workbench(
-        "trace", "--out", "t", "-p", "Köln 🎉", "--prompts", "prompts.txt", "-m", model_folder, "--site", "z", "--layers", "0,1-2",
-        "--positions", "-1", "--json",
-    )  # fmt: skip
+    where = ["--site", "z", "--layers", "0,1-2", "--positions", "-1"]
+    said = workbench("trace", "--out", "t", "-p", "Köln 🎉", "--prompts", "prompts.txt", "-m", model_folder, *where, "--json")
     assert said.code == 0, said.err
     assert said.json["prompts"] == 3
     trace = Trace.open(places / "t")
@@ -384,10 +382,15 @@ def helped(*command: str) -> str:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from workbench.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-        "print(sorted({'torch','transformers','pandas','numpy','xarray','gradio','panel','huggingface_hub','pydantic'} & set(sys.modules)))"
-    )
+    heavy = {"torch", "transformers", "pandas", "numpy", "xarray", "gradio", "panel", "huggingface_hub", "pydantic"}
+    code = f"""
+import sys
+from workbench.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    print(sorted({heavy!r} & set(sys.modules)))
+"""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )

@@ -89,7 +89,8 @@ def complain(error: WorkbenchError) -> None:
 
 
 def say_stopped(stop: BaseException) -> None:
-    message = str(stop) or "Stopped."
+    # Commands that keep something say so themselves; elsewhere a stopped job leaves nothing behind.
+    message = str(stop) if str(stop) not in ("", "Cancelled.") else "Stopped. Nothing was saved."
     err().print(f"[yellow]{plain(message)}[/]", soft_wrap=True)
 
 
