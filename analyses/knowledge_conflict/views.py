@@ -46,7 +46,7 @@ def heads_compared(result: Result) -> str:
     heads = result.tables["heads"]
     roles = heads["role"].value_counts()
     found = ", ".join(f"{roles[role]} {role} heads" for role in ("memory", "context") if role in roles)
-    return f"{len(heads)} heads were compared; {found or 'none stood out'}."
+    return f"{len(heads)} heads were compared; found: {found or 'none that stood out'}."
 
 
 def _rates(result: Result) -> list[Any]:
@@ -62,7 +62,7 @@ def _rates(result: Result) -> list[Any]:
     )
     parts: list[Any] = [
         draw.says(f"What the model answers when the prompt contradicts it, on {n} prompts about {who}. {heads_compared(result)}"),
-        draw.rate_bars(shown, title="Follows its memory, the context, or neither"),
+        draw.rate_bars(shown, title="Follows memory, context or neither (% of prompts)"),
     ]
     if "random_sets" in result.tables and not result.tables["random_sets"].empty:
         parts += _random(result.tables["random_sets"], shown)
@@ -105,7 +105,7 @@ def _random(sets: pd.DataFrame, rates: pd.DataFrame) -> list[Any]:
         pd.concat(rows),
         "favoured",
         "line",
-        title="The control: random heads, as many",
+        title="The control: as many random heads (% of prompts)",
         xlabel="share of prompts that follow the named answer (%)",
         lines=lines,
     )
@@ -130,7 +130,7 @@ def _depth(result: Result) -> list[Any]:
     layer, what = top.idxmax()
     return [
         draw.says(
-            f"How far each layer's attention and MLP push each answer at the last position. The largest push is that of {what.replace('mlp', 'MLP')} "
+            f"How far each layer's attention and MLP push each answer at the last position, mean over facts. The largest push is that of {what.replace('mlp', 'MLP')} "
             f"in layer {layer}: {frame.set_index('layer').loc[layer, what]:+.2f} logits."
         ),
         draw.lines(
@@ -138,7 +138,7 @@ def _depth(result: Result) -> list[Any]:
             "layer",
             series,
             dash=dash,
-            title="Push toward each answer, by layer (logits; mean over facts)",
+            title="Push toward each answer, by layer (logits)",
             xlabel="layer",
             ylabel="logits",
             height=340,

@@ -85,9 +85,7 @@ def rate_bars(frame: pd.DataFrame, *, names: str = "condition", title: str, word
         "title": title,
         "legend_position": "top",
     }
-    return _finish(
-        hv.Overlay(parts), height=height, bokeh={"legend_cols": len(words)}, matplotlib={"legend_cols": len(words)}, **shared
-    )
+    return _finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(words)}, **shared)
 
 
 def dots(
@@ -153,9 +151,7 @@ def dots(
         "title": title,
         "legend_position": "top",
     }
-    return _finish(
-        hv.Overlay(parts), height=110 + 56 * len(groups), bokeh={"legend_cols": 3}, matplotlib={"legend_cols": 3}, **shared
-    )
+    return _finish(hv.Overlay(parts), height=110 + 56 * len(groups), bokeh={}, matplotlib={"legend_cols": 3}, **shared)
 
 
 def _named(part: pd.DataFrame, value: str) -> list[tuple[float, str]]:
@@ -211,7 +207,7 @@ def lines(
     )
     shared = {"title": title, "xlabel": xlabel, "ylabel": ylabel, "legend_position": "top", **more}
     cols = min(len(series), 4)
-    return _finish(hv.Overlay(parts), height=height, bokeh={"legend_cols": cols}, matplotlib={"legend_cols": cols}, **shared)
+    return _finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": cols}, **shared)
 
 
 def bars(

@@ -71,7 +71,8 @@ def head_grid(
         "yticks": [(layer, str(layer)) for layer in layers[::every]],
         "xlabel": "head",
         "ylabel": "layer" if labels else "",
-        "title": f"{title} ({unit})" if len(f"{title} ({unit})") * 6.8 < size["width"] else title,
+        "fontsize": {"title": 12},
+        "title": f"{title} ({unit})" if len(f"{title} ({unit})") * 6.4 < _cell_width(len(heads)) * len(heads) else title,
     }
     ends = {-limit: f"−{limit:.2g} {low_word}", 0.0: "0", limit: f"+{limit:.2g} {high_word}"}
     cells = hv.Rectangles(frame, ["x0", "y0", "x1", "y1"], ["value", "name", "rank", "role", *fields]).opts(
@@ -109,7 +110,7 @@ def _multiply(parts: list[Any]) -> Any:
 
 
 def _cell_width(n: int) -> int:
-    return 28 if n <= 5 else 16 if n <= 16 else 12 if n <= 40 else 8
+    return 28 if n <= 5 else 18 if n <= 16 else 12 if n <= 40 else 8
 
 
 def _cell_height(n: int) -> int:
@@ -130,7 +131,6 @@ def _bar(ends: Mapping[float, str]) -> dict[str, Any]:
         "major_tick_line_color": None,
         "bar_line_color": colour.GRID,
         "padding": 4,
-        "title": "",
     }
 
 

@@ -54,6 +54,7 @@ def _quiet(grid: bool) -> Callable[[Any, Any], None]:
             axis.axis_line_color = axis.major_tick_line_color = GRID
             axis.axis_line_alpha = axis.major_tick_line_alpha = 0.6
             axis.minor_tick_line_color = None
+            axis.axis_label_standoff = 6
             axis.major_label_text_color = axis.axis_label_text_color = INK
             axis.major_label_text_font = axis.axis_label_text_font = FONT
             axis.major_label_text_font_size = "11px"
@@ -67,7 +68,13 @@ def _quiet(grid: bool) -> Callable[[Any, Any], None]:
             legend.label_text_color = INK
             legend.label_text_font = FONT
             legend.label_text_font_size = "12px"
-            legend.padding = 2
+            legend.margin = legend.padding = 0
+            legend.spacing = 14
+            legend.glyph_width = legend.glyph_height = 14
+            legend.orientation = "horizontal"
+        for bar in [*figure.below, *figure.right]:
+            if type(bar).__name__ == "ColorBar":  # its ticks say what it means
+                bar.title = None
         for tool in figure.tools:  # a page scrolls under the wheel; hovering and tapping is all a figure does
             if type(tool).__name__ in {"WheelZoomTool", "PanTool", "BoxZoomTool"} and hasattr(tool, "visible"):
                 tool.visible = False
@@ -76,9 +83,9 @@ def _quiet(grid: bool) -> Callable[[Any, Any], None]:
 
 
 def bokeh(*, width: int | None, height: int, grid: bool = True, **more: Any) -> dict[str, Any]:
-    """Options for the outermost element of a figure (bokeh). Without a width it is as wide as its place, up to 760."""
+    """Options for the outermost element of a figure (bokeh). Without a width it is as wide as its place, from 480 to 760."""
     hooks = [_quiet(grid), *more.pop("hooks", [])]
-    size: dict[str, Any] = {"responsive": True, "max_width": 760} if width is None else {"width": width}
+    size: dict[str, Any] = {"responsive": True, "min_width": 480, "max_width": 760} if width is None else {"width": width}
     return {
         "backend": "bokeh",
         "height": height,

@@ -98,7 +98,9 @@ def live_part(part: Part) -> Any:
     if isinstance(part, str):
         return html_pane(part if isinstance(part, Markup) else says(part))
     if _is_drawing(part):
-        return pn.pane.HoloViews(part, sizing_mode="stretch_width" if _is_wide(part) else None, linked_axes=False)
+        # A picture that needs more room than there is scrolls by itself, and the page does not.
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": {"overflow-x": "auto"}} if _is_wide(part) else {}
+        return pn.pane.HoloViews(part, linked_axes=False, margin=(4, 0), **wide)
     return pn.panel(part)
 
 
