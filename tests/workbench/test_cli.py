@@ -129,7 +129,7 @@ def test_analyses_lists_questions_and_explains_parameters(workbench: Callable[..
     }
     assert [p["type"] for p in about["parameters"]][2:5] == ["text", "list of text", "up | down"]
     table = workbench("analyses", "count_steps").out
-    assert re.search(r"steps\s+whole number\s+3\s+≥ 1, ≤ 1000\s+How many", table)
+    assert re.search(r"steps\s+How many\s+whole number, default 3, ≥ 1, ≤ 1000", table)
 
 
 def test_run_saves_tells_and_lists(workbench: Callable[..., Said], model_folder: str) -> None:

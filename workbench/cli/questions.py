@@ -56,14 +56,20 @@ def _one(analysis: Any, as_json: bool) -> None:
         return
     screen = out()
     screen.print(f"[bold]{plain(analysis.name)}[/]  [dim]{plain(analysis.package)}[/]\n{plain(analysis.question)}")
-    cells = [(r["name"], r["type"], json.dumps(r["default"], ensure_ascii=False), r["bounds"], r["description"]) for r in rows]
-    show_table(["parameter", "type", "default", "bounds", "meaning"], cells)
+    # Two columns, so that the sentences stay readable in a narrow terminal.
+    show_table(["parameter", "meaning"], [(row["name"], f"{row['description']}\n{_facts(row)}") for row in rows])
     if rows:
         example = json.dumps(rows[0]["default"], ensure_ascii=False).strip('"')
         screen.print(
             f"[dim]Set one: workbench run {plain(analysis.name)} --set {plain(rows[0]['name'])}={plain(example)}[/]",
             soft_wrap=True,
         )
+
+
+def _facts(row: Mapping[str, Any]) -> str:
+    """ "whole number, default 3, ≥ 1, ≤ 1000": what a parameter takes, in one line."""
+    default = f"default {json.dumps(row['default'], ensure_ascii=False)}"
+    return ", ".join(filter(None, (row["type"], default, row["bounds"])))
 
 
 def _row(name: str, field: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

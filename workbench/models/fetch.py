@@ -111,10 +111,10 @@ def pull(model: str | Known, progress: Progress | None = None) -> Path:
     try:
         models_dir().mkdir(parents=True, exist_ok=True)
         with _lock(model, progress):
+            _sweep(model)
             if damage(model) is None:
                 progress(1.0, f"{model.name} is here already")
                 return folder_of(model)
-            _sweep(model)
             _check_room(model)
             work = Path(tempfile.mkdtemp(prefix=f".{model.name}-", dir=models_dir()))
             try:
@@ -154,7 +154,7 @@ def _lock(entry: Known, progress: Progress) -> Iterator[None]:
 
 
 def _sweep(entry: Known) -> None:
-    """Remove what killed pulls left. Safe under the lock: nobody alive is working there."""
+    """Remove what killed pulls left. Whoever else may still be at work there has put the model in its place already."""
     for left in models_dir().glob(f".{entry.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
