@@ -49,6 +49,10 @@ class Completer:
             texts += self._greedy(state, lambda row, text, first=first: decided(first + row, text), max_new_tokens)
         return texts
 
+    def next_tokens(self, factors: Factors | None = None) -> list[int]:
+        """The likeliest next token of each prompt."""
+        return [token for state in self._states(factors) for token in state.logits.argmax(-1).tolist()]
+
     def logp(self, answers: Sequence[Sequence[int]], factors: Factors | None = None) -> tuple[Tensor, Tensor]:
         """Log-probability in nats of each prompt's answer: (its first token's, the whole answer's), each (prompt,)."""
         first, whole = [], []

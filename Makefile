@@ -1,0 +1,53 @@
+# Everything a newcomer needs: `make ui` and `make test`. Both set up what is missing first.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# A system Chromium where there is one; `make chromium` installs it where apt does.
+export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
+
+.DEFAULT_GOAL := help
+.PHONY: help install model ui test check bench samples facts chromium clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=…)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	# torch first, by itself: whatever comes later is satisfied by it and pulls in no other build.
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP)  ## environment and packages
+
+model: $(STAMP)  ## the default model, fetched and checked (half a minute the first time)
+	@$(BIN)/workbench models pull smollm2-135m
+
+ui: model  ## set up what is missing and open the workbench
+	$(BIN)/workbench ui $(ARGS)
+
+test: model  ## set up what is missing and run all tests
+	$(BIN)/pytest $(ARGS)
+
+check: $(STAMP)  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: model  ## side by side with the peers; prints ratios
+	$(BIN)/python -m benchmarks
+
+samples: model  ## make the sample runs again
+	$(BIN)/python -m sample_runs.make
+
+facts: $(STAMP)  ## make the built-in facts again from their sources
+	$(BIN)/python -m workbench.facts.build
+
+chromium:  ## a browser for the browser tests, where apt can install it
+	@test -n "$(WORKBENCH_CHROMIUM)" || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+clean:  ## the environment and caches of this folder (not the model)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

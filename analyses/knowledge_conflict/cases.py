@@ -1,0 +1,180 @@
+"""Which facts are asked about: known closed-book, each with a contradicting answer, half for choosing and half for proving."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hooks.decode import Completer, Factors
+from workbench.errors import BadInput
+from workbench.facts import Fact, Format, Prompt, Relation, render
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+CHOOSE, PROVE = "choose", "prove"
+EXTRA_TOKENS = 2  # past the longest answer: enough to see that the word has ended
+
+
+@dataclass(frozen=True)
+class Case:
+    """A known fact with a context that contradicts it, and the two counter runs that path patching needs.
+
+    `same_context` asks about another subject in the same context answer; `same_subject` puts a third answer in the
+    context. Token ids throughout; `memory` and `context` are the answers' ids as they follow the prompt.
+    """
+
+    fact: Fact
+    counter: str
+    split: str
+    prompt: Prompt
+    ids: list[int]
+    memory: list[int]
+    context: list[int]
+    same_context: list[int]
+    same_subject: list[int]
+
+    @property
+    def targets(self) -> list[int]:
+        """First tokens of the memory answer and of the context answer."""
+        return [self.memory[0], self.context[0]]
+
+
+@dataclass
+class Closed:
+    """What the model said closed-book about every candidate of a relation."""
+
+    relation: Relation
+    said: list[str]
+    known: list[bool]  # the whole answer
+    first_token: list[bool]  # only its first token, as much of the literature scores
+    facts: list[Fact] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.facts = [fact for fact, yes in zip(self.relation.facts, self.known, strict=True) if yes]
+
+
+def plain(text: str) -> str:
+    """For comparing answers: no accents, no case, no space in front."""
+    bare = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in bare if not unicodedata.combining(c)).casefold().lstrip()
+
+
+def says(text: str, answer: str, *, ended: bool) -> bool | None:
+    """Does a continuation give this answer, whole and as a word? None: it may still, with more text."""
+    said, wanted = plain(text), plain(answer)
+    if said.startswith(wanted):
+        if len(said) > len(wanted):
+            return not said[len(wanted)].isalnum()
+        return True if ended else None
+    return None if wanted.startswith(said) and not ended else False
+
+
+def outcome(text: str, memory: str, context: str, *, ended: bool) -> str | None:
+    """ "memory", "context" or "other"; None while it is still open."""
+    from_memory, from_context = says(text, memory, ended=ended), says(text, context, ended=ended)
+    # "Niger" and "Nigeria": the longer answer is looked at first, as the shorter one may be its beginning.
+    if from_memory:
+        return "memory"
+    if from_context:
+        return "context"
+    return None if from_memory is None or from_context is None else "other"
+
+
+def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress, factors: Factors | None = None) -> Closed:
+    """Ask every candidate without context; known is a greedy continuation that gives the whole answer."""
+    prompts = [relation.closed_book_prompt(fact.subject) for fact in relation.facts]
+    answers = [model.continuation_tokens(p.continuation(f.answer)) for p, f in zip(prompts, relation.facts, strict=True)]
+    longest = max(map(len, answers)) + EXTRA_TOKENS
+    said: list[str] = []
+    first: list[bool] = []
+    size = 48
+    for start in range(0, len(prompts), size):
+        progress(start / len(prompts), f"Asking without context: {start} of {len(prompts)} {relation.kind}")
+        facts = relation.facts[start : start + size]
+        ids = [model.tokens(p.text) for p in prompts[start : start + size]]
+
+        def decided(row: int, text: str, facts: Sequence[Fact] = facts) -> bool:
+            return says(text, facts[row].answer, ended=False) is not None
+
+        completer = Completer(model, ids)
+        said += completer.complete(decided, factors, max_new_tokens=longest)
+        best = completer.next_tokens(factors)
+        first += [token == answer[0] for token, answer in zip(best, answers[start : start + size], strict=True)]
+    known = [bool(says(text, fact.answer, ended=True)) for text, fact in zip(said, relation.facts, strict=True)]
+    return Closed(relation, said, known, first)
+
+
+def make_cases(
+    model: InstrumentedModel, closed: Closed, format: Format, seed: int, most: int, *, split: bool = True
+) -> list[Case]:
+    """One case per known fact, in a fixed random order; every second one is for proving.
+
+    Raises:
+        BadInput: too few known facts, or too few different answers, to choose on one half and prove on the other.
+    """
+    relation, rng = closed.relation, random.Random(seed)
+    facts = list(closed.facts)
+    rng.shuffle(facts)
+    facts = facts[:most]
+    if len(facts) < 4:
+        raise BadInput(
+            f"{model.card.name} knows {len(facts)} of the {len(relation.facts)} facts of {relation.name!r}"
+            " closed-book: there is nothing to contradict.",
+            "at least 4 known facts, better 20",
+            f"Try another relation or wording. It was asked: {relation.closed_book!r}",
+        )
+
+    def tokens(prompt: Prompt, answer: str) -> list[int]:
+        return model.continuation_tokens(prompt.continuation(answer))
+
+    cases = []
+    for n, fact in enumerate(facts):
+        bare = render(format, relation, fact.subject, fact.answer)
+        first: Callable[[str], int] = lambda answer, bare=bare: tokens(bare, answer)[0]  # noqa: E731
+        others = [f for f in facts if first(f.answer) != first(fact.answer)]
+        rng.shuffle(others)
+        counter = next((f.answer for f in others), None)
+        third = next((f.answer for f in others if counter and first(f.answer) != first(counter)), None)
+        swapped = next((f for f in others if counter and first(f.answer) != first(counter)), None)
+        if counter is None or third is None or swapped is None:
+            raise BadInput(
+                f"The known answers of {relation.name!r} begin with too few different tokens to contradict each other.",
+                "at least 3 answers with different first tokens",
+                "Give facts with more different answers.",
+            )
+        prompt = render(format, relation, fact.subject, counter)
+        cases.append(
+            Case(
+                fact=fact,
+                counter=counter,
+                split=PROVE if split and n % 2 else CHOOSE,
+                prompt=prompt,
+                ids=model.tokens(prompt.text),
+                memory=tokens(prompt, fact.answer),
+                context=tokens(prompt, counter),
+                same_context=model.tokens(render(format, relation, swapped.subject, counter).text),
+                same_subject=model.tokens(render(format, relation, fact.subject, third).text),
+            )
+        )
+    return cases
+
+
+def token_spans(model: InstrumentedModel, prompt: Prompt) -> list[str]:
+    """For each token of the prompt the span it lies in: "subject", "context answer", "question", "context" or ""."""
+    coded = model.tokenizer(prompt.text, return_offsets_mapping=True)
+    spans = []
+    for start, end in coded["offset_mapping"]:
+        here = ""
+        # The narrow spans come first: the subject stands inside the question.
+        for name in ("subject", "context answer", "question", "context"):
+            low, high = prompt.spans.get(name, (0, 0))
+            if end > start and start < high and end > low:
+                here = name
+                break
+        spans.append(here)
+    return spans

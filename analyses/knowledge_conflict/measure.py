@@ -1,0 +1,99 @@
+"""Rates: how often the model answers from memory, from the context, or with something else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analyses.knowledge_conflict.cases import EXTRA_TOKENS, Case, outcome
+from hooks.decode import Completer, Factors
+from workbench.result import Finding
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+OUTCOMES = ("memory", "context", "other")
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a rate (Wilson 1927): honest at 0 and 1, where the usual one has no width."""
+    if n == 0:
+        return (0.0, 1.0)
+    z, p = 1.959964, hits / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return (0.0 if hits == 0 else middle - half, 1.0 if hits == n else middle + half)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Counts of outcomes over cases."""
+
+    counts: Mapping[str, int]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[str]) -> Rates:
+        return cls({name: outcomes.count(name) for name in OUTCOMES})
+
+    @property
+    def n(self) -> int:
+        return sum(self.counts.values())
+
+    def __getitem__(self, name: str) -> float:
+        return self.counts[name] / self.n if self.n else math.nan
+
+    def interval(self, name: str) -> tuple[float, float]:
+        return wilson(self.counts[name], self.n)
+
+    def row(self, **more: Any) -> dict[str, Any]:
+        """A row of a table: rates, their bounds and n."""
+        row: dict[str, Any] = {**more, **{name: self[name] for name in OUTCOMES}, "n": self.n}
+        for name in OUTCOMES:
+            row[f"{name}_low"], row[f"{name}_high"] = self.interval(name)
+        return row
+
+    def finding(self, name: str, says: str) -> Finding:
+        return Finding(
+            name,
+            {**{o: self[o] for o in OUTCOMES}, "n": self.n},
+            says,
+            unit="fraction of held-out facts",
+            interval={o: self.interval(o) for o in OUTCOMES},
+        )
+
+
+class Measured:
+    """Cases read once; asked again and again under different head factors."""
+
+    def __init__(self, model: InstrumentedModel, cases: Sequence[Case]) -> None:
+        self.model, self.cases = model, list(cases)
+        self._completer = Completer(model, [case.ids for case in self.cases])
+        self._longest = max(max(len(c.memory), len(c.context)) for c in self.cases) + EXTRA_TOKENS
+
+    def said(self, factors: Factors | None = None) -> list[str]:
+        """What the model says for each case, up to where the outcome is clear."""
+
+        def decided(row: int, text: str) -> bool:
+            case = self.cases[row]
+            return outcome(text, case.fact.answer, case.counter, ended=False) is not None
+
+        return self._completer.complete(decided, factors, max_new_tokens=self._longest)
+
+    def outcomes(self, factors: Factors | None = None) -> list[str]:
+        return [
+            outcome(text, case.fact.answer, case.counter, ended=True) or "other"
+            for text, case in zip(self.said(factors), self.cases, strict=True)
+        ]
+
+    def rates(self, factors: Factors | None = None) -> Rates:
+        return Rates.of(self.outcomes(factors))
+
+    def logp(self, factors: Factors | None = None) -> dict[str, list[float]]:
+        """In nats, per case: `memory_first`, `memory_whole`, `context_first`, `context_whole`."""
+        found = {}
+        for which in ("memory", "context"):
+            first, whole = self._completer.logp([getattr(case, which) for case in self.cases], factors)
+            found[f"{which}_first"], found[f"{which}_whole"] = first.tolist(), whole.tolist()
+        return found

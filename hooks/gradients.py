@@ -1,0 +1,55 @@
+"""Gradients at heads: a first-order guess of what removing each one would do, from one backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks import sites
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import InstrumentedModel
+
+
+def head_attribution(
+    model: InstrumentedModel, prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], batch_size: int = 8
+) -> Tensor:
+    """Estimated change of (first target's logit minus second's) when a head is set to zero at all positions.
+
+    Attribution patching (Nanda 2023) with a zero source: minus z times the gradient, summed over positions and d_head.
+    Good for choosing candidates, not for reporting: `sweep.everywhere` gives the exact value.
+
+    Returns:
+        (prompt, layer, head), float32, in logits.
+    """
+    parts = []
+    for start in range(0, len(prompts), batch_size):
+        batch = model.batch(prompts[start : start + batch_size])
+        watched = torch.tensor([list(t) for t in targets[start : start + batch_size]], device=model.device)
+        kept: list[Tensor] = []
+
+        def keep(x: Tensor, kept: list[Tensor] = kept) -> Tensor:
+            x = x.detach().requires_grad_() if not x.requires_grad else x
+            kept.append(x)
+            return x
+
+        handles = []
+        try:
+            for layer in range(model.n_layers):
+                tap = sites.tap(model.layout, sites.Place(sites.SITES["z"], layer))
+                if tap is not None:
+                    handles.append(tap.attach(keep))
+            with torch.enable_grad():
+                logits = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+                chosen = logits.gather(1, watched)
+                gradients = torch.autograd.grad((chosen[:, 0] - chosen[:, 1]).sum(), kept)
+        finally:
+            for handle in handles:
+                handle.remove()
+        real = batch.attention_mask[:, :, None].to(kept[0].dtype)
+        parts.append(torch.stack([-((z * g).sum(-1) * real).sum(1) for z, g in zip(kept, gradients, strict=True)], 1))
+    return torch.cat(parts).detach().float().cpu()
