@@ -167,7 +167,11 @@ class Answerer:
 
     def _who(self) -> str:
         job = self._desk.jobs.running()
-        return f"{job.analysis} has the model ({100 * job.fraction:.0f} %)" if job is not None else "The model is busy with another prompt"
+        return (
+            f"{job.analysis} has the model ({100 * job.fraction:.0f} %)"
+            if job is not None
+            else "The model is busy with another prompt"
+        )
 
     def _unchanged(self, model: Any, asked: Asked) -> trying.Looked:
         key = (asked.prompt, asked.memory, asked.context)

@@ -2,7 +2,8 @@
 
     bool -> checkbox            Literal, Enum -> radio or dropdown       Path -> file upload
     int, float -> slider when both bounds are given, else a number       str -> text, several lines where the default has them
-    list of choices -> checkbox group      list of text or numbers -> one per line      anything else -> JSON
+    list of choices -> checkbox group      list of texts -> one per line, of numbers -> with commas      anything else -> JSON
+    text with `examples` -> dropdown that also takes any other text
     X | None -> the component of X; left empty it is None
 
 What a form hands back goes through `Analysis.parse`, so a form never has to judge a value itself.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import enum
 import json
 import math
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from workbench.errors import BadInput
 
 RADIO_AT_MOST = 4
 SLIDER_STEPS = 1000
+LONG_TEXT = 200  # a text that may be this long gets more than one line
 JSON_HINT = "As JSON."
 
 
@@ -45,6 +48,7 @@ class _Bounds:
     low: float | None = None
     high: float | None = None
     step: float | None = None
+    length: int | None = None
 
 
 def build(params: type[BaseModel]) -> list[Field]:
@@ -71,7 +75,9 @@ def _field(name: str, info: FieldInfo) -> Field:
     default = None if info.is_required() else info.get_default(call_default_factory=True)
     if default is PydanticUndefined:
         default = None
-    extra: Mapping[str, Any] = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    extra: dict[str, Any] = dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
+    if info.examples:
+        extra["examples"] = info.examples
     common = {"label": label(name, info), "info": info.description, "elem_id": f"param-{name}", "interactive": True}
     component, reader = _component(kind, default, _bounds(metadata), common, extra, optional)
     return Field(name, component, reader)
@@ -94,18 +100,27 @@ def _component(
     if extra.get("widget") == "file" or (isinstance(kind, type) and issubclass(kind, Path)):
         # A file component shows no `info`, so its label says it all.
         about = f"{common['label']}: {common['info']}" if common["info"] else common["label"]
-        return gr.File(label=about, type="filepath", elem_id=common["elem_id"], interactive=True, height=110), _same
+        return gr.File(label=about, type="filepath", elem_id=common["elem_id"], interactive=True, height=150), _same
     if kind is str:
-        text = "" if default is None else str(default)
-        lines = min(max(text.count("\n") + 1, 3 if extra.get("multiline") else 1), 8)
-        # Without a limit on its height, one line stays one line: Enter belongs to texts that may have several.
-        box = gr.Textbox(value=text.replace("\n", "\n"), lines=lines, max_lines=max(lines, 12) if lines > 1 else 1, **common)
-        return box, _empty_is_none if optional else _text
+        return _string(default, bounds, common, extra, optional)
     if get_origin(kind) in (list, tuple, set, frozenset, Sequence):
         return _many(kind, default, common, optional)
     shown = "" if default is None else json.dumps(_plain(default), ensure_ascii=False)
-    common["info"] = f"{common['info']} {JSON_HINT}" if common["info"] else JSON_HINT
+    common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, lines=1 + (len(shown) > 80), **common), _json_reader(common["label"])
+
+
+def _string(
+    default: Any, bounds: _Bounds, common: dict[str, Any], extra: Mapping[str, Any], optional: bool
+) -> tuple[Any, Callable[[Any], Any]]:
+    text, reader = "" if default is None else str(default), _empty_is_none if optional else _text
+    if extra.get("examples"):
+        # Known values to choose from, while any other text may be typed.
+        return gr.Dropdown([str(e) for e in extra["examples"]], value=text or None, allow_custom_value=True, **common), reader
+    several = extra.get("multiline") or (bounds.length or 0) >= LONG_TEXT
+    lines = min(max(text.count("\n") + 1, 2 if several else 1), 8)
+    # Enter belongs to texts that may have several lines.
+    return gr.Textbox(value=text, lines=lines, max_lines=12 if lines > 1 else 1, **common), reader
 
 
 def _number(
@@ -132,15 +147,18 @@ def _many(kind: Any, default: Any, common: dict[str, Any], optional: bool) -> tu
     if choices is not None:
         return gr.CheckboxGroup(choices, value=held, **common), (lambda v: list(v) if v or not optional else None)
     if inner in (str, int, float):
-        common["info"] = f"{common['info'] or ''} One per line.".strip()
+        between = "\n" if inner is str else ", "
+        common["info"] = _sentences(common["info"], "One per line." if inner is str else "Separated by commas.")
 
-        def lines(text: str | None) -> list[str] | None:
-            items = [line.strip() for line in (text or "").splitlines() if line.strip()]
-            return items if items or not optional else None
+        def items(text: str | None) -> list[str] | None:
+            parts = (text or "").splitlines() if inner is str else re.split(r"[,;\s]+", text or "")
+            kept = [part.strip() for part in parts if part.strip()]
+            return kept if kept or not optional else None
 
-        return gr.Textbox(value="\n".join(map(str, held)), lines=max(2, min(len(held), 6)), **common), lines
+        lines = max(2, min(len(held), 6)) if inner is str else 1
+        return gr.Textbox(value=between.join(map(str, held)), lines=lines, max_lines=12 if inner is str else 1, **common), items
     shown = json.dumps(_plain(held), ensure_ascii=False)
-    common["info"] = f"{common['info'] or ''} {JSON_HINT}".strip()
+    common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, **common), _json_reader(common["label"])
 
 
@@ -163,14 +181,15 @@ def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, bool, list[Any]]
 
 
 def _bounds(metadata: Sequence[Any]) -> _Bounds:
-    low = high = step = None
+    low = high = step = length = None
     for item in metadata:
         # A nested FieldInfo (from Annotated[int, Field(ge=1)]) carries its constraints in its own metadata.
         for one in getattr(item, "metadata", None) or [item]:
             low = _first(getattr(one, "ge", None), getattr(one, "gt", None), low)
             high = _first(getattr(one, "le", None), getattr(one, "lt", None), high)
             step = _first(getattr(one, "multiple_of", None), step)
-    return _Bounds(low, high, step)
+            length = _first(getattr(one, "max_length", None), length)
+    return _Bounds(low, high, step, length)
 
 
 def _first(*values: Any) -> Any:
@@ -193,6 +212,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(v) for v in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _sentences(*parts: str | None) -> str:
+    """Joined, each with its full stop."""
+    return " ".join(part if part[-1] in ".!?:…" else f"{part}." for part in parts if part)
 
 
 def _same(value: Any) -> Any:

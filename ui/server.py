@@ -16,8 +16,13 @@ import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from ui import style
 from ui.desk import Desk
@@ -26,11 +31,6 @@ from ui.jobs import Jobs
 from ui.loading import ModelSlot
 from workbench import __version__
 from workbench.errors import BadInput, NotFound, WorkbenchError
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 PORT = 7860
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def serve(
             "Add --password, or leave --host out.",
         )
     port = PORT if port is None else port
-    # Bound before anything is imported or loaded: a port in use is known at once.
+    # Bound before the model loads: a port in use is known at once.
     with _bound(host, port) as listening:
         port = listening.getsockname()[1]
         app = build(model, runs, host=host, password=password)
@@ -143,9 +143,6 @@ def build(
         model_ref, runs, host, password: see `serve`.
         load: how to load the model; None is `wb.load`.
     """
-    from fastapi import FastAPI
-    from fastapi.staticfiles import StaticFiles
-
     # Gradio reads this once, while it is imported: no request may leave this machine.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from ui import playground
@@ -189,10 +186,6 @@ def _add_explorer(app: FastAPI, root: Path | None) -> None:
 
 
 def _add_pages(app: FastAPI, desk: Desk) -> None:
-    from fastapi.responses import HTMLResponse, RedirectResponse
-    from fastapi.responses import Response as Plain
-    from starlette.exceptions import HTTPException
-
     from ui import home
 
     @app.get("/")
@@ -204,6 +197,10 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
         model = {"state": desk.slot.state, "name": desk.slot.name, "seconds": round(desk.slot.seconds, 1)}
         return {"status": "ok", "version": __version__, "model": model}
 
+    @app.get("/favicon.ico")
+    def icon() -> FileResponse:
+        return FileResponse(style.STATIC / "mark.svg", media_type="image/svg+xml")
+
     @app.get("/compare", response_model=None)
     def compare(request: Request) -> Response:
         chosen = request.query_params.getlist("run")
@@ -213,7 +210,7 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
         return RedirectResponse("/explorer?" + urlencode({"run": chosen[0], "with": chosen[1]}), 303)
 
     @app.get("/runs/{run_id}/picture.png")
-    def picture(run_id: str) -> Plain:
+    def picture(run_id: str) -> Response:
         from ui.pictures import thumbnail
 
         entry = desk.entry(run_id)
@@ -224,7 +221,7 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
             log.exception("the picture of %s could not be drawn", entry.path)
             drawn = None
         kind = "image/png" if drawn is not None else "image/svg+xml"
-        return Plain(drawn if drawn is not None else _NO_PICTURE, media_type=kind, headers={"Cache-Control": "max-age=300"})
+        return Response(drawn if drawn is not None else _NO_PICTURE, media_type=kind, headers={"Cache-Control": "max-age=300"})
 
     @app.get("/runs/{run_id}/report.html")
     def report(run_id: str, download: bool = False) -> HTMLResponse:

@@ -1,0 +1,166 @@
+"""Home: what it says of the model, the questions and the runs, and that nothing in it can be more than text."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import fake_package
+import pytest
+from synthetic import synthetic_result
+
+from ui import home
+from ui.desk import Desk
+from ui.jobs import Jobs
+from ui.loading import ModelSlot
+from workbench.errors import WorkbenchError
+
+
+def desk(model, root, load=None) -> Desk:
+    slot = ModelSlot(model, load)
+    return Desk(slot, Jobs(slot, root), root)
+
+
+@pytest.fixture
+def no_samples(monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.paths.sample_runs_dir", lambda: tmp_path / "no samples")
+
+
+def test_the_models_card(llama, tmp_path):
+    page = home.page(desk(llama, tmp_path))
+    for label, value in home.model_facts(llama.card):
+        assert f"<dt>{label}</dt>" in page
+        assert value in page
+    labels = {label for label, _ in home.model_facts(llama.card)}
+    assert {
+        "Layers",
+        "Heads",
+        "Key-value heads",
+        "Width",
+        "Vocabulary",
+        "Parameters",
+        "Number type",
+        "Device",
+        "Weights",
+    } <= labels
+
+
+def test_a_dequantized_model_says_so():
+    class Card:
+        dtype, quantized_from, n_params = "torch.float32", "Q4_1", 134_515_008
+
+    assert ("Number type", "float32, de-quantized from Q4_1") in home.model_facts(Card)
+    assert ("Parameters", "135 M") in home.model_facts(Card)
+
+
+def test_while_the_model_loads_the_page_is_there(tmp_path):
+    gate = threading.Event()
+    waiting = desk("some/model", tmp_path, lambda ref: gate.wait(10))
+    waiting.slot.start()
+    page = home.page(waiting)
+    gate.set()
+    assert 'data-model="loading"' in page
+    assert "some/model" in page
+    assert "aria-busy" in page
+
+
+def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
+    def load(ref):
+        raise WorkbenchError("There is no <model>.", "one of a, b", "Choose one.")
+
+    failed = desk("<model>", tmp_path, load)
+    failed.slot.start()
+    assert failed.slot.wait(5)
+    page = home.page(failed)
+    assert "There is no &lt;model&gt;." in page
+    assert "Expected: one of a, b" in page
+    assert "What to do: Choose one." in page
+
+
+def test_what_a_library_raises_is_explained_too(tmp_path):
+    failed = desk("x", tmp_path, lambda ref: {}["weights"])
+    failed.slot.start()
+    assert failed.slot.wait(5)
+    assert "KeyError" in home.page(failed)
+    with pytest.raises(WorkbenchError, match="could not be loaded"):
+        failed.slot.need()
+
+
+def test_questions_third_parties_and_what_does_not_load(llama, tmp_path, monkeypatch):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    fake_package.install(folder, monkeypatch)
+    fake_package.install(folder, monkeypatch, "raise ImportError('<i>no wings</i>')", "broken_package", "fly")
+    page = home.page(desk(llama, tmp_path / "runs"))
+    assert "How many sheep does it take?" in page
+    assert 'href="/playground?analysis=count-sheep"' in page
+    assert "from count-sheep" in page
+    assert "does not load" in page
+    assert "&lt;i&gt;no wings&lt;/i&gt;" in page
+    monkeypatch.undo()
+    fake_package.forget()
+
+
+def test_an_unfit_model_gets_the_reason_in_place_of_the_button(llama, tmp_path, monkeypatch):
+    source = fake_package.SOURCE + "\ndef unfit(model):\n    return 'it has no wool'\n"
+    fake_package.install(tmp_path, monkeypatch, source)
+    page = home.page(desk(llama, tmp_path / "runs"))
+    assert "Not for this model: it has no wool" in page
+    assert "analysis=count-sheep" not in page
+    source = fake_package.SOURCE + "\ndef unfit(model):\n    raise TypeError('mistake')\n"
+    other = tmp_path / "other"
+    other.mkdir()
+    fake_package.install(other, monkeypatch, source)
+    assert "its check of the model failed: TypeError: mistake" in home.page(desk(llama, tmp_path / "runs"))
+    monkeypatch.undo()
+    fake_package.forget()
+
+
+def test_without_runs_it_says_what_to_do_next(llama, tmp_path, no_samples):
+    page = home.page(desk(llama, tmp_path))
+    assert "No runs yet" in page
+    assert "workbench run" in page
+    assert "Compare" not in page
+
+
+def test_runs_as_cards(llama, tmp_path, no_samples):
+    whole, part = synthetic_result(), synthetic_result(seed=1)
+    part.partial = True
+    whole.save(tmp_path / "a&b")
+    part.save(tmp_path / "half")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "result.json").write_text("{")
+    page = home.page(desk(llama, tmp_path))
+    assert 'href="/explorer?run=a%26b"' in page
+    assert 'src="/runs/a%26b/picture.png"' in page
+    assert "/runs/half/report.html" in page
+    assert page.count('type="checkbox"') == 2
+    assert ">partial<" in page
+    assert "cannot be read" in page
+    assert "The model knows 9 of 14 facts closed-book." in page
+    assert "2 min 3 s" in page
+
+
+def test_strangers_text_stays_text(llama, tmp_path, no_samples):
+    result = synthetic_result(hostile=True)
+    result.provenance.started = "<script>1</script>"
+    result.save(tmp_path / "<img src=x onerror=alert(1)>")
+    page = home.page(desk(llama, tmp_path))
+    assert "<script>1" not in page
+    assert not re.search(r"<img (?!src=\"/runs/)", page)
+    assert "&lt;script&gt;" in page
+    assert "{{7*7}}" in page  # a template in a text is not evaluated either
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(0, ""), (None, ""), (3.21, "3.2 s"), (59, "59 s"), (60, "1 min"), (75.4, "1 min 15 s"), (7260, "2 h 1 min")],
+)
+def test_durations(seconds, says):
+    assert home.duration(seconds) == says
+
+
+def test_times():
+    assert home.when("") == ""
+    assert home.when("yesterday") == "yesterday"
+    assert "2026" in home.when("2026-01-02T03:04:05+00:00")

@@ -1,0 +1,333 @@
+"""The Playground without a browser: what it computes, what it draws, its API, its queueing."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+
+import fake_package
+import pytest
+import torch
+from pydantic import BaseModel
+from synthetic import HOSTILE, synthetic_result
+
+import workbench as wb
+from ui import answering, grid, parts, try_tab, trying
+from ui.answering import Answerer, Asked, Tickets
+from ui.desk import Desk
+from ui.dress import dress
+from ui.jobs import Job, Jobs
+from ui.loading import ModelSlot
+from workbench.errors import BadInput, NotFound, WorkbenchError
+
+PROMPT = "The capital of France is"
+
+
+class NoParams(BaseModel):
+    pass
+
+
+@pytest.fixture
+def desk(llama, tmp_path):
+    slot = ModelSlot(llama)
+    made = Desk(slot, Jobs(slot, tmp_path / "runs"), tmp_path / "runs")
+    yield made
+    made.jobs.stop()
+
+
+@pytest.fixture
+def sheep_run(desk, tmp_path_factory, monkeypatch):
+    """A finished run of a third party's analysis that gives a dial, and found L0H1 and L1H2."""
+    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch)
+    job = desk.jobs.submit("count-sheep", {"steps": 1})
+    assert job.finished.wait(10)
+    yield job.run_id
+    monkeypatch.undo()
+    fake_package.forget()
+
+
+# -- computing -----------------------------------------------------------------------------------------------------
+
+
+def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
+    """The truth is a plain forward pass over prompt and answer, without padding."""
+    asked = ("Paris", "Rome is it")
+    looked = trying.look(llama, PROMPT, asked)
+    for text, answer in zip(asked, looked.answers, strict=True):
+        start, tail = llama.tokens(PROMPT), llama.continuation_tokens(" " + text)
+        with torch.no_grad():
+            logp = llama.module(torch.tensor([start + tail])).logits[0].log_softmax(-1)
+        each = [float(logp[len(start) - 1 + i, t]) for i, t in enumerate(tail)]
+        assert answer.logp == pytest.approx(sum(each), abs=1e-4)
+        assert answer.p_first == pytest.approx(math.exp(each[0]), rel=1e-3)
+        assert answer.n_tokens == len(tail)
+    plain = llama.next_tokens(PROMPT, k=10)
+    assert [t for t, _ in looked.tokens] == list(plain["token"])
+    assert [p for _, p in looked.tokens] == pytest.approx(list(plain["probability"]), rel=1e-3)
+
+
+def test_an_empty_answer_is_left_out(llama):
+    looked = trying.look(llama, PROMPT, ("", "Rome"))
+    assert looked.answers[0] is None
+    assert looked.answers[1].text == "Rome"
+    assert trying.look(llama, PROMPT, ("", " ")).answers == [None, None]
+
+
+def test_a_space_is_added_only_where_it_is_missing():
+    assert trying.as_continuation("is", "Paris") == " Paris"
+    assert trying.as_continuation("is ", "Paris") == "Paris"
+    assert trying.as_continuation("is", "\nParis") == "\nParis"
+    assert trying.as_continuation("", "Paris") == "Paris"
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n "])
+def test_an_empty_prompt_is_said(llama, prompt):
+    with pytest.raises(BadInput, match="empty"):
+        trying.look(llama, prompt)
+
+
+def test_a_prompt_longer_than_the_context_is_said(llama):
+    with pytest.raises(BadInput, match="at most 256"):
+        trying.look(llama, "word " * 2000)
+    with pytest.raises(BadInput, match="no room"):
+        trying.continuation(llama, PROMPT, 256)
+
+
+def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
+    before = trying.look(llama, PROMPT, ("Paris",))
+    with trying.Change(off=((0, 0), (1, 1))).on(llama):
+        changed = trying.look(llama, PROMPT, ("Paris",))
+    with wb.ablate(llama, heads=[(0, 0), (1, 1)]):
+        assert trying.look(llama, PROMPT, ("Paris",)) == changed
+    assert changed.tokens != before.tokens
+    assert trying.look(llama, PROMPT, ("Paris",)) == before
+
+
+def test_names_of_heads_are_checked(llama):
+    assert trying.heads_from(["l1h2", "L0H0", "L1H2"], llama) == ((0, 0), (1, 2))
+    for wrong in ("L3H0", "L0H4", "4", "<script>", ""):
+        with pytest.raises(BadInput, match="L0H0 to L2H3"):
+            trying.heads_from([wrong], llama)
+
+
+def test_a_continuation_stops_when_nobody_waits(llama):
+    seen: list[str] = []
+    whole = trying.continuation(llama, PROMPT, 12, more=seen.append)
+    assert seen[-1].strip() == whole.strip()
+    calls = iter([True, True, False])
+    assert len(trying.continuation(llama, PROMPT, 12, alive=lambda: next(calls))) < len(whole)
+    assert llama.lock.acquire(blocking=False)
+    llama.lock.release()
+
+
+def test_a_finished_run_gives_its_dial_and_heads(desk, sheep_run, llama):
+    assert [value for _, value in try_tab.run_choices(desk)] == ["", sheep_run]
+    result = trying.open_cached(desk.entry(sheep_run).path)
+    assert trying.roles_of(result, llama) == {"memory": [(0, 1)], "context": [(1, 2)]}
+    neutral = answering.change_for(desk, [], sheep_run, None, 0.0)
+    assert not neutral.active
+    turned = answering.change_for(desk, ["L2H0"], sheep_run, "dial", 0.5)
+    assert turned.says() == "1 head off, dial +0.50 toward many"
+    with turned.on(llama), wb.ablate(llama, heads=[(0, 1)]):
+        pass
+    with pytest.raises(NotFound, match="control"):
+        answering.change_for(desk, [], sheep_run, "knob", 0.5)
+    with pytest.raises(BadInput, match="from -1 to 1"), answering.change_for(desk, [], sheep_run, None, 3).on(llama):
+        pass
+
+
+def test_a_run_of_other_weights_is_refused(desk, sheep_run, gpt2):
+    result = trying.open_cached(desk.entry(sheep_run).path)
+    with pytest.raises(BadInput, match="other weights"):
+        trying.controls_of(result, gpt2)
+
+
+def test_roles_come_from_the_knowledge_conflict_table_too(llama):
+    roles = trying.roles_of(synthetic_result(n_layers=3, n_heads=4), llama)
+    assert set(roles) == {"memory", "context"}
+
+
+# -- answering pages -------------------------------------------------------------------------------------------------
+
+
+def test_answers_come_in_steps_and_end_with_the_whole_text(desk, llama):
+    steps = list(Answerer(desk).answer("tab", Asked(PROMPT, "Paris", "Rome", off=("L0H0",), length=6)))
+    last = steps[-1].answer
+    assert "1 head off" in last
+    assert "caret" not in last
+    assert last.count('class="text"') == 2
+    assert not any(step.trouble for step in steps)
+
+
+def test_an_older_request_is_dropped(desk):
+    answerer = Answerer(desk)
+    older = answerer.answer("tab", Asked(PROMPT, length=6))
+    done: list[answering.Shown] = []
+    waiting = threading.Thread(target=lambda: done.extend(older))
+    waiting.start()
+    list(answerer.answer("tab", Asked("The capital of Italy is")))
+    waiting.join(10)
+    assert done == []
+
+
+def test_tickets_are_per_tab_and_bounded():
+    tickets = Tickets(keep=2)
+    first, other = tickets.take("a"), tickets.take("b")
+    second = tickets.take("a")
+    assert (first(), second(), other()) == (False, True, True)
+    tickets.take("c")
+    assert len(tickets._latest) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (Asked("word " * 2000), "tokens"),
+        (Asked(PROMPT, off=("L99H0",)), "L99H0"),
+        (Asked(PROMPT, run="<b>x</b>"), "&lt;b&gt;x&lt;/b&gt;"),
+    ],
+)
+def test_bad_input_is_a_message(desk, asked, says):
+    (step,) = list(Answerer(desk).answer("tab", asked))
+    assert says in step.trouble
+    assert "data-wb-dismiss" in step.trouble
+    assert step.answer is None
+
+
+def test_what_nobody_expected_is_a_message_without_details(desk, monkeypatch):
+    monkeypatch.setattr(trying, "look", lambda *a: 1 / 0)
+    (step,) = list(Answerer(desk).answer("tab", Asked(PROMPT)))
+    assert "ZeroDivisionError" in step.trouble
+    assert "Traceback" not in step.trouble
+
+
+def test_an_empty_prompt_shows_what_to_do(desk):
+    (step,) = list(Answerer(desk).answer("tab", Asked("  ")))
+    assert "Type a prompt" in step.answer
+
+
+def test_while_a_run_has_the_model_the_page_says_so(desk, llama, monkeypatch):
+    real = llama.lock.acquire
+
+    class Busy:
+        tries = 0
+
+        def acquire(self, timeout=None):
+            Busy.tries += 1
+            return Busy.tries > 1 and real()
+
+        def release(self):
+            real_lock.release()
+
+    real_lock = llama.lock
+    monkeypatch.setattr(llama, "lock", Busy())
+    monkeypatch.setattr(trying, "look", lambda *a: trying.Looked([], []))
+    steps = list(Answerer(desk).answer("tab", Asked(PROMPT)))
+    assert Busy.tries == 2
+    assert steps[-1].answer is not None
+
+
+# -- drawing ---------------------------------------------------------------------------------------------------------
+
+
+def test_tokens_show_their_spaces_and_are_escaped():
+    assert parts.token_html(" a\n") == '<span class="ws">·</span>a<span class="ws">↵</span>'
+    assert "<script>" not in parts.token_html("<script>")
+    assert "empty" in parts.token_html("")
+
+
+@pytest.mark.parametrize(("p", "says"), [(0.5, "50.0 %"), (0.001, "0.1 %"), (0.00001, "1e-3 %"), (0.0, "0 %"), (1.0, "100.0 %")])
+def test_percent(p, says):
+    assert parts.percent(p) == says
+
+
+def test_hostile_text_is_only_text_everywhere(llama):
+    looked = trying.Looked([(HOSTILE, 0.5)], [trying.Answer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2)
+    job = Job(HOSTILE, NoParams(), state="done", run_id=HOSTILE, says=HOSTILE)
+    job.findings = {HOSTILE: {"value": 1.0, "says": HOSTILE, "unit": HOSTILE}}
+    failed = Job("x", NoParams(), state="failed", error=WorkbenchError(HOSTILE, HOSTILE, HOSTILE))
+    running = Job(HOSTILE, NoParams(), state="running", says=HOSTILE)
+    pages = [
+        parts.Comparison(looked, looked, HOSTILE, (HOSTILE, HOSTILE)).html(),
+        parts.jobs_html([job, failed, running]),
+        parts.error(BadInput(HOSTILE, HOSTILE, HOSTILE)),
+        parts.note(HOSTILE),
+        parts.broken_html({HOSTILE: HOSTILE}),
+    ]
+    for page in pages:
+        assert "<script" not in page
+        assert "<img" not in page
+
+
+def test_the_grid_of_a_model(llama):
+    assert grid.value_for(None)["layers"] == 0
+    value = grid.value_for(llama, ["L0H1"], {"memory": [(2, 3)]})
+    assert value == {"layers": 3, "heads": 4, "kv": 2, "off": ["L0H1"], "memory": ["L2H3"], "context": []}
+
+
+def test_gradios_page_gets_our_head_and_names_nothing_foreign():
+    page = dress(
+        '<head><meta property="og:image"\n content="https://x/y.jpg" /><link rel="manifest" href="/m"></head><body style="a">x</body>'
+    )
+    assert "https://" not in page
+    assert "manifest" not in page
+    assert page.index("workbench.js") < page.index("</head>")
+    assert page.index("<body") < page.index("wb-header") < page.index("x</body>")
+
+
+# -- the API -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endpoints(desk):
+    from ui.playground import blocks
+
+    page = blocks(desk)
+    return {fn.api_name: fn.fn for fn in page.fns.values() if fn.api_visibility == "public"}
+
+
+def test_only_the_documented_endpoints_are_public(endpoints):
+    assert set(endpoints) == {"next_tokens", "answers", "generate", "analyses", "run"}
+
+
+def test_endpoints_agree_with_the_model(endpoints, llama):
+    top = endpoints["next_tokens"](PROMPT, ["L0H0"], None, None, 3)
+    with wb.ablate(llama, heads=[(0, 0)]):
+        plain = llama.next_tokens(PROMPT, k=3)
+    assert [t["token"] for t in top] == list(plain["token"])
+    both = endpoints["answers"](PROMPT, "Paris", "Rome")
+    assert set(both) == {"memory", "context"}
+    assert both["memory"]["logp"] == pytest.approx(trying.look(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4)
+    assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(PROMPT, max_new_tokens=5)
+
+
+def test_an_analysis_through_the_api(endpoints, desk, sheep_run):
+    listed = {a["name"]: a for a in endpoints["analyses"]()}
+    assert listed["count-sheep"]["params"]["properties"]["steps"]["maximum"] == 400
+    json.dumps(listed)
+    *_, last = endpoints["run"]("count-sheep", '{"steps": 2, "pause": 0.3}', 3)
+    assert last["state"] == "done"
+    assert last["findings"]["sheep"]["value"] == 2
+    assert desk.entry(last["run"]).analysis == "count-sheep"
+    turned = endpoints["next_tokens"](PROMPT, [], sheep_run, 1.0, 3)
+    assert turned != endpoints["next_tokens"](PROMPT, [], None, None, 3)
+
+
+def test_api_errors_carry_the_message_only(endpoints, sheep_run):
+    import gradio as gr
+
+    for call in (
+        lambda: endpoints["next_tokens"]("", [], None, None, 3),
+        lambda: endpoints["answers"](PROMPT, "", "Rome"),
+        lambda: endpoints["generate"](PROMPT, ["x"], None, None, 3),
+        lambda: list(endpoints["run"]("no-such", "{}")),
+        lambda: list(endpoints["run"]("count-sheep", "[1]")),
+        lambda: list(endpoints["run"]("count-sheep", "{")),
+        lambda: list(endpoints["run"]("count-sheep", '{"steps": -1}')),
+        lambda: list(endpoints["run"]("count-sheep", '{"crash": true}')),
+    ):
+        with pytest.raises(gr.Error) as caught:
+            call()
+        assert caught.value.print_exception is False
+        assert caught.value.message
