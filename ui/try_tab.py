@@ -104,11 +104,12 @@ def build(desk: Desk, tab: Any) -> TryTab:
     def again(event: Any) -> None:
         event.then(show, inputs, outputs, concurrency_limit=AT_ONCE, **QUIET)
 
-    # One listener each: `gr.on` does not take a component's own events, such as the grid's.
-    for happens in (prompt.input, memory.input, context.input, heads.heads, dial.input, length.release):
+    # One listener each: `gr.on` does not take a component's own events, such as the grid's. Texts listen to `change`,
+    # since `input` comes from keys only and not from what is pasted or dictated.
+    for happens in (prompt.change, memory.change, context.change, heads.heads, dial.input, length.release):
         happens(show, inputs, outputs, trigger_mode="multiple", concurrency_limit=AT_ONCE, **QUIET)
     for button, (_, *texts) in zip(examples, EXAMPLES, strict=True):
-        again(button.click(lambda texts=texts: texts, None, [prompt, memory, context], **QUIET))
+        button.click(lambda texts=texts: texts, None, [prompt, memory, context], **QUIET)
 
     def take_run(run_id: str | None, value: dict[str, Any]) -> list[Any]:
         """Outline what the run found and show its dial."""

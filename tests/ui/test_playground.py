@@ -267,9 +267,8 @@ def test_the_grid_of_a_model(llama):
 
 
 def test_gradios_page_gets_our_head_and_names_nothing_foreign():
-    page = dress(
-        '<head><meta property="og:image"\n content="https://x/y.jpg" /><link rel="manifest" href="/m"></head><body style="a">x</body>'
-    )
+    foreign = '<meta property="og:image"\n content="https://x/y.jpg" /><link rel="manifest" href="/m">'
+    page = dress(f'<head>{foreign}</head><body style="a">x</body>')
     assert "https://" not in page
     assert "manifest" not in page
     assert page.index("workbench.js") < page.index("</head>")
