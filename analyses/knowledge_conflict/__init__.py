@@ -229,8 +229,8 @@ def _choose(result: Result, params: Params, found: Located, choosing: Measured, 
 
     groups: dict[str, list[Head]] = {}
     curves = []
-    # What is proven comes first; then how the other ways of ranking would have done on the same half.
-    order = [params.rank_by, *(r for r in ("everywhere", "zero", "path") if r != params.rank_by)]
+    # What is proven comes first; then, for comparison, how the paper's ranking (or ours) does on the same half.
+    order: list[RankBy] = [params.rank_by, "everywhere" if params.rank_by == "path" else "path"]
     for n, rank_by in enumerate(order):
         for m, (group, ranked) in enumerate(zip(("memory", "context"), found.ranking(rank_by), strict=True)):
             part = progress.part((2 * n + m) / (2 * len(order)), (2 * n + m + 1) / (2 * len(order)))

@@ -37,7 +37,7 @@ RankBy = Literal["everywhere", "zero", "mean", "path"]
 Breadth = Literal["candidates", "every head"]
 METHODS = ("path", "zero", "mean")
 ANSWERS = ("memory", "context")
-CANDIDATES = 12  # per side and per way of screening
+CANDIDATES = 8  # per side and per way of screening
 
 
 @dataclass
