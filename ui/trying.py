@@ -149,9 +149,11 @@ def look(model: Any, prompt: str, answers: Sequence[str] = (), k: int = TOP) -> 
         raise BadInput("The prompt is empty.", "some text for the model to continue", "Type a prompt, or choose an example.")
     start = model.tokens(prompt)
     tails = [model.continuation_tokens(as_continuation(prompt, a)) if a.strip() else [] for a in answers]
-    rows = [tail for tail in tails if tail] or [[]]
+    # An answer's last token is judged by what comes before it, so it need not be read: two answers of one token each take
+    # one pass over the prompt.
+    rows = list(dict.fromkeys(tuple(tail[:-1]) for tail in tails if tail)) or [()]
     with model.lock, torch.no_grad():
-        batch = model.batch([start + tail for tail in rows])
+        batch = model.batch([[*start, *row] for row in rows])
         # Padding is on the left, so the last positions of all rows line up; only those are turned into logits.
         logits = model.module(**batch.kwargs(), logits_to_keep=max(map(len, rows)) + 1, use_cache=False).logits
         logp = torch.log_softmax(logits.float(), -1).cpu()
@@ -159,14 +161,14 @@ def look(model: Any, prompt: str, answers: Sequence[str] = (), k: int = TOP) -> 
     top = first.exp().topk(min(k, first.shape[-1]))
     tokens = list(zip(model.token_strings(top.indices.tolist()), top.values.tolist(), strict=True))
     scored: list[Answer | None] = []
-    scored_rows = iter(range(len(rows)))
     for text, tail in zip(answers, tails, strict=True):
         if not tail:
             scored.append(None)
             continue
-        row = logp[next(scored_rows), -len(tail) - 1 : -1]
+        row = logp[rows.index(tuple(tail[:-1])), -len(tail) :]
         each = row[torch.arange(len(tail)), torch.tensor(tail)]
-        scored.append(Answer(text.strip(), model.token_strings(tail[:1])[0], float(each[0].exp()), float(each.sum()), len(tail)))
+        first_token = model.token_strings(tail[:1])[0]
+        scored.append(Answer(text.strip(), first_token, float(each[0].exp()), float(each.sum()), len(tail)))
     return Looked(tokens, scored)
 
 
