@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Factors = Mapping[tuple[int, int], float]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the model says after a prompt, and the id of the first token it chose (the end token has no text)."""
+
+    text: str
+    first: int
 
 
 @contextmanager
@@ -41,17 +50,13 @@ class Completer:
 
     def complete(
         self, decided: Callable[[int, str], bool], factors: Factors | None = None, max_new_tokens: int = 16
-    ) -> list[str]:
+    ) -> list[Completion]:
         """Greedy continuations. A prompt is finished once `decided(its index, text so far)`."""
-        texts: list[str] = []
+        done: list[Completion] = []
         for state in self._states(factors):
-            first = len(texts)
-            texts += self._greedy(state, lambda row, text, first=first: decided(first + row, text), max_new_tokens)
-        return texts
-
-    def next_tokens(self, factors: Factors | None = None) -> list[int]:
-        """The likeliest next token of each prompt."""
-        return [token for state in self._states(factors) for token in state.logits.argmax(-1).tolist()]
+            first = len(done)
+            done += self._greedy(state, lambda row, text, first=first: decided(first + row, text), max_new_tokens)
+        return done
 
     def logp(self, answers: Sequence[Sequence[int]], factors: Factors | None = None) -> tuple[Tensor, Tensor]:
         """Log-probability in nats of each prompt's answer: (its first token's, the whole answer's), each (prompt,)."""
@@ -79,9 +84,10 @@ class Completer:
             with scaled(self.model, factors):
                 yield batch.state(lowest)
 
-    def _greedy(self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int) -> list[str]:
+    def _greedy(self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int) -> list[Completion]:
         tokenizer, end = self.model.tokenizer, self.model.tokenizer.eos_token_id
-        said: list[list[int]] = [[] for _ in range(len(state.mask))]
+        first = state.logits.argmax(-1).tolist()
+        said: list[list[int]] = [[] for _ in first]
         texts = [""] * len(said)
         open_rows = list(range(len(said)))
         for n in range(max_new_tokens):
@@ -103,4 +109,4 @@ class Completer:
                 open_rows = [open_rows[place] for place in keep]
             tokens = torch.tensor([[said[row][-1]] for row in open_rows], device=self.model.device)
             state, _ = step(self.model, state, tokens)
-        return texts
+        return [Completion(text, token) for text, token in zip(texts, first, strict=True)]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ def everywhere(
     targets: Sequence[Sequence[int]],
     heads: Sequence[tuple[int, int]],
     batch_size: int = 32,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Change of each prompt's target logits when one head is set to zero at all positions.
 
@@ -144,6 +146,8 @@ def everywhere(
         prompts: token ids.
         targets: per prompt, the token ids watched (as many for each).
         heads: which heads, each done alone.
+        batch_size: prompts per forward pass.
+        progress: reports after every head.
 
     Returns:
         (prompt, head of `heads`, target), float32: logit after minus logit before.
@@ -156,7 +160,9 @@ def everywhere(
             own = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
         check_same(model.unembed(record.resid_final[:, -1]), own, model)
         effects = []
-        for layer, head in heads:
+        for n, (layer, head) in enumerate(heads):
+            if progress is not None:
+                progress((start + n / len(heads) * len(own)) / len(prompts), f"Heads at all positions, {n + 1} of {len(heads)}")
             tap = sites.tap(model.layout, sites.Place(sites.SITES["z"], layer))
             assert tap is not None
 

@@ -31,6 +31,8 @@ from workbench.result import Finding, Result
 from workbench.selection import head_name
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -181,8 +183,8 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
             "counter": [c.counter for c in cases],
             "split": [c.split for c in cases],
             "prompt": [c.prompt.text for c in cases],
-            "said": [text.strip() for text in said],
-            "outcome": [made.outcome(t, c.fact.answer, c.counter, ended=True) for t, c in zip(said, cases, strict=True)],
+            "said": [s.text.strip() for s in said],
+            "outcome": [made.outcome(s.text, c.fact.answer, c.counter, ended=True) for s, c in zip(said, cases, strict=True)],
             "p_memory": np.exp(scores["memory_first"]),
             "p_context": np.exp(scores["context_first"]),
             "logp_memory": scores["memory_whole"],
@@ -269,7 +271,7 @@ def _prove(
         sets += prove.random_sets(proving, pool, group, size, params.random_sets, params.seed, progress.part(n / 2, (n + 1) / 2))
     table = result.tables["random_sets"] = pd.DataFrame(sets)
     # One count over all sets of both sizes: its interval says how sure the average is, the table how the sets differ.
-    pooled = Rates({o: round(float((table[o] * table["n"]).sum())) for o in OUTCOMES})
+    pooled = _pooled(table)
 
     unchanged = base[made.PROVE]
     conditions = [
@@ -302,11 +304,11 @@ def _prove(
         mine = table[table["group"] == group]
         wins = prove.WINS[group]
         beaten = int((mine[wins] < after[group][wins]).sum())
-        of_size = Rates({o: round(float((mine[o] * mine["n"]).sum())) for o in OUTCOMES})
+        of_size = _pooled(mine)
         result.add(
             Finding(
                 f"random_for_{group}",
-                {**{o: of_size[o] for o in OUTCOMES}, "n": proving_n(mine), "sets": len(mine), "beaten": beaten},
+                {**{o: of_size[o] for o in OUTCOMES}, "n": unchanged.n, "sets": len(mine), "beaten": beaten},
                 f"{len(mine)} random sets of {len(groups[group])} heads give {of_size[wins]:.0%} {wins} on average"
                 f" ({mine[wins].min():.0%} to {mine[wins].max():.0%}); the {group} heads beat {beaten} of them.",
                 unit="fraction of held-out facts",
@@ -322,9 +324,9 @@ def _prove(
     )
 
 
-def proving_n(sets: Any) -> int:
-    """Facts each random set was measured on."""
-    return int(sets["n"].iloc[0]) if len(sets) else 0
+def _pooled(sets: pd.DataFrame) -> Rates:
+    """All random sets counted together."""
+    return Rates({o: round(float((sets[o] * sets["n"]).sum())) for o in OUTCOMES})
 
 
 def _cost(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hooks.decode import Completer, Factors
+from hooks.decode import Completer
 from workbench.errors import BadInput
 from workbench.facts import Fact, Format, Prompt, Relation, render
 
@@ -85,7 +85,7 @@ def outcome(text: str, memory: str, context: str, *, ended: bool) -> str | None:
     return None if from_memory is None or from_context is None else "other"
 
 
-def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress, factors: Factors | None = None) -> Closed:
+def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress) -> Closed:
     """Ask every candidate without context; known is a greedy continuation that gives the whole answer."""
     prompts = [relation.closed_book_prompt(fact.subject) for fact in relation.facts]
     answers = [model.continuation_tokens(p.continuation(f.answer)) for p, f in zip(prompts, relation.facts, strict=True)]
@@ -101,10 +101,9 @@ def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress
         def decided(row: int, text: str, facts: Sequence[Fact] = facts) -> bool:
             return says(text, facts[row].answer, ended=False) is not None
 
-        completer = Completer(model, ids)
-        said += completer.complete(decided, factors, max_new_tokens=longest)
-        best = completer.next_tokens(factors)
-        first += [token == answer[0] for token, answer in zip(best, answers[start : start + size], strict=True)]
+        completions = Completer(model, ids).complete(decided, max_new_tokens=longest)
+        said += [c.text for c in completions]
+        first += [c.first == answer[0] for c, answer in zip(completions, answers[start : start + size], strict=True)]
     known = [bool(says(text, fact.answer, ended=True)) for text, fact in zip(said, relation.facts, strict=True)]
     return Closed(relation, said, known, first)
 

@@ -117,11 +117,7 @@ def locate(model: InstrumentedModel, cases: Sequence[Case], breadth: Breadth, pr
             for i in np.argsort(-side, axis=None, kind="stable")[:CANDIDATES]
         }
         found.candidates = sorted(chosen)
-    part = []
-    for n, head in enumerate(found.candidates):
-        progress(0.62 + 0.38 * n / len(found.candidates), f"Heads at all positions, {n + 1} of {len(found.candidates)}")
-        part.append(-sweep.everywhere(model, ids, targets, [head]).numpy())
-    found.everywhere = np.concatenate(part, 1)
+    found.everywhere = -sweep.everywhere(model, ids, targets, found.candidates, progress=progress.part(0.62, 1.0)).numpy()
     return found
 
 

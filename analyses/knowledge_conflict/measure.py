@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from analyses.knowledge_conflict.cases import EXTRA_TOKENS, Case, outcome
-from hooks.decode import Completer, Factors
+from hooks.decode import Completer, Completion, Factors
 from workbench.result import Finding
 
 if TYPE_CHECKING:
@@ -29,13 +29,19 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Rates:
-    """Counts of outcomes over cases."""
+    """Counts of outcomes over cases; `first` counts by the first token alone, as much of the literature does."""
 
     counts: Mapping[str, int]
+    first: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, outcomes: Sequence[str]) -> Rates:
-        return cls({name: outcomes.count(name) for name in OUTCOMES})
+    def of(cls, outcomes: Sequence[str], first: Sequence[str] = ()) -> Rates:
+        return cls({name: outcomes.count(name) for name in OUTCOMES}, {name: first.count(name) for name in OUTCOMES if first})
+
+    @property
+    def by_first_token(self) -> dict[str, float]:
+        """Rates by the first token alone: `memory_first_token` and so on; empty if not counted."""
+        return {f"{name}_first_token": count / self.n for name, count in self.first.items()}
 
     @property
     def n(self) -> int:
@@ -49,7 +55,7 @@ class Rates:
 
     def row(self, **more: Any) -> dict[str, Any]:
         """A row of a table: rates, their bounds and n."""
-        row: dict[str, Any] = {**more, **{name: self[name] for name in OUTCOMES}, "n": self.n}
+        row: dict[str, Any] = {**more, **{name: self[name] for name in OUTCOMES}, **self.by_first_token, "n": self.n}
         for name in OUTCOMES:
             row[f"{name}_low"], row[f"{name}_high"] = self.interval(name)
         return row
@@ -57,7 +63,7 @@ class Rates:
     def finding(self, name: str, says: str) -> Finding:
         return Finding(
             name,
-            {**{o: self[o] for o in OUTCOMES}, "n": self.n},
+            {**{o: self[o] for o in OUTCOMES}, **self.by_first_token, "n": self.n},
             says,
             unit="fraction of held-out facts",
             interval={o: self.interval(o) for o in OUTCOMES},
@@ -72,7 +78,7 @@ class Measured:
         self._completer = Completer(model, [case.ids for case in self.cases])
         self._longest = max(max(len(c.memory), len(c.context)) for c in self.cases) + EXTRA_TOKENS
 
-    def said(self, factors: Factors | None = None) -> list[str]:
+    def said(self, factors: Factors | None = None) -> list[Completion]:
         """What the model says for each case, up to where the outcome is clear."""
 
         def decided(row: int, text: str) -> bool:
@@ -81,14 +87,17 @@ class Measured:
 
         return self._completer.complete(decided, factors, max_new_tokens=self._longest)
 
-    def outcomes(self, factors: Factors | None = None) -> list[str]:
-        return [
-            outcome(text, case.fact.answer, case.counter, ended=True) or "other"
-            for text, case in zip(self.said(factors), self.cases, strict=True)
-        ]
-
     def rates(self, factors: Factors | None = None) -> Rates:
-        return Rates.of(self.outcomes(factors))
+        said = self.said(factors)
+        whole = [
+            outcome(s.text, case.fact.answer, case.counter, ended=True) or "other"
+            for s, case in zip(said, self.cases, strict=True)
+        ]
+        first = [
+            "memory" if s.first == case.memory[0] else "context" if s.first == case.context[0] else "other"
+            for s, case in zip(said, self.cases, strict=True)
+        ]
+        return Rates.of(whole, first)
 
     def logp(self, factors: Factors | None = None) -> dict[str, list[float]]:
         """In nats, per case: `memory_first`, `memory_whole`, `context_first`, `context_whole`."""

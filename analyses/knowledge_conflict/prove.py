@@ -78,7 +78,7 @@ class Cost:
             return says(text, self._cases[row].fact.answer, ended=False) is not None
 
         said = self._completer.complete(decided, factors, max_new_tokens=self._longest)
-        right = [bool(says(text, c.fact.answer, ended=True)) for text, c in zip(said, self._cases, strict=True)]
+        right = [bool(says(s.text, c.fact.answer, ended=True)) for s, c in zip(said, self._cases, strict=True)]
         return sum(right) / len(right)
 
     @torch.no_grad()

@@ -113,7 +113,7 @@ def test_completions_under_a_change_equal_generate(model):
             with ExitStack() as stack:
                 for head, factor in factors.items():
                     stack.enter_context(wb.scale(model, heads=[head], factor=factor))
-                assert said == model.generate(text, max_new_tokens=6)
+                assert said.text == model.generate(text, max_new_tokens=6)
     assert hooks_on(model) == 0
 
 
@@ -123,7 +123,8 @@ def test_finished_prompts_leave_the_others_as_they_were(model):
     whole = completer.complete(lambda row, text: False, max_new_tokens=6)
     some = completer.complete(lambda row, text: row == 1, max_new_tokens=6)
     assert [some[0], some[2]] == [whole[0], whole[2]]
-    assert whole[1].startswith(some[1])
+    assert whole[1].text.startswith(some[1].text)
+    assert [c.first for c in some] == [int(model.next_logits(t).argmax()) for t in texts]
 
 
 def test_answers_are_scored_like_a_full_pass(model):
