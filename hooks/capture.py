@@ -60,7 +60,9 @@ def capture(
         for text, n in zip(texts, lengths, strict=True):
             bad = [p for p in positions if not -n <= p < n]
             if bad:
-                raise BadInput(f"{text[:60]!r} has no position {bad[0]}: it has {n} tokens.", f"{-n} to {n - 1}", "Choose another.")
+                raise BadInput(
+                    f"{text[:60]!r} has no position {bad[0]}: it has {n} tokens.", f"{-n} to {n - 1}", "Choose another."
+                )
     kept: dict[Place, list[Tensor]] = {place: [] for place in wanted}
     for start in range(0, len(texts), batch_size):
         if progress is not None:
@@ -77,7 +79,11 @@ def capture(
 
 @torch.no_grad()
 def _one_batch(
-    model: InstrumentedModel, batch: Batch, wanted: Sequence[Place], positions: Sequence[int] | None, kept: dict[Place, list[Tensor]]
+    model: InstrumentedModel,
+    batch: Batch,
+    wanted: Sequence[Place],
+    positions: Sequence[int] | None,
+    kept: dict[Place, list[Tensor]],
 ) -> None:
     """One forward pass. Each prompt's values are cut out of the padded batch, one tensor per prompt."""
     width = batch.input_ids.shape[1]
@@ -144,7 +150,7 @@ def _labelled(kept: dict[Place, list[Tensor]], positions: Sequence[int] | None, 
                 shape[axis] = len(where)
         padded = torch.full((len(rows), *shape), float("nan"))
         for row, values in enumerate(rows):
-            padded[(row, *(slice(n) for n in values.shape))] = values
+            padded[row][tuple(slice(n) for n in values.shape)] = values
         layers.append(padded)
     whole = torch.stack(layers, 1) if site.per_layer else layers[0]
     dims = ("prompt", *(("layer",) if site.per_layer else ()), *site.dims)

@@ -28,6 +28,11 @@ class Completion:
     first: int
 
 
+def _shifted(decided: Callable[[int, str], bool], first: int) -> Callable[[int, str], bool]:
+    """`decided` for a batch whose row 0 is prompt `first`."""
+    return lambda row, text: decided(first + row, text)
+
+
 @contextmanager
 def scaled(model: InstrumentedModel, factors: Factors) -> Iterator[None]:
     """Each head times its own factor, at every position."""
@@ -55,7 +60,7 @@ class Completer:
         done: list[Completion] = []
         for state in self._states(factors):
             first = len(done)
-            done += self._greedy(state, lambda row, text, first=first: decided(first + row, text), max_new_tokens)
+            done += self._greedy(state, _shifted(decided, first), max_new_tokens)
         return done
 
     def logp(self, answers: Sequence[Sequence[int]], factors: Factors | None = None) -> tuple[Tensor, Tensor]:

@@ -40,16 +40,16 @@ class Block:
 class Layout:
     """The parts of a decoder, in order of the forward pass."""
 
-    embed: nn.Module
+    embed: Any
     blocks: tuple[Block, ...]
     final_norm: nn.Module
-    unembed: nn.Module
+    unembed: Any
     n_heads: int
     n_kv_heads: int
     d_head: int
 
 
-def find(module: nn.Module) -> Layout:
+def find(module: Any) -> Layout:
     """Find the parts of a causal LM.
 
     Raises:

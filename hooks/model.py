@@ -98,7 +98,7 @@ class InstrumentedModel:
 
     @property
     def device(self) -> torch.device:
-        return self.layout.embed.weight.device  # type: ignore[return-value]
+        return self.layout.embed.weight.device
 
     @cached_property
     def sites(self) -> dict[str, list[int] | None]:
@@ -157,7 +157,7 @@ class InstrumentedModel:
         given = [prompts] if isinstance(prompts, str) else list(prompts)
         rows = []
         for start in range(0, len(given), batch_size):
-            batch = self.batch(given[start : start + batch_size])
+            batch = self.batch(given[start : start + batch_size])  # type: ignore[arg-type]
             rows.append(self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float())
         return torch.cat(rows)
 

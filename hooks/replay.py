@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -83,6 +84,10 @@ class LastToken:
     logits: Tensor  # (d_vocab,), the model's own
 
 
+def _keep_last(kept: dict[int, Tensor], layer: int, x: Tensor) -> None:
+    kept[layer] = x[0, -1]
+
+
 @torch.no_grad()
 def last_token(model: InstrumentedModel, ids: Sequence[int]) -> LastToken:
     """Run a prompt with its prefix cached, and record the decode of its last token (identity (a) of the method card)."""
@@ -100,8 +105,8 @@ def last_token(model: InstrumentedModel, ids: Sequence[int]) -> LastToken:
         for layer in range(model.n_layers):
             tap = sites.tap(model.layout, sites.Place(sites.SITES["z"], layer))
             if tap is not None:
-                stack.callback(tap.attach(lambda x, layer=layer: z.__setitem__(layer, x[0, 0])).remove)
-        taps = {layer: (lambda call, layer=layer: calls.__setitem__(layer, call)) for layer in range(model.n_layers)}
+                stack.callback(tap.attach(partial(_keep_last, z, layer)).remove)
+        taps = {layer: partial(calls.__setitem__, layer) for layer in range(model.n_layers)}
         stack.enter_context(attention_taps(model.layout, taps, model.card.name))
         record = stack.enter_context(recording(model))
         kwargs = {"input_ids": tokens[:, -1:], "attention_mask": mask, "position_ids": where[:, -1:]}
@@ -157,9 +162,7 @@ def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State,
     """Feed (batch, n) further tokens. Returns the state after them and the logits at each, (batch, n, d_vocab)."""
     mask = torch.cat([state.mask, torch.ones_like(tokens)], 1)
     where = (mask.cumsum(1) - 1)[:, -tokens.shape[1] :]
-    out = model.module(
-        input_ids=tokens, attention_mask=mask, position_ids=where, past_key_values=state.cache, use_cache=True
-    )
+    out = model.module(input_ids=tokens, attention_mask=mask, position_ids=where, past_key_values=state.cache, use_cache=True)
     return State(out.past_key_values, mask, out.logits[:, -1]), out.logits
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -110,6 +111,10 @@ def _attend(call: AttentionCall, recorded: AttentionCall, rows: Tensor) -> Tenso
     return out.permute(1, 0, 2, 3).reshape(n, heads, -1)
 
 
+def _keep_last(kept: dict[int, Tensor], layer: int, x: Tensor) -> None:
+    kept[layer] = x[:, -1].clone()
+
+
 @torch.no_grad()
 def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
     """Every head's output at the last position of each prompt, (prompt, layer, head, d_head)."""
@@ -121,7 +126,7 @@ def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_siz
             for layer in range(model.n_layers):
                 tap = sites.tap(model.layout, sites.Place(sites.SITES["z"], layer))
                 if tap is not None:
-                    handles.append(tap.attach(lambda x, layer=layer: kept.__setitem__(layer, x[:, -1].clone())))
+                    handles.append(tap.attach(partial(_keep_last, kept, layer)))
             batch = model.batch(prompts[start : start + batch_size])
             model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1)
         finally:

@@ -52,7 +52,7 @@ def planted_module() -> Any:
         unit = _WIDTH**-0.5
         for layer in (0, 1):
             attention = model.transformer.h[layer].attn
-            query, key, value = (attention.c_attn.weight[:, i * _WIDTH : (i + 1) * _WIDTH] for i in range(3))
+            value = attention.c_attn.weight[:, 2 * _WIDTH :]
             # Idle heads write a little of everything, so that "does nothing of use" is not simply zero.
             for head in range(_HEADS):
                 mine = slice(head * _SIZE, (head + 1) * _SIZE)

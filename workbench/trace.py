@@ -125,7 +125,9 @@ class Trace(Mapping[str, "xr.DataArray"]):
         folder = Path(path)
         file = folder / "manifest.json"
         if not file.is_file():
-            raise BadInput(f"{folder} is not a trace: it has no manifest.json.", "a folder written by `workbench trace`", "Check it.")
+            raise BadInput(
+                f"{folder} is not a trace: it has no manifest.json.", "a folder written by `workbench trace`", "Check it."
+            )
         if file.stat().st_size > _MAX_MANIFEST:
             raise BadRun(f"The manifest of {folder.name!r} is absurdly large.", "at most 256 MB", "Do not trust this folder.")
         try:
@@ -135,12 +137,16 @@ class Trace(Mapping[str, "xr.DataArray"]):
             trace = cls({}, raw["tokens"], raw["prompts"], raw["model"])
             lazy = {str(site): dict(about) for site, about in raw["arrays"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise BadRun(f"The manifest of {folder.name!r} is damaged: {error}", "a trace's manifest", "Capture again.") from error
+            raise BadRun(
+                f"The manifest of {folder.name!r} is damaged: {error}", "a trace's manifest", "Capture again."
+            ) from error
         for site, about in lazy.items():
             shard = folder / str(about.get("shard"))
             # The shard's name comes from a file that may come from a stranger.
             if shard.name != about.get("shard") or not shard.resolve().is_relative_to(folder.resolve()) or not shard.is_file():
-                raise BadRun(f"The trace {folder.name!r} lacks the shard of {site!r}.", "every shard named", "Get a complete copy.")
+                raise BadRun(
+                    f"The trace {folder.name!r} lacks the shard of {site!r}.", "every shard named", "Get a complete copy."
+                )
         trace._lazy, trace._folder = lazy, folder
         return trace
 

@@ -46,7 +46,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     relation: str = Field("capital", description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md")
     facts_file: Path | None = Field(None, description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer")
     template: str = Field(
-        "", description='Closed-book wording with {subject}, e.g. "The capital of {subject} is"; needed for your own facts', max_length=2000
+        "",
+        description='Closed-book wording with {subject}, e.g. "The capital of {subject} is"; needed for your own facts',
+        max_length=2000,
     )
     format: str = Field(
         "question",
@@ -54,7 +56,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         " {statement} {question} {lead_in} {subject} {answer}",
         max_length=4000,
     )
-    max_facts: int = Field(60, ge=8, le=1000, description="At most this many known facts are used, half to choose heads, half to prove")
+    max_facts: int = Field(
+        60, ge=8, le=1000, description="At most this many known facts are used, half to choose heads, half to prove"
+    )
     rank_by: RankBy = Field(
         "everywhere",
         description="What ranks heads: zeroed at all positions (everywhere), zeroed or set to the mean at the last position,"
@@ -63,7 +67,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     all_positions: Breadth = Field("candidates", description="Which heads are also measured at all positions")
     k_grid: list[int] = Field([1, 3, 5, 7, 9, 15], description="How many heads to try pruning on the choosing half")
     random_sets: int = Field(20, ge=20, le=500, description="Random head sets of the same size, as a baseline")
-    transfer: bool = Field(False, description="Also use the heads on all other built-in relations and formats, and theirs here (slow)")
+    transfer: bool = Field(
+        False, description="Also use the heads on all other built-in relations and formats, and theirs here (slow)"
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Fixes the split, the contradicting answers and the random sets")
 
     @field_validator("k_grid")
@@ -356,7 +362,8 @@ def _cost(
                     "loss_after": after["loss"],
                 },
                 f"Pruning the {group} heads takes closed-book accuracy from {before['closed_book']:.0%} to"
-                f" {after['closed_book']:.0%} and loss on neutral text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
+                f" {after['closed_book']:.0%} and loss on neutral text from {before['loss']:.2f} to {after['loss']:.2f} nats"
+                " per token.",
                 unit="fraction of held-out facts; nats per token",
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -134,18 +134,20 @@ def make_cases(
     cases = []
     for n, fact in enumerate(facts):
         bare = render(format, relation, fact.subject, fact.answer)
-        first: Callable[[str], int] = lambda answer, bare=bare: tokens(bare, answer)[0]  # noqa: E731
-        others = [f for f in facts if first(f.answer) != first(fact.answer)]
+        # An answer's first token depends on how the prompt ends, not on which answer the context claims.
+        first = {answer: tokens(bare, answer)[0] for answer in {f.answer for f in facts}}
+        others = [f for f in facts if first[f.answer] != first[fact.answer]]
         rng.shuffle(others)
-        counter = next((f.answer for f in others), None)
-        third = next((f.answer for f in others if counter and first(f.answer) != first(counter)), None)
-        swapped = next((f for f in others if counter and first(f.answer) != first(counter)), None)
-        if counter is None or third is None or swapped is None:
+        counter = others[0].answer if others else None
+        # Counter runs: a third answer in the context, and another subject whose own answer is neither of the two.
+        rest = [f for f in others if counter is not None and first[f.answer] != first[counter]]
+        if counter is None or not rest:
             raise BadInput(
                 f"The known answers of {relation.name!r} begin with too few different tokens to contradict each other.",
                 "at least 3 answers with different first tokens",
                 "Give facts with more different answers.",
             )
+        third, swapped = rest[0].answer, rest[0]
         prompt = render(format, relation, fact.subject, counter)
         cases.append(
             Case(

@@ -20,7 +20,7 @@ STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 def factors(memory: Sequence[Head], context: Sequence[Head], value: float) -> Factors:
     """-1: context heads silent and memory heads doubled; 0: the model as it is; +1: the other way round."""
-    return {**{h: 1.0 - value for h in memory}, **{h: 1.0 + value for h in context}}
+    return {**dict.fromkeys(memory, 1.0 - value), **dict.fromkeys(context, 1.0 + value)}
 
 
 def found_heads(result: Result) -> tuple[list[Head], list[Head]]:

@@ -145,7 +145,9 @@ def depth(model: InstrumentedModel, cases: Sequence[Case]) -> xr.DataArray:
     )
 
 
-def heads_table(found: Located, attention: np.ndarray, spans: Sequence[Sequence[str]], rank_by: RankBy, seed: int) -> pd.DataFrame:
+def heads_table(
+    found: Located, attention: np.ndarray, spans: Sequence[Sequence[str]], rank_by: RankBy, seed: int
+) -> pd.DataFrame:
     """One row per head, ranked heads first.
 
     `attention` is (fact, layer, head, pos) from the last position and `spans` names each token's span, both over the
@@ -164,7 +166,10 @@ def heads_table(found: Located, attention: np.ndarray, spans: Sequence[Sequence[
     everywhere = dict(zip(found.candidates, found.everywhere.mean(0), strict=True))
     shares = {
         name: np.stack(
-            [a[:, :, [s == name for s in row] + [False] * (a.shape[-1] - len(row))].sum(-1) for a, row in zip(attention, spans, strict=True)]
+            [
+                a[:, :, [s == name for s in row] + [False] * (a.shape[-1] - len(row))].sum(-1)
+                for a, row in zip(attention, spans, strict=True)
+            ]
         ).mean(0)
         for name in ("subject", "context answer", "question")
     }

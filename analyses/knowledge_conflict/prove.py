@@ -26,10 +26,12 @@ NEUTRAL_TOKENS, NEUTRAL_CHUNK = 768, 256
 
 def prune(heads: Sequence[Head]) -> Factors:
     """Zero at every position and every generated token."""
-    return {head: 0.0 for head in heads}
+    return dict.fromkeys(heads, 0.0)
 
 
-def k_curve(measured: Measured, ranked: Sequence[Head], group: str, grid: Sequence[int], progress: Progress) -> list[dict[str, Any]]:
+def k_curve(
+    measured: Measured, ranked: Sequence[Head], group: str, grid: Sequence[int], progress: Progress
+) -> list[dict[str, Any]]:
     """Rates on the choosing half when the k strongest heads of a group are pruned, for each k of the grid."""
     rows = []
     for n, k in enumerate(k for k in grid if k <= len(ranked)):

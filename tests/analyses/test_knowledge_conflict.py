@@ -255,6 +255,8 @@ def test_effects_are_minus_the_change_and_everywhere_is_what_pruning_does(plante
 
 def test_what_it_says_is_what_generate_says(planted_model, asked):
     relation = facts.from_file(asked["facts_file"], template=TEMPLATE)
-    cases = made.make_cases(planted_model, made.closed_book(planted_model, relation, Progress()), facts.find_format("dialogue"), 3, 60)
+    cases = made.make_cases(
+        planted_model, made.closed_book(planted_model, relation, Progress()), facts.find_format("dialogue"), 3, 60
+    )
     for said, case in zip(Measured(planted_model, cases).said(), cases, strict=True):
         assert planted_model.generate(case.prompt.text, max_new_tokens=4).strip().startswith(said.text.strip())

@@ -18,7 +18,9 @@ def test_residual_stream_adds_up(llama, gpt2):
         trace = wb.capture(model, PROMPTS, sites=["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post", "embed"])
         np.testing.assert_allclose(trace["resid_pre"] + trace["attn_out"], trace["resid_mid"], atol=1e-5)
         np.testing.assert_allclose(trace["resid_mid"] + trace["mlp_out"], trace["resid_post"], atol=1e-5)
-        np.testing.assert_array_equal(trace["resid_post"].isel(layer=slice(None, -1)), trace["resid_pre"].isel(layer=slice(1, None)))
+        np.testing.assert_array_equal(
+            trace["resid_post"].isel(layer=slice(None, -1)), trace["resid_pre"].isel(layer=slice(1, None))
+        )
 
 
 def test_parallel_block_adds_up_without_a_middle(neox):
