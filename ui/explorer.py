@@ -93,6 +93,8 @@ class Explorer:
         self._result, self._other = result, None
         self._makers: dict[str, Callable[[], Any]] = {}
         self._built: dict[str, Any] = {}
+        self._location: Any = None  # the page's address, known once it is loaded
+        self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
         self._tabs = pn.widgets.RadioButtonGroup(stylesheets=[STYLES, provenance.CSS], margin=(6, 0, 10, 0), **_WIDE)
         self._tabs.param.watch(lambda event: self._show(event.new), "value")
@@ -153,7 +155,7 @@ class Explorer:
             return
         self._result.selection.from_query(self._query)
         self._arrange()
-        if self._page and pn.state.loaded:
+        if self._page and self._loaded:
             self.prepare()
 
     def _is_listed(self, run: str) -> bool:
@@ -227,7 +229,7 @@ class Explorer:
         """Make one tab visible; it is computed when it is first looked at."""
         if self._quiet or name not in self._makers:
             return
-        if not self._page or pn.state.loaded:  # a page's first tab is drawn once its text stands, see `prepare`
+        if not self._page or self._loaded:  # a page's first tab is drawn once its text stands, see `prepare`
             self._build(name)
         for title, shown in self._built.items():
             shown.visible = title == name
@@ -244,11 +246,13 @@ class Explorer:
         self._content.append(self._built[name])
 
     def prepare(self) -> None:
-        """Draw the visible tab, then the others one at a time between the user's clicks, so that each opens at once."""
+        """Draw the visible tab once the page's text stands, then the others between clicks, so that each opens at once."""
+        self._loaded = True
+        self._location = pn.state.location if self._page else None
         makers, document = self._makers, pn.state.curdoc
-        if not makers or document is None:
-            return
-        waiting = sorted((name for name in makers if name not in self._built), key=lambda name: name != self._tabs.value)
+        if self._tabs.value in makers:
+            self._build(self._tabs.value)
+        waiting = [name for name in makers if name not in self._built]
 
         def one() -> None:
             gone = document.session_context is None or document.session_context.destroyed
@@ -256,18 +260,17 @@ class Explorer:
                 self._build(waiting.pop(0))
                 document.add_timeout_callback(one, 80)
 
-        if waiting and waiting[0] == self._tabs.value:
-            self._build(waiting.pop(0))
-        document.add_timeout_callback(one, 600)
+        if document is not None and document.session_context is not None:
+            document.add_timeout_callback(one, 600)
 
     def _to_address(self) -> None:
         """The address always says what is chosen, so that it can be copied as a link."""
-        if not self._page or pn.state.location is None or self._result is None or self._result.path is None:
+        if self._location is None or self._result is None or self._result.path is None:
             return
         query = {"run": self._result.path.name, **self._result.selection.to_query(), "view": self._tabs.value}
         if self._other is not None and self._other.path is not None:
             query["with"] = self._other.path.name
-        pn.state.location.update_query(**query)
+        self._location.update_query(**query)
 
     def __panel__(self) -> Any:
         """As a widget in a notebook, where there is no page around it."""

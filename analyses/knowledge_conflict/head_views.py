@@ -198,7 +198,8 @@ def live(result: Result) -> Any:
     choose_head = pn.widgets.Select(name="Head, strongest first", options=options, width=190, **_look())
     choose_prompt = pn.widgets.Select(name="Prompt", options=_prompts(result), width=300, **_look())
     about, strip = html_pane(Markup("")), html_pane(Markup(""))
-    bars = pn.pane.HoloViews(None, sizing_mode="stretch_width", height=230, linked_axes=False)
+    scrolls = {"overflow-x": "auto"}
+    bars = pn.pane.HoloViews(None, sizing_mode="stretch_width", height=230, linked_axes=False, styles=scrolls)
     listing = tabulator(table, height=330, selectable=1)
     places = {label: i for i, label in enumerate(table["label"])}
 
@@ -255,18 +256,12 @@ def live(result: Result) -> Any:
     prompt_chosen()
     pad = key_pad(pick, sorted(set(heads["layer"].tolist())), sorted(set(heads["head"].tolist())), describe)
     left = pn.Column(live_part(Row(grids(result, linked=True))), pad)
-    right = pn.Column(
-        pn.FlexBox(choose_head, choose_prompt, gap="0 12px"),
-        about,
-        strip,
-        bars,
-        min_width=300,
-        sizing_mode="stretch_width",
-        styles={"flex": "1 1 380px"},
-    )
+    look = {"min_width": 280, "sizing_mode": "stretch_width", "styles": {"flex": "1 1 300px"}}
+    right = pn.Column(pn.FlexBox(choose_head, choose_prompt, gap="0 12px"), about, strip, **look)
     return pn.Column(
         html_pane(intro(result)),
         pn.FlexBox(left, right, gap="8px 24px", sizing_mode="stretch_width"),
+        bars,
         html_pane(draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")),
         listing,
         sizing_mode="stretch_width",

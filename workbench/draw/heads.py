@@ -221,7 +221,9 @@ def _clicks(selection: Selection, layers: set[int], heads: set[int]) -> Any:
         def chosen(event: Tap) -> None:
             layer, head = round(event.y or 0), round(event.x or 0)
             if layer in layers and head in heads:
-                selection.choose(layer, head, add=bool(event.modifiers and event.modifiers.shift))
+                held: Any = event.modifiers or {}  # an object or its dict, as bokeh's version has it
+                shift = held.get("shift") if isinstance(held, dict) else held.shift
+                selection.choose(layer, head, add=bool(shift))
 
         figure.on_event(Tap, chosen)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 from workbench.draw import style
 from workbench.draw.view import STYLES, need_panel
@@ -31,41 +32,51 @@ def move(selection: Selection, key: str, layers: Sequence[int], heads: Sequence[
 
 
 def key_pad(selection: Selection, layers: Sequence[int], heads: Sequence[int], describe: Callable[[int, int], str]) -> Any:
-    """A focusable line under a grid that listens to the keys and says, for screen readers too, where the ring is."""
-    import param
+    """A focusable line under a grid that listens to the keys, and the same as buttons.
 
+    The line says, for screen readers too, where the ring is. A key presses the button of its name, so that there is
+    one way to the server; a custom widget would not reach pages that get their tabs later.
+    """
     pn = need_panel()
-
-    class KeyPad(pn.reactive.ReactiveHTML):
-        pressed = param.String(default="", doc="The last key and a counter, so that the same key twice is two events")
-        said = param.String(default="")
-
-        _template = (
-            '<div id="pad" class="pad" tabindex="0" role="application" aria-label="Choose a head with the arrow keys" '
-            "onkeydown=\"${script('down')}\"><span id='line' aria-live='polite'></span></div>"
+    line = pn.pane.HTML(
+        _line("Keyboard: focus here, then arrow keys, Enter, Esc"), stylesheets=[STYLES, _LOOK], margin=(4, 6, 4, 0)
+    )
+    buttons = []
+    for key, word in {**_SIGNS, "Enter": "Choose", "Add": "Add", "Escape": "Clear"}.items():
+        button = pn.widgets.Button(
+            name=word, css_classes=[f"wb-key-{key}"], stylesheets=[STYLES], margin=(4, 3), **_NAMES.get(key, {})
         )
-        _scripts: ClassVar[dict[str, str]] = {
-            "render": "state.n = 0; self.said()",
-            "said": "line.innerHTML = data.said",
-            "down": """
-                if (['ArrowUp','ArrowDown','ArrowLeft','ArrowRight','Enter','Escape'].includes(event.key)) {
-                  event.preventDefault(); state.n += 1;
-                  data.pressed = event.key + (event.shiftKey ? '+' : ' ') + state.n
-                }""",
-        }
-        _stylesheets: ClassVar[list[str]] = [STYLES, _LOOK]
-
-    hint = "<kbd>↑</kbd> <kbd>↓</kbd> <kbd>←</kbd> <kbd>→</kbd> move, <kbd>Enter</kbd> chooses, <kbd>Esc</kbd> clears"
-    pad = KeyPad(said=f"Keyboard: {hint}", margin=(4, 0))
-
-    def pressed(event: Any) -> None:
-        key = event.new.rstrip("0123456789")
-        move(selection, key.rstrip("+ "), layers, heads, add=key.endswith("+"))
+        button.on_click(partial(_pressed, selection, key, layers, heads))
+        buttons.append(button)
 
     def moved(event: Any) -> None:
         at = selection.hover
-        pad.said = f"<b>{head_name(*at)}</b> {html.escape(describe(*at))} · {hint}" if at is not None else f"Keyboard: {hint}"
+        if at is not None:
+            line.object = _line(f"{head_name(*at)}: {describe(*at)}")
 
-    pad.param.watch(pressed, "pressed")
     selection.param.watch(moved, "hover")
-    return pad
+    return pn.FlexBox(line, *buttons, align_items="center", margin=0)
+
+
+_SIGNS = {"ArrowLeft": "←", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowRight": "→"}
+_NAMES: dict[str, dict[str, Any]] = {
+    key: {"description": f"Move the ring: {key.removeprefix('Arrow').lower()}"} for key in _SIGNS
+}
+# Buttons live in shadow roots of their own, beside the line's.
+_ON_KEY = (
+    "const k=event.key==='Enter'&&event.shiftKey?'Add':event.key;"
+    "const b=this.getRootNode().host.getRootNode().querySelector('.wb-key-'+k);"
+    "if(b){event.preventDefault();b.shadowRoot.querySelector('button').click()}"
+)
+
+
+def _line(text: str) -> str:
+    return (
+        '<div class="pad" tabindex="0" role="application" aria-label="Choose a head with the arrow keys" '
+        f'onkeydown="{html.escape(_ON_KEY)}">'
+        f'<span aria-live="polite">{html.escape(text)}</span></div>'
+    )
+
+
+def _pressed(selection: Selection, key: str, layers: Sequence[int], heads: Sequence[int], _: Any) -> None:
+    move(selection, "Enter" if key == "Add" else key, layers, heads, add=key == "Add")
