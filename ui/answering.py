@@ -48,21 +48,23 @@ class Shown:
 
 
 class Tickets:
-    """Which request of each browser tab is its latest; an older one finds out that nobody waits for it any more."""
+    """Which request of each browser tab is its latest; an older one finds out that nobody waits for it any more.
+
+    The browser stamps each request with its own clock: requests of one tab may reach the server in another order.
+    """
 
     def __init__(self, keep: int = 500) -> None:
-        self._latest: OrderedDict[str, int] = OrderedDict()
+        self._latest: OrderedDict[str, float] = OrderedDict()
         self._keep = keep
         self._lock = threading.Lock()
 
-    def take(self, session: str) -> Callable[[], bool]:
-        """A new request of this tab; what is returned says whether it is still the latest."""
+    def take(self, session: str, stamp: float) -> Callable[[], bool]:
+        """A request of this tab; what is returned says whether it is still the latest."""
         with self._lock:
-            mine = self._latest.pop(session, 0) + 1
-            self._latest[session] = mine
+            self._latest[session] = max(stamp, self._latest.pop(session, stamp))
             while len(self._latest) > self._keep:
                 self._latest.popitem(last=False)
-        return lambda: self._latest.get(session, mine) == mine
+        return lambda: self._latest.get(session, stamp) == stamp
 
 
 def change_for(desk: Desk, off: Sequence[str], run_id: str | None, knob: str | None, value: float | None) -> trying.Change:
@@ -94,9 +96,12 @@ class Answerer:
         self._looked: OrderedDict[tuple[str, str, str], trying.Looked] = OrderedDict()
         self._texts: OrderedDict[tuple[str, int], str] = OrderedDict()
 
-    def answer(self, session: str, asked: Asked) -> Iterator[Shown]:
-        """What to show, as it comes; nothing once a newer request of this session is there."""
-        alive = self._tickets.take(session)
+    def answer(self, session: str, asked: Asked, stamp: float | None = None) -> Iterator[Shown]:
+        """What to show, as it comes; nothing once a newer request of this session is there.
+
+        `stamp` orders the requests of a session; without one they count in the order they come.
+        """
+        alive = self._tickets.take(session, time.time() if stamp is None else stamp)
         time.sleep(DEBOUNCE)
         if not alive() or self._desk.slot.state == "loading":
             return

@@ -10,6 +10,7 @@ import gradio as gr
 
 from ui import forms, parts
 from ui.desk import Desk
+from ui.home import questions_for
 from ui.theme import PLAIN, QUIET
 from workbench import registry
 from workbench.errors import NotFound, WorkbenchError
@@ -17,11 +18,16 @@ from workbench.errors import NotFound, WorkbenchError
 
 @dataclass(frozen=True)
 class AskTab:
-    """What the rest of the page needs: the choice, the forms by analysis, and which are visible for a choice."""
+    """What the rest of the page needs: the choice, the forms by analysis, and which are visible for a choice.
+
+    `fit` says, for the outputs `fits`, which questions the model cannot answer, once there is a model.
+    """
 
     choice: Any
     forms: dict[str, Any]
     choose: Callable[[str], list[Any]]
+    fits: list[Any]
+    fit: Callable[[], list[Any]]
 
 
 def build(desk: Desk) -> AskTab:
@@ -30,14 +36,18 @@ def build(desk: Desk) -> AskTab:
     first = good[0].name if good else None
     groups: dict[str, Any] = {}
     starts: list[tuple[str, Any, list[forms.Field]]] = []
+    fits: list[Any] = []
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=320):
             choice = gr.Radio([(a.question, a.name) for a in good], value=first, label="Question", elem_id="question")
             for analysis in good:
                 with gr.Column(visible=analysis.name == first, elem_classes="form-column") as group:
-                    with gr.Group(elem_classes="form"):
+                    why_not = gr.HTML("", elem_classes="why-not", **PLAIN)
+                    with gr.Group(elem_classes="form") as form:
                         fields = forms.build(analysis.Params)
-                    starts.append((analysis.name, gr.Button("Run", variant="primary", elem_id=f"run-{analysis.name}"), fields))
+                    button = gr.Button("Run", variant="primary", elem_id=f"run-{analysis.name}")
+                starts.append((analysis.name, button, fields))
+                fits += [why_not, form, button]
                 groups[analysis.name] = group
             if broken:
                 gr.HTML(parts.broken_html(broken), **PLAIN)
@@ -58,16 +68,19 @@ def build(desk: Desk) -> AskTab:
 
     choice.input(choose, choice, list(groups.values()), **QUIET)
 
+    def fit() -> list[Any]:
+        updates: list[Any] = []
+        for question in questions_for(desk.slot.model)[0]:
+            note = parts.error(WorkbenchError(f"{desk.slot.name} cannot answer this: {question.unfit}")) if question.unfit else ""
+            updates += [note, gr.Group(visible=not question.unfit), gr.Button(visible=not question.unfit)]
+        return updates
+
     def start(analysis: str, fields: list[forms.Field], raw: Sequence[Any]) -> list[str]:
         try:
-            model = desk.slot.model
-            why_not = registry.get(analysis).unfit(model) if model is not None else None
-            if why_not:
-                raise WorkbenchError(f"{desk.slot.name} cannot answer this: {why_not}", do="Choose another question or model.")
             job = desk.jobs.submit(analysis, forms.read(fields, raw))
-            job.finished.wait(0.1)  # so that the first picture shows it at work, and a very quick one done
         except WorkbenchError as problem:
             return [parts.jobs_html(desk.jobs.recent()), parts.error(problem)]
+        job.finished.wait(0.1)  # so that the first picture shows it at work, and a very quick one done
         return [parts.jobs_html(desk.jobs.recent()), ""]
 
     for name, button, fields in starts:
@@ -88,4 +101,4 @@ def build(desk: Desk) -> AskTab:
     queue.cancel(cancel, None, [queue, trouble], **QUIET)
     # Jobs live on the server: every open page asks for the same list, so a reload or a second tab shows the same.
     gr.Timer(1.0).tick(lambda: parts.jobs_html(desk.jobs.recent()), None, queue, queue=False, **QUIET)
-    return AskTab(choice, groups, choose)
+    return AskTab(choice, groups, choose, fits, fit)

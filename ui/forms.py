@@ -134,8 +134,10 @@ def _number(
         # A slider that cannot stand on the default would change it silently.
         if (high - low) / step <= SLIDER_STEPS and abs(steps - round(steps)) < 1e-6:
             return gr.Slider(low, high, value=default, step=step, **common), reader
-    precision = 0 if kind is int else None
-    number = gr.Number(value=default, minimum=low, maximum=high, step=bounds.step or 1, precision=precision, **common)
+    # The bounds are said, not enforced here: Gradio's own complaint passes by, that of `Analysis.parse` stays and explains.
+    said = " ".join(f"{word} {bound:g}." for word, bound in (("At least", low), ("At most", high)) if bound is not None)
+    common["info"] = _sentences(common["info"], said)
+    number = gr.Number(value=default, step=bounds.step or 1, precision=0 if kind is int else None, **common)
     return number, reader
 
 

@@ -126,10 +126,11 @@ class Jobs:
             if job.state == "waiting":
                 self._end(job, "cancelled", "Cancelled before it began")
 
-    def stop(self, timeout: float = 15.0) -> None:
-        """Cancel everything and wait until the worker has let go of the model."""
+    def stop(self, timeout: float = 15.0) -> list[Job]:
+        """Cancel everything and wait until the worker has let go of the model. Returns what was cancelled by this."""
         with self._changed:
             self._stopping = True
+            stopped = [job for job in self._all if not job.finished.is_set()]
             for job in self._all:
                 job.progress.cancel()
                 if job.state == "waiting":
@@ -137,6 +138,7 @@ class Jobs:
             self._changed.notify_all()
         if self._worker is not None:
             self._worker.join(timeout)
+        return stopped
 
     def _end(self, job: Job, state: State, says: str) -> None:
         job.state, job.says, job.left, job.ended = state, says, None, time.monotonic()

@@ -66,11 +66,11 @@ def blocks(desk: Desk) -> gr.Blocks:
         def loaded() -> list[Any]:
             """Until the model is there, its state once a second; then never again."""
             if desk.slot.state == "loading":
-                return [_status(desk), gr.skip(), gr.skip()]
-            return [_status(desk), grid.value_for(desk.slot.model), gr.Timer(active=False)]
+                return [_status(desk), gr.skip(), gr.skip(), *[gr.skip() for _ in asking.fits]]
+            return [_status(desk), grid.value_for(desk.slot.model), gr.Timer(active=False), *asking.fit()]
 
         page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **QUIET)
-        ready = gr.on([page.load, waiting.tick], loaded, None, [status, trying.grid, waiting], **QUIET)
+        ready = gr.on([page.load, waiting.tick], loaded, None, [status, trying.grid, waiting, *asking.fits], **QUIET)
         trying.first(ready)
         api.add(desk)
     page.queue(default_concurrency_limit=8)

@@ -156,7 +156,9 @@ def build(
         slot.start()
         threading.Thread(target=_warm_up, args=(slot,), daemon=True).start()
         yield
-        desk.jobs.stop()
+        for job in desk.jobs.stop():
+            kept = f"what it had found is kept as {job.run_id}" if job.run_id else "there was nothing to keep yet"
+            print(f"Cancelled {job.analysis}: {kept}.", flush=True)
 
     app = FastAPI(title="Memory Workbench", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
     app.state.desk = desk

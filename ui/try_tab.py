@@ -16,6 +16,8 @@ from workbench import registry
 from workbench.errors import WorkbenchError
 
 NO_RUN = ""
+# Writes the browser's clock into the last input, so that the server knows which of two requests is the newer one.
+STAMP = "(...values) => [...values.slice(0, -1), performance.timeOrigin + performance.now()]"
 AT_ONCE = 16  # requests that may wait for the model; each page has one that counts
 
 _QA = "Question: What is the capital city of {n}?\nAnswer: The capital city of {n} is"
@@ -80,7 +82,8 @@ def build(desk: Desk, tab: Any) -> TryTab:
             answer = gr.HTML(parts.Comparison().html(), elem_id="answer", **PLAIN)
 
     answerer = Answerer(desk)
-    inputs = [prompt, memory, context, heads, run, knob, dial, length]
+    stamp = gr.Number(visible=False)
+    inputs = [prompt, memory, context, heads, run, knob, dial, length, stamp]
     outputs = [answer, told, trouble]
 
     def show(
@@ -92,22 +95,23 @@ def build(desk: Desk, tab: Any) -> TryTab:
         knob_: str | None,
         dial_: float | None,
         length_: float | None,
+        stamp_: float | None,
         request: gr.Request,
     ) -> Iterator[list[Any]]:
         off = tuple((heads_ or {}).get("off", ()))
         asked = Asked(prompt_ or "", memory_ or "", context_ or "", off, run_, knob_, dial_, int(length_ or 0))
-        for step in answerer.answer(request.session_hash or "", asked):
+        for step in answerer.answer(request.session_hash or "", asked, stamp_):
             yield [gr.skip() if step.answer is None else step.answer, step.note, step.trouble]
         # A generator must end with something; what is shown stays.
         yield [gr.skip(), gr.skip(), gr.skip()]
 
     def again(event: Any) -> None:
-        event.then(show, inputs, outputs, concurrency_limit=AT_ONCE, **QUIET)
+        event.then(show, inputs, outputs, js=STAMP, concurrency_limit=AT_ONCE, **QUIET)
 
     # One listener each: `gr.on` does not take a component's own events, such as the grid's. Texts listen to `change`,
     # since `input` comes from keys only and not from what is pasted or dictated.
     for happens in (prompt.change, memory.change, context.change, heads.heads, dial.input, length.release):
-        happens(show, inputs, outputs, trigger_mode="multiple", concurrency_limit=AT_ONCE, **QUIET)
+        happens(show, inputs, outputs, js=STAMP, trigger_mode="multiple", concurrency_limit=AT_ONCE, **QUIET)
     for button, (_, *texts) in zip(examples, EXAMPLES, strict=True):
         button.click(lambda texts=texts: texts, None, [prompt, memory, context], **QUIET)
 
@@ -149,13 +153,24 @@ def build(desk: Desk, tab: Any) -> TryTab:
     def choices() -> Any:
         return gr.Dropdown(choices=run_choices(desk)) if desk.slot.model is not None else gr.skip()
 
+    def first_choices(request: gr.Request) -> Any:
+        """The address may name a run: `/playground?run=ID` opens with its heads and its dial."""
+        if desk.slot.model is None:
+            return gr.skip()
+        offered, asked = run_choices(desk), request.query_params.get("run", NO_RUN)
+        return gr.Dropdown(choices=offered, value=asked if asked in {value for _, value in offered} else NO_RUN)
+
+    def first(ready: Any) -> None:
+        listed = ready.then(first_choices, None, run, **QUIET)
+        again(listed.then(take_run, [run, heads], [heads, knob, dial, presets, trouble], **QUIET))
+
     again(run.input(take_run, [run, heads], [heads, knob, dial, presets, trouble], **QUIET))
     again(knob.input(take_knob, [run, knob], dial, **QUIET))
     again(memory_off.click(lambda value: {**value, "off": value.get("memory", [])}, heads, heads, **QUIET))
     again(context_off.click(lambda value: {**value, "off": value.get("context", [])}, heads, heads, **QUIET))
     again(undo_all.click(undo, [heads, run, knob], [heads, dial], **QUIET))
     tab.select(choices, None, run, **QUIET)
-    return TryTab(heads, lambda ready: again(ready.then(choices, None, run, **QUIET)))
+    return TryTab(heads, first)
 
 
 def _slider(control: registry.Control) -> Any:

@@ -252,7 +252,7 @@ def test_a_finding_is_shown_then_its_dial_moves_the_model(page):
     expect(job).to_have_attribute("data-state", "done")
     expect(job).to_contain_text("It takes 4 <img src=x onerror='window.pwned=1'>.")
     assert job.locator("img").count() == 0
-    assert "/explorer?run=" in job.get_by_role("link", name="Open in Explorer").get_attribute("href")
+    run_id = job.get_by_role("link", name="Open in Explorer").get_attribute("href").removeprefix("/explorer?run=")
     page.get_by_role("tab", name="Try a prompt").click()
     page.locator("#run input").click()
     page.get_by_role("option").nth(1).click()
@@ -264,6 +264,9 @@ def test_a_finding_is_shown_then_its_dial_moves_the_model(page):
     expect(page.locator("#answer")).to_contain_text("dial +0.80 toward many")
     page.get_by_role("button", name="Memory heads off").click()
     expect(page.locator("#answer")).to_contain_text("1 head off, dial +0.80 toward many")
+    page.goto(f"/playground?run={run_id}")
+    expect(page.locator("[data-head=L0H1]")).to_have_attribute("data-role", "memory")
+    expect(page.locator("#dial")).to_be_visible()
 
 
 def test_what_goes_wrong_is_a_message(page):

@@ -141,7 +141,8 @@ def test_stopping_cancels_everything(jobs):
     running = jobs.submit("count-sheep", {"steps": 400, "pause": 0.05})
     waiting = jobs.submit("count-sheep", {"steps": 1})
     until(lambda: running.fraction > 0)
-    jobs.stop()
+    assert jobs.stop() == [running, waiting]
     assert running.state == waiting.state == "cancelled"
+    assert jobs.stop() == []
     with pytest.raises(WorkbenchError, match="stopping"):
         jobs.submit("count-sheep", {})

@@ -171,12 +171,13 @@ def test_an_older_request_is_dropped(desk):
     assert done == []
 
 
-def test_tickets_are_per_tab_and_bounded():
+def test_tickets_are_per_tab_ordered_by_the_browser_and_bounded():
     tickets = Tickets(keep=2)
-    first, other = tickets.take("a"), tickets.take("b")
-    second = tickets.take("a")
-    assert (first(), second(), other()) == (False, True, True)
-    tickets.take("c")
+    first, other = tickets.take("a", 1.0), tickets.take("b", 9.0)
+    third = tickets.take("a", 3.0)
+    overtaken = tickets.take("a", 2.0)
+    assert (first(), overtaken(), third(), other()) == (False, False, True, True)
+    tickets.take("c", 1.0)
     assert len(tickets._latest) == 2
 
 
