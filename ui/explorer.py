@@ -90,7 +90,8 @@ class Explorer:
     ) -> None:
         self._runs, self._page, self._query = runs, page, dict(query or {})
         self._entries: list[RunEntry] = [] if result is not None else listing(runs)
-        self._result, self._other = result, None
+        self._result: Result | None = result
+        self._other: Result | None = None
         self._makers: dict[str, Callable[[], Any]] = {}
         self._built: dict[str, Any] = {}
         self._location: Any = None  # the page's address, known once it is loaded
@@ -254,14 +255,16 @@ class Explorer:
             self._build(self._tabs.value)
         waiting = [name for name in makers if name not in self._built]
 
+        if document is None or document.session_context is None:
+            return
+
         def one() -> None:
             gone = document.session_context is None or document.session_context.destroyed
             if self._makers is makers and waiting and not gone:  # another run may have been opened meanwhile
                 self._build(waiting.pop(0))
                 document.add_timeout_callback(one, 80)
 
-        if document is not None and document.session_context is not None:
-            document.add_timeout_callback(one, 600)
+        document.add_timeout_callback(one, 600)
 
     def _to_address(self) -> None:
         """The address always says what is chosen, so that it can be copied as a link."""
@@ -308,7 +311,8 @@ def _about(result: Result, page: bool) -> Any:
     link = ""
     if page:
         link = Markup(
-            '<p><button type="button" class="wb-copylink" onclick="{}">Copy link to this view</button> <a href="{}">Report</a></p>'
+            '<p><button type="button" class="wb-copylink" onclick="{}">Copy link to this view</button> '
+            '<a href="{}">Report</a></p>'
         ).format(_COPY_LINK, f"/runs/{result.path.name}/report.html" if result.path else "#")
     blocks = [
         ("What was asked", provenance.facts_html(result.params)),

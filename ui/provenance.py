@@ -18,7 +18,8 @@ CSS = (STATIC / "run.css").read_text(encoding="utf-8")
 
 # Copies what stands beside the button; where the browser forbids it, the text is selected for the user to copy.
 _COPY = (
-    "(async b=>{const t=b.parentNode.querySelector('pre');try{await navigator.clipboard.writeText(t.textContent);b.textContent='Copied'}"
+    "(async b=>{const t=b.parentNode.querySelector('pre');"
+    "try{await navigator.clipboard.writeText(t.textContent);b.textContent='Copied'}"
     "catch(e){getSelection().selectAllChildren(t);b.textContent='Press Ctrl+C'}setTimeout(()=>b.textContent='Copy',1600)})(this)"
 )
 

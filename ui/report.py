@@ -128,12 +128,13 @@ class _Page:
 
     def _picture(self, element: Any) -> Markup:
         import holoviews as hv
+        from bokeh.core.types import ID
         from bokeh.embed import json_item
 
         drawing.load()
         place = f"picture-{len(self.items)}"
         figure = hv.renderer("bokeh").get_plot(element).state
-        self.items.append(json_item(figure, place))
+        self.items.append(dict(json_item(figure, ID(place))))
         height = int(figure.height or 300)
         return Markup('<div class="wb-figure" id="{}" style="min-height:{}px"></div>').format(place, height)
 

@@ -68,8 +68,8 @@ def intro(result: Result) -> Markup:
         control = " Whether the found heads matter is shown against random heads under Rates."
     keys = Markup('<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">{}</span>')
     return Markup('<p class="wb-says">{} {} {} {}</p>').format(
-        "What each head adds at the last position to each answer's logit (path patching, mean over the choosing half): blue raises, red "
-        f"lowers. {heads_compared(result)}{control}",
+        "What each head adds at the last position to each answer's logit (path patching, mean over the choosing half): "
+        f"blue raises, red lowers. {heads_compared(result)}{control}",
         "Outlined:",
         keys.format(colour.MEMORY, "memory head"),
         keys.format(colour.CONTEXT, "context head"),
@@ -103,12 +103,14 @@ def card(result: Result, layer: int, head: int) -> Markup:
     ]
     shares = ", ".join(f"{name} {100 * row[c]:.0f} %" for c, name in SPANS.items() if c in row)
     return Markup(
-        "<style>.k{{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}}.k th{{text-align:left;font-weight:500;padding-right:14px}}"
+        "<style>.k{{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}}"
+        ".k th{{text-align:left;font-weight:500;padding-right:14px}}"
         ".k td{{text-align:right;padding-left:14px;font-variant-numeric:tabular-nums}}.k thead th{{font-weight:400;opacity:.75}}"
         "h3{{font:650 17px var(--wb-font,sans-serif);margin:0 0 4px}}</style>"
         '<h3>{} <span class="wb-small">{}, rank {} of {}</span></h3>'
         '<p class="wb-says">Memory − context {} logits <span class="wb-small">(95 %: {} to {})</span></p>'
-        "<table class=k><thead><tr><th>what it adds (logits)</th><td>memory</td><td>context</td></tr></thead><tbody>{}</tbody></table>"
+        "<table class=k><thead><tr><th>what it adds (logits)</th><td>memory</td><td>context</td></tr></thead>"
+        "<tbody>{}</tbody></table>"
         '<p class="wb-says wb-small">Attends on average: {}.</p>'
     ).format(
         row["label"],
@@ -166,7 +168,7 @@ def still(result: Result) -> list[Any]:
     table = result.tables["heads"]
     strongest = table[table["role"] != ""].sort_values(["rank", "role"]).head(6)
     facts = [int(f) for f in result.tables["facts"]["fact"].head(3)] if "facts" in result.tables else []
-    folded = []
+    folded: list[Markup] = []
     for at in strongest.itertuples():
         strips = Markup("").join(attention_strip(result, at.layer, at.head, fact) for fact in facts)
         folded.append(
@@ -215,7 +217,7 @@ def live(result: Result) -> Any:
         about.object = str(card(result, *pick.head))
         shown = per_fact(result, *pick.head)
         bars.object = None if isinstance(shown, Markup) else shown
-        strip.object = str(attention_strip(result, *pick.head, pick.prompt))
+        strip.object = str(attention_strip(result, pick.head[0], pick.head[1], pick.prompt))
         label = head_name(*pick.head)
         if label in places:
             choose_head.value = label
@@ -227,7 +229,7 @@ def live(result: Result) -> Any:
         if pick.prompt in choose_prompt.options.values():
             choose_prompt.value = pick.prompt
         if pick.head is not None:
-            strip.object = str(attention_strip(result, *pick.head, pick.prompt))
+            strip.object = str(attention_strip(result, pick.head[0], pick.head[1], pick.prompt))
 
     def from_list(event: Any) -> None:
         at = parse_head(event.new or "")

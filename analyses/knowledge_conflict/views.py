@@ -5,7 +5,9 @@ A run that was stopped early lacks tables: each view then says what is missing a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from workbench import draw
@@ -94,7 +96,8 @@ def _random(sets: pd.DataFrame, rates: pd.DataFrame) -> list[Any]:
             reach = int((mine[gains] >= found[gains].iloc[0]).sum())
             middle = 100 * mine[gains].median()
             sentences.append(
-                f"Switching off the {k} {group} heads gives {100 * found[gains].iloc[0]:.0f} % {gains}; of {len(mine)} random sets of {k} heads "
+                f"Switching off the {k} {group} heads gives {100 * found[gains].iloc[0]:.0f} % {gains}; "
+                f"of {len(mine)} random sets of {k} heads "
                 f"{reach} reach that (median {middle:.0f} %)."
             )
     if not rows:
@@ -130,7 +133,8 @@ def _depth(result: Result) -> list[Any]:
     layer, what = top.idxmax()
     return [
         draw.says(
-            f"How far each layer's attention and MLP push each answer at the last position, mean over facts. The largest push is that of {what.replace('mlp', 'MLP')} "
+            f"How far each layer's attention and MLP push each answer at the last position, mean over facts. "
+            f"The largest push is that of {what.replace('mlp', 'MLP')} "
             f"in layer {layer}: {frame.set_index('layer').loc[layer, what]:+.2f} logits."
         ),
         draw.lines(
@@ -167,7 +171,8 @@ def _facts(result: Result) -> list[Any]:
     known = ""
     if "candidates" in result.tables:
         candidates = result.tables["candidates"]
-        known = f" The model knows {int(candidates['known'].sum())} of {len(candidates)} candidates without any context; the others are left out."
+        knows = int(candidates["known"].sum())
+        known = f" The model knows {knows} of {len(candidates)} candidates without any context; the others are left out."
     return [
         draw.says(f"{len(facts)} prompts, each contradicting one fact. What the model followed: {mix}.{known}"),
         Table(facts_table(result)),
@@ -285,8 +290,8 @@ def _transfer(result: Result) -> list[Any]:
     table = result.tables["transfer"]
     parts: list[Any] = [
         draw.says(
-            "Heads found on one relation or format (rows), switched off on another (columns): by how many points the answer they should favour "
-            "gains over the untouched model. The diagonal is found and used on the same."
+            "Heads found on one relation or format (rows), switched off on another (columns): by how many points the answer "
+            "they should favour gains over the untouched model. The diagonal is found and used on the same."
         )
     ]
     gain = table.assign(
@@ -303,3 +308,13 @@ def _transfer(result: Result) -> list[Any]:
                 title = f"{kind}s: {group} heads off, gain in {gains}"
                 parts.append(draw.matrix(mine, "found_on", "used_on", "points", title=title, unit="points", signed=True, top=top))
     return [*parts, Table(table, "The data behind these pictures")]
+
+
+class _CallableModule(ModuleType):
+    """The package has a function `views`, and importing this module puts the module in its place: so it can be called too."""
+
+    def __call__(self, result: Result) -> dict[str, Any]:
+        return views(result)
+
+
+sys.modules[__name__].__class__ = _CallableModule

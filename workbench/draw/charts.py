@@ -356,10 +356,9 @@ def matrix(
         .opts(backend="matplotlib", color=ink, size=8)
         for ink in dict.fromkeys(t[3] for t in texts)
     ]
-    return _finish(
-        hv.Overlay([boxes, *numbers]), width=150 + 62 * len(xs), height=120 + 38 * len(ys), grid=False, bokeh={"show_legend": False},
-        matplotlib={"show_legend": False}, **shared,
-    )  # fmt: skip
+    quiet = {"show_legend": False}
+    size: dict[str, Any] = {"width": 150 + 62 * len(xs), "height": 120 + 38 * len(ys), "grid": False}
+    return _finish(hv.Overlay([boxes, *numbers]), bokeh=quiet, matplotlib=quiet, **size, **shared)
 
 
 def _finish(

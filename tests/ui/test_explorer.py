@@ -1,0 +1,92 @@
+"""The Explorer without a browser: what it shows of good, broken, unknown and foreign runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ui.synthetic import synthetic_result
+from ui.explorer import Explorer
+from ui.pictures import thumbnail
+from workbench.draw.view import View
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    synthetic_result().save(root / "one")
+    synthetic_result(seed=2).save(root / "two")
+    foreign = synthetic_result()
+    foreign.analysis = "not-installed"
+    foreign.save(root / "foreign")
+    (root / "broken").mkdir()
+    (root / "broken" / "result.json").write_text("{")
+    return root
+
+
+def texts(explorer: Explorer) -> str:
+    return " ".join(
+        str(p.object) for column in (explorer.side, explorer.main) for p in column.select() if type(p).__name__ == "HTML"
+    )
+
+
+def test_a_run_with_findings_tabs_and_provenance(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "head": "L2H0", "view": "Heads"})
+    shown = texts(explorer)
+    for words in ("which attention heads decide?", "88 %", "toy-6l", "workbench run knowledge-conflict", "L2H0"):
+        assert words in shown
+
+
+def test_two_runs_side_by_side(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "with": "two"})
+    shown = texts(explorer)
+    assert "Two runs" in shown
+    assert "all three on one scale" in shown
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({}, "Choose a run"),
+        ({"run": "broken"}, "damaged"),
+        ({"run": "nothing-like-it"}, "There is no run"),
+        ({"run": "../../etc"}, "There is no run"),
+        ({"run": "foreign"}, "cannot be drawn here"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(runs: Path, query: dict[str, str], words: str) -> None:
+    shown = texts(Explorer(runs, query))
+    assert words in shown
+    assert "Traceback" not in shown
+
+
+def test_no_runs_at_all_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.explorer.listing", lambda runs: [])
+    assert "no finished run yet" in texts(Explorer(tmp_path))
+
+
+def test_one_broken_view_leaves_the_page_standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench import registry
+
+    class Odd:
+        @staticmethod
+        def views(result: Any) -> dict[str, Any]:
+            return {"Bad": View(lambda: [1 / 0]), "Good": View(lambda: ["all well"])}
+
+    monkeypatch.setattr(registry, "get", lambda name: Odd)
+    monkeypatch.setattr("ui.provenance.asked", lambda result: {})
+    shown = texts(Explorer(result=synthetic_result()))
+    assert "ZeroDivisionError" in shown
+    assert "88 %" in shown
+
+
+def test_thumbnail_is_drawn_once_and_kept(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    drawn = thumbnail(runs / "one")
+    assert drawn is not None
+    assert drawn.startswith(b"\x89PNG")
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
+    assert thumbnail(runs / "one") == drawn
+    assert thumbnail(runs / "broken") is None

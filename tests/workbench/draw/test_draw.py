@@ -1,0 +1,114 @@
+"""The drawing vocabulary, tested as text and as options: what it promises about colour, escaping and shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from tests.ui.synthetic import HOSTILE
+from workbench import draw
+from workbench.draw import colour, style
+from workbench.draw.keys import move
+from workbench.draw.view import Table, View, safe_columns, still_parts
+from workbench.selection import Selection
+
+
+def test_signed_scale_is_symmetric_and_white_at_zero() -> None:
+    scale = colour.signed_scale()
+    assert scale[len(scale) // 2] == "#fafafa"
+    assert scale[0] == colour.signed(-9, 3)
+    assert scale[-1] == colour.signed(9, 3)
+    assert colour.limit([-3, 1, float("nan")]) == 3
+    assert colour.limit([]) == 1
+
+
+@pytest.mark.parametrize(
+    ("background", "ink"), [("#ffffff", "#16191f"), (colour.signed(-1, 1), "#ffffff"), (colour.signed(1, 1), "#ffffff")]
+)
+def test_text_flips_with_lightness(background: str, ink: str) -> None:
+    assert colour.text_on(background) == ink
+
+
+def test_token_strip_escapes_and_shows_line_breaks() -> None:
+    strip = str(draw.token_strip([HOSTILE, "\n", "Ġworld", "▁x"], [0.1, 0.2, float("nan"), 1]))
+    assert "<script" not in strip
+    assert "<img" not in strip
+    assert "↵</span><br>" in strip
+    assert "Ġ" not in strip
+    assert "▁" not in strip
+    assert "no value" in strip
+    assert "rank 1 of 3" in strip
+
+
+def test_token_strip_marks_spans_and_says_so() -> None:
+    strip = str(draw.token_strip(["a", "b"], spans=["subject", ""]))
+    assert "border-bottom:3px solid" in strip
+    assert "<li>" in strip
+    assert "subject" in strip
+
+
+def test_token_strip_refuses_a_wrong_number_of_values() -> None:
+    with pytest.raises(ValueError, match="3 values for 2 tokens"):
+        draw.token_strip(["a", "b"], [1, 2, 3])
+
+
+def grid(values: np.ndarray) -> xr.DataArray:
+    return xr.DataArray(values, dims=("layer", "head"), coords={"layer": [2, 5], "head": [0, 1]})
+
+
+def test_head_grid_draws_in_both_back_ends_with_missing_cells() -> None:
+    import holoviews as hv
+
+    pick = Selection()
+    pick.choose(5, 1)
+    for selection in (None, pick):
+        drawn = draw.head_grid(
+            grid(np.array([[0.5, np.nan], [-2.0, 1.0]])),
+            title="t",
+            unit="logits",
+            marks={(5, 0): "memory"},
+            groups=2,
+            selection=selection,
+        )
+        figure = hv.renderer("bokeh").get_plot(drawn).state
+        assert figure.toolbar_location is None
+        assert figure.y_range.start > figure.y_range.end  # layer 0 on top
+        still = drawn[()] if isinstance(drawn, hv.DynamicMap) else drawn
+        assert hv.renderer("matplotlib").get_plot(still).state is not None
+
+
+def test_keys_move_choose_and_clear() -> None:
+    pick = Selection()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
+        move(pick, key, [0, 1, 2], [0, 1])
+    assert pick.head == (1, 1)
+    move(pick, "ArrowUp", [0, 1, 2], [0, 1])
+    move(pick, "Enter", [0, 1, 2], [0, 1], add=True)
+    assert pick.heads == [(1, 1), (0, 1)]
+    move(pick, "Escape", [0, 1, 2], [0, 1])
+    assert pick.head is None
+
+
+def test_labels_cannot_start_mathematics() -> None:
+    assert "$$" not in style.plain("$$x$$ \\(y\\)")
+    assert style.plain("Ġa\nb") == "a b"
+
+
+def test_columns_that_a_table_would_misread_get_safe_names() -> None:
+    shown, titles = safe_columns(pd.DataFrame({"a.b": [1], "<b>x</b>": [2], "fine_one": [3]}))
+    assert list(shown.columns) == ["column0", "column1", "fine_one"]
+    assert titles["column1"] == "&lt;b&gt;x&lt;/b&gt;"
+
+
+def test_still_parts_finds_what_can_be_kept_of_panel_objects() -> None:
+    import holoviews as hv
+    import panel as pn
+
+    curve = hv.Curve([1, 2])
+    column = pn.Column(pn.pane.HoloViews(curve), pn.widgets.FloatSlider(), pn.pane.HTML(HOSTILE), pn.Row(View(lambda: ["text"])))
+    parts = list(still_parts(column))
+    assert parts[0] is curve
+    assert not hasattr(parts[1], "__html__")  # a third party's markup is text for us
+    assert len(list(still_parts(View(lambda: [Table(pd.DataFrame()), "x"])))) == 2
