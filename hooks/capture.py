@@ -158,4 +158,7 @@ def _labelled(kept: dict[Place, list[Tensor]], positions: Sequence[int] | None, 
     if site.per_layer:
         coords["layer"] = [int(p.layer) for p in kept if p.layer is not None]
     coords["query" if "query" in site.dims else "pos"] = where
+    for dim in ("head", "kv_head", "key"):
+        if dim in dims:
+            coords[dim] = list(range(whole.shape[dims.index(dim)]))
     return xr.DataArray(whole.numpy(), dims=dims, coords=coords, name=site.short, attrs={"site": site.name, "says": site.says})

@@ -53,7 +53,7 @@ def random_sets(
     rng = random.Random(f"{seed} {group}")
     rows = []
     for n in range(how_many):
-        progress(n / how_many, f"Pruning {k} random heads, set {n + 1} of {how_many}")
+        progress(n / how_many, f"Pruning random heads, {k} at a time: set {n + 1} of {how_many}")
         heads = sorted(rng.sample(list(pool), k))
         rates = measured.rates(prune(heads))
         names = " ".join(head_name(*h) for h in heads)
