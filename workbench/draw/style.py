@@ -24,7 +24,7 @@ def load() -> None:
 
     missing = [backend for backend in ("matplotlib", "bokeh") if backend not in hv.Store.renderers]
     if missing:
-        hv.extension("bokeh", "matplotlib", logo=False)
+        hv.extension("bokeh", "matplotlib", logo=False, inline=True)
     if hv.Store.current_backend != "bokeh":
         hv.Store.set_current_backend("bokeh")
 

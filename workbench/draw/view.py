@@ -77,7 +77,8 @@ def need_panel() -> Any:
 
     if "tabulator" not in pn.extension._loaded_extensions:
         style.load()
-        pn.extension("tabulator", notifications=False)
+        # inline: a notebook gets the scripts in its own output instead of a link to somebody's server.
+        pn.extension("tabulator", notifications=False, inline=True)
     return pn
 
 
