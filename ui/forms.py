@@ -135,7 +135,7 @@ def _number(
         if (high - low) / step <= SLIDER_STEPS and abs(steps - round(steps)) < 1e-6:
             return gr.Slider(low, high, value=default, step=step, **common), reader
     # The bounds are said, not enforced here: Gradio's own complaint passes by, that of `Analysis.parse` stays and explains.
-    said = " ".join(f"{word} {bound:g}." for word, bound in (("At least", low), ("At most", high)) if bound is not None)
+    said = " ".join(f"{word} {bound:,}." for word, bound in (("At least", low), ("At most", high)) if bound is not None)
     common["info"] = _sentences(common["info"], said)
     number = gr.Number(value=default, step=bounds.step or 1, precision=0 if kind is int else None, **common)
     return number, reader
