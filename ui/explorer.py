@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from ui import compare, provenance, style
 from workbench import draw, registry
-from workbench.draw.view import STYLES, View, html_pane, live_part, need_panel, tabulator
+from workbench.draw.view import STYLES, View, html_pane, live_part, need_panel, tabulator, wrapping
 from workbench.errors import NotFound, WorkbenchError
 from workbench.result import Result
 from workbench.runs import RunEntry, listing, open_run
@@ -93,7 +93,8 @@ class Explorer:
         self._result: Result | None = result
         self._other: Result | None = None
         self._makers: dict[str, Callable[[], Any]] = {}
-        self._built: dict[str, Any] = {}
+        self._slots: dict[str, Any] = {}  # one place per tab, filled when it is first looked at
+        self._built: set[str] = set()
         self._location: Any = None  # the page's address, known once it is loaded
         self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
@@ -191,7 +192,7 @@ class Explorer:
         if self._other is not None:
             self._makers = self._compared()
         self._makers["Tables"] = lambda: tables(result)
-        self._built = {}
+        self._built = set()
         if hidden:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in hidden.items())
             notes.append(draw.says(f"Not shown – {reasons}.", small=True))
@@ -202,7 +203,9 @@ class Explorer:
         ]
         if self._other is not None:
             top = [html_pane(compare.headline(result, self._other))]
-        self._content.objects = []
+        # All places stand from the start: adding one later makes the browser lay out its neighbours again, at no width.
+        self._slots = {name: pn.Column(pn.Spacer(height=0), visible=False, **_WIDE) for name in self._makers}
+        self._content.objects = list(self._slots.values())
         first = self._query.get("view", "")
         names = list(self._makers)
         self._quiet = True
@@ -232,8 +235,8 @@ class Explorer:
             return
         if not self._page or self._loaded:  # a page's first tab is drawn once its text stands, see `prepare`
             self._build(name)
-        for title, shown in self._built.items():
-            shown.visible = title == name
+        for title, slot in self._slots.items():
+            slot.visible = title == name
         self._to_address()
 
     def _build(self, name: str) -> None:
@@ -243,28 +246,26 @@ class Explorer:
             drawn = self._makers[name]()
         except Exception as error:  # one broken view must leave the page standing
             drawn = html_pane(_sorry(f"The view {name!r} cannot be drawn.", error))
-        self._built[name] = pn.Column(drawn, visible=name == self._tabs.value, **_WIDE)
-        self._content.append(self._built[name])
+        self._slots[name].objects = [drawn]
+        self._built.add(name)
 
     def prepare(self) -> None:
-        """Draw the visible tab once the page's text stands, then the others between clicks, so that each opens at once."""
+        """Draw the visible tab once the page's text stands, then the dearest other one; drawing all would keep clicks waiting."""
         self._loaded = True
         self._location = pn.state.location if self._page else None
         makers, document = self._makers, pn.state.curdoc
         if self._tabs.value in makers:
             self._build(self._tabs.value)
-        waiting = [name for name in makers if name not in self._built]
-
-        if document is None or document.session_context is None:
+        self._to_address()
+        next_one = next((name for name in list(makers)[:2] if name not in self._built), None)
+        if document is None or document.session_context is None or next_one is None:
             return
 
         def one() -> None:
-            gone = document.session_context is None or document.session_context.destroyed
-            if self._makers is makers and waiting and not gone:  # another run may have been opened meanwhile
-                self._build(waiting.pop(0))
-                document.add_timeout_callback(one, 80)
+            if self._makers is makers:  # another run may have been opened meanwhile
+                self._build(next_one)
 
-        document.add_timeout_callback(one, 600)
+        document.add_timeout_callback(one, 700)
 
     def _to_address(self) -> None:
         """The address always says what is chosen, so that it can be copied as a link."""
@@ -280,7 +281,7 @@ class Explorer:
         wide = {"styles": {"flex": "3 1 560px"}, "min_width": 320}
         self.side.param.update(styles={"flex": "1 1 240px"}, max_width=320, min_width=220)
         self.main.param.update(**wide)
-        return pn.FlexBox(self.side, self.main, gap="8px 24px", sizing_mode="stretch_width", stylesheets=[STYLES])
+        return wrapping(self.side, self.main, sizing_mode="stretch_width")
 
 
 def tables(result: Result) -> Any:
@@ -303,7 +304,7 @@ def _side_by_side(mine: Callable[[], Any], theirs: Callable[[], Any]) -> Any:
     columns = [
         pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), make(), **half) for name, make in (("A", mine), ("B", theirs))
     ]
-    return pn.FlexBox(*columns, gap="8px 24px", sizing_mode="stretch_width")
+    return wrapping(*columns, sizing_mode="stretch_width")
 
 
 def _about(result: Result, page: bool) -> Any:

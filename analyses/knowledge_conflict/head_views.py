@@ -185,7 +185,7 @@ def still(result: Result) -> list[Any]:
 def live(result: Result) -> Any:
     """For the page and the notebook: grids, details and table, all linked to the selection."""
     from workbench.draw.keys import key_pad
-    from workbench.draw.view import html_pane, live_column, live_part, need_panel, tabulator
+    from workbench.draw.view import html_pane, live_column, live_part, need_panel, tabulator, wrapping
 
     if "heads" not in result.tables:
         return live_column(still(result))
@@ -259,10 +259,10 @@ def live(result: Result) -> Any:
     pad = key_pad(pick, sorted(set(heads["layer"].tolist())), sorted(set(heads["head"].tolist())), describe)
     left = pn.Column(live_part(Row(grids(result, linked=True))), pad)
     look = {"min_width": 280, "sizing_mode": "stretch_width", "styles": {"flex": "1 1 300px"}}
-    right = pn.Column(pn.FlexBox(choose_head, choose_prompt, gap="0 12px"), about, strip, **look)
+    right = pn.Column(wrapping(choose_head, choose_prompt, gap="0 12px"), about, strip, **look)
     return pn.Column(
         html_pane(intro(result)),
-        pn.FlexBox(left, right, gap="8px 24px", sizing_mode="stretch_width"),
+        wrapping(left, right, sizing_mode="stretch_width"),
         bars,
         html_pane(draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")),
         listing,

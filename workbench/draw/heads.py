@@ -6,6 +6,7 @@ chosen in any other view is outlined here. The same by keyboard: `keys.py`. Unit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -193,15 +194,16 @@ def _ornaments(values: xr.DataArray, marks: Mapping[tuple[int, int], str], group
 
 
 def _outlines(heads: Any, head: Any, pinned: Any, hover: Any) -> Any:
-    """What is chosen: the primary head in a thick ring, others of the set in a thin one, the keyboard's place dashed."""
+    """What is chosen: the primary head in a thick ring, others in a thin one; violet: pinned, or where the keys are."""
     import holoviews as hv
 
-    rows = [(*_box(*at), 3.2 if at == head else 1.8, "solid") for at in dict.fromkeys([*heads, *([head] if head else [])])]
-    rows += [(*_box(*at), 2.0, dash) for at, dash in ((pinned, "dotted"), (hover, "dashed")) if at is not None]
+    # Colour and not dashes tell them apart: bokeh cannot take a dash from a column, and draws nothing at all when it should.
+    rows = [(*_box(*at), 3.2 if at == head else 1.8, colour.RING) for at in dict.fromkeys([*heads, *([head] if head else [])])]
+    rows += [(*_box(*at), thick, colour.FUNCTION) for at, thick in ((pinned, 1.8), (hover, 3.2)) if at is not None]
     return (
-        hv.Rectangles(rows, ["x0", "y0", "x1", "y1"], ["thick", "dash"])
-        .opts(backend="bokeh", fill_alpha=0, line_color=colour.RING, line_width="thick", line_dash="dash")
-        .opts(backend="matplotlib", facecolor="none", edgecolor=colour.RING, linewidth=1.8)
+        hv.Rectangles(rows, ["x0", "y0", "x1", "y1"], ["thick", "hue"])
+        .opts(backend="bokeh", fill_alpha=0, line_color="hue", line_width="thick")
+        .opts(backend="matplotlib", facecolor="none", edgecolor="hue", linewidth=1.8)
     )
 
 
@@ -219,7 +221,9 @@ def _clicks(selection: Selection, layers: set[int], heads: set[int]) -> Any:
         figure.tags = [*figure.tags, "wb-clicks"]
 
         def chosen(event: Tap) -> None:
-            layer, head = round(event.y or 0), round(event.x or 0)
+            if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
+                return
+            layer, head = round(event.y), round(event.x)
             if layer in layers and head in heads:
                 held: Any = event.modifiers or {}  # an object or its dict, as bokeh's version has it
                 shift = held.get("shift") if isinstance(held, dict) else held.shift

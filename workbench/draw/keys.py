@@ -1,4 +1,4 @@
-"""Choosing a head without a pointer: arrow keys move a dashed ring over the grid, Enter chooses it (with Shift: adds),
+"""Choosing a head without a pointer: arrow keys move a violet ring over the grid, Enter chooses it (with Shift: adds),
 Escape clears."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from workbench.draw import style
-from workbench.draw.view import STYLES, need_panel
+from workbench.draw.view import STYLES, need_panel, wrapping
 from workbench.selection import Selection, head_name
 
 _LOOK = style.sheet("keys.css")
@@ -55,7 +55,7 @@ def key_pad(selection: Selection, layers: Sequence[int], heads: Sequence[int], d
             line.object = _line(f"{head_name(*at)}: {describe(*at)}")
 
     selection.param.watch(moved, "hover")
-    return pn.FlexBox(line, *buttons, align_items="center", margin=0)
+    return wrapping(line, *buttons, gap="0", max_width=680)
 
 
 _SIGNS = {"ArrowLeft": "←", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowRight": "→"}

@@ -95,7 +95,7 @@ def live_part(part: Part) -> Any:
         caption = [html_pane(says(part.caption))] if part.caption else []
         return pn.Column(*caption, tabulator(part.frame), sizing_mode="stretch_width")
     if isinstance(part, Row):
-        return pn.FlexBox(*(live_part(p) for p in part.parts), gap="4px 10px", margin=0)
+        return wrapping(*(live_part(p) for p in part.parts), gap="4px 10px")
     if isinstance(part, str):
         return html_pane(part if isinstance(part, Markup) else says(part))
     if _is_drawing(part):
@@ -103,6 +103,16 @@ def live_part(part: Part) -> Any:
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": {"overflow-x": "auto"}} if _is_wide(part) else {}
         return pn.pane.HoloViews(part, linked_axes=False, margin=(4, 0), **wide)
     return pn.panel(part)
+
+
+def wrapping(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
+    """Panel objects side by side that go to the next line where there is no room.
+
+    A plain row with a style: Panel's FlexBox draws its children again when one of them changes, and a plot in it then
+    comes back at no size.
+    """
+    pn = need_panel()
+    return pn.Row(*objects, styles={"flex-wrap": "wrap", "gap": gap}, min_width=0, margin=0, **options)
 
 
 def html_pane(markup: Markup, **options: Any) -> Any:
