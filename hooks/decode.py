@@ -53,44 +53,49 @@ class Completer:
         self.model = model
         self._batches = [Prefilled(model, prompts[i : i + batch_size]) for i in range(0, len(prompts), batch_size)]
 
-    def complete(
-        self, decided: Callable[[int, str], bool], factors: Factors | None = None, max_new_tokens: int = 16
-    ) -> list[Completion]:
+    @contextmanager
+    def under(self, factors: Factors | None = None) -> Iterator[Reading]:
+        """The prompts as read under a change, which also holds for whatever is done with them inside."""
+        changed = {head: factor for head, factor in (factors or {}).items() if factor != 1.0}
+        lowest = min((layer for layer, _ in changed), default=None)
+        with scaled(self.model, changed):
+            yield Reading(self.model, [batch.state(lowest) for batch in self._batches])
+
+
+class Reading:
+    """Prompts that have been read: may be completed and scored any number of times."""
+
+    def __init__(self, model: InstrumentedModel, states: list[State]) -> None:
+        self._model, self._states = model, states
+
+    def complete(self, decided: Callable[[int, str], bool], max_new_tokens: int = 16) -> list[Completion]:
         """Greedy continuations. A prompt is finished once `decided(its index, text so far)`."""
         done: list[Completion] = []
-        for state in self._states(factors):
-            first = len(done)
-            done += self._greedy(state, _shifted(decided, first), max_new_tokens)
+        for state in self._states:
+            done += self._greedy(state.fork(), _shifted(decided, len(done)), max_new_tokens)
         return done
 
-    def logp(self, answers: Sequence[Sequence[int]], factors: Factors | None = None) -> tuple[Tensor, Tensor]:
+    def logp(self, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Log-probability in nats of each prompt's answer: (its first token's, the whole answer's), each (prompt,)."""
         first, whole = [], []
         done = 0
-        for state in self._states(factors):
+        for state in self._states:
             mine = answers[done : done + len(state.mask)]
             done += len(state.mask)
-            width = max(map(len, mine))
+            width, device = max(map(len, mine)), state.mask.device
             # Answers are padded on the right: no answer token sees the padding, and its logits are not read.
-            ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in mine], device=self.model.device)
+            ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in mine], device=device)
             logits = state.logits[:, None]
             if width > 1:
-                logits = torch.cat([logits, step(self.model, state, ids[:, :-1])[1]], 1)
+                logits = torch.cat([logits, step(self._model, state.fork(), ids[:, :-1])[1]], 1)
             each = logits.float().log_softmax(-1).gather(2, ids[:, :, None])[:, :, 0]
-            real = torch.arange(width, device=ids.device)[None] < torch.tensor([len(a) for a in mine], device=ids.device)[:, None]
+            real = torch.arange(width, device=device)[None] < torch.tensor([len(a) for a in mine], device=device)[:, None]
             first.append(each[:, 0].cpu())
             whole.append((each * real).sum(1).cpu())
         return torch.cat(first), torch.cat(whole)
 
-    def _states(self, factors: Factors | None) -> Iterator[State]:
-        factors = {head: f for head, f in (factors or {}).items() if f != 1.0}
-        lowest = min((layer for layer, _ in factors), default=None)
-        for batch in self._batches:
-            with scaled(self.model, factors):
-                yield batch.state(lowest)
-
     def _greedy(self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int) -> list[Completion]:
-        tokenizer, end = self.model.tokenizer, self.model.tokenizer.eos_token_id
+        tokenizer, end = self._model.tokenizer, self._model.tokenizer.eos_token_id
         first = state.logits.argmax(-1).tolist()
         said: list[list[int]] = [[] for _ in first]
         texts = [""] * len(said)
@@ -112,6 +117,6 @@ class Completer:
                 state.cache.batch_select_indices(chosen)
                 state = State(state.cache, state.mask[chosen], state.logits[chosen])
                 open_rows = [open_rows[place] for place in keep]
-            tokens = torch.tensor([[said[row][-1]] for row in open_rows], device=self.model.device)
-            state, _ = step(self.model, state, tokens)
+            tokens = torch.tensor([[said[row][-1]] for row in open_rows], device=self._model.device)
+            state, _ = step(self._model, state, tokens)
         return [Completion(text, token) for text, token in zip(texts, first, strict=True)]

@@ -124,6 +124,17 @@ class State:
     mask: Tensor  # (batch, pos)
     logits: Tensor  # (batch, d_vocab)
 
+    def fork(self) -> State:
+        """The same state to continue from; continuing it leaves this one as it was."""
+        return State(_fork(self.cache), self.mask, self.logits)
+
+
+def _fork(cache: Any) -> Any:
+    """A key-value cache that shares its tensors with another: layers replace theirs when they grow, and never write in."""
+    twin = copy.copy(cache)
+    twin.layers = [copy.copy(layer) for layer in cache.layers]
+    return twin
+
 
 class Prefilled:
     """A batch of prompts read once; a change of some heads reads them again only from the lowest changed layer on.
@@ -144,9 +155,7 @@ class Prefilled:
     @torch.no_grad()
     def state(self, from_layer: int | None = None) -> State:
         """As read; or read again from a layer on (under the interventions that are active now)."""
-        cache = copy.copy(self._cache)
-        # Layers replace their tensors when they grow, so a shallow copy of each leaves the original as it was.
-        cache.layers = [copy.copy(layer) for layer in self._cache.layers]
+        cache = _fork(self._cache)
         if from_layer is None:
             return State(cache, self.mask, self._logits)
         for layer in cache.layers[from_layer:]:

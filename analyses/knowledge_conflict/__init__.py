@@ -25,7 +25,7 @@ from analyses.knowledge_conflict import prove
 from analyses.knowledge_conflict.dial import STEPS, factors
 from analyses.knowledge_conflict.dial import dial as controls
 from analyses.knowledge_conflict.locate import ANSWERS, METHODS, Breadth, Head, Located, RankBy, depth, heads_table, locate
-from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates
+from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates, rates_of
 from workbench import facts
 from workbench.result import Finding, Result
 from workbench.selection import head_name
@@ -106,8 +106,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     proving = Measured(model, [c for c in cases if c.split == made.PROVE])
 
     progress(0.09, "Measuring rates without intervention")
-    _before(result, model, cases)
-    base = {made.CHOOSE: choosing.rates(), made.PROVE: proving.rates()}
+    base = _before(result, model, cases)
     progress.keep(result)
 
     found = locate(model, choosing.cases, params.all_positions, progress.part(0.1, 0.5))
@@ -175,12 +174,12 @@ def _say_known(result: Result, closed: made.Closed, model_name: str) -> None:
     )
 
 
-def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) -> None:
-    """What the model does with every conflict prompt, unchanged."""
+def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) -> dict[str, Rates]:
+    """What the model does with every conflict prompt, unchanged; rates per half."""
     import pandas as pd
 
-    everything = Measured(model, cases)
-    said, scores = everything.said(), everything.logp()
+    asked = Measured(model, cases).ask(logp=True)
+    memory, context = asked.logp["memory"], asked.logp["context"]
     result.tables["facts"] = pd.DataFrame(
         {
             "fact": range(len(cases)),
@@ -189,14 +188,21 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
             "counter": [c.counter for c in cases],
             "split": [c.split for c in cases],
             "prompt": [c.prompt.text for c in cases],
-            "said": [s.text.strip() for s in said],
-            "outcome": [made.outcome(s.text, c.fact.answer, c.counter, ended=True) for s, c in zip(said, cases, strict=True)],
-            "p_memory": np.exp(scores["memory_first"]),
-            "p_context": np.exp(scores["context_first"]),
-            "logp_memory": scores["memory_whole"],
-            "logp_context": scores["context_whole"],
+            "said": [s.text.strip() for s in asked.said],
+            "outcome": [
+                made.outcome(s.text, c.fact.answer, c.counter, ended=True) for s, c in zip(asked.said, cases, strict=True)
+            ],
+            "p_memory": np.exp(memory[0]),
+            "p_context": np.exp(context[0]),
+            "logp_memory": memory[1],
+            "logp_context": context[1],
         }
     )
+    halves: dict[str, Rates] = {}
+    for split in (made.CHOOSE, made.PROVE):
+        rows = [(s, c) for s, c in zip(asked.said, cases, strict=True) if c.split == split]
+        halves[split] = rates_of([s for s, _ in rows], [c for _, c in rows])
+    return halves
 
 
 def _attention(result: Result, model: InstrumentedModel, cases: list[made.Case]) -> np.ndarray:
@@ -377,8 +383,9 @@ def _turn_dial(result: Result, groups: dict[str, list[Head]], proving: Measured,
     for n, value in enumerate(STEPS):
         progress(n / len(STEPS), f"Turning the dial to {value:+.2f}")
         setting = factors(groups["memory"], groups["context"], value)
-        rates, scores = proving.rates(setting), proving.logp(setting)
-        p = {f"p_{a}": float(np.exp(scores[f"{a}_first"]).mean()) for a in ANSWERS}
+        asked = proving.ask(setting, logp=True)
+        rates = rates_of(asked.said, proving.cases)
+        p = {f"p_{a}": float(np.exp(asked.logp[a][0]).mean()) for a in ANSWERS}
         rows.append({"value": value, **{o: rates[o] for o in OUTCOMES}, **p, "n": rates.n})
     result.tables["dial"] = pd.DataFrame(rows)
     low, high = rows[0], rows[-1]

@@ -101,7 +101,8 @@ def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress
         def decided(row: int, text: str, facts: Sequence[Fact] = facts) -> bool:
             return says(text, facts[row].answer, ended=False) is not None
 
-        completions = Completer(model, ids).complete(decided, max_new_tokens=longest)
+        with Completer(model, ids).under() as reading:
+            completions = reading.complete(decided, max_new_tokens=longest)
         said += [c.text for c in completions]
         first += [c.first == answer[0] for c, answer in zip(completions, answers[start : start + size], strict=True)]
     known = [bool(says(text, fact.answer, ended=True)) for text, fact in zip(said, relation.facts, strict=True)]

@@ -70,6 +70,14 @@ class Rates:
         )
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the model said for each case, and how likely either answer was to it: (first token, whole answer), in nats."""
+
+    said: list[Completion]
+    logp: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+
+
 class Measured:
     """Cases read once; asked again and again under different head factors."""
 
@@ -78,31 +86,29 @@ class Measured:
         self._completer = Completer(model, [case.ids for case in self.cases])
         self._longest = max(max(len(c.memory), len(c.context)) for c in self.cases) + EXTRA_TOKENS
 
-    def said(self, factors: Factors | None = None) -> list[Completion]:
-        """What the model says for each case, up to where the outcome is clear."""
+    def ask(self, factors: Factors | None = None, *, logp: bool = False) -> Asked:
+        """Ask every case, up to where its outcome is clear; with `logp`, score both whole answers too."""
 
         def decided(row: int, text: str) -> bool:
             case = self.cases[row]
             return outcome(text, case.fact.answer, case.counter, ended=False) is not None
 
-        return self._completer.complete(decided, factors, max_new_tokens=self._longest)
+        with self._completer.under(factors) as reading:
+            said = reading.complete(decided, max_new_tokens=self._longest)
+            if not logp:
+                return Asked(said)
+            scores = {which: reading.logp([getattr(case, which) for case in self.cases]) for which in ("memory", "context")}
+        return Asked(said, {which: (first.tolist(), whole.tolist()) for which, (first, whole) in scores.items()})
 
     def rates(self, factors: Factors | None = None) -> Rates:
-        said = self.said(factors)
-        whole = [
-            outcome(s.text, case.fact.answer, case.counter, ended=True) or "other"
-            for s, case in zip(said, self.cases, strict=True)
-        ]
-        first = [
-            "memory" if s.first == case.memory[0] else "context" if s.first == case.context[0] else "other"
-            for s, case in zip(said, self.cases, strict=True)
-        ]
-        return Rates.of(whole, first)
+        return rates_of(self.ask(factors).said, self.cases)
 
-    def logp(self, factors: Factors | None = None) -> dict[str, list[float]]:
-        """In nats, per case: `memory_first`, `memory_whole`, `context_first`, `context_whole`."""
-        found = {}
-        for which in ("memory", "context"):
-            first, whole = self._completer.logp([getattr(case, which) for case in self.cases], factors)
-            found[f"{which}_first"], found[f"{which}_whole"] = first.tolist(), whole.tolist()
-        return found
+
+def rates_of(said: Sequence[Completion], cases: Sequence[Case]) -> Rates:
+    """Rates of what was said, by whole answer and by first token."""
+    whole = [outcome(s.text, c.fact.answer, c.counter, ended=True) or "other" for s, c in zip(said, cases, strict=True)]
+    first = [
+        "memory" if s.first == c.memory[0] else "context" if s.first == c.context[0] else "other"
+        for s, c in zip(said, cases, strict=True)
+    ]
+    return Rates.of(whole, first)

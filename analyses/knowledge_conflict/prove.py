@@ -79,7 +79,8 @@ class Cost:
         def decided(row: int, text: str) -> bool:
             return says(text, self._cases[row].fact.answer, ended=False) is not None
 
-        said = self._completer.complete(decided, factors, max_new_tokens=self._longest)
+        with self._completer.under(factors) as reading:
+            said = reading.complete(decided, max_new_tokens=self._longest)
         right = [bool(says(s.text, c.fact.answer, ended=True)) for s, c in zip(said, self._cases, strict=True)]
         return sum(right) / len(right)
 

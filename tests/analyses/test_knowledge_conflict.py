@@ -258,5 +258,5 @@ def test_what_it_says_is_what_generate_says(planted_model, asked):
     cases = made.make_cases(
         planted_model, made.closed_book(planted_model, relation, Progress()), facts.find_format("dialogue"), 3, 60
     )
-    for said, case in zip(Measured(planted_model, cases).said(), cases, strict=True):
+    for said, case in zip(Measured(planted_model, cases).ask().said, cases, strict=True):
         assert planted_model.generate(case.prompt.text, max_new_tokens=4).strip().startswith(said.text.strip())

@@ -108,7 +108,9 @@ def test_completions_under_a_change_equal_generate(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
     completer = Completer(model, [model.tokens(t) for t in texts])
     for factors in ({}, {(1, 2): 0.0}, {(0, 0): 0.0, (2, 3): 2.0}):
-        got = completer.complete(lambda row, text: False, factors, max_new_tokens=6)
+        with completer.under(factors) as reading:
+            got = reading.complete(lambda row, text: False, max_new_tokens=6)
+            assert reading.complete(lambda row, text: False, max_new_tokens=6) == got
         for text, said in zip(texts, got, strict=True):
             with ExitStack() as stack:
                 for head, factor in factors.items():
@@ -120,8 +122,9 @@ def test_completions_under_a_change_equal_generate(model):
 def test_finished_prompts_leave_the_others_as_they_were(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
     completer = Completer(model, [model.tokens(t) for t in texts])
-    whole = completer.complete(lambda row, text: False, max_new_tokens=6)
-    some = completer.complete(lambda row, text: row == 1, max_new_tokens=6)
+    with completer.under() as reading:
+        whole = reading.complete(lambda row, text: False, max_new_tokens=6)
+        some = reading.complete(lambda row, text: row == 1, max_new_tokens=6)
     assert [some[0], some[2]] == [whole[0], whole[2]]
     assert whole[1].text.startswith(some[1].text)
     assert [c.first for c in some] == [int(model.next_logits(t).argmax()) for t in texts]
@@ -132,7 +135,8 @@ def test_answers_are_scored_like_a_full_pass(model):
     ids = [model.tokens(t) for t in texts]
     wanted = [model.continuation_tokens(a) for a in answers]
     for factors in ({}, {(1, 2): 0.0}):
-        first, whole = Completer(model, ids).logp(wanted, factors)
+        with Completer(model, ids, batch_size=1).under(factors) as reading:
+            first, whole = reading.logp(wanted)
         for row in range(2):
             total = 0.0
             with wb.scale(model, heads=list(factors), factor=0.0):

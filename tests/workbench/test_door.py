@@ -15,7 +15,8 @@ def python(code: str, cwd) -> subprocess.CompletedProcess[str]:
 
 
 def test_importing_loads_nothing_heavy(tmp_path):
-    code = "import sys, workbench; print([m for m in ('torch','transformers','panel','gradio','holoviews','pandas') if m in sys.modules])"
+    heavy = ("torch", "transformers", "panel", "gradio", "holoviews", "pandas")
+    code = f"import sys, workbench; print([m for m in {heavy!r} if m in sys.modules])"
     assert python(code, tmp_path).stdout.strip() == "[]"
 
 
