@@ -57,7 +57,7 @@ def application(runs: Path | None = None) -> Callable[[], Any]:
         query = {key: values[0].decode("utf-8", "replace") for key, values in args.items() if values}
         explorer = Explorer(runs, query, page=True)
         text = (TEMPLATES / "explorer.html").read_text(encoding="utf-8")
-        template = pn.Template(text)
+        template = pn.Template(text, location=True)
         template.add_variable("page_title", "Explorer · Memory Workbench")
         template.add_variable("page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8"))
         template.add_variable("page_js", style.js())
