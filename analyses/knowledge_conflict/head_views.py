@@ -185,7 +185,7 @@ def still(result: Result) -> list[Any]:
 def live(result: Result) -> Any:
     """For the page and the notebook: grids, details and table, all linked to the selection."""
     from workbench.draw.keys import key_pad
-    from workbench.draw.view import html_pane, live_column, live_part, need_panel, tabulator, wrapping
+    from workbench.draw.view import after_answer, html_pane, live_column, live_part, need_panel, tabulator, wrapping
 
     if "heads" not in result.tables:
         return live_column(still(result))
@@ -205,6 +205,15 @@ def live(result: Result) -> Any:
     listing = tabulator(table, height=330, selectable=1)
     places = {label: i for i, label in enumerate(table["label"])}
 
+    drawn: list[Any] = [None]
+
+    def bars_chosen() -> None:
+        if pick.head is None or drawn[0] == pick.head:
+            return
+        drawn[0] = pick.head
+        shown = per_fact(result, *pick.head)
+        bars.object = None if isinstance(shown, Markup) else shown
+
     def head_chosen(*_: Any) -> None:
         if pick.head is None:
             about.object, strip.object, bars.object = (
@@ -212,11 +221,10 @@ def live(result: Result) -> Any:
                 "",
                 None,
             )
-            listing.selection = []
+            listing.selection, drawn[0] = [], None
             return
         about.object = str(card(result, *pick.head))
-        shown = per_fact(result, *pick.head)
-        bars.object = None if isinstance(shown, Markup) else shown
+        after_answer(bars_chosen)
         strip.object = str(attention_strip(result, pick.head[0], pick.head[1], pick.prompt))
         label = head_name(*pick.head)
         if label in places:

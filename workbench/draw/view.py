@@ -115,6 +115,15 @@ def wrapping(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
     return pn.Row(*objects, styles={"flex-wrap": "wrap", "gap": gap}, min_width=0, margin=0, **options)
 
 
+def after_answer(work: Callable[[], None]) -> None:
+    """Do `work` once what has changed so far is on its way to the browser; at once where there is no served page."""
+    document = need_panel().state.curdoc
+    if document is not None and document.session_context is not None and need_panel().state.loaded:
+        document.add_timeout_callback(work, 30)
+    else:
+        work()
+
+
 def html_pane(markup: Markup, **options: Any) -> Any:
     """Trusted HTML as a Panel pane in the workbench's type and colours."""
     pn = need_panel()
