@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.knowledge_conflict.views import AGAIN, heads_compared
+from analyses.knowledge_conflict.views import AGAIN, heads_compared, picked, ranking
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table
@@ -22,7 +22,13 @@ GRIDS = {
     "effect_context": ("Context answer", "lowers", "raises"),
     "effect_difference": ("Memory − context", "context", "memory"),
 }
-METHODS = {"effect": "path patching", "total": "total effect", "zero": "zero ablation", "mean": "mean ablation"}
+METHODS = {
+    "effect": "path patching",
+    "total": "total effect",
+    "zero": "zero ablation",
+    "mean": "mean ablation",
+    "everywhere": "zero ablation, all positions",
+}
 SPANS = {"attends_subject": "subject", "attends_context_answer": "context answer", "attends_question": "question"}
 
 
@@ -30,11 +36,6 @@ def head_array(result: Result, column: str) -> xr.DataArray:
     """A column of the heads table as (layer, head)."""
     table = result.tables["heads"]
     return table.set_index(["layer", "head"])[column].sort_index().to_xarray()
-
-
-def roles(result: Result) -> dict[tuple[int, int], str]:
-    table = result.tables["heads"]
-    return {(int(a), int(b)): role for a, b, role in zip(table["layer"], table["head"], table["role"], strict=True) if role}
 
 
 def grids(result: Result, *, linked: bool) -> list[Any]:
@@ -52,7 +53,7 @@ def grids(result: Result, *, linked: bool) -> list[Any]:
             high_word=high,
             selection=result.selection if linked else None,
             hover={name: array for name, array in hover.items() if name != title},
-            marks=roles(result),
+            marks=picked(result),
             groups=groups if isinstance(groups, int) else None,
             top=top,
             labels=i == 0,
@@ -69,7 +70,7 @@ def intro(result: Result) -> Markup:
     keys = Markup('<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">{}</span>')
     return Markup('<p class="wb-says">{} {} {} {}</p>').format(
         "What each head adds at the last position to each answer's logit (path patching, mean over the choosing half): "
-        f"blue raises, red lowers. {heads_compared(result)}{control}",
+        f"blue raises, red lowers. {heads_compared(result)} Ranked by {ranking(result)}.{control}",
         "Outlined:",
         keys.format(colour.MEMORY, "memory head"),
         keys.format(colour.CONTEXT, "context head"),
@@ -107,7 +108,7 @@ def card(result: Result, layer: int, head: int) -> Markup:
         ".k th{{text-align:left;font-weight:500;padding-right:14px}}"
         ".k td{{text-align:right;padding-left:14px;font-variant-numeric:tabular-nums}}.k thead th{{font-weight:400;opacity:.75}}"
         "h3{{font:650 17px var(--wb-font,sans-serif);margin:0 0 4px}}</style>"
-        '<h3>{} <span class="wb-small">{}, rank {} of {}</span></h3>'
+        '<h3>{} <span class="wb-small">{}; by path patching {} of {}</span></h3>'
         '<p class="wb-says">Memory − context {} logits <span class="wb-small">(95 %: {} to {})</span></p>'
         "<table class=k><thead><tr><th>what it adds (logits)</th><td>memory</td><td>context</td></tr></thead>"
         "<tbody>{}</tbody></table>"

@@ -41,14 +41,35 @@ def views(result: Result) -> dict[str, Any]:
     }
 
 
+def picked(result: Result) -> dict[tuple[int, int], str]:
+    """The heads that were switched off, with their group; where the run does not say, all that have a role."""
+    heads = result.tables["chosen"] if "chosen" in result.tables else result.tables.get("heads")
+    if heads is None:
+        return {}
+    word = "group" if "group" in heads else "role"
+    return {
+        (int(layer), int(head)): group
+        for layer, head, group in zip(heads["layer"], heads["head"], heads[word], strict=True)
+        if group
+    }
+
+
 def heads_compared(result: Result) -> str:
     """How many heads the found ones were picked from: said wherever a head is claimed to matter."""
     if "heads" not in result.tables:
         return ""
-    heads = result.tables["heads"]
-    roles = heads["role"].value_counts()
-    found = ", ".join(f"{roles[role]} {role} heads" for role in ("memory", "context") if role in roles)
-    return f"{len(heads)} heads were compared; found: {found or 'none that stood out'}."
+    groups = list(picked(result).values())
+    found = " and ".join(f"{groups.count(g)} {g} head{'s'[: groups.count(g) != 1]}" for g in ("memory", "context") if g in groups)
+    return f"{len(result.tables['heads'])} heads were compared; picked: {found or 'none'}."
+
+
+RANKINGS = {"path": "path patching at the last position", "everywhere": "zero ablation at all positions"}
+
+
+def ranking(result: Result) -> str:
+    """By what the roles were given, as a person says it."""
+    rank_by = str(result.params.get("rank_by", "path"))
+    return RANKINGS.get(rank_by, rank_by)
 
 
 def _rates(result: Result) -> list[Any]:
@@ -58,7 +79,9 @@ def _rates(result: Result) -> list[Any]:
     proof = rates[rates["split"] == "prove"]
     held_out = not proof.empty
     shown = proof if held_out else rates
-    n = int(shown["n"].max()) if len(shown) else 0
+    # Random sets count a prompt once per set: how many prompts there are is what the untouched model answered.
+    untouched = shown[shown["condition"] == "no intervention"]
+    n = int(untouched["n"].max()) if len(untouched) else 0
     who = (
         "subjects that had no part in choosing the heads" if held_out else "the subjects that also chose the heads: no proof yet"
     )
@@ -87,7 +110,8 @@ def _random(sets: pd.DataFrame, rates: pd.DataFrame) -> list[Any]:
         if mine.empty:
             continue
         k = int(mine["k"].iloc[0])
-        line = f"{k} heads off → {gains}"
+        many = "head" if k == 1 else "heads"
+        line = f"{k} {many} off → {gains}"
         rows.append(mine.assign(line=line, favoured=mine[gains]))
         lines[line] = {
             name: float(part[gains].iloc[0]) for name, part in (("untouched", base), ("found heads off", found)) if len(part)
@@ -96,8 +120,8 @@ def _random(sets: pd.DataFrame, rates: pd.DataFrame) -> list[Any]:
             reach = int((mine[gains] >= found[gains].iloc[0]).sum())
             middle = 100 * mine[gains].median()
             sentences.append(
-                f"Switching off the {k} {group} heads gives {100 * found[gains].iloc[0]:.0f} % {gains}; "
-                f"of {len(mine)} random sets of {k} heads "
+                f"Switching off the {k} {group} {many} gives {100 * found[gains].iloc[0]:.0f} % {gains}; "
+                f"of {len(mine)} random sets of {k} {many} "
                 f"{reach} reach that (median {middle:.0f} %)."
             )
     if not rows:
@@ -245,6 +269,8 @@ def _k_curve(result: Result) -> list[Any]:
     if "k_curve" not in result.tables or result.tables["k_curve"].empty:
         return [draw.note("How many heads it takes was not measured.", AGAIN)]
     curve = result.tables["k_curve"]
+    if "rank_by" in curve and result.params.get("rank_by") in set(curve["rank_by"]):
+        curve = curve[curve["rank_by"] == result.params["rank_by"]]  # other rankings are for comparison, in the table
     percent = curve.assign(**{c: 100 * curve[c] for c in ("memory", "context", "other")})
     rates = {w: (w, colour.CATEGORY[w]) for w in ("memory", "context", "other")}
     chosen = ""
@@ -263,7 +289,7 @@ def _k_curve(result: Result) -> list[Any]:
                     mine, "k", rates, title=title, xlabel="heads off", ylabel="share of prompts (%)", ylim=(-3, 103), height=270
                 )
             )
-    return [*parts, Table(curve, "The data behind these pictures")]
+    return [*parts, Table(result.tables["k_curve"], "The data behind these pictures")]
 
 
 def _cost(result: Result) -> list[Any]:
