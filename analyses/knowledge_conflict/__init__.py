@@ -9,7 +9,7 @@ locate.py   the exact effect of every head, and the ranking
 prove.py    pruning on held-out subjects, random sets, what it costs
 dial.py     the found heads as one knob
 transfer.py heads found on one relation or format, used on all others
-views.py    how it looks
+tabs.py     how it looks (head_tab.py: the linked grids)
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from analyses.knowledge_conflict.dial import STEPS, factors
 from analyses.knowledge_conflict.dial import dial as controls
 from analyses.knowledge_conflict.locate import ANSWERS, METHODS, Breadth, Head, Located, RankBy, depth, heads_table, locate
 from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates, rates_of
+from analyses.knowledge_conflict.tabs import views
 from workbench import facts
 from workbench.result import Finding, Result
 from workbench.selection import head_name
@@ -92,6 +93,8 @@ def unfit(model: InstrumentedModel) -> str | None:
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Measure, locate, prove. See the package's docstring for the steps."""
     relation, format = _asked(params)
+    # Everyone's heads on everyone takes about three times as long as the run itself.
+    after, progress = (progress.part(0.25, 1.0), progress.part(0.0, 0.25)) if params.transfer else (None, progress)
     result = Result(name)
     result.provenance.notes = {
         "facts": f"{relation.name}: {relation.source}" + (f" ({relation.licence})" if relation.licence else ""),
@@ -121,21 +124,14 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     groups = _choose(result, params, found, choosing, progress.part(0.5, 0.65))
     _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
     _cost(result, model, relation, groups, proving.cases, progress.part(0.87, 0.93))
-    _turn_dial(result, groups, proving, progress.part(0.93, 1.0) if not params.transfer else progress.part(0.93, 0.95))
+    _turn_dial(result, groups, proving, progress.part(0.93, 1.0))
     progress.keep(result)
-    if params.transfer:
+    if after is not None:
         from analyses.knowledge_conflict.transfer import transfer
 
-        transfer(result, model, params, relation, format, groups, progress.part(0.95, 1.0))
-    progress(1.0, "Done")
+        transfer(result, model, params, relation, format, groups, after)
+    (after or progress)(1.0, "Done")
     return result
-
-
-def views(result: Result) -> dict[str, Any]:
-    """Tabs a person looks at; see views.py. Touches no model."""
-    from analyses.knowledge_conflict.views import views as drawn
-
-    return drawn(result)
 
 
 def _asked(params: Params) -> tuple[facts.Relation, facts.Format]:

@@ -83,7 +83,7 @@ def test_effects_equal_a_hooked_forward_pass_each(run, smollm):
                 after = smollm.next_logits(row.prompt)[0, targets]
             finally:
                 handle.remove()
-            got = effects.sel(fact=fact, method="zero").values[:, layer, head]
+            got = effects.sel({"fact": fact, "method": "zero"}).values[:, layer, head]
             np.testing.assert_allclose(got, (before - after).numpy(), atol=1e-3)
 
 

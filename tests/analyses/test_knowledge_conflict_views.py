@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyses.knowledge_conflict import head_views
-from analyses.knowledge_conflict.views import views
+from analyses.knowledge_conflict import head_tab, views
 from tests.ui.synthetic import synthetic_result
 from workbench.draw.view import still_parts
 from workbench.result import Result
@@ -58,4 +57,4 @@ def test_a_hostile_run_stays_text() -> None:
     for view in views(result).values():
         for part in still_parts(view):
             assert "<script>window" not in str(part) or not hasattr(part, "__html__")
-    assert "<img src=x" not in str(head_views.attention_strip(result, 4, 1, 0))
+    assert "<img src=x" not in str(head_tab.attention_strip(result, 4, 1, 0))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.knowledge_conflict.views import AGAIN, heads_compared, picked, ranking
+from analyses.knowledge_conflict.tabs import AGAIN, heads_compared, picked, ranking
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table

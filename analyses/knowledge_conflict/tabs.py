@@ -5,9 +5,7 @@ A run that was stopped early lacks tables: each view then says what is missing a
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from workbench import draw
@@ -24,14 +22,14 @@ AGAIN = "The run was stopped before it was measured; run the analysis again and 
 
 def views(result: Result) -> dict[str, Any]:
     """Tabs, by the title a person reads. Nothing is computed until a tab is looked at."""
-    from analyses.knowledge_conflict import head_views
+    from analyses.knowledge_conflict import head_tab
 
     no_transfer = (
         "" if "transfer" in result.tables else "this run did not try its heads on other relations and formats (an option)"
     )
     return {
         "Rates": View(lambda: _rates(result)),
-        "Heads": View(lambda: head_views.still(result), live=lambda: head_views.live(result)),
+        "Heads": View(lambda: head_tab.still(result), live=lambda: head_tab.live(result)),
         "Depth": View(lambda: _depth(result)),
         "Facts": View(lambda: _facts(result), live=lambda: _facts_live(result)),
         "Dial": View(lambda: _dial(result)),
@@ -334,13 +332,3 @@ def _transfer(result: Result) -> list[Any]:
                 title = f"{kind}s: {group} heads off, gain in {gains}"
                 parts.append(draw.matrix(mine, "found_on", "used_on", "points", title=title, unit="points", signed=True, top=top))
     return [*parts, Table(table, "The data behind these pictures")]
-
-
-class _CallableModule(ModuleType):
-    """The package has a function `views`, and importing this module puts the module in its place: so it can be called too."""
-
-    def __call__(self, result: Result) -> dict[str, Any]:
-        return views(result)
-
-
-sys.modules[__name__].__class__ = _CallableModule
