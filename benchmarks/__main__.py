@@ -48,12 +48,12 @@ def main() -> None:
 
 def capture_table(model: Any, repeats: int) -> list[str]:
     """Capture of z and resid_post at all layers of a 256-token prompt, against a plain forward pass."""
-    from nnsight import LanguageModel
+    from nnsight import TransformersModel
 
     ids = _prompt(model, 256)
     text = model.tokenizer.decode(ids)
     tokens = torch.tensor([ids])
-    peer = LanguageModel(copy.deepcopy(model.module), tokenizer=model.tokenizer)
+    peer = TransformersModel(copy.deepcopy(model.module), task="text-generation", tokenizer=model.tokenizer)
 
     @torch.no_grad()
     def plain() -> None:
@@ -77,10 +77,11 @@ def capture_table(model: Any, repeats: int) -> list[str]:
 def sweep_table(model: Any, repeats: int) -> list[str]:
     """Zero every head at the last position, one at a time, against TransformerLens's hook loop."""
     from transformer_lens.model_bridge import TransformerBridge
+    from transformers import AutoTokenizer
 
     folder = paths.cache_dir() / "models" / "smollm2-135m"
     peer = TransformerBridge.boot_transformers(
-        str(folder), hf_model=copy.deepcopy(model.module), tokenizer=model.tokenizer, device="cpu"
+        str(folder), hf_model=copy.deepcopy(model.module), tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu"
     )
     lines: list[str] = []
     for length in (32, 256):
