@@ -13,10 +13,10 @@ export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-br
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# torch comes first, by itself: whatever follows is satisfied by it and pulls in no other build.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=…)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	# torch first, by itself: whatever comes later is satisfied by it and pulls in no other build.
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
