@@ -189,6 +189,8 @@ class Result:
                 {name: np.asarray(array.values, order="C") for name, array in self.arrays.items()},
                 folder / "arrays.safetensors",
             )
+            # safetensors makes its files for the owner alone; a run folder is there to be passed on.
+            (folder / "arrays.safetensors").chmod(0o644)
         (folder / "result.json").write_text(text, encoding="utf-8")
 
     @classmethod

@@ -102,6 +102,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
             try:
                 work.chmod(0o755)
                 save_file({site: np.ascontiguousarray(self[site].values) for site in self}, work / _SHARD)
+                (work / _SHARD).chmod(0o644)
                 (work / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
                 os.replace(work, target)
             finally:
