@@ -44,7 +44,11 @@ question = "When my context contradicts what the model knows, which does it foll
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    relation: str = Field("capital", description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md")
+    relation: str = Field(
+        "capital",
+        description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
+        examples=list(facts.relations()),
+    )
     facts_file: Path | None = Field(None, description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer")
     template: str = Field(
         "",
@@ -55,6 +59,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         "question",
         description="How the context is put: question, statement, document, dialogue, instruction, or your own template over"
         " {statement} {question} {lead_in} {subject} {answer}",
+        examples=list(facts.formats()),
         max_length=4000,
     )
     max_facts: int = Field(
