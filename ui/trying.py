@@ -119,12 +119,15 @@ def controls_of(result: Result, model: Any) -> Mapping[str, Control]:
 
 
 def roles_of(result: Result, model: Any) -> dict[str, list[tuple[int, int]]]:
-    """Heads that a run found, by role ("memory", "context"): what its table `heads` says, if it has one."""
-    table = result.tables.get("heads")
-    if table is None or not {"layer", "head", "role"} <= set(table.columns):
+    """Heads that a run picked, by group ("memory", "context"): its table `chosen`, else the roles in its table `heads`."""
+    for name, word in (("chosen", "group"), ("heads", "role")):
+        table = result.tables.get(name)
+        if table is not None and {"layer", "head", word} <= set(table.columns):
+            break
+    else:
         return {}
     found: dict[str, list[tuple[int, int]]] = {}
-    for layer, head, role in zip(table["layer"], table["head"], table["role"], strict=True):
+    for layer, head, role in zip(table["layer"], table["head"], table[word], strict=True):
         if role in ("memory", "context") and 0 <= layer < model.n_layers and 0 <= head < model.n_heads:
             found.setdefault(role, []).append((int(layer), int(head)))
     return found

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 GRIDS = {
-    "effect_memory": ("Memory answer", "lowers", "raises"),
-    "effect_context": ("Context answer", "lowers", "raises"),
+    "effect_memory": ("Memory", "lowers", "raises"),
+    "effect_context": ("Context", "lowers", "raises"),
     "effect_difference": ("Memory − context", "context", "memory"),
 }
 METHODS = {

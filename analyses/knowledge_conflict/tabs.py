@@ -329,6 +329,6 @@ def _transfer(result: Result) -> list[Any]:
         for group, gains in (("context", "memory"), ("memory", "context")):
             mine = gain[(gain["kind"] == kind) & (gain["group"] == group)]
             if not mine.empty:
-                title = f"{kind}s: {group} heads off, gain in {gains}"
+                title = f"{kind}s, {group} heads off:\ngain in {gains}"  # a title is cut where its figure ends
                 parts.append(draw.matrix(mine, "found_on", "used_on", "points", title=title, unit="points", signed=True, top=top))
     return [*parts, Table(table, "The data behind these pictures")]
