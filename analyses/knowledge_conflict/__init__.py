@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from analyses.knowledge_conflict import cases as made
 from analyses.knowledge_conflict import prove
@@ -84,6 +84,12 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         if not grid or min(grid) < 1:
             raise ValueError("needs at least one number, each 1 or more")
         return sorted(set(grid))
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Params:
+        """Unknown names and unreadable files are said before a model is loaded."""
+        _asked(self)
+        return self
 
 
 def unfit(model: InstrumentedModel) -> str | None:
