@@ -12,6 +12,7 @@ import math
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -418,7 +419,8 @@ def _number(finding: str, value: Any) -> float:
     """A finding's number; null stands for one that could not be measured."""
     if value is None:
         return math.nan
-    if not isinstance(value, int | float) or abs(value) > 1e308:
+    # JSON has whole numbers of any length; one that no float can hold is nobody's measurement.
+    if not isinstance(value, int | float) or abs(value) > sys.float_info.max:
         raise BadRun(f"Finding {finding!r} holds something that is not a number.", "numbers", "Run the analysis again.")
     return value
 
