@@ -16,7 +16,7 @@ import torch
 
 from hooks import sites
 from hooks.attention import AttentionCall, add_mask, attention_taps, probabilities, soft_cap
-from hooks.replay import LastToken, check_same, last_token, recording
+from hooks.replay import check_same, last_token, recording
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -189,4 +189,4 @@ def everywhere(
     return torch.cat(parts)
 
 
-__all__ = ["LastToken", "Variant", "at_last", "everywhere", "last_z"]
+__all__ = ["Variant", "at_last", "everywhere", "last_z"]
