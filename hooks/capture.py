@@ -8,15 +8,14 @@ Only what was named is kept; nothing else outlives the forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import torch
 
 from hooks import sites as places_of
-from hooks.attention import AttentionCall, attention_taps
+from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.trace import Trace
 
@@ -94,43 +93,16 @@ def _one_batch(
     ]
     needed = sorted({column for at in columns for column in at.tolist()})  # query rows that any prompt asks for
 
-    def keep(place: Place) -> Callable[[Tensor], None]:
-        def take(x: Tensor) -> None:
-            for row, at in enumerate(columns):
-                kept[place].append(x[row, at.to(x.device)].detach().float().cpu())
+    def keep(place: Place, x: Tensor) -> None:
+        for row, at in enumerate(columns):
+            if place.site.short == "pattern":
+                values = x[row][:, [needed.index(column) for column in at.tolist()]][..., offsets[row] :]
+            else:
+                values = x[row, at.to(x.device)]
+            kept[place].append(values.detach().float().cpu())
 
-        return take
-
-    def keep_attention(here: Sequence[Place]) -> Callable[[AttentionCall], None]:
-        def take(call: AttentionCall) -> None:
-            for place in here:
-                short = place.site.short
-                if short == "pattern":
-                    pattern = call.pattern(needed)
-                    for row, at in enumerate(columns):
-                        rows = pattern[row][:, [needed.index(column) for column in at.tolist()]]
-                        kept[place].append(rows[..., offsets[row] :].cpu())
-                else:
-                    x = {"rot_q": call.query, "rot_k": call.key, "v": call.value}[short].transpose(1, 2)
-                    for row, at in enumerate(columns):
-                        kept[place].append(x[row, at.to(x.device)].float().cpu())
-
-        return take
-
-    with ExitStack() as stack:
-        in_attention: dict[int, list[Place]] = {}
-        for place in wanted:
-            if place.site.short in places_of.ATTENTION_SITES:
-                assert place.layer is not None
-                in_attention.setdefault(place.layer, []).append(place)
-                continue
-            tap = places_of.tap(model.layout, place)
-            assert tap is not None  # resolve() has checked
-            stack.callback(tap.attach(keep(place)).remove)
-        if in_attention:
-            taps = {layer: keep_attention(here) for layer, here in in_attention.items()}
-            stack.enter_context(attention_taps(model.layout, taps, model.card.name))
-        needs_all_logits = any(place.site.short == "logits" for place in wanted)
+    needs_all_logits = any(place.site.short == "logits" for place in wanted)
+    with watching(model, wanted, keep, queries=needed):
         model.module(**batch.kwargs(), use_cache=False, logits_to_keep=0 if needs_all_logits else 1)
 
 
