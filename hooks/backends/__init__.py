@@ -1,0 +1,71 @@
+"""Running a forward pass with other people's tools, on the same module and the same weights.
+
+I want TransformerLens's hook points and cache   -> lens.py (run), cache.py (its cache to a Trace and back)
+I want nnsight here, or on an NDIF server        -> envoys.py (run), ndif.py (the request, and sending it)
+I want another back end                          -> a function like `Forward`, and a line in `forward`
+
+A back end runs one batch and hands over what passes at each place; cutting, reducing and labelling stay with
+`hooks.capture`, so every back end gives the same Trace. It works on a twin of the module (twin.py): a module tree of its
+own around the same parameters, so that the loaded module stays as it was. Interventions are plain hooks on the loaded
+module; changes.py finds those that are on and each back end carries them over, or refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from workbench.errors import BadInput, NotFound
+
+if TYPE_CHECKING:
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.sites import Place
+    from hooks.watch import Take
+
+NAMES = ("torch", "transformer_lens", "nnsight")
+
+
+class Forward(Protocol):
+    """One forward pass: calls `take(place, values)` at every place, as `hooks.watch.watching` does.
+
+    Raises:
+        SiteNotFound: a place that the back end cannot reach; names those that it can.
+        BadInput: an intervention that it cannot carry over.
+        WorkbenchError: its package is not installed.
+    """
+
+    def __call__(
+        self, model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None
+    ) -> None: ...
+
+
+def forward(backend: str | Forward, *, remote: bool = False) -> Forward:
+    """The forward pass of a back end by its name. With `remote`, nnsight's runs on an NDIF server.
+
+    Raises:
+        NotFound: there is no such back end.
+        BadInput: `remote` with another back end than nnsight.
+    """
+    if remote:
+        if backend != "nnsight":
+            raise BadInput(
+                f"remote=True does not go with the back end {backend!r}.", "backend='nnsight'", "Say that, or drop it."
+            )
+        from hooks.backends.ndif import run as ndif
+
+        return ndif
+    if not isinstance(backend, str):
+        return backend
+    if backend == "torch":
+        from hooks.backends.plain import run as plain
+
+        return plain
+    if backend == "transformer_lens":
+        from hooks.backends.lens import run as lens
+
+        return lens
+    if backend == "nnsight":
+        from hooks.backends.envoys import run as envoys
+
+        return envoys
+    raise NotFound.named("back end", backend, NAMES)

@@ -1,0 +1,125 @@
+"""TransformerLens's `ActivationCache` to a Trace, and back.
+
+    _, cache = bridge.run_with_cache(tokens)
+    trace = from_cache(model, cache, prompts)
+    cache = to_cache(trace, bridge)
+
+A cache is padded, one column per token of the batch; a Trace counts each prompt's own tokens. Values are not changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from hooks.backends.lens import hook_name
+from hooks.capture import capture
+from hooks.sites import SITES, Place
+from workbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.watch import Take
+    from workbench.trace import Trace
+
+
+def from_cache(
+    model: InstrumentedModel,
+    cache: Mapping[str, Tensor],
+    prompts: str | Sequence[str],
+    padding: Literal["left", "right"] = "left",
+) -> Trace:
+    """A Trace of all that a cache holds at the workbench's sites; what has no site here is left out.
+
+    Args:
+        cache: hook name -> values (prompt, pos, …), of `run_with_cache` on these prompts, tokenized as `model.tokens` does.
+        prompts: the texts, in the order of the cache.
+        padding: the side on which shorter prompts were padded.
+
+    Returns:
+        What `wb.capture` returns for the same prompts and sites.
+
+    Raises:
+        BadInput: the cache has other sizes than these prompts, or nothing that the workbench has a site for.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    lengths = [len(model.tokens(text)) for text in texts]
+    held = [place for place in _all_places(model) if hook_name(place, cache)]
+    if not held:
+        raise BadInput(
+            "The cache holds none of the model's sites.", f"hooks such as {Place(SITES['resid_post'], 0).name}", "Check it."
+        )
+
+    def read(
+        model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None
+    ) -> None:
+        for place in places:
+            name = hook_name(place, cache)
+            assert name is not None  # only what the cache holds is asked for
+            values = cache[name]
+            sizes = {"pos": max(lengths), "query": max(lengths), "key": max(lengths)}
+            for size, axis in zip(values.shape, ("prompt", *place.site.dims), strict=True):
+                wanted = len(texts) if axis == "prompt" else sizes.get(axis, size)
+                if size != wanted:
+                    raise BadInput(
+                        f"{name!r} of the cache has {size} along {axis}.",
+                        f"{wanted} for these prompts, tokenized as this model's tokenizer does by itself",
+                        "Give the prompts it was made from; mind a token put in front.",
+                    )
+            if padding == "right":
+                values = _to_left(values, place, lengths)
+            take(place, values[:, :, queries] if place.site.short == "pattern" and queries is not None else values)
+
+    return capture(model, texts, [place.name for place in held], batch_size=len(texts), backend=read)
+
+
+def to_cache(trace: Trace, bridge: Any = None) -> Any:
+    """A trace as a cache: hook name -> tensor (prompt, pos, …), float32, padded on the left with NaN.
+
+    Args:
+        trace: with all positions.
+        bridge: a `TransformerBridge`; with it, names are those of its hooks and an `ActivationCache` is returned,
+            otherwise names are the workbench's and a dict is returned.
+
+    Raises:
+        BadInput: the trace holds only some positions.
+    """
+    longest = max(trace.lengths)
+    cache: dict[str, Tensor] = {}
+    for short in trace:
+        site, values = SITES[short], trace[short]
+        along = "query" if "query" in site.dims else "pos"
+        if values.coords[along].values.tolist() != list(range(longest)):
+            raise BadInput(f"The trace holds only some positions of {short!r}.", "all of them", "Capture without positions=.")
+        layers: list[int | None] = values.coords["layer"].values.tolist() if site.per_layer else [None]
+        for layer in layers:
+            place = Place(site, layer)
+            one = torch.as_tensor((values.sel(layer=layer) if site.per_layer else values).values)
+            name = None if bridge is None else hook_name(place, bridge.hook_dict)
+            cache[name or place.name] = _to_left(one, place, trace.lengths)
+    if bridge is None:
+        return cache
+    from transformer_lens import ActivationCache
+
+    return ActivationCache(cache, bridge)
+
+
+def _all_places(model: InstrumentedModel) -> list[Place]:
+    return [
+        Place(SITES[short], layer) for short, layers in model.sites.items() for layer in ([None] if layers is None else layers)
+    ]
+
+
+def _to_left(values: Tensor, place: Place, lengths: Sequence[int]) -> Tensor:
+    """Padding from the right to the left (as NaN): every axis that runs over tokens is shifted, prompt by prompt."""
+    out = torch.full_like(values, float("nan"))
+    for row, n in enumerate(lengths):
+        over_tokens = [dim in {"pos", "query", "key"} for dim in place.site.dims]
+        first = tuple(slice(0, n) if tokens else slice(None) for tokens in over_tokens)
+        last = tuple(slice(size - n, None) if t else slice(None) for t, size in zip(over_tokens, values.shape[1:], strict=True))
+        out[row][last] = values[row][first]
+    return out

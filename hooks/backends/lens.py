@@ -1,0 +1,120 @@
+"""The TransformerLens back end: `TransformerBridge` around the module's own weights, looked at through its hook points.
+
+The bridge runs `transformers`' layers, but computes attention itself (eager) and names what passes. Weights are neither
+folded nor centred. Where a family keeps queries, keys and values in one interleaved matrix (GPT-NeoX), the bridge has to
+rearrange that matrix into three of its own; everything else is the loaded module's storage.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Container, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hooks.backends import changes
+from hooks.backends.twin import kept, twin
+from hooks.sites import SITES, Place
+from workbench.errors import SiteNotFound, Unfit, WorkbenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.watch import Take
+
+NAME = "transformer_lens"
+# Sites that the bridge has under another name than `hooks.sites`.
+_NAMES = {
+    "ln_final": "ln_final.hook_out",  # the bridge's hook_normalized comes before the gain
+    "logits": "unembed.hook_out",
+}
+# Where positions are learned embeddings nothing is rotated, and queries are used as they are projected.
+_UNROTATED = {"rot_q": "blocks.{layer}.attn.hook_q", "rot_k": "blocks.{layer}.attn.hook_k"}
+
+
+def bridge_of(model: InstrumentedModel) -> Any:
+    """A `TransformerBridge` on the model's own weights, with no hooks on it. Nothing is downloaded or copied.
+
+    Raises:
+        WorkbenchError: transformer-lens is not installed.
+        Unfit: it does not know this architecture.
+        BadInput: the model is spread over several devices.
+    """
+    try:
+        from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
+    except ImportError as error:
+        raise WorkbenchError(
+            "The back end 'transformer_lens' needs the package transformer-lens.",
+            "pip install 'memory-workbench[bench]'",
+            "Install it, or use the back end 'torch'.",
+        ) from error
+    module = twin(model, NAME)
+    config = copy.deepcopy(model.module.config)  # the bridge keeps settings of its own in it
+    try:
+        bridge = build_bridge_from_module(module, type(module).__name__, hf_config=config, model_name=model.card.name)
+    except ValueError as error:
+        raise Unfit(
+            f"TransformerLens has no bridge for {type(module).__name__}: {error}",
+            "an architecture that it supports",
+            "Use the back end 'torch'.",
+        ) from error
+    bridge.tokenizer = copy.copy(model.tokenizer)
+    bridge.cfg.tokenizer_prepends_bos, bridge.cfg.tokenizer_appends_eos = detect_tokenizer_bos_eos(bridge.tokenizer)
+    return bridge
+
+
+@torch.no_grad()
+def run(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None) -> None:
+    """See `hooks.backends.Forward`."""
+    active = changes.active(model, NAME)
+    bridge = kept(model, NAME, bridge_of)
+    hooks: list[tuple[str, Callable[..., Tensor | None]]] = []
+    seen: set[Place] = set()
+
+    def look(place: Place, x: Tensor, hook: Any) -> Tensor | None:
+        seen.add(place)
+        return take(place, x[:, :, queries] if place.site.short == "pattern" and queries is not None else x)
+
+    # Changes come before looks, so that what is seen is what goes on.
+    asked: list[tuple[Place, Callable[..., Tensor | None]]] = []
+    asked += [(place, partial(_change, change)) for place, change in active.items()]
+    asked += [(place, partial(look, place)) for place in places]
+    for place, do in asked:
+        name = hook_name(place, bridge.hook_dict)
+        if name is None:
+            raise _nowhere(model, bridge.hook_dict, place)
+        hooks.append((name, do))
+    full = any(place.site.short == "logits" for place in places)
+    options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if full else 1}
+    bridge.run_with_hooks(options.pop("input_ids"), fwd_hooks=hooks, **options)
+    silent = [place for place in places if place not in seen]
+    if silent:
+        raise _nowhere(model, bridge.hook_dict, silent[0])
+
+
+def _change(change: Callable[[Tensor], Tensor], x: Tensor, hook: Any) -> Tensor:
+    return change(x)
+
+
+def hook_name(place: Place, have: Container[str]) -> str | None:
+    """The name under which a bridge, or its cache, has a place; None if it has none. `have` are all its names."""
+    site = place.site
+    table = _UNROTATED if site.short in _UNROTATED and "pos_embed.hook_out" in have else _NAMES
+    name = table.get(site.short, site.name).format(layer=place.layer)
+    return name if name in have else None
+
+
+def _nowhere(model: InstrumentedModel, have: Container[str], place: Place) -> SiteNotFound:
+    offers = [
+        short
+        for short, layers in model.sites.items()
+        if short != place.site.short and hook_name(Place(SITES[short], layers[0] if layers else None), have)
+    ]
+    return SiteNotFound(
+        f"TransformerLens shows no {place.name!r} of {model.card.name}.",
+        f"one of {', '.join(offers)}",
+        "Choose one of those, or use the back end 'torch'.",
+    )

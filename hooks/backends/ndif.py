@@ -1,0 +1,202 @@
+"""Looking into a model that NDIF serves: the same reads as `envoys.py`, as one request that runs over there.
+
+    wb.capture(model, prompts, sites="resid_post", backend="nnsight", remote=True)
+
+What travels: the model's key, token ids, and which modules to read. What comes back: the values. NDIF's protocol packs
+requests as pickles; answers are read with torch's restricted loader (tensors and plain values only), so an answer
+cannot run code here. An API key is nnsight's own setting (`NDIF_API_KEY`). Fiotto-Kaufman et al. 2024, "NNsight and NDIF".
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hooks.backends import changes
+from hooks.backends.envoys import Read, attention_call, attention_value, nnsight, reads
+from hooks.backends.twin import kept, twin
+from workbench.errors import BadInput, WorkbenchError
+
+if TYPE_CHECKING:
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.sites import Place
+    from hooks.watch import Take
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it would be sent.
+
+    Attributes:
+        model_key: what names the model to the server.
+        metadata: the JSON that goes beside the payload.
+        payload: the packed reads.
+        reads: what the answer holds, in order.
+        host: where it goes.
+    """
+
+    model_key: str
+    metadata: str
+    payload: bytes
+    reads: tuple[Read, ...]
+    host: str
+
+    def send(self) -> list[Any]:
+        """Run it on the server and wait; one value per read.
+
+        Raises:
+            WorkbenchError: the server cannot be reached, or refused, or answered something else.
+        """
+        import httpx
+        import websocket
+        from nnsight.intervention.backends.remote import RemoteBackend, RemoteError
+        from nnsight.schema.request import RequestModel
+
+        packed = self.payload
+
+        class Sender(RemoteBackend):
+            def _serialize(self, tracer: Any) -> bytes:
+                return packed
+
+        try:
+            with _restricted():
+                answer = Sender(self.model_key, host=self.host).request(RequestModel.model_validate_json(self.metadata), None)
+        except (RemoteError, OSError, httpx.HTTPError, websocket.WebSocketException) as error:
+            raise WorkbenchError(
+                f"NDIF at {self.host} did not run the request: {error}",
+                "a server that can be reached, serves this model, and knows your key (NDIF_API_KEY)",
+                "Check the connection and https://nnsight.net/status, or run it here without remote=True.",
+            ) from error
+        values = answer.get("found") if isinstance(answer, dict) else None
+        if not isinstance(values, list) or len(values) != len(self.reads):
+            raise WorkbenchError("NDIF answered something else than was asked.", f"{len(self.reads)} values", "Try again.")
+        return values
+
+
+def request(
+    model: InstrumentedModel, batch: Batch, places: Sequence[Place], repo: str | None = None, host: str | None = None
+) -> Request:
+    """Build a request; nothing is sent.
+
+    Args:
+        repo: the model's id on the Hugging Face hub; None takes the one it was loaded by.
+        host: the server; None is nnsight's own setting.
+
+    Raises:
+        BadInput: the model's id is not known, or an intervention is on, which would stay behind.
+        SiteNotFound: a place that nnsight cannot reach.
+    """
+    if changes.active(model, "NDIF"):
+        raise BadInput(
+            "Interventions do not travel: what is changed here is not changed on NDIF's server.",
+            "no active intervention",
+            "Leave the `with` block, or run it here without remote=True.",
+        )
+    nnsight()
+    from nnsight import save
+    from nnsight.intervention.backends.remote import RemoteBackend
+    from nnsight.schema.request import RequestModel
+    from nnsight.tracing.backend import Backend
+
+    server = kept(model, "ndif", peer)
+    wanted = reads(model, places)
+    plan = [(read.path, read.of, attention_call(model, server, read) if read.of == "attention" else "") for read in wanted]
+    full = any(place.site.short == "logits" for place in places)
+    remote = RemoteBackend(_key(server, _repo(model, repo)), host=host, env=server._remoteable_get_env())
+    envelope = RequestModel(model_key=remote.model_key, compress=remote.compress, env=remote.env)
+    payload = b""
+
+    class Pack(Backend):
+        def __call__(self, tracer: Any) -> None:
+            nonlocal payload
+            payload = RequestModel.serialize(tracer, remote.compress)
+
+    # The block is sent as its own source and must name nothing of this package, which no server has.
+    with server.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if full else 1, backend=Pack()):
+        found = []
+        for path, of, call in plan:
+            envoy = server.get(path)
+            if of == "attention":
+                args, options = getattr(envoy.source, call).inputs
+                plain = {k: v for k, v in options.items() if v is None or isinstance(v, (bool, int, float, torch.Tensor))}
+                found.append([*args[1:5], plain])
+            elif of == "input":
+                found.append(envoy.input)
+            else:
+                whole = envoy.output
+                found.append(whole[0] if isinstance(whole, tuple) else whole)
+        save(found)
+    return Request(remote.model_key, envelope.metadata(), payload, tuple(wanted), remote.host)
+
+
+@torch.no_grad()
+def run(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None) -> None:
+    """See `hooks.backends.Forward`; runs on NDIF's server."""
+    asked = request(model, batch, places)
+    hand_over(asked, asked.send(), take, queries)
+
+
+def hand_over(asked: Request, values: Sequence[Any], take: Take, queries: list[int] | None = None) -> None:
+    """Give what the server answered to `take`, place by place."""
+    for read, value in zip(asked.reads, values, strict=True):
+        if read.of == "attention":
+            *called, options = value
+            take(read.place, attention_value(read.place.site.short, (None, *called), options, queries))
+        else:
+            take(read.place, read.show(value))
+
+
+def peer(model: InstrumentedModel) -> Any:
+    """nnsight's model around the module's own weights, with the paths and names that a server has."""
+    # The pipeline inside moves the module to a device of its choice, and the weights are the loaded model's.
+    return nnsight().TransformersModel(
+        twin(model, "NDIF"), task="text-generation", tokenizer=copy.copy(model.tokenizer), device=model.device
+    )
+
+
+def _repo(model: InstrumentedModel, repo: str | None) -> str:
+    name = repo or model.card.source
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or os.path.exists(name):
+        raise BadInput(
+            f"{name!r} is not an id on the Hugging Face hub, by which NDIF knows its models.",
+            "an id such as meta-llama/Llama-3.1-8B",
+            "Load the model by its id.",
+        )
+    return name
+
+
+def _key(server: Any, repo: str) -> str:
+    from nnsight.modeling import huggingface
+
+    # nnsight asks the hub how the id is spelled, unless it knows; building a request needs no network.
+    huggingface._ID_CACHE.setdefault(repo, repo)
+    server.repo_id = repo
+    return server.to_model_key()
+
+
+@contextmanager
+def _restricted() -> Iterator[None]:
+    """Answers are unpacked by nnsight with torch's loader: hold it to tensors and plain values."""
+    from nnsight.schema.response import Status
+
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        with torch.serialization.safe_globals([Status]):
+            yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+__all__ = ["Request", "hand_over", "peer", "request", "run"]
