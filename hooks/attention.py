@@ -52,6 +52,12 @@ class AttentionCall:
         """Attention probabilities of the chosen query rows, (batch, head, query, key); float32."""
         return probabilities(self.scores(queries), self.options)
 
+    def mix(self, pattern: Tensor) -> Tensor:
+        """What the heads give for these attention probabilities, (batch, query, head, d_head)."""
+        groups = self.query.shape[1] // self.value.shape[1]
+        value = self.value.repeat_interleave(groups, dim=1)
+        return (pattern.to(value.dtype) @ value).transpose(1, 2)
+
     def scores(self, queries: slice | list[int] = slice(None)) -> Tensor:
         """Masked attention scores before the softmax, (batch, head, query, key); float32."""
         n_query, n_key = self.query.shape[2], self.key.shape[2]
@@ -88,18 +94,37 @@ def probabilities(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
 
 AttentionTap = Callable[[AttentionCall], "Tensor | None"]
 _taps: dict[int, list[AttentionTap]] = {}
+_spies: list[Callable[[AttentionCall], None]] = []
+
+
+@contextmanager
+def spying(module: Any, look: Callable[[AttentionCall], None]) -> Iterator[None]:
+    """Show `look` every attention call of a model that goes through `transformers`' attention interface."""
+    configs = {id(c): c for m in module.modules() if (c := getattr(m, "config", None)) is not None}
+    before = {key: getattr(config, "_attn_implementation", None) for key, config in configs.items()}
+    reached = {key: name for key, name in before.items() if name is not None and name.removeprefix(_PREFIX) in {"sdpa", "eager"}}
+    _spies.append(look)
+    try:
+        for key, name in reached.items():
+            configs[key]._attn_implementation_internal = _PREFIX + name.removeprefix(_PREFIX)
+        yield
+    finally:
+        for key, name in reached.items():
+            configs[key]._attn_implementation_internal = name
+        _spies.remove(look)
 
 
 @contextmanager
 def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name: str = "The model") -> Iterator[None]:
     """Call `taps[layer]` with every attention call of that layer while inside.
 
-    A tap that returns a tensor (batch, query, head, d_head) answers in place of the attention.
+    A tap that returns a tensor (batch, query, head, d_head) answers in place of the attention; one that sets the call's
+    `query`, `key` or `value` changes what attention sees.
 
     Raises:
         SiteNotFound: the model's attention does not go through `transformers`' attention interface.
     """
-    modules = {layer: layout.blocks[layer].attention for layer in taps}
+    modules = {layer: layout.blocks[layer].attention_call for layer in taps}
     configs = {id(c): c for m in modules.values() if (c := getattr(m, "config", None)) is not None}
     before = {key: config._attn_implementation for key, config in configs.items()}
     for name in before.values():
@@ -150,6 +175,8 @@ def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
     ) -> tuple[Tensor, Tensor | None]:
         it = AttentionCall(module, query, key, value, attention_mask, options)
+        for look in _spies:
+            look(it)
         for tap in _taps.get(id(module), ()):
             answer = tap(it)
             if answer is not None:
@@ -158,7 +185,7 @@ def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
             run = sys.modules[type(module).__module__].eager_attention_forward
         else:
             run = ALL_ATTENTION_FUNCTIONS[original]
-        return run(module, query, key, value, attention_mask, **options)
+        return run(module, it.query, it.key, it.value, attention_mask, **options)
 
     return call
 

@@ -165,7 +165,7 @@ def _targets(
     if site is None:
         raise BadInput("Nothing was chosen to change.", "heads=[(layer, head), …] or site='resid_post'", "Say what.")
     places = sites.resolve(model.layout, site, layers, model.card.name)
-    unreachable = [p.name for p in places if p.site.short in sites.ATTENTION_SITES]
+    unreachable = [p.name for p in places if not sites.can_change(model.layout, p) or sites.in_attention(model.layout, p)]
     if unreachable:
         raise BadInput(f"{unreachable[0]} can be captured but not changed.", "z, or a residual or MLP site", "Change z instead.")
     return [(place, []) for place in places]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hooks import layout as layouts
 from hooks import sites
-from workbench.errors import BadInput
+from workbench.errors import BadInput, SiteNotFound
 from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
 
 if TYPE_CHECKING:
@@ -77,8 +77,12 @@ class InstrumentedModel:
         self.module: Any = loaded.module
         self.tokenizer: Any = loaded.tokenizer
         self.card: ModelCard = loaded.card
-        self.layout = layouts.find(self.module)
         self.lock = threading.RLock()
+
+    @cached_property
+    def layout(self) -> layouts.Layout:
+        """Where the parts are, found by a forward pass of five tokens when first needed."""
+        return layouts.find(self.module)
 
     @property
     def n_layers(self) -> int:
@@ -101,9 +105,9 @@ class InstrumentedModel:
         return self.layout.embed.weight.device
 
     @cached_property
-    def sites(self) -> dict[str, list[int] | None]:
-        """Short site name -> the layers that have it (None where it does not repeat)."""
-        return sites.available(self.layout)
+    def sites(self) -> sites.Sites:
+        """Short site name -> the layers that have it (None where it does not repeat); `sites()` is a table with shapes."""
+        return sites.Sites(self.layout)
 
     def heads(self) -> list[tuple[int, int]]:
         """Every attention head as (layer, head)."""
@@ -208,19 +212,19 @@ class InstrumentedModel:
         With `ids` only those tokens' logits are computed, (..., len(ids)). Includes the logit scalings and soft-caps of
         the families that have them.
         """
-        normed, head = self.layout.final_norm(resid), self.layout.unembed
+        layout, head = self.layout, self.layout.unembed
+        if layout.head_gain != layout.head_gain or layout.logit_scale != layout.logit_scale:
+            raise SiteNotFound(
+                f"{self.card.name} does more between its last layer and its logits than a norm and a matrix.",
+                "a model whose logits are the unembedding of its normalised residual stream",
+                "Use the site logits of a whole forward pass.",
+            )
+        normed = layout.final_norm(resid)
+        normed = normed if layout.head_gain == 1.0 else normed * layout.head_gain
         if ids is None:
-            logits = head(normed)
-        else:
-            bias = getattr(head, "bias", None)
-            logits = torch.nn.functional.linear(normed, head.weight[ids], None if bias is None else bias[ids])
-        config = self.module.config.get_text_config()
-        if getattr(config, "logit_scale", None):  # Cohere
-            logits = logits * config.logit_scale
-        if getattr(config, "logits_scaling", None):  # Granite
-            logits = logits / config.logits_scaling
-        cap = getattr(config, "final_logit_softcapping", None)
-        return torch.tanh(logits / cap) * cap if cap else logits
+            return layout.to_logits(head(normed))
+        bias = getattr(head, "bias", None)
+        return layout.to_logits(torch.nn.functional.linear(normed, head.weight[ids], None if bias is None else bias[ids]))
 
     def __repr__(self) -> str:
         c = self.card

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hooks import sites
-from hooks.attention import AttentionCall, attention_taps
+from hooks.attention import AttentionCall, attention_taps, probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +31,9 @@ def watching(
 
     Args:
         take: gets (batch, *site.dims) in the model's dtype, padded on the left as the batch is. What it returns, if
-            not None, takes the values' place (not at the sites inside the attention call, which can only be looked at).
-        queries: the query rows of `pattern` and `scores` that are wanted, as columns of the batch; None is all.
+            not None, takes the values' place, where the site can be changed (see `sites.can_change`).
+        queries: the query rows of `pattern` and `attn_scores` that are wanted, as columns of the batch; None is all, and
+            only then can they be changed.
 
     Raises:
         SiteNotFound: the model's attention hides what was asked for.
@@ -40,24 +41,36 @@ def watching(
     inside: dict[int, list[Place]] = {}
     with ExitStack() as stack:
         for place in places:
-            if place.site.short in sites.ATTENTION_SITES:
+            if sites.in_attention(model.layout, place):
                 assert place.layer is not None
                 inside.setdefault(place.layer, []).append(place)
                 continue
             tap = sites.tap(model.layout, place)
             assert tap is not None  # `sites.resolve` has checked
-            stack.callback(tap.attach(partial(take, place)).remove)
+            rows = queries if "query" in place.site.dims else None
+            stack.callback(tap.attach(partial(take, place) if rows is None else partial(_rows, take, place, rows)).remove)
         if inside:
             taps = {layer: partial(_look, here, take, queries) for layer, here in inside.items()}
             stack.enter_context(attention_taps(model.layout, taps, model.card.name))
         yield
 
 
-def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> None:
+def _rows(take: Take, place: Place, queries: list[int], x: Tensor) -> None:
+    take(place, x[:, :, queries])
+
+
+def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> Tensor | None:
     rows = slice(None) if queries is None else queries
+    answer = None
     for place in places:
         short = place.site.short
-        if short == "pattern":
-            take(place, call.pattern(rows))
+        if short in {"pattern", "attn_scores"}:
+            new = take(place, call.pattern(rows) if short == "pattern" else call.scores(rows))
+            if new is not None and queries is None:
+                answer = call.mix(new if short == "pattern" else probabilities(new, call.options))
         else:
-            take(place, {"rot_q": call.query, "rot_k": call.key, "v": call.value}[short].transpose(1, 2))
+            part = {"rot_q": "query", "rot_k": "key", "v": "value"}[short]
+            new = take(place, getattr(call, part).transpose(1, 2))
+            if new is not None:
+                setattr(call, part, new.transpose(1, 2))
+    return answer
