@@ -3,134 +3,171 @@
     trace = wb.capture(model, ["The capital of France is"], sites=["z", "resid_post"], layers=[22, 23], positions=[-1])
     trace["z"]        # (prompt, layer, pos, head, d_head)
 
+    wb.capture(model, prompts, sites="resid_post", reduce="norm", dtype="float16", out="FOLDER")   # streamed, resumable
+
 Only what was named is kept; nothing else outlives the forward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from hooks import sites as places_of
-from hooks.watch import watching
+from hooks import recipe as recipes_of
+from hooks import streaming
+from hooks.prompts import Prompts, read, token_strings
+from hooks.reduce import Reducer, Rows
 from workbench.errors import BadInput
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
-    from hooks.sites import Place
+    from hooks.model import InstrumentedModel
+    from hooks.recipe import Recipe
     from workbench.progress import Progress
+    from workbench.shards import Stored
+
+BATCH_TOKENS = 2048
+Reduce = str | Reducer | Mapping[str, str | Reducer]
 
 
 def capture(
     model: InstrumentedModel,
-    prompts: str | Sequence[str],
+    prompts: Prompts,
     sites: str | Sequence[str] = "resid_post",
     layers: int | Sequence[int] | None = None,
     positions: Sequence[int] | None = None,
     *,
-    batch_size: int = 16,
+    reduce: Reduce | None = None,
+    dtype: str = "float32",
+    batch_tokens: int = BATCH_TOKENS,
+    out: str | Path | None = None,
+    agree: bool | Callable[[int], bool] = False,
     progress: Progress | None = None,
 ) -> Trace:
     """Run the model once over the prompts and keep what passes at the sites. Active interventions are seen.
 
+    Prompts of about the same length share a forward pass, padded on the left; the padding is never kept, and the values
+    are those of each prompt by itself (but for float32 rounding).
+
     Args:
+        prompts: texts, or lists of token ids. With `out` any iterable will do, however long.
         sites: short or full names; `model.sites` says what there is.
         layers: None is all. Ignored for full names.
         positions: None is all; 0 is a prompt's first token, -1 its last. For `pattern` they choose query rows.
-        batch_size: prompts per forward pass.
+        reduce: what to keep instead of all values: a reducer (`hooks.reduce`) or its spelling, for all sites or by site.
+        dtype: what values are kept as: float32, float16, or bfloat16 (which NumPy reads as float32).
+        batch_tokens: tokens of a forward pass, padding included; a longer prompt goes by itself.
+        out: write to this folder while running, and keep nothing in memory. If the folder holds an unfinished trace
+            of the same capture, it is continued after its last finished shard.
+        agree: to write more than 1 GB: True, or a function that is asked with the bytes.
+        progress: gets the share of the prompts that is done.
 
     Returns:
-        A Trace of float32 arrays (prompt, layer, …); positions beyond a prompt's end are NaN.
+        A Trace of arrays (prompt, layer, …); positions beyond a prompt's end are NaN. With `out`, the opened folder.
 
     Raises:
-        SiteNotFound, BadInput: a place, layer or position that is not there.
+        SiteNotFound, NotFound, BadInput: a place, layer, position, reducer or prompt that is not there or does not fit.
+        WorkbenchError: no room in memory or on disk, over 1 GB without agreement, or a folder that holds something else.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    wanted = places_of.resolve(model.layout, sites, layers, model.card.name)
-    lengths = [len(model.tokens(text)) for text in texts]
-    if positions is not None:
-        for text, n in zip(texts, lengths, strict=True):
-            bad = [p for p in positions if not -n <= p < n]
-            if bad:
-                raise BadInput(
-                    f"{text[:60]!r} has no position {bad[0]}: it has {n} tokens.", f"{-n} to {n - 1}", "Choose another."
-                )
-    kept: dict[Place, list[Tensor]] = {place: [] for place in wanted}
-    for start in range(0, len(texts), batch_size):
+    if batch_tokens < 1:
+        raise BadInput(f"A batch cannot have {batch_tokens} tokens.", "1 or more", "Raise `batch_tokens`.")
+    wanted = recipes_of.recipes(model, sites, layers, positions, reduce)
+    recipes_of.check_dtype(dtype)
+    if out is not None:
+        return streaming.stream(model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress)
+    given = list(read(model, prompts, positions))
+    lengths = [len(prompt.ids) for prompt in given]
+    kept = _InMemory(lengths, dtype)
+    done = 0
+    for here in recipes_of.batches(lengths, batch_tokens):
         if progress is not None:
-            progress(start / len(texts), f"Capturing prompt {start + 1} of {len(texts)}")
-        batch = model.batch(texts[start : start + batch_size])
-        _one_batch(model, batch, wanted, positions, kept)
-    longest = max(lengths)
-    arrays: dict[str, xr.DataArray] = {}
-    for short in dict.fromkeys(place.site.short for place in wanted):
-        arrays[short] = _labelled({p: v for p, v in kept.items() if p.site.short == short}, positions, longest)
-    ids = [model.tokens(text) for text in texts]
-    return Trace(arrays, [model.token_strings(row) for row in ids], texts, asdict(model.card))
+            progress(done / len(given), f"Capturing prompt {done + 1} of {len(given)}")
+        recipes_of.run(model, wanted, [given[i].ids for i in here], kept.into(here))
+        done += len(here)
+    return Trace(kept.labelled(wanted), token_strings(model, given), [p.text for p in given], asdict(model.card))
 
 
-@torch.no_grad()
-def _one_batch(
+def estimate(
     model: InstrumentedModel,
-    batch: Batch,
-    wanted: Sequence[Place],
-    positions: Sequence[int] | None,
-    kept: dict[Place, list[Tensor]],
-) -> None:
-    """One forward pass. Each prompt's values are cut out of the padded batch, one tensor per prompt."""
-    width = batch.input_ids.shape[1]
-    offsets = [width - n for n in batch.lengths]
-    columns = [
-        torch.arange(offset, width) if positions is None else torch.tensor([(offset if p >= 0 else width) + p for p in positions])
-        for offset in offsets
-    ]
-    needed = sorted({column for at in columns for column in at.tolist()})  # query rows that any prompt asks for
+    prompts: Prompts,
+    sites: str | Sequence[str] = "resid_post",
+    layers: int | Sequence[int] | None = None,
+    positions: Sequence[int] | None = None,
+    *,
+    reduce: Reduce | None = None,
+    dtype: str = "float32",
+) -> int:
+    """Bytes that `capture(…, out=FOLDER)` of the same would write. Reads the prompts and runs the model on one token.
 
-    def keep(place: Place, x: Tensor) -> None:
-        for row, at in enumerate(columns):
-            if place.site.short == "pattern":
-                values = x[row][:, [needed.index(column) for column in at.tolist()]][..., offsets[row] :]
-            else:
-                values = x[row, at.to(x.device)]
-            kept[place].append(values.detach().float().cpu())
-
-    needs_all_logits = any(place.site.short == "logits" for place in wanted)
-    with watching(model, wanted, keep, queries=needed):
-        model.module(**batch.kwargs(), use_cache=False, logits_to_keep=0 if needs_all_logits else 1)
+    Raises:
+        SiteNotFound, NotFound, BadInput: as `capture` does.
+    """
+    wanted = recipes_of.recipes(model, sites, layers, positions, reduce)
+    arrays = recipes_of.arrays(model, wanted, recipes_of.check_dtype(dtype))
+    return streaming.measure(arrays, read(model, prompts, positions)).nbytes
 
 
-def _labelled(kept: dict[Place, list[Tensor]], positions: Sequence[int] | None, longest: int) -> xr.DataArray:
-    """(prompt, layer, …) from one list of per-prompt tensors per place; NaN beyond each prompt's end."""
-    import xarray as xr
+def windows(
+    model: InstrumentedModel, texts: str | Iterable[str | Sequence[int]], length: int, overlap: int = 0
+) -> Iterator[list[int]]:
+    """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens with the one before.
 
-    site = next(iter(kept)).site
-    where = list(range(longest)) if positions is None else list(positions)
-    layers = []
-    for rows in kept.values():
-        shape = list(rows[0].shape)
-        for axis, dim in enumerate(site.dims):
-            if dim == "key":
-                shape[axis] = longest
-            elif dim in {"pos", "query"}:
-                shape[axis] = len(where)
-        padded = torch.full((len(rows), *shape), float("nan"))
-        for row, values in enumerate(rows):
-            padded[row][tuple(slice(n) for n in values.shape)] = values
-        layers.append(padded)
-    whole = torch.stack(layers, 1) if site.per_layer else layers[0]
-    dims = ("prompt", *(("layer",) if site.per_layer else ()), *site.dims)
-    coords: dict[str, list[int]] = {"prompt": list(range(whole.shape[0]))}
-    if site.per_layer:
-        coords["layer"] = [int(p.layer) for p in kept if p.layer is not None]
-    coords["query" if "query" in site.dims else "pos"] = where
-    for dim in ("head", "kv_head", "key"):
-        if dim in dims:
-            coords[dim] = list(range(whole.shape[dims.index(dim)]))
-    return xr.DataArray(whole.numpy(), dims=dims, coords=coords, name=site.short, attrs={"site": site.name, "says": site.says})
+    Raises:
+        BadInput: the overlap is not smaller than the length.
+    """
+    if not 0 <= overlap < length:
+        raise BadInput(f"Windows of {length} tokens cannot overlap by {overlap}.", f"0 to {length - 1}", "Lower the overlap.")
+    for text in [texts] if isinstance(texts, str) else texts:
+        ids = model.tokens(text) if isinstance(text, str) else list(text)
+        for start in range(0, max(len(ids) - overlap, 1), length - overlap):
+            yield ids[start : start + length]
+
+
+class _InMemory:
+    """One array per output, made when its site is first seen; the hooks write straight into it."""
+
+    def __init__(self, lengths: Sequence[int], dtype: str) -> None:
+        self._lengths, self._dtype = lengths, dtype
+        self._mixed = min(lengths) < max(lengths)
+        self._made: dict[str, tuple[dict[str, int], list[tuple[Stored, np.ndarray]]]] = {}  # by site
+
+    def into(self, here: Sequence[int]) -> recipes_of.Put:
+        """Where the values of these prompts go."""
+        together = list(here) == list(range(here[0], here[-1] + 1)) and not self._mixed
+
+        def put(recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows) -> None:
+            short, place = recipe.site.short, recipe.places[at]
+            if short not in self._made:
+                self._made[short] = sizes, [(stored, self._empty(stored)) for stored in recipe.stored(sizes, self._dtype)]
+            first, arrays = self._made[short]
+            recipes_of.check_same(recipe, first, place, sizes)
+            for (stored, array), x in zip(arrays, outputs, strict=True):
+                values = recipes_of.as_numpy(place.name, x, stored)
+                if stored.dtype == "bfloat16":
+                    values = (values.astype("<u4") << 16).view("<f4")
+                layer = array[:, at] if stored.layers is not None else array
+                # NumPy copies in this thread: for pieces of this size that beats waking the others.
+                if together:
+                    layer[here[0] : here[-1] + 1] = values
+                    continue
+                for row, index in enumerate(here):
+                    piece = values[row][recipes_of.own(stored, rows, row)]
+                    layer[index][tuple(map(slice, piece.shape))] = piece
+
+        return put
+
+    def _empty(self, stored: Stored) -> np.ndarray:
+        fill = self._mixed and bool(stored.ragged)
+        return stored.empty(len(self._lengths), max(self._lengths), stored.rows, fill=fill)
+
+    def labelled(self, wanted: Sequence[Recipe]) -> dict[str, xr.DataArray]:
+        """The arrays by name, in the order in which they were asked for."""
+        every = range(len(self._lengths))
+        made = [pair for recipe in wanted for pair in self._made[recipe.site.short][1]]
+        return {stored.name: stored.labelled(array, every, stored.layers) for stored, array in made}

@@ -1,34 +1,38 @@
-"""What was seen at the sites of a model: labelled arrays that save to a folder and open without the model.
+"""What was seen at the sites of a model: labelled arrays, in memory or in a folder that opens without the model.
 
-A trace folder holds `manifest.json` (format, model card, prompts, tokens, and each array's axes) and safetensors
-shards; arrays are read when they are first asked for.
+    trace = wb.Trace.open("FOLDER")
+    trace["z"]                                          # the whole array
+    trace.read("z", prompts=range(10), layers=3)        # only these bytes are read
+
+How a folder is laid out is in `workbench.shards`; traces of format 1 (one shard, padded) open as well.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
+from workbench.shards import Manifest, Prompts, ShardWriter, Store, Stored, read_manifest, reading_manifest
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FORMAT = 1
-_SHARD = "shard-00000.safetensors"
-_MAX_MANIFEST = 256 * 2**20
+_SHARD_BYTES = 32 * 2**20
+_AS_LONG_AS_THE_PROMPT = ("pos", "query", "key")
 
 
 class Trace(Mapping[str, "xr.DataArray"]):
-    """Arrays by short site name, with axes such as (prompt, layer, pos, head, d_head).
+    """Arrays by name (the short name of a site), with axes such as (prompt, layer, pos, head, d_head).
 
     Prompts of different lengths share an axis: position 0 is each prompt's first token, and what lies beyond a prompt's
-    end is NaN. `tokens[i]` are the token strings of prompt i, `lengths[i]` their number.
+    end is NaN, or -1 in an array of whole numbers.
     """
 
     def __init__(
@@ -39,71 +43,157 @@ class Trace(Mapping[str, "xr.DataArray"]):
         model: dict[str, Any],
     ) -> None:
         self._arrays: dict[str, xr.DataArray] = dict(arrays)
-        self._lazy: dict[str, dict[str, Any]] = {}
-        self._folder: Path | None = None
-        self.tokens, self.prompts, self.model = tokens, prompts, model
+        self._tokens: list[list[str]] | None = tokens
+        self._prompts: list[str] | None = prompts
+        self.model = model
+        self._store: Store | _StoreOne | None = None
+
+    # -- what it is of ------------------------------------------------------------------------------------------------
+
+    @property
+    def prompts(self) -> list[str]:
+        """The texts; of a prompt given as token ids, what they decode to."""
+        if self._prompts is None:
+            assert self._store is not None
+            self._prompts = self._store.prompts()
+        return self._prompts
+
+    @property
+    def tokens(self) -> list[list[str]]:
+        """`tokens[i]` are the token strings of prompt i."""
+        if self._tokens is None:
+            assert self._store is not None
+            self._tokens = self._store.tokens()
+        return self._tokens
 
     @property
     def lengths(self) -> list[int]:
-        return [len(row) for row in self.tokens]
+        """Tokens of each prompt."""
+        return list(self._store.lengths) if self._store is not None else [len(row) for row in self.tokens]
 
-    def __getitem__(self, site: str) -> xr.DataArray:
-        if site in self._lazy and site not in self._arrays:
-            self._arrays[site] = self._read(site)
-        if site not in self._arrays:
-            raise NotFound.named("site in this trace", site, self)
-        return self._arrays[site]
+    @property
+    def complete(self) -> bool:
+        """Whether all prompts are there that were asked for; the same capture into the same folder continues."""
+        return self._store is None or self._store.complete
 
-    def __contains__(self, site: object) -> bool:
-        return site in self._arrays or site in self._lazy
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked of a capture that was streamed to a folder: {"sites": {…}, "dtype": …}; empty otherwise."""
+        return dict(self._store.manifest.request) if isinstance(self._store, Store) else {}
+
+    # -- arrays -------------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> xr.DataArray:
+        if name not in self._arrays and self._store is not None and name in self:
+            self._arrays[name] = self._store.read(name, range(len(self.lengths)), self._rows(name, None))
+        if name not in self._arrays:
+            raise NotFound.named("site in this trace", name, self)
+        return self._arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in (self._arrays if self._store is None else self._store.manifest.arrays)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*self._arrays, *self._lazy]))
+        return iter(self._arrays if self._store is None else self._store.manifest.arrays)
 
     def __len__(self) -> int:
-        return len(set(self._arrays) | set(self._lazy))
+        return len(list(iter(self)))
+
+    def read(
+        self, name: str, prompts: int | slice | Sequence[int] | None = None, layers: int | Sequence[int] | None = None
+    ) -> xr.DataArray:
+        """A part of an array; from a folder, only that part is read.
+
+        Args:
+            prompts: which prompts; negative ones count from the end. None is all.
+            layers: which layers, by their number in the model. None is all.
+
+        Returns:
+            The axes of `trace[name]`, as long as the longest of these prompts where an axis is as long as the prompt.
+
+        Raises:
+            NotFound: an array, prompt or layer that is not there.
+            BadRun: the folder is damaged.
+        """
+        if name not in self:
+            raise NotFound.named("site in this trace", name, self)
+        n = len(self.lengths)
+        if prompts is None or isinstance(prompts, slice):
+            chosen = list(range(n))[prompts or slice(None)]
+        else:
+            chosen = [prompts] if isinstance(prompts, int) else list(prompts)
+            for index in chosen:
+                if not -n <= index < n:
+                    raise NotFound(f"The trace has no prompt {index}.", f"{-n} to {n - 1}", "Choose one of those.")
+        chosen = [int(index) % n for index in chosen]
+        rows = self._rows(name, layers)
+        if self._store is not None and name not in self._arrays:
+            return self._store.read(name, chosen, rows)
+        part = self[name].isel(prompt=chosen)
+        part = part if "layer" not in part.dims else part.isel(layer=rows)
+        ends = {str(dim): max((self.lengths[i] for i in chosen), default=0) for dim in self._ragged(self[name])}
+        return part.isel({dim: slice(end) for dim, end in ends.items()})
+
+    def _rows(self, name: str, layers: int | Sequence[int] | None) -> list[int]:
+        """Layers by their place on the axis; [0] for an array without one."""
+        if self._store is not None:
+            held = self._store.manifest.arrays[name].layers
+        else:
+            held = tuple(self[name]["layer"].values.tolist()) if "layer" in self[name].dims else None
+        if layers is None:
+            return list(range(1 if held is None else len(held)))
+        wanted = [layers] if isinstance(layers, int) else list(layers)
+        missing = [layer for layer in wanted if held is None or layer not in held]
+        if missing:
+            raise NotFound(
+                f"{name!r} has no layer {missing[0]} in this trace.",
+                "no layers: it does not repeat" if held is None else f"one of {', '.join(map(str, held))}",
+                "Choose one of those.",
+            )
+        assert held is not None or not wanted
+        return [held.index(layer) for layer in wanted] if held is not None else [0]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(self[site].nbytes for site in self)
+        """Bytes of all arrays: in memory, or on disk for a trace that was opened."""
+        return sum(self[name].nbytes if self._store is None else self._store.nbytes(name) for name in self)
+
+    def _ragged(self, array: xr.DataArray) -> list[str]:
+        """Axes of an array that are as long as the prompt: not those that hold chosen positions."""
+        longest = max(self.lengths, default=0)
+        every = list(range(longest))
+        return [
+            str(dim)
+            for dim in array.dims
+            if dim in _AS_LONG_AS_THE_PROMPT and (dim not in array.coords or array[dim].values.tolist() == every)
+            if array.sizes[dim] == longest
+        ]
+
+    # -- folders ------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
         """Write the trace folder, whole or not at all.
 
         Raises:
             WorkbenchError: it exists already, or cannot be written.
+            BadInput: an array that cannot be stored.
         """
-        import numpy as np
-        from safetensors.numpy import save_file
-
         target = Path(path)
         if target.exists():
             raise WorkbenchError(f"{target} exists already.", "a new folder", "Choose another name, or remove it first.")
-        manifest = {
-            "format": FORMAT,
-            "kind": "memory-workbench trace",
-            "model": self.model,
-            "prompts": self.prompts,
-            "tokens": self.tokens,
-            "arrays": {
-                site: {
-                    "dims": [str(d) for d in self[site].dims],
-                    "shape": list(self[site].shape),
-                    "coords": {str(d): c.values.tolist() for d, c in self[site].coords.items() if d in self[site].dims},
-                    "shard": _SHARD,
-                }
-                for site in self
-            },
-        }
+        stored = {name: self._stored(name) for name in self}
+        total = {"prompts": len(self.lengths), "tokens": sum(self.lengths), "digest": ""} if self.complete else None
+        manifest = Manifest("saved", self.model, self.request, stored, total)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
             try:
                 work.chmod(0o755)
-                save_file({site: np.ascontiguousarray(self[site].values) for site in self}, work / _SHARD)
-                (work / _SHARD).chmod(0o644)
-                (work / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
+                manifest.write(work)
+                start = 0
+                for end in _ends(list(stored.values()), self.lengths):
+                    self._save_shard(work, stored, range(start, end))
+                    start = end
                 os.replace(work, target)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
@@ -115,59 +205,143 @@ class Trace(Mapping[str, "xr.DataArray"]):
             ) from error
         return target
 
+    def _save_shard(self, folder: Path, stored: Mapping[str, Stored], here: range) -> None:
+        prompts = Prompts(list(here), [self.prompts[i] for i in here], [self.tokens[i] for i in here])
+        writer = ShardWriter(folder, stored, prompts, "saved")
+        try:
+            for name, about in stored.items():
+                part = self.read(name, here).values
+                for at, length in enumerate(prompts.lengths):
+                    block = part[at] if about.layers is not None else part[at][None]
+                    block = block[(slice(None), *map(slice, about.shape(length)))]
+                    for row in range(about.rows):
+                        writer.write(name, row, at, np.ascontiguousarray(block[row], dtype=f"<{block.dtype.str[1:]}"))
+            writer.finish()
+        finally:
+            writer.drop()
+
+    def _stored(self, name: str) -> Stored:
+        """How an array is stored: without the padding."""
+        if isinstance(self._store, Store):
+            kept = self._store.manifest.arrays[name]
+            # bfloat16 is read as float32, and stays that in a copy.
+            return Stored(**{**vars(kept), "dtype": "float32" if kept.dtype == "bfloat16" else kept.dtype})
+        array = self[name]
+        first = 2 if "layer" in array.dims else 1
+        if array.dims[:first] != ("prompt", "layer")[:first] or array.sizes["prompt"] != len(self.lengths):
+            raise BadInput(
+                f"{name!r} has the axes {', '.join(map(str, array.dims))}.",
+                f"(prompt, [layer,] …) with {len(self.lengths)} prompts",
+                "Transpose it.",
+            )
+        if str(array.dtype) not in {"float16", "float32", "float64", "int32", "int64"}:
+            raise BadInput(f"{name!r} holds {array.dtype}.", "float16 to float64, int32 or int64", "Convert it.")
+        dims, ragged = tuple(map(str, array.dims[first:])), self._ragged(array)
+        sizes = {dim: int(array.sizes[dim]) for dim in dims if dim not in ragged}
+        coords = {dim: array[dim].values.tolist() for dim in sizes if dim in array.coords}
+        layers = tuple(array["layer"].values.tolist()) if first == 2 else None
+        attrs = {str(key): str(value) for key, value in array.attrs.items()}
+        return Stored(name, dims, sizes, layers, str(array.dtype), coords, attrs)
+
     @classmethod
     def open(cls, path: str | Path) -> Trace:
-        """Open a trace folder; arrays are read when asked for.
+        """Open a trace folder; texts and arrays are read when asked for.
 
         Raises:
             BadInput: it is no trace folder.
             BadRun: it is damaged, hostile or from a newer version.
         """
         folder = Path(path)
-        file = folder / "manifest.json"
-        if not file.is_file():
-            raise BadInput(
-                f"{folder} is not a trace: it has no manifest.json.", "a folder written by `workbench trace`", "Check it."
-            )
-        if file.stat().st_size > _MAX_MANIFEST:
-            raise BadRun(f"The manifest of {folder.name!r} is absurdly large.", "at most 256 MB", "Do not trust this folder.")
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-            if raw["format"] > FORMAT:
-                raise BadRun(f"{folder.name!r} was written by a newer version.", f"format {FORMAT} or older", "Upgrade.")
-            trace = cls({}, raw["tokens"], raw["prompts"], raw["model"])
-            lazy = {str(site): dict(about) for site, about in raw["arrays"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise BadRun(
-                f"The manifest of {folder.name!r} is damaged: {error}", "a trace's manifest", "Capture again."
-            ) from error
-        for site, about in lazy.items():
-            shard = folder / str(about.get("shard"))
-            # The shard's name comes from a file that may come from a stranger.
-            if shard.name != about.get("shard") or not shard.resolve().is_relative_to(folder.resolve()) or not shard.is_file():
-                raise BadRun(
-                    f"The trace {folder.name!r} lacks the shard of {site!r}.", "every shard named", "Get a complete copy."
-                )
-        trace._lazy, trace._folder = lazy, folder
+        raw = read_manifest(folder)
+        trace = cls({}, [], [], {})
+        trace._tokens = trace._prompts = None
+        trace._store = _StoreOne(folder, raw) if raw["format"] == 1 else Store(folder, Manifest.of(raw, folder))
+        trace.model = trace._store.manifest.model
         return trace
 
-    def _read(self, site: str) -> xr.DataArray:
-        import xarray as xr
+    def __repr__(self) -> str:
+        n = len(self.lengths)
+        total = self._store.manifest.total if isinstance(self._store, Store) else None
+        unfinished = "" if self.complete else f" of {total['prompts']} (unfinished)" if total else " so far (unfinished)"
+        lines = [f"Trace of {self.model.get('name', 'a model')}: {n} prompts{unfinished}"]
+        for name in self:
+            about = self._stored(name)
+            sizes = [("prompt", n), *([("layer", about.rows)] if about.layers is not None else [])]
+            sizes += list(zip(about.dims, about.shape(max(self.lengths, default=0)), strict=True))
+            lines.append(f"  {name}: " + " × ".join(f"{dim} {size}" for dim, size in sizes))
+        return "\n".join(lines)
+
+
+def _ends(arrays: Sequence[Stored], lengths: Sequence[int]) -> Iterator[int]:
+    """After which prompts a shard ends."""
+    held = 0
+    for at, length in enumerate(lengths):
+        nbytes = sum(array.nbytes(length) for array in arrays)
+        if held and held + nbytes > _SHARD_BYTES:
+            yield at
+            held = 0
+        held += max(nbytes, 1)
+    if held:
+        yield len(lengths)
+
+
+class _StoreOne:
+    """A trace folder of format 1: the manifest holds texts and tokens, one shard whole arrays padded with NaN."""
+
+    def __init__(self, folder: Path, raw: dict[str, Any]) -> None:
+        self.folder, self.complete = folder, True
+        with reading_manifest(folder):
+            self._prompts, self._tokens = list(raw["prompts"]), [list(row) for row in raw["tokens"]]
+            if not all(isinstance(text, str) for row in [self._prompts, *self._tokens] for text in row):
+                raise TypeError("its texts are no texts")
+            if len(self._prompts) != len(self._tokens) or not isinstance(raw["model"], dict):
+                raise ValueError("it has not as many prompts as rows of tokens")
+            self.lengths = [len(row) for row in self._tokens]
+            arrays = {str(name): self._axes(str(name), about) for name, about in raw["arrays"].items()}
+            self._shards = {name: about["shard"] for name, about in raw["arrays"].items()}
+            self.manifest = Manifest("", raw["model"], {}, arrays, None)
+        for name, shard in self._shards.items():
+            # The shard's name comes from a file that may come from a stranger.
+            file = folder / str(shard)
+            if file.name != shard or not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
+                raise BadRun(
+                    f"The trace {folder.name!r} lacks the shard of {name!r}.", "every shard named", "Get a complete copy."
+                )
+
+    def _axes(self, name: str, about: Any) -> Stored:
+        dims, shape, coords = list(about["dims"]), list(about["shape"]), dict(about["coords"])
+        first = 2 if "layer" in dims else 1
+        if dims[:first] != ["prompt", "layer"][:first] or shape[0] != len(self.lengths):
+            raise ValueError(f"the axes of {name!r} are {dims}")
+        sizes = dict(zip(dims[first:], shape[first:], strict=True))
+        layers = coords["layer"] if first == 2 else None
+        if layers is not None and len(layers) != shape[1]:
+            raise ValueError(f"the layers of {name!r} do not fit its axes")
+        labels = {dim: coords[dim] for dim in sizes if dim in coords}
+        about = {"dims": dims[first:], "sizes": sizes, "layers": layers, "dtype": "float32", "coords": labels, "attrs": {}}
+        return Stored.from_json(name, about)
+
+    def prompts(self) -> list[str]:
+        return self._prompts
+
+    def tokens(self) -> list[list[str]]:
+        return self._tokens
+
+    def nbytes(self, name: str) -> int:
+        return sum(map(self.manifest.arrays[name].nbytes, self.lengths))
+
+    def read(self, name: str, prompts: Sequence[int], rows: Sequence[int]) -> xr.DataArray:
+        """Some prompts and some layers of an array; its one tensor is read whole."""
         from safetensors import SafetensorError, safe_open
 
-        assert self._folder is not None
-        about = self._lazy[site]
+        about = self.manifest.arrays[name]
         try:
-            with safe_open(self._folder / about["shard"], framework="numpy") as stored:
-                values = stored.get_tensor(site)
-            return xr.DataArray(values, dims=about["dims"], coords=about["coords"], name=site)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise BadRun(f"{site!r} of {self._folder.name!r} is damaged: {error}", "complete arrays", "Capture again.") from error
-
-    def __repr__(self) -> str:
-        lines = [f"Trace of {self.model.get('name', 'a model')}: {len(self.prompts)} prompts"]
-        for site in self:
-            about = self._lazy.get(site)
-            shape = zip(about["dims"], about["shape"], strict=True) if about else self[site].sizes.items()
-            lines.append(f"  {site}: " + " × ".join(f"{d} {n}" for d, n in shape))
-        return "\n".join(lines)
+            with safe_open(self.folder / self._shards[name], framework="numpy") as stored:
+                values = stored.get_tensor(name)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise BadRun(f"{name!r} of {self.folder.name!r} is damaged: {error}", "complete arrays", "Capture again.") from error
+        shape = (len(self.lengths), *(() if about.layers is None else (about.rows,)), *about.shape(0))
+        if values.shape != shape:
+            raise BadRun(f"{name!r} of {self.folder.name!r} is {values.shape}.", f"{shape}", "Capture again.")
+        values = values[list(prompts)] if about.layers is None else values[list(prompts)][:, list(rows)]
+        return about.labelled(values, prompts, None if about.layers is None else [about.layers[row] for row in rows])
