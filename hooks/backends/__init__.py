@@ -13,6 +13,7 @@ module; changes.py finds those that are on and each back end carries them over, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from workbench.errors import BadInput, NotFound
@@ -25,8 +26,24 @@ if TYPE_CHECKING:
 NAMES = ("torch", "transformer_lens", "nnsight")
 
 
+@dataclass(frozen=True)
+class Look:
+    """Places, and who is called with the values that pass there.
+
+    Attributes:
+        places: where.
+        take: gets a place and its values, (batch, *site.dims), padded on the left as the batch is; what it returns, if
+            not None, takes their place (not at sites inside the attention call).
+        queries: the query rows of `pattern` that are wanted, as columns of the batch; None is all.
+    """
+
+    places: Sequence[Place]
+    take: Take
+    queries: list[int] | None = None
+
+
 class Forward(Protocol):
-    """One forward pass: calls `take(place, values)` at every place, as `hooks.watch.watching` does.
+    """One forward pass of a batch, with `looks`. With `every_logit` False, logits of the last position will do.
 
     Raises:
         SiteNotFound: a place that the back end cannot reach; names those that it can.
@@ -34,9 +51,7 @@ class Forward(Protocol):
         WorkbenchError: its package is not installed.
     """
 
-    def __call__(
-        self, model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None
-    ) -> None: ...
+    def __call__(self, model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None: ...
 
 
 def forward(backend: str | Forward, *, remote: bool = False) -> Forward:

@@ -22,8 +22,8 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hooks.backends import Look
     from hooks.model import Batch, InstrumentedModel
-    from hooks.watch import Take
     from workbench.trace import Trace
 
 
@@ -54,27 +54,41 @@ def from_cache(
             "The cache holds none of the model's sites.", f"hooks such as {Place(SITES['resid_post'], 0).name}", "Check it."
         )
 
-    def read(
-        model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None
-    ) -> None:
-        for place in places:
-            name = hook_name(place, cache)
-            assert name is not None  # only what the cache holds is asked for
-            values = cache[name]
-            sizes = {"pos": max(lengths), "query": max(lengths), "key": max(lengths)}
-            for size, axis in zip(values.shape, ("prompt", *place.site.dims), strict=True):
-                wanted = len(texts) if axis == "prompt" else sizes.get(axis, size)
-                if size != wanted:
-                    raise BadInput(
-                        f"{name!r} of the cache has {size} along {axis}.",
-                        f"{wanted} for these prompts, tokenized as this model's tokenizer does by itself",
-                        "Give the prompts it was made from; mind a token put in front.",
-                    )
-            if padding == "right":
-                values = _to_left(values, place, lengths)
-            take(place, values[:, :, queries] if place.site.short == "pattern" and queries is not None else values)
+    waiting: dict[tuple[int, ...], list[int]] = {}
+    for row, text in enumerate(texts):
+        waiting.setdefault(tuple(model.tokens(text)), []).append(row)
+    values = {place: _checked(cache, place, lengths) for place in held}
+    if padding == "right":
+        values = {place: _to_left(x, place, lengths) for place, x in values.items()}
 
-    return capture(model, texts, [place.name for place in held], batch_size=len(texts), backend=read)
+    def read(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+        """What the model would show of this batch, which holds some of the prompts in some order."""
+        width = batch.input_ids.shape[1]
+        ids = [tuple(row[width - n :]) for row, n in zip(batch.input_ids.tolist(), batch.lengths, strict=True)]
+        rows = [waiting[each].pop(0) for each in ids]
+        for look, place in [(each, place) for each in looks for place in each.places]:
+            x = values[place][rows]
+            for axis in _over_tokens(place):
+                x = x.narrow(axis, x.shape[axis] - width, width)
+            look.take(place, x[:, :, look.queries] if place.site.short == "pattern" and look.queries is not None else x)
+
+    return capture(model, texts, [place.name for place in held], backend=read)
+
+
+def _checked(cache: Mapping[str, Tensor], place: Place, lengths: Sequence[int]) -> Tensor:
+    """The values of a place, if they have the prompts' sizes."""
+    name = hook_name(place, cache)
+    assert name is not None  # only what the cache holds is asked for
+    values = cache[name]
+    wanted = {0: len(lengths)} | dict.fromkeys(_over_tokens(place), max(lengths))
+    for axis, size in wanted.items():
+        if values.shape[axis] != size:
+            raise BadInput(
+                f"{name!r} of the cache has {values.shape[axis]} along {('prompt', *place.site.dims)[axis]}.",
+                f"{size} for these prompts, tokenized as this model's tokenizer does by itself",
+                "Give the prompts it was made from; mind a token put in front.",
+            )
+    return values
 
 
 def to_cache(trace: Trace, bridge: Any = None) -> Any:
@@ -114,12 +128,17 @@ def _all_places(model: InstrumentedModel) -> list[Place]:
     ]
 
 
+def _over_tokens(place: Place) -> list[int]:
+    """The axes of (prompt, *site.dims) that run over tokens."""
+    return [axis for axis, dim in enumerate(place.site.dims, start=1) if dim in {"pos", "query", "key"}]
+
+
 def _to_left(values: Tensor, place: Place, lengths: Sequence[int]) -> Tensor:
     """Padding from the right to the left (as NaN): every axis that runs over tokens is shifted, prompt by prompt."""
     out = torch.full_like(values, float("nan"))
     for row, n in enumerate(lengths):
-        over_tokens = [dim in {"pos", "query", "key"} for dim in place.site.dims]
-        first = tuple(slice(0, n) if tokens else slice(None) for tokens in over_tokens)
-        last = tuple(slice(size - n, None) if t else slice(None) for t, size in zip(over_tokens, values.shape[1:], strict=True))
-        out[row][last] = values[row][first]
+        source, target = values[row], out[row]
+        for axis in _over_tokens(place):
+            source, target = source.narrow(axis - 1, 0, n), target.narrow(axis - 1, target.shape[axis - 1] - n, n)
+        target.copy_(source)
     return out

@@ -6,7 +6,7 @@ source of `forward`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,9 @@ from workbench.errors import SiteNotFound, WorkbenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hooks.backends import Look
     from hooks.model import Batch, InstrumentedModel
     from hooks.sites import Place
-    from hooks.watch import Take
 
 NAME = "nnsight"
 # What `transformers` calls its attention function in the `forward` of every family that uses the common interface.
@@ -117,30 +117,30 @@ def _peer(model: InstrumentedModel) -> Any:
 
 
 @torch.no_grad()
-def run(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None) -> None:
+def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`."""
     active = changes.active(model, NAME)
     nnsight()
     peer = kept(model, NAME, _peer)
-    wanted = reads(model, list(dict.fromkeys([*places, *active])))
+    looked = {place: look for look in looks for place in look.places}
+    wanted = reads(model, list(looked | active))
     calls = {read: attention_call(model, peer, read) for read in wanted if read.of == "attention"}
-    looked = set(places)
-    full = any(place.site.short == "logits" for place in places)
 
     def arrive(read: Read, x: Tensor) -> Tensor | None:
         """The value that takes `x`'s place, or None: first what interventions do, then what the caller does."""
-        change: Callable[[Tensor], Tensor] | None = active.get(read.place)
+        change, look = active.get(read.place), looked.get(read.place)
         new = None if change is None else change(read.show(x))
-        if read.place in looked:
-            new = _or(take(read.place, read.show(x) if new is None else new), new)
+        if look is not None:
+            new = _or(look.take(read.place, read.show(x) if new is None else new), new)
         return None if new is None else read.hide(new)
 
-    with peer.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if full else 1):
+    with peer.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1):
         for read in wanted:
             envoy = peer.get(read.path)
             if read.of == "attention":
                 args, options = getattr(envoy.source, calls[read]).inputs
-                take(read.place, attention_value(read.place.site.short, args, options, queries))
+                look = looked[read.place]
+                look.take(read.place, attention_value(read.place.site.short, args, options, look.queries))
             elif read.of == "input":
                 new = arrive(read, envoy.input)
                 if new is not None:

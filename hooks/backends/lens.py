@@ -22,8 +22,8 @@ from workbench.errors import SiteNotFound, Unfit, WorkbenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hooks.backends import Look
     from hooks.model import Batch, InstrumentedModel
-    from hooks.watch import Take
 
 NAME = "transformer_lens"
 # Sites that the bridge has under another name than `hooks.sites`.
@@ -67,36 +67,35 @@ def bridge_of(model: InstrumentedModel) -> Any:
 
 
 @torch.no_grad()
-def run(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None) -> None:
+def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`."""
     active = changes.active(model, NAME)
     bridge = kept(model, NAME, bridge_of)
-    hooks: list[tuple[str, Callable[..., Tensor | None]]] = []
+    places = [place for look in looks for place in look.places]
     seen: set[Place] = set()
 
-    def look(place: Place, x: Tensor, hook: Any) -> Tensor | None:
+    def change(how: Callable[[Tensor], Tensor], x: Tensor, hook: Any) -> Tensor:
+        return how(x)
+
+    def see(look: Look, place: Place, x: Tensor, hook: Any) -> Tensor | None:
         seen.add(place)
-        return take(place, x[:, :, queries] if place.site.short == "pattern" and queries is not None else x)
+        return look.take(place, x[:, :, look.queries] if place.site.short == "pattern" and look.queries is not None else x)
 
     # Changes come before looks, so that what is seen is what goes on.
     asked: list[tuple[Place, Callable[..., Tensor | None]]] = []
-    asked += [(place, partial(_change, change)) for place, change in active.items()]
-    asked += [(place, partial(look, place)) for place in places]
+    asked += [(place, partial(change, how)) for place, how in active.items()]
+    asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
+    hooks = []
     for place, do in asked:
         name = hook_name(place, bridge.hook_dict)
         if name is None:
             raise _nowhere(model, bridge.hook_dict, place)
         hooks.append((name, do))
-    full = any(place.site.short == "logits" for place in places)
-    options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if full else 1}
+    options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
     bridge.run_with_hooks(options.pop("input_ids"), fwd_hooks=hooks, **options)
     silent = [place for place in places if place not in seen]
     if silent:
         raise _nowhere(model, bridge.hook_dict, silent[0])
-
-
-def _change(change: Callable[[Tensor], Tensor], x: Tensor, hook: Any) -> Tensor:
-    return change(x)
 
 
 def hook_name(place: Place, have: Container[str]) -> str | None:

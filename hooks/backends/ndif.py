@@ -25,9 +25,9 @@ from hooks.backends.twin import kept, twin
 from workbench.errors import BadInput, WorkbenchError
 
 if TYPE_CHECKING:
+    from hooks.backends import Look
     from hooks.model import Batch, InstrumentedModel
     from hooks.sites import Place
-    from hooks.watch import Take
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,18 @@ class Request:
 
 
 def request(
-    model: InstrumentedModel, batch: Batch, places: Sequence[Place], repo: str | None = None, host: str | None = None
+    model: InstrumentedModel,
+    batch: Batch,
+    places: Sequence[Place],
+    *,
+    every_logit: bool = True,
+    repo: str | None = None,
+    host: str | None = None,
 ) -> Request:
     """Build a request; nothing is sent.
 
     Args:
+        every_logit: False if logits of the last position will do.
         repo: the model's id on the Hugging Face hub; None takes the one it was loaded by.
         host: the server; None is nnsight's own setting.
 
@@ -108,7 +115,6 @@ def request(
     server = kept(model, "ndif", peer)
     wanted = reads(model, places)
     plan = [(read.path, read.of, attention_call(model, server, read) if read.of == "attention" else "") for read in wanted]
-    full = any(place.site.short == "logits" for place in places)
     remote = RemoteBackend(_key(server, _repo(model, repo)), host=host, env=server._remoteable_get_env())
     envelope = RequestModel(model_key=remote.model_key, compress=remote.compress, env=remote.env)
     payload = b""
@@ -119,7 +125,7 @@ def request(
             payload = RequestModel.serialize(tracer, remote.compress)
 
     # The block is sent as its own source and must name nothing of this package, which no server has.
-    with server.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if full else 1, backend=Pack()):
+    with server.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1, backend=Pack()):
         found = []
         for path, of, call in plan:
             envoy = server.get(path)
@@ -136,21 +142,17 @@ def request(
     return Request(remote.model_key, envelope.metadata(), payload, tuple(wanted), remote.host)
 
 
-@torch.no_grad()
-def run(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None) -> None:
+def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`; runs on NDIF's server."""
-    asked = request(model, batch, places)
-    hand_over(asked, asked.send(), take, queries)
-
-
-def hand_over(asked: Request, values: Sequence[Any], take: Take, queries: list[int] | None = None) -> None:
-    """Give what the server answered to `take`, place by place."""
-    for read, value in zip(asked.reads, values, strict=True):
+    looked = {place: look for look in looks for place in look.places}
+    asked = request(model, batch, list(looked), every_logit=every_logit)
+    for read, value in zip(asked.reads, asked.send(), strict=True):
+        look = looked[read.place]
         if read.of == "attention":
             *called, options = value
-            take(read.place, attention_value(read.place.site.short, (None, *called), options, queries))
+            look.take(read.place, attention_value(read.place.site.short, (None, *called), options, look.queries))
         else:
-            take(read.place, read.show(value))
+            look.take(read.place, read.show(value))
 
 
 def peer(model: InstrumentedModel) -> Any:
@@ -199,4 +201,4 @@ def _restricted() -> Iterator[None]:
             os.environ[name] = before
 
 
-__all__ = ["Request", "hand_over", "peer", "request", "run"]
+__all__ = ["Request", "peer", "request", "run"]

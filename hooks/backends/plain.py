@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,14 +11,14 @@ import torch
 from hooks.watch import watching
 
 if TYPE_CHECKING:
+    from hooks.backends import Look
     from hooks.model import Batch, InstrumentedModel
-    from hooks.sites import Place
-    from hooks.watch import Take
 
 
 @torch.no_grad()
-def run(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take, queries: list[int] | None = None) -> None:
+def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`."""
-    needs_all_logits = any(place.site.short == "logits" for place in places)
-    with watching(model, places, take, queries=queries):
-        model.module(**batch.kwargs(), use_cache=False, logits_to_keep=0 if needs_all_logits else 1)
+    with ExitStack() as stack:
+        for look in looks:
+            stack.enter_context(watching(model, look.places, look.take, queries=look.queries))
+        model.module(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1)
