@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from hooks import states
 from hooks.attention import AttentionCall, spying
 from workbench.errors import BadInput
 
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MIXER = re.compile(
-    r"Mamba|Mixer|SSM(?![a-z])|DeltaNet|DeltaAttention|Lightning|LinearAttention|RecurrentBlock|RwkvSelf|lstm_layer|ShortConv"
+    r"Mamba|Mixer|SSM(?![a-z])|DeltaNet|DeltaAttention|Lightning|LinearAttention|RecurrentBlock|lstm_layer|ShortConv"
 )
 _ATTENTION = re.compile(r"attention|attn", re.I)
 _MLP = re.compile(r"mlp|moe|feed_?forward|ffn|expert|sparse|densereludense", re.I)
 _NORM = re.compile(r"Norm\d*$|^ln|norm\d*$|LayerNorm")
+STATE_DIMS = {
+    "state": ("state_head", "state_row", "state_col"),
+    "conv_state": ("channel", "tap"),
+    "state_decay": ("state_head", "decay_row", "decay_col"),
+    "state_write": ("state_head",),
+}
 _ROUTER = re.compile(r"router|gate$|gating", re.I)
 _GATE = ("gate_proj", "w1", "wi_0", "dense_h_to_4h", "c_fc", "fc1", "fc_in", "up_proj", "wi", "gate_up_proj", "linear_1")
 _UP = ("up_proj", "w3", "v1", "wi_1")
@@ -118,6 +125,7 @@ class Block:
     pattern_part: int | None = None  # where attention is the family's own: its place among the module's outputs
     n_heads: int = 0
     projections: dict[str, Projection] = field(default_factory=dict)
+    states: dict[str, tuple[int, ...]] = field(default_factory=dict)  # site of a recurrent layer's memory -> its shape
     why: dict[str, str] = field(default_factory=dict)
 
 
@@ -240,7 +248,7 @@ def find(module: Any) -> Layout:
         )
     exact = 1e-4 if next(module.parameters()).dtype == torch.float32 else 3e-2
     n_heads = _number(config, "num_attention_heads", "n_head", "num_heads") or 1
-    blocks = tuple(_block(m, probe, exact, n_heads) for m in stack)
+    blocks = _with_states(module, tuple(_block(m, probe, exact, n_heads) for m in stack))
     heads = next((b.n_heads for b in blocks if b.n_heads), n_heads)
     last = probe.once(stack[-1])
     assert last is not None
@@ -257,6 +265,9 @@ def find(module: Any) -> Layout:
     z = [s.given for b in blocks if b.n_heads and b.out_proj is not None for s in [probe.once(b.out_proj)] if s is not None]
     kv = calls[0].key.shape[1] if calls else _number(config, "num_key_value_heads", "num_kv_heads") or n_heads
     d_head = z[0].shape[-1] // heads if z and z[0] is not None else _number(config, "head_dim") or 0
+    for block in blocks:
+        for site, shape in block.states.items():
+            sizes |= dict(zip(STATE_DIMS[site], shape, strict=True))
     sizes |= {"head": heads, "kv_head": kv, "d_head": d_head}
     return Layout(
         embed=embed,
@@ -275,6 +286,22 @@ def find(module: Any) -> Layout:
         logit_cap=cap,
         flat=frozenset(id(s.module) for s in probe.seen if any(t is not None and t.dim() == 2 for t in (s.given, s.gave))),
     )
+
+
+def _with_states(module: Any, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks with what their recurrent parts keep from token to token."""
+    mixers = {layer: b.mixer for layer, b in enumerate(blocks) if b.mixer is not None}
+    if not mixers:
+        return blocks
+    kept = states.shapes(module, mixers, _PROBE)
+    found = []
+    for layer, block in enumerate(blocks):
+        why = dict(block.why)
+        for site in ("state", "conv_state", "state_decay", "state_write") if layer in mixers else ():
+            if site not in kept[layer]:
+                why[site] = "the family keeps none, or not where its cache or its kernels show it"
+        found.append(replace(block, states=kept.get(layer, {}), why=why))
+    return tuple(found)
 
 
 def _number(config: Any, *names: str) -> int | None:
@@ -303,8 +330,12 @@ def _kind(name: str, module: nn.Module, family: str = "") -> str:
     """What a child of a layer is, by its class, or by its name where the class says nothing. `family` is the layer's own
     class: what both names begin with is the family's name (Qwen3MoeAttention is no mixture of experts)."""
     text = type(module).__name__
-    shared = next((i for i, (a, b) in enumerate(zip(family, text, strict=False)) if a != b), 0)
-    text = text[shared:]
+    if text == "RwkvSelfAttention":  # keeps a state and looks at no earlier token
+        return "mixer"
+    at = next((i for i, (a, b) in enumerate(zip(family, text, strict=False)) if a != b), 0)
+    while at and not text[at].isupper():  # whole words of the name only
+        at -= 1
+    text = text[at:]
     if text.endswith("DecoderLayer"):
         return "other"
     for given in (text, name):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hooks.layout import STATE_DIMS
 from workbench.errors import BadInput, SiteNotFound
 
 if TYPE_CHECKING:
@@ -66,6 +67,22 @@ SITES: dict[str, Site] = {
         ),
         Site("attn_out", "blocks.{layer}.hook_attn_out", _STREAM, "what attention adds to the residual stream"),
         Site("mixer_out", "blocks.{layer}.hook_mixer_out", _STREAM, "what a recurrent layer adds to the residual stream"),
+        Site(
+            "state",
+            "blocks.{layer}.hook_state",
+            ("pos", *STATE_DIMS["state"]),
+            "what a recurrent layer remembers after each token",
+        ),
+        Site(
+            "conv_state",
+            "blocks.{layer}.hook_conv_state",
+            ("pos", *STATE_DIMS["conv_state"]),
+            "the last inputs of its convolution",
+        ),
+        Site(
+            "state_decay", "blocks.{layer}.hook_state_decay", ("pos", *STATE_DIMS["state_decay"]), "what a token multiplies it by"
+        ),
+        Site("state_write", "blocks.{layer}.hook_state_write", ("pos", "state_head"), "norm of what a token adds to it"),
         Site("resid_mid", "blocks.{layer}.hook_resid_mid", _STREAM, "residual stream between attention and MLP"),
         Site("ln2", "blocks.{layer}.ln2.hook_out", _STREAM, "what the norm before the MLP gives"),
         Site("ln2_scale", "blocks.{layer}.ln2.hook_scale", ("pos",), "what that norm divides by"),
@@ -305,9 +322,9 @@ def _layers(layout: Layout) -> dict[str, list[int] | None]:
 
 def has(layout: Layout, place: Place) -> bool:
     """Whether the model has this place."""
-    if place.layer is not None and place.site.short in ATTENTION_SITES and layout.blocks[place.layer].attention_call is not None:
-        return True
-    return tap(layout, place) is not None
+    if place.site.short in STATE_SITES and place.layer is not None:
+        return place.site.short in layout.blocks[place.layer].states
+    return in_attention(layout, place) or tap(layout, place) is not None
 
 
 def can_change(layout: Layout, place: Place) -> bool:

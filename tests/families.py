@@ -106,14 +106,14 @@ SPECIAL: dict[str, dict[str, Any]] = {
     },
     "recurrent_gemma": {"lru_width": 32, "num_hidden_layers": 3, "attention_window_size": 8},
     "rwkv": {"attention_hidden_size": 32, "context_length": 256},
-    "xlstm": {"num_heads": 4, "v_head_dim": None, "chunk_size": 8},
+    "xlstm": {"num_heads": 4, "v_head_dim": None, "hidden_size": 128, "chunk_size": 8},
     "lfm2": {"layer_types": ["conv", "full_attention", "conv"]},
     "nemotron": {"head_dim": 8, "num_key_value_heads": 2},
     "ministral": {"head_dim": 8},
     "qwen2_moe": {"shared_expert_intermediate_size": 24},
     "gemma3n_text": {"num_hidden_layers": 4, "layer_types": None, "num_kv_shared_layers": 2},
-    "kimi_linear": {"num_hidden_layers": 4},
-    "bailing_hybrid": {"num_hidden_layers": 4},
+    "kimi_linear": {"layer_types": ["linear_attention", "full_attention", "linear_attention"], "num_key_value_heads": 4},
+    "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention", "linear_attention"], "num_key_value_heads": 4},
 }
 
 

@@ -1,0 +1,285 @@
+"""What recurrent layers remember: their state after every token, how much of it each token keeps, and how much it adds.
+
+Mamba, Mamba-2, gated delta rules, RG-LRU, RWKV and their hybrids compute a whole prompt in one parallel kernel that
+never holds the state after each token. So the prompt is fed token by token, and after each the state is read off the
+very cache that `generate` uses: exact for every family, at the price of one short forward pass per token. The gates are
+read where the family computes them. `write` needs no family: it is what a token adds to the decayed state.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.sites import Place
+    from hooks.watch import Take
+
+_CACHES = ("past_key_values", "cache_params", "state")
+
+
+class Stepper:
+    """A prompt that is read token by token, with what each recurrent layer holds after the last one.
+
+    Args:
+        module: the causal LM.
+        mixers: layer -> its recurrent part.
+    """
+
+    def __init__(self, module: Any, mixers: dict[int, nn.Module]) -> None:
+        self.module, self.mixers = module, mixers
+        self.decay: dict[int, Tensor] = {}
+        self._cache: dict[str, Any] = {}
+        self._takes = set(inspect.signature(module.forward).parameters)
+        self._read = 0
+        if any(hasattr(inner, "recurrent_states") for mixer in mixers.values() for inner in mixer.modules()):
+            from transformers import DynamicCache  # RecurrentGemma keeps states on its modules and gives no cache out
+
+            self._cache = {"past_key_values": DynamicCache(config=module.config.get_text_config())}
+
+    @torch.no_grad()
+    def feed(self, token: int) -> Tensor:
+        """Read one token; gives the logits after it, (d_vocab,)."""
+        device = self.module.get_input_embeddings().weight.device
+        ids, where = torch.tensor([[token]], device=device), torch.tensor([[self._read]], device=device)
+        # Said outright: some families read the position off the first layer's cache, which may count nothing.
+        said = {"position_ids": where} if "position_ids" in self._takes else {}
+        out = self.module(input_ids=ids, use_cache=True, **said, **self._cache)
+        self._read += 1
+        self._cache |= {name: out[name] for name in _CACHES if out.get(name) is not None}
+        return out.logits[0, -1]
+
+    def state(self, layer: int) -> Tensor | None:
+        """The layer's state, (state_head, state_row, state_col), a copy; None if it keeps none."""
+        found = self._held(layer, "recurrent_states")
+        if found is None:
+            return None
+        found = found[0].detach().float()
+        while found.dim() < 3:  # RG-LRU keeps a number per channel, Mamba a row per channel: one head
+            found = found[None] if found.dim() == 2 else found[:, None]
+        return found.clone()
+
+    def conv_state(self, layer: int) -> Tensor | None:
+        """The last inputs of the layer's short convolution, (channel, tap), a copy."""
+        found = self._held(layer, "conv_states")
+        return None if found is None else found[0].detach().float().clone()
+
+    def added(self, layer: int, before: Tensor | None) -> Tensor:
+        """What the last token added to the decayed state, given the state before it."""
+        after = self.state(layer)
+        assert after is not None
+        return after if before is None else after - self.decay[layer] * before
+
+    def put(self, layer: int, *, state: Tensor | None = None, conv_state: Tensor | None = None) -> None:
+        """Write a state into the cache, as `state` and `conv_state` gave it out."""
+        for kind, value in (("recurrent_states", state), ("conv_states", conv_state)):
+            held = self._held(layer, kind) if value is not None else None
+            if held is not None and value is not None:
+                held.copy_(value.reshape(held.shape).to(held))
+
+    def _held(self, layer: int, kind: str) -> Tensor | None:
+        for cache in self._cache.values():
+            if hasattr(cache, "layers") and layer < len(cache.layers):
+                held = getattr(cache.layers[layer], kind, None)
+                if isinstance(held, dict) and isinstance(held.get(0), torch.Tensor):
+                    return held[0]
+            linear = getattr(cache, "linear_cache", [])  # MiniMax
+            if kind == "recurrent_states" and layer < len(linear) and isinstance(linear[layer], torch.Tensor):
+                return linear[layer]
+            cells = getattr(cache, "rnn_state", {})  # xLSTM: matrix, normaliser, maximum
+            if kind == "recurrent_states" and layer in cells:
+                return cells[layer][0]
+            if isinstance(cache, list) and kind == "recurrent_states":  # RWKV: numerator, denominator, maximum … per channel
+                return torch.stack([part[..., layer] for part in cache], -1)
+        for inner in self.mixers[layer].modules():  # RecurrentGemma keeps them on the module
+            held = getattr(inner, kind, getattr(inner, "conv1d_state", None) if kind == "conv_states" else None)
+            if isinstance(held, torch.Tensor):
+                return held
+        return None
+
+
+@contextmanager
+def stepping(module: Any, mixers: dict[int, nn.Module]) -> Iterator[Stepper]:
+    """A stepper whose `decay` holds, after each token, what every layer's state was multiplied by: broadcasts to the state.
+
+    Layers whose gate cannot be read are not in `decay`. What the model remembered before is forgotten on the way out.
+    """
+    stepper = Stepper(module, mixers)
+    with ExitStack() as stack:
+        for layer, mixer in mixers.items():
+
+            def keep(x: Tensor, layer: int = layer) -> None:
+                stepper.decay[layer] = x.detach().float()
+
+            for attach in (_rg_lru, _slopes, _kernels):
+                if attach(stack, mixer, keep):
+                    break
+        try:
+            yield stepper
+        finally:
+            for mixer in mixers.values():
+                for inner in mixer.modules():
+                    for name in ("recurrent_states", "conv1d_state"):
+                        if isinstance(getattr(inner, name, None), torch.Tensor):
+                            setattr(inner, name, None)
+
+
+def _kernels(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) -> bool:
+    """Families whose file calls a kernel with the gate in it: (dt, A) for Mamba and Mamba-2 (Gu & Dao 2023, Dao & Gu 2024),
+    the gate's logarithm g for the gated delta rules (Yang et al. 2024) and Kimi's."""
+    file = sys.modules[type(mixer).__module__]
+    gates = (({"dt", "A"}, _from_dt), ({"g", "beta"}, _from_g))
+    kernels = {
+        name: (value, read)
+        for name, value in vars(file).items()
+        for needs, read in gates
+        if inspect.isfunction(value) and needs <= set(inspect.signature(value).parameters)
+    }
+    running = [False]
+
+    def seen(kernel: Any, read: Callable[[dict[str, Any]], Tensor]) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if running[0]:
+                keep(read(inspect.signature(original(kernel)).bind(*args, **kwargs).arguments))
+            return kernel(*args, **kwargs)
+
+        call.kernel = kernel  # type: ignore[attr-defined]
+        return call
+
+    def original(kernel: Any) -> Any:
+        while hasattr(kernel, "kernel"):  # other layers of the model watch the same function
+            kernel = kernel.kernel
+        return kernel
+
+    for name, (kernel, read) in kernels.items():
+        setattr(file, name, seen(kernel, read))
+        stack.callback(setattr, file, name, kernel)
+    stack.callback(mixer.register_forward_pre_hook(lambda *_: running.__setitem__(0, True)).remove)
+    stack.callback(mixer.register_forward_hook(lambda *_: running.__setitem__(0, False)).remove)
+    return bool(kernels)
+
+
+def _from_dt(given: dict[str, Any]) -> Tensor:
+    dt, a = given["dt"][0].float(), given["A"].float()
+    bias = given.get("dt_bias", given.get("delta_bias"))
+    if a.dim() == 3:  # Mamba-2's step: one number per head, spread over the state
+        dt, a, bias = dt[:, 0], a[:, 0, 0], None if bias is None else bias.reshape(len(a), -1)[:, 0]
+    elif dt.dim() == 2:  # a scan over the prompt: its last step, the only one here
+        dt = dt[:, -1] if a.dim() == 2 else dt[-1]
+    dt = functional.softplus(dt + (0 if bias is None else bias.float()))
+    dt = dt.clamp(*given.get("dt_limit", (0.0, float("inf"))))
+    return torch.exp(dt[:, None] * a)[None] if a.dim() == 2 else torch.exp(dt * a)[:, None, None]
+
+
+def _from_g(given: dict[str, Any]) -> Tensor:
+    g = given["g"][0, -1].float()
+    return torch.exp(g).reshape(g.shape[0], -1, 1)
+
+
+def _slopes(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) -> bool:
+    """Lightning attention: a constant per head."""
+    slopes: Any = getattr(mixer, "slope_rate", None)
+    if not isinstance(slopes, torch.Tensor):
+        return False
+    stack.callback(mixer.register_forward_hook(lambda *_: keep(torch.exp(-slopes.float()).view(-1, 1, 1))).remove)
+    return True
+
+
+def _rg_lru(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) -> bool:
+    """RG-LRU (De et al. 2024): a number per channel."""
+    unit: Any = getattr(mixer, "rg_lru", None)
+    scan = getattr(unit, "_rnn_scan", None)
+    if scan is None:
+        return False
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        gate = inspect.signature(scan).bind(*args, **kwargs).arguments
+        keep(gate["recurrent_gate"][0, -1].float()[None, :, None] * (~gate["reset"][0, -1]).float())
+        return scan(*args, **kwargs)
+
+    unit._rnn_scan = call
+    stack.callback(delattr, unit, "_rnn_scan")
+    return True
+
+
+@torch.no_grad()
+def trajectory(
+    model: InstrumentedModel, ids: Sequence[int], places: Sequence[Place], positions: Sequence[int] | None = None
+) -> dict[Place, Tensor]:
+    """The values of `state`, `conv_state`, `state_decay` and `state_write` along one prompt.
+
+    Args:
+        ids: the prompt's tokens.
+        places: sites and layers, as `sites.resolve` gives them.
+        positions: which tokens to keep, None for all; every token up to the last of them is read.
+
+    Returns:
+        per place (pos, *the site's further dims), float32 on the CPU.
+    """
+    mixers = mixers_of(model)
+    wanted = range(len(ids)) if positions is None else [p % len(ids) for p in positions]
+    kept: dict[Place, dict[int, Tensor]] = {place: {} for place in places}
+    writing = {p.layer for p in places if p.site.short == "state_write" and p.layer is not None}
+    with stepping(model.module, mixers) as stepper:
+        for t, token in enumerate(ids[: max(wanted) + 1]):
+            before = {layer: stepper.state(layer) for layer in writing}
+            stepper.feed(token)
+            for place in places if t in wanted else ():
+                assert place.layer is not None
+                short = place.site.short
+                if short == "state_decay":
+                    value = stepper.decay[place.layer]
+                elif short == "state_write":
+                    value = stepper.added(place.layer, before[place.layer]).flatten(1).norm(dim=1)
+                else:
+                    found = stepper.state(place.layer) if short == "state" else stepper.conv_state(place.layer)
+                    assert found is not None  # the model was asked before it said that it has this site
+                    value = found
+                kept[place][t] = value.cpu()
+    return {place: torch.stack([values[t] for t in wanted]) for place, values in kept.items()}
+
+
+def pass_on(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take) -> None:
+    """Call `take(place, values)` with what recurrent layers remember along the prompts of a batch: (batch, *site.dims), padded
+    on the left as the batch is. The prompts are read one after another, token by token."""
+    rows = [ids[mask.bool()].tolist() for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)]
+    along = [trajectory(model, ids, places) for ids in rows]
+    width = batch.input_ids.shape[1]
+    for place in places:
+        padded = torch.zeros(len(rows), width, *along[0][place].shape[1:])
+        for row, found in enumerate(along):
+            padded[row, width - len(found[place]) :] = found[place]
+        take(place, padded)
+
+
+def mixers_of(model: InstrumentedModel) -> dict[int, nn.Module]:
+    """Layer -> its recurrent part."""
+    return {layer: block.mixer for layer, block in enumerate(model.layout.blocks) if block.mixer is not None}
+
+
+@torch.no_grad()
+def shapes(module: Any, mixers: dict[int, nn.Module], ids: Sequence[int]) -> dict[int, dict[str, tuple[int, ...]]]:
+    """What each recurrent layer keeps, by site, with its shape, as two tokens show."""
+    found: dict[int, dict[str, tuple[int, ...]]] = {}
+    with stepping(module, mixers) as stepper:
+        for token in ids[:2]:
+            stepper.feed(token)
+        for layer in mixers:
+            state, conv = stepper.state(layer), stepper.conv_state(layer)
+            here = found.setdefault(layer, {})
+            if state is not None:
+                here["state"] = tuple(state.shape)
+                if layer in stepper.decay:
+                    here |= {"state_decay": tuple(stepper.decay[layer].shape), "state_write": (state.shape[0],)}
+            if conv is not None:
+                here["conv_state"] = tuple(conv.shape)
+    return found
