@@ -10,14 +10,14 @@ Only what was named is kept; nothing else outlives the forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hooks import recipe as recipes_of
 from hooks import streaming
-from hooks.prompts import Prompts, read, token_strings
+from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
 from workbench.errors import BadInput
 from workbench.trace import Trace
@@ -115,18 +115,19 @@ def estimate(
 
 def windows(
     model: InstrumentedModel, texts: str | Iterable[str | Sequence[int]], length: int, overlap: int = 0
-) -> Iterator[list[int]]:
+) -> Iterable[list[int]]:
     """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens with the one before.
 
     Raises:
-        BadInput: the overlap is not smaller than the length.
+        BadInput: no length, or an overlap that is not smaller than it.
     """
     if not 0 <= overlap < length:
-        raise BadInput(f"Windows of {length} tokens cannot overlap by {overlap}.", f"0 to {length - 1}", "Lower the overlap.")
-    for text in [texts] if isinstance(texts, str) else texts:
-        ids = model.tokens(text) if isinstance(text, str) else list(text)
-        for start in range(0, max(len(ids) - overlap, 1), length - overlap):
-            yield ids[start : start + length]
+        raise BadInput(
+            f"Windows of {length} tokens cannot overlap by {overlap}.", "a length of 1 or more, and less overlap", "Change one."
+        )
+    cut = Windows(model, [texts] if isinstance(texts, str) else texts, length, overlap)
+    # What can be read only once gives windows that can be read only once.
+    return iter(cut) if iter(cut.texts) is cut.texts else cut
 
 
 class _InMemory:
@@ -158,7 +159,8 @@ class _InMemory:
                     continue
                 for row, index in enumerate(here):
                     piece = values[row][recipes_of.own(stored, rows, row)]
-                    layer[index][tuple(map(slice, piece.shape))] = piece
+                    where: tuple[Any, ...] = (index, *map(slice, piece.shape))
+                    layer[where] = piece
 
         return put
 

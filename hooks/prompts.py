@@ -65,6 +65,22 @@ def read(model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | 
         raise BadInput("There is no prompt.", "at least one", "Give some text.")
 
 
+@dataclass(frozen=True)
+class Windows:
+    """Texts cut into windows, as often as they are asked for."""
+
+    model: InstrumentedModel
+    texts: Iterable[str | Sequence[int]]
+    length: int
+    overlap: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for text in self.texts:
+            ids = self.model.tokens(text) if isinstance(text, str) else list(text)
+            for start in range(0, max(len(ids) - self.overlap, 1), self.length - self.overlap):
+                yield ids[start : start + self.length]
+
+
 def token_strings(model: InstrumentedModel, prompts: Sequence[Tokenized]) -> list[list[str]]:
     """The token strings of each prompt; every token is decoded once."""
     distinct = sorted({i for prompt in prompts for i in prompt.ids})

@@ -174,6 +174,7 @@ def run(model: InstrumentedModel, wanted: Sequence[Recipe], ids: Sequence[Sequen
         seen.add(place)
         here = rows[recipe.positions is None]
         sizes = {dim: n for dim, n in zip(recipe.site.dims, x.shape[1:], strict=True) if dim not in _RAGGED}
+        recipe.outputs(sizes)  # says what is wrong with a reducer that these sizes do not fit
         x = _chosen(recipe, x, here, queries)
         put(recipe, at, sizes, [x] if recipe.reducer is None else recipe.reducer(recipe.site, x, here), here)
 

@@ -8,7 +8,7 @@
 | `mean` | the mean over the positions | sites with positions |
 | `norm` | the length of each vector | vectors: resid_post, z, … |
 | `entropy` | the entropy in nats, over keys or over the vocabulary | pattern, logits |
-| `topk:8` | the 8 largest numbers and where they are | pattern, scores, logits, neurons |
+| `topk:8` | the 8 largest numbers and where they are | pattern, attn_scores, logits, neurons |
 | `project:FILE` | the components along the directions in a file | vectors |
 | `lowrank:16` | each prompt's vectors in the 16 directions that hold most of them | vectors |
 
@@ -113,7 +113,7 @@ def _without(dims: Sequence[str], dim: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Last:
-    """Each prompt's last position. At `pattern` and `scores` the other queries are not computed."""
+    """Each prompt's last position. At `pattern` and `attn_scores` the other queries are not computed."""
 
     spelling = "last"
     positions = (-1,)
@@ -235,9 +235,9 @@ class TopK:
         offsets = torch.tensor(rows.offsets, device=x.device).view(ahead)
         real = rows.real(x).view(len(rows.lengths), *[1] * (x.dim() - 2), rows.width)
         values, index = x.float().masked_fill(~real, -torch.inf).topk(min(self.k, rows.width), dim=-1)
-        missing = (index < offsets) | ~torch.isfinite(values)
-        if site.short == "pattern":
-            missing |= values == 0  # keys after the query; among zeros there is no order
+        # Keys after the query: no probability, or as a score what the family masks with, at most float16's least number.
+        masked = values == 0 if site.short == "pattern" else values <= torch.finfo(torch.float16).min
+        missing = (index < offsets) | masked
         values, index = values.masked_fill(missing, torch.nan), (index - offsets).masked_fill(missing, -1)
         more = (0, self.k - values.shape[-1])
         return [torch.nn.functional.pad(values, more, value=torch.nan), torch.nn.functional.pad(index, more, value=-1)]

@@ -22,7 +22,7 @@ from hooks.prompts import Digest, Feed, Prompts, Tokenized, read, token_strings
 from workbench import shards
 from workbench.errors import BadRun, WorkbenchError
 from workbench.shards import Manifest, Shard, ShardWriter, Stored
-from workbench.space import check_disk, size
+from workbench.space import AGREED, check_disk, size
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from hooks.reduce import Rows
     from workbench.progress import Progress
 
-AGREED = 10**9  # bytes that may be written without asking
 SHARD_BYTES = 32 * 2**20
 SHARD_TOKENS = 16_384  # where little is kept of each token, a kill costs no more than this
 _LOCK = ".lock"
@@ -168,9 +167,12 @@ def _before(folder: Path, manifest: Manifest) -> Manifest | None:
     if before.capture == manifest.capture and before.arrays == manifest.arrays:
         return before
     then, now = ({"model weights": m.model.get("weight_hash"), **_flat(m.request)} for m in (before, manifest))
-    differ = [key for key in {**then, **now} if then.get(key) != now.get(key)] or ["the shapes"]
+    differ = next((key for key in {**then, **now} if then.get(key) != now.get(key)), None)
+    why = "its arrays have other shapes"
+    if differ is not None:
+        why = f"{differ} was {then.get(differ)!r} there and is {now.get(differ)!r} now"
     raise WorkbenchError(
-        f"{folder} holds another capture: {differ[0]} was {then.get(differ[0])!r} there and is {now.get(differ[0])!r} now.",
+        f"{folder} holds another capture: {why}.",
         "the same request, or a new folder",
         "Choose another folder, or ask for the same to continue.",
     )
@@ -180,7 +182,8 @@ def _flat(request: Any, name: str = "") -> dict[str, Any]:
     """A request as one level of names, to say what differs."""
     if not isinstance(request, dict):
         return {name: request}
-    return {key: value for part, inner in request.items() for key, value in _flat(inner, f"{name} {part}".strip()).items()}
+    inner = {key: value for part, about in request.items() for key, value in _flat(about, f"{name} {part}".strip()).items()}
+    return {f"{name} asked for".strip(): list(request), **inner}
 
 
 def _other_prompts(folder: Path) -> WorkbenchError:

@@ -494,6 +494,6 @@ class Store:
             wanted.setdefault(bisect_right(firsts, index) - 1, []).append(at)
         for number, here in wanted.items() if rows else ():
             for at, block in zip(here, self.shards[number].blocks(array, [prompts[at] for at in here], rows), strict=True):
-                into = values[at] if array.layers is not None else values[at][None]
+                into = values[at] if array.layers is not None else values[at : at + 1]
                 into[tuple(map(slice, block.shape))] = block
         return array.labelled(values, prompts, None if array.layers is None else [array.layers[row] for row in rows])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from workbench.errors import WorkbenchError
 
+AGREED = 10**9  # bytes that may be written to a disk without asking
 _MEMINFO = Path("/proc/meminfo")
 _SPARE = 64 * 10**6  # left free on the disk for whatever else writes there
 

@@ -212,7 +212,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
             for name, about in stored.items():
                 part = self.read(name, here).values
                 for at, length in enumerate(prompts.lengths):
-                    block = part[at] if about.layers is not None else part[at][None]
+                    block = part[at] if about.layers is not None else part[at : at + 1]
                     block = block[(slice(None), *map(slice, about.shape(length)))]
                     for row in range(about.rows):
                         writer.write(name, row, at, np.ascontiguousarray(block[row], dtype=f"<{block.dtype.str[1:]}"))
@@ -259,16 +259,20 @@ class Trace(Mapping[str, "xr.DataArray"]):
         trace.model = trace._store.manifest.model
         return trace
 
+    def sizes(self, name: str) -> dict[str, int]:
+        """The axes of `trace[name]` and their sizes; nothing is read."""
+        if name not in self:
+            raise NotFound.named("site in this trace", name, self)
+        about = self._stored(name)
+        layers = {} if about.layers is None else {"layer": about.rows}
+        axes = zip(about.dims, about.shape(max(self.lengths, default=0)), strict=True)
+        return {"prompt": len(self.lengths), **layers, **dict(axes)}
+
     def __repr__(self) -> str:
-        n = len(self.lengths)
         total = self._store.manifest.total if isinstance(self._store, Store) else None
         unfinished = "" if self.complete else f" of {total['prompts']} (unfinished)" if total else " so far (unfinished)"
-        lines = [f"Trace of {self.model.get('name', 'a model')}: {n} prompts{unfinished}"]
-        for name in self:
-            about = self._stored(name)
-            sizes = [("prompt", n), *([("layer", about.rows)] if about.layers is not None else [])]
-            sizes += list(zip(about.dims, about.shape(max(self.lengths, default=0)), strict=True))
-            lines.append(f"  {name}: " + " × ".join(f"{dim} {size}" for dim, size in sizes))
+        lines = [f"Trace of {self.model.get('name', 'a model')}: {len(self.lengths)} prompts{unfinished}"]
+        lines += [f"  {name}: " + " × ".join(f"{dim} {size}" for dim, size in self.sizes(name).items()) for name in self]
         return "\n".join(lines)
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from workbench.cli.questions import Device, Dtype, Json
-from workbench.cli.screen import bar, out, plain, print_json, show_table, size
+from workbench.cli.screen import bar, out, plain, print_json, show_table
 from workbench.models.catalogue import DEFAULT
+from workbench.space import size
 
 app = typer.Typer(help="List, fetch and describe models.", invoke_without_command=True)
 

@@ -94,14 +94,6 @@ def say_stopped(stop: BaseException) -> None:
     err().print(f"[yellow]{plain(message)}[/]", soft_wrap=True)
 
 
-def size(number: int) -> str:
-    """Bytes for people: "538 MB"."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= factor:
-            return f"{number / factor:.1f} {unit}" if number < 10 * factor else f"{number / factor:.0f} {unit}"
-    return f"{number} B"
-
-
 def duration(seconds: float) -> str:
     """Seconds for people: "1:05"."""
     whole = round(seconds)

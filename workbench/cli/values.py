@@ -89,26 +89,6 @@ def read_params(file: Path) -> Mapping[str, Any]:
     return values
 
 
-def read_prompts(file: Path) -> list[str]:
-    """One prompt per line of a UTF-8 text file; empty lines are left out, and "\\n" within a line is a line break.
-
-    Raises:
-        BadInput: no such file, wrong encoding, or no prompt in it.
-    """
-    if not file.is_file():
-        raise BadInput(f"There is no file of prompts {str(file)!r}.", "a text file, one prompt per line", "Check the path.")
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{file} is not UTF-8: {error.reason} at byte {error.start}.", "UTF-8 text", "Save it as UTF-8."
-        ) from error
-    prompts = [line.replace("\\n", "\n") for line in lines if line.strip()]
-    if not prompts:
-        raise BadInput(f"{file} holds no prompts.", "one prompt per line", "Write at least one.")
-    return prompts
-
-
 def numbers(text: str | None, what: str, *, negative: bool = False) -> list[int] | None:
     """`"0,3-5"` is [0, 3, 4, 5]; None stays None. With `negative`, `"-1"` counts from the end and ranges are not read.
 
