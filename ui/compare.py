@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -9,7 +10,7 @@ from markupsafe import Markup
 from ui import provenance
 from workbench import draw
 from workbench.draw import colour
-from workbench.draw.view import Row, Table, View
+from workbench.draw.view import Row, Table, View, live_part, live_picture, need_panel, wrapping
 from workbench.result import Result
 
 
@@ -37,8 +38,20 @@ def headline(a: Result, b: Result) -> Markup:
 
 
 def view(a: Result, b: Result) -> View:
-    """What can be subtracted."""
-    return View(lambda: [*_findings(a, b), *_heads(a, b)])
+    """What can be subtracted. A click on a grid chooses the head in run A."""
+    return View(lambda: [*_findings(a, b), *_heads(a, b)], live=lambda pictures: _live(a, b, pictures))
+
+
+def _live(a: Result, b: Result, pictures: Sequence[Any]) -> Any:
+    grids = [live_picture(picture) for picture in pictures]
+    for grid in grids:
+        draw.link_grid(grid, a.selection)
+    parts = [*_findings(a, b), *_heads(a, b)]
+    return need_panel().Column(
+        *(wrapping(*grids, gap="4px 10px") if isinstance(part, Row) else live_part(part) for part in parts),
+        sizing_mode="stretch_width",
+        min_width=0,
+    )
 
 
 def _findings(a: Result, b: Result) -> list[Any]:
@@ -87,8 +100,7 @@ def _heads(a: Result, b: Result) -> list[Any]:
         top = colour.limit(v for grid in pictures.values() for v in grid.values.ravel())
         words = column.replace("_", " ")
         drawn = [
-            draw.head_grid(grid, title=title, unit="", top=top, labels=i == 0, selection=a.selection)
-            for i, (title, grid) in enumerate(pictures.items())
+            draw.head_grid(grid, title=title, unit="", top=top, labels=i == 0) for i, (title, grid) in enumerate(pictures.items())
         ]
         return [draw.says(f"{words} of every head, all three on one scale; a click chooses the head in run A."), Row(drawn)]
     return []

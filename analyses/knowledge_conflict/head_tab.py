@@ -13,6 +13,8 @@ from workbench.draw.view import Row, Table
 from workbench.selection import head_name, parse_head
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
     from workbench.result import Result
@@ -38,7 +40,7 @@ def head_array(result: Result, column: str) -> xr.DataArray:
     return table.set_index(["layer", "head"])[column].sort_index().to_xarray()
 
 
-def grids(result: Result, *, linked: bool) -> list[Any]:
+def grids(result: Result) -> list[Any]:
     """The three grids on one colour scale."""
     arrays = {column: head_array(result, column) for column in GRIDS}
     top = colour.limit(v for array in arrays.values() for v in array.values.ravel())
@@ -51,7 +53,6 @@ def grids(result: Result, *, linked: bool) -> list[Any]:
             unit="logits",
             low_word=low,
             high_word=high,
-            selection=result.selection if linked else None,
             hover={name: array for name, array in hover.items() if name != title},
             marks=picked(result),
             groups=groups if isinstance(groups, int) else None,
@@ -84,6 +85,13 @@ def ranked(result: Result) -> Any:
     columns = ["label", "role", "rank", "effect_memory", "effect_context", "effect_difference", "low", "high"]
     columns += [c for c in [*SPANS, *(f"{m}_{a}" for m in METHODS if m != "effect" for a in ("memory", "context"))] if c in table]
     return table.loc[order, columns].reset_index(drop=True)
+
+
+def strongest_head(result: Result) -> tuple[int, int]:
+    """(layer, head) of the largest effect on memory − context."""
+    heads = result.tables["heads"]
+    row = heads.loc[heads["effect_difference"].abs().idxmax()]
+    return int(row["layer"]), int(row["head"])
 
 
 def card(result: Result, layer: int, head: int) -> Markup:
@@ -126,22 +134,20 @@ def card(result: Result, layer: int, head: int) -> Markup:
     )
 
 
-def per_fact(result: Result, layer: int, head: int) -> Any:
-    """What the head adds to memory − context on each fact, sorted."""
+def per_fact(result: Result, layer: int, head: int) -> dict[str, Any] | None:
+    """What the head adds to memory − context on each fact, sorted: the words and values of `draw.bars`; None if not there."""
     effects = result.arrays.get("effects")
     if effects is None or layer not in effects["layer"] or head not in effects["head"]:
-        return draw.note("The effect on single facts is not in this run.", AGAIN)
+        return None
     path = effects.sel({"method": "path", "layer": layer, "head": head})
     values = (path.sel(answer="memory") - path.sel(answer="context")).to_series().sort_values(ascending=False)
     subjects = result.tables["facts"].set_index("fact")["subject"] if "facts" in result.tables else {}
-    names = [f"{subjects.get(fact, '')} (prompt {fact})" for fact in values.index]
-    return draw.bars(
-        list(values),
-        names,
-        title=f"{head_name(layer, head)} on each fact: memory − context (logits)",
-        unit="logits",
-        xlabel=f"{len(values)} facts of the choosing half, sorted",
-    )
+    return {
+        "values": list(values),
+        "names": [f"{subjects.get(fact, '')} (prompt {fact})" for fact in values.index],
+        "title": f"{head_name(layer, head)} on each of {len(values)} facts: memory − context (logits)",
+        "unit": "logits",
+    }
 
 
 def attention_strip(result: Result, layer: int, head: int, fact: int) -> Any:
@@ -177,16 +183,24 @@ def still(result: Result) -> list[Any]:
                 '<details class="wb-fold"{}><summary>{} <span class="wb-small">{} head {}</span></summary>{}{}</details>'
             ).format("" if folded else Markup(" open"), at.label, at.role, int(at.rank), card(result, at.layer, at.head), strips)
         )
-    parts = [intro(result), Row(grids(result, linked=False))]
+    parts = [intro(result), Row(grids(result))]
+    best = strongest_head(result)
+    on_facts = per_fact(result, *best)
+    if on_facts is not None:
+        parts.append(draw.bars(**on_facts, xlabel="facts of the choosing half, sorted"))
     if folded:
         parts += [draw.says("The strongest heads, in numbers and on three prompts:"), Markup("").join(folded)]
     return [*parts, Table(ranked(result), "All heads, strongest first")]
 
 
-def live(result: Result) -> Any:
-    """For the page and the notebook: grids, details and table, all linked to the selection."""
+def live(result: Result, pictures: Sequence[Any]) -> Any:
+    """For the page and the notebook: grids, details and table, all linked to the selection.
+
+    Args:
+        pictures: those of `still`: the three grids and the bars of the strongest head, drawn already or not.
+    """
     from workbench.draw.keys import key_pad
-    from workbench.draw.view import after_answer, html_pane, live_column, live_part, need_panel, tabulator, wrapping
+    from workbench.draw.view import html_pane, live_column, live_picture, need_panel, scrolling, tabulator, wrapping
 
     if "heads" not in result.tables:
         return live_column(still(result))
@@ -195,38 +209,28 @@ def live(result: Result) -> Any:
     heads = result.tables["heads"]
     options = {f"{label}{f' · {role}' if role else ''}": label for label, role in zip(table["label"], table["role"], strict=True)}
     if pick.head is None or head_name(*pick.head) not in set(table["label"]):
-        strongest = parse_head(str(table["label"].iloc[0]))
-        assert strongest is not None
-        pick.choose(*strongest)
+        pick.choose(*strongest_head(result))
     choose_head = pn.widgets.Select(name="Head, strongest first", options=options, width=190, **_look())
     choose_prompt = pn.widgets.Select(name="Prompt", options=_prompts(result), width=300, **_look())
     about, strip = html_pane(Markup("")), html_pane(Markup(""))
-    scrolls = {"overflow-x": "auto"}
-    bars = pn.pane.HoloViews(None, sizing_mode="stretch_width", height=230, linked_axes=False, styles=scrolls)
+    panes = [live_picture(picture) for picture in pictures]
+    maps, bars = panes[: len(GRIDS)], panes[len(GRIDS) :]
+    for pane in maps:
+        draw.link_grid(pane, pick)
     listing = tabulator(table, height=330, selectable=1)
     places = {label: i for i, label in enumerate(table["label"])}
 
-    drawn: list[Any] = [None]
-
-    def bars_chosen() -> None:
-        if pick.head is None or drawn[0] == pick.head:
-            return
-        drawn[0] = pick.head
-        shown = per_fact(result, *pick.head)
-        bars.object = None if isinstance(shown, Markup) else shown
-
     def head_chosen(*_: Any) -> None:
         if pick.head is None:
-            about.object, strip.object, bars.object = (
-                str(draw.note("No head is chosen.", "Click a cell, or choose one above.")),
-                "",
-                None,
-            )
-            listing.selection, drawn[0] = [], None
+            about.object, strip.object = str(draw.note("No head is chosen.", "Click a cell, or choose one above.")), ""
+            listing.selection = []
             return
         about.object = str(card(result, *pick.head))
-        after_answer(bars_chosen)
         strip.object = str(attention_strip(result, pick.head[0], pick.head[1], pick.prompt))
+        on_facts = per_fact(result, *pick.head)
+        for pane in bars:
+            if on_facts is not None and pane.object.title.text != on_facts["title"]:
+                draw.fill_bars(pane, **on_facts)
         label = head_name(*pick.head)
         if label in places:
             choose_head.value = label
@@ -266,13 +270,13 @@ def live(result: Result) -> Any:
     head_chosen()
     prompt_chosen()
     pad = key_pad(pick, sorted(set(heads["layer"].tolist())), sorted(set(heads["head"].tolist())), describe)
-    left = pn.Column(live_part(Row(grids(result, linked=True))), pad)
+    left = pn.Column(wrapping(*maps, gap="4px 10px"), pad)
     look = {"min_width": 280, "sizing_mode": "stretch_width", "styles": {"flex": "1 1 300px"}}
     right = pn.Column(wrapping(choose_head, choose_prompt, gap="0 12px"), about, strip, **look)
     return pn.Column(
         html_pane(intro(result)),
         wrapping(left, right, sizing_mode="stretch_width"),
-        bars,
+        *(scrolling(pane) for pane in bars),
         html_pane(draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")),
         listing,
         sizing_mode="stretch_width",

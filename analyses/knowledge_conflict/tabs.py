@@ -29,9 +29,9 @@ def views(result: Result) -> dict[str, Any]:
     )
     return {
         "Rates": View(lambda: _rates(result)),
-        "Heads": View(lambda: head_tab.still(result), live=lambda: head_tab.live(result)),
+        "Heads": View(lambda: head_tab.still(result), live=lambda pictures: head_tab.live(result, pictures)),
         "Depth": View(lambda: _depth(result)),
-        "Facts": View(lambda: _facts(result), live=lambda: _facts_live(result)),
+        "Facts": View(lambda: _facts(result), live=lambda _: _facts_live(result)),
         "Dial": View(lambda: _dial(result)),
         "How many heads": View(lambda: _k_curve(result)),
         "Cost": View(lambda: _cost(result)),

@@ -5,6 +5,7 @@ I want layers × heads                -> heads.py
 I want text with a value per token   -> tokens.py
 I want bars, curves, matrices        -> charts.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for reports)
+I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid, fill_bars)
 I want axes that look like ours      -> style.py
 
 Everything heavy (HoloViews, Panel, matplotlib) is imported inside functions, since analyses import this room to say
@@ -18,12 +19,14 @@ from typing import Any
 
 _DOOR = {
     "head_grid": "heads",
+    "link_grid": "heads",
     "token_strip": "tokens",
     "Span": "tokens",
     "rate_bars": "charts",
     "dots": "charts",
     "lines": "charts",
     "bars": "charts",
+    "fill_bars": "charts",
     "matrix": "charts",
     "meters": "charts",
     "View": "view",

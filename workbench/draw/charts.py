@@ -225,11 +225,8 @@ def bars(
     import holoviews as hv
 
     limit = top if top is not None else colour.limit(values)
-    rows = [
-        (i - 0.42, min(v, 0.0), i + 0.42, max(v, 0.0), style.plain(n), f"{v:+.3f} {unit}", v)
-        for i, (v, n) in enumerate(zip(values, names, strict=True))
-    ]
-    span = colour.limit(values) * 1.08
+    rows = _bar_rows(values, names, unit)
+    span = colour.limit(values) * _AIR
     shared: dict[str, Any] = {
         "xlim": (-0.7, max(len(rows), 1) - 0.3),
         "ylim": (-span, span),
@@ -253,6 +250,40 @@ def bars(
             **shared,
         )
     ).opts(**style.matplotlib(width=520, height=height, edgecolor=colour.GRID, linewidth=0.4, xaxis="bare", **shared))
+
+
+def fill_bars(pane: Any, values: Sequence[float], names: Sequence[str], *, title: str, unit: str) -> None:
+    """Put other values, in the order given, into bars that are drawn already.
+
+    Args:
+        pane: a Panel pane whose object is the Bokeh figure of `bars`.
+    """
+    from bokeh.models import Quad
+
+    from workbench.draw.view import patched
+
+    figure = pane.object
+    drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad))
+    left, bottom, right, top, said, shown, v = ([row[i] for row in _bar_rows(values, names, unit)] for i in range(7))
+    corners = {"left": left, "bottom": bottom, "right": right, "top": top, "x0": left, "y0": bottom, "x1": right, "y1": top}
+    limit = colour.limit(values)
+    drawn.glyph.fill_color.transform.update(low=-limit, high=limit)
+    drawn.data_source.data = {**corners, "name": said, "value": shown, "v": v, "color": v}
+    figure.x_range.update(start=-0.7, end=max(len(v), 1) - 0.3)
+    figure.y_range.update(start=-limit * _AIR, end=limit * _AIR)
+    figure.title.text = title
+    patched(pane)
+
+
+_AIR = 1.08
+"""How much higher the axis is than the highest bar."""
+
+
+def _bar_rows(values: Sequence[float], names: Sequence[str], unit: str) -> list[tuple[Any, ...]]:
+    return [
+        (i - 0.42, min(v, 0.0), i + 0.42, max(v, 0.0), style.plain(n), f"{v:+.3f} {unit}", v)
+        for i, (v, n) in enumerate(zip(values, names, strict=True))
+    ]
 
 
 def meters(

@@ -1,7 +1,8 @@
 """Layers × heads: one cell per attention head, layer 0 on top, coloured on the signed scale.
 
-Hover says which head, its exact value, its rank and role. Click chooses the head, shift-click adds it, and what is
-chosen in any other view is outlined here. The same by keyboard: `keys.py`. Unit: whatever the caller's values have.
+Hover says which head, its exact value, its rank and role. Once linked (`link_grid`), a click chooses the head, shift-click
+adds it, and what is chosen in any other view is outlined here. The same by keyboard: `keys.py`. Unit: whatever the
+caller's values have.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ def head_grid(
     unit: str,
     low_word: str = "lowers",
     high_word: str = "raises",
-    selection: Selection | None = None,
     hover: Mapping[str, xr.DataArray] | None = None,
     marks: Mapping[tuple[int, int], str] | None = None,
     groups: int | None = None,
@@ -41,7 +41,6 @@ def head_grid(
             that is missing between two others stays an empty row.
         title, unit: what is shown and in what.
         low_word, high_word: what red and blue mean, shown at the ends of the scale.
-        selection: chosen heads are outlined, and a click chooses.
         hover: more arrays of the same dims, named as a person reads them.
         marks: role of a head ("memory", "context", …): outlined in the role's colour, and said on hover.
         groups: number of key-value heads; heads that share one stand between thin lines.
@@ -92,32 +91,10 @@ def head_grid(
     cells = cells.opts(
         backend="matplotlib", color="value", cmap=list(colour.signed_scale()), clim=(-limit, limit), linewidth=0, colorbar=False
     )
-    layers_of = [cells, *_ornaments(values, marks or {}, groups)]
-    on_page = selection is not None and _on_a_page()
-    if selection is not None and not on_page:
-        layers_of.append(hv.DynamicMap(_outlines, streams=[hv.streams.Params(selection, ["heads", "head", "pinned", "hover"])]))
-    grid = hv.Overlay(layers_of) if selection is None or on_page else _multiply(layers_of)
-    hooks = [_clicks(selection, set(layers), set(heads))] if selection is not None else []
-    if selection is not None and on_page:
-        hooks.append(_rings(selection))
-    return grid.opts(hv.opts.Overlay(**style.bokeh(grid=False, hooks=hooks, show_legend=False, **size, **shared))).opts(
+    grid = hv.Overlay([cells, *_ornaments(values, marks or {}, groups)])
+    return grid.opts(hv.opts.Overlay(**style.bokeh(grid=False, show_legend=False, **size, **shared))).opts(
         hv.opts.Overlay(**style.matplotlib(grid=False, show_legend=False, **size, **shared))
     )
-
-
-def _on_a_page() -> bool:
-    """Whether a browser session is being served (a notebook has a document too, but no session)."""
-    import panel as pn
-
-    document = pn.state.curdoc
-    return document is not None and document.session_context is not None
-
-
-def _multiply(parts: list[Any]) -> Any:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole * part
-    return whole
 
 
 def _cell_width(n: int) -> int:
@@ -203,76 +180,57 @@ def _ornaments(values: xr.DataArray, marks: Mapping[tuple[int, int], str], group
     return parts
 
 
-def _outlines(heads: Any, head: Any, pinned: Any, hover: Any) -> Any:
-    """What is chosen: the primary head in a thick ring, others in a thin one; violet: pinned, or where the keys are."""
-    import holoviews as hv
+def link_grid(pane: Any, selection: Selection) -> None:
+    """Link a drawn grid with what is chosen: a click chooses a head, shift-click adds it, and what is chosen is outlined.
 
-    return (
-        hv.Rectangles(_ring_rows(heads, head, pinned, hover), ["x0", "y0", "x1", "y1"], ["thick", "hue"])
-        .opts(backend="bokeh", fill_alpha=0, line_color="hue", line_width="thick")
-        .opts(backend="matplotlib", facecolor="none", edgecolor="hue", linewidth=1.8)
+    Args:
+        pane: a Panel pane whose object is the Bokeh figure of a `head_grid`.
+    """
+    from bokeh.events import Tap
+    from bokeh.models import ColumnDataSource
+
+    from workbench.draw.view import patched
+
+    names = set(cells_of(pane.object).data["name"])
+    # Straight in the figure: a choice then sends a few numbers, where a redraw takes a fifth of a second for three grids.
+    source = ColumnDataSource(_rings(selection))
+    pane.object.quad(
+        left="x0", right="x1", top="y0", bottom="y1", source=source, fill_alpha=0, line_color="hue", line_width="thick"
     )
 
-
-def _ring_rows(heads: Any, head: Any, pinned: Any, hover: Any) -> list[tuple[float, float, float, float, float, str]]:
-    # Colour and not dashes tell them apart: a column cannot carry bokeh's dashes.
-    rows = [(*_box(*at), 3.2 if at == head else 1.8, colour.RING) for at in dict.fromkeys([*heads, *([head] if head else [])])]
-    rows += [(*_box(*at), thick, colour.FUNCTION) for at, thick in ((pinned, 1.8), (hover, 3.2)) if at is not None]
-    return rows
-
-
-def _rings(selection: Selection) -> Any:
-    """The same outlines drawn straight into the figure of a served page: a choice then sends a few numbers, where a
-    redraw through HoloViews takes a fifth of a second for three grids."""
-
-    def hook(plot: Any, element: Any) -> None:
-        from bokeh.models import ColumnDataSource
-
-        figure = plot.state
-        if "wb-rings" in figure.tags:
+    def tapped(event: Tap) -> None:
+        if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
             return
-        figure.tags = [*figure.tags, "wb-rings"]
-        source = ColumnDataSource(_columns(selection))
-        figure.quad(
-            left="x0", right="x1", top="y0", bottom="y1", source=source, fill_alpha=0, line_color="hue", line_width="thick"
-        )
+        layer, head = round(event.y), round(event.x)
+        if head_name(layer, head) in names:
+            held: Any = event.modifiers or {}  # an object or its dict, as bokeh's version has it
+            shift = held.get("shift") if isinstance(held, dict) else held.shift
+            selection.choose(layer, head, add=bool(shift))
 
-        def chosen(*_: Any) -> None:
-            source.data = _columns(selection)
+    def chosen(*_: Any) -> None:
+        rings = _rings(selection)
+        if rings != source.data:
+            source.data = rings
+            patched(pane)
 
-        selection.param.watch(chosen, ["heads", "head", "pinned", "hover"])
+    pane.object.on_event(Tap, tapped)
+    selection.param.watch(chosen, ["heads", "head", "pinned", "hover"])
 
-    return hook
+
+def cells_of(figure: Any) -> Any:
+    """The data source of a drawn grid's cells: one row per head, as `_cells` makes them."""
+    return next(r.data_source for r in figure.renderers if "rank" in r.data_source.data)
 
 
-def _columns(selection: Selection) -> dict[str, list[Any]]:
-    names = ("x0", "y0", "x1", "y1", "thick", "hue")
-    rows = _ring_rows(selection.heads, selection.head, selection.pinned, selection.hover)
-    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+def _rings(selection: Selection) -> dict[str, list[Any]]:
+    """What is chosen: the primary head in a thick ring, others in a thin one; violet: pinned, or where the keys are."""
+    # Colour and not dashes tell them apart: a column cannot carry bokeh's dashes.
+    chosen = dict.fromkeys([*selection.heads, *([selection.head] if selection.head else [])])
+    rows = [(*_box(*at), 3.2 if at == selection.head else 1.8, colour.RING) for at in chosen]
+    others = ((selection.pinned, 1.8), (selection.hover, 3.2))
+    rows += [(*_box(*at), thick, colour.FUNCTION) for at, thick in others if at is not None]
+    return {name: [row[i] for row in rows] for i, name in enumerate(("x0", "y0", "x1", "y1", "thick", "hue"))}
 
 
 def _box(layer: int, head: int) -> tuple[float, float, float, float]:
     return head - 0.46, layer - 0.45, head + 0.46, layer + 0.45
-
-
-def _clicks(selection: Selection, layers: set[int], heads: set[int]) -> Any:
-    def hook(plot: Any, element: Any) -> None:
-        from bokeh.events import Tap
-
-        figure = plot.state
-        if "wb-clicks" in figure.tags:  # hooks run again at every redraw of the same figure
-            return
-        figure.tags = [*figure.tags, "wb-clicks"]
-
-        def chosen(event: Tap) -> None:
-            if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
-                return
-            layer, head = round(event.y), round(event.x)
-            if layer in layers and head in heads:
-                held: Any = event.modifiers or {}  # an object or its dict, as bokeh's version has it
-                shift = held.get("shift") if isinstance(held, dict) else held.shift
-                selection.choose(layer, head, add=bool(shift))
-
-        figure.on_event(Tap, chosen)
-
-    return hook

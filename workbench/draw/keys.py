@@ -1,15 +1,16 @@
-"""Choosing a head without a pointer: arrow keys move a violet ring over the grid, Enter chooses it (with Shift: adds),
-Escape clears."""
+"""Choosing a head without a pointer: arrow keys (or h j k l) move a violet ring over the grid, Enter chooses it (with Shift:
+adds), Escape clears."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from markupsafe import Markup
+
 from workbench.draw import style
-from workbench.draw.view import STYLES, need_panel, wrapping
+from workbench.draw.view import STYLES, html_pane, need_panel, wrapping
 from workbench.selection import Selection, head_name
 
 _LOOK = style.sheet("keys.css")
@@ -34,48 +35,47 @@ def move(selection: Selection, key: str, layers: Sequence[int], heads: Sequence[
 def key_pad(selection: Selection, layers: Sequence[int], heads: Sequence[int], describe: Callable[[int, int], str]) -> Any:
     """A focusable line under a grid that listens to the keys, and the same as buttons.
 
-    The line says, for screen readers too, where the ring is. A key presses the button of its name, so that there is
+    A line beside it says, for screen readers too, where the ring is. A key presses the button of its name, so that there is
     one way to the server; a custom widget would not reach pages that get their tabs later.
     """
     pn = need_panel()
-    line = pn.pane.HTML(
-        _line("Keyboard: focus here, then arrow keys, Enter, Esc"), stylesheets=[STYLES, _LOOK], margin=(4, 6, 4, 0)
-    )
+    look: dict[str, Any] = {"stylesheets": [STYLES, _LOOK], "sizing_mode": None}
+    pad = html_pane(_PAD, margin=(4, 6, 4, 0), **look)
+    # Beside the pad and not in it: what has the focus must not be replaced.
+    said = html_pane(_said(""), margin=(4, 6), **look)
     buttons = []
     for key, word in {**_SIGNS, "Enter": "Choose", "Add": "Add", "Escape": "Clear"}.items():
-        button = pn.widgets.Button(
-            name=word, css_classes=[f"wb-key-{key}"], stylesheets=[STYLES], margin=(4, 3), **_NAMES.get(key, {})
-        )
+        button = pn.widgets.Button(name=word, css_classes=[f"wb-key-{key}"], stylesheets=[STYLES], margin=(4, 3))
         button.on_click(partial(_pressed, selection, key, layers, heads))
         buttons.append(button)
 
     def moved(event: Any) -> None:
         at = selection.hover
         if at is not None:
-            line.object = _line(f"{head_name(*at)}: {describe(*at)}")
+            said.object = str(_said(f"{head_name(*at)}: {describe(*at)}"))
 
     selection.param.watch(moved, "hover")
-    return wrapping(line, *buttons, gap="0", max_width=680)
+    return wrapping(pad, *buttons, said, gap="0", max_width=680)
 
 
 _SIGNS = {"ArrowLeft": "←", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowRight": "→"}
-_NAMES: dict[str, dict[str, Any]] = {
-    key: {"description": f"Move the ring: {key.removeprefix('Arrow').lower()}"} for key in _SIGNS
-}
 # Buttons live in shadow roots of their own, beside the line's.
 _ON_KEY = (
-    "const k=event.key==='Enter'&&event.shiftKey?'Add':event.key;"
+    "const k=event.key==='Enter'&&event.shiftKey?'Add'"
+    ":({h:'ArrowLeft',j:'ArrowDown',k:'ArrowUp',l:'ArrowRight'})[event.key]||event.key;"
     "const b=this.getRootNode().host.getRootNode().querySelector('.wb-key-'+k);"
     "if(b){event.preventDefault();b.shadowRoot.querySelector('button').click()}"
 )
 
 
-def _line(text: str) -> str:
-    return (
-        '<div class="pad" tabindex="0" role="application" aria-label="Choose a head with the arrow keys" '
-        f'onkeydown="{html.escape(_ON_KEY)}">'
-        f'<span aria-live="polite">{html.escape(text)}</span></div>'
-    )
+_PAD = Markup(
+    '<div class="pad" tabindex="0" role="application" aria-label="Choose a head with the arrow keys" onkeydown="{}">'
+    "Keyboard: focus here, then arrow keys or h j k l, Enter, Esc</div>"
+).format(_ON_KEY)
+
+
+def _said(text: str) -> Markup:
+    return Markup('<span class="said" aria-live="polite">{}</span>').format(text)
 
 
 def _pressed(selection: Selection, key: str, layers: Sequence[int], heads: Sequence[int], _: Any) -> None:

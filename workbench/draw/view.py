@@ -10,17 +10,20 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from workbench.draw import style
+from workbench.draw.figure import Figure, figure_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Part = Any
-"""A HoloViews object, `Markup` (trusted HTML), `str` (text, escaped by whoever shows it), `Table`, `Row`, or a Panel object."""
+"""A picture (HoloViews object, or `Figure`), `Markup` (trusted HTML), `str` (text, escaped by whoever shows it), `Table`,
+`Row`, or a Panel object."""
 
 STYLES = style.sheet("widgets.css")
 TABLE_STYLES = style.sheet("tables.css")
@@ -46,19 +49,26 @@ class View:
 
     Args:
         parts: called when the view is first looked at; gives the parts from top to bottom.
-        live: gives the Panel object instead, where parts alone are not enough (linked plots, widgets).
+        live: gives the Panel object instead, where parts alone are not enough (linked plots, widgets). It is called with
+            the pictures among the parts, from top to bottom: drawn already (`Figure`) on a page, as they are elsewhere.
+            `live_picture` shows either.
         why_not: why this run has nothing to show here; a page then leaves the tab out and says so.
     """
 
-    def __init__(self, parts: Callable[[], Sequence[Part]], live: Callable[[], Any] | None = None, why_not: str = "") -> None:
-        self._parts, self._live, self.why_not = parts, live, why_not
+    def __init__(
+        self,
+        parts: Callable[[], Sequence[Part]],
+        live: Callable[[Sequence[Part]], Any] | None = None,
+        why_not: str = "",
+    ) -> None:
+        self._parts, self.live, self.why_not = parts, live, why_not
 
     def still(self) -> list[Part]:
         """The parts that need no Python behind them."""
         return list(self._parts())
 
     def __panel__(self) -> Any:
-        return self._live() if self._live is not None else live_column(self.still())
+        return self.live(pictures(self)) if self.live is not None else live_column(self.still())
 
 
 def says(text: str, *, small: bool = False) -> Markup:
@@ -98,11 +108,30 @@ def live_part(part: Part) -> Any:
         return wrapping(*(live_part(p) for p in part.parts), gap="4px 10px")
     if isinstance(part, str):
         return html_pane(part if isinstance(part, Markup) else says(part))
-    if _is_drawing(part):
+    if isinstance(part, Figure):
+        return scrolling(live_picture(part))
+    if is_drawing(part):
         # A picture that needs more room than there is scrolls by itself, and the page does not.
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": {"overflow-x": "auto"}} if _is_wide(part) else {}
         return pn.pane.HoloViews(part, linked_axes=False, margin=(4, 0), **wide)
     return pn.panel(part)
+
+
+def live_picture(picture: Part) -> Any:
+    """A picture, drawn already or not, as a pane around a Bokeh figure that can be linked and patched."""
+    return need_panel().pane.Bokeh(figure_of(picture), margin=(4, 0))
+
+
+def scrolling(pane: Any) -> Any:
+    """A picture that needs more room than there is scrolls by itself, and the page does not."""
+    return need_panel().Row(pane, sizing_mode="stretch_width", min_width=0, margin=0, styles={"overflow-x": "auto"})
+
+
+def patched(pane: Any) -> None:
+    """Say that the Bokeh figure of a pane was changed in place: a notebook has to be told, a served page knows."""
+    from panel.io.notebook import push_notebook
+
+    push_notebook(pane)
 
 
 def wrapping(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
@@ -115,21 +144,27 @@ def wrapping(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
     return pn.Row(*objects, styles={"flex-wrap": "wrap", "gap": gap}, min_width=0, margin=0, **options)
 
 
-def after_answer(work: Callable[[], None]) -> None:
-    """Do `work` once what has changed so far is on its way to the browser; at once where there is no served page."""
-    document = need_panel().state.curdoc
-    if document is not None and document.session_context is not None and need_panel().state.loaded:
-        document.add_timeout_callback(work, 30)
-    else:
-        work()
-
-
 def html_pane(markup: Markup, **options: Any) -> Any:
     """Trusted HTML as a Panel pane in the workbench's type and colours."""
-    pn = need_panel()
-    options.setdefault("sizing_mode", "stretch_width")
-    options.setdefault("margin", (2, 0))
-    return pn.pane.HTML(str(markup), stylesheets=[STYLES], disable_math=True, **options)
+    options = {"sizing_mode": "stretch_width", "margin": (2, 0), "stylesheets": [STYLES], **options}
+    options["stylesheets"] = [*options["stylesheets"], _AS_VISIBLE_AS_ITS_PLACE]
+    return _html_class()(str(markup), disable_math=True, **options)
+
+
+# Panel makes the text of a pane visible by itself, also where what the pane stands in is hidden.
+_AS_VISIBLE_AS_ITS_PLACE = ":host > div { visibility: inherit !important; }"
+
+
+@cache
+def _html_class() -> Any:
+    class HTML(need_panel().pane.HTML):  # type: ignore[misc]
+        """Sends its new text and nothing else: Panel's own sends its style sheets again with the first change, for which
+        the browser lays out the whole page anew, a quarter of a second with three grids on it."""
+
+        def _update(self, ref: str, model: Any) -> None:
+            model.text = self._get_properties(model.document)["text"]
+
+    return HTML
 
 
 def safe_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -175,12 +210,18 @@ def _cell(value: Any) -> str:
     return text if len(text) <= 240 else text[:239] + "…"
 
 
+def pictures(view: Any) -> list[Part]:
+    """The pictures of anything an analysis returns as a view, from top to bottom."""
+    parts = (one for part in still_parts(view) for one in (part.parts if isinstance(part, Row) else [part]))
+    return [part for part in parts if isinstance(part, Figure) or is_drawing(part)]
+
+
 def still_parts(view: Any) -> Iterator[Part]:
     """What can be kept of anything an analysis returns as a view, in the order it stands there."""
     if isinstance(view, View):
         for part in view.still():
             yield from still_parts(part)
-    elif view is None or isinstance(view, str | Table | Row) or _is_drawing(view):
+    elif view is None or isinstance(view, str | Table | Row | Figure) or is_drawing(view):
         if view is not None:
             yield view
     else:
@@ -211,7 +252,8 @@ def _of_panel(view: Any) -> Iterator[Part]:
         yield from _of_panel(shown._pane)
 
 
-def _is_drawing(part: Any) -> bool:
+def is_drawing(part: Any) -> bool:
+    """Whether it is a HoloViews object that draws a picture."""
     import holoviews as hv
 
     return isinstance(part, hv.core.Dimensioned) and not isinstance(part, hv.Table)

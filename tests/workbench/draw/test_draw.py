@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +12,13 @@ import xarray as xr
 from tests.ui.synthetic import HOSTILE
 from workbench import draw
 from workbench.draw import colour, style
+from workbench.draw.figure import drawn, figure_of, render
 from workbench.draw.keys import move
-from workbench.draw.view import Table, View, safe_columns, still_parts
+from workbench.draw.view import Row, Table, View, live_picture, pictures, safe_columns, still_parts
 from workbench.selection import Selection
+
+if TYPE_CHECKING:
+    import holoviews as hv
 
 
 def test_signed_scale_is_symmetric_and_white_at_zero() -> None:
@@ -58,25 +64,61 @@ def grid(values: np.ndarray) -> xr.DataArray:
     return xr.DataArray(values, dims=("layer", "head"), coords={"layer": [2, 5], "head": [0, 1]})
 
 
+def a_grid() -> hv.Element:
+    values = grid(np.array([[0.5, np.nan], [-2.0, 1.0]]))
+    return draw.head_grid(values, title="t", unit="logits", marks={(5, 0): "memory"}, groups=2)
+
+
 def test_head_grid_draws_in_both_back_ends_with_missing_cells() -> None:
     import holoviews as hv
 
+    drawn = a_grid()
+    bokeh = render(drawn)
+    assert bokeh.toolbar_location is None
+    assert bokeh.y_range.start > bokeh.y_range.end  # layer 0 on top
+    assert hv.renderer("matplotlib").get_plot(drawn).state is not None
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_linked_grid_chooses_and_outlines(kept: bool) -> None:
+    from bokeh.events import Tap
+
     pick = Selection()
-    pick.choose(5, 1)
-    for selection in (None, pick):
-        drawn = draw.head_grid(
-            grid(np.array([[0.5, np.nan], [-2.0, 1.0]])),
-            title="t",
-            unit="logits",
-            marks={(5, 0): "memory"},
-            groups=2,
-            selection=selection,
-        )
-        figure = hv.renderer("bokeh").get_plot(drawn).state
-        assert figure.toolbar_location is None
-        assert figure.y_range.start > figure.y_range.end  # layer 0 on top
-        still = drawn[()] if isinstance(drawn, hv.DynamicMap) else drawn
-        assert hv.renderer("matplotlib").get_plot(still).state is not None
+    pane = live_picture(drawn(a_grid()) if kept else a_grid())
+    draw.link_grid(pane, pick)
+    rings = next(r.data_source for r in pane.object.renderers if "thick" in r.data_source.data)
+    assert rings.data["hue"] == []
+    tap = pane.object._event_callbacks[Tap.event_name][0]
+    tap(Tap(None, x=1.2, y=4.8))
+    assert pick.heads == [(5, 1)]
+    tap(Tap(None, x=0.1, y=5.0, modifiers={"shift": True}))
+    assert pick.heads == [(5, 1), (5, 0)]
+    tap(Tap(None, x=0.0, y=3.0))  # no such layer
+    assert pick.head == (5, 0)
+    pick.hover = (2, 0)
+    assert rings.data["hue"] == [colour.RING, colour.RING, colour.FUNCTION]
+
+
+def test_what_is_drawn_comes_back_with_ids_of_its_own() -> None:
+    kept = drawn(a_grid())
+    one, other = figure_of(kept), figure_of(kept)
+    assert one.title.text == other.title.text == "t"
+    ids = [{model.id for model in figure.references()} for figure in (one, other)]
+    assert not ids[0] & ids[1]
+    assert not ids[0] & {root["id"] for root in kept.document["roots"]}
+
+
+def test_filled_bars_are_what_drawing_them_gives() -> None:
+    words = {"names": ["a", "b"], "unit": "logits"}
+    pane = live_picture(draw.bars([1.0, -2.0], title="before", **words))
+    draw.fill_bars(pane, [3.0, -0.5], title="after", **words)
+    wanted = render(draw.bars([3.0, -0.5], title="after", **words))
+    for figure in (pane.object, wanted):
+        assert figure.title.text == "after"
+        assert figure.y_range.end == pytest.approx(3.24)
+        assert figure.renderers[0].glyph.fill_color.transform.high == 3
+    columns = [dict(figure.renderers[0].data_source.data) for figure in (pane.object, wanted)]
+    assert {name: list(column) for name, column in columns[0].items()} == {name: list(c) for name, c in columns[1].items()}
 
 
 def test_keys_move_choose_and_clear() -> None:
@@ -112,3 +154,14 @@ def test_still_parts_finds_what_can_be_kept_of_panel_objects() -> None:
     assert parts[0] is curve
     assert not hasattr(parts[1], "__html__")  # a third party's markup is text for us
     assert len(list(still_parts(View(lambda: [Table(pd.DataFrame()), "x"])))) == 2
+
+
+def test_a_live_view_gets_its_pictures_from_top_to_bottom() -> None:
+    import holoviews as hv
+
+    one, two = hv.Curve([1, 2]), hv.Curve([2, 1])
+    seen: list[object] = []
+    view = View(lambda: ["text", Row([one]), two], live=lambda shown: seen.extend(shown))
+    assert pictures(view) == [one, two]
+    view.__panel__()
+    assert seen == [one, two]
