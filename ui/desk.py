@@ -1,10 +1,11 @@
-"""What every page of one server shares: the model, the runs folder, the queue."""
+"""What every page of one server shares: the model, the runs folder, the queue, what is drawn."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ui.drawings import Drawings
 from ui.jobs import Jobs
 from ui.loading import ModelSlot
 from workbench import runs
@@ -18,6 +19,7 @@ class Desk:
     slot: ModelSlot
     jobs: Jobs
     root: Path | None = None
+    drawings: Drawings = field(default_factory=Drawings)
 
     def entries(self) -> list[runs.RunEntry]:
         """Finished runs, the user's newest first, then the samples."""

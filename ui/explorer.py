@@ -3,6 +3,10 @@
 It knows no analysis: tabs are whatever `registry.get(name).views(result)` gives. A view that fails, or an analysis
 that is not installed here, leaves the page standing with findings and tables. Nothing here touches a model.
 
+On a page a tab whose still form is all there is (`fragments.is_still`) has no model in Python: the browser fetches it,
+ahead of time, and draws it. The others are built here once the page stands, with pictures that are drawn already. All
+tabs have their places from the start, and going from one to another only changes a class in the browser.
+
 Importing this module loads Panel and HoloViews and draws one small figure, so that the first page of a server is as
 quick as the next; nothing else of the workbench imports it at its top.
 """
@@ -10,16 +14,21 @@ quick as the next; nothing else of the workbench imports it at its top.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import quote
 
 import panel as pn
 from markupsafe import Markup
 
-from ui import compare, provenance, style
+from ui import compare, fragments, provenance, style
+from ui.drawings import Drawings
 from workbench import draw, registry
-from workbench.draw.view import STYLES, View, html_pane, live_part, need_panel, tabulator, wrapping
+from workbench.draw.figure import DRAWING, drawn
+from workbench.draw.view import STYLES, View, html_pane, live_part, need_panel, pictures, tabulator, wrapping
 from workbench.errors import NotFound, WorkbenchError
 from workbench.result import Result
 from workbench.runs import RunEntry, listing, open_run
@@ -31,6 +40,25 @@ _COPY_LINK = (
     "(async b=>{try{await navigator.clipboard.writeText(location.href);b.textContent='Link copied'}"
     "catch(e){prompt('Copy this link',location.href)}setTimeout(()=>b.textContent='Copy link to this view',1600)})(this)"
 )
+# Going to another tab: only classes change, and silently, since Bokeh would lay out the whole page for a change of its own.
+_SWITCH = """
+places.children.forEach((place, i) => {
+  const classes = place.css_classes.filter((name) => name !== "wb-away");
+  if (i !== cb_obj.active) classes.push("wb-away");
+  place.setv({css_classes: classes}, {silent: true});
+  const view = Bokeh.index.find_one(place);
+  if (view != null) view.el.classList.toggle("wb-away", i !== cb_obj.active);
+});
+document.dispatchEvent(new Event("wb-tab"));
+"""
+# What is away keeps its width, so that nothing in it is measured or drawn anew, and cannot be reached by keyboard or ear.
+_PLACES = """
+:host { position: relative; }
+.wb-away {
+  visibility: hidden; position: absolute; top: 0; left: 0; width: 100%; height: 0; overflow: hidden; pointer-events: none;
+}
+"""
+_DRAWING = Markup('<p class="wb-says wb-small wb-drawing">Drawing …</p>')
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
 _LOOK: dict[str, Any] = {"stylesheets": [STYLES], "sizing_mode": "stretch_width", "margin": (0, 0, 8, 0)}
 
@@ -45,22 +73,23 @@ def _warm() -> None:
 _warm()
 
 
-def application(runs: Path | None = None) -> Callable[[], Any]:
+def application(runs: Path | None, drawings: Drawings) -> Callable[[], Any]:
     """What the server mounts at /explorer: called once per session, it gives that session's page.
 
     Args:
         runs: the folder of runs; None is the user's. Sample runs are listed too.
+        drawings: where tabs are drawn and kept; the server gives them at /runs/RUN/views/TITLE.
     """
 
     def page() -> Any:
         args = pn.state.session_args
         query = {key: values[0].decode("utf-8", "replace") for key, values in args.items() if values}
-        explorer = Explorer(runs, query, page=True)
+        explorer = Explorer(runs, query, drawings=drawings)
         text = (TEMPLATES / "explorer.html").read_text(encoding="utf-8")
         template = pn.Template(text, location=True)
         template.add_variable("page_title", "Explorer · Memory Workbench")
         template.add_variable("page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8"))
-        template.add_variable("page_js", style.js())
+        template.add_variable("page_js", "\n".join(style.script(f"{name}.js") for name in ("workbench", "tables", "views")))
         template.add_variable("page_header", style.header_html("explorer"))
         template.add_panel("side", explorer.side)
         template.add_panel("main", explorer.main)
@@ -70,6 +99,21 @@ def application(runs: Path | None = None) -> Callable[[], Any]:
     return page
 
 
+@dataclass(frozen=True)
+class _Tab:
+    """How one place is filled.
+
+    Args:
+        make: gives the Panel object.
+        first: what is slow before that and needs no session, such as drawing; it is done in a thread.
+        at_once: it costs next to nothing, and is made with the page.
+    """
+
+    make: Callable[[], Any]
+    first: Callable[[], object] | None = None
+    at_once: bool = False
+
+
 class Explorer:
     """One person's Explorer: the two columns of the page and what links them.
 
@@ -77,7 +121,7 @@ class Explorer:
         runs: where to look for runs.
         query: what the address asks for: run, with, head, prompt, view.
         result: show this result; no list of runs is offered then.
-        page: it is a page of its own, whose address follows what is chosen.
+        drawings: it is a page of its own, whose tabs are kept there and whose address follows what is chosen.
     """
 
     def __init__(
@@ -86,21 +130,24 @@ class Explorer:
         query: Mapping[str, str] | None = None,
         *,
         result: Result | None = None,
-        page: bool = False,
+        drawings: Drawings | None = None,
     ) -> None:
-        self._runs, self._page, self._query = runs, page, dict(query or {})
+        self._runs, self._drawings, self._query = runs, drawings, dict(query or {})
         self._entries: list[RunEntry] = [] if result is not None else listing(runs)
         self._result: Result | None = result
         self._other: Result | None = None
-        self._makers: dict[str, Callable[[], Any]] = {}
-        self._slots: dict[str, Any] = {}  # one place per tab, filled when it is first looked at
+        self._makers: dict[str, _Tab] = {}
+        self._slots: dict[str, Any] = {}  # one place per tab
         self._built: set[str] = set()
+        self._asked: list[str] = []  # tabs to build, the next one first
         self._location: Any = None  # the page's address, known once it is loaded
+        self._working = False  # whether one of them is being built
         self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
         self._tabs = pn.widgets.RadioButtonGroup(stylesheets=[STYLES, provenance.CSS], margin=(6, 0, 10, 0), **_WIDE)
         self._tabs.param.watch(lambda event: self._show(event.new), "value")
-        self._content = pn.Column(**_WIDE)
+        self._content = pn.Column(stylesheets=[_PLACES], **_WIDE)
+        self._tabs.jscallback(value=_SWITCH, args={"places": self._content})
         self._about = pn.Column(**_WIDE)
         self._filter = pn.widgets.TextInput(name="Find a run", placeholder="model, analysis, date …", **_LOOK)
         self._choose = pn.widgets.Select(name="Run", size=7, **_LOOK)
@@ -157,7 +204,9 @@ class Explorer:
             return
         self._result.selection.from_query(self._query)
         self._arrange()
-        if self._page and self._loaded:
+        if self._drawings is not None:
+            self._drawings.ahead(*(r.path for r in (self._result, self._other) if r is not None and r.path is not None))
+        if self._loaded:
             self.prepare()
 
     def _is_listed(self, run: str) -> bool:
@@ -188,84 +237,135 @@ class Explorer:
             views = {}
             notes.append(_sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error))
         hidden = {str(name): view.why_not for name, view in views.items() if isinstance(view, View) and view.why_not}
-        self._makers = {str(name): partial(live_part, view) for name, view in views.items() if str(name) not in hidden}
+        self._makers = {str(name): self._tab(result, str(name), view) for name, view in views.items() if str(name) not in hidden}
         if self._other is not None:
-            self._makers = self._compared()
-        self._makers["Tables"] = lambda: tables(result)
-        self._built = set()
+            self._makers = self._compared(result, self._other)
+        self._makers["Tables"] = _Tab(lambda: tables(result))
         if hidden:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in hidden.items())
             notes.append(draw.says(f"Not shown – {reasons}.", small=True))
-        self._about.objects = [_about(result, self._page)]
+        self._about.objects = [_about(result, self._drawings is not None)]
         top = [
             html_pane(_headline(result)),
             html_pane(Markup(f"<style>{provenance.CSS}</style>") + provenance.findings_html(result)),
         ]
         if self._other is not None:
             top = [html_pane(compare.headline(result, self._other))]
-        # All places stand from the start: adding one later makes the browser lay out its neighbours again, at no width.
-        self._slots = {name: pn.Column(pn.Spacer(height=0), visible=False, **_WIDE) for name in self._makers}
-        self._content.objects = list(self._slots.values())
-        first = self._query.get("view", "")
         names = list(self._makers)
+        first = self._query.get("view", "")
+        shown = first if first in names else names[0]
+        # All places stand from the start: adding one later makes the browser lay out its neighbours again, at no width.
+        self._slots = {}
+        for name, tab in self._makers.items():
+            inside = self._made(name) if tab.at_once else html_pane(_DRAWING)
+            self._slots[name] = pn.Column(inside, css_classes=[] if name == shown else ["wb-away"], **_WIDE)
+        self._built = {name for name, tab in self._makers.items() if tab.at_once}
+        self._asked = []
+        self._content.objects = list(self._slots.values())
         self._quiet = True
-        self._tabs.param.update(options=names, value=first if first in names else names[0])
+        self._tabs.param.update(options=names, value=shown)
         self._quiet = False
         self.main.objects = [*top, *(html_pane(n) for n in notes), self._tabs, self._content]
         result.selection.param.watch(lambda *_: self._to_address(), ["head", "prompt"])
-        self._show(self._tabs.value)
+        self._show(shown)
 
-    def _compared(self) -> dict[str, Callable[[], Any]]:
+    def _tab(self, result: Result, name: str, view: Any) -> _Tab:
+        """How a view of a run comes to its place."""
+        drawings, path = self._drawings, result.path
+        if drawings is None or path is None:
+            return _Tab(partial(live_part, view))
+        if fragments.is_still(view):
+            return _Tab(partial(_fetched, f"/runs/{quote(path.name, safe='')}/views/{quote(name, safe='')}"), at_once=True)
+        live = view.live if isinstance(view, View) else None
+        if live is None:  # a Panel object, which has its own way to the browser
+            return _Tab(partial(live_part, view))
+        kept = partial(drawings.fragment, path, name)
+        return _Tab(lambda: live(kept().figures()), first=kept)
+
+    def _compared(self, mine: Result, other: Result) -> dict[str, _Tab]:
         """The tabs of two runs: what can be subtracted first, then every view of both side by side."""
-        assert self._result is not None
-        assert self._other is not None
-        makers: dict[str, Callable[[], Any]] = {"A − B": partial(live_part, compare.view(self._result, self._other))}
+        both = compare.view(mine, other)
+        figures: list[Any] = []
+
+        def subtracted() -> None:
+            with DRAWING:
+                figures[:] = [drawn(picture) for picture in pictures(both)]
+
+        assert both.live is not None
+        tabs = {"A − B": _Tab(partial(both.live, figures), first=subtracted)}
         try:
-            theirs = registry.get(self._other.analysis).views(self._other)
+            theirs = registry.get(other.analysis).views(other)
         except Exception as error:  # as in _arrange
             sorry = _sorry("The pictures of run B cannot be drawn here.", error)
-            return {**makers, **self._makers, "Run B": lambda: html_pane(sorry)}
-        for name, mine in self._makers.items():
-            makers[name] = partial(_side_by_side, mine, partial(live_part, theirs[name])) if name in theirs else mine
-        return makers
+            return {**tabs, **self._makers, "Run B": _Tab(lambda: html_pane(sorry), at_once=True)}
+        for name, a in self._makers.items():
+            tabs[name] = _side_by_side(a, self._tab(other, name, theirs[name])) if name in theirs else a
+        return tabs
 
     def _show(self, name: str | None) -> None:
-        """Make one tab visible; it is computed when it is first looked at."""
+        """A tab was chosen; the browser shows its place by itself."""
         if self._quiet or name not in self._makers:
             return
-        if not self._page or self._loaded:  # a page's first tab is drawn once its text stands, see `prepare`
-            self._build(name)
-        for title, slot in self._slots.items():
-            slot.visible = title == name
+        if self._drawings is None:
+            self._put(name)
+        elif self._loaded:
+            self._ask(name)
         self._to_address()
 
-    def _build(self, name: str) -> None:
+    def _made(self, name: str) -> Any:
+        try:
+            return self._makers[name].make()
+        except Exception as error:  # one broken view must leave the page standing
+            return html_pane(_sorry(f"The view {name!r} cannot be drawn.", error))
+
+    def _put(self, name: str) -> None:
+        """Fill the place of a tab, now."""
+        tab = self._makers[name]
         if name in self._built:
             return
-        try:
-            drawn = self._makers[name]()
-        except Exception as error:  # one broken view must leave the page standing
-            drawn = html_pane(_sorry(f"The view {name!r} cannot be drawn.", error))
-        self._slots[name].objects = [drawn]
         self._built.add(name)
+        if self._drawings is None and tab.first is not None:
+            tab.first()
+        self._slots[name].objects = [self._made(name)]
 
     def prepare(self) -> None:
-        """Draw the visible tab once the page's text stands, then the dearest other one; drawing all would keep clicks waiting."""
+        """Once the page's text stands: build the tabs that are not there yet one by one, the visible one first."""
         self._loaded = True
-        self._location = pn.state.location if self._page else None
-        makers, document = self._makers, pn.state.curdoc
-        if self._tabs.value in makers:
-            self._build(self._tabs.value)
+        self._location = pn.state.location if self._drawings is not None else None
         self._to_address()
-        next_one = next((name for name in list(makers)[:2] if name not in self._built), None)
-        if document is None or document.session_context is None or next_one is None:
+        self._asked = list(self._makers)
+        self._ask(self._tabs.value)
+
+    def _ask(self, name: str) -> None:
+        """Build this tab before the others that are still to be built."""
+        self._asked = [name, *(n for n in self._asked if n != name)]
+        if not self._working:
+            self._next()
+
+    def _next(self) -> None:
+        """Build the next tab: what is slow in a thread, the rest when this session is free again."""
+        document, makers = pn.state.curdoc, self._makers
+        self._asked = [name for name in self._asked if name in makers and name not in self._built]
+        if document is None or document.session_context is None or not self._asked:
             return
+        name = self._asked[0]
+        self._working = True
 
-        def one() -> None:
+        def slow() -> None:
+            first = makers[name].first
+            try:
+                if first is not None:
+                    first()
+            finally:  # what went wrong comes up again where it is made, and is said there
+                document.add_next_tick_callback(put)
+
+        def put() -> None:
+            self._working = False
             if self._makers is makers:  # another run may have been opened meanwhile
-                self._build(next_one)
+                self._put(name)
+            document.add_timeout_callback(self._next, 50)  # what was clicked meanwhile is answered first
 
-        document.add_timeout_callback(one, 700)
+        Thread(target=slow, name="explorer", daemon=True).start()
 
     def _to_address(self) -> None:
         """The address always says what is chosen, so that it can be copied as a link."""
@@ -299,12 +399,27 @@ def tables(result: Result) -> Any:
     return pn.Column(choose, place, **_WIDE)
 
 
-def _side_by_side(mine: Callable[[], Any], theirs: Callable[[], Any]) -> Any:
+def _fetched(address: str) -> Any:
+    """A tab that the browser fetches and draws itself, see `views.js`."""
+    place = Markup('<wb-view src="{}">{}</wb-view>').format(address, _DRAWING)
+    return html_pane(place, stylesheets=[fragments.CSS], min_width=0)
+
+
+def _side_by_side(mine: _Tab, theirs: _Tab) -> _Tab:
     half = {"styles": {"flex": "1 1 420px"}, "min_width": 300, "sizing_mode": "stretch_width"}
-    columns = [
-        pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), make(), **half) for name, make in (("A", mine), ("B", theirs))
-    ]
-    return wrapping(*columns, sizing_mode="stretch_width")
+    slow = [tab.first for tab in (mine, theirs) if tab.first is not None]
+
+    def make() -> Any:
+        columns = [
+            pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), tab.make(), **half) for name, tab in (("A", mine), ("B", theirs))
+        ]
+        return wrapping(*columns, sizing_mode="stretch_width")
+
+    def first() -> None:
+        for one in slow:
+            one()
+
+    return _Tab(make, first if slow else None, at_once=mine.at_once and theirs.at_once)
 
 
 def _about(result: Result, page: bool) -> Any:

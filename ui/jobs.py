@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,11 +70,13 @@ class Jobs:
     Args:
         slot: where the model is.
         root: the runs folder; None is the user's.
+        saved: told the folder of every run that was saved.
     """
 
-    def __init__(self, slot: ModelSlot, root: Path | None = None) -> None:
+    def __init__(self, slot: ModelSlot, root: Path | None = None, saved: Callable[[Path], object] = lambda _: None) -> None:
         self._slot = slot
         self._root = root
+        self._saved = saved
         self._all: deque[Job] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -190,6 +192,7 @@ class Jobs:
         job.says = "Saving"
         folder = result.save(runs.new_folder(result, self._root))
         job.run_id = folder.name
+        self._saved(folder)
         job.findings = {name: finding.to_json() for name, finding in result.findings.items()}
         job.fraction = 1.0 if state == "done" else job.fraction
         self._end(job, state, "Finished" if state == "done" else "Cancelled; what was found so far is kept as a partial run")

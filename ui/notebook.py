@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from ui import provenance, style
 from workbench import draw, registry
-from workbench.draw.view import Row, View, live_part, need_panel, still_parts
+from workbench.draw.view import View, is_drawing, live_part, need_panel, pictures
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 
@@ -105,10 +105,9 @@ def _pictures(result: Result) -> list[tuple[str, str]]:
     for title, view in views.items():
         if isinstance(view, View) and view.why_not:
             continue
-        for part in still_parts(view):
-            for one in part.parts if isinstance(part, Row) else [part]:
-                if hasattr(one, "opts") and len(done) < MOST_PICTURES:
-                    done.append((str(title), base64.b64encode(picture(one, dpi=80)).decode()))
+        for one in pictures(view):
+            if is_drawing(one) and len(done) < MOST_PICTURES:
+                done.append((str(title), base64.b64encode(picture(one, dpi=80)).decode()))
     return done
 
 

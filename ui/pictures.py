@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
+from ui.drawings import fingerprint
 from workbench import paths, registry
 from workbench.draw import style
-from workbench.draw.view import Row, View, still_parts
+from workbench.draw.figure import DRAWING
+from workbench.draw.view import View, is_drawing, pictures
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 from workbench.runs import RunEntry
 
 WIDTH, HEIGHT, DPI = 480, 300, 96
-_VERSION = b"1"
-"""Goes into the cache key: raise it when pictures change their look."""
-_DRAWING = threading.Lock()
-"""matplotlib keeps global state; the server draws from several threads."""
+_VERSION = "2"
+"""Goes into the name: raise it when pictures change their look."""
 
 
 def picture(element: Any, *, dpi: int = DPI) -> bytes:
@@ -30,8 +28,8 @@ def picture(element: Any, *, dpi: int = DPI) -> bytes:
     import matplotlib.pyplot as plt
 
     style.load()
-    with _DRAWING:
-        figure = hv.renderer("matplotlib").get_plot(_now(element)).state
+    with DRAWING:
+        figure = hv.renderer("matplotlib").get_plot(element).state
         try:
             return _png(figure, dpi, bbox_inches="tight")
         finally:
@@ -47,8 +45,9 @@ def thumbnail(run: RunEntry | Path | str) -> bytes | None:
     if kept.is_file():
         return kept.read_bytes()
     try:
-        element = _first_drawing(Result.open(folder))
-        drawn = _small(element) if element is not None else None
+        with DRAWING:
+            element = _first_drawing(Result.open(folder))
+            drawn = _small(element) if element is not None else None
     except Exception:  # a stranger's run or a third party's view may fail in any way, and a card without picture is still a card
         return None
     if drawn is not None:
@@ -61,10 +60,9 @@ def _first_drawing(result: Result) -> Any:
     for view in registry.get(result.analysis).views(result).values():
         if isinstance(view, View) and view.why_not:
             continue
-        for part in still_parts(view):
-            for one in part.parts if isinstance(part, Row) else [part]:
-                if hasattr(one, "opts"):
-                    return one
+        for picture in pictures(view):
+            if is_drawing(picture):
+                return picture
     return None
 
 
@@ -72,22 +70,15 @@ def _small(element: Any) -> bytes:
     import holoviews as hv
     import matplotlib.pyplot as plt
 
-    style.load()
-    with _DRAWING:
-        figure = hv.renderer("matplotlib").get_plot(_now(element)).state
+    with DRAWING:
+        style.load()
+        figure = hv.renderer("matplotlib").get_plot(element).state
         try:
             figure.set_size_inches(WIDTH / DPI, HEIGHT / DPI)
             figure.tight_layout()
             return _png(figure, DPI)
         finally:
             plt.close(figure)
-
-
-def _now(element: Any) -> Any:
-    """An element that waits for a selection, as it is at this moment."""
-    import holoviews as hv
-
-    return element[()] if isinstance(element, hv.DynamicMap) else element
 
 
 def _png(figure: Any, dpi: int, **options: Any) -> bytes:
@@ -98,14 +89,8 @@ def _png(figure: Any, dpi: int, **options: Any) -> bytes:
 
 def _kept(folder: Path) -> Path | None:
     """Where the picture of this very content lies; None if the folder has no content to speak of."""
-    key = hashlib.sha256(_VERSION)
-    try:
-        key.update((folder / "result.json").read_bytes())
-        for file in sorted((folder / "tables").glob("*.parquet")):
-            key.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
-    except OSError:
-        return None
-    return paths.cache_dir() / "pictures" / f"{key.hexdigest()[:32]}.png"
+    key = fingerprint(folder)
+    return paths.cache_dir() / "pictures" / f"{_VERSION}-{key}.png" if key else None
 
 
 def _keep(kept: Path, drawn: bytes) -> None:

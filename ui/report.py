@@ -17,16 +17,12 @@ from typing import Any
 from markupsafe import Markup
 
 from ui import provenance, style
-from workbench import draw, registry
-from workbench.draw import style as drawing
-from workbench.draw.view import Row, Table, View, still_parts
+from ui.fragments import CSS, fragments, table_html
+from workbench.draw.view import Table
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 
 TEMPLATES = Path(__file__).parent / "templates"
-MAX_ROWS = 400
-"""Rows of a table that the report shows; it says so when there are more."""
-MAX_CELL = 300
 
 
 def write(result: Result, path: str | Path, force: bool = False) -> Path:
@@ -62,9 +58,12 @@ def write(result: Result, path: str | Path, force: bool = False) -> Path:
 
 def html(result: Result) -> str:
     """The whole report as text."""
-    page = _Page()
-    sections = [{"title": title, "id": f"view-{i}", "body": body} for i, (title, body) in enumerate(_views(result, page))]
-    tables = [(name, page.table(Table(frame, name.replace("_", " ")), fold=True)) for name, frame in result.tables.items()]
+    sections: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
+    for title, made in fragments(result, own_tables=False):
+        sections.append({"title": title, "id": f"view-{len(sections)}", "body": made.html})
+        items += made.items
+    tables = [(name, table_html(Table(frame, name.replace("_", " ")), fold=True)) for name, frame in result.tables.items()]
     return _template().render(
         result=result,
         css=Markup(_css()),
@@ -77,104 +76,15 @@ def html(result: Result) -> str:
         mark=Markup(style.MARK),
         sections=sections,
         tables=tables,
-        items=Markup(page.items_json()),
-        bokeh=Markup(_bokeh_script()) if page.items else "",
+        items=Markup(_safe_json(items)),
+        sorting=Markup(style.script("tables.js")),
+        bokeh=Markup(_bokeh_script()) if items else "",
     )
 
 
-def _views(result: Result, page: _Page) -> list[tuple[str, Markup]]:
-    try:
-        views = registry.get(result.analysis).views(result)
-    except Exception as error:  # an analysis may not be installed here, or be a third party's: the rest is still a report
-        return [("Pictures", _sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error))]
-    done = []
-    for title, view in views.items():
-        if isinstance(view, View) and view.why_not:
-            done.append((str(title), draw.says(f"Not shown: {view.why_not}.", small=True)))
-            continue
-        try:
-            done.append(
-                (str(title), Markup("\n").join(page.part(part) for part in still_parts(view) if not _is_copy(part, result)))
-            )
-        except Exception as error:  # one broken view must not cost the others
-            done.append((str(title), _sorry(f"The view {title!r} cannot be drawn.", error)))
-    return done
-
-
-def _is_copy(part: Any, result: Result) -> bool:
-    """A table of the run itself, which the report holds once, under Tables."""
-    return isinstance(part, Table) and any(part.frame is frame for frame in result.tables.values())
-
-
-def _sorry(what: str, error: Exception) -> Markup:
-    return draw.note(what, error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}")
-
-
-class _Page:
-    """Collects the pictures of one report."""
-
-    def __init__(self) -> None:
-        self.items: list[dict[str, Any]] = []
-
-    def part(self, part: Any) -> Markup:
-        """Any still part as HTML."""
-        if isinstance(part, Row):
-            return Markup('<div class="wb-row">{}</div>').format(Markup("").join(self.part(p) for p in part.parts))
-        if isinstance(part, Table):
-            return self.table(part, fold=len(part.frame) > 12)
-        if isinstance(part, str):
-            return part if isinstance(part, Markup) else draw.says(part)
-        return self._picture(part)
-
-    def _picture(self, element: Any) -> Markup:
-        import holoviews as hv
-        from bokeh.core.types import ID
-        from bokeh.embed import json_item
-
-        drawing.load()
-        place = f"picture-{len(self.items)}"
-        figure = hv.renderer("bokeh").get_plot(element).state
-        self.items.append(dict(json_item(figure, ID(place))))
-        height = int(figure.height or 300)
-        return Markup('<div class="wb-figure" id="{}" style="min-height:{}px"></div>').format(place, height)
-
-    def table(self, table: Table, *, fold: bool) -> Markup:
-        """A table; its headings sort it."""
-        frame = table.frame.head(MAX_ROWS)
-        head = Markup("").join(Markup("<th><button>{}</button></th>").format(str(c).replace("_", " ")) for c in frame.columns)
-        numeric = [frame[c].dtype.kind in "iuf" for c in frame.columns]
-        rows = Markup("\n").join(
-            Markup("<tr>{}</tr>").format(
-                Markup("").join(
-                    Markup('<td class="n">{}</td>' if n else "<td>{}</td>").format(_cell(v))
-                    for v, n in zip(row, numeric, strict=True)
-                )
-            )
-            for row in frame.itertuples(index=False, name=None)
-        )
-        more = draw.says(f"The first {MAX_ROWS} of {len(table.frame)} rows.", small=True) if len(table.frame) > MAX_ROWS else ""
-        body = Markup(
-            '<div class="wb-scroll"><table class="wb-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>{}'
-        ).format(head, rows, more)
-        caption = table.caption or "Table"
-        if not fold:
-            return Markup("{}{}").format(draw.says(table.caption) if table.caption else "", body)
-        return Markup('<details class="wb-fold"><summary>{} <span class="wb-small">{} rows</span></summary>{}</details>').format(
-            caption, len(table.frame), body
-        )
-
-    def items_json(self) -> str:
-        """The pictures as JSON that is safe inside a script element: neither an end tag nor a comment can stand in it."""
-        return json.dumps(self.items).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _cell(value: Any) -> str:
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = str(value).replace("\n", " ↵ ")
-    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+def _safe_json(items: list[dict[str, Any]]) -> str:
+    """The pictures as JSON that is safe inside a script element: neither an end tag nor a comment can stand in it."""
+    return json.dumps(items).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @cache
@@ -190,7 +100,7 @@ def _css() -> str:
     shared = style.css()
     dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\n\}', shared, re.S)
     night = f"@media screen and (prefers-color-scheme: dark) {{ :root {{{dark.group(1)}\n}} }}" if dark else ""
-    parts = [shared, night, drawing.sheet("widgets.css").replace(":host", "body"), provenance.CSS]
+    parts = [shared, night, CSS.replace(":host", "body"), provenance.CSS]
     return "\n".join([*parts, (style.STATIC / "report.css").read_text(encoding="utf-8")])
 
 

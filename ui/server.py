@@ -15,17 +15,19 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from ui import style
 from ui.desk import Desk
+from ui.drawings import Drawings
 from ui.guard import Guard, is_loopback
 from ui.jobs import Jobs
 from ui.loading import ModelSlot
@@ -33,6 +35,8 @@ from workbench import __version__
 from workbench.errors import BadInput, NotFound, WorkbenchError
 
 PORT = 7860
+NEWEST = 4
+"""How many of the user's runs are drawn ahead when the server starts; the sample runs come after them."""
 log = logging.getLogger(__name__)
 
 # Shown where a run has no picture, so that cards keep their shape.
@@ -149,13 +153,15 @@ def build(
 
     root = Path(runs) if runs is not None else None
     slot = ModelSlot(model_ref, load)
-    desk = Desk(slot, Jobs(slot, root), root)
+    drawings = Drawings()
+    desk = Desk(slot, Jobs(slot, root, saved=drawings.ahead), root, drawings)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         slot.start()
-        threading.Thread(target=_warm_up, args=(slot,), daemon=True).start()
+        threading.Thread(target=_warm_up, args=(desk,), daemon=True).start()
         yield
+        drawings.stop()
         for job in desk.jobs.stop():
             kept = f"what it had found is kept as {job.run_id}" if job.run_id else "there was nothing to keep yet"
             print(f"Cancelled {job.analysis}: {kept}.", flush=True)
@@ -164,25 +170,29 @@ def build(
     app.state.desk = desk
     _add_pages(app, desk)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
-    _add_explorer(app, root)
+    _add_explorer(app, desk)
     playground.mount(app, desk)
     app.add_middleware(Guard, host=host, password=password)
     return app
 
 
-def _warm_up(slot: ModelSlot) -> None:
-    """Import what the Explorer draws with after the model is in, so that its first page is as quick as the next."""
-    slot.wait()
+def _warm_up(desk: Desk) -> None:
+    """After the model is in: import what the Explorer draws with, and have the runs drawn that are likely to be opened."""
+    desk.slot.wait()
     import ui.explorer  # noqa: F401
 
+    entries = [entry for entry in desk.entries() if not entry.problem]
+    newest = [entry for entry in entries if not entry.sample][:NEWEST]
+    desk.drawings.ahead(*(entry.path for entry in [*newest, *(entry for entry in entries if entry.sample)]))
 
-def _add_explorer(app: FastAPI, root: Path | None) -> None:
+
+def _add_explorer(app: FastAPI, desk: Desk) -> None:
     from panel.io.fastapi import add_applications
 
     def page() -> Any:
         from ui.explorer import application
 
-        return application(root)()
+        return application(desk.root, desk.drawings)()
 
     add_applications({"/explorer": page}, app=app, title="Explorer · Memory Workbench")
 
@@ -224,6 +234,10 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
             drawn = None
         kind = "image/png" if drawn is not None else "image/svg+xml"
         return Response(drawn if drawn is not None else _NO_PICTURE, media_type=kind, headers={"Cache-Control": "max-age=300"})
+
+    @app.get("/runs/{run_id}/views/{title:path}")
+    def view(run_id: str, title: str) -> JSONResponse:
+        return JSONResponse(asdict(desk.drawings.fragment(desk.entry(run_id).path, title)))
 
     @app.get("/runs/{run_id}/report.html")
     def report(run_id: str, download: bool = False) -> HTMLResponse:

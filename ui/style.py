@@ -39,9 +39,9 @@ def css() -> str:
 
 
 @cache
-def js() -> str:
-    """The shared script: theme switch and dismissible messages."""
-    return (STATIC / "workbench.js").read_text(encoding="utf-8")
+def script(name: str) -> str:
+    """A script that a page inlines: workbench.js (theme switch, dismissible messages), tables.js, views.js."""
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def header_html(active: str) -> str:

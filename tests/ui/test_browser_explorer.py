@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,29 +24,26 @@ ARGS = [
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import uvicorn
-    from fastapi import FastAPI
-    from panel.io.fastapi import add_applications
 
-    from ui.explorer import application
+    from ui.server import build
 
     root = tmp_path_factory.mktemp("runs")
     synthetic_result().save(root / "small")
+    synthetic_result(seed=2).save(root / "other")
     synthetic_result(hostile=True).save(root / "hostile")
-    app = FastAPI()
-    add_applications({"/explorer": application(Path(root))}, app=app)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(build(llama, root), host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.05)
     yield f"http://127.0.0.1:{port}/explorer"
     server.should_exit = True
-    thread.join(5)
+    thread.join(10)
 
 
 @pytest.fixture
@@ -71,6 +67,76 @@ def page(address: str) -> Iterator[Any]:
         browser.close()
 
 
+def all_drawn(page: Any, many: int) -> None:
+    """Wait until every tab that the browser draws itself is there, also those that are not looked at."""
+    page.locator("wb-view[data-state=drawn]").nth(many - 1).wait_for(state="attached", timeout=60_000)
+
+
+def tab(page: Any, name: str) -> Any:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small")
+    all_drawn(page, 6)
+    page.locator(".said").wait_for(state="attached", timeout=60_000)  # Heads is built too
+    page.locator("canvas").first.wait_for()
+    page.wait_for_timeout(2000)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    # Marked nodes tell whether what is shown later is what was drawn before.
+    views = page.locator("wb-view")
+    marked = [views.nth(i).evaluate("view => view.mark = 1") for i in range(views.count())]
+    sizes = page.locator("canvas").evaluate_all("all => all.map(c => { c.mark = 1; return [c.width, c.height] })")
+    assert len(marked) == 6
+    for name in ("Depth", "Heads", "Transfer", "Rates"):
+        tab(page, name).click()
+        page.wait_for_url(f"**view={name}**")
+        assert page.locator("wb-view:visible").count() == (0 if name == "Heads" else 1)
+    assert not asked
+    assert all(views.nth(i).evaluate("view => view.mark") for i in range(views.count()))
+    after = page.locator("canvas").evaluate_all("all => all.map(c => c.mark && [c.width, c.height])")
+    assert after == sizes
+
+
+def test_what_is_away_cannot_be_reached(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&view=Depth")
+    all_drawn(page, 6)
+    assert page.get_by_text("What the model answers when").count() == 1
+    assert not page.get_by_text("What the model answers when").is_visible()
+    assert page.get_by_role("button", name="Choose").count() == 0
+    assert page.evaluate("document.documentElement.scrollHeight") < 3000
+
+
+def test_two_runs_show_the_views_of_both(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&with=other&view=Rates")
+    page.locator("wb-view:visible").nth(1).wait_for()
+    page.locator("wb-view:visible[data-state=drawn]").nth(1).wait_for(timeout=60_000)
+    tab(page, "A − B").click()
+    page.get_by_text("all three on one scale").wait_for(timeout=60_000)
+
+
+def test_a_heading_sorts_a_table(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&view=Rates")
+    heading = page.locator("wb-view:visible .wb-table th").nth(2)
+    heading.wait_for(timeout=60_000)
+    heading.locator("button").click()
+    numbers = page.locator("wb-view:visible .wb-table td:nth-child(3)").evaluate_all("all => all.map(c => +c.textContent)")
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_keys_move_on_and_on(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&view=Heads&head=L2H0")
+    page.locator(".pad").focus()
+    for key, at in (("ArrowDown", "L3H0"), ("l", "L3H1"), ("k", "L2H1")):
+        page.keyboard.press(key)
+        page.locator(".said", has_text=at).wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**head=L2H1**")
+    page.locator("h3:visible", has_text="L2H1").wait_for()
+
+
 def test_a_click_chooses_a_head_and_the_address_follows(page: Any, address: str) -> None:
     page.goto(f"{address}?run=small&view=Heads")
     page.locator("canvas").first.wait_for()
@@ -89,6 +155,7 @@ def test_a_click_chooses_a_head_and_the_address_follows(page: Any, address: str)
 def test_hostile_text_runs_nowhere(page: Any, address: str) -> None:
     page.goto(f"{address}?run=hostile&view=Facts")
     page.locator(".tabulator-row").first.wait_for()
+    all_drawn(page, 6)
     for tab in ("Rates", "Heads", "Tables"):
         page.get_by_role("button", name=tab, exact=True).click()
         page.wait_for_timeout(900)

@@ -123,6 +123,18 @@ def test_pictures_and_reports(open_client):
     assert HOSTILE not in report.text
 
 
+def test_a_tab_that_is_drawn_already_is_json(open_client):
+    made = open_client.get("/runs/one/views/How%20many%20heads")
+    assert made.headers["content-type"] == "application/json"
+    assert made.json()["items"][0]["target_id"] == "picture-0"
+    assert "<script>window" not in open_client.get("/runs/hostile/views/Facts").json()["html"]
+
+
+@pytest.mark.parametrize("path", ["one/views/Nothing", "one/views/a%2Fb", "..%2Fone/views/Rates", "unknown/views/Rates"])
+def test_a_tab_that_is_not_there_is_not_there(open_client, path):
+    assert open_client.get(f"/runs/{path}").status_code == 404
+
+
 def test_comparing_takes_two_runs(open_client):
     answer = open_client.get("/compare?run=one&run=a%26b", follow_redirects=False)
     assert answer.headers["location"] == "/explorer?run=one&with=a%26b"
