@@ -3,10 +3,25 @@
 I want to know which places there are        -> sites.py (names and shapes), layout.py (where they are in a module)
 I want to see activations                    -> capture.py
 I want to change them while the model runs   -> interventions.py
-I want the effect of every head, fast        -> sweep.py (and replay.py, which it stands on)
+I want the effect of every part, fast        -> sweeps/ (and replay.py, which it stands on), attribution.py
 I want attention patterns or queries/keys    -> attention.py
 I want many prompts completed under a change -> decode.py
 
 Plain PyTorch hooks on the unmodified `transformers` module. Every hook is owned by a context manager, so nothing is
 left behind, also when the body raises. Imports only `workbench`.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily: importing a room loads no torch.
+    if name == "sweep":
+        from hooks.sweeps import sweep
+
+        return sweep
+    raise AttributeError(f"module 'hooks' has no attribute {name!r}")

@@ -1,15 +1,24 @@
-"""What a component writes toward a token directly: through the final norm and the unembedding, everything else fixed."""
+"""What a component writes toward a token directly: through the final norm and the unembedding, everything else fixed.
+
+The final norm divides by the size of the stream. *Frozen*, it divides by that of the unchanged run: linear, additive
+over components, the parts of the whole stream sum to the logits. *Recomputed*, it divides by that of the changed
+stream: the true effect, and for a norm without bias the frozen logits times one factor per variant.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+
+from workbench.errors import Unfit
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from hooks.layout import Norm
     from hooks.model import InstrumentedModel
 
 
@@ -24,16 +33,38 @@ def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: T
 
     Returns:
         (..., batch, target). Linear in `parts`: the parts of the whole stream add up to its logits, less the norm's and
-        the unembedding's biases (Elhage et al. 2021, "direct logit attribution"). Before any final soft-cap.
+        the unembedding's biases (Elhage et al. 2021, "direct logit attribution"). Before any logit scaling and soft-cap.
     """
-    norm = model.layout.final_norm
-    # norm(x) - norm(0) is x over its own scale, times the gain, whatever way the family stores that gain.
-    unbiased = norm(parts) - norm(torch.zeros_like(parts))
-    scaled = unbiased * (_scale(norm, parts) / _scale(norm, resid))
+    scaled = _scaled(_norm(model), parts, resid)
     return torch.einsum("...bd,btd->...bt", scaled, model.layout.unembed.weight[ids])
 
 
-def _scale(norm: nn.Module, x: Tensor) -> Tensor:
-    centred = x - x.mean(-1, keepdim=True) if isinstance(norm, nn.LayerNorm) else x
-    eps = getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0))
-    return (centred.pow(2).mean(-1, keepdim=True) + eps).sqrt()
+@contextmanager
+def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
+    """The final norm divides by the scale of `resid`, (d_model,) or what broadcasts to its input, while inside."""
+    norm = _norm(model)
+
+    def keep_scale(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        bias = module.forward(args[0].new_zeros(args[0].shape[-1]))
+        return bias + _scaled(norm, args[0], resid)
+
+    handle = norm.module.register_forward_hook(keep_scale)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _norm(model: InstrumentedModel) -> Norm:
+    norm = model.layout.ln_final
+    if norm is None or norm.centred is None:
+        raise Unfit(
+            f"The final norm of {model.card.name} is neither a LayerNorm nor an RMSNorm.", "norm='recomputed'", "Recompute it."
+        )
+    return norm
+
+
+def _scaled(norm: Norm, parts: Tensor, resid: Tensor) -> Tensor:
+    # norm(x) - norm(0) is x over its own scale, times the gain, whatever way the family stores that gain.
+    unbiased = norm.module.forward(parts) - norm.module.forward(parts.new_zeros(parts.shape[-1]))
+    return unbiased * (norm.scale(parts) / norm.scale(resid))[..., None]

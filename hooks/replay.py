@@ -11,19 +11,19 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks import sites
 from hooks.attention import AttentionCall, attention_taps
+from hooks.watch import watching
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import InstrumentedModel
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.sites import Place
 
 
 @dataclass
@@ -35,14 +35,35 @@ class Recorded:
     resid_final: Tensor = field(default_factory=lambda: torch.empty(0))  # before the final norm
 
     def call(self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None) -> Tensor:
-        """One layer on another residual stream, with `cache` in place of the recorded key-value cache."""
+        """One layer on another residual stream, with `cache` in place of the recorded key-value cache.
+
+        `resid` is (row, pos, d_model). Rows are the recorded prompts once or several times over, prompts innermost.
+        """
         args, kwargs = self.arguments[layer]
-        args = tuple(cache if _is_cache(a) else a for a in args)
-        kwargs = {k: cache if k == "past_key_values" or _is_cache(v) else v for k, v in kwargs.items()}
+        recorded = self.resid_pre[layer].shape[0]
+        times = resid.shape[0] // recorded
+        args = tuple(cache if _is_cache(a) else _repeated(a, recorded, times) for a in args)
+        kwargs = {
+            k: cache if k == "past_key_values" or _is_cache(v) else _repeated(v, recorded, times, flat=k == "alibi")
+            for k, v in kwargs.items()
+        }
         if cache is None and "use_cache" in kwargs:
             kwargs["use_cache"] = False
         out = model.layout.blocks[layer].module(resid, *args, **kwargs)
         return out[0] if isinstance(out, tuple) else out
+
+
+def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> Any:
+    """An argument of a layer for `times` copies of the recorded prompts; what has no row per prompt stays as it is."""
+    if isinstance(value, tuple):
+        return tuple(_repeated(v, recorded, times) for v in value)
+    if times == 1 or not isinstance(value, torch.Tensor) or value.dim() < 2:
+        return value
+    if flat:  # (prompt × head, …), which no module broadcasts
+        return value.repeat(times, *[1] * (value.dim() - 1))
+    if recorded == 1 or value.shape[0] != recorded:  # one row serves all
+        return value
+    return value.repeat(times, *[1] * (value.dim() - 1))
 
 
 def _is_cache(value: Any) -> bool:
@@ -71,49 +92,81 @@ def recording(model: InstrumentedModel) -> Iterator[Recorded]:
 
 
 @dataclass
-class LastToken:
-    """The last position of one prompt, ready to be decoded again from any layer in many variants at once.
+class Suffix:
+    """The last `n` columns of a batch of left-padded prompts, ready to be run again from any layer in many variants.
 
-    `z` is (layer, head, d_head); `calls` hold, per layer, the keys and values of all positions, the mask row and the
-    attention's options.
+    `start` is the first of these columns. `calls` hold, per layer, the keys and values of all columns, the mask rows and
+    the attention's options; empty when `start` is 0, where a layer needs nothing but its input. `kept` are the values
+    at the places asked for, (prompt, pos, …), by (short site name, layer).
     """
 
     record: Recorded
-    z: Tensor
-    calls: list[AttentionCall]
-    logits: Tensor  # (d_vocab,), the model's own
+    calls: dict[int, AttentionCall]
+    kept: dict[tuple[str, int], Tensor]
+    logits: Tensor  # (prompt, d_vocab), the model's own after the last column
+    start: int
 
-
-def _keep_last(kept: dict[int, Tensor], layer: int, x: Tensor) -> None:
-    kept[layer] = x[0, -1]
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(prompt, pos)"""
+        batch, n, _ = self.record.resid_pre[0].shape
+        return batch, n
 
 
 @torch.no_grad()
-def last_token(model: InstrumentedModel, ids: Sequence[int]) -> LastToken:
-    """Run a prompt with its prefix cached, and record the decode of its last token (identity (a) of the method card)."""
-    tokens = torch.tensor([list(ids)], device=model.device)
-    n = tokens.shape[1]
-    mask = torch.ones_like(tokens)
-    where = torch.arange(n, device=model.device)[None]
+def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[Place] = (), *, calls: bool = False) -> Suffix:
+    """Read prompts up to column `start` into the key-value cache, and record how the rest is read.
+
+    Where attention hides its keys (recurrent layers, attention in a family's own code) nothing is cached and the
+    recording begins at column 0: slower, and just as exact.
+
+    Args:
+        keep: places whose values are kept.
+        calls: record the attention calls also where `start` is 0, as far as the model lets them be seen.
+    """
+    reachable = all(block.attention_call is not None for block in model.layout.blocks)
+    found = _read(model, batch, start if reachable else 0, keep, calls=calls or (start > 0 and reachable))
+    # A layer that was not seen has a memory that is not keys and values.
+    return found if not found.start or len(found.calls) == model.n_layers else _read(model, batch, 0, keep, calls=calls)
+
+
+def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Place], *, calls: bool) -> Suffix:
+    whole = batch.kwargs()
     cache = None
-    if n > 1:
-        kwargs = {"input_ids": tokens[:, :-1], "attention_mask": mask[:, :-1], "position_ids": where[:, :-1]}
-        cache = model.module(**kwargs, use_cache=True, logits_to_keep=1).past_key_values
-    calls: dict[int, AttentionCall] = {}
-    z: dict[int, Tensor] = {}
+    if start:
+        before = {name: x[:, :start] for name, x in whole.items()}
+        cache = model.module(**before, use_cache=True, logits_to_keep=1).past_key_values
+    seen: dict[int, AttentionCall] = {}
+    kept: dict[tuple[str, int], Tensor] = {}
+
+    def take(place: Place, x: Tensor) -> None:
+        assert place.layer is not None
+        kept[place.site.short, place.layer] = x.detach().clone()
+
     with ExitStack() as stack:
-        for layer in range(model.n_layers):
-            tap = sites.tap(model.layout, sites.Place(sites.SITES["z"], layer))
-            if tap is not None:
-                stack.callback(tap.attach(partial(_keep_last, z, layer)).remove)
-        taps = {layer: partial(calls.__setitem__, layer) for layer in range(model.n_layers)}
-        stack.enter_context(attention_taps(model.layout, taps, model.card.name))
+        stack.enter_context(watching(model, keep, take))
+        if calls:
+            taps = {layer: _Seen(seen, layer) for layer, b in enumerate(model.layout.blocks) if b.attention_call is not None}
+            stack.enter_context(attention_taps(model.layout, taps, model.card.name))
         record = stack.enter_context(recording(model))
-        kwargs = {"input_ids": tokens[:, -1:], "attention_mask": mask, "position_ids": where[:, -1:]}
-        out = model.module(**kwargs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return LastToken(
-        record, torch.stack([z[i] for i in range(model.n_layers)]), [calls[i] for i in range(model.n_layers)], out.logits[0, -1]
-    )
+        after = {
+            "input_ids": batch.input_ids[:, start:],
+            "attention_mask": batch.attention_mask,
+            "position_ids": batch.position_ids[:, start:],
+        }
+        out = model.module(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
+    return Suffix(record, seen, kept, out.logits[:, -1], start)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A tap that keeps the call it saw and leaves it alone."""
+
+    into: dict[int, AttentionCall]
+    layer: int
+
+    def __call__(self, call: AttentionCall) -> None:
+        self.into[self.layer] = call
 
 
 @dataclass
@@ -175,18 +228,24 @@ def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State,
     return State(out.past_key_values, mask, out.logits[:, -1]), out.logits
 
 
-def check_same(found: Tensor, own: Tensor, model: InstrumentedModel) -> None:
-    """The control row of a fast path must end in the model's own logits.
+def off_by(found: Tensor, own: Tensor) -> tuple[float, float]:
+    """The largest difference of two sets of logits, and what rounding may explain."""
+    # Kernels differ by batch shape, and rounding grows with the logits.
+    limit = (1e-3 if own.dtype == torch.float32 else 0.5) * max(1.0, float(own.abs().max()) / 100)
+    return float((found.float() - own.float()).abs().max()), limit
+
+
+def check_same(found: Tensor, own: Tensor, model: InstrumentedModel) -> float:
+    """The control row of a fast path must end in the model's own logits. Returns how far off it is.
 
     Raises:
         WorkbenchError: it does not; the model's family breaks an identity that the fast path stands on.
     """
-    error = float((found.float() - own.float()).abs().max())
-    # Kernels differ by batch shape: float32 rounding stays below 1e-3, half precision below a twentieth of a logit unit.
-    limit = 1e-2 if own.dtype == torch.float32 else 0.5
+    error, limit = off_by(found, own)
     if not error <= limit:
         raise WorkbenchError(
             f"The fast sweep does not reproduce {model.card.name}: its logits are off by {error:.3g}.",
-            f"less than {limit:g}",
+            f"less than {limit:.3g}",
             "Please report the architecture; nothing was computed from this.",
         )
+    return error

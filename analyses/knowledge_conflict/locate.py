@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from analyses.knowledge_conflict.cases import Case
-from hooks import sweep
 from hooks.direct import direct_logits
 from hooks.gradients import head_attribution
+from hooks.sweeps import last, sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,20 +85,20 @@ def locate(model: InstrumentedModel, cases: Sequence[Case], breadth: Breadth, pr
     """Measure every head on every case; see the module's docstring for the ways."""
     ids, targets = [c.ids for c in cases], [c.targets for c in cases]
     progress(0.0, "Reading the prompts and their counter runs")
-    other_subject = sweep.last_z(model, [c.same_context for c in cases])
-    other_answer = sweep.last_z(model, [c.same_subject for c in cases])
-    mean = sweep.last_z(model, ids).mean(0)
+    other_subject = last.last_z(model, [c.same_context for c in cases])
+    other_answer = last.last_z(model, [c.same_subject for c in cases])
+    mean = last.last_z(model, ids).mean(0)
     effects, path_difference = [], []
     for n, case in enumerate(cases):
         progress(0.02 + 0.58 * n / len(cases), f"Effect of all {len(model.heads())} heads, fact {n + 1} of {len(cases)}")
         variants = [
-            sweep.Variant("other subject", other_subject[n], direct=True),
-            sweep.Variant("other answer", other_answer[n], direct=True),
-            sweep.Variant("zero", None, direct=False),
-            sweep.Variant("mean", mean, direct=False),
+            last.Variant("other subject", other_subject[n], direct=True),
+            last.Variant("other answer", other_answer[n], direct=True),
+            last.Variant("zero", None, direct=False),
+            last.Variant("mean", mean, direct=False),
         ]
         # (variant, layer, head, answer): minus the change is what the head adds.
-        adds = -sweep.at_last(model, case.ids, case.targets, variants).numpy()
+        adds = -last.at_last(model, case.ids, case.targets, variants).numpy()
         path = np.stack([adds[0, ..., 0], adds[1, ..., 1]])
         effects.append(np.stack([path, *(np.moveaxis(a, -1, 0) for a in adds[2:])]))
         path_difference.append(adds[:2, ..., 0] - adds[:2, ..., 1])
@@ -117,7 +117,8 @@ def locate(model: InstrumentedModel, cases: Sequence[Case], breadth: Breadth, pr
             for i in np.argsort(-side, axis=None, kind="stable")[:CANDIDATES]
         }
         found.candidates = sorted(chosen)
-    found.everywhere = -sweep.everywhere(model, ids, targets, found.candidates, progress=progress.part(0.62, 1.0)).numpy()
+    swept = sweep(model, ids, targets, at="all", heads=found.candidates, progress=progress.part(0.62, 1.0))
+    found.everywhere = -np.stack([swept["effect"].sel({"layer": layer, "head": head}) for layer, head in found.candidates], 1)
     return found
 
 

@@ -7,7 +7,7 @@ import torch
 from test_capture import hooks_on
 
 import workbench as wb
-from hooks import sweep
+from hooks.sweeps import sweep
 from hooks.direct import direct_logits
 from hooks.gradients import head_attribution
 
@@ -53,7 +53,7 @@ def test_direct_parts_add_up(llama):
 
 def test_sweep_and_estimate_agree_on_the_sign_of_strong_heads(llama):
     ids, targets = llama.tokens("The capital of France is"), [5, 77]
-    exact = sweep.everywhere(llama, [ids], [targets], llama.heads())[0]
+    exact = torch.as_tensor(sweep(llama, [ids], [targets], at="all")["effect"].values[0]).flatten(0, 1)
     difference = exact[:, 0] - exact[:, 1]
     guess = head_attribution(llama, [ids], [targets])[0].flatten()
     strong = difference.abs() > difference.abs().median()

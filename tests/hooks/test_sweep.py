@@ -1,17 +1,24 @@
-"""The fast sweeps equal one full, hooked forward pass per head."""
+"""The fast sweeps equal one full, hooked forward pass per change."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 
+import plain_loop
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_loop import set_to
 from test_capture import hooks_on
 
 import workbench as wb
 from hooks import sweep
 from hooks.decode import Completer
-from workbench.errors import WorkbenchError
+from hooks.direct import direct_logits
+from hooks.sweeps import grid, walk
+from hooks.sweeps.last import Variant, at_last, last_z
+from workbench.errors import BadInput, Cancelled, NotFound, SiteNotFound, WorkbenchError
 
 PROMPT = "Question: What is the capital city of Peru?\nAnswer: The capital city of Peru is"
 OTHER = "Question: What is the capital city of Italy?\nAnswer: The capital city of Italy is"
@@ -19,40 +26,25 @@ TARGETS = [5, 77, 200]
 
 
 def loop(model, ids, values, *, direct):
-    """One hooked forward pass per head, the plain way. `values` is (layer, head, d_head)."""
-    own = sweep.last_z(model, [ids])[0]
-    base = model.next_logits([ids])[0, TARGETS]
+    """All heads at the last position, the plain way. `values` is (layer, head, d_head); `direct` freezes all others."""
+    own = [plain_loop.values(model, ids, "z", layer) for layer in range(model.n_layers)]
+    base = plain_loop.run(model, ids)[TARGETS]
+    last = [len(ids) - 1]
     out = torch.zeros(model.n_layers, model.n_heads, len(TARGETS))
     for layer, head in model.heads():
-        with ExitStack() as stack:
-            for later in range(layer, model.n_layers):
-                if later > layer and not direct:
-                    break
-
-                def change(module, args, later=later, layer=layer, head=head):
-                    x = args[0].clone().view(*args[0].shape[:-1], model.n_heads, model.d_head)
-                    if direct:
-                        x[:, -1] = own[later]
-                    if later == layer:
-                        x[:, -1, head] = values[layer, head]
-                    return (x.flatten(-2),)
-
-                handle = model.layout.blocks[later].out_proj.register_forward_pre_hook(change)
-                stack.callback(handle.remove)
-            out[layer, head] = model.next_logits([ids])[0, TARGETS] - base
+        changes = [("z", layer, set_to(values[layer][None].expand(len(ids), -1, -1), last, head))]
+        if direct:
+            changes += [("z", later, set_to(own[later], last)) for later in range(layer + 1, model.n_layers)]
+        out[layer, head] = plain_loop.run(model, ids, changes)[TARGETS] - base
     return out
 
 
 @pytest.mark.parametrize("text", [PROMPT, "a", "The capital of France is"])
-def test_last_position_equals_the_loop(model, text):
+def test_several_ways_in_one_walk_equal_the_loop(model, text):
     ids = model.tokens(text)
-    source = sweep.last_z(model, [model.tokens(OTHER)])[0]
-    variants = [
-        sweep.Variant("path", source, direct=True),
-        sweep.Variant("total", source, direct=False),
-        sweep.Variant("zero", None, direct=False),
-    ]
-    got = sweep.at_last(model, ids, TARGETS, variants)
+    source = last_z(model, [model.tokens(OTHER)])[0]
+    variants = [Variant("path", source, direct=True), Variant("total", source, direct=False), Variant("zero", None, direct=False)]
+    got = at_last(model, ids, TARGETS, variants)
     zero = torch.zeros_like(source)
     for n, (values, direct) in enumerate([(source, True), (source, False), (zero, False)]):
         torch.testing.assert_close(got[n], loop(model, ids, values, direct=direct), atol=1e-4, rtol=1e-4)
@@ -60,48 +52,273 @@ def test_last_position_equals_the_loop(model, text):
     assert hooks_on(model) == 0
 
 
-def test_a_heads_own_value_changes_nothing(model):
+@pytest.mark.parametrize("kind", ["heads", "layers", "neurons", "positions", "edges"])
+@pytest.mark.parametrize("at", ["last", "all"])
+def test_a_parts_own_value_changes_exactly_nothing(model, kind, at):
+    found = sweep(model, [PROMPT, "a"], [[5], [77]], kind=kind, at=at, how="patch", source=[PROMPT, "a"])
+    assert (found["effect"].fillna(0) == 0).all()
+
+
+def test_the_whole_stream_at_layer_0_is_the_other_prompt(model):
     ids = model.tokens(PROMPT)
-    own = sweep.last_z(model, [ids])[0]
-    for direct in (True, False):
-        got = sweep.at_last(model, ids, TARGETS, [sweep.Variant("self", own, direct=direct)])
-        assert got.abs().max() < 1e-5
+    options = {"kind": "layers", "sites": "resid_pre", "layers": 0, "at": "all", "how": "patch"}
+    found = sweep(model, [ids], [TARGETS], source=[ids[::-1]], **options).isel(prompt=0)
+    effect, gap = found["effect"].values[0, 0], (found["source"] - found["before"]).values
+    torch.testing.assert_close(torch.as_tensor(effect), torch.as_tensor(gap), atol=1e-4, rtol=1e-4)
+    assert abs(gap).max() > 1e-3
 
 
-def test_everywhere_equals_ablation_at_all_positions(model):
-    prompts = [model.tokens(PROMPT), model.tokens("The capital of France is")]
-    targets = [[5, 77], [9, 200]]
-    heads = [(0, 1), (1, 3), (2, 0)]
-    got = sweep.everywhere(model, prompts, targets, heads)
-    for row, (ids, watched) in enumerate(zip(prompts, targets, strict=True)):
-        base = model.next_logits([ids])[0, watched]
-        for n, head in enumerate(heads):
-            with wb.ablate(model, heads=[head]):
-                want = model.next_logits([ids])[0, watched] - base
-            torch.testing.assert_close(got[row, n], want, atol=1e-4, rtol=1e-4)
+def test_several_positions_and_a_window_of_them_at_once(model):
+    prompts, at = [PROMPT, "The capital of France is"], [1, -2]
+    found = sweep(model, prompts, [TARGETS, TARGETS], at=at)
+    for row, text in enumerate(prompts):
+        ids = model.tokens(text)
+        for layer, head in model.heads():
+            change = set_to(0.0, [1, len(ids) - 2], head)
+            want = (plain_loop.run(model, ids, [("z", layer, change)]) - plain_loop.run(model, ids))[TARGETS]
+            got = torch.as_tensor(found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values)
+            torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
-def test_sliding_windows_and_soft_caps():
-    """Alternating windows, attention and final soft-caps, norms after each half: Gemma 2's block."""
+@pytest.mark.parametrize("how", ["mean", "resample"])
+@pytest.mark.parametrize("at", ["last", "all"])
+def test_reference_values_are_those_of_ablate(model, how, at):
+    prompts, reference = [PROMPT, "Nobody"], ["The safe opens with 7 4 1 9", "a", OTHER]
+    found = sweep(model, prompts, [TARGETS, TARGETS], how=how, at=at, reference=reference, seed=3)
+    positions = None if at == "all" else [-1]
+    for row, text in enumerate(prompts):
+        for head in model.heads()[::3]:
+            with wb.ablate(model, heads=[head], how=how, reference=reference, seed=3, positions=positions):
+                want = model.next_logits(text)[0, TARGETS]
+            got = found["effect"].sel({"prompt": row, "layer": head[0], "head": head[1]}) + found["before"].sel({"prompt": row})
+            torch.testing.assert_close(torch.as_tensor(got.values), want, atol=1e-4, rtol=1e-4)
+
+
+def test_neurons_equal_the_loop(model):
+    chosen = [(0, 3), (1, 60), (2, 0)]
+    for at in ("last", "all"):
+        found = sweep(model, [PROMPT, "a"], [TARGETS] * 2, kind="neurons", neurons=chosen, at=at)
+        whole = sweep(model, [PROMPT, "a"], [TARGETS] * 2, kind="neurons", at=at)
+        for row, text in enumerate([PROMPT, "a"]):
+            ids = model.tokens(text)
+            for layer, neuron in chosen:
+                positions = range(len(ids)) if at == "all" else [len(ids) - 1]
+                want = plain_loop.run(model, ids, [("post", layer, set_to(0.0, positions, neuron))]) - plain_loop.run(model, ids)
+                for some in (found, whole):
+                    got = torch.as_tensor(some["effect"].sel({"prompt": row, "layer": layer, "neuron": neuron}).values)
+                    torch.testing.assert_close(got, want[TARGETS], atol=1e-4, rtol=1e-4)
+
+
+def test_noise_is_the_same_wherever_a_prompt_stands(llama):
+    options = {"kind": "positions", "how": "noise", "noise": 1.0, "seed": 5}
+    alone = sweep(llama, ["Nobody"], [[5]], at="all", **options)["effect"]
+    beside = sweep(llama, [PROMPT, "Nobody"], [[5], [5]], at="all", **options)["effect"].sel({"prompt": 1})
+    torch.testing.assert_close(
+        torch.as_tensor(alone.values[0]), torch.as_tensor(beside.sel({"pos": alone["pos"]}).values), atol=1e-4, rtol=1e-4
+    )
+    assert abs(alone).max() > 1e-2
+
+
+METRICS = {
+    "logit": lambda now, before, t: now[t],
+    "logit_diff": lambda now, before, t: (now[t[0]] - now[t[1:]].mean())[None],
+    "logprob": lambda now, before, t: now.log_softmax(-1)[t],
+    "prob": lambda now, before, t: now.softmax(-1)[t],
+    "kl": lambda now, before, t: (before.softmax(-1) * (before.log_softmax(-1) - now.log_softmax(-1))).sum()[None],
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_metrics(model, metric, monkeypatch):
+    monkeypatch.setattr("hooks.sweeps.metrics._WHOLE", 3 * 384)  # rows of three at a time
+    prompts = [PROMPT, "Nobody"]
+    found = sweep(model, prompts, None if metric == "kl" else [TARGETS] * 2, metric=metric)
+    for row, text in enumerate(prompts):
+        ids = model.tokens(text)
+        base = plain_loop.run(model, ids)
+        for layer, head in model.heads()[::5]:
+            now = plain_loop.run(model, ids, [("z", layer, set_to(0.0, [len(ids) - 1], head))])
+            want = METRICS[metric](now, base, TARGETS) - METRICS[metric](base, base, TARGETS)
+            got = torch.as_tensor(found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values).reshape(-1)
+            torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-3)
+    own = sweep(model, prompts, metric=lambda logits: logits[:, 3].exp())
+    logit = sweep(model, prompts, [[3], [3]])
+    before = logit["before"].values[:, None, None]
+    torch.testing.assert_close(
+        torch.as_tensor(own["effect"].values[..., None]),
+        torch.as_tensor(logit["effect"].values + before).exp() - torch.as_tensor(before).exp(),
+        atol=1e-4,
+        rtol=1e-3,
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_prompts_any_cuts(llama, data):
+    """Whatever the lengths, the number of prompts, and where work is cut into pieces: the same numbers."""
+    texts = data.draw(st.lists(st.text("abc Perusafe", min_size=1, max_size=40), min_size=1, max_size=4))
+    texts = [t for t in texts if llama.tokens(t)]
+    kind = data.draw(st.sampled_from(["heads", "layers", "positions"]))
+    at = data.draw(st.sampled_from(["last", "all"]))
+    sources = [t[::-1] for t in texts]
+    options = {"kind": kind, "at": at, "how": "patch", "source": sources}
+    whole = sweep(llama, texts, [[5]] * len(texts), **options)["effect"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grid, "WALK", data.draw(st.sampled_from([1, 10**5, 10**6])))
+        patch.setattr(grid, "RECORD", data.draw(st.sampled_from([1, 10**5])))
+        patch.setattr(grid, "STRETCHES", data.draw(st.sampled_from([1, 3, 100])))
+        cut = sweep(llama, texts, [[5]] * len(texts), **options)["effect"]
+    torch.testing.assert_close(torch.as_tensor(whole.values), torch.as_tensor(cut.values), atol=1e-4, rtol=1e-4, equal_nan=True)
+
+
+def path_loop(model, ids, source, sender, receiver, which, at_last):
+    """Path patching in three hooked runs; the receiver's input is the output of its projection."""
+    n = len(ids)
+    positions = [n - 1] if at_last else range(n)
+    own = [plain_loop.values(model, ids, "z", layer) for layer in range(model.n_layers)]
+    changes = [("z", sender[0], set_to(source[sender[0]], positions, sender[1]))]
+    changes += [("z", later, set_to(own[later], range(n))) for later in range(sender[0] + 1, model.n_layers)]
+    if receiver == "logits":
+        return plain_loop.run(model, ids, changes)
+    attention = model.layout.blocks[receiver[0]].attention
+    module, mine = getattr(attention, f"{which}_proj"), slice(receiver[1] * model.d_head, (receiver[1] + 1) * model.d_head)
+    kept = []
+    handle = module.register_forward_hook(lambda m, a, out: kept.append(out.clone()))
+    plain_loop.run(model, ids, changes)
+    handle.remove()
+
+    def receive(m, a, out):
+        out = out.clone()
+        out[..., mine] = kept[0][..., mine]
+        return out
+
+    handle = module.register_forward_hook(receive)
+    try:
+        return plain_loop.run(model, ids)
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("at", ["last", "all"])
+def test_edges_equal_three_runs_each(at):
     import tiny
-    from transformers import Gemma2Config, Gemma2ForCausalLM
 
-    torch.manual_seed(0)
-    config = Gemma2Config(
-        vocab_size=tiny.VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, sliding_window=6, query_pre_attn_scalar=8, max_position_embeddings=256,
-        pad_token_id=0, bos_token_id=0, eos_token_id=0, attn_implementation="eager",
-    )  # fmt: skip
-    module = Gemma2ForCausalLM(config).eval()
-    for p in module.parameters():
-        p.data.mul_(3)
-    model = wb.load((module, tiny.tiny_tokenizer()))
+    model = wb.load((tiny.tiny_llama(n_kv_heads=4), tiny.tiny_tokenizer()))
+    prompts, sources = (
+        [PROMPT, "The capital of Peru"],
+        ["Nobody remembers what the model was trained on, nor", "The safe of Spain"],
+    )
+    receivers = [(1, 2), (2, 0), (2, 3)]
+    options = {"kind": "edges", "at": at, "how": "patch", "source": sources, "align": "start"}
+    found = sweep(model, prompts, [TARGETS] * 2, receivers=receivers, **options)
+    direct = sweep(model, prompts, [TARGETS] * 2, **options)
+    for row, text in enumerate(prompts):
+        ids, other = model.tokens(text), model.tokens(sources[row])
+        source = []
+        for layer in range(model.n_layers):
+            mine, theirs = plain_loop.values(model, ids, "z", layer), plain_loop.values(model, other, "z", layer)
+            shared = min(len(mine), len(theirs))
+            mine[:shared] = theirs[:shared]
+            if at == "last":
+                mine[-1] = theirs[-1]
+            source.append(mine)
+        base = plain_loop.run(model, ids)
+        for sender in [(0, 1), (1, 3)]:
+            at_sender = {"prompt": row, "layer": sender[0], "head": sender[1]}
+            want = (path_loop(model, ids, source, sender, "logits", "", at == "last") - base)[TARGETS]
+            torch.testing.assert_close(torch.as_tensor(direct["effect"].sel(at_sender).values), want, atol=1e-4, rtol=1e-4)
+            for receiver in receivers:
+                for which in "qkv":
+                    got = torch.as_tensor(
+                        found["effect"].sel({**at_sender, "receiver": f"L{receiver[0]}H{receiver[1]}", "input": which}).values
+                    )
+                    if receiver[0] <= sender[0]:
+                        assert got.isnan().all()
+                        continue
+                    want = (path_loop(model, ids, source, sender, receiver, which, at == "last") - base)[TARGETS]
+                    torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+    assert abs(found["effect"]).max() > 1e-3
+
+
+def test_edges_to_the_logits_with_everything_frozen_pass_the_norm_alone(model):
+    """r' = r + delta; frozen it is linear and additive, recomputed it is s times that where the norm has no bias."""
     ids = model.tokens(PROMPT)
-    source = sweep.last_z(model, [model.tokens(OTHER)])[0]
-    got = sweep.at_last(model, ids, TARGETS, [sweep.Variant("t", source, direct=False), sweep.Variant("p", source, direct=True)])
-    torch.testing.assert_close(got[0], loop(model, ids, source, direct=False), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(got[1], loop(model, ids, source, direct=True), atol=1e-4, rtol=1e-4)
-    assert got.abs().max() > 1e-3
+    options = {"kind": "edges", "freeze": "heads and mlps"}
+    frozen = sweep(model, PROMPT, TARGETS, norm="frozen", **options)
+    true = sweep(model, PROMPT, TARGETS, norm="recomputed", **options)
+    resid = plain_loop.values(model, ids, "resid_post", model.n_layers - 1)[-1:]
+    sums = torch.zeros(len(TARGETS))
+    for layer, head in model.heads():
+        z = plain_loop.values(model, ids, "z", layer)[-1]
+        gone = torch.zeros_like(z)
+        gone[head] = z[head]
+        out = model.layout.blocks[layer].out_proj
+        delta = out(torch.zeros_like(z).flatten()[None]) - out(gone.flatten()[None])
+        want = direct_logits(model, delta, resid, torch.tensor([TARGETS]))[0]
+        at = {"prompt": 0, "layer": layer, "head": head}
+        got = torch.as_tensor(frozen["effect"].sel(at).values)
+        torch.testing.assert_close(got, want.detach(), atol=1e-4, rtol=1e-4)
+        recomputed = torch.as_tensor(true["effect"].sel(at).values)
+        want = model.unembed(resid + delta)[0, TARGETS] - model.unembed(resid)[0, TARGETS]
+        torch.testing.assert_close(recomputed, want.detach(), atol=1e-4, rtol=1e-4)
+        sums += got
+        if type(model.layout.final_norm).__name__ == "LlamaRMSNorm":
+            before = torch.as_tensor(true["before"].values[0])
+            ratio = (recomputed + before) / (got + before)
+            torch.testing.assert_close(ratio, ratio[:1].expand(3), atol=1e-3, rtol=1e-3)
+    assert sums.abs().max() > 1e-2
+
+
+def test_a_family_that_breaks_the_identity_is_read_whole_or_refused(llama, monkeypatch):
+    want = sweep(llama, PROMPT, TARGETS)["effect"]
+    monkeypatch.setattr(walk, "_single_tokens", lambda query, key, value, recorded: torch.zeros_like(query.transpose(1, 2)))
+    torch.testing.assert_close(
+        torch.as_tensor(sweep(llama, PROMPT, TARGETS)["effect"].values), torch.as_tensor(want.values), atol=1e-4, rtol=1e-4
+    )
+    with pytest.raises(WorkbenchError, match="does not reproduce"):
+        at_last(llama, llama.tokens(PROMPT), TARGETS, [Variant("zero", None, direct=False)])
+
+
+def test_a_sweep_reports_and_can_be_cancelled(llama):
+    seen = []
+    progress = wb.Progress(lambda update: seen.append(update.fraction))
+    sweep(llama, [PROMPT, "a"], [TARGETS] * 2, at="all", progress=progress)
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        sweep(llama, PROMPT, TARGETS, progress=progress)
+    assert hooks_on(llama) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"kind": "head"}, NotFound, "Did you mean 'heads'"),
+        ({"how": "zeros"}, NotFound, "Did you mean 'zero'"),
+        ({"metric": "logitdiff"}, NotFound, "Did you mean 'logit_diff'"),
+        ({"metric": "logit_diff", "targets": 5}, BadInput, "at least 2"),
+        ({"how": "patch"}, BadInput, "source is missing"),
+        ({"how": "mean"}, BadInput, "reference is missing"),
+        ({"source": "a"}, BadInput, "source is given"),
+        ({"heads": [(9, 0)]}, BadInput, "no head L9H0"),
+        ({"layers": 7}, BadInput, "no layer 7"),
+        ({"at": [99]}, BadInput, "no position 99"),
+        ({"at": "first"}, NotFound, "choice of positions"),
+        ({"kind": "layers", "sites": "pattern"}, BadInput, "does not change 'pattern'"),
+        ({"kind": "layers", "sites": "mlp_outt"}, SiteNotFound, "Did you mean 'mlp_out'"),
+        ({"kind": "edges", "receivers": "logit"}, NotFound, "Did you mean 'logits'"),
+        ({"kind": "edges", "receivers": [(1, 1)], "inputs": ["w"]}, NotFound, "q"),
+        ({"targets": [[5], [6]], "prompts": ["a"]}, BadInput, "2 targets for 1 prompts"),
+        ({"targets": 100_000}, BadInput, "no token 100000"),
+        ({"metric": lambda logits: logits}, BadInput, "one number per row"),
+        ({"prompts": []}, BadInput, "no prompt"),
+    ],
+)
+def test_what_cannot_be_is_said(llama, options, error, says):
+    given = {"prompts": "Nobody", "targets": [5], **options}
+    with pytest.raises(error, match=says):
+        sweep(llama, given.pop("prompts"), given.pop("targets"), **given)
 
 
 def test_completions_under_a_change_equal_generate(model):
@@ -146,9 +363,3 @@ def test_answers_are_scored_like_a_full_pass(model):
                     if n == 0:
                         assert float(first[row]) == pytest.approx(float(each), abs=1e-4)
             assert float(whole[row]) == pytest.approx(total, abs=1e-4)
-
-
-def test_a_family_that_breaks_the_identity_is_refused(llama, monkeypatch):
-    monkeypatch.setattr(sweep, "_attend", lambda call, recorded, rows: torch.zeros_like(call.query[rows, :, 0]))
-    with pytest.raises(WorkbenchError, match="does not reproduce"):
-        sweep.at_last(llama, llama.tokens(PROMPT), TARGETS, [sweep.Variant("zero", None, direct=False)])

@@ -1,0 +1,169 @@
+"""Path patching: what one head's change does through another head's query, key or value alone.
+
+Wang et al. 2022, Goldowsky-Dill et al. 2023, in three runs: (1) the unchanged one; (2) a sender is changed while all
+other heads keep their values (MLPs and norms react, or keep theirs too), and what arrives at the receivers' inputs is
+read; (3) the unchanged run again with only one receiver's query, key or value as it was in (2), everything after it
+free. With the logits as receiver, (2) is the result.
+
+A receiver is a query head. Under grouped queries a key or value that several of them share is replaced for that one
+head only, so in (3) nothing but its output z differs: z is made from (2) directly, and (3) is a sweep over heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from hooks.attention import AttentionCall, add_mask, probabilities, soft_cap
+from hooks.replay import Suffix, read
+from hooks.sites import SITES, Place
+from hooks.sweeps.asked import positions_changed
+from hooks.sweeps.grid import WALK, Job, edits_of, rows_at_once
+from hooks.sweeps.values import BatchValues
+from hooks.sweeps.walk import Edit, Walk
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import Batch
+
+Input = Literal["q", "k", "v"]
+Receiver = tuple[int, int, Input]  # layer, head, which of its inputs
+
+
+@dataclass
+class PathJob(Job):
+    """A job whose cells are senders; its effects are (receiver × sender, prompt, target), NaN below the receiver."""
+
+    receivers: Sequence[Receiver] = ()
+    _zs: dict[tuple[Receiver, int], Tensor] = field(default_factory=dict)
+
+    @property
+    def _size(self) -> int:
+        return len(self.receivers) * len(self.cells)
+
+    @property
+    def _work(self) -> int:
+        pairs = [r for r, _, _ in self.receivers for cell in self.cells if cell.layer < r]
+        return len(self.ids) * sum(self.model.n_layers - layer for layer in pairs)
+
+    def _position(self, i: int) -> int | None:
+        return None
+
+    @torch.no_grad()
+    def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
+        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.at))
+        start = int(new.there.any(0).nonzero()[0]) if new.there.any() else batch.input_ids.shape[1] - 1
+        for first in (0,) if self.whole else (start, 0):
+            keep = [*self._keep(order), *(Place(SITES["z"], layer) for layer in self.model.sites["z"] or [])]
+            suffix = read(self.model, batch, first, list(dict.fromkeys(keep)), calls=True)
+            self.own(suffix, new, prompts)
+            if self._control(self._walk(suffix, [_nothing(suffix)], control=True)[0], suffix):
+                break
+            self.whole = True
+        for senders in self._chunks(suffix, list(order)):
+            for receivers in self._groups(suffix, len(senders)):
+                self._one_group(suffix, new, senders, receivers, prompts)
+
+    def _groups(self, suffix: Suffix, senders: int) -> Iterator[list[Receiver]]:
+        batch, n = suffix.shape
+        size = max(1, WALK // (4 * senders * batch * n * self.model.d_head))
+        ordered = sorted(self.receivers)
+        for i in range(0, len(ordered), size):
+            yield ordered[i : i + size]
+
+    def _one_group(
+        self, suffix: Suffix, new: BatchValues, senders: list[int], receivers: list[Receiver], prompts: Sequence[int]
+    ) -> None:
+        """All of `senders` to all of `receivers`: run (2) for the senders, then run (3) for each pair."""
+        edits = edits_of([self.cells[i] for i in senders], new, suffix, self.freeze)
+        arrived: dict[Receiver, list[Tensor]] = {receiver: [] for receiver in receivers}
+
+        def look(layer: int, call: AttentionCall, there: list[tuple[slice, Edit]]) -> None:
+            for rows, edit in there:
+                if edit.layer >= layer:
+                    continue
+                for receiver in receivers:
+                    if receiver[0] == layer:
+                        arrived[receiver].append(_received(call, suffix, rows, receiver))
+
+        last = receivers[-1][0]
+        # Senders above every receiver of the group reach none of them.
+        edits = [edit for edit in edits if edit.layer < last]
+        if not edits:
+            return
+        Walk(self.model, suffix, edits, control=False, look=look, until=last + 1).run()
+        there = new.there[:, suffix.start :]
+        real = new.batch.attention_mask[:, suffix.start :].bool()
+        # A sender changes nothing before the first position it is changed at.
+        where = (real & (there.cumsum(1) > 0))[None]
+        pairs: list[tuple[int, Edit]] = []
+        for receiver in receivers:
+            if arrived[receiver]:
+                z = torch.cat(arrived[receiver])
+                at = self.receivers.index(receiver) * len(self.cells)
+                unit = torch.tensor([receiver[1]], device=z.device)
+                pairs += [(at + senders[row], Edit("z", receiver[0], z[row : row + 1], where, unit, 1)) for row in range(len(z))]
+        size = rows_at_once(self.model, suffix)
+        for i in range(0, len(pairs), size):
+            some = pairs[i : i + size]
+            joined = _joined([edit for _, edit in some])
+            final = self._walk(suffix, joined, control=False)
+            self.write(self._effects(final, suffix, prompts), joined, [index for index, _ in some], new, prompts)
+
+
+def _joined(edits: Sequence[Edit]) -> list[Edit]:
+    """Edits of single heads as one edit per layer."""
+    out = []
+    for layer in sorted({edit.layer for edit in edits}):
+        mine = [edit for edit in edits if edit.layer == layer]
+        units = torch.cat([edit.units for edit in mine if edit.units is not None])
+        out.append(Edit("z", layer, torch.cat([edit.values for edit in mine]), mine[0].where, units, len(mine)))
+    return out
+
+
+def _nothing(suffix: Suffix) -> Edit:
+    """An edit of no variant: a walk with it carries the control alone."""
+    return Edit("resid_post", 0, suffix.logits.new_zeros(0, 1, 1, 1), torch.zeros(0, 1, 1, dtype=torch.bool), None, 0)
+
+
+def _received(call: AttentionCall, suffix: Suffix, rows: slice, receiver: Receiver) -> Tensor:
+    """The receiver's output z with one input as in these rows and the others as recorded, (variant, prompt, pos, d_head)."""
+    layer, head, which = receiver
+    batch, n = suffix.shape
+    base = suffix.calls[layer]
+    group = head // (base.query.shape[1] // base.key.shape[1])
+
+    def own(x: Tensor, at: int) -> Tensor:  # (variant, prompt, pos, d)
+        return x.view(-1, batch, *x.shape[1:])[rows, :, at, -n:]
+
+    query, key, value = base.query[:, head], base.key[:, group], base.value[:, group]
+    scores = (query @ key.transpose(-1, -2))[None]
+    if which == "q":
+        scores = own(call.query, head) @ key.transpose(-1, -2)
+    elif which == "k":
+        to_own = query @ own(call.key, group).transpose(-1, -2)
+        scores = torch.cat([scores[..., :-n].expand(len(to_own), -1, -1, -1), to_own], -1)
+    pattern = _pattern(scores, base, head).to(value.dtype)
+    z = pattern @ value
+    if which == "v":
+        z = z + pattern[..., -n:] @ (own(call.value, group) - value[:, -n:])
+    return z
+
+
+def _pattern(scores: Tensor, base: AttentionCall, head: int) -> Tensor:
+    """Attention probabilities from raw scores of one head, (variant, prompt, query, key)."""
+    options = dict(base.options)
+    if options.get("s_aux") is not None:
+        options["s_aux"] = options["s_aux"][head : head + 1]
+    scores = soft_cap(scores.float() * base.scaling, options)
+    if base.mask is not None:
+        mask = base.mask[:, head if base.mask.shape[1] > 1 else 0]
+    else:
+        n_query, n_key = scores.shape[-2:]
+        last = torch.arange(n_query, device=scores.device)[:, None] + (n_key - n_query)
+        mask = torch.arange(n_key, device=scores.device)[None] <= last
+    return probabilities(add_mask(scores, mask), options)
