@@ -57,7 +57,8 @@ def contract(model: InstrumentedModel, prompt: str | Sequence[int] = TEXT) -> li
     """
     ids = model.tokens(prompt) if isinstance(prompt, str) else list(prompt)
     found = _Everything(model, ids)
-    remembered = list(_states(model, ids, found.logits[0])) if mixers_of(model) else []
+    steps = any(block.states for block in model.layout.blocks)
+    remembered = list(_states(model, ids, found.logits[0])) if steps else []
     return [*found.whole(), *found.per_layer(), *remembered]
 
 

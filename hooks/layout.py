@@ -293,13 +293,16 @@ def _with_states(module: Any, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     mixers = {layer: b.mixer for layer, b in enumerate(blocks) if b.mixer is not None}
     if not mixers:
         return blocks
-    kept = states.shapes(module, mixers, _PROBE)
+    reason = "the family keeps none, or not where its cache or its kernels show it"
+    kept: dict[int, dict[str, tuple[int, ...]]] = {}
+    try:
+        kept = states.shapes(module, mixers, _PROBE)
+    except (ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+        reason = f"it cannot be read token by token: {error}"  # everything else about the model can still be looked at
     found = []
     for layer, block in enumerate(blocks):
         why = dict(block.why)
-        for site in ("state", "conv_state", "state_decay", "state_write") if layer in mixers else ():
-            if site not in kept[layer]:
-                why[site] = "the family keeps none, or not where its cache or its kernels show it"
+        why |= {site: reason for site in STATE_DIMS if layer in mixers and site not in kept.get(layer, {})}
         found.append(replace(block, states=kept.get(layer, {}), why=why))
     return tuple(found)
 
@@ -363,7 +366,8 @@ def _parts(module: nn.Module, probe: _Probe, family: str) -> dict[str, list[nn.M
 
 
 def _block(module: nn.Module, probe: _Probe, exact: float, n_heads: int) -> Block:
-    parts, why = _parts(module, probe, type(module).__name__), {}
+    parts = _parts(module, probe, type(module).__name__)
+    why: dict[str, str] = {}
     own = probe.once(module)
     assert own is not None
     assert own.given is not None
@@ -409,7 +413,7 @@ def _block(module: nn.Module, probe: _Probe, exact: float, n_heads: int) -> Bloc
         why |= dict.fromkeys(("q", "k", "v", "rot_q", "rot_k", "attn_scores"), own_code)
         why["pattern"] = f"{own_code}, and gives no pattern out (loading with attn_implementation='eager' may)"
     if mlp is not None and down is None:
-        why |= dict.fromkeys(("pre", "pre_linear", "post"), "the MLP does not end in one matrix (experts)")
+        why |= dict.fromkeys(("pre", "pre_linear", "post"), "the MLP does not end in one matrix (experts, or a gate behind it)")
     call = probe.calls[id(calls[0])] if calls else None
     router = _router(mlp, probe) if mlp is not None and down is None else None
     return Block(
@@ -570,7 +574,7 @@ def _reader(block: nn.Module, probe: _Probe, stream: Tensor, exact: float) -> nn
     """The first module in the layer whose input is this stream."""
     reads = [s.module for s in probe.within(block) if _same(s.given, stream, exact) and probe.once(s.module) is not None]
     norms = [m for m in reads if _kind("", m) == "norm"]
-    return (norms or reads or [None])[0]
+    return next(iter(norms or reads), None)
 
 
 def _first_reading(norms: Sequence[nn.Module], probe: _Probe, stream: Tensor | None, exact: float) -> nn.Module | None:

@@ -220,8 +220,10 @@ def tap(layout: Layout, place: Place) -> Tap | None:
     if short == "z":
         return at(block.out_proj, on_input=True, heads=block.n_heads)
     if short == "result":
-        whole = block.out_proj is not None and getattr(block.out_proj, "weight", None) is not None
-        return at(block.out_proj, True, derive=partial(head_results, block.out_proj, block.n_heads)) if whole else None
+        matrix = block.out_proj
+        if matrix is None or getattr(matrix, "weight", None) is None:
+            return None
+        return at(matrix, True, derive=partial(head_results, matrix, block.n_heads))
     if short == "resid_pre" and block.start is not None:
         return at(block.start)
     found: dict[str, tuple[nn.Module | None, bool]] = {
@@ -252,19 +254,13 @@ def _once(layout: Layout, short: str) -> Tap | None:
     return Tap(layout.unembed, on_input=False, derive=None if plain else layout.to_logits)
 
 
-def head_results(out_proj: nn.Module, heads: int, z: Tensor) -> Tensor:
+def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
     """Each head's share of the output matrix's product, (..., heads × d_head) to (..., head, d_model); the bias is nobody's."""
     import torch
 
     z = z.unflatten(-1, (heads, -1))
-    weight = out_proj.weight
-    if (isinstance(weight, torch.Tensor) and weight.shape[0] != z.shape[-1] * heads) or not _is_transposed(out_proj):
-        weight = weight.T  # nn.Linear keeps (out, in); GPT-2's Conv1D (in, out)
-    return torch.einsum("...he,hed->...hd", z, weight.view(heads, z.shape[-1], -1).to(z.dtype))
-
-
-def _is_transposed(out_proj: nn.Module) -> bool:
-    return hasattr(out_proj, "nf")
+    weight = out_proj.weight if hasattr(out_proj, "nf") else out_proj.weight.T  # Conv1D keeps (in, out), nn.Linear (out, in)
+    return torch.einsum("...he,hed->...hd", z, weight.reshape(heads, z.shape[-1], -1).to(z.dtype))
 
 
 class Sites(dict[str, "list[int] | None"]):
@@ -373,11 +369,12 @@ def resolve(layout: Layout, sites: str | Iterable[str], layers: int | Sequence[i
         missing = [layer for layer in only if layer not in has]
         if missing:
             at = [short for short, where in have.items() if where is not None and missing[0] in where]
-            why = layout.blocks[missing[0]].why.get(site.short) if missing[0] < n_layers else None
+            why = layout.blocks[missing[0]].why.get(site.short, "") if missing[0] < n_layers else ""
+            near = _nearest(site.short, at)
             raise SiteNotFound(
                 f"{model_name} has no site {Place(site, missing[0]).name!r}{f': {why}' if why else ''}.",
                 f"at layer {missing[0]} one of {', '.join(at)}" if at else f"a layer from 0 to {n_layers - 1}",
-                "Choose one of those.",
+                f"Did you mean {near[0]!r}?" if near else "Choose one of those.",
             )
         places += [Place(site, layer) for layer in only]
     return list(dict.fromkeys(places))

@@ -34,6 +34,29 @@ _SIZES: dict[str, Any] = {
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _MLA: dict[str, Any] = {"num_key_value_heads": 4}
 
+_NAMES = """
+afmoe apertus arcee aria_text bailing_hybrid bamba beam biogpt bitnet bloom codegen cohere cohere2 cohere2_moe ctrl cwm
+deepseek_v2 deepseek_v3 diffllama doge ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon falcon_h1 falcon_mamba flex_olmo
+flint gemma gemma2 gemma3_text glm glm4 glm4_moe glm4_moe_lite gpt2 gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss
+gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hy_v3 hyperclovax inkling_text
+jais2 jamba jetmoe kimi_linear kolibri1 laguna lfm2 lfm3 llama llama4_text mamba mamba2 mellum mimo_v2_flash minicpm3
+minimax minimax_m2 minimax_m3_vl_text ministral ministral3 mistral mixtral modernbert-decoder moshi mpt nanochat nemotron
+nemotron_h olmo olmo2 olmo3 olmo_hybrid olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text
+qwen3_5_text qwen3_moe qwen3_next recurrent_gemma rwkv seed_oss smollm3 solar_open stablelm starcoder2 vaultgemma xglm xlstm
+youtu zamba2
+"""
+FAMILIES = tuple(_NAMES.split())
+"""Families of the contract. By what they show: grouped (llama), multi-query (gpt_bigcode, falcon) and latent attention
+(deepseek_v2), parallel blocks (gpt_neox, cohere), sliding windows (gemma3_text), sinks (gpt_oss), mixtures of experts
+(mixtral), post-norm (olmo2), soft-caps (gemma2), multipliers (granite), hybrids (jamba, qwen3_next), recurrent (mamba, rwkv)."""
+
+OUTSIDE = {
+    "gemma3n_text": "several residual streams side by side (AltUp)",
+    "deepseek_v4": "several residual streams side by side (hyper-connections)",
+    "longcat_flash": "two attentions and two MLPs in one layer",
+}
+"""Families that load, run and refuse with the reason."""
+
 SPECIAL: dict[str, dict[str, Any]] = {
     "deepseek_v2": {**_MLA, "num_experts_per_tok": 2, "topk_method": "greedy"},
     **dict.fromkeys(("deepseek_v3", "glm4_moe_lite", "minicpm3", "youtu", "longcat_flash"), _MLA),
@@ -97,6 +120,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "linear_key_head_dim": 8,
         "linear_value_head_dim": 8,
     },
+    "qwen3_5_moe_text": {"num_hidden_layers": 4},
     "olmo_hybrid": {
         "num_hidden_layers": 4,
         "linear_num_value_heads": 4,
