@@ -51,12 +51,11 @@ places.children.forEach((place, i) => {
 });
 document.dispatchEvent(new Event("wb-tab"));
 """
-# What is away keeps its width, so that nothing in it is measured or drawn anew, and cannot be reached by keyboard or ear.
+# What is away keeps its size, so that nothing in it is measured or drawn anew, stands above the page, where nobody can
+# scroll to, and cannot be reached by keyboard or ear.
 _PLACES = """
 :host { position: relative; }
-.wb-away {
-  visibility: hidden; position: absolute; top: 0; left: 0; width: 100%; height: 0; overflow: hidden; pointer-events: none;
-}
+.wb-away { visibility: hidden; position: absolute; top: -100000px; left: 0; width: 100%; pointer-events: none; }
 """
 _DRAWING = Markup('<p class="wb-says wb-small wb-drawing">Drawing …</p>')
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
