@@ -132,6 +132,30 @@ class InstrumentedModel:
         """Each token as plain text (spaces and line breaks as they are, no tokenizer glyphs)."""
         return [self.tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids]
 
+    @cached_property
+    def ignores_padding(self) -> bool:
+        """Whether padding on the left changes nothing in what the model says. Some recurrent families read it like text."""
+        ids = [self.card.d_vocab // 2 + i for i in range(4)]
+        pad = Batch(*(torch.tensor([row], device=self.device) for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])))
+        with torch.no_grad():
+            alone = self.module(**self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
+            padded = self.module(**pad.kwargs(), use_cache=False).logits[0, -1].float()
+        exact = 1e-4 if self.layout.embed.weight.dtype == torch.float32 else 3e-2
+        return bool((padded - alone).abs().max() <= exact * alone.abs().max())
+
+    def together(self, lengths: Sequence[int], size: int) -> list[list[int]]:
+        """Which prompts share a batch: up to `size` in the order given; only those of one length where padding is read.
+
+        Args:
+            lengths: tokens per prompt.
+        """
+        if len(set(lengths)) <= 1 or self.ignores_padding:
+            return [list(range(start, min(start + size, len(lengths)))) for start in range(0, len(lengths), size)]
+        same: dict[int, list[int]] = {}
+        for index, length in enumerate(lengths):
+            same.setdefault(length, []).append(index)
+        return [indices[start : start + size] for indices in same.values() for start in range(0, len(indices), size)]
+
     def batch(self, prompts: str | Sequence[str] | Sequence[Sequence[int]]) -> Batch:
         """Tokenize and pad on the left.
 
@@ -145,6 +169,12 @@ class InstrumentedModel:
         longest, limit = max(map(len, ids)), self.card.context_length
         if min(map(len, ids)) == 0:
             raise BadInput("A prompt is empty.", "at least one token of text", "Type something.")
+        if len(set(map(len, ids))) > 1 and not self.ignores_padding:
+            raise BadInput(
+                f"{self.card.name} reads padding like text: prompts of different lengths cannot share a batch.",
+                "prompts of one length",
+                "Run them one by one.",
+            )
         if limit and longest > limit:
             raise BadInput(f"A prompt has {longest:,} tokens.", f"at most {limit:,} for {self.card.name}", "Shorten it.")
         # What stands in the padding is never looked at; any id of the vocabulary does.
@@ -159,11 +189,13 @@ class InstrumentedModel:
     def next_logits(self, prompts: str | Sequence[str] | Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
         """Logits of the token after each prompt, (prompt, d_vocab), float32. Honours active interventions."""
         given = [prompts] if isinstance(prompts, str) else list(prompts)
-        rows = []
-        for start in range(0, len(given), batch_size):
-            batch = self.batch(given[start : start + batch_size])  # type: ignore[arg-type]
-            rows.append(self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float())
-        return torch.cat(rows)
+        ids: list[list[int]] = [self.tokens(p) if isinstance(p, str) else [int(i) for i in p] for p in given]
+        rows: dict[int, Tensor] = {}
+        for indices in self.together([len(row) for row in ids], batch_size):
+            batch = self.batch([ids[i] for i in indices])
+            logits = self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
+            rows |= dict(zip(indices, logits, strict=True))
+        return torch.stack([rows[i] for i in range(len(ids))])
 
     def next_tokens(self, prompt: str, k: int = 10) -> pd.DataFrame:
         """The k likeliest next tokens: columns token, id, probability, rank (1 = likeliest)."""
