@@ -6,7 +6,6 @@ Nothing here knows where the values go: `hooks.capture` puts them into arrays, `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ import numpy as np
 import torch
 
 from hooks import sites as places_of
+from hooks.backends import Forward, Look, plain
 from hooks.reduce import Output, Reducer, Rows, check, parse
-from hooks.watch import watching
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.shards import Stored
 
@@ -153,13 +152,16 @@ Put = Callable[[Recipe, int, "dict[str, int]", "list[Tensor]", Rows], None]
 
 
 @torch.no_grad()
-def run(model: InstrumentedModel, wanted: Sequence[Recipe], ids: Sequence[Sequence[int]], put: Put) -> None:
+def run(
+    model: InstrumentedModel, wanted: Sequence[Recipe], ids: Sequence[Sequence[int]], put: Put, forward: Forward = plain.run
+) -> None:
     """One forward pass over some prompts.
 
     Args:
         put: gets, for every place, its recipe, the place's number in it, the sizes of the site's fixed axes, and one
             tensor per output: (batch, *dims), padded on the left on the axes that are as long as the prompt. The tensors
             may be the model's own, to be copied.
+        forward: the back end's forward pass.
 
     Raises:
         WorkbenchError: the forward pass did not come by one of the places.
@@ -185,11 +187,9 @@ def run(model: InstrumentedModel, wanted: Sequence[Recipe], ids: Sequence[Sequen
             queries = tuple(sorted({c for row in _columns(recipe.positions, rows[True]) for c in row}))
         groups.setdefault(queries, []).extend(recipe.places)
     needs_all_logits = any(r.site.short == "logits" and r.positions != (-1,) for r in wanted)
-    with ExitStack() as stack:
-        for queries, places in groups.items():
-            asked = None if queries is None else list(queries)
-            stack.enter_context(watching(model, places, partial(take, asked), queries=asked))
-        model.module(**batch.kwargs(), use_cache=False, logits_to_keep=0 if needs_all_logits else 1)
+    asked = [(places, None if queries is None else list(queries)) for queries, places in groups.items()]
+    looks = [Look(places, partial(take, queries), queries) for places, queries in asked]
+    forward(model, batch, looks, every_logit=needs_all_logits)
     missed = [place.name for place in where if place not in seen]
     if missed:
         raise WorkbenchError(

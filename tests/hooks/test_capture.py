@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -507,3 +508,19 @@ def test_memory_stays_flat_however_many_prompts(tmp_path):
     written = sum(file.stat().st_size for file in (tmp_path / "2400").iterdir())
     assert written > 50e6
     assert grown[1] < grown[0] + 20e6  # of six times as much
+
+
+def test_the_docs_python_runs(llama, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "capture.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(wb, "load", lambda: llama, raising=False)
+    shared = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(block, "capture.md", "exec"), shared)
+    assert capsys.readouterr().out.splitlines() == [
+        "('prompt', 'layer', 'pos', 'head', 'd_head')",
+        "('prompt', 'layer', 'head', 'query', 'rank')",
+        "int32",
+        "True",
+    ]
+    assert shared["part"].sizes["prompt"] == 1

@@ -1,0 +1,173 @@
+"""`workbench trace`: prompts from everywhere, a size that is agreed to, Ctrl-C that keeps what is finished."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny
+
+import workbench as wb
+from workbench import cli, space
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    return str(tiny.save_tiny(tmp_path_factory.mktemp("tiny") / "tiny-model"))
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys, model_folder):
+    """`workbench trace …` on the tiny model, in this process and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments, stdin=""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as end:
+            cli.main(["trace", *map(str, arguments), "-m", model_folder])
+        said = capsys.readouterr()
+        return SimpleNamespace(code=int(end.value.code or 0), out=said.out, err=re.sub(r"\s+", " ", said.err))
+
+    return run
+
+
+def test_prompts_come_from_everywhere(call, tmp_path):
+    (tmp_path / "p.txt").write_text("\ufeffThe capital of France\n\n  A\\nB\u2028C\n", encoding="utf-8")
+    lines = ['"Köln 🎉"', '{"text": "one", "id": 3}', "", '{"prompt": "two"}', "[5, 6, 7]"]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    said = call("first", "-p", "second", "--prompts", "p.txt", "-o", "t", "--site", "z")
+    assert said.code == 0, said.err
+    assert wb.Trace.open("t").prompts == ["first", "second", "The capital of France", "  A\nB\u2028C"]
+    assert "The trace takes about" in said.err
+    assert "4 prompt × 3 layer ×" in said.out
+    said = call("--prompts", "p.jsonl", "-o", "u", "--json")
+    assert json.loads(said.out)["prompts"] == 4
+    assert wb.Trace.open("u").prompts[:3] == ["Köln 🎉", "one", "two"]
+    assert wb.Trace.open("u").lengths[3] == 3
+    said = call("--prompts", "-", "-o", "v", stdin="from\nthe\\npipe\n")
+    assert said.code == 0, said.err
+    assert wb.Trace.open("v").prompts == ["from", "the\npipe"]
+
+
+def test_everything_a_capture_can_do(call, llama):
+    asked = ["--site", "z", "--site", "pattern", "--layers", "0,2", "--reduce", "pattern=topk:2", "--reduce", "z=norm"]
+    said = call("The capital of France is", "-o", "t", *asked, "--store", "float16", "--batch-tokens", "10", "--json")
+    assert said.code == 0, said.err
+    about = json.loads(said.out)
+    assert about["sites"]["pattern.index"] == {"prompt": 1, "layer": 2, "head": 4, "query": about["tokens"], "rank": 2}
+    trace = wb.Trace.open("t")
+    assert about["bytes"] == trace.nbytes
+    want = wb.capture(llama, "The capital of France is", sites="z", layers=[0, 2], reduce="norm")
+    np.testing.assert_allclose(trace["z"], want["z"], rtol=1e-3)
+    assert trace["z"].dtype == np.float16
+    said = call("The capital of France is", "-o", "u", "--reduce", "last", "--window", "3", "--json")
+    assert max(wb.Trace.open("u").lengths) == 3
+
+
+def test_the_same_command_again_continues(call, tmp_path):
+    assert call("a", "b", "-o", "t").code == 0
+    files = {file: file.stat().st_mtime_ns for file in (tmp_path / "t").iterdir()}
+    said = call("a", "b", "-o", "t")
+    assert said.code == 0
+    assert "are there already" in said.err
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "t").iterdir()} == files
+    said = call("a", "c", "-o", "t")
+    assert said.code == 2
+    assert "other prompts" in said.err
+
+
+def test_over_a_gigabyte_is_agreed_to(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(space, "AGREED", 1000)
+    said = call("a", "-o", "t")
+    assert said.code == 2
+    assert "nobody is there to agree" in said.err
+    assert "--yes" in said.err
+    assert not (tmp_path / "t").exists()
+    assert call("a", "-o", "t", "--yes").code == 0
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(io, "StringIO", Terminal)
+    said = call("a", "-o", "u", stdin="n\n")
+    assert said.code == 130
+    assert "Nothing was written" in said.err
+    assert not (tmp_path / "u").exists()
+    assert call("a", "-o", "u", stdin="y\n").code == 0
+
+
+def test_a_disk_without_room_is_said_before_the_work(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    said = call("a", "-o", "t", "--yes")
+    assert said.code == 2
+    assert "100 B are free" in said.err
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "nothing to run"),
+        (["-p", ""], "A prompt is empty"),
+        (["--prompts", "none.txt"], "no file of prompts"),
+        (["--prompts", "blank.txt"], "holds no prompts"),
+        (["--prompts", "latin.txt"], "not UTF-8"),
+        (["--prompts", "bad.jsonl"], "Line 2 of bad.jsonl is not JSON"),
+        (["--prompts", "odd.jsonl"], "Line 1 of odd.jsonl holds no prompt"),
+        (["--prompts", "ids.jsonl"], "token id 99999"),
+        (["--prompts", "-"], "nothing to run"),
+        (["x", "--reduce", "pattern=norm"], "no captured site 'pattern'"),
+        (["x", "--reduce", "entropy"], "does not fit 'resid_post'"),
+        (["x", "--reduce", "nrom"], "Did you mean 'norm'"),
+        (["x", "--reduce", "norm", "--reduce", "z=norm"], "is for all sites"),
+        (["x", "--reduce", "project:a=b.npy"], "no file of directions 'a=b.npy'"),
+        (["x", "--store", "int8"], "stored as 'int8'"),
+        (["x", "--positions", "99"], "has no position 99"),
+        (["x", "--batch-tokens", "0"], "--batch-tokens"),
+        (["word " * 900], "at most 256"),
+    ],
+)
+def test_mistakes_leave_nothing(call, tmp_path, arguments, says):
+    (tmp_path / "blank.txt").write_text("\n \n")
+    (tmp_path / "latin.txt").write_bytes("Köln\n".encode("latin-1"))
+    (tmp_path / "bad.jsonl").write_text('"a"\n{"text": \n')
+    (tmp_path / "odd.jsonl").write_text('{"words": "a"}\n')
+    (tmp_path / "ids.jsonl").write_text("[99999]\n")
+    said = call(*arguments, "-o", "t")
+    assert said.code == 2, said.err
+    assert says in said.err
+    assert not (tmp_path / "t").exists()
+
+
+def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, model_folder):
+    (tmp_path / "p.txt").write_text("".join(f"{'The capital of France is Paris. ' * 12}{n}\n" for n in range(600)))
+    code = "import sys; from workbench.cli import main; main(sys.argv[1:])"
+    asked = ["--prompts", "p.txt", "-m", model_folder, "-o", "t", "--site", "z", "--batch-tokens", "200"]
+    command = [sys.executable, "-c", code, "trace", *asked]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while process.poll() is None and not list((tmp_path / "t").glob("shard-*")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    kept = wb.Trace.open(tmp_path / "t")
+    assert 0 < len(kept.lengths) < 600
+    assert f"{len(kept.lengths)} prompts are kept in t; the same command continues" in said
+    again = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert again.returncode == 0
+    assert len(wb.Trace.open(tmp_path / "t").lengths) == 600
