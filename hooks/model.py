@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -189,7 +189,7 @@ class InstrumentedModel:
     def next_logits(self, prompts: str | Sequence[str] | Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
         """Logits of the token after each prompt, (prompt, d_vocab), float32. Honours active interventions."""
         given = [prompts] if isinstance(prompts, str) else list(prompts)
-        ids: list[list[int]] = [self.tokens(p) if isinstance(p, str) else [int(i) for i in p] for p in given]
+        ids: list[list[int]] = [self.tokens(p) if isinstance(p, str) else list(cast("Sequence[int]", p)) for p in given]
         rows: dict[int, Tensor] = {}
         for indices in self.together([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
