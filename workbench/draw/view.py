@@ -119,7 +119,11 @@ def live_part(part: Part) -> Any:
 
 def live_picture(picture: Part) -> Any:
     """A picture, drawn already or not, as a pane around a Bokeh figure that can be linked and patched."""
-    return need_panel().pane.Bokeh(figure_of(picture), margin=(4, 0))
+    figure = figure_of(picture)
+    if figure.min_width:
+        # As a style: Panel makes everything around a figure as wide as its `min_width`, and a narrow page would scroll.
+        figure.update(styles={"min-width": f"{figure.min_width}px"}, min_width=None)
+    return need_panel().pane.Bokeh(figure, margin=(4, 0))
 
 
 def scrolling(pane: Any) -> Any:
