@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from hooks import recipe as recipes_of
+from hooks.backends import Forward, plain
 from hooks.prompts import Digest, Feed, Prompts, Tokenized, read, token_strings
 from workbench import shards
 from workbench.errors import BadRun, WorkbenchError
@@ -96,6 +97,7 @@ def stream(
     folder: Path,
     agree: Agree,
     progress: Progress | None,
+    forward: Forward = plain.run,
 ) -> Trace:
     """`capture` with `out`; see there."""
     arrays = recipes_of.arrays(model, wanted, dtype)
@@ -130,7 +132,7 @@ def stream(
             if before is None or before.total != manifest.total:
                 manifest.write(folder)
             finished = _finished(folder, manifest)
-            job = _Job(model, wanted, manifest, folder, batch_tokens, budget if known is None else None, progress)
+            job = _Job(model, wanted, manifest, folder, batch_tokens, budget if known is None else None, progress, forward)
             job.run(Feed(read(model, prompts, positions)), finished)
             lock.unlink(missing_ok=True)
     except Timeout as error:
@@ -243,9 +245,11 @@ class _Job:
         batch_tokens: int,
         budget: _Budget | None,
         progress: Progress | None,
+        forward: Forward,
     ) -> None:
         self._model, self._wanted, self._manifest, self._folder = model, wanted, manifest, folder
         self._batch_tokens, self._budget, self._progress = batch_tokens, budget, progress
+        self._forward = forward
         self._index = self._tokens = self._done = self._skipped = 0
 
     def run(self, feed: Feed, finished: dict[int, Shard]) -> None:
@@ -292,7 +296,7 @@ class _Job:
             for batch in batches:
                 self._report(first)
                 ids = [window[i].ids for i in batch]
-                recipes_of.run(self._model, self._wanted, ids, self._into(writer, first))
+                recipes_of.run(self._model, self._wanted, ids, self._into(writer, first), self._forward)
                 first += len(batch)
                 self._done += sum(map(len, ids))
             writer.finish()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from hooks.backends.lens import hook_name
+from hooks.backends.lens import as_site, hook_name
+from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.sites import SITES, Place
 from workbench.errors import BadInput
@@ -47,16 +48,14 @@ def from_cache(
         BadInput: the cache has other sizes than these prompts, or nothing that the workbench has a site for.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    lengths = [len(model.tokens(text)) for text in texts]
     held = [place for place in _all_places(model) if hook_name(place, cache)]
     if not held:
         raise BadInput(
             "The cache holds none of the model's sites.", f"hooks such as {Place(SITES['resid_post'], 0).name}", "Check it."
         )
 
-    waiting: dict[tuple[int, ...], list[int]] = {}
-    for row, text in enumerate(texts):
-        waiting.setdefault(tuple(model.tokens(text)), []).append(row)
+    waiting = Waiting(model, texts)
+    lengths = waiting.lengths
     values = {place: _checked(cache, place, lengths) for place in held}
     if padding == "right":
         values = {place: _to_left(x, place, lengths) for place, x in values.items()}
@@ -64,13 +63,12 @@ def from_cache(
     def read(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
         """What the model would show of this batch, which holds some of the prompts in some order."""
         width = batch.input_ids.shape[1]
-        ids = [tuple(row[width - n :]) for row, n in zip(batch.input_ids.tolist(), batch.lengths, strict=True)]
-        rows = [waiting[each].pop(0) for each in ids]
+        rows = waiting.come(batch)
         for look, place in [(each, place) for each in looks for place in each.places]:
             x = values[place][rows]
             for axis in _over_tokens(place):
                 x = x.narrow(axis, x.shape[axis] - width, width)
-            look.take(place, x[:, :, look.queries] if place.site.short == "pattern" and look.queries is not None else x)
+            look.take(place, x[:, :, look.queries] if "query" in place.site.dims and look.queries is not None else x)
 
     return capture(model, texts, [place.name for place in held], backend=read)
 
@@ -79,7 +77,7 @@ def _checked(cache: Mapping[str, Tensor], place: Place, lengths: Sequence[int]) 
     """The values of a place, if they have the prompts' sizes."""
     name = hook_name(place, cache)
     assert name is not None  # only what the cache holds is asked for
-    values = cache[name]
+    values = as_site(place, cache[name])
     wanted = {0: len(lengths)} | dict.fromkeys(_over_tokens(place), max(lengths))
     for axis, size in wanted.items():
         if values.shape[axis] != size:

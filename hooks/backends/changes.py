@@ -33,8 +33,8 @@ def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
     for short, layers in model.sites.items():
         for layer in [None] if layers is None else layers:
             place = Place(sites.SITES[short], layer)
-            tap = None if short in sites.ATTENTION_SITES else sites.tap(model.layout, place)
-            if tap is not None:
+            tap = sites.tap(model.layout, place)
+            if tap is not None and tap.changeable:
                 at.setdefault((id(tap.module), tap.on_input), (place, tap))
     found: dict[Place, Changed] = {}
     for part in model.module.modules():
@@ -67,21 +67,24 @@ def _answered(attention: Any) -> bool:
 
 
 def _through(tap: sites.Tap, x: Tensor) -> Tensor:
-    """`x` after all hooks that sit where the tap is, in their order."""
-    x = x.flatten(-2) if tap.heads else x
+    """The site's values after all hooks that sit where the tap is, in their order."""
     module: Any = tap.module
+    # As the module has it: without the site's scale, heads side by side.
+    x = x if tap.scale == 1.0 else x / tap.scale
+    x = x.flatten(-2) if tap.heads else x
+    hooks, named = module._forward_hooks, module._forward_hooks_with_kwargs
     if tap.on_input:
-        for key, hook in list(module._forward_pre_hooks.items()):
-            if key in module._forward_pre_hooks_with_kwargs:
-                answer = hook(module, (x,), {})
-                x = x if answer is None else answer[0][0]
-            else:
-                answer = hook(module, (x,))
-                x = x if answer is None else answer[0] if isinstance(answer, tuple) else answer
-    else:
-        for key, hook in list(module._forward_hooks.items()):
-            if is_own(hook):
-                continue
-            answer = hook(module, (), {}, x) if key in module._forward_hooks_with_kwargs else hook(module, (), x)
-            x = x if answer is None else answer
-    return x.unflatten(-1, (tap.heads, -1)) if tap.heads else x
+        hooks, named = module._forward_pre_hooks, module._forward_pre_hooks_with_kwargs
+    for key, hook in list(hooks.items()):
+        if is_own(hook):
+            continue
+        said: tuple[dict[str, Any], ...] = ({},) if key in named else ()
+        if tap.on_input:
+            answer = hook(module, (x,), *said)
+            answer = answer[0] if said and answer is not None else answer
+            answer = answer[0] if isinstance(answer, tuple) else answer
+        else:
+            answer = hook(module, (), *said, x)
+        x = x if answer is None else answer
+    x = x.unflatten(-1, (tap.heads, -1)) if tap.heads else x
+    return x if tap.scale == 1.0 else x * tap.scale

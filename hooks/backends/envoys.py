@@ -6,8 +6,9 @@ source of `forward`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ import torch
 from hooks import sites
 from hooks.attention import AttentionCall
 from hooks.backends import changes
+from hooks.backends.passing import passed
 from hooks.backends.twin import kept, twin
 from workbench.errors import SiteNotFound, WorkbenchError
 
@@ -39,14 +41,6 @@ class Read:
     of: str
     tap: sites.Tap | None
 
-    def show(self, x: Tensor) -> Tensor:
-        """As the site has it, (batch, *site.dims)."""
-        return x.unflatten(-1, (self.tap.heads, -1)) if self.tap and self.tap.heads else x
-
-    def hide(self, x: Tensor) -> Tensor:
-        """As the module has it."""
-        return x.flatten(-2) if self.tap and self.tap.heads else x
-
 
 def nnsight() -> Any:
     """The package.
@@ -66,24 +60,60 @@ def nnsight() -> Any:
 
 
 def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[Read]:
-    """Where the places are, in the order of the forward pass: nnsight must be asked in that order."""
+    """Where the places are.
+
+    Raises:
+        SiteNotFound: one is neither a module's input or output nor in the attention call.
+    """
     paths = {id(part): name for name, part in model.module.named_modules()}
-    order = list(sites.SITES)
     found = []
     for place in places:
-        tap = None if place.site.short in sites.ATTENTION_SITES else sites.tap(model.layout, place)
-        if tap is not None:
+        tap = sites.tap(model.layout, place)
+        if sites.in_attention(model.layout, place):
+            assert place.layer is not None
+            found.append(Read(place, paths[id(model.layout.blocks[place.layer].attention_call)], "attention", None))
+        elif tap is not None:
             found.append(Read(place, paths[id(tap.module)], "input" if tap.on_input else "output", tap))
         else:
-            assert place.layer is not None
-            found.append(Read(place, paths[id(model.layout.blocks[place.layer].attention)], "attention", None))
+            offers = [short for short in model.sites if short not in sites.STATE_SITES]
+            raise SiteNotFound(
+                f"nnsight cannot reach {place.name!r}.", f"one of {', '.join(offers)}", "Use the back end 'torch'."
+            )
+    return found
 
-    def when(read: Read) -> tuple[int, int, int]:
-        short, layer = read.place.site.short, read.place.layer
-        moment = 0 if short == "embed" else 1 if layer is not None else 2
-        return moment, layer or 0, order.index(short)
 
-    return sorted(found, key=when)
+Moment = tuple[str, str]  # path, and which value
+
+
+def in_order(model: InstrumentedModel, module: Any, asked: Sequence[Read]) -> dict[Moment, list[Read]]:
+    """The reads of each moment, in the order in which a forward pass of `module`, a twin, comes by: nnsight asks for that.
+
+    Reads of one moment keep their order.
+    """
+    paths = {id(part): name for name, part in model.module.named_modules()}
+    passed: list[Moment] = []
+    handles = []
+    # Attention ends where the output matrix begins: of the hooks at that door it must be the first.
+    for path, of in sorted(dict.fromkeys((read.path, read.of) for read in asked), key=lambda moment: moment[1] != "attention"):
+        part, note = module.get_submodule(path), partial(_note, passed, (path, of))
+        if of == "output":
+            handles.append(part.register_forward_hook(note))
+            continue
+        if of == "attention":
+            block = next(b for b in model.layout.blocks if b.attention_call is not None and paths[id(b.attention_call)] == path)
+            part = module.get_submodule(paths[id(block.out_proj)]) if block.out_proj is not None else part
+        handles.append(part.register_forward_pre_hook(note))
+    try:
+        one = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+        module(input_ids=one, attention_mask=torch.ones_like(one), use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {moment: [read for read in asked if (read.path, read.of) == moment] for moment in dict.fromkeys(passed)}
+
+
+def _note(passed: list[Moment], moment: Moment, *_: Any) -> None:
+    passed.append(moment)
 
 
 def attention_call(model: InstrumentedModel, peer: Any, read: Read) -> str:
@@ -106,9 +136,10 @@ def attention_call(model: InstrumentedModel, peer: Any, read: Read) -> str:
 def attention_value(short: str, args: Sequence[Any], options: dict[str, Any], queries: list[int] | None) -> Tensor:
     """The value of an attention site from what the attention function was called with (module, query, key, value, mask)."""
     module, query, key, value, mask = args[:5]
-    if short == "pattern":
+    if short in {"pattern", "attn_scores"}:
         rows = slice(None) if queries is None else queries
-        return AttentionCall(module, query, key, value, mask, options).pattern(rows)
+        call = AttentionCall(module, query, key, value, mask, options)
+        return call.pattern(rows) if short == "pattern" else call.scores(rows)
     return {"rot_q": query, "rot_k": key, "v": value}[short].transpose(1, 2)
 
 
@@ -120,37 +151,35 @@ def _peer(model: InstrumentedModel) -> Any:
 def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`."""
     active = changes.active(model, NAME)
-    nnsight()
     peer = kept(model, NAME, _peer)
     looked = {place: look for look in looks for place in look.places}
-    wanted = reads(model, list(looked | active))
-    calls = {read: attention_call(model, peer, read) for read in wanted if read.of == "attention"}
-
-    def arrive(read: Read, x: Tensor) -> Tensor | None:
-        """The value that takes `x`'s place, or None: first what interventions do, then what the caller does."""
-        change, look = active.get(read.place), looked.get(read.place)
-        new = None if change is None else change(read.show(x))
-        if look is not None:
-            new = _or(look.take(read.place, read.show(x) if new is None else new), new)
-        return None if new is None else read.hide(new)
+    # What changes a value comes before what looks at it.
+    asked: list[tuple[Read, Callable[[Tensor], Tensor | None]]] = []
+    asked += [(read, active[read.place]) for read in reads(model, list(active))]
+    asked += [(read, partial(shown, looked[read.place], read.place)) for read in reads(model, list(looked))]
+    moments = in_order(model, peer._module, [read for read, _ in asked])
+    calls = {read: attention_call(model, peer, read) for here in moments.values() for read in here if read.of == "attention"}
+    size = (batch.input_ids.shape[0], batch.input_ids.shape[1])
 
     with peer.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1):
-        for read in wanted:
-            envoy = peer.get(read.path)
-            if read.of == "attention":
-                args, options = getattr(envoy.source, calls[read]).inputs
-                look = looked[read.place]
-                look.take(read.place, attention_value(read.place.site.short, args, options, look.queries))
-            elif read.of == "input":
-                new = arrive(read, envoy.input)
-                if new is not None:
-                    envoy.input = new
-            else:
-                whole = envoy.output
-                new = arrive(read, whole[0] if isinstance(whole, tuple) else whole)
-                if new is not None:
-                    envoy.output = (new, *whole[1:]) if isinstance(whole, tuple) else new
+        for (path, of), here in moments.items():
+            envoy = peer.get(path)
+            if of == "attention":
+                args, options = getattr(envoy.source, calls[here[0]]).inputs
+                for read in here:
+                    look = looked[read.place]
+                    look.take(read.place, attention_value(read.place.site.short, args, options, look.queries))
+                continue
+            before = after = envoy.input if of == "input" else envoy.output
+            for read, what in asked:
+                if (read.path, read.of) == (path, of) and read.tap is not None:
+                    after = passed(read.tap, after, what, size)
+            if after is not before and of == "input":
+                envoy.input = after
+            elif after is not before:
+                envoy.output = after
 
 
-def _or(new: Tensor | None, old: Tensor | None) -> Tensor | None:
-    return old if new is None else new
+def shown(look: Look, place: Place, x: Tensor) -> Tensor | None:
+    """What the caller of a look makes of a value."""
+    return look.take(place, x[:, :, look.queries] if "query" in place.site.dims and look.queries is not None else x)

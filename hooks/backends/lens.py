@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from hooks.model import Batch, InstrumentedModel
 
 NAME = "transformer_lens"
-# Sites that the bridge has under another name than `hooks.sites`.
-_NAMES = {
-    "ln_final": "ln_final.hook_out",  # the bridge's hook_normalized comes before the gain
-    "logits": "unembed.hook_out",
-}
+_NAMES = {"logits": "unembed.hook_out"}  # sites that the bridge has under another name than `hooks.sites`
 # Where positions are learned embeddings nothing is rotated, and queries are used as they are projected.
 _UNROTATED = {"rot_q": "blocks.{layer}.attn.hook_q", "rot_k": "blocks.{layer}.attn.hook_k"}
 
@@ -79,12 +75,15 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
 
     def see(look: Look, place: Place, x: Tensor, hook: Any) -> Tensor | None:
         seen.add(place)
-        return look.take(place, x[:, :, look.queries] if place.site.short == "pattern" and look.queries is not None else x)
+        if "query" in place.site.dims and look.queries is not None:
+            x = x[:, :, look.queries]
+        return look.take(place, as_site(place, x))
 
     # Changes come before looks, so that what is seen is what goes on.
     asked: list[tuple[Place, Callable[..., Tensor | None]]] = []
     asked += [(place, partial(change, how)) for place, how in active.items()]
     asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
+    bridge.set_use_attn_result(any(place.site.short == "result" for place in places))
     hooks = []
     for place, do in asked:
         name = hook_name(place, bridge.hook_dict)
@@ -96,6 +95,13 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
     silent = [place for place in places if place not in seen]
     if silent:
         raise _nowhere(model, bridge.hook_dict, silent[0])
+
+
+def as_site(place: Place, x: Tensor) -> Tensor:
+    """A bridge's values as the site has them, (batch, *site.dims)."""
+    if place.site.short == "attn_scores":  # masked with the lowest number there is
+        return x.masked_fill(x <= torch.finfo(x.dtype).min / 2, float("-inf"))
+    return x.reshape(x.shape[: len(place.site.dims) + 1])  # a scale comes with an axis of one
 
 
 def hook_name(place: Place, have: Container[str]) -> str | None:

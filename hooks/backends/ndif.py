@@ -15,12 +15,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from hooks.backends import changes
-from hooks.backends.envoys import Read, attention_call, attention_value, nnsight, reads
+from hooks.backends.envoys import Read, attention_call, attention_value, in_order, nnsight, reads, shown
+from hooks.backends.passing import passed
 from hooks.backends.twin import kept, twin
 from workbench.errors import BadInput, WorkbenchError
 
@@ -38,18 +40,18 @@ class Request:
         model_key: what names the model to the server.
         metadata: the JSON that goes beside the payload.
         payload: the packed reads.
-        reads: what the answer holds, in order.
+        reads: what can be read off each value of the answer, in order.
         host: where it goes.
     """
 
     model_key: str
     metadata: str
     payload: bytes
-    reads: tuple[Read, ...]
+    reads: tuple[tuple[Read, ...], ...]
     host: str
 
     def send(self) -> list[Any]:
-        """Run it on the server and wait; one value per read.
+        """Run it on the server and wait; one value for each of `reads`.
 
         Raises:
             WorkbenchError: the server cannot be reached, or refused, or answered something else.
@@ -113,8 +115,9 @@ def request(
     from nnsight.tracing.backend import Backend
 
     server = kept(model, "ndif", peer)
-    wanted = reads(model, places)
-    plan = [(read.path, read.of, attention_call(model, server, read) if read.of == "attention" else "") for read in wanted]
+    moments = in_order(model, twin(model, "NDIF"), reads(model, places))
+    calls = {here[0]: attention_call(model, server, here[0]) for (_, of), here in moments.items() if of == "attention"}
+    plan = [(path, of, calls.get(here[0], "")) for (path, of), here in moments.items()]
     remote = RemoteBackend(_key(server, _repo(model, repo)), host=host, env=server._remoteable_get_env())
     envelope = RequestModel(model_key=remote.model_key, compress=remote.compress, env=remote.env)
     payload = b""
@@ -127,32 +130,35 @@ def request(
     # The block is sent as its own source and must name nothing of this package, which no server has.
     with server.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1, backend=Pack()):
         found = []
+        # Before anything runs: a forward that has begun is not looked into any more.
+        views = {path: server.get(path).source for path, of, _ in plan if of == "attention"}
         for path, of, call in plan:
             envoy = server.get(path)
             if of == "attention":
-                args, options = getattr(envoy.source, call).inputs
+                args, options = getattr(views[path], call).inputs
                 plain = {k: v for k, v in options.items() if v is None or isinstance(v, (bool, int, float, torch.Tensor))}
                 found.append([*args[1:5], plain])
             elif of == "input":
                 found.append(envoy.input)
             else:
-                whole = envoy.output
-                found.append(whole[0] if isinstance(whole, tuple) else whole)
+                found.append(envoy.output)
         save(found)
-    return Request(remote.model_key, envelope.metadata(), payload, tuple(wanted), remote.host)
+    return Request(remote.model_key, envelope.metadata(), payload, tuple(tuple(here) for here in moments.values()), remote.host)
 
 
 def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`; runs on NDIF's server."""
     looked = {place: look for look in looks for place in look.places}
     asked = request(model, batch, list(looked), every_logit=every_logit)
-    for read, value in zip(asked.reads, asked.send(), strict=True):
-        look = looked[read.place]
-        if read.of == "attention":
-            *called, options = value
-            look.take(read.place, attention_value(read.place.site.short, (None, *called), options, look.queries))
-        else:
-            look.take(read.place, read.show(value))
+    size = (batch.input_ids.shape[0], batch.input_ids.shape[1])
+    for here, value in zip(asked.reads, asked.send(), strict=True):
+        for read in here:
+            look = looked[read.place]
+            if read.tap is not None:
+                passed(read.tap, value, partial(shown, look, read.place), size)
+            else:
+                *called, options = value
+                look.take(read.place, attention_value(read.place.site.short, (None, *called), options, look.queries))
 
 
 def peer(model: InstrumentedModel) -> Any:

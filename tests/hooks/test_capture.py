@@ -350,7 +350,7 @@ def test_stopped_and_continued(model, tmp_path, small_shards, monkeypatch):
     old = {file: file.stat().st_mtime_ns for file in (tmp_path / "t").glob("shard-*")}
     ran = []
     run = recipe.run
-    monkeypatch.setattr(recipe, "run", lambda m, w, ids, put: (ran.extend(ids), run(m, w, ids, put)))
+    monkeypatch.setattr(recipe, "run", lambda m, w, ids, put, *more: (ran.extend(ids), run(m, w, ids, put, *more)))
     done = wb.capture(model, MANY, **ASKED, out=tmp_path / "t", batch_tokens=50)
     assert done.complete
     same(done, want)

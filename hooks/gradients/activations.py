@@ -1,0 +1,106 @@
+"""Gradients at sites: how much the metric changes per unit of each activation.
+
+slopes = activation_gradients(model, prompts, loss, sites=["z", "resid_post"])
+slopes["z"]        # (prompt, layer, pos, head, d_head)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks import sites as places_of
+from hooks.backends.rows import Waiting
+from hooks.capture import capture
+from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.watch import watching
+from workbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.backends import Look
+    from hooks.gradients.metric import Metric
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.sites import Place
+    from workbench.trace import Trace
+
+
+def activation_gradients(
+    model: InstrumentedModel,
+    prompts: str | Sequence[str],
+    metric: Metric | Sequence[Metric] = loss,
+    sites: str | Sequence[str] = "resid_post",
+    layers: int | Sequence[int] | None = None,
+    positions: Sequence[int] | None = None,
+    *,
+    times_activation: bool = False,
+) -> Trace:
+    """The gradient of each prompt's metric at each site, from one backward pass per batch. Interventions are seen.
+
+    Args:
+        metric: one for all prompts, or one each; see `hooks.gradients.metric`.
+        sites, layers, positions: as in `wb.capture`; those whose value can be changed (`hooks.sites.can_change`).
+        times_activation: multiply by the activation (Simonyan et al. 2013, Shrikumar et al. 2016): a first-order guess
+            of how much the metric would fall if the value were zero.
+
+    Returns:
+        A Trace with the labels that `wb.capture` gives; in units of the metric per unit of activation, or of the metric.
+
+    Raises:
+        BadInput: a site whose value cannot be differentiated.
+        SiteNotFound: see `wb.capture`.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    places = places_of.resolve(model.layout, sites, layers, model.card.name)
+    differentiable(model, places)
+    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+
+    def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+        here = [metrics[row] for row in waiting.come(batch)]
+        kept: dict[Place, Tensor] = {}
+
+        def keep(place: Place, x: Tensor) -> Tensor:
+            # What goes on must be the very tensor that is differentiated by.
+            kept[place] = x if x.requires_grad else x.detach().requires_grad_()
+            return kept[place]
+
+        with torch.enable_grad(), watching(model, [place for look in looks for place in look.places], keep):
+            logits = model.module(**batch.kwargs(), use_cache=False).logits
+            gradients = torch.autograd.grad(total(here, logits, batch), list(kept.values()), allow_unused=True)
+        found = dict(zip(kept, gradients, strict=True))
+        for look, place in [(each, place) for each in looks for place in each.places]:
+            gradient, value = found[place], kept[place].detach()
+            slope = torch.zeros_like(value) if gradient is None else gradient
+            look.take(place, slope * value if times_activation else slope)
+
+    trace = capture(model, texts, sites, layers, positions, backend=run)
+    for site in trace:
+        trace[site].attrs["quantity"] = "gradient times activation" if times_activation else "gradient"
+    return trace
+
+
+def total(metrics: Sequence[Metric], logits: Tensor, batch: Batch) -> Tensor:
+    """The sum over a batch of each prompt's metric, (); its gradient at a prompt's values is that prompt's own."""
+    ids, mask = batch.input_ids, batch.attention_mask
+    if len(set(map(id, metrics))) == 1:
+        return checked(metrics[0](logits, ids, mask), len(logits)).sum()
+    rows = [slice(row, row + 1) for row in range(len(logits))]
+    return torch.cat([checked(m(logits[r], ids[r], mask[r]), 1) for m, r in zip(metrics, rows, strict=True)]).sum()
+
+
+def differentiable(model: InstrumentedModel, places: Sequence[Place]) -> None:
+    """Refuse sites that can only be looked at.
+
+    Raises:
+        BadInput: names the first of them.
+    """
+    fixed = [place.name for place in places if not places_of.can_change(model.layout, place)]
+    if fixed:
+        raise BadInput(
+            f"There is no gradient at {fixed[0]}: it can only be looked at.",
+            "z, or a residual or MLP site",
+            "Choose one of those.",
+        )

@@ -1,0 +1,193 @@
+"""Attributions along a path, computed by Captum: integrated gradients and layer conductance.
+
+The path goes from another token's embeddings (the end-of-text token's, at every position) to those of the prompt. Zero
+is no place to start from: a norm has no direction there. What is attributed should add up to how much the metric
+changes along the path, and `SITE.delta` says by how much the sum misses that: real models are rough, so look at it, and
+take more steps until it is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from hooks import sites as places_of
+from hooks.backends.rows import Waiting
+from hooks.capture import capture
+from hooks.gradients.activations import differentiable
+from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.watch import watching
+from workbench.errors import BadInput, WorkbenchError
+from workbench.trace import Trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.backends import Look
+    from hooks.gradients.metric import Metric
+    from hooks.model import Batch, InstrumentedModel
+    from hooks.sites import Place
+
+
+def integrated_gradients(
+    model: InstrumentedModel,
+    prompts: str | Sequence[str],
+    metric: Metric | Sequence[Metric] = loss,
+    sites: str | Sequence[str] = "embed",
+    layers: int | Sequence[int] | None = None,
+    *,
+    baseline: int | None = None,
+    steps: int = 50,
+    at_once: int = 16,
+) -> Trace:
+    """Integrated gradients (Sundararajan et al. 2017) at sites: which activations make the metric what it is.
+
+    At a site other than `embed` the path is straight in that site's activations, between its values at the two ends,
+    and everything before it stays as the prompt makes it.
+
+    Args:
+        metric: one for all prompts, or one each. It must be a smooth function of the embeddings.
+        sites, layers: as in `wb.capture`; those whose value can be changed (`hooks.sites.can_change`).
+        baseline: the token that stands at every position at the path's start; None is the end-of-text token.
+        steps: points on the path (Gauss-Legendre).
+        at_once: points per forward pass, at least 2.
+
+    Returns:
+        A Trace with the labels of a capture, in units of the metric, and for each site `SITE.delta` (prompt[, layer]):
+        the sum of its attributions minus the metric's change along the path.
+
+    Raises:
+        BadInput: a site whose value cannot be differentiated.
+        WorkbenchError: Captum is not installed.
+    """
+    return _along(model, prompts, metric, sites, layers, _integrated, "integrated gradients", baseline, steps, at_once)
+
+
+def layer_conductance(
+    model: InstrumentedModel,
+    prompts: str | Sequence[str],
+    metric: Metric | Sequence[Metric] = loss,
+    sites: str | Sequence[str] = "post",
+    layers: int | Sequence[int] | None = None,
+    *,
+    baseline: int | None = None,
+    steps: int = 50,
+    at_once: int = 16,
+) -> Trace:
+    """Conductance (Dhamdhere et al. 2018): how much of the embeddings' integrated gradients flows through each value.
+
+    Unlike `integrated_gradients` at the same site, the path is straight in the embeddings. A site that all of the metric
+    flows through (`resid_pre`, `resid_post`) adds up to the metric's change; for the others `SITE.delta` is what
+    goes past them. Arguments, return and errors: see `integrated_gradients`; not at `embed`, where they are the same.
+    """
+    return _along(model, prompts, metric, sites, layers, _conductance, "conductance", baseline, steps, at_once)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The metric of one prompt as a function of its embeddings, and a probe that stands at a place for Captum to hook.
+
+    `start` and `end` are embeddings, (1, pos, d_model).
+    """
+
+    model: InstrumentedModel
+    metric: Metric
+    ids: Tensor
+    place: Place
+    start: Tensor
+    end: Tensor
+    probe: nn.Module
+
+    def __call__(self, embeddings: Tensor, instead: Tensor | None = None) -> Tensor:
+        """The metric, (n,), of embeddings (n, pos, d_model); with `instead` at the place."""
+        n = len(embeddings)
+        mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)
+        places = [] if self.place.site.short == "embed" else [self.place]
+        # What passes the probe is what goes on, so a place is whatever `watching` can stand at.
+        with watching(self.model, places, lambda _, x: self.probe(x if instead is None else instead)):
+            logits = self.model.module(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
+        return checked(self.metric(logits, self.ids.expand(n, -1), mask), n)
+
+
+def _integrated(path: _Path, **options: Any) -> tuple[Tensor, float]:
+    captum = _captum()
+    if path.place.site.short == "embed":
+        values = captum.IntegratedGradients(path).attribute(path.end, path.start, **options)
+        return values, float((values.sum() - path(path.end) + path(path.start)).detach())
+    values = captum.LayerIntegratedGradients(path, path.probe).attribute(path.end, path.start, **options)
+    seen: list[Tensor] = []
+    handle = path.probe.register_forward_hook(lambda module, args, output: seen.append(output))
+    try:
+        path(path.start)
+    finally:
+        handle.remove()
+    return values, float((values.sum() - path(path.end) + path(path.end, instead=seen[0])).detach())
+
+
+def _conductance(path: _Path, **options: Any) -> tuple[Tensor, float]:
+    if path.place.site.short == "embed":
+        raise BadInput("Conductance at the embeddings is their integrated gradients.", "another site", "Use that.")
+    values = _captum().LayerConductance(path, path.probe).attribute(path.end, path.start, **options)
+    return values, float((values.sum() - path(path.end) + path(path.start)).detach())
+
+
+def _along(
+    model: InstrumentedModel,
+    prompts: str | Sequence[str],
+    metric: Metric | Sequence[Metric],
+    sites: str | Sequence[str],
+    layers: int | Sequence[int] | None,
+    method: Callable[..., tuple[Tensor, float]],
+    quantity: str,
+    baseline: int | None,
+    steps: int,
+    at_once: int,
+) -> Trace:
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    places = places_of.resolve(model.layout, sites, layers, model.card.name)
+    differentiable(model, places)
+    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+    token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
+    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts)) for place in places}
+
+    def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+        width, rows = batch.input_ids.shape[1], waiting.come(batch)
+        for look, place in [(each, place) for each in looks for place in each.places]:
+            found = []
+            for row in rows:
+                ids = torch.tensor([waiting.ids[row]], device=model.device)
+                start, end = (model.layout.embed(i).detach() for i in (torch.full_like(ids, token), ids))
+                path = _Path(model, metrics[row], ids, place, start, end, nn.Identity())
+                with torch.enable_grad():
+                    values, deltas[place][row] = method(path, n_steps=steps, internal_batch_size=at_once)
+                values = values.detach()
+                found.append(nn.functional.pad(values, (0, 0) * (values.dim() - 2) + (width - values.shape[1], 0)))
+            look.take(place, torch.cat(found))
+
+    trace = capture(model, texts, sites, layers, backend=run)
+    arrays = {}
+    for short in trace:
+        here = [place for place in places if place.site.short == short]
+        values = torch.stack([deltas[place] for place in here], 1).numpy()
+        arrays[short] = trace[short].assign_attrs(quantity=quantity)
+        like = trace[short].isel(dict.fromkeys(places_of.SITES[short].dims, 0), drop=True)
+        name = f"{short}.delta"
+        arrays[name] = like.copy(data=values if here[0].site.per_layer else values[:, 0]).rename(name)
+        arrays[name].attrs = {"quantity": "what the attributions add up to, minus the metric's change"}
+    return Trace(arrays, trace.tokens, trace.prompts, trace.model)
+
+
+def _captum() -> Any:
+    try:
+        from captum import attr
+    except ImportError as error:
+        raise WorkbenchError(
+            "Attributions along a path need the package captum.",
+            "pip install 'memory-workbench[dev]'",
+            "Install it, or use activation_gradients.",
+        ) from error
+    return attr

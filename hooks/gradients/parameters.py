@@ -1,0 +1,206 @@
+"""Gradients of weights, by prompt: whole (`weight_gradients`) or their norms (`gradient_norms`).
+
+norms = gradient_norms(model, texts, loss, weights=["W_V", "W_out"])
+norms["W_V"]       # (prompt, layer, kv_head)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.gradients.weights import Weight
+from hooks.gradients.weights import weights as find
+from workbench.errors import Unfit
+from workbench.trace import Trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.gradients.metric import Metric
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+LAYER = "layer_total"
+_HEADS = ("head", "kv_head")
+
+
+def weight_gradients(
+    model: InstrumentedModel,
+    prompts: str | Sequence[str],
+    metric: Metric | Sequence[Metric] = loss,
+    weights: str | Sequence[str] | None = None,
+    layers: int | Sequence[int] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Trace:
+    """The gradient of each prompt's metric by the weights, one backward pass per prompt. Interventions are seen.
+
+    Args:
+        metric: one for all prompts, or one each.
+        weights: W_Q, W_K, W_V, W_O, W_gate, W_in, W_out; None is all that the model has. Each takes as much memory per
+            prompt as the weight itself.
+        layers: None is all.
+
+    Returns:
+        A Trace with arrays such as W_Q (prompt, layer, head, d_model, d_head) and W_in (prompt, layer, d_model, d_mlp),
+        float32, in units of the metric per unit of weight.
+
+    Raises:
+        NotFound, Unfit, BadInput: weights or layers that are not there, or cannot be told apart.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    chosen = find(model, weights, layers)
+    found: dict[int, list[Tensor]] = {}
+    for row, gradients in _one_by_one(model, texts, per_prompt(metric, len(texts)), chosen):
+        found[row] = [w.view(gradients[w.parameter]).float().cpu() for w in chosen]
+        if progress is not None:
+            progress(len(found) / len(texts), f"Gradients of prompt {len(found)} of {len(texts)}")
+    return _trace(model, texts, {w.name: list(w.dims) for w in chosen}, chosen, found)
+
+
+def gradient_norms(
+    model: InstrumentedModel,
+    prompts: str | Sequence[str],
+    metric: Metric | Sequence[Metric] = loss,
+    weights: str | Sequence[str] | None = None,
+    layers: int | Sequence[int] | None = None,
+    *,
+    chunk: int = 8,
+    one_by_one: bool = False,
+    progress: Progress | None = None,
+) -> Trace:
+    """The size of each prompt's gradient by the weights: which weights a text would move if it were trained on.
+
+    The gradients of all prompts of one length come from one vectorized backward pass (`torch.func.vmap` over `grad`),
+    which is exact: prompts do not see each other, and nothing is padded.
+
+    Args:
+        metric, weights, layers: see `weight_gradients`.
+        chunk: prompts whose gradients are in memory at a time, each as large as the chosen weights.
+        one_by_one: a backward pass per prompt instead; for models that cannot be vectorized.
+
+    Returns:
+        A Trace with the Euclidean (Frobenius) norm by head or matrix, e.g. W_Q (prompt, layer, head), W_in (prompt,
+        layer), and of all chosen weights of a layer together: `layer_total` (prompt, layer). In units of the metric
+        per unit of weight.
+
+    Raises:
+        Unfit: the model's code, or an intervention's, decides by its values, and so it cannot be vectorized.
+        NotFound, BadInput: see `weight_gradients`.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    chosen, metrics = find(model, weights, layers), per_prompt(metric, len(texts))
+    each = _one_by_one(model, texts, metrics, chosen) if one_by_one else _vectorized(model, texts, metrics, chosen, chunk)
+    squares: dict[int, list[Tensor]] = {}
+    for row, gradients in each:
+        squares[row] = [_squares(w, gradients[w.parameter]) for w in chosen]
+        if progress is not None:
+            progress(len(squares) / len(texts), f"Gradients of prompt {len(squares)} of {len(texts)}")
+    dims = {w.name: [d for d in w.dims if d in _HEADS] for w in chosen}
+    trace = _trace(model, texts, dims, chosen, squares)
+    arrays = {name: trace[name] ** 0.5 for name in trace}
+    sums = [trace[name].sum([d for d in trace[name].dims if d in _HEADS]) for name in trace]
+    arrays[LAYER] = sum(sums[1:], sums[0]) ** 0.5
+    for name in arrays:
+        arrays[name] = arrays[name].rename(name).assign_attrs(quantity="gradient norm")
+    return Trace(arrays, trace.tokens, trace.prompts, trace.model)
+
+
+def _squares(weight: Weight, gradient: Tensor) -> Tensor:
+    """Sums of squares, by head where the weight has heads."""
+    squares = weight.view(gradient).float().square()
+    return squares.sum([axis for axis, dim in enumerate(weight.dims) if dim not in _HEADS]).cpu()
+
+
+def _one_by_one(
+    model: InstrumentedModel, texts: Sequence[str], metrics: Sequence[Metric], chosen: Sequence[Weight]
+) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    """(prompt, gradient by the parameter's name), a backward pass each."""
+    names = list(dict.fromkeys(w.parameter for w in chosen))
+    parameters = [model.module.get_parameter(name) for name in names]
+    with _learning(parameters):
+        for row, (text, metric) in enumerate(zip(texts, metrics, strict=True)):
+            batch = model.batch(text)
+            with torch.enable_grad():
+                logits = model.module(**batch.kwargs(), use_cache=False).logits
+                value = checked(metric(logits, batch.input_ids, batch.attention_mask), 1).sum()
+            yield row, dict(zip(names, torch.autograd.grad(value, parameters), strict=True))
+
+
+@contextmanager
+def _learning(parameters: Sequence[torch.nn.Parameter]) -> Iterator[None]:
+    """Frozen weights have gradients for a while."""
+    frozen = [p for p in parameters if not p.requires_grad]
+    try:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+
+
+def _vectorized(
+    model: InstrumentedModel, texts: Sequence[str], metrics: Sequence[Metric], chosen: Sequence[Weight], chunk: int
+) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    """(prompt, gradient by the parameter's name); prompts of one length and one metric share a backward pass."""
+    names = list(dict.fromkeys(w.parameter for w in chosen))
+    parameters = {name: model.module.get_parameter(name).detach() for name in names}
+    groups: dict[tuple[int, int], list[int]] = {}
+    ids = [model.tokens(text) for text in texts]
+    for row, metric in enumerate(metrics):
+        groups.setdefault((len(ids[row]), id(metric)), []).append(row)
+    for rows in groups.values():
+        metric, mask = metrics[rows[0]], torch.ones(1, len(ids[rows[0]]), dtype=torch.long, device=model.device)
+
+        def value(changed: dict[str, Tensor], one: Tensor, metric: Metric = metric, mask: Tensor = mask) -> Tensor:
+            # The mask is one for all prompts: what looks into it need not be vectorized.
+            kwargs = {"attention_mask": mask, "use_cache": False}
+            logits = torch.func.functional_call(model.module, changed, (one[None],), kwargs).logits
+            return checked(metric(logits, one[None], mask), 1)[0]
+
+        for start in range(0, len(rows), chunk):
+            here = rows[start : start + chunk]
+            batch = torch.tensor([ids[row] for row in here], device=model.device)
+            try:
+                # Of torch's attention kernels only the plain one can be vectorized; `grad` itself still differentiates.
+                with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+                    gradients = torch.func.vmap(torch.func.grad(value), (None, 0))(parameters, batch)
+            except RuntimeError as error:
+                if "vmap" not in str(error):
+                    raise
+                raise Unfit(
+                    f"{model.card.name} cannot be vectorized over prompts: {str(error).splitlines()[0]}",
+                    "a model (and interventions) whose code does not depend on its values",
+                    "Say one_by_one=True.",
+                ) from error
+            for n, row in enumerate(here):
+                yield row, {name: gradient[n] for name, gradient in gradients.items()}
+
+
+def _trace(
+    model: InstrumentedModel,
+    texts: Sequence[str],
+    dims: Mapping[str, list[str]],
+    chosen: Sequence[Weight],
+    found: Mapping[int, Sequence[Tensor]],
+) -> Trace:
+    """Arrays (prompt, layer, *dims) by weight, from each prompt's values of each of `chosen`."""
+    import xarray as xr
+
+    arrays = {}
+    for name, axes in dims.items():
+        numbers = [n for n, w in enumerate(chosen) if w.name == name]
+        values = torch.stack([torch.stack([found[row][n] for n in numbers]) for row in range(len(texts))]).numpy()
+        coords = {"prompt": list(range(len(texts))), "layer": [chosen[n].layer for n in numbers]}
+        coords |= {dim: list(range(values.shape[axis])) for axis, dim in enumerate(axes, start=2) if dim in _HEADS}
+        attrs = {"quantity": "gradient"}
+        arrays[name] = xr.DataArray(values, dims=("prompt", "layer", *axes), coords=coords, name=name, attrs=attrs)
+    return Trace(arrays, [model.token_strings(model.tokens(t)) for t in texts], list(texts), asdict(model.card))

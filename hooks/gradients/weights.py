@@ -1,0 +1,145 @@
+"""The weights of a layer by the names TransformerLens gives them, split by head, as views of the module's parameters.
+
+`transformers` keeps queries, keys and values as three matrices, one after the other in one matrix, or interleaved by
+head; a table says which module is which. What fits no line is refused rather than cut in the wrong place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import BadInput, NotFound, Unfit
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hooks.layout import Block
+    from hooks.model import InstrumentedModel
+
+_PER_HEAD, _PER_KV = ("head", "d_model", "d_head"), ("kv_head", "d_model", "d_head")
+DIMS: dict[str, tuple[str, ...]] = {
+    "W_Q": _PER_HEAD,
+    "W_K": _PER_KV,
+    "W_V": _PER_KV,
+    "W_O": ("head", "d_head", "d_model"),
+    "W_gate": ("d_model", "d_mlp"),
+    "W_in": ("d_model", "d_mlp"),
+    "W_out": ("d_mlp", "d_model"),
+}
+_THREE = {"W_Q": ("q_proj",), "W_K": ("k_proj",), "W_V": ("v_proj",)}
+_IN_A_ROW = ("c_attn", "qkv_proj", "Wqkv")  # all queries, then all keys, then all values
+_BY_HEAD = ("query_key_value",)  # of each head its query, key and value
+_BY_HEAD_FAMILIES = {"gpt_neox", "gpt_neox_japanese", "bloom"}  # Falcon uses the same name for two other orders
+_MLP = {
+    "W_gate": ("gate_proj",),
+    "W_in": ("up_proj", "c_fc", "fc1", "fc_in", "dense_h_to_4h"),
+    "W_out": ("down_proj", "c_proj", "fc2", "fc_out", "dense_4h_to_h"),
+}
+_GATE_AND_UP = "gate_up_proj"  # the gate, then the input
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight of one layer.
+
+    Attributes:
+        name: W_Q, W_K, W_V, W_O (by head), W_gate, W_in or W_out.
+        layer: which layer.
+        parameter: the name of the module's parameter that holds it, perhaps among others.
+        view: the parameter, or a tensor of its shape such as its gradient, to this weight's part, in axes `DIMS[name]`.
+    """
+
+    name: str
+    layer: int
+    parameter: str
+    view: Callable[[Tensor], Tensor]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return DIMS[self.name]
+
+
+def weights(
+    model: InstrumentedModel, names: str | Sequence[str] | None = None, layers: int | Sequence[int] | None = None
+) -> list[Weight]:
+    """The named weights of the chosen layers; None is all there are.
+
+    Raises:
+        NotFound, Unfit, BadInput: an unknown name; a weight this family keeps in a way not understood; no such layer.
+    """
+    wanted = list(DIMS) if names is None else [names] if isinstance(names, str) else list(names)
+    for name in wanted:
+        if name not in DIMS:
+            raise NotFound.named("weight", name, DIMS)
+    chosen = range(model.n_layers) if layers is None else [layers] if isinstance(layers, int) else list(layers)
+    paths = {id(p): path for path, p in model.module.named_parameters()}
+    found = []
+    for layer in chosen:
+        if not -model.n_layers <= layer < model.n_layers:
+            raise BadInput(f"{model.card.name} has no layer {layer}.", f"0 to {model.n_layers - 1}", "Choose one of those.")
+        for name in wanted:
+            at = _find(model, model.layout.blocks[layer], name)
+            if at is not None:
+                module, view = at
+                found.append(Weight(name, layer % model.n_layers, paths[id(module.weight)], view))
+            elif names is not None:
+                raise Unfit(
+                    f"Layer {layer} of {model.card.name} has no {name} that can be told apart.",
+                    "a family whose matrices are listed in hooks/gradients/weights.py",
+                    "Ask for other weights.",
+                )
+    return found
+
+
+def _find(model: InstrumentedModel, block: Block, name: str) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+    layout = model.layout
+    if name in _THREE and block.attention is not None:
+        heads = layout.n_heads if name == "W_Q" else layout.n_kv_heads
+        sizes = [layout.n_heads * layout.d_head, *[layout.n_kv_heads * layout.d_head] * 2]
+        nth = list(_THREE).index(name)
+        own = _child(block.attention, _THREE[name])
+        if own is not None:
+            return _if_shaped(own, sizes[nth], lambda w: w.unflatten(0, (heads, -1)).transpose(1, 2))
+        fused = _child(block.attention, _IN_A_ROW)
+        if fused is not None:
+            return _if_shaped(fused, sum(sizes), lambda w: w.split(sizes)[nth].unflatten(0, (heads, -1)).transpose(1, 2))
+        woven = _child(block.attention, _BY_HEAD)
+        if woven is not None and getattr(model.module.config, "model_type", "") in _BY_HEAD_FAMILIES:
+            return _if_shaped(woven, sum(sizes), lambda w: w.unflatten(0, (heads, 3, -1))[:, nth].transpose(1, 2))
+        return None
+    if name == "W_O" and block.out_proj is not None:
+        return _read(block.out_proj, lambda w: w.T.unflatten(0, (layout.n_heads, -1)))
+    if name in _MLP and block.mlp is not None:
+        own = _child(block.mlp, _MLP[name])
+        both = _child(block.mlp, (_GATE_AND_UP,))
+        if own is not None:
+            return _read(own, lambda w: w.T)
+        if both is not None and name != "W_out":
+            return _read(both, lambda w: w.chunk(2)[0 if name == "W_gate" else 1].T)
+    return None
+
+
+def _child(module: nn.Module, names: Sequence[str]) -> Any:
+    """A linear layer of `transformers` by its name; not a list of experts, which has no `weight` of two axes."""
+    for name in names:
+        child: Any = getattr(module, name, None)
+        if child is not None and getattr(getattr(child, "weight", None), "dim", int)() == 2:
+            return child
+    return None
+
+
+def _if_shaped(module: Any, rows: int, view: Callable[[Tensor], Tensor]) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+    """As `_read`, if the layer has so many outputs; a gate or another head size would be cut in the wrong place."""
+    return _read(module, view) if _outputs_first(module)(module.weight).shape[0] == rows else None
+
+
+def _read(module: Any, view: Callable[[Tensor], Tensor]) -> tuple[Any, Callable[[Tensor], Tensor]]:
+    first = _outputs_first(module)
+    return module, lambda w: view(first(w))
+
+
+def _outputs_first(module: Any) -> Callable[[Tensor], Tensor]:
+    """To (outputs, inputs), as `nn.Linear` keeps it; GPT-2's `Conv1D` keeps the transpose."""
+    return (lambda w: w.T) if type(module).__name__ == "Conv1D" else (lambda w: w)
