@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hooks import recipe as recipes_of
 from hooks import streaming
+from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
 from workbench.errors import BadInput
@@ -48,6 +49,8 @@ def capture(
     batch_tokens: int = BATCH_TOKENS,
     out: str | Path | None = None,
     agree: bool | Callable[[int], bool] = False,
+    backend: str | Forward = "torch",
+    remote: bool = False,
     progress: Progress | None = None,
 ) -> Trace:
     """Run the model once over the prompts and keep what passes at the sites. Active interventions are seen.
@@ -66,6 +69,8 @@ def capture(
         out: write to this folder while running, and keep nothing in memory. If the folder holds an unfinished trace
             of the same capture, it is continued after its last finished shard.
         agree: to write more than 1 GB: True, or a function that is asked with the bytes.
+        backend: "torch", "transformer_lens", "nnsight", or a forward pass of your own (`hooks.backends.Forward`).
+        remote: with nnsight, run on an NDIF server.
         progress: gets the share of the prompts that is done.
 
     Returns:
@@ -79,8 +84,9 @@ def capture(
         raise BadInput(f"A batch cannot have {batch_tokens} tokens.", "1 or more", "Raise `batch_tokens`.")
     wanted = recipes_of.recipes(model, sites, layers, positions, reduce)
     recipes_of.check_dtype(dtype)
+    run = forward(backend, remote=remote)
     if out is not None:
-        return streaming.stream(model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress)
+        return streaming.stream(model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress, run)
     given = list(read(model, prompts, positions))
     lengths = [len(prompt.ids) for prompt in given]
     kept = _InMemory(lengths, dtype)
@@ -88,7 +94,7 @@ def capture(
     for here in recipes_of.batches(lengths, batch_tokens):
         if progress is not None:
             progress(done / len(given), f"Capturing prompt {done + 1} of {len(given)}")
-        recipes_of.run(model, wanted, [given[i].ids for i in here], kept.into(here))
+        recipes_of.run(model, wanted, [given[i].ids for i in here], kept.into(here), run)
         done += len(here)
     return Trace(kept.labelled(wanted), token_strings(model, given), [p.text for p in given], asdict(model.card))
 
