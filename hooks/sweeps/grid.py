@@ -215,7 +215,8 @@ def batches(model: InstrumentedModel, ids: Sequence[Sequence[int]], share: float
     per_token = 4 * model.card.d_model * (model.n_layers + 2)
     while order:
         count = 1
-        while count < len(order) and (count + 1) * len(ids[order[count]]) * per_token <= share * RECORD:
+        # Where padding is read like text, a prompt and its source are only themselves when they are alone.
+        while model.ignores_padding and count < len(order) and (count + 1) * len(ids[order[count]]) * per_token <= share * RECORD:
             count += 1
         yield order[:count]
         order = order[count:]

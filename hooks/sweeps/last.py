@@ -77,10 +77,11 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
 def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
     """Every head's output at the last position of each prompt, (prompt, layer, head, d_head)."""
     places = [Place(SITES["z"], layer) for layer in range(model.n_layers)]
-    batches = []
-    for start in range(0, len(prompts), batch_size):
-        batch = model.batch(prompts[start : start + batch_size])
-        last = torch.full((len(batch.lengths), 1), batch.input_ids.shape[1] - 1)
+    found: dict[int, Tensor] = {}
+    for together in model.together([len(p) for p in prompts], batch_size):
+        batch = model.batch([list(prompts[i]) for i in together])
+        last = torch.full((len(together), 1), batch.input_ids.shape[1] - 1)
         kept, _ = source_values(model, batch, places, last)
-        batches.append(torch.stack([kept["z", layer][:, 0] for layer in range(model.n_layers)], 1))
-    return torch.cat(batches)
+        values = torch.stack([kept["z", layer][:, 0] for layer in range(model.n_layers)], 1)
+        found |= dict(zip(together, values, strict=True))
+    return torch.stack([found[i] for i in range(len(prompts))])

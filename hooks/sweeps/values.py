@@ -158,8 +158,8 @@ def reference_values(
         raise BadInput("Mean and resample need reference prompts.", "reference=[…]", "Give some prompts.")
     pools: dict[PlaceKey, list[Tensor]] = {}
     counted = 0
-    for start in range(0, len(prompts), _BATCH):
-        batch = model.batch([list(p) for p in prompts[start : start + _BATCH]])
+    for together in model.together([len(p) for p in prompts], _BATCH):
+        batch = model.batch([list(prompts[i]) for i in together])
         real = batch.attention_mask.bool()
         counted += int(real.sum())
 

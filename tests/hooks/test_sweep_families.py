@@ -44,6 +44,10 @@ FAMILIES = {
         "v_head_dim": 12, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1,
         "first_k_dense_replace": 1, "moe_intermediate_size": 16, "n_shared_experts": 1,
     },
+    # Recurrent layers beside attention: nothing can be cached, and padding may be read like text.
+    "RecurrentGemma": {"head_dim": 8, "lru_width": 32, "attention_window_size": 64, "num_key_value_heads": 1},
+    "Jamba": {**GROUPED, "mamba_d_state": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "expert_layer_period": 2,
+              "use_mamba_kernels": False},
 }  # fmt: skip
 PRETTY = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
 
@@ -72,7 +76,7 @@ def check(model, found, how, at, values):
         ids = model.tokens(text)
         positions = range(len(ids)) if at == "all" else [len(ids) - 1]
         base = plain_loop.run(model, ids)[TARGETS[row]]
-        for layer in range(model.n_layers):
+        for layer in model.sites["z"]:
             for head in (layer, 3):
                 new = values(ids, model.tokens(SOURCES[row]), layer)
                 change = plain_loop.set_to(new, positions, head)
@@ -109,7 +113,7 @@ def test_layers_and_positions(family):
         ids, other = family.tokens(text), family.tokens(SOURCES[row])
         base = plain_loop.run(family, ids)[TARGETS[row]]
         for layer in range(family.n_layers):
-            for site in ("attn_out", "mlp_out"):
+            for site in ("attn_out", "mlp_out") if layer in family.sites["attn_out"] else ():
                 change = plain_loop.set_to(0.0, range(len(ids)))
                 want = plain_loop.run(family, ids, [(site, layer, change)])[TARGETS[row]] - base
                 got = layers["effect"].sel({"prompt": row, "site": site, "layer": layer}).values
