@@ -89,14 +89,19 @@ def capture(
         return streaming.stream(model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress, run)
     given = list(read(model, prompts, positions))
     lengths = [len(prompt.ids) for prompt in given]
-    kept = _InMemory(lengths, dtype)
+    batches = recipes_of.batches(lengths, batch_tokens)
+    kept = _InMemory(model, lengths, dtype, hold=len(batches) == 1)
     done = 0
-    for here in recipes_of.batches(lengths, batch_tokens):
+    for here in batches:
         if progress is not None:
             progress(done / len(given), f"Capturing prompt {done + 1} of {len(given)}")
         recipes_of.run(model, wanted, [given[i].ids for i in here], kept.into(here), run)
         done += len(here)
-    return Trace(kept.labelled(wanted), token_strings(model, given), [p.text for p in given], asdict(model.card))
+    if kept.overwritten:
+        kept = _InMemory(model, lengths, dtype, hold=False)
+        recipes_of.run(model, wanted, [prompt.ids for prompt in given], kept.into(range(len(given))), run)
+    texts = [prompt.text for prompt in given]
+    return Trace.made_later(kept.makers(wanted), token_strings(model, given), texts, asdict(model.card))
 
 
 def estimate(
@@ -137,12 +142,19 @@ def windows(
 
 
 class _InMemory:
-    """One array per output, made when its site is first seen; the hooks write straight into it."""
+    """One array per output.
 
-    def __init__(self, lengths: Sequence[int], dtype: str) -> None:
+    Where one batch holds everything, the model's own tensors are kept, and the array is put together when it is first
+    looked at. Otherwise it is made when its site is first seen, and the hooks write into it.
+    """
+
+    def __init__(self, model: InstrumentedModel, lengths: Sequence[int], dtype: str, *, hold: bool) -> None:
         self._lengths, self._dtype = lengths, dtype
         self._mixed = min(lengths) < max(lengths)
-        self._made: dict[str, tuple[dict[str, int], list[tuple[Stored, np.ndarray]]]] = {}  # by site
+        self._made: dict[str, tuple[dict[str, int], list[_Array]]] = {}  # by site
+        self._hold = hold and not self._mixed
+        weights = model.module.parameters() if self._hold else ()
+        self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
 
     def into(self, here: Sequence[int]) -> recipes_of.Put:
         """Where the values of these prompts go."""
@@ -151,14 +163,18 @@ class _InMemory:
         def put(recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows) -> None:
             short, place = recipe.site.short, recipe.places[at]
             if short not in self._made:
-                self._made[short] = sizes, [(stored, self._empty(stored)) for stored in recipe.stored(sizes, self._dtype)]
+                self._made[short] = sizes, [_Array(stored, self._lengths) for stored in recipe.stored(sizes, self._dtype)]
             first, arrays = self._made[short]
             recipes_of.check_same(recipe, first, place, sizes)
-            for (stored, array), x in zip(arrays, outputs, strict=True):
+            for array, x in zip(arrays, outputs, strict=True):
+                stored = array.stored
+                if self._hold and self._can_hold(stored, x):
+                    array.hold(at, x)
+                    continue
                 values = recipes_of.as_numpy(place.name, x, stored)
                 if stored.dtype == "bfloat16":
                     values = (values.astype("<u4") << 16).view("<f4")
-                layer = array[:, at] if stored.layers is not None else array
+                layer = array.layer(at)
                 # NumPy copies in this thread: for pieces of this size that beats waking the others.
                 if together:
                     layer[here[0] : here[-1] + 1] = values
@@ -170,12 +186,51 @@ class _InMemory:
 
         return put
 
-    def _empty(self, stored: Stored) -> np.ndarray:
-        fill = self._mixed and bool(stored.ragged)
-        return stored.empty(len(self._lengths), max(self._lengths), stored.rows, fill=fill)
+    def _can_hold(self, stored: Stored, x: Tensor) -> bool:
+        """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger alive."""
+        storage = x.untyped_storage()
+        return (
+            stored.dtype == str(x.dtype).removeprefix("torch.")
+            and x.device.type == "cpu"
+            and storage.nbytes() == x.numel() * x.element_size()
+            and storage.data_ptr() not in self._weights
+        )
 
-    def labelled(self, wanted: Sequence[Recipe]) -> dict[str, xr.DataArray]:
-        """The arrays by name, in the order in which they were asked for."""
-        every = range(len(self._lengths))
-        made = [pair for recipe in wanted for pair in self._made[recipe.site.short][1]]
-        return {stored.name: stored.labelled(array, every, stored.layers) for stored, array in made}
+    @property
+    def overwritten(self) -> bool:
+        """Whether the model, or an intervention, has since written into a tensor that was held."""
+        return any(array.overwritten for _, arrays in self._made.values() for array in arrays)
+
+    def makers(self, wanted: Sequence[Recipe]) -> dict[str, Callable[[], xr.DataArray]]:
+        """What gives each array, by name, in the order in which they were asked for."""
+        return {array.stored.name: array.make for recipe in wanted for array in self._made[recipe.site.short][1]}
+
+
+class _Array:
+    """The values of one output: one array, or still the tensors it will be made of."""
+
+    def __init__(self, stored: Stored, lengths: Sequence[int]) -> None:
+        self.stored, self._lengths = stored, lengths
+        self._held: dict[int, tuple[Tensor, int]] = {}  # by layer: the tensor, and how often it had been written to
+        self._array: np.ndarray | None = None
+        stored.check_memory(len(lengths), max(lengths), stored.rows)
+
+    def hold(self, at: int, x: Tensor) -> None:
+        self._held[at] = x, x._version
+
+    @property
+    def overwritten(self) -> bool:
+        return any(x._version != version for x, version in self._held.values())
+
+    def layer(self, at: int) -> np.ndarray:
+        """One layer of the array, (prompt, …), to be written to."""
+        if self._array is None:
+            fill = bool(self.stored.ragged) and min(self._lengths) < max(self._lengths)
+            self._array = self.stored.empty(len(self._lengths), max(self._lengths), self.stored.rows, fill=fill)
+        return self._array[:, at] if self.stored.layers is not None else self._array
+
+    def make(self) -> xr.DataArray:
+        for at in sorted(self._held):
+            self.layer(at)[...] = self._held.pop(at)[0].detach().numpy()
+        assert self._array is not None
+        return self.stored.labelled(self._array, range(len(self._lengths)), self.stored.layers)

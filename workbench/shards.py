@@ -104,17 +104,23 @@ class Stored:
         Raises:
             WorkbenchError: there is not enough memory.
         """
-        shape = (n_prompts, *(() if self.layers is None else (n_layers,)), *self.shape(longest))
-        dtype = np.dtype("<f4" if self.dtype == "bfloat16" else _DTYPES[self.dtype][1])
+        self.check_memory(n_prompts, longest, n_layers)
+        values = np.empty((n_prompts, *(() if self.layers is None else (n_layers,)), *self.shape(longest)), self._read_as)
+        if fill:
+            values[...] = np.nan if self._read_as.kind == "f" else -1
+        return values
+
+    def check_memory(self, n_prompts: int, longest: int, n_layers: int) -> None:
+        """Raises WorkbenchError if there is not enough memory for such an array."""
         check_memory(
-            math.prod(shape) * dtype.itemsize,
+            n_prompts * n_layers * self.count(longest) * self._read_as.itemsize,
             f"{self.name!r} of {n_prompts} prompts",
             "Take fewer prompts or layers at once, reduce the site, or capture to a folder and read it in parts.",
         )
-        values = np.empty(shape, dtype)
-        if fill:
-            values[...] = np.nan if dtype.kind == "f" else -1
-        return values
+
+    @property
+    def _read_as(self) -> np.dtype:
+        return np.dtype("<f4" if self.dtype == "bfloat16" else _DTYPES[self.dtype][1])
 
     def labelled(self, values: np.ndarray, prompts: Sequence[int], layers: Sequence[int] | None) -> xr.DataArray:
         """Put names and labels on (prompt, [layer,] …)."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,20 @@ class Trace(Mapping[str, "xr.DataArray"]):
         self._prompts: list[str] | None = prompts
         self.model = model
         self._store: Store | _StoreOne | None = None
+        self._later: dict[str, Callable[[], xr.DataArray]] = {}
+
+    @classmethod
+    def made_later(
+        cls,
+        makers: Mapping[str, Callable[[], xr.DataArray]],
+        tokens: list[list[str]],
+        prompts: list[str],
+        model: dict[str, Any],
+    ) -> Trace:
+        """A trace whose arrays are made when they are first asked for."""
+        trace = cls({}, tokens, prompts, model)
+        trace._later = dict(makers)
+        return trace
 
     # -- what it is of ------------------------------------------------------------------------------------------------
 
@@ -86,18 +100,23 @@ class Trace(Mapping[str, "xr.DataArray"]):
     def __getitem__(self, name: str) -> xr.DataArray:
         if name not in self._arrays and self._store is not None and name in self:
             self._arrays[name] = self._store.read(name, range(len(self.lengths)), self._rows(name, None))
+        if name not in self._arrays and name in self._later:
+            self._arrays[name] = self._later[name]()
         if name not in self._arrays:
             raise NotFound.named("site in this trace", name, self)
         return self._arrays[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in (self._arrays if self._store is None else self._store.manifest.arrays)
+        return name in self._names()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays if self._store is None else self._store.manifest.arrays)
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return len(self._names())
+
+    def _names(self) -> Collection[str]:
+        return self._store.manifest.arrays if self._store is not None else self._later or self._arrays
 
     def read(
         self, name: str, prompts: int | slice | Sequence[int] | None = None, layers: int | Sequence[int] | None = None

@@ -149,6 +149,28 @@ def hooks_on(model) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.module.modules())
 
 
+def test_what_is_overwritten_later_in_the_pass_is_captured_as_it_was(llama):
+    want = wb.capture(llama, PROMPTS[0], sites=["resid_post", "z"], layers=[0])
+
+    def spoil(module, args):
+        args[0].mul_(2)
+
+    handle = llama.layout.blocks[1].module.register_forward_pre_hook(spoil)
+    try:
+        got = wb.capture(llama, PROMPTS[0], sites=["resid_post", "z"], layers=[0])
+    finally:
+        handle.remove()
+    for site in want:
+        np.testing.assert_array_equal(got[site], want[site])
+
+
+def test_an_array_does_not_follow_the_weights(gpt2):
+    prompt = [[1] * gpt2.card.context_length]  # as long as the matrix of positions
+    trace = wb.capture(gpt2, prompt, sites=list(gpt2.sites))
+    weight = gpt2.module.transformer.wpe.weight
+    assert not any(np.shares_memory(trace[site].values, weight.detach().numpy()) for site in trace)
+
+
 # -- streamed to a folder ---------------------------------------------------------------------------------------------
 
 MANY = [f"{text} {n}" for n in range(4) for text in PROMPTS]
