@@ -84,17 +84,23 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
     asked += [(place, partial(change, how)) for place, how in active.items()]
     asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
     bridge.set_use_attn_result(any(place.site.short == "result" for place in places))
-    hooks = []
-    for place, do in asked:
-        name = hook_name(place, bridge.hook_dict)
-        if name is None:
-            raise _nowhere(model, bridge.hook_dict, place)
-        hooks.append((name, do))
+    # Once, and not through `run_with_hooks`, which lists all its hooks again for every hook it adds.
+    have, points = bridge.hook_dict, []
     options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
-    bridge.run_with_hooks(options.pop("input_ids"), fwd_hooks=hooks, **options)
+    try:
+        for place, do in asked:
+            name = hook_name(place, have)
+            if name is None:
+                raise _nowhere(model, have, place)
+            have[name].add_hook(do)
+            points.append(have[name])
+        bridge(options.pop("input_ids"), **options)
+    finally:
+        for point in points:
+            point.remove_hooks()
     silent = [place for place in places if place not in seen]
     if silent:
-        raise _nowhere(model, bridge.hook_dict, silent[0])
+        raise _nowhere(model, have, silent[0])
 
 
 def as_site(place: Place, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -361,7 +362,6 @@ def test_an_answer_becomes_the_same_trace(named, monkeypatch):
 @needs("nnsight")
 def test_an_answer_cannot_run_code(named, monkeypatch):
     import pickle
-    from pathlib import Path
 
     import zstandard
     from nnsight.intervention.backends.remote import RemoteBackend
@@ -398,3 +398,14 @@ def test_what_cannot_be_sent(model, named):
 def test_a_model_without_an_id_cannot_be_sent(model):
     with pytest.raises(BadInput, match="Hugging Face hub"):
         wb.capture(model, PROMPTS, sites="z", backend="nnsight", remote=True)
+
+
+@needs("nnsight")
+@needs("transformer_lens")
+def test_the_docs_python_runs(llama, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "back-ends.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(wb, "load", lambda: llama, raising=False)
+    shared = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(block, "back-ends.md", "exec"), shared)
+    assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", page, re.M)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +94,12 @@ def test_a_missing_package_says_what_to_install(llama, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "captum", None)
     with pytest.raises(WorkbenchError, match="pip install"):
         integrated_gradients(llama, TEXTS, steps=4)
+
+
+def test_the_docs_python_runs(llama, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "gradients.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(wb, "load", lambda: llama, raising=False)
+    shared = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(block, "gradients.md", "exec"), shared)
+    assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", page, re.M)
