@@ -1,8 +1,9 @@
 """What a person is looking at: one state object per page, read and written by every view.
 
 `heads` are the chosen heads, `head` the primary one, `prompt` the index of the primary prompt (fact), `pos` the chosen
-token, `pinned` the head kept for comparison, `hover` the lighter one. It is a `param` object, so that Panel widgets
-and HoloViews streams link to it and a notebook reads it: `result.selection.head`.
+token, `layer` the chosen layer (that of the primary head once there is one), `pinned` the head kept for comparison, `hover`
+the lighter one. It is a `param` object, so that Panel widgets and HoloViews streams link to it and a notebook reads it:
+`result.selection.head`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class Selection(param.Parameterized):
     head = param.Tuple(default=None, length=2, allow_None=True, doc="Primary head (layer, head)")
     prompt = param.Integer(default=0, bounds=(0, None), doc="Index of the primary prompt")
     pos = param.Integer(default=None, allow_None=True, doc="Chosen token position")
+    layer = param.Integer(default=None, bounds=(0, None), allow_None=True, doc="Chosen layer")
     pinned = param.Tuple(default=None, length=2, allow_None=True, doc="Head kept for comparison")
     hover = param.Tuple(default=None, length=2, allow_None=True, doc="Head under the pointer")
 
@@ -32,7 +34,8 @@ class Selection(param.Parameterized):
             heads = [h for h in self.heads if h != one]
         else:
             heads = [*self.heads, one]
-        self.param.update(heads=heads, head=heads[-1] if heads else None)
+        primary = heads[-1] if heads else None
+        self.param.update(heads=heads, head=primary, layer=primary[0] if primary else self.layer)
 
     def clear(self) -> None:
         self.param.update(heads=[], head=None)
@@ -42,6 +45,8 @@ class Selection(param.Parameterized):
         query: dict[str, str] = {"prompt": str(self.prompt)}
         if self.head is not None:
             query["head"] = head_name(*self.head)
+        if self.pos is not None:
+            query["pos"] = str(self.pos)
         return query
 
     def from_query(self, query: dict[str, Any]) -> None:
@@ -49,6 +54,9 @@ class Selection(param.Parameterized):
         prompt = str(query.get("prompt", ""))
         if _number(prompt) is not None:
             self.prompt = _number(prompt)
+        pos = str(query.get("pos", ""))
+        if _number(pos) is not None:
+            self.pos = _number(pos)
         head = parse_head(str(query.get("head", "")))
         if head is not None:
             self.choose(*head)

@@ -3,6 +3,8 @@
 I want a colour                      -> colour.py   (one signed scale, one for probabilities, fixed category colours)
 I want layers × heads                -> heads.py
 I want text with a value per token   -> tokens.py
+I want layers × tokens               -> cells.py    (and which cell was clicked)
+I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for reports)
 I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid, fill_bars)
@@ -20,6 +22,10 @@ from typing import Any
 _DOOR = {
     "head_grid": "heads",
     "link_grid": "heads",
+    "pattern_grid": "patterns",
+    "pattern": "patterns",
+    "fill_pattern": "patterns",
+    "token_table": "cells",
     "token_strip": "tokens",
     "Span": "tokens",
     "rate_bars": "charts",
