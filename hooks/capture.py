@@ -89,7 +89,7 @@ def capture(
         return streaming.stream(model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress, run)
     given = list(read(model, prompts, positions))
     lengths = [len(prompt.ids) for prompt in given]
-    batches = recipes_of.batches(lengths, batch_tokens)
+    batches = recipes_of.batches(model, lengths, batch_tokens)
     kept = _InMemory(model, lengths, dtype, hold=len(batches) == 1)
     done = 0
     for here in batches:

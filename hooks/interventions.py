@@ -211,8 +211,9 @@ def _reference_values(
 ) -> list[Tensor]:
     """Values of each target at every real position of the reference prompts, (prompt × pos, …)."""
     pools: list[list[Tensor]] = [[] for _ in targets]
-    for start in range(0, len(reference), 16):
-        batch = model.batch(list(reference[start : start + 16]))
+    ids = [model.tokens(text) for text in reference]
+    for together in model.together([len(row) for row in ids], 16):
+        batch = model.batch([ids[i] for i in together])
         real = batch.attention_mask.bool()
         with ExitStack() as stack, torch.no_grad():
             for pool, (place, chosen) in zip(pools, targets, strict=True):

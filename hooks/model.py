@@ -143,6 +143,10 @@ class InstrumentedModel:
         exact = 1e-4 if self.layout.embed.weight.dtype == torch.float32 else 3e-2
         return bool((padded - alone).abs().max() <= exact * alone.abs().max())
 
+    def may_share(self, length: int, other: int) -> bool:
+        """Whether prompts of these lengths (tokens) can share a batch."""
+        return length == other or self.ignores_padding
+
     def together(self, lengths: Sequence[int], size: int) -> list[list[int]]:
         """Which prompts share a batch: up to `size` in the order given; only those of one length where padding is read.
 

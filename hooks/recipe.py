@@ -136,12 +136,13 @@ def check_dtype(dtype: str) -> str:
     return dtype
 
 
-def batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+def batches(model: InstrumentedModel, lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     """Indices of prompts of about the same length, together at most `batch_tokens` with padding (or one prompt)."""
     found: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         # In order of length, so the newest is the longest of its batch.
-        if found and (len(found[-1]) + 1) * lengths[index] <= batch_tokens:
+        fits = found and (len(found[-1]) + 1) * lengths[index] <= batch_tokens
+        if fits and model.may_share(lengths[found[-1][-1]], lengths[index]):
             found[-1].append(index)
         else:
             found.append([index])

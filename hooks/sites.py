@@ -337,7 +337,7 @@ def in_attention(layout: Layout, place: Place) -> bool:
 
 
 def resolve(layout: Layout, sites: str | Iterable[str], layers: int | Sequence[int] | None, model_name: str) -> list[Place]:
-    """Places named by short or full names and a selection of layers.
+    """Places named by short or full names and a selection of layers; None is every layer that has the site.
 
     Raises:
         SiteNotFound: an unknown name, or a place this model does not have; names what it has.
@@ -366,6 +366,8 @@ def resolve(layout: Layout, sites: str | Iterable[str], layers: int | Sequence[i
             places.append(Place(site, None))
             continue
         has = have[site.short] or []
+        if layers is None and not full:  # all layers means all that have it: a hybrid's kinds alternate
+            only = has
         missing = [layer for layer in only if layer not in has]
         if missing:
             at = [short for short, where in have.items() if where is not None and missing[0] in where]

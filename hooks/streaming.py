@@ -281,7 +281,7 @@ class _Job:
         arrays = self._manifest.arrays
         if self._budget is not None:
             self._budget.more(sum(array.nbytes(len(prompt.ids)) for prompt in window for array in arrays.values()))
-        batches = recipes_of.batches([len(prompt.ids) for prompt in window], self._batch_tokens)
+        batches = recipes_of.batches(self._model, [len(prompt.ids) for prompt in window], self._batch_tokens)
         order = [i for batch in batches for i in batch]
         held = [window[i] for i in order]
         prompts = shards.Prompts(
