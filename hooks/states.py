@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -147,18 +148,13 @@ def _kernels(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None])
     running = [False]
 
     def seen(kernel: Any, read: Callable[[dict[str, Any]], Tensor]) -> Any:
+        @wraps(kernel)  # keeps the signature, by which the model's other layers find the same function
         def call(*args: Any, **kwargs: Any) -> Any:
             if running[0]:
-                keep(read(inspect.signature(original(kernel)).bind(*args, **kwargs).arguments))
+                keep(read(inspect.signature(kernel).bind(*args, **kwargs).arguments))
             return kernel(*args, **kwargs)
 
-        call.kernel = kernel  # type: ignore[attr-defined]
         return call
-
-    def original(kernel: Any) -> Any:
-        while hasattr(kernel, "kernel"):  # other layers of the model watch the same function
-            kernel = kernel.kernel
-        return kernel
 
     for name, (kernel, read) in kernels.items():
         setattr(file, name, seen(kernel, read))

@@ -128,7 +128,8 @@ def test_experts_are_what_the_router_chose() -> None:
 def test_states_follow_their_gate(family: str) -> None:
     """S_t = decay ⊙ S_(t-1) + what the token adds, and `state_write` is that sum's norm; a mixed batch changes nothing."""
     model = built(family)
-    layer = model.sites["state"][0]  # type: ignore[index]
+    assert model.sites["state"] == model.sites["state_decay"] == model.sites["state_write"]
+    layer = model.sites["state"][-1]  # type: ignore[index]
     sites = ["state", "state_decay", "state_write"]
     alone = wb.capture(model, PROMPT, sites=sites, layers=layer)
     state, decay = (torch.tensor(alone[s].values[0, 0]) for s in ("state", "state_decay"))
