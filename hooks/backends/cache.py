@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from hooks.backends.lens import as_site, hook_name
+from hooks.backends.lens import as_site, hook_name, same_in_both
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.sites import SITES, Place
@@ -34,7 +34,8 @@ def from_cache(
     prompts: str | Sequence[str],
     padding: Literal["left", "right"] = "left",
 ) -> Trace:
-    """A Trace of all that a cache holds at the workbench's sites; what has no site here is left out.
+    """A Trace of all that a cache holds at the workbench's sites; what has no site here, or is
+    something else than the site, is left out.
 
     Args:
         cache: hook name -> values (prompt, pos, …), of `run_with_cache` on these prompts, tokenized as `model.tokens` does.
@@ -48,7 +49,7 @@ def from_cache(
         BadInput: the cache has other sizes than these prompts, or nothing that the workbench has a site for.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    held = [place for place in _all_places(model) if hook_name(place, cache)]
+    held = same_in_both(model, [place for place in _all_places(model) if hook_name(place, cache)])
     if not held:
         raise BadInput(
             "The cache holds none of the model's sites.", f"hooks such as {Place(SITES['resid_post'], 0).name}", "Check it."

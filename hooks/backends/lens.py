@@ -8,13 +8,13 @@ rearrange that matrix into three of its own; everything else is the loaded modul
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks.backends import changes
+from hooks.backends import Look, changes, plain
 from hooks.backends.twin import kept, twin
 from hooks.sites import SITES, Place
 from workbench.errors import SiteNotFound, Unfit, WorkbenchError
@@ -22,10 +22,11 @@ from workbench.errors import SiteNotFound, Unfit, WorkbenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import Look
     from hooks.model import Batch, InstrumentedModel
 
 NAME = "transformer_lens"
+Seen = Callable[["Tensor"], "Tensor | None"]
+_PROBE = (3, 14, 15, 92, 65, 35)
 _NAMES = {"logits": "unembed.hook_out"}  # sites that the bridge has under another name than `hooks.sites`
 # Where positions are learned embeddings nothing is rotated, and queries are used as they are projected.
 _UNROTATED = {"rot_q": "blocks.{layer}.attn.hook_q", "rot_k": "blocks.{layer}.attn.hook_k"}
@@ -66,48 +67,125 @@ def bridge_of(model: InstrumentedModel) -> Any:
 def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`."""
     active = changes.active(model, NAME)
-    bridge = kept(model, NAME, bridge_of)
-    places = [place for look in looks for place in look.places]
-    seen: set[Place] = set()
+    held = kept(model, NAME, _Held)
+    wanted = [*active, *(place for look in looks for place in look.places)]
+    held.compare(wanted)
+    strange = [place for place in wanted if not held.same[place]]
+    if strange:
+        offers = [
+            short for short in model.sites if any(s and p.site.short == short for p, s in held.compare_first(model).items())
+        ]
+        raise SiteNotFound(
+            f"TransformerLens does not show {strange[0].name!r} of {model.card.name} as the model computes it.",
+            f"one of {', '.join(offers)}",
+            "Choose one of those, or use the back end 'torch'.",
+        )
 
-    def change(how: Callable[[Tensor], Tensor], x: Tensor, hook: Any) -> Tensor:
+    def change(how: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return how(x)
 
-    def see(look: Look, place: Place, x: Tensor, hook: Any) -> Tensor | None:
-        seen.add(place)
-        if "query" in place.site.dims and look.queries is not None:
-            x = x[:, :, look.queries]
+    def see(look: Look, place: Place, x: Tensor) -> Tensor | None:
+        x = x[:, :, look.queries] if "query" in place.site.dims and look.queries is not None else x
         return look.take(place, as_site(place, x))
 
     # Changes come before looks, so that what is seen is what goes on.
-    asked: list[tuple[Place, Callable[..., Tensor | None]]] = []
-    asked += [(place, partial(change, how)) for place, how in active.items()]
+    asked: list[tuple[Place, Seen]] = [(place, partial(change, how)) for place, how in active.items()]
     asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
-    bridge.set_use_attn_result(any(place.site.short == "result" for place in places))
-    # Once, and not through `run_with_hooks`, which lists all its hooks again for every hook it adds.
-    have, points = bridge.hook_dict, []
-    options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
-    try:
-        for place, do in asked:
-            name = hook_name(place, have)
-            if name is None:
-                raise _nowhere(model, have, place)
-            have[name].add_hook(do)
-            points.append(have[name])
-        bridge(options.pop("input_ids"), **options)
-    finally:
-        for point in points:
-            point.remove_hooks()
-    silent = [place for place in places if place not in seen]
-    if silent:
-        raise _nowhere(model, have, silent[0])
+    held.forward(batch, asked, every_logit=every_logit)
+
+
+class _Held:
+    """A bridge, and for which places it shows what the module computes."""
+
+    def __init__(self, model: InstrumentedModel) -> None:
+        from hooks.model import InstrumentedModel
+        from workbench.models import Loaded
+
+        self.bridge = bridge_of(model)
+        self.have: Mapping[str, Any] = self.bridge.hook_dict  # a new list at every call
+        # To compare with: the same weights, and none of the interventions that may be on.
+        self.plain = InstrumentedModel(Loaded(twin(model, NAME), model.tokenizer, model.card))
+        self.same: dict[Place, bool] = {}
+
+    def forward(self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool) -> None:
+        """Run the bridge with these at its hook points; not through `run_with_hooks`, which is slow to add many."""
+        options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
+        self.bridge.set_use_attn_result(any(place.site.short == "result" for place, _ in asked))
+        points = []
+        try:
+            for place, do in asked:
+                points.append(self.have[str(hook_name(place, self.have))])
+                points[-1].add_hook(partial(_without_hook, do))
+            self.bridge(options.pop("input_ids"), **options)
+        finally:
+            for point in points:
+                point.remove_hooks()
+
+    def compare(self, places: Sequence[Place]) -> None:
+        """Find out, on a few tokens, at which places the bridge shows something else, or nothing."""
+        new = [place for place in dict.fromkeys(places) if place not in self.same]
+        if not new:
+            return
+        self.same |= dict.fromkeys(new, False)
+        batch = self.plain.batch([[token % self.plain.card.d_vocab for token in _PROBE]])
+        ours: dict[Place, Tensor] = {}
+        theirs: dict[Place, Tensor] = {}
+        named = [place for place in new if hook_name(place, self.have) is not None]
+        named = [place for place in named if place.site.short != "result" or self._splits_results()]
+        plain.run(self.plain, batch, [Look(named, partial(_store, ours))], every_logit=True)
+        self.forward(batch, [(place, partial(_store, theirs, place)) for place in named], every_logit=True)
+        for place in named:
+            if place in theirs:
+                self.same[place] = _alike(ours[place], as_site(place, theirs[place]))
+
+    def compare_first(self, model: InstrumentedModel) -> dict[Place, bool]:
+        """Every site's first layer, compared."""
+        first = [Place(SITES[short], layers[0] if layers else None) for short, layers in model.sites.items()]
+        self.compare(first)
+        return {place: self.same[place] for place in first}
+
+    def _splits_results(self) -> bool:
+        """Whether the bridge can show each head's result."""
+        try:
+            self.bridge.set_use_attn_result(True)
+        except NotImplementedError:
+            return False
+        return True
+
+
+def same_in_both(model: InstrumentedModel, places: Sequence[Place]) -> list[Place]:
+    """Those of the places at which a bridge shows what the module computes."""
+    held = kept(model, NAME, _Held)
+    held.compare(places)
+    return [place for place in places if held.same[place]]
+
+
+def _without_hook(do: Seen, x: Tensor, hook: Any) -> Tensor | None:
+    return do(x)
+
+
+def _store(found: dict[Place, Tensor], place: Place, x: Tensor) -> None:
+    found[place] = x.clone()
+
+
+def _alike(ours: Tensor, theirs: Tensor) -> bool:
+    """Equal but for rounding; kernels differ, so to a ten-thousandth in float32 and a twentieth in half precision."""
+    if ours.shape != theirs.shape:
+        return False
+    share = 1e-4 if ours.dtype == torch.float32 else 5e-2
+    ours, theirs = ours.float(), theirs.float()
+    equal = (ours == theirs) | (ours.isnan() & theirs.isnan())
+    off = torch.where(equal, 0.0, (ours - theirs).abs())
+    size = torch.where(ours.isfinite(), ours, 0.0).abs().max().clamp(min=1.0)
+    return bool((off <= size * share).all())
 
 
 def as_site(place: Place, x: Tensor) -> Tensor:
     """A bridge's values as the site has them, (batch, *site.dims)."""
     if place.site.short == "attn_scores":  # masked with the lowest number there is
         return x.masked_fill(x <= torch.finfo(x.dtype).min / 2, float("-inf"))
-    return x.reshape(x.shape[: len(place.site.dims) + 1])  # a scale comes with an axis of one
+    one_more = x.dim() == len(place.site.dims) + 2 and x.shape[-1] == 1
+    return x[..., 0] if one_more else x  # a norm's scale has an axis of one
 
 
 def hook_name(place: Place, have: Container[str]) -> str | None:
@@ -116,16 +194,3 @@ def hook_name(place: Place, have: Container[str]) -> str | None:
     table = _UNROTATED if site.short in _UNROTATED and "pos_embed.hook_out" in have else _NAMES
     name = table.get(site.short, site.name).format(layer=place.layer)
     return name if name in have else None
-
-
-def _nowhere(model: InstrumentedModel, have: Container[str], place: Place) -> SiteNotFound:
-    offers = [
-        short
-        for short, layers in model.sites.items()
-        if short != place.site.short and hook_name(Place(SITES[short], layers[0] if layers else None), have)
-    ]
-    return SiteNotFound(
-        f"TransformerLens shows no {place.name!r} of {model.card.name}.",
-        f"one of {', '.join(offers)}",
-        "Choose one of those, or use the back end 'torch'.",
-    )

@@ -71,7 +71,7 @@ def test_same_values_at_every_site(model, backend, short):
     if short not in model.sites:
         pytest.skip(f"{model.family} has no site {short}")
     if short in HIDDEN.get((backend, model.family), ()):
-        with pytest.raises(SiteNotFound, match=rf"shows no 'blocks\.0\.attn\.hook_{short}'") as raised:
+        with pytest.raises(SiteNotFound, match=rf"does not show 'blocks\.0\.attn\.hook_{short}'") as raised:
             wb.capture(model, PROMPTS, sites=short, backend=backend)
         assert "resid_post" in raised.value.expected
         return
@@ -409,3 +409,21 @@ def test_the_docs_python_runs(llama, monkeypatch, capsys):
     for block in re.findall(r"```python\n(.*?)```", page, re.S):
         exec(compile(block, "back-ends.md", "exec"), shared)
     assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", page, re.M)
+
+
+@needs("transformer_lens")
+def test_a_site_that_the_bridge_shows_otherwise_is_refused():
+    """What TransformerLens calls Bloom's embeddings comes after a norm; its residual stream is the model's own."""
+    from test_gradients_weights import built
+
+    bloom = built("bloom")
+    with pytest.raises(SiteNotFound, match="does not show 'hook_embed' of .* as the model computes it") as raised:
+        wb.capture(bloom, PROMPTS, sites="embed", backend="transformer_lens")
+    assert "resid_post" in raised.value.expected
+    assert "embed" not in raised.value.expected.replace("pos_embed", "")
+    with wb.scale(bloom, site="embed", factor=2.0), pytest.raises(SiteNotFound):
+        wb.capture(bloom, PROMPTS, sites="resid_post", backend="transformer_lens")
+    same(
+        wb.capture(bloom, PROMPTS, sites=["resid_post", "logits"]),
+        wb.capture(bloom, PROMPTS, sites=["resid_post", "logits"], backend="transformer_lens"),
+    )
