@@ -417,7 +417,7 @@ def test_a_site_that_the_bridge_shows_otherwise_is_refused():
     from test_gradients_weights import built
 
     bloom = built("bloom")
-    with pytest.raises(SiteNotFound, match="does not show 'hook_embed' of .* as the model computes it") as raised:
+    with pytest.raises(SiteNotFound, match=r"does not show 'hook_embed' of .* as the model computes it") as raised:
         wb.capture(bloom, PROMPTS, sites="embed", backend="transformer_lens")
     assert "resid_post" in raised.value.expected
     assert "embed" not in raised.value.expected.replace("pos_embed", "")
