@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import DynamicCache
 
 from hooks.attention import AttentionCall, attention_taps
 from hooks.watch import watching
@@ -131,11 +132,7 @@ def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[
 
 
 def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Place], *, calls: bool) -> Suffix:
-    whole = batch.kwargs()
-    cache = None
-    if start:
-        before = {name: x[:, :start] for name, x in whole.items()}
-        cache = model.module(**before, use_cache=True, logits_to_keep=1).past_key_values
+    cache, own = (None, None) if not start else _prefix(model, batch, start)
     seen: dict[int, AttentionCall] = {}
     kept: dict[tuple[str, int], Tensor] = {}
 
@@ -146,8 +143,7 @@ def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Pla
     with ExitStack() as stack:
         stack.enter_context(watching(model, keep, take))
         if calls:
-            taps = {layer: _Seen(seen, layer) for layer, b in enumerate(model.layout.blocks) if b.attention_call is not None}
-            stack.enter_context(attention_taps(model.layout, taps, model.card.name))
+            stack.enter_context(attention_taps(model.layout, _looking(model, seen), model.card.name))
         record = stack.enter_context(recording(model))
         after = {
             "input_ids": batch.input_ids[:, start:],
@@ -155,7 +151,39 @@ def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Pla
             "position_ids": batch.position_ids[:, start:],
         }
         out = model.module(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
-    return Suffix(record, seen, kept, out.logits[:, -1], start)
+    return Suffix(record, seen, kept, out.logits[:, -1] if own is None else own, start)
+
+
+def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[Any, Tensor]:
+    """A key-value cache of the columns before `start`, and the logits after the last of all columns, from one pass.
+
+    So what is decoded from the cache is checked against the whole pass, not against the model's own decoding, which in
+    some families says something else (sliding windows that are not those of the pass).
+    """
+    cache = _UpTo(start, model.module.config.get_text_config(decoder=True))
+    logits = model.module(**batch.kwargs(), past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+    return cache, logits
+
+
+class _UpTo(DynamicCache):
+    """A cache that keeps the first columns of what it gets, and hands all of it to attention, until it has them."""
+
+    def __init__(self, columns: int, config: Any) -> None:
+        super().__init__(config=config)
+        self._columns, self._has = columns, set[int]()
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        if layer_idx in self._has:
+            return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+        self._has.add(layer_idx)
+        super().update(key_states[..., : self._columns, :], value_states[..., : self._columns, :], layer_idx, *args, **kwargs)
+        return key_states, value_states
+
+
+def _looking(model: InstrumentedModel, seen: dict[int, AttentionCall]) -> dict[int, _Seen]:
+    return {layer: _Seen(seen, layer) for layer, block in enumerate(model.layout.blocks) if block.attention_call is not None}
 
 
 @dataclass(frozen=True)

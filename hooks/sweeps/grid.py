@@ -75,7 +75,9 @@ class Job:
             if not self._stretch(suffix, new, cells, prompts):
                 # Something in this family knows more of the prefix than its keys and values: read all of it.
                 self.whole = True
-                self._stretch(read(self.model, batch, 0, self._keep(cells)), new, cells, prompts)
+                suffix = read(self.model, batch, 0, self._keep(cells))
+                self.own(suffix, new, prompts)
+                self._stretch(suffix, new, cells, prompts)
 
     def _stretch(self, suffix: Suffix, new: BatchValues, cells: list[int], prompts: Sequence[int]) -> bool:
         """Whether the control came out as the model itself; always, or an error, where nothing was cached."""

@@ -46,8 +46,10 @@ FAMILIES = {
     },
     # Recurrent layers beside attention: nothing can be cached, and padding may be read like text.
     "RecurrentGemma": {"head_dim": 8, "lru_width": 32, "attention_window_size": 64, "num_key_value_heads": 1},
-    "Jamba": {**GROUPED, "mamba_d_state": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "expert_layer_period": 2,
-              "use_mamba_kernels": False},
+    "Jamba": {
+        **GROUPED, "mamba_d_state": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "expert_layer_period": 2,
+        "use_mamba_kernels": False,
+    },
 }  # fmt: skip
 PRETTY = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
 
@@ -69,7 +71,7 @@ def family(request):
     return built(request.param)
 
 
-def check(model, found, how, at, values):
+def check(model, found, at, values):
     """`found` (prompt, layer, head, target) against the loop, for a few heads of each layer."""
     largest = 0.0
     for row, text in enumerate(PROMPTS):
@@ -91,7 +93,7 @@ def check(model, found, how, at, values):
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_heads_set_to_zero(family, at):
     found = sweep(family, PROMPTS, TARGETS, at=at)
-    check(family, found, "zero", at, lambda ids, other, layer: 0.0)
+    check(family, found, at, lambda ids, other, layer: 0.0)
 
 
 @pytest.mark.parametrize("at", ["last", "all"])
@@ -103,7 +105,7 @@ def test_heads_from_another_run(family, at):
         n = min(len(mine), len(theirs))
         return torch.cat([mine[: len(mine) - n], theirs[len(theirs) - n :]])
 
-    check(family, found, "patch", at, values)
+    check(family, found, at, values)
 
 
 def test_layers_and_positions(family):
@@ -127,3 +129,11 @@ def test_layers_and_positions(family):
                 want = plain_loop.run(family, ids, [("resid_pre", layer, plain_loop.set_to(source, [pos]))])[TARGETS[row]] - base
                 torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
         assert grid["effect"].sel({"prompt": row, "pos": slice(len(ids), None)}).isnull().all()
+
+
+def test_a_family_that_decodes_differently_from_how_it_reads_is_read_whole():
+    """Moshi's cached decoding is not its forward pass once a prompt is longer than its window."""
+    import families
+
+    model = wb.load((families.module("moshi"), tiny.tiny_tokenizer()))
+    check(model, sweep(model, PROMPTS, TARGETS), "last", lambda ids, other, layer: 0.0)
