@@ -229,9 +229,9 @@ def test_batching_changes_nothing(llama, lengths, batch_tokens):
 
 
 @pytest.mark.parametrize("lengths", [[3], [5, 5, 5], [1, 9, 2, 9, 30]])
-def test_a_batch_is_not_larger_than_asked(lengths):
+def test_a_batch_is_not_larger_than_asked(llama, lengths):
     for budget in (1, 10, 18, 1000):
-        batches = recipe.batches(lengths, budget)
+        batches = recipe.batches(llama, lengths, budget)
         assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
         assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= budget for b in batches)
 
