@@ -29,7 +29,7 @@ _STRICT = (
 _APPS = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; connect-src 'self' {socket}; "
-    "worker-src 'self' blob:; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'"
+    "worker-src 'self' blob:; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors {frames}"
 )
 # A report is a file that may come from a stranger's run: it gets an origin of its own, and no network at all.
 _REPORT = (
@@ -110,10 +110,12 @@ def _host_name(host: str) -> str:
 
 
 def _with_headers(send: Send, path: str, host: str) -> Send:
+    framed = path == "/explorer"
     if path.endswith("/report.html"):
         policy = _REPORT
     elif path.startswith(("/playground", "/explorer")):
-        policy = _APPS.format(socket=f"ws://{host} wss://{host}")
+        # The Playground shows a run's Explorer in a frame; no page of another origin may.
+        policy = _APPS.format(socket=f"ws://{host} wss://{host}", frames="'self'" if framed else "'none'")
     else:
         policy = _STRICT
 
@@ -123,7 +125,7 @@ def _with_headers(send: Send, path: str, host: str) -> Send:
             headers["Content-Security-Policy"] = policy
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "same-origin"
-            headers["X-Frame-Options"] = "DENY"
+            headers["X-Frame-Options"] = "SAMEORIGIN" if framed else "DENY"
             headers["Cross-Origin-Opener-Policy"] = "same-origin"
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
         await send(message)

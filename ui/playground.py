@@ -1,7 +1,8 @@
-"""Playground: try a prompt and change the model, or ask a question of it. Gradio, mounted at /playground.
+"""Playground: try a prompt and change the model, ask a question of it, or look inside. Gradio, mounted at /playground.
 
 try_tab.py    the first tab      answering.py, trying.py   what it shows, what it computes
 ask_tab.py    the second tab     forms.py, jobs.py         its forms, its queue
+trace_tab.py  the third tab      which shows its run in a frame
 grid.py       the head grid      parts.py                  the HTML of answers and progress
 api.py        the same for programs
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ui import api, ask_tab, grid, try_tab
+from ui import api, ask_tab, grid, trace_tab, try_tab
 from ui.desk import Desk
 from ui.dress import Dress
 from ui.style import message_html
@@ -54,6 +55,8 @@ def blocks(desk: Desk) -> gr.Blocks:
                 trying = try_tab.build(desk, first)
             with gr.Tab("Ask a question", id="ask"):
                 asking = ask_tab.build(desk)
+            with gr.Tab("Trace", id="trace"):
+                tracing = trace_tab.build(desk)
         waiting = gr.Timer(1.0)
 
         def opened(request: gr.Request) -> list[Any]:
@@ -66,11 +69,12 @@ def blocks(desk: Desk) -> gr.Blocks:
         def loaded() -> list[Any]:
             """Until the model is there, its state once a second; then never again."""
             if desk.slot.state == "loading":
-                return [_status(desk), gr.skip(), gr.skip(), *[gr.skip() for _ in asking.fits]]
-            return [_status(desk), grid.value_for(desk.slot.model), gr.Timer(active=False), *asking.fit()]
+                return [_status(desk), gr.skip(), gr.skip(), *[gr.skip() for _ in [*asking.fits, *tracing.fits]]]
+            return [_status(desk), grid.value_for(desk.slot.model), gr.Timer(active=False), *asking.fit(), *tracing.fit()]
 
         page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **QUIET)
-        ready = gr.on([page.load, waiting.tick], loaded, None, [status, trying.grid, waiting, *asking.fits], **QUIET)
+        outputs = [status, trying.grid, waiting, *asking.fits, *tracing.fits]
+        ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **QUIET)
         trying.first(ready)
         api.add(desk)
     page.queue(default_concurrency_limit=8)

@@ -63,7 +63,7 @@ def listed(result: Result, pos: int) -> pd.DataFrame:
 def intro(result: Result) -> Markup:
     missing = why(result, "heads", "heads" in result.arrays)
     return draw.says(
-        f"What each part of the model writes directly ({result.arrays['parts'].attrs.get('unit', 'logits')}):"
+        f"What each part of the model writes directly ({result.arrays['parts'].attrs.get('unit', 'logits')})"
         " through the final norm (its scale frozen) and the unembedding. Blue raises, red lowers; the parts add up to the"
         f" logit. What later layers make of it is not in it. {ONE}"
         + (f" Single heads are not shown: {missing}." if missing else "")

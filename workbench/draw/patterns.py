@@ -2,7 +2,7 @@
 
 The small ones are a single image with a tile per head, not a figure each; tiles of long prompts are reduced by the
 largest value, so that a narrow stripe does not vanish. One scale for all: probability, steeper near zero so that weak
-attention is seen. What a causal model masks is transparent.
+attention is seen. What a causal model masks is grey in the tiles, and left out of the large one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _TILE = 40  # pixels of data along a tile's side, at most
+_MASKED = "#e3e5ea"
+"""Light on every page, so that the ring of what is chosen is seen around a tile."""
 _PIXELS = 400_000  # of all tiles together
 
 
@@ -49,7 +51,7 @@ def pattern_grid(patterns: xr.DataArray, *, title: str = "Attention patterns") -
         "title": title,
     }
     size = {"width": 64 + cell * n_heads, "height": 70 + cell * (1 + last - first)}
-    palette, low = list(_scale()), {"min": "rgba(0,0,0,0)"}
+    palette, low = list(_scale()), {"min": _MASKED}
     image = hv.Image(pixels[::-1], bounds=(-0.5, first - 0.5, n_heads - 0.5, last + 0.5)).opts(
         backend="bokeh", cmap=palette, clim=(1, 255), clipping_colors=low, colorbar=False
     )
