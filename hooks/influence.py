@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
 from hooks.gradients.metric import loss
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -63,16 +63,10 @@ def influence(
 
     Raises:
         BadInput: weights of another model, a folder without safetensors, or as many learning rates as do not fit.
-        WorkbenchError: Captum is not installed.
     """
     import xarray as xr
+    from captum.influence import TracInCP
 
-    try:
-        from captum.influence import TracInCP
-    except ImportError as error:
-        raise WorkbenchError(
-            "The influence of training examples needs the package captum.", "pip install 'memory-workbench[dev]'", "Install it."
-        ) from error
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     sources: list[Checkpoint | None] = [None] if checkpoints is None else list(checkpoints)
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from hooks import layout as layouts
-from hooks import sites
+from hooks import finding, sites
+from hooks.layout import Layout
 from workbench.errors import BadInput, SiteNotFound
 from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
 
@@ -80,9 +80,9 @@ class InstrumentedModel:
         self.lock = threading.RLock()
 
     @cached_property
-    def layout(self) -> layouts.Layout:
+    def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
-        return layouts.find(self.module)
+        return finding.find(self.module)
 
     @property
     def n_layers(self) -> int:

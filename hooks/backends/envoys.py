@@ -53,7 +53,7 @@ def nnsight() -> Any:
     except ImportError as error:
         raise WorkbenchError(
             "The back end 'nnsight' needs the package nnsight.",
-            "pip install 'memory-workbench[bench]'",
+            "pip install 'memory-workbench[backends]'",
             "Install it, or use the back end 'torch'.",
         ) from error
     return nnsight

@@ -45,7 +45,7 @@ def bridge_of(model: InstrumentedModel) -> Any:
     except ImportError as error:
         raise WorkbenchError(
             "The back end 'transformer_lens' needs the package transformer-lens.",
-            "pip install 'memory-workbench[bench]'",
+            "pip install 'memory-workbench[backends]'",
             "Install it, or use the back end 'torch'.",
         ) from error
     module = twin(model, NAME)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks.sites import STATE_SITES
+from hooks.states import pass_on
 from hooks.watch import watching
 
 if TYPE_CHECKING:
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
 @torch.no_grad()
 def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
     """See `hooks.backends.Forward`."""
+    remembered = [[p for p in look.places if p.site.short in STATE_SITES] for look in looks]
     with ExitStack() as stack:
-        for look in looks:
-            stack.enter_context(watching(model, look.places, look.take, queries=look.queries))
+        for look, elsewhere in zip(looks, remembered, strict=True):
+            passed = [p for p in look.places if p not in elsewhere]
+            stack.enter_context(watching(model, passed, look.take, queries=look.queries))
         model.module(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1)
+    for look, places in zip(looks, remembered, strict=True):
+        if places:  # what recurrent layers remember does not pass in a parallel forward pass
+            pass_on(model, batch, places, look.take)

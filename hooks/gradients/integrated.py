@@ -21,7 +21,7 @@ from hooks.capture import capture
 from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.watch import watching
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def integrated_gradients(
 
     Raises:
         BadInput: a site whose value cannot be differentiated.
-        WorkbenchError: Captum is not installed.
     """
     return _along(model, prompts, metric, sites, layers, _integrated, "integrated gradients", baseline, steps, at_once)
 
@@ -114,11 +113,12 @@ class _Path:
 
 
 def _integrated(path: _Path, **options: Any) -> tuple[Tensor, float]:
-    captum = _captum()
+    from captum import attr
+
     if path.place.site.short == "embed":
-        values = captum.IntegratedGradients(path).attribute(path.end, path.start, **options)
+        values = attr.IntegratedGradients(path).attribute(path.end, path.start, **options)
         return values, float((values.sum() - path(path.end) + path(path.start)).detach())
-    values = captum.LayerIntegratedGradients(path, path.probe).attribute(path.end, path.start, **options)
+    values = attr.LayerIntegratedGradients(path, path.probe).attribute(path.end, path.start, **options)
     seen: list[Tensor] = []
     handle = path.probe.register_forward_hook(lambda module, args, output: seen.append(output))
     try:
@@ -129,9 +129,11 @@ def _integrated(path: _Path, **options: Any) -> tuple[Tensor, float]:
 
 
 def _conductance(path: _Path, **options: Any) -> tuple[Tensor, float]:
+    from captum import attr
+
     if path.place.site.short == "embed":
         raise BadInput("Conductance at the embeddings is their integrated gradients.", "another site", "Use that.")
-    values = _captum().LayerConductance(path, path.probe).attribute(path.end, path.start, **options)
+    values = attr.LayerConductance(path, path.probe).attribute(path.end, path.start, **options)
     return values, float((values.sum() - path(path.end) + path(path.start)).detach())
 
 
@@ -179,15 +181,3 @@ def _along(
         arrays[name] = like.copy(data=values if here[0].site.per_layer else values[:, 0]).rename(name)
         arrays[name].attrs = {"quantity": "what the attributions add up to, minus the metric's change"}
     return Trace(arrays, trace.tokens, trace.prompts, trace.model)
-
-
-def _captum() -> Any:
-    try:
-        from captum import attr
-    except ImportError as error:
-        raise WorkbenchError(
-            "Attributions along a path need the package captum.",
-            "pip install 'memory-workbench[dev]'",
-            "Install it, or use activation_gradients.",
-        ) from error
-    return attr

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks import layout as layouts
+from hooks import finding
 from hooks.contract import contract
 from hooks.model import InstrumentedModel
 from hooks.sites import SITES, Place, tap
@@ -155,7 +155,7 @@ def test_a_stepper_leaves_nothing_behind() -> None:
 
 def test_the_probe_leaves_no_hook_and_keeps_the_mode() -> None:
     module = families.module("llama").train()
-    layouts.find(module)
+    finding.find(module)
     assert module.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
 
@@ -163,8 +163,8 @@ def test_the_probe_leaves_no_hook_and_keeps_the_mode() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("family", ["llama", "gemma2", "granite", "gpt_neox", "mixtral"])
 def test_half_precision_finds_the_same_parts(family: str, dtype: torch.dtype) -> None:
-    full = layouts.find(families.module(family))
-    half = layouts.find(families.module(family).to(dtype))
+    full = finding.find(families.module(family))
+    half = finding.find(families.module(family).to(dtype))
     for a, b in zip(full.blocks, half.blocks, strict=True):
         for part in ("attention", "out_proj", "mlp", "down_proj", "before_mlp", "router"):
             assert (getattr(a, part) is None) == (getattr(b, part) is None), part
@@ -175,7 +175,7 @@ def test_half_precision_finds_the_same_parts(family: str, dtype: torch.dtype) ->
 
 def test_a_model_that_cannot_run_on_tokens_is_refused_with_the_reason() -> None:
     with pytest.raises(BadInput, match="does not run on a few tokens"):
-        layouts.find(families.module("axk1"))
+        finding.find(families.module("axk1"))
 
 
 def test_every_site_has_a_place_in_some_family() -> None:

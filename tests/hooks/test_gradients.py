@@ -7,9 +7,9 @@ import torch
 from test_capture import hooks_on
 
 import workbench as wb
-from hooks.sweeps import sweep
 from hooks.direct import direct_logits
 from hooks.gradients import head_attribution
+from hooks.sweeps import sweep
 
 
 def test_estimate_ranks_the_planted_heads_first():

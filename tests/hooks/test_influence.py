@@ -12,10 +12,8 @@ from test_capture import PROMPTS, hooks_on
 
 import workbench as wb
 from hooks.gradients.metric import loss
-from workbench.errors import BadInput, WorkbenchError
-
-pytest.importorskip("captum.influence", reason="captum is not installed (the extra 'dev')")
 from hooks.influence import influence
+from workbench.errors import BadInput
 
 EXAMPLES = [*tiny.SENTENCES, "The capital of France is"]
 
@@ -87,7 +85,7 @@ def test_frozen_weights_stay_frozen(llama):
         llama.module.requires_grad_(True)
 
 
-def test_errors(llama, tmp_path, monkeypatch):
+def test_errors(llama, tmp_path):
     with pytest.raises(BadInput, match="holds no safetensors"):
         influence(llama, PROMPTS, EXAMPLES, [tmp_path])
     (tmp_path / "model.safetensors").write_bytes(b"not one")
@@ -103,9 +101,6 @@ def test_errors(llama, tmp_path, monkeypatch):
         influence(llama, PROMPTS, [])
     with pytest.raises(BadInput, match="no layer 9"):
         influence(llama, PROMPTS, EXAMPLES, layers=9)
-    monkeypatch.setitem(__import__("sys").modules, "captum.influence", None)
-    with pytest.raises(WorkbenchError, match="pip install"):
-        influence(llama, PROMPTS, EXAMPLES)
 
 
 def test_a_folder_that_lacks_a_weight_is_refused(llama, tmp_path):

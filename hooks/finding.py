@@ -1,0 +1,162 @@
+"""Where the parts of a decoder are in its module tree: found by watching one short forward pass, not by a table per family.
+
+`transformers` names and nests the same part differently from family to family, but every decoder does the same sums: a
+layer adds terms to a residual stream, attention ends in a matrix that reads the heads, an MLP in one that reads the
+neurons. `find` runs five tokens, looks at what went in and out of every module, and takes as a part what satisfies its
+sum. What satisfies none is not offered, and `Block.why` says why: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from hooks import states
+from hooks.blocks import find_block, find_norm, kind_of
+from hooks.layout import STATE_DIMS, Block, Layout
+from hooks.probe import TOKENS, Probe, same
+from workbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+def find(module: Any) -> Layout:
+    """Find the parts of a causal LM.
+
+    Raises:
+        BadInput: it cannot run on token ids alone, or has no single stack of layers.
+    """
+    config = module.config.get_text_config()
+    try:
+        probe = Probe(module)
+    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise BadInput(
+            f"{type(module).__name__} does not run on a few tokens: {error}",
+            "a decoder-only causal language model",
+            "Load another.",
+        ) from error
+    unembed, embed = module.get_output_embeddings(), module.get_input_embeddings()
+    stack = _stack(module, probe, config)
+    if stack is None or unembed is None or embed is None:
+        raise BadInput(
+            f"{type(module).__name__} has no single stack of layers that hand a residual stream on.",
+            "a decoder-only causal language model of transformers",
+            "Load another model.",
+        )
+    exact = 1e-4 if next(module.parameters()).dtype == torch.float32 else 3e-2
+    n_heads = _number(config, "num_attention_heads", "n_head", "num_heads") or 1
+    blocks = _with_states(module, tuple(find_block(m, probe, exact, n_heads) for m in stack))
+    heads = next((b.n_heads for b in blocks if b.n_heads), n_heads)
+    last = probe.once(stack[-1])
+    assert last is not None
+    assert last.gave is not None
+    final_norm, gain, scale, cap = _ending(module, probe, stack, last.gave, unembed, config, exact)
+    calls = [probe.calls[id(b.attention_call)] for b in blocks if b.attention_call is not None]
+    sizes = {"d_model": last.gave.shape[-1], "d_vocab": probe.logits.shape[-1]}
+    for name, part, on_input in (("d_mlp", "down_proj", True), ("expert", "router", False)):
+        found = [s for b in blocks if getattr(b, part) is not None for s in [probe.once(getattr(b, part))] if s is not None]
+        if found:
+            x = found[0].given if on_input else found[0].gave
+            if x is not None:
+                sizes[name] = x.shape[-1]
+    z = [s.given for b in blocks if b.n_heads and b.out_proj is not None for s in [probe.once(b.out_proj)] if s is not None]
+    kv = calls[0].key.shape[1] if calls else _number(config, "num_key_value_heads", "num_kv_heads") or n_heads
+    d_head = z[0].shape[-1] // heads if z and z[0] is not None else _number(config, "head_dim") or 0
+    for block in blocks:
+        for site, shape in block.states.items():
+            sizes |= dict(zip(STATE_DIMS[site], shape, strict=True))
+    sizes |= {"head": heads, "kv_head": kv, "d_head": d_head}
+    return Layout(
+        embed=embed,
+        pos_embed=next((m for name, m in module.named_modules() if name.split(".")[-1] in {"wpe", "embed_positions"}), None),
+        blocks=blocks,
+        final_norm=final_norm,
+        ln_final=find_norm(final_norm, probe, 10 * exact),
+        unembed=unembed,
+        n_heads=heads,
+        n_kv_heads=kv,
+        d_head=d_head,
+        d_model=sizes["d_model"],
+        sizes=sizes,
+        head_gain=gain,
+        logit_scale=scale,
+        logit_cap=cap,
+        flat=frozenset(id(s.module) for s in probe.seen if any(t is not None and t.dim() == 2 for t in (s.given, s.gave))),
+    )
+
+
+def _with_states(module: Any, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks with what their recurrent parts keep from token to token."""
+    mixers = {layer: b.mixer for layer, b in enumerate(blocks) if b.mixer is not None}
+    if not mixers:
+        return blocks
+    reason = "the family keeps none, or not where its cache or its kernels show it"
+    kept: dict[int, dict[str, tuple[int, ...]]] = {}
+    try:
+        kept = states.shapes(module, mixers, TOKENS)
+    except (ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+        reason = f"it cannot be read token by token: {error}"  # everything else about the model can still be looked at
+    found = []
+    for layer, block in enumerate(blocks):
+        why = dict(block.why)
+        why |= {site: reason for site in STATE_DIMS if layer in mixers and site not in kept.get(layer, {})}
+        found.append(replace(block, states=kept.get(layer, {}), why=why))
+    return tuple(found)
+
+
+def _number(config: Any, *names: str) -> int | None:
+    found = (getattr(config, name, None) for name in names)
+    return next((v for v in found if isinstance(v, int) and not isinstance(v, bool)), None)
+
+
+def _stack(module: Any, probe: Probe, config: Any) -> list[nn.Module] | None:
+    """The list of layers: each called once, each handing its stream to the next; the largest of such lists."""
+    n_layers = _number(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    found: list[list[nn.Module]] = []
+    for inner in module.modules():
+        if not isinstance(inner, nn.ModuleList) or not len(inner) or (n_layers and len(inner) != n_layers):
+            continue
+        calls = [probe.once(m) for m in inner]
+        shapes = {None if c is None or c.given is None or c.gave is None else (c.given.shape, c.gave.shape) for c in calls}
+        if None not in shapes and all(a == b and len(a) == 3 and a[1] == len(TOKENS) for a, b in shapes):  # type: ignore[misc]
+            found.append(list(inner))
+    return max(found, key=lambda s: sum(p.numel() for m in s for p in m.parameters()), default=None)
+
+
+def _ending(
+    module: Any, probe: Probe, stack: Sequence[nn.Module], last: Tensor, unembed: Any, config: Any, exact: float
+) -> tuple[nn.Module, float, float, float | None]:
+    """The final norm; what its output is multiplied by before the unembedding; and what turns the unembedding's output into
+    the logits, a constant and a soft-cap. A constant that cannot be told is not a number."""
+    inside = {id(m) for block in stack for m in block.modules()}
+    after = [s for s in probe.seen if id(s.module) not in inside and not list(s.module.children())]
+    norms = [s for s in after if same(s.given, last, 0.0) and s.module is not unembed and kind_of("", s.module) == "norm"]
+    final: nn.Module = norms[-1].module if norms else nn.Identity()
+    normed = norms[-1].gave if norms and norms[-1].gave is not None else last
+    head, nan = probe.once(unembed), float("nan")
+    if head is None or head.gave is None or head.given is None:
+        return final, nan, nan, None
+    gain = _constant(normed, head.given, exact) if head.given.numel() == normed.numel() else nan
+    raw = head.gave.reshape(probe.logits.shape)
+    caps = [None, *(getattr(config, n, None) for n in ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap"))]
+    for cap in dict.fromkeys(c for c in caps if c is None or c):
+        goal = probe.logits if cap is None else torch.atanh((probe.logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
+        scale = _constant(raw, goal, 10 * exact if cap else exact)
+        shown = raw * scale if cap is None else torch.tanh(raw * scale / cap) * cap
+        if same(shown, probe.logits, exact):
+            return final, gain, scale, cap
+    return final, gain, nan, None
+
+
+def _constant(x: Tensor, goal: Tensor, exact: float) -> float:
+    """The number that x is multiplied by to give the goal; not a number if none does."""
+    goal = goal.reshape(x.shape)
+    scale = float((x.double() * goal.double()).sum() / x.double().pow(2).sum())
+    scale = 1.0 if abs(scale - 1) < exact else float(f"{scale:.6g}")
+    return scale if same(x * scale, goal, 10 * exact) else float("nan")

@@ -1,0 +1,113 @@
+"""One forward pass of a few tokens, with what went in and out of every module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from hooks.attention import AttentionCall, spying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+# Any few tokens do; small ids are often special ones with an all-zero embedding.
+TOKENS = (17, 11, 29, 23, 13)
+
+
+@dataclass
+class Seen:
+    """One call of one module in the probe. Copies, since families add in place."""
+
+    module: nn.Module
+    given: Tensor | None
+    gave: Tensor | None
+    whole: Any
+
+
+class Probe:
+    """A forward pass of a few tokens, with what went in and out of every module."""
+
+    def __init__(self, module: Any) -> None:
+        self.seen: list[Seen] = []
+        self.of: dict[int, list[int]] = {}  # id(module) -> indices into seen, in the order the calls ended
+        self.calls: dict[int, AttentionCall] = {}  # id of the module that called -> its attention call
+        config = module.config.get_text_config()
+        device = module.get_input_embeddings().weight.device
+        ids = torch.tensor([[i % config.vocab_size for i in TOKENS]], device=device)
+        handles = [m.register_forward_hook(self._after, with_kwargs=True) for m in module.modules()]
+        training = module.training
+        where = {"attention_mask": torch.ones_like(ids), "position_ids": torch.arange(len(TOKENS), device=device)[None]}
+        try:
+            module.eval()
+            with torch.no_grad(), spying(module, self._call):
+                out = module(input_ids=ids, **where, use_cache=False)
+            if not self.calls:  # attention in the family's own code may look at its implementation's name: as it was, then
+                self.seen, self.of = [], {}
+                with torch.no_grad():
+                    out = module(input_ids=ids, **where, use_cache=False)
+            self.logits = out.logits[0].float().cpu()
+        finally:
+            module.train(training)
+            for handle in handles:
+                handle.remove()
+
+    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        given = args[0] if args else kwargs.get("hidden_states", kwargs.get("x", kwargs.get("input")))
+        gave = output[0] if isinstance(output, tuple | list) and output else getattr(output, "last_hidden_state", output)
+        self.of.setdefault(id(module), []).append(len(self.seen))
+        self.seen.append(Seen(module, _copy(given), _copy(gave), _shallow(output)))
+
+    def _call(self, call: AttentionCall) -> None:
+        self.calls[id(call.module)] = call
+
+    def once(self, module: nn.Module) -> Seen | None:
+        """The module's only call, if it has exactly one."""
+        at = self.of.get(id(module), [])
+        return self.seen[at[0]] if len(at) == 1 else None
+
+    def within(self, module: nn.Module) -> Iterator[Seen]:
+        """Calls of everything inside a module, in the order they ended."""
+        inside = sorted(i for m in module.modules() if m is not module for i in self.of.get(id(m), ()))
+        return (self.seen[i] for i in inside)
+
+
+def _copy(x: Any) -> Tensor | None:
+    return x.detach().float().cpu().clone() if isinstance(x, torch.Tensor) and x.is_floating_point() else None
+
+
+def _shallow(output: Any) -> Any:
+    """Shapes and kinds of what a module gave: enough to tell a router's outputs apart."""
+    parts = output if isinstance(output, tuple) else (output,)
+    return [(tuple(p.shape), p.is_floating_point()) if isinstance(p, torch.Tensor) else None for p in parts]
+
+
+def gave_of(probe: Probe, module: nn.Module) -> Tensor:
+    """What a module gave, as (batch, pos, …) also where it works on all tokens in one row."""
+    seen = probe.once(module)
+    assert seen is not None
+    assert seen.gave is not None
+    return seen.gave if seen.gave.dim() > 2 else seen.gave[None]
+
+
+def given_to(probe: Probe, module: nn.Module) -> Tensor | None:
+    seen = probe.once(module)
+    return seen.given if seen is not None else None
+
+
+def same(a: Tensor | None, b: Tensor | None, exact: float) -> bool:
+    if a is None or b is None or a.numel() != b.numel() or a.shape[-1] != b.shape[-1]:
+        return False
+    a = a.reshape(b.shape)
+    return bool((a - b).abs().max() <= exact * max(float(b.abs().max()), 1e-6))
+
+
+def is_matrix(module: nn.Module) -> bool:
+    """A module that multiplies by one matrix (quantized layers keep the shape in attributes)."""
+    weight = getattr(module, "weight", None)
+    flat = isinstance(weight, torch.Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)
+    return flat or (hasattr(module, "in_features") and hasattr(module, "out_features"))
