@@ -51,5 +51,7 @@ def test_the_commands_the_readme_names_exist():
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     assert set(re.findall(r"\bmake ([a-z]+)", page)) <= targets
-    fields = registry.get("knowledge-conflict").Params.model_fields
-    assert set(re.findall(r"--set (\w+)=", page)) <= set(fields)
+    commands = re.findall(r"workbench run ([\w-]+)(.*)", page)
+    assert commands
+    for analysis, asked in commands:
+        assert set(re.findall(r"--set (\w+)=", asked)) <= set(registry.get(analysis).Params.model_fields), analysis

@@ -119,7 +119,7 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         scrolling(large),
         choose_token(result),
         said,
-        min_width=280,
+        min_width=0,
         sizing_mode="stretch_width",
         # It stays in sight while the tiles, often taller than the window, scroll by.
         styles={"flex": "1 1 420px", "position": "sticky", "top": "8px", "align-self": "flex-start"},
@@ -127,5 +127,9 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     # As wide as its picture: else it would take the whole line.
     left = pn.Column(scrolling(grid), min_width=0, styles={"flex": f"0 1 {grid.object.width}px", "max-width": "100%"})
     return pn.Column(
-        html_pane(intro(result)), pad, wrapping(left, right, sizing_mode="stretch_width"), sizing_mode="stretch_width"
+        html_pane(intro(result)),
+        pad,
+        wrapping(left, right, sizing_mode="stretch_width"),
+        sizing_mode="stretch_width",
+        min_width=0,
     )

@@ -146,6 +146,7 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         wrapping(*columns, pn.Column(*right, **look), sizing_mode="stretch_width"),
         scrolling(bars),
         sizing_mode="stretch_width",
+        min_width=0,
     )
 
 

@@ -130,4 +130,5 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
             sizing_mode="stretch_width",
         ),
         sizing_mode="stretch_width",
+        min_width=0,
     )

@@ -107,4 +107,5 @@ def live(result: Result) -> Any:
         here,
         listing,
         sizing_mode="stretch_width",
+        min_width=0,
     )

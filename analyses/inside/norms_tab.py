@@ -124,4 +124,5 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         clicks(cells, clicked),
         scrolling(curve),
         sizing_mode="stretch_width",
+        min_width=0,
     )

@@ -25,27 +25,27 @@ def views(result: Result) -> dict[str, Any]:
     return {
         "Attention": View(
             lambda: attention_tab.still(result),
-            live=lambda pictures: attention_tab.live(result, pictures),
+            live=lambda pictures: narrow(attention_tab.live(result, pictures)),
             why_not=why(result, "patterns", "patterns" in result.arrays),
         ),
         "Logit lens": View(
             lambda: lens_tab.still(result),
-            live=lambda pictures: lens_tab.live(result, pictures),
+            live=lambda pictures: narrow(lens_tab.live(result, pictures)),
             why_not=why(result, "lens", "lens" in result.tables),
         ),
         "Heads": View(
             lambda: heads_tab.still(result),
-            live=lambda pictures: heads_tab.live(result, pictures),
+            live=lambda pictures: narrow(heads_tab.live(result, pictures)),
             why_not=why(result, "parts", "parts" in result.arrays),
         ),
         "Residual norms": View(
             lambda: norms_tab.still(result),
-            live=lambda pictures: norms_tab.live(result, pictures),
+            live=lambda pictures: narrow(norms_tab.live(result, pictures)),
             why_not=why(result, "norms", "norms" in result.arrays),
         ),
         "Neurons": View(
             lambda: neurons_tab.still(result),
-            live=lambda _: neurons_tab.live(result),
+            live=lambda _: narrow(neurons_tab.live(result)),
             why_not=why(result, "neurons", "neurons" in result.arrays),
         ),
     }
@@ -58,6 +58,19 @@ def why(result: Result, what: str, there: bool) -> str:
     table = result.tables.get("left_out")
     told = {} if table is None else dict(zip(table["what"], table["why"], strict=True))
     return str(told.get(what, "the run was stopped before it was measured"))
+
+
+def narrow(page: Any) -> Any:
+    """The page, allowed to be narrower than its widest picture, which then scrolls by itself.
+
+    Panel makes a column at least as wide as what stands in it, and takes a given 0 for "not given".
+    """
+    from workbench.draw.view import need_panel
+
+    pn = need_panel()
+    for box in page.select(pn.layout.base.ListPanel):
+        box.stylesheets = [*box.stylesheets, ":host { min-width: 0 !important; }"]
+    return page
 
 
 def tokens(result: Result) -> list[str]:
