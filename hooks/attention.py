@@ -33,7 +33,8 @@ class AttentionCall:
     """One call of one layer's attention.
 
     `query` is (batch, head, query, d_head); `key` and `value` are (batch, kv_head, key, d_head); `mask` is None (plain
-    causal), boolean (True = may look), or additive.
+    causal), boolean (True = may look), or additive. Scores and a pattern that a tap has given take the place of those
+    computed; taps after it, and the heads, see them.
     """
 
     module: nn.Module
@@ -42,6 +43,8 @@ class AttentionCall:
     value: Tensor
     mask: Tensor | None
     options: dict[str, Any]
+    given_scores: Tensor | None = None  # (batch, head, query, key)
+    given_pattern: Tensor | None = None
 
     @property
     def scaling(self) -> float:
@@ -50,26 +53,33 @@ class AttentionCall:
 
     def pattern(self, queries: slice | list[int] = slice(None)) -> Tensor:
         """Attention probabilities of the chosen query rows, (batch, head, query, key); float32."""
+        if self.given_pattern is not None:
+            return self.given_pattern[:, :, queries]
         return probabilities(self.scores(queries), self.options)
 
     def mix(self, pattern: Tensor) -> Tensor:
         """What the heads give for these attention probabilities, (batch, query, head, d_head)."""
-        groups = self.query.shape[1] // self.value.shape[1]
-        value = self.value.repeat_interleave(groups, dim=1)
-        return (pattern.to(value.dtype) @ value).transpose(1, 2)
+        mixed = _by_group(pattern.to(self.value.dtype), self.value.shape[1]) @ self.value
+        return mixed.view(*pattern.shape[:3], -1).transpose(1, 2)
 
     def scores(self, queries: slice | list[int] = slice(None)) -> Tensor:
         """Masked attention scores before the softmax, (batch, head, query, key); float32."""
+        if self.given_scores is not None:
+            return self.given_scores[:, :, queries]
         n_query, n_key = self.query.shape[2], self.key.shape[2]
-        groups = self.query.shape[1] // self.key.shape[1]
-        key = self.key.repeat_interleave(groups, dim=1).float()
-        scores = self.query[:, :, queries].float() @ key.transpose(-1, -2) * self.scaling
-        scores = soft_cap(scores, self.options)
+        query = self.query[:, :, queries].float() * self.scaling
+        scores = _by_group(query, self.key.shape[1]) @ self.key.float().transpose(-1, -2)
+        scores = soft_cap(scores.view(*query.shape[:3], n_key), self.options)
         if self.mask is None:
             rows = torch.arange(n_query, device=scores.device)[queries, None] + (n_key - n_query)
-            allowed = torch.arange(n_key, device=scores.device)[None] <= rows
-            return scores.masked_fill(~allowed, float("-inf"))
+            later = torch.arange(n_key, device=scores.device)[None] > rows
+            return scores.masked_fill_(later, float("-inf"))  # in place: these are large, and nobody else's
         return add_mask(scores, self.mask[:, :, queries])
+
+
+def _by_group(x: Tensor, n_kv: int) -> Tensor:
+    """(batch, head, query, …) as (batch, kv_head, head of the group × query, …): a group shares its keys and values."""
+    return x.reshape(x.shape[0], n_kv, -1, x.shape[-1])
 
 
 def soft_cap(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
@@ -88,8 +98,9 @@ def probabilities(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
     if sink is not None:
         sinks = sink.float().view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)
         return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+    pattern = torch.softmax(scores, dim=-1)
     # A padding row may look nowhere: its softmax is NaN, and means nothing.
-    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+    return pattern.nan_to_num(0.0) if pattern.requires_grad else pattern.nan_to_num_(0.0)
 
 
 AttentionTap = Callable[[AttentionCall], "Tensor | None"]
@@ -119,7 +130,7 @@ def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name:
     """Call `taps[layer]` with every attention call of that layer while inside.
 
     A tap that returns a tensor (batch, query, head, d_head) answers in place of the attention; one that sets the call's
-    `query`, `key` or `value` changes what attention sees.
+    `query`, `key`, `value`, `given_scores` or `given_pattern` changes what attention sees.
 
     Raises:
         SiteNotFound: the model's attention does not go through `transformers`' attention interface.
@@ -181,6 +192,8 @@ def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
             answer = tap(it)
             if answer is not None:
                 return answer, None
+        if it.given_scores is not None or it.given_pattern is not None:
+            return it.mix(it.pattern()), None
         if original == "eager":  # each family has its own, beside its modules
             run = sys.modules[type(module).__module__].eager_attention_forward
         else:

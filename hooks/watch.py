@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
+_ORDER = {"attn_scores": 1, "pattern": 2}
+"""Inside attention: what is changed comes before what is computed from it."""
 Take = Callable[["Place", "Tensor"], "Tensor | None"]
 
 
@@ -59,18 +61,24 @@ def _rows(take: Take, place: Place, queries: list[int], x: Tensor) -> None:
     take(place, x[:, :, queries])
 
 
-def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> Tensor | None:
+def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> None:
     rows = slice(None) if queries is None else queries
-    answer = None
-    for place in places:
-        short = place.site.short
-        if short in {"pattern", "attn_scores"}:
-            new = take(place, call.pattern(rows) if short == "pattern" else call.scores(rows))
-            if new is not None and queries is None:
-                answer = call.mix(new if short == "pattern" else probabilities(new, call.options))
-        else:
-            part = {"rot_q": "query", "rot_k": "key", "v": "value"}[short]
-            new = take(place, getattr(call, part).transpose(1, 2))
-            if new is not None:
-                setattr(call, part, new.transpose(1, 2))
-    return answer
+    scores = None
+    for place in sorted(places, key=lambda p: _ORDER.get(p.site.short, 0)):
+        match place.site.short:
+            case "attn_scores":
+                scores = call.scores(rows)
+                new = take(place, scores)
+                if new is not None and queries is None:
+                    call.given_scores = scores = new
+            case "pattern":
+                # Scores are large: where both are asked for, they are computed once.
+                fresh = scores is None or call.given_pattern is not None
+                new = take(place, call.pattern(rows) if fresh else probabilities(scores, call.options))
+                if new is not None and queries is None:
+                    call.given_pattern = new
+            case short:
+                part = {"rot_q": "query", "rot_k": "key", "v": "value"}[short]
+                new = take(place, getattr(call, part).transpose(1, 2))
+                if new is not None:
+                    setattr(call, part, new.transpose(1, 2))

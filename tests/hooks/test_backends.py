@@ -218,7 +218,7 @@ def test_names_and_packages(model, monkeypatch):
     for name, package in (("transformer_lens", "transformer_lens.model_bridge.sources"), ("nnsight", "nnsight")):
         with monkeypatch.context() as patched:
             patched.setitem(__import__("sys").modules, package, None)
-            with pytest.raises(WorkbenchError, match=r"pip install 'memory-workbench\[bench\]'"):
+            with pytest.raises(WorkbenchError, match=r"pip install 'memory-workbench\[backends\]'"):
                 wb.capture(wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer())), PROMPTS, sites="z", backend=name)
 
 
