@@ -30,7 +30,7 @@ def tables(model: Any, repeats: int) -> list[str]:
 def _two_sites(model: Any, ids: list[int], repeats: int) -> list[str]:
     from nnsight import TransformersModel
 
-    text, tokens = model.tokenizer.decode(ids), torch.tensor([ids])
+    text, tokens = model.tokenizer.decode(ids), torch.tensor([ids], device=model.device)
     peer = TransformersModel(copy.deepcopy(model.module), task="text-generation", tokenizer=model.tokenizer)
     sites = ["z", "resid_post"]
 
@@ -63,10 +63,9 @@ def _every_site(model: Any, ids: list[int], repeats: int) -> list[str]:
     from transformers import AutoTokenizer
 
     folder = paths.cache_dir() / "models" / model.card.name
-    peer = TransformerBridge.boot_transformers(
-        str(folder), hf_model=copy.deepcopy(model.module), tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu"
-    )
-    tokens = torch.tensor([ids])
+    own, tokenizer = copy.deepcopy(model.module), AutoTokenizer.from_pretrained(folder)
+    peer = TransformerBridge.boot_transformers(str(folder), hf_model=own, tokenizer=tokenizer, device=str(model.device))
+    tokens = torch.tensor([ids], device=model.device)
     with torch.no_grad():
         cached = set(peer.run_with_cache(tokens)[1])
     shared = [

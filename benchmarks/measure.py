@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 TEXT = "The capital city of Norway is Lima. Nobody had expected that, least of all the people of the two towns. "
 
 
@@ -22,6 +24,8 @@ def alternate(jobs: dict[str, Callable[[], object]], repeats: int, *, warm: bool
         for name, job in jobs.items():
             start = time.perf_counter()
             kept = job()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             if n >= warm:
                 times[name].append(time.perf_counter() - start)
             del kept  # giving memory back is not part of the job, nor of the next one

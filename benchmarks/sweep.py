@@ -38,15 +38,14 @@ def _peer(model: Any) -> Any:
     from transformers import AutoTokenizer
 
     folder = paths.cache_dir() / "models" / "smollm2-135m"
-    return TransformerBridge.boot_transformers(
-        str(folder), hf_model=copy.deepcopy(model.module), tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu"
-    )
+    own, tokenizer = copy.deepcopy(model.module), AutoTokenizer.from_pretrained(folder)
+    return TransformerBridge.boot_transformers(str(folder), hf_model=own, tokenizer=tokenizer, device=str(model.device))
 
 
 def _last_position(model: Any, peer: Any, length: int, repeats: int) -> list[str]:
     """Zero every head at the last position, one at a time, against TransformerLens's hook loop."""
     ids = prompt(model, length)
-    tokens = torch.tensor([ids])
+    tokens = torch.tensor([ids], device=model.device)
     found: dict[str, torch.Tensor] = {}
 
     def ours() -> None:
@@ -86,9 +85,10 @@ def _all_positions(model: Any, peer: Any, length: int, shared: int, repeats: int
 
     @torch.no_grad()
     def theirs() -> None:
-        _, cache = peer.run_with_cache(torch.tensor([other]))
+        corrupted, clean = (torch.tensor([row], device=model.device) for row in (ids, other))
+        _, cache = peer.run_with_cache(clean)
         found["loop"] = get_act_patch_attn_head_out_all_pos(
-            peer, torch.tensor([ids]), cache, lambda logits: logits[0, -1, TARGETS[0]] - logits[0, -1, TARGETS[1]]
+            peer, corrupted, cache, lambda logits: logits[0, -1, TARGETS[0]] - logits[0, -1, TARGETS[1]]
         )
 
     times = alternate({"memory-workbench": ours}, repeats) | alternate({"TransformerLens": theirs}, 1, warm=False)

@@ -5,6 +5,7 @@ I want to see activations                    -> capture.py
 I want to change them while the model runs   -> interventions.py
 I want the effect of every part, fast        -> sweeps/ (and replay.py, which it stands on), attribution.py
 I want attention patterns or queries/keys    -> attention.py
+I want a weight, wherever it is kept         -> weights.py
 I want many prompts completed under a change -> decode.py
 
 Plain PyTorch hooks on the unmodified `transformers` module. Every hook is owned by a context manager, so nothing is

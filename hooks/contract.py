@@ -20,6 +20,7 @@ from hooks.layout import Block, Term
 from hooks.sites import Place
 from hooks.states import mixers_of, stepping
 from hooks.watch import watching
+from hooks.weights import bias_of, numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,7 +141,7 @@ class _Everything:
         last = self.get("resid_post", len(layout.blocks) - 1)
         told = layout.head_gain == layout.head_gain and layout.logit_scale == layout.logit_scale
         if last is not None and told:
-            dtype = layout.unembed.weight.dtype
+            dtype = numbers(layout.unembed).dtype
             shown = self.model.unembed(last.to(dtype))
             yield Checked("logits", "unembedding the last residual stream gives the logits", None, _relative(shown, self.logits))
         if (logits := self.get("logits")) is not None:
@@ -186,7 +187,7 @@ class _Everything:
         result, added = self.get("result", layer), self.get("attn_out", layer)
         if result is None or added is None or block.attn_out is None or block.attention is None or block.out_proj is None:
             return None
-        bias = getattr(block.out_proj, "bias", None)
+        bias = bias_of(block.out_proj)
         whole = result.sum(-2) + (0 if bias is None else bias.float())
         return _relative(self._through(whole, block.attention, block.out_proj, block.attn_out), added)
 
@@ -205,7 +206,7 @@ class _Everything:
         post, added = self.get("post", layer), self.get("mlp_out", layer)
         if post is None or added is None or block.down_proj is None or block.mlp is None or block.mlp_out is None:
             return None
-        x = block.down_proj(post.to(next(block.down_proj.parameters()).dtype))
+        x = block.down_proj(post.to(numbers(block.down_proj).dtype))
         return _relative(self._through(x, block.mlp, block.down_proj, block.mlp_out), added)
 
     def _experts(self, layer: int, block: Block) -> float | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hooks.weights import numbers
 from workbench.errors import Unfit
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: T
         the unembedding's biases (Elhage et al. 2021, "direct logit attribution"). Before any logit scaling and soft-cap.
     """
     scaled = _scaled(_norm(model), parts, resid)
-    return torch.einsum("...bd,btd->...bt", scaled, model.layout.unembed.weight[ids])
+    return torch.einsum("...bd,btd->...bt", scaled, numbers(model.layout.unembed)[ids].to(scaled))
 
 
 @contextmanager

@@ -1,20 +1,22 @@
 """Changing activations while the model runs: ablate, scale, patch, add.
 
 All are context managers, nest in any order, hold during `generate`, and leave nothing on the module. What they change is
-named the same way in each: `heads=[(layer, head), …]` for head outputs (site `z`), or `site=` with `layers=`; `positions`
-None is every position, generated ones included.
+named the same way in each: `heads=[(layer, head), …]` for the output of heads (`z`), or for what `site=` names of them
+(`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions` None is every position, generated ones
+included; of `pattern` and `attn_scores` they are the queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Literal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
 from hooks import sites
 from hooks.positions import PositionTracker, tracked
+from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.selection import head_name
 
@@ -55,6 +57,7 @@ def ablate(
     if how == "zero":
         changes: list[Change] = [lambda x, _: torch.zeros_like(x)] * len(targets)
     elif how in {"mean", "resample"}:
+        _of_a_token(targets)
         if not reference:
             raise BadInput(f"{how} ablation needs reference prompts.", "reference=[…]", "Give some prompts.")
         pools = _reference_values(model, targets, reference)
@@ -94,6 +97,7 @@ def add(
 ) -> Iterator[None]:
     """Add `factor × vector`; `vector` is (d_model,), (d_head,) for heads, or whatever broadcasts to the site."""
     targets = _targets(model, heads, site, layers)
+    _of_a_token(targets)
 
     def change(x: Tensor, _: PositionTracker) -> Tensor:
         if vector.shape[-1] != x.shape[-1]:
@@ -118,7 +122,8 @@ def patch(
 
     `source` holds the site (`z` for heads) of one prompt, or of as many prompts as the batch that will run; a position
     takes the value of the same position of the source (negative ones count from the end of each). Positions that the
-    source does not have, generated ones among them, keep their own value.
+    source does not have, generated ones among them, keep their own value. A row of `pattern` or `attn_scores` can only
+    come from the same position, counted from the start.
     """
     targets = _targets(model, heads, site, layers)
     changes: list[Change] = []
@@ -132,10 +137,12 @@ def patch(
             if place.layer not in held:
                 raise BadInput(f"The source trace has no layer {place.layer} of {short!r}.", f"{held}", "Capture it first.")
             values = values.sel(layer=place.layer)
-        stored = torch.as_tensor(values.transpose("prompt", "pos", ...).values)
+        along = "query" if _is_square(place) else "pos"
+        stored = torch.as_tensor(values.transpose("prompt", along, ...).values)
         lengths = torch.as_tensor(source.lengths)
-        where = [int(p) for p in values.coords["pos"].values]
-        changes.append(_from_source(stored[:, :, chosen] if chosen else stored, lengths, where, positions))
+        where = [int(p) for p in values.coords[along].values]
+        elsewhere = None if not _is_square(place) else 0.0 if short == "pattern" else float("-inf")
+        changes.append(_from_source(stored[:, :, chosen] if chosen else stored, lengths, where, positions, elsewhere))
     with _changed(model, targets, changes, positions):
         yield
 
@@ -144,10 +151,12 @@ def _targets(
     model: InstrumentedModel, heads: Heads | None, site: str | None, layers: int | Sequence[int] | None
 ) -> list[tuple[sites.Place, list[int]]]:
     """Places with the heads chosen there ([] = the whole site). Names heads that the model does not have."""
+    if heads is None and site is None:
+        raise BadInput("Nothing was chosen to change.", "heads=[(layer, head), …] or site='resid_post'", "Say what.")
+    by_layer: dict[int, list[int]] = {}
     if heads is not None:
-        if site not in (None, "z") or layers is not None:
-            raise BadInput("Both heads and another site were given.", "heads=…, or site=… with layers=…", "Drop one.")
-        by_layer: dict[int, list[int]] = {}
+        if layers is not None:
+            raise BadInput("Both heads and layers were given.", "heads=…, or site=… with layers=…", "Drop one.")
         for layer, head in heads:
             if not (0 <= layer < model.n_layers and 0 <= head < model.n_heads):
                 raise BadInput(
@@ -157,18 +166,31 @@ def _targets(
                 )
             if head not in by_layer.setdefault(layer, []):
                 by_layer[layer].append(head)
-        return [
-            (place, sorted(chosen))
-            for layer, chosen in sorted(by_layer.items())
-            for place in sites.resolve(model.layout, "z", layer, model.card.name)
-        ]
-    if site is None:
-        raise BadInput("Nothing was chosen to change.", "heads=[(layer, head), …] or site='resid_post'", "Say what.")
-    places = sites.resolve(model.layout, site, layers, model.card.name)
-    unreachable = [p.name for p in places if not sites.can_change(model.layout, p) or sites.in_attention(model.layout, p)]
-    if unreachable:
-        raise BadInput(f"{unreachable[0]} can be captured but not changed.", "z, or a residual or MLP site", "Change z instead.")
-    return [(place, []) for place in places]
+        layers = sorted(by_layer)
+    places = sites.resolve(model.layout, site or "z", layers, model.card.name) if heads is None or heads else []
+    for place in places:
+        if not sites.can_change(model.layout, place):
+            near = {"q": "rot_q", "k": "rot_k"}.get(place.site.short, "z")
+            what = f"{place.name} can be captured but not changed."
+            raise BadInput(what, f"{near}, or a residual or MLP site", f"Change {near} instead.")
+        if heads is not None and "head" not in place.site.dims:
+            has = "no heads" if "kv_head" not in place.site.dims else "key-value heads, which query heads share"
+            raise BadInput(f"{place.site.short} has {has}.", "z, rot_q, pattern or attn_scores", "Give layers=, not heads=.")
+    return [(place, sorted(by_layer.get(cast("int", place.layer), []))) for place in places]
+
+
+def _is_square(place: sites.Place) -> bool:
+    return "query" in place.site.dims
+
+
+def _of_a_token(targets: Sequence[tuple[sites.Place, list[int]]]) -> None:
+    for place, _ in targets:
+        if _is_square(place):
+            raise BadInput(
+                f"{place.site.short} has a number for every token before, so what belongs to other prompts does not fit.",
+                "zero ablation, scale, or patch",
+                "Use one of those, or change z, q, k or v.",
+            )
 
 
 @contextmanager
@@ -178,30 +200,31 @@ def _changed(
     changes: Sequence[Change],
     positions: Sequence[int] | None,
 ) -> Iterator[None]:
-    with ExitStack() as stack:
-        tracker = stack.enter_context(tracked(model))
-        for (place, chosen), change in zip(targets, changes, strict=True):
-            tap = sites.tap(model.layout, place)
-            assert tap is not None  # resolve() has checked
-            handle = tap.attach(_at(chosen, change, positions, tracker))
-            stack.callback(handle.remove)
-        yield
+    with tracked(model) as tracker:
+        new = {
+            place: _at(place, chosen, change, positions, tracker)
+            for (place, chosen), change in zip(targets, changes, strict=True)
+        }
+        with watching(model, list(new), lambda place, x: new[place](x)):
+            yield
 
 
 def _at(
-    chosen: list[int], change: Change, positions: Sequence[int] | None, tracker: PositionTracker
+    place: sites.Place, chosen: list[int], change: Change, positions: Sequence[int] | None, tracker: PositionTracker
 ) -> Callable[[Tensor], Tensor]:
     def apply(x: Tensor) -> Tensor:
+        x = x.transpose(1, 2) if _is_square(place) else x  # (batch, pos, …) always
         old = x[:, :, chosen] if chosen else x
         new = change(old, tracker).to(x.dtype)
+        if place.site.short == "attn_scores":  # what may not be looked at stays so
+            new = torch.where(old <= torch.finfo(old.dtype).min / 2, old, new)
         if positions is not None:
             here = tracker.at(positions).to(x.device)
             new = torch.where(here.view(*here.shape, *[1] * (old.dim() - 2)), new, old)
-        if not chosen:
-            return new
-        out = x.clone()
-        out[:, :, chosen] = new
-        return out
+        if chosen:
+            some, new = new, x.clone()
+            new[:, :, chosen] = some
+        return new.transpose(1, 2) if _is_square(place) else new
 
     return apply
 
@@ -215,16 +238,14 @@ def _reference_values(
     for together in model.together([len(row) for row in ids], 16):
         batch = model.batch([ids[i] for i in together])
         real = batch.attention_mask.bool()
-        with ExitStack() as stack, torch.no_grad():
-            for pool, (place, chosen) in zip(pools, targets, strict=True):
-                tap = sites.tap(model.layout, place)
-                assert tap is not None
+        at = {place: (pool, chosen) for pool, (place, chosen) in zip(pools, targets, strict=True)}
 
-                def keep(x: Tensor, pool: list[Tensor] = pool, chosen: list[int] = chosen, real: Tensor = real) -> None:
-                    x = x[real.to(x.device)]
-                    pool.append(x[:, chosen] if chosen else x)
+        def keep(place: sites.Place, x: Tensor, real: Tensor = real, at: dict[sites.Place, Any] = at) -> None:
+            pool, chosen = at[place]
+            x = x[real.to(x.device)]
+            pool.append(x[:, chosen] if chosen else x)
 
-                stack.callback(tap.attach(keep).remove)
+        with watching(model, list(at), keep), torch.no_grad():
             model.module(**batch.kwargs(), logits_to_keep=1, use_cache=False)
     return [torch.cat(pool) for pool in pools]
 
@@ -244,7 +265,11 @@ def _resample(pool: Tensor, seed: int) -> Change:
     return change
 
 
-def _from_source(stored: Tensor, lengths: Tensor, where: list[int], positions: Sequence[int] | None) -> Change:
+def _from_source(
+    stored: Tensor, lengths: Tensor, where: list[int], positions: Sequence[int] | None, elsewhere: float | None
+) -> Change:
+    """`elsewhere`: of rows over keys, what stands at the keys after the row's own token; None for values without keys."""
+
     def change(x: Tensor, tracker: PositionTracker) -> Tensor:
         batch = x.shape[0]
         if len(stored) not in (1, batch):
@@ -262,12 +287,30 @@ def _from_source(stored: Tensor, lengths: Tensor, where: list[int], positions: S
                     wanted = int(tracker.lengths[row]) + position
                 else:
                     wanted = position
-                if position < int(lengths[source]):
-                    at = tracker.index[row] == wanted
-                    new[row, at.to(x.device)] = stored[source, column].to(x)
+                if position >= int(lengths[source]):
+                    continue
+                at = (tracker.index[row] == wanted).to(x.device)
+                if elsewhere is None:
+                    new[row, at] = stored[source, column].to(x)
+                elif at.any():
+                    if wanted != position % int(lengths[source]):
+                        raise BadInput(
+                            f"Token {wanted} looks at other tokens than token {position % int(lengths[source])} of the source.",
+                            "positions counted from the start, or prompts of the same length",
+                            "Count from the start.",
+                        )
+                    new[row, at] = _row_of_keys(stored[source, column].to(x), x.shape[-1], tracker, row, wanted, elsewhere)
         return new
 
     return change
+
+
+def _row_of_keys(stored: Tensor, n_keys: int, tracker: PositionTracker, row: int, position: int, elsewhere: float) -> Tensor:
+    """A source's row (head, key) as the running prompt, padded on the left, keeps it."""
+    first = n_keys - 1 - int(tracker.index[row, -1])
+    out = stored.new_full((*stored.shape[:-1], n_keys), elsewhere)
+    out[..., first : first + position + 1] = stored[..., : position + 1]
+    return out
 
 
 __all__ = ["ablate", "add", "patch", "scale"]

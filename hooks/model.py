@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hooks import finding, sites
 from hooks.layout import Layout
+from hooks.weights import bias_of, device_of, numbers
 from workbench.errors import BadInput, SiteNotFound
 from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
 
@@ -102,7 +103,7 @@ class InstrumentedModel:
 
     @property
     def device(self) -> torch.device:
-        return self.layout.embed.weight.device
+        return device_of(self.layout.embed)
 
     @cached_property
     def sites(self) -> sites.Sites:
@@ -259,8 +260,9 @@ class InstrumentedModel:
         normed = normed if layout.head_gain == 1.0 else normed * layout.head_gain
         if ids is None:
             return layout.to_logits(head(normed))
-        bias = getattr(head, "bias", None)
-        return layout.to_logits(torch.nn.functional.linear(normed, head.weight[ids], None if bias is None else bias[ids]))
+        bias = bias_of(head)
+        weight = numbers(head)[ids].to(normed)
+        return layout.to_logits(torch.nn.functional.linear(normed, weight, None if bias is None else bias[ids]))
 
     def __repr__(self) -> str:
         c = self.card

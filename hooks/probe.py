@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hooks.attention import AttentionCall, spying
+from hooks.weights import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ class Probe:
         self.of: dict[int, list[int]] = {}  # id(module) -> indices into seen, in the order the calls ended
         self.calls: dict[int, AttentionCall] = {}  # id of the module that called -> its attention call
         config = module.config.get_text_config()
-        device = module.get_input_embeddings().weight.device
+        device = device_of(module.get_input_embeddings())
         ids = torch.tensor([[i % config.vocab_size for i in TOKENS]], device=device)
         handles = [m.register_forward_hook(self._after, with_kwargs=True) for m in module.modules()]
         training = module.training

@@ -258,8 +258,11 @@ def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
     """Each head's share of the output matrix's product, (..., heads × d_head) to (..., head, d_model); the bias is nobody's."""
     import torch
 
+    from hooks.weights import numbers
+
     z = z.unflatten(-1, (heads, -1))
-    weight = out_proj.weight if hasattr(out_proj, "nf") else out_proj.weight.T  # Conv1D keeps (in, out), nn.Linear (out, in)
+    weight = numbers(out_proj)
+    weight = weight if hasattr(out_proj, "nf") else weight.T  # Conv1D keeps (in, out), nn.Linear (out, in)
     return torch.einsum("...he,hed->...hd", z, weight.reshape(heads, z.shape[-1], -1).to(z.dtype))
 
 

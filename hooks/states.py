@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from hooks.weights import device_of
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -50,7 +52,7 @@ class Stepper:
     @torch.no_grad()
     def feed(self, token: int) -> Tensor:
         """Read one token; gives the logits after it, (d_vocab,)."""
-        device = self.module.get_input_embeddings().weight.device
+        device = device_of(self.module.get_input_embeddings())
         ids, where = torch.tensor([[token]], device=device), torch.tensor([[self._read]], device=device)
         # Said outright: some families read the position off the first layer's cache, which may count nothing.
         said = {"position_ids": where} if "position_ids" in self._takes else {}

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import torch
 
 from hooks import sites
 from hooks.attention import AttentionCall, attention_taps, probabilities
@@ -63,22 +65,28 @@ def _rows(take: Take, place: Place, queries: list[int], x: Tensor) -> None:
 
 def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> None:
     rows = slice(None) if queries is None else queries
-    scores = None
+    scores: Tensor | None = None
     for place in sorted(places, key=lambda p: _ORDER.get(p.site.short, 0)):
         match place.site.short:
             case "attn_scores":
                 scores = call.scores(rows)
                 new = take(place, scores)
-                if new is not None and queries is None:
+                if new is not None and _differs(new, scores) and queries is None:
                     call.given_scores = scores = new
             case "pattern":
                 # Scores are large: where both are asked for, they are computed once.
-                fresh = scores is None or call.given_pattern is not None
-                new = take(place, call.pattern(rows) if fresh else probabilities(scores, call.options))
-                if new is not None and queries is None:
+                given = scores is None or call.given_pattern is not None
+                pattern = call.pattern(rows) if given else probabilities(cast("Tensor", scores), call.options)
+                new = take(place, pattern)
+                if new is not None and _differs(new, pattern) and queries is None:
                     call.given_pattern = new
             case short:
                 part = {"rot_q": "query", "rot_k": "key", "v": "value"}[short]
                 new = take(place, getattr(call, part).transpose(1, 2))
                 if new is not None:
                     setattr(call, part, new.transpose(1, 2))
+
+
+def _differs(new: Tensor, old: Tensor) -> bool:
+    """Whether attention has to be computed from what is given: that rounds otherwise than the model's own kernel."""
+    return new.requires_grad or not torch.equal(new, old)

@@ -14,6 +14,7 @@ import torch
 
 from hooks.direct import direct_logits
 from hooks.sites import SITES, Place, has
+from hooks.weights import bias_of, numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +55,7 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
     assert norm is not None  # `why_not` has been asked
     ids = torch.tensor([answer] if other is None else [answer, other], device=model.device)
     signs = torch.tensor([1.0, -1.0][: len(ids)])
-    weight = layout.unembed.weight
+    weight = numbers(layout.unembed)
     factor = layout.head_gain * layout.logit_scale
     rows = []
     one = torch.ones(1, layout.d_model, dtype=weight.dtype, device=weight.device)
@@ -62,7 +63,7 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
         given = direct_logits(model, basis[:, None], one, ids[None].to(weight.device))
         rows.append((given.float() * norm.scale(one)[0])[:, 0].cpu() @ signs)
     zero = layout.final_norm(torch.zeros_like(one)) * layout.head_gain
-    bias = getattr(layout.unembed, "bias", None)
+    bias = bias_of(layout.unembed)
     biased = torch.nn.functional.linear(zero, weight[ids], None if bias is None else bias[ids])
     constant = float((biased.float() * layout.logit_scale).cpu()[0] @ signs)
     return Direction((torch.cat(rows) * factor).to(model.device), constant)
@@ -89,7 +90,8 @@ def head_shares(model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tenso
     per_channel, per_pos = gain
     matrix: Any = block.out_proj
     # Conv1D keeps (in, out), nn.Linear (out, in).
-    weight = matrix.weight if hasattr(matrix, "nf") else matrix.weight.T
+    weight = numbers(matrix)
+    weight = weight if hasattr(matrix, "nf") else weight.T
     heads = weight.float().reshape(block.n_heads, -1, weight.shape[-1])
     read = torch.einsum("hed,d->he", heads, per_channel * along.vector.to(heads.device))
     return torch.einsum("phe,he->ph", z.float(), read) * per_pos[:, None]
@@ -98,7 +100,7 @@ def head_shares(model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tenso
 def _gain(block: Block, whole: Tensor, added: Tensor) -> tuple[Tensor, Tensor] | None:
     """How the output matrix's product becomes what is added: a factor per channel and one per position, checked."""
     assert block.attn_out is not None
-    exact = 1e-4 if block.out_proj is not None and block.out_proj.weight.dtype == torch.float32 else 3e-2
+    exact = 1e-4 if block.out_proj is not None and numbers(block.out_proj).dtype == torch.float32 else 3e-2
     ones = torch.ones_like(whole[0])
     gains = [ones]
     norm: Any = block.attn_out.module

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hooks.weights import is_quantized
 from workbench.errors import BadInput, NotFound, Unfit
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ def weights(
             at = _find(model, model.layout.blocks[layer], name)
             if at is not None:
                 module, view = at
+                if is_quantized(module) or module.weight.device.type == "meta":
+                    how = "quantized" if is_quantized(module) else "offloaded"
+                    raise Unfit(
+                        f"{name} of layer {layer} of {model.card.name} is {how}, and keeps no gradient.",
+                        "weights in floating point on the device",
+                        "Load the model without, or use activation_gradients.",
+                    )
                 found.append(Weight(name, layer % model.n_layers, paths[id(module.weight)], view))
             elif names is not None:
                 raise Unfit(

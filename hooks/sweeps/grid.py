@@ -93,7 +93,7 @@ class Job:
 
     def _control(self, final: Tensor, suffix: Suffix) -> bool:
         found = self.model.unembed(final)
-        error, limit = off_by(found, suffix.logits)
+        error, limit = off_by(found, suffix.logits, self.model)
         if suffix.start and not error <= limit:
             return False
         self.error = max(self.error, check_same(found, suffix.logits, self.model))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from hooks.direct import frozen_norm
+from hooks.weights import device_of
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Metric:
         for column, prompt in enumerate(prompts):
             rows, own = resid[:, column], base[column]
             if self.ask in ("logit", "logit_diff"):
-                ids = torch.tensor(self.targets[prompt], device=model.layout.unembed.weight.device)
+                ids = torch.tensor(self.targets[prompt], device=device_of(model.layout.unembed))
                 logits = self._logits(model, rows, own, ids)
                 columns.append(logits if self.ask == "logit" else difference(logits))
                 continue

@@ -10,6 +10,7 @@ import torch
 
 from hooks.sweeps.asked import Align, How, text_positions
 from hooks.watch import watching
+from hooks.weights import numbers
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class BatchValues:
                 held = torch.cat([held.new_zeros(held.shape[0], n - held.shape[1], *held.shape[2:]), held], 1)
             return held[:, held.shape[1] - n :]
         own = suffix.kept[key]
-        return own + self.whole.noise * self.whole.model.layout.embed.weight.std() * self._normal(own)
+        return own + self.whole.noise * numbers(self.whole.model.layout.embed).std() * self._normal(own)
 
     def _normal(self, like: Tensor) -> Tensor:
         """The same noise at a text position in whatever batch it stands, and in every layer."""

@@ -146,11 +146,83 @@ def test_nothing_is_left_when_the_body_raises(model):
         (lambda m: wb.ablate(m), "Nothing was chosen"),
         (lambda m: wb.ablate(m, heads=[(0, 0)], how="mean"), "needs reference"),
         (lambda m: wb.ablate(m, heads=[(0, 0)], how="melt"), "no ablation 'melt'"),
-        (lambda m: wb.scale(m, heads=[(0, 0)], site="mlp_out", factor=1.0), "Both heads and another site"),
-        (lambda m: wb.scale(m, site="pattern", factor=0.5), "captured but not changed"),
+        (lambda m: wb.scale(m, heads=[(0, 0)], site="mlp_out", factor=1.0), "mlp_out has no heads"),
+        (lambda m: wb.scale(m, heads=[(0, 0)], site="v", factor=1.0), "key-value heads"),
+        (lambda m: wb.scale(m, heads=[(0, 0)], layers=1, factor=1.0), "Both heads and layers"),
+        (lambda m: wb.scale(m, site="ln1_scale", factor=0.5), "captured but not changed"),
+        (lambda m: wb.scale(m, site="q", factor=0.5), "rot_q"),
+        (lambda m: wb.ablate(m, site="pattern", how="mean", reference=["a"]), "does not fit"),
+        (lambda m: wb.add(m, torch.ones(3), site="attn_scores"), "does not fit"),
     ],
 )
 def test_bad_requests_are_refused_before_anything_is_hooked(llama, call, says):
     with pytest.raises(BadInput, match=says), call(llama):
         pass
+    assert hooks_on(llama) == 0
+
+
+def test_a_head_without_its_pattern_says_nothing(model):
+    with wb.ablate(model, heads=[(1, 2), (2, 0)]):
+        silent = model.next_logits(PROMPT)
+    with wb.ablate(model, heads=[(1, 2), (2, 0)], site="pattern"):
+        assert torch.allclose(model.next_logits(PROMPT), silent, atol=1e-5)
+        generated = model.generate(PROMPT, max_new_tokens=4)
+    with wb.ablate(model, heads=[(1, 2), (2, 0)]):
+        assert model.generate(PROMPT, max_new_tokens=4) == generated
+    assert hooks_on(model) == 0
+
+
+@pytest.mark.parametrize("site", ["v", "rot_q", "rot_k", "pattern", "attn_scores"])
+def test_inside_attention_a_factor_of_one_changes_no_bit(model, site):
+    before = model.next_logits(PROMPT)
+    with wb.scale(model, site=site, factor=1.0):
+        assert torch.equal(model.next_logits(PROMPT), before)
+    with wb.scale(model, site=site, factor=0.5):
+        assert not torch.equal(model.next_logits(PROMPT), before)
+    assert torch.equal(model.next_logits(PROMPT), before)
+
+
+def test_scores_of_nothing_look_everywhere_alike(model):
+    with wb.scale(model, site="attn_scores", factor=0.0, layers=1):
+        pattern = wb.capture(model, PROMPT, sites="pattern", layers=1)["pattern"].values[0, 0]
+    n = pattern.shape[-1]
+    expected = np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]
+    np.testing.assert_allclose(pattern, np.broadcast_to(expected, pattern.shape), atol=1e-6)
+
+
+def test_queries_keys_and_values_of_another_prompt_give_its_heads(model):
+    ids = model.tokens(PROMPT)
+    other = ids[::-1]
+    trace = wb.capture(model, [other], sites=["rot_q", "rot_k", "v", "z"], layers=1)
+    with (
+        wb.patch(model, trace, site="rot_q", layers=1),
+        wb.patch(model, trace, site="rot_k", layers=1),
+        wb.patch(model, trace, site="v", layers=1),
+    ):
+        z = wb.capture(model, [ids], sites="z", layers=1)["z"].values
+    np.testing.assert_allclose(z, trace["z"].values, atol=1e-5)
+
+
+@pytest.mark.parametrize("site", ["pattern", "attn_scores"])
+def test_a_pattern_of_another_prompt_reads_the_own_values(model, site):
+    ids = model.tokens(PROMPT)
+    longer = [ids[0], *ids]  # padding on the left must not shift the keys
+    theirs = wb.capture(model, [ids[::-1]], sites=["pattern", site], layers=1)
+    with wb.patch(model, theirs, heads=[(1, 0), (1, 3)], site=site):
+        seen = wb.capture(model, [ids, longer], sites=["pattern", "v", "z"], layers=1)
+    plain = wb.capture(model, [ids], sites=["pattern", "z"], layers=1)
+    n = len(ids)
+    pattern = seen["pattern"].values[0, 0][:, :n, :n]
+    np.testing.assert_allclose(pattern[[0, 3]], theirs["pattern"].values[0, 0][[0, 3]], atol=1e-6)
+    np.testing.assert_allclose(pattern[[1, 2]], plain["pattern"].values[0, 0][[1, 2]], atol=1e-5)
+    v = seen["v"].values[0, 0, :n]
+    value = v[:, 3 // (model.n_heads // model.n_kv_heads)]
+    np.testing.assert_allclose(seen["z"].values[0, 0, :n, 3], pattern[3] @ value, atol=1e-5)
+
+
+def test_a_pattern_only_fits_where_it_comes_from(llama):
+    trace = wb.capture(llama, "A prompt of quite another length", sites="pattern", layers=1)
+    wrong = wb.patch(llama, trace, site="pattern", layers=1, positions=[-1])
+    with pytest.raises(BadInput, match="looks at other tokens"), wrong:
+        llama.next_logits(PROMPT)
     assert hooks_on(llama) == 0

@@ -23,7 +23,7 @@ class ModelCard:
         n_layers, n_heads, n_kv_heads, d_model, d_head, d_vocab: sizes; 0 where the architecture has no such thing.
         n_params: number of parameters, tied ones once.
         dtype: of most parameters, e.g. "float32".
-        device: "cpu", "cuda:0", or "cuda:0 + cuda:1" when sharded.
+        device: "cpu", "cuda:0", "cuda:0 + cuda:1" when sharded, or where it computes when weights are offloaded.
         weight_hash: 16 hexadecimal digits, see `weight_hash`.
         attention: implementation chosen by transformers: "sdpa", "eager", …
         bos: token the tokenizer puts before every text, "" when it puts none.
@@ -87,18 +87,32 @@ def weight_hash(module: torch.nn.Module) -> str:
     (exact, wrapping, so the same on every device and for any number of threads) and 128 words spread evenly over it,
     and puts all that through SHA-256. Any single changed weight changes it; it is a fingerprint to tell models apart,
     not a seal against somebody who rearranges weights on purpose. It reads memory once, a few hundredths of a second
-    for 100 million parameters. Tensors that Accelerate has moved to disk count with name, shape and dtype only.
+    for 100 million parameters. Tensors that Accelerate keeps elsewhere are fetched one by one.
     """
     digest = hashlib.sha256()
     saved = module.state_dict().keys()
     tensors: dict[str, torch.Tensor] = dict(module.named_parameters())  # each tied tensor once
+    for twin, tied in getattr(module, "all_tied_weights_keys", {}).items():
+        if twin in tensors and tied in tensors:  # Accelerate unties what it offloads
+            del tensors[twin]
     tensors.update((name, buffer) for name, buffer in module.named_buffers() if name in saved)
     for name in sorted(tensors):
-        tensor = tensors[name].detach()
+        tensor = _fetched(module, name, tensors[name]).detach()
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        if tensor.device.type != "meta":
+        if tensor.device.type != "meta":  # built without weights
             digest.update(_bytes_of(tensor))
     return digest.hexdigest()[:16]
+
+
+def _fetched(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    from accelerate.utils import align_module_device
+
+    if tensor.device.type != "meta":
+        return tensor
+    owner, _, own = name.rpartition(".")
+    part = module.get_submodule(owner)
+    with align_module_device(part):
+        return getattr(part, own)
 
 
 def _bytes_of(tensor: torch.Tensor) -> bytes:
@@ -134,7 +148,14 @@ def _devices(module: Any) -> str:
     if placed:
         names = {f"cuda:{d}" if isinstance(d, int) else str(d) for d in placed.values()}
         return " + ".join(sorted(names))
-    return str(next(module.parameters()).device)
+    import torch
+
+    first = next(module.parameters())
+    if first.device.type != "meta":
+        return str(first.device)
+    places = (getattr(getattr(part, "_hf_hook", None), "execution_device", None) for part in module.modules())
+    runs = next((place for place in places if place is not None), None)
+    return "meta" if runs is None else f"{torch.device(runs)}, weights offloaded"
 
 
 def _bos(tokenizer: Any) -> str:
