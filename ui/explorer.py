@@ -14,6 +14,7 @@ quick as the next; nothing else of the workbench imports it at its top.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from markupsafe import Markup
 from ui import compare, fragments, provenance, style
 from ui.drawings import Drawings
 from workbench import draw, registry
-from workbench.draw.figure import DRAWING, drawn
+from workbench.draw.figure import DRAWING, drawn, figure_of
 from workbench.draw.view import STYLES, View, html_pane, live_part, need_panel, pictures, tabulator, wrapping
 from workbench.errors import NotFound, WorkbenchError
 from workbench.result import Result
@@ -227,6 +228,11 @@ class Explorer:
     # ---- showing them --------------------------------------------------------------------------------------------
     def _arrange(self) -> None:
         """Both columns anew for the open run."""
+        with _one_change():
+            self._lay_out()
+        self._show(self._tabs.value)
+
+    def _lay_out(self) -> None:
         result = self._result
         assert result is not None
         notes: list[Markup] = []
@@ -266,7 +272,6 @@ class Explorer:
         self._quiet = False
         self.main.objects = [*top, *(html_pane(n) for n in notes), self._tabs, self._content]
         result.selection.param.watch(lambda *_: self._to_address(), ["head", "prompt"])
-        self._show(shown)
 
     def _tab(self, result: Result, name: str, view: Any) -> _Tab:
         """How a view of a run comes to its place."""
@@ -278,8 +283,12 @@ class Explorer:
         live = view.live if isinstance(view, View) else None
         if live is None:  # a Panel object, which has its own way to the browser
             return _Tab(partial(live_part, view))
-        kept = partial(drawings.fragment, path, name)
-        return _Tab(lambda: live(kept().figures()), first=kept)
+        figures: list[Any] = []
+
+        def drawn_already() -> None:
+            figures[:] = [figure_of(picture) for picture in drawings.fragment(path, name).figures()]
+
+        return _Tab(lambda: live(figures), first=drawn_already)
 
     def _compared(self, mine: Result, other: Result) -> dict[str, _Tab]:
         """The tabs of two runs: what can be subtracted first, then every view of both side by side."""
@@ -325,7 +334,8 @@ class Explorer:
         self._built.add(name)
         if self._drawings is None and tab.first is not None:
             tab.first()
-        self._slots[name].objects = [self._made(name)]
+        with _one_change():
+            self._slots[name].objects = [self._made(name)]
 
     def prepare(self) -> None:
         """Once the page's text stands: build the tabs that are not there yet one by one, the visible one first."""
@@ -381,6 +391,12 @@ class Explorer:
         self.side.param.update(styles={"flex": "1 1 240px"}, max_width=320, min_width=220)
         self.main.param.update(**wide)
         return wrapping(self.side, self.main, sizing_mode="stretch_width")
+
+
+def _one_change() -> AbstractContextManager[None]:
+    """What is changed inside is one change of the page: Bokeh walks through all of a document's models after each."""
+    document = pn.state.curdoc
+    return nullcontext() if document is None else document.models.freeze()
 
 
 def tables(result: Result) -> Any:

@@ -80,7 +80,7 @@ def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(page: Any, a
     page.goto(f"{address}?run=small")
     all_drawn(page, 6)
     page.locator(".said").wait_for(state="attached", timeout=60_000)  # Heads is built too
-    page.locator("canvas").first.wait_for()
+    page.locator("canvas:visible").first.wait_for()
     page.wait_for_timeout(2000)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -139,7 +139,7 @@ def test_keys_move_on_and_on(page: Any, address: str) -> None:
 
 def test_a_click_chooses_a_head_and_the_address_follows(page: Any, address: str) -> None:
     page.goto(f"{address}?run=small&view=Heads")
-    page.locator("canvas").first.wait_for()
+    page.locator("canvas:visible").first.wait_for()
     page.get_by_role("button", name="↓").click()
     page.get_by_role("button", name="Choose").click()
     page.wait_for_url("**head=L5H1**")

@@ -46,7 +46,14 @@ def drawn(element: Any) -> Figure:
 
 
 def figure_of(picture: Any) -> Any:
-    """A picture, drawn already or not, as a Bokeh figure of its own: no two share a model or an id."""
+    """A picture, drawn already or not, as a Bokeh figure of its own: no two share a model or an id.
+
+    A Bokeh figure stays as it is.
+    """
+    from bokeh.model import Model
+
+    if isinstance(picture, Model):
+        return picture
     if not isinstance(picture, Figure):
         return render(picture)
     from bokeh.document import Document

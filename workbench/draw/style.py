@@ -41,6 +41,8 @@ def plain(text: object, longest: int = 80) -> str:
 def _quiet(grid: bool) -> Callable[[Any, Any], None]:
     def hook(plot: Any, element: Any) -> None:
         figure = plot.state
+        # A few hundred marks are painted at once; copying them out of WebGL takes longer than that.
+        figure.output_backend = "canvas"
         figure.toolbar.logo = None
         figure.toolbar_location = None
         figure.background_fill_alpha = 0
