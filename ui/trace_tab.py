@@ -22,15 +22,6 @@ _CANCEL = (
     "element.addEventListener('click', (event) => { const button = event.target.closest('[data-cancel]');"
     " if (button) { button.disabled = true; trigger('cancel', { id: button.dataset.cancel }); } });"
 )
-# The Explorer's own header and list of runs are left out where it stands inside a page that has them.
-_FRAMED = (
-    "element.addEventListener('load', (event) => { const inside = event.target.contentDocument;"
-    " if (inside && event.target.matches('iframe')) { const style = inside.createElement('style');"
-    " style.textContent = '.wb-header, .wb-skip, .wb-side { display: none }'"
-    " + ' .wb-explorer { grid-template-columns: minmax(0, 1fr) }'; inside.head.append(style);"
-    " for (const wait of [0, 300, 1500]) setTimeout(() => event.target.contentWindow.dispatchEvent(new Event('resize')), wait);"
-    " } }, true);"
-)
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,7 @@ def build(desk: Desk) -> TraceTab:
         with gr.Column(scale=7, min_width=300):
             trouble = gr.HTML("", elem_id="trace-trouble", **PLAIN)
             shown = gr.HTML(_EMPTY, elem_id="trace-job", js_on_load=_CANCEL, **PLAIN)
-    frame = gr.HTML("", elem_id="trace-explorer", js_on_load=_FRAMED, **PLAIN)
+    frame = gr.HTML("", elem_id="trace-explorer", **PLAIN)
     mine = gr.State("")
     clock = gr.Timer(0.5, active=False)
 
