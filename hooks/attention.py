@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hooks.layout import Layout
 
 _PREFIX = "workbench_"
-_UNDERSTOOD = {"softcap", "s_aux", "sliding_window", "dropout", "scaling", "is_causal"}
 
 
 @dataclass
@@ -51,6 +50,11 @@ class AttentionCall:
         given = self.options.get("scaling")
         return float(given) if given is not None else self.query.shape[-1] ** -0.5
 
+    @property
+    def bias(self) -> Tensor | None:
+        """What the family adds to the scores for where tokens stand, (batch or 1, head, query, key), or None."""
+        return self.options.get("position_bias")
+
     def pattern(self, queries: slice | list[int] = slice(None)) -> Tensor:
         """Attention probabilities of the chosen query rows, (batch, head, query, key); float32."""
         if self.given_pattern is not None:
@@ -70,6 +74,8 @@ class AttentionCall:
         query = self.query[:, :, queries].float() * self.scaling
         scores = _by_group(query, self.key.shape[1]) @ self.key.float().transpose(-1, -2)
         scores = soft_cap(scores.view(*query.shape[:3], n_key), self.options)
+        if self.bias is not None:
+            scores = scores + self.bias[:, :, queries].float()
         if self.mask is None:
             rows = torch.arange(n_query, device=scores.device)[queries, None] + (n_key - n_query)
             later = torch.arange(n_key, device=scores.device)[None] > rows

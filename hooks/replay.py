@@ -128,8 +128,9 @@ def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[
     """
     reachable = all(block.attention_call is not None for block in model.layout.blocks)
     found = _read(model, batch, start if reachable else 0, keep, calls=calls or (start > 0 and reachable))
-    # A layer that was not seen has a memory that is not keys and values.
-    return found if not found.start or len(found.calls) == model.n_layers else _read(model, batch, 0, keep, calls=calls)
+    # A layer that was not seen has a memory that is not keys and values; a bias is given for the columns that are read.
+    plain = len(found.calls) == model.n_layers and all(call.bias is None for call in found.calls.values())
+    return found if not found.start or plain else _read(model, batch, 0, keep, calls=calls)
 
 
 def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Place], *, calls: bool) -> Suffix:

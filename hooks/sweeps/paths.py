@@ -160,6 +160,8 @@ def _pattern(scores: Tensor, base: AttentionCall, head: int) -> Tensor:
     if options.get("s_aux") is not None:
         options["s_aux"] = options["s_aux"][head : head + 1]
     scores = soft_cap(scores.float() * base.scaling, options)
+    if base.bias is not None:
+        scores = scores + base.bias[:, head].float()
     if base.mask is not None:
         mask = base.mask[:, head if base.mask.shape[1] > 1 else 0]
     else:
