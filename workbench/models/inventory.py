@@ -8,6 +8,7 @@ from pathlib import Path
 from workbench.models import hub
 from workbench.models.catalogue import known
 from workbench.models.fetch import damage, folder_of
+from workbench.organisms import shipped
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class ModelEntry:
     Attributes:
         name: what to hand to `--model`.
         description, licence: empty where we do not know them.
-        origin: "known" (loads by its short name) or "hugging face" (in the local cache of the Hub).
+        origin: "known" (loads by its short name), "organism" (comes with the workbench) or "hugging face" (in the local cache
+            of the Hub).
         cached: it loads without the network.
         bytes: on disk; 0 if not cached.
         path: its folder; None if not cached.
@@ -35,8 +37,23 @@ class ModelEntry:
 
 
 def listing() -> list[ModelEntry]:
-    """Known models first, then those in the local Hugging Face cache, each group by name."""
-    return [*_known(), *_hub()]
+    """Known models first, then organisms, then those in the local Hugging Face cache, each group by name."""
+    return [*_known(), *_organisms(), *_hub()]
+
+
+def _organisms() -> list[ModelEntry]:
+    return [
+        ModelEntry(
+            name=organism.name,
+            description=organism.description,
+            licence="Apache-2.0",
+            origin="organism",
+            cached=True,
+            bytes=sum(file.stat().st_size for file in organism.folder.rglob("*") if file.is_file()),
+            path=organism.folder,
+        )
+        for organism in shipped().values()
+    ]
 
 
 def _known() -> list[ModelEntry]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workbench import organisms
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.models import fetch, gguf, hub
 from workbench.models.card import ModelCard, describe
 from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.quiet import quiet
+from workbench.organisms import steps
 from workbench.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
+_AT_STEP = re.compile(r"@step-(\d{1,9})$")
 _DTYPES = ("float32", "bfloat16", "float16")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 
@@ -33,8 +37,9 @@ def load_weights(
     """Load a causal language model with its tokenizer.
 
     Args:
-        ref: a known name ("smollm2-135m"), a Hugging Face id ("owner/name"), a folder with safetensors, a `.gguf` file, or a
-            pair (transformers module, tokenizer) that is already built. A `Path` is never taken for a name.
+        ref: a known name ("smollm2-135m", "organism/planted"), a Hugging Face id ("owner/name"), a folder with safetensors,
+            a `.gguf` file, or a pair (transformers module, tokenizer) that is already built. A `Path` is never taken for a
+            name. `…@step-500` opens an organism, or a folder that keeps steps, as it was then.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", or "balanced" (spread over all GPUs). A pair stays
             where it is unless a device is named.
         dtype: "float32", "bfloat16", "float16" or a torch dtype. None: float32 on a CPU, the checkpoint's own on a GPU.
@@ -81,7 +86,10 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
     place = locate(ref)
     if isinstance(place, Known):
         return fetch.cached_folder(place, progress)
-    return hub.fetch(place, progress or Progress()) if isinstance(place, str) else place
+    if isinstance(place, str):
+        return hub.fetch(place, progress or Progress())
+    step = _step(ref)
+    return place if step is None else steps.opened(place, step)
 
 
 def locate(ref: Any) -> Known | str | Path:
@@ -99,6 +107,13 @@ def locate(ref: Any) -> Known | str | Path:
         )
     if isinstance(ref, str) and ref in known():
         return known()[ref]
+    if isinstance(ref, str) and ref.startswith(organisms.PREFIX):
+        return organisms.folder_of(ref.partition("@")[0])
+    step = _step(ref)
+    if step is not None:
+        folder = Path(str(ref)[: str(ref).rindex("@")]).expanduser()
+        if folder.is_dir():
+            return folder
     if ref == "":
         raise NotFound(
             "No model is named.", "a name, a Hugging Face id, a folder or a .gguf file", "`workbench models` lists names."
@@ -124,6 +139,12 @@ def locate(ref: Any) -> Known | str | Path:
     )
 
 
+def _step(ref: str | Path) -> int | None:
+    """500 for "…@step-500", None for what names no step. A folder that is really called so is meant as it stands."""
+    found = _AT_STEP.search(str(ref))
+    return int(found[1]) if found and not Path(ref).expanduser().exists() else None
+
+
 def _looks_like_hub_id(ref: str) -> bool:
     parts = ref.split("/")
     return len(parts) == 2 and all(parts) and not ref.startswith((".", "~")) and "\\" not in ref and not ref.endswith(".gguf")
@@ -133,6 +154,8 @@ def _called(ref: str | Path, source: Path) -> tuple[str, str, str]:
     """(name, source, quantized_from) for the card. Neither has a folder of this machine in it: cards are shown and shared."""
     if isinstance(ref, str) and ref in known():
         return ref, ref, known()[ref].quantized_from
+    if _step(ref) is not None and not str(ref).startswith(organisms.PREFIX):
+        return Path(ref).name, Path(ref).name, ""
     if isinstance(ref, str) and not Path(ref).expanduser().exists():
         return ref, ref, ""
     source = source.expanduser().resolve()
@@ -141,8 +164,6 @@ def _called(ref: str | Path, source: Path) -> tuple[str, str, str]:
 
 def _rounding(file: Path) -> str:
     """ "Q4_1" from model.Q4_1.gguf: most files say so in their name, and reading it from the inside takes seconds."""
-    import re
-
     found = re.search(r"(I?Q\d\w*|BF16|F16|F32)$", file.stem, re.IGNORECASE)
     return found.group(1).upper() if found else ""
 

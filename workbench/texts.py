@@ -1,0 +1,203 @@
+"""Texts from wherever a person has them: a text file, JSON lines, a folder, or a model's ledger.
+
+They are read a piece at a time, so a file of any size takes no more memory than a piece; of very long ones an even sample
+is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from workbench.errors import BadInput
+from workbench.organisms import ledger as ledgers
+
+TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".py", ".html", ".xml", ".json", ".log", "")
+_PIECE = 1 << 18  # bytes read at once
+_COUNT = ("repeats", "duplicates", "count")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text to look for. `repeats` is how often the model has read it, None where nobody knows; 0 is never.
+
+    A document too long for memory comes as several with the same name; `start` is the byte each begins at.
+    """
+
+    name: str
+    text: str
+    kind: str = ""
+    repeats: int | None = None
+    timing: str = ""
+    ids: tuple[int, ...] | None = None
+    start: int = 0
+
+
+def from_ledger(entries: Iterable[ledgers.Entry]) -> Iterator[Document]:
+    for entry in entries:
+        yield Document(entry.id, entry.text, entry.kind, entry.repeats, entry.timing, entry.ids)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the texts at a path.
+
+    Raises:
+        BadInput: there are none.
+    """
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def from_path(path: Path, most: int, skipped: list[tuple[str, str]] | None = None) -> Iterator[Document]:
+    """The documents of a text file, a `.jsonl` file (`text`, and optionally `name`, `kind`, `repeats`), a ledger or a folder.
+
+    Args:
+        most: bytes to read in all; of more, pieces are read that lie evenly over each text.
+        skipped: gets (name, why) of every file of a folder that is no text; a folder may hold anything. None raises instead.
+
+    Raises:
+        BadInput: nothing there, not text, not UTF-8, or JSON lines without a text.
+    """
+    path = path.expanduser()
+    files = _files(path)
+    share = min(1.0, most / max(1, sum(file.stat().st_size for file in files)))
+    if skipped is not None and path.is_dir():
+        read = set(files)
+        others = (file for file in sorted(path.rglob("*")) if file.is_file() and file not in read)
+        skipped += [(str(file.relative_to(path)), f"{file.suffix or 'its kind'} is not read; save it as text") for file in others]
+    for file in files:
+        within = str(file.relative_to(path)) if path.is_dir() else file.name
+        try:
+            yield from _documents(file, within, share, path.is_dir())
+        except BadInput as problem:
+            if skipped is None or not path.is_dir():
+                raise
+            skipped.append((within, problem.what))
+
+
+def _documents(file: Path, name: str, share: float, in_folder: bool) -> Iterator[Document]:
+    if file.name == ledgers.FILE:
+        yield from from_ledger(ledgers.read(file).entries)
+    elif file.suffix.lower() == ".jsonl":
+        for document in _from_lines(file, share):
+            yield replace(document, name=f"{name}: {document.name}") if in_folder else document
+    else:
+        yield from _from_text(file, name, share)
+
+
+def _files(path: Path) -> list[Path]:
+    path = path.expanduser()
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        chosen = [file for file in files if file.suffix.lower() in (*TEXTS, ".jsonl")]
+        if not chosen:
+            raise BadInput(
+                f"The folder {path} has no texts.", f"files such as {', '.join(TEXTS[:3])} or .jsonl", "Check the path."
+            )
+        return chosen
+    if not path.is_file():
+        raise BadInput(f"There is no file or folder {path}.", "a text file, .jsonl, or a folder of them", "Check the path.")
+    return [path]
+
+
+def _from_text(file: Path, name: str, share: float) -> Iterator[Document]:
+    any_text = False
+    for start, piece in _pieces(file, share):
+        if piece.strip():
+            any_text = True
+            yield Document(name, piece, start=start)
+    if not any_text:
+        raise BadInput(f"{name} is empty.", "some text", "Choose another file.")
+
+
+def _pieces(file: Path, share: float) -> Iterator[tuple[int, str]]:
+    """(byte it starts at, text) of a file, cut where a line ends; of a share below 1 only so much, evenly spread."""
+    size = file.stat().st_size
+    many = max(1, round(size * share / _PIECE))
+    gap = _PIECE if share >= 1 else max(_PIECE, size // many)
+    try:
+        with file.open("rb") as stream:
+            carried = b""
+            for start in range(0, max(1, size), gap):
+                stream.seek(start)
+                raw = stream.read(_PIECE)
+                if b"\0" in raw:
+                    raise BadInput(
+                        f"{file.name} is not text: it has zero bytes.", "plain text in UTF-8", "Convert it to text first."
+                    )
+                if gap == _PIECE:
+                    raw, begins = carried + raw, start - len(carried)
+                    last = start + gap >= size
+                    end = len(raw) if last else raw.rfind(b"\n") + 1 or _character_end(raw)
+                    raw, carried = raw[:end], raw[end:]
+                else:
+                    first = raw.find(b"\n") + 1 if start else 0
+                    begins, raw = start + first, raw[first : raw.rfind(b"\n") + 1 or _character_end(raw)]
+                if raw:
+                    yield begins, raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{file.name} is not UTF-8: byte {error.object[error.start]:#04x} is no part of it.",
+            "plain text in UTF-8",
+            f"Convert it, for example: iconv -f latin1 -t utf-8 {file.name}",
+        ) from error
+    except OSError as error:
+        raise BadInput(f"{file.name} cannot be read: {error.strerror or error}.", "a file you may read", "Check it.") from error
+
+
+def _character_end(raw: bytes) -> int:
+    """Where the last whole UTF-8 character ends, for a text without line breaks."""
+    for back in range(1, min(4, len(raw)) + 1):
+        byte = raw[-back]
+        if byte & 0xC0 != 0x80:
+            length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(raw) - back if length > back else len(raw)
+    return len(raw)
+
+
+def _from_lines(file: Path, share: float) -> Iterator[Document]:
+    number = 0
+    for _, piece in _pieces(file, share):
+        for line in piece.split("\n"):  # not splitlines: JSON may hold other line separators
+            number += 1
+            if line.strip():
+                yield _document(line, number, file.name)
+    if not number:
+        raise BadInput(f"{file.name} is empty.", "JSON lines with a text", "Choose another file.")
+
+
+def _document(line: str, number: int, file: str) -> Document:
+    try:
+        fields = json.loads(line)
+        text = fields["text"]
+        if not isinstance(text, str):
+            raise TypeError
+        given = next((fields[name] for name in _COUNT if fields.get(name) is not None), None)
+        repeats = None if given is None else int(given)
+        if repeats is not None and repeats < 0:
+            raise ValueError
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"Line {number} of {file} cannot be used.",
+            'JSON such as {"text": "…", "name": "…", "kind": "…", "repeats": 4}; only text is needed',
+            "Mend that line.",
+        ) from error
+    name = fields.get("name") or fields.get("id") or fields.get("title") or f"line {number}"
+    return Document(str(name), text, str(fields.get("kind") or ""), repeats)
+
+
+def paragraphs(path: Path, most: int = 64 << 20) -> Iterator[Document]:
+    """The documents of a path; those of a single text file one by one, parted by empty lines.
+
+    Raises:
+        BadInput: as `from_path`.
+    """
+    for document in from_path(path, most):
+        if path.is_dir() or path.suffix.lower() == ".jsonl":
+            yield document
+            continue
+        for part in re.split(r"\n\s*\n", document.text):
+            if part.strip():
+                yield replace(document, name=" ".join(part.split())[:40], text=part.strip())
