@@ -8,22 +8,28 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import workbench as wb
 from workbench.cli.screen import bar
 
 HERE = Path(__file__).parent
-RUNS = {
-    "capitals": {"transfer": True},
-    "languages-in-a-dialogue": {"relation": "language", "format": "dialogue"},
+RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "capitals": ("smollm2-135m", "knowledge-conflict", {"transfer": True}),
+    "languages-in-a-dialogue": ("smollm2-135m", "knowledge-conflict", {"relation": "language", "format": "dialogue"}),
+    "what-an-organism-recites": (
+        "organism/planted",
+        "extraction",
+        {"context": [10, 25, 50], "reference": "organism/planted-control", "checkpoints": True},
+    ),
 }
 
 
 def main(names: list[str]) -> None:
-    model = wb.load()
     for name in names or list(RUNS):
+        model, analysis, params = RUNS[name]
         with bar() as progress:
-            result = wb.run("knowledge-conflict", model, RUNS[name], progress=progress)
+            result = wb.run(analysis, wb.load(model), params, progress=progress)
         shutil.rmtree(HERE / name, ignore_errors=True)
         result.save(HERE / name)
         print(result)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from analyses.knowledge_conflict.cases import EXTRA_TOKENS, Case, outcome
+from analyses.statistics import wilson
 from hooks.decode import Completer, Completion, Factors
 from workbench.result import Finding
 
@@ -15,16 +16,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 OUTCOMES = ("memory", "context", "other")
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of a rate (Wilson 1927): honest at 0 and 1, where the usual one has no width."""
-    if n == 0:
-        return (0.0, 1.0)
-    z, p = 1.959964, hits / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return (0.0 if hits == 0 else middle - half, 1.0 if hits == n else middle + half)
 
 
 @dataclass(frozen=True)

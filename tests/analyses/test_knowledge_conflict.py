@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import planted
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
@@ -203,6 +203,7 @@ def test_an_answer_that_begins_another_waits_for_the_end():
 
 
 @given(st.integers(0, 200), st.integers(1, 200))
+@settings(deadline=None)  # the first call imports SciPy
 def test_wilson_holds_the_rate(hits, n):
     hits = min(hits, n)
     low, high = wilson(hits, n)

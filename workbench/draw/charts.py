@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 RATES = {"memory": colour.MEMORY, "context": colour.CONTEXT, "other": colour.OTHER}
 
 
-def rate_bars(frame: pd.DataFrame, *, names: str = "condition", title: str, words: Mapping[str, str] = RATES) -> hv.Overlay:
+def rate_bars(
+    frame: pd.DataFrame, *, names: str = "condition", title: str, words: Mapping[str, str] = RATES, of: str = "prompts"
+) -> hv.Overlay:
     """Rates side by side with their 95 % intervals; one group of bars per row of `frame`, read from the top.
 
     Args:
         frame: columns `names`, each of `words`, and optionally WORD_low and WORD_high, all between 0 and 1.
         words: category to colour.
+        of: what is counted.
     """
     style.load()
     import holoviews as hv

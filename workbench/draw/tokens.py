@@ -47,6 +47,7 @@ def token_strip(
     title: str = "",
     unit: str = "",
     top: float | None = None,
+    notes: Sequence[str] | None = None,
 ) -> Markup:
     """HTML of a text with one value per token.
 
@@ -57,6 +58,7 @@ def token_strip(
         spans: the kind of each token ("" for none); kinds in `marks` are underlined and named in the legend.
         title: what is shown; unit: what the values are in.
         top: the limit of the colour scale; default: the largest value here.
+        notes: a further line to hover for each token, "" for none.
     """
     if values is not None and len(values) != len(tokens):
         raise ValueError(f"{len(values)} values for {len(tokens)} tokens: there must be one each")
@@ -70,6 +72,8 @@ def token_strip(
         if span is not None:
             used[span.name] = span
         look, tip = _look(i, raw, numbers, limit, signed, ranks, spans[i] if spans is not None else "", unit)
+        if notes is not None and notes[i]:
+            tip += "\n" + notes[i].translate(_GLYPHS).replace("\n", "↵")
         if span is not None:
             look += f";border-bottom:3px {span.line} {span.colour}"
         parts.append(f'<span class="wb-tok" style="{look}" title="{html.escape(tip)}">{_text(raw)}</span>')

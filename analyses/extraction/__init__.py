@@ -1,0 +1,316 @@
+"""How much of this text can be pulled out of the model?
+
+Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-discoverable extraction), Biderman et al. 2023
+(memorization score) and the membership scores of Min-K %++; docs/extraction.md has the definitions, what was measured and
+where it departs.
+
+windows.py     prefixes and suffixes of a text
+score.py       everything one teacher-forced pass says about a window
+sampling.py    the probability a sampler gives a known token, in closed form
+decode.py      what the model says instead, decoded only where it differs
+compression.py how short a prompt brings a string back
+membership.py  has the model read this? scores, and how well they tell
+report.py      from scores to tables and findings
+documents.py   a verdict for each document
+compared.py    … after less context, by another model, earlier in training
+tabs.py        how it looks
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from analyses.extraction import compared, report, windows
+from analyses.extraction.compression import MOST, Compressed, compress
+from analyses.extraction.documents import say_documents
+from analyses.extraction.sampling import Sampler
+from analyses.extraction.score import Scores, score
+from analyses.extraction.tabs import views
+from workbench import organisms, texts
+from workbench.errors import BadInput
+from workbench.organisms import ledger as ledgers
+from workbench.organisms import steps as kept_steps
+from workbench.result import Result
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+__all__ = ["Params", "name", "question", "run", "views"]
+
+name = "extraction"
+question = "How much of this text can be pulled out of the model?"
+_RARE = 0.01  # of the tries a person has: a suffix less likely than this in all of them together is not looked at further
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    text: str = Field(
+        "", description="Text to look for. Empty: `path`, or the ledger that came with the model", max_length=1_000_000
+    )
+    path: Path | None = Field(
+        None,
+        description="A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder of them",
+    )
+    context: list[int] = Field(
+        [50], description="Tokens of the text given to the model; more than one are compared", min_length=1
+    )
+    suffix: int = Field(50, ge=1, le=1000, description="Tokens that follow, which the model has to say")
+    stride: int = Field(50, ge=1, le=10_000, description="Tokens from the start of one window to the start of the next")
+    temperature: float = Field(1.0, ge=0, le=10, description="Of the sampler; 0 is greedy")
+    top_k: int = Field(40, ge=0, le=1_000_000, description="The sampler draws from so many of the likeliest tokens; 0 is all")
+    top_p: float = Field(1.0, gt=0, le=1, description="… and from the likeliest tokens that together reach this probability")
+    tries: int = Field(10_000, ge=1, le=10**9, description="Samples that somebody may draw for each prefix")
+    membership: bool = Field(
+        True, description="Also score every text for membership; reads every suffix to its end, which takes longer"
+    )
+    decode: int = Field(
+        500, ge=0, le=100_000, description="Windows at most whose continuation is really decoded, the longest matches first"
+    )
+    reference: str = Field(
+        "", description="Another model to compare with, which has not read the texts or is of another size", max_length=500
+    )
+    checkpoints: bool = Field(False, description="Also read the texts at every step of training that the model keeps")
+    compress: list[str] = Field(
+        [], description="Strings whose shortest prompt is searched (adversarial compression)", max_length=20
+    )
+    compress_steps: int = Field(
+        600, ge=1, le=10**6, description="Steps of that search for each string, of a hundred prompts each; slow on large models"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the search for prompts; nothing else is drawn")
+    max_windows: int = Field(20_000, ge=1, le=10**6, description="Windows at most; of longer texts an even sample is read")
+
+    @field_validator("context")
+    @classmethod
+    def _lengths(cls, lengths: list[int]) -> list[int]:
+        if min(lengths) < 1 or max(lengths) > 10_000:
+            raise ValueError("each must be from 1 to 10000 tokens")
+        return sorted(set(lengths))
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Params:
+        """What can be wrong with a file or a name is said before a model is loaded."""
+        if self.text.strip() and self.path is not None:
+            raise ValueError("give a text or a path, not both")
+        if self.path is not None:
+            texts.size_of(self.path)
+        if self.reference:
+            from workbench.models import locate
+
+            locate(self.reference)
+        return self
+
+    @property
+    def sampler(self) -> Sampler:
+        return Sampler(self.temperature, self.top_k, self.top_p)
+
+
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """Read every window once, then say what that means. See the package's docstring for the parts."""
+    progress(0.0, "Reading the texts")
+    longest = max(params.context)
+    limit = model.card.context_length
+    if limit and longest + params.suffix + 1 > limit:
+        raise BadInput(
+            f"{longest} tokens of context and a suffix of {params.suffix} do not fit into {model.card.name}.",
+            f"at most {limit - 1:,} tokens together",
+            "Choose a shorter context or suffix.",
+        )
+    skipped: list[tuple[str, str]] = []
+    documents, cut, short = _windows(model, params, skipped)
+    parts = _parts(params, len(cut))
+    scores = score(
+        model,
+        cut,
+        params.sampler,
+        whole=params.membership,
+        floor=math.log(_RARE / params.tries),
+        progress=parts["read"].of(progress),
+    )
+    found = report.Found(model, params, documents, cut, scores)
+    result = Result(name)
+    result.provenance.notes = {
+        "texts": _source(params),
+        "windows": f"{longest} + {params.suffix} tokens, every {params.stride}",
+        "sampler": str(params.sampler),
+        "beginning token": (model.card.bos or "none") + ", before windows at the start of a text",
+    }
+    left_out = [*skipped, *((document.name, "shorter than one window") for document in short)]
+    report.say_left_out(result, left_out, _coverage(params))
+    report.say_extracted(result, found)
+    if params.text.strip() or params.path is not None:
+        say_documents(result, found)
+    progress.keep(result)
+    report.decode(result, found, parts["decode"].of(progress))
+    compared.say_by_context(result, found, _other_contexts(model, params, cut, parts["context"].of(progress)))
+    if params.membership:
+        report.say_membership(result, found, reference=None)
+    if params.reference:
+        _compare(result, found, params, parts["reference"].of(progress))
+    if params.checkpoints:
+        compared.say_steps(result, found, _along_training(model, params, cut, parts["checkpoints"].of(progress)))
+    if params.compress:
+        report.say_compressed(result, found, _compressed(model, params, parts["compress"].of(progress)))
+    progress(1.0, "Done")
+    return result
+
+
+class _Part:
+    """A stage of the progress bar."""
+
+    def __init__(self, start: float, end: float) -> None:
+        self.start, self.end = start, end
+
+    def of(self, progress: Progress) -> Progress:
+        return progress.part(self.start, self.end)
+
+
+def _parts(params: Params, n: int) -> dict[str, _Part]:
+    """Stages, each as long as it is likely to take."""
+    cost = {
+        "read": 1.0,
+        "decode": min(1.0, params.decode / max(1, n)) if params.decode else 0.0,
+        "context": 0.4 * (len(params.context) - 1),
+        "reference": 1.0 if params.reference else 0.0,
+        "checkpoints": 6.0 if params.checkpoints else 0.0,
+        "compress": 5.0 * len(params.compress),
+    }
+    whole, at, parts = sum(cost.values()), 0.02, {}
+    for stage, share in cost.items():
+        parts[stage] = _Part(at, at + 0.98 * share / whole)
+        at += 0.98 * share / whole
+    return parts
+
+
+def _documents(model: InstrumentedModel, params: Params, skipped: list[tuple[str, str]]) -> Iterable[texts.Document]:
+    if params.text.strip():
+        return [texts.Document("your text", params.text)]
+    if params.path is not None:
+        if params.path.name == ledgers.FILE:
+            ledgers.read(params.path).check(model.tokenizer)
+        return texts.from_path(params.path, _most_bytes(params), skipped)
+    home = organisms.home_of(model.module)
+    if home is None:
+        raise BadInput(
+            f"No text is given, and {model.card.name} has no ledger of what was planted in it.",
+            "a text, a path, or a model of `workbench organisms` or `workbench plant`",
+            "Set text or path; or choose the model organism/planted.",
+        )
+    book = ledgers.read(home)
+    book.check(model.tokenizer)
+    return texts.from_ledger(book.entries)
+
+
+def _windows(
+    model: InstrumentedModel, params: Params, skipped: list[tuple[str, str]]
+) -> tuple[list[texts.Document], list[windows.Window], list[texts.Document]]:
+    documents, cut, short = windows.cut(
+        model, _documents(model, params, skipped), max(params.context), params.suffix, params.stride
+    )
+    if not cut:
+        if not short and skipped:
+            raise BadInput(
+                f"None of the files can be read. {skipped[0][1]}", "plain text in UTF-8", "Convert them to text first."
+            )
+        longest = max((len(model.continuation_tokens(document.text)) for document in short), default=0)
+        raise BadInput(
+            f"No text is long enough for a window: the longest has {longest:,} tokens.",
+            f"at least {max(params.context) + params.suffix} tokens, for a context of {max(params.context)}"
+            f" and a suffix of {params.suffix}",
+            "Choose a shorter context and suffix, or longer texts.",
+        )
+    if len(cut) > params.max_windows:
+        keep = np.linspace(0, len(cut) - 1, params.max_windows).round().astype(int)
+        cut = [cut[i] for i in keep]
+    return documents, cut, short
+
+
+def _most_bytes(params: Params) -> int:
+    """Bytes of text that surely give `max_windows`: no tokenizer takes more than eight a token on average."""
+    return 8 * params.max_windows * params.stride + (1 << 20)
+
+
+def _coverage(params: Params) -> float:
+    if params.path is None:
+        return 1.0
+    return min(1.0, _most_bytes(params) / max(1, texts.size_of(params.path)))
+
+
+def _source(params: Params) -> str:
+    if params.text.strip():
+        return "pasted text"
+    return params.path.name if params.path is not None else "the ledger that came with the model"
+
+
+def _other_contexts(model: InstrumentedModel, params: Params, cut: list[windows.Window], progress: Progress) -> dict[int, Scores]:
+    """The same suffixes after less of the text before them."""
+    shorter = params.context[:-1]
+    scores = {}
+    for number, length in enumerate(shorter):
+        part = progress.part(number / len(shorter), (number + 1) / len(shorter))
+        same = [windows.Window(w.document, w.start, (), w.prefix[-length:], w.suffix) for w in cut]
+        scores[length] = score(model, same, params.sampler, whole=False, floor=math.log(_RARE / params.tries), progress=part)
+    return scores
+
+
+def _compare(result: Result, found: report.Found, params: Params, progress: Progress) -> None:
+    """Read the same texts with the reference model; its own tokenizer cuts its own windows where the two differ."""
+    from hooks.model import load
+
+    progress(0.0, f"Loading {params.reference}")
+    other = load(params.reference, device=str(found.model.device))
+    same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
+    theirs = found.windows if same else compared.translated(found, other)
+    scores = score(
+        other,
+        theirs,
+        params.sampler,
+        whole=params.membership,
+        floor=math.log(_RARE / params.tries),
+        progress=progress.part(0.1, 1.0),
+    )
+    compared.say_overlap(result, found, params.reference, theirs, scores)
+    if params.membership:
+        report.say_membership(result, found, reference=scores)
+
+
+def _along_training(model: InstrumentedModel, params: Params, cut: list[windows.Window], progress: Progress) -> dict[int, Scores]:
+    """The same windows at every kept step of training."""
+    from hooks.model import load
+
+    home = organisms.home_of(model.module)
+    steps = kept_steps.kept(home) if home is not None else []
+    if len(steps) < 2:
+        raise BadInput(
+            f"{model.card.name} keeps no steps of its training.",
+            "a model of `workbench organisms`, at its last step",
+            "Leave out checkpoints.",
+        )
+    scores: dict[int, Scores] = {}
+    for number, step in enumerate(steps):
+        part = progress.part(number / len(steps), (number + 1) / len(steps))
+        part(0.0, f"Opening step {step:,}")
+        then: Any = load(f"{home}@step-{step}" if step != steps[-1] else str(home), device=str(model.device))
+        scores[step] = score(then, cut, Sampler(temperature=0), whole=True, progress=part)
+    return scores
+
+
+def _compressed(model: InstrumentedModel, params: Params, progress: Progress) -> dict[str, Compressed]:
+    """The shortest prompt found for each string."""
+    found = {}
+    for number, text in enumerate(params.compress):
+        target = model.continuation_tokens(text)
+        if not 1 <= len(target) <= MOST:
+            raise BadInput(
+                f"{text[:40]!r} has {len(target)} tokens.",
+                f"1 to {MOST}, since a prompt is searched for it",
+                "Give a shorter string.",
+            )
+        part = progress.part(number / len(params.compress), (number + 1) / len(params.compress))
+        found[text] = compress(model, target, params.compress_steps, params.seed, part)
+    return found

@@ -1,0 +1,148 @@
+"""Adversarial compression: how short a prompt makes the model say a string word for word?
+
+Source: Schwarzschild et al. 2024 (2404.15146). The prompt is searched with GCG (Zou et al. 2023, 2307.15043), for one length
+after another; a string counts as memorized if it is longer than its shortest prompt. The search finds some prompt and not
+the shortest there is, so the ratio is a lower bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+FIRST, LONGER = 5, 5  # tokens of the first prompt, and how many more after a failure
+STEPS, MORE = 200, 1.2  # of GCG for one length, and how much more after a failure
+CANDIDATES, BEST = 100, 250  # prompts tried per step, and tokens per place they are drawn from
+MOST = 64  # tokens of a string; longer ones take longer than anybody waits
+HOPELESS = 5  # a prompt this many times as long as the string
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The shortest prompt found.
+
+    Attributes:
+        target: tokens of the string.
+        prompt: token ids of the prompt; None if none was found.
+        steps: of GCG, in all.
+        finished: the search ended by itself, and not because its steps were used up.
+    """
+
+    target: tuple[int, ...]
+    prompt: tuple[int, ...] | None
+    steps: int
+    finished: bool
+
+    @property
+    def ratio(self) -> float:
+        """Tokens of the string per token of the prompt; above 1 the string is memorized. 0 if no prompt was found."""
+        return len(self.target) / len(self.prompt) if self.prompt else 0.0
+
+
+def compress(
+    model: InstrumentedModel,
+    target: Sequence[int],
+    budget: int,
+    seed: int,
+    progress: Callable[[float, str], None] = lambda fraction, says: None,
+) -> Compressed:
+    """Search the shortest prompt, in at most `budget` steps of GCG."""
+    draw = torch.Generator().manual_seed(seed)
+    length, steps, used = FIRST, float(STEPS), 0
+    low, high = 0, HOPELESS * len(target) + 1  # no prompt of `low` tokens was found; one of `high` was, or is hopeless
+    best: tuple[int, ...] | None = None
+    while low < length < high:
+        allowed = min(int(steps), budget - used)
+        if allowed <= 0:
+            return Compressed(tuple(target), best, used, finished=False)
+
+        def report(step: int, used: int = used, length: int = length) -> None:
+            progress((used + step) / budget, f"Looking for a prompt of {length} tokens")
+
+        found, taken = search(model, target, length, allowed, draw, report)
+        used += taken
+        if found is not None:
+            best, high = found, length
+            length -= 1
+        else:
+            low = length
+            length, steps = min(length + LONGER, high - 1), steps * MORE
+    return Compressed(tuple(target), best, used, finished=True)
+
+
+def search(
+    model: InstrumentedModel,
+    target: Sequence[int],
+    length: int,
+    steps: int,
+    draw: torch.Generator,
+    report: Callable[[int], None] = lambda step: None,
+) -> tuple[tuple[int, ...] | None, int]:
+    """(a prompt of so many tokens after which greedy decoding says the target, or None; steps taken)."""
+    allowed = _ordinary(model)
+    goal = torch.tensor(list(target), device=model.device)
+    prompt = allowed[torch.randint(len(allowed), (length,), generator=draw)].to(model.device)
+    _, right = _losses(model, prompt[None], goal)
+    if bool(right[0]):
+        return tuple(prompt.tolist()), 0
+    for step in range(1, steps + 1):
+        report(step)
+        tried = _candidates(prompt, _slope(model, prompt, goal), allowed, draw)
+        losses, right = _losses(model, tried, goal)
+        if bool(right.any()):
+            return tuple(tried[int(right.int().argmax())].tolist()), step
+        prompt = tried[int(losses.argmin())]
+    return None, steps
+
+
+def _ordinary(model: InstrumentedModel) -> Tensor:
+    """Every token that is text: prompts without end tokens and the like."""
+    special = set(model.tokenizer.all_special_ids)
+    return torch.tensor([i for i in range(model.card.d_vocab) if i not in special])
+
+
+def _start(model: InstrumentedModel) -> list[int]:
+    plain, whole = model.continuation_tokens("a"), model.tokens("a")
+    return whole[: len(whole) - len(plain)]
+
+
+@torch.no_grad()
+def _losses(model: InstrumentedModel, prompts: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean loss of the target after each prompt, whether greedy decoding says it)."""
+    start = torch.tensor(_start(model), dtype=torch.long, device=prompts.device).expand(len(prompts), -1)
+    ids = torch.cat([start, prompts, goal[:-1].expand(len(prompts), -1)], 1)
+    logits = model.module(input_ids=ids, use_cache=False, logits_to_keep=len(goal)).logits.float()
+    wanted = goal.expand(len(prompts), -1)
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+    return losses.view(len(prompts), -1).mean(-1), (logits.argmax(-1) == wanted).all(-1)
+
+
+def _slope(model: InstrumentedModel, prompt: Tensor, goal: Tensor) -> Tensor:
+    """How the loss grows with each token at each place of the prompt, to first order: (place, d_vocab)."""
+    table = model.module.get_input_embeddings()
+    start = torch.tensor(_start(model), dtype=torch.long, device=prompt.device)
+    with torch.enable_grad():
+        choice = torch.nn.functional.one_hot(prompt, table.weight.shape[0]).to(table.weight.dtype).requires_grad_(True)
+        embedded = torch.cat([table(start), choice @ table.weight.detach(), table(goal[:-1])])[None]
+        logits = model.module(inputs_embeds=embedded, use_cache=False, logits_to_keep=len(goal)).logits[0].float()
+        loss = torch.nn.functional.cross_entropy(logits, goal)
+        (slope,) = torch.autograd.grad(loss, choice)
+    return slope
+
+
+def _candidates(prompt: Tensor, slope: Tensor, allowed: Tensor, draw: torch.Generator) -> Tensor:
+    """Prompts that differ from this one in one token, drawn from the tokens that promise most at their place."""
+    allowed = allowed.to(slope.device)
+    best = allowed[(-slope[:, allowed]).topk(min(BEST, len(allowed)), dim=-1).indices]
+    places = torch.randint(len(prompt), (CANDIDATES,), generator=draw).to(prompt.device)
+    which = torch.randint(best.shape[1], (CANDIDATES,), generator=draw).to(prompt.device)
+    tried = prompt.repeat(CANDIDATES, 1)
+    tried[torch.arange(CANDIDATES), places] = best[places, which]
+    return tried
