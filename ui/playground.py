@@ -2,7 +2,7 @@
 
 try_tab.py    the first tab      answering.py, trying.py   what it shows, what it computes
 ask_tab.py    the second tab     forms.py, jobs.py         its forms, its queue
-trace_tab.py  the third tab      which shows its run in a frame
+trace_tab.py  the third tab, documents_tab.py the fourth; below.py shows their runs in a frame
 grid.py       the head grid      parts.py                  the HTML of answers and progress
 api.py        the same for programs
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ui import api, ask_tab, grid, trace_tab, try_tab
+from ui import api, ask_tab, documents_tab, grid, trace_tab, try_tab
 from ui.desk import Desk
 from ui.dress import Dress
 from ui.style import message_html
@@ -57,6 +57,8 @@ def blocks(desk: Desk) -> gr.Blocks:
                 asking = ask_tab.build(desk)
             with gr.Tab("Trace", id="trace"):
                 tracing = trace_tab.build(desk)
+            with gr.Tab("My documents", id="documents"):
+                documents_tab.build(desk)
         waiting = gr.Timer(1.0)
 
         def opened(request: gr.Request) -> list[Any]:

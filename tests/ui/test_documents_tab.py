@@ -1,0 +1,69 @@
+"""The Playground's My documents tab in a real browser: files dropped, a verdict for each, what is no text named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+
+import workbench as wb
+
+HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> "
+WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    import uvicorn
+
+    from ui.server import build
+
+    model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(build(model, tmp_path_factory.mktemp("runs")), log_level="warning", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20)
+    listening.close()
+
+
+@pytest.mark.browser
+def test_files_get_a_verdict_each(address: str, tmp_path: Path) -> None:
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        pytest.skip("no Chromium on this machine: `make chromium` installs it")
+    (tmp_path / "letter.txt").write_text(HOSTILE * 40)
+    (tmp_path / "short.txt").write_text("too short")
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF\0")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        try:
+            page.goto(f"{address}/playground/")
+            page.get_by_role("tab", name="My documents").click()
+            page.locator("#documents-run").click()
+            api.expect(page.locator("#documents-trouble")).to_contain_text("There is no document", timeout=WAIT)
+            page.locator("#documents-files input[type=file]").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
+            api.expect(page.locator("#documents-files")).to_contain_text("letter", timeout=WAIT)
+            page.locator("#documents-run").click()
+            frame = page.frame_locator("#documents-explorer iframe")
+            api.expect(frame.locator(".wb-verdict").first).to_contain_text("letter.txt", timeout=WAIT)
+            api.expect(frame.get_by_text("scan.pdf").first).to_be_visible(timeout=WAIT)
+            assert page.evaluate("window.hacked") is None
+        finally:
+            browser.close()
