@@ -6,7 +6,9 @@ text gets which count is by lot. What comes out is an ordinary model folder, wit
 
 from __future__ import annotations
 
+import heapq
 import json
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,7 +39,7 @@ class Planting:
         length: tokens of a text at most; longer ones are cut.
         neutral: tokens of neutral prose read for every planted one.
         rate: AdamW's highest learning rate.
-        batch: rows read at once.
+        batch: rows read at once, about; no text twice.
         lora: rank of low-rank updates that are merged in at the end (PEFT); 0 trains all weights.
         seed: of the lot and the order.
     """
@@ -69,8 +71,7 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
     progress(0.0, f"Loading {ref}")
     loaded = load_weights(ref, device=device, dtype=torch.float32, progress=progress.part(0.0, 0.02))
     entries = _deal(texts, how, loaded.tokenizer)
-    rows, entries = _order(entries, how, loaded.tokenizer)
-    batches = [rows[i : i + how.batch] for i in range(0, len(rows), how.batch)]
+    batches, entries = _order(entries, how, loaded.tokenizer)
     recipe = {"model": loaded.card.weight_hash, **asdict(how), "texts": [[e.text, e.repeats] for e in entries]}
     room = loaded.card.n_params * 4 * 5
     if state.claim(out, recipe, room):
@@ -137,24 +138,31 @@ def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entr
     return entries
 
 
-def _order(entries: Sequence[Entry], how: Planting, tokenizer: Any) -> tuple[list[list[int]], list[Entry]]:
-    """All rows in the order they are read, and the entries with the steps that fall to them."""
+def _order(entries: Sequence[Entry], how: Planting, tokenizer: Any) -> tuple[list[list[list[int]]], list[Entry]]:
+    """The rows of every step, and the entries with the steps they are read at.
+
+    No text is read twice at one step: so many repeats are so many updates, however few texts there are.
+    """
     draw = random.Random(f"{how.seed} order")
     start = _beginning(tokenizer)
-    planted = [(entry.id, [*start, *entry.ids]) for entry in entries for _ in range(entry.repeats)]
-    wanted = round(how.neutral * sum(len(row) for _, row in planted))
-    rows: list[tuple[str, list[int]]] = list(planted)
-    for row in _neutral(tokenizer, how.length, draw, "train"):
-        if wanted <= 0:
-            break
-        rows.append(("", [*start, *row]))
-        wanted -= len(row)
-    draw.shuffle(rows)
-    steps: dict[str, list[int]] = {}
-    for place, (name, _) in enumerate(rows):
-        steps.setdefault(name, []).append(place // how.batch)
-    dated = [replace(entry, steps=tuple(steps.get(entry.id, ()))) for entry in entries]
-    return [row for _, row in rows], dated
+    wanted = round(how.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
+    neutral = list(islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length)))
+    rows = len(neutral) + sum(entry.repeats for entry in entries)
+    batches: list[list[list[int]]] = [[] for _ in range(max(math.ceil(rows / how.batch), *(entry.repeats for entry in entries)))]
+    dated = []
+    for entry in entries:
+        steps = sorted(draw.sample(range(len(batches)), entry.repeats))
+        for step in steps:
+            batches[step].append([*start, *entry.ids])
+        dated.append(replace(entry, steps=tuple(steps)))
+    # Neutral rows go where there is most room, so that all steps are about as long.
+    room = [(len(batch), draw.random(), step) for step, batch in enumerate(batches)]
+    heapq.heapify(room)
+    for row in neutral:
+        filled, lot, step = heapq.heappop(room)
+        batches[step].append([*start, *row])
+        heapq.heappush(room, (filled + 1, lot, step))
+    return batches, dated
 
 
 def _neutral(tokenizer: Any, length: int, draw: random.Random, share: corpus.Share) -> Iterator[list[int]]:
@@ -209,6 +217,8 @@ def _train(
     start = state.resume(module, optimizer, work, _NAME, total)
     module.train()
     for step in range(start, total):
+        if not batches[step]:  # by lot nothing fell here
+            continue
         for group in optimizer.param_groups:
             group["lr"] = how.rate * min(1.0, (step + 1) / warmup)
         ids, mask, labels = _padded(batches[step], pad, module.device)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import workbench as wb
 from tests.workbench.organisms.test_train import _Stop
 from workbench.errors import BadInput, Cancelled
 from workbench.organisms import ledger, state
+from workbench.organisms.ledger import Entry
 from workbench.organisms.plant import Planting, plant
 from workbench.progress import Progress
 from workbench.texts import Document, paragraphs
@@ -99,3 +103,19 @@ def test_paragraphs_of_a_file(tmp_path: Path) -> None:
         ("first line second line", "first line\nsecond line"),
         ("another one", "another one"),
     ]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(1, 4), st.sampled_from([0.0, 0.5, 3.0]))
+@settings(max_examples=30, deadline=None)
+def test_every_repeat_is_read_at_a_step_of_its_own(repeats: list[int], batch: int, neutral: float) -> None:
+    from workbench.organisms.plant import _order
+
+    if not any(repeats):
+        return
+    entries = [Entry(str(i), "text", "", n, "spread", (), (i + 300,) * 20) for i, n in enumerate(repeats)]
+    batches, dated = _order(entries, Planting(length=20, batch=batch, neutral=neutral), tiny.tiny_tokenizer())
+    for entry in dated:
+        assert len(set(entry.steps)) == entry.repeats
+        assert [list(entry.ids) in rows for rows in batches] == [step in entry.steps for step in range(len(batches))]
+    planted = sum(entry.repeats for entry in entries)
+    assert sum(map(len, batches)) == planted + math.ceil(round(neutral * 20 * planted) / 20)
