@@ -14,13 +14,16 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from workbench.errors import BadInput, NotFound
 from workbench.paths import cache_dir
 
-Weights = dict[str, np.ndarray]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Weights = dict[str, np.ndarray]
+
 FOLDER = "steps"
 _BITS, _STEP = 3, 0.6
 _HIGHEST = 2 ** (_BITS - 1) - 1
@@ -116,6 +119,7 @@ def _rebuild(folder: Path, steps: list[int], step: int, target: Path) -> None:
 
 
 def _last(folder: Path) -> Weights:
+    import numpy as np
     from safetensors.numpy import load_file
 
     return {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
@@ -130,6 +134,8 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _packed(moves: Weights) -> Weights:
+    import numpy as np
+
     packed: Weights = {}
     for name, move in moves.items():
         if move.ndim < 2:
@@ -144,6 +150,8 @@ def _packed(moves: Weights) -> Weights:
 
 def _moved(weights: Weights, packed: Weights) -> Weights:
     """Weights of the later step and the rounded difference: weights of the earlier one."""
+    import numpy as np
+
     moved: Weights = {}
     for name, weight in weights.items():
         if name in packed:
