@@ -133,7 +133,7 @@ def _numbers(row: Any) -> Markup:
 
 def _intro(result: Result) -> Markup:
     finding = result.findings.get("greedy")
-    return draw.says((finding.says if finding else "") + " Choose a window to read it; hover a token for its probability.")
+    return draw.says((finding.says if finding else "") + " Hover a token for its probability and what the model would have said.")
 
 
 def _texts(result: Result) -> list[Any]:
@@ -180,7 +180,8 @@ def _texts_live(result: Result) -> Any:
     table.on_click(clicked)
     pick.param.watch(choose, "prompt")
     choose()
-    return pn.Column(html_pane(_intro(result)), text, other, table, sizing_mode="stretch_width", min_width=0)
+    below = html_pane(draw.says("All windows, the longest matches first. Choose one to read it above.", small=True))
+    return pn.Column(html_pane(_intro(result)), text, other, below, table, sizing_mode="stretch_width", min_width=0)
 
 
 def _documents(result: Result) -> list[Any]:
@@ -291,6 +292,7 @@ def _tries(result: Result) -> list[Any]:
             " from one pass. Dotted: greedy decoding."
         )
     ]
+    highest = min(100.0, 125 * max(table["rate"].max(), table["greedy"].max(), 0.04))  # one scale for both pictures
     for group in table["group"].unique():
         mine = table[table["group"] == group]
         wide = mine.pivot(index="n", columns="chance", values="rate").reset_index()
@@ -313,7 +315,7 @@ def _tries(result: Result) -> list[Any]:
                 title=f"Extracted within n samples: texts {group} (%)" if group != "all" else "Extracted within n samples (%)",
                 xlabel="samples n",
                 ylabel="share of windows (%)",
-                ylim=(-3, 103),
+                ylim=(-0.03 * highest, 1.03 * highest),
                 xticks=[(d, f"{10**d:,}") for d in range(top + 1)],
             )
         )
@@ -323,7 +325,8 @@ def _tries(result: Result) -> list[Any]:
 def _context(result: Result) -> list[Any]:
     table = result.tables["context"]
     wide = table.pivot(index="context", columns="group", values="match").reset_index()
-    groups = [g for g in table["group"].unique() if g in wide]
+    every = [g for g in table["group"].unique() if g in wide]
+    groups = [g for g in every if g != "all"] or every
     series = {g: (g, _HUES[i % len(_HUES)]) for i, g in enumerate(groups)}
     return [
         draw.says(result.findings["context"].says if "context" in result.findings else ""),

@@ -83,7 +83,7 @@ def rate_bars(
         "ylim": (-0.6, len(groups) - 0.4),
         "invert_yaxis": True,
         "yticks": [(i, name) for i, name in enumerate(groups)],
-        "xlabel": "share of prompts, with 95 % interval (%)",
+        "xlabel": f"share of {of}, with 95 % interval (%)",
         "ylabel": "",
         "title": title,
         "legend_position": "top",
