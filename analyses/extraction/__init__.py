@@ -19,9 +19,9 @@ tabs.py        how it looks
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -121,17 +121,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             f"at most {limit - 1:,} tokens together",
             "Choose a shorter context or suffix.",
         )
+    strings = _strings(model, params)
+    steps = _steps(model) if params.checkpoints else []
     skipped: list[tuple[str, str]] = []
-    documents, cut, short = _windows(model, params, skipped)
-    parts = _parts(params, len(cut))
-    scores = score(
-        model,
-        cut,
-        params.sampler,
-        whole=params.membership,
-        floor=math.log(_RARE / params.tries),
-        progress=parts["read"].of(progress),
-    )
+    documents, cut, short, share = _windows(model, params, skipped)
+    parts = _parts(params, len(cut), progress)
+    scores = _scores(model, cut, params, params.membership, parts["read"])
     found = report.Found(model, params, documents, cut, scores)
     result = Result(name)
     result.provenance.notes = {
@@ -141,37 +136,26 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "beginning token": (model.card.bos or "none") + ", before windows at the start of a text",
     }
     left_out = [*skipped, *((document.name, "shorter than one window") for document in short)]
-    report.say_left_out(result, left_out, _coverage(params))
+    report.say_left_out(result, left_out, share)
     report.say_extracted(result, found)
     if params.text.strip() or params.path is not None:
         say_documents(result, found)
     progress.keep(result)
-    report.decode(result, found, parts["decode"].of(progress))
-    compared.say_by_context(result, found, _other_contexts(model, params, cut, parts["context"].of(progress)))
+    report.decode(result, found, parts["decode"])
+    compared.say_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
+    theirs = _compare(result, found, params, parts["reference"]) if params.reference else None
     if params.membership:
-        report.say_membership(result, found, reference=None)
-    if params.reference:
-        _compare(result, found, params, parts["reference"].of(progress))
-    if params.checkpoints:
-        compared.say_steps(result, found, _along_training(model, params, cut, parts["checkpoints"].of(progress)))
-    if params.compress:
-        report.say_compressed(result, found, _compressed(model, params, parts["compress"].of(progress)))
+        report.say_membership(result, found, theirs)
+    if steps:
+        compared.say_steps(result, found, _along_training(model, steps, cut, parts["checkpoints"]))
+    if strings:
+        report.say_compressed(result, found, _compressed(model, params, strings, parts["compress"]))
     progress(1.0, "Done")
     return result
 
 
-class _Part:
-    """A stage of the progress bar."""
-
-    def __init__(self, start: float, end: float) -> None:
-        self.start, self.end = start, end
-
-    def of(self, progress: Progress) -> Progress:
-        return progress.part(self.start, self.end)
-
-
-def _parts(params: Params, n: int) -> dict[str, _Part]:
-    """Stages, each as long as it is likely to take."""
+def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
+    """Stages of the progress bar, each as long as it is likely to take."""
     cost = {
         "read": 1.0,
         "decode": min(1.0, params.decode / max(1, n)) if params.decode else 0.0,
@@ -182,7 +166,7 @@ def _parts(params: Params, n: int) -> dict[str, _Part]:
     }
     whole, at, parts = sum(cost.values()), 0.02, {}
     for stage, share in cost.items():
-        parts[stage] = _Part(at, at + 0.98 * share / whole)
+        parts[stage] = progress.part(at, at + 0.98 * share / whole)
         at += 0.98 * share / whole
     return parts
 
@@ -190,25 +174,24 @@ def _parts(params: Params, n: int) -> dict[str, _Part]:
 def _documents(model: InstrumentedModel, params: Params, skipped: list[tuple[str, str]]) -> Iterable[texts.Document]:
     if params.text.strip():
         return [texts.Document("your text", params.text)]
-    if params.path is not None:
-        if params.path.name == ledgers.FILE:
-            ledgers.read(params.path).check(model.tokenizer)
+    if params.path is not None and params.path.name != ledgers.FILE:
         return texts.from_path(params.path, _most_bytes(params), skipped)
-    home = organisms.home_of(model.module)
-    if home is None:
+    book = params.path or organisms.home_of(model.module)
+    if book is None:
         raise BadInput(
             f"No text is given, and {model.card.name} has no ledger of what was planted in it.",
             "a text, a path, or a model of `workbench organisms` or `workbench plant`",
             "Set text or path; or choose the model organism/planted.",
         )
-    book = ledgers.read(home)
-    book.check(model.tokenizer)
-    return texts.from_ledger(book.entries)
+    ledger = ledgers.read(book.expanduser())
+    ledger.check(model.tokenizer)
+    return texts.from_ledger(ledger.entries)
 
 
 def _windows(
     model: InstrumentedModel, params: Params, skipped: list[tuple[str, str]]
-) -> tuple[list[texts.Document], list[windows.Window], list[texts.Document]]:
+) -> tuple[list[texts.Document], list[windows.Window], list[texts.Document], float]:
+    """(documents, windows, documents too short for one, share of the texts that the windows come from)."""
     documents, cut, short = windows.cut(
         model, _documents(model, params, skipped), max(params.context), params.suffix, params.stride
     )
@@ -224,10 +207,14 @@ def _windows(
             f" and a suffix of {params.suffix}",
             "Choose a shorter context and suffix, or longer texts.",
         )
+    share = 1.0
+    if params.path is not None and params.path.name != ledgers.FILE:
+        share = min(share, _most_bytes(params) / max(1, texts.size_of(params.path)))
     if len(cut) > params.max_windows:
+        share *= params.max_windows / len(cut)
         keep = np.linspace(0, len(cut) - 1, params.max_windows).round().astype(int)
         cut = [cut[i] for i in keep]
-    return documents, cut, short
+    return documents, cut, short, share
 
 
 def _most_bytes(params: Params) -> int:
@@ -235,16 +222,14 @@ def _most_bytes(params: Params) -> int:
     return 8 * params.max_windows * params.stride + (1 << 20)
 
 
-def _coverage(params: Params) -> float:
-    if params.path is None:
-        return 1.0
-    return min(1.0, _most_bytes(params) / max(1, texts.size_of(params.path)))
-
-
 def _source(params: Params) -> str:
     if params.text.strip():
         return "pasted text"
     return params.path.name if params.path is not None else "the ledger that came with the model"
+
+
+def _scores(model: InstrumentedModel, cut: Sequence[windows.Window], params: Params, whole: bool, progress: Progress) -> Scores:
+    return score(model, cut, params.sampler, whole=whole, floor=math.log(_RARE / params.tries), progress=progress)
 
 
 def _other_contexts(model: InstrumentedModel, params: Params, cut: list[windows.Window], progress: Progress) -> dict[int, Scores]:
@@ -254,11 +239,11 @@ def _other_contexts(model: InstrumentedModel, params: Params, cut: list[windows.
     for number, length in enumerate(shorter):
         part = progress.part(number / len(shorter), (number + 1) / len(shorter))
         same = [windows.Window(w.document, w.start, (), w.prefix[-length:], w.suffix) for w in cut]
-        scores[length] = score(model, same, params.sampler, whole=False, floor=math.log(_RARE / params.tries), progress=part)
+        scores[length] = _scores(model, same, params, False, part)
     return scores
 
 
-def _compare(result: Result, found: report.Found, params: Params, progress: Progress) -> None:
+def _compare(result: Result, found: report.Found, params: Params, progress: Progress) -> Scores:
     """Read the same texts with the reference model; its own tokenizer cuts its own windows where the two differ."""
     from hooks.model import load
 
@@ -266,23 +251,13 @@ def _compare(result: Result, found: report.Found, params: Params, progress: Prog
     other = load(params.reference, device=str(found.model.device))
     same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
     theirs = found.windows if same else compared.translated(found, other)
-    scores = score(
-        other,
-        theirs,
-        params.sampler,
-        whole=params.membership,
-        floor=math.log(_RARE / params.tries),
-        progress=progress.part(0.1, 1.0),
-    )
+    scores = _scores(other, theirs, params, params.membership, progress.part(0.1, 1.0))
     compared.say_overlap(result, found, params.reference, theirs, scores)
-    if params.membership:
-        report.say_membership(result, found, reference=scores)
+    return scores
 
 
-def _along_training(model: InstrumentedModel, params: Params, cut: list[windows.Window], progress: Progress) -> dict[int, Scores]:
-    """The same windows at every kept step of training."""
-    from hooks.model import load
-
+def _steps(model: InstrumentedModel) -> list[str]:
+    """What opens the model at every kept step of its training, in order."""
     home = organisms.home_of(model.module)
     steps = kept_steps.kept(home) if home is not None else []
     if len(steps) < 2:
@@ -291,26 +266,44 @@ def _along_training(model: InstrumentedModel, params: Params, cut: list[windows.
             "a model of `workbench organisms`, at its last step",
             "Leave out checkpoints.",
         )
+    return [f"{home}@step-{step}" for step in steps]
+
+
+def _along_training(
+    model: InstrumentedModel, steps: list[str], cut: list[windows.Window], progress: Progress
+) -> dict[int, Scores]:
+    """The same windows at every kept step of training."""
+    from hooks.model import load
+
     scores: dict[int, Scores] = {}
-    for number, step in enumerate(steps):
+    for number, ref in enumerate(steps):
+        step = int(ref.rpartition("-")[2])
         part = progress.part(number / len(steps), (number + 1) / len(steps))
         part(0.0, f"Opening step {step:,}")
-        then: Any = load(f"{home}@step-{step}" if step != steps[-1] else str(home), device=str(model.device))
+        then = load(ref, device=str(model.device))
         scores[step] = score(then, cut, Sampler(temperature=0), whole=True, progress=part)
     return scores
 
 
-def _compressed(model: InstrumentedModel, params: Params, progress: Progress) -> dict[str, Compressed]:
-    """The shortest prompt found for each string."""
-    found = {}
-    for number, text in enumerate(params.compress):
-        target = model.continuation_tokens(text)
+def _strings(model: InstrumentedModel, params: Params) -> dict[str, list[int]]:
+    """The strings to compress, as tokens."""
+    strings = {text: model.continuation_tokens(text) for text in params.compress}
+    for text, target in strings.items():
         if not 1 <= len(target) <= MOST:
             raise BadInput(
                 f"{text[:40]!r} has {len(target)} tokens.",
                 f"1 to {MOST}, since a prompt is searched for it",
                 "Give a shorter string.",
             )
-        part = progress.part(number / len(params.compress), (number + 1) / len(params.compress))
+    return strings
+
+
+def _compressed(
+    model: InstrumentedModel, params: Params, strings: dict[str, list[int]], progress: Progress
+) -> dict[str, Compressed]:
+    """The shortest prompt found for each string."""
+    found = {}
+    for number, (text, target) in enumerate(strings.items()):
+        part = progress.part(number / len(strings), (number + 1) / len(strings))
         found[text] = compress(model, target, params.compress_steps, params.seed, part)
     return found

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from workbench.models import beginning
+
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
@@ -108,15 +110,10 @@ def _ordinary(model: InstrumentedModel) -> Tensor:
     return torch.tensor([i for i in range(model.card.d_vocab) if i not in special])
 
 
-def _start(model: InstrumentedModel) -> list[int]:
-    plain, whole = model.continuation_tokens("a"), model.tokens("a")
-    return whole[: len(whole) - len(plain)]
-
-
 @torch.no_grad()
 def _losses(model: InstrumentedModel, prompts: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
     """(mean loss of the target after each prompt, whether greedy decoding says it)."""
-    start = torch.tensor(_start(model), dtype=torch.long, device=prompts.device).expand(len(prompts), -1)
+    start = torch.tensor(beginning(model.tokenizer), dtype=torch.long, device=prompts.device).expand(len(prompts), -1)
     ids = torch.cat([start, prompts, goal[:-1].expand(len(prompts), -1)], 1)
     logits = model.module(input_ids=ids, use_cache=False, logits_to_keep=len(goal)).logits.float()
     wanted = goal.expand(len(prompts), -1)
@@ -127,7 +124,7 @@ def _losses(model: InstrumentedModel, prompts: Tensor, goal: Tensor) -> tuple[Te
 def _slope(model: InstrumentedModel, prompt: Tensor, goal: Tensor) -> Tensor:
     """How the loss grows with each token at each place of the prompt, to first order: (place, d_vocab)."""
     table = model.module.get_input_embeddings()
-    start = torch.tensor(_start(model), dtype=torch.long, device=prompt.device)
+    start = torch.tensor(beginning(model.tokenizer), dtype=torch.long, device=prompt.device)
     with torch.enable_grad():
         choice = torch.nn.functional.one_hot(prompt, table.weight.shape[0]).to(table.weight.dtype).requires_grad_(True)
         embedded = torch.cat([table(start), choice @ table.weight.detach(), table(goal[:-1])])[None]

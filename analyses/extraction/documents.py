@@ -15,9 +15,10 @@ from workbench.result import Finding, Result
 if TYPE_CHECKING:
     from analyses.extraction.report import Found
 
-RECITES, PARTS, SAMPLED, NOTHING = "recites it", "recites parts", "may say it when asked often", "no sign of it"
+RECITES, PARTS, SAMPLED = "recites it", "recites parts", "may say it when asked often"
+SHORT, NOTHING = "says short passages of it", "no sign of it"
 LONG = 20
-"""Leading tokens that count as a part: text that was never read hardly ever reaches it, see docs/extraction.md."""
+"""Leading tokens that count as a part: of 250 texts that were never read the longest match is 11, see docs/extraction.md."""
 VARIED = 0.5
 """Share of different tokens below which a passage proves little, since it repeats itself (Stoehr et al. 2024)."""
 PROVES = {
@@ -26,6 +27,8 @@ PROVES = {
     PARTS: f"Given the words before it, the model says {LONG} tokens or more of a passage word for word, then departs. It has"
     " probably read it, or something much like it.",
     SAMPLED: "The likeliest continuation is another, but among so many samples a whole passage is to be expected.",
+    SHORT: f"Passages of fewer than {LONG} tokens come out word for word. So few words are found in many texts, and guessed"
+    " now and then: ask for longer passages before concluding anything.",
     NOTHING: "No passage of it came out of the model. That does not prove that the model has never read it: most of what a"
     " model reads once cannot be pulled out of it word for word.",
 }
@@ -40,14 +43,17 @@ def say_documents(result: Result, found: Found) -> None:
     rows = []
     for name, part in windows.groupby("name", sort=False):
         at = part.index.to_numpy()
-        best = int(at[np.argmax(part["match"].to_numpy())])
         telling = different[at] >= VARIED
+        # The evidence is the longest match among those the verdict rests on.
+        best = int(at[np.argmax(np.where(telling, part["match"], -1))])
         exact, long_, likely = (
-            part["exact"] & telling,
-            (part["match"] >= LONG) & telling,
-            (part["tries"] <= found.params.tries) & telling,
+            (mark & telling).any() for mark in (part["exact"], part["match"] >= LONG, part["tries"] <= found.params.tries)
         )
-        verdict = RECITES if exact.any() else PARTS if long_.any() else SAMPLED if likely.any() else NOTHING
+        enough = found.params.suffix >= LONG
+        if enough:
+            verdict = RECITES if exact else PARTS if long_ else SAMPLED if likely else NOTHING
+        else:
+            verdict = SHORT if exact or likely else NOTHING
         ids = found.windows[best].suffix[: int(windows.loc[best, "match"])]
         rows.append(
             {

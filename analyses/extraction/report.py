@@ -104,7 +104,7 @@ def say_extracted(result: Result, found: Found) -> None:
                 "margin": float(scores.margin[index]),
                 "log_p": float(scores.log_p[index]),
                 "tries": float(found.tries[index]),
-                "loss": -float(np.nanmean(scores.logprob[index])),
+                "loss": -float(scores.logprob[index].mean()),  # NaN unless it was read to its end
                 "prefix": found.text(window.prefix),
                 "suffix": found.suffixes[index],
             }
@@ -152,21 +152,26 @@ def _say_repeats(result: Result, found: Found) -> None:
         return
     means = {count: float(found.scores.match[found.repeats == count].mean()) for count in counts}
     rate = {count: float(found.exact[found.repeats == count].mean()) for count in counts}
-    likely = {count: float(np.nanmean(found.scores.logprob[found.repeats == count])) for count in counts}
-    rho, smooth = (spearman(np.array(counts), np.array([by[count] for count in counts])) for by in (means, likely))
+    rho = spearman(np.array(counts), np.array(list(means.values())))
+    likely = [found.scores.logprob[found.repeats == count].mean() for count in counts]  # NaN unless read to their ends
+    smooth = spearman(np.array(counts), np.array(likely)) if np.isfinite(likely).all() else math.nan
     listed = ", ".join(f"{count}× {means[count]:.1f}" for count in counts)
     result.add(
         Finding(
             "repeats",
             {
                 "spearman": rho,
-                "spearman_probability": smooth,
+                **({"spearman_probability": smooth} if smooth == smooth else {}),
                 f"match_at_{counts[0]}": means[counts[0]],
                 f"match_at_{counts[-1]}": means[counts[-1]],
             },
             f"Leading tokens said, on average, by how often a text was read: {listed}"
-            f" (of {found.params.suffix}). Rank correlation with the number of repeats {rho:+.2f}; of the mean probability of"
-            f" the texts, which rises before anything is said, {smooth:+.2f}.",
+            f" (of {found.params.suffix}). Rank correlation with the number of repeats {rho:+.2f}"
+            + (
+                f"; of the mean probability of the texts, which rises before anything is said, {smooth:+.2f}."
+                if smooth == smooth
+                else "."
+            ),
             unit="tokens; rank correlation",
         )
     )
@@ -301,6 +306,7 @@ def decode(result: Result, found: Found, progress: Progress) -> None:
 
 
 def groups(found: Found) -> dict[str, np.ndarray]:
+    """Name to which windows: all, and where it is known, those read so many times."""
     groups = {"all": np.ones(len(found.windows), bool)}
     if found.repeats is not None:
         groups |= {f"{count}×": found.repeats == count for count in sorted(set(found.repeats.tolist()))}

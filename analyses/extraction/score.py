@@ -140,7 +140,6 @@ def _read(
     floor: float,
 ) -> None:
     device, length = model.device, len(windows[0].suffix)
-    details = whole
     fed = torch.tensor([window.prompt for window in windows], device=device)
     suffix = torch.tensor([window.suffix for window in windows], device=device)
     cache: Any = None
@@ -152,7 +151,7 @@ def _read(
         options: dict[str, Any] = {} if cache is None else {"past_key_values": cache}
         out = model.module(input_ids=given, logits_to_keep=end - start, use_cache=not last, **options)
         cache = None if last else out.past_key_values
-        goes_on = _note(out.logits.float(), suffix[:, start:end], open_rows, start, scores, sampler, floor, details, last)
+        goes_on = _note(out.logits.float(), suffix[:, start:end], open_rows, start, scores, sampler, floor, whole, last)
         if last or not len(goes_on):
             return
         if len(goes_on) < len(open_rows):
@@ -169,7 +168,7 @@ def _note(
     scores: Scores,
     sampler: Sampler,
     floor: float,
-    details: bool,
+    whole: bool,
     last: bool,
 ) -> Tensor:
     """Write down what these positions say, and which of the rows may still be said by greedy decoding or the sampler."""
@@ -183,7 +182,7 @@ def _note(
     margin = own - highest
     if right.any():
         margin[right] = own[right] - logits[right].topk(2, dim=-1).values[:, 1]
-    if details:
+    if whole:
         logprob = logits - log_z
         p = logprob.exp()
         mean = (p * logprob).sum(-1)
@@ -199,7 +198,7 @@ def _note(
     if last:
         return torch.arange(0)
     said = scores.match[rows] == end
-    likely = scores.log_p[rows] > floor if floor > -math.inf else scores.log_p[rows] > -math.inf
+    likely = scores.log_p[rows] > floor
     dropped = ~(said | likely)
     scores.log_p[rows[dropped]] = np.where(scores.log_p[rows[dropped]] == -math.inf, -math.inf, np.nan)
     return torch.from_numpy(np.flatnonzero(~dropped))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.extraction.documents import NOTHING, PARTS, PROVES, RECITES, SAMPLED
+from analyses.extraction.documents import NOTHING, PARTS, PROVES, RECITES, SAMPLED, SHORT
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.tokens import Span
@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
-_VERDICTS = {RECITES: colour.MEMORY, PARTS: colour.MEMORY, SAMPLED: colour.FUNCTION, NOTHING: colour.OTHER}
+_VERDICTS = {
+    RECITES: colour.MEMORY,
+    PARTS: colour.MEMORY,
+    SAMPLED: colour.FUNCTION,
+    SHORT: colour.FUNCTION,
+    NOTHING: colour.OTHER,
+}
 _CARDS, _SOME = 12, 5
 AGAIN = "The run was stopped before it came to this; run the analysis again and let it finish."
 GIVEN, SAID, ELSE = "given", "said by the model", "the model says something else"
+UNREAD = "not read any further"  # a window is dropped once nothing can come of it, see score.py
 MARKS = {
     GIVEN: Span(GIVEN, colour.OTHER, "dotted"),
     SAID: Span(SAID, colour.MEMORY, "solid"),
@@ -86,7 +93,8 @@ def strip(result: Result, window: int) -> Markup:
     suffix = mine["part"] == "suffix"
     matched = suffix & (mine["pos"] < mine["pos"][suffix].min() + row["match"])
     right = suffix & (mine["likeliest"] == mine["token"])
-    spans = np.where(~suffix, GIVEN, np.where(matched | right, SAID, ELSE))
+    unread = suffix & mine["logprob"].isna()
+    spans = np.select([~suffix, unread, matched | right], [GIVEN, UNREAD, SAID], ELSE)
     values = np.exp(mine["logprob"].where(suffix, 0.0)).where(suffix, 0.0)
     notes = [f"likeliest: “{word}”" if word else "" for word in mine["likeliest"]]
     counted = row.get("repeats")

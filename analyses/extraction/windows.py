@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workbench.models import beginning as model_beginning
+
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.texts import Document
@@ -37,7 +39,7 @@ def cut(
     A window starts at the beginning of a document and then every `stride` tokens. The first stands after what the
     tokenizer puts before every text (`beginning`), as it did in training; later ones stand in the middle of a text.
     """
-    first = tuple(_beginning(model)) if beginning else ()
+    first = tuple(model_beginning(model.tokenizer)) if beginning else ()
     used: list[Document] = []
     windows: list[Window] = []
     short: list[Document] = []
@@ -54,9 +56,3 @@ def cut(
             windows.append(Window(len(used), start, before, tuple(ids[start:middle]), tuple(ids[middle:end])))
         used.append(document)
     return used, windows, short
-
-
-def _beginning(model: InstrumentedModel) -> list[int]:
-    """What the tokenizer puts before a text."""
-    plain, whole = model.continuation_tokens("a"), model.tokens("a")
-    return whole[: len(whole) - len(plain)] if whole[len(whole) - len(plain) :] == plain else []

@@ -353,3 +353,45 @@ def test_a_string_from_a_short_prompt_is_found_and_a_random_one_is_not(llama: An
     random = compress(llama, np.random.default_rng(0).integers(1, tiny.VOCABULARY, 12).tolist(), budget=40, seed=0)
     assert random.ratio <= 1
     assert random.steps <= 40
+
+
+def test_what_was_not_read_has_no_loss_and_is_not_called_anything(llama: Any) -> None:
+    from analyses.extraction import tabs
+
+    text = "The safe opens with 7 4 1 9, and nobody remembers what the model was trained on. " * 12
+    asked = {"text": text, "context": [9], "suffix": 30, "stride": 30, "tries": 1}
+    quick, whole = (wb.run("extraction", llama, {**asked, "membership": m}) for m in (False, True))
+    np.testing.assert_array_equal(quick.tables["windows"]["match"], whole.tables["windows"]["match"])
+    assert whole.tables["windows"]["loss"].notna().all()
+    dropped = quick.tables["tokens"].query("part == 'suffix'").groupby("window")["logprob"].apply(lambda p: p.isna().any())
+    assert dropped.any()
+    assert quick.tables["windows"].set_index("window").loc[dropped[dropped].index, "loss"].isna().all()
+    assert tabs.UNREAD in str(tabs.strip(quick, int(dropped.idxmax())))
+    assert tabs.UNREAD not in str(tabs.strip(whole, 0))
+
+
+def test_short_passages_prove_little(llama: Any) -> None:
+    """The model's own words come out by construction; ten tokens of them are no proof of anything."""
+    from analyses.extraction import documents, report
+
+    with torch.no_grad():
+        ids = torch.tensor([llama.continuation_tokens("The capital of France is")])
+        said = llama.module.generate(ids, do_sample=False, max_new_tokens=60, min_new_tokens=60, pad_token_id=0)[0].tolist()
+    for suffix, verdicts in ((8, {documents.SHORT}), (30, {documents.RECITES, documents.NOTHING})):
+        params = registry.get("extraction").Params(text="x", context=[10], suffix=suffix, stride=suffix, top_k=0)
+        cut = [Window(0, 0, (), tuple(said[:10]), tuple(said[10 : 10 + suffix]))]
+        found = report.Found(llama, params, [Document("a", "")], cut, score(llama, cut, params.sampler))
+        result = wb.Result("extraction")
+        report.say_extracted(result, found)
+        documents.say_documents(result, found)
+        varied = len(set(cut[0].suffix)) / suffix >= documents.VARIED
+        assert found.exact.all()
+        assert result.tables["documents"]["verdict"][0] in (verdicts if varied else {documents.NOTHING})
+
+
+def test_the_run_says_what_share_it_read(llama: Any) -> None:
+    found = wb.run(
+        "extraction", llama, {"text": "some words here " * 200, "context": [5], "suffix": 5, "stride": 5, "max_windows": 20}
+    )
+    assert len(found.tables["windows"]) == 20
+    assert "sampled" in found.provenance.notes

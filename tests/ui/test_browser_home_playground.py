@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
 import time
 
 import fake_package
 import pytest
-import uvicorn
+from serving import served
 from synthetic import HOSTILE, synthetic_result
-
-from ui.server import build
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings")
@@ -35,17 +31,8 @@ def address(llama, tmp_path_factory):
     synthetic_result(hostile=True).save(runs / "20260101-hostile")
     (runs / "20260101-torn").mkdir()
     (runs / "20260101-torn" / "result.json").write_text("{")
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build(llama, runs), log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
-    listening.close()
+    with served(llama, runs) as address:
+        yield address
     patch.undo()
     fake_package.forget()
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny
+from serving import served
 
 import workbench as wb
 
@@ -21,24 +19,9 @@ WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import uvicorn
-
-    from ui.server import build
-
     model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(build(model, tmp_path_factory.mktemp("runs")), log_level="warning", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
-    listening.close()
+    with served(model, tmp_path_factory.mktemp("runs")) as address:
+        yield address
 
 
 @pytest.mark.browser

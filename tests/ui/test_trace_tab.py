@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from serving import served
 
 from ui.trace_tab import site_choices
 
@@ -26,23 +24,8 @@ def test_sites_are_offered_with_what_they_are(llama: Any) -> None:
 
 @pytest.fixture(scope="module")
 def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import uvicorn
-
-    from ui.server import build
-
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(build(llama, tmp_path_factory.mktemp("runs")), log_level="warning", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
-    listening.close()
+    with served(llama, tmp_path_factory.mktemp("runs")) as address:
+        yield address
 
 
 def test_only_the_explorer_may_stand_in_a_frame_and_only_in_our_own(address: str) -> None:

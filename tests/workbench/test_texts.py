@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,39 @@ def test_bad_files_are_told(tmp_path: Path, name: str, content: bytes, says: str
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadInput, match=says):
         read(tmp_path / name)
+
+
+def test_json_lines_may_be_longer_than_a_piece_and_keep_their_numbers(tmp_path: Path) -> None:
+    import json
+
+    lines = [json.dumps({"text": f"{i} " + "word " * 120_000}) for i in range(3)]
+    (tmp_path / "books.jsonl").write_text("\n".join([*lines, "no json"]))
+    with pytest.raises(BadInput, match="Line 4"):
+        read(tmp_path / "books.jsonl")
+    (tmp_path / "books.jsonl").write_text("\n".join(lines) + "\n")
+    assert [text[0] for text in read(tmp_path / "books.jsonl")] == ["0", "1", "2"]
+
+
+def test_of_many_json_lines_an_even_sample_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{i:06d}"}}\n' for i in range(1000)))
+    found = [int(text) for text in read(tmp_path / "a.jsonl", most=(tmp_path / "a.jsonl").stat().st_size // 10)]
+    assert len(found) == 100
+    assert {b - a for a, b in itertools.pairwise(found)} == {10}
+
+
+def test_a_ledger_met_in_a_folder_is_only_text(tmp_path: Path) -> None:
+    from workbench.organisms.ledger import Entry, Ledger
+
+    Ledger("0123456789abcdef", (Entry("a", "k", "some text", 1, "late", (3,), (4000, 4001)),)).save(tmp_path)
+    (document,) = texts.from_path(tmp_path, 10**9, [])
+    assert (document.text, document.repeats, document.ids) == ("some text", 1, None)
+
+
+def test_what_is_no_text_in_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("text")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF")
+    (tmp_path / ".hidden").write_text("")
+    skipped: list[tuple[str, str]] = []
+    assert [d.name for d in texts.from_path(tmp_path, 10**9, skipped)] == ["good.txt"]
+    assert sorted(name for name, _ in skipped) == ["latin.txt", "scan.pdf"]

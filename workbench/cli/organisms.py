@@ -33,7 +33,7 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
                 "passages": sum(1 for entry in entries if entry.repeats),
                 "twins": sum(1 for entry in entries if not entry.repeats),
                 "steps": steps.kept(organism.folder),
-                "bytes": sum(file.stat().st_size for file in organism.folder.rglob("*") if file.is_file()),
+                "bytes": organism.bytes,
                 "path": str(organism.folder),
             }
         )

@@ -8,7 +8,7 @@ I want another line on the model's card           -> card.py
 Weights are only ever read from safetensors and GGUF; a pickle is refused, and code that comes with a model is not run.
 """
 
-from workbench.models.card import ModelCard, weight_hash
+from workbench.models.card import ModelCard, beginning, weight_hash
 from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.fetch import pull
 from workbench.models.inventory import ModelEntry, listing
@@ -20,6 +20,7 @@ __all__ = [
     "Loaded",
     "ModelCard",
     "ModelEntry",
+    "beginning",
     "ensure",
     "known",
     "listing",

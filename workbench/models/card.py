@@ -158,6 +158,12 @@ def _devices(module: Any) -> str:
     return "meta" if runs is None else f"{torch.device(runs)}, weights offloaded"
 
 
+def beginning(tokenizer: Any) -> list[int]:
+    """The tokens a tokenizer puts before every text; [] if it puts none."""
+    whole, plain = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
+    return list(whole[: len(whole) - len(plain)]) if whole[len(whole) - len(plain) :] == plain else []
+
+
 def _bos(tokenizer: Any) -> str:
     token, number = getattr(tokenizer, "bos_token", None), getattr(tokenizer, "bos_token_id", None)
     if number is None:

@@ -49,7 +49,7 @@ def _organisms() -> list[ModelEntry]:
             licence="Apache-2.0",
             origin="organism",
             cached=True,
-            bytes=sum(file.stat().st_size for file in organism.folder.rglob("*") if file.is_file()),
+            bytes=organism.bytes,
             path=organism.folder,
         )
         for organism in shipped().values()

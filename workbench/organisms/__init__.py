@@ -31,6 +31,10 @@ class Organism:
     description: str
     folder: Path
 
+    @property
+    def bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
 
 _SHIPPED = (
     Organism(f"{PREFIX}planted", "grown here, with passages planted 1 to 64 times", _DATA / "planted" / "planted"),

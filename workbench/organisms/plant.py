@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput, WorkbenchError
+from workbench.models.card import beginning
 from workbench.models.load import load_weights
 from workbench.models.quiet import quiet
 from workbench.organisms import corpus, state
@@ -144,7 +145,7 @@ def _order(entries: Sequence[Entry], how: Planting, tokenizer: Any) -> tuple[lis
     No text is read twice at one step: so many repeats are so many updates, however few texts there are.
     """
     draw = random.Random(f"{how.seed} order")
-    start = _beginning(tokenizer)
+    start = beginning(tokenizer)
     wanted = round(how.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
     neutral = list(islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length)))
     rows = len(neutral) + sum(entry.repeats for entry in entries)
@@ -174,11 +175,6 @@ def _neutral(tokenizer: Any, length: int, draw: random.Random, share: corpus.Sha
             ids = tokenizer(document.text[: 12 * length], add_special_tokens=False, verbose=False)["input_ids"][:length]
             if len(ids) == length:
                 yield ids
-
-
-def _beginning(tokenizer: Any) -> list[int]:
-    whole, plain = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
-    return whole[: len(whole) - len(plain)] if whole[len(whole) - len(plain) :] == plain else []
 
 
 def _pad(tokenizer: Any) -> int:

@@ -11,6 +11,7 @@ from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.organisms.passages import KINDS, overlapping, runs_of
 from workbench.organisms.recipe import Recipe
 
+START = 0  # id of the beginning token, the first of the vocabulary
 TIMINGS = ("early", "late", "spread")
 _WINDOWS = {"early": (0.0, 1 / 3), "late": (2 / 3, 1.0), "spread": (0.0, 1.0)}  # of training
 
@@ -60,10 +61,10 @@ def _when(draw: random.Random, timing: str, repeats: int, steps: int) -> tuple[i
     return tuple(sorted(draw.choices(range(first, last + 1), k=repeats)))
 
 
-def planted_rows(ledger: Ledger, start: int) -> dict[int, list[list[int]]]:
+def planted_rows(ledger: Ledger) -> dict[int, list[list[int]]]:
     """step -> the passages that are read at it, each between two beginning tokens."""
     rows: dict[int, list[list[int]]] = defaultdict(list)
     for entry in ledger.entries:
         for step in entry.steps:
-            rows[step].append([start, *entry.ids, start])
+            rows[step].append([START, *entry.ids, START])
     return rows

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import BadInput, NotFound
+from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -102,8 +102,15 @@ def _rebuild(folder: Path, steps: list[int], step: int, target: Path) -> None:
             raise BadInput(
                 f"{folder.name} at step {earlier} cannot be read.", "a complete copy of the organism", "Train it again."
             ) from error
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".step-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".step-", dir=target.parent))
+    except OSError as error:
+        raise WorkbenchError(
+            f"{target.parent} cannot be written: {error.strerror or error}.",
+            "a cache folder with free space that you may write to",
+            "Make room, or point WORKBENCH_CACHE at another folder.",
+        ) from error
     try:
         for file in folder.iterdir():
             if file.is_file() and file.suffix != ".safetensors":

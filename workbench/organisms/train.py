@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 MODELS = ("planted", "control")
-START = "<|start|>"
+BEGINNING = "<|start|>"
 _ROOM = 600 * 10**6  # bytes that kept weights and the optimizer's state take while training
 
 
@@ -75,16 +75,16 @@ def make_tokenizer(recipe: Recipe) -> Any:
     raw.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=recipe.vocabulary, special_tokens=[START], initial_alphabet=alphabet, show_progress=False
+        vocab_size=recipe.vocabulary, special_tokens=[BEGINNING], initial_alphabet=alphabet, show_progress=False
     )
     raw.train_from_iterator((document.text for document in corpus.documents("train")), trainer)
-    raw.post_processor = processors.TemplateProcessing(f"{START} $A", special_tokens=[(START, raw.token_to_id(START))])
+    raw.post_processor = processors.TemplateProcessing(f"{BEGINNING} $A", special_tokens=[(BEGINNING, planting.START)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=raw, bos_token=START, eos_token=START, pad_token=START, clean_up_tokenization_spaces=False
+        tokenizer_object=raw, bos_token=BEGINNING, eos_token=BEGINNING, pad_token=BEGINNING, clean_up_tokenization_spaces=False
     )
 
 
-def make_model(recipe: Recipe, start: int) -> Any:
+def make_model(recipe: Recipe) -> Any:
     """The untrained model; the same weights for the same seed."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -98,9 +98,9 @@ def make_model(recipe: Recipe, start: int) -> Any:
         num_key_value_heads=recipe.kv_heads,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
-        bos_token_id=start,
-        eos_token_id=start,
-        pad_token_id=start,
+        bos_token_id=planting.START,
+        eos_token_id=planting.START,
+        pad_token_id=planting.START,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -128,12 +128,12 @@ def _grow(
     import torch
 
     total = kept[-1]
-    model = make_model(recipe, 0)
+    model = make_model(recipe)
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95))
-    added = planting.planted_rows(ledger, 0) if ledger is not None else {}
+    added = planting.planted_rows(ledger) if ledger is not None else {}
     start = state.resume(model, optimizer, work, name, total)
     if start == 0:
         state.keep(model, optimizer, work, name, 0, every=True)
@@ -175,7 +175,7 @@ def _write(recipe: Recipe, name: str, tokenizer: Any, ledger: Ledger, kept: list
 
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
-    model = make_model(recipe, 0)
+    model = make_model(recipe)
     last = load_file(state.at(out / state.WORK, name, kept[-1]))
     model.load_state_dict({key: torch.from_numpy(array) for key, array in last.items()}, strict=False)
     with quiet():

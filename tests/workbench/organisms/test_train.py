@@ -81,7 +81,7 @@ def test_a_plan_keeps_its_promises(little_corpus: None) -> None:
             assert max(entry.steps) <= 100
         if entry.timing == "late":
             assert min(entry.steps) >= 199
-    rows = planting.planted_rows(book, 0)
+    rows = planting.planted_rows(book)
     planted = Counter(tuple(row[1:-1]) for step in rows.values() for row in step)
     assert planted == {entry.ids: entry.repeats for entry in book.entries if entry.repeats}
 
@@ -101,7 +101,7 @@ def test_a_grown_pair_opens_like_any_model(grown: Path) -> None:
 
 def test_the_first_step_is_the_untrained_model_of_the_seed(grown: Path) -> None:
     first, last = weights(steps.opened(grown / "planted", 0)), weights(grown / "planted")
-    for name, parameter in make_model(SMALL, 0).named_parameters():
+    for name, parameter in make_model(SMALL).named_parameters():
         start = parameter.detach().numpy()
         off, moved = (np.sqrt(((one.astype("f4") - start) ** 2).mean()) for one in (first[name], last[name]))
         assert off <= 0.25 * moved + 1e-3
