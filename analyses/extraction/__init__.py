@@ -4,6 +4,7 @@ Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-disc
 (memorization score) and the membership scores of Min-K %++; docs/extraction.md has the definitions, what was measured and
 where it departs.
 
+source.py      which texts are asked about
 windows.py     prefixes and suffixes of a text
 score.py       everything one teacher-forced pass says about a window
 sampling.py    the probability a sampler gives a known token, in closed form
@@ -19,20 +20,19 @@ tabs.py        how it looks
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from analyses.extraction import compared, report, windows
+from analyses.extraction import compared, report, source, windows
 from analyses.extraction.compression import MOST, Compressed, compress
 from analyses.extraction.documents import say_documents
 from analyses.extraction.sampling import Sampler
 from analyses.extraction.score import Scores, score
+from analyses.extraction.source import Texts
 from analyses.extraction.tabs import views
-from workbench import organisms, texts
+from workbench import organisms
 from workbench.errors import BadInput
 from workbench.organisms import ledger as ledgers
 from workbench.organisms import steps as kept_steps
@@ -49,14 +49,7 @@ question = "How much of this text can be pulled out of the model?"
 _RARE = 0.01  # of the tries a person has: a suffix less likely than this in all of them together is not looked at further
 
 
-class Params(BaseModel, frozen=True, extra="forbid"):
-    text: str = Field(
-        "", description="Text to look for. Empty: `path`, or the ledger that came with the model", max_length=1_000_000
-    )
-    path: Path | None = Field(
-        None,
-        description="A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder of them",
-    )
+class Params(Texts, frozen=True, extra="forbid"):
     context: list[int] = Field(
         [50], description="Tokens of the text given to the model; more than one are compared", min_length=1
     )
@@ -93,12 +86,8 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         return sorted(set(lengths))
 
     @model_validator(mode="after")
-    def _can_be_asked(self) -> Params:
-        """What can be wrong with a file or a name is said before a model is loaded."""
-        if self.text.strip() and self.path is not None:
-            raise ValueError("give a text or a path, not both")
-        if self.path is not None:
-            texts.size_of(self.path)
+    def _reference_is_there(self) -> Params:
+        """A wrong name is said before a model is loaded."""
         if self.reference:
             from workbench.models import locate
 
@@ -124,13 +113,15 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     strings = _strings(model, params)
     steps = _steps(model) if params.checkpoints else []
     skipped: list[tuple[str, str]] = []
-    documents, cut, short, share = _windows(model, params, skipped)
+    documents, cut, short, share = source.windows_of(
+        model, params, max(params.context), params.suffix, params.stride, params.max_windows, skipped
+    )
     parts = _parts(params, len(cut), progress)
     scores = _scores(model, cut, params, params.membership, parts["read"])
     found = report.Found(model, params, documents, cut, scores)
     result = Result(name)
     result.provenance.notes = {
-        "texts": _source(params),
+        "texts": params.named,
         "windows": f"{longest} + {params.suffix} tokens, every {params.stride}",
         "sampler": str(params.sampler),
         "beginning token": (model.card.bos or "none") + ", before windows at the start of a text",
@@ -169,63 +160,6 @@ def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
         parts[stage] = progress.part(at, at + 0.98 * share / whole)
         at += 0.98 * share / whole
     return parts
-
-
-def _documents(model: InstrumentedModel, params: Params, skipped: list[tuple[str, str]]) -> Iterable[texts.Document]:
-    if params.text.strip():
-        return [texts.Document("your text", params.text)]
-    if params.path is not None and params.path.name != ledgers.FILE:
-        return texts.from_path(params.path, _most_bytes(params), skipped)
-    book = params.path or organisms.home_of(model.module)
-    if book is None:
-        raise BadInput(
-            f"No text is given, and {model.card.name} has no ledger of what was planted in it.",
-            "a text, a path, or a model of `workbench organisms` or `workbench plant`",
-            "Set text or path; or choose the model organism/planted.",
-        )
-    ledger = ledgers.read(book.expanduser())
-    ledger.check(model.tokenizer)
-    return texts.from_ledger(ledger.entries)
-
-
-def _windows(
-    model: InstrumentedModel, params: Params, skipped: list[tuple[str, str]]
-) -> tuple[list[texts.Document], list[windows.Window], list[texts.Document], float]:
-    """(documents, windows, documents too short for one, share of the texts that the windows come from)."""
-    documents, cut, short = windows.cut(
-        model, _documents(model, params, skipped), max(params.context), params.suffix, params.stride
-    )
-    if not cut:
-        if not short and skipped:
-            raise BadInput(
-                f"None of the files can be read. {skipped[0][1]}", "plain text in UTF-8", "Convert them to text first."
-            )
-        longest = max((len(model.continuation_tokens(document.text)) for document in short), default=0)
-        raise BadInput(
-            f"No text is long enough for a window: the longest has {longest:,} tokens.",
-            f"at least {max(params.context) + params.suffix} tokens, for a context of {max(params.context)}"
-            f" and a suffix of {params.suffix}",
-            "Choose a shorter context and suffix, or longer texts.",
-        )
-    share = 1.0
-    if params.path is not None and params.path.name != ledgers.FILE:
-        share = min(share, _most_bytes(params) / max(1, texts.size_of(params.path)))
-    if len(cut) > params.max_windows:
-        share *= params.max_windows / len(cut)
-        keep = np.linspace(0, len(cut) - 1, params.max_windows).round().astype(int)
-        cut = [cut[i] for i in keep]
-    return documents, cut, short, share
-
-
-def _most_bytes(params: Params) -> int:
-    """Bytes of text that surely give `max_windows`: no tokenizer takes more than eight a token on average."""
-    return 8 * params.max_windows * params.stride + (1 << 20)
-
-
-def _source(params: Params) -> str:
-    if params.text.strip():
-        return "pasted text"
-    return params.path.name if params.path is not None else "the ledger that came with the model"
 
 
 def _scores(model: InstrumentedModel, cut: Sequence[windows.Window], params: Params, whole: bool, progress: Progress) -> Scores:

@@ -39,7 +39,7 @@ def continuations(
             part = indices[start : start + 64]
             known = [[*windows[i].suffix[:match], int(scores.likeliest[i, match])] for i in part]
             left = len(windows[part[0]].suffix) - match - 1
-            more = _greedy(model, [[*windows[i].prompt, *k] for i, k in zip(part, known, strict=True)], left)
+            more = greedy(model, [[*windows[i].prompt, *k] for i, k in zip(part, known, strict=True)], left)
             said |= {i: [*k, *m] for i, k, m in zip(part, known, more, strict=True)}
             done += len(part)
             progress(done / all_of_them, f"Decoding what is said instead, {done:,} of {all_of_them:,}")
@@ -47,7 +47,7 @@ def continuations(
 
 
 @torch.no_grad()
-def _greedy(model: InstrumentedModel, prompts: list[list[int]], tokens: int) -> list[list[int]]:
+def greedy(model: InstrumentedModel, prompts: list[list[int]], tokens: int) -> list[list[int]]:
     """Exactly so many more tokens; the end token is a token like any other here, since a suffix may hold it."""
     if tokens == 0:
         return [[] for _ in prompts]

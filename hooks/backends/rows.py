@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Waiting:
     """The prompts of one capture, each to come by once. Equal prompts come in their order."""
 
-    def __init__(self, model: InstrumentedModel, texts: Sequence[str]) -> None:
-        self.ids = [model.tokens(text) for text in texts]
+    def __init__(self, model: InstrumentedModel, prompts: Sequence[str] | Sequence[Sequence[int]]) -> None:
+        self.ids = [model.tokens(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
         self._rows: dict[tuple[int, ...], list[int]] = {}
         for row, ids in enumerate(self.ids):
             self._rows.setdefault(tuple(ids), []).append(row)

@@ -7,7 +7,7 @@ slopes["z"]        # (prompt, layer, pos, head, d_head)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def activation_gradients(
     model: InstrumentedModel,
-    prompts: str | Sequence[str],
+    prompts: str | Sequence[str] | Sequence[Sequence[int]],
     metric: Metric | Sequence[Metric] = loss,
     sites: str | Sequence[str] = "resid_post",
     layers: int | Sequence[int] | None = None,
@@ -41,6 +41,7 @@ def activation_gradients(
     """The gradient of each prompt's metric at each site, from one backward pass per batch. Interventions are seen.
 
     Args:
+        prompts: texts, or lists of token ids.
         metric: one for all prompts, or one each; see `hooks.gradients.metric`.
         sites, layers, positions: as in `wb.capture`; those whose value can be changed (`hooks.sites.can_change`).
         times_activation: multiply by the activation (Simonyan et al. 2013, Shrikumar et al. 2016): a first-order guess
@@ -53,7 +54,7 @@ def activation_gradients(
         BadInput: a site whose value cannot be differentiated.
         SiteNotFound: see `wb.capture`.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    texts: Sequence[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
     metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)

@@ -31,6 +31,16 @@ def loss(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     return -(said * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
+def continuation_loss(tokens: int) -> Metric:
+    """Mean cross-entropy of each prompt's last `tokens` tokens, in nats per token: how unlike the model its suffix is."""
+
+    def of_suffix(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        said = torch.log_softmax(_wide(logits[:, -tokens - 1 : -1]), -1)
+        return -said.gather(-1, ids[:, -tokens:, None])[..., 0].mean(1)
+
+    return of_suffix
+
+
 def logit_difference(model: InstrumentedModel, first: str | int, second: str | int) -> Metric:
     """Logit of `first` minus logit of `second` as the token after each prompt.
 

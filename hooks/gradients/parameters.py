@@ -1,4 +1,5 @@
-"""Gradients of weights, by prompt: whole (`weight_gradients`) or their norms (`gradient_norms`).
+"""Gradients of weights, by prompt: whole (`weight_gradients`), their norms (`gradient_norms`), or largest and typical
+entries, of each prompt and of all together (`gradient_sizes`).
 
 norms = gradient_norms(model, texts, loss, weights=["W_V", "W_out"])
 norms["W_V"]       # (prompt, layer, kv_head)
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -21,6 +22,7 @@ from workbench.errors import Unfit
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
+    import xarray as xr
     from torch import Tensor
 
     from hooks.gradients.metric import Metric
@@ -113,6 +115,65 @@ def gradient_norms(
     return Trace(arrays, trace.tokens, trace.prompts, trace.model)
 
 
+def gradient_sizes(
+    model: InstrumentedModel,
+    prompts: Sequence[str] | Sequence[Sequence[int]],
+    metric: Metric | Sequence[Metric] = loss,
+    weights: str | Sequence[str] | None = None,
+    layers: int | Sequence[int] | None = None,
+    *,
+    chunk: int = 8,
+    one_by_one: bool = False,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """The largest and the typical entry of gradients by the weights, of each prompt and of all prompts together.
+
+    Each prompt's own sizes and those of the mean gradient differ: in the mean, what pulls two prompts in opposite
+    directions cancels. Stoehr et al. 2024 show the largest entry of a batch's gradient.
+
+    Args:
+        prompts: texts or token ids. The others: see `gradient_norms`.
+
+    Returns:
+        A Dataset: for each weight NAME (size, prompt, layer[, head or kv_head]), and `NAME.batch` without prompt, of the
+        mean over prompts. `size` is "max" (of absolute values) and "rms"; in units of the metric per unit of weight.
+
+    Raises:
+        Unfit, NotFound, BadInput: see `gradient_norms`.
+    """
+    import xarray as xr
+
+    texts, chosen = list(prompts), find(model, weights, layers)
+    metrics = per_prompt(metric, len(texts))
+    each = _one_by_one(model, texts, metrics, chosen) if one_by_one else _vectorized(model, texts, metrics, chosen, chunk)
+    sizes: dict[int, list[Tensor]] = {}
+    mean: dict[str, Tensor] = {}
+    for row, gradients in each:
+        sizes[row] = [_sizes(w, gradients[w.parameter]) for w in chosen]
+        for name, gradient in gradients.items():
+            mean[name] = gradient / len(texts) + mean[name] if name in mean else gradient / len(texts)
+        if progress is not None:
+            progress(len(sizes) / len(texts), f"Gradients of prompt {len(sizes)} of {len(texts)}")
+    arrays = {}
+    for name in dict.fromkeys(w.name for w in chosen):
+        numbers = [n for n, w in enumerate(chosen) if w.name == name]
+        heads = [d for d in chosen[numbers[0]].dims if d in _HEADS]
+        own = torch.stack([torch.stack([sizes[row][n] for n in numbers], 1) for row in range(len(texts))], 1)
+        batch = torch.stack([_sizes(chosen[n], mean[chosen[n].parameter]) for n in numbers], 1)
+        coords = {"size": ["max", "rms"], "layer": [chosen[n].layer for n in numbers]}
+        coords |= {dim: list(range(own.shape[-1])) for dim in heads}
+        arrays[name] = xr.DataArray(own.numpy(), dims=("size", "prompt", "layer", *heads), coords=coords)
+        arrays[f"{name}.batch"] = xr.DataArray(batch.numpy(), dims=("size", "layer", *heads), coords=coords)
+    return xr.Dataset(arrays)
+
+
+def _sizes(weight: Weight, gradient: Tensor) -> Tensor:
+    """(max, rms) of the entries, by head where the weight has heads, (2[, head])."""
+    values = weight.view(gradient).float().abs()
+    axes = [axis for axis, dim in enumerate(weight.dims) if dim not in _HEADS]
+    return torch.stack([values.amax(axes), values.square().mean(axes).sqrt()]).cpu()
+
+
 def _squares(weight: Weight, gradient: Tensor) -> Tensor:
     """Sums of squares, by head where the weight has heads."""
     squares = weight.view(gradient).float().square()
@@ -120,14 +181,14 @@ def _squares(weight: Weight, gradient: Tensor) -> Tensor:
 
 
 def _one_by_one(
-    model: InstrumentedModel, texts: Sequence[str], metrics: Sequence[Metric], chosen: Sequence[Weight]
+    model: InstrumentedModel, texts: Sequence[Any], metrics: Sequence[Metric], chosen: Sequence[Weight]
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name), a backward pass each."""
     names = list(dict.fromkeys(w.parameter for w in chosen))
     parameters = [model.module.get_parameter(name) for name in names]
     with _learning(parameters):
         for row, (text, metric) in enumerate(zip(texts, metrics, strict=True)):
-            batch = model.batch(text)
+            batch = model.batch([text])
             with torch.enable_grad():
                 logits = model.module(**batch.kwargs(), use_cache=False).logits
                 value = checked(metric(logits, batch.input_ids, batch.attention_mask), 1).sum()
@@ -148,13 +209,13 @@ def _learning(parameters: Sequence[torch.nn.Parameter]) -> Iterator[None]:
 
 
 def _vectorized(
-    model: InstrumentedModel, texts: Sequence[str], metrics: Sequence[Metric], chosen: Sequence[Weight], chunk: int
+    model: InstrumentedModel, texts: Sequence[Any], metrics: Sequence[Metric], chosen: Sequence[Weight], chunk: int
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name); prompts of one length and one metric share a backward pass."""
     names = list(dict.fromkeys(w.parameter for w in chosen))
     parameters = {name: model.module.get_parameter(name).detach() for name in names}
     groups: dict[tuple[int, int], list[int]] = {}
-    ids = [model.tokens(text) for text in texts]
+    ids = [model.tokens(text) if isinstance(text, str) else list(text) for text in texts]
     for row, metric in enumerate(metrics):
         groups.setdefault((len(ids[row]), id(metric)), []).append(row)
     for rows in groups.values():

@@ -56,8 +56,10 @@ def prompt_ids(model: InstrumentedModel, prompts: Prompts) -> list[list[int]]:
     return ids
 
 
-def target_ids(model: InstrumentedModel, targets: Targets | None, prompts: Prompts, count: int) -> list[list[int]]:
-    """The watched token ids of each prompt; of a text, the token it begins with as a continuation."""
+def target_ids(
+    model: InstrumentedModel, targets: Targets | None, prompts: Prompts, count: int, *, whole: bool = False
+) -> list[list[int]]:
+    """The watched token ids of each prompt; of a text, the token it begins with as a continuation, or all of it (`whole`)."""
     if targets is None:
         return [[] for _ in range(count)]
     each: Any = [targets] if isinstance(prompts, str) else targets
@@ -66,6 +68,8 @@ def target_ids(model: InstrumentedModel, targets: Targets | None, prompts: Promp
         raise BadInput(
             f"There are {n} targets for {count} prompts.", "one token, or several, per prompt", "Name them per prompt."
         )
+    if whole:
+        each = [model.continuation_tokens(row) if isinstance(row, str) else row for row in each]
     rows = [[_token(model, t) for t in ([row] if isinstance(row, int | str) else list(row))] for row in each]
     if len({len(row) for row in rows}) > 1:
         raise BadInput(

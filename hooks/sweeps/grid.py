@@ -92,7 +92,7 @@ class Job:
         return True
 
     def _control(self, final: Tensor, suffix: Suffix) -> bool:
-        found = self.model.unembed(final)
+        found = self.model.unembed(final[:, -1])
         error, limit = off_by(found, suffix.logits, self.model)
         if suffix.start and not error <= limit:
             return False
@@ -102,7 +102,8 @@ class Job:
     def _stretches(self, batch: Batch, new: BatchValues, order: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
         """Cells that start being different at about the same column, with that column."""
         width = batch.input_ids.shape[1]
-        first = int(new.there.any(0).nonzero()[0]) if new.there.any() else width - 1
+        read = width - self.metric.reads  # what is read has to be run
+        first = min(int(new.there.any(0).nonzero()[0]) if new.there.any() else width - 1, read)
         by_column: dict[int, list[int]] = {}
         step = max(1, -(-(width - first) // STRETCHES))
         for i in order:
@@ -110,7 +111,7 @@ class Job:
             if where is not None and where >= width:
                 continue  # none of these prompts is that long
             # A position of the longest prompt is the column; shorter ones have it further right.
-            column = first if where is None else max(where, first)
+            column = first if where is None else min(max(where, first), read)
             by_column.setdefault(first + (column - first) // step * step, []).append(i)
         yield from sorted(by_column.items())
 
@@ -135,7 +136,7 @@ class Job:
         return len(self.ids) * sum(self.model.n_layers - cell.layer for cell in self.cells)
 
     def _walk(self, suffix: Suffix, edits: Sequence[Edit], *, control: bool) -> Tensor:
-        """Final residual streams of a walk that reports."""
+        """Final residual streams of a walk that reports, (variant, prompt, pos that is read, d_model)."""
         before = self._done
 
         def report(done: int) -> None:
@@ -145,7 +146,7 @@ class Job:
 
         final = Walk(self.model, suffix, edits, control, report).run()
         self._done = before + suffix.shape[0] * sum(edit.count * (self.model.n_layers - edit.layer) for edit in edits)
-        return final
+        return final[:, :, -self.metric.reads :]
 
     @property
     def _size(self) -> int:
@@ -155,21 +156,26 @@ class Job:
         return self.cells[i].position
 
     def own(self, suffix: Suffix, new: BatchValues, prompts: Sequence[int]) -> None:
-        base = suffix.record.resid_final[:, -1]
+        base = self._base(suffix)
         before = self.metric.of_resid(self.model, base[None], base, prompts)[0].cpu()
         if not len(self.before):
             self.before = torch.full((len(self.ids), before.shape[-1]), float("nan"))
             self.effects = torch.full((self._size, *self.before.shape), float("nan"))
-            self.source = torch.full_like(self.before, float("nan")) if new.logits is not None else None
+            told = new.logits is not None and self.metric.ask != "continuation"
+            self.source = torch.full_like(self.before, float("nan")) if told else None
         self.before[list(prompts)] = before
         if self.source is not None and new.logits is not None:
             unchanged = suffix.logits.float()
             for row, prompt in enumerate(prompts):
                 self.source[prompt] = self.metric.of_logits(new.logits[row : row + 1], prompt, unchanged[row : row + 1])[0].cpu()
 
+    def _base(self, suffix: Suffix) -> Tensor:
+        """The unchanged residual stream where it is read, (prompt, pos, d_model)."""
+        return suffix.record.resid_final[:, -self.metric.reads :]
+
     def _effects(self, final: Tensor, suffix: Suffix, prompts: Sequence[int]) -> Tensor:
         """Metric of final residual streams minus that of the unchanged runs, (variant, prompt, target)."""
-        after = self.metric.of_resid(self.model, final, suffix.record.resid_final[:, -1], prompts).cpu()
+        after = self.metric.of_resid(self.model, final, self._base(suffix), prompts).cpu()
         return after - self.before[list(prompts)]
 
     def write(

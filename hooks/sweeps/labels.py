@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hooks.sweeps.metrics import CONTINUATION
 from hooks.sweeps.paths import PathJob
 from workbench.selection import head_name
 
@@ -62,7 +63,9 @@ def dataset(job: Job, kind: Kind, how: How) -> xr.Dataset:
     if job.exact is not None:
         arrays["exact"] = spread(job.exact)
     found = xr.Dataset(arrays, coords)
-    if not job.metric.per_target:
+    if job.metric.ask == "continuation":
+        found = found.assign_coords(target=list(CONTINUATION))
+    elif not job.metric.per_target:
         found = found.isel(target=0)
     longest = max(map(len, job.ids))
     tokens = np.array([model.token_strings(row) + [""] * (longest - len(row)) for row in job.ids], dtype=object)

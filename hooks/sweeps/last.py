@@ -66,7 +66,7 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
         for layer in range(model.n_layers)
         for v in variants
     ]
-    final = Walk(model, suffix, edits).run()[:, 0]
+    final = Walk(model, suffix, edits).run()[:, 0, -1]
     check_same(model.unembed(final[:1]), suffix.logits, model)
     logits = model.unembed(final, torch.tensor(list(targets), device=model.device)).float()
     effects = (logits[1:] - logits[0]).view(model.n_layers, len(variants), len(heads), len(targets))

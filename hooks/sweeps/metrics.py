@@ -1,4 +1,4 @@
-"""What is read off at the last position: the logits of some tokens, or a number made of them."""
+"""What is read off: at the last position the logits of some tokens, or a number made of them; or how a continuation fares."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hooks.model import InstrumentedModel
 
-Name = Literal["logit", "logit_diff", "logprob", "prob", "kl"]
+Name = Literal["logit", "logit_diff", "logprob", "prob", "kl", "continuation"]
 Own = Callable[["Tensor"], "Tensor"]
 Norm = Literal["recomputed", "frozen"]
 UNITS: dict[str, str] = {
@@ -27,7 +27,10 @@ UNITS: dict[str, str] = {
     "logprob": "nats",
     "prob": "probability",
     "kl": "nats, KL(unchanged ‖ changed)",
+    "continuation": "leading tokens said; nats per token",
 }
+CONTINUATION = ("match", "loss")
+"""What "continuation" reads, whose targets are the text that follows the prompt: it is fed in, and read at each token."""
 # Rows whose logits over the whole vocabulary are held at once, in numbers.
 _WHOLE = 16 * 2**20
 
@@ -38,7 +41,8 @@ class Metric:
 
     Args:
         ask: one of `UNITS`, or a function from (row, d_vocab) float32 logits of one prompt to (row,).
-        targets: per prompt, the ids that are watched (as many for each; may be empty for "kl" and functions).
+        targets: per prompt, the ids that are watched (as many for each; may be empty for "kl" and functions); of
+            "continuation" the text that follows.
         norm: whether the final norm's scale is that of the changed or of the unchanged stream.
     """
 
@@ -58,12 +62,17 @@ class Metric:
     def per_target(self) -> bool:
         return self.ask in ("logit", "logprob", "prob")
 
+    @property
+    def reads(self) -> int:
+        """How many of the last positions are read."""
+        return len(self.targets[0]) if self.ask == "continuation" else 1
+
     def of_resid(self, model: InstrumentedModel, resid: Tensor, base: Tensor, prompts: Sequence[int]) -> Tensor:
         """The metric of final residual streams.
 
         Args:
-            resid: before the final norm, (variant, prompt, d_model).
-            base: that of the unchanged run, (prompt, d_model).
+            resid: before the final norm, at the positions that are read, (variant, prompt, pos, d_model).
+            base: that of the unchanged run, (prompt, pos, d_model).
             prompts: which prompts these are.
 
         Returns:
@@ -71,7 +80,10 @@ class Metric:
         """
         columns = []
         for column, prompt in enumerate(prompts):
-            rows, own = resid[:, column], base[column]
+            if self.ask == "continuation":
+                columns.append(self._of_continuation(model, resid[:, column], prompt))
+                continue
+            rows, own = resid[:, column, -1], base[column, -1]
             if self.ask in ("logit", "logit_diff"):
                 ids = torch.tensor(self.targets[prompt], device=device_of(model.layout.unembed))
                 logits = self._logits(model, rows, own, ids)
@@ -85,6 +97,18 @@ class Metric:
             ]
             columns.append(torch.cat(parts))
         return torch.stack(columns, 1)
+
+    def _of_continuation(self, model: InstrumentedModel, resid: Tensor, prompt: int) -> Tensor:
+        """`CONTINUATION` of (variant, pos, d_model), where each position predicts one target, as (variant, 2)."""
+        rows = resid.flatten(0, 1)
+        wanted = torch.tensor(self.targets[prompt], device=device_of(model.layout.unembed)).repeat(len(resid))
+        step, right, loss = max(1, _WHOLE // model.card.d_vocab), [], []
+        for i in range(0, len(rows), step):
+            logits, ids = model.unembed(rows[i : i + step]).float(), wanted[i : i + step]
+            right.append(logits.argmax(-1) == ids)
+            loss.append(logits.logsumexp(-1) - logits.gather(-1, ids[:, None])[:, 0])
+        match = torch.cat(right).view(len(resid), -1).float().cumprod(-1).sum(-1)
+        return torch.stack([match, torch.cat(loss).view(len(resid), -1).mean(-1)], -1)
 
     def of_logits(self, logits: Tensor, prompt: int, unchanged: Tensor) -> Tensor:
         """The metric of (row, d_vocab) logits of one prompt, (row, target). `unchanged` is (1, d_vocab)."""
@@ -122,7 +146,9 @@ def check(ask: Name | Own, n_targets: int) -> None:
     """Raises NotFound for an unknown metric, BadInput where it needs other targets."""
     if not callable(ask) and ask not in UNITS:
         raise NotFound.named("metric", str(ask), UNITS, "A function of (row, d_vocab) logits does too.")
-    needs = {"logit": 1, "logprob": 1, "prob": 1, "logit_diff": 2}.get(ask, 0) if isinstance(ask, str) else 0
+    needs = (
+        {"logit": 1, "logprob": 1, "prob": 1, "logit_diff": 2, "match": 1, "loss": 1}.get(ask, 0) if isinstance(ask, str) else 0
+    )
     if n_targets < needs:
         raise BadInput(
             f"The metric {ask!r} watches tokens, and {n_targets} are given per prompt.",

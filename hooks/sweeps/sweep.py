@@ -53,6 +53,7 @@ def sweep(
 
         wb.sweep(model, "The capital of France is", [" Paris", " Rome"], metric="logit_diff")
         wb.sweep(model, clean, answers, kind="positions", how="patch", source=corrupted)      # causal tracing
+        wb.sweep(model, prefix, suffix, at="all", metric="continuation")   # what it takes to recite a passage
 
     Exact: every number is what one hooked forward pass per part would give (float32: within 1e-3 logits), and a control
     that is never changed must arrive at the model's own logits. What is not computed again: docs/exact-sweeps.md.
@@ -60,7 +61,7 @@ def sweep(
     Args:
         prompts: texts or token ids, of any lengths.
         targets: per prompt one token or several (as many for each), as ids or as the text a continuation begins with.
-            Not needed for "kl" and functions.
+            Not needed for "kl" and functions. A text is its first token, but all of it with "continuation".
         kind: which parts. "heads": each head's output z. "layers": each of `sites` in each layer. "neurons": each MLP
             neuron. "positions": each of `sites` in each layer at each position (causal tracing, Meng et al. 2022).
             "edges": from each head to `receivers` alone (path patching, Wang et al. 2022).
@@ -71,6 +72,9 @@ def sweep(
             `noise` times the standard deviation of the token embeddings.
         metric: "logit", "logprob", "prob" of each target; "logit_diff", the first target's logit minus the mean of the
             others'; "kl" from the unchanged distribution; or a function of one prompt's (row, d_vocab) logits to (row,).
+            With "continuation" the targets are a text from its first token to its last, which is fed in after the prompt:
+            "match" says how many of its leading tokens greedy decoding says, "loss" its mean loss. `at` and positions
+            then speak of prompt and continuation together, and a source is followed by the same continuation.
         layers, heads, neurons: the parts to do, (layer, head) and (layer, neuron); None is all. With "edges", `heads`
             send.
         sites: for "layers" and "positions"; default resid_pre, attn_out and mlp_out, and resid_pre.
@@ -105,10 +109,20 @@ def sweep(
     asked.check_name("final norm", norm, ["recomputed", "frozen"])
     asked.check_name("freeze", freeze, ["heads", "heads and mlps"])
     ids = asked.prompt_ids(model, prompts)
-    watched = asked.target_ids(model, targets, prompts, len(ids))
+    watched = asked.target_ids(model, targets, prompts, len(ids), whole=metric == "continuation")
     metrics.check(metric, len(watched[0]))
     measured = Metric(metric, tuple(map(tuple, watched)), norm)
-    cells = _cells(model, ids, kind, layers, heads, neurons, sites)
+    if metric == "continuation":
+        if kind == "edges" or norm == "frozen" or method == "attribution":
+            raise BadInput(
+                "A continuation is read at every token, which sweeps of edges, a frozen norm and attribution do not.",
+                "another kind, norm='recomputed', method='exact'",
+                "Leave those out, or choose another metric.",
+            )
+        # The last token predicts nothing that is asked.
+        ids = [[*prompt, *row[:-1]] for prompt, row in zip(ids, watched, strict=True)]
+        source = None if source is None else _followed(asked.prompt_ids(model, source), watched)
+    cells = _cells(model, ids, kind, at, layers, heads, neurons, sites)
     values = _values(model, cells, how, at, align, ids, source, reference, noise, seed)
     job: Any
     if kind == "edges" and receivers != "logits":
@@ -128,6 +142,7 @@ def _cells(
     model: InstrumentedModel,
     ids: Sequence[Sequence[int]],
     kind: Kind,
+    at: At,
     layers: int | Sequence[int] | None,
     heads: Sequence[tuple[int, int]] | None,
     neurons: Sequence[tuple[int, int]] | None,
@@ -147,6 +162,7 @@ def _cells(
         places = asked.changeable(model, named, sorted(where))
     else:
         where, places = {}, asked.changeable(model, named, layers)
+    columns = sorted({p % len(prompt) for p in at for prompt in ids}) if not isinstance(at, str) else range(max(map(len, ids)))
     cells: list[Cell] = []
     for place in places:
         assert place.layer is not None
@@ -156,7 +172,7 @@ def _cells(
         elif kind == "layers":
             cells.append(Cell(site, place.layer))
         elif kind == "positions":
-            cells += [Cell(site, place.layer, None, pos) for pos in range(max(map(len, ids)))]
+            cells += [Cell(site, place.layer, None, pos) for pos in columns]
         else:
             width = _width(model.layout.blocks[place.layer].down_proj)
             chosen = sorted(set(where[place.layer])) if where else range(width)
@@ -164,6 +180,14 @@ def _cells(
                 raise BadInput(f"Layer {place.layer} has no such neuron.", f"0 to {width - 1}", "Choose in that range.")
             cells += [Cell(site, place.layer, n) for n in chosen]
     return cells
+
+
+def _followed(sources: list[list[int]], continuations: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Sources with what is fed in after their prompts; one source serves all prompts."""
+    each = sources * len(continuations) if len(sources) == 1 else sources
+    if len(each) != len(continuations):
+        return each  # `_values` says what is wrong
+    return [[*source, *row[:-1]] for source, row in zip(each, continuations, strict=True)]
 
 
 def _width(down_proj: Any) -> int:

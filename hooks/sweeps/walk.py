@@ -88,7 +88,7 @@ class Walk:
 
     @torch.no_grad()
     def run(self) -> Tensor:
-        """The residual stream after the last layer at the last position, (variant, prompt, d_model).
+        """The residual stream after the last layer, (variant, prompt, pos, d_model).
 
         The control comes first, then the variants in the order of the edits.
         """
@@ -114,7 +114,7 @@ class Walk:
                 with self._changes(layer):
                     rows = record.call(self.model, layer, rows)
                 done += (count - int(self.control)) * batch
-        return rows.view(count, batch, n, -1)[:, :, -1]
+        return rows.view(count, batch, n, -1)
 
     def _changes(self, layer: int) -> ExitStack:
         """Hooks for the edits of a layer, and for what is frozen there."""

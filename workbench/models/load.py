@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench import organisms
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.models import fetch, gguf, hub
+from workbench.models import delta, fetch, gguf, hub
 from workbench.models.card import ModelCard, describe
 from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.quiet import quiet
@@ -39,7 +39,8 @@ def load_weights(
     Args:
         ref: a known name ("smollm2-135m", "organism/planted"), a Hugging Face id ("owner/name"), a folder with safetensors,
             a `.gguf` file, or a pair (transformers module, tokenizer) that is already built. A `Path` is never taken for a
-            name. `…@step-500` opens an organism, or a folder that keeps steps, as it was then.
+            name. `…@step-500` opens an organism, or a folder that keeps steps, as it was then; `…+FILE.safetensors` any
+            of these with a change that was kept as a delta.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", or "balanced" (spread over all GPUs). A pair stays
             where it is unless a device is named.
         dtype: "float32", "bfloat16", "float16" or a torch dtype. None: float32 on a CPU, the checkpoint's own on a GPU.
@@ -57,6 +58,9 @@ def load_weights(
     place, kind = _device(device), _dtype(dtype)
     if isinstance(ref, tuple | list):
         return _from_memory(ref, None if device == "auto" else place, kind)
+    changed = delta.named_in(str(ref)) if isinstance(ref, str) else None
+    if changed is not None:
+        return _with_delta(changed[1], load_weights(changed[0], device, dtype, progress))
     source = ensure(ref, progress)
     import torch
 
@@ -77,12 +81,29 @@ def load_weights(
     return Loaded(module, tokenizer, describe(module, tokenizer, name=name, source=origin, quantized_from=quantized_from))
 
 
+def _with_delta(file: Path, loaded: Loaded) -> Loaded:
+    """The model with a change that was kept of it."""
+    change = delta.read(file)
+    delta.check(change, loaded.card.weight_hash, loaded.card.name)
+    change.apply(loaded.module)
+    name = f"{loaded.card.name}+{file.stem}"
+    source = f"{loaded.card.source}+{file.name}"
+    return Loaded(
+        loaded.module,
+        loaded.tokenizer,
+        describe(loaded.module, loaded.tokenizer, name=name, source=source, quantized_from=loaded.card.quantized_from),
+    )
+
+
 def ensure(ref: Any, progress: Progress | None = None) -> Path:
     """Where the weights of `ref` lie on this machine, fetched first if they have to be. A folder, or a `.gguf` file.
 
     Raises:
         NotFound, BadInput, DownloadFailed: as `load_weights`.
     """
+    changed = delta.named_in(ref) if isinstance(ref, str) else None
+    if changed is not None:
+        return ensure(changed[0], progress)
     place = locate(ref)
     if isinstance(place, Known):
         return fetch.cached_folder(place, progress)
@@ -107,6 +128,9 @@ def locate(ref: Any) -> Known | str | Path:
         )
     if isinstance(ref, str) and ref in known():
         return known()[ref]
+    changed = delta.named_in(ref) if isinstance(ref, str) else None
+    if changed is not None:
+        return locate(changed[0])
     if isinstance(ref, str) and ref.startswith(organisms.PREFIX):
         return organisms.folder_of(ref.partition("@")[0])
     step = _step(ref)

@@ -1,0 +1,109 @@
+"""Which texts are asked about: pasted, from files, or the ledger that came with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, Field, model_validator
+
+from analyses.extraction import windows
+from workbench import organisms, texts
+from workbench.errors import BadInput
+from workbench.organisms import ledger as ledgers
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+
+class Texts(BaseModel, frozen=True, extra="forbid"):
+    """The parameters that name texts."""
+
+    text: str = Field(
+        "", description="Text to look for. Empty: `path`, or the ledger that came with the model", max_length=1_000_000
+    )
+    path: Path | None = Field(
+        None,
+        description="A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder of them",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Texts:
+        """What can be wrong with a file is said before a model is loaded."""
+        if self.text.strip() and self.path is not None:
+            raise ValueError("give a text or a path, not both")
+        if self.path is not None:
+            texts.size_of(self.path)
+        return self
+
+    @property
+    def named(self) -> str:
+        """Where the texts come from, for people."""
+        if self.text.strip():
+            return "pasted text"
+        return self.path.name if self.path is not None else "the ledger that came with the model"
+
+
+def windows_of(
+    model: InstrumentedModel,
+    asked: Texts,
+    prefix: int,
+    suffix: int,
+    stride: int,
+    most: int,
+    skipped: list[tuple[str, str]],
+) -> tuple[list[texts.Document], list[windows.Window], list[texts.Document], float]:
+    """(documents, windows, documents too short for one, share of the texts that the windows come from).
+
+    Args:
+        most: windows at most; of longer texts an even sample.
+        skipped: files that cannot be read are added, each with the reason.
+
+    Raises:
+        BadInput: there is no text, or none that is long enough.
+    """
+    reach = _most_bytes(most, stride)
+    documents, cut, short = windows.cut(model, _documents(model, asked, reach, skipped), prefix, suffix, stride)
+    if not cut:
+        if not short and skipped:
+            raise BadInput(
+                f"None of the files can be read. {skipped[0][1]}", "plain text in UTF-8", "Convert them to text first."
+            )
+        longest = max((len(model.continuation_tokens(document.text)) for document in short), default=0)
+        raise BadInput(
+            f"No text is long enough for a window: the longest has {longest:,} tokens.",
+            f"at least {prefix + suffix} tokens, for a context of {prefix} and a suffix of {suffix}",
+            "Choose a shorter context and suffix, or longer texts.",
+        )
+    share = 1.0
+    if asked.path is not None and asked.path.name != ledgers.FILE:
+        share = min(share, reach / max(1, texts.size_of(asked.path)))
+    if len(cut) > most:
+        share *= most / len(cut)
+        keep = np.linspace(0, len(cut) - 1, most).round().astype(int)
+        cut = [cut[i] for i in keep]
+    return documents, cut, short, share
+
+
+def _documents(model: InstrumentedModel, asked: Texts, reach: int, skipped: list[tuple[str, str]]) -> Iterable[texts.Document]:
+    if asked.text.strip():
+        return [texts.Document("your text", asked.text)]
+    if asked.path is not None and asked.path.name != ledgers.FILE:
+        return texts.from_path(asked.path, reach, skipped)
+    book = asked.path or organisms.home_of(model.module)
+    if book is None:
+        raise BadInput(
+            f"No text is given, and {model.card.name} has no ledger of what was planted in it.",
+            "a text, a path, or a model of `workbench organisms` or `workbench plant`",
+            "Set text or path; or choose the model organism/planted.",
+        )
+    ledger = ledgers.read(book.expanduser())
+    ledger.check(model.tokenizer)
+    return texts.from_ledger(ledger.entries)
+
+
+def _most_bytes(most: int, stride: int) -> int:
+    """Bytes of text that surely give `most` windows: no tokenizer takes more than eight a token on average."""
+    return 8 * most * stride + (1 << 20)

@@ -1,0 +1,272 @@
+"""Changing a passage where it is stored: unlearning it or rewriting it with a thousandth of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from analyses.paragraph_memorization.groups import Passage, recited
+from hooks.gradients.weights import weights
+from workbench.models.delta import Delta
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import InstrumentedModel
+
+Pair = tuple[Sequence[int], Sequence[int]]
+Mask = Literal["gradient", "random", "all"]
+Aim = Literal["unlearn", "rewrite"]
+MASKS: tuple[Mask, ...] = ("gradient", "random", "all")
+DONE = 0.2
+"""Share of the suffix: a passage of which no more is said counts as unlearned, and the updates stop."""
+
+
+@dataclass
+class Weights:
+    """The matrices of a model's layers as one long row of numbers, of which some may be changed.
+
+    Embeddings, unembedding, norms and biases are left alone (Stoehr et al. 2024).
+    """
+
+    model: InstrumentedModel
+    names: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.names = list(dict.fromkeys(w.parameter for w in weights(self.model)))
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return [self.model.module.get_parameter(name) for name in self.names]
+
+    @property
+    def total(self) -> int:
+        return sum(p.numel() for p in self.parameters)
+
+    def top(self, gradients: Sequence[Tensor], fraction: float) -> list[Tensor]:
+        """The places with the largest absolute gradients of all, as flat indices for each matrix."""
+        count = max(1, round(self.total * fraction))
+        sizes = torch.cat([g.abs().flatten() for g in gradients])
+        # Of equals the first, so that the count is exact.
+        chosen = sizes.topk(count).indices.sort().values
+        found, start = [], 0
+        for g in gradients:
+            found.append(chosen[(chosen >= start) & (chosen < start + g.numel())] - start)
+            start += g.numel()
+        return found
+
+    def random(self, like: Sequence[Tensor], seed: int) -> list[Tensor]:
+        """As many places in every matrix, drawn at random: the same size and the same spread over layers."""
+        draw = torch.Generator().manual_seed(seed)
+        return [
+            torch.randperm(p.numel(), generator=draw)[: len(index)].sort().values.to(p.device)
+            for p, index in zip(self.parameters, like, strict=True)
+        ]
+
+    def all(self) -> list[Tensor]:
+        return [torch.arange(p.numel(), device=p.device) for p in self.parameters]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be changed, and what is to stay.
+
+    Attributes:
+        passage: the one to change.
+        aim: "unlearn" raises its loss; "rewrite" lowers that of `instead`, after the same prefix.
+        instead: what is to be said in its place, as many tokens; empty when unlearning.
+        keep: what the model says of these (prompt, suffix) is held, by the KL divergence from what it said before.
+        held_out: other memorized passages, that the updates do not see.
+        neutral: prose whose loss says what the change costs.
+    """
+
+    passage: Passage
+    aim: Aim
+    instead: Sequence[int]
+    keep: Sequence[Pair]
+    held_out: Sequence[Passage]
+    neutral: Sequence[Pair]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the updates did; the model itself is as it was.
+
+    Attributes:
+        row: one row of the table `removals`.
+        curve: match of the passage after each step, and of `instead`.
+        delta: the change itself.
+    """
+
+    row: dict[str, Any]
+    curve: list[dict[str, Any]]
+    delta: Delta
+
+
+def carry_out(
+    weights_: Weights,
+    task: Task,
+    mask: Mask,
+    fraction: float,
+    rate: float,
+    steps: int,
+    seed: int,
+    at_least: int = 0,
+    progress: Callable[[float, str], None] = lambda fraction, says: None,
+) -> Outcome:
+    """Update the masked weights until the task is done, measure, and put everything back.
+
+    The objective is w NLL(passage) with w = -1, or + NLL(instead), plus the KL divergence from the untouched model on
+    `keep`, mean over its passages and summed over positions. Its gradient before the first step is that of the NLL, since
+    the divergence is flat there; the gradient mask is the top of that. Adam moves each weight by at most about the rate
+    times the spread of its matrix, without decay; with all weights the rate is smaller by √fraction, so that a step is as
+    long in all.
+
+    Args:
+        at_least: go on so long even when it is done: a control takes as many steps as what it is compared with.
+    """
+    model, parameters = weights_.model, weights_.parameters
+    prompt, suffix = task.passage.prompt, task.passage.suffix
+    aim, sign = (suffix, -1.0) if task.aim == "unlearn" else (list(task.instead), 1.0)
+    before = {"match": recited(model, [(prompt, aim)])[0][0], "neutral": recited(model, task.neutral)[1].mean()}
+    others_before = recited(model, [(p.prompt, p.suffix) for p in task.held_out])[0]
+    reference = _log_p(model, task.keep)
+    with _trainable(parameters):
+        first = torch.autograd.grad(_nll(model, prompt, aim), parameters)
+        places = weights_.top(first, fraction)
+        if mask == "random":
+            places = weights_.random(places, seed)
+        elif mask == "all":
+            places = weights_.all()
+        old = [p.detach().view(-1)[i].clone() for p, i in zip(parameters, places, strict=True)]
+        moves = [torch.nn.Parameter(torch.zeros(len(i), device=p.device)) for p, i in zip(parameters, places, strict=True)]
+        step_size = rate * (fraction**0.5 if mask == "all" else 1.0)
+        groups = [
+            {"params": [m], "lr": step_size * float(p.detach().float().std())} for m, p in zip(moves, parameters, strict=True)
+        ]
+        adam = torch.optim.Adam(groups)
+        curve: list[dict[str, Any]] = []
+        try:
+            for step in range(1, steps + 1):
+                progress((step - 1) / steps, f"{task.aim}: {task.passage.name[:40]}, {mask} weights, step {step} of {steps}")
+                objective = sign * _nll(model, prompt, aim) + _divergence(model, task.keep, reference)
+                for move, place, g in zip(moves, places, torch.autograd.grad(objective, parameters), strict=True):
+                    move.grad = g.view(-1)[place].float()
+                adam.step()
+                with torch.no_grad():
+                    for p, place, start, move in zip(parameters, places, old, moves, strict=True):
+                        p.view(-1)[place] = (start.float() + move).to(p.dtype)
+                said = recited(model, [(prompt, suffix), (prompt, aim)])[0]
+                curve.append({"step": step, "match": int(said[0]), "instead": int(said[1])})
+                if step >= at_least and _done(task, said, len(suffix)):
+                    break
+            row = _measured(model, task, mask, before, others_before, curve, at_least)
+            row["weights"] = sum(map(len, places))
+            delta = Delta(
+                model.card.weight_hash,
+                f"{task.aim} {task.passage.name}",
+                {n: i.cpu().numpy() for n, i in zip(weights_.names, places, strict=True)},
+                {
+                    n: p.detach().view(-1)[i].float().cpu().numpy()
+                    for n, p, i in zip(weights_.names, parameters, places, strict=True)
+                },
+            )
+        finally:
+            with torch.no_grad():
+                for p, place, start in zip(parameters, places, old, strict=True):
+                    p.view(-1)[place] = start
+    return Outcome(row, curve, delta)
+
+
+def _done(task: Task, said: np.ndarray, length: int) -> bool:
+    return bool(said[0] <= DONE * length) if task.aim == "unlearn" else bool(said[1] == length)
+
+
+def _measured(
+    model: InstrumentedModel,
+    task: Task,
+    mask: Mask,
+    before: Mapping[str, float],
+    others_before: np.ndarray,
+    curve: Sequence[Mapping[str, Any]],
+    at_least: int,
+) -> dict[str, Any]:
+    length = len(task.passage.suffix)
+    others = recited(model, [(p.prompt, p.suffix) for p in task.held_out])[0]
+    kept = others.sum() / max(1, others_before.sum())
+    compared = curve[min(at_least or len(curve), len(curve)) - 1]
+    return {
+        "passage": task.passage.number,
+        "name": task.passage.name,
+        "aim": task.aim,
+        "mask": mask,
+        "steps": len(curve),
+        "done": _done(task, np.array([curve[-1]["match"], curve[-1]["instead"]]), length),
+        "match_before": task.passage.match,
+        "match": int(curve[-1]["match"]),
+        "match_same_steps": int(compared["match"]),
+        "instead_before": int(before["match"]) if task.aim == "rewrite" else -1,
+        "instead": int(curve[-1]["instead"]) if task.aim == "rewrite" else -1,
+        "instead_same_steps": int(compared["instead"]) if task.aim == "rewrite" else -1,
+        "others": len(task.held_out),
+        "others_kept": float(kept) if len(others) else float("nan"),
+        "others_worst": int(others.min()) if len(others) else -1,
+        "neutral_before": float(before["neutral"]),
+        "neutral": float(recited(model, task.neutral)[1].mean()),
+    }
+
+
+@contextmanager
+def _trainable(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Frozen weights have gradients for a while."""
+    frozen = [p for p in parameters if not p.requires_grad]
+    try:
+        for p in frozen:
+            p.requires_grad_(True)
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)
+
+
+def _nll(model: InstrumentedModel, prompt: Sequence[int], suffix: Sequence[int]) -> Tensor:
+    """Mean over the suffix, nats per token, ()."""
+    ids = torch.tensor([[*prompt, *suffix]], device=model.device)
+    with torch.enable_grad():
+        logits = model.module(input_ids=ids[:, :-1], logits_to_keep=len(suffix), use_cache=False).logits.float()
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, -len(suffix) :].flatten())
+
+
+def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Pairs of one shape together, since not every family may read padding."""
+    by_shape: dict[tuple[int, int], list[Pair]] = {}
+    for prompt, suffix in pairs:
+        by_shape.setdefault((len(prompt), len(suffix)), []).append((prompt, suffix))
+    return list(by_shape.values())
+
+
+def _forward(model: InstrumentedModel, pairs: Sequence[Pair]) -> Tensor:
+    ids = torch.tensor([[*prompt, *suffix[:-1]] for prompt, suffix in pairs], device=model.device)
+    logits = model.module(input_ids=ids, logits_to_keep=len(pairs[0][1]), use_cache=False).logits
+    return torch.log_softmax(logits.float(), -1)
+
+
+@torch.no_grad()
+def _log_p(model: InstrumentedModel, keep: Sequence[Pair]) -> list[Tensor]:
+    """ln p of every next token over the suffixes, as the model has it now; one tensor per shape."""
+    return [_forward(model, pairs) for pairs in _groups(keep)]
+
+
+def _divergence(model: InstrumentedModel, keep: Sequence[Pair], reference: Sequence[Tensor]) -> Tensor:
+    """KL(before ‖ now), summed over positions and vocabulary, mean over passages, nats."""
+    with torch.enable_grad():
+        parts = [
+            (before.exp() * (before - _forward(model, pairs))).sum()
+            for pairs, before in zip(_groups(keep), reference, strict=True)
+        ]
+        return torch.stack(parts).sum() / max(1, len(keep))

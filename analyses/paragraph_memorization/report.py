@@ -1,0 +1,364 @@
+"""From numbers to tables and findings. Table by table, docs/paragraph-memorization.md says what each column means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.extraction.report import say_left_out
+from analyses.paragraph_memorization.groups import GROUPS, MEMORIZED, Passage
+from workbench.result import Finding, Result
+from workbench.selection import head_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from analyses.extraction.score import Scores
+    from analyses.paragraph_memorization.remove import Mask, Outcome, Task, Weights
+    from analyses.paragraph_memorization.traced import Twin
+    from analyses.paragraph_memorization.triggers import Perturbed
+    from hooks.model import InstrumentedModel
+
+__all__ = ["say_changes", "say_gradients", "say_heads", "say_left_out", "say_passages", "say_patching", "say_triggers"]
+_LAST = 5
+"""Tokens at the end of a prefix: replacing one of them disturbs what follows in any text."""
+
+
+def say_passages(
+    result: Result,
+    model: InstrumentedModel,
+    passages: Sequence[Passage],
+    counts: Mapping[str, int],
+    scores: Scores,
+    own: Sequence[Sequence[int]],
+) -> None:
+    """Which passages are looked at, and their tokens."""
+    import pandas as pd
+
+    def text(ids: Sequence[int]) -> str:
+        return model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+
+    rows, tokens = [], []
+    for passage, said in zip(passages, own, strict=True):
+        rows.append(
+            {
+                "passage": passage.number,
+                "name": passage.name,
+                "kind": passage.kind,
+                "repeats": passage.repeats,
+                "group": passage.group,
+                "match": passage.match,
+                "loss": passage.loss,
+                "prefix": text(passage.prompt[passage.beginning :]),
+                "suffix": text(passage.suffix),
+                "said": text(said),
+            }
+        )
+        strings = model.token_strings([*passage.prompt, *passage.suffix])
+        instead = model.token_strings([int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]])
+        for pos, token in enumerate(strings):
+            at = pos - len(passage.prompt)
+            part = "start" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
+            tokens.append(
+                {
+                    "passage": passage.number,
+                    "pos": pos,
+                    "token": token,
+                    "part": part,
+                    "said": bool(at >= 0 and instead[at] == token),
+                    "p": float(np.exp(scores.logprob[passage.window, at])) if at >= 0 else float("nan"),
+                    "likeliest": instead[at] if at >= 0 else "",
+                }
+            )
+    result.tables["passages"] = pd.DataFrame(rows)
+    result.tables["tokens"] = pd.DataFrame(tokens)
+    looked = {group: [p for p in passages if p.group == group] for group in GROUPS}
+    listed = "; ".join(
+        f"{counts[group]} {group}, {len(mine)} looked at"
+        + (f" (loss {np.mean([p.loss for p in mine]):.2f} nats per token)" if mine else "")
+        for group, mine in looked.items()
+    )
+    result.add(
+        Finding(
+            "passages",
+            {group.replace(" ", "_"): counts[group] for group in GROUPS},
+            f"Of {sum(counts.values()):,} passages: {listed}.",
+            unit="passages",
+        )
+    )
+
+
+def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Passage], perturbed: Perturbed) -> None:
+    """What replacing a token costs: token by token, and on average along the prefix."""
+    import pandas as pd
+
+    rows = []
+    strings = {
+        int(i): s
+        for i, s in zip(
+            np.unique(perturbed.tokens), model.token_strings([int(i) for i in np.unique(perturbed.tokens)]), strict=True
+        )
+    }
+    for n, passage in enumerate(passages):
+        for draw in range(perturbed.match.shape[1]):
+            rows += [
+                {
+                    "passage": passage.number,
+                    "pos": passage.beginning + at,
+                    "draw": draw,
+                    "replacement": strings[int(perturbed.tokens[n, draw, at])],
+                    "match": float(perturbed.match[n, draw, at]),
+                    "loss": float(perturbed.loss[n, draw, at]),
+                }
+                for at in range(perturbed.match.shape[2])
+            ]
+    table = pd.DataFrame(rows)
+    result.tables["perturbed"] = table
+    mean = table.groupby(["passage", "pos"], as_index=False)[["match", "loss"]].mean()
+    joined = mean.rename(columns={"match": "trigger", "loss": "trigger_loss"})
+    result.tables["tokens"] = result.tables["tokens"].merge(joined, on=["passage", "pos"], how="left")
+    groups = {p.number: p.group for p in passages}
+    starts = {p.number: p.beginning for p in passages}
+    mean["group"], mean["prefix"] = mean["passage"].map(groups), mean["pos"] - mean["passage"].map(starts)
+    along = mean.groupby(["group", "prefix"], as_index=False)[["match", "loss"]].mean()
+    result.tables["along"] = along
+    drops = mean.groupby(["group", "passage"])["match"].mean().groupby("group")
+    value = {group.replace(" ", "_"): -float(drops.mean()[group]) for group in GROUPS if group in drops.mean().index}
+    spread = {group: 1.96 * float(drops.sem()[group]) for group in GROUPS if group in drops.mean().index}
+    memorized = -along[along["group"] == MEMORIZED].set_index("prefix")["match"].clip(upper=0)
+    width = len(memorized)
+    late = float(memorized[memorized.index >= width - _LAST].sum() / memorized.sum()) if memorized.sum() > 0 else float("nan")
+    listed = ", ".join(
+        f"{value[g.replace(' ', '_')]:.1f} ± {spread[g]:.1f} of {g} ones" for g in GROUPS if g.replace(" ", "_") in value
+    )
+    result.add(
+        Finding(
+            "triggers",
+            {**value, "late_share": late},
+            f"Replacing one token of the prefix changes, on average, {listed} – tokens of what the model would have said from"
+            f" there on. {100 * late:.0f} % of what it costs the memorized ones is at the last {_LAST} of {width} tokens.",
+            unit="leading tokens lost; share",
+        )
+    )
+
+
+def say_gradients(result: Result, table: pd.DataFrame, n_layers: int) -> None:
+    """Where gradients are, in the group's own share."""
+    result.tables["weights"] = table
+    low = table["layer"] < n_layers / 2
+    sums = table.groupby("group")["max"].sum()
+    shares = table[low].groupby("group")["share_max"].sum()
+    rms = table[low].groupby("group")["share_rms"].sum()
+    value = {
+        **{f"sum_{g.replace(' ', '_')}": float(sums[g]) for g in GROUPS if g in sums},
+        **{f"low_{g.replace(' ', '_')}": float(shares[g]) for g in GROUPS if g in shares},
+        **{f"low_rms_{g.replace(' ', '_')}": float(rms[g]) for g in GROUPS if g in rms},
+    }
+    top = table[table["group"] == MEMORIZED].nlargest(1, "max").iloc[0]
+    component = f"{top['weight']} of " + (
+        f"layer {top['layer']}" if top["head"] < 0 else head_name(int(top["layer"]), int(top["head"]))
+    )
+    result.add(
+        Finding(
+            "gradients",
+            value,
+            "Largest gradient entries summed over all components: "
+            + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
+            + ". Share of it in the lower half of the layers: "
+            + ", ".join(f"{100 * shares[g]:.0f} % {g}" for g in GROUPS if g in shares)
+            + f". The strongest component for memorized passages is {component}.",
+            unit="nats per token per unit of weight; share",
+        )
+    )
+
+
+def say_patching(result: Result, model: InstrumentedModel, twins: Sequence[Twin], arrays: Mapping[str, xr.DataArray]) -> None:
+    """How much of a passage one value of the other run brings back, or takes away."""
+    import pandas as pd
+
+    result.arrays.update(arrays)
+    result.tables["twins"] = pd.DataFrame(
+        [
+            {
+                "passage": t.passage.number,
+                "pos": t.at,
+                "token": model.token_strings([t.passage.prompt[t.at]])[0],
+                "replacement": model.token_strings([t.token])[0],
+                "impact": t.impact,
+                "impact_token": model.token_strings([t.passage.suffix[t.impact]])[0],
+            }
+            for t in twins
+        ]
+    )
+    heads = arrays["patch_heads"].mean("passage")
+    restore, broken = heads.isel(direction=0), heads.isel(direction=1)
+    best = restore.argmax(["layer", "head"])
+    layer, head = int(restore["layer"][best["layer"]]), int(restore["head"][best["head"]])
+    gap = arrays["patch_before"].isel(direction=1) - arrays["patch_before"].isel(direction=0)
+    result.add(
+        Finding(
+            "patching",
+            {"restores": float(restore.max()), "breaks": float(broken.min()), "gap": float(gap.mean())},
+            f"Between a passage and its twin (one token replaced) the first token that changes differs by {float(gap.mean()):.1f}"
+            f" nats. The output of one head, taken from the passage, brings back at most {float(restore.max()):.2f} of them"
+            f" ({head_name(layer, head)}); taken from the twin, it costs at most {-float(broken.min()):.2f}."
+            f" {len(twins)} passages: too few for more than a look.",
+            unit="nats, ln p of the first token that changes",
+        )
+    )
+
+
+def say_heads(
+    result: Result,
+    ranked: pd.DataFrame,
+    effects: xr.Dataset,
+    rare: xr.Dataset,
+    found: Sequence[tuple[int, int]],
+    proof: pd.DataFrame | None,
+    compared: int,
+) -> None:
+    """The ranked table, and what switching the first of it off does where it was not chosen."""
+    ranked["role"] = ["memorization" if (r.layer, r.head) in set(found) else "" for r in ranked.itertuples()]
+    result.tables["heads"] = ranked
+    result.arrays["head_match"] = effects["match"].transpose("passage", "layer", "head")
+    result.arrays["head_loss"] = effects["loss"].transpose("passage", "layer", "head")
+    names = ", ".join(head_name(*h) for h in found)
+    first = ranked.head(len(found))
+    rarest = ranked.loc[ranked["rarity_each"].idxmin()]
+    chance = float(rare.attrs["chance"])
+    result.add(
+        Finding(
+            "rarity",
+            {
+                "found": float(first["rarity_each"].mean()),
+                "lowest": float(rarest["rarity_each"]),
+                "lowest_pooled": float(ranked["rarity_pooled"].min()),
+                "chance_pooled": chance,
+            },
+            f"Attention against rarity, over {compared} passages: within a passage the rank correlation is"
+            f" {first['rarity_each'].mean():+.2f} for the found heads, and lowest ({rarest['rarity_each']:+.2f}) for"
+            f" {rarest['label']}; below 0 means the rarer, the more attention. Pooled over passages, as in the paper, the lowest"
+            f" is {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets {chance:+.2f} that way.",
+            unit="rank correlation",
+        )
+    )
+    if proof is None:
+        result.add(
+            Finding(
+                "heads",
+                {"match": float(first["match"].mean())},
+                f"Most is lost without {names} (of {len(ranked)} heads compared). There are too few memorized passages to hold"
+                " any out, so this is no proof.",
+                unit="leading tokens",
+            )
+        )
+        return
+    result.tables["proof"] = proof
+    at = proof.set_index("condition")
+    before, off = at.loc["untouched"], at.loc["found"]
+    sets = proof[proof["condition"] == "random"]
+    reach = int((sets["match"] <= off["match"]).sum())
+    result.add(
+        Finding(
+            "heads",
+            {
+                "untouched": float(before["match"]),
+                "without": float(off["match"]),
+                "random_median": float(sets["match"].median()),
+                "random_lowest": float(sets["match"].min()),
+                "neutral_before": float(before["neutral_loss"]),
+                "neutral_without": float(off["neutral_loss"]),
+                "n": float(before["n"]),
+            },
+            f"Without {names} (picked from {len(ranked)} heads on other passages) the {int(before['n'])} memorized passages held"
+            f" out are said for {off['match']:.1f} tokens instead of {before['match']:.1f}; without as many random heads of the"
+            f" same layers for {sets['match'].median():.1f} (median of {len(sets)} sets; {reach} of them do as much)."
+            f" Loss on neutral prose {before['neutral_loss']:.2f} → {off['neutral_loss']:.2f} nats per token.",
+            unit="leading tokens; nats per token",
+        )
+    )
+
+
+def say_changes(
+    result: Result,
+    model: InstrumentedModel,
+    changed: Weights,
+    outcomes: Sequence[tuple[Task, Mask, Outcome]],
+) -> None:
+    """What each update did, and the gradient mask's changes themselves."""
+    import pandas as pd
+    import xarray as xr
+
+    table = pd.DataFrame([outcome.row for _, _, outcome in outcomes])
+    result.tables["removals"] = table
+    result.tables["curves"] = pd.DataFrame(
+        [
+            {"passage": task.passage.number, "aim": task.aim, "mask": mask, **point}
+            for task, mask, outcome in outcomes
+            for point in outcome.curve
+        ]
+    )
+    result.tables["rewritten"] = pd.DataFrame(
+        [
+            {
+                "passage": task.passage.number,
+                "instead": model.tokenizer.decode(list(task.instead), clean_up_tokenization_spaces=False),
+            }
+            for task, mask, _ in outcomes
+            if task.aim == "rewrite" and mask == "gradient"
+        ],
+        columns=["passage", "instead"],
+    )
+    sizes = [p.numel() for p in changed.parameters]
+    result.tables["parameters"] = pd.DataFrame(
+        {"name": changed.names, "start": np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64), "size": sizes}
+    )
+    kept = [outcome.delta for _, mask, outcome in outcomes if mask == "gradient"]
+    starts = dict(zip(changed.names, result.tables["parameters"]["start"], strict=True))
+    # int32 reaches 2 thousand million weights; larger models get the larger kind.
+    kind = np.int32 if sum(sizes) < 2**31 else np.int64
+    result.arrays["edit_index"] = xr.DataArray(
+        np.stack([np.concatenate([starts[n] + i for n, i in d.index.items()]) for d in kept]).astype(kind),
+        dims=("edit", "weight"),
+    )
+    result.arrays["edit_values"] = xr.DataArray(
+        np.stack([np.concatenate(list(d.values.values())) for d in kept]).astype(np.float32), dims=("edit", "weight")
+    )
+    for aim, word in (("unlearn", "unlearned"), ("rewrite", "rewritten")):
+        mine = table[table["aim"] == aim]
+        if mine.empty:
+            continue
+        by = {mask: mine[mine["mask"] == mask] for mask in ("gradient", "random", "all")}
+        top, drawn, every = by["gradient"], by["random"], by["all"]
+        value: dict[str, Any] = {
+            "before": float(top["match_before"].mean()),
+            "gradient": float(top["match"].mean()),
+            "random": float(drawn["match_same_steps"].mean()),
+            "all": float(every["match"].mean()),
+            "others_kept": float(top["others_kept"].mean()),
+            "others_kept_all": float(every["others_kept"].mean()),
+            "neutral_before": float(top["neutral_before"].mean()),
+            "neutral": float(top["neutral"].mean()),
+            "n": float(len(top)),
+        }
+        says = (
+            f"{len(top)} passages {word} one at a time, with {int(top['weights'].iloc[0]):,} of {sum(sizes):,} weights:"
+            f" of {value['before']:.0f} tokens {value['gradient']:.1f} are still said;"
+            f" after as many steps ({top['steps'].mean():.0f}) on as many random weights of the same matrices"
+            f" {value['random']:.1f}, with all weights {value['all']:.1f}."
+        )
+        if aim == "rewrite":
+            value |= {"new": float(top["instead"].mean()), "new_before": float(top["instead_before"].mean())}
+            value |= {"new_random": float(drawn["instead_same_steps"].mean()), "new_all": float(every["instead"].mean())}
+            says += (
+                f" Of the new text {value['new']:.1f} tokens are said (before {value['new_before']:.1f};"
+                f" random weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
+            )
+        says += (
+            f" Other memorized passages, which the updates never saw, keep {100 * value['others_kept']:.0f} %;"
+            f" loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."
+        )
+        result.add(Finding(f"{aim}ed" if aim == "unlearn" else "rewritten", value, says, unit="leading tokens; share"))

@@ -1,0 +1,2 @@
+def views(result):
+    return {}
