@@ -44,3 +44,13 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     if len(a) < 2 or a.std() == 0 or b.std() == 0:
         return math.nan
     return float(np.corrcoef(a, b)[0, 1])
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """Mean of one less mean of the other, and its 95 % interval (Welch's); NaN where one side has fewer than two."""
+    if min(len(one), len(other)) < 2:
+        return (float(np.mean(one) - np.mean(other)) if len(one) and len(other) else math.nan), (math.nan, math.nan)
+    from scipy.stats import ttest_ind
+
+    interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    return float(np.mean(one) - np.mean(other)), (float(interval.low), float(interval.high))

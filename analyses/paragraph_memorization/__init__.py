@@ -43,6 +43,7 @@ __all__ = ["Params", "controls", "name", "question", "run", "unfit", "views"]
 name = "paragraph-memorization"
 question = "Where in the network is this passage stored, and can it be removed there?"
 _NEUTRAL, _KEEP_NEUTRAL = 24, 6  # passages of neutral prose that are measured, and that updates are held to
+_KEEP_MEMORIZED, _OTHERS = 10, 60  # memorized passages that updates are held to at most, and that are looked at for them
 _RARITY = 200  # passages over which attention and rarity are compared
 _TRIGGERS = 3  # tokens of a prefix that count as its trigger
 
@@ -103,7 +104,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     report.say_triggers(result, model, passages, perturbed)
     progress.keep(result)
 
-    report.say_gradients(result, maps.gradient_map(model, passages, progress.part(0.3, 0.36)), model.n_layers)
+    report.say_gradients(result, *maps.gradient_map(model, passages, progress.part(0.3, 0.36)))
     twins = traced.twins(model, memorized, perturbed)
     if params.traced and twins:
         arrays = traced.patch(model, twins[: params.traced], progress.part(0.36, 0.46))
@@ -130,7 +131,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     progress.keep(result)
 
     if params.edits:
-        _change(result, model, params, memorized, twins, plain, progress.part(0.78, 1.0))
+        every = [(window.prompt, list(window.suffix)) for window in _memorized(cut, scores)]
+        _change(result, model, params, memorized, every, twins, plain, progress.part(0.78, 1.0))
     claims.say_claims(result)
     progress(1.0, "Done")
     return result
@@ -144,6 +146,14 @@ def _own(
     return [said[p.window] for p in passages]
 
 
+def _memorized(cut: Sequence[Window], scores: Scores) -> list[Window]:
+    """Windows that are said wholly, an even sample of them where there are many."""
+    import numpy as np
+
+    where = [n for n, window in enumerate(cut) if scores.match[n] == len(window.suffix)]
+    return [cut[where[i]] for i in np.linspace(0, len(where) - 1, min(len(where), _OTHERS)).round().astype(int)]
+
+
 def _spread(cut: Sequence[Window], passages: Sequence[Passage]) -> list[Passage]:
     """Passages of every kind for comparing attention with rarity: those looked at, and an even sample of the others."""
     import numpy as np
@@ -151,11 +161,10 @@ def _spread(cut: Sequence[Window], passages: Sequence[Passage]) -> list[Passage]
     looked_at = {p.window for p in passages}
     rest = [n for n in range(len(cut)) if n not in looked_at]
     some = np.linspace(0, len(rest) - 1, min(len(rest), _RARITY - min(len(passages), _RARITY))).round().astype(int)
+    windows = [(rest[i], cut[rest[i]]) for i in some]
     more = [
-        Passage(
-            -1, rest[i], "", "", None, "", cut[rest[i]].prompt, list(cut[rest[i]].suffix), 0, 0.0, len(cut[rest[i]].beginning)
-        )
-        for i in some
+        Passage(-1, n, "", "", None, "", window.prompt, list(window.suffix), 0, 0.0, len(window.beginning))
+        for n, window in windows
     ]
     return [*passages[:_RARITY], *more]
 
@@ -165,11 +174,12 @@ def _change(
     model: InstrumentedModel,
     params: Params,
     memorized: Sequence[Passage],
+    every: Sequence[remove.Pair],
     twins: Sequence[traced.Twin],
     plain: Sequence[remove.Pair],
     progress: Progress,
 ) -> None:
-    """Unlearn and rewrite a few passages, each with the gradient mask, a random one, and all weights."""
+    """Unlearn and rewrite a few passages, each with every mask. `every` holds all that is memorized."""
     from analyses.extraction.decode import greedy
 
     changed = remove.Weights(model)
@@ -177,9 +187,9 @@ def _change(
     twin_of = {twin.passage.number: twin for twin in twins}
     tasks = []
     for passage in chosen:
-        # Every other memorized passage is held to what it was; those between are measured and never seen.
-        rest = [p for p in memorized if p is not passage]
-        keep = [*plain[-_KEEP_NEUTRAL:], *((p.prompt, p.suffix) for p in rest[::2])]
+        # One half of the other memorized passages is held to what it was; the other half is measured and never seen.
+        rest = [pair for pair in every if list(pair[0]) != passage.prompt]
+        keep = [*plain[-_KEEP_NEUTRAL:], *rest[::2][:_KEEP_MEMORIZED]]
         aims: list[tuple[remove.Aim, list[int]]] = [("unlearn", [])]
         if passage.number in twin_of:
             twin = twin_of[passage.number]
@@ -189,11 +199,11 @@ def _change(
     for n, task in enumerate(tasks):
         taken = 0
         for k, mask in enumerate(remove.MASKS):
-            part = progress.part((n + k / 3) / len(tasks), (n + (k + 1) / 3) / len(tasks))
+            part = progress.part((n + k / 4) / len(tasks), (n + (k + 1) / 4) / len(tasks))
             outcome = remove.carry_out(
                 changed, task, mask, params.fraction, params.rate, params.steps, params.seed + n,
                 at_least=taken if mask == "random" else 0, progress=part,
             )  # fmt: skip
-            taken = len(outcome.curve) if mask == "gradient" else taken
+            taken = len(outcome.curve) if mask == "contrast" else taken
             outcomes.append((task, mask, outcome))
     report.say_changes(result, model, changed, outcomes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 
 from workbench.result import Finding, Result
 
@@ -17,7 +17,7 @@ def say_claims(result: Result) -> None:
     rows = [
         _triggers(found.get("triggers", {})),
         _larger(found.get("gradients", {})),
-        _lower(found.get("gradients", {})),
+        _lower(result),
         _rare(result, found.get("rarity", {})),
         _sparse(found.get("unlearned", {})),
         _random(found.get("unlearned", {})),
@@ -66,30 +66,26 @@ def _larger(f: dict[str, float]) -> tuple[str, str, str, str]:
     )
 
 
-def _lower(f: dict[str, float]) -> tuple[str, str, str, str]:
-    pairs = [(f.get(f"low{kind}_memorized"), f.get(f"low{kind}_not_memorized")) for kind in ("", "_rms")]
-    if any(a is None or b is None for a, b in pairs):
-        return "Of them, more are in lower layers than of other passages' gradients", "seen in heat maps", "not measured", OPEN
-    (largest, other), (typical, other_typical) = ((float(a or 0), float(b or 0)) for a, b in pairs)
-    # Both sizes have to agree, or it hangs on the choice of one.
-    agree = (largest > other) == (typical > other_typical)
-    return (
-        "Of them, more are in lower layers than of other passages' gradients",
-        "seen in heat maps",
-        f"lower half: {100 * largest:.0f} % against {100 * other:.0f} % (largest entries),"
-        f" {100 * typical:.0f} % against {100 * other_typical:.0f} % (typical ones)",
-        _verdict(largest > other if agree else None),
-    )
+def _lower(result: Result) -> tuple[str, str, str, str]:
+    claim = "Of them, a larger share is in the lower layers than of other passages' gradients"
+    finding = result.findings.get("gradients")
+    if finding is None or not isinstance(finding.interval, Mapping):
+        return claim, "seen in heat maps", "not measured", OPEN
+    # Both sizes of a gradient have to agree, or it hangs on the choice of one.
+    lows, highs = zip(*finding.interval.values(), strict=True)
+    holds = True if min(lows) > 0 else False if max(highs) < 0 else None
+    f = finding.values
+    here = f"{100 * f['lower']:+.1f} points in the lower half (largest entries), {100 * f['lower_rms']:+.1f} (typical ones)"
+    return claim, "seen in heat maps", here, _verdict(holds)
 
 
 def _rare(result: Result, f: dict[str, float]) -> tuple[str, str, str, str]:
-    heads = result.tables.get("heads")
-    holds = None
-    if heads is not None:
-        found = heads[heads["role"] != ""]
-        holds = bool((found["rarity_each_high"] < 0).any()) if found["rarity_each"].notna().any() else None
+    heads, holds = result.tables.get("heads"), None
+    if heads is not None and heads["rarity_each"].notna().any():
+        # Most of the heads that matter, each clearly.
+        holds = bool((heads.loc[heads["role"] != "", "rarity_each_high"] < 0).mean() > 0.5)
     return (
-        "A head that matters for memorized passages looks at rare tokens",
+        "The heads that matter for memorized passages look at rare tokens",
         "L1H2, correlation −0.97 pooled",
         f"found heads {f['found']:+.2f} within a passage; pooled {f['lowest_pooled']:+.2f} at lowest, chance"
         f" {f['chance_pooled']:+.2f}"
@@ -100,11 +96,12 @@ def _rare(result: Result, f: dict[str, float]) -> tuple[str, str, str, str]:
 
 
 def _sparse(f: dict[str, float]) -> tuple[str, str, str, str]:
-    holds = f["gradient"] <= 0.5 * f["before"] and f["others_kept"] >= 0.8 if f and not math.isnan(f["others_kept"]) else None
+    holds = f["gradient"] <= 0.5 * f["before"] if f else None
     return (
         "A thousandth of the weights, chosen by gradient, is enough to unlearn",
         "50 → 26.8 tokens; 26.9 with all weights",
-        f"{f['before']:.0f} → {f['gradient']:.1f} tokens, others keep {100 * f['others_kept']:.0f} %; {f['all']:.1f} with all weights"
+        f"{f['before']:.0f} → {f['gradient']:.1f} tokens, others keep {100 * f['others_kept_gradient']:.0f} %;"
+        f" {f['all']:.1f} with all weights"
         if f
         else "not measured",
         _verdict(holds),

@@ -22,7 +22,7 @@ def names(result: Result) -> dict[str, int]:
     if "removals" not in result.tables or "edit_index" not in result.arrays:
         return {}
     table = result.tables["removals"]
-    kept = table[table["mask"] == "gradient"]
+    kept = table[table["mask"] == "contrast"]
     return {f"{aim}_{passage}": n for n, (aim, passage) in enumerate(zip(kept["aim"], kept["passage"], strict=True))}
 
 
@@ -45,7 +45,7 @@ def delta(result: Result, name: str) -> Delta:
         if mine.any():
             inside[str(row.name)] = (index[mine] - row.start, values[mine])
     removals = result.tables["removals"]
-    about = removals[removals["mask"] == "gradient"].iloc[n]
+    about = removals[removals["mask"] == "contrast"].iloc[n]
     return Delta(
         str(result.provenance.model.get("weight_hash", "")),
         f"{about['aim']} {about['name']}",

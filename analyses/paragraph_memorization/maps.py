@@ -21,23 +21,36 @@ _MEMORY = 2 * 2**30  # bytes that the gradients of prompts read together may tak
 SIZES = ("max", "rms", "batch_max", "batch_rms")
 
 
-def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress: Progress) -> pd.DataFrame:
-    """One row for each group and component (a head's W_Q, W_K, W_V or W_O, or a matrix of an MLP).
+def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(components, passages): gradients by component and group, and how much of each passage's is in the lower layers.
 
-    Columns `max` and `rms` are of each passage's own gradient, mean over passages; `batch_max` and `batch_rms` of the mean
+    A row of the first is a group and a component: a head's W_Q, W_K, W_V or W_O, or a matrix of an MLP. Columns `max` and `rms` are of each passage's own gradient, mean over passages; `batch_max` and `batch_rms` of the mean
     gradient. `share_…` is the same as a share of the sum over all components of the group: the loss of what is not
-    memorized is larger, and so are all its gradients.
+    memorized is larger, and so are all its gradients. The second has the share of the lower half of the layers, for each
+    passage: `low_max` and `low_rms`.
     """
     import pandas as pd
 
     large = sum(model.module.get_parameter(name).numel() for name in {w.parameter for w in weights(model)})
     chunk = max(1, min(8, _MEMORY // (4 * large)))
-    rows = []
+    rows, low = [], []
     groups = [group for group in GROUPS if any(p.group == group for p in passages)]
     for number, group in enumerate(groups):
         mine = [p for p in passages if p.group == group]
         found = _sizes(model, mine, chunk, progress.part(number / len(groups), (number + 1) / len(groups)))
-        for name in [str(n) for n in found if not str(n).endswith(".batch")]:
+        names = [str(n) for n in found if not str(n).endswith(".batch")]
+        by_layer = sum(
+            found[n]
+            .sum([d for d in ("head", "kv_head") if d in found[n].dims])
+            .reindex(layer=range(model.n_layers), fill_value=0)
+            for n in names
+        )
+        share = by_layer.isel(layer=slice(0, model.n_layers // 2)).sum("layer") / by_layer.sum("layer")
+        low += [
+            {"passage": p.number, "group": group, **{f"low_{s}": float(share.sel(size=s)[n]) for s in ("max", "rms")}}
+            for n, p in enumerate(mine)
+        ]
+        for name in names:
             own, batch = found[name].mean("prompt"), found[f"{name}.batch"]
             for layer in own["layer"].values:
                 heads = next((own[d].values for d in ("head", "kv_head") if d in own.dims), [None])
@@ -57,7 +70,7 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
     table = pd.DataFrame(rows)
     for size in SIZES:
         table[f"share_{size}"] = table[size] / table.groupby("group")[size].transform("sum")
-    return table
+    return table, pd.DataFrame(low)
 
 
 def _sizes(model: InstrumentedModel, passages: Sequence[Passage], chunk: int, progress: Progress):  # type: ignore[no-untyped-def]

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Pair = tuple[Sequence[int], Sequence[int]]
-Mask = Literal["gradient", "random", "all"]
+Mask = Literal["contrast", "gradient", "random", "all"]
 Aim = Literal["unlearn", "rewrite"]
-MASKS: tuple[Mask, ...] = ("gradient", "random", "all")
-DONE = 0.2
+MASKS: tuple[Mask, ...] = ("contrast", "gradient", "random", "all")
+DONE = 0.25
 """Share of the suffix: a passage of which no more is said counts as unlearned, and the updates stop."""
 
 
@@ -48,14 +48,14 @@ class Weights:
     def total(self) -> int:
         return sum(p.numel() for p in self.parameters)
 
-    def top(self, gradients: Sequence[Tensor], fraction: float) -> list[Tensor]:
-        """The places with the largest absolute gradients of all, as flat indices for each matrix."""
+    def top(self, sizes_: Sequence[Tensor], fraction: float) -> list[Tensor]:
+        """The places with the largest sizes of all matrices together, as flat indices for each."""
         count = max(1, round(self.total * fraction))
-        sizes = torch.cat([g.abs().flatten() for g in gradients])
+        sizes = torch.cat([g.flatten() for g in sizes_])
         # Of equals the first, so that the count is exact.
         chosen = sizes.topk(count).indices.sort().values
         found, start = [], 0
-        for g in gradients:
+        for g in sizes_:
             found.append(chosen[(chosen >= start) & (chosen < start + g.numel())] - start)
             start += g.numel()
         return found
@@ -81,7 +81,7 @@ class Task:
         aim: "unlearn" raises its loss; "rewrite" lowers that of `instead`, after the same prefix.
         instead: what is to be said in its place, as many tokens; empty when unlearning.
         keep: what the model says of these (prompt, suffix) is held, by the KL divergence from what it said before.
-        held_out: other memorized passages, that the updates do not see.
+        held_out: other memorized passages, as (prompt, suffix), that the updates do not see.
         neutral: prose whose loss says what the change costs.
     """
 
@@ -89,7 +89,7 @@ class Task:
     aim: Aim
     instead: Sequence[int]
     keep: Sequence[Pair]
-    held_out: Sequence[Passage]
+    held_out: Sequence[Pair]
     neutral: Sequence[Pair]
 
 
@@ -122,27 +122,24 @@ def carry_out(
     """Update the masked weights until the task is done, measure, and put everything back.
 
     The objective is w NLL(passage) with w = -1, or + NLL(instead), plus the KL divergence from the untouched model on
-    `keep`, mean over its passages and summed over positions. Its gradient before the first step is that of the NLL, since
-    the divergence is flat there; the gradient mask is the top of that. Adam moves each weight by at most about the rate
-    times the spread of its matrix, without decay; with all weights the rate is smaller by √fraction, so that a step is as
-    long in all.
+    `keep`, mean over its passages and summed over positions. Before the first step the divergence is flat, and its gradient
+    zero. Adam moves each weight by at most about the rate times the spread of its matrix, without decay; with all weights
+    the rate is smaller by √fraction, so that a step is as long in all.
 
     Args:
+        mask: "gradient", the largest absolute gradients of the NLL (Stoehr et al. 2024); "contrast", the largest excess of
+            those over the root mean square of the gradients of the passages to keep; "random", as many in each matrix as
+            "contrast" has; or "all".
         at_least: go on so long even when it is done: a control takes as many steps as what it is compared with.
     """
     model, parameters = weights_.model, weights_.parameters
     prompt, suffix = task.passage.prompt, task.passage.suffix
     aim, sign = (suffix, -1.0) if task.aim == "unlearn" else (list(task.instead), 1.0)
     before = {"match": recited(model, [(prompt, aim)])[0][0], "neutral": recited(model, task.neutral)[1].mean()}
-    others_before = recited(model, [(p.prompt, p.suffix) for p in task.held_out])[0]
+    others_before = recited(model, task.held_out)[0]
     reference = _log_p(model, task.keep)
     with _trainable(parameters):
-        first = torch.autograd.grad(_nll(model, prompt, aim), parameters)
-        places = weights_.top(first, fraction)
-        if mask == "random":
-            places = weights_.random(places, seed)
-        elif mask == "all":
-            places = weights_.all()
+        places = _places(weights_, task, aim, mask, fraction, seed)
         old = [p.detach().view(-1)[i].clone() for p, i in zip(parameters, places, strict=True)]
         moves = [torch.nn.Parameter(torch.zeros(len(i), device=p.device)) for p, i in zip(parameters, places, strict=True)]
         step_size = rate * (fraction**0.5 if mask == "all" else 1.0)
@@ -183,6 +180,22 @@ def carry_out(
     return Outcome(row, curve, delta)
 
 
+def _places(weights_: Weights, task: Task, aim: Sequence[int], mask: Mask, fraction: float, seed: int) -> list[Tensor]:
+    """Which weights may change, as flat indices for each matrix."""
+    if mask == "all":
+        return weights_.all()
+    parameters = weights_.parameters
+    sizes = [g.abs() for g in torch.autograd.grad(_nll(weights_.model, task.passage.prompt, aim), parameters)]
+    if mask == "gradient":
+        return weights_.top(sizes, fraction)
+    typical = [torch.zeros_like(size) for size in sizes]
+    for prompt, suffix in task.keep:
+        for square, g in zip(typical, torch.autograd.grad(_nll(weights_.model, prompt, suffix), parameters), strict=True):
+            square += g.square() / len(task.keep)
+    places = weights_.top([(size - square.sqrt()).clamp(min=0) for size, square in zip(sizes, typical, strict=True)], fraction)
+    return weights_.random(places, seed) if mask == "random" else places
+
+
 def _done(task: Task, said: np.ndarray, length: int) -> bool:
     return bool(said[0] <= DONE * length) if task.aim == "unlearn" else bool(said[1] == length)
 
@@ -197,7 +210,7 @@ def _measured(
     at_least: int,
 ) -> dict[str, Any]:
     length = len(task.passage.suffix)
-    others = recited(model, [(p.prompt, p.suffix) for p in task.held_out])[0]
+    others = recited(model, task.held_out)[0]
     kept = others.sum() / max(1, others_before.sum())
     compared = curve[min(at_least or len(curve), len(curve)) - 1]
     return {

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.extraction.report import say_left_out
-from analyses.paragraph_memorization.groups import GROUPS, MEMORIZED, Passage
+from analyses.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
+from analyses.statistics import difference
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 
@@ -145,18 +146,20 @@ def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Pa
     )
 
 
-def say_gradients(result: Result, table: pd.DataFrame, n_layers: int) -> None:
+def say_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> None:
     """Where gradients are, in the group's own share."""
-    result.tables["weights"] = table
-    low = table["layer"] < n_layers / 2
+    result.tables["weights"], result.tables["lower"] = table, low
     sums = table.groupby("group")["max"].sum()
-    shares = table[low].groupby("group")["share_max"].sum()
-    rms = table[low].groupby("group")["share_rms"].sum()
+    shares = low.groupby("group")[["low_max", "low_rms"]].mean()
     value = {
         **{f"sum_{g.replace(' ', '_')}": float(sums[g]) for g in GROUPS if g in sums},
-        **{f"low_{g.replace(' ', '_')}": float(shares[g]) for g in GROUPS if g in shares},
-        **{f"low_rms_{g.replace(' ', '_')}": float(rms[g]) for g in GROUPS if g in rms},
+        **{f"low_{g.replace(' ', '_')}": float(shares["low_max"][g]) for g in GROUPS if g in shares.index},
+        **{f"low_rms_{g.replace(' ', '_')}": float(shares["low_rms"][g]) for g in GROUPS if g in shares.index},
     }
+    interval = {}
+    for size, name in (("max", "lower"), ("rms", "lower_rms")):
+        ours, theirs = (low.loc[low["group"] == g, f"low_{size}"].to_numpy() for g in (MEMORIZED, NOT))
+        value[name], interval[name] = difference(ours, theirs)
     top = table[table["group"] == MEMORIZED].nlargest(1, "max").iloc[0]
     component = f"{top['weight']} of " + (
         f"layer {top['layer']}" if top["head"] < 0 else head_name(int(top["layer"]), int(top["head"]))
@@ -168,9 +171,12 @@ def say_gradients(result: Result, table: pd.DataFrame, n_layers: int) -> None:
             "Largest gradient entries summed over all components: "
             + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
             + ". Share of it in the lower half of the layers: "
-            + ", ".join(f"{100 * shares[g]:.0f} % {g}" for g in GROUPS if g in shares)
-            + f". The strongest component for memorized passages is {component}.",
+            + ", ".join(f"{100 * shares['low_max'][g]:.1f} % {g}" for g in GROUPS if g in shares.index)
+            + f" (memorized less not: {100 * value['lower']:+.1f} points, 95 %: {100 * interval['lower'][0]:+.1f} to"
+            f" {100 * interval['lower'][1]:+.1f}; of typical instead of largest entries {100 * value['lower_rms']:+.1f})"
+            f". The strongest component for memorized passages is {component}.",
             unit="nats per token per unit of weight; share",
+            interval=interval,
         )
     )
 
@@ -288,7 +294,7 @@ def say_changes(
     changed: Weights,
     outcomes: Sequence[tuple[Task, Mask, Outcome]],
 ) -> None:
-    """What each update did, and the gradient mask's changes themselves."""
+    """What each update did, and the changes of the contrast mask themselves."""
     import pandas as pd
     import xarray as xr
 
@@ -308,7 +314,7 @@ def say_changes(
                 "instead": model.tokenizer.decode(list(task.instead), clean_up_tokenization_spaces=False),
             }
             for task, mask, _ in outcomes
-            if task.aim == "rewrite" and mask == "gradient"
+            if task.aim == "rewrite" and mask == "contrast"
         ],
         columns=["passage", "instead"],
     )
@@ -316,7 +322,7 @@ def say_changes(
     result.tables["parameters"] = pd.DataFrame(
         {"name": changed.names, "start": np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64), "size": sizes}
     )
-    kept = [outcome.delta for _, mask, outcome in outcomes if mask == "gradient"]
+    kept = [outcome.delta for _, mask, outcome in outcomes if mask == "contrast"]
     starts = dict(zip(changed.names, result.tables["parameters"]["start"], strict=True))
     # int32 reaches 2 thousand million weights; larger models get the larger kind.
     kind = np.int32 if sum(sizes) < 2**31 else np.int64
@@ -331,34 +337,42 @@ def say_changes(
         mine = table[table["aim"] == aim]
         if mine.empty:
             continue
-        by = {mask: mine[mine["mask"] == mask] for mask in ("gradient", "random", "all")}
-        top, drawn, every = by["gradient"], by["random"], by["all"]
+        by = {mask: mine[mine["mask"] == mask] for mask in ("contrast", "gradient", "random", "all")}
+        best, top, drawn, every = by.values()
         value: dict[str, Any] = {
-            "before": float(top["match_before"].mean()),
+            "before": float(best["match_before"].mean()),
+            "contrast": float(best["match"].mean()),
             "gradient": float(top["match"].mean()),
             "random": float(drawn["match_same_steps"].mean()),
             "all": float(every["match"].mean()),
-            "others_kept": float(top["others_kept"].mean()),
+            "others_kept": float(best["others_kept"].mean()),
+            "others_kept_gradient": float(top["others_kept"].mean()),
             "others_kept_all": float(every["others_kept"].mean()),
-            "neutral_before": float(top["neutral_before"].mean()),
-            "neutral": float(top["neutral"].mean()),
-            "n": float(len(top)),
+            "neutral_before": float(best["neutral_before"].mean()),
+            "neutral": float(best["neutral"].mean()),
+            "n": float(len(best)),
         }
         says = (
-            f"{len(top)} passages {word} one at a time, with {int(top['weights'].iloc[0]):,} of {sum(sizes):,} weights:"
-            f" of {value['before']:.0f} tokens {value['gradient']:.1f} are still said;"
-            f" after as many steps ({top['steps'].mean():.0f}) on as many random weights of the same matrices"
-            f" {value['random']:.1f}, with all weights {value['all']:.1f}."
+            f"{len(best)} passages {word} one at a time, with {int(best['weights'].iloc[0]):,} of {sum(sizes):,} weights,"
+            f" chosen by gradient against that of passages to keep: of {value['before']:.0f} tokens"
+            f" {value['contrast']:.1f} are still said after {best['steps'].mean():.0f} steps."
+            f" Chosen by gradient alone: {value['gradient']:.1f} ({top['steps'].mean():.0f} steps);"
+            f" with all weights {value['all']:.1f} ({every['steps'].mean():.0f});"
+            f" with random weights of the same matrices {value['random']:.1f} after as many steps as the first."
         )
         if aim == "rewrite":
-            value |= {"new": float(top["instead"].mean()), "new_before": float(top["instead_before"].mean())}
-            value |= {"new_random": float(drawn["instead_same_steps"].mean()), "new_all": float(every["instead"].mean())}
+            value |= {"new": float(best["instead"].mean()), "new_before": float(best["instead_before"].mean())}
+            value |= {"new_gradient": float(top["instead"].mean()), "new_random": float(drawn["instead_same_steps"].mean())}
+            value |= {"new_all": float(every["instead"].mean())}
             says += (
-                f" Of the new text {value['new']:.1f} tokens are said (before {value['new_before']:.1f};"
-                f" random weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
+                f" Of the new text {value['new']:.1f} tokens are said (before {value['new_before']:.1f}; by gradient alone"
+                f" {value['new_gradient']:.1f}, random weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
             )
-        says += (
-            f" Other memorized passages, which the updates never saw, keep {100 * value['others_kept']:.0f} %;"
-            f" loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."
-        )
+        if value["others_kept"] == value["others_kept"]:
+            says += (
+                f" Other memorized passages, which the updates never saw, keep {100 * value['others_kept']:.0f} %"
+                f" (by gradient alone {100 * value['others_kept_gradient']:.0f} %, all weights"
+                f" {100 * value['others_kept_all']:.0f} %)."
+            )
+        says += f" Loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."
         result.add(Finding(f"{aim}ed" if aim == "unlearn" else "rewritten", value, says, unit="leading tokens; share"))
