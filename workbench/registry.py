@@ -15,6 +15,7 @@ from workbench.errors import BadInput, NotFound, WorkbenchError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from workbench.models.delta import Delta
     from workbench.progress import Progress
     from workbench.result import Result
 
@@ -69,6 +70,11 @@ class Analysis:
 
     def controls(self, result: Result) -> Mapping[str, Control]:
         give = getattr(self.module, "controls", None)
+        return give(result) if give is not None else {}
+
+    def changes(self, result: Result) -> Mapping[str, Delta]:
+        """Changes of weights that the run holds, by name."""
+        give = getattr(self.module, "changes", None)
         return give(result) if give is not None else {}
 
     def parse(self, values: Mapping[str, Any]) -> BaseModel:

@@ -11,8 +11,8 @@ heads.py    rare tokens, triggers, and the exact effect of every head; proof on 
 remove.py   unlearning and rewriting with a thousandth of the weights
 claims.py   what of the paper comes out again
 report.py   from numbers to tables and findings
-edits.py    a finished run's changes: as a knob, as files
-tabs.py     how it looks (passage_tab.py: one passage as text; heads_tab.py: the linked grids)
+kept.py     a finished run's changes of weights: as knobs, as files
+tabs.py     how it looks (passage_tab.py: one passage as text; heads_tab.py: the linked grids; removal_tab.py)
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from analyses.extraction.sampling import Sampler
 from analyses.extraction.score import Scores, score
 from analyses.extraction.source import Texts, windows_of
 from analyses.paragraph_memorization import claims, heads, maps, remove, report, traced, triggers
-from analyses.paragraph_memorization.edits import knobs as controls
 from analyses.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
+from analyses.paragraph_memorization.kept import changes
+from analyses.paragraph_memorization.kept import knobs as controls
 from analyses.paragraph_memorization.tabs import views
 from workbench.errors import BadInput
 from workbench.result import Result
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "controls", "name", "question", "run", "unfit", "views"]
+__all__ = ["Params", "changes", "controls", "name", "question", "run", "unfit", "views"]
 
 name = "paragraph-memorization"
 question = "Where in the network is this passage stored, and can it be removed there?"

@@ -24,10 +24,11 @@ SIZES = ("max", "rms", "batch_max", "batch_rms")
 def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(components, passages): gradients by component and group, and how much of each passage's is in the lower layers.
 
-    A row of the first is a group and a component: a head's W_Q, W_K, W_V or W_O, or a matrix of an MLP. Columns `max` and `rms` are of each passage's own gradient, mean over passages; `batch_max` and `batch_rms` of the mean
-    gradient. `share_…` is the same as a share of the sum over all components of the group: the loss of what is not
-    memorized is larger, and so are all its gradients. The second has the share of the lower half of the layers, for each
-    passage: `low_max` and `low_rms`.
+    A row of the first is a group and a component: a head's W_Q, W_K, W_V or W_O, or a matrix of an MLP. Columns `max` and
+    `rms` are of each passage's own gradient, mean over passages; `batch_max` and `batch_rms` of the mean gradient.
+    `share_…` is the same as a share of the sum over all components of the group: the loss of what is not memorized is
+    larger, and so are all its gradients. The second has the share of the lower half of the layers, for each passage:
+    `low_max` and `low_rms`.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""`workbench runs` and `workbench report`."""
+"""`workbench runs`, `workbench report` and `workbench changes`."""
 
 from __future__ import annotations
 
@@ -62,3 +62,44 @@ def report(
         check_writable(target, "-o FILE")
     written = front_end("report")(result, target)
     out().print(f"Written to {plain(written)}", soft_wrap=True)
+
+
+def changes(
+    run: Annotated[str, typer.Argument(help="A run's folder, its id, or latest.", show_default=False)],
+    name: Annotated[str | None, typer.Argument(help="The change to save; without, they are listed.", show_default=False)] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Where to write. Default: NAME.safetensors here.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    folder: Runs = None,
+) -> None:
+    """List the changes of weights that a run holds, or save one as a small file.
+
+    The model with it opens as MODEL+FILE wherever a model is named.
+    """
+    from workbench import registry
+    from workbench.runs import open_run
+
+    result = open_run(run, folder)
+    held = registry.get(result.analysis).changes(result)
+    if name is None:
+        rows = [(key, change.about, change.size) for key, change in held.items()]
+        if as_json:
+            print_json([dict(zip(("name", "about", "numbers"), row, strict=True)) for row in rows])
+        elif rows:
+            show_table(["change", "what it does", "numbers"], [(a, b, f"{n:,}") for a, b, n in rows], right=["numbers"])
+            out().print(
+                f"[dim]Save one: workbench changes {plain(run)} {plain(rows[0][0])} -o FILE.safetensors[/]", soft_wrap=True
+            )
+        else:
+            out().print("This run changed no weights.")
+        return
+    if name not in held:
+        raise NotFound.named("change of this run", name, held)
+    written = held[name].save(file or Path(f"{name}.safetensors"))
+    model = result.provenance.model.get("source", "MODEL")
+    if as_json:
+        print_json({"name": name, "file": str(written), "numbers": held[name].size})
+        return
+    out().print(f"Written to {plain(written)}\n[dim]Open it: --model {plain(model)}+{plain(written)}[/]", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The changes that a finished run holds: as knobs on a model, and as files."""
+"""The changes of weights that a finished run holds: as knobs on a model, and as deltas that can be saved."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ def delta(result: Result, name: str) -> Delta:
         {name: pair[0] for name, pair in inside.items()},
         {name: pair[1] for name, pair in inside.items()},
     )
+
+
+def changes(result: Result) -> dict[str, Delta]:
+    """Every change that is kept."""
+    return {name: delta(result, name) for name in names(result)}
 
 
 def knobs(result: Result) -> dict[str, Control]:
