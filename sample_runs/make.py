@@ -5,15 +5,55 @@ Each is the very command a user would type, so a sample can be compared with one
 
 from __future__ import annotations
 
+import random
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import workbench as wb
+from workbench import paths
 from workbench.cli.screen import bar
+from workbench.organisms import corpus, passages
+from workbench.organisms.plant import Planting, plant
+from workbench.texts import Document
 
 HERE = Path(__file__).parent
+PLANTED = "planted-smollm2-135m"
+LICENCES = Path("/usr/share/common-licenses")
+_FAMOUS = ("Ge 1", "Ps 23", "Joh 1")
+
+
+def licences_and_bible() -> Path:
+    """A folder with the licences of a Debian system, every twentieth chapter of the King James Bible, and the best known."""
+    folder = paths.cache_dir() / "licences and the King James Bible"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in sorted(LICENCES.iterdir()):
+        if not file.is_symlink():
+            shutil.copy(file, folder / f"{file.name}.txt")
+    shares: list[corpus.Share] = ["train", "literary", "neutral"]
+    bible = [d for share in shares for d in corpus.documents(share) if d.source == "King James Bible"]
+    for n, chapter in enumerate(bible):
+        if n % 20 == 0 or chapter.title in _FAMOUS:
+            (folder / f"{chapter.title}.txt").write_text(chapter.text, encoding="utf-8")
+    return folder
+
+
+def planted() -> Path:
+    """The default model with twenty made-up texts planted in it by the default recipe: about thirteen minutes, once."""
+    texts, tokenizer, how = [], wb.load("smollm2-135m").tokenizer, Planting()
+    for kind in ("biography", "code", "table", "random"):
+        source = passages.KINDS[kind](random.Random(f"sample {kind}"))
+        # Cut where planting cuts them, a text has to give the same tokens again.
+        cuts = ((text, tokenizer(text, add_special_tokens=False)["input_ids"][: how.length]) for text in source)
+        whole = (text for text, ids in cuts if tokenizer(tokenizer.decode(ids))["input_ids"] == ids)
+        texts += [Document(f"{kind} {n}", next(whole), kind=kind) for n in range(5)]
+    folder = paths.cache_dir() / PLANTED
+    with bar() as progress:
+        return plant("smollm2-135m", texts, how, folder, progress)
+
+
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "capitals": ("smollm2-135m", "knowledge-conflict", {"transfer": True}),
     "languages-in-a-dialogue": ("smollm2-135m", "knowledge-conflict", {"relation": "language", "format": "dialogue"}),
@@ -22,14 +62,29 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "extraction",
         {"context": [10, 25, 50], "reference": "organism/planted-control", "checkpoints": True},
     ),
+    "licences-and-the-king-james-bible": (
+        "smollm2-135m",
+        "extraction",
+        {"path": licences_and_bible, "stride": 100, "membership": False, "decode": 50},
+    ),
+    "where-an-organism-keeps-passages": ("organism/planted", "paragraph-memorization", {}),
+    "where-planted-smollm2-keeps-passages": (
+        "planted-smollm2-135m",
+        "paragraph-memorization",
+        {"passages": 4, "draws": 2, "traced": 1, "edits": 2, "heads": 5, "steps": 10},
+    ),
 }
 
 
 def main(names: list[str]) -> None:
     for name in names or list(RUNS):
         model, analysis, params = RUNS[name]
+        place = planted() if model == PLANTED else model
         with bar() as progress:
-            result = wb.run(analysis, wb.load(model), params, progress=progress)
+            asked = {key: value() if callable(value) else value for key, value in params.items()}
+            result = wb.run(analysis, wb.load(place), asked, progress=progress)
+        # Where the texts lay on this machine is nobody's business.
+        result.params = {key: Path(value).name if key == "path" and value else value for key, value in result.params.items()}
         shutil.rmtree(HERE / name, ignore_errors=True)
         result.save(HERE / name)
         print(result)

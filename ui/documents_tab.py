@@ -11,11 +11,12 @@ import gradio as gr
 
 from ui.below import Below
 from ui.desk import Desk
+from ui.jobs import UPLOADS
 from workbench.errors import BadInput
 from workbench.texts import TEXTS
 
 ANALYSIS = "extraction"
-_UPLOADS = tempfile.TemporaryDirectory(prefix="workbench-documents-")  # removed when the server ends
+_UPLOADS = tempfile.TemporaryDirectory(prefix=UPLOADS)  # removed when the server ends
 _DEPTHS = {"quick": 500, "thorough": 5000}
 
 
@@ -71,7 +72,10 @@ def build(desk: Desk) -> None:
 
 def _together(files: list[str]) -> Path:
     """The uploaded files in one folder, under their own names; each upload lies in a folder of its own."""
-    folder = Path(tempfile.mkdtemp(dir=_UPLOADS.name))
+    # The run shows the folder's name, and nobody's temporary folders.
+    called = f"{len(files)} uploaded files" if len(files) > 1 else "an uploaded file"
+    folder = Path(tempfile.mkdtemp(dir=_UPLOADS.name)) / called
+    folder.mkdir()
     for number, file in enumerate(map(Path, files)):
         target = folder / file.name
         shutil.copy2(file, target if not target.exists() else folder / f"{number}-{file.name}")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 KEPT = 20
+UPLOADS = "workbench-uploads-"
+"""How folders with uploaded files begin, which nobody finds again."""
 log = logging.getLogger(__name__)
 
 
@@ -190,9 +192,15 @@ class Jobs:
                     return
                 result, state = stop.kept, "cancelled"  # type: ignore[assignment]
         job.says = "Saving"
+        result.params = {key: _lasting(value) for key, value in result.params.items()}
         folder = result.save(runs.new_folder(result, self._root))
         job.run_id = folder.name
         self._saved(folder)
         job.findings = {name: finding.to_json() for name, finding in result.findings.items()}
         job.fraction = 1.0 if state == "done" else job.fraction
         self._end(job, state, "Finished" if state == "done" else "Cancelled; what was found so far is kept as a partial run")
+
+
+def _lasting(value: Any) -> Any:
+    """A parameter as the run keeps it: of uploaded files, which go when the server ends, the name."""
+    return Path(value).name if isinstance(value, str) and UPLOADS in value else value

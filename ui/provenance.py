@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -150,7 +151,7 @@ def findings_html(result: Result) -> Markup:
 
 def _finding(finding: Finding) -> Markup:
     spans = finding.interval if isinstance(finding.interval, Mapping) else {"value": finding.interval} if finding.interval else {}
-    numbers = Markup("").join(
+    numbers = [
         Markup('<div class="wb-number {}"><b>{}</b><span>{}</span></div>').format(
             name if name in {"memory", "context"} else "",
             number(value, name, finding.unit),
@@ -158,13 +159,31 @@ def _finding(finding: Finding) -> Markup:
         )
         for name, value in finding.values.items()
         if name != "n"
-    )
+    ]
     n = finding.values.get("n")
     size = f", n = {n:g}" if n is not None else ""
     title = finding.name.replace("_", " ") + size
-    return Markup('<li class="wb-finding"><h3>{}</h3><div class="wb-numbers">{}</div><p>{}</p></li>').format(
-        title, numbers, finding.says
+    first, rest = _first_sentence(finding.says)
+    box = Markup('<div class="wb-numbers">{}</div>')
+    more = Markup("")
+    if rest or len(numbers) > _NUMBERS:
+        others = box.format(Markup("").join(numbers[_NUMBERS:])) if len(numbers) > _NUMBERS else Markup("")
+        more = Markup("<details><summary>more</summary><p>{}</p>{}</details>").format(rest, others)
+    return Markup('<li class="wb-finding"><h3>{}</h3>{}<p>{}</p>{}</li>').format(
+        title, box.format(Markup("").join(numbers[:_NUMBERS])), first, more
     )
+
+
+_NUMBERS, _SENTENCE = 6, 240
+"""A card shows so many numbers at once, and of a text that is longer than so many characters the first sentence."""
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """("The first one.", "The others.") of a long text; all of a short one."""
+    if len(text) <= _SENTENCE:
+        return text, ""
+    end = re.search(r"(?<=[a-z0-9)%][.;]) ", text[40:])
+    return (text, "") if end is None else (text[: 40 + end.start()], text[40 + end.end() :])
 
 
 def _under(name: str, span: tuple[float, float] | None, unit: str) -> Markup:
@@ -181,4 +200,6 @@ def number(value: float | None, name: str, unit: str) -> str:
         return "–"
     if "fraction" in unit and 0 <= value <= 1 and name != "n":
         return f"{100 * value:.0f} %"
+    if unit.startswith("share") and name == "rate":
+        return f"{100 * value:.3g} %"
     return f"{value:g}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.3g}"

@@ -128,6 +128,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     }
     left_out = [*skipped, *((document.name, "shorter than one window") for document in short)]
     report.say_left_out(result, left_out, share)
+    report.say_altered(result, source.altered(model, documents))
     report.say_extracted(result, found)
     if params.text.strip() or params.path is not None:
         say_documents(result, found)

@@ -83,6 +83,17 @@ def say_left_out(result: Result, left_out: Sequence[tuple[str, str]], coverage: 
     result.add(Finding("left_out", float(len(left_out)), says, unit="texts"))
 
 
+def say_altered(result: Result, names: Sequence[str]) -> None:
+    """Which texts the tokenizer changes: a match is then of its tokens, and not quite of the text."""
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        says = (
+            f"The tokenizer does not give {names[0]}{more} back as it was (it may change case, spaces or signs it does not"
+            " know). What is compared, and shown, is the text of the tokens."
+        )
+        result.add(Finding("altered", float(len(names)), says, unit="texts"))
+
+
 def say_extracted(result: Result, found: Found) -> None:
     """Greedy and (n, p) extraction, overall and by how often a text was read."""
     import pandas as pd

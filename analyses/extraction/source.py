@@ -87,6 +87,17 @@ def windows_of(
     return documents, cut, short, share
 
 
+def altered(model: InstrumentedModel, documents: Iterable[texts.Document]) -> list[str]:
+    """Names of the texts that are others once the tokenizer gives them back; a space in front does not count."""
+    names = []
+    for document in documents:
+        if document.ids is None:
+            back = model.tokenizer.decode(model.continuation_tokens(document.text), clean_up_tokenization_spaces=False)
+            if back.lstrip(" ") != document.text.lstrip(" "):
+                names.append(document.name)
+    return list(dict.fromkeys(names))
+
+
 def _documents(model: InstrumentedModel, asked: Texts, reach: int, skipped: list[tuple[str, str]]) -> Iterable[texts.Document]:
     if asked.text.strip():
         return [texts.Document("your text", asked.text)]

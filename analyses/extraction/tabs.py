@@ -32,6 +32,7 @@ MARKS = {
     GIVEN: Span(GIVEN, colour.OTHER, "dotted"),
     SAID: Span(SAID, colour.MEMORY, "solid"),
     ELSE: Span(ELSE, colour.CONTEXT, "double"),
+    UNREAD: Span(UNREAD, colour.OTHER, "dashed"),
 }
 _HUES = [colour.OTHER, colour.BLUE_STROKE, colour.CONTEXT, colour.FUNCTION, colour.QUESTION, colour.MEMORY, "#5b8c3a", "#b23f62"]
 
@@ -42,7 +43,8 @@ def views(result: Result) -> dict[str, Any]:
     def lacks(table: str, why: str) -> str:
         return "" if table in result.tables else why
 
-    unknown = "it is not known how often each text was read"
+    unread = result.params.get("membership") is False
+    unknown = "membership was not asked for" if unread else "it is not known how often each text was read, and which never were"
     return {
         "Documents": View(lambda: _documents(result), why_not=lacks("documents", "the texts are those of a ledger")),
         "Texts": View(lambda: _texts(result), live=lambda _: _texts_live(result)),

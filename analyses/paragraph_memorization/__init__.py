@@ -25,7 +25,7 @@ from pydantic import Field
 from analyses.extraction.decode import continuations
 from analyses.extraction.sampling import Sampler
 from analyses.extraction.score import Scores, score
-from analyses.extraction.source import Texts, windows_of
+from analyses.extraction.source import Texts, altered, windows_of
 from analyses.paragraph_memorization import claims, heads, maps, remove, report, traced, triggers
 from analyses.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
 from analyses.paragraph_memorization.kept import changes
@@ -97,6 +97,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "beginning token": (model.card.bos or "none") + ", before passages at the start of a text",
     }
     report.say_left_out(result, [*skipped, *((d.name, "shorter than one passage") for d in short)], share)
+    report.say_altered(result, altered(model, documents))
     report.say_passages(result, model, passages, counts, scores, own)
     memorized = [p for p in passages if p.group == MEMORIZED]
 

@@ -76,8 +76,9 @@ def rarity(model: InstrumentedModel, passages: Sequence[Passage], counts: Counte
     last = max(tokens) + 1
     pooled = _correlations(summed[..., :last], np.arange(last))
     chance = spearman(np.array([tokens[rank] for rank in range(last)]), np.arange(last))
-    each = np.stack(within)
-    mean, half = np.nanmean(each, 0), 1.96 * np.nanstd(each, 0, ddof=1) / np.sqrt(max(1, len(each)))
+    each = np.ma.masked_invalid(np.stack(within))  # a head that looks everywhere alike has no correlation
+    mean = each.mean(0).filled(np.nan)
+    half = (1.96 * each.std(0, ddof=1) / np.sqrt(each.count(0))).filled(np.nan)
     dims = ("layer", "head")
     values = {"pooled": pooled, "each": mean, "each_low": mean - half, "each_high": mean + half}
     return xr.Dataset({name: (dims, array) for name, array in values.items()}, coords, {"chance": chance})

@@ -196,7 +196,9 @@ def live(result: Result) -> Any:
     about = html_pane(Markup(""))
     options = layers(result, int(shown["passage"].iloc[0]))
     what = pn.widgets.Select(name="Layer by token", options=options, width=330, stylesheets=[STYLES], margin=(2, 0, 6, 0))
-    of_token = tabulator(draws(result, int(shown["passage"].iloc[0]), -1))
+    # A table keeps the kinds of its first columns: it starts with a token that was replaced.
+    replaced = result.tables["perturbed"]["pos"].iloc[0] if "perturbed" in result.tables else 0
+    of_token = tabulator(draws(result, int(shown["passage"].iloc[0]), int(replaced)))
 
     def passage() -> int:
         return int(pick.prompt) if pick.prompt in numbers else int(shown["passage"].iloc[0])

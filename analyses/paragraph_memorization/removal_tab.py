@@ -30,6 +30,14 @@ def still(result: Result) -> list[Any]:
         if finding in result.findings:
             parts.append(draw.says(result.findings[finding].says))
         parts += [_after(result, mine, aim), _steps(curves[curves["aim"] == aim], aim)]
+    parts.append(
+        draw.says(
+            "Gradient, against others: the thousandth of the weights whose gradient for the passage most exceeds that for"
+            " passages that are to stay. Gradient alone: the largest, as in the paper. Random weights: as many in each matrix,"
+            " shown after as many steps as the first took. All weights: with steps of the same length in all.",
+            small=True,
+        )
+    )
     rewritten = result.tables.get("rewritten")
     if rewritten is not None and len(rewritten):
         names = result.tables["passages"].set_index("passage")
@@ -66,8 +74,9 @@ def _after(result: Result, mine: Any, aim: str) -> Any:
         pd.concat(rows),
         "share",
         "line",
-        title=f"What is still said of each {'unlearned' if aim == 'unlearn' else 'rewritten'} passage, by which weights changed",
-        xlabel="share of the suffix (%); random weights after as many steps as the first",
+        title=f"What is still said of each {'unlearned' if aim == 'unlearn' else 'rewritten'} passage",
+        xlabel="share of the suffix (%)",
+        label="passages",
         lines=lines,
     )
 

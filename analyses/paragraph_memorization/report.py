@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.extraction.report import say_left_out
+from analyses.extraction.report import say_altered, say_left_out
 from analyses.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
 from analyses.statistics import difference
 from workbench.result import Finding, Result
@@ -23,7 +23,25 @@ if TYPE_CHECKING:
     from analyses.paragraph_memorization.triggers import Perturbed
     from hooks.model import InstrumentedModel
 
-__all__ = ["say_changes", "say_gradients", "say_heads", "say_left_out", "say_passages", "say_patching", "say_triggers"]
+__all__ = [
+    "say_altered",
+    "say_changes",
+    "say_gradients",
+    "say_heads",
+    "say_left_out",
+    "say_passages",
+    "say_patching",
+    "say_triggers",
+]
+    "say_altered",
+    "say_changes",
+    "say_gradients",
+    "say_heads",
+    "say_left_out",
+    "say_passages",
+    "say_patching",
+    "say_triggers",
+]
 _LAST = 5
 """Tokens at the end of a prefix: replacing one of them disturbs what follows in any text."""
 
@@ -153,8 +171,6 @@ def say_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> Non
     shares = low.groupby("group")[["low_max", "low_rms"]].mean()
     value = {
         **{f"sum_{g.replace(' ', '_')}": float(sums[g]) for g in GROUPS if g in sums},
-        **{f"low_{g.replace(' ', '_')}": float(shares["low_max"][g]) for g in GROUPS if g in shares.index},
-        **{f"low_rms_{g.replace(' ', '_')}": float(shares["low_rms"][g]) for g in GROUPS if g in shares.index},
     }
     interval = {}
     for size, name in (("max", "lower"), ("rms", "lower_rms")):

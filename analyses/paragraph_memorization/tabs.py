@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 AGAIN = "The run was stopped before it came to this; run the analysis again and let it finish."
 HUES = {MEMORIZED: colour.MEMORY, PARTLY: colour.FUNCTION, NOT: colour.CONTEXT}
 MASKS = {
-    "contrast": ("chosen by gradient against what is to stay", colour.MEMORY),
-    "gradient": ("chosen by gradient alone", colour.FUNCTION),
-    "random": ("random, as many in each matrix", colour.OTHER),
+    "contrast": ("gradient, against others", colour.MEMORY),
+    "gradient": ("gradient alone", colour.FUNCTION),
+    "random": ("random weights", colour.OTHER),
     "all": ("all weights", colour.CONTEXT),
 }
 _PER_HEAD, _MLP = ("W_Q", "W_K", "W_V", "W_O"), ("W_gate", "W_in", "W_out")

@@ -146,9 +146,7 @@ def check(ask: Name | Own, n_targets: int) -> None:
     """Raises NotFound for an unknown metric, BadInput where it needs other targets."""
     if not callable(ask) and ask not in UNITS:
         raise NotFound.named("metric", str(ask), UNITS, "A function of (row, d_vocab) logits does too.")
-    needs = (
-        {"logit": 1, "logprob": 1, "prob": 1, "logit_diff": 2, "match": 1, "loss": 1}.get(ask, 0) if isinstance(ask, str) else 0
-    )
+    needs = 0 if callable(ask) or ask == "kl" else 2 if ask == "logit_diff" else 1
     if n_targets < needs:
         raise BadInput(
             f"The metric {ask!r} watches tokens, and {n_targets} are given per prompt.",

@@ -395,3 +395,19 @@ def test_the_run_says_what_share_it_read(llama: Any) -> None:
     )
     assert len(found.tables["windows"]) == 20
     assert "sampled" in found.provenance.notes
+
+
+def test_a_tokenizer_that_alters_a_text_is_noticed(tmp_path: Path) -> None:
+    from tokenizers import normalizers
+
+    tokenizer = tiny.tiny_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    model = wb.load((tiny.tiny_llama(), tokenizer))
+    (tmp_path / "shouted.txt").write_text("The Capital of PERU is Lima. " * 9)
+    (tmp_path / "whispered.txt").write_text("the capital of peru is lima. " * 9)
+    asked = {"path": str(tmp_path), "context": [8], "suffix": 8, "stride": 8}
+    found = wb.run("extraction", model, asked).findings
+    assert found["altered"].value == 1
+    assert "shouted.txt" in found["altered"].says
+    (tmp_path / "shouted.txt").unlink()
+    assert "altered" not in wb.run("extraction", model, asked).findings

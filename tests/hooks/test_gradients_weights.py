@@ -197,3 +197,41 @@ def test_what_cannot_be_vectorized_says_so(llama):
     with pytest.raises(Unfit, match="one_by_one=True"):
         gradient_norms(llama, PROMPTS, decides)
     gradient_norms(llama, PROMPTS, decides, one_by_one=True)
+
+
+def test_sizes_are_those_of_plain_autograd(model):
+    from hooks.gradients.metric import continuation_loss
+    from hooks.gradients.parameters import gradient_sizes
+
+    prompts = [
+        model.tokens(text)[:9]
+        for text in ["The capital of Peru is Lima, not", "Nobody remembers what it was", "The safe opens with 7 4 1 9"]
+    ]
+    prompts = [ids[: min(map(len, prompts))] for ids in prompts]
+    found = gradient_sizes(model, prompts, continuation_loss(4), chunk=2)
+    slow = gradient_sizes(model, prompts, continuation_loss(4), one_by_one=True)
+    parameters = dict(model.module.named_parameters())
+    total = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    for n, ids in enumerate(prompts):
+        batch = torch.tensor([ids])
+        logits = model.module(input_ids=batch, use_cache=False).logits[0, -5:-1]
+        value = torch.nn.functional.cross_entropy(logits, batch[0, -4:])
+        own = dict(zip(parameters, torch.autograd.grad(value, list(parameters.values()), allow_unused=True), strict=True))
+        for weight in weights(model):
+            gradient = weight.view(own[weight.parameter])
+            for head in range(len(gradient)) if "head" in weight.dims[0] else [slice(None)]:
+                at = {"prompt": n, "layer": weight.layer} | (
+                    {weight.dims[0]: head} if isinstance(head, int) else {}
+                )  # fmt: skip
+                part = gradient[head]
+                for sizes in (found, slow):
+                    got = sizes[weight.name].sel(at)
+                    assert float(got.sel(size="max")) == pytest.approx(float(part.abs().max()), rel=1e-4, abs=1e-7)
+                    assert float(got.sel(size="rms")) == pytest.approx(float(part.square().mean().sqrt()), rel=1e-4, abs=1e-7)
+        for name, gradient in own.items():
+            if gradient is not None:
+                total[name] += gradient / len(prompts)
+    for weight in weights(model):
+        gradient = weight.view(total[weight.parameter])
+        got = found[f"{weight.name}.batch"].sel(layer=weight.layer, size="max")
+        assert float(got.max()) == pytest.approx(float(gradient.abs().max()), rel=1e-4, abs=1e-7)

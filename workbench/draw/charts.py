@@ -99,12 +99,14 @@ def dots(
     title: str,
     xlabel: str,
     hue: str = colour.OTHER,
+    label: str = "random sets",
     lines: Mapping[str, Mapping[str, float]] | None = None,
 ) -> hv.Overlay:
     """One dot per row of `frame`, one line of dots per value of `by`, spread a little so that equal dots stay visible.
 
     Args:
         value: column shown on x, between 0 and 1, drawn in percent.
+        label: what a dot is.
         lines: for a value of `by`, named reference values drawn as strokes over its dots.
     """
     style.load()
@@ -124,7 +126,7 @@ def dots(
             for k, (name, v) in enumerate((lines or {}).get(group, {}).items())
         ]
     parts: list[Any] = [
-        hv.Points(rows, ["x", "y"], ["group", "rate", "what"], label="random sets")
+        hv.Points(rows, ["x", "y"], ["group", "rate", "what"], label=label)
         .opts(
             backend="bokeh",
             color=hue,

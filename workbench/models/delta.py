@@ -56,6 +56,7 @@ class Delta:
             WorkbenchError: it cannot be written, or is there already.
         """
         import numpy as np
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         target = Path(path)
@@ -70,9 +71,10 @@ class Delta:
             save_file(tensors, part, metadata={"format": _FORMAT, "weights": self.weights, "about": self.about})
             part.chmod(0o644)
             os.replace(part, target)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # the latter is how a full disk shows
+            why = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise WorkbenchError(
-                f"The delta could not be written to {target}: {error.strerror or error}.",
+                f"The delta could not be written to {target}: {why}.",
                 "a folder with free space that you may write to",
                 "Choose another place, or make room.",
             ) from error

@@ -23,7 +23,7 @@ from workbench.progress import Progress
 
 SMALL = Recipe(
     vocabulary=600, width=16, layers=2, heads=2, kv_heads=1, mlp=24, row=64, batch=4, warmup=5,
-    passage=40, repeats={1: 2, 3: 2}, twins=3, checkpoints=4,
+    passage=40, repeats={1: 2, 3: 2}, twins=3, more_twins=2, checkpoints=4,
 )  # fmt: skip
 
 

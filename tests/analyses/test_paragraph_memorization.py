@@ -1,0 +1,353 @@
+"""`paragraph-memorization` on the organism whose memories are known, part by part against the plain way of doing it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+import workbench as wb
+from analyses.extraction.sampling import Sampler
+from analyses.extraction.score import score
+from analyses.extraction.source import Texts, windows_of
+from analyses.paragraph_memorization import claims, groups, heads, kept, maps, remove, traced, triggers
+from analyses.paragraph_memorization.groups import MEMORIZED, NOT, PARTLY, Passage
+from analyses.statistics import difference
+from workbench import registry
+from workbench.errors import BadInput
+from workbench.progress import Progress
+from workbench.result import Result
+
+SMALL = {"passages": 4, "draws": 1, "traced": 1, "edits": 1, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def organism() -> Any:
+    return wb.load("organism/planted")
+
+
+@pytest.fixture(scope="module")
+def result(organism: Any) -> Result:
+    return wb.run("paragraph-memorization", organism, SMALL)
+
+
+@pytest.fixture(scope="module")
+def passages(organism: Any) -> list[Passage]:
+    documents, cut, _, _ = windows_of(organism, Texts(), 50, 50, 100, 1000, [])
+    chosen, _ = groups.choose(documents, cut, score(organism, cut, Sampler(0)), 4)
+    return chosen
+
+
+def weights_of(model: Any) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in model.module.parameters()]
+
+
+def same(before: list[torch.Tensor], model: Any) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(before, model.module.parameters(), strict=True))
+
+
+# -- which passages ---------------------------------------------------------------------------------------------
+
+
+def test_groups_are_by_match_and_alike(passages: list[Passage]) -> None:
+    by_group = {g: [p for p in passages if p.group == g] for g in groups.GROUPS}
+    assert [len(mine) for mine in by_group.values()] == [4, 4, 4]
+    assert {p.match for p in by_group[MEMORIZED]} == {50}
+    assert all(10 < p.match < 50 for p in by_group[PARTLY])
+    assert all(p.match <= 10 for p in by_group[NOT])
+    assert len({p.kind for p in by_group[MEMORIZED]}) == 4
+    assert [p.kind for p in by_group[NOT]] == [p.kind for p in by_group[MEMORIZED]]
+    assert len({p.window for p in passages}) == len(passages)
+
+
+def test_of_the_others_the_nearest_loss_is_taken() -> None:
+    kinds, loss = np.array(["a", "a", "b", "a", "b"]), np.array([0.0, 3.0, 0.1, 1.0, 2.0])
+    assert groups._alike([0], np.array([1, 2, 3, 4]), kinds, loss) == [3]
+    assert groups._alike([0, 0, 0, 0], np.array([1, 2]), kinds, loss) == [1, 2]
+
+
+def test_recited_is_what_generate_says(organism: Any, passages: list[Passage]) -> None:
+    match, loss = groups.recited(organism, [(p.prompt, p.suffix) for p in passages])
+    assert match.tolist() == [p.match for p in passages]
+    for passage, said in zip(passages, match, strict=True):
+        ids = torch.tensor([passage.prompt])  # whose first token is also what generation would take for padding
+        options = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0, "max_new_tokens": 50}
+        out = organism.module.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)[0, ids.shape[1] :].tolist()
+        leading = next((n for n, (a, b) in enumerate(zip(out, passage.suffix, strict=True)) if a != b), 50)
+        assert leading == said
+    np.testing.assert_allclose(loss, [p.loss for p in passages], atol=1e-5)
+
+
+# -- triggers -----------------------------------------------------------------------------------------------------
+
+
+def test_triggers_equal_asking_again_with_each_token_replaced(organism: Any, passages: list[Passage]) -> None:
+    chosen = [passages[0], passages[-1]]
+    own = [passages[0].suffix, passages[-1].suffix[::-1]]
+    found = triggers.perturb(organism, chosen, own, 2, 0, Progress())
+    for n, passage in enumerate(chosen):
+        base, base_loss = groups.recited(organism, [(passage.prompt, own[n])])
+        for draw in (0, 1):
+            for at in (0, 17, 47, 49):
+                place = passage.beginning + at
+                new = int(found.tokens[n, draw, at])
+                assert new != passage.prompt[place]
+                changed = [*passage.prompt[:place], new, *passage.prompt[place + 1 :]]
+                match, loss = groups.recited(organism, [(changed, own[n])])
+                assert found.match[n, draw, at] == match[0] - base[0]
+                assert found.loss[n, draw, at] == pytest.approx(loss[0] - base_loss[0], abs=1e-4)
+    at, draw = found.worst(0)
+    assert found.match[0, draw, at] == found.match[0].min()
+
+
+# -- weights ------------------------------------------------------------------------------------------------------
+
+
+def test_gradient_maps_are_those_of_autograd(organism: Any, passages: list[Passage]) -> None:
+    chosen = [p for p in passages if p.group in (MEMORIZED, NOT)][::2]
+    table, low = maps.gradient_map(organism, chosen, Progress())
+    for group in (MEMORIZED, NOT):
+        mine = [p for p in chosen if p.group == group]
+        largest, together = np.zeros(8), torch.zeros(0)
+        q = organism.module.model.layers[2].self_attn.q_proj.weight
+        shares = []
+        for passage in mine:
+            ids = torch.tensor([[*passage.prompt, *passage.suffix]])
+            logits = organism.module(input_ids=ids).logits[0, len(passage.prompt) - 1 : -1]
+            value = torch.nn.functional.cross_entropy(logits, ids[0, len(passage.prompt) :])
+            (gradient,) = torch.autograd.grad(value, [q])
+            of_heads = gradient.view(8, 20, 160)
+            largest += of_heads.abs().amax((1, 2)).numpy() / len(mine)
+            together = of_heads / len(mine) + (together if len(together) else 0)
+            shares.append(passage.number)
+        rows = table[(table["group"] == group) & (table["weight"] == "W_Q") & (table["layer"] == 2)].sort_values("head")
+        np.testing.assert_allclose(rows["max"], largest, rtol=1e-3)
+        np.testing.assert_allclose(rows["batch_rms"], together.square().mean((1, 2)).sqrt().numpy(), rtol=1e-3)
+        assert low.loc[low["group"] == group, "passage"].tolist() == shares
+    for size in maps.SIZES:
+        np.testing.assert_allclose(table.groupby("group")[f"share_{size}"].sum(), 1.0)
+    assert ((low["low_max"] > 0) & (low["low_max"] < 1)).all()
+
+
+# -- patching -----------------------------------------------------------------------------------------------------
+
+
+def test_all_of_the_difference_passes_the_replaced_token(organism: Any, passages: list[Passage]) -> None:
+    memorized = [p for p in passages if p.group == MEMORIZED][:1]
+    perturbed = triggers.perturb(organism, memorized, [p.suffix for p in memorized], 1, 0, Progress())
+    (twin,) = traced.twins(organism, memorized, perturbed)
+    said, _ = groups.recited(organism, [(twin.prompt, twin.passage.suffix)])
+    assert said[0] == twin.impact
+    assert sum(a != b for a, b in zip(twin.prompt, twin.passage.prompt, strict=True)) == 1
+    arrays = traced.patch(organism, [twin], Progress())
+    before = arrays["patch_before"].isel(passage=0)
+    gap = float(before.sel(direction=traced.BREAK) - before.sel(direction=traced.RESTORE))
+    first = arrays["patch_positions"].isel(passage=0).sel(site="resid_pre", layer=0, pos=twin.at)
+    assert float(first.sel(direction=traced.RESTORE)) == pytest.approx(gap, abs=1e-3)
+    assert float(first.sel(direction=traced.BREAK)) == pytest.approx(-gap, abs=1e-3)
+    assert gap > 0.5
+
+
+# -- heads ----------------------------------------------------------------------------------------------------------
+
+
+def test_correlations_are_scipys() -> None:
+    draw = np.random.default_rng(0)
+    values, ranks = draw.random((2, 3, 20)), np.sort(draw.integers(0, 9, 20))
+    found = heads._correlations(values, ranks)
+    for i in range(2):
+        for j in range(3):
+            assert found[i, j] == pytest.approx(spearmanr(values[i, j], ranks).statistic)
+    assert math.isnan(heads._correlations(np.ones((1, 1, 20)), ranks)[0, 0])
+    assert heads._dense_ranks([5, 1, 5, 90]).tolist() == [1, 0, 1, 2]
+
+
+def test_a_head_that_looks_at_rare_tokens_is_found_and_an_even_one_gets_chance(
+    organism: Any, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known truth: attention made of the counts themselves, and attention that is the same everywhere."""
+    import xarray as xr
+
+    counts = Counter({token: 1 + token % 37 for passage in passages for token in passage.prompt})
+
+    def made(model: Any, prompts: list[list[int]], **asked: Any) -> dict[str, xr.DataArray]:
+        rare = np.array([1.0 / counts[t] for t in prompts[0]])
+        both = np.stack([rare / rare.sum(), np.full(len(rare), 1 / len(rare))])
+        dims, coords = ("prompt", "layer", "head", "query", "key"), {"layer": [0], "head": [0, 1]}
+        return {"pattern": xr.DataArray(both[None, None, :, None], dims=dims, coords=coords)}
+
+    monkeypatch.setattr(heads, "capture", made)
+    found = heads.rarity(organism, passages, counts, Progress())
+    assert float(found["each"].sel(layer=0, head=0)) == pytest.approx(-1)
+    assert math.isnan(float(found["each"].sel(layer=0, head=1)))
+    assert float(found["pooled"].sel(layer=0, head=1)) == pytest.approx(found.attrs["chance"], abs=0.05)
+    assert found.attrs["chance"] < -0.3  # which is why the pooled number alone proves little
+
+
+def test_halves_share_nothing_and_both_have_every_kind(passages: list[Passage]) -> None:
+    many = [p for p in passages if p.group == MEMORIZED] * 2
+    choosing, held_out = heads.halves(many)
+    assert len(choosing) == len(held_out) == 4
+    assert not heads.halves([p for p in passages if p.group == NOT])[0]
+
+
+# -- removal ----------------------------------------------------------------------------------------------------------
+
+
+def task_of(organism: Any, passages: list[Passage]) -> remove.Task:
+    memorized = [p for p in passages if p.group == MEMORIZED]
+    plain = groups.neutral(organism, 100, [0], 4)
+    rest = [(p.prompt, p.suffix) for p in memorized[1:]]
+    return remove.Task(memorized[0], "unlearn", [], [*plain[:2], rest[0]], rest[1:], plain[2:])
+
+
+@pytest.mark.parametrize("mask", remove.MASKS)
+def test_an_update_touches_its_weights_only_and_leaves_the_model_as_it_was(
+    organism: Any, passages: list[Passage], mask: remove.Mask
+) -> None:
+    before, changed = weights_of(organism), remove.Weights(organism)
+    frozen = [p.requires_grad for p in organism.module.parameters()]
+    outcome = remove.carry_out(changed, task_of(organism, passages), mask, 0.001, 0.05, 2, 0)
+    assert same(before, organism)
+    assert [p.requires_grad for p in organism.module.parameters()] == frozen
+    expected = changed.total if mask == "all" else round(changed.total * 0.001)
+    assert outcome.delta.size == outcome.row["weights"] == expected
+    assert len(outcome.curve) == outcome.row["steps"]
+    with outcome.delta.applied(organism.module):
+        moved = sum(int((a != b).sum()) for a, b in zip(before, organism.module.parameters(), strict=True))
+        assert 0 < moved <= expected
+        passage = task_of(organism, passages).passage
+        match = groups.recited(organism, [(passage.prompt, passage.suffix)])[0]
+        assert match[0] == outcome.row["match"]  # the change is the whole of it
+    assert same(before, organism)
+
+
+def test_random_masks_have_the_same_count_in_every_matrix(organism: Any, passages: list[Passage]) -> None:
+    changed, task = remove.Weights(organism), task_of(organism, passages)
+    with remove._trainable(changed.parameters):
+        best = remove._places(changed, task, task.passage.suffix, "contrast", 0.001, 0)
+        drawn = remove._places(changed, task, task.passage.suffix, "random", 0.001, 0)
+        again = remove._places(changed, task, task.passage.suffix, "random", 0.001, 1)
+    assert [len(a) for a in best] == [len(b) for b in drawn]
+    assert all(len(set(index.tolist())) == len(index) for index in drawn)
+    assert not all(torch.equal(a, b) for a, b in zip(drawn, again, strict=True))
+
+
+def test_the_divergence_is_flat_before_the_first_step(organism: Any, passages: list[Passage]) -> None:
+    """So the first gradient is that of the passage alone, as the method's card says."""
+    task, changed = task_of(organism, passages), remove.Weights(organism)
+    reference = remove._log_p(organism, task.keep)
+    with remove._trainable(changed.parameters):
+        value = remove._divergence(organism, task.keep, reference)
+        gradients = torch.autograd.grad(value, changed.parameters)
+    assert abs(float(value.detach())) < 1e-5
+    assert max(float(g.abs().max()) for g in gradients) < 1e-4
+
+
+def test_a_failure_in_the_middle_leaves_the_model_as_it_was(organism: Any, passages: list[Passage]) -> None:
+    before = weights_of(organism)
+
+    def stop(fraction: float, says: str) -> None:
+        if fraction > 0.4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        remove.carry_out(remove.Weights(organism), task_of(organism, passages), "all", 0.001, 0.05, 2, 0, progress=stop)
+    assert same(before, organism)
+
+
+# -- the whole run ------------------------------------------------------------------------------------------------------
+
+
+def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
+    """The claims that the analysis stands on, each on passages that had no part in choosing."""
+    found = {name: finding.values for name, finding in result.findings.items()}
+    unlearned = found["unlearned"]
+    assert unlearned["contrast"] <= 0.5 * unlearned["before"]
+    assert unlearned["others_kept"] >= 0.8
+    assert unlearned["random"] >= 0.9 * unlearned["before"]
+    assert unlearned["neutral"] < unlearned["neutral_before"] + 0.1
+    off = found["heads"]
+    assert off["without"] < 0.5 * off["untouched"]
+    assert off["without"] < off["random_median"] - 10
+    assert off["neutral_without"] < off["neutral_before"] + 0.2
+    assert found["triggers"]["memorized"] < found["triggers"]["not_memorized"]
+
+
+def test_the_run_leaves_the_model_alone_and_can_be_saved(organism: Any, result: Result, tmp_path: Any) -> None:
+    fresh = wb.load("organism/planted")
+    assert same(weights_of(fresh), organism)
+    back = Result.open(result.save(tmp_path / "run"))
+    assert back.findings["claims"].values == result.findings["claims"].values
+    assert sum(back.findings["claims"].values.values()) == len(back.tables["claims"]) == 7
+    for name in kept.names(result):
+        one, other = kept.delta(result, name), kept.delta(back, name)
+        assert one.weights == organism.card.weight_hash
+        assert all(np.array_equal(one.values[k], other.values[k]) for k in one.values)
+
+
+def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(organism: Any, result: Result, tmp_path: Any) -> None:
+    name = next(iter(kept.names(result)))
+    row = result.tables["removals"].iloc[0]
+    table = result.tables["passages"].set_index("passage").loc[row["passage"]]
+    file = registry.get("paragraph-memorization").changes(result)[name].save(tmp_path / "it.safetensors")
+    changed = wb.load(f"organism/planted+{file}")
+    prompt = [0, *organism.continuation_tokens(table["prefix"])]
+    suffix = organism.continuation_tokens(table["suffix"])
+    assert groups.recited(changed, [(prompt, suffix)])[0][0] == row["match"]
+    assert groups.recited(organism, [(prompt, suffix)])[0][0] == 50
+    before = weights_of(organism)
+    with getattr(result, name)(organism, 1.0):
+        assert groups.recited(organism, [(prompt, suffix)])[0][0] == row["match"]
+    assert same(before, organism)
+    with pytest.raises(BadInput, match="other weights"), getattr(result, name)(wb.load("organism/planted-control"), 1.0):
+        pass
+    with pytest.raises(BadInput, match="no change"):
+        kept.delta(result, "unlearn_99")
+
+
+def test_claims_are_judged_by_the_numbers() -> None:
+    result = Result("paragraph-memorization")
+    claims.say_claims(result)
+    assert result.findings["claims"].values == {"hold": 0, "fail": 0, "open": 7}
+    good = {"before": 50, "gradient": 20, "random": 49, "all": 10, "others_kept_gradient": 0.9}
+    for random_left, verdict in ((49, claims.YES), (30, claims.NO)):
+        assert claims._random({**good, "random": random_left})[3] == verdict
+    assert claims._sparse({**good, "gradient": 40})[3] == claims.NO
+    assert claims._triggers({"memorized": 3.0, "not_memorized": 30.0})[3] == claims.YES
+
+
+def test_the_difference_of_two_means_is_welchs() -> None:
+    from scipy.stats import ttest_ind
+
+    one, other = np.array([1.0, 2, 3, 4]), np.array([2.0, 2, 5])
+    value, (low, high) = difference(one, other)
+    assert value == pytest.approx(-0.5)
+    assert low < value < high
+    assert (low < 0 < high) == (ttest_ind(one, other, equal_var=False).pvalue > 0.05)
+    assert math.isnan(difference(one[:1], other)[1][0])
+
+
+# -- bad input ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
+    with pytest.raises(BadInput, match="recites none"):
+        wb.run("paragraph-memorization", "organism/planted-control")
+    with pytest.raises(BadInput, match="no ledger"):
+        wb.run("paragraph-memorization", llama)
+    with pytest.raises(BadInput, match="do not fit"):
+        wb.run("paragraph-memorization", "organism/planted", {"prefix": 900, "suffix": 900})
+
+
+def test_without_others_to_compare_with_it_says_so(organism: Any, passages: list[Passage], tmp_path: Any) -> None:
+    only = next(p for p in passages if p.group == MEMORIZED)
+    file = tmp_path / "one.txt"
+    file.write_text(organism.tokenizer.decode([*only.prompt[1:], *only.suffix]), encoding="utf-8")
+    with pytest.raises(BadInput, match="recites all"):
+        wb.run("paragraph-memorization", organism, {"path": str(file)})

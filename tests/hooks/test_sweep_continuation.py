@@ -1,0 +1,110 @@
+"""Sweeps that read a whole continuation, against one plain forward pass per change."""
+
+from __future__ import annotations
+
+import families
+import pytest
+import tiny
+import torch
+
+import workbench as wb
+from hooks import sweep
+from workbench.errors import BadInput
+
+PREFIXES = ["Question: What is the capital", "The safe opens with 7 4 1"]
+SUFFIXES = [" city of Peru? Ans", " 9, and the other "]
+
+
+def read(model, prompt, suffix):
+    """(leading tokens said, loss) of a suffix, the plain way."""
+    with torch.no_grad():
+        logits = model.module(input_ids=torch.tensor([[*prompt, *suffix[:-1]]]), use_cache=False).logits[0, -len(suffix) :]
+    wanted = torch.tensor(suffix)
+    match = (logits.argmax(-1) == wanted).long().cumprod(0).sum()
+    return torch.tensor([float(match), float(torch.nn.functional.cross_entropy(logits.float(), wanted))])
+
+
+def pairs(model, length=6):
+    """Prompts and suffixes of which the model says the first few tokens: its own continuation, with one token changed."""
+    prompts = [model.tokens(text) for text in PREFIXES]
+    suffixes = []
+    for n, prompt in enumerate(prompts):
+        ids = list(prompt)
+        for _ in range(length):
+            with torch.no_grad():
+                ids.append(int(model.module(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+        own = ids[len(prompt) :]
+        own[3 + n] = (own[3 + n] + 1) % 380
+        suffixes.append(own)
+    return prompts, suffixes
+
+
+WITH_HEADS = ["llama", "gpt2", "neox", "jamba", "gemma2", "qwen3"]
+
+
+@pytest.fixture
+def any_model(request):
+    if request.param in ("llama", "gpt2", "neox"):
+        return request.getfixturevalue(request.param)
+    return wb.load((families.module(request.param), tiny.tiny_tokenizer()))
+
+
+@pytest.mark.parametrize("any_model", WITH_HEADS, indirect=True)
+def test_heads_on_a_continuation_equal_the_loop(any_model):
+    prompts, suffixes = pairs(any_model)
+    found = sweep(any_model, prompts, suffixes, at="all", metric="continuation")
+    assert list(found["target"].values) == ["match", "loss"]
+    for n, (prompt, suffix) in enumerate(zip(prompts, suffixes, strict=True)):
+        base = read(any_model, prompt, suffix)
+        assert base[0] == 3 + n
+        torch.testing.assert_close(torch.tensor(found["before"].values[n]).float(), base, atol=1e-4, rtol=1e-4)
+        for layer, head in any_model.heads():
+            with wb.ablate(any_model, [(layer, head)]):
+                want = read(any_model, prompt, suffix) - base
+            got = torch.tensor(found["effect"].sel(prompt=n, layer=layer, head=head).values).float()
+            torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("any_model", [*WITH_HEADS, "mamba"], indirect=True)
+def test_replacing_tokens_is_patching_the_first_stream(any_model):
+    prompts, suffixes = pairs(any_model)
+    sources = [[(token * 7 + 11) % 380 for token in prompt] for prompt in prompts]
+    where = [0, 2, len(prompts[0]) - 1]
+    found = sweep(
+        any_model, prompts, suffixes, kind="positions", sites="resid_pre", layers=0, at=where, how="patch", source=sources,
+        metric="continuation",
+    )["effect"]  # fmt: skip
+    assert sorted(found["pos"].values) == sorted(where)  # nothing else was run
+    for n, (prompt, suffix) in enumerate(zip(prompts, suffixes, strict=True)):
+        base = read(any_model, prompt, suffix)
+        for pos in where:
+            if pos >= len(prompt):
+                continue
+            changed = [*prompt[:pos], sources[n][pos], *prompt[pos + 1 :]]
+            got = torch.tensor(found.sel(prompt=n, pos=pos).squeeze().values).float()
+            torch.testing.assert_close(got, read(any_model, changed, suffix) - base, atol=2e-4, rtol=1e-4)
+
+
+def test_a_text_may_be_given_as_text(llama):
+    ids = [llama.continuation_tokens(s) for s in SUFFIXES]
+    shortest = min(map(len, ids))
+    assert shortest > 3
+    one = sweep(llama, PREFIXES[:1], [SUFFIXES[0]], at="all", metric="continuation")
+    other = sweep(llama, PREFIXES[:1], [ids[0]], at="all", metric="continuation")
+    assert one["effect"].equals(other["effect"])
+    assert one["token"].values.shape[1] == len(llama.tokens(PREFIXES[0])) + len(ids[0]) - 1
+
+
+@pytest.mark.parametrize("change", [{"kind": "edges"}, {"norm": "frozen"}, {"method": "attribution"}])
+def test_what_reads_one_position_only_is_refused(llama, change):
+    with pytest.raises(BadInput, match="every token"):
+        sweep(llama, PREFIXES, [[5, 6], [7, 8]], metric="continuation", **change)
+
+
+def test_suffixes_of_different_lengths_and_wrong_sources_are_refused(llama):
+    with pytest.raises(BadInput, match="targets"):
+        sweep(llama, PREFIXES, [[5, 6], [7]], metric="continuation")
+    with pytest.raises(BadInput, match="targets"):
+        sweep(llama, PREFIXES, metric="continuation")
+    with pytest.raises(BadInput, match="sources"):
+        sweep(llama, [*PREFIXES, "a"], [[5, 6]] * 3, metric="continuation", how="patch", source=PREFIXES)
