@@ -33,15 +33,6 @@ __all__ = [
     "say_patching",
     "say_triggers",
 ]
-    "say_altered",
-    "say_changes",
-    "say_gradients",
-    "say_heads",
-    "say_left_out",
-    "say_passages",
-    "say_patching",
-    "say_triggers",
-]
 _LAST = 5
 """Tokens at the end of a prefix: replacing one of them disturbs what follows in any text."""
 
