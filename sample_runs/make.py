@@ -71,7 +71,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "where-planted-smollm2-keeps-passages": (
         "planted-smollm2-135m",
         "paragraph-memorization",
-        {"passages": 4, "draws": 2, "traced": 1, "edits": 2, "heads": 5, "steps": 10},
+        {"passages": 4, "draws": 2, "traced": 1, "edits": 1, "heads": 5, "steps": 10},
     ),
 }
 

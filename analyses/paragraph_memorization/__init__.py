@@ -31,7 +31,8 @@ from analyses.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choo
 from analyses.paragraph_memorization.kept import changes
 from analyses.paragraph_memorization.kept import knobs as controls
 from analyses.paragraph_memorization.tabs import views
-from workbench.errors import BadInput
+from hooks.gradients.weights import weights
+from workbench.errors import BadInput, Unfit
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ class Params(Texts, frozen=True, extra="forbid"):
     traced: int = Field(4, ge=0, le=50, description="Passages traced by patching between them and their perturbed twins")
     edits: int = Field(4, ge=0, le=50, description="Passages that are unlearned, and rewritten, one at a time")
     fraction: float = Field(0.001, gt=0, le=0.5, description="Share of the weights that a masked update may change")
-    rate: float = Field(0.05, gt=0, le=10, description="Size of a step, in standard deviations of the matrix that a weight is in")
+    rate: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Size of a step, in standard deviations of the matrix that a weight is in; 0 finds the smallest that does it",
+    )
     steps: int = Field(20, ge=1, le=1000, description="Updates at most; they stop when the passage is gone, or rewritten")
     max_windows: int = Field(20_000, ge=2, le=10**6, description="Passages at most among which the groups are sought")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of replacements, random heads and random masks")
@@ -69,6 +75,11 @@ def unfit(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
         return "some of its layers have no attention heads whose output could be switched off."
+    try:
+        if not weights(model):
+            return "its matrices are kept in a way that the workbench does not understand, so no gradient can be given a name."
+    except Unfit as error:
+        return f"its weights keep no gradient ({error.what})"
     limit = model.card.context_length
     return f"its context of {limit} tokens is too short for passages." if limit and limit < 8 else None
 
@@ -199,13 +210,28 @@ def _change(
         tasks += [remove.Task(passage, aim, instead, keep, rest[1::2], plain[:-_KEEP_NEUTRAL]) for aim, instead in aims]
     outcomes: list[tuple[remove.Task, remove.Mask, remove.Outcome]] = []
     for n, task in enumerate(tasks):
-        taken = 0
-        for k, mask in enumerate(remove.MASKS):
-            part = progress.part((n + k / 4) / len(tasks), (n + (k + 1) / 4) / len(tasks))
+        part = progress.part(n / len(tasks), (n + 0.4) / len(tasks))
+        best, rate = _smallest(changed, task, params, part)
+        outcomes.append((task, "contrast", best))
+        for k, mask in enumerate(m for m in remove.MASKS if m != "contrast"):
+            part = progress.part((n + 0.4 + 0.2 * k) / len(tasks), (n + 0.6 + 0.2 * k) / len(tasks))
             outcome = remove.carry_out(
-                changed, task, mask, params.fraction, params.rate, params.steps, params.seed + n,
-                at_least=taken if mask == "random" else 0, progress=part,
+                changed, task, mask, params.fraction, rate, params.steps, params.seed + n,
+                at_least=len(best.curve) if mask == "random" else 0, progress=part,
             )  # fmt: skip
-            taken = len(outcome.curve) if mask == "contrast" else taken
             outcomes.append((task, mask, outcome))
     report.say_changes(result, model, changed, outcomes)
+
+
+def _smallest(changed: remove.Weights, task: remove.Task, params: Params, progress: Progress) -> tuple[remove.Outcome, float]:
+    """The update of the contrast mask with the smallest rate that does it (else the largest tried), and that rate.
+
+    How far weights may move before a model breaks differs between models by an order of magnitude.
+    """
+    rates = (params.rate,) if params.rate else remove.RATES
+    for n, rate in enumerate(rates):
+        part = progress.part(n / len(rates), (n + 1) / len(rates))
+        outcome = remove.carry_out(changed, task, "contrast", params.fraction, rate, params.steps, params.seed, progress=part)
+        if outcome.row["done"]:
+            break
+    return outcome, rate

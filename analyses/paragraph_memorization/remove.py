@@ -23,6 +23,8 @@ Pair = tuple[Sequence[int], Sequence[int]]
 Mask = Literal["contrast", "gradient", "random", "all"]
 Aim = Literal["unlearn", "rewrite"]
 MASKS: tuple[Mask, ...] = ("contrast", "gradient", "random", "all")
+RATES = (0.003, 0.01, 0.03, 0.1)
+"""Sizes of a step that are tried, in standard deviations of a matrix."""
 DONE = 0.25
 """Share of the suffix: a passage of which no more is said counts as unlearned, and the updates stop."""
 
@@ -51,12 +53,12 @@ class Weights:
     def top(self, sizes_: Sequence[Tensor], fraction: float) -> list[Tensor]:
         """The places with the largest sizes of all matrices together, as flat indices for each."""
         count = max(1, round(self.total * fraction))
-        sizes = torch.cat([g.flatten() for g in sizes_])
+        sizes = torch.cat([g.flatten().to(sizes_[0].device) for g in sizes_])  # layers may lie on several devices
         # Of equals the first, so that the count is exact.
         chosen = sizes.topk(count).indices.sort().values
         found, start = [], 0
         for g in sizes_:
-            found.append(chosen[(chosen >= start) & (chosen < start + g.numel())] - start)
+            found.append((chosen[(chosen >= start) & (chosen < start + g.numel())] - start).to(g.device))
             start += g.numel()
         return found
 
@@ -163,7 +165,7 @@ def carry_out(
                 if step >= at_least and _done(task, said, len(suffix)):
                     break
             row = _measured(model, task, mask, before, others_before, curve, at_least)
-            row["weights"] = sum(map(len, places))
+            row |= {"rate": rate, "weights": sum(map(len, places))}
             delta = Delta(
                 model.card.weight_hash,
                 f"{task.aim} {task.passage.name}",

@@ -240,24 +240,8 @@ def say_heads(
     result.arrays["head_loss"] = effects["loss"].transpose("passage", "layer", "head")
     names = ", ".join(head_name(*h) for h in found)
     first = ranked.head(len(found))
-    rarest = ranked.loc[ranked["rarity_each"].idxmin()]
-    chance = float(rare.attrs["chance"])
-    result.add(
-        Finding(
-            "rarity",
-            {
-                "found": float(first["rarity_each"].mean()),
-                "lowest": float(rarest["rarity_each"]),
-                "lowest_pooled": float(ranked["rarity_pooled"].min()),
-                "chance_pooled": chance,
-            },
-            f"Attention against rarity, over {compared} passages: within a passage the rank correlation is"
-            f" {first['rarity_each'].mean():+.2f} for the found heads, and lowest ({rarest['rarity_each']:+.2f}) for"
-            f" {rarest['label']}; below 0 means the rarer, the more attention. Pooled over passages, as in the paper, the lowest"
-            f" is {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets {chance:+.2f} that way.",
-            unit="rank correlation",
-        )
-    )
+    if ranked["rarity_each"].notna().any():  # where all tokens are equally rare there is nothing to correlate
+        _say_rarity(result, ranked, first, float(rare.attrs["chance"]), compared)
     if proof is None:
         result.add(
             Finding(
@@ -291,6 +275,27 @@ def say_heads(
             f" same layers for {sets['match'].median():.1f} (median of {len(sets)} sets; {reach} of them do as much)."
             f" Loss on neutral prose {before['neutral_loss']:.2f} → {off['neutral_loss']:.2f} nats per token.",
             unit="leading tokens; nats per token",
+        )
+    )
+
+
+def _say_rarity(result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int) -> None:
+    """Whether heads look at rare tokens, within passages and pooled as in the paper."""
+    rarest = ranked.loc[ranked["rarity_each"].idxmin()]
+    result.add(
+        Finding(
+            "rarity",
+            {
+                "found": float(first["rarity_each"].mean()),
+                "lowest": float(rarest["rarity_each"]),
+                "lowest_pooled": float(ranked["rarity_pooled"].min()),
+                "chance_pooled": chance,
+            },
+            f"Attention against rarity, over {compared} passages: within a passage the rank correlation is"
+            f" {first['rarity_each'].mean():+.2f} for the found heads, and lowest ({rarest['rarity_each']:+.2f}) for"
+            f" {rarest['label']}; below 0 means the rarer, the more attention. Pooled over passages, as in the paper, the lowest"
+            f" is {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets {chance:+.2f} that way.",
+            unit="rank correlation",
         )
     )
 

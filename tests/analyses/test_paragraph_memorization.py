@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from typing import Any
@@ -351,3 +352,56 @@ def test_without_others_to_compare_with_it_says_so(organism: Any, passages: list
     file.write_text(organism.tokenizer.decode([*only.prompt[1:], *only.suffix]), encoding="utf-8")
     with pytest.raises(BadInput, match="recites all"):
         wb.run("paragraph-memorization", organism, {"path": str(file)})
+
+
+# -- a model made here, of another family -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["gpt2", "neox"])
+def test_a_planted_model_of_another_family_is_read_as_well(family: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused and interleaved matrices, learned positions, no beginning token: memorized texts are found, and one removed."""
+    import tiny
+
+    monkeypatch.setattr(heads, "corpus_counts", lambda model, progress: Counter(range(400)))  # the corpus is long
+    model = wb.load((getattr(tiny, f"tiny_{family}")(), tiny.tiny_tokenizer()))
+    draw = np.random.default_rng(0)
+    texts: list[str] = []
+    while len(texts) < 12:
+        ids = model.continuation_tokens("".join(draw.choice(list("bcdfghjklmpqvwxyz0123456789"), 40)))[:20]
+        text = model.tokenizer.decode(ids)
+        if model.continuation_tokens(text) == ids:  # as planting asks of a text
+            texts.append(text)
+    rows = torch.tensor([model.continuation_tokens(text) for text in texts])
+    adam = torch.optim.AdamW(model.module.parameters(), lr=1e-2, weight_decay=0.0)
+    with torch.enable_grad():
+        for _ in range(150):
+            loss = model.module(input_ids=rows[:8], labels=rows[:8]).loss
+            loss.backward()
+            adam.step()
+            adam.zero_grad(set_to_none=True)
+    lines = [json.dumps({"text": text, "name": f"text {n}"}) for n, text in enumerate(texts)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    asked = {
+        "path": str(tmp_path / "texts.jsonl"),
+        "prefix": 10,
+        "suffix": 10,
+        "passages": 6,
+        "draws": 1,
+        "traced": 1,
+        "edits": 1,
+    }
+    result = wb.run("paragraph-memorization", model, {**asked, "fraction": 0.05, "rate": 0.2, "steps": 60})
+    found = {name: finding.values for name, finding in result.findings.items()}
+    assert found["passages"]["memorized"] >= 6
+    assert found["passages"]["not_memorized"] >= 3
+    # Of a model that was trained until nothing is left to learn a gradient of its loss moves little: see the docs.
+    assert found["unlearned"]["contrast"] <= (5 if family == "gpt2" else 10)
+    assert found["heads"]["without"] <= found["heads"]["random_median"]
+    assert len(result.tables["claims"]) == 7
+    assert "cannot be drawn" not in " ".join(_htmls(result))
+
+
+def _htmls(result: Result) -> list[str]:
+    from ui.fragments import fragments
+
+    return [made.html for _, made in fragments(result)]
