@@ -406,8 +406,26 @@ def test_help_in_the_docs_is_the_real_one() -> None:
         command = " ".join(filter(None, ["workbench", match[1], "--help"]))
         return f"```console\n$ {command}\n{helped(*match[1].split())}\n```"
 
-    assert len(block.findall(text)) == 13
+    assert len(block.findall(text)) == 14
     renewed = block.sub(real, text)
     if os.environ.get("WORKBENCH_UPDATE_DOCS"):
         DOCS.write_text(renewed, encoding="utf-8")
     assert DOCS.read_text(encoding="utf-8") == renewed
+
+
+def test_changes_that_a_run_holds_are_listed_and_saved(workbench: Callable[..., Said], places: Path) -> None:
+    sample = ROOT / "sample_runs" / "where-an-organism-keeps-passages"
+    listed = workbench("changes", sample, "--json").json
+    assert [row["name"] for row in listed][:2] == ["unlearn_0", "rewrite_0"]
+    assert "unlearn_0" in workbench("changes", sample).out
+    saved = workbench("changes", sample, "unlearn_0")
+    assert "organism/planted+unlearn_0.safetensors" in saved.out
+    assert (places / "unlearn_0.safetensors").stat().st_size < 100_000
+    again = workbench("changes", sample, "unlearn_0")
+    assert (again.code, "exists already" in again.err) == (2, True)
+    wrong = workbench("changes", sample, "unlern_0")
+    assert (wrong.code, "Did you mean 'unlearn_0'" in wrong.err) == (2, True)
+    shown = workbench("models", "show", "organism/planted+unlearn_0.safetensors", "--json").json
+    assert shown["name"] == "organism/planted+unlearn_0"
+    none = workbench("changes", ROOT / "sample_runs" / "capitals")
+    assert (none.code, "changed no weights" in none.out) == (0, True)
