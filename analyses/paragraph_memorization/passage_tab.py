@@ -184,7 +184,7 @@ def still(result: Result) -> list[Any]:
 def live(result: Result) -> Any:
     """Linked: the table chooses a passage, its text a token, a cell layer and token."""
     from workbench.draw.cells import clicks, listening
-    from workbench.draw.view import STYLES, html_pane, live_column, need_panel, safe_columns, tabulator, wrapping
+    from workbench.draw.view import STYLES, html_pane, live_column, need_panel, safe_columns, tabulator
 
     if "passages" not in result.tables:
         return live_column(still(result))
@@ -253,11 +253,10 @@ def live(result: Result) -> Any:
         html_pane(_intro(result)),
         clicks(text, clicked),
         other,
-        wrapping(
-            pn.Column(about, of_token, width=340, min_width=260),
-            pn.Column(what, clicks(cells, clicked), styles={"flex": "1 1 420px"}, min_width=280, sizing_mode="stretch_width"),
-            sizing_mode="stretch_width",
-        ),
+        about,
+        of_token,
+        what,
+        clicks(cells, clicked),
         below,
         table,
         sizing_mode="stretch_width",
