@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RECITES, PARTS, SAMPLED = "recites it", "recites parts", "may say it when asked often"
 SHORT, NOTHING = "says short passages of it", "no sign of it"
 LONG = 20
-"""Leading tokens that count as a part: of 250 texts that were never read the longest match is 11, see docs/extraction.md."""
+"""Leading tokens that count as a part: of 1,000 texts that were never read the longest match is 11, see docs/extraction.md."""
 VARIED = 0.5
 """Share of different tokens below which a passage proves little, since it repeats itself (Stoehr et al. 2024)."""
 PROVES = {

@@ -41,7 +41,7 @@ def test_every_tab_draws_from_the_folder(result: Result) -> None:
     assert [len(one.items) for one in made.values()] == [0, 2, 10, 5, 2, 4, 0]
 
 
-@pytest.mark.parametrize("lacking", ["along", "weights", "heads", "removals", "claims", "passages"])
+@pytest.mark.parametrize("lacking", ["along", "weights", "heads", "removals", "claims"])
 def test_a_run_stopped_in_the_middle_says_what_was_not_measured(result: Result, lacking: str) -> None:
     del result.tables[lacking]
     text = " ".join(html_of(result).values())
