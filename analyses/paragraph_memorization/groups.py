@@ -98,7 +98,7 @@ def choose(
             "some that it does not recite, to compare with",
             "Add texts of the same kind that it has not read.",
         )
-    passages = []
+    passages: list[Passage] = []
     for group in GROUPS:
         for index in chosen[group]:
             window = windows[index]

@@ -74,11 +74,11 @@ def patch(model: InstrumentedModel, chosen: Sequence[Twin], progress: Progress) 
             common = {"how": "patch", "source": [source], "metric": "logprob"}
             at = list(range(twin.at, len(into)))
             some = part.part(0.5 * way, 0.5 * way + 0.4)
-            grid = sweep(model, [into], [target], kind="positions", sites=PATCHED, at=at, progress=some, **common)  # type: ignore[arg-type]
+            grid = sweep(model, [into], [target], kind="positions", sites=PATCHED, at=at, progress=some, **common)
             of_positions.append(grid["effect"].isel(prompt=0, target=0, drop=True))
             of_before.append(float(grid["before"].squeeze()))
             some = part.part(0.5 * way + 0.4, 0.5 * way + 0.5)
-            each = sweep(model, [into], [target], kind="heads", at="all", progress=some, **common)  # type: ignore[arg-type]
+            each = sweep(model, [into], [target], kind="heads", at="all", progress=some, **common)
             of_heads.append(each["effect"].isel(prompt=0, target=0, drop=True))
         positions.append(xr.concat(of_positions, "direction"))
         heads.append(xr.concat(of_heads, "direction"))
