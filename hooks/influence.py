@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
 from hooks.gradients.metric import loss
+from hooks.weights import learning
 from workbench.errors import BadInput
 from workbench.trace import Trace
 
@@ -84,7 +84,7 @@ def influence(
 
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
     pad = partial(_batch, model)
-    with _all_learning(model):
+    with learning(model.module.parameters()):  # the twin has the same ones
         method = TracInCP(
             scored,
             DataLoader(list(examples), batch_size, collate_fn=pad),  # type: ignore[arg-type]
@@ -126,19 +126,6 @@ class _Loss(nn.Module):
 def _batch(model: InstrumentedModel, texts: Sequence[str]) -> tuple[Tensor, ...]:
     batch = model.batch(list(texts))
     return *batch.kwargs().values(), torch.stack([batch.input_ids, batch.attention_mask], 1)
-
-
-@contextmanager
-def _all_learning(model: InstrumentedModel) -> Iterator[None]:
-    """All weights have gradients for a while; the twin has the same ones."""
-    frozen = [p for p in model.module.parameters() if not p.requires_grad]
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
-        yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
 
 
 def _blocks(model: InstrumentedModel, layers: int | Sequence[int]) -> list[str]:

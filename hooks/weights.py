@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +27,19 @@ def numbers(module: Any, name: str = "weight") -> Tensor:
 
             return dequantize_bnb_weight(weight, module.state if hasattr(module, "state") else None)
         return weight
+
+
+@contextmanager
+def learning(parameters: Iterable[Tensor]) -> Iterator[None]:
+    """Frozen weights have gradients for a while."""
+    frozen = [p for p in parameters if not p.requires_grad]
+    try:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 def bias_of(module: Any) -> Tensor | None:

@@ -10,7 +10,7 @@ from analyses.knowledge_conflict.tabs import AGAIN, heads_compared, picked, rank
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table
-from workbench.selection import head_name, parse_head
+from workbench.selection import head_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,6 +199,7 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     Args:
         pictures: those of `still`: the three grids and the bars of the strongest head, drawn already or not.
     """
+    from workbench.draw.choosing import link_heads
     from workbench.draw.keys import key_pad
     from workbench.draw.view import html_pane, live_column, live_picture, need_panel, scrolling, tabulator, wrapping
 
@@ -215,15 +216,11 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     about, strip = html_pane(Markup("")), html_pane(Markup(""))
     panes = [live_picture(picture) for picture in pictures]
     maps, bars = panes[: len(GRIDS)], panes[len(GRIDS) :]
-    for pane in maps:
-        draw.link_grid(pane, pick)
     listing = tabulator(table, height=330, selectable=1)
-    places = {label: i for i, label in enumerate(table["label"])}
 
-    def head_chosen(*_: Any) -> None:
+    def head_chosen() -> None:
         if pick.head is None:
             about.object, strip.object = str(draw.note("No head is chosen.", "Click a cell, or choose one above.")), ""
-            listing.selection = []
             return
         about.object = str(card(result, *pick.head))
         strip.object = str(attention_strip(result, pick.head[0], pick.head[1], pick.prompt))
@@ -231,12 +228,6 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         for pane in bars:
             if on_facts is not None and pane.object.title.text != on_facts["title"]:
                 draw.fill_bars(pane, **on_facts)
-        label = head_name(*pick.head)
-        if label in places:
-            choose_head.value = label
-            at = [places[head_name(*h)] for h in pick.heads if head_name(*h) in places]
-            if listing.selection != at:
-                listing.selection = at
 
     def prompt_chosen(*_: Any) -> None:
         if pick.prompt in choose_prompt.options.values():
@@ -244,30 +235,17 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         if pick.head is not None:
             strip.object = str(attention_strip(result, pick.head[0], pick.head[1], pick.prompt))
 
-    def from_list(event: Any) -> None:
-        at = parse_head(event.new or "")
-        if at is not None and at != pick.head:
-            pick.choose(*at)
-
     def from_prompt(event: Any) -> None:
         if event.new is not None:
             pick.prompt = event.new
-
-    def from_table(event: Any) -> None:
-        at = parse_head(str(table["label"].iloc[event.row])) if 0 <= event.row < len(table) else None
-        if at is not None:
-            pick.choose(*at)
 
     def describe(layer: int, head: int) -> str:
         row = heads[(heads["layer"] == layer) & (heads["head"] == head)]
         return f"memory − context {row['effect_difference'].iloc[0]:+.2f} logits" if len(row) else "not measured"
 
-    choose_head.param.watch(from_list, "value")
     choose_prompt.param.watch(from_prompt, "value")
-    listing.on_click(from_table)
-    pick.param.watch(head_chosen, ["head", "heads"])
+    link_heads(pick, maps, choose_head, listing, list(table["label"]), head_chosen)
     pick.param.watch(prompt_chosen, "prompt")
-    head_chosen()
     prompt_chosen()
     pad = key_pad(pick, sorted(set(heads["layer"].tolist())), sorted(set(heads["head"].tolist())), describe)
     left = pn.Column(wrapping(*maps, gap="4px 10px"), pad)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Head = tuple[int, int]
 Pair = tuple[Sequence[int], Sequence[int]]
-_AT_ONCE = 8  # passages whose whole attention is in memory
 
 
 def corpus_counts(model: InstrumentedModel, progress: Progress) -> Counter[int]:
@@ -58,20 +57,18 @@ def rarity(model: InstrumentedModel, passages: Sequence[Passage], counts: Counte
     tokens = Counter[int]()
     within = []
     coords: dict[str, Any] = {}
-    for start in range(0, len(passages), 4 * _AT_ONCE):
-        part = passages[start : start + 4 * _AT_ONCE]
-        progress(start / len(passages), f"Attention and rarity, passage {start + 1} of {len(passages)}")
-        for passage in part:
-            row = capture(model, [passage.prompt], sites="pattern", positions=[-1])["pattern"].isel(prompt=0, query=0)
-            coords = {"layer": row["layer"].values, "head": row["head"].values}
-            attention = row.transpose("layer", "head", "key").values[..., passage.beginning : len(passage.prompt)]
-            ranks = _dense_ranks([counts[token] for token in passage.prompt[passage.beginning :]])
-            if summed is None:
-                summed = np.zeros((*attention.shape[:2], attention.shape[2]))
-            tokens.update(ranks.tolist())
-            for rank in range(ranks.max() + 1):
-                summed[..., rank] += attention[..., ranks == rank].sum(-1)
-            within.append(_correlations(attention, ranks))
+    for n, passage in enumerate(passages):
+        progress(n / len(passages), f"Attention and rarity, passage {n + 1} of {len(passages)}")
+        row = capture(model, [passage.prompt], sites="pattern", positions=[-1])["pattern"].isel(prompt=0, query=0)
+        coords = {"layer": row["layer"].values, "head": row["head"].values}
+        attention = row.transpose("layer", "head", "key").values[..., passage.beginning : len(passage.prompt)]
+        ranks = _dense_ranks([counts[token] for token in passage.prompt[passage.beginning :]])
+        if summed is None:
+            summed = np.zeros(attention.shape)
+        tokens.update(ranks.tolist())
+        for rank in range(ranks.max() + 1):
+            summed[..., rank] += attention[..., ranks == rank].sum(-1)
+        within.append(_correlations(attention, ranks))
     assert summed is not None
     last = max(tokens) + 1
     pooled = _correlations(summed[..., :last], np.arange(last))
@@ -243,9 +240,3 @@ def halves(passages: Sequence[Passage]) -> tuple[list[Passage], list[Passage]]:
         for passage in mine:
             (choosing if len(choosing) <= len(held_out) else held_out).append(passage)
     return choosing, held_out
-
-
-def correlation_of_columns(table: pd.DataFrame, one: str, other: str) -> float:
-    """Rank correlation over heads of two columns of the ranked table."""
-    known = table[[one, other]].dropna()
-    return spearman(known[one].to_numpy(), known[other].to_numpy())

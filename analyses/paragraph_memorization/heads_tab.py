@@ -10,7 +10,7 @@ from markupsafe import Markup
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table
-from workbench.selection import head_name, parse_head
+from workbench.selection import head_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,6 +165,7 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     Args:
         pictures: those of `still`: three grids, the bars of the first head, and the dots where heads were proven.
     """
+    from workbench.draw.choosing import link_heads
     from workbench.draw.keys import key_pad
     from workbench.draw.view import (
         STYLES,
@@ -184,52 +185,31 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     if pick.head is None:
         pick.choose(*strongest(result))
     maps = [live_picture(picture) for picture in pictures[:3]]
-    for pane in maps:
-        draw.link_grid(pane, pick)
     has_bars = per_passage(result, *strongest(result)) is not None
     bars = [live_picture(picture) for picture in pictures[3 : 3 + has_bars]]
     dots = [live_part(picture) for picture in pictures[3 + has_bars :]]
     shown = ranked(result)
     listing = tabulator(shown, height=420, selectable="toggle")
     about = html_pane(Markup(""))
-    places = {label: i for i, label in enumerate(shown["label"])}
     choose = pn.widgets.Select(
         name="Head, by what its absence costs", options=list(shown["label"]), width=240, stylesheets=[STYLES], margin=(2, 0, 6, 0)
     )
 
-    def chosen(*_: Any) -> None:
+    def chosen() -> None:
         if pick.head is None:
+            about.object = str(draw.note("No head is chosen.", "Click a cell, or choose one above."))
             return
         about.object = str(card(result, *pick.head))
         wanted = per_passage(result, *pick.head)
         for pane in bars:
             if wanted is not None and pane.object.title.text != wanted["title"]:
                 draw.fill_bars(pane, **wanted)
-        label = head_name(*pick.head)
-        if label in places:
-            choose.value = label
-            at = [places[head_name(*h)] for h in pick.heads if head_name(*h) in places]
-            if listing.selection != at:
-                listing.selection = at
-
-    def from_list(event: Any) -> None:
-        at = parse_head(event.new or "")
-        if at is not None and at != pick.head:
-            pick.choose(*at)
-
-    def from_table(event: Any) -> None:
-        at = parse_head(str(shown["label"].iloc[event.row])) if 0 <= event.row < len(shown) else None
-        if at is not None:
-            pick.choose(*at)
 
     def describe(layer: int, head: int) -> str:
         row = table[(table["layer"] == layer) & (table["head"] == head)]
         return f"without it {row['match'].iloc[0]:+.1f} tokens" if len(row) else "not measured"
 
-    choose.param.watch(from_list, "value")
-    listing.on_click(from_table)
-    pick.param.watch(chosen, ["head", "heads"])
-    chosen()
+    link_heads(pick, maps, choose, listing, list(shown["label"]), chosen)
     pad = key_pad(pick, sorted(set(table["layer"].tolist())), sorted(set(table["head"].tolist())), describe)
     left = pn.Column(wrapping(*maps, gap="4px 10px"), pad)
     right = pn.Column(choose, about, min_width=280, sizing_mode="stretch_width", styles={"flex": "1 1 300px"})

@@ -13,6 +13,7 @@ from workbench.errors import Unfit
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
@@ -74,7 +75,7 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
     return table, pd.DataFrame(low)
 
 
-def _sizes(model: InstrumentedModel, passages: Sequence[Passage], chunk: int, progress: Progress):  # type: ignore[no-untyped-def]
+def _sizes(model: InstrumentedModel, passages: Sequence[Passage], chunk: int, progress: Progress) -> xr.Dataset:
     prompts = [[*p.prompt, *p.suffix] for p in passages]
     metric = continuation_loss(len(passages[0].suffix))
     try:

@@ -19,17 +19,31 @@ _AIMS = {"unlearn": "unlearned", "rewrite": "rewritten"}
 
 
 def still(result: Result) -> list[Any]:
+    return _parts(result, _pictures(result))
+
+
+def _aims(result: Result) -> list[str]:
+    """What was done in this run."""
+    return [aim for aim in _AIMS if "removals" in result.tables and (result.tables["removals"]["aim"] == aim).any()]
+
+
+def _pictures(result: Result) -> list[Any]:
+    """Two for each aim: after, and step by step."""
+    found: list[Any] = []
+    for aim in _aims(result):
+        table, curves = (result.tables[name][result.tables[name]["aim"] == aim] for name in ("removals", "curves"))
+        found += [_after(result, table, aim), _steps(curves, aim)]
+    return found
+
+
+def _parts(result: Result, pictures: Sequence[Any]) -> list[Any]:
     if "removals" not in result.tables:
         return [draw.note("Nothing was removed.", AGAIN)]
-    table, curves = result.tables["removals"], result.tables["curves"]
     parts: list[Any] = []
-    for aim, finding in _AIMS.items():
-        mine = table[table["aim"] == aim]
-        if mine.empty:
-            continue
-        if finding in result.findings:
-            parts.append(draw.says(result.findings[finding].says))
-        parts += [_after(result, mine, aim), _steps(curves[curves["aim"] == aim], aim)]
+    for n, aim in enumerate(_aims(result)):
+        if _AIMS[aim] in result.findings:
+            parts.append(draw.says(result.findings[_AIMS[aim]].says))
+        parts += pictures[2 * n : 2 * n + 2]
     parts.append(
         draw.says(
             "Gradient, against others: the thousandth of the weights whose gradient for the passage most exceeds that for"
@@ -55,7 +69,7 @@ def still(result: Result) -> list[Any]:
             draw.says("What the passages are rewritten to: what the model says when one token of the prefix is replaced."),
             texts,
         ]
-    return [*parts, _keep(result), Table(table, "Every update")]
+    return [*parts, _keep(result), Table(result.tables["removals"], "Every update")]
 
 
 def _after(result: Result, mine: Any, aim: str) -> Any:
@@ -113,8 +127,7 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     from workbench.draw.view import STYLES, live_part, need_panel, wrapping
 
     pn = need_panel()
-    drawn = iter(pictures)
-    parts = [live_part(next(drawn, part)) if not isinstance(part, str | Table) else live_part(part) for part in still(result)]
+    parts = [live_part(part) for part in _parts(result, pictures)]
     known = kept.names(result)
     if known:
         choose = pn.widgets.Select(name="Change", options=list(known), width=180, stylesheets=[STYLES], margin=(2, 0, 6, 0))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +11,7 @@ import torch
 
 from analyses.paragraph_memorization.groups import Passage, recited
 from hooks.gradients.weights import weights
+from hooks.weights import learning
 from workbench.models.delta import Delta
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def carry_out(
     before = {"match": recited(model, [(prompt, aim)])[0][0], "neutral": recited(model, task.neutral)[1].mean()}
     others_before = recited(model, task.held_out)[0]
     reference = _log_p(model, task.keep)
-    with _trainable(parameters):
+    with learning(parameters):
         places = _places(weights_, task, aim, mask, fraction, seed)
         old = [p.detach().view(-1)[i].clone() for p, i in zip(parameters, places, strict=True)]
         moves = [torch.nn.Parameter(torch.zeros(len(i), device=p.device)) for p, i in zip(parameters, places, strict=True)]
@@ -234,19 +234,6 @@ def _measured(
         "neutral_before": float(before["neutral"]),
         "neutral": float(recited(model, task.neutral)[1].mean()),
     }
-
-
-@contextmanager
-def _trainable(parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Frozen weights have gradients for a while."""
-    frozen = [p for p in parameters if not p.requires_grad]
-    try:
-        for p in frozen:
-            p.requires_grad_(True)
-        yield
-    finally:
-        for p in frozen:
-            p.requires_grad_(False)
 
 
 def _nll(model: InstrumentedModel, prompt: Sequence[int], suffix: Sequence[int]) -> Tensor:

@@ -103,33 +103,20 @@ def slopes(model: InstrumentedModel, passages: Sequence[Passage], progress: Prog
 
     The largest over all heads and dimensions, in nats per token of the suffix per unit of activation.
     """
-    found = []
     named = [short for short in SLOPES if short in model.sites and _changeable(model, short)]
+    found: dict[str, list[xr.DataArray]] = {short: [] for short in named}
     for n, passage in enumerate(passages):
         progress(n / len(passages), f"Gradients at tokens, passage {n + 1} of {len(passages)}")
         ids = [*passage.prompt, *passage.suffix]
         trace = activation_gradients(model, [ids], continuation_loss(len(passage.suffix)), sites=named)
-        found.append(
-            xr.concat(
-                [
-                    abs(trace[s]).max([d for d in trace[s].dims if d not in ("prompt", "layer", "pos")]).isel(prompt=0)
-                    for s in named
-                ],
-                "site",
-                coords="minimal",
-                compat="override",
-            )
-        )
-    widest = max(f.sizes["pos"] for f in found)
-    padded = [f.drop_vars("prompt", errors="ignore").pad(pos=(0, widest - f.sizes["pos"])) for f in found]
-    values = np.stack([f.transpose("site", "layer", "pos").values for f in padded])
-    coords = {
-        "passage": [p.number for p in passages],
-        "site": named,
-        "layer": found[0]["layer"].values,
-        "pos": list(range(widest)),
-    }
-    return xr.DataArray(values, dims=("passage", "site", "layer", "pos"), coords=coords)
+        for short in named:
+            inner = [d for d in trace[short].dims if d not in ("prompt", "layer", "pos")]
+            found[short].append(abs(trace[short]).max(inner).isel(prompt=0, drop=True))
+    # Passages are of several lengths; where one has no token it stays NaN.
+    by_site = [xr.concat(arrays, "passage", join="outer", coords="minimal", compat="override") for arrays in found.values()]
+    every = xr.concat(by_site, "site", join="outer", coords="minimal", compat="override")
+    every = every.assign_coords(passage=[p.number for p in passages], site=named)
+    return every.reset_coords(drop=True).transpose("passage", "site", "layer", "pos")
 
 
 def _changeable(model: InstrumentedModel, short: str) -> bool:

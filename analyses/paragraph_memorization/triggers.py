@@ -25,13 +25,11 @@ class Perturbed:
         match, loss: change by the replacement, (passage, draw, position of the prefix), of what the model says of its own
             accord after the whole prefix: leading tokens that are still said, and nats per token.
         tokens: the replacements, token ids of the same shape.
-        own: what the model says from the whole prefix, (passage, suffix) token ids.
     """
 
     match: np.ndarray
     loss: np.ndarray
     tokens: np.ndarray
-    own: np.ndarray
 
     def worst(self, passage: int) -> tuple[int, int]:
         """(position of the prefix, draw) that costs most: match first, then loss."""
@@ -90,7 +88,7 @@ def perturb(
             )["effect"].squeeze(["site", "layer"], drop=True)
             match[rows, draw], loss[rows, draw] = (found.sel(target=name).values for name in ("match", "loss"))
             done += 1
-    return Perturbed(match, loss, tokens, np.array(own))
+    return Perturbed(match, loss, tokens)
 
 
 def _other(rng: random.Random, choices: Sequence[int], token: int) -> int:

@@ -8,7 +8,6 @@ norms["W_V"]       # (prompt, layer, kv_head)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
+from hooks.weights import learning
 from workbench.errors import Unfit
 from workbench.trace import Trace
 
@@ -60,10 +60,8 @@ def weight_gradients(
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     chosen = find(model, weights, layers)
     found: dict[int, list[Tensor]] = {}
-    for row, gradients in _one_by_one(model, texts, per_prompt(metric, len(texts)), chosen):
+    for row, gradients in _gradients(model, texts, metric, chosen, None, progress):
         found[row] = [w.view(gradients[w.parameter]).float().cpu() for w in chosen]
-        if progress is not None:
-            progress(len(found) / len(texts), f"Gradients of prompt {len(found)} of {len(texts)}")
     return _trace(model, texts, {w.name: list(w.dims) for w in chosen}, chosen, found)
 
 
@@ -98,13 +96,10 @@ def gradient_norms(
         NotFound, BadInput: see `weight_gradients`.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    chosen, metrics = find(model, weights, layers), per_prompt(metric, len(texts))
-    each = _one_by_one(model, texts, metrics, chosen) if one_by_one else _vectorized(model, texts, metrics, chosen, chunk)
+    chosen = find(model, weights, layers)
     squares: dict[int, list[Tensor]] = {}
-    for row, gradients in each:
+    for row, gradients in _gradients(model, texts, metric, chosen, None if one_by_one else chunk, progress):
         squares[row] = [_squares(w, gradients[w.parameter]) for w in chosen]
-        if progress is not None:
-            progress(len(squares) / len(texts), f"Gradients of prompt {len(squares)} of {len(texts)}")
     dims = {w.name: [d for d in w.dims if d in _HEADS] for w in chosen}
     trace = _trace(model, texts, dims, chosen, squares)
     arrays = {name: trace[name] ** 0.5 for name in trace}
@@ -144,16 +139,12 @@ def gradient_sizes(
     import xarray as xr
 
     texts, chosen = list(prompts), find(model, weights, layers)
-    metrics = per_prompt(metric, len(texts))
-    each = _one_by_one(model, texts, metrics, chosen) if one_by_one else _vectorized(model, texts, metrics, chosen, chunk)
     sizes: dict[int, list[Tensor]] = {}
     mean: dict[str, Tensor] = {}
-    for row, gradients in each:
+    for row, gradients in _gradients(model, texts, metric, chosen, None if one_by_one else chunk, progress):
         sizes[row] = [_sizes(w, gradients[w.parameter]) for w in chosen]
         for name, gradient in gradients.items():
             mean[name] = gradient / len(texts) + mean[name] if name in mean else gradient / len(texts)
-        if progress is not None:
-            progress(len(sizes) / len(texts), f"Gradients of prompt {len(sizes)} of {len(texts)}")
     arrays = {}
     for name in dict.fromkeys(w.name for w in chosen):
         numbers = [n for n, w in enumerate(chosen) if w.name == name]
@@ -180,32 +171,36 @@ def _squares(weight: Weight, gradient: Tensor) -> Tensor:
     return squares.sum([axis for axis, dim in enumerate(weight.dims) if dim not in _HEADS]).cpu()
 
 
+def _gradients(
+    model: InstrumentedModel,
+    texts: Sequence[Any],
+    metric: Metric | Sequence[Metric],
+    chosen: Sequence[Weight],
+    chunk: int | None,
+    progress: Progress | None,
+) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    """(prompt, gradient by the parameter's name), `chunk` prompts in one vectorized pass; None is a pass each."""
+    metrics = per_prompt(metric, len(texts))
+    each = _one_by_one(model, texts, metrics, chosen) if chunk is None else _vectorized(model, texts, metrics, chosen, chunk)
+    for done, found in enumerate(each, 1):
+        yield found
+        if progress is not None:
+            progress(done / len(texts), f"Gradients of prompt {done} of {len(texts)}")
+
+
 def _one_by_one(
     model: InstrumentedModel, texts: Sequence[Any], metrics: Sequence[Metric], chosen: Sequence[Weight]
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name), a backward pass each."""
     names = list(dict.fromkeys(w.parameter for w in chosen))
     parameters = [model.module.get_parameter(name) for name in names]
-    with _learning(parameters):
+    with learning(parameters):
         for row, (text, metric) in enumerate(zip(texts, metrics, strict=True)):
             batch = model.batch([text])
             with torch.enable_grad():
                 logits = model.module(**batch.kwargs(), use_cache=False).logits
                 value = checked(metric(logits, batch.input_ids, batch.attention_mask), 1).sum()
             yield row, dict(zip(names, torch.autograd.grad(value, parameters), strict=True))
-
-
-@contextmanager
-def _learning(parameters: Sequence[torch.nn.Parameter]) -> Iterator[None]:
-    """Frozen weights have gradients for a while."""
-    frozen = [p for p in parameters if not p.requires_grad]
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
-        yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
 
 
 def _vectorized(

@@ -19,6 +19,7 @@ from analyses.extraction.source import Texts, windows_of
 from analyses.paragraph_memorization import claims, groups, heads, kept, maps, remove, traced, triggers
 from analyses.paragraph_memorization.groups import MEMORIZED, NOT, PARTLY, Passage
 from analyses.statistics import difference
+from hooks.weights import learning
 from workbench import registry
 from workbench.errors import BadInput
 from workbench.progress import Progress
@@ -230,7 +231,7 @@ def test_an_update_touches_its_weights_only_and_leaves_the_model_as_it_was(
 
 def test_random_masks_have_the_same_count_in_every_matrix(organism: Any, passages: list[Passage]) -> None:
     changed, task = remove.Weights(organism), task_of(organism, passages)
-    with remove._trainable(changed.parameters):
+    with learning(changed.parameters):
         best = remove._places(changed, task, task.passage.suffix, "contrast", 0.001, 0)
         drawn = remove._places(changed, task, task.passage.suffix, "random", 0.001, 0)
         again = remove._places(changed, task, task.passage.suffix, "random", 0.001, 1)
@@ -243,7 +244,7 @@ def test_the_divergence_is_flat_before_the_first_step(organism: Any, passages: l
     """So the first gradient is that of the passage alone, as the method's card says."""
     task, changed = task_of(organism, passages), remove.Weights(organism)
     reference = remove._log_p(organism, task.keep)
-    with remove._trainable(changed.parameters):
+    with learning(changed.parameters):
         value = remove._divergence(organism, task.keep, reference)
         gradients = torch.autograd.grad(value, changed.parameters)
     assert abs(float(value.detach())) < 1e-5

@@ -16,11 +16,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from workbench import training
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.card import beginning
 from workbench.models.load import load_weights
 from workbench.models.quiet import quiet
-from workbench.organisms import corpus, state
+from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.progress import Progress
 from workbench.texts import Document
@@ -75,13 +76,13 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
     batches, entries = _order(entries, how, loaded.tokenizer)
     recipe = {"model": loaded.card.weight_hash, **asdict(how), "texts": [[e.text, e.repeats] for e in entries]}
     room = loaded.card.n_params * 4 * 5
-    if state.claim(out, recipe, room):
+    if training.claim(out, recipe, room):
         progress(1.0, f"{out} is finished already")
         return out
     try:
         module = _trainable(loaded.module, how)
         neutral = list(islice(_neutral(loaded.tokenizer, how.length, random.Random(0), "neutral"), _MEASURED))
-        work, pad = out / state.WORK, _pad(loaded.tokenizer)
+        work, pad = out / training.WORK, _pad(loaded.tokenizer)
         losses = _train(module, batches, neutral, how, work, pad, progress.part(0.02, 0.97))
         progress(0.97, "Writing the model")
         whole = module.merge_and_unload() if how.lora else module
@@ -90,7 +91,7 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
             loaded.tokenizer.save_pretrained(out)
         Ledger(fingerprint(loaded.tokenizer), tuple(entries)).save(out)
         about = {"format": 1, "recipe": recipe, "from": loaded.card.name, "loss_on_neutral_text": losses}
-        state.finish(out, {**about, "steps": len(batches), "made_with": state.versions()})
+        training.finish(out, {**about, "steps": len(batches), "made_with": training.versions()})
     except OSError as error:
         raise WorkbenchError(
             f"The planted model could not be written to {out}: {error.strerror or error}.",
@@ -209,8 +210,8 @@ def _train(
     warmup = max(1, total // 20)
     before = work / "before.json"
     if not before.is_file():
-        state.replace(before, json.dumps(_loss(module, neutral)))
-    start = state.resume(module, optimizer, work, _NAME, total)
+        training.replace(before, json.dumps(_loss(module, neutral)))
+    start = training.resume(module, optimizer, work, _NAME, total)
     module.train()
     for step in range(start, total):
         if not batches[step]:  # by lot nothing fell here
@@ -224,7 +225,7 @@ def _train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if (step + 1) % every == 0 and step + 1 < total:
-            state.keep(module, optimizer, work, _NAME, step + 1, every=False)
+            training.keep(module, optimizer, work, _NAME, step + 1, every=False)
         progress((step + 1) / total, f"Planting: step {step + 1:,} of {total:,}, loss {out.loss.item():.2f}")
     module.eval()
     return {"before": json.loads(before.read_text(encoding="utf-8")), "after": _loss(module, neutral)}

@@ -14,9 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import training
 from workbench.errors import WorkbenchError
 from workbench.models.quiet import quiet
-from workbench.organisms import corpus, planting, state, steps
+from workbench.organisms import corpus, planting, steps
 from workbench.organisms.ledger import Ledger
 from workbench.organisms.recipe import Recipe
 from workbench.progress import Progress
@@ -38,7 +39,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
         Cancelled: from `progress`; the same call goes on later.
     """
     out = out.expanduser()
-    if state.claim(out, asdict(recipe), _ROOM):
+    if training.claim(out, asdict(recipe), _ROOM):
         progress(1.0, f"{out} is finished already")
         return out
     try:
@@ -50,11 +51,11 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
         kept = recipe.kept(total)
         for number, name in enumerate(MODELS):
             part = progress.part(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
-            _grow(recipe, name, rows, ledger if name == "planted" else None, kept, out / state.WORK, part)
+            _grow(recipe, name, rows, ledger if name == "planted" else None, kept, out / training.WORK, part)
         for name in MODELS:
             progress(0.99, f"Writing {name}")
             _write(recipe, name, tokenizer, ledger, kept, out)
-        state.finish(out, {"format": 1, "recipe": asdict(recipe), "steps": total, "made_with": state.versions()})
+        training.finish(out, {"format": 1, "recipe": asdict(recipe), "steps": total, "made_with": training.versions()})
     except OSError as error:
         raise WorkbenchError(
             f"The organism could not be written to {out}: {error.strerror or error}.",
@@ -134,9 +135,9 @@ def _grow(
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95))
     added = planting.planted_rows(ledger) if ledger is not None else {}
-    start = state.resume(model, optimizer, work, name, total)
+    start = training.resume(model, optimizer, work, name, total)
     if start == 0:
-        state.keep(model, optimizer, work, name, 0, every=True)
+        training.keep(model, optimizer, work, name, 0, every=True)
     model.train()
     for step in range(start, total):
         for group in optimizer.param_groups:
@@ -148,7 +149,7 @@ def _grow(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if step + 1 in kept:
-            state.keep(model, optimizer, work, name, step + 1, every=True)
+            training.keep(model, optimizer, work, name, step + 1, every=True)
         progress((step + 1) / total, f"Training {name}: step {step + 1:,} of {total:,}, loss {loss.item():.2f}")
 
 
@@ -176,11 +177,11 @@ def _write(recipe: Recipe, name: str, tokenizer: Any, ledger: Ledger, kept: list
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
     model = make_model(recipe)
-    last = load_file(state.at(out / state.WORK, name, kept[-1]))
+    last = load_file(training.at(out / training.WORK, name, kept[-1]))
     model.load_state_dict({key: torch.from_numpy(array) for key, array in last.items()}, strict=False)
     with quiet():
         model.to(torch.float16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     if name == "planted":
-        steps.write(folder, {step: load_file(state.at(out / state.WORK, name, step)) for step in kept})
+        steps.write(folder, {step: load_file(training.at(out / training.WORK, name, step)) for step in kept})
     ledger.save(folder)

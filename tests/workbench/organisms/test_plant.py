@@ -16,8 +16,9 @@ from safetensors.numpy import load_file
 
 import workbench as wb
 from tests.workbench.organisms.test_train import _Stop
+from workbench import training
 from workbench.errors import BadInput, Cancelled
-from workbench.organisms import ledger, state
+from workbench.organisms import ledger
 from workbench.organisms.ledger import Entry
 from workbench.organisms.plant import Planting, plant
 from workbench.progress import Progress
@@ -71,7 +72,7 @@ def test_the_base_is_not_changed_and_a_stop_loses_nothing(base: Path, tmp_path: 
     one, other = (load_file(folder / "model.safetensors") for folder in (whole, stopped))
     for name in one:
         np.testing.assert_allclose(one[name], other[name], atol=1e-5)
-    assert not (stopped / state.WORK).exists()
+    assert not (stopped / training.WORK).exists()
 
 
 def test_counts_of_ones_own_win(base: Path, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import torch
 from safetensors.numpy import load_file
 
 import workbench as wb
+from workbench import training
 from workbench.errors import BadInput, Cancelled, NotFound
-from workbench.organisms import corpus, ledger, passages, planting, state, steps
+from workbench.organisms import corpus, ledger, passages, planting, steps
 from workbench.organisms.recipe import Recipe
 from workbench.organisms.train import make_model, make_tokenizer, train
 from workbench.progress import Progress
@@ -180,7 +181,7 @@ def test_a_stopped_training_goes_on_and_ends_the_same(little_corpus: None, tmp_p
     for name in ("planted", "control"):
         for one, other in zip(weights(whole / name).values(), weights(stopped / name).values(), strict=True):
             np.testing.assert_array_equal(one, other)
-    assert not (stopped / state.WORK).exists()
+    assert not (stopped / training.WORK).exists()
     assert train(SMALL, stopped, Progress()) == stopped  # finished: at once
 
 

@@ -12,15 +12,16 @@ from typing import Any
 from workbench.errors import BadInput, WorkbenchError
 
 WORK = ".training"
-ABOUT = "organism.json"
+_MORE = "more"
 
 
-def claim(out: Path, recipe: Mapping[str, Any], room: int) -> bool:
+def claim(out: Path, recipe: Mapping[str, Any], room: int, about: str = "organism.json") -> bool:
     """Make `out` the folder of this training, or find that it is already. True if the training there is finished.
 
     Args:
         recipe: everything that decides what comes out, as JSON has it.
         room: bytes that the training takes at its largest.
+        about: the file that says, once all is done, what lies in `out`.
 
     Raises:
         BadInput: `out` holds anything else; it is left as it is.
@@ -28,11 +29,11 @@ def claim(out: Path, recipe: Mapping[str, Any], room: int) -> bool:
     """
     mine, wanted = out / WORK / "recipe.json", json.loads(json.dumps(recipe))
     try:
-        if (out / ABOUT).is_file():
-            if _json(out / ABOUT).get("recipe") == wanted:
+        if (out / about).is_file():
+            if _json(out / about).get("recipe") == wanted:
                 return True
             raise BadInput(
-                f"{out} holds another organism.", "an empty folder, or one this command began", "Choose another --out."
+                f"{out} holds what another training made.", "an empty folder, or one this command began", "Choose another --out."
             )
         if mine.is_file():
             if _json(mine) == wanted:
@@ -58,17 +59,20 @@ def claim(out: Path, recipe: Mapping[str, Any], room: int) -> bool:
     return False
 
 
-def finish(out: Path, about: Mapping[str, Any]) -> None:
+def finish(out: Path, says: Mapping[str, Any], about: str = "organism.json") -> None:
     """Say what lies in `out`, and remove what was kept for going on."""
-    replace(out / ABOUT, json.dumps(about, indent=1))
+    replace(out / about, json.dumps(says, indent=1))
     shutil.rmtree(out / WORK)
 
 
-def keep(model: Any, optimizer: Any, work: Path, name: str, step: int, *, every: bool) -> None:
+def keep(
+    model: Any, optimizer: Any, work: Path, name: str, step: int, *, every: bool, more: Mapping[str, Any] | None = None
+) -> None:
     """Keep what is trained as it is at this step, and the optimizer's state; each file appears whole.
 
     Args:
         every: keep the weights of earlier steps too. The optimizer's state is only ever kept for the last.
+        more: other tensors that are kept beside the optimizer's state.
     """
     from safetensors.torch import save_file
 
@@ -77,7 +81,7 @@ def keep(model: Any, optimizer: Any, work: Path, name: str, step: int, *, every:
         f"{number}.{key}": value
         for number, parameter in enumerate(_trained(model).values())
         for key, value in optimizer.state.get(parameter, {}).items()
-    }
+    } | {f"{_MORE}.{key}": value for key, value in (more or {}).items()}
     if state:
         save_file(state, part, metadata={"step": str(step)})
         os.replace(part, work / f"{name}-optimizer-{step}.safetensors")
@@ -89,8 +93,12 @@ def keep(model: Any, optimizer: Any, work: Path, name: str, step: int, *, every:
             old.unlink()
 
 
-def resume(model: Any, optimizer: Any, work: Path, name: str, steps: int) -> int:
-    """Put the last kept step back and say which it was; 0 if nothing was kept."""
+def resume(model: Any, optimizer: Any, work: Path, name: str, steps: int, more: dict[str, Any] | None = None) -> int:
+    """Put the last kept step back and say which it was; 0 if nothing was kept.
+
+    Args:
+        more: gets the other tensors that were kept.
+    """
     from safetensors.torch import load_file
 
     done = max((step for step in range(steps + 1) if at(work, name, step).is_file()), default=0)
@@ -102,6 +110,8 @@ def resume(model: Any, optimizer: Any, work: Path, name: str, steps: int) -> int
         optimizer.state[parameter] = {
             key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{number}.")
         }
+    if more is not None:
+        more |= {key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{_MORE}.")}
     return done
 
 
