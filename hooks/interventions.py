@@ -64,7 +64,7 @@ def ablate(
         changes = [_mean(pool) if how == "mean" else _resample(pool, seed) for pool in pools]
     else:
         raise BadInput(f"There is no ablation {how!r}.", "zero, mean or resample", "Choose one of those.")
-    with _changed(model, targets, changes, positions):
+    with changed(model, targets, changes, positions):
         yield
 
 
@@ -80,7 +80,7 @@ def scale(
 ) -> Iterator[None]:
     """Multiply a part's output: 0 silences it, 1 leaves it (bit for bit), 2 doubles it."""
     targets = _targets(model, heads, site, layers)
-    with _changed(model, targets, [lambda x, _: x * factor] * len(targets), positions):
+    with changed(model, targets, [lambda x, _: x * factor] * len(targets), positions):
         yield
 
 
@@ -104,7 +104,7 @@ def add(
             raise BadInput(f"The vector has {vector.shape[-1]} numbers.", f"{x.shape[-1]} at this site", "Check the site.")
         return x + factor * vector.to(x)
 
-    with _changed(model, targets, [change] * len(targets), positions):
+    with changed(model, targets, [change] * len(targets), positions):
         yield
 
 
@@ -143,7 +143,7 @@ def patch(
         where = [int(p) for p in values.coords[along].values]
         elsewhere = None if not _is_square(place) else 0.0 if short == "pattern" else float("-inf")
         changes.append(_from_source(stored[:, :, chosen] if chosen else stored, lengths, where, positions, elsewhere))
-    with _changed(model, targets, changes, positions):
+    with changed(model, targets, changes, positions):
         yield
 
 
@@ -194,12 +194,13 @@ def _of_a_token(targets: Sequence[tuple[sites.Place, list[int]]]) -> None:
 
 
 @contextmanager
-def _changed(
+def changed(
     model: InstrumentedModel,
     targets: Sequence[tuple[sites.Place, list[int]]],
     changes: Sequence[Change],
     positions: Sequence[int] | None,
 ) -> Iterator[None]:
+    """Put at each target what its change makes of it; [] for the heads is the whole site."""
     with tracked(model) as tracker:
         new = {
             place: _at(place, chosen, change, positions, tracker)
