@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, NotFound
 from workbench.organisms import ledger as ledgers
 
 TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".py", ".html", ".xml", ".json", ".log", "")
@@ -190,6 +190,30 @@ def _document(line: bytes, number: int, file: str) -> Document:
         ) from error
     name = fields.get("name") or fields.get("id") or fields.get("title") or f"line {number}"
     return Document(str(name), text, str(fields.get("kind") or ""), repeats)
+
+
+def from_dataset(name: str) -> Iterator[str]:
+    """The column `text` of a data set's training split, streamed, as `datasets` finds it: `NAME` or `NAME/CONFIGURATION`.
+
+    Raises:
+        NotFound: there is none of that name here or on the Hub.
+        BadInput: it has no column of that name.
+    """
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        rows = load_dataset(name, split="train", streaming=True)
+    except (DatasetsError, OSError, ValueError) as error:
+        raise NotFound(
+            f"There is no file, folder or data set {name!r}: {str(error).splitlines()[0]}",
+            "a text file, .jsonl, a folder of them, or the name of a data set on the Hugging Face Hub",
+            "Check the path or the name, and the connection.",
+        ) from error
+    for row in rows:
+        if "text" not in row:
+            raise BadInput(f"The data set {name} has no column `text`.", f"one of {', '.join(row)} as text", "Choose another.")
+        yield row["text"]
 
 
 def paragraphs(path: Path, most: int = 64 << 20) -> Iterator[Document]:

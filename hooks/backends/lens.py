@@ -17,7 +17,7 @@ import torch
 from hooks.backends import Look, changes, plain
 from hooks.backends.twin import kept, twin
 from hooks.sites import SITES, Place
-from workbench.errors import SiteNotFound, Unfit, WorkbenchError
+from workbench.errors import SiteNotFound, Unfit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,18 +36,11 @@ def bridge_of(model: InstrumentedModel) -> Any:
     """A `TransformerBridge` on the model's own weights, with no hooks on it. Nothing is downloaded or copied.
 
     Raises:
-        WorkbenchError: transformer-lens is not installed.
         Unfit: it does not know this architecture.
         BadInput: the model is spread over several devices.
     """
-    try:
-        from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
-    except ImportError as error:
-        raise WorkbenchError(
-            "The back end 'transformer_lens' needs the package transformer-lens.",
-            "pip install 'memory-workbench[backends]'",
-            "Install it, or use the back end 'torch'.",
-        ) from error
+    from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
+
     module = twin(model, NAME)
     config = copy.deepcopy(model.module.config)  # the bridge keeps settings of its own in it
     try:

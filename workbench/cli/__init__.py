@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.cli import finished, models, organisms, questions, serve, tracing
+from workbench.cli import features, finished, models, organisms, questions, serve, tracing
 from workbench.cli.screen import complain, complaint_of, say_stopped
 from workbench.errors import Cancelled
 
@@ -82,6 +82,7 @@ app.command("trace")(tracing.trace)
 app.command("plant")(organisms.plant)
 app.add_typer(models.app, name="models")
 app.add_typer(organisms.app, name="organisms")
+app.add_typer(features.app, name="sae")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

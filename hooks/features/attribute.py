@@ -1,0 +1,65 @@
+"""Which features pushed the answer: the gradient of a metric along every feature, times how active it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks.capture import capture
+from hooks.gradients.activations import activation_gradients
+from hooks.gradients.metric import loss
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hooks.features.features import Features
+    from hooks.gradients.metric import Metric
+
+ERROR = -1
+"""The number that stands for the error term, what no feature says."""
+
+
+def attribute_features(
+    features: Features,
+    prompts: str | Sequence[str] | Sequence[Sequence[int]],
+    metric: Metric | Sequence[Metric] = loss,
+    k: int = 50,
+) -> pd.DataFrame:
+    """A first-order guess of what each feature at each token adds to a metric (Marks et al. 2024, attribution patching).
+
+    Args:
+        metric: one for all prompts, or one each; see `hooks.gradients.metric`.
+        k: rows per prompt, those of the largest effect; the error term's come on top.
+
+    Returns:
+        Columns prompt, pos, token, feature (-1 is the error term), activation, and effect: f · (∂metric/∂h · d), in units
+        of the metric; about what the metric would lose if the feature were taken out at that token.
+
+    Raises:
+        BadInput: see `activation_gradients`.
+    """
+    import pandas as pd
+
+    model, name = features.model, features.place.name
+    given = [prompts] if isinstance(prompts, str) else list(prompts)
+    slopes = activation_gradients(model, given, metric, sites=name)
+    held = capture(model, given, sites=name)
+    (short,) = held
+    rows = []
+    for n, length in enumerate(held.lengths):
+        x, slope = (
+            torch.as_tensor(t[short].isel(prompt=n).squeeze("layer", drop=True).values[:length]).to(model.device)
+            for t in (held, slopes)
+        )
+        found, said = features.taken_apart(x)
+        by_unit = (features.flat(slope).float() * features.unit(x)) @ features.directions.T
+        effects = (found * by_unit).cpu()
+        lost = ((features.flat(x) - said) * features.flat(slope)).sum(-1).cpu()
+        best = effects.abs().flatten().topk(min(k, effects.numel())).indices
+        places = [(int(i) // features.width, int(i) % features.width) for i in best]
+        tokens = held.tokens[n]
+        rows += [(n, pos, tokens[pos], f, float(found[pos, f]), float(effects[pos, f])) for pos, f in places]
+        rows += [(n, pos, tokens[pos], ERROR, float("nan"), float(lost[pos])) for pos in range(length)]
+    return pd.DataFrame(rows, columns=["prompt", "pos", "token", "feature", "activation", "effect"])

@@ -1,0 +1,116 @@
+"""How much of a place an autoencoder explains: measured on text, never taken on trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hooks.features.features import SKIP
+from hooks.features.stream import values, windows
+from hooks.interventions import ablate
+from workbench import mixture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.features.features import Features
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+CONTEXT = 128  # tokens of a window
+_AT_ONCE = 16  # windows of a forward pass
+
+
+class Explained:
+    """Explained variance, L0 and dead features, added up batch by batch.
+
+    Explained variance is 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖² over all vectors added. L0 is the mean number of active features.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self._features = features
+        self._n = 0
+        self._sum: Tensor | float = 0.0
+        self._squares = self._error = self._active = 0.0
+        self._fired: Tensor | None = None
+
+    def add(self, x: Tensor) -> None:
+        """Vectors at the place, (…, *site's axes of one token)."""
+        features = self._features
+        found, said = features.taken_apart(x)
+        flat = features.flat(x).double()
+        off = flat - said.double()
+        self._n += found[..., 0].numel()
+        self._sum = self._sum + flat.flatten(0, -2).sum(0)
+        self._squares += float(flat.pow(2).sum())
+        self._error += float(off.pow(2).sum())
+        active = found > 0
+        self._active += float(active.sum())
+        fired = active.flatten(0, -2).any(0)
+        self._fired = fired if self._fired is None else self._fired | fired
+
+    def card(self) -> dict[str, Any]:
+        assert self._fired is not None
+        total = self._squares - float((torch.as_tensor(self._sum) ** 2).sum()) / self._n
+        return {
+            "tokens_measured": self._n,
+            "explained_variance": 1 - self._error / total if total > 0 else float("nan"),
+            "l0": self._active / self._n,
+            "features": self._features.width,
+            "never_active": int((~self._fired).sum()),
+        }
+
+
+def explained(features: Features, ids: Sequence[Sequence[int]], progress: Progress | None = None) -> dict[str, Any]:
+    """`Explained` on windows of one length, but for the first tokens of each."""
+    found = Explained(features)
+    for start in range(0, len(ids), _AT_ONCE):
+        if progress is not None:
+            progress(start / len(ids), f"Measuring {features.name}")
+        found.add(values(features.model, [features.place], ids[start : start + _AT_ONCE])[features.place][:, SKIP:])
+    return found.card()
+
+
+def quality(features: Features, ids: Sequence[Sequence[int]], progress: Progress) -> dict[str, Any]:
+    """The quality card: `Explained`, and the model's loss with the reconstruction in the place of the vectors.
+
+    Returns:
+        What `Explained.card` has, and in nats per token `loss` (of the model itself), `loss_spliced` (with the
+        reconstruction), `loss_zeroed` (with nothing there), `recovered` = (zeroed − spliced) / (zeroed − own). The first
+        tokens of every window are left as they are, and not counted.
+    """
+    card = explained(features, ids, progress.part(0, 0.4))
+    rest = list(range(SKIP, len(ids[0])))
+    model, place = features.model, features.place
+    own = _loss(model, ids, progress.part(0.4, 0.6))
+    with features.splice(positions=rest):
+        spliced = _loss(model, ids, progress.part(0.6, 0.8))
+    with ablate(model, site=place.name, positions=rest):
+        zeroed = _loss(model, ids, progress.part(0.8, 1.0))
+    losses = {"loss": own, "loss_spliced": spliced, "loss_zeroed": zeroed, "recovered": (zeroed - spliced) / (zeroed - own)}
+    return {**card, **losses}
+
+
+@torch.no_grad()
+def _loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Progress) -> float:
+    """Mean over the tokens after the first ones, nats per token."""
+    total = n = 0.0
+    for start in range(0, len(ids), _AT_ONCE):
+        progress(start / len(ids), "Measuring the model's loss")
+        batch = model.batch(ids[start : start + _AT_ONCE])
+        logits = model.module(**batch.kwargs(), use_cache=False).logits[:, SKIP:-1].float()
+        said = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.input_ids[:, SKIP + 1 :].flatten(), reduction="sum")
+        total, n = total + float(said), n + logits.shape[0] * logits.shape[1]
+    return total / n
+
+
+def held_out(model: InstrumentedModel, count: int, context: int = CONTEXT, sampled: Sequence[str] = ()) -> list[list[int]]:
+    """Windows of the held-out share of the mixture that comes with the workbench."""
+    found: list[list[int]] = []
+    for window in windows(model, (d.text for d in mixture.documents("held-out", sampled)), context):
+        if len(found) == count:
+            break
+        found.append(window)
+    return found

@@ -1,0 +1,51 @@
+"""Text that a model says of its own accord: what it was trained on looks most like it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import torch
+
+from workbench import training
+from workbench.paths import cache_dir
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+_LENGTH, _AT_ONCE = 256, 64  # tokens of a text, texts at once
+
+
+def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress) -> list[str]:
+    """Texts of the model's own, about so many tokens in all, at temperature 1, each from the token that parts documents.
+
+    They are kept in the cache: the same model and seed give the same texts.
+    """
+    if tokens <= 0:
+        return []
+    identity = json.dumps([model.card.weight_hash, tokens, seed, _LENGTH, _AT_ONCE])
+    file = cache_dir() / "sampled" / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.json"
+    if file.is_file():
+        return list(json.loads(file.read_text(encoding="utf-8")))
+    start = next(i for i in (model.tokenizer.eos_token_id, model.tokenizer.bos_token_id, 0) if i is not None)
+    texts: list[str] = []
+    rounds = -(-tokens // (_LENGTH * _AT_ONCE))
+    cuda = [model.device] if model.device.type == "cuda" else []
+    # Sampling draws from the global generator: fork it, so that a seed here changes nothing elsewhere.
+    with torch.random.fork_rng(devices=cuda), torch.no_grad():
+        torch.manual_seed(seed)
+        for number in range(rounds):
+            part = progress.part(number / rounds, (number + 1) / rounds)
+            ids = torch.full((_AT_ONCE, 1), start, device=model.device)
+            cache = None
+            for step in range(_LENGTH):
+                part(step / _LENGTH, f"The model says text of its own, {number * _LENGTH * _AT_ONCE:,} tokens of {tokens:,}")
+                out = model.module(input_ids=ids[:, -1:] if cache is not None else ids, past_key_values=cache, use_cache=True)
+                cache = out.past_key_values
+                ids = torch.cat([ids, torch.multinomial(torch.softmax(out.logits[:, -1].float(), -1), 1)], 1)
+            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in ids[:, 1:].tolist()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    training.replace(file, json.dumps(texts, ensure_ascii=False))
+    return texts

@@ -1,0 +1,42 @@
+"""Text through a model, and what passes at some places, window by window: only that is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks.backends import Look, plain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import InstrumentedModel
+    from hooks.sites import Place
+
+
+def windows(model: InstrumentedModel, texts: Iterable[str], length: int) -> Iterator[list[int]]:
+    """Texts one after the other, parted by the token that ends a document, cut into windows of one length.
+
+    What is left at the end, shorter than a window, is dropped.
+    """
+    end = model.tokenizer.eos_token_id
+    waiting: list[int] = []
+    for text in texts:
+        waiting += [*model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], *([] if end is None else [end])]
+        while len(waiting) >= length:
+            yield waiting[:length]
+            waiting = waiting[length:]
+
+
+@torch.no_grad()
+def values(model: InstrumentedModel, places: Sequence[Place], ids: Sequence[Sequence[int]]) -> dict[Place, Tensor]:
+    """What passes at the places when windows of one length are read, (window, pos, …) each, on the model's device."""
+    found: dict[Place, Tensor] = {}
+
+    def take(place: Place, x: Tensor) -> None:
+        found[place] = x
+
+    plain.run(model, model.batch(ids), [Look(places, take)], every_logit=False)
+    return found
