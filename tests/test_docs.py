@@ -29,6 +29,15 @@ def test_the_readmes_python_runs(smollm, monkeypatch, capsys):
     assert "Paris" in printed
 
 
+def test_the_features_pages_python_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (source,) = blocks(ROOT / "docs" / "features.md", "python")
+    shared: dict[str, object] = {}
+    exec(compile(source, "features.md", "exec"), shared)
+    assert "('prompt', 'layer', 'pos', 'rank')" in capsys.readouterr().out
+    assert shared["features"].card["explained_variance"] > 0.2
+
+
 def test_the_example_analysis_runs(llama):
     (source,) = blocks(ROOT / "docs" / "writing-an-analysis.md", "python")
     module = types.ModuleType("loudest_head")

@@ -81,10 +81,10 @@ def _documentation() -> Iterator[Document]:
 
     for topic, text in sorted(topics.items()):
         yield from _cut("documentation", f"python/{topic}", text)
-    said = {d.metadata["Name"]: d.metadata.get_payload() or "" for d in distributions()}
+    # The description stands after the head, as in a mail.
+    said = {d.metadata["Name"]: (d.read_text("METADATA") or "").partition("\n\n")[2] for d in distributions()}
     for package, text in sorted(said.items()):
-        if isinstance(text, str):
-            yield from _cut("documentation", package, text)
+        yield from _cut("documentation", package, text)
 
 
 def _code() -> Iterator[Document]:

@@ -258,6 +258,7 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         html_pane(draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")),
         listing,
         sizing_mode="stretch_width",
+        min_width=0,
     )
 
 

@@ -225,4 +225,5 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         html_pane(draw.says("All heads, the one whose absence costs most first. A row chooses the head; a heading sorts.")),
         listing,
         sizing_mode="stretch_width",
+        min_width=0,
     )

@@ -41,7 +41,7 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
         mine = [p for p in passages if p.group == group]
         found = _sizes(model, mine, chunk, progress.part(number / len(groups), (number + 1) / len(groups)))
         names = [str(n) for n in found if not str(n).endswith(".batch")]
-        by_layer = sum(
+        by_layer: xr.DataArray = sum(  # type: ignore[assignment]
             found[n]
             .sum([d for d in ("head", "kv_head") if d in found[n].dims])
             .reindex(layer=range(model.n_layers), fill_value=0)

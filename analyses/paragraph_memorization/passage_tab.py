@@ -125,7 +125,9 @@ def by_token(result: Result, passage: int, what: tuple[str, str, str], pos: int,
     known = {int(p): i for i, p in enumerate(values["pos"].values)}
     numbers = values.transpose("layer", "pos").values
     top = float(np.nanmax(np.abs(numbers))) if np.isfinite(numbers).any() else 1.0
-    columns = window(len(mine), pos)
+    measured = [p for p, i in known.items() if np.isfinite(numbers[:, i]).any()]
+    # Patching begins at the replaced token: what comes before has no numbers.
+    columns = window(len(mine), max(pos, min(measured, default=0) + WINDOW // 2 - 1))
     cells = {}
     for i, layer in enumerate(values["layer"].values):
         for column in columns:
@@ -135,8 +137,7 @@ def by_token(result: Result, passage: int, what: tuple[str, str, str], pos: int,
                 tip = f"layer {layer}, token {column}: {value:{'' if kind == _GRADIENT else '+'}.4f} {unit}"
                 cells[int(layer), column] = Cell(text, abs(value) / (top or 1.0), tip)
     if not cells:
-        first = min((p for p in known if np.isfinite(numbers[:, known[p]]).any()), default=0)
-        return draw.note("Nothing was measured at these tokens.", f"Choose a token from number {first} on.")
+        return draw.note("Nothing was measured at these tokens.", f"Choose a token from number {min(measured, default=0)} on.")
     caption = f"{site}, {'largest gradient' if kind == _GRADIENT else way}, by layer and token ({unit})"
     return draw.token_table(mine, cells, columns=columns, here=here, caption=caption)
 
@@ -147,9 +148,7 @@ def patched(result: Result, passage: int) -> Markup:
     parts = instead(result, passage)
     for title, what in layers(result, passage).items():
         if what[0] == _PATCH and what[1] == "resid_pre":
-            parts += draw.says(title, small=True) + by_token(
-                result, passage, what, int(row["pos"]) + WINDOW // 2 - 1, (None, None)
-            )
+            parts += draw.says(title, small=True) + by_token(result, passage, what, int(row["pos"]), (None, None))
     name = result.tables["passages"].set_index("passage").loc[passage, "name"]
     return Markup('<details class="wb-fold"><summary>{}</summary>{}</details>').format(name, parts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -43,7 +43,7 @@ def attribute_features(
     import pandas as pd
 
     model, name = features.model, features.place.name
-    given = [prompts] if isinstance(prompts, str) else list(prompts)
+    given: Sequence[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
     slopes = activation_gradients(model, given, metric, sites=name)
     held = capture(model, given, sites=name)
     (short,) = held

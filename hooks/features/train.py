@@ -29,7 +29,7 @@ from hooks.features.sampled import sampled
 from hooks.features.stream import values, windows
 from workbench import mixture, training
 from workbench.autoencoders import CARD, CONFIG, WEIGHTS
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.progress import Progress
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ def train_features(
             part = progress.part(0.92 + 0.08 * number / len(places), 0.92 + 0.08 * (number + 1) / len(places))
             _write(trained.saes[number], model, place, recipe, about, trained, measured, folder, part)
         training.finish(out, {"format": 1, "recipe": about, "digest": trained.digest, "made_with": _versions()}, ABOUT)
+    except (BadInput, NotFound):  # text that cannot be read, or ends too early: there is nothing to go on with
+        shutil.rmtree(out / training.WORK, ignore_errors=True)
+        if not any(out.iterdir()):
+            out.rmdir()
+        raise
     except OSError as error:
         raise WorkbenchError(
             f"The autoencoders could not be written to {out}: {error.strerror or error}.",
@@ -189,7 +194,7 @@ def _train(
             raise BadInput(
                 f"The text ends after {(number * count + len(ids)) * CONTEXT:,} tokens.",
                 f"{rounds * count * CONTEXT:,} tokens, for {recipe.tokens:,} in whole rounds",
-                "Give more text, or train on fewer (--tokens).",
+                "Give more text, or train on fewer (--tokens)." if rounds > 1 else "Give more text.",
             )
         digest.update(np.array(ids, "<i4").tobytes())
         if number * _STEPS_A_ROUND < done:
@@ -296,7 +301,7 @@ _NAME = "features"
 
 def _keep(trainers: Sequence[Any], work: Path) -> None:
     """All of them as they are after a round, in one: a stop never leaves one ahead of another."""
-    more = {}
+    more: dict[str, Tensor] = {}
     for number, trainer in enumerate(trainers):
         schedule = json.dumps(trainer.lr_scheduler.state_dict()).encode()
         more |= {

@@ -31,10 +31,13 @@ def sae(context: typer.Context, as_json: Json = False) -> None:
     for entry in entries:
         card = entry.card
         rows.append((entry.name, card["model"], card["site"], f"{card['features']:,}", *_measured(card)))
+    if not rows:
+        out().print("None come with this version. Train one: workbench sae train --layer N")
+        return
     show_table(["features", "model", "site", "width", "explained", "active", "recovered"], rows, right=_NUMBERS)
     out().print(
         "[dim]Open one: wb.open_features(NAME, model) · Any folder, release or Neuronpedia id of SAELens opens as well"
-        " · Train one: workbench sae train[/]"
+        " · Train one: workbench sae train --layer N[/]"
     )
 
 
@@ -96,7 +99,7 @@ def train(
     site: Annotated[str, typer.Option(help="A residual, MLP or z site.")] = "resid_post",
     width: Annotated[int, typer.Option(min=16, max=2**20, help="Features of each autoencoder.")] = 4096,
     k: Annotated[int, typer.Option(min=1, max=4096, help="Features active at a token, on average.")] = 32,
-    tokens: Annotated[int, typer.Option(min=1000, help="Tokens to read.")] = 1_048_576,
+    tokens: Annotated[int, typer.Option(min=65_536, help="Tokens to read, in whole rounds of 65,536.")] = 1_048_576,
     texts: Annotated[
         str | None,
         typer.Option(

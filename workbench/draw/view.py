@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Part = Any
-"""A picture (HoloViews object, or `Figure`), `Markup` (trusted HTML), `str` (text, escaped by whoever shows it), `Table`,
-`Row`, or a Panel object."""
+"""A picture (HoloViews object, `Figure`, or Bokeh figure), `Markup` (trusted HTML), `str` (text, escaped by whoever shows
+it), `Table`, `Row`, or a Panel object."""
 
 STYLES = style.sheet("widgets.css")
 TABLE_STYLES = style.sheet("tables.css")
@@ -100,6 +100,8 @@ def live_column(parts: Sequence[Part]) -> Any:
 
 def live_part(part: Part) -> Any:
     """One part as a Panel object."""
+    from bokeh.model import Model
+
     pn = need_panel()
     if isinstance(part, Table):
         caption = [html_pane(says(part.caption))] if part.caption else []
@@ -108,12 +110,10 @@ def live_part(part: Part) -> Any:
         return wrapping(*(live_part(p) for p in part.parts), gap="4px 10px")
     if isinstance(part, str):
         return html_pane(part if isinstance(part, Markup) else says(part))
-    if isinstance(part, Figure):
+    if isinstance(part, Figure | Model) or (is_drawing(part) and _is_wide(part)):
         return scrolling(live_picture(part))
     if is_drawing(part):
-        # A picture that needs more room than there is scrolls by itself, and the page does not.
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": {"overflow-x": "auto"}} if _is_wide(part) else {}
-        return pn.pane.HoloViews(part, linked_axes=False, margin=(4, 0), **wide)
+        return pn.pane.HoloViews(part, linked_axes=False, margin=(4, 0))
     return pn.panel(part)
 
 
@@ -264,7 +264,9 @@ def is_drawing(part: Any) -> bool:
 
 
 def _is_wide(part: Any) -> bool:
-    """Whether the picture is as wide as its place (see `style.bokeh`)."""
+    """Whether the picture is as wide as its place (see `style.bokeh`), and stays as it is drawn."""
     import holoviews as hv
 
-    return bool(hv.Store.lookup_options("bokeh", part, "plot").kwargs.get("responsive"))
+    return not part.traverse(lambda x: x, [hv.DynamicMap]) and bool(
+        hv.Store.lookup_options("bokeh", part, "plot").kwargs.get("responsive")
+    )

@@ -109,6 +109,7 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_numbers(
 def test_too_little_text_says_how_much_is_needed(organism: Any, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"ends after [\d,]+ tokens(.|\n)*131,072 tokens"):
         wb.train_features(organism, 1, tmp_path / "sae", texts=lambda: ["Too short. " * 500], **SMALL)
+    assert not (tmp_path / "sae").exists()  # and the same folder can be used with fewer tokens
 
 
 def test_places_that_cannot_be_taken_apart(organism: Any, tmp_path: Path) -> None:
