@@ -83,6 +83,7 @@ def _documentation() -> Iterator[Document]:
         yield from _cut("documentation", f"python/{topic}", text)
     # The description stands after the head, as in a mail.
     said = {d.metadata["Name"]: (d.read_text("METADATA") or "").partition("\n\n")[2] for d in distributions()}
+    said.pop("memory-workbench", None)  # changes too often
     for package, text in sorted(said.items()):
         yield from _cut("documentation", package, text)
 
