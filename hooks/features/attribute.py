@@ -47,10 +47,11 @@ def attribute_features(
     slopes = activation_gradients(model, given, metric, sites=name)
     held = capture(model, given, sites=name)
     (short,) = held
+    one_layer = {"layer": 0} if features.place.layer is not None else {}
     rows = []
     for n, length in enumerate(held.lengths):
         x, slope = (
-            torch.as_tensor(t[short].isel(prompt=n).squeeze("layer", drop=True).values[:length]).to(model.device)
+            torch.as_tensor(t[short].isel({"prompt": n, **one_layer}).values[:length]).to(features.directions)
             for t in (held, slopes)
         )
         found, said = features.taken_apart(x)

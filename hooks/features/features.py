@@ -11,6 +11,7 @@ it is. `positions` None is every token, generated ones included; they count as i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class Features:
     Attributes:
         model: the model it was checked against.
         place: the site and layer.
-        sae: SAELens's own object, on the device of the model.
+        sae: SAELens's own object. Vectors from another device go to it, and what is changed goes back.
         name: how it was asked for.
         card: what is known and was measured of it (`hooks.features.quality`).
     """
@@ -66,10 +67,19 @@ class Features:
                 )
         return [int(f) for f in features]
 
+    @cached_property
+    def digest(self) -> str:
+        """A fingerprint of the weights."""
+        found = hashlib.sha256()
+        for name, tensor in sorted(self.sae.state_dict().items()):
+            found.update(name.encode())
+            found.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
+
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """Activations of the features, (…, feature), of vectors at the place, (…, *site's axes of one token)."""
-        return self.sae.encode(self.flat(x).to(self.sae.dtype))
+        return self.sae.encode(self.flat(x).to(self.sae.W_dec))
 
     @torch.no_grad()
     def taken_apart(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,7 +90,7 @@ class Features:
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """What the features together say of the vectors, in the shape that these have."""
-        return self.taken_apart(x)[1].reshape(x.shape).to(x.dtype)
+        return self.taken_apart(x)[1].reshape(x.shape).to(x)
 
     def flat(self, x: Tensor) -> Tensor:
         """The vectors as the autoencoder reads them: heads side by side."""
@@ -96,7 +106,7 @@ class Features:
 
     def unit(self, x: Tensor) -> Tensor | float:
         """What a unit of a feature is multiplied by for these vectors, where the autoencoder normalises each, (…, 1)."""
-        flat = self.flat(x)
+        flat = self.flat(x).to(self.directions)
         match self.sae.cfg.normalize_activations:
             case "layer_norm":
                 return (flat - flat.mean(-1, keepdim=True)).std(-1, keepdim=True)
@@ -149,8 +159,8 @@ class Features:
 
         def change(x: Tensor, _: PositionTracker) -> Tensor:
             old = self.encode(x)[..., chosen]
-            by = ((new(old) - old).float() @ self.directions[chosen]) * self.unit(x.float())
-            return x + by.reshape(x.shape).to(x.dtype)
+            by = ((new(old) - old).float() @ self.directions[chosen]) * self.unit(x)
+            return x + by.reshape(x.shape).to(x)
 
         with changed(self.model, [(self.place, [])], [change], positions):
             yield
@@ -197,7 +207,7 @@ class Active:
 
     @property
     def spelling(self) -> str:
-        return f"features:{self.features.name}:{self.k}:{self.threshold:g}"
+        return f"features:{self.features.digest}:{self.k}:{self.threshold:g}"
 
     def unfit(self, site: Site) -> str | None:
         return None if site is self.features.place.site else f"the features are of {self.features.place.site.short!r}"
@@ -219,5 +229,5 @@ class Active:
             values.float().masked_fill(silent, torch.nan),
             index.masked_fill(silent, -1),
             (found > self.threshold).sum(-1),
-            (self.features.flat(x).to(said.dtype) - said).float().norm(dim=-1),
+            (self.features.flat(x).to(said) - said).float().norm(dim=-1),
         ]

@@ -39,7 +39,7 @@ def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None =
         BadInput: missing or damaged weights, another width, or too little explained (how much is told).
         DownloadFailed: it is elsewhere and cannot be fetched.
     """
-    sae, name, card = _opened(str(ref), model)
+    sae, name, card = _opened(str(ref))
     place = _place(sae, model, name, at)
     expected = _width(model, place)
     if sae.cfg.d_in != expected:
@@ -49,6 +49,7 @@ def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None =
             f"an autoencoder of {model.card.name}",
             f"It says it was made for {made_for}." if made_for else "Choose another.",
         )
+    sae.to(str(model.device))
     sae.turn_off_forward_pass_hook_z_reshaping()  # `Features` lays heads side by side
     features = Features(model, place, sae, name, card)
     if card.get("weight_hash") == model.card.weight_hash and card.get("site") == place.name:
@@ -65,17 +66,17 @@ def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None =
     return replace(features, card={**card, **measured})
 
 
-def _opened(ref: str, model: InstrumentedModel) -> tuple[Any, str, dict[str, Any]]:
+def _opened(ref: str) -> tuple[Any, str, dict[str, Any]]:
     """SAELens's object, a name for it, and the card that lies beside it ({} where none does)."""
     folder = Path(ref).expanduser()
     if folder.is_dir():
         folder = _only(folder)
-        return from_folder(folder, model), ref, card_of(folder)
+        return from_folder(folder), ref, card_of(folder)
     if ref in shipped():
         folder = shipped()[ref].folder
-        return from_folder(folder, model), ref, card_of(folder)
+        return from_folder(folder), ref, card_of(folder)
     release, sae_id = _released(ref)
-    return _from_release(release, sae_id, model), ref, {}
+    return _from_release(release, sae_id), ref, {}
 
 
 def _only(folder: Path) -> Path:
@@ -93,7 +94,7 @@ def _only(folder: Path) -> Path:
     )
 
 
-def from_folder(folder: Path, model: InstrumentedModel) -> Any:
+def from_folder(folder: Path) -> Any:
     """SAELens's object of a folder, unchecked against the model.
 
     Raises:
@@ -105,7 +106,7 @@ def from_folder(folder: Path, model: InstrumentedModel) -> Any:
         raise BadInput(f"{folder} has no {WEIGHTS}.", f"{CONFIG} and {WEIGHTS}, as SAELens saves them", "Copy it whole.")
     library = sae_lens()
     try:
-        sae = library.SAE.load_from_disk(folder, device=str(model.device), dtype="float32")
+        sae = library.SAE.load_from_disk(folder, device="cpu", dtype="float32")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise BadInput(
             f"The autoencoder in {folder} cannot be read: {' '.join(f'{type(error).__name__} {error}'.split())[:300]}",
@@ -120,13 +121,13 @@ def from_folder(folder: Path, model: InstrumentedModel) -> Any:
     return sae.eval()
 
 
-def _from_release(release: str, sae_id: str, model: InstrumentedModel) -> Any:
+def _from_release(release: str, sae_id: str) -> Any:
     import requests
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     library = sae_lens()
     try:
-        return library.SAE.from_pretrained(release, sae_id, device=str(model.device), dtype="float32").eval()
+        return library.SAE.from_pretrained(release, sae_id, device="cpu", dtype="float32").eval()
     except (LocalEntryNotFoundError, HfHubHTTPError, requests.RequestException, OSError) as error:
         raise DownloadFailed(
             f"{release}/{sae_id} could not be fetched: {str(error).splitlines()[0]}",

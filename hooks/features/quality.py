@@ -40,7 +40,7 @@ class Explained:
         """Vectors at the place, (…, *site's axes of one token)."""
         features = self._features
         found, said = features.taken_apart(x)
-        flat = features.flat(x).double()
+        flat = features.flat(x).to(said).double()
         off = flat - said.double()
         self._n += found[..., 0].numel()
         self._sum = self._sum + flat.flatten(0, -2).sum(0)

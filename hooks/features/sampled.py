@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,6 +12,8 @@ from workbench import training
 from workbench.paths import cache_dir
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -39,13 +41,25 @@ def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress
         for number in range(rounds):
             part = progress.part(number / rounds, (number + 1) / rounds)
             ids = torch.full((_AT_ONCE, 1), start, device=model.device)
-            cache = None
-            for step in range(_LENGTH):
-                part(step / _LENGTH, f"The model says text of its own, {number * _LENGTH * _AT_ONCE:,} tokens of {tokens:,}")
-                out = model.module(input_ids=ids[:, -1:] if cache is not None else ids, past_key_values=cache, use_cache=True)
-                cache = out.past_key_values
-                ids = torch.cat([ids, torch.multinomial(torch.softmax(out.logits[:, -1].float(), -1), 1)], 1)
-            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in ids[:, 1:].tolist()]
+
+            def report(ids: Tensor, _: Any, part: Progress = part, number: int = number, **__: Any) -> Tensor:
+                done = number * _LENGTH * _AT_ONCE
+                part((ids.shape[1] - 1) / _LENGTH, f"The model says text of its own, {done:,} tokens of {tokens:,}")
+                return ids.new_zeros(len(ids), dtype=torch.bool)
+
+            out = model.module.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                min_new_tokens=_LENGTH,
+                max_new_tokens=_LENGTH,
+                pad_token_id=start,
+                stopping_criteria=[report],
+            )
+            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in out[:, 1:].tolist()]
     file.parent.mkdir(parents=True, exist_ok=True)
     training.replace(file, json.dumps(texts, ensure_ascii=False))
     return texts

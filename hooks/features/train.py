@@ -357,7 +357,7 @@ def _write(
     file, config = folder / WEIGHTS, folder / CONFIG
     save_file({name: tensor.half().contiguous() for name, tensor in load_file(file).items()}, file)
     config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float16", "device": "cpu"}, indent=1))
-    features = Features(model, place, from_folder(folder, model), f"{folder.parent.name}/{folder.name}")
+    features = Features(model, place, from_folder(folder).to(str(model.device)), f"{folder.parent.name}/{folder.name}")
     card = {
         "model": model.card.name,
         "weight_hash": model.card.weight_hash,

@@ -109,6 +109,14 @@ def test_half_precision_is_read_as_numbers_of_the_usual_kind(folder: Path, llama
     assert features.sae.W_dec.dtype == torch.float32
 
 
+def test_a_capture_is_known_by_the_weights_and_not_by_the_name(folder: Path, tmp_path: Path, llama: Any) -> None:
+    one = wb.open_features(folder, llama, anyway=True).active(4)
+    moved = wb.open_features(saved(made("standard", 32), tmp_path / "elsewhere"), llama, anyway=True).active(4)
+    saved(made("standard", 32, seed=1), folder)
+    other = wb.open_features(folder, llama, anyway=True).active(4)
+    assert one.spelling == moved.spelling != other.spelling
+
+
 def test_a_card_that_is_not_json(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text("{")
     with pytest.raises(BadInput, match="cannot be read"):
