@@ -100,7 +100,7 @@ def _component(
     if extra.get("widget") == "file" or (isinstance(kind, type) and issubclass(kind, Path)):
         # A file component shows no `info`, so its label says it all.
         about = f"{common['label']}: {common['info']}" if common["info"] else common["label"]
-        return gr.File(label=about, type="filepath", elem_id=common["elem_id"], interactive=True, height=150), _same
+        return gr.File(label=about, type="filepath", elem_id=common["elem_id"], interactive=True, height=190), _same
     if kind is str:
         return _string(default, bounds, common, extra, optional)
     if get_origin(kind) in (list, tuple, set, frozenset, Sequence):

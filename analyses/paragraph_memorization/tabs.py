@@ -125,7 +125,7 @@ def _patching(result: Result) -> list[Any]:
     titles = {"passage into twin": "Passage into twin", "twin into passage": "Twin into passage"}
     grids = [
         draw.head_grid(
-            mean.sel(direction=way), title=titles[str(way)], unit="nats", low_word="takes away", high_word="brings back",
+            mean.sel(direction=way), title=titles[str(way)], unit="nats", low_word="away", high_word="back",
             labels=i == 0,
         )
         for i, way in enumerate(mean["direction"].values)
