@@ -1,6 +1,6 @@
 """An autoencoder at its place in a model: a feature is a direction there, and a number at every token.
 
-    features = wb.open_features("smollm2-135m/resid_post-15", model)
+    features = wb.open_features("sae-smollm2/resid_post-15", model)
     trace = wb.capture(model, texts, sites="resid_post", layers=15, reduce=features.active(32))
     with features.steer({412: 8.0}, positions=[-1]):
         model.generate("The capital of France is")
@@ -100,9 +100,8 @@ class Features:
     def directions(self) -> Tensor:
         """What one unit of each feature adds at the place, (feature, d), as the decoder has it stored, float32."""
         stored = self.sae.W_dec.detach().float()
-        return (
-            stored / stored.norm(dim=-1, keepdim=True) if getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False) else stored
-        )
+        by_norm = getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False)
+        return stored / stored.norm(dim=-1, keepdim=True) if by_norm else stored
 
     def unit(self, x: Tensor) -> Tensor | float:
         """What a unit of a feature is multiplied by for these vectors, where the autoencoder normalises each, (…, 1)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None =
     """
     sae, name, card = _opened(str(ref))
     place = _place(sae, model, name, at)
-    expected = _width(model, place)
+    expected = numbers_at(model, place)
     if sae.cfg.d_in != expected:
         made_for = sae.cfg.metadata.model_name
         raise BadInput(
@@ -187,12 +188,9 @@ def _place(sae: Any, model: InstrumentedModel, name: str, at: str | None) -> sit
     return place
 
 
-def _width(model: InstrumentedModel, place: sites.Place) -> int:
-    sizes = model.layout.sizes
-    width = 1
-    for dim in place.site.dims[1:]:
-        width *= sizes[dim]
-    return width
+def numbers_at(model: InstrumentedModel, place: sites.Place) -> int:
+    """How many numbers there are of a token at the place."""
+    return math.prod(model.layout.sizes[dim] for dim in place.site.dims[1:])
 
 
 def sae_lens() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -108,9 +109,4 @@ def _loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Prog
 
 def held_out(model: InstrumentedModel, count: int, context: int = CONTEXT, sampled: Sequence[str] = ()) -> list[list[int]]:
     """Windows of the held-out share of the mixture that comes with the workbench."""
-    found: list[list[int]] = []
-    for window in windows(model, (d.text for d in mixture.documents("held-out", sampled)), context):
-        if len(found) == count:
-            break
-        found.append(window)
-    return found
+    return list(islice(windows(model, (d.text for d in mixture.documents("held-out", sampled)), context), count))

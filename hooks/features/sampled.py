@@ -43,7 +43,7 @@ def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress
             ids = torch.full((_AT_ONCE, 1), start, device=model.device)
 
             def report(ids: Tensor, _: Any, part: Progress = part, number: int = number, **__: Any) -> Tensor:
-                done = number * _LENGTH * _AT_ONCE
+                done = (number * _LENGTH + ids.shape[1] - 1) * _AT_ONCE
                 part((ids.shape[1] - 1) / _LENGTH, f"The model says text of its own, {done:,} tokens of {tokens:,}")
                 return ids.new_zeros(len(ids), dtype=torch.bool)
 

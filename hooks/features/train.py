@@ -23,7 +23,7 @@ import torch
 
 from hooks import sites
 from hooks.features.features import SKIP, Features
-from hooks.features.load import from_folder, sae_lens
+from hooks.features.load import from_folder, numbers_at, sae_lens
 from hooks.features.quality import CONTEXT, held_out, quality
 from hooks.features.sampled import sampled
 from hooks.features.stream import values, windows
@@ -81,7 +81,7 @@ def train_features(
     """Train one autoencoder for each layer, all on the same text, into folders of `out` in SAELens's format.
 
     Args:
-        texts: gives the texts to read, as often as it is called; None is the mixture that comes with the workbench, with
+        texts: gives the texts to read; None is the mixture that comes with the workbench, with
             text of the model's own in it.
         said_of_texts: what they are, for the card.
         width: features of each.
@@ -101,8 +101,7 @@ def train_features(
     """
     places = _places(model, site, [layers] if isinstance(layers, int) else layers)
     recipe, progress = Recipe(width, k, tokens, rate, seed), progress or Progress()
-    out = Path(out)
-    out = out.expanduser()
+    out = Path(out).expanduser()
     about = {
         **asdict(recipe),
         "places": [place.name for place in places],
@@ -110,18 +109,14 @@ def train_features(
         "texts": said_of_texts or "mixture",
     }
     folders = [out / f"{p.site.short}-{p.layer:02d}" if p.layer is not None else out / p.site.short for p in places]
-    room = len(places) * recipe.width * model.card.d_model * 2 * 4 * 8
+    room = sum(recipe.width * numbers_at(model, place) for place in places) * 2 * 4 * 8
     if training.claim(out, about, room, ABOUT):
         progress(1.0, f"{out} is finished already")
         return folders
-    own: list[str] = []
-    if texts is None:
-        own = sampled(model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12))
-        read: Callable[[], Iterable[str]] = lambda: (d.text for d in mixture.documents("train", own, recipe.seed))  # noqa: E731
-    else:
-        read = texts
+    own = sampled(model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12)) if texts is None else []
+    read = texts() if texts is not None else (d.text for d in mixture.documents("train", own, recipe.seed))
     try:
-        feed = _Feed(windows(model, read(), CONTEXT), aside=texts is not None)
+        feed = _Feed(windows(model, read, CONTEXT), aside=texts is not None)
         trained = _train(model, places, recipe, feed, out / training.WORK, progress.part(0.12 if own else 0.0, 0.92))
         measured = feed.aside if texts is not None else held_out(model, _MEASURED, CONTEXT, own)
         for number, (place, folder) in enumerate(zip(places, folders, strict=True)):
@@ -231,15 +226,12 @@ def _trainer(model: InstrumentedModel, place: Place, recipe: Recipe, number: int
     from sae_lens.saes.sae import SAEMetadata
     from sae_lens.training.sae_trainer import SAETrainer
 
-    width = 1
-    for dim in place.site.dims[1:]:
-        width *= model.layout.sizes[dim]
     device, batch = str(model.device), _WINDOWS_A_STEP * (CONTEXT - SKIP)
     metadata = SAEMetadata(
         model_name=model.card.name, hook_name=place.name, context_size=CONTEXT, prepend_bos=False, dataset_path="workbench"
     )
     config = BatchTopKTrainingSAEConfig(
-        d_in=width,
+        d_in=numbers_at(model, place),
         d_sae=recipe.width,
         k=recipe.k,
         dtype="float32",
