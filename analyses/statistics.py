@@ -54,3 +54,14 @@ def difference(one: np.ndarray, other: np.ndarray) -> tuple[float, tuple[float, 
 
     interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     return float(np.mean(one) - np.mean(other)), (float(interval.low), float(interval.high))
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """Mean and its 95 % interval (Student's); NaN where there are fewer than two."""
+    if len(values) < 2:
+        return (float(values[0]) if len(values) else math.nan), (math.nan, math.nan)
+    from scipy.stats import t
+
+    mean = float(np.mean(values))
+    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    return mean, (mean - half, mean + half)

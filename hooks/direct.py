@@ -40,6 +40,20 @@ def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: T
     return torch.einsum("...bd,btd->...bt", scaled, numbers(model.layout.unembed)[ids].to(scaled))
 
 
+@torch.no_grad()
+def promoted(model: InstrumentedModel, vectors: Tensor) -> Tensor:
+    """What vectors in the residual stream add to every logit directly, but for the final norm's scale, (..., d_vocab).
+
+    The order of tokens is that of the logits added to any stream; their sizes are to be divided by its scale.
+
+    Raises:
+        Unfit: the final norm is neither a LayerNorm nor an RMSNorm.
+    """
+    norm = _norm(model)
+    scaled = _unbiased(norm, vectors) * norm.scale(vectors)[..., None]
+    return scaled @ numbers(model.layout.unembed).to(scaled).T
+
+
 @contextmanager
 def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
     """The final norm divides by the scale of `resid`, (d_model,) or what broadcasts to its input, while inside."""
@@ -66,6 +80,9 @@ def _norm(model: InstrumentedModel) -> Norm:
 
 
 def _scaled(norm: Norm, parts: Tensor, resid: Tensor) -> Tensor:
-    # norm(x) - norm(0) is x over its own scale, times the gain, whatever way the family stores that gain.
-    unbiased = norm.module.forward(parts) - norm.module.forward(parts.new_zeros(parts.shape[-1]))
-    return unbiased * (norm.scale(parts) / norm.scale(resid))[..., None]
+    return _unbiased(norm, parts) * (norm.scale(parts) / norm.scale(resid))[..., None]
+
+
+def _unbiased(norm: Norm, parts: Tensor) -> Tensor:
+    """norm(x) - norm(0): x over its own scale, times the gain, whatever way the family stores that gain."""
+    return norm.module.forward(parts) - norm.module.forward(parts.new_zeros(parts.shape[-1]))

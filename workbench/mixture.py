@@ -39,14 +39,15 @@ class Document:
     text: str
 
 
-def documents(share: Share, sampled: Sequence[str] = (), seed: int = 0) -> Iterator[Document]:
+def documents(share: Share, sampled: Sequence[str] = (), seed: int = 0, *, even: bool = False) -> Iterator[Document]:
     """The mixture, source by source in turn so that at any point each has had about its share; all of it, once.
 
     Args:
         sampled: text that the model said; without it the others share its place.
         seed: of the order within each source.
+        even: end where the first source has run out, so that the shares hold to the end.
     """
-    given = {**_SOURCES, "sampled": (0.06, lambda: _numbered("sampled", sampled))}
+    given = {**_SOURCES, **({"sampled": (0.06, lambda: _numbered("sampled", sampled))} if sampled else {})}
     waiting: dict[str, list[Document]] = {}
     for source, (_, read) in given.items():
         mine = [d for d in read() if (_number(d) % _EVERY == 0) == (share == "held-out")]
@@ -54,6 +55,8 @@ def documents(share: Share, sampled: Sequence[str] = (), seed: int = 0) -> Itera
         waiting[source] = mine
     had = dict.fromkeys(waiting, 0.0)
     while left := [source for source, mine in waiting.items() if mine]:
+        if even and len(left) < len(waiting):
+            return
         source = min(left, key=lambda s: had[s])
         document = waiting[source].pop()
         had[source] += len(document.text) / given[source][0]

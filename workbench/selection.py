@@ -2,7 +2,8 @@
 
 `heads` are the chosen heads, `head` the primary one, `prompt` the index of the primary prompt (fact), `pos` the chosen
 token, `layer` the chosen layer (that of the primary head once there is one), `pinned` the head kept for comparison, `hover`
-the lighter one. It is a `param` object, so that Panel widgets and HoloViews streams link to it and a notebook reads it:
+the lighter one, `feature` the chosen feature of an autoencoder. It is a `param` object, so that Panel widgets and HoloViews
+streams link to it and a notebook reads it:
 `result.selection.head`.
 """
 
@@ -20,6 +21,7 @@ class Selection(param.Parameterized):
     pos = param.Integer(default=None, allow_None=True, doc="Chosen token position")
     layer = param.Integer(default=None, bounds=(0, None), allow_None=True, doc="Chosen layer")
     pinned = param.Tuple(default=None, length=2, allow_None=True, doc="Head kept for comparison")
+    feature = param.Tuple(default=None, length=2, allow_None=True, doc="Chosen feature (place, number)")
     hover = param.Tuple(default=None, length=2, allow_None=True, doc="Head under the pointer")
 
     def choose(self, layer: int, head: int, *, add: bool = False) -> None:

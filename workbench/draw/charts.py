@@ -88,7 +88,7 @@ def rate_bars(
         "title": title,
         "legend_position": "top",
     }
-    return _finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(words)}, **shared)
+    return finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(words)}, **shared)
 
 
 def dots(
@@ -156,7 +156,7 @@ def dots(
         "title": title,
         "legend_position": "top",
     }
-    return _finish(hv.Overlay(parts), height=110 + 56 * len(groups), bokeh={}, matplotlib={"legend_cols": 3}, **shared)
+    return finish(hv.Overlay(parts), height=110 + 56 * len(groups), bokeh={}, matplotlib={"legend_cols": 3}, **shared)
 
 
 def _named(part: pd.DataFrame, value: str) -> list[tuple[float, str]]:
@@ -212,7 +212,7 @@ def lines(
     )
     shared = {"title": title, "xlabel": xlabel, "ylabel": ylabel, "legend_position": "top", **more}
     cols = min(len(series), 4)
-    return _finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": cols}, **shared)
+    return finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": cols}, **shared)
 
 
 def bars(
@@ -334,7 +334,7 @@ def meters(
         "title": title,
     }
     quiet = {"show_legend": False}
-    return _finish(hv.Overlay(parts), height=78 + 36 * len(rows), bokeh=quiet, matplotlib=quiet, **shared)
+    return finish(hv.Overlay(parts), height=78 + 36 * len(rows), bokeh=quiet, matplotlib=quiet, **shared)
 
 
 def matrix(
@@ -394,10 +394,10 @@ def matrix(
     ]
     quiet = {"show_legend": False}
     size: dict[str, Any] = {"width": 150 + 62 * len(xs), "height": 120 + 38 * len(ys), "grid": False}
-    return _finish(hv.Overlay([boxes, *numbers]), bokeh=quiet, matplotlib=quiet, **size, **shared)
+    return finish(hv.Overlay([boxes, *numbers]), bokeh=quiet, matplotlib=quiet, **size, **shared)
 
 
-def _finish(
+def finish(
     overlay: Any,
     *,
     height: int,

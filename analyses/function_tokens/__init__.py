@@ -1,0 +1,226 @@
+"""Which tokens open the model's memory, and which features do they open?
+
+Method: Zhang et al. 2025 (function tokens), on any model with sparse autoencoders, with the controls that its reviews asked
+for; docs/function-tokens.md has the definitions, what was measured, what of the paper comes out again, and where this departs.
+
+corpus.py      the text that is read
+words.py       function tokens by frequency, and the function words of grammar
+reading.py     one pass over the text: graphs, examples, losses    chance.py   random directions, an untrained twin
+graph.py       tokens × features, and what fewer occurrences would have shown    gallery.py   examples of each feature
+measures.py    coverage and degree, each beside what would explain it away
+facts.py       facts the model knows    retrieve.py   ablation and steering of what is active again at the last token
+transitions.py losses by transition, here and along a training    ngrams.py   beside mere counting
+described.py   what a feature says: logits, neighbours, tokens    prompts.py   single prompts, token by token
+report.py      from numbers to tables and findings    claims.py   claim by claim
+tabs.py        how it looks (feature_tab.py: the linked page of features; prompt_tab.py: one prompt)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from analyses.function_tokens import chance, claims, corpus, facts, measures, prompts, report, retrieve, transitions
+from analyses.function_tokens.reading import Seen, graph_alone, look
+from analyses.function_tokens.tabs import views
+from hooks.features.features import SKIP, Features
+from hooks.features.load import open_features
+from hooks.features.stream import values
+from workbench.autoencoders import shipped
+from workbench.errors import BadInput
+from workbench.result import Result
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+__all__ = ["Params", "name", "question", "run", "views"]
+
+name = "function-tokens"
+question = "Which tokens open the model's memory, and which features do they open?"
+_CALIBRATED = 16  # windows on which random directions get their thresholds
+PROMPTS = [
+    "The capital of Russia is Moscow. The capital of the United Kingdom is",
+    "Question: What is the capital of Japan?\nAnswer:",
+    "To be, or not to be, that is the",
+]
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    features: list[str] = Field(
+        [],
+        description="Autoencoders: names, folders, or RELEASE/ID of SAELens. Empty: those that come with the workbench for"
+        " this model",
+        max_length=16,
+    )
+    texts: str = Field(
+        "",
+        description="What to read: a text file, .jsonl, a folder of them, or the name of a data set. Empty: the mixture that"
+        " every machine has (`workbench sae train` reads it too)",
+        max_length=2000,
+    )
+    tokens: int = Field(200_000, ge=1000, le=10**10, description="Tokens to read")
+    context: int = Field(128, ge=16, le=100_000, description="Tokens of a window")
+    coverage: float = Field(0.4, gt=0, lt=1, description="Share of all tokens that function tokens make up together")
+    sweep: list[float] = Field([0.2, 0.3, 0.5, 0.6], description="Other shares to compare with", max_length=20)
+    relation: str = Field("capital", description="Facts that are asked about, as in knowledge-conflict")
+    facts: int = Field(40, ge=0, le=1000, description="Facts at most; 0 leaves retrieval out")
+    prompts: list[str] = Field(
+        PROMPTS, description="Prompts whose features are shown token by token", max_length=50, validate_default=True
+    )
+    untrained: int = Field(
+        24_576, ge=0, le=10**9, description="Tokens that an untrained twin of the model reads as a baseline; 0 leaves it out"
+    )
+    training: str = Field(
+        "organism/planted", description="A model that keeps steps of its training, for losses along it; empty leaves it out"
+    )
+    trace: Path | None = Field(
+        None, description="A folder that keeps what is active; if it is there already, no text is read again"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the order of the text and of everything drawn")
+
+    @field_validator("sweep")
+    @classmethod
+    def _shares(cls, shares: list[float]) -> list[float]:
+        if not all(0 < share < 1 for share in shares):
+            raise ValueError("each must lie between 0 and 1")
+        return shares
+
+    @model_validator(mode="after")
+    def _is_there(self) -> Params:
+        """What can be wrong with a name is said before a model is loaded."""
+        if self.training:
+            transitions.kept_steps(self.training)
+        return self
+
+
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """Read the text once, then ask what it shows. See the package's docstring for the parts."""
+    progress(0.0, "Opening the autoencoders")
+    opened = _opened(model, params)
+    labels = _labels(opened)
+    limit = model.card.context_length
+    if limit and params.context > limit:
+        raise BadInput(f"Windows of {params.context} tokens do not fit.", f"at most {limit:,}", "Choose shorter ones.")
+    progress(0.01, "Reading the text")
+    text = corpus.cut(model, params.texts, params.tokens, params.context, params.seed)
+    occurrences = np.bincount(text.ids[:, SKIP:].ravel(), minlength=model.card.d_vocab)
+    types = measures.Types.of(occurrences, params.coverage)
+    result = Result(name)
+    report.say_text(result, params.texts, text, labels, opened)
+
+    calibration = text.ids[:_CALIBRATED]
+    passing = values(model, list(dict.fromkeys(f.place for f in opened)), calibration.tolist())
+    active = [float((f.encode(passing[f.place][:, SKIP:]) > 0).sum(-1).float().mean()) for f in opened]
+    random = chance.random_directions(model, opened, active, calibration, params.seed)
+    mixed = corpus.shuffled(text.ids, SKIP, params.seed)
+    folder = None if params.trace is None else params.trace.expanduser()
+    part = progress.part(0.03, 0.62)
+    seen, losses = look(model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part)
+    report.say_list(result, model, types, text.ids, seen, labels)
+    report.say_coverage(result, seen, labels, types, params.sweep)
+    report.say_again(result, seen, labels)
+    report.say_features(result, model, seen, labels, types, text.ids, progress.part(0.62, 0.65))
+    progress.keep(result)
+    if params.untrained:
+        some = text.ids[: max(_CALIBRATED, params.untrained // params.context)]
+        _untrained(result, model, seen, labels, types, some, active, params, progress.part(0.65, 0.78))
+        progress.keep(result)
+
+    report.say_transitions(result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8)))
+    report.say_prompts(result, prompts.looked_at(opened, labels, params.prompts, types.is_function))
+    if params.facts:
+        _retrieve(result, model, opened, labels, types, params, progress.part(0.8, 0.93))
+        progress.keep(result)
+    if params.training:
+        device = str(model.device)
+        part = progress.part(0.93, 1.0)
+        report.say_training(result, transitions.along_training(params.training, params.coverage, device, part), params.training)
+    claims.say_claims(result, labels)
+    progress(1.0, "Done")
+    return result
+
+
+def _opened(model: InstrumentedModel, params: Params) -> list[Features]:
+    names = params.features or [n for n, entry in shipped().items() if entry.card.get("model") == model.card.name]
+    if not names:
+        raise BadInput(
+            f"No autoencoder comes with the workbench for {model.card.name}.",
+            "one or more, made for this model",
+            f"Train them (workbench sae train --model {model.card.name} --layer N) or name them (features).",
+        )
+    opened = [open_features(ref, model) for ref in names]
+    for features in opened:
+        if features.place.layer is None:
+            raise BadInput(f"{features.name} belongs to no layer.", "a site of one layer", "Choose another.")
+    return sorted(opened, key=lambda f: (f.place.layer, f.place.name))
+
+
+def _labels(opened: Sequence[Features]) -> list[str]:
+    """A short name for each: its layer where that is enough."""
+    layers = [f"L{f.place.layer}" for f in opened]
+    places = [f"{f.place.site.short} {layer}" for f, layer in zip(opened, layers, strict=True)]
+    for short in (layers, places):
+        if len(set(short)) == len(short):
+            return short
+    return [f"{place} ({n})" for n, place in enumerate(places, 1)]
+
+
+def _untrained(
+    result: Result,
+    model: InstrumentedModel,
+    seen: Sequence[Seen],
+    labels: Sequence[str],
+    types: measures.Types,
+    ids: np.ndarray,
+    active: list[float],
+    params: Params,
+    progress: Progress,
+) -> None:
+    progress(0.0, "Drawing an untrained twin")
+    twin = chance.untrained(model, params.seed)
+    random = chance.random_directions(twin, [s.features for s in seen], active, ids[:_CALIBRATED], params.seed)
+    folder = None if params.trace is None else params.trace.expanduser() / "untrained"
+    graphs = graph_alone(twin, random, ids, folder, progress.part(0.05, 1.0))
+    occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
+    report.say_untrained(result, measures.untrained_table(seen, graphs, labels, types, occurrences), ids.size)
+
+
+def _retrieve(
+    result: Result,
+    model: InstrumentedModel,
+    opened: Sequence[Features],
+    labels: Sequence[str],
+    types: measures.Types,
+    params: Params,
+    progress: Progress,
+) -> None:
+    import pandas as pd
+
+    asked = facts.known(model, params.relation, params.facts, params.seed, progress.part(0.0, 0.4))
+    ablated, steered, followed, loss_of = [], [], [], []
+    for n, (features, label) in enumerate(zip(opened, labels, strict=True)):
+        for k, wording in enumerate(facts.WORDINGS):
+            progress(0.4 + 0.6 * (n + k / 3) / len(opened), f"Features of the subject at the last token: {label}, {wording}")
+            read = retrieve.Facts(features, asked[wording])
+            tags = {"at": label, "wording": wording}
+            if wording != facts.LIST:  # there the subject is the last token
+                ablated.append(retrieve.ablations(read, params.seed).assign(**tags))
+                followed.append(retrieve.along(read).assign(**tags))
+            steered.append(retrieve.steerings(read, params.seed).assign(**tags))
+            loss_of.append(
+                {
+                    **tags,
+                    "again": float(read.again.sum(1).float().mean()),
+                    "at_last": float((read.last > 0).sum(1).float().mean()),
+                }
+            )
+    tables = {"ablations": ablated, "steerings": steered, "along": followed}
+    for table, frames in tables.items():
+        result.tables[table] = pd.concat(frames, ignore_index=True)
+    result.tables["active_again"] = pd.DataFrame(loss_of)
+    report.say_retrieval(result, model, asked, types)

@@ -1,0 +1,275 @@
+"""What of Zhang et al. 2025 holds on this model, claim by claim, each with the numbers it is judged by, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.function_tokens.facts import LIST, QUESTION, SENTENCE
+from analyses.function_tokens.report import FIRST
+from analyses.function_tokens.transitions import GROUPS
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HOLDS, FAILS, MIXED, OPEN = "holds", "does not hold", "holds in part", "cannot be told"
+_FEW = 20
+"""Occurrences below which a comparison at equal occurrences says nothing."""
+_NEARLY_ALL = 0.98
+"""Coverage above which two curves are not compared: there is too little text for so few features to tell them apart."""
+Row = tuple[str, str, str, str, str]
+
+
+def say_claims(result: Result, labels: Sequence[str]) -> None:
+    """The table `claims`, and how many of them hold here."""
+    import pandas as pd
+
+    rows = [_reach(result), _learned(result), _same_number(result), _equal(result), _pairing(result), _again(result)]
+    rows += [_carried(result), _where(result), _steered(result), _kind_of_token(result)]
+    rows += [_highest(result), _harder_than_counting(result), _first_learned(result)]
+    table = pd.DataFrame(rows, columns=["claim", "in the paper", "here", "verdict", "how sure"])
+    result.tables["claims"] = table
+    counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in (HOLDS, MIXED, FAILS, OPEN)}
+    failed = "; ".join(table.loc[table["verdict"] == FAILS, "claim"])
+    result.add(
+        Finding(
+            "claims",
+            {"hold": counts[HOLDS], "in_part": counts[MIXED], "fail": counts[FAILS], "open": counts[OPEN]},
+            f"Of {len(table)} statements about function tokens {counts[HOLDS]} hold on this model, {counts[MIXED]} in part,"
+            f" {counts[FAILS]} do not" + (f" ({failed})" if failed else "") + f"; {counts[OPEN]} cannot be told from this run.",
+            unit="statements",
+        )
+    )
+
+
+def _judged(verdicts: Sequence[bool | None]) -> str:
+    """One verdict of several: True holds, False does not, None cannot be told."""
+    if not verdicts or all(v is None for v in verdicts):
+        return OPEN
+    if all(v is True for v in verdicts):
+        return HOLDS
+    if all(v is False for v in verdicts):
+        return FAILS
+    return MIXED
+
+
+def _more(one: pd.Series, other: pd.Series) -> list[bool | None]:
+    """Where one reaches more than the other; not told where both reach nearly all."""
+    return [None if min(a, b) > _NEARLY_ALL else bool(a > b) for a, b in zip(one, other, strict=True)]
+
+
+def _sign(low: float, high: float) -> bool | None:
+    """Above zero, below it, or not told apart from it."""
+    return True if low > 0 else False if high < 0 else None
+
+
+def _each(table: pd.DataFrame, text: str) -> str:
+    """The text with the columns of every row, `at` first."""
+    return "; ".join(f"{row['at']}: " + text.format(**row) for row in table.to_dict("records"))
+
+
+def _row(result: Result, name: str, n: int) -> pd.DataFrame:
+    table = result.tables[name]
+    return table[table["n"] == n]
+
+
+def _reach(result: Result) -> Row:
+    table = _row(result, "coverage", FIRST)
+    here = _each(table, "{features:.0%}")
+    most = float(table["features"].max())
+    verdict = HOLDS if most > 0.5 else FAILS
+    return (
+        f"{FIRST} tokens reach most features of the middle layer",
+        "49 %, 76 % and 68 % at an early, middle and late layer (Gemma-2-9B)",
+        here,
+        verdict,
+        "a count over all of the text; it grows with the text, and says nothing without the rows below",
+    )
+
+
+def _learned(result: Result) -> Row:
+    table = _row(result, "coverage", FIRST)
+    return (
+        "Features are reached by them in a way that random directions are not",
+        "not tested",
+        _each(table, "{features:.0%}, random directions {random:.0%}"),
+        _judged(_more(table["features"], table["random"])),
+        "one draw of directions, each as often active as a feature is on average",
+    )
+
+
+def _same_number(result: Result) -> Row:
+    table = _row(result, "coverage", int(result.findings["list"].values["tokens"]))
+    return (
+        "They reach more features than as much text of content tokens",
+        "not tested",
+        _each(table, "{features:.0%}, content {content:.0%}"),
+        _judged(_more(table["features"], table["content"])),
+        "expected exactly, over all draws of as many content tokens",
+    )
+
+
+def _equal(result: Result) -> Row:
+    table = result.tables["classes"]
+    drawn = int(result.provenance.notes["occurrences drawn for a fair comparison"].split()[0].replace(",", ""))
+    known = drawn >= _FEW
+    return (
+        "In equally many occurrences a function token activates more features than a content token",
+        "not tested",
+        _each(table, "{function:.0f} against {content:.0f} (difference {low:.0f} to {high:.0f})"),
+        _judged([_sign(low, high) for low, high in zip(table["low"], table["high"], strict=True)] if known else []),
+        f"{drawn:,} occurrences of each type, 95 % intervals over types"
+        + ("" if known else f"; at least {_FEW} are needed: read more text"),
+    )
+
+
+def _pairing(result: Result) -> Row:
+    table = _row(result, "coverage", FIRST)
+    return (
+        "It is the tokens that reach them, not the text they stand in",
+        "not tested",
+        _each(table, "{features:.0%}, shuffled within windows {mixed:.0%}"),
+        _judged(_more(table["features"], table["mixed"])),
+        "one shuffle; if shuffled tokens reach as much, frequency alone does it",
+    )
+
+
+def _again(result: Result) -> Row:
+    finding = result.findings["again"]
+    spans = finding.interval if isinstance(finding.interval, dict) else {}
+    here = "; ".join(f"{key.removeprefix('gap_').upper()}: {100 * value:+.1f} points" for key, value in finding.values.items())
+    return (
+        "A content token's features are active again at function tokens more than at content tokens",
+        "seen in single prompts",
+        here,
+        _judged([_sign(*span) for span in spans.values()]),
+        "at equal distances, less chance; 95 % intervals over windows",
+    )
+
+
+def _missing(claim: str, paper: str) -> Row:
+    return claim, paper, "not measured", OPEN, "the run left this part out"
+
+
+def _carried(result: Result) -> Row:
+    claim, paper = "The features that are active again carry the answer", "seen in single prompts"
+    if "ablation" not in result.findings:
+        return _missing(claim, paper)
+    return _paired(
+        result, SENTENCE, "some", "others", claim, paper, "lost without them {:.2f} nats, without as many others there {:.2f}"
+    )
+
+
+def _where(result: Result) -> Row:
+    claim = "They carry it at the function token more than at the subject"
+    if "ablation" not in result.findings:
+        return _missing(claim, "not tested")
+    return _paired(result, SENTENCE, "again", "at subject", claim, "not tested", "{:.2f} nats, at the subject {:.2f}")
+
+
+def _paired(result: Result, wording: str, one: str, other: str, claim: str, paper: str, text: str) -> Row:
+    from analyses.statistics import mean_interval
+
+    table = result.tables["ablations"]
+    verdicts, parts = [], []
+    for label in dict.fromkeys(table["at"]):
+        mine = table[(table["at"] == label) & (table["wording"] == wording)].pivot(
+            index="fact", columns="condition", values="loss"
+        )
+        verdicts.append(_sign(*mean_interval((mine[one] - mine[other]).to_numpy())[1]))
+        parts.append(f"{label}: " + text.format(mine[one].mean(), mine[other].mean()))
+    return claim, paper, "; ".join(parts), _judged(verdicts), f"95 % intervals over {len(mine)} facts, each its own control"
+
+
+def _steered(result: Result) -> Row:
+    claim, paper = "Steering at the final function token changes the answer", "seen in single prompts"
+    if "steering_means" not in result.tables:
+        return _missing(claim, paper)
+    table = result.tables["steering_means"]
+    verdicts, parts = [], []
+    for label in dict.fromkeys(table["at"]):
+        for wording in (SENTENCE, QUESTION):
+            mine = table[(table["at"] == label) & (table["wording"] == wording)].set_index("condition")
+            verdicts.append(bool(mine.loc["last", "low"] > max(0.0, mine.loc["random", "high"])))
+            parts.append(
+                f"{label}, {wording}: {mine.loc['last', 'mean']:+.1f} nats, {mine.loc['last', 'answers']:.0%} answer otherwise"
+                f" (random features {mine.loc['random', 'mean']:+.1f}, {mine.loc['random', 'answers']:.0%})"
+            )
+    return (
+        claim,
+        paper,
+        "; ".join(parts),
+        _judged(verdicts),
+        "95 % intervals over facts, against random features at the same token",
+    )
+
+
+def _kind_of_token(result: Result) -> Row:
+    claim = "What matters there is that it is a function token, not that it is the last"
+    if "steering_means" not in result.tables:
+        return _missing(claim, "not tested")
+    table = result.tables["steering_means"]
+    verdicts: list[bool | None] = []
+    parts = []
+    for label in dict.fromkeys(table["at"]):
+        mine = table[(table["at"] == label) & (table["condition"] == "last")].set_index("wording")
+        last, content = mine.loc[SENTENCE], mine.loc[LIST]
+        apart = last["low"] > content["high"] or last["high"] < content["low"]
+        verdicts.append(bool(last["mean"] > content["mean"]) if apart else None)
+        parts.append(
+            f"{label}: {last['mean']:+.1f} nats at the last function token, {content['mean']:+.1f} at a last content token"
+        )
+    return (
+        claim,
+        "not tested",
+        "; ".join(parts),
+        _judged(verdicts),
+        "wordings differ, so their sizes are only roughly comparable; the table `along` has every token after the subject",
+    )
+
+
+def _highest(result: Result) -> Row:
+    losses = result.tables["transitions"].pivot(index="group", columns="measure", values="loss").loc[list(GROUPS)]
+    return (
+        "F→C has the highest loss",
+        "4.88 nats (1.5B), the highest all along",
+        ", ".join(f"{g} {losses.loc[g, 'model']:.2f}" for g in GROUPS),
+        HOLDS if losses["model"].idxmax() == "F→C" else FAILS,
+        "a count over the windows that were looked at closely; standard errors in the table `transitions`",
+    )
+
+
+def _harder_than_counting(result: Result) -> Row:
+    table = result.tables["transitions"]
+    losses, errors = (table.pivot(index="group", columns="measure", values=v).loc[list(GROUPS)] for v in ("loss", "error"))
+    gain = losses["unigram"] - losses["model"]
+    gap = gain["C→C"] - gain["F→C"]
+    error = float(np.sqrt((errors.loc[["C→C", "F→C"], ["model", "unigram"]] ** 2).to_numpy().sum()))
+    return (
+        "F→C is harder than the rarity of its targets explains",
+        "not tested",
+        f"unigrams cost {losses.loc['F→C', 'unigram']:.2f} there and {losses.loc['C→C', 'unigram']:.2f} at C→C; the model gains"
+        f" {gain['F→C']:.2f} and {gain['C→C']:.2f} nats on them (trigrams: {losses.loc['F→C', 'trigram']:.2f},"
+        f" {losses.loc['C→C', 'trigram']:.2f})",
+        _judged([_sign(gap - 1.96 * error, gap + 1.96 * error)]),
+        "gain over unigrams at C→C less that at F→C, 95 % interval over windows",
+    )
+
+
+def _first_learned(result: Result) -> Row:
+    claim, paper = "In training, function tokens are predicted first", "F→F and C→F fall first"
+    if "training" not in result.findings:
+        return _missing(claim, paper)
+    found = result.findings["training"].values
+    half = {group: found[f"half_{group.replace('→', 'to').lower()}"] for group in GROUPS}
+    holds = max(half["F→F"], half["C→F"]) < min(half["F→C"], half["C→C"])
+    return (
+        claim,
+        paper,
+        ", ".join(f"{g} half-way by step {int(half[g]):,}" for g in GROUPS),
+        HOLDS if holds else FAILS,
+        "another model, grown here on a small corpus; unigrams alone would show the same order",
+    )

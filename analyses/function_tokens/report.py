@@ -1,0 +1,407 @@
+"""From numbers to tables and findings. Table by table, docs/function-tokens.md says what each column means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.function_tokens import described, measures
+from analyses.function_tokens.facts import LIST, SENTENCE
+from analyses.function_tokens.reading import DISTANCES
+from analyses.function_tokens.retrieve import ABLATIONS, STEERINGS
+from analyses.function_tokens.transitions import GROUPS
+from hooks.features.features import SKIP
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses.function_tokens.corpus import Corpus
+    from analyses.function_tokens.facts import Asked
+    from analyses.function_tokens.measures import Types
+    from analyses.function_tokens.reading import Seen
+    from analyses.function_tokens.transitions import Trained
+    from hooks.features.features import Features
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+TYPES_KEPT = 3000
+"""Token types, the most frequent ones, whose features are kept for looking at."""
+FIRST = 10
+"""The paper's headline: what so many function tokens reach."""
+
+
+def say_text(result: Result, texts: str, text: Corpus, labels: Sequence[str], opened: Sequence[Features]) -> None:
+    """What was read, and with which autoencoders."""
+    import pandas as pd
+
+    windows, context = text.ids.shape
+    unseen = f", of which {text.unseen * context:,} were held out when the shipped autoencoders were trained"
+    result.provenance.notes = {
+        "text": texts or "the mixture that comes with the workbench" + unseen,
+        "read": f"{text.ids.size:,} tokens in {windows:,} windows of {context}; the first {SKIP} of each are not counted",
+    }
+    rows = [
+        {
+            "at": label,
+            "name": f.name,
+            "site": f.place.name,
+            "layer": f.place.layer,
+            "width": f.width,
+            "explained_variance": f.card.get("explained_variance", np.nan),
+            "l0": f.card.get("l0", np.nan),
+        }
+        for label, f in zip(labels, opened, strict=True)
+    ]
+    result.tables["autoencoders"] = pd.DataFrame(rows)
+
+
+def say_list(
+    result: Result, model: InstrumentedModel, types: Types, ids: np.ndarray, seen: Sequence[Seen], labels: Sequence[str]
+) -> None:
+    """The list by frequency, beside the one of grammar."""
+    counted = ids[:, SKIP:]
+    windows = np.zeros(len(types.occurrences))
+    for row in counted:
+        windows[np.unique(row)] += 1
+    texts = model.token_strings(types.order.tolist())
+    table = measures.tokens_table(seen, labels, types, texts, windows / len(counted))
+    result.tables["tokens"] = table
+    frequent, grammar = table["class"] == "function", table["word"] != ""
+    both = frequent & grammar
+    share_both = float(table.loc[both, "occurrences"].sum() / table.loc[frequent, "occurrences"].sum())
+    covers = float(table.loc[grammar, "share"].sum())
+    result.add(
+        Finding(
+            "list",
+            {
+                "tokens": len(types.function),
+                "share": float(table.loc[frequent, "share"].sum()),
+                "also_grammar": float(both.sum() / frequent.sum()),
+                "occurrences_also_grammar": share_both,
+                "grammar_tokens": int(grammar.sum()),
+                "grammar_share": covers,
+                "windows": float(table.loc[frequent, "windows"].mean()),
+            },
+            f"{len(types.function)} of {len(types.order):,} token types make up"
+            f" {table.loc[frequent, 'share'].sum():.1%} of the text: these are the function tokens. {both.sum()} of them"
+            f" ({share_both:.0%} of their occurrences) are function words, punctuation or white space by grammar, too; all {grammar.sum():,} types that are so by grammar make up"
+            f" {covers:.0%}.",
+            unit="types, and shares of tokens",
+        )
+    )
+
+
+def say_coverage(result: Result, seen: Sequence[Seen], labels: Sequence[str], types: Types, sweep: Sequence[float]) -> None:
+    """The paper's curve, and what would explain it away."""
+    table = measures.coverage_table(seen, labels, types)
+    result.tables["coverage"] = table
+    result.tables["classes"] = measures.classes_table(seen, labels, types)
+    share = types.occurrences[types.function].sum() / types.occurrences.sum()
+    if sweep:
+        result.tables["shares"] = measures.sweep_table(seen, labels, types.occurrences, sorted({*sweep, float(share)}))
+    first = table[table["n"] == min(FIRST, len(types.order))].set_index("at")
+    best = str(first["features"].idxmax())
+    values: dict[str, float] = {}
+    for label in labels:
+        for name in ("features", "mixed", "random", "strong"):
+            values[_key(name, label)] = float(first.loc[label, name])
+    result.add(
+        Finding(
+            "first",
+            values,
+            f"The {FIRST} most frequent tokens reach {_range(first['features'])} of all features that were ever active (most at"
+            f" {best}). With the tokens of each window shuffled they reach {_range(first['mixed'])}, with random directions"
+            f" {_range(first['random'])}, above {measures.STRONG:.0%} of a feature's maximum {_range(first['strong'])}.",
+            unit="share of living features",
+        )
+    )
+    end = table[table["n"] == min(len(types.function), len(types.order))].set_index("at")
+    result.add(
+        Finding(
+            "same_number",
+            {_key(name, label): float(end.loc[label, name]) for label in labels for name in ("features", "content")},
+            f"All {len(types.function)} function tokens together reach {_range(end['features'])}. As many tokens of text, drawn"
+            f" from content tokens, reach {_range(end['content'])}.",
+            unit="share of living features",
+        )
+    )
+    classes = result.tables["classes"].set_index("at")
+    parts = [f"{r.function:.0f} against {r.content:.0f} at {at}" for at, r in classes.iterrows()]
+    result.add(
+        Finding(
+            "equal",
+            {_key("difference", str(at)): float(r.difference) for at, r in classes.iterrows()},
+            f"In {types.equal:,} occurrences each, a function token activates {'; '.join(parts)} features, compared with the"
+            f" {len(types.peers)} most frequent content tokens.",
+            unit="features more than a content token, in as many occurrences",
+            interval={_key("difference", str(at)): (float(r.low), float(r.high)) for at, r in classes.iterrows()},
+        )
+    )
+    result.provenance.notes["occurrences drawn for a fair comparison"] = f"{types.equal:,} of each type"
+
+
+def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
+    """Whether a content token's features are active again at function tokens, more than at content tokens as far away."""
+    from analyses.statistics import mean_interval
+
+    table = measures.again_table(seen, labels, DISTANCES)
+    result.tables["again"] = table
+    values, intervals, said = {}, {}, []
+    for one, label in zip(seen, labels, strict=True):
+        gaps = (one.again - one.by_chance)[:, :, 1] - (one.again - one.by_chance)[:, :, 0]
+        known = np.isfinite(gaps)
+        each = np.where(known, gaps, 0).sum(1)[known.any(1)] / known.sum(1)[known.any(1)]
+        mean, interval = mean_interval(each)
+        mine = table[table["at"] == label].groupby("class")["more"].mean()
+        values[_key("gap", label)], intervals[_key("gap", label)] = mean, interval
+        said.append(
+            f"{100 * mine['function']:.1f} points at function tokens, {100 * mine['content']:.1f} at content tokens ({label})"
+        )
+    result.add(
+        Finding(
+            "again",
+            values,
+            f"Of the features of a content token so many more than by chance are active again {DISTANCES[0]} to {DISTANCES[-1]}"
+            f" tokens later, at equal distances: {'; '.join(said)}.",
+            unit="share of its features, function less content tokens",
+            interval=intervals,
+        )
+    )
+
+
+def say_features(
+    result: Result,
+    model: InstrumentedModel,
+    seen: Sequence[Seen],
+    labels: Sequence[str],
+    types: Types,
+    ids: np.ndarray,
+    progress: Progress,
+) -> None:
+    """Every feature: what it fires on, says, and where it is strongest."""
+    import pandas as pd
+    import xarray as xr
+
+    words_of: dict[int, str] = {}
+
+    def name(token: int) -> str:
+        if token not in words_of:
+            words_of[token] = model.token_strings([token])[0]
+        return words_of[token]
+
+    tables, examples = [], []
+    kept = types.order[:TYPES_KEPT]
+    width = max(one.features.width for one in seen)
+    by_feature = np.full((len(seen), width, described.TOKENS, 2), -1, np.int32)
+    by_type = np.full((len(seen), len(kept), described.OF_TOKEN, 2), -1, np.int32)
+    for n, (one, label) in enumerate(zip(seen, labels, strict=True)):
+        progress(n / len(seen), f"Describing the features at {label}")
+        tables.append(described.table(one.features, one.edges, types, name).assign(at=label))
+        by_feature[n, : one.features.width] = np.stack(described.by_feature(one.edges), -1)
+        by_type[n] = np.stack(described.by_type(one.edges, kept), -1)
+        strength, where = one.strongest
+        feature, rank = np.nonzero(where >= 0)
+        examples.append(
+            pd.DataFrame(
+                {
+                    "at": label,
+                    "feature": feature.astype(np.int32),
+                    "activation": strength[feature, rank],
+                    "window": (where[feature, rank] // ids.shape[1]).astype(np.int32),
+                    "pos": (where[feature, rank] % ids.shape[1]).astype(np.int32),
+                }
+            )
+        )
+    result.tables["features"] = pd.concat(tables, ignore_index=True)
+    result.tables["examples"] = pd.concat(examples, ignore_index=True)
+    where_ = {"at": list(labels)}
+    pairs = {"what": ["id", "count"]}
+    result.arrays["feature_tokens"] = xr.DataArray(by_feature, dims=("at", "feature", "rank", "what"), coords={**where_, **pairs})
+    result.arrays["token_features"] = xr.DataArray(
+        by_type, dims=("at", "type", "rank", "what"), coords={**where_, **pairs, "type": kept.astype(np.int64)}
+    )
+    histogram = np.zeros((len(seen), width, seen[0].histogram.shape[1]), np.int32)
+    for n, one in enumerate(seen):
+        histogram[n, : one.features.width] = one.histogram
+    result.arrays["histogram"] = xr.DataArray(
+        histogram, dims=("at", "feature", "bin"), coords=where_, attrs={"unit": "tokens", "says": "by activation"}
+    )
+    used = np.unique(result.tables["examples"]["window"])
+    result.arrays["windows"] = xr.DataArray(ids[used].astype(np.int32), dims=("window", "pos"), coords={"window": used})
+    spelled = np.unique(ids[used])
+    result.tables["vocabulary"] = pd.DataFrame({"id": spelled, "token": model.token_strings(spelled.tolist())})
+
+
+def say_untrained(result: Result, table: pd.DataFrame, tokens: int) -> None:
+    result.tables["untrained"] = table
+    end = table[table["n"] == table["n"].max()].set_index("at")
+    result.add(
+        Finding(
+            "untrained",
+            {_key(name, str(at)): float(row[name]) for at, row in end.iterrows() for name in ("features", "random", "untrained")},
+            f"On {tokens:,} tokens the function tokens reach {_range(end['features'])} of the features; random directions of this"
+            f" model {_range(end['random'])}, those of its untrained twin {_range(end['untrained'])}.",
+            unit="share of living directions",
+        )
+    )
+
+
+def say_transitions(result: Result, table: pd.DataFrame) -> None:
+    result.tables["transitions"] = table
+    losses = table.pivot(index="group", columns="measure", values="loss").loc[list(GROUPS)]
+    counts = table[table["measure"] == "model"].set_index("group")["n"]
+    total = float((losses["model"] * counts).sum() / counts.sum())
+    worst = {measure: str(losses[measure].idxmax()) for measure in losses}
+    gain = losses["trigram"] - losses["model"]
+    said = ", ".join(f"{group} {losses.loc[group, 'model']:.2f}" for group in GROUPS)
+    result.add(
+        Finding(
+            "transitions",
+            {**{_key("loss", g): float(losses.loc[g, "model"]) for g in GROUPS}, "all": total},
+            f"The model's loss by last and next token: {said} nats. {worst['model']} is the highest; by trigrams it is"
+            f" {worst['trigram']}, by unigrams {worst['unigram']}. Against trigrams the model gains most at {gain.idxmax()}"
+            f" ({gain.max():.2f} nats).",
+            unit="nats per token",
+        )
+    )
+
+
+def say_training(result: Result, trained: Trained, name: str) -> None:
+    table = trained.table
+    result.tables["training"] = table
+    of_model = table[table["measure"] == "model"].pivot(index="step", columns="group", values="loss")[list(GROUPS)]
+    half = {group: _halfway(of_model[group]) for group in GROUPS}
+    last = of_model.iloc[-1]
+    said = ", ".join(f"{group} by step {half[group]:,}" for group in GROUPS)
+    result.add(
+        Finding(
+            "training",
+            {**{_key("half", g): float(half[g]) for g in GROUPS}, **{_key("loss", g): float(last[g]) for g in GROUPS}},
+            f"Along the training of {name} half of each loss's whole fall is done: {said}. At the end {last.idxmax()} is the"
+            f" highest ({last.max():.2f} nats).",
+            unit="steps, and nats per token",
+        )
+    )
+
+
+def _halfway(curve: pd.Series) -> int:
+    """The first step by which half of the fall from first to last is done."""
+    goal = (curve.iloc[0] + curve.iloc[-1]) / 2
+    return int(curve.index[int(np.argmax(curve.to_numpy() <= goal))])
+
+
+def say_prompts(result: Result, tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    result.tables["prompt_tokens"], result.tables["prompt_features"] = tables
+
+
+def say_retrieval(result: Result, model: InstrumentedModel, asked: Mapping[str, Sequence[Asked]], types: Types) -> None:
+    """Ablation and steering at the last token, with intervals over facts."""
+    import pandas as pd
+
+    from analyses.statistics import mean_interval
+
+    tokens = {wording: facts[0].ids[-1] for wording, facts in asked.items()}
+    rows = []
+    for wording, ids in tokens.items():
+        is_function = bool(types.is_function[ids]) if wording != LIST else False
+        rows.append((wording, model.tokenizer.decode(list(asked[wording][0].ids)), model.token_strings([ids])[0], is_function))
+    result.tables["wordings"] = pd.DataFrame(rows, columns=["wording", "example", "last", "function"])
+    result.tables["along"]["token"] = model.token_strings(result.tables["along"]["id"].tolist())
+    result.tables["along"]["class"] = np.where(types.is_function[result.tables["along"]["id"]], "function", "content")
+
+    ablated = result.tables["ablations"]
+    result.tables["ablation_means"] = _means(ablated, "loss", list(ABLATIONS))
+    steered = result.tables["steerings"]
+    steered["moved"] = steered["after"] - steered["before"]
+    result.tables["steering_means"] = _means(steered, "moved", list(STEERINGS)).merge(
+        steered.groupby(["at", "wording", "condition"], as_index=False)[["answers", "first"]].mean()
+    )
+    values: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    said = []
+    for label in dict.fromkeys(ablated["at"]):
+        mine = ablated[(ablated["at"] == label) & (ablated["wording"] == SENTENCE)].pivot(
+            index="fact", columns="condition", values="loss"
+        )
+        for other in ("others", "at subject"):
+            against = mine["some" if other == "others" else "again"] - mine[other]
+            key = _key(other.replace(" ", "_"), label)
+            values[key], intervals[key] = mean_interval(against.to_numpy())
+        said.append(
+            f"{mine['again'].mean():+.2f} nats at the last token ({mine['at subject'].mean():+.2f} at the subject; as many others"
+            f" there {mine['others'].mean():+.2f}, of the first as many {mine['some'].mean():+.2f}; {label})"
+        )
+    n = len(next(iter(asked.values())))
+    result.add(
+        Finding(
+            "ablation",
+            values,
+            f"Switching off what of the subject is active again costs the answer of {n} facts: {'; '.join(said)}.",
+            unit="nats of ln p(answer): re-activated features less others, and less the same at the subject",
+            interval=intervals,
+        )
+    )
+    _say_steering(result, n)
+
+
+def _say_steering(result: Result, n: int) -> None:
+    means = result.tables["steering_means"]
+    values: dict[str, float] = {}
+    said = []
+    for label in dict.fromkeys(means["at"]):
+        parts = []
+        for wording in dict.fromkeys(means["wording"]):
+            mine = means[(means["at"] == label) & (means["wording"] == wording)].set_index("condition")
+            for condition in ("last", "subject", "random"):
+                values[_key(f"{wording}_{condition}", label)] = float(mine.loc[condition, "answers"])
+            parts.append(f"{mine.loc['last', 'answers']:.0%} ({wording}; random {mine.loc['random', 'answers']:.0%})")
+        said.append(f"{label}: {', '.join(parts)}")
+    result.add(
+        Finding(
+            "steering",
+            values,
+            "Set to another subject's features at the last token, the other answer becomes likelier than the own one in so many"
+            f" of {n} facts: {'; '.join(said)}. In the wording `{LIST}` the last token is the subject, no function token.",
+            unit="share of facts",
+        )
+    )
+
+
+def _means(table: pd.DataFrame, value: str, conditions: Sequence[str]) -> pd.DataFrame:
+    """Mean over facts with its 95 % interval, by place, wording and condition (in this order)."""
+    import pandas as pd
+
+    from analyses.statistics import mean_interval
+
+    rows: list[dict[str, Any]] = []
+    for (at, wording, condition), part in table.groupby(["at", "wording", "condition"], sort=False):
+        mean, (low, high) = mean_interval(part[value].to_numpy())
+        rows.append(
+            {
+                "at": at,
+                "wording": wording,
+                "condition": condition,
+                "mean": mean,
+                "low": low,
+                "high": high,
+                "features": part["features"].mean(),
+                "n": len(part),
+            }
+        )
+    found = pd.DataFrame(rows)
+    order = {condition: k for k, condition in enumerate(conditions)}
+    return found.sort_values("condition", key=lambda c: c.map(order), kind="stable").sort_values(["at", "wording"], kind="stable")
+
+
+def _key(name: str, label: str) -> str:
+    """A name for a number of a finding."""
+    plain = "".join(c if c.isalnum() else "_" for c in label.replace("→", "to")).strip("_").lower()
+    return f"{name}_{plain}"
+
+
+def _range(values: pd.Series) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.0%}" if f"{low:.0%}" == f"{high:.0%}" else f"{100 * low:.0f} to {high:.0%}"

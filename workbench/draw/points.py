@@ -1,0 +1,182 @@
+"""Points: means with their intervals, and clouds of thousands. Each draws with bokeh on a page and with matplotlib still."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.draw import colour, style
+from workbench.draw.charts import finish
+
+if TYPE_CHECKING:
+    import holoviews as hv
+    import pandas as pd
+
+_CELLS = (200, 90)  # of a cloud, across and up
+
+
+def intervals(frame: pd.DataFrame, names: str, by: str, hues: Mapping[str, str], *, title: str, unit: str) -> hv.Overlay:
+    """Means with their 95 % intervals around a line at zero: a row for each of `names`, a colour for each of `by`.
+
+    Args:
+        frame: columns `names`, `by`, mean, low, high; optionally n.
+        hues: value of `by` to colour, in the order of the legend.
+    """
+    style.load()
+    import holoviews as hv
+
+    groups = list(dict.fromkeys(frame[names]))
+    apart = 0.7 / max(1, len(hues))
+    parts: list[Any] = []
+    for k, (value, hue) in enumerate(hues.items()):
+        mine = frame[frame[by] == value]
+        rows = [
+            (row["mean"], groups.index(row[names]) + (k - (len(hues) - 1) / 2) * apart, *_said(row, names, value, unit), row)
+            for row in mine.to_dict("records")
+        ]
+        spans = [(r["low"], y, r["high"], y) for _, y, *_, r in rows if math.isfinite(r["low"]) and math.isfinite(r["high"])]
+        parts.append(
+            hv.Segments(spans)
+            .opts(backend="bokeh", color=hue, line_width=2.5, alpha=0.6)
+            .opts(backend="matplotlib", color=hue, linewidth=1.6, alpha=0.6)
+        )
+        parts.append(
+            hv.Points([row[:-1] for row in rows], ["x", "y"], ["name", "of", "said", "interval"], label=style.plain(value))
+            .opts(
+                backend="bokeh",
+                color=hue,
+                size=9,
+                tools=["hover"],
+                hover_tooltips=["@name", "@of", "@said", ("95 % interval", "@interval")],
+            )
+            .opts(backend="matplotlib", color=hue, s=26)
+        )
+    parts.append(
+        hv.VLine(0)
+        .opts(backend="bokeh", color=colour.INK, line_width=1)
+        .opts(backend="matplotlib", color=colour.INK, linewidth=0.8)
+    )
+    ends = [v for c in ("mean", "low", "high") for v in frame[c] if math.isfinite(v)] or [0.0, 1.0]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    air = (high - low) * 0.06 or 1.0
+    shared: dict[str, Any] = {
+        "xlim": (low - air, high + air),
+        "ylim": (-0.6, len(groups) - 0.4),
+        "invert_yaxis": True,
+        "yticks": [(i, style.plain(g, 48)) for i, g in enumerate(groups)],
+        "xlabel": unit,
+        "ylabel": "",
+        "title": title,
+        "legend_position": "top",
+    }
+    height = 100 + (26 + 14 * len(hues)) * len(groups)
+    return finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(hues)}, **shared)
+
+
+def _said(row: Mapping[str, Any], names: str, of: str, unit: str) -> tuple[str, str, str, str]:
+    n = f", n {int(row['n'])}" if "n" in row else ""
+    return style.plain(row[names]), style.plain(of), f"{row['mean']:+.3f} {unit}{n}", f"{row['low']:+.3f} to {row['high']:+.3f}"
+
+
+def cloud(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    name: str,
+    marked: Sequence[bool],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    many: str,
+    few: str,
+) -> hv.Overlay:
+    """Thousands of rows as a density (Datashader), with some of them as points of their own; both axes logarithmic.
+
+    Args:
+        frame: columns x and y, numbers above zero; rows with others are left out.
+        marked: which rows are points; they hover with `name`.
+        many, few: what the density and the points are.
+    """
+    style.load()
+    import holoviews as hv
+    import numpy as np
+    from holoviews.operation.datashader import rasterize
+
+    here = frame.assign(marked=list(marked))
+    here = here[(here[x] > 0) & (here[y] > 0)]
+    points = here.assign(u=np.log10(here[x]), v=np.log10(here[y]))
+    spans = [_around(points[axis]) for axis in ("u", "v")]
+    parts: list[Any] = []
+    rest = points[~points["marked"]]
+    if len(rest):
+        image = rasterize(
+            hv.Points(rest, ["u", "v"], []),
+            dynamic=False,
+            x_range=spans[0],
+            y_range=spans[1],
+            width=_CELLS[0],
+            height=_CELLS[1],
+        )
+        counts = image.dimension_values(2, flat=False).astype(float)
+        counts[counts == 0] = np.nan
+        bounds = (spans[0][0], spans[1][0], spans[0][1], spans[1][1])
+        top = float(np.nanmax(counts))
+        parts.append(
+            hv.Image(np.flipud(counts), bounds=bounds, kdims=["u", "v"], vdims=["tokens"], label=many)
+            .opts(
+                backend="bokeh",
+                cmap=list(colour.single_scale())[32:],
+                clim=(0.9, max(1.1, top)),
+                logz=True,
+                tools=["hover"],
+                hover_tooltips=[(many, "@image{0}")],
+                clipping_colors={"NaN": "transparent"},
+            )
+            .opts(
+                backend="matplotlib",
+                cmap=list(colour.single_scale())[32:],
+                clim=(0.9, max(1.1, top)),
+                clipping_colors={"NaN": "#ffffff00"},
+            )
+        )
+    chosen = points[points["marked"]]
+    rows = [
+        (u, v, style.plain(f"“{t}”"), f"{a:,.0f}", f"{b:,.0f}")
+        for u, v, t, a, b in zip(chosen["u"], chosen["v"], chosen[name], chosen[x], chosen[y], strict=True)
+    ]
+    parts.append(
+        hv.Points(rows, ["u", "v"], ["name", "a", "b"], label=few)
+        .opts(
+            backend="bokeh",
+            color=colour.FUNCTION,
+            size=7,
+            alpha=0.85,
+            line_color=None,
+            tools=["hover"],
+            hover_tooltips=["@name", (xlabel, "@a"), (ylabel, "@b")],
+        )
+        .opts(backend="matplotlib", color=colour.FUNCTION, s=16, alpha=0.85, edgecolor="none")
+    )
+    shared: dict[str, Any] = {
+        "xlim": spans[0],
+        "ylim": spans[1],
+        "xticks": _powers(*spans[0]),
+        "yticks": _powers(*spans[1]),
+        "xlabel": xlabel,
+        "ylabel": ylabel,
+        "title": title,
+        "legend_position": "top",
+    }
+    return finish(hv.Overlay(parts), height=360, bokeh={}, matplotlib={"legend_cols": 2}, **shared)
+
+
+def _around(values: pd.Series) -> tuple[float, float]:
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    return low - 0.1, max(high, low + 0.1) + 0.1
+
+
+def _powers(low: float, high: float) -> list[tuple[float, str]]:
+    """Ticks at powers of ten, as numbers people read."""
+    return [(float(p), f"{10**p:,}") for p in range(max(0, math.floor(low)), math.floor(high) + 1)]
