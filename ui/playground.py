@@ -4,6 +4,7 @@ try_tab.py    the first tab      answering.py, trying.py   what it shows, what i
 ask_tab.py    the second tab     forms.py, jobs.py         its forms, its queue
 trace_tab.py  the third tab, documents_tab.py the fourth; below.py shows their runs in a frame
 grid.py       the head grid      parts.py                  the HTML of answers and progress
+features_tab.py the fifth tab            featuring.py     what it computes
 api.py        the same for programs
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ui import api, ask_tab, documents_tab, grid, trace_tab, try_tab
+from ui import api, ask_tab, documents_tab, features_tab, grid, trace_tab, try_tab
 from ui.desk import Desk
 from ui.dress import Dress
 from ui.style import message_html
@@ -59,11 +60,15 @@ def blocks(desk: Desk) -> gr.Blocks:
                 tracing = trace_tab.build(desk)
             with gr.Tab("My documents", id="documents"):
                 documents_tab.build(desk)
+            with gr.Tab("Features", id="features"):
+                featured = features_tab.build(desk)
         waiting = gr.Timer(1.0)
 
         def opened(request: gr.Request) -> list[Any]:
             """A page was opened or reloaded: its address may name an analysis."""
             asked = request.query_params.get("analysis", "").strip().lower().replace("_", "-")
+            if request.query_params.get("features"):
+                return [gr.Tabs(selected="features"), gr.skip(), *[gr.skip() for _ in asking.forms]]
             if asked not in asking.forms:
                 return [gr.skip(), gr.skip(), *[gr.skip() for _ in asking.forms]]
             return [gr.Tabs(selected="ask"), asked, *asking.choose(asked)]
@@ -71,13 +76,21 @@ def blocks(desk: Desk) -> gr.Blocks:
         def loaded() -> list[Any]:
             """Until the model is there, its state once a second; then never again."""
             if desk.slot.state == "loading":
-                return [_status(desk), gr.skip(), gr.skip(), *[gr.skip() for _ in [*asking.fits, *tracing.fits]]]
-            return [_status(desk), grid.value_for(desk.slot.model), gr.Timer(active=False), *asking.fit(), *tracing.fit()]
+                return [_status(desk), gr.skip(), gr.skip(), *[gr.skip() for _ in [*asking.fits, *tracing.fits, *featured.fits]]]
+            return [
+                _status(desk),
+                grid.value_for(desk.slot.model),
+                gr.Timer(active=False),
+                *asking.fit(),
+                *tracing.fit(),
+                *featured.fit(),
+            ]
 
         page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **QUIET)
-        outputs = [status, trying.grid, waiting, *asking.fits, *tracing.fits]
+        outputs = [status, trying.grid, waiting, *asking.fits, *tracing.fits, *featured.fits]
         ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **QUIET)
         trying.first(ready)
+        featured.first(ready)
         api.add(desk)
     page.queue(default_concurrency_limit=8)
     return page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import numpy as np
 from markupsafe import Markup
@@ -68,13 +69,26 @@ def about(result: Result, at: str, feature: int) -> Markup:
     if row["promotes"]:
         lines.append(f"Raises: {row['promotes']}. Lowers: {row['suppresses']}.")
     lines.append(f"Nearest by cosine of what they write: {row['near']}.")
-    name = result.tables["autoencoders"].set_index("at").loc[at, "name"]
+    name = name_of(result, at)
     steer = f'with wb.open_features("{name}", model).steer({{{feature}: {row["peak"]:.0f}}}, positions=[-1]): model.generate("…")'
     return (
         Markup("").join(draw.says(line) for line in lines)
         + draw.says("Steer with it:", small=True)
         + Markup('<pre class="wb-small" style="white-space:pre-wrap"><code>{}</code></pre>').format(steer)
     )
+
+
+def name_of(result: Result, at: str) -> str:
+    """The autoencoder's name, as it is opened by."""
+    return str(result.tables["autoencoders"].set_index("at").loc[at, "name"])
+
+
+def _steer_now(result: Result, at: str, feature: int) -> Markup:
+    """The way to the Playground, with this feature chosen."""
+    query = urlencode({"features": name_of(result, at), "feature": feature})
+    return Markup(
+        '<p class="wb-says"><a href="/playground?{}" target="_blank">Steer with it now, in the Playground</a></p>'
+    ).format(query)
 
 
 def histogram(result: Result, at: str, feature: int) -> hv.Rectangles:
@@ -152,6 +166,7 @@ def live(result: Result) -> Any:
     if missing := _missing(result):
         return live_column(missing)
     pn, pick = need_panel(), result.selection
+    on_server = pn.state.curdoc is not None and pn.state.curdoc.session_context is not None  # not in a notebook
     labels = labels_of(result)
     at, feature = chosen(result)
     place = pn.widgets.Select(name="At", options=labels, value=at, width=120, stylesheets=[STYLES])
@@ -164,7 +179,8 @@ def live(result: Result) -> Any:
     def show(*_: Any) -> None:
         at, feature = chosen(result)
         place.value, number.value = at, feature
-        head.object, where.object = str(about(result, at, feature)), str(contexts(result, at, feature))
+        head.object = str(about(result, at, feature) + (_steer_now(result, at, feature) if on_server else Markup("")))
+        where.object = str(contexts(result, at, feature))
         known = row_of(result, at, feature) is not None
         if known:
             tokens.value = safe_columns(fires_on(result, at, feature))[0]

@@ -87,7 +87,8 @@ def say_list(
             },
             f"{len(types.function)} of {len(types.order):,} token types make up"
             f" {table.loc[frequent, 'share'].sum():.1%} of the text: these are the function tokens. {both.sum()} of them"
-            f" ({share_both:.0%} of their occurrences) are function words, punctuation or white space by grammar, too; all {grammar.sum():,} types that are so by grammar make up"
+            f" ({share_both:.0%} of their occurrences) are function words, punctuation or white space by grammar, too; all"
+            f" {grammar.sum():,} types that are so by grammar make up"
             f" {covers:.0%}.",
             unit="types, and shares of tokens",
         )

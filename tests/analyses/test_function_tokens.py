@@ -84,7 +84,8 @@ def test_a_graph_counts_what_a_loop_counts(seed):
         reached.append(seen.sum() / max(1, (drawn.counts.sum(0) > 0).sum()))
     found = coverage(drawn.edges, order)
     assert np.allclose(found, reached)
-    assert (np.diff(found) >= 0).all() and found[-1] == pytest.approx(1.0)
+    assert (np.diff(found) >= 0).all()
+    assert found[-1] == pytest.approx(1.0)
 
 
 def test_edges_above_a_threshold_reach_it_somewhere():
@@ -193,7 +194,8 @@ def test_a_fair_comparison_draws_no_more_than_each_type_has():
     occurrences = np.array([50, 40, 30, 7, 6, 5, 1])
     types = measures.Types.of(occurrences, 0.6)
     assert types.function.tolist() == [0, 1]
-    assert types.peers.tolist() == [2, 3] and types.equal == 7
+    assert types.peers.tolist() == [2, 3]
+    assert types.equal == 7
     assert types.content.tolist() == [2, 3, 4, 5, 6]
 
 
@@ -265,7 +267,8 @@ def test_a_reading_that_is_kept_stopped_and_resumed_is_the_same(llama, tmp_path)
     parts[-1].unlink()
     before = parts[0].stat().st_mtime_ns
     same(plain, read(llama, features, ids, folder)[0])
-    assert parts[0].stat().st_mtime_ns == before and parts[-1].exists()
+    assert parts[0].stat().st_mtime_ns == before
+    assert parts[-1].exists()
 
 
 def test_a_kept_reading_of_something_else_is_refused(llama, tmp_path):
@@ -305,7 +308,7 @@ def planted(tokens_per_feature: int = 12):
 def test_features_planted_by_construction_are_found():
     model, features, groups = planted()
     ids = windows_of(model, 20_000)
-    (seen, _), types, mixed = read(model, [features], ids)
+    (seen, _), types, _ = read(model, [features], ids)
     one = seen[0]
     assert degrees(one.edges, tiny.VOCABULARY)[types.order].tolist() == [1] * len(types.order)
     assert all(feature == groups[kind] for kind, feature in zip(one.edges.type, one.edges.feature, strict=True))
@@ -313,7 +316,8 @@ def test_features_planted_by_construction_are_found():
     expected = [len(set(groups[types.order[: n + 1]])) / len(set(groups[types.order])) for n in range(len(types.order))]
     assert np.allclose(reached, expected)
     # Shuffled, a frequent token meets the features of all others.
-    assert coverage(one.mixed, types.order)[0] > 0.7 and reached[0] < 0.05
+    assert coverage(one.mixed, types.order)[0] > 0.7
+    assert reached[0] < 0.05
     table = measures.classes_table(seen, ["L0"], types)
     assert table["difference"].tolist() == [0.0]
     # A feature is active again exactly where a token of its group comes again.
@@ -373,7 +377,8 @@ def test_losses_by_transition_add_up():
         for p in range(SKIP, 29)
         if w != 3 and function[ids[w, p]] and not function[ids[w, p + 1]]
     ]
-    assert rows["F→C"]["loss"] == pytest.approx(np.mean(mine), rel=1e-5) and rows["F→C"]["n"] == len(mine)
+    assert rows["F→C"]["loss"] == pytest.approx(np.mean(mine), rel=1e-5)
+    assert rows["F→C"]["n"] == len(mine)
     assert rows["F→C"]["error"] == pytest.approx(np.std(mine) / np.sqrt(len(mine)), rel=0.5)
 
 
@@ -397,7 +402,8 @@ def asked(model) -> list[facts.Asked]:
 def test_the_subject_is_where_it_stands(llama):
     for one, subject in zip(asked(llama), _SUBJECTS, strict=True):
         text = llama.tokenizer.decode([one.ids[place] for place in one.subject])
-        assert subject in text and len(text) <= len(subject) + 2
+        assert subject in text
+        assert len(text) <= len(subject) + 2
 
 
 @pytest.mark.parametrize(("site", "layer"), [("resid_post", 1), ("resid_pre", 1), ("mlp_out", 0), ("z", 1)])
@@ -448,7 +454,8 @@ def test_facts_are_compared_with_another_answer():
 def test_an_interval_of_a_mean():
     values = np.array([1.0, 2.0, 3.0, 4.0])
     mean, (low, high) = mean_interval(values)
-    assert mean == 2.5 and low < 2.5 < high
+    assert mean == 2.5
+    assert low < 2.5 < high
     assert high - mean == pytest.approx(3.182 * values.std(ddof=1) / 2, rel=1e-3)
     assert np.isnan(mean_interval(np.array([1.0]))[1][0])
 
@@ -489,8 +496,10 @@ def test_a_run_says_what_its_tables_hold(run, tmp_path):
     assert tokens["occurrences"].sum() == (20_000 // 64 + 1) * (64 - SKIP)
     curve = run.tables["coverage"]
     for _, mine in curve.groupby("at"):
-        assert mine["features"].is_monotonic_increasing and mine["features"].iloc[-1] == 1.0
-        assert mine["mixed"].iloc[-1] == 1.0 and mine["random"].iloc[-1] == 1.0
+        assert mine["features"].is_monotonic_increasing
+        assert mine["features"].iloc[-1] == 1.0
+        assert mine["mixed"].iloc[-1] == 1.0
+        assert mine["random"].iloc[-1] == 1.0
     assert set(run.tables["claims"]["verdict"]) <= {"holds", "does not hold", "holds in part", "cannot be told"}
     features = run.tables["features"]
     assert (features.groupby("at").size() == 256).all()
@@ -533,11 +542,13 @@ def test_the_page_is_linked(run):
     run.selection.feature = ("L9", 3)
     assert feature_tab.chosen(run) == first
     row = feature_tab.row_of(run, at, other)
-    assert f"Feature {other} at {at}" in feature_tab.about(run, at, other) and row["tokens"] > 0
+    assert f"Feature {other} at {at}" in feature_tab.about(run, at, other)
+    assert row["tokens"] > 0
     assert "no feature 9999" in feature_tab.about(run, at, 9999)
     token = int(run.tables["tokens"]["id"].iloc[0])
     shown = feature_tab.of_token(run, at, token)
-    assert len(shown) and shown["of its occurrences, %"].between(0, 100).all()
+    assert len(shown)
+    assert shown["of its occurrences, %"].between(0, 100).all()
     assert feature_tab.fires_on(run, at, other)["active at"].is_monotonic_decreasing
     table = prompt_tab.links(run, at, 0, 5)
     active = prompt_tab.active(run, at, 0)
@@ -592,7 +603,8 @@ def test_too_few_occurrences_settle_nothing(run):
         row = claims._equal(run)
     finally:
         run.provenance.notes["occurrences drawn for a fair comparison"] = before
-    assert row[3] == claims.OPEN and "read more text" in row[4]
+    assert row[3] == claims.OPEN
+    assert "read more text" in row[4]
 
 
 def test_along_training_is_measured_on_every_step(monkeypatch):
@@ -601,5 +613,6 @@ def test_along_training_is_measured_on_every_step(monkeypatch):
     monkeypatch.setattr(transitions, "_COUNTED", 64)
     found = transitions.along_training("organism/planted", 0.4, "cpu", QUIET)
     of_model = found.table[found.table["measure"] == "model"].pivot(index="step", columns="group", values="loss")
-    assert (of_model.loc[0] > 8).all() and (of_model.loc[2148] < 6.5).all()
+    assert (of_model.loc[0] > 8).all()
+    assert (of_model.loc[2148] < 6.5).all()
     assert json.loads(found.table.to_json())  # plain numbers

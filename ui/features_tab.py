@@ -1,0 +1,182 @@
+"""The Features tab of the Playground: a prompt coloured by class and by a feature, and the feature set at one of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ui import featuring, parts
+from ui.desk import Desk
+from ui.theme import PLAIN, QUIET
+from workbench.errors import BadInput, WorkbenchError
+
+PROMPT = "Question: What is the capital of Japan?\nAnswer: The capital of Japan is"
+_EMPTY = (
+    '<div class="wb try-empty"><p><strong>Read a prompt</strong> to see which features are active at which of its tokens. Then'
+    " choose a token and a feature, say what to set it to, and compare how the text goes on.</p></div>"
+)
+
+
+@dataclass(frozen=True)
+class FeaturesTab:
+    """What the rest of the page needs: `fit` says, for the outputs `fits`, what can be chosen once there is a model; `first`
+    shows the feature that the page's address asks for."""
+
+    fits: list[Any]
+    fit: Callable[[], list[Any]]
+    first: Callable[[Any], None]
+
+
+def build(desk: Desk) -> FeaturesTab:
+    """Lay the tab out and wire it; call it inside the `gr.Tab`."""
+    reader = featuring.Reader(desk)
+    with gr.Row(elem_classes="ask-row"):
+        with gr.Column(scale=6, min_width=300):
+            prompt = gr.Textbox(
+                PROMPT, label="Prompt", info="At most 256 tokens", lines=3, max_lines=12, elem_id="features-prompt"
+            )
+            name = gr.Dropdown(
+                [],
+                label="Autoencoder",
+                info="One that comes with the workbench; or a folder, RELEASE/ID of SAELens, or a Neuronpedia id.",
+                allow_custom_value=True,
+                elem_id="features-name",
+            )
+            read = gr.Button("Read", variant="primary", elem_id="features-read")
+            with gr.Row():
+                token = gr.Dropdown([], label="Token", min_width=140, elem_id="features-token")
+                feature = gr.Dropdown(
+                    [], label="Feature", info="Active there; or type a number.", allow_custom_value=True, min_width=220,
+                    elem_id="features-feature",
+                )  # fmt: skip
+            with gr.Row():
+                to = gr.Number(
+                    0.0, label="Set it to", info="Activation; now or at most it is …", min_width=140, elem_id="features-to"
+                )
+                length = gr.Slider(1, 80, 24, step=1, label="Tokens of continuation", min_width=180)
+            with gr.Row():
+                steer = gr.Button("Steer and compare", variant="primary", elem_id="features-steer")
+                stop = gr.Button("Stop", elem_id="features-stop")
+        with gr.Column(scale=9, min_width=320):
+            trouble = gr.HTML("", elem_id="features-trouble", **PLAIN)
+            text = gr.HTML(_EMPTY, elem_id="features-text", **PLAIN)
+            compared = gr.HTML("", elem_id="features-compared", **PLAIN)
+
+    def looked(name_: str | None, prompt_: str | None) -> featuring.Looked:
+        return reader.look(name_, prompt_ or "")
+
+    def on_read(name_: str | None, prompt_: str | None) -> list[Any]:
+        """A new prompt or autoencoder: its tokens, and the features at the last function token."""
+        try:
+            found = looked(name_, prompt_)
+        except WorkbenchError as problem:
+            return [parts.error(problem), _EMPTY, "", gr.skip(), gr.skip(), gr.skip()]
+        pos = found.place(None)
+        tokens = [(f"{n}: {parts_of(word)}", n) for n, word in enumerate(found.tokens)]
+        return ["", str(found.strip(None)) + _about(found), "", gr.Dropdown(choices=tokens, value=pos), *_features(found, pos)]
+
+    def on_token(name_: str | None, prompt_: str | None, pos: int | None) -> list[Any]:
+        try:
+            found = looked(name_, prompt_)
+        except WorkbenchError as problem:
+            return [parts.error(problem), gr.skip(), gr.skip()]
+        return ["", *_features(found, found.place(pos))]
+
+    def on_feature(name_: str | None, prompt_: str | None, pos: int | None, feature_: Any) -> list[Any]:
+        try:
+            found = looked(name_, prompt_)
+            which = _number(feature_)
+            found.features.check([which])
+        except WorkbenchError as problem:
+            return [parts.error(problem), gr.skip(), gr.skip()]
+        here = float(found.active[found.place(pos), which])
+        most = max(found.described.peak.get(which, 0.0), float(found.active[:, which].max()))
+        box = gr.Number(value=round(most or 10.0, 1), info=f"Activation; {here:.1f} there now, at most {most:.1f} so far.")
+        said = found.described.fires_on.get(which, "")
+        about = f'<p class="wb wb-muted">Fires mostly on {escape(said)}</p>' if said else ""
+        return ["", str(found.strip(which)) + about, box]
+
+    def on_steer(
+        name_: str | None, prompt_: str | None, pos: int | None, feature_: Any, to_: float | None, length_: float | None
+    ) -> Iterator[list[Any]]:
+        try:
+            found = looked(name_, prompt_)
+            which, place = _number(feature_), found.place(pos)
+            change = f"feature {which} set to {to_ or 0:g} at token {place}"
+            for before, after in reader.steer(found, prompt_ or "", which, float(to_ or 0), place, int(length_ or 1)):
+                yield ["", _compared(before, after, change)]
+        except WorkbenchError as problem:
+            yield [parts.error(problem), gr.skip()]
+
+    shown = [trouble, text, compared, token, feature, to]
+    gr.on([read.click, prompt.submit, name.input], on_read, [name, prompt], shown, **QUIET).then(
+        on_feature, [name, prompt, token, feature], [trouble, text, to], **QUIET
+    )
+    token.input(on_token, [name, prompt, token], [trouble, feature, to], **QUIET).then(
+        on_feature, [name, prompt, token, feature], [trouble, text, to], **QUIET
+    )
+    feature.input(on_feature, [name, prompt, token, feature], [trouble, text, to], **QUIET)
+    running = steer.click(on_steer, [name, prompt, token, feature, to, length], [trouble, compared], **QUIET)
+    stop.click(None, None, None, cancels=[running], **QUIET)
+
+    def fit() -> list[Any]:
+        names = featuring.choices(desk)
+        return [gr.Dropdown(choices=names, value=names[len(names) // 2] if names else None)]
+
+    def asked(request: gr.Request) -> list[Any]:
+        """The address may name a feature: `/playground?features=NAME&feature=412`."""
+        wanted = request.query_params.get("features", "")
+        if not wanted or desk.slot.model is None:
+            return [gr.skip(), gr.skip(), *[gr.skip() for _ in shown]]
+        number = request.query_params.get("feature", "")
+        read_ = on_read(wanted, PROMPT)
+        return [wanted, PROMPT, *read_[:4], number or read_[4], read_[5]]
+
+    def first(ready: Any) -> None:
+        ready.then(asked, None, [name, prompt, *shown], **QUIET).then(
+            lambda name_, *rest: on_feature(name_, *rest) if rest[-1] else [gr.skip()] * 3,
+            [name, prompt, token, feature],
+            [trouble, text, to],
+            **QUIET,
+        )
+
+    return FeaturesTab([name], fit, first)
+
+
+def parts_of(word: str) -> str:
+    """A token as a choice in a list."""
+    return "".join({" ": "·", "\n": "↵", "\t": "⇥"}.get(c, c) for c in word)
+
+
+def _features(found: featuring.Looked, pos: int) -> list[Any]:
+    """The Feature and "set it to" boxes for a token."""
+    strong = found.strongest(pos)
+    listed = [(f"{f} · {v:.1f} · {found.described.fires_on.get(f, '')}".rstrip(" ·"), str(f)) for f, v in strong]
+    return [gr.Dropdown(choices=listed, value=listed[0][1] if listed else None), gr.skip()]
+
+
+def _about(found: featuring.Looked) -> str:
+    by = "the list of a finished run" if found.by_run else "grammar, as no function-tokens run of this model is there"
+    return f'<p class="wb wb-muted">Function tokens by {by}.</p>'
+
+
+def _number(feature: Any) -> int:
+
+    text = str(feature if feature is not None else "").strip().partition(" ")[0]
+    if not text.isascii() or not text.isdigit():
+        raise BadInput(f"{text[:40]!r} is no number of a feature.", "a whole number", "Choose one from the list, or type one.")
+    return int(text)
+
+
+def _compared(before: str, after: str, change: str) -> str:
+    columns = (("Unchanged", "the model as it is", before), ("Steered", change, after))
+    made = "".join(
+        f'<section class="col"><h3>{title} <small class="wb-muted">{escape(about)}</small></h3>'
+        f'<p class="continuation">{escape(text)}</p></section>'
+        for title, about, text in columns
+    )
+    return f'<div class="wb try">{made}</div>'
