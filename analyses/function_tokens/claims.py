@@ -114,7 +114,7 @@ def _same_number(result: Result) -> Row:
 
 def _equal(result: Result) -> Row:
     table = result.tables["classes"]
-    drawn = int(result.provenance.notes["occurrences drawn for a fair comparison"].split()[0].replace(",", ""))
+    drawn = int(table["drawn"].iloc[0])
     known = drawn >= _FEW
     return (
         "In equally many occurrences a function token activates more features than a content token",
@@ -140,7 +140,7 @@ def _pairing(result: Result) -> Row:
 def _again(result: Result) -> Row:
     finding = result.findings["again"]
     spans = finding.interval if isinstance(finding.interval, dict) else {}
-    here = "; ".join(f"{key.removeprefix('gap_').upper()}: {100 * value:+.1f} points" for key, value in finding.values.items())
+    here = "; ".join(f"{key.removeprefix('gap_')}: {100 * value:+.1f} points" for key, value in finding.values.items())
     return (
         "A content token's features are active again at function tokens more than at content tokens",
         "seen in single prompts",
@@ -264,7 +264,7 @@ def _first_learned(result: Result) -> Row:
     if "training" not in result.findings:
         return _missing(claim, paper)
     found = result.findings["training"].values
-    half = {group: found[f"half_{group.replace('→', 'to').lower()}"] for group in GROUPS}
+    half = {group: found[f"half_{group.replace('→', 'to')}"] for group in GROUPS}
     holds = max(half["F→F"], half["C→F"]) < min(half["F→C"], half["C→C"])
     return (
         claim,

@@ -96,13 +96,8 @@ def histogram(result: Result, at: str, feature: int) -> hv.Rectangles:
     values = result.arrays["histogram"].sel(at=at).values[feature]
     places = np.flatnonzero(values)
     first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 1)
-    return draw.bars(
-        [float(v) for v in values[first:last]],
-        [f"activation {BINS[k]:.3g} to {BINS[k + 1]:.3g}" for k in range(first, last)],
-        title="Tokens by activation",
-        unit="tokens",
-        xlabel=f"activation, {BINS[first]:.3g} to {BINS[last]:.3g}, doubling every second bar",
-        height=190,
+    return draw.histogram(
+        values[first:last], BINS[first : last + 1], title="Tokens by activation", xlabel="activation", of="tokens"
     )
 
 
@@ -139,7 +134,13 @@ def contexts(result: Result, at: str, feature: int) -> Markup:
         values = [float(row.activation) if start + k == row.pos else 0.0 for k in range(len(some))]
         spans = ["function" if classes.get(int(i)) == "function" else "" for i in some]
         parts += draw.token_strip(
-            [str(texts[int(i)]) for i in some], values, spans=spans, marks=_MARKS, unit="activation", top=top
+            [str(texts[int(i)]) for i in some],
+            values,
+            spans=spans,
+            marks=_MARKS,
+            title=f"{row.activation:.1f}",
+            top=top,
+            legend=False,
         )
     return parts
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 STRONG = 0.05
 """Share of a feature's largest activation above which an edge also counts as strong."""
 CURVES = {
-    "features": "features, as in the paper",
-    "strong": f"only activations above {STRONG:.0%} of a feature's largest",
-    "mixed": "tokens shuffled within their windows",
-    "random": "random directions instead of features",
-    "content": "as many tokens, drawn from content tokens",
-    "equal": "function tokens, each as often as the others",
-    "content_equal": "content tokens, each as often as those",
+    "features": "features",
+    "strong": f"above {STRONG:.0%} of maximum",
+    "mixed": "tokens shuffled",
+    "random": "random directions",
+    "content": "as much content",
+    "equal": "function tokens",
+    "content_equal": "content tokens",
 }
 
 
@@ -168,7 +168,7 @@ def tokens_table(
 
 def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> pd.DataFrame:
     """Mean degree in equally many occurrences, function tokens against their peers: columns at, function, content,
-    difference, low, high (95 %), rank (Spearman of degree with frequency over all types)."""
+    difference, low, high (95 %), rank (Spearman of degree with frequency over all types), drawn (occurrences of each type)."""
     import pandas as pd
 
     rows = []
@@ -178,8 +178,8 @@ def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> 
         gap, (low, high) = difference(function, content)
         every = degrees(one.edges, len(types.occurrences))[types.order]
         rank = spearman(every, types.occurrences[types.order])
-        rows.append((label, function.mean(), content.mean() if len(content) else np.nan, gap, low, high, rank))
-    return pd.DataFrame(rows, columns=["at", "function", "content", "difference", "low", "high", "rank"])
+        rows.append((label, function.mean(), content.mean() if len(content) else np.nan, gap, low, high, rank, types.equal))
+    return pd.DataFrame(rows, columns=["at", "function", "content", "difference", "low", "high", "rank", "drawn"])
 
 
 def sweep_table(seen: Sequence[Seen], labels: Sequence[str], occurrences: np.ndarray, shares: Sequence[float]) -> pd.DataFrame:

@@ -141,7 +141,6 @@ def say_coverage(result: Result, seen: Sequence[Seen], labels: Sequence[str], ty
             interval={_key("difference", str(at)): (float(r.low), float(r.high)) for at, r in classes.iterrows()},
         )
     )
-    result.provenance.notes["occurrences drawn for a fair comparison"] = f"{types.equal:,} of each type"
 
 
 def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
@@ -399,7 +398,7 @@ def _means(table: pd.DataFrame, value: str, conditions: Sequence[str]) -> pd.Dat
 
 def _key(name: str, label: str) -> str:
     """A name for a number of a finding."""
-    plain = "".join(c if c.isalnum() else "_" for c in label.replace("→", "to")).strip("_").lower()
+    plain = "".join(c if c.isalnum() else "_" for c in label.replace("→", "to")).strip("_")
     return f"{name}_{plain}"
 
 

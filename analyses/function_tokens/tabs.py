@@ -77,7 +77,12 @@ def _coverage(result: Result) -> list[Any]:
         return _stopped()
     table = result.tables["coverage"]
     last = int(result.findings["list"].values["tokens"])
-    parts: list[Any] = [*_says(result, "first", "same_number")]
+    legend = (
+        "Beside the features: edges above 5 % of a feature's largest activation alone; the tokens of each window in another"
+        " order, so that which token stood where is lost; directions drawn at random, each as often active as a feature; and as"
+        " many tokens of text drawn from content tokens."
+    )
+    parts: list[Any] = [*_says(result, "first", "same_number"), draw.says(legend, small=True)]
     for at in dict.fromkeys(table["at"]):
         mine = table[table["at"] == at]
         shown = mine.assign(**{c: 100 * mine[c] for c in CURVES})
@@ -158,7 +163,7 @@ def degrees(result: Result, at: str, column: str = "degree") -> Any:
         name,
         "token",
         list(known["class"] == "function"),
-        title=f"{at}: {what}",
+        title=f"{at}: {what} (shaded: content tokens)",
         xlabel="occurrences",
         ylabel="features",
         many="content tokens",

@@ -6,7 +6,7 @@ I want text with a value per token   -> tokens.py
 I want layers × tokens               -> cells.py    (and which cell was clicked)
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py
-I want intervals, clouds of points   -> points.py
+I want intervals, clouds, histograms -> points.py
 I want linked grids, list and table  -> choosing.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for reports)
 I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid, fill_bars)
@@ -39,6 +39,7 @@ _DOOR = {
     "meters": "charts",
     "intervals": "points",
     "cloud": "points",
+    "histogram": "points",
     "View": "view",
     "note": "view",
     "says": "view",

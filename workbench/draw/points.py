@@ -178,5 +178,38 @@ def _around(values: pd.Series) -> tuple[float, float]:
 
 
 def _powers(low: float, high: float) -> list[tuple[float, str]]:
-    """Ticks at powers of ten, as numbers people read."""
-    return [(float(p), f"{10**p:,}") for p in range(max(0, math.floor(low)), math.floor(high) + 1)]
+    """Ticks at powers of ten, as numbers people read; with what lies between where there are few."""
+    between = (1, 2, 5) if high - low < 1.5 else (1,)
+    ticks = [
+        (math.log10(k * 10**p), f"{k * 10**p:,}") for p in range(max(0, math.floor(low)), math.floor(high) + 1) for k in between
+    ]
+    return [tick for tick in ticks if low <= tick[0] <= high]
+
+
+def histogram(counts: Sequence[float], edges: Sequence[float], *, title: str, xlabel: str, of: str) -> hv.Rectangles:
+    """Counts between edges, on a logarithmic axis; edges above zero."""
+    style.load()
+    import holoviews as hv
+
+    logs = [math.log10(edge) for edge in edges]
+    rows = [
+        (logs[k], 0.0, logs[k + 1], float(n), f"{edges[k]:.3g} to {edges[k + 1]:.3g}", f"{n:,.0f} {of}")
+        for k, n in enumerate(counts)
+    ]
+    ticks = [
+        (math.log10(2.0**p), f"{2.0**p:g}") for p in range(math.floor(math.log2(edges[0])), math.ceil(math.log2(edges[-1])) + 1)
+    ]
+    shared: dict[str, Any] = {
+        "xlim": (logs[0], logs[-1]),
+        "ylim": (0, max([1.0, *map(float, counts)]) * 1.05),
+        "xticks": ticks[:: max(1, len(ticks) // 8)],
+        "xlabel": xlabel,
+        "ylabel": of,
+        "title": title,
+    }
+    element = hv.Rectangles(rows, ["x0", "y0", "x1", "y1"], ["between", "said"])
+    bars = {"alpha": 0.8, **shared}
+    hover = {"tools": ["hover"], "hover_tooltips": [(xlabel, "@between"), ("", "@said")]}
+    return element.opts(**style.bokeh(width=None, height=190, fill_color=colour.FUNCTION, line_color=None, **hover, **bars)).opts(
+        **style.matplotlib(width=520, height=190, facecolor=colour.FUNCTION, edgecolor="none", **bars)
+    )

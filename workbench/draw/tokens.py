@@ -48,6 +48,7 @@ def token_strip(
     unit: str = "",
     top: float | None = None,
     notes: Sequence[str] | None = None,
+    legend: bool = True,
 ) -> Markup:
     """HTML of a text with one value per token.
 
@@ -59,6 +60,7 @@ def token_strip(
         title: what is shown; unit: what the values are in.
         top: the limit of the colour scale; default: the largest value here.
         notes: a further line to hover for each token, "" for none.
+        legend: say below what the colours and lines mean; where many strips stand together, once is enough.
     """
     if values is not None and len(values) != len(tokens):
         raise ValueError(f"{len(values)} values for {len(tokens)} tokens: there must be one each")
@@ -83,7 +85,7 @@ def token_strip(
     body = "".join(parts)
     return Markup(
         f'<style>{CSS}</style><div class="wb-strip-box">{head}<p class="wb-strip">{body}</p>'
-        f"{_legend(used, numbers, limit, signed)}</div>"
+        f"{_legend(used, numbers, limit, signed) if legend else ''}</div>"
     )
 
 
