@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONTEXT = 128  # tokens of a window
 _AT_ONCE = 16  # windows of a forward pass
+_LOSS_WINDOWS = 128  # of the windows measured; a loss takes every layer and the unembedding, three times over
 
 
 class Explained:
@@ -74,24 +75,38 @@ def explained(features: Features, ids: Sequence[Sequence[int]], progress: Progre
     return found.card()
 
 
-def quality(features: Features, ids: Sequence[Sequence[int]], progress: Progress) -> dict[str, Any]:
+def quality(features: Features, ids: Sequence[Sequence[int]], progress: Progress, own: float | None = None) -> dict[str, Any]:
     """The quality card: `Explained`, and the model's loss with the reconstruction in the place of the vectors.
+
+    Args:
+        own: `own_loss` on the same windows, where it is known already.
 
     Returns:
         What `Explained.card` has, and in nats per token `loss` (of the model itself), `loss_spliced` (with the
         reconstruction), `loss_zeroed` (with nothing there), `recovered` = (zeroed − spliced) / (zeroed − own). The first
         tokens of every window are left as they are, and not counted.
     """
-    card = explained(features, ids, progress.part(0, 0.4))
-    rest = list(range(SKIP, len(ids[0])))
+    card = explained(features, ids, progress.part(0, 0.3))
+    some, rest = ids[:_LOSS_WINDOWS], list(range(SKIP, len(ids[0])))
     model, place = features.model, features.place
-    own = _loss(model, ids, progress.part(0.4, 0.6))
+    own = own_loss(model, ids, progress.part(0.3, 0.5)) if own is None else own
     with features.splice(positions=rest):
-        spliced = _loss(model, ids, progress.part(0.6, 0.8))
+        spliced = _loss(model, some, progress.part(0.5, 0.75))
     with ablate(model, site=place.name, positions=rest):
-        zeroed = _loss(model, ids, progress.part(0.8, 1.0))
-    losses = {"loss": own, "loss_spliced": spliced, "loss_zeroed": zeroed, "recovered": (zeroed - spliced) / (zeroed - own)}
+        zeroed = _loss(model, some, progress.part(0.75, 1.0))
+    losses = {
+        "loss_tokens": len(some) * (len(rest) - 1),
+        "loss": own,
+        "loss_spliced": spliced,
+        "loss_zeroed": zeroed,
+        "recovered": (zeroed - spliced) / (zeroed - own),
+    }
     return {**card, **losses}
+
+
+def own_loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Progress) -> float:
+    """The model's own loss on as many of the windows as `quality` takes for losses, nats per token."""
+    return _loss(model, ids[:_LOSS_WINDOWS], progress)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ import torch
 from hooks import sites
 from hooks.features.features import SKIP, Features
 from hooks.features.load import from_folder, numbers_at, sae_lens
-from hooks.features.quality import CONTEXT, held_out, quality
+from hooks.features.quality import CONTEXT, held_out, own_loss, quality
 from hooks.features.sampled import sampled
 from hooks.features.stream import values, windows
 from workbench import mixture, training
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ABOUT = "sae.json"
 _WINDOWS_A_STEP, _STEPS_A_ROUND = 8, 64
 _READ_AT_ONCE = 16  # windows of a forward pass
-_MEASURED = 512  # held-out windows of the quality card
+_MEASURED = 256  # held-out windows of the quality card
 _EVERY = 25  # of the user's windows one is set aside
 _SAMPLED = 0.06  # share of the text that is the model's own
 
@@ -119,9 +119,10 @@ def train_features(
         feed = _Feed(windows(model, read, CONTEXT), aside=texts is not None)
         trained = _train(model, places, recipe, feed, out / training.WORK, progress.part(0.12 if own else 0.0, 0.92))
         measured = feed.aside if texts is not None else held_out(model, _MEASURED, CONTEXT, own)
+        alone = own_loss(model, measured, progress.part(0.92, 0.93))
         for number, (place, folder) in enumerate(zip(places, folders, strict=True)):
-            part = progress.part(0.92 + 0.08 * number / len(places), 0.92 + 0.08 * (number + 1) / len(places))
-            _write(trained.saes[number], model, place, recipe, about, trained, measured, folder, part)
+            part = progress.part(0.93 + 0.07 * number / len(places), 0.93 + 0.07 * (number + 1) / len(places))
+            _write(trained.saes[number], model, place, recipe, about, trained, measured, alone, folder, part)
         training.finish(out, {"format": 1, "recipe": about, "digest": trained.digest, "made_with": _versions()}, ABOUT)
     except (BadInput, NotFound):  # text that cannot be read, or ends too early: there is nothing to go on with
         shutil.rmtree(out / training.WORK, ignore_errors=True)
@@ -338,6 +339,7 @@ def _write(
     about: dict[str, Any],
     trained: _Trained,
     measured: Sequence[Sequence[int]],
+    alone: float,
     folder: Path,
     progress: Progress,
 ) -> None:
@@ -361,7 +363,7 @@ def _write(
         "context": CONTEXT,
         "skipped": SKIP,
         "made_with": _versions(),
-        **quality(features, measured, progress),
+        **quality(features, measured, progress, alone),
     }
     training.replace(folder / CARD, json.dumps(card, indent=1))
 
