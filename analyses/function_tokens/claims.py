@@ -227,7 +227,8 @@ def _kind_of_token(result: Result) -> Row:
         "not tested",
         "; ".join(parts),
         _judged(verdicts),
-        "wordings differ, so their sizes are only roughly comparable; the table `along` has every token after the subject",
+        "wordings differ, and more features are set where the last token is the subject: sizes are only roughly comparable; the"
+        " table `along` has every token after the subject",
     )
 
 

@@ -30,11 +30,11 @@ def sae(context: typer.Context, as_json: Json = False) -> None:
     rows = []
     for entry in entries:
         card = entry.card
-        rows.append((entry.name, card["model"], card["site"], f"{card['features']:,}", *_measured(card)))
+        rows.append((entry.name, f"{card['features']:,}", *_measured(card)))
     if not rows:
         out().print("None come with this version. Train one: workbench sae train --layer N")
         return
-    show_table(["features", "model", "site", "width", "explained", "active", "recovered"], rows, right=_NUMBERS)
+    show_table(["features", "width", "explained", "active", "recovered"], rows, right=_NUMBERS)
     out().print(
         "[dim]Open one: wb.open_features(NAME, model) · Any folder, release or Neuronpedia id of SAELens opens as well"
         " · Train one: workbench sae train --layer N[/]"
