@@ -299,4 +299,5 @@ def live_tokens(result: Result, pictures: Sequence[Part], degrees: Callable[...,
     drawn = [live_part(picture) for picture in pictures]
     pairs = [wrapping(*drawn[n : n + 2]) for n in range(0, len(drawn), 2)]
     sentences = [html_pane(draw.says(result.findings[name].says)) for name in ("list", "equal") if name in result.findings]
+    sentences.append(html_pane(draw.says("Points are function tokens, shaded are content tokens.", small=True)))
     return pn.Column(*sentences, *pairs, place, said, features, table, sizing_mode="stretch_width", min_width=0)

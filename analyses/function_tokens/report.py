@@ -328,7 +328,7 @@ def say_retrieval(result: Result, model: InstrumentedModel, asked: Mapping[str, 
         )
         for other in ("others", "at subject"):
             against = mine["some" if other == "others" else "again"] - mine[other]
-            key = _key(other.replace(" ", "_"), label)
+            key = _key(f"against_{other.split()[-1]}", label)
             values[key], intervals[key] = mean_interval(against.to_numpy())
         said.append(
             f"{mine['again'].mean():+.2f} nats at the last token ({mine['at subject'].mean():+.2f} at the subject; as many others"
@@ -392,8 +392,10 @@ def _means(table: pd.DataFrame, value: str, conditions: Sequence[str]) -> pd.Dat
             }
         )
     found = pd.DataFrame(rows)
-    order = {condition: k for k, condition in enumerate(conditions)}
-    return found.sort_values("condition", key=lambda c: c.map(order), kind="stable").sort_values(["at", "wording"], kind="stable")
+    # Places and wordings as they come, conditions as they are listed.
+    order = [list(dict.fromkeys(table[column])) for column in ("at", "wording")] + [list(conditions)]
+    places = [[values.index(v) for v in found[c]] for c, values in zip(("at", "wording", "condition"), order, strict=True)]
+    return found.iloc[np.lexsort(places[::-1])].reset_index(drop=True)
 
 
 def _key(name: str, label: str) -> str:

@@ -26,17 +26,17 @@ RANDOM_DRAWS = 5
 _AT_ONCE = 48  # prompts that are read together
 _NUMBERS = 1 << 26  # activations, or logits, held at once
 ABLATIONS = {
-    "again": "the subject's features that are active again, at the last token",
-    "at subject": "the same features, at the subject",
-    "strongest at subject": "as many of the strongest features, at the subject's last token",
-    "some": "of them as many as there are others (or all), at the last token",
-    "others": "as many others that are active there, at the last token",
+    "again": "active again, at the last token",
+    "at subject": "the same, at the subject",
+    "strongest at subject": "the subject's strongest, there",
+    "some": "active again, as many as others",
+    "others": "others, at the last token",
 }
 STEERINGS = {
-    "last": "set to another subject's, at the last token",
-    "subject": "set to another subject's, at the subject",
-    "random": "as many random features set to the same values, at the last token",
-    "own": "set to what they are: nothing may change",
+    "last": "at the last token",
+    "subject": "at the subject",
+    "random": "random features, last token",
+    "own": "set to what they are",
 }
 
 

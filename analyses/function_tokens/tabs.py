@@ -28,6 +28,7 @@ HUES = {
 }
 DASHES = {"strong": "dotted", "random": "dashed", "mixed": "dashed"}
 GROUP_HUES = {"F→F": colour.FUNCTION, "F→C": colour.MEMORY, "C→F": colour.BLUE_STROKE, "C→C": colour.CONTEXT}
+_PARTS = ((0, 6, "Tokens and features"), (6, 10, "Retrieval"), (10, None, "Losses and training"))
 _MANY_TOKENS = 2000  # rows of the table of tokens
 
 
@@ -62,11 +63,12 @@ def _claims(result: Result) -> list[Any]:
         " text. One model on which a statement holds makes no law; one on which it does not may be smaller, or have other"
         " features."
     )
+    table = result.tables["claims"]
     notes = [f"{name}: {said}." for name, said in result.provenance.notes.items()]
     return [
         *_says(result, "claims"),
         draw.says(about, small=True),
-        Table(result.tables["claims"], "Statement by statement"),
+        *(Table(table[first:last], title) for first, last, title in _PARTS),
         draw.says(" ".join(notes), small=True),
         Table(result.tables["autoencoders"], "The autoencoders whose features are meant"),
     ]
@@ -154,7 +156,7 @@ def _percent(table: Any, columns: list[str]) -> Any:
 def degrees(result: Result, at: str, column: str = "degree") -> Any:
     """Degree of every token type against how often it stands in the text."""
     table = result.tables["tokens"]
-    what = {"degree": "features it was ever active on", "equal": "features, in equally many occurrences"}[column]
+    what = {"degree": "features of each token", "equal": "in equal occurrences"}[column]
     name = f"{column} {at}"
     known = table[table[name].notna()]
     return draw.cloud(
@@ -163,7 +165,7 @@ def degrees(result: Result, at: str, column: str = "degree") -> Any:
         name,
         "token",
         list(known["class"] == "function"),
-        title=f"{at}: {what} (shaded: content tokens)",
+        title=f"{at}: {what}",
         xlabel="occurrences",
         ylabel="features",
         many="content tokens",
@@ -183,7 +185,8 @@ def _tokens(result: Result) -> list[Any]:
         return _stopped()
     labels = list(result.tables["autoencoders"]["at"])
     pairs = [Row([degrees(result, at), degrees(result, at, "equal")]) for at in labels]
-    return [*_says(result, "list", "equal"), *pairs, Table(listed_tokens(result).head(200), "The most frequent tokens")]
+    shaded = draw.says("Points are function tokens, shaded are content tokens.", small=True)
+    return [*_says(result, "list", "equal"), shaded, *pairs, Table(listed_tokens(result).head(200), "The most frequent tokens")]
 
 
 def _retrieval(result: Result) -> list[Any]:
@@ -213,13 +216,14 @@ def _retrieval(result: Result) -> list[Any]:
             continue
         mine = result.tables["ablation_means"]
         mine = mine[mine["wording"] == wording]
+        parts.append(draw.says(f"“{_short(example)}”", small=True))
         parts.append(
             draw.intervals(
                 mine.assign(condition=mine["condition"].map(ABLATIONS)),
                 "condition",
                 "at",
                 hues,
-                title=f"What the answer loses: “{_short(example)}”",
+                title="What the answer loses when features are switched off",
                 unit="nats of ln p(answer)",
             )
         )
@@ -227,13 +231,14 @@ def _retrieval(result: Result) -> list[Any]:
     for wording, example in zip(result.tables["wordings"]["wording"], result.tables["wordings"]["example"], strict=True):
         mine = result.tables["steering_means"]
         mine = mine[mine["wording"] == wording]
+        parts.append(draw.says(f"“{_short(example)}”", small=True))
         parts.append(
             draw.intervals(
                 mine.assign(condition=mine["condition"].map(STEERINGS)),
                 "condition",
                 "at",
                 hues,
-                title=f"How far the other subject's answer is moved up: “{_short(example)}”",
+                title="Set to another subject's: how far its answer rises",
                 unit="nats",
             )
         )

@@ -208,8 +208,8 @@ def histogram(counts: Sequence[float], edges: Sequence[float], *, title: str, xl
         "title": title,
     }
     element = hv.Rectangles(rows, ["x0", "y0", "x1", "y1"], ["between", "said"])
-    bars = {"alpha": 0.8, **shared}
-    hover = {"tools": ["hover"], "hover_tooltips": [(xlabel, "@between"), ("", "@said")]}
+    bars: dict[str, Any] = {"alpha": 0.8, **shared}
+    hover: dict[str, Any] = {"tools": ["hover"], "hover_tooltips": [(xlabel, "@between"), ("", "@said")]}
     return element.opts(**style.bokeh(width=None, height=190, fill_color=colour.FUNCTION, line_color=None, **hover, **bars)).opts(
         **style.matplotlib(width=520, height=190, facecolor=colour.FUNCTION, edgecolor="none", **bars)
     )
