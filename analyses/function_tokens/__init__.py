@@ -11,6 +11,7 @@ measures.py    coverage and degree, each beside what would explain it away
 facts.py       facts the model knows    retrieve.py   ablation and steering of what is active again at the last token
 transitions.py losses by transition, here and along a training    ngrams.py   beside mere counting
 described.py   what a feature says: logits, neighbours, tokens    prompts.py   single prompts, token by token
+kept.py        what took minutes, kept for the next run
 report.py      from numbers to tables and findings    claims.py   claim by claim
 tabs.py        how it looks (feature_tab.py: the linked page of features; prompt_tab.py: one prompt)
 """
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from analyses.function_tokens import chance, claims, corpus, facts, measures, prompts, report, retrieve, transitions
+from analyses.function_tokens import chance, claims, corpus, facts, kept, measures, prompts, report, retrieve, transitions
 from analyses.function_tokens.reading import Seen, graph_alone, look
 from analyses.function_tokens.tabs import views
 from hooks.features.features import SKIP, Features
@@ -134,12 +135,29 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     report.say_transitions(result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8)))
     report.say_prompts(result, prompts.looked_at(opened, labels, params.prompts, types.is_function))
     if params.facts:
-        _retrieve(result, model, opened, labels, types, params, progress.part(0.8, 0.93))
+        part = progress.part(0.8, 0.93)
+        about = {
+            "facts": [model.card.weight_hash, params.relation, params.facts, params.seed],
+            "features": [[label, f.digest] for label, f in zip(labels, opened, strict=True)],
+        }
+        measured = kept.tables(
+            folder and folder / "facts",
+            about,
+            lambda: retrieve.measured(
+                opened, labels, facts.known(model, params.relation, params.facts, params.seed, part.part(0.0, 0.4)),
+                params.seed, part.part(0.4, 1.0),
+            ),
+        )  # fmt: skip
+        report.say_retrieval(result, model, measured, types)
         progress.keep(result)
     if params.training:
-        device = str(model.device)
         part = progress.part(0.93, 1.0)
-        report.say_training(result, transitions.along_training(params.training, params.coverage, device, part), params.training)
+        along = kept.tables(
+            folder and folder / "training",
+            {"training": [params.training, transitions.weights_of(params.training), params.coverage]},
+            lambda: {"training": transitions.along_training(params.training, params.coverage, str(model.device), part)},
+        )
+        report.say_training(result, along["training"], params.training)
     claims.say_claims(result, labels)
     progress(1.0, "Done")
     return result
@@ -188,39 +206,3 @@ def _untrained(
     graphs = graph_alone(twin, random, ids, folder, progress.part(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
     report.say_untrained(result, measures.untrained_table(seen, graphs, labels, types, occurrences), ids.size)
-
-
-def _retrieve(
-    result: Result,
-    model: InstrumentedModel,
-    opened: Sequence[Features],
-    labels: Sequence[str],
-    types: measures.Types,
-    params: Params,
-    progress: Progress,
-) -> None:
-    import pandas as pd
-
-    asked = facts.known(model, params.relation, params.facts, params.seed, progress.part(0.0, 0.4))
-    ablated, steered, followed, loss_of = [], [], [], []
-    for n, (features, label) in enumerate(zip(opened, labels, strict=True)):
-        for k, wording in enumerate(facts.WORDINGS):
-            progress(0.4 + 0.6 * (n + k / 3) / len(opened), f"Features of the subject at the last token: {label}, {wording}")
-            read = retrieve.Facts(features, asked[wording])
-            tags = {"at": label, "wording": wording}
-            if wording != facts.LIST:  # there the subject is the last token
-                ablated.append(retrieve.ablations(read, params.seed).assign(**tags))
-                followed.append(retrieve.along(read).assign(**tags))
-            steered.append(retrieve.steerings(read, params.seed).assign(**tags))
-            loss_of.append(
-                {
-                    **tags,
-                    "again": float(read.again.sum(1).float().mean()),
-                    "at_last": float((read.last > 0).sum(1).float().mean()),
-                }
-            )
-    tables = {"ablations": ablated, "steerings": steered, "along": followed}
-    for table, frames in tables.items():
-        result.tables[table] = pd.concat(frames, ignore_index=True)
-    result.tables["active_again"] = pd.DataFrame(loss_of)
-    report.say_retrieval(result, model, asked, types)

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyses.function_tokens.corpus import Corpus
-    from analyses.function_tokens.facts import Asked
     from analyses.function_tokens.measures import Types
     from analyses.function_tokens.reading import Seen
-    from analyses.function_tokens.transitions import Trained
     from hooks.features.features import Features
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
@@ -269,8 +267,7 @@ def say_transitions(result: Result, table: pd.DataFrame) -> None:
     )
 
 
-def say_training(result: Result, trained: Trained, name: str) -> None:
-    table = trained.table
+def say_training(result: Result, table: pd.DataFrame, name: str) -> None:
     result.tables["training"] = table
     of_model = table[table["measure"] == "model"].pivot(index="step", columns="group", values="loss")[list(GROUPS)]
     half = {group: _halfway(of_model[group]) for group in GROUPS}
@@ -297,25 +294,23 @@ def say_prompts(result: Result, tables: tuple[pd.DataFrame, pd.DataFrame]) -> No
     result.tables["prompt_tokens"], result.tables["prompt_features"] = tables
 
 
-def say_retrieval(result: Result, model: InstrumentedModel, asked: Mapping[str, Sequence[Asked]], types: Types) -> None:
+def say_retrieval(result: Result, model: InstrumentedModel, measured: Mapping[str, pd.DataFrame], types: Types) -> None:
     """Ablation and steering at the last token, with intervals over facts."""
-    import pandas as pd
-
     from analyses.statistics import mean_interval
 
-    tokens = {wording: facts[0].ids[-1] for wording, facts in asked.items()}
-    rows = []
-    for wording, ids in tokens.items():
-        is_function = bool(types.is_function[ids]) if wording != LIST else False
-        rows.append((wording, model.tokenizer.decode(list(asked[wording][0].ids)), model.token_strings([ids])[0], is_function))
-    result.tables["wordings"] = pd.DataFrame(rows, columns=["wording", "example", "last", "function"])
-    result.tables["along"]["token"] = model.token_strings(result.tables["along"]["id"].tolist())
-    result.tables["along"]["class"] = np.where(types.is_function[result.tables["along"]["id"]], "function", "content")
+    result.tables |= measured
+    wordings, along = result.tables["wordings"], result.tables["along"]
+    last = wordings["last"].tolist()
+    ends_in_function = types.is_function[last] & (wordings["wording"] != LIST).to_numpy()
+    result.tables["wordings"] = wordings.assign(last=model.token_strings(last), function=ends_in_function)
+    classes = np.where(types.is_function[along["id"].to_numpy()], "function", "content")
+    result.tables["along"] = along.assign(token=model.token_strings(along["id"].tolist()), **{"class": classes})
 
     ablated = result.tables["ablations"]
     result.tables["ablation_means"] = _means(ablated, "loss", list(ABLATIONS))
-    steered = result.tables["steerings"]
-    steered["moved"] = steered["after"] - steered["before"]
+    steered = result.tables["steerings"] = measured["steerings"].assign(
+        moved=measured["steerings"]["after"] - measured["steerings"]["before"]
+    )
     result.tables["steering_means"] = _means(steered, "moved", list(STEERINGS)).merge(
         steered.groupby(["at", "wording", "condition"], as_index=False)[["answers", "first"]].mean()
     )
@@ -334,7 +329,7 @@ def say_retrieval(result: Result, model: InstrumentedModel, asked: Mapping[str, 
             f"{mine['again'].mean():+.2f} nats at the last token ({mine['at subject'].mean():+.2f} at the subject; as many others"
             f" there {mine['others'].mean():+.2f}, of the first as many {mine['some'].mean():+.2f}; {label})"
         )
-    n = len(next(iter(asked.values())))
+    n = int(ablated["fact"].nunique())
     result.add(
         Finding(
             "ablation",

@@ -5,13 +5,13 @@ All conditions go through the layers above the autoencoder together, as variants
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from analyses.function_tokens.facts import Asked, pairs
+from analyses.function_tokens.facts import LIST, Asked, pairs
 from hooks.replay import check_same, read
 from hooks.sweeps.walk import Edit, Walk
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from hooks.features.features import Features
     from hooks.replay import Suffix
+    from workbench.progress import Progress
 
 RANDOM_DRAWS = 5
 _AT_ONCE = 48  # prompts that are read together
@@ -248,6 +249,39 @@ def along(facts: Facts) -> pd.DataFrame:
         for i, j in enumerate(other)
     ]
     return pd.DataFrame(rows)
+
+
+def measured(
+    opened: Sequence[Features], labels: Sequence[str], asked: Mapping[str, Sequence[Asked]], seed: int, progress: Progress
+) -> dict[str, pd.DataFrame]:
+    """All of it for every autoencoder and wording.
+
+    Returns:
+        `ablations`, `steerings` and `along`, with columns at and wording; `active_again` (at, wording, again, at_last: mean
+        numbers of features); `wordings` (wording, example, last: id of its last token).
+    """
+    import pandas as pd
+
+    frames: dict[str, list[pd.DataFrame]] = {"ablations": [], "steerings": [], "along": []}
+    counts = []
+    for n, (features, label) in enumerate(zip(opened, labels, strict=True)):
+        for k, (wording, facts) in enumerate(asked.items()):
+            progress((n + k / len(asked)) / len(opened), f"Features of the subject at the last token: {label}, {wording}")
+            read_ = Facts(features, facts)
+            tags = {"at": label, "wording": wording}
+            if wording != LIST:  # there the subject is the last token
+                frames["ablations"].append(ablations(read_, seed).assign(**tags))
+                frames["along"].append(along(read_).assign(**tags))
+            frames["steerings"].append(steerings(read_, seed).assign(**tags))
+            means = {"again": read_.again.sum(1).float().mean(), "at_last": (read_.last > 0).sum(1).float().mean()}
+            counts.append({**tags, **{name: float(value) for name, value in means.items()}})
+    decode = opened[0].model.tokenizer.decode
+    rows = [(wording, decode(list(facts[0].ids)), facts[0].ids[-1]) for wording, facts in asked.items()]
+    return {
+        **{name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()},
+        "active_again": pd.DataFrame(counts),
+        "wordings": pd.DataFrame(rows, columns=["wording", "example", "last"]),
+    }
 
 
 def _goal(to: Tensor | float, which: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from analyses.function_tokens.ngrams import NGrams
 from hooks.features.features import SKIP
 from hooks.features.stream import windows
 from hooks.model import load
+from workbench import organisms
 from workbench.errors import BadInput
+from workbench.organisms import corpus, steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,27 +78,15 @@ def _of_ngrams(counted: NGrams, ids: np.ndarray, losses: np.ndarray, function: n
     return rows
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A model along its training.
-
-    Attributes:
-        table: columns step, measure, group, loss, error, n.
-        function: how many of its types are function tokens.
-        tokens: how many tokens the steps were measured on.
-    """
-
-    table: pd.DataFrame
-    function: int
-    tokens: int
-
-
-def along_training(name: str, share: float, device: str, progress: Progress) -> Trained:
+def along_training(name: str, share: float, device: str, progress: Progress) -> pd.DataFrame:
     """The same for every step that a model keeps of its training, on text that none of them was trained on.
 
     Args:
         name: an organism, or a folder that keeps steps.
         share: of all tokens that function tokens make up, in the text it was trained on.
+
+    Returns:
+        Columns step, measure (of `MEASURES`), group, loss, error, n.
 
     Raises:
         BadInput: it keeps no steps.
@@ -103,26 +94,34 @@ def along_training(name: str, share: float, device: str, progress: Progress) -> 
     """
     import pandas as pd
 
-    from workbench.organisms import corpus
-
     progress(0.0, f"Loading {name}")
     model = load(name, device=device)
-    steps = kept_steps(name)
+    kept = kept_steps(name)
     counted = np.array(list(islice(windows(model, (d.text for d in corpus.documents("train")), _CONTEXT), _COUNTED)))
     measured = np.array(list(islice(windows(model, (d.text for d in corpus.documents("neutral")), _CONTEXT), _MEASURED)))
     occurrences = np.bincount(counted.ravel(), minlength=model.card.d_vocab)
     function = np.zeros(len(occurrences), bool)
     function[words.most_frequent(occurrences, share)] = True
     rows: list[dict[str, Any]] = []
-    for number, step in enumerate(steps):
-        progress(0.1 + 0.8 * number / len(steps), f"{name} at step {step:,} of its training")
-        at = model if step == steps[-1] else load(f"{name}@step-{step}", device=device)
+    for number, step in enumerate(kept):
+        progress(0.1 + 0.8 * number / len(kept), f"{name} at step {step:,} of its training")
+        at = model if step == kept[-1] else load(f"{name}@step-{step}", device=device)
         losses = _losses(at, measured)
         rows += [{"step": step, "measure": "model", **row} for row in by_transition(losses, measured, function)]
     progress(0.9, "Counting n-grams")
     ngrams = _of_ngrams(NGrams(counted, len(occurrences)), measured, losses, function)
-    rows += [{"step": step, **row} for step in (steps[0], steps[-1]) for row in ngrams]
-    return Trained(pd.DataFrame(rows), int(function.sum()), measured.size)
+    rows += [{"step": step, **row} for step in (kept[0], kept[-1]) for row in ngrams]
+    return pd.DataFrame(rows)
+
+
+def weights_of(name: str) -> str:
+    """A fingerprint of what a model's folder holds: names, sizes and times of its weights."""
+    files = sorted(file for file in _folder(name).rglob("*.safetensors"))
+    return hashlib.sha256(repr([(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]).encode()).hexdigest()[:16]
+
+
+def _folder(name: str) -> Path:
+    return organisms.folder_of(name) if name.startswith(organisms.PREFIX) else Path(name).expanduser()
 
 
 def kept_steps(name: str) -> list[int]:
@@ -132,12 +131,7 @@ def kept_steps(name: str) -> list[int]:
         BadInput: none.
         NotFound: there is no such model.
     """
-    from pathlib import Path
-
-    from workbench import organisms
-    from workbench.organisms import steps
-
-    folder = organisms.folder_of(name) if name.startswith(organisms.PREFIX) else Path(name).expanduser()
+    folder = _folder(name)
     found = steps.kept(folder) if folder.is_dir() else []
     if not found:
         raise BadInput(

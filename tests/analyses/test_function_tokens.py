@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 import torch
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from analyses import function_tokens
-from analyses.function_tokens import chance, corpus, facts, measures, reading, retrieve, transitions, words
+from analyses.function_tokens import chance, corpus, facts, kept, measures, reading, retrieve, transitions, words
 from analyses.function_tokens.gallery import BINS, EXAMPLES, Gallery
 from analyses.function_tokens.graph import Graph, coverage, coverage_at, degrees, degrees_at, missed, pooled
 from analyses.function_tokens.ngrams import NGrams
@@ -382,6 +382,27 @@ def test_losses_by_transition_add_up():
     assert rows["F→C"]["error"] == pytest.approx(np.std(mine) / np.sqrt(len(mine)), rel=0.5)
 
 
+def test_tables_are_kept_for_the_same_question_only(tmp_path):
+    made_ = []
+
+    def make(name: str):
+        made_.append(name)
+        return {"one": pd.DataFrame({"name": [name]}), "two": pd.DataFrame({"x": [1.5]})}
+
+    assert kept.tables(None, {"a": 1}, lambda: make("not kept"))["one"]["name"][0] == "not kept"
+    first = kept.tables(tmp_path, {"a": 1}, lambda: make("first"))
+    again = kept.tables(tmp_path, {"a": 1}, lambda: make("again"))
+    other = kept.tables(tmp_path, {"a": 2}, lambda: make("other"))
+    assert made_ == ["not kept", "first", "other"]
+    assert again["one"].equals(first["one"])
+    assert again["two"].equals(first["two"])
+    assert other["one"]["name"][0] == "other"
+    for file in tmp_path.glob("*/one.parquet"):
+        file.write_text("no table")
+    with pytest.raises(BadRun, match="cannot be read"):
+        kept.tables(tmp_path, {"a": 1}, lambda: make("never"))
+
+
 def test_a_model_without_steps_is_told_apart():
     assert transitions.kept_steps("organism/planted")[0] == 0
     with pytest.raises(BadInput, match="keeps no steps"):
@@ -607,7 +628,6 @@ def test_along_training_is_measured_on_every_step(monkeypatch):
     monkeypatch.setattr(transitions, "_MEASURED", 16)
     monkeypatch.setattr(transitions, "_COUNTED", 64)
     found = transitions.along_training("organism/planted", 0.4, "cpu", QUIET)
-    of_model = found.table[found.table["measure"] == "model"].pivot(index="step", columns="group", values="loss")
+    of_model = found[found["measure"] == "model"].pivot(index="step", columns="group", values="loss")
     assert (of_model.loc[0] > 8).all()
     assert (of_model.loc[2148] < 6.5).all()
-    assert json.loads(found.table.to_json())  # plain numbers
