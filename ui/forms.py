@@ -104,7 +104,7 @@ def _component(
     if kind is str:
         return _string(default, bounds, common, extra, optional)
     if get_origin(kind) in (list, tuple, set, frozenset, Sequence):
-        return _many(kind, default, common, optional)
+        return _many(kind, default, common, extra, optional)
     shown = "" if default is None else json.dumps(_plain(default), ensure_ascii=False)
     common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, lines=1 + (len(shown) > 80), **common), _json_reader(common["label"])
@@ -141,7 +141,9 @@ def _number(
     return number, reader
 
 
-def _many(kind: Any, default: Any, common: dict[str, Any], optional: bool) -> tuple[Any, Callable[[Any], Any]]:
+def _many(
+    kind: Any, default: Any, common: dict[str, Any], extra: Mapping[str, Any], optional: bool
+) -> tuple[Any, Callable[[Any], Any]]:
     inner = next((a for a in get_args(kind) if a is not Ellipsis), str)
     inner, _, _ = _unwrap(inner, [])
     held = [] if default is None else [v.value if isinstance(v, enum.Enum) else v for v in default]
@@ -150,15 +152,20 @@ def _many(kind: Any, default: Any, common: dict[str, Any], optional: bool) -> tu
         return gr.CheckboxGroup(choices, value=held, **common), (lambda v: list(v) if v or not optional else None)
     if inner in (str, int, float):
         between = "\n" if inner is str else ", "
-        common["info"] = _sentences(common["info"], "One per line." if inner is str else "Separated by commas.")
+        # Texts that may have line breaks spell them; names and paths may hold a backslash of their own.
+        breaks = bool(extra.get("multiline"))
+        per_line = "One per line; \\n is a line break within one." if breaks else "One per line."
+        common["info"] = _sentences(common["info"], per_line if inner is str else "Separated by commas.")
 
         def items(text: str | None) -> list[str] | None:
             parts = (text or "").splitlines() if inner is str else re.split(r"[,;\s]+", text or "")
             kept = [part.strip() for part in parts if part.strip()]
+            kept = [part.replace("\\n", "\n") for part in kept] if breaks else kept
             return kept if kept or not optional else None
 
         lines = max(2, min(len(held), 6)) if inner is str else 1
-        return gr.Textbox(value=between.join(map(str, held)), lines=lines, max_lines=12 if inner is str else 1, **common), items
+        shown = between.join(str(v).replace("\n", "\\n") if breaks else str(v) for v in held)
+        return gr.Textbox(value=shown, lines=lines, max_lines=12 if inner is str else 1, **common), items
     shown = json.dumps(_plain(held), ensure_ascii=False)
     common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, **common), _json_reader(common["label"])

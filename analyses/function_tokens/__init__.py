@@ -71,7 +71,10 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     relation: str = Field("capital", description="Facts that are asked about, as in knowledge-conflict")
     facts: int = Field(40, ge=0, le=1000, description="Facts at most; 0 leaves retrieval out")
     prompts: list[str] = Field(
-        PROMPTS, description="Prompts whose features are shown token by token", max_length=50, validate_default=True
+        PROMPTS,
+        description="Prompts whose features are shown token by token",
+        max_length=50,
+        json_schema_extra={"multiline": True},
     )
     untrained: int = Field(
         24_576, ge=0, le=10**9, description="Tokens that an untrained twin of the model reads as a baseline; 0 leaves it out"
@@ -79,8 +82,11 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     training: str = Field(
         "organism/planted", description="A model that keeps steps of its training, for losses along it; empty leaves it out"
     )
-    trace: Path | None = Field(
-        None, description="A folder that keeps what is active; if it is there already, no text is read again"
+    trace: str = Field(
+        "",
+        description="A folder that keeps what is active, and what facts and training took; from it the same run reads no text."
+        " Empty: nothing is kept",
+        max_length=2000,
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the order of the text and of everything drawn")
 
@@ -119,7 +125,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     active = [float((f.encode(passing[f.place][:, SKIP:]) > 0).sum(-1).float().mean()) for f in opened]
     random = chance.random_directions(model, opened, active, calibration, params.seed)
     mixed = corpus.shuffled(text.ids, SKIP, params.seed)
-    folder = None if params.trace is None else params.trace.expanduser()
+    folder = Path(params.trace).expanduser() if params.trace else None
     part = progress.part(0.03, 0.62)
     seen, losses = look(model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part)
     report.say_list(result, model, types, text.ids, seen, labels)
@@ -129,7 +135,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     progress.keep(result)
     if params.untrained:
         some = text.ids[: max(_CALIBRATED, params.untrained // params.context)]
-        _untrained(result, model, seen, labels, types, some, active, params, progress.part(0.65, 0.78))
+        _untrained(result, model, seen, labels, types, some, active, params.seed, folder, progress.part(0.65, 0.78))
         progress.keep(result)
 
     report.say_transitions(result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8)))
@@ -196,13 +202,13 @@ def _untrained(
     types: measures.Types,
     ids: np.ndarray,
     active: list[float],
-    params: Params,
+    seed: int,
+    folder: Path | None,
     progress: Progress,
 ) -> None:
     progress(0.0, "Drawing an untrained twin")
-    twin = chance.untrained(model, params.seed)
-    random = chance.random_directions(twin, [s.features for s in seen], active, ids[:_CALIBRATED], params.seed)
-    folder = None if params.trace is None else params.trace.expanduser() / "untrained"
-    graphs = graph_alone(twin, random, ids, folder, progress.part(0.05, 1.0))
+    twin = chance.untrained(model, seed)
+    random = chance.random_directions(twin, [s.features for s in seen], active, ids[:_CALIBRATED], seed)
+    graphs = graph_alone(twin, random, ids, folder and folder / "untrained", progress.part(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
     report.say_untrained(result, measures.untrained_table(seen, graphs, labels, types, occurrences), ids.size)

@@ -501,7 +501,15 @@ def refs(organism, tmp_path_factory):
 def run(organism, refs, tmp_path_factory):
     """A whole run with random features (nothing is claimed of them), and the folder that keeps what was active."""
     folder = tmp_path_factory.mktemp("run") / "trace"
-    asked_ = {"features": refs, "tokens": 20_000, "context": 64, "facts": 0, "untrained": 4000, "training": "", "trace": folder}
+    asked_ = {
+        "features": refs,
+        "tokens": 20_000,
+        "context": 64,
+        "facts": 0,
+        "untrained": 4000,
+        "training": "",
+        "trace": str(folder),
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hooks.features.load.LEAST", -1e9)
         yield wb.run("function-tokens", organism, asked_)

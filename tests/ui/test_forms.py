@@ -114,6 +114,18 @@ def test_what_people_type_is_read(fields):
         read["table"]('{"b": ')
 
 
+def test_texts_of_a_list_may_have_line_breaks():
+    class Params(BaseModel):
+        prompts: list[str] = Field(["Q: x\nA:", "one"], json_schema_extra={"multiline": True})
+        paths: list[str] = ["C:\\new"]
+
+    with gr.Blocks():
+        fields = forms.build(Params)
+    shown = [field.component.value for field in fields]
+    assert shown[0] == "Q: x\\nA:\none"
+    assert Params(**forms.read(fields, shown)) == Params()
+
+
 def test_every_analysis_that_there_is_has_a_form():
     from workbench import registry
 
