@@ -15,7 +15,7 @@ from hooks.features.features import SKIP
 from workbench.autoencoders import shipped
 from workbench.progress import Progress
 
-_TOKENS, _CONTEXT, _AT_ONCE = 8192, 128, 16
+_TOKENS, _CONTEXT, _AT_ONCE = 4096, 128, 16
 
 
 def tables(model: Any, repeats: int) -> list[str]:
