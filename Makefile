@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install model ui test check bench samples facts chromium clean
+.PHONY: help install model ui test check bench samples facts autoencoders chromium clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ samples: model  ## make the sample runs again
 
 facts: $(STAMP)  ## make the built-in facts again from their sources
 	$(BIN)/python -m workbench.facts.build
+
+autoencoders: model  ## train the autoencoders that ship again (hours; it goes on after a stop)
+	$(BIN)/python -m workbench.autoencoders.build
 
 chromium:  ## a browser for the browser tests, where apt can install it
 	@test -n "$(WORKBENCH_CHROMIUM)" || { apt-get update -qq && apt-get install -y -qq chromium; }

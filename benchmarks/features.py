@@ -22,7 +22,7 @@ def tables(model: Any, repeats: int) -> list[str]:
     """One table: the whole stage of `function-tokens` that reads, and a forward pass as the model itself does it."""
     ids = corpus.cut(model, "", _TOKENS, _CONTEXT, 0).ids
     features = [wb.open_features(name, model) for name, entry in shipped().items() if entry.card["model"] == model.card.name]
-    random = chance.random_directions(model, features, [f.card["l0"] for f in features], ids[:16], 0)
+    random = chance.random_directions(features, [f.card["l0"] for f in features], chance.vectors(model, features, ids[:16]), 0)
     mixed, function = corpus.shuffled(ids, SKIP, 0), np.arange(model.card.d_vocab) < 100
 
     def plain() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from hooks import sites
+from hooks.features.features import Features
 
 KINDS = ("standard", "jumprelu", "topk", "gated")
 
@@ -41,6 +45,13 @@ def made(kind: str, d_in: int, width: int = 96, hook: str = "blocks.1.hook_resid
         if kind == "jumprelu":
             sae.threshold.data = torch.rand(width) * 0.2
     return sae.eval()
+
+
+def features_of(model: Any, layer: int = 1, width: int = 96, site: str = "resid_post", seed: int = 0) -> Features:
+    """A random autoencoder at a place of a model."""
+    (place,) = sites.resolve(model.layout, site, layer, model.card.name)
+    d_in = math.prod(model.layout.sizes[dim] for dim in place.site.dims[1:])
+    return Features(model, place, made("jumprelu", d_in, width, hook=place.name, seed=seed), f"features {layer}")
 
 
 def saved(sae: Any, folder: Path) -> Path:

@@ -216,6 +216,22 @@ def from_dataset(name: str) -> Iterator[str]:
         yield row["text"]
 
 
+def named(ref: str, most: int) -> Iterator[str]:
+    """The texts at a path, or of a data set.
+
+    Args:
+        most: bytes to read of a path; a data set is read as far as it is asked for.
+
+    Raises:
+        BadInput: it holds no texts. NotFound: there is no such data set.
+    """
+    path = Path(ref).expanduser()
+    if path.exists():
+        yield from (document.text for document in from_path(path, most))
+    else:
+        yield from from_dataset(ref)
+
+
 def paragraphs(path: Path, most: int = 64 << 20) -> Iterator[Document]:
     """The documents of a path; those of a single text file one by one, parted by empty lines.
 

@@ -9,7 +9,8 @@ reading.py     one pass over the text: graphs, examples, losses    chance.py   r
 graph.py       tokens × features, and what fewer occurrences would have shown    gallery.py   examples of each feature
 measures.py    coverage and degree, each beside what would explain it away
 facts.py       facts the model knows    retrieve.py   ablation and steering of what is active again at the last token
-transitions.py losses by transition, here and along a training    ngrams.py   beside mere counting
+transitions.py losses by transition    ngrams.py   beside mere counting
+training.py    the same along a training, and the features that are alive at its steps
 described.py   what a feature says: logits, neighbours, tokens    prompts.py   single prompts, token by token
 kept.py        what took minutes, kept for the next run
 report.py      from numbers to tables and findings    claims.py   claim by claim
@@ -25,12 +26,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from analyses.function_tokens import chance, claims, corpus, facts, kept, measures, prompts, report, retrieve, transitions
+from analyses.function_tokens import (
+    chance,
+    claims,
+    corpus,
+    facts,
+    kept,
+    measures,
+    prompts,
+    report,
+    retrieve,
+    training,
+    transitions,
+)
 from analyses.function_tokens.reading import Seen, graph_alone, look
 from analyses.function_tokens.tabs import views
 from hooks.features.features import SKIP, Features
 from hooks.features.load import open_features
-from hooks.features.stream import values
 from workbench.autoencoders import shipped
 from workbench.errors import BadInput
 from workbench.result import Result
@@ -80,7 +92,14 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         24_576, ge=0, le=10**9, description="Tokens that an untrained twin of the model reads as a baseline; 0 leaves it out"
     )
     training: str = Field(
-        "organism/planted", description="A model that keeps steps of its training, for losses along it; empty leaves it out"
+        "organism/planted",
+        description="A model that keeps steps of its training, for losses and living features along it; empty leaves it out",
+    )
+    training_features: list[str] = Field(
+        [],
+        description="Folders of autoencoders that were trained on steps of it (workbench sae train --model NAME@step-N). Empty:"
+        " those that come with the workbench",
+        max_length=64,
     )
     trace: str = Field(
         "",
@@ -101,7 +120,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     def _is_there(self) -> Params:
         """What can be wrong with a name is said before a model is loaded."""
         if self.training:
-            transitions.kept_steps(self.training)
+            training.Kept.of(self.training, self.training_features)
         return self
 
 
@@ -121,9 +140,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     report.say_text(result, params.texts, text, labels, opened)
 
     calibration = text.ids[:_CALIBRATED]
-    passing = values(model, list(dict.fromkeys(f.place for f in opened)), calibration.tolist())
-    active = [float((f.encode(passing[f.place][:, SKIP:]) > 0).sum(-1).float().mean()) for f in opened]
-    random = chance.random_directions(model, opened, active, calibration, params.seed)
+    passing = chance.vectors(model, opened, calibration)
+    active = [float((f.encode(passing[f.place]) > 0).sum(-1).float().mean()) for f in opened]
+    random = chance.random_directions(opened, active, passing, params.seed)
     mixed = corpus.shuffled(text.ids, SKIP, params.seed)
     folder = Path(params.trace).expanduser() if params.trace else None
     part = progress.part(0.03, 0.62)
@@ -158,13 +177,15 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         progress.keep(result)
     if params.training:
         part = progress.part(0.93, 1.0)
+        followed = training.Kept.of(params.training, params.training_features)
         along = kept.tables(
             folder and folder / "training",
-            {"training": [params.training, transitions.weights_of(params.training), params.coverage]},
-            lambda: {"training": transitions.along_training(params.training, params.coverage, str(model.device), part)},
+            {"training": [params.training, followed.fingerprint, params.coverage, params.seed]},
+            lambda: training.along(followed, params.coverage, params.seed, str(model.device), part),
         )
         report.say_training(result, along["training"], params.training)
-    claims.say_claims(result, labels)
+        report.say_alive(result, along["alive"], params.training)
+    claims.say_claims(result)
     progress(1.0, "Done")
     return result
 
@@ -208,7 +229,8 @@ def _untrained(
 ) -> None:
     progress(0.0, "Drawing an untrained twin")
     twin = chance.untrained(model, seed)
-    random = chance.random_directions(twin, [s.features for s in seen], active, ids[:_CALIBRATED], seed)
+    features = [s.features for s in seen]
+    random = chance.random_directions(features, active, chance.vectors(twin, features, ids[:_CALIBRATED]), seed)
     graphs = graph_alone(twin, random, ids, folder and folder / "untrained", progress.part(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
     report.say_untrained(result, measures.untrained_table(seen, graphs, labels, types, occurrences), ids.size)

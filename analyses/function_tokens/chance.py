@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,21 +48,26 @@ class RandomDirections:
         return (((flat - self.centre) / self.scale) @ self.directions - self.thresholds).clamp(min=0)
 
 
+def vectors(model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray) -> dict[Place, Tensor]:
+    """What passes at the encoders' places, (window, pos, …), but for the first tokens of each window (window, pos)."""
+    found = values(model, list(dict.fromkeys(e.place for e in encoders)), ids.tolist())
+    return {place: x[:, SKIP:] for place, x in found.items()}
+
+
 @torch.no_grad()
 def random_directions(
-    model: InstrumentedModel, encoders: Sequence[Encoder], active: Sequence[float], ids: np.ndarray, seed: int
+    encoders: Sequence[Encoder], active: Sequence[float], passing: Mapping[Place, Tensor], seed: int
 ) -> list[RandomDirections]:
     """One set for each encoder's place, of its width.
 
     Args:
         active: how many are to be active at a token on average, each.
-        ids: windows (window, pos) on which the thresholds are set; every number of the vectors is first brought to mean 0
-            and deviation 1 on them, or the few huge ones would decide everything.
+        passing: vectors at the places, (window, pos, …), on which the thresholds are set; every number of them is first
+            brought to mean 0 and deviation 1, or the few huge ones would decide everything.
     """
-    passing = values(model, list(dict.fromkeys(e.place for e in encoders)), ids.tolist())
     found = []
     for number, (encoder, l0) in enumerate(zip(encoders, active, strict=True)):
-        x = passing[encoder.place][:, SKIP:]
+        x = passing[encoder.place]
         flat = x.reshape(-1, x[0, 0].numel()).float()
         generator = torch.Generator().manual_seed(seed * 1000 + number)
         directions = torch.randn(flat.shape[1], encoder.width, generator=generator).to(flat)

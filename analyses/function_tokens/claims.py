@@ -23,13 +23,13 @@ _NEARLY_ALL = 0.98
 Row = tuple[str, str, str, str, str]
 
 
-def say_claims(result: Result, labels: Sequence[str]) -> None:
+def say_claims(result: Result) -> None:
     """The table `claims`, and how many of them hold here."""
     import pandas as pd
 
     rows = [_reach(result), _learned(result), _same_number(result), _equal(result), _pairing(result), _again(result)]
-    rows += [_carried(result), _where(result), _steered(result), _kind_of_token(result)]
-    rows += [_highest(result), _harder_than_counting(result), _first_learned(result)]
+    rows += [_carried(result), _where(result), _steered(result), _kind_of_token(result), _far_and_near(result)]
+    rows += [_highest(result), _harder_than_counting(result), _first_learned(result), _come_alive(result), _edges(result)]
     table = pd.DataFrame(rows, columns=["claim", "in the paper", "here", "verdict", "how sure"])
     result.tables["claims"] = table
     counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in (HOLDS, MIXED, FAILS, OPEN)}
@@ -90,26 +90,23 @@ def _reach(result: Result) -> Row:
     )
 
 
+def _reach_more(result: Result, n: int, than: str, named: str, claim: str, sure: str) -> Row:
+    """Whether the first n tokens reach more features than another column of `coverage` says."""
+    table = _row(result, "coverage", n)
+    here = _each(table, "{features:.0%}, " + named + " {" + than + ":.0%}")
+    return claim, "not tested", here, _judged(_more(table["features"], table[than])), sure
+
+
 def _learned(result: Result) -> Row:
-    table = _row(result, "coverage", FIRST)
-    return (
-        "Features are reached by them in a way that random directions are not",
-        "not tested",
-        _each(table, "{features:.0%}, random directions {random:.0%}"),
-        _judged(_more(table["features"], table["random"])),
-        "one draw of directions, each as often active as a feature is on average",
-    )
+    claim = "Features are reached by them in a way that random directions are not"
+    sure = "one draw of directions, each as often active as a feature is on average"
+    return _reach_more(result, FIRST, "random", "random directions", claim, sure)
 
 
 def _same_number(result: Result) -> Row:
-    table = _row(result, "coverage", int(result.findings["list"].values["tokens"]))
-    return (
-        "They reach more features than as much text of content tokens",
-        "not tested",
-        _each(table, "{features:.0%}, content {content:.0%}"),
-        _judged(_more(table["features"], table["content"])),
-        "expected exactly, over all draws of as many content tokens",
-    )
+    claim = "They reach more features than as much text of content tokens"
+    sure = "expected exactly, over all draws of as many content tokens"
+    return _reach_more(result, int(result.findings["list"].values["tokens"]), "content", "content", claim, sure)
 
 
 def _equal(result: Result) -> Row:
@@ -127,14 +124,9 @@ def _equal(result: Result) -> Row:
 
 
 def _pairing(result: Result) -> Row:
-    table = _row(result, "coverage", FIRST)
-    return (
-        "It is the tokens that reach them, not the text they stand in",
-        "not tested",
-        _each(table, "{features:.0%}, shuffled within windows {mixed:.0%}"),
-        _judged(_more(table["features"], table["mixed"])),
-        "one shuffle; if shuffled tokens reach as much, frequency alone does it",
-    )
+    claim = "It is the tokens that reach them, not the text they stand in"
+    sure = "one shuffle; if shuffled tokens reach as much, frequency alone does it"
+    return _reach_more(result, FIRST, "mixed", "shuffled within windows", claim, sure)
 
 
 def _again(result: Result) -> Row:
@@ -232,6 +224,33 @@ def _kind_of_token(result: Result) -> Row:
     )
 
 
+def _far_and_near(result: Result) -> Row:
+    """Of the tokens after the subject: the first function token, against the content tokens between it and the end."""
+    from analyses.statistics import mean_interval
+
+    claim = "A function token far from the answer carries it more than a content token nearer to it"
+    if "along" not in result.tables:
+        return _missing(claim, "not tested")
+    table = result.tables["along"]
+    verdicts, parts = [], []
+    for at in dict.fromkeys(table["at"]):
+        pairs = []
+        for _, prompt in table[table["at"] == at].sort_values("pos").groupby(["wording", "fact"]):
+            after = prompt.iloc[1:]  # the first is the subject's own last token
+            far = after[after["class"] == "function"].head(1)
+            near = after[(after["class"] == "content") & (after["pos"] > (far["pos"].iloc[0] if len(far) else 0))]
+            if len(near):
+                pairs.append((far["moved"].iloc[0], near["moved"].mean()))
+        if pairs:
+            moved = np.array(pairs)
+            verdicts.append(_sign(*mean_interval(moved[:, 0] - moved[:, 1])[1]))
+            parts.append(f"{at}: {moved[:, 0].mean():+.2f} nats there, {moved[:, 1].mean():+.2f} at content tokens after it")
+    if not parts:
+        return claim, "not tested", "no wording has one before the other", OPEN, "needs a content token after a function token"
+    sure = f"set to another subject's features at one token at a time; 95 % intervals over {len(pairs)} prompts"
+    return claim, "not tested", "; ".join(parts), _judged(verdicts), sure
+
+
 def _highest(result: Result) -> Row:
     losses = result.tables["transitions"].pivot(index="group", columns="measure", values="loss").loc[list(GROUPS)]
     return (
@@ -274,3 +293,47 @@ def _first_learned(result: Result) -> Row:
         HOLDS if holds else FAILS,
         "another model, grown here on a small corpus; unigrams alone would show the same order",
     )
+
+
+def _alive(result: Result) -> pd.DataFrame | None:
+    """`alive` where at least two steps of a training have an autoencoder at the same place."""
+    table = result.tables.get("alive")
+    return table if table is not None and any(len(part) > 1 for _, part in table.groupby("at")) else None
+
+
+def _come_alive(result: Result) -> Row:
+    claim, paper = "In training more and more features come alive", "1,942 to 64,042 (1.5B)"
+    table = _alive(result)
+    if table is None:
+        return _missing(claim, paper)
+    verdicts, parts = [], []
+    for at, part in table.groupby("at", sort=False):
+        rising = part.sort_values("step")["alive"].to_numpy()
+        verdicts.append(bool(rising[-1] > rising[0]))
+        parts.append(f"{at}: " + ", ".join(f"{row.alive:,} at step {row.step:,}" for row in part.itertuples()))
+    most = int(table["width"].max())
+    return (
+        claim,
+        paper,
+        "; ".join(parts),
+        _judged(verdicts),
+        f"another model; each step with an autoencoder of its own, of {most:,} features at most, which its training keeps alive"
+        " whatever the weights are: step 0 is random weights",
+    )
+
+
+def _edges(result: Result) -> Row:
+    claim, paper = "Function tokens hold most of the edges, and more and more of them", "throughout, and growing"
+    table = _alive(result)
+    if table is None:
+        return _missing(claim, paper)
+    verdicts: list[bool | None] = []
+    parts = []
+    for at, part in table.groupby("at", sort=False):
+        first, last = part.sort_values("step").iloc[[0, -1]].itertuples()
+        verdicts += [bool(last.function_edges > 0.5), bool(last.function_edges > first.function_edges)]
+        parts.append(
+            f"{at}: {first.function_edges:.0%} at step {first.step:,}, {last.function_edges:.0%} at step {last.step:,}"
+            f" (tokens shuffled {last.mixed_edges:.0%})"
+        )
+    return claim, paper, "; ".join(parts), _judged(verdicts), "edges grow with occurrences: shuffled tokens show how much of it"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from hooks.features.stream import windows
 from workbench import mixture
 from workbench.errors import BadInput
-from workbench.texts import from_dataset, from_path
+from workbench.texts import named
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -47,7 +46,7 @@ def cut(model: InstrumentedModel, texts: str, tokens: int, context: int, seed: i
     """
     wanted = -(-tokens // context)
     if texts:
-        ids = _filled(windows(model, _documents(texts, tokens), context), wanted, context, tokens)
+        ids = _filled(windows(model, named(texts, _BYTES * tokens), context), wanted, context, tokens)
         return Corpus(ids, len(ids))
     held_out = (d.text for d in mixture.documents("held-out", (), seed, even=True))
     fresh = list(islice(windows(model, held_out, context), wanted))
@@ -68,13 +67,6 @@ def _filled(found: Iterator[list[int]], n: int, context: int, tokens: int) -> np
             f"Give more text, or read less (tokens={max(1, count + 1) * context}): the fewer, the less can be told.",
         )
     return ids
-
-
-def _documents(texts: str, tokens: int) -> Iterable[str]:
-    path = Path(texts).expanduser()
-    if path.exists():
-        return (document.text for document in from_path(path, most=_BYTES * tokens))
-    return from_dataset(texts)
 
 
 def shuffled(ids: np.ndarray, skip: int, seed: int) -> np.ndarray:

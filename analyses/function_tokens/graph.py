@@ -68,22 +68,25 @@ class Graph:
             return
         keys, values = (torch.cat(parts) for parts in zip(*self._new, strict=True))
         self._new, self._waiting = [], 0
-        counts = torch.ones_like(keys)
+        counts = torch.ones_like(keys, dtype=torch.int32)
         if self._keys is not None:
             keys = torch.cat([self._keys, keys])
             values, counts = torch.cat([self._peaks, values]), torch.cat([self._counts, counts])
         self._keys, where = keys.unique(return_inverse=True)
-        self._counts = torch.zeros_like(self._keys).index_add_(0, where, counts)
+        self._counts = counts.new_zeros(len(self._keys)).index_add_(0, where, counts)
         self._peaks = values.new_zeros(len(self._keys)).scatter_reduce_(0, where, values, "amax")
 
     def edges(self) -> Edges:
+        """What was added up, in 16 bytes an edge; the graph is empty after it, so that both are never held."""
         self._settle()
-        if self._keys is None:
-            nothing = np.zeros(0, np.int64)
+        keys, counts, peaks = self._keys, self._counts, self._peaks
+        self._keys = None
+        if keys is None:
+            nothing = np.zeros(0, np.int32)
             return Edges(nothing, nothing, nothing, np.zeros(0, np.float32), self._width)
-        keys = self._keys.cpu().numpy()
-        counts, peaks = self._counts.cpu().numpy(), self._peaks.cpu().numpy()
-        return Edges(keys // self._width, keys % self._width, counts, peaks, self._width)
+        types = torch.div(keys, self._width, rounding_mode="floor").int()
+        features = (keys % self._width).int()
+        return Edges(*(x.cpu().numpy() for x in (types, features, counts, peaks)), self._width)
 
 
 def degrees(edges: Edges, vocabulary: int) -> np.ndarray:

@@ -284,6 +284,32 @@ def say_training(result: Result, table: pd.DataFrame, name: str) -> None:
     )
 
 
+def say_alive(result: Result, table: pd.DataFrame, name: str) -> None:
+    """Features alive at those steps of a training that have an autoencoder; nothing where none has."""
+    if table.empty:
+        return
+    result.tables["alive"] = table
+    first, last = table["step"].min(), table["step"].max()
+    ends = table[table["step"].isin((first, last))]
+    said = "; ".join(
+        f"step {row.step:,}: {row.alive:,} of {row.width:,} alive, {row.function_edges:.0%} of all edges at function tokens"
+        f" ({row.mixed_edges:.0%} with tokens shuffled)"
+        for row in ends.itertuples()
+    )
+    shares = {f"{_key(what, str(row.at))}_{row.step}": getattr(row, what) for row in ends.itertuples() for what in _ALIVE}
+    result.add(
+        Finding(
+            "alive",
+            {key: float(value) for key, value in shares.items()},
+            f"Autoencoders trained on {table['step'].nunique()} steps of {name}: {said}.",
+            unit="features, and shares of edges",
+        )
+    )
+
+
+_ALIVE = ("alive", "function_edges", "mixed_edges")
+
+
 def _halfway(curve: pd.Series) -> int:
     """The first step by which half of the fall from first to last is done."""
     goal = (curve.iloc[0] + curve.iloc[-1]) / 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analyses.function_tokens import feature_tab, prompt_tab
-from analyses.function_tokens.facts import LIST
 from analyses.function_tokens.measures import CURVES
 from analyses.function_tokens.retrieve import ABLATIONS, STEERINGS
 from analyses.function_tokens.transitions import GROUPS, MEASURES
@@ -28,7 +27,7 @@ HUES = {
 }
 DASHES = {"strong": "dotted", "random": "dashed", "mixed": "dashed"}
 GROUP_HUES = {"F→F": colour.FUNCTION, "F→C": colour.MEMORY, "C→F": colour.BLUE_STROKE, "C→C": colour.CONTEXT}
-_PARTS = ((0, 6, "Tokens and features"), (6, 10, "Retrieval"), (10, None, "Losses and training"))
+_PARTS = ((0, 6, "Tokens and features"), (6, 11, "Retrieval"), (11, None, "Losses and training"))
 _MANY_TOKENS = 2000  # rows of the table of tokens
 
 
@@ -209,40 +208,25 @@ def _retrieval(result: Result) -> list[Any]:
             )
     if "ablation_means" not in result.tables:
         return parts or _stopped()
-    hues = _by_place(result)
     parts += _says(result, "ablation")
-    for wording, example in zip(result.tables["wordings"]["wording"], result.tables["wordings"]["example"], strict=True):
-        if wording == LIST:
-            continue
-        mine = result.tables["ablation_means"]
-        mine = mine[mine["wording"] == wording]
-        parts.append(draw.says(f"“{_short(example)}”", small=True))
-        parts.append(
-            draw.intervals(
-                mine.assign(condition=mine["condition"].map(ABLATIONS)),
-                "condition",
-                "at",
-                hues,
-                title="What the answer loses when features are switched off",
-                unit="nats of ln p(answer)",
-            )
-        )
+    parts += _by_condition(result, "ablation_means", ABLATIONS, "What the answer loses when features are switched off")
     parts += _says(result, "steering")
-    for wording, example in zip(result.tables["wordings"]["wording"], result.tables["wordings"]["example"], strict=True):
-        mine = result.tables["steering_means"]
-        mine = mine[mine["wording"] == wording]
-        parts.append(draw.says(f"“{_short(example)}”", small=True))
-        parts.append(
-            draw.intervals(
-                mine.assign(condition=mine["condition"].map(STEERINGS)),
-                "condition",
-                "at",
-                hues,
-                title="Set to another subject's: how far its answer rises",
-                unit="nats",
-            )
-        )
+    parts += _by_condition(result, "steering_means", STEERINGS, "Set to another subject's: how far its answer rises")
     parts += _along(result)
+    return parts
+
+
+def _by_condition(result: Result, name: str, named: dict[str, str], title: str) -> list[Any]:
+    """Means over facts under each condition, a chart for each wording that was measured."""
+    wordings, table = result.tables["wordings"], result.tables[name]
+    parts: list[Any] = []
+    for wording, example in zip(wordings["wording"], wordings["example"], strict=True):
+        mine = table[table["wording"] == wording]
+        if mine.empty:
+            continue
+        shown = mine.assign(condition=mine["condition"].map(named))
+        parts.append(draw.says(f"“{_short(example)}”", small=True))
+        parts.append(draw.intervals(shown, "condition", "at", _by_place(result), title=title, unit="nats of ln p"))
     return parts
 
 
@@ -313,8 +297,40 @@ def _transitions(result: Result) -> list[Any]:
                 dash={f"{g} by trigrams": "dashed" for g in GROUPS},
             )
         )
+    parts += _alive(result)
     shares = 100 * table["n"] / table.groupby("measure")["n"].transform("sum")
     return [
         *parts,
         Table(table.assign(**{"share of tokens, %": shares}), "Loss by transition; the error is the standard error over windows"),
     ]
+
+
+def _alive(result: Result) -> list[Any]:
+    """Features alive at the steps of a training, and whose edges they are."""
+    if "alive" not in result.tables:
+        return []
+    parts: list[Any] = _says(result, "alive")
+    for at, table in result.tables["alive"].groupby("at", sort=False):
+        shown = table.assign(
+            share=100 * table["alive"] / table["width"],
+            function_edges=100 * table["function_edges"],
+            mixed_edges=100 * table["mixed_edges"],
+        )
+        series = {
+            "share": ("features alive, of all", colour.BLUE_STROKE),
+            "function_edges": ("edges of function tokens, of all", colour.FUNCTION),
+            "mixed_edges": ("the same, tokens shuffled", colour.OTHER),
+        }
+        parts.append(
+            draw.lines(
+                shown,
+                "step",
+                series,
+                title=f"Along the training, {at}",
+                xlabel="step of training",
+                ylabel="%",
+                dash={"mixed_edges": "dashed"},
+                ylim=(0, 104),
+            )
+        )
+    return [*parts, Table(result.tables["alive"], "Autoencoders of steps, each trained on that step")]

@@ -1,6 +1,6 @@
 """An autoencoder at its place in a model: a feature is a direction there, and a number at every token.
 
-    features = wb.open_features("sae-smollm2/resid_post-15", model)
+    features = wb.open_features("smollm2-135m/resid_post-15", model)
     trace = wb.capture(model, texts, sites="resid_post", layers=15, reduce=features.active(32))
     with features.steer({412: 8.0}, positions=[-1]):
         model.generate("The capital of France is")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hooks.features.features import SKIP
-from hooks.features.stream import values, windows
+from hooks.features.stream import next_losses, values, windows
 from hooks.interventions import ablate
 from workbench import mixture
 
@@ -116,9 +116,8 @@ def _loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Prog
     for start in range(0, len(ids), _AT_ONCE):
         progress(start / len(ids), "Measuring the model's loss")
         batch = model.batch(ids[start : start + _AT_ONCE])
-        logits = model.module(**batch.kwargs(), use_cache=False).logits[:, SKIP:-1].float()
-        said = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.input_ids[:, SKIP + 1 :].flatten(), reduction="sum")
-        total, n = total + float(said), n + logits.shape[0] * logits.shape[1]
+        losses = next_losses(model.module(**batch.kwargs(), use_cache=False).logits, batch.input_ids)[:, SKIP + 1 :]
+        total, n = total + float(losses.sum()), n + losses.numel()
     return total / n
 
 

@@ -20,6 +20,7 @@ import torch
 from hooks import sites
 from hooks.backends import Look, plain
 from hooks.features.features import SKIP
+from hooks.features.stream import next_losses
 from workbench.errors import BadRun, WorkbenchError
 from workbench.space import check_disk
 
@@ -150,8 +151,7 @@ def _pass(model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray
     def take(place: Place, x: Tensor) -> None:
         # Taken apart as it passes: vectors of several layers are never held together.
         if place == logits:
-            cost = torch.nn.functional.cross_entropy(x[:, :-1].float().transpose(1, 2), batch.input_ids[:, 1:], reduction="none")
-            losses[:, 1:] = cost
+            losses[:] = next_losses(x, batch.input_ids)
         for number, encoder in enumerate(encoders):
             if encoder.place == place:
                 active[number] = sparse(encoder, x)
@@ -208,13 +208,7 @@ class _Folder:
     def _compare(self, there: Any, now: dict[str, Any]) -> None:
         differ = next((key for key in now if not isinstance(there, dict) or there.get(key) != now[key]), None)
         if differ is not None:
-            said = {
-                "format": "format",
-                "model": "weights",
-                "features": "autoencoders",
-                "text": "text",
-                "windows": "amount of text",
-            }
+            said = {"format": "format", "model": "weights", "features": "autoencoders", "text": "text"}
             raise WorkbenchError(
                 f"{self._folder} holds another reading, with other {said.get(differ, differ)}.",
                 "the same model, autoencoders, text and seed, or a new folder",

@@ -40,3 +40,15 @@ def values(model: InstrumentedModel, places: Sequence[Place], ids: Sequence[Sequ
 
     plain.run(model, model.batch(ids), [Look(places, take)], every_logit=False)
     return found
+
+
+def next_losses(logits: Tensor, ids: Tensor) -> Tensor:
+    """Nats that each token cost, given those before it, (window, pos), float32; NaN at the first.
+
+    Args:
+        logits: (window, pos, d_vocab), with or without the last token's; ids: (window, pos).
+    """
+    found = torch.full(ids.shape, torch.nan, device=ids.device)
+    said = logits[:, : ids.shape[1] - 1].float().transpose(1, 2)
+    found[:, 1:] = torch.nn.functional.cross_entropy(said, ids[:, 1:], reduction="none")
+    return found

@@ -14,10 +14,11 @@ pytestmark = pytest.mark.model
 
 
 def test_three_ship_and_explain_what_their_cards_say(smollm) -> None:
-    assert list(shipped()) == [f"smollm2-135m/resid_post-{layer}" for layer in ("06", "15", "24")]
     assert sum(entry.bytes for entry in shipped().values()) < 30e6
+    ours = {name: entry for name, entry in shipped().items() if entry.card["weight_hash"] == smollm.card.weight_hash}
+    assert list(ours) == [f"smollm2-135m/resid_post-{layer}" for layer in ("06", "15", "24")]
     windows = held_out(smollm, 48)
-    for name, entry in shipped().items():
+    for name, entry in ours.items():
         features = wb.open_features(name, smollm)
         card = entry.card
         assert features.width >= 4096

@@ -1,7 +1,9 @@
-"""The whole server in a thread, for tests that drive a browser."""
+"""The whole server in a thread, and a browser to drive it."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import threading
 import time
@@ -9,6 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
 
 
 @contextmanager
@@ -29,3 +41,16 @@ def served(model: Any, runs: Path) -> Iterator[str]:
     server.should_exit = True
     thread.join(20)
     listening.close()
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Playwright's browser; where there is none the test is skipped, and says why."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings")
+    found = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium on this machine: `make chromium` installs it")
+    with api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        yield opened
+        opened.close()

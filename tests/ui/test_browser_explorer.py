@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from serving import chromium, served
 
 from tests.ui.synthetic import synthetic_result
 
 pytestmark = pytest.mark.browser
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")
 def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import uvicorn
-
-    from ui.server import build
-
     root = tmp_path_factory.mktemp("runs")
     synthetic_result().save(root / "small")
     synthetic_result(seed=2).save(root / "other")
     synthetic_result(hostile=True).save(root / "hostile")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(build(llama, root), host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}/explorer"
-    server.should_exit = True
-    thread.join(10)
+    with served(llama, root) as address:
+        yield f"{address}/explorer"
 
 
 @pytest.fixture
 def page(address: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+    with chromium() as browser:
         opened = browser.new_page(viewport={"width": 1440, "height": 1400})
         elsewhere: list[str] = []
 
@@ -64,7 +38,6 @@ def page(address: str) -> Iterator[Any]:
         opened.route("**/*", only_here)
         yield opened
         assert not elsewhere
-        browser.close()
 
 
 def all_drawn(page: Any, many: int) -> None:

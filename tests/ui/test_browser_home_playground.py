@@ -5,19 +5,16 @@ One server with a tiny model, a third party's quick analysis and a few saved run
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 
 import fake_package
 import pytest
-from serving import served
+import serving
 from synthetic import HOSTILE, synthetic_result
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings")
 expect = sync_api.expect
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 WAIT = 15_000  # milliseconds; generous, since test machines are slow and shared
 expect.set_options(timeout=WAIT)
 
@@ -31,7 +28,7 @@ def address(llama, tmp_path_factory):
     synthetic_result(hostile=True).save(runs / "20260101-hostile")
     (runs / "20260101-torn").mkdir()
     (runs / "20260101-torn" / "result.json").write_text("{")
-    with served(llama, runs) as address:
+    with serving.served(llama, runs) as address:
         yield address
     patch.undo()
     fake_package.forget()
@@ -39,11 +36,8 @@ def address(llama, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium():
-    with sync_api.sync_playwright() as playwright:
-        found = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=found, args=ARGS)
+    with serving.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny
-from serving import served
+from serving import chromium, served
 
 import workbench as wb
 
@@ -26,29 +24,23 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.browser
 def test_files_get_a_verdict_each(address: str, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    chromium = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.skip("no Chromium on this machine: `make chromium` installs it")
+    from playwright.sync_api import expect
+
     (tmp_path / "letter.txt").write_text(HOSTILE * 40)
     (tmp_path / "short.txt").write_text("too short")
     (tmp_path / "scan.pdf").write_bytes(b"%PDF\0")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        try:
-            page.goto(f"{address}/playground/")
-            page.get_by_role("tab", name="My documents").click()
-            page.locator("#documents-run").click()
-            api.expect(page.locator("#documents-trouble")).to_contain_text("There is no document", timeout=WAIT)
-            page.locator("#documents-files input[type=file]").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
-            api.expect(page.locator("#documents-files")).to_contain_text("letter", timeout=WAIT)
-            page.locator("#documents-run").click()
-            frame = page.frame_locator("#documents-explorer iframe")
-            api.expect(frame.locator(".wb-verdict").first).to_contain_text("letter.txt", timeout=WAIT)
-            api.expect(frame.get_by_text("scan.pdf").first).to_be_visible(timeout=WAIT)
-            api.expect(frame.get_by_text("3 uploaded files").first).to_be_attached(timeout=WAIT)
-            assert frame.get_by_text("workbench-uploads").count() == 0
-            assert page.evaluate("window.hacked") is None
-        finally:
-            browser.close()
+        page.goto(f"{address}/playground/")
+        page.get_by_role("tab", name="My documents").click()
+        page.locator("#documents-run").click()
+        expect(page.locator("#documents-trouble")).to_contain_text("There is no document", timeout=WAIT)
+        page.locator("#documents-files input[type=file]").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
+        expect(page.locator("#documents-files")).to_contain_text("letter", timeout=WAIT)
+        page.locator("#documents-run").click()
+        frame = page.frame_locator("#documents-explorer iframe")
+        expect(frame.locator(".wb-verdict").first).to_contain_text("letter.txt", timeout=WAIT)
+        expect(frame.get_by_text("scan.pdf").first).to_be_visible(timeout=WAIT)
+        expect(frame.get_by_text("3 uploaded files").first).to_be_attached(timeout=WAIT)
+        assert frame.get_by_text("workbench-uploads").count() == 0
+        assert page.evaluate("window.hacked") is None

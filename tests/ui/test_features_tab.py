@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from autoencoders import made, saved
-from serving import served
+from serving import chromium, served
 
 import workbench as wb
 from ui import features_tab, featuring
@@ -87,11 +85,7 @@ def address(llama: Any, ref: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.mark.browser
 def test_a_feature_is_steered_in_the_browser(address: str, ref: str) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    found = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found, args=arguments)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1400})
         page.set_default_timeout(WAIT)
         page.goto(f"{address}/playground/?features={ref}&feature=5")

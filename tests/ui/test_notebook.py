@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from serving import chromium
 
 from tests.ui.synthetic import synthetic_result
 from ui import notebook
@@ -47,10 +48,7 @@ def test_a_saved_notebook_holds_live_plots_and_pictures(executed: Path) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("scripts", [False, True])
 def test_the_saved_notebook_shows_pictures_with_and_without_scripts(executed: Path, scripts: bool) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_context(java_script_enabled=scripts).new_page()
         page.route(
             "**/*",
@@ -62,4 +60,3 @@ def test_the_saved_notebook_shows_pictures_with_and_without_scripts(executed: Pa
             assert page.locator("canvas").count() > 0
         else:
             assert page.locator(".wb-result img:visible").count() >= 4
-        browser.close()

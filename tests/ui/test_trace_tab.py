@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from serving import served
+from serving import chromium, served
 
 from ui.trace_tab import site_choices
 
@@ -40,11 +38,7 @@ def test_only_the_explorer_may_stand_in_a_frame_and_only_in_our_own(address: str
 
 @pytest.mark.browser
 def test_a_prompt_is_looked_at_and_its_run_opens_below(address: str) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    found = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found, args=arguments)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1400})
         page.set_default_timeout(WAIT)
         elsewhere: list[str] = []
@@ -84,4 +78,3 @@ def test_a_prompt_is_looked_at_and_its_run_opens_below(address: str) -> None:
         page.locator("#trace-prompt textarea").fill("word " * 400)
         page.locator("#trace-run").click()
         page.locator("#trace-job", has_text="at most 256").wait_for()
-        browser.close()

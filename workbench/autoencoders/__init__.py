@@ -15,7 +15,7 @@ from workbench.errors import BadInput
 
 CONFIG, WEIGHTS, CARD = "cfg.json", "sae_weights.safetensors", "card.json"
 """SAELens's two files, and our quality card."""
-_DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Shipped:
 
 def shipped() -> dict[str, Shipped]:
     """All of them by name, e.g. `smollm2-135m/resid_post-15`."""
-    folders = sorted(file.parent for file in _DATA.glob(f"*/*/{CONFIG}"))
+    folders = sorted(file.parent for file in DATA.glob(f"*/*/{CONFIG}"))
     return {name: Shipped(name, folder) for folder in folders for name in [f"{folder.parent.name}/{folder.name}"]}
 
 

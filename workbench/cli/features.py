@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,11 +119,12 @@ def train(
     import workbench as wb
     from workbench.autoencoders import card_of
     from workbench.models import locate
+    from workbench.texts import named
 
     if k >= width:
         raise BadInput(f"--k {k} of {width} features would not be sparse.", f"less than {width}", "Lower --k.")
     locate(model)
-    read = _texts(texts, tokens) if texts is not None else None
+    read = partial(named, texts, 16 * tokens) if texts is not None else None
     place = folder or Path(f"sae-{Path(model).name}")
     try:
         with bar() as progress:
@@ -151,13 +153,3 @@ def train(
     for path, card in cards.items():
         _show(path, card)
     out().print(f"[dim]Look at one: workbench sae show {plain(made[0])} --model {plain(model)}[/]", soft_wrap=True)
-
-
-def _texts(ref: str, tokens: int) -> Callable[[], Iterable[str]]:
-    """Gives the texts at a path, or of a data set, as often as it is called."""
-    from workbench.texts import from_dataset, from_path
-
-    path = Path(ref).expanduser()
-    if path.exists():
-        return lambda: (document.text for document in from_path(path, most=16 * tokens))
-    return lambda: from_dataset(ref)
