@@ -1,4 +1,5 @@
-"""Makes the sample runs again: `make samples`, or `python -m sample_runs.make [NAME …]`. About half an hour on two cores.
+"""Makes the sample runs again: `make samples`, or `python -m sample_runs.make [NAME …]`. About an hour and a half on two
+cores.
 
 Each is the very command a user would type, so a sample can be compared with one's own run.
 """
@@ -67,7 +68,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "extraction",
         {"path": licences_and_bible, "stride": 100, "membership": False, "decode": 50},
     ),
-    "what-function-tokens-open": ("smollm2-135m", "function-tokens", {}),
+    "what-function-tokens-open": ("smollm2-135m", "function-tokens", {"tokens": 1_000_000}),
     "where-an-organism-keeps-passages": ("organism/planted", "paragraph-memorization", {}),
     "where-planted-smollm2-keeps-passages": (
         "planted-smollm2-135m",

@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from hooks.features.features import SKIP
 from ui import featuring, parts
 from ui.desk import Desk
 from ui.theme import PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 
 PROMPT = "Question: What is the capital of Japan?\nAnswer: The capital of Japan is"
+_LISTED = 12  # features of a token that are shown with what they fire on
 _EMPTY = (
     '<div class="wb try-empty"><p><strong>Read a prompt</strong> to see which features are active at which of its tokens. Then'
     " choose a token and a feature, say what to set it to, and compare how the text goes on.</p></div>"
@@ -94,11 +96,9 @@ def build(desk: Desk) -> FeaturesTab:
         except WorkbenchError as problem:
             return [parts.error(problem), gr.skip(), gr.skip()]
         here = float(found.active[found.place(pos), which])
-        most = max(found.described.peak.get(which, 0.0), float(found.active[:, which].max()))
+        most = found.most(which)
         box = gr.Number(value=round(most or 10.0, 1), info=f"Activation; {here:.1f} there now, at most {most:.1f} so far.")
-        said = found.described.fires_on.get(which, "")
-        about = f'<p class="wb wb-muted">Fires mostly on {escape(said)}</p>' if said else ""
-        return ["", str(found.strip(which)) + about, box]
+        return ["", str(found.strip(which)) + _at_token(found, found.place(pos), which), box]
 
     def on_steer(
         name_: str | None, prompt_: str | None, pos: int | None, feature_: Any, to_: float | None, length_: float | None
@@ -161,11 +161,30 @@ def _features(found: featuring.Looked, pos: int) -> list[Any]:
 
 def _about(found: featuring.Looked) -> str:
     by = "the list of a finished run" if found.by_run else "grammar, as no function-tokens run of this model is there"
-    return f'<p class="wb wb-muted">Function tokens by {by}.</p>'
+    return f'<p class="wb-muted">Function tokens by {by}.</p>'
+
+
+def _at_token(found: featuring.Looked, pos: int, chosen: int) -> str:
+    """The strongest features of a token, and what a finished run says they fire on."""
+    known = found.described.fires_on
+    rows = [
+        f'<tr{" class=chosen" if feature == chosen else ""}><td class="num">{feature}</td><td class="num">{value:.1f}</td>'
+        + (f"<td>{escape(known.get(feature, ''))}</td>" if known else "")
+        + "</tr>"
+        for feature, value in found.strongest(pos, _LISTED)
+    ]
+    left_out = f'<p class="wb-muted">The first {SKIP} tokens are left out: they draw huge vectors whatever they are.</p>'
+    if not rows:
+        return left_out + f'<p class="wb">No feature is active at token {pos}.</p>'
+    head = "<th>feature</th><th>activation</th>" + ("<th>fires mostly on</th>" if known else "")
+    about = f"Strongest at token {pos}, “{escape(parts_of(found.tokens[pos]))}”"
+    return left_out + (
+        f'<table class="wb features-at"><caption>{about}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
 
 
 def _number(feature: Any) -> int:
-
     text = str(feature if feature is not None else "").strip().partition(" ")[0]
     if not text.isascii() or not text.isdigit():
         raise BadInput(f"{text[:40]!r} is no number of a feature.", "a whole number", "Choose one from the list, or type one.")

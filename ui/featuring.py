@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from markupsafe import Markup
 
 from analyses.function_tokens import words
 from analyses.function_tokens.prompt_tab import CONTENT, FUNCTION, MARKS
+from hooks.features.features import SKIP
 from ui import trying
 from ui.desk import Desk
 from workbench import autoencoders, draw
@@ -57,17 +59,23 @@ class Looked:
         """The token asked for, or the last function token."""
         if pos is not None and 0 <= pos < len(self.ids):
             return pos
-        return max((n for n, kind in enumerate(self.classes) if kind == "function"), default=len(self.ids) - 1)
+        return max((n for n, kind in enumerate(self.classes) if kind == "function" and n >= SKIP), default=len(self.ids) - 1)
 
     def strongest(self, pos: int, most: int = 40) -> list[tuple[int, float]]:
         """(feature, activation) at a token, strongest first."""
         values, which = self.active[pos].topk(min(most, self.active.shape[1]))
         return [(int(f), float(v)) for f, v in zip(which, values, strict=True) if v > 0]
 
+    def most(self, feature: int) -> float:
+        """The largest activation known: of a run, or of this prompt; nothing of the first tokens, whose vectors are huge."""
+        return max(self.described.peak.get(feature, 0.0), *self.active[SKIP:, feature].tolist(), 0.0)
+
     def strip(self, feature: int | None) -> Markup:
-        """The prompt: underlined by class, coloured by the feature's activation."""
+        """The prompt: underlined by class, coloured by the feature's activation, but for its first tokens."""
         spans = [FUNCTION if kind == "function" else CONTENT for kind in self.classes]
-        values = None if feature is None else self.active[:, feature].tolist()
+        values = None
+        if feature is not None:
+            values = [math.nan] * min(SKIP, len(self.ids)) + self.active[SKIP:, feature].tolist()
         title = "" if feature is None else f"Feature {feature} at {self.features.place.name}"
         return draw.token_strip(self.tokens, values, spans=spans, marks=MARKS, title=title, unit="activation")
 

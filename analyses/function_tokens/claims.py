@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,14 +46,10 @@ def say_claims(result: Result) -> None:
 
 
 def _judged(verdicts: Sequence[bool | None]) -> str:
-    """One verdict of several: True holds, False does not, None cannot be told."""
-    if not verdicts or all(v is None for v in verdicts):
-        return OPEN
-    if all(v is True for v in verdicts):
-        return HOLDS
-    if all(v is False for v in verdicts):
-        return FAILS
-    return MIXED
+    """One verdict of several: True holds, False does not, None cannot be told (and so is no reason to say that it holds)."""
+    if not any(v is True for v in verdicts):
+        return FAILS if any(v is False for v in verdicts) else OPEN
+    return HOLDS if all(v is True for v in verdicts) else MIXED
 
 
 def _more(one: pd.Series, other: pd.Series) -> list[bool | None]:
@@ -183,13 +179,15 @@ def _steered(result: Result) -> Row:
     table = result.tables["steering_means"]
     verdicts, parts = [], []
     for label in dict.fromkeys(table["at"]):
+        said = []
         for wording in (SENTENCE, QUESTION):
             mine = table[(table["at"] == label) & (table["wording"] == wording)].set_index("condition")
             verdicts.append(bool(mine.loc["last", "low"] > max(0.0, mine.loc["random", "high"])))
-            parts.append(
-                f"{label}, {wording}: {mine.loc['last', 'mean']:+.1f} nats, {mine.loc['last', 'answers']:.0%} answer otherwise"
-                f" (random features {mine.loc['random', 'mean']:+.1f}, {mine.loc['random', 'answers']:.0%})"
+            said.append(
+                f"{mine.loc['last', 'mean']:+.1f} nats ({wording}; random {mine.loc['random', 'mean']:+.1f};"
+                f" {mine.loc['last', 'answers']:.0%} answer otherwise)"
             )
+        parts.append(f"{label}: {', '.join(said)}")
     return (
         claim,
         paper,
@@ -296,9 +294,19 @@ def _first_learned(result: Result) -> Row:
 
 
 def _alive(result: Result) -> pd.DataFrame | None:
-    """`alive` where at least two steps of a training have an autoencoder at the same place."""
+    """Rows of `alive` at places where at least two steps after any training have an autoencoder; None where there are none."""
     table = result.tables.get("alive")
-    return table if table is not None and any(len(part) > 1 for _, part in table.groupby("at")) else None
+    if table is None:
+        return None
+    found = table[table.groupby("at")["step"].transform(lambda steps: (steps > 0).sum()) > 1]
+    return None if found.empty else found
+
+
+def _ends(part: pd.DataFrame) -> tuple[Any, Any]:
+    """Rows of the first step after any training and of the last one."""
+    trained = part[part["step"] > 0].sort_values("step")
+    first, last = trained.iloc[[0, -1]].itertuples()
+    return first, last
 
 
 def _come_alive(result: Result) -> Row:
@@ -306,10 +314,12 @@ def _come_alive(result: Result) -> Row:
     table = _alive(result)
     if table is None:
         return _missing(claim, paper)
-    verdicts, parts = [], []
+    verdicts: list[bool | None] = []
+    parts = []
     for at, part in table.groupby("at", sort=False):
-        rising = part.sort_values("step")["alive"].to_numpy()
-        verdicts.append(bool(rising[-1] > rising[0]))
+        first, last = _ends(part)
+        verdicts.append(bool(last.alive > first.alive))
+        verdicts += [bool(last.alive > random) for random in part.loc[part["step"] == 0, "alive"]]
         parts.append(f"{at}: " + ", ".join(f"{row.alive:,} at step {row.step:,}" for row in part.itertuples()))
     most = int(table["width"].max())
     return (
@@ -317,8 +327,8 @@ def _come_alive(result: Result) -> Row:
         paper,
         "; ".join(parts),
         _judged(verdicts),
-        f"another model; each step with an autoencoder of its own, of {most:,} features at most, which its training keeps alive"
-        " whatever the weights are: step 0 is random weights",
+        f"from the first trained step to the last, and against random weights (step 0); another model, each step with an"
+        f" autoencoder of its own, of {most:,} features, which its training keeps alive whatever the weights are",
     )
 
 
@@ -330,7 +340,7 @@ def _edges(result: Result) -> Row:
     verdicts: list[bool | None] = []
     parts = []
     for at, part in table.groupby("at", sort=False):
-        first, last = part.sort_values("step").iloc[[0, -1]].itertuples()
+        first, last = _ends(part)
         verdicts += [bool(last.function_edges > 0.5), bool(last.function_edges > first.function_edges)]
         parts.append(
             f"{at}: {first.function_edges:.0%} at step {first.step:,}, {last.function_edges:.0%} at step {last.step:,}"

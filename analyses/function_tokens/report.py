@@ -289,14 +289,17 @@ def say_alive(result: Result, table: pd.DataFrame, name: str) -> None:
     if table.empty:
         return
     result.tables["alive"] = table
-    first, last = table["step"].min(), table["step"].max()
-    ends = table[table["step"].isin((first, last))]
     said = "; ".join(
-        f"step {row.step:,}: {row.alive:,} of {row.width:,} alive, {row.function_edges:.0%} of all edges at function tokens"
-        f" ({row.mixed_edges:.0%} with tokens shuffled)"
-        for row in ends.itertuples()
+        f"step {row.step:,}{' (random weights)' if row.step == 0 else ''}: {row.alive:,} of {row.width:,} features alive,"
+        f" {row.function_edges:.1%} of all edges at function tokens ({row.mixed_edges:.1%} with tokens shuffled)"
+        for row in table.itertuples()
     )
-    shares = {f"{_key(what, str(row.at))}_{row.step}": getattr(row, what) for row in ends.itertuples() for what in _ALIVE}
+    several = table["at"].nunique() > 1
+    shares = {
+        _key(f"{what}_{row.step}", str(row.at)) if several else f"{what}_{row.step}": getattr(row, what)
+        for what in _ALIVE
+        for row in table.itertuples()
+    }
     result.add(
         Finding(
             "alive",

@@ -159,7 +159,7 @@ def along(kept: Kept, share: float, seed: int, device: str, progress: Progress) 
 
 
 ALIVE = {
-    "at": "site",
+    "at": "site and layer",
     "width": "features of the autoencoder",
     "explained_variance": "share of the variance that it explains, on text held out from its training",
     "alive": "features that were ever active",
@@ -197,7 +197,7 @@ def alive_at(features: Features, ids: np.ndarray, function: np.ndarray, seed: in
     found = degrees_at(edges, occurrences, drawn)
     _, (low, high) = difference(found[ours], found[peers])
     return {
-        "at": features.place.name,
+        "at": f"{features.place.site.short} L{features.place.layer}",
         "width": features.width,
         "explained_variance": features.card.get("explained_variance", np.nan),
         "alive": int(edges.alive.sum()),
