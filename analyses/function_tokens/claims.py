@@ -293,57 +293,45 @@ def _first_learned(result: Result) -> Row:
     )
 
 
-def _alive(result: Result) -> pd.DataFrame | None:
-    """Rows of `alive` at places where at least two steps after any training have an autoencoder; None where there are none."""
-    table = result.tables.get("alive")
-    if table is None:
-        return None
-    found = table[table.groupby("at")["step"].transform(lambda steps: (steps > 0).sum()) > 1]
-    return None if found.empty else found
-
-
-def _ends(part: pd.DataFrame) -> tuple[Any, Any]:
-    """Rows of the first step after any training and of the last one."""
-    trained = part[part["step"] > 0].sort_values("step")
-    first, last = trained.iloc[[0, -1]].itertuples()
-    return first, last
+def _followed(result: Result) -> list[tuple[str, pd.DataFrame, Any, Any]]:
+    """Places with autoencoders of several steps after any training: its rows of `alive`, the first such row and the last."""
+    found = []
+    for at, part in result.tables["alive"].groupby("at", sort=False) if "alive" in result.tables else []:
+        trained = list(part[part["step"] > 0].sort_values("step").itertuples())
+        if len(trained) > 1:
+            found.append((str(at), part, trained[0], trained[-1]))
+    return found
 
 
 def _come_alive(result: Result) -> Row:
     claim, paper = "In training more and more features come alive", "1,942 to 64,042 (1.5B)"
-    table = _alive(result)
-    if table is None:
+    followed = _followed(result)
+    if not followed:
         return _missing(claim, paper)
     verdicts: list[bool | None] = []
     parts = []
-    for at, part in table.groupby("at", sort=False):
-        first, last = _ends(part)
+    for at, part, first, last in followed:
         verdicts.append(bool(last.alive > first.alive))
         verdicts += [bool(last.alive > random) for random in part.loc[part["step"] == 0, "alive"]]
         parts.append(f"{at}: " + ", ".join(f"{row.alive:,} at step {row.step:,}" for row in part.itertuples()))
-    most = int(table["width"].max())
-    return (
-        claim,
-        paper,
-        "; ".join(parts),
-        _judged(verdicts),
-        f"from the first trained step to the last, and against random weights (step 0); another model, each step with an"
-        f" autoencoder of its own, of {most:,} features, which its training keeps alive whatever the weights are",
+    sure = (
+        "from the first trained step to the last, and against random weights (step 0); another model, each step with an"
+        f" autoencoder of its own, of {followed[0][3].width:,} features, which its training keeps alive whatever the weights are"
     )
+    return claim, paper, "; ".join(parts), _judged(verdicts), sure
 
 
 def _edges(result: Result) -> Row:
     claim, paper = "Function tokens hold most of the edges, and more and more of them", "throughout, and growing"
-    table = _alive(result)
-    if table is None:
+    followed = _followed(result)
+    if not followed:
         return _missing(claim, paper)
     verdicts: list[bool | None] = []
     parts = []
-    for at, part in table.groupby("at", sort=False):
-        first, last = _ends(part)
+    for at, _, first, last in followed:
         verdicts += [bool(last.function_edges > 0.5), bool(last.function_edges > first.function_edges)]
         parts.append(
-            f"{at}: {first.function_edges:.0%} at step {first.step:,}, {last.function_edges:.0%} at step {last.step:,}"
-            f" (tokens shuffled {last.mixed_edges:.0%})"
+            f"{at}: {first.function_edges:.1%} at step {first.step:,}, {last.function_edges:.1%} at step {last.step:,}"
+            f" (tokens shuffled {last.mixed_edges:.1%})"
         )
     return claim, paper, "; ".join(parts), _judged(verdicts), "edges grow with occurrences: shuffled tokens show how much of it"

@@ -84,9 +84,9 @@ class Graph:
         if keys is None:
             nothing = np.zeros(0, np.int32)
             return Edges(nothing, nothing, nothing, np.zeros(0, np.float32), self._width)
-        types = torch.div(keys, self._width, rounding_mode="floor").int()
-        features = (keys % self._width).int()
-        return Edges(*(x.cpu().numpy() for x in (types, features, counts, peaks)), self._width)
+        types = torch.div(keys, self._width, rounding_mode="floor").int().cpu().numpy()
+        features = (keys % self._width).int().cpu().numpy()
+        return Edges(types, features, counts.cpu().numpy(), peaks.cpu().numpy(), self._width)
 
 
 def degrees(edges: Edges, vocabulary: int) -> np.ndarray:

@@ -86,7 +86,7 @@ def test_features_along_a_training(alive, shares, grows, most):
     assert claims._come_alive(with_tables(alive=table))[3] == grows
     row = claims._edges(with_tables(alive=table))
     assert row[3] == most
-    assert f"{shares[-1]:.0%} at step 20" in row[2]
+    assert f"{shares[-1]:.1%} at step 20" in row[2]
 
 
 def test_one_step_alone_tells_nothing():
