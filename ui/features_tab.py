@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -128,13 +129,31 @@ def build(desk: Desk) -> FeaturesTab:
         return [gr.Dropdown(choices=names, value=names[len(names) // 2] if names else None)]
 
     def asked(request: gr.Request) -> list[Any]:
-        """The address may name a feature: `/playground?features=NAME&feature=412`."""
+        """The address may name a feature: `/playground?features=NAME&feature=412`, and a prompt (`text`)."""
         wanted = request.query_params.get("features", "")
         if not wanted or desk.slot.model is None:
             return [gr.skip(), gr.skip(), *[gr.skip() for _ in shown]]
-        number = request.query_params.get("feature", "")
-        read_ = on_read(wanted, PROMPT)
-        return [wanted, PROMPT, *read_[:4], number or read_[4], read_[5]]
+        number, prompt_ = request.query_params.get("feature", ""), request.query_params.get("text") or PROMPT
+        read_ = on_read(wanted, prompt_)
+        return [wanted, prompt_, *read_[:4], number or read_[4], read_[5]]
+
+    def asked_to_steer(
+        name_: str | None, prompt_: str | None, pos: int | None, feature_: Any, length_: float | None, request: gr.Request
+    ) -> Iterator[list[Any]]:
+        """What it is to be set to (`to`) makes the page steer at once."""
+        wanted = request.query_params.get("to", "")
+        if not wanted or not request.query_params.get("features") or desk.slot.model is None:
+            return
+        try:
+            to_ = float(wanted)
+        except ValueError:
+            to_ = math.nan
+        if not math.isfinite(to_):
+            problem = BadInput(f"{wanted[:40]!r} is no number.", "an activation, e.g. 12.5", "Type it into “Set it to”.")
+            yield [parts.error(problem), gr.skip(), gr.skip()]
+            return
+        for said in on_steer(name_, prompt_, pos, feature_, to_, length_):
+            yield [*said, to_]
 
     def first(ready: Any) -> None:
         ready.then(asked, None, [name, prompt, *shown], **QUIET).then(
@@ -142,7 +161,7 @@ def build(desk: Desk) -> FeaturesTab:
             [name, prompt, token, feature],
             [trouble, text, to],
             **QUIET,
-        )
+        ).then(asked_to_steer, [name, prompt, token, feature, length], [trouble, compared, to], **QUIET)
 
     return FeaturesTab([name], fit, first)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import numpy as np
 from markupsafe import Markup
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 _AROUND = 14  # tokens of a context before the strongest one, and half as many after
+_PROMPT = "I went to the"
 _MARKS = {"function": Span("function token", colour.FUNCTION, "solid")}
 _COLUMNS = ["feature", "tokens", "function", "types", "peak", "fires_on", "promotes"]
 
@@ -83,12 +83,18 @@ def name_of(result: Result, at: str) -> str:
     return str(result.tables["autoencoders"].set_index("at").loc[at, "name"])
 
 
-def _steer_now(result: Result, at: str, feature: int) -> Markup:
-    """The way to the Playground, with this feature chosen."""
-    query = urlencode({"features": name_of(result, at), "feature": feature})
+def steer_now(result: Result, at: str, feature: int) -> Markup:
+    """A form that takes this feature to the Playground, which sets it at the prompt's last function token and goes on."""
+    row = row_of(result, at, feature)
+    if row is None:
+        return Markup("")
     return Markup(
-        '<p class="wb-says"><a href="/playground?{}" target="_blank">Steer with it now, in the Playground</a></p>'
-    ).format(query)
+        '<form class="wb-steer" action="/playground" method="get" target="_blank">'
+        '<input type="hidden" name="features" value="{}"><input type="hidden" name="feature" value="{}">'
+        '<label>Steer with it now: prompt <input name="text" value="{}" maxlength="2000" required></label>'
+        '<label>set to <input name="to" type="number" step="any" value="{:.1f}" required></label>'
+        "<button>Steer and compare</button></form>"
+    ).format(name_of(result, at), feature, _PROMPT, row["peak"] or 10.0)
 
 
 def histogram(result: Result, at: str, feature: int) -> hv.Rectangles:
@@ -180,7 +186,7 @@ def live(result: Result) -> Any:
     def show(*_: Any) -> None:
         at, feature = chosen(result)
         place.value, number.value = at, feature
-        head.object = str(about(result, at, feature) + (_steer_now(result, at, feature) if on_server else Markup("")))
+        head.object = str(about(result, at, feature) + (steer_now(result, at, feature) if on_server else Markup("")))
         where.object = str(contexts(result, at, feature))
         known = row_of(result, at, feature) is not None
         if known:

@@ -103,6 +103,10 @@ def test_the_page_is_linked(run):
     assert f"Feature {other} at {at}" in feature_tab.about(run, at, other)
     assert row["tokens"] > 0
     assert "no feature 9999" in feature_tab.about(run, at, 9999)
+    box = feature_tab.steer_now(run, at, other)
+    assert f'name="feature" value="{other}"' in box
+    assert f'value="{row["peak"]:.1f}"' in box
+    assert feature_tab.steer_now(run, at, 9999) == ""
     token = int(run.tables["tokens"]["id"].iloc[0])
     shown = feature_tab.of_token(run, at, token)
     assert len(shown)

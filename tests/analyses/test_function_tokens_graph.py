@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyses.function_tokens import measures, transitions, words
+from analyses.function_tokens import graph, measures, transitions, words
 from analyses.function_tokens.gallery import BINS, EXAMPLES, Gallery
 from analyses.function_tokens.graph import Graph, coverage, coverage_at, degrees, degrees_at, missed, pooled
 from analyses.function_tokens.ngrams import NGrams
@@ -23,12 +23,12 @@ class Drawn:
         self.types = rng.choice(types, tokens, p=rng.dirichlet(np.ones(types)))
         self.active = rng.random((tokens, width)) * (rng.random((tokens, width)) < density)
         self.occurrences = np.bincount(self.types, minlength=types)
-        graph = Graph(width)
+        made = Graph(width)
         for start in range(0, tokens, 64):
             at, feature = np.nonzero(self.active[start : start + 64])
             values = self.active[start : start + 64][at, feature]
-            graph.add(*(torch.as_tensor(x) for x in (self.types[start : start + 64][at], feature, values)))
-        self.edges = graph.edges()
+            made.add(*(torch.as_tensor(x) for x in (self.types[start : start + 64][at], feature, values)))
+        self.edges = made.edges()
         self.counts = np.zeros((types, width), int)
         for kind, row in zip(self.types, self.active, strict=True):
             self.counts[kind] += row > 0
@@ -62,6 +62,21 @@ def test_a_graph_counts_what_a_loop_counts(seed):
     assert np.allclose(found, reached)
     assert (np.diff(found) >= 0).all()
     assert found[-1] == pytest.approx(1.0)
+
+
+def test_a_graph_grows_with_its_edges_not_with_the_text(monkeypatch):
+    monkeypatch.setattr(graph, "_WAITING", 1000)
+    made, rng, held = Graph(25), np.random.default_rng(0), []
+    for _ in range(100):
+        types, features, values = rng.integers(0, 12, 300), rng.integers(0, 25, 300), rng.random(300)
+        made.add(*(torch.as_tensor(x) for x in (types, features, values)))
+        kept = 0 if made._keys is None else len(made._keys)
+        held.append(kept + sum(len(part) for _, part in made._new))
+    assert max(held) <= 12 * 25 + 1000 + 300
+    edges = made.edges()
+    assert len(edges.type) == 12 * 25
+    assert edges.count.sum() == 30_000
+    assert len(made.edges().type) == 0  # handed over
 
 
 def test_edges_above_a_threshold_reach_it_somewhere():

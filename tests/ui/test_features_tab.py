@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -99,3 +100,18 @@ def test_a_feature_is_steered_in_the_browser(address: str, ref: str) -> None:
         page.locator("#features-compared section h3", has_text="Steered").wait_for()
         page.wait_for_function("document.querySelectorAll('#features-compared .continuation')[1].textContent.length > 3")
         assert page.evaluate("window.hacked") is None
+
+
+@pytest.mark.browser
+def test_the_address_of_a_feature_page_steers_at_once(address: str, ref: str) -> None:
+    asked = urlencode({"features": ref, "feature": 5, "text": f"The capital {HOSTILE} is", "to": 60})
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 1400})
+        page.set_default_timeout(WAIT)
+        page.goto(f"{address}/playground/?{asked}")
+        page.locator("#features-compared section h3", has_text="Steered").wait_for()
+        page.get_by_text("feature 5 set to 60 at token").wait_for()
+        assert page.locator("#features-to input").input_value() == "60"
+        assert page.evaluate("window.hacked") is None
+        page.goto(f"{address}/playground/?{urlencode({'features': ref, 'feature': 5, 'to': 'nan'})}")
+        page.get_by_text("is no number").wait_for()
