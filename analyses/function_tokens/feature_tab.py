@@ -152,12 +152,12 @@ def contexts(result: Result, at: str, feature: int) -> Markup:
 
 
 def still(result: Result) -> list[Any]:
-    """Of the middle place: the features on the most token types, and one with a mind of its own."""
+    """Of the middle place: the feature on the most token types, and two on the fewest."""
     if missing := _missing(result):
         return missing
     at = middle(result)
     listed = of_place(result, at)
-    some = listed[(listed["function"] < 0.1) & (listed["tokens"] >= 20)].sort_values("peak", ascending=False)
+    some = listed[(listed["function"] < 0.1) & (listed["tokens"] >= 100)].sort_values(["types", "tokens"], ascending=[True, False])
     shown = [*listed["feature"].head(1), *some["feature"].head(2)]
     parts: list[Any] = []
     for feature in shown:
