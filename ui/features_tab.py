@@ -57,9 +57,7 @@ def build(desk: Desk) -> FeaturesTab:
                     elem_id="features-feature",
                 )  # fmt: skip
             with gr.Row():
-                to = gr.Number(
-                    0.0, label="Set it to", info="Activation; now or at most it is …", min_width=140, elem_id="features-to"
-                )
+                to = gr.Number(0.0, label="Set it to", info="Activation", min_width=140, elem_id="features-to")
                 length = gr.Slider(1, 80, 24, step=1, label="Tokens of continuation", min_width=180)
             with gr.Row():
                 steer = gr.Button("Steer and compare", variant="primary", elem_id="features-steer")
@@ -98,7 +96,7 @@ def build(desk: Desk) -> FeaturesTab:
             return [parts.error(problem), gr.skip(), gr.skip()]
         here = float(found.active[found.place(pos), which])
         most = found.most(which)
-        box = gr.Number(value=round(most or 10.0, 1), info=f"Activation; {here:.1f} there now, at most {most:.1f} so far.")
+        box = gr.Number(value=round(most or 10.0, 1), info=f"Activation; {here:.1f} there now, {most:.1f} is large for it.")
         return ["", str(found.strip(which)) + _at_token(found, found.place(pos), which), box]
 
     def on_steer(

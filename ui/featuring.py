@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from analyses.function_tokens import words
+from analyses.function_tokens.feature_tab import typical
 from analyses.function_tokens.prompt_tab import CONTENT, FUNCTION, MARKS
 from hooks.features.features import SKIP
 from ui import trying
@@ -31,11 +32,12 @@ MOST = 256  # tokens of a prompt
 
 @dataclass(frozen=True)
 class Described:
-    """What a finished function-tokens run knows of an autoencoder: the class of each type, and what each feature fires on."""
+    """What a finished function-tokens run knows of an autoencoder: the class of each type, what each feature fires on, and
+    an activation that is large for it."""
 
     classes: dict[int, str]
     fires_on: dict[int, str]
-    peak: dict[int, float]
+    typical: dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Looked:
         return [(int(f), float(v)) for f, v in zip(which, values, strict=True) if v > 0]
 
     def most(self, feature: int) -> float:
-        """The largest activation known: of a run, or of this prompt; nothing of the first tokens, whose vectors are huge."""
-        return max(self.described.peak.get(feature, 0.0), *self.active[SKIP:, feature].tolist(), 0.0)
+        """Large for this feature: what a run says of it, or the largest in this prompt, but for the first tokens."""
+        return self.described.typical.get(feature) or max([0.0, *self.active[SKIP:, feature].tolist()])
 
     def strip(self, feature: int | None) -> Markup:
         """The prompt: underlined by class, coloured by the feature's activation, but for its first tokens."""
@@ -107,7 +109,7 @@ def described(desk: Desk, name: str) -> Described | None:
         mine = result.tables["features"]
         mine = mine[mine["at"] == at].set_index("feature")
         classes = dict(zip(result.tables["tokens"]["id"].tolist(), result.tables["tokens"]["class"], strict=True))
-        return Described(classes, mine["fires_on"].to_dict(), mine["peak"].to_dict())
+        return Described(classes, mine["fires_on"].to_dict(), dict(enumerate(typical(result, at).tolist())))
     return None
 
 

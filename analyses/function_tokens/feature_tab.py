@@ -70,7 +70,8 @@ def about(result: Result, at: str, feature: int) -> Markup:
         lines.append(f"Raises: {row['promotes']}. Lowers: {row['suppresses']}.")
     lines.append(f"Nearest by cosine of what they write: {row['near']}.")
     name = name_of(result, at)
-    steer = f'with wb.open_features("{name}", model).steer({{{feature}: {row["peak"]:.0f}}}, positions=[-1]): model.generate("…")'
+    goal = typical(result, at)[feature]
+    steer = f'with wb.open_features("{name}", model).steer({{{feature}: {goal:.3g}}}, positions=[-1]): model.generate("…")'
     return (
         Markup("").join(draw.says(line) for line in lines)
         + draw.says("Steer with it:", small=True)
@@ -83,10 +84,19 @@ def name_of(result: Result, at: str) -> str:
     return str(result.tables["autoencoders"].set_index("at").loc[at, "name"])
 
 
+def typical(result: Result, at: str) -> np.ndarray:
+    """An activation that is large for each feature: nine tenths of its activations are below it, (feature,); 0 for dead ones.
+
+    The largest one of all is no goal to steer to: it may stand on a token whose whole vector is huge.
+    """
+    counts = result.arrays["histogram"].sel(at=at).values.cumsum(-1)
+    bins = (counts < 0.9 * counts[:, -1:]).sum(-1)
+    return np.where(counts[:, -1] > 0, BINS[np.minimum(bins + 1, len(BINS) - 1)], 0.0)
+
+
 def steer_now(result: Result, at: str, feature: int) -> Markup:
     """A form that takes this feature to the Playground, which sets it at the prompt's last function token and goes on."""
-    row = row_of(result, at, feature)
-    if row is None:
+    if row_of(result, at, feature) is None:
         return Markup("")
     return Markup(
         '<form class="wb-steer" action="/playground" method="get" target="_blank">'
@@ -94,7 +104,7 @@ def steer_now(result: Result, at: str, feature: int) -> Markup:
         '<label>Steer with it now: prompt <input name="text" value="{}" maxlength="2000" required></label>'
         '<label>set to <input name="to" type="number" step="any" value="{:.1f}" required></label>'
         "<button>Steer and compare</button></form>"
-    ).format(name_of(result, at), feature, _PROMPT, row["peak"] or 10.0)
+    ).format(name_of(result, at), feature, _PROMPT, typical(result, at)[feature] or 10.0)
 
 
 def histogram(result: Result, at: str, feature: int) -> hv.Rectangles:
@@ -157,13 +167,18 @@ def still(result: Result) -> list[Any]:
         return missing
     at = middle(result)
     listed = of_place(result, at)
-    some = listed[(listed["function"] < 0.1) & (listed["tokens"] >= 100)].sort_values(["types", "tokens"], ascending=[True, False])
-    shown = [*listed["feature"].head(1), *some["feature"].head(2)]
+    shown = [*listed["feature"].head(1), *_specific(listed)["feature"].head(2)]
     parts: list[Any] = []
     for feature in shown:
         parts += [about(result, at, int(feature)), histogram(result, at, int(feature)), contexts(result, at, int(feature))]
     table = listed[_COLUMNS].head(200).assign(function=100 * listed["function"]).rename(columns={"function": "function, %"})
     return [*parts, Table(table, f"The features of {at} that are active on the most token types")]
+
+
+def _specific(listed: pd.DataFrame) -> pd.DataFrame:
+    """Features on few types of content tokens, the fewest first, of those that are active often enough to tell."""
+    some = listed[(listed["function"] < 0.1) & (listed["tokens"] >= 100)]
+    return some.sort_values(["types", "tokens"], ascending=[True, False])
 
 
 def live(result: Result) -> Any:
@@ -229,13 +244,15 @@ def _listed(result: Result, at: str) -> pd.DataFrame:
 
 
 def chosen(result: Result) -> tuple[str, int]:
-    """The chosen feature, or the first of the middle place."""
+    """The chosen feature, or one on few types at the middle place."""
     pick = result.selection.feature
     if pick is not None and pick[0] in labels_of(result) and row_of(result, *pick) is not None:
         return pick
     at = middle(result)
-    table = of_place(result, at)
-    return at, int(table["feature"].iloc[0]) if len(table) else 0
+    listed = of_place(result, at)
+    some = _specific(listed)
+    first = some if len(some) else listed
+    return at, int(first["feature"].iloc[0]) if len(first) else 0
 
 
 def of_token(result: Result, at: str, token: int) -> pd.DataFrame:

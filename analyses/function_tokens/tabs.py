@@ -312,25 +312,25 @@ def _alive(result: Result) -> list[Any]:
     parts: list[Any] = _says(result, "alive")
     for at, table in result.tables["alive"].groupby("at", sort=False):
         shown = table.assign(
-            share=100 * table["alive"] / table["width"],
+            alive=100 * table["alive"] / table["width"],
             function_edges=100 * table["function_edges"],
             mixed_edges=100 * table["mixed_edges"],
         )
-        series = {
-            "share": ("features alive, of all", colour.BLUE_STROKE),
-            "function_edges": ("edges of function tokens, of all", colour.FUNCTION),
-            "mixed_edges": ("the same, tokens shuffled", colour.OTHER),
-        }
-        parts.append(
-            draw.lines(
-                shown,
-                "step",
-                series,
-                title=f"Along the training, {at}",
-                xlabel="step of training",
-                ylabel="%",
-                dash={"mixed_edges": "dashed"},
-                ylim=(0, 104),
+        edges = {"function_edges": ("edges", colour.FUNCTION), "mixed_edges": ("tokens shuffled", colour.OTHER)}
+        for series, title in (
+            ({"alive": ("features", colour.BLUE_STROKE)}, "features alive, of all"),
+            (edges, "edges of function tokens, of all"),
+        ):
+            parts.append(
+                draw.lines(
+                    shown,
+                    "step",
+                    series,
+                    title=f"{at}: {title}",
+                    xlabel="step of training",
+                    ylabel="%",
+                    dash={"mixed_edges": "dashed"},
+                    height=240,
+                )
             )
-        )
     return [*parts, Table(result.tables["alive"], "Autoencoders of steps, each trained on that step")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from autoencoders import made, saved
 
 import workbench as wb
 from analyses import function_tokens
+from analyses.function_tokens.gallery import BINS
 from hooks.features.features import SKIP
 from workbench.draw import view
 from workbench.draw.figure import render
@@ -105,7 +107,12 @@ def test_the_page_is_linked(run):
     assert "no feature 9999" in feature_tab.about(run, at, 9999)
     box = feature_tab.steer_now(run, at, other)
     assert f'name="feature" value="{other}"' in box
-    assert f'value="{row["peak"]:.1f}"' in box
+    goal = feature_tab.typical(run, at)[other]
+    assert f'value="{goal:.1f}"' in box
+    assert goal > 0
+    counts = run.arrays["histogram"].sel(at=at).values[other]
+    assert counts[np.array(BINS[1:]) <= goal].sum() >= 0.9 * counts.sum()
+    assert counts[np.array(BINS[1:]) < goal].sum() < 0.9 * counts.sum()
     assert feature_tab.steer_now(run, at, 9999) == ""
     token = int(run.tables["tokens"]["id"].iloc[0])
     shown = feature_tab.of_token(run, at, token)
