@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 _AROUND = 14  # tokens of a context before the strongest one, and half as many after
-_PROMPT = "I went to the"
+_PROMPT = "Yesterday my brother and I went to the"
 _MARKS = {"function": Span("function token", colour.FUNCTION, "solid")}
 _COLUMNS = ["feature", "tokens", "function", "types", "peak", "fires_on", "promotes"]
 
@@ -85,13 +85,16 @@ def name_of(result: Result, at: str) -> str:
 
 
 def typical(result: Result, at: str) -> np.ndarray:
-    """An activation that is large for each feature: nine tenths of its activations are below it, (feature,); 0 for dead ones.
+    """An activation that is large for each feature: about nine tenths of its activations are below it, (feature,); 0 for
+    dead ones.
 
     The largest one of all is no goal to steer to: it may stand on a token whose whole vector is huge.
     """
-    counts = result.arrays["histogram"].sel(at=at).values.cumsum(-1)
+    table = result.tables["features"]
+    peaks = table.loc[table["at"] == at].sort_values("feature")["peak"].to_numpy()
+    counts = result.arrays["histogram"].sel(at=at).values[: len(peaks)].cumsum(-1)
     bins = (counts < 0.9 * counts[:, -1:]).sum(-1)
-    return np.where(counts[:, -1] > 0, BINS[np.minimum(bins + 1, len(BINS) - 1)], 0.0)
+    return np.where(counts[:, -1] > 0, np.minimum(BINS[np.minimum(bins + 1, len(BINS) - 1)], peaks), 0.0)
 
 
 def steer_now(result: Result, at: str, feature: int) -> Markup:
@@ -183,7 +186,17 @@ def _specific(listed: pd.DataFrame) -> pd.DataFrame:
 
 def live(result: Result) -> Any:
     """Linked: place and feature, its histogram, tokens and contexts."""
-    from workbench.draw.view import STYLES, html_pane, live_column, live_picture, need_panel, safe_columns, tabulator, wrapping
+    from workbench.draw.view import (
+        STYLES,
+        html_pane,
+        live_column,
+        live_picture,
+        need_panel,
+        safe_columns,
+        scrolling,
+        tabulator,
+        wrapping,
+    )
 
     if missing := _missing(result):
         return live_column(missing)
@@ -195,6 +208,7 @@ def live(result: Result) -> Any:
     number = pn.widgets.IntInput(name="Feature", value=feature, start=0, width=120, stylesheets=[STYLES])
     head, where = html_pane(Markup("")), html_pane(Markup(""))
     bars = live_picture(histogram(result, at, feature))
+    half = {"sizing_mode": "stretch_width", "min_width": 0, "max_width": 560, "styles": {"flex": "1 1 320px"}}
     tokens = tabulator(fires_on(result, at, feature))
     listing = tabulator(_listed(result, at), height=360, selectable=1)
 
@@ -228,7 +242,7 @@ def live(result: Result) -> Any:
     return pn.Column(
         wrapping(place, number),
         head,
-        wrapping(pn.Column(bars, min_width=320, width=520), pn.Column(tokens, min_width=320, width=520)),
+        wrapping(pn.Column(scrolling(bars), **half), pn.Column(tokens, **half), sizing_mode="stretch_width"),
         html_pane(draw.says("Where it is strongest, each from another window of the text:")),
         where,
         html_pane(draw.says("All living features, those on the most token types first. Choose one.", small=True)),
