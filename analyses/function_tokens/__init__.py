@@ -19,6 +19,7 @@ tabs.py        how it looks (feature_tab.py: the linked page of features; prompt
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,8 @@ from workbench.errors import BadInput
 from workbench.result import Result
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -150,24 +153,39 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     report.say_list(result, model, types, text.ids, seen, labels)
     report.say_coverage(result, seen, labels, types, params.sweep)
     report.say_again(result, seen, labels)
-    report.say_features(result, model, seen, labels, types, text.ids, progress.part(0.62, 0.65))
+    of_text = {
+        "model": model.card.weight_hash,
+        "text": hashlib.sha256(text.ids.tobytes()).hexdigest()[:16],
+        "features": [[label, f.digest] for label, f in zip(labels, opened, strict=True)],
+        "list": [params.coverage, params.seed],
+    }
+    part = progress.part(0.62, 0.65)
+    about = kept.tables(
+        folder and folder / "features",
+        of_text,
+        lambda: {"features": report.described_features(model, seen, labels, types, part)},
+    )
+    report.say_features(result, model, seen, labels, types, text.ids, about["features"])
     progress.keep(result)
     if params.untrained:
         some = text.ids[: max(_CALIBRATED, params.untrained // params.context)]
-        _untrained(result, model, seen, labels, types, some, active, params.seed, folder, progress.part(0.65, 0.78))
+        part = progress.part(0.65, 0.78)
+        of_twin = kept.tables(
+            folder and folder / "untrained",
+            {**of_text, "tokens": some.size},
+            lambda: {"untrained": _untrained(model, seen, labels, types, some, active, params.seed, part)},
+        )
+        report.say_untrained(result, of_twin["untrained"], some.size)
         progress.keep(result)
 
     report.say_transitions(result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8)))
     report.say_prompts(result, prompts.looked_at(opened, labels, params.prompts, types.is_function))
     if params.facts:
         part = progress.part(0.8, 0.93)
-        about = {
-            "facts": [model.card.weight_hash, params.relation, params.facts, params.seed],
-            "features": [[label, f.digest] for label, f in zip(labels, opened, strict=True)],
-        }
+        of_facts = {"facts": [params.relation, params.facts, params.seed], **{k: of_text[k] for k in ("model", "features")}}
         measured = kept.tables(
             folder and folder / "facts",
-            about,
+            of_facts,
             lambda: retrieve.measured(
                 opened, labels, facts.known(model, params.relation, params.facts, params.seed, part.part(0.0, 0.4)),
                 params.seed, part.part(0.4, 1.0),
@@ -216,7 +234,6 @@ def _labels(opened: Sequence[Features]) -> list[str]:
 
 
 def _untrained(
-    result: Result,
     model: InstrumentedModel,
     seen: Sequence[Seen],
     labels: Sequence[str],
@@ -224,13 +241,12 @@ def _untrained(
     ids: np.ndarray,
     active: list[float],
     seed: int,
-    folder: Path | None,
     progress: Progress,
-) -> None:
+) -> pd.DataFrame:
     progress(0.0, "Drawing an untrained twin")
     twin = chance.untrained(model, seed)
     features = [s.features for s in seen]
     random = chance.random_directions(features, active, chance.vectors(twin, features, ids[:_CALIBRATED]), seed)
-    graphs = graph_alone(twin, random, ids, folder and folder / "untrained", progress.part(0.05, 1.0))
+    graphs = graph_alone(twin, random, ids, progress.part(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
-    report.say_untrained(result, measures.untrained_table(seen, graphs, labels, types, occurrences), ids.size)
+    return measures.untrained_table(seen, graphs, labels, types, occurrences)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.function_tokens.facts import LIST, QUESTION, SENTENCE
-from analyses.function_tokens.report import FIRST
+from analyses.function_tokens.measures import FIRST
 from analyses.function_tokens.transitions import GROUPS
 from workbench.result import Finding, Result
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from analyses.function_tokens.graph import Edges
     from analyses.function_tokens.reading import Seen
 
+FIRST = 10
+"""The paper's headline: what so many function tokens reach."""
 STRONG = 0.05
 """Share of a feature's largest activation above which an edge also counts as strong."""
 CURVES = {
@@ -95,8 +97,8 @@ def coverage_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) ->
 
 
 def _grid(last: int, most: int) -> np.ndarray:
-    """Every n up to twice the list, at most sixty; then evenly on a logarithmic scale; the list's own end is in it."""
-    inner = np.arange(1, min(60, 2 * last, most) + 1)
+    """Every n up to the headline's and to twice the list, at most sixty; then evenly on a logarithmic scale; and the end."""
+    inner = np.arange(1, min(60, max(FIRST, 2 * last), most) + 1)
     outer = np.geomspace(1, most, 60).round().astype(int)
     return np.unique([*inner, *outer, min(last, most)])
 

@@ -106,12 +106,10 @@ def look(
     return seen, losses
 
 
-def graph_alone(
-    model: InstrumentedModel, chance: Sequence[RandomDirections], ids: np.ndarray, folder: Path | None, progress: Progress
-) -> list[Edges]:
+def graph_alone(model: InstrumentedModel, chance: Sequence[RandomDirections], ids: np.ndarray, progress: Progress) -> list[Edges]:
     """The graphs of random directions in a model."""
     graphs = [Graph(c.width) for c in chance]
-    for batch in read(model, chance, ids, folder=folder, progress=progress):
+    for batch in read(model, chance, ids, progress=progress):
         types = batch.ids.flatten()
         for graph, one in zip(graphs, batch.active, strict=True):
             graph.add(types[one.token], one.feature, one.value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from analyses.function_tokens import described, measures
 from analyses.function_tokens.facts import LIST, SENTENCE
+from analyses.function_tokens.measures import FIRST
 from analyses.function_tokens.reading import DISTANCES
 from analyses.function_tokens.retrieve import ABLATIONS, STEERINGS
 from analyses.function_tokens.transitions import GROUPS
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 TYPES_KEPT = 3000
 """Token types, the most frequent ones, whose features are kept for looking at."""
-FIRST = 10
-"""The paper's headline: what so many function tokens reach."""
 
 
 def say_text(result: Result, texts: str, text: Corpus, labels: Sequence[str], opened: Sequence[Features]) -> None:
@@ -170,18 +169,11 @@ def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> No
     )
 
 
-def say_features(
-    result: Result,
-    model: InstrumentedModel,
-    seen: Sequence[Seen],
-    labels: Sequence[str],
-    types: Types,
-    ids: np.ndarray,
-    progress: Progress,
-) -> None:
-    """Every feature: what it fires on, says, and where it is strongest."""
+def described_features(
+    model: InstrumentedModel, seen: Sequence[Seen], labels: Sequence[str], types: Types, progress: Progress
+) -> pd.DataFrame:
+    """`described.table` of every place."""
     import pandas as pd
-    import xarray as xr
 
     words_of: dict[int, str] = {}
 
@@ -190,14 +182,32 @@ def say_features(
             words_of[token] = model.token_strings([token])[0]
         return words_of[token]
 
-    tables, examples = [], []
+    tables = []
+    for n, (one, label) in enumerate(zip(seen, labels, strict=True)):
+        progress(n / len(seen), f"Describing the features at {label}")
+        tables.append(described.table(one.features, one.edges, types, name).assign(at=label))
+    return pd.concat(tables, ignore_index=True)
+
+
+def say_features(
+    result: Result,
+    model: InstrumentedModel,
+    seen: Sequence[Seen],
+    labels: Sequence[str],
+    types: Types,
+    ids: np.ndarray,
+    table: pd.DataFrame,
+) -> None:
+    """Every feature: what it fires on, says (`table`, of `described_features`), and where it is strongest."""
+    import pandas as pd
+    import xarray as xr
+
+    examples = []
     kept = types.order[:TYPES_KEPT]
     width = max(one.features.width for one in seen)
     by_feature = np.full((len(seen), width, described.TOKENS, 2), -1, np.int32)
     by_type = np.full((len(seen), len(kept), described.OF_TOKEN, 2), -1, np.int32)
     for n, (one, label) in enumerate(zip(seen, labels, strict=True)):
-        progress(n / len(seen), f"Describing the features at {label}")
-        tables.append(described.table(one.features, one.edges, types, name).assign(at=label))
         by_feature[n, : one.features.width] = np.stack(described.by_feature(one.edges), -1)
         by_type[n] = np.stack(described.by_type(one.edges, kept), -1)
         strength, where = one.strongest
@@ -213,7 +223,7 @@ def say_features(
                 }
             )
         )
-    result.tables["features"] = pd.concat(tables, ignore_index=True)
+    result.tables["features"] = table
     result.tables["examples"] = pd.concat(examples, ignore_index=True)
     where_ = {"at": list(labels)}
     pairs = {"what": ["id", "count"]}

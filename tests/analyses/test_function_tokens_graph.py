@@ -221,3 +221,11 @@ def test_losses_by_transition_add_up():
     assert rows["F→C"]["loss"] == pytest.approx(np.mean(mine), rel=1e-5)
     assert rows["F→C"]["n"] == len(mine)
     assert rows["F→C"]["error"] == pytest.approx(np.std(mine) / np.sqrt(len(mine)), rel=0.5)
+
+
+@pytest.mark.parametrize(("last", "most"), [(1, 3), (3, 500), (64, 26_521), (5, 5)])
+def test_a_curve_has_the_points_that_are_spoken_of(last, most):
+    grid = measures._grid(last, most).tolist()
+    assert grid == sorted(set(grid))
+    assert {1, min(measures.FIRST, most), last, most} <= set(grid)
+    assert grid[-1] == most
