@@ -109,13 +109,15 @@ def _equal(result: Result) -> Row:
     table = result.tables["classes"]
     drawn = int(table["drawn"].iloc[0])
     known = drawn >= _FEW
+    # The rarest type compared sets how much text is enough.
+    enough = int(result.tables["tokens"]["occurrences"].sum()) * _FEW // max(1, drawn)
     return (
         "In equally many occurrences a function token activates more features than a content token",
         "not tested",
         _each(table, "{function:.0f} against {content:.0f} (difference {low:.0f} to {high:.0f})"),
         _judged([_sign(low, high) for low, high in zip(table["low"], table["high"], strict=True)] if known else []),
         f"{drawn:,} occurrences of each type, 95 % intervals over types"
-        + ("" if known else f"; at least {_FEW} are needed: read more text"),
+        + ("" if known else f"; at least {_FEW} are needed: read about {enough:,} tokens"),
     )
 
 

@@ -21,9 +21,9 @@ def with_tables(**tables: Any) -> Any:
 def test_equal_occurrences(drawn, verdict):
     rows = [("L1", 30.0, 20.0, 5.0, 15.0, drawn), ("L2", 21.0, 20.0, -3.0, 5.0, drawn)]
     table = pd.DataFrame(rows, columns=["at", "function", "content", "low", "high", "drawn"])
-    row = claims._equal(with_tables(classes=table))
+    row = claims._equal(with_tables(classes=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]})))
     assert row[3] == verdict
-    assert ("read more text" in row[4]) == (drawn < 20)
+    assert ("at least 20 are needed: read about 2,000 tokens" in row[4]) == (drawn < 20)
 
 
 def prompts(far: float, near: float, classes: tuple[str, ...] = ("content", "content", "function", "content", "function")) -> Any:
