@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TYPES_KEPT = 3000
 """Token types, the most frequent ones, whose features are kept for looking at."""
 
+_ALIVE = ("alive", "function_edges", "mixed_edges")
+
 
 def say_text(result: Result, texts: str, text: Corpus, labels: Sequence[str], opened: Sequence[Features]) -> None:
     """What was read, and with which autoencoders."""
@@ -318,9 +320,6 @@ def say_alive(result: Result, table: pd.DataFrame, name: str) -> None:
             unit="features, and shares of edges",
         )
     )
-
-
-_ALIVE = ("alive", "function_edges", "mixed_edges")
 
 
 def _halfway(curve: pd.Series) -> int:
