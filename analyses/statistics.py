@@ -22,6 +22,13 @@ def sign(low: float, high: float, at: float = 0.0) -> bool | None:
     return True if low > at else False if high < at else None
 
 
+def rates_apart(one: float, n: float, other: float, of_other: float) -> tuple[float, float]:
+    """95 % interval of one rate less another, each of so many units of its own (Newcombe 1998, from Wilson's of both)."""
+    (low, high), (other_low, other_high) = wilson_of(one, n), wilson_of(other, of_other)
+    apart = one - other
+    return apart - math.hypot(one - low, other_high - other), apart + math.hypot(high - one, other - other_low)
+
+
 def rate_interval(hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """95 % interval of the share of `hits` where what lies in one group goes together, e.g. windows of one document.
 
@@ -37,10 +44,10 @@ def rate_interval(hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     rate, error, _ = _clustered(np.asarray(hits, float), groups)
     if rate in (0.0, 1.0) or math.isnan(error):
         return wilson(int(np.sum(hits)), n)
-    return _wilson_of(rate, min(float(n), rate * (1 - rate) / error**2) if error else float(n))
+    return wilson_of(rate, min(float(n), rate * (1 - rate) / error**2) if error else float(n))
 
 
-def _wilson_of(rate: float, n: float) -> tuple[float, float]:
+def wilson_of(rate: float, n: float) -> tuple[float, float]:
     """Wilson's interval for a number of units that need not be whole."""
     z = 1.959964
     middle, half = (
@@ -63,7 +70,7 @@ def share_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, tuple
     if math.isnan(mean):
         return mean, (math.nan, math.nan)
     if math.isnan(error) or error < 1e-12:
-        return mean, _wilson_of(mean, float(len(np.unique(groups))))
+        return mean, wilson_of(mean, float(len(np.unique(groups))))
     _, (low, high) = mean_interval(values, groups)
     return mean, (max(0.0, low), min(1.0, high))
 
@@ -97,7 +104,7 @@ def two_way(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float
     """
     mean = float(values.mean())
     if values.min() == values.max():
-        return mean, _wilson_of(mean, values.shape[1])
+        return mean, wilson_of(mean, values.shape[1])
     rng = np.random.default_rng(seed)
     rows, columns = (rng.multinomial(n, np.full(n, 1 / n), size=draws) / n for n in values.shape)
     low, high = np.percentile(np.einsum("dr,rc,dc->d", rows, values.astype(float), columns, optimize=True), [2.5, 97.5])
