@@ -462,7 +462,7 @@ def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
         wb.run("paragraph-memorization", "organism/planted-control")
     with pytest.raises(BadInput, match="no ledger"):
         wb.run("paragraph-memorization", llama)
-    with pytest.raises(BadInput, match="do not fit"):
+    with pytest.raises(BadInput, match="No text is long enough"):
         wb.run("paragraph-memorization", "organism/planted", {"prefix": 900, "suffix": 900})
 
 
