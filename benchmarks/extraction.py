@@ -40,7 +40,7 @@ def tables(model: Any, repeats: int) -> list[str]:
 def natural_windows(model: Any, many: int) -> list[Window]:
     """Windows of the corpus, spread over its documents."""
     documents = [Document(d.title, d.text) for d in corpus.documents("train")[:: 2000 // many]]
-    return list(islice(cut(model, documents, PREFIX, SUFFIX, 10**6, beginning=False)[1], many))
+    return list(islice(cut(model, documents, PREFIX, SUFFIX, 10**6)[1], many))
 
 
 def memorized(model: Any, windows: list[Window]) -> list[Window]:

@@ -127,14 +127,19 @@ def estimate(
 def windows(
     model: InstrumentedModel, texts: str | Iterable[str | Sequence[int]], length: int, overlap: int = 0
 ) -> Iterable[list[int]]:
-    """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens with the one before.
+    """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens of text with the one before.
+
+    Every window begins as a prompt does, with the tokenizer's beginning token if it has one; it counts towards the length.
 
     Raises:
-        BadInput: no length, or an overlap that is not smaller than it.
+        BadInput: no length, or an overlap that is not smaller than what of the text fits into it.
     """
-    if not 0 <= overlap < length:
+    room = length - len(model.text.beginning)
+    if not 0 <= overlap < room:
         raise BadInput(
-            f"Windows of {length} tokens cannot overlap by {overlap}.", "a length of 1 or more, and less overlap", "Change one."
+            f"Windows of {length} tokens cannot overlap by {overlap}.",
+            f"a length of {1 + len(model.text.beginning)} or more, and less overlap",
+            "Change one.",
         )
     cut = Windows(model, [texts] if isinstance(texts, str) else texts, length, overlap)
     # What can be read only once gives windows that can be read only once.

@@ -17,6 +17,7 @@ import torch
 
 from hooks import sites
 from hooks.layout import Block, Term
+from hooks.prompts import ids_of
 from hooks.sites import Place
 from hooks.states import mixers_of, stepping
 from hooks.watch import watching
@@ -56,7 +57,7 @@ def contract(model: InstrumentedModel, prompt: str | Sequence[int] = TEXT) -> li
     Args:
         prompt: text or token ids; a dozen tokens show everything.
     """
-    ids = model.tokens(prompt) if isinstance(prompt, str) else list(prompt)
+    (ids,) = ids_of(model, prompt)
     found = _Everything(model, ids)
     steps = any(block.states for block in model.layout.blocks)
     remembered = list(_states(model, ids, found.logits[0])) if steps else []

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
 from hooks.gradients.metric import loss
+from hooks.prompts import Prompts, listed, token_strings
 from hooks.weights import learning
 from workbench.errors import BadInput
 from workbench.trace import Trace
@@ -37,8 +38,8 @@ Checkpoint = Mapping[str, "Tensor"] | str | Path
 
 def influence(
     model: InstrumentedModel,
-    prompts: str | Sequence[str],
-    examples: Sequence[str],
+    prompts: Prompts,
+    examples: Prompts,
     checkpoints: Sequence[Checkpoint] | None = None,
     *,
     learning_rates: Sequence[float] | None = None,
@@ -67,13 +68,13 @@ def influence(
     import xarray as xr
     from captum.influence import TracInCP
 
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not examples:
+        raise BadInput("There are no training examples.", "at least one text", "Give some.")
+    texts, learned = listed(model, prompts), listed(model, examples)
     sources: list[Checkpoint | None] = [None] if checkpoints is None else list(checkpoints)
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
         raise BadInput(f"There are {len(rates)} learning rates for {len(sources)} checkpoints.", "one each", "Give as many.")
-    if not examples:
-        raise BadInput("There are no training examples.", "at least one text", "Give some.")
     scored = _Scored(twin(model, "TracIn"))
 
     def load(scored: _Scored, number: int) -> float:
@@ -87,19 +88,20 @@ def influence(
     with learning(model.module.parameters()):  # the twin has the same ones
         method = TracInCP(
             scored,
-            DataLoader(list(examples), batch_size, collate_fn=pad),  # type: ignore[arg-type]
+            DataLoader([example.ids for example in learned], batch_size, collate_fn=pad),  # type: ignore[arg-type]
             list(range(len(sources))),
             load,
             layers=chosen,
             loss_fn=_Loss(),
         )
         starts = range(0, len(texts), batch_size)
-        values = torch.cat([method.influence(pad(texts[start : start + batch_size])) for start in starts])
+        rows = [text.ids for text in texts]
+        values = torch.cat([method.influence(pad(rows[start : start + batch_size])) for start in starts])
     coords = {"prompt": list(range(len(texts))), "example": list(range(len(examples)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
-    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps(list(examples), ensure_ascii=False)}
-    tokens = [model.token_strings(model.tokens(text)) for text in texts]
-    return Trace({"influence": array}, tokens, texts, asdict(model.card))
+    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([example.text for example in learned], ensure_ascii=False)}
+    names = [text.text for text in texts]
+    return Trace({"influence": array}, token_strings(model, texts), names, asdict(model.card))
 
 
 class _Scored(nn.Module):
@@ -123,8 +125,8 @@ class _Loss(nn.Module):
         return loss(logits, labels[:, 0], labels[:, 1])
 
 
-def _batch(model: InstrumentedModel, texts: Sequence[str]) -> tuple[Tensor, ...]:
-    batch = model.batch(list(texts))
+def _batch(model: InstrumentedModel, rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
+    batch = model.batch(list(rows))
     return *batch.kwargs().values(), torch.stack([batch.input_ids, batch.attention_mask], 1)
 
 

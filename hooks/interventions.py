@@ -16,6 +16,7 @@ import torch
 
 from hooks import sites
 from hooks.positions import PositionTracker, tracked
+from hooks.prompts import Prompts, ids_of
 from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.selection import head_name
@@ -41,7 +42,7 @@ def ablate(
     layers: int | Sequence[int] | None = None,
     positions: Sequence[int] | None = None,
     how: How = "zero",
-    reference: Sequence[str] | None = None,
+    reference: Prompts | None = None,
     seed: int = 0,
 ) -> Iterator[None]:
     """Take a part's information away.
@@ -231,11 +232,11 @@ def _at(
 
 
 def _reference_values(
-    model: InstrumentedModel, targets: Sequence[tuple[sites.Place, list[int]]], reference: Sequence[str]
+    model: InstrumentedModel, targets: Sequence[tuple[sites.Place, list[int]]], reference: Prompts
 ) -> list[Tensor]:
     """Values of each target at every real position of the reference prompts, (prompt × pos, …)."""
     pools: list[list[Tensor]] = [[] for _ in targets]
-    ids = [model.tokens(text) for text in reference]
+    ids = ids_of(model, reference)
     for together in model.together([len(row) for row in ids], 16):
         batch = model.batch([ids[i] for i in together])
         real = batch.attention_mask.bool()

@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from hooks import finding, sites
+from hooks import beginning, finding, sites
+from hooks.beginning import Beginning
 from hooks.layout import Layout
+from hooks.prompts import Prompt, Prompts, ids_of
 from hooks.weights import bias_of, device_of, numbers
 from workbench.errors import BadInput, SiteNotFound
-from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
+from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, load_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,17 +123,31 @@ class InstrumentedModel:
 
     # -- text and tokens ----------------------------------------------------------------------------------------
 
+    @cached_property
+    def text(self) -> Tokenization:
+        """How texts become this model's tokens and back."""
+        return Tokenization(self.tokenizer, int(self.module.get_input_embeddings().weight.shape[0]))
+
+    @cached_property
+    def beginning(self) -> Beginning:
+        """What stands before every window of text, and the loss on neutral text with and without it."""
+        return beginning.measure(self.module, self.text, self.device)
+
     def tokens(self, text: str) -> list[int]:
-        """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`)."""
-        return self.tokenizer(text)["input_ids"]
+        """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`), and nothing behind."""
+        return self.text.prompt(text)
 
     def continuation_tokens(self, text: str) -> list[int]:
-        """Token ids of text that continues a prompt: nothing is put in front."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """Token ids of text that stands behind a prompt: nothing is put in front, no space either."""
+        return self.text.continuation(text)
 
     def token_strings(self, ids: Sequence[int]) -> list[str]:
-        """Each token as plain text (spaces and line breaks as they are, no tokenizer glyphs)."""
-        return [self.tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids]
+        """Each token as plain text as it stands inside a text (spaces and line breaks as they are, no tokenizer glyphs)."""
+        return self.text.pieces(ids)
+
+    def prompt_strings(self, ids: Sequence[int]) -> list[str]:
+        """As `token_strings`, of a prompt from its beginning: joined they give its text, beginning token and all."""
+        return self.text.pieces_of_texts([ids])[0]
 
     @cached_property
     def ignores_padding(self) -> bool:
@@ -161,19 +177,14 @@ class InstrumentedModel:
             same.setdefault(length, []).append(index)
         return [indices[start : start + size] for indices in same.values() for start in range(0, len(indices), size)]
 
-    def batch(self, prompts: str | Sequence[str] | Sequence[Sequence[int]]) -> Batch:
+    def batch(self, prompts: Prompts) -> Batch:
         """Tokenize and pad on the left.
 
         Raises:
             BadInput: no prompt, an empty one, or one longer than the model's context.
         """
-        given = [prompts] if isinstance(prompts, str) else list(prompts)
-        if not given:
-            raise BadInput("There is no prompt.", "at least one", "Give some text.")
-        ids = [self.tokens(p) if isinstance(p, str) else list(p) for p in given]
+        ids = ids_of(self, prompts)
         longest, limit = max(map(len, ids)), self.card.context_length
-        if min(map(len, ids)) == 0:
-            raise BadInput("A prompt is empty.", "at least one token of text", "Type something.")
         if len(set(map(len, ids))) > 1 and not self.ignores_padding:
             raise BadInput(
                 f"{self.card.name} reads padding like text: prompts of different lengths cannot share a batch.",
@@ -182,8 +193,9 @@ class InstrumentedModel:
             )
         if limit and longest > limit:
             raise BadInput(f"A prompt has {longest:,} tokens.", f"at most {limit:,} for {self.card.name}", "Shorten it.")
-        # What stands in the padding is never looked at; any id of the vocabulary does.
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        # What stands in the padding is never looked at; any id that has an embedding does.
+        pad = self.tokenizer.pad_token_id
+        pad = pad if pad is not None and 0 <= pad < self.text.n_embeddings else 0
         input_ids = torch.tensor([[pad] * (longest - len(row)) + row for row in ids], device=self.device)
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=self.device)
         return Batch(input_ids, mask, (mask.cumsum(1) - 1).clamp(min=0))
@@ -191,10 +203,9 @@ class InstrumentedModel:
     # -- running -------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def next_logits(self, prompts: str | Sequence[str] | Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
+    def next_logits(self, prompts: Prompts, batch_size: int = 32) -> Tensor:
         """Logits of the token after each prompt, (prompt, d_vocab), float32. Honours active interventions."""
-        given = [prompts] if isinstance(prompts, str) else list(prompts)
-        ids: list[list[int]] = [self.tokens(p) if isinstance(p, str) else list(cast("Sequence[int]", p)) for p in given]
+        ids = ids_of(self, prompts)
         rows: dict[int, Tensor] = {}
         for indices in self.together([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
@@ -202,7 +213,7 @@ class InstrumentedModel:
             rows |= dict(zip(indices, logits, strict=True))
         return torch.stack([rows[i] for i in range(len(ids))])
 
-    def next_tokens(self, prompt: str, k: int = 10) -> pd.DataFrame:
+    def next_tokens(self, prompt: Prompt, k: int = 10) -> pd.DataFrame:
         """The k likeliest next tokens: columns token, id, probability, rank (1 = likeliest)."""
         import pandas as pd
 
@@ -215,7 +226,7 @@ class InstrumentedModel:
     @torch.no_grad()
     def generate(
         self,
-        prompt: str,
+        prompt: Prompt,
         max_new_tokens: int = 40,
         temperature: float = 0.0,
         seed: int = 0,

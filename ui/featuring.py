@@ -156,7 +156,7 @@ class Reader:
         features = self._opened(name)
         with model.lock:
             active = features.encode(values(model, [features.place], [ids])[features.place])[0].float().cpu()
-        tokens = model.token_strings(ids)
+        tokens = model.prompt_strings(ids)
         known = described(self._desk, name)
         if known is None:
             classes = ["function" if words.kind(token) else "content" for token in tokens]

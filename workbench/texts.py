@@ -245,3 +245,19 @@ def paragraphs(path: Path, most: int = 64 << 20) -> Iterator[Document]:
         for part in re.split(r"\n\s*\n", document.text):
             if part.strip():
                 yield replace(document, name=" ".join(part.split())[:40], text=part.strip())
+
+
+def check_unicode(text: str, what: str = "The text") -> None:
+    """Refuse half of a surrogate pair, which is no character and which no tokenizer and no file takes.
+
+    Raises:
+        BadInput: it says where.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"{what} is not valid Unicode: character {error.start + 1} is {text[error.start]!a}.",
+            "whole characters",
+            "It was probably cut in the middle, or read in another encoding than its own; remove or replace it.",
+        ) from error

@@ -124,7 +124,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "texts": params.named,
         "windows": f"{longest} + {params.suffix} tokens, every {params.stride}",
         "sampler": str(params.sampler),
-        "beginning token": (model.card.bos or "none") + ", before windows at the start of a text",
+        "beginning token": model.beginning.says,
     }
     left_out = [*skipped, *((document.name, "shorter than one window") for document in short)]
     report.say_left_out(result, left_out, share)

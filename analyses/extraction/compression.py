@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from workbench.models import beginning
-
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
@@ -113,7 +111,7 @@ def _ordinary(model: InstrumentedModel) -> Tensor:
 @torch.no_grad()
 def _losses(model: InstrumentedModel, prompts: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
     """(mean loss of the target after each prompt, whether greedy decoding says it)."""
-    start = torch.tensor(beginning(model.tokenizer), dtype=torch.long, device=prompts.device).expand(len(prompts), -1)
+    start = torch.tensor(model.text.beginning, dtype=torch.long, device=prompts.device).expand(len(prompts), -1)
     ids = torch.cat([start, prompts, goal[:-1].expand(len(prompts), -1)], 1)
     logits = model.module(input_ids=ids, use_cache=False, logits_to_keep=len(goal)).logits.float()
     wanted = goal.expand(len(prompts), -1)
@@ -124,7 +122,7 @@ def _losses(model: InstrumentedModel, prompts: Tensor, goal: Tensor) -> tuple[Te
 def _slope(model: InstrumentedModel, prompt: Tensor, goal: Tensor) -> Tensor:
     """How the loss grows with each token at each place of the prompt, to first order: (place, d_vocab)."""
     table = model.module.get_input_embeddings()
-    start = torch.tensor(beginning(model.tokenizer), dtype=torch.long, device=prompt.device)
+    start = torch.tensor(model.text.beginning, dtype=torch.long, device=prompt.device)
     with torch.enable_grad():
         choice = torch.nn.functional.one_hot(prompt, table.weight.shape[0]).to(table.weight.dtype).requires_grad_(True)
         embedded = torch.cat([table(start), choice @ table.weight.detach(), table(goal[:-1])])[None]

@@ -65,7 +65,7 @@ class Found:
         return np.array([tries(p, 0.5) if p == p else math.inf for p in self.scores.log_p])
 
     def text(self, ids: Sequence[int]) -> str:
-        return self.model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+        return self.model.text.decode_continuation(ids)
 
 
 def say_left_out(result: Result, left_out: Sequence[tuple[str, str]], coverage: float) -> None:

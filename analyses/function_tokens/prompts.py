@@ -39,7 +39,7 @@ def looked_at(
         ids = model.tokens(text)
         if len(ids) > MOST:
             raise BadInput(f"Prompt {number + 1} has {len(ids)} tokens.", f"at most {MOST}", "Shorten it, or leave it out.")
-        words = model.token_strings(ids)
+        words = model.prompt_strings(ids)
         classes = ["function" if function[i] else "content" for i in ids]
         tokens += [(number, pos, word, kind) for pos, (word, kind) in enumerate(zip(words, classes, strict=True))]
         found = values(model, list(dict.fromkeys(f.place for f in opened)), [ids])

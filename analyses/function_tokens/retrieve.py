@@ -275,7 +275,7 @@ def measured(
             frames["steerings"].append(steerings(read_, seed).assign(**tags))
             means = {"again": read_.again.sum(1).float().mean(), "at_last": (read_.last > 0).sum(1).float().mean()}
             counts.append({**tags, **{name: float(value) for name, value in means.items()}})
-    decode = opened[0].model.tokenizer.decode
+    decode = opened[0].model.text.decode
     rows = [(wording, decode(list(facts[0].ids)), facts[0].ids[-1]) for wording, facts in asked.items()]
     return {
         **{name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()},

@@ -90,7 +90,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     progress(0.8, "Writing it down")
 
     result = Result(name)
-    tokens = model.token_strings(ids)
+    tokens = model.prompt_strings(ids)
     result.provenance.notes = {
         "answer": words[0],
         **({"other": words[1]} if other is not None else {}),

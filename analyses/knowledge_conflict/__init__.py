@@ -96,8 +96,6 @@ def unfit(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
         return "some of its layers have no attention heads whose output could be switched off."
-    if not getattr(model.tokenizer, "is_fast", False):
-        return "its tokenizer does not say which characters a token covers."
     return None
 
 
@@ -111,6 +109,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "facts": f"{relation.name}: {relation.source}" + (f" ({relation.licence})" if relation.licence else ""),
         "closed book": relation.closed_book,
         "format": format.template,
+        "beginning token": model.beginning.says,
         "scoring": "greedy continuation gives the whole answer; case and accents ignored",
     }
     closed = made.closed_book(model, relation, progress.part(0.0, 0.08))

@@ -168,9 +168,8 @@ def make_cases(
 
 def token_spans(model: InstrumentedModel, prompt: Prompt) -> list[str]:
     """For each token of the prompt the span it lies in: "subject", "context answer", "question", "context" or ""."""
-    coded = model.tokenizer(prompt.text, return_offsets_mapping=True)
     spans = []
-    for start, end in coded["offset_mapping"]:
+    for start, end in model.text.spans(prompt.text):
         here = ""
         # The narrow spans come first: the subject stands inside the question.
         for name in ("subject", "context answer", "question", "context"):

@@ -69,8 +69,8 @@ class Cost:
         prompts = [relation.closed_book_prompt(c.fact.subject) for c in cases]
         self._completer = Completer(model, [model.tokens(p.text) for p in prompts])
         self._longest = max(len(model.continuation_tokens(" " + c.fact.answer)) for c in cases) + 2
-        ids = model.tokens(neutral_text())[:NEUTRAL_TOKENS]
-        size = min(NEUTRAL_CHUNK, model.card.context_length or NEUTRAL_CHUNK)
+        ids, self._first = model.text.encode(neutral_text())[:NEUTRAL_TOKENS], list(model.text.beginning)
+        size = min(NEUTRAL_CHUNK, (model.card.context_length or NEUTRAL_CHUNK) - len(self._first))
         self._chunks = [ids[i : i + size] for i in range(0, len(ids) - 1, size)]
 
     def closed_book(self, factors: Factors | None = None) -> float:
@@ -90,8 +90,9 @@ class Cost:
         total, count = 0.0, 0
         with scaled(self._model, factors or {}):
             for chunk in self._chunks:
-                ids = torch.tensor([chunk], device=self._model.device)
+                ids = torch.tensor([self._first + chunk], device=self._model.device)
                 logits = self._model.module(input_ids=ids, use_cache=False).logits[0, :-1].float()
+                logits, ids = logits[len(self._first) :], ids[:, len(self._first) :]  # the same tokens for every model
                 total += float(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum"))
                 count += len(chunk) - 1
         return total / count

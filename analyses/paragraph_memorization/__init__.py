@@ -105,7 +105,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.provenance.notes = {
         "texts": params.named,
         "passages": f"{params.prefix} + {params.suffix} tokens",
-        "beginning token": (model.card.bos or "none") + ", before passages at the start of a text",
+        "beginning token": model.beginning.says,
     }
     report.say_left_out(result, [*skipped, *((d.name, "shorter than one passage") for d in short)], share)
     report.say_altered(result, altered(model, documents))

@@ -163,7 +163,7 @@ def neutral(model: InstrumentedModel, length: int, beginning: Sequence[int], cou
 
     rows = []
     for document in corpus.documents("neutral"):
-        ids = model.continuation_tokens(document.text[: 12 * length])[:length]
+        ids = model.text.encode(document.text[: 12 * length])[:length]
         if len(ids) == length:
             rows.append(([*beginning, *ids[: length // 2]], ids[length // 2 :]))
         if len(rows) == count:

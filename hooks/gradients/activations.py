@@ -7,7 +7,7 @@ slopes["z"]        # (prompt, layer, pos, head, d_head)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,6 +15,7 @@ from hooks import sites as places_of
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.prompts import split
 from hooks.watch import watching
 from workbench.errors import BadInput
 
@@ -54,7 +55,7 @@ def activation_gradients(
         BadInput: a site whose value cannot be differentiated.
         SiteNotFound: see `wb.capture`.
     """
-    texts: Sequence[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
+    texts = list(split(prompts))
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
     metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)

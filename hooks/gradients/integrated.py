@@ -20,6 +20,7 @@ from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.prompts import split
 from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.trace import Trace
@@ -149,7 +150,7 @@ def _along(
     steps: int,
     at_once: int,
 ) -> Trace:
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    texts = list(split(prompts))
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
     metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from hooks import sites as places
+from hooks.prompts import Prompts, is_single
 from hooks.sites import SITES, Place
 from workbench.errors import BadInput, NotFound
 from workbench.selection import head_name
@@ -22,7 +23,6 @@ Kind = Literal["heads", "layers", "neurons", "positions", "edges"]
 How = Literal["zero", "mean", "resample", "patch", "noise"]
 At = Literal["last", "all"] | Sequence[int]
 Align = Literal["start", "end"]
-Prompts = str | Sequence[str] | Sequence[Sequence[int]]
 Targets = int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | Sequence[Sequence[str]]
 
 SITES_OF_KIND: dict[str, tuple[str, ...]] = {
@@ -47,22 +47,13 @@ class Cell:
     position: int | None = None
 
 
-def prompt_ids(model: InstrumentedModel, prompts: Prompts) -> list[list[int]]:
-    """Token ids of each prompt. Raises BadInput where there is none, or one is empty."""
-    given: list[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
-    ids = [model.tokens(p) if isinstance(p, str) else list(p) for p in given]
-    if not ids or min(map(len, ids)) == 0:
-        raise BadInput("There is no prompt, or an empty one.", "at least one token each", "Give some text.")
-    return ids
-
-
 def target_ids(
     model: InstrumentedModel, targets: Targets | None, prompts: Prompts, count: int, *, whole: bool = False
 ) -> list[list[int]]:
     """The watched token ids of each prompt; of a text, the token it begins with as a continuation, or all of it (`whole`)."""
     if targets is None:
         return [[] for _ in range(count)]
-    each: Any = [targets] if isinstance(prompts, str) else targets
+    each: Any = [targets] if is_single(prompts) else targets
     if isinstance(each, int | str) or len(each) != count:
         n = 1 if isinstance(each, int | str) else len(each)
         raise BadInput(

@@ -68,7 +68,8 @@ def dataset(job: Job, kind: Kind, how: How) -> xr.Dataset:
     elif not job.metric.per_target:
         found = found.isel(target=0)
     longest = max(map(len, job.ids))
-    tokens = np.array([model.token_strings(row) + [""] * (longest - len(row)) for row in job.ids], dtype=object)
+    pieces = model.text.pieces_of_texts(job.ids)
+    tokens = np.array([row + [""] * (longest - len(row)) for row in pieces], dtype=object)
     if kind == "positions":
         found = found.assign_coords(token=(["prompt", "pos"], tokens[:, found["pos"].values]))
     else:

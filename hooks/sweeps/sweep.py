@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from hooks.prompts import Prompts, ids_of
 from hooks.sites import SITES, Place
 from hooks.sweeps import asked, metrics
-from hooks.sweeps.asked import HOWS, SITES_OF_KIND, Align, At, Cell, How, Kind, Prompts, Targets
+from hooks.sweeps.asked import HOWS, SITES_OF_KIND, Align, At, Cell, How, Kind, Targets
 from hooks.sweeps.grid import Job
 from hooks.sweeps.labels import dataset
 from hooks.sweeps.metrics import Metric
@@ -108,7 +109,7 @@ def sweep(
     asked.check_name("alignment", align, ["start", "end"])
     asked.check_name("final norm", norm, ["recomputed", "frozen"])
     asked.check_name("freeze", freeze, ["heads", "heads and mlps"])
-    ids = asked.prompt_ids(model, prompts)
+    ids = ids_of(model, prompts)
     watched = asked.target_ids(model, targets, prompts, len(ids), whole=metric == "continuation")
     metrics.check(metric, len(watched[0]))
     measured = Metric(metric, tuple(map(tuple, watched)), norm)
@@ -121,7 +122,7 @@ def sweep(
             )
         # The last token predicts nothing that is asked.
         ids = [[*prompt, *row[:-1]] for prompt, row in zip(ids, watched, strict=True)]
-        source = None if source is None else _followed(asked.prompt_ids(model, source), watched)
+        source = None if source is None else _followed(ids_of(model, source), watched)
     cells = _cells(model, ids, kind, at, layers, heads, neurons, sites)
     values = _values(model, cells, how, at, align, ids, source, reference, noise, seed)
     job: Any
@@ -219,13 +220,13 @@ def _values(
             "reference=… with how='mean' or 'resample'",
             "Make them fit.",
         )
-    sources = [] if source is None else asked.prompt_ids(model, source)
+    sources = [] if source is None else ids_of(model, source)
     if source is not None and len(sources) not in (1, len(ids)):
         raise BadInput(f"There are {len(sources)} sources for {len(ids)} prompts.", f"1 or {len(ids)}", "Give one each.")
     if at == "last" or (not isinstance(at, str) and all(p < 0 for p in at)):
         align = "end"
     places = list(dict.fromkeys(Place(SITES[cell.site], cell.layer) for cell in cells))
-    references = [] if reference is None else asked.prompt_ids(model, reference)
+    references = [] if reference is None else ids_of(model, reference)
     return Values(model, how, places, references, sources, align, noise, seed)
 
 

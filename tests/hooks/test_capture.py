@@ -246,8 +246,9 @@ def test_prompts_as_token_ids_and_as_a_stream(llama, tmp_path, small_shards):
     same(wb.capture(llama, iter(MANY), sites="z", out=tmp_path / "t"), want)  # the same again: nothing to do
     with pytest.raises(BadInput, match="Prompt 2 has the token id 999"):
         wb.capture(llama, [[1], [999]], sites="z")
+    same(wb.capture(llama, ids[0], sites="z"), wb.capture(llama, MANY[0], sites="z"))  # one prompt's ids, by themselves
     with pytest.raises(BadInput, match="Prompt 1 is 5"):
-        wb.capture(llama, [5, 6], sites="z")
+        wb.capture(llama, iter([5, 6]), sites="z")
     with pytest.raises(BadInput, match="no prompt"):
         wb.capture(llama, [], sites="z", out=tmp_path / "u")
 

@@ -80,6 +80,8 @@ def show(
         ("context", f"{card.context_length:,} tokens" if card.context_length else "unknown"),
         ("attention", card.attention or "none"),
         ("beginning token", card.bos or "none"),
+        *([("end token left out", card.end_left_out)] if card.end_left_out else []),
+        ("chat format", "yes" if card.chat else "none"),
         ("dtype", card.dtype),
         ("device", card.device),
         ("quantized from", card.quantized_from or "not quantized"),

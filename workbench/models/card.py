@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.models.conversation import has_template
+from workbench.models.tokenization import Tokenization
+
 if TYPE_CHECKING:
     import torch
 
@@ -26,7 +29,9 @@ class ModelCard:
         device: "cpu", "cuda:0", "cuda:0 + cuda:1" when sharded, or where it computes when weights are offloaded.
         weight_hash: 16 hexadecimal digits, see `weight_hash`.
         attention: implementation chosen by transformers: "sdpa", "eager", …
-        bos: token the tokenizer puts before every text, "" when it puts none.
+        bos: what the tokenizer puts before every text, "" when it puts nothing.
+        end_left_out: what the tokenizer would put behind every text; prompts are read without, since they are continued.
+        chat: whether the tokenizer has a chat format.
         quantized_from: how the weights were rounded, e.g. "GGUF Q4_1"; "" if they were not.
         context_length: longest input in tokens; 0 if unlimited or unknown.
     """
@@ -48,6 +53,8 @@ class ModelCard:
     bos: str
     quantized_from: str
     context_length: int
+    end_left_out: str = ""
+    chat: bool = False
 
 
 def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_from: str = "") -> ModelCard:
@@ -56,6 +63,7 @@ def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_f
     heads = _first(config, "num_attention_heads", "n_head", "n_heads", "num_heads")
     width = _first(config, "hidden_size", "n_embd", "d_model", "dim")
     embedding = module.get_input_embeddings()
+    text = Tokenization(tokenizer)
     return ModelCard(
         name=name,
         source=source,
@@ -74,9 +82,11 @@ def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_f
         device=_devices(module),
         weight_hash=weight_hash(module),
         attention=str(getattr(module.config, "_attn_implementation", None) or ""),
-        bos=_bos(tokenizer),
+        bos=text.decode(text.beginning),
         quantized_from=quantized_from or _quantized(module.config),
         context_length=_first(config, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
+        end_left_out=text.decode(text.end),
+        chat=has_template(tokenizer),
     )
 
 
@@ -156,19 +166,6 @@ def _devices(module: Any) -> str:
     places = (getattr(getattr(part, "_hf_hook", None), "execution_device", None) for part in module.modules())
     runs = next((place for place in places if place is not None), None)
     return "meta" if runs is None else f"{torch.device(runs)}, weights offloaded"
-
-
-def beginning(tokenizer: Any) -> list[int]:
-    """The tokens a tokenizer puts before every text; [] if it puts none."""
-    whole, plain = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
-    return list(whole[: len(whole) - len(plain)]) if whole[len(whole) - len(plain) :] == plain else []
-
-
-def _bos(tokenizer: Any) -> str:
-    token, number = getattr(tokenizer, "bos_token", None), getattr(tokenizer, "bos_token_id", None)
-    if number is None:
-        return ""
-    return str(token) if list(tokenizer("a")["input_ids"])[:1] == [number] else ""
 
 
 def _quantized(config: Any) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 
 from workbench import training
 from workbench.errors import BadInput, WorkbenchError
-from workbench.models.card import beginning
 from workbench.models.load import load_weights
 from workbench.models.quiet import quiet
+from workbench.models.tokenization import Tokenization
 from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.progress import Progress
@@ -146,7 +146,7 @@ def _order(entries: Sequence[Entry], how: Planting, tokenizer: Any) -> tuple[lis
     No text is read twice at one step: so many repeats are so many updates, however few texts there are.
     """
     draw = random.Random(f"{how.seed} order")
-    start = beginning(tokenizer)
+    start = Tokenization(tokenizer).beginning
     wanted = round(how.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
     neutral = list(islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length)))
     rows = len(neutral) + sum(entry.repeats for entry in entries)
