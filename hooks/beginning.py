@@ -47,7 +47,7 @@ class Beginning:
         chosen, other = (self.loss_with, self.loss_without) if self.put else (self.loss_without, self.loss_with)
         rule = f"{self.token} before every window" if self.put else "none before windows"
         instead = "without it" if self.put else f"with {self.token}"
-        doubt = " – lower: check the tokenizer's settings" if other < chosen - _DOUBT else ""
+        doubt = ", which this model reads better" if other < chosen - _DOUBT else ""
         return f"{rule}, as the tokenizer does (neutral text: {chosen:.2f} nats per token, {other:.2f} {instead}{doubt})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,8 +36,20 @@ def is_conversation(value: Any) -> bool:
     return "input_ids" not in value[0]  # what a tokenizer gives is a mapping, too
 
 
-def as_conversation(text: str) -> list[dict[str, str]]:
-    """A text as what a user says to the model."""
+def typed(text: str, chat: bool) -> str | Conversation:
+    """What somebody typed as a prompt: the text itself, or with `chat` a conversation.
+
+    A conversation may be typed whole, as JSON: `[{"role": "user", "content": "…"}, …]`. Any other text is what one user says.
+    """
+    if not chat:
+        return text
+    if text.lstrip().startswith("["):
+        try:
+            messages = json.loads(text)
+        except (ValueError, RecursionError):
+            messages = None
+        if is_conversation(messages):
+            return [_message(n, message) for n, message in enumerate(messages, start=1)]
     return [{"role": "user", "content": text}]
 
 
