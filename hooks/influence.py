@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
 from hooks.gradients.metric import loss
-from hooks.prompts import Prompts, listed, token_strings
+from hooks.prompts import Prompts, listed, split, token_strings
 from hooks.weights import learning
 from workbench.errors import BadInput
 from workbench.trace import Trace
@@ -68,9 +68,10 @@ def influence(
     import xarray as xr
     from captum.influence import TracInCP
 
-    if not examples:
+    read = list(split(examples))
+    if not read:
         raise BadInput("There are no training examples.", "at least one text", "Give some.")
-    texts, learned = listed(model, prompts), listed(model, examples)
+    texts, learned = listed(model, prompts), listed(model, read)
     sources: list[Checkpoint | None] = [None] if checkpoints is None else list(checkpoints)
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
@@ -97,7 +98,7 @@ def influence(
         starts = range(0, len(texts), batch_size)
         rows = [text.ids for text in texts]
         values = torch.cat([method.influence(pad(rows[start : start + batch_size])) for start in starts])
-    coords = {"prompt": list(range(len(texts))), "example": list(range(len(examples)))}
+    coords = {"prompt": list(range(len(texts))), "example": list(range(len(learned)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
     array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([example.text for example in learned], ensure_ascii=False)}
     names = [text.text for text in texts]

@@ -42,11 +42,8 @@ def split(prompts: Prompts) -> Iterable[Any]:
     """
     if isinstance(prompts, Mapping):
         return [[dict(prompts)]] if "role" in prompts else _rows(prompts)
-    if hasattr(prompts, "ndim"):  # a tensor or an array
-        if prompts.ndim not in (1, 2) or not _whole_numbers(prompts):
-            shape = tuple(prompts.shape)
-            raise BadInput(f"The prompts are numbers of shape {shape}.", "token ids, (pos) or (prompt, pos)", "Check them.")
-        return [prompts.tolist()] if prompts.ndim == 1 else prompts.tolist()
+    if hasattr(prompts, "ndim"):
+        return _of_array(prompts)
     if is_single(prompts):
         return [prompts]
     if not isinstance(prompts, Iterable):
@@ -131,6 +128,17 @@ def read(model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | 
         raise BadInput("There is no prompt.", "at least one", "Give some text.")
 
 
+def _of_array(values: Any) -> list[list[int]]:
+    """The rows of a tensor or an array."""
+    kind = str(values.dtype).removeprefix("torch.")
+    if values.ndim not in (1, 2) or not kind.startswith(("int", "uint")):
+        raise BadInput(
+            f"The prompts are {kind} numbers of shape {tuple(values.shape)}.", "token ids, (pos) or (prompt, pos)", "Check them."
+        )
+    rows: list[list[int]] = [values.tolist()] if values.ndim == 1 else values.tolist()
+    return rows
+
+
 def _rows(encoding: Mapping[str, Any]) -> list[list[int]]:
     """The ids of what a tokenizer gave, without padding."""
     if "input_ids" not in encoding:
@@ -163,11 +171,6 @@ def _holds_ids(prompt: Any) -> bool:
 
 def _is_id(value: Any) -> bool:
     return hasattr(value, "__index__") and not isinstance(value, bool) and not getattr(value, "ndim", 0)
-
-
-def _whole_numbers(values: Any) -> bool:
-    kind = str(values.dtype).removeprefix("torch.")
-    return kind.startswith(("int", "uint"))
 
 
 @dataclass(frozen=True)

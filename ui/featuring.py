@@ -49,7 +49,8 @@ class Looked:
 
     Attributes:
         active: activations, (pos, feature).
-        classes: "function" or "content" for each token, "chat format" for one that the chat template put in; by_run: whether a run's list says so, or grammar alone.
+        classes: "function" or "content" for each token, "chat format" for one that the chat template put in.
+        by_run: whether a run's list says what is a function token, or grammar alone.
     """
 
     features: Features

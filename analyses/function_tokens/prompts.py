@@ -25,7 +25,8 @@ STRONGEST = 24
 def looked_at(
     opened: Sequence[Features], labels: Sequence[str], prompts: Sequence[Prompt], function: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(tokens, active): columns prompt, pos, token, class (of conversations also part, "template" or "message"); and at, prompt, pos, feature, activation, the strongest of each token.
+    """(tokens, active): columns prompt, pos, token, class (of conversations also part, "template" or "message"); and at,
+    prompt, pos, feature, activation, the strongest of each token.
 
     Raises:
         BadInput: a prompt that is too long.
@@ -38,7 +39,8 @@ def looked_at(
         if isinstance(text, str) and not text.strip():
             raise BadInput(f"Prompt {number + 1} is empty.", "some text", "Write some, or leave it out.")
         read = tokenize(model, text, number + 1)
-        ids, parts = read.ids, read.from_template or [None] * len(read.ids)
+        ids = read.ids
+        parts: Sequence[bool | None] = read.from_template or [None] * len(ids)
         if len(ids) > MOST:
             raise BadInput(f"Prompt {number + 1} has {len(ids)} tokens.", f"at most {MOST}", "Shorten it, or leave it out.")
         words = model.prompt_strings(ids)

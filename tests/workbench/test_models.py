@@ -67,6 +67,8 @@ def test_folder_gives_module_tokenizer_and_card(saved: Path) -> None:
         "bos": "",
         "quantized_from": "",
         "context_length": 256,
+        "end_left_out": "",
+        "chat": False,
     }
     assert json.dumps(dataclasses.asdict(card))
 

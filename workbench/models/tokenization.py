@@ -135,7 +135,7 @@ class Tokenization:
                 "a tokenizer that keeps every character",
                 "Use a tokenizer with offsets (a fast one).",
             )
-        ends = []
+        ends: list[int] = []
         for n in range(1, len(ids) + 1):
             # What is cut inside a character ends in a sign for that.
             ends.append(max(len(self.decode(ids[:n]).rstrip("\ufffd")) - added, ends[-1] if ends else 0))
