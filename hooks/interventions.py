@@ -18,7 +18,7 @@ from hooks import sites
 from hooks.positions import PositionTracker, tracked
 from hooks.watch import watching
 from workbench.errors import BadInput
-from workbench.selection import head_name
+from workbench.heads import head_name
 
 if TYPE_CHECKING:
     from torch import Tensor

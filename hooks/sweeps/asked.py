@@ -11,7 +11,7 @@ import torch
 from hooks import sites as places
 from hooks.sites import SITES, Place
 from workbench.errors import BadInput, NotFound
-from workbench.selection import head_name
+from workbench.heads import head_name
 
 if TYPE_CHECKING:
     from torch import Tensor
