@@ -153,7 +153,8 @@ class _InMemory:
         self._mixed = min(lengths) < max(lengths)
         self._made: dict[str, tuple[dict[str, int], list[_Array]]] = {}  # by site
         self._hold = hold and not self._mixed
-        weights = model.module.parameters() if self._hold else ()
+        # Only what lies in this memory can be held, and so only weights that lie there can be taken for a value.
+        weights = [w for w in model.module.parameters() if w.device.type == "cpu"] if self._hold else []
         self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
 
     def into(self, here: Sequence[int]) -> recipes_of.Put:
