@@ -271,39 +271,68 @@ def _from_source(
 ) -> Change:
     """`elsewhere`: of rows over keys, what stands at the keys after the row's own token; None for values without keys."""
 
+    there: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
     def change(x: Tensor, tracker: PositionTracker) -> Tensor:
         batch = x.shape[0]
         if len(stored) not in (1, batch):
             raise BadInput(
                 f"The source trace has {len(stored)} prompts, and {batch} are running.", f"1 or {batch}", "Capture as many."
             )
-        new = x.clone()
-        for row in range(batch):
-            source = 0 if len(stored) == 1 else row
-            for column, position in enumerate(where):
-                # A negative request pairs the ends of two prompts of different length.
-                if positions is not None and all(p < 0 for p in positions) and position >= 0:
-                    wanted = int(tracker.lengths[row]) - (int(lengths[source]) - position)
-                elif position < 0:
-                    wanted = int(tracker.lengths[row]) + position
-                else:
-                    wanted = position
-                if position >= int(lengths[source]):
-                    continue
-                at = (tracker.index[row] == wanted).to(x.device)
-                if elsewhere is None:
-                    new[row, at] = stored[source, column].to(x)
-                elif at.any():
-                    if wanted != position % int(lengths[source]):
-                        raise BadInput(
-                            f"Token {wanted} looks at other tokens than token {position % int(lengths[source])} of the source.",
-                            "positions counted from the start, or prompts of the same length",
-                            "Count from the start.",
-                        )
-                    new[row, at] = _row_of_keys(stored[source, column].to(x), x.shape[-1], tracker, row, wanted, elsewhere)
-        return new
+        if elsewhere is not None:
+            return _rows_from_source(x, tracker, stored, lengths, where, positions, elsewhere)
+        if (x.device, x.dtype) not in there:  # sent once, not with every token
+            there[x.device, x.dtype] = stored.to(x)
+        values = there[x.device, x.dtype]
+        column = _columns(tracker, lengths, where, positions).to(x.device)
+        rows = torch.arange(batch, device=x.device) if len(stored) > 1 else torch.zeros(batch, dtype=torch.long, device=x.device)
+        new = values[rows[:, None], column.clamp(min=0)]
+        return torch.where((column >= 0).view(*column.shape, *[1] * (x.dim() - 2)), new, x)
 
     return change
+
+
+def _columns(tracker: PositionTracker, lengths: Tensor, where: list[int], positions: Sequence[int] | None) -> Tensor:
+    """Which column of the source each running token takes, (batch, pos); -1 where it keeps its own value.
+
+    No value is looked at here: on a card that would stop the model at every layer.
+    """
+    index, mine = tracker.index, tracker.lengths[:, None]
+    at, theirs = torch.tensor(where, device=index.device), lengths.to(index.device)[:, None]
+    # A negative request pairs the ends of two prompts of different length.
+    from_the_end = positions is not None and all(p < 0 for p in positions)
+    wanted = torch.where(at < 0, mine + at, mine - theirs + at if from_the_end else at)
+    takes = (index[:, :, None] == wanted[:, None]) & (at < theirs)[:, None] & (index >= 0)[:, :, None]
+    # Of two columns for one token the later counts.
+    return torch.where(takes, torch.arange(len(where), device=index.device), -1).amax(-1)
+
+
+def _rows_from_source(
+    x: Tensor,
+    tracker: PositionTracker,
+    stored: Tensor,
+    lengths: Tensor,
+    where: list[int],
+    positions: Sequence[int] | None,
+    elsewhere: float,
+) -> Tensor:
+    """Rows over keys, (batch, pos, head, key), with those of a source at the same positions."""
+    column = _columns(tracker, lengths, where, positions).tolist()
+    new = x.clone()
+    for row, columns in enumerate(column):
+        source = 0 if len(stored) == 1 else row
+        for at, taken in enumerate(columns):
+            if taken < 0:
+                continue
+            running, own = int(tracker.index[row, at]), where[taken] % int(lengths[source])
+            if running != own:
+                raise BadInput(
+                    f"Token {running} looks at other tokens than token {own} of the source.",
+                    "positions counted from the start, or prompts of the same length",
+                    "Count from the start.",
+                )
+            new[row, at] = _row_of_keys(stored[source, taken].to(x), x.shape[-1], tracker, row, running, elsewhere)
+    return new
 
 
 def _row_of_keys(stored: Tensor, n_keys: int, tracker: PositionTracker, row: int, position: int, elsewhere: float) -> Tensor:

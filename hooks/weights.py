@@ -64,6 +64,14 @@ def rounds_inputs(module: Any) -> bool:
     return any(type(getattr(part, "weight", None)).__name__ == "Int8Params" for part in module.modules())
 
 
+def tensor_float(device: torch.device) -> bool:
+    """Whether a card there rounds the factors of float32 products to 10 bits (TF32); torch does so only when told to."""
+    if device.type != "cuda":
+        return False
+    said = getattr(torch.backends.cuda.matmul, "fp32_precision", None)  # newer torch refuses the older question once this is set
+    return said == "tf32" if said is not None else torch.get_float32_matmul_precision() != "highest"
+
+
 def device_of(module: Any) -> torch.device:
     """Where a module computes; an offloaded weight lies elsewhere, or nowhere ("meta")."""
     hook = getattr(module, "_hf_hook", None)

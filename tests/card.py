@@ -129,7 +129,11 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     _check(func, args, tensors)
     if ours and _active:
         _note(func, args, to)
-    out = func(*tree_map(_inner, args), **tree_map(_inner, kwargs | ({} if to is None else {"device": _CPU})))
+    args_here, kwargs_here = tree_map(_inner, args), tree_map(_inner, kwargs | ({} if to is None else {"device": _CPU}))
+    if func is _aten.histc.default and not args_here[0].is_floating_point():  # counts whole numbers on a card only
+        out = func(args_here[0].float(), *args_here[1:], **kwargs_here).to(args_here[0].dtype)
+    else:
+        out = func(*args_here, **kwargs_here)
     if func is _aten.copy_.default:
         return args[0]
     if to is not None and to.type != CARD.type:
