@@ -36,14 +36,14 @@ _REDUCED = (
 def limit(dtype: str, n_layers: int, longest: int) -> float:
     """How far apart a value may be on the card and on the CPU, as a share of the largest of its kind.
 
-    Errors of many roundings add up like a random walk. In float32 what differs is the order in which up to `longest`
-    products are added, in 7 matrices a layer: 2 × 2⁻²⁴ × √longest × √(7 × layers), but no less than 1e-4, since a trained
-    model has values that small errors grow on. In bfloat16 about ten values a layer are rounded when they are stored, and
-    the CPU's are not: 2⁻⁸ × √(10 × layers).
+    The errors of n roundings add up like a random walk, to √n of one; twice that is allowed. In float32 what differs is the
+    order in which up to `longest` products are added, in 7 matrices a layer; but no less than 1e-4 is allowed, since a
+    trained model has values that small errors grow on. In bfloat16 sums are exact beside what is stored: about ten values a
+    layer are rounded, and the CPU's are not.
     """
     if dtype == "float32":
-        return max(_LEAST, 2 * _UNIT[dtype] * math.sqrt(longest) * math.sqrt(7 * n_layers))
-    return _UNIT[dtype] * math.sqrt(10 * n_layers)
+        return max(_LEAST, 2 * _UNIT[dtype] * math.sqrt(longest * 7 * n_layers))
+    return 2 * _UNIT[dtype] * math.sqrt(10 * n_layers)
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ PARITY = """
 ## The card beside the CPU
 
 The same call on the same weights, on the card in the dtype named, and on the CPU in float32 with the weights rounded to it.
-A difference is a share of the largest value compared. How large it may be follows from the dtype: in float32 what differs is
-the order in which products are added (2 × 2⁻²⁴ × √longest sum × √(7 × layers), no less than 1e-4), in bfloat16 about ten
-stored values a layer are rounded (2⁻⁸ × √(10 × layers)); twice that where there is a second pass.
+A difference is a share of the largest value compared. How large it may be follows from the dtype: the errors of n roundings
+add up to about √n of one, and twice that is allowed. In float32 what differs is the order in which products are added
+(2 × 2⁻²⁴ × √(longest sum × 7 matrices × layers), no less than 1e-4), in bfloat16 about ten stored values a layer are rounded
+(2 × 2⁻⁸ × √(10 × layers)); as much again where there is a second pass.
 
 | model | dtype | what | compared | largest share of its limit | at | verdict |
 | --- | --- | --- | ---: | ---: | --- | --- |
@@ -86,7 +87,9 @@ def _head(found: dict[str, Any]) -> str:
     about, counts = found["machine"], {}
     for record in found["rows"]:
         counts[record["status"]] = counts.get(record["status"], 0) + 1
-    card = f"{about['card']}, {about['card_memory_gb']} GB, CUDA {about['cuda']}" if about.get("card") else "no card: CPU only"
+    if not about:
+        return "\nNo row was reached, and so nothing was measured.\n"
+    card = f"{about['card']}, {about['card_memory_gb']} GB, CUDA {about['cuda']}" if about["card"] else "no card: CPU only"
     used = ", ".join(f"{name} {version}" for name, version in about.get("versions", {}).items() if version)
     small = " Small models: the times say nothing." if found["tiny"] else ""
     said = ", ".join(f"{n} {status}" for status, n in counts.items())
@@ -137,7 +140,9 @@ def _times(record: dict[str, Any]) -> str:
     for line in lines:
         cells = [line["what"], f"{1e3 * line['median_s']:,.3g}", f"{line['ratio']:.3g}", line["beside"], str(line["runs"])]
         text.append("| " + " | ".join([*cells, *(f"{line[c]:,.3g}" if c in line else "" for c in more)]) + " |")
-    return f"\n### {record['job'].capitalize()}: {record['model']}, {record['dtype']}\n\n" + "\n".join(text) + "\n"
+    return (
+        f"\n### {record['job'][0].upper()}{record['job'][1:]}: {record['model']}, {record['dtype']}\n\n" + "\n".join(text) + "\n"
+    )
 
 
 def _missing(records: Sequence[dict[str, Any]]) -> str:

@@ -167,6 +167,7 @@ def _heads(bench: Bench, name: str, dtype: str, limit: float, length: int, at: s
     jobs: dict[str, Callable[[], object]] = {
         unit: _plain(model, ids),
         f"sweep, {len(heads)} heads": lambda: wb.sweep(model, ids, TARGETS, at=at),
+        "the same, with 8 times the memory at once": lambda: _roomier(lambda: wb.sweep(model, ids, TARGETS, at=at), 8),
         f"attribution patching, {len(heads)} heads": lambda: wb.sweep(
             model, ids, TARGETS, at=at, method="attribution", recheck=0
         ),
@@ -175,6 +176,18 @@ def _heads(bench: Bench, name: str, dtype: str, limit: float, length: int, at: s
     swept = f"sweep, {len(heads)} heads"
     lines = timed(times, unit, tflops=_speeds(times, {swept: flops(model, at, length, 1, model.n_layers)}))
     return [*lines, *_loop(bench, model, ids, at, statistics.median(times[swept]), 0.4 * limit)]
+
+
+def _roomier(job: Callable[[], object], times: int) -> object:
+    """A sweep whose walks hold more variants at once than the memory of a laptop suggests."""
+    from hooks.sweeps import grid
+
+    usual = grid.WALK
+    grid.WALK = times * usual
+    try:
+        return job()
+    finally:
+        grid.WALK = usual
 
 
 def _loop(bench: Bench, model: Any, ids: list[list[int]], at: str, ours: float, limit: float) -> Lines:
@@ -238,9 +251,7 @@ def other_sweeps(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
         f"neurons of one layer, {d_mlp}": swept(kind="neurons", layers=[layer]),
         f"edges to the logits, {len(model.heads())}": swept(kind="edges"),
         f"edges to one head, 3 × {len(senders)}": swept(kind="edges", heads=senders, receivers=[receiver]),
-        f"positions of one layer, patched, {length}": swept(
-            kind="positions", layers=[layer], at="all", how="patch", source=other
-        ),
+        f"positions of one layer, patched, {length}": swept(kind="positions", layers=[layer], **patched),
         f"all {d_mlp * model.n_layers} neurons, attribution patching": swept(
             kind="neurons", at="all", method="attribution", recheck=0
         ),
