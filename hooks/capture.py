@@ -15,8 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hooks import fetching, streaming
 from hooks import recipe as recipes_of
-from hooks import streaming
 from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
@@ -190,6 +190,8 @@ class _InMemory:
     def _can_hold(self, stored: Stored, x: Tensor) -> bool:
         """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger alive."""
         storage = x.untyped_storage()
+        if x.is_pinned() and x.nbytes * len(stored.layers or [0]) > fetching.MOST:
+            return False  # what came from a card lies in memory that cannot be swapped out: a good deal of that is too much
         return (
             stored.dtype == str(x.dtype).removeprefix("torch.")
             and x.device.type == "cpu"

@@ -67,7 +67,7 @@ def limits(device: torch.device, tiny: bool, limit: float) -> list[dict[str, Any
     n, kinds = _SIZE[tiny], {"float32": torch.float32, "bfloat16": torch.bfloat16}
     factors = {name: [torch.randn(n, n, device=device, dtype=kind) for _ in range(2)] for name, kind in kinds.items()}
     values = torch.zeros(_BYTES[tiny], dtype=torch.uint8, device=device)
-    fixed = torch.zeros_like(values, device="cpu", pin_memory=device.type == "cuda")
+    fixed = torch.empty(_BYTES[tiny], dtype=torch.uint8, pin_memory=device.type == "cuda")
     jobs: dict[str, Any] = {f"{n} × {n} product, {name}": lambda a=a, b=b: a @ b for name, (a, b) in factors.items()}
     jobs["copy to the CPU"] = lambda: values.to("cpu", copy=True)
     jobs["copy to the CPU, page-locked memory"] = lambda: fixed.copy_(values, non_blocking=True)

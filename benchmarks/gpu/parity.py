@@ -126,6 +126,20 @@ def logits(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     yield Values("next-token logits", model.next_logits(_prompts(bench, model)).cpu().numpy())
 
 
+def loaded(bench: Bench, name: str, model: Any) -> Iterator[Values]:
+    """The organism opened from its files, straight to where this model is."""
+    opened = wb.load(PLANTED, device=str(model.device), dtype="float32")
+    same = opened.card.weight_hash == bench.reference(PLANTED, "float32").card.weight_hash
+    yield Values("fingerprint of the weights is that on the CPU (1 is yes)", np.array([float(same)]), 1.0)
+    yield Values("next-token logits", opened.next_logits(_prompts(bench, model)).cpu().numpy())
+
+
+def identities(bench: Bench, name: str, model: Any) -> Iterator[Values]:
+    """The contract: what is captured adds up to what the model computes."""
+    for line in wb.contract(model, bench.prompts(1, 12)[0]):
+        yield Values(line.name, np.array([line.error]), 1.0)
+
+
 def captured(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     """Every site, then reducers, then a folder written in float16 and bfloat16."""
     prompts = _prompts(bench, model)
@@ -276,7 +290,9 @@ def windows(bench: Bench, name: str, many: int) -> list[Any]:
 
 
 JOBS: dict[str, Job] = {
+    "loading": loaded,
     "logits": logits,
+    "contract": identities,
     "capture": captured,
     "interventions": changed,
     "sweeps": swept,

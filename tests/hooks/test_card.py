@@ -17,6 +17,7 @@ from analyses.extraction.sampling import Sampler
 from analyses.extraction.score import score
 from analyses.extraction.windows import Window
 from hooks import fetching
+from hooks.capture import _Array
 from hooks.decode import Completer
 from hooks.gradients.activations import activation_gradients
 from hooks.gradients.heads import head_attribution
@@ -268,6 +269,21 @@ def test_what_is_ordered_early_arrives_in_its_order(monkeypatch):
     away.arrive()
     assert came == [9, 1.0, 2.0, 3.0]
     assert len(waited) == 2
+
+
+def test_not_everything_is_held_in_memory_that_cannot_be_swapped_out(llama, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda x: True)
+    want = wb.capture(llama, PROMPTS[0], "resid_post")["resid_post"].values
+    held = []
+    real = fetching.MOST
+    for most in (real, 16):
+        monkeypatch.setattr(fetching, "MOST", most)
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                "hooks.capture._Array.hold", lambda array, at, x, hold=_Array.hold: (held.append(at), hold(array, at, x))
+            )
+            np.testing.assert_array_equal(wb.capture(llama, PROMPTS[0], "resid_post")["resid_post"].values, want)
+    assert held == [0, 1, 2]
 
 
 def test_a_card_that_rounds_factors_is_given_room(llama, monkeypatch):
