@@ -1,13 +1,14 @@
-"""Bringing values from a card while it goes on computing.
+"""Bringing values from a card, and indices to it, while it goes on computing.
 
-A copy that is waited for inside a hook lets the card run dry at every layer. These copies are only ordered there, in the
-card's own order (so what the model later writes over has been copied before), and waited for once.
+A copy that is waited for inside a hook lets the card run dry at every layer. Values are only ordered there, in the card's own
+order (so what the model later writes over has been copied before), and waited for once; indices are sent once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,6 +48,14 @@ class Fetching:
         waiting, self._waiting, self._nbytes = self._waiting, [], 0
         for fetched, then in waiting:
             then(fetched)
+
+
+@lru_cache(maxsize=512)
+def indices(values: tuple[int, ...], device: torch.device) -> Tensor:
+    """Whole numbers as a tensor there, (n,). Not to be written to: the next who asks gets the same one."""
+    # It may be asked for first where nothing is differentiated, and later where it is.
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.long, device=device)
 
 
 def _on_a_card(x: Tensor) -> bool:

@@ -16,7 +16,7 @@ import torch
 
 from hooks import sites as places_of
 from hooks.backends import Forward, Look, plain
-from hooks.fetching import Fetching
+from hooks.fetching import Fetching, indices
 from hooks.reduce import Output, Reducer, Rows, check, parse
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.shards import Stored
@@ -222,8 +222,8 @@ def _chosen(recipe: Recipe, x: Tensor, rows: Rows, queries: list[int] | None) ->
         first = columns[0]
         if first == list(range(first[0], first[-1] + 1)):
             return x.narrow(axis, first[0], len(first))
-        return x.index_select(axis, torch.tensor(first, device=x.device))
-    each = [x[at].index_select(axis - 1, torch.tensor(row, device=x.device)) for at, row in enumerate(columns)]
+        return x.index_select(axis, indices(tuple(first), x.device))
+    each = [x[at].index_select(axis - 1, indices(tuple(row), x.device)) for at, row in enumerate(columns)]
     return torch.stack(each)
 
 

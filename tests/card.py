@@ -127,6 +127,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     ours = [t for t in tensors if isinstance(t, OnCard)]
     to = kwargs.get("device")
     _check(func, args, tensors)
+    if _active and not ours and to is not None and to.type == CARD.type and any(t.numel() for t in tensors):
+        _active[-1].wait("a tensor is sent")
     if ours and _active:
         _note(func, args, to)
     args_here, kwargs_here = tree_map(_inner, args), tree_map(_inner, kwargs | ({} if to is None else {"device": _CPU}))
