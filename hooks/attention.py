@@ -55,7 +55,7 @@ class AttentionCall:
         """What the family adds to the scores for where tokens stand, (batch or 1, head, query, key), or None."""
         return self.options.get("position_bias")
 
-    def pattern(self, queries: slice | list[int] = slice(None)) -> Tensor:
+    def pattern(self, queries: slice | list[int] | Tensor = slice(None)) -> Tensor:
         """Attention probabilities of the chosen query rows, (batch, head, query, key); float32."""
         if self.given_pattern is not None:
             return self.given_pattern[:, :, queries]
@@ -66,7 +66,7 @@ class AttentionCall:
         mixed = _by_group(pattern.to(self.value.dtype), self.value.shape[1]) @ self.value
         return mixed.view(*pattern.shape[:3], -1).transpose(1, 2)
 
-    def scores(self, queries: slice | list[int] = slice(None)) -> Tensor:
+    def scores(self, queries: slice | list[int] | Tensor = slice(None)) -> Tensor:
         """Masked attention scores before the softmax, (batch, head, query, key); float32."""
         if self.given_scores is not None:
             return self.given_scores[:, :, queries]

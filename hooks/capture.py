@@ -15,8 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hooks import fetching, streaming
 from hooks import recipe as recipes_of
-from hooks import streaming
 from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
@@ -158,7 +158,8 @@ class _InMemory:
         self._mixed = min(lengths) < max(lengths)
         self._made: dict[str, tuple[dict[str, int], list[_Array]]] = {}  # by site
         self._hold = hold and not self._mixed
-        weights = model.module.parameters() if self._hold else ()
+        # Only what lies in this memory can be held, and so only weights that lie there can be taken for a value.
+        weights = [w for w in model.module.parameters() if w.device.type == "cpu"] if self._hold else []
         self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
 
     def into(self, here: Sequence[int]) -> recipes_of.Put:
@@ -194,6 +195,8 @@ class _InMemory:
     def _can_hold(self, stored: Stored, x: Tensor) -> bool:
         """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger alive."""
         storage = x.untyped_storage()
+        if x.is_pinned() and x.nbytes * len(stored.layers or [0]) > fetching.MOST:
+            return False  # what came from a card lies in memory that cannot be swapped out: a good deal of that is too much
         return (
             stored.dtype == str(x.dtype).removeprefix("torch.")
             and x.device.type == "cpu"

@@ -15,6 +15,7 @@ import torch
 
 from hooks import sites
 from hooks.attention import AttentionCall, attention_taps, probabilities
+from hooks.fetching import indices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,11 +61,11 @@ def watching(
 
 
 def _rows(take: Take, place: Place, queries: list[int], x: Tensor) -> None:
-    take(place, x[:, :, queries])
+    take(place, x[:, :, indices(tuple(queries), x.device)])
 
 
 def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> None:
-    rows = slice(None) if queries is None else queries
+    rows = slice(None) if queries is None else indices(tuple(queries), call.query.device)
     scores: Tensor | None = None
     for place in sorted(places, key=lambda p: _ORDER.get(p.site.short, 0)):
         match place.site.short:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,15 +18,22 @@ def numbers(module: Any, name: str = "weight") -> Tensor:
     A weight that Accelerate keeps elsewhere until the module runs is fetched; one of bitsandbytes (8 or 4 bits) is
     dequantized. Neither is kept: ask once, outside loops.
     """
-    from accelerate.utils import align_module_device
-
-    with align_module_device(module):
+    with _fetched(module):
         weight = getattr(module, name)
         if name == "weight" and is_quantized(module):
             from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 
             return dequantize_bnb_weight(weight, module.state if hasattr(module, "state") else None)
         return weight
+
+
+def _fetched(module: Any) -> AbstractContextManager[None]:
+    """Weights that Accelerate keeps elsewhere are there while inside; of any other module there is nothing to fetch."""
+    if getattr(module, "_hf_hook", None) is None:
+        return nullcontext()
+    from accelerate.utils import align_module_device
+
+    return align_module_device(module)
 
 
 @contextmanager
@@ -55,6 +62,14 @@ def is_quantized(module: Any) -> bool:
 def rounds_inputs(module: Any) -> bool:
     """Whether some linear layer inside rounds what it reads to 8 bits, so that no identity holds closer than that."""
     return any(type(getattr(part, "weight", None)).__name__ == "Int8Params" for part in module.modules())
+
+
+def tensor_float(device: torch.device) -> bool:
+    """Whether a card there rounds the factors of float32 products to 10 bits (TF32); torch does so only when told to."""
+    if device.type != "cuda":
+        return False
+    said = getattr(torch.backends.cuda.matmul, "fp32_precision", None)  # newer torch refuses the older question once this is set
+    return said == "tf32" if said is not None else torch.get_float32_matmul_precision() != "highest"
 
 
 def device_of(module: Any) -> torch.device:

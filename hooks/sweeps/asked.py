@@ -12,7 +12,7 @@ from hooks import sites as places
 from hooks.prompts import Prompts, is_single
 from hooks.sites import SITES, Place
 from workbench.errors import BadInput, NotFound
-from workbench.selection import head_name
+from workbench.heads import head_name
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks.fetching import indices
 from hooks.replay import Suffix, check_same, off_by, read
 from hooks.sites import SITES, Place
 from hooks.sweeps.asked import At, Cell, positions_changed, text_positions
@@ -209,7 +210,7 @@ def edits_of(cells: Sequence[Cell], new: BatchValues, suffix: Suffix, freeze: Fr
             where = torch.stack([there & (position == c.position) for c in some])
         values, units = new.at(key, suffix), None
         if some[0].unit is not None:
-            units = torch.tensor([c.unit for c in some], device=there.device)
+            units = indices(tuple(c.unit for c in some if c.unit is not None), there.device)
             if values.dim():  # (prompt, pos, unit, …) to (variant, prompt, pos, …)
                 values = values.movedim(2, 0)[units.to(values.device)]
         edits.append(Edit(*key, values, where, units, n, freeze))

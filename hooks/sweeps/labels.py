@@ -9,7 +9,7 @@ import torch
 
 from hooks.sweeps.metrics import CONTINUATION
 from hooks.sweeps.paths import PathJob
-from workbench.selection import head_name
+from workbench.heads import head_name
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -115,10 +115,10 @@ def weight_hash(module: torch.nn.Module) -> str:
 
 
 def _fetched(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> torch.Tensor:
-    from accelerate.utils import align_module_device
-
     if tensor.device.type != "meta":
         return tensor
+    from accelerate.utils import align_module_device
+
     owner, _, own = name.rpartition(".")
     part = module.get_submodule(owner)
     with align_module_device(part):
