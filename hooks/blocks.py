@@ -186,7 +186,7 @@ def _last_matrix(part: nn.Module, probe: Probe, exact: float) -> nn.Module | Non
     """The matrix whose output the part gives out; else, where the part adds something on its way out, the last called
     matrix of the stream's width."""
     own = probe.once(part)
-    matrices = [s for s in probe.within(part) if is_matrix(s.module) and probe.once(s.module) is not None]
+    matrices = [s for s in probe.matrices(part) if probe.once(s.module) is not None]
     equal = [s.module for s in matrices if own is not None and same(s.gave, own.gave, exact)]
     if equal:
         return equal[-1]
@@ -310,9 +310,9 @@ def _projections(attention: nn.Module, probe: Probe, call: AttentionCall) -> dic
             found[which] = projection
     if found:
         return found
-    for seen in probe.within(attention):
+    for seen in probe.matrices(attention):
         width = seen.gave.shape[-1] if seen.gave is not None else 0
-        if not is_matrix(seen.module) or width != (heads + 2 * kv) * call.query.shape[-1]:
+        if width != (heads + 2 * kv) * call.query.shape[-1]:
             continue
         for how in ("concat", "per head", "per group"):
             if how == "per head" and heads != kv:

@@ -21,6 +21,7 @@ from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
 from workbench.errors import BadInput
+from workbench.models.storage import plain
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class _InMemory:
         self._made: dict[str, tuple[dict[str, int], list[_Array]]] = {}  # by site
         self._hold = hold and not self._mixed
         weights = model.module.parameters() if self._hold else ()
-        self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
+        self._weights = {weight.untyped_storage().data_ptr() for weight in weights if plain(weight)}
 
     def into(self, here: Sequence[int]) -> recipes_of.Put:
         """Where the values of these prompts go."""

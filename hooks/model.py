@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hooks import finding, sites
 from hooks.layout import Layout
-from hooks.weights import bias_of, device_of, numbers
+from hooks.weights import apply, device_of, dtype_of
 from workbench.errors import BadInput, SiteNotFound
 from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
 
@@ -141,7 +141,7 @@ class InstrumentedModel:
         with torch.no_grad():
             alone = self.module(**self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
             padded = self.module(**pad.kwargs(), use_cache=False).logits[0, -1].float()
-        exact = 1e-4 if self.layout.embed.weight.dtype == torch.float32 else 3e-2
+        exact = 1e-4 if dtype_of(self.layout.embed) == torch.float32 else 3e-2
         return bool((padded - alone).abs().max() <= exact * alone.abs().max())
 
     def may_share(self, length: int, other: int) -> bool:
@@ -260,9 +260,7 @@ class InstrumentedModel:
         normed = normed if layout.head_gain == 1.0 else normed * layout.head_gain
         if ids is None:
             return layout.to_logits(head(normed))
-        bias = bias_of(head)
-        weight = numbers(head)[ids].to(normed)
-        return layout.to_logits(torch.nn.functional.linear(normed, weight, None if bias is None else bias[ids]))
+        return layout.to_logits(apply(head, normed, ids))
 
     def __repr__(self) -> str:
         c = self.card

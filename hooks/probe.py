@@ -76,6 +76,12 @@ class Probe:
         inside = sorted(i for m in module.modules() if m is not module for i in self.of.get(id(m), ()))
         return (self.seen[i] for i in inside)
 
+    def matrices(self, module: nn.Module) -> list[Seen]:
+        """Calls of the matrices inside a module; what a matrix is made of (an adapter's base and its factors) is none."""
+        found = [s for s in self.within(module) if is_matrix(s.module)]
+        inside = {id(m) for s in found for m in s.module.modules() if m is not s.module}
+        return [s for s in found if id(s.module) not in inside]
+
 
 def _copy(x: Any) -> Tensor | None:
     return x.detach().float().cpu().clone() if isinstance(x, torch.Tensor) and x.is_floating_point() else None

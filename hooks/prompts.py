@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hooks.weights import sizes
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read(model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | 
     Raises:
         BadInput: no prompt at all, or one that is empty, too long, of unknown tokens, or without one of the positions.
     """
-    limit, n_tokens = model.card.context_length, int(model.layout.embed.weight.shape[0])
+    limit, n_tokens = model.card.context_length, sizes(model.layout.embed)[0]
     n = 0
     for n, prompt in enumerate([prompts] if isinstance(prompts, str) else prompts, start=1):
         if isinstance(prompt, str):

@@ -67,6 +67,7 @@ def test_folder_gives_module_tokenizer_and_card(saved: Path) -> None:
         "bos": "",
         "quantized_from": "",
         "context_length": 256,
+        "adapter": "",
     }
     assert json.dumps(dataclasses.asdict(card))
 
