@@ -11,6 +11,7 @@ from torch import nn
 
 from hooks.layout import Block, Norm, Projection, Term
 from hooks.probe import TOKENS, Probe, gave_of, given_to, is_matrix, same
+from hooks.weights import innermost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ _UP = ("up_proj", "w3", "v1", "wi_1")
 def kind_of(name: str, module: nn.Module, family: str = "") -> str:
     """What a child of a layer is, by its class, or by its name where the class says nothing. `family` is the layer's own
     class: what both names begin with is the family's name (Qwen3MoeAttention is no mixture of experts)."""
-    text = type(module).__name__
+    text = type(innermost(module)).__name__
     if text == "RwkvSelfAttention":  # keeps a state and looks at no earlier token
         return "mixer"
     at = next((i for i, (a, b) in enumerate(zip(family, text, strict=False)) if a != b), 0)
@@ -162,7 +163,8 @@ def find_norm(module: nn.Module | None, probe: Probe, exact: float) -> Norm | No
     seen = probe.once(module) if module is not None else None
     if module is None or seen is None or seen.given is None or seen.gave is None or kind_of("", module) != "norm":
         return None
-    eps = float(next((getattr(module, n) for n in ("eps", "variance_epsilon", "epsilon") if hasattr(module, n)), 0.0))
+    own = innermost(module)
+    eps = float(next((getattr(own, n) for n in ("eps", "variance_epsilon", "epsilon") if hasattr(own, n)), 0.0))
     x, y = (t.reshape(-1, t.shape[-1]).double() for t in (seen.given, seen.gave))
     for centred in (False, True):
         kind = Norm(module, centred, eps)

@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
 from hooks.gradients.metric import loss
-from hooks.weights import learning
-from workbench.errors import BadInput
+from hooks.weights import is_quantized, learning
+from workbench.errors import BadInput, Unfit
+from workbench.models import adapters
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def influence(
 
     Raises:
         BadInput: weights of another model, a folder without safetensors, or as many learning rates as do not fit.
+        Unfit: quantized weights, or an adapter that is not merged.
     """
     import xarray as xr
     from captum.influence import TracInCP
@@ -72,6 +74,7 @@ def influence(
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
         raise BadInput(f"There are {len(rates)} learning rates for {len(sources)} checkpoints.", "one each", "Give as many.")
+    _fit(model)
     if not examples:
         raise BadInput("There are no training examples.", "at least one text", "Give some.")
     scored = _Scored(twin(model, "TracIn"))
@@ -100,6 +103,22 @@ def influence(
     array.attrs |= {"quantity": "TracIn score", "examples": json.dumps(list(examples), ensure_ascii=False)}
     tokens = [model.token_strings(model.tokens(text)) for text in texts]
     return Trace({"influence": array}, tokens, texts, asdict(model.card))
+
+
+def _fit(model: InstrumentedModel) -> None:
+    """Refuse models whose parameters are not their matrices.
+
+    Raises:
+        Unfit: quantized weights have no gradients; with an adapter, how much a weight counts hangs on how it is kept.
+    """
+    attached = adapters.describe(model.module)
+    if is_quantized(model.module) or attached:
+        raise Unfit(
+            f"{model.card.name} {'has an adapter: ' + attached if attached else 'is quantized'}, so its weights have no "
+            "gradients of their own to compare.",
+            "plain weights in floating point",
+            "Merge the adapter first (merge_and_unload)." if attached else "Load the model without quantization.",
+        )
 
 
 class _Scored(nn.Module):

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = [
     "apply",
     "bias_of",
+    "check_gradients",
     "device_of",
     "dtype_of",
+    "innermost",
     "is_plain",
     "is_quantized",
     "learning",
@@ -37,7 +39,7 @@ __all__ = [
 _AT_ONCE = 512  # rows of the identity in one call
 _ONE = 256.0  # what stands for one in it: beside it the rounding of a bias is small, and 8 bits or half precision hold it
 _LINEAR = 0.05  # a layer that rounds its inputs to 8 bits is off by a hundredth of its largest output
-_INSIDE = ("base_layer", "original_module")  # where adapters keep the layer that they stand around
+_INSIDE = ("base_layer", "original_module", "token_adapter")  # where adapters keep the layer that they stand around
 
 
 def numbers(layer: Any, rows: Tensor | None = None) -> Tensor:
@@ -94,6 +96,11 @@ def sizes(layer: Any) -> tuple[int, int]:
     if found is None:
         raise Unfit(f"A {type(layer).__name__} does not say how many inputs it has.", "a linear layer", "Choose another part.")
     return found
+
+
+def innermost(layer: Any) -> Any:
+    """The layer that adapters stand around; itself if none does."""
+    return list(_layers_inside(layer))[-1]
 
 
 def is_plain(layer: Any) -> bool:
@@ -158,6 +165,42 @@ def rounds_inputs(module: Any) -> bool:
     return any(_rounds(part) for part in module.modules() if not list(part.children()) and _may_round(part))
 
 
+def check_gradients(module: Any, name: str) -> None:
+    """Refuse a model in which no gradient passes some quantized layer; everything before it would seem to have none.
+
+    Args:
+        name: what the model is called in the message.
+
+    Raises:
+        Unfit: names the kind of layer.
+    """
+    for part in module.modules():
+        if not list(part.children()) and _may_round(part) and not _passes_gradients(part):
+            raise Unfit(
+                f"No gradient passes the quantized layers of {name} ({type(innermost(part)).__name__}).",
+                "a model whose layers can be differentiated",
+                "Load the model without quantization.",
+            )
+
+
+_passing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def _passes_gradients(layer: Any) -> bool:
+    """Whether what a layer gives depends on what it reads, as far as autograd knows. Tried once."""
+    if layer not in _passing and (_sizes(layer) is None or _is_embedding(layer)):
+        _passing[layer] = True
+    if layer not in _passing:
+        settle(layer)
+        with _evaluated(layer), torch.enable_grad():
+            x = torch.randn(1, 4, sizes(layer)[1], generator=torch.Generator().manual_seed(0))
+            x = x.to(device_of(layer), dtype_of(layer)).requires_grad_()
+            total = layer.forward(x).float().sum()
+            slope = torch.autograd.grad(total, x, allow_unused=True)[0] if total.requires_grad else None
+        _passing[layer] = slope is not None and bool((slope != 0).any())
+    return _passing[layer]
+
+
 def _may_round(part: Any) -> bool:
     """Whether a quantizer made this layer: it packs the weight, or is one of those that `transformers` puts in."""
     return is_quantized(part) or type(part).__module__.startswith("transformers.integrations.")
@@ -211,7 +254,7 @@ def _layers_inside(layer: Any) -> Iterator[Any]:
     """The layer, what an adapter keeps inside, and so on inwards."""
     yield layer
     for name in _INSIDE:
-        if name in layer._modules:
+        if layer._modules.get(name) is not None:
             yield from _layers_inside(layer._modules[name])
 
 
@@ -244,18 +287,16 @@ def _rows_given(embedding: Any, rows: Tensor | None) -> Tensor:
 
 
 def _asked(layer: Any, rows: Tensor | None) -> Tensor:
-    """The matrix of a layer that is no plain one: what it gives for the identity, less what it gives for nothing."""
+    """The matrix of a layer that is no plain one, compared with what the layer makes of a few vectors."""
     chosen: Any = slice(None) if rows is None else rows
     with _as_it_computes(layer):
         inputs = sizes(layer)[1]
         zero = _given(layer, torch.zeros(1, 1, inputs))
-        columns = []
-        for start in range(0, inputs, _AT_ONCE):
-            part = range(start, min(start + _AT_ONCE, inputs))
-            ones = torch.zeros(1, len(part), inputs)
-            ones[0, range(len(part)), part] = _ONE
-            columns.append((_given(layer, ones) - zero)[:, chosen] / _ONE)
-        found = torch.cat(columns).T
+        if type(layer).forward is nn.Linear.forward and hasattr(layer.weight, "dequantize"):
+            # A tensor of a library's own kind (torchao) that says what it stands for.
+            found = layer.weight.dequantize()[chosen]
+        else:
+            found = _from_identity(layer, inputs, zero, chosen)
         x = torch.randn(1, 4, inputs, generator=torch.Generator().manual_seed(0))
         given = (_given(layer, x) - zero)[:, chosen].float()
         product = x[0].to(given.device) @ found.float().T
@@ -266,6 +307,17 @@ def _asked(layer: Any, rows: Tensor | None) -> Tensor:
                 "Load the model without what was put around its layers.",
             )
     return found
+
+
+def _from_identity(layer: Any, inputs: int, zero: Tensor, chosen: Any) -> Tensor:
+    """What a layer gives for the identity, less what it gives for nothing: (chosen outputs, inputs)."""
+    columns = []
+    for start in range(0, inputs, _AT_ONCE):
+        part = range(start, min(start + _AT_ONCE, inputs))
+        ones = torch.zeros(1, len(part), inputs)
+        ones[0, range(len(part)), part] = _ONE
+        columns.append((_given(layer, ones) - zero)[:, chosen] / _ONE)
+    return torch.cat(columns).T
 
 
 def _given(layer: Any, x: Tensor) -> Tensor:

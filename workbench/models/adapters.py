@@ -49,16 +49,22 @@ def settings(module: Any) -> Iterator[str]:
 
 
 def check(module: Any) -> None:
-    """Refuse adapters that put tokens of their own before the prompt.
+    """Refuse adapters that are no change of the weights.
 
     Raises:
         BadInput: names the kind.
     """
     configs = getattr(module, "peft_config", None)
     for config in configs.values() if isinstance(configs, dict) else ():
+        kind = str(getattr(getattr(config, "peft_type", ""), "value", ""))
         if getattr(config, "is_prompt_learning", False):
-            raise BadInput(
-                f"This model has {config.peft_type.value.lower().replace('_', ' ')}: it reads tokens that are not in the prompt.",
-                "adapters that change weights (LoRA and its kin)",
-                "Load the base model, or one whose adapter changes weights.",
-            )
+            why = "it reads tokens that are not in the prompt"
+        elif getattr(config, "alora_invocation_tokens", None) is not None or kind in ("XLORA", "POLY"):
+            why = "it changes the weights at some tokens and not at others"
+        else:
+            continue
+        raise BadInput(
+            f"This model has an adapter of the kind {kind.lower().replace('_', ' ')}: {why}.",
+            "adapters that change weights (LoRA and its kin)",
+            "Load the base model, or one whose adapter changes weights.",
+        )
