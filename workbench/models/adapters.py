@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput
@@ -46,6 +47,28 @@ def settings(module: Any) -> Iterator[str]:
         scaling = getattr(layer, "scaling", None)
         sizes = sorted(scaling.items()) if isinstance(scaling, dict) else scaling
         yield f"{path} {list(layer.active_adapters)} {layer.disable_adapters} {list(layer.merged_adapters)} {sizes}"
+
+
+def check_files(folder: Path, files: set[str]) -> None:
+    """Refuse a folder whose adapter cannot be opened: without its base, or a pickle.
+
+    Raises:
+        BadInput: says which.
+    """
+    if "adapter_config.json" not in files:
+        return
+    if "config.json" not in files:
+        raise BadInput(
+            f"{folder} holds an adapter without the model it belongs to.",
+            "the adapter's files beside config.json, *.safetensors and the tokenizer of its base",
+            "Put its files into a copy of the base's folder, or load a pair: wb.load((module, tokenizer)).",
+        )
+    if "adapter_model.safetensors" not in files:
+        raise BadInput(
+            f"{folder} has an adapter without weights as safetensors.",
+            "adapter_model.safetensors beside adapter_config.json",
+            "Save it again where you trust it (save_pretrained), or take adapter_config.json out of the folder.",
+        )
 
 
 def check(module: Any) -> None:

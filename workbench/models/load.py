@@ -330,6 +330,7 @@ _TOKENIZER_REMEDY = (
 def _check_folder(folder: Path) -> None:
     files = {file.name for file in folder.iterdir()}
     ggufs = sorted(name for name in files if name.endswith(".gguf"))
+    adapters.check_files(folder, files)
     if "config.json" not in files:
         raise BadInput(
             f"{folder} is not a model folder: it has no config.json.",
