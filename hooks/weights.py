@@ -203,7 +203,8 @@ def _passes_gradients(layer: Any) -> bool:
 
 def _may_round(part: Any) -> bool:
     """Whether a quantizer made this layer: it packs the weight, or is one of those that `transformers` puts in."""
-    return is_quantized(part) or type(part).__module__.startswith("transformers.integrations.")
+    put_in = type(part).__module__.startswith("transformers.integrations.") and _sizes(part) is not None
+    return put_in or is_quantized(part)
 
 
 _measured: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
@@ -263,7 +264,7 @@ def _sizes(layer: Any) -> tuple[int, int] | None:
         for part in _layers_inside(layer):
             if first in vars(part) and second in vars(part):
                 return int(getattr(part, first)), int(getattr(part, second))
-    weight = getattr(layer, "weight", None)
+    weight: Any = getattr(layer, "weight", None)
     return (int(weight.shape[0]), int(weight.shape[1])) if plain(weight) and weight.dim() == 2 else None
 
 
