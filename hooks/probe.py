@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hooks.attention import AttentionCall, spying
-from hooks.weights import device_of
+from hooks.weights import device_of, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,9 @@ def same(a: Tensor | None, b: Tensor | None, exact: float) -> bool:
 
 
 def is_matrix(module: nn.Module) -> bool:
-    """A module that multiplies by one matrix (quantized layers keep the shape in attributes)."""
+    """A module that multiplies by one matrix (quantized layers keep the shape in attributes), perhaps with an adapter around
+    it; one around experts says sizes as well, and multiplies by many."""
+    module = innermost(module)
     weight = getattr(module, "weight", None)
     flat = isinstance(weight, torch.Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)
     return flat or (hasattr(module, "in_features") and hasattr(module, "out_features"))

@@ -14,6 +14,7 @@ from hooks.contract import contract
 from hooks.direct import direct_logits, promoted
 from hooks.gradients.metric import continuation_loss
 from hooks.weights import bias_of, numbers, parameter_of
+from tests import families
 from workbench.errors import BadInput, Unfit
 from workbench.models import weight_hash
 from workbench.models.delta import Delta
@@ -280,3 +281,21 @@ def test_adapters_that_wait_for_a_token_are_refused():
     module = _attached(_llama(), _lora(alora_invocation_tokens=[40, 41]))
     with pytest.raises(BadInput, match="at some tokens and not at others"):
         wb.load((module, tiny.tiny_tokenizer()))
+
+
+@pytest.mark.parametrize(
+    "family", ["falcon", "gemma2", "gpt_neox", "gptj", "minimax", "mixtral", "mpt", "opt", "phi3", "qwen3_next"]
+)
+def test_families_with_an_adapter_on_every_matrix_experts_and_routers_too(family):
+    pytest.importorskip("peft")
+    module = _attached(families.module(family), _lora(r=2, lora_alpha=2, target_modules="all-linear"))
+    model, merged = (wb.load((m, tiny.tiny_tokenizer())) for m in (module, _merged(module)))
+    assert dict(model.sites) == dict(merged.sites)
+    sites = [site for site in merged.sites if not site.startswith(("state", "conv_state"))]
+    one, two = (wb.capture(m, [[17, 11, 29, 23, 13, 40, 41]], sites=sites) for m in (model, merged))
+    for site in sites:
+        _close(one[site], two[site], close=2e-4)
+    one, two = (wb.weight_gradients(m, PROMPTS[:1], continuation_loss(2)) for m in (model, merged))
+    assert list(one) == list(two)
+    for weight in two:
+        _close(one[weight], two[weight], close=1e-3)
