@@ -18,8 +18,8 @@ from torch import Tensor
 from hooks import finding, sites
 from hooks.layout import Layout
 from hooks.weights import apply, device_of, dtype_of
-from workbench.errors import BadInput, SiteNotFound
-from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
+from workbench.errors import BadInput, SiteNotFound, Unfit
+from workbench.models import DEFAULT, Loaded, ModelCard, adapters, load_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,11 +79,25 @@ class InstrumentedModel:
         self.tokenizer: Any = loaded.tokenizer
         self.card: ModelCard = loaded.card
         self.lock = threading.RLock()
+        self._attached = adapters.names(loaded.module)
 
     @cached_property
     def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
         return finding.find(self.module)
+
+    def check_layers(self) -> None:
+        """Refuse a model whose layers are no longer those that were found, nor what its card says.
+
+        Raises:
+            Unfit: adapters were attached or taken off since it was loaded.
+        """
+        if adapters.names(self.module) != self._attached:
+            raise Unfit(
+                f"Adapters of {self.card.name} were attached or taken off after it was loaded.",
+                "a model whose layers stay what they were",
+                "Load it again: wb.load((model.module, model.tokenizer)).",
+            )
 
     @property
     def n_layers(self) -> int:
@@ -167,6 +181,7 @@ class InstrumentedModel:
         Raises:
             BadInput: no prompt, an empty one, or one longer than the model's context.
         """
+        self.check_layers()
         given = [prompts] if isinstance(prompts, str) else list(prompts)
         if not given:
             raise BadInput("There is no prompt.", "at least one", "Give some text.")
@@ -249,6 +264,7 @@ class InstrumentedModel:
         With `ids` only those tokens' logits are computed, (..., len(ids)). Includes the logit scalings and soft-caps of
         the families that have them.
         """
+        self.check_layers()
         layout, head = self.layout, self.layout.unembed
         if layout.head_gain != layout.head_gain or layout.logit_scale != layout.logit_scale:
             raise SiteNotFound(

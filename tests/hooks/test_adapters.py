@@ -299,3 +299,22 @@ def test_families_with_an_adapter_on_every_matrix_experts_and_routers_too(family
     assert list(one) == list(two)
     for weight in two:
         _close(one[weight], two[weight], close=1e-3)
+
+
+def test_adapters_that_come_or_go_after_loading_are_not_overlooked():
+    """The parts that were found would be those of before: the base alone, or layers that are not called any more."""
+    peft = pytest.importorskip("peft")
+    module = _llama()
+    model = wb.load((module, tiny.tiny_tokenizer()))
+    model.next_logits(PROMPTS)
+    attached = _attached(module, _lora())
+    with pytest.raises(Unfit, match="attached or taken off after it was loaded"):
+        wb.capture(model, PROMPTS, sites="result")
+    with pytest.raises(Unfit, match="Load it again"):
+        model.unembed(torch.zeros(32))
+    again = wb.load((attached, tiny.tiny_tokenizer()))
+    wb.capture(again, PROMPTS, sites="result")
+    attached.merge_and_unload()
+    with pytest.raises(Unfit, match="attached or taken off after it was loaded"):
+        wb.capture(again, PROMPTS, sites="result")
+    assert isinstance(attached, peft.PeftModel)

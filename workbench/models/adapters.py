@@ -35,6 +35,12 @@ def describe(module: Any) -> str:
     return "; ".join(found)
 
 
+def names(module: Any) -> tuple[str, ...]:
+    """The adapters attached to a model, by name; quick to ask."""
+    base = module.get_base_model() if hasattr(module, "get_base_model") else module
+    return tuple(getattr(base, "peft_config", None) or ())
+
+
 def _state(layer: Any, adapter: str) -> str:
     if adapter in getattr(layer, "merged_adapters", ()):
         return "merged into the weights"
