@@ -21,6 +21,7 @@ from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
 from workbench.errors import BadInput
+from workbench.models.storage import plain
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class _InMemory:
         self._made: dict[str, tuple[dict[str, int], list[_Array]]] = {}  # by site
         self._hold = hold and not self._mixed
         # Only what lies in this memory can be held, and so only weights that lie there can be taken for a value.
-        weights = [w for w in model.module.parameters() if w.device.type == "cpu"] if self._hold else []
+        weights = [w for w in model.module.parameters() if w.device.type == "cpu" and plain(w)] if self._hold else []
         self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
 
     def into(self, here: Sequence[int]) -> recipes_of.Put:

@@ -21,7 +21,7 @@ from hooks.prompts import ids_of
 from hooks.sites import Place
 from hooks.states import mixers_of, stepping
 from hooks.watch import watching
-from hooks.weights import bias_of, numbers
+from hooks.weights import bias_of, dtype_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +142,7 @@ class _Everything:
         last = self.get("resid_post", len(layout.blocks) - 1)
         told = layout.head_gain == layout.head_gain and layout.logit_scale == layout.logit_scale
         if last is not None and told:
-            dtype = numbers(layout.unembed).dtype
+            dtype = dtype_of(layout.unembed)
             shown = self.model.unembed(last.to(dtype))
             yield Checked("logits", "unembedding the last residual stream gives the logits", None, _relative(shown, self.logits))
         if (logits := self.get("logits")) is not None:
@@ -207,7 +207,7 @@ class _Everything:
         post, added = self.get("post", layer), self.get("mlp_out", layer)
         if post is None or added is None or block.down_proj is None or block.mlp is None or block.mlp_out is None:
             return None
-        x = block.down_proj(post.to(numbers(block.down_proj).dtype))
+        x = block.down_proj(post.to(dtype_of(block.down_proj)))
         return _relative(self._through(x, block.mlp, block.down_proj, block.mlp_out), added)
 
     def _experts(self, layer: int, block: Block) -> float | None:

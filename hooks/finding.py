@@ -18,6 +18,7 @@ from hooks import states
 from hooks.blocks import find_block, find_norm, kind_of
 from hooks.layout import STATE_DIMS, Block, Layout
 from hooks.probe import TOKENS, Probe, same
+from hooks.weights import innermost
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _ending(
     """The final norm; what its output is multiplied by before the unembedding; and what turns the unembedding's output into
     the logits, a constant and a soft-cap. A constant that cannot be told is not a number."""
     inside = {id(m) for block in stack for m in block.modules()}
-    after = [s for s in probe.seen if id(s.module) not in inside and not list(s.module.children())]
+    after = [s for s in probe.seen if id(s.module) not in inside and not list(innermost(s.module).children())]
     norms = [s for s in after if same(s.given, last, 0.0) and s.module is not unembed and kind_of("", s.module) == "norm"]
     final: nn.Module = norms[-1].module if norms else nn.Identity()
     normed = norms[-1].gave if norms and norms[-1].gave is not None else last

@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader
 from hooks.backends.twin import twin
 from hooks.gradients.metric import loss
 from hooks.prompts import Prompts, listed, split, token_strings
-from hooks.weights import learning
-from workbench.errors import BadInput
+from hooks.weights import is_quantized, learning
+from workbench.errors import BadInput, Unfit
+from workbench.models import adapters
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def influence(
 
     Raises:
         BadInput: weights of another model, a folder without safetensors, or as many learning rates as do not fit.
+        Unfit: quantized weights, or an adapter that is not merged.
     """
     import xarray as xr
     from captum.influence import TracInCP
@@ -76,6 +78,7 @@ def influence(
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
         raise BadInput(f"There are {len(rates)} learning rates for {len(sources)} checkpoints.", "one each", "Give as many.")
+    _fit(model)
     scored = _Scored(twin(model, "TracIn"))
 
     def load(scored: _Scored, number: int) -> float:
@@ -103,6 +106,22 @@ def influence(
     array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([example.text for example in learned], ensure_ascii=False)}
     names = [text.text for text in texts]
     return Trace({"influence": array}, token_strings(model, texts), names, asdict(model.card))
+
+
+def _fit(model: InstrumentedModel) -> None:
+    """Refuse models whose parameters are not their matrices.
+
+    Raises:
+        Unfit: quantized weights have no gradients; with an adapter, how much a weight counts hangs on how it is kept.
+    """
+    attached = adapters.describe(model.module)
+    if is_quantized(model.module) or attached:
+        raise Unfit(
+            f"{model.card.name} {'has an adapter: ' + attached if attached else 'is quantized'}, so its weights have no "
+            "gradients of their own to compare.",
+            "plain weights in floating point",
+            "Merge the adapter first (merge_and_unload)." if attached else "Load the model without quantization.",
+        )
 
 
 class _Scored(nn.Module):

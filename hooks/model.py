@@ -19,9 +19,9 @@ from hooks import beginning, finding, sites
 from hooks.beginning import Beginning
 from hooks.layout import Layout
 from hooks.prompts import Prompt, Prompts, ids_of
-from hooks.weights import bias_of, device_of, numbers
-from workbench.errors import BadInput, SiteNotFound
-from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, load_weights
+from hooks.weights import apply, device_of, dtype_of, sizes
+from workbench.errors import BadInput, SiteNotFound, Unfit
+from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, adapters, load_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,11 +81,25 @@ class InstrumentedModel:
         self.tokenizer: Any = loaded.tokenizer
         self.card: ModelCard = loaded.card
         self.lock = threading.RLock()
+        self._attached = adapters.names(loaded.module)
 
     @cached_property
     def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
         return finding.find(self.module)
+
+    def check_layers(self) -> None:
+        """Refuse a model whose layers are no longer those that were found, nor what its card says.
+
+        Raises:
+            Unfit: adapters were attached or taken off since it was loaded.
+        """
+        if adapters.names(self.module) != self._attached:
+            raise Unfit(
+                f"Adapters of {self.card.name} were attached or taken off after it was loaded.",
+                "a model whose layers stay what they were",
+                "Load it again: wb.load((model.module, model.tokenizer)).",
+            )
 
     @property
     def n_layers(self) -> int:
@@ -126,7 +140,7 @@ class InstrumentedModel:
     @cached_property
     def text(self) -> Tokenization:
         """How texts become this model's tokens and back."""
-        return Tokenization(self.tokenizer, int(self.module.get_input_embeddings().weight.shape[0]))
+        return Tokenization(self.tokenizer, sizes(self.module.get_input_embeddings())[0])
 
     @cached_property
     def beginning(self) -> Beginning:
@@ -157,7 +171,7 @@ class InstrumentedModel:
         with torch.no_grad():
             alone = self.module(**self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
             padded = self.module(**pad.kwargs(), use_cache=False).logits[0, -1].float()
-        exact = 1e-4 if self.layout.embed.weight.dtype == torch.float32 else 3e-2
+        exact = 1e-4 if dtype_of(self.layout.embed) == torch.float32 else 3e-2
         return bool((padded - alone).abs().max() <= exact * alone.abs().max())
 
     def may_share(self, length: int, other: int) -> bool:
@@ -183,6 +197,7 @@ class InstrumentedModel:
         Raises:
             BadInput: no prompt, an empty one, or one longer than the model's context.
         """
+        self.check_layers()
         ids = ids_of(self, prompts)
         longest, limit = max(map(len, ids)), self.card.context_length
         if len(set(map(len, ids))) > 1 and not self.ignores_padding:
@@ -260,6 +275,7 @@ class InstrumentedModel:
         With `ids` only those tokens' logits are computed, (..., len(ids)). Includes the logit scalings and soft-caps of
         the families that have them.
         """
+        self.check_layers()
         layout, head = self.layout, self.layout.unembed
         if layout.head_gain != layout.head_gain or layout.logit_scale != layout.logit_scale:
             raise SiteNotFound(
@@ -271,9 +287,7 @@ class InstrumentedModel:
         normed = normed if layout.head_gain == 1.0 else normed * layout.head_gain
         if ids is None:
             return layout.to_logits(head(normed))
-        bias = bias_of(head)
-        weight = numbers(head)[ids].to(normed)
-        return layout.to_logits(torch.nn.functional.linear(normed, weight, None if bias is None else bias[ids]))
+        return layout.to_logits(apply(head, normed, ids))
 
     def __repr__(self) -> str:
         c = self.card

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hooks.attention import AttentionCall, spying
-from hooks.weights import device_of
+from hooks.weights import device_of, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,12 @@ class Probe:
         inside = sorted(i for m in module.modules() if m is not module for i in self.of.get(id(m), ()))
         return (self.seen[i] for i in inside)
 
+    def matrices(self, module: nn.Module) -> list[Seen]:
+        """Calls of the matrices inside a module; what a matrix is made of (an adapter's base and its factors) is none."""
+        found = [s for s in self.within(module) if is_matrix(s.module)]
+        inside = {id(m) for s in found for m in s.module.modules() if m is not s.module}
+        return [s for s in found if id(s.module) not in inside]
+
 
 def _copy(x: Any) -> Tensor | None:
     return x.detach().float().cpu().clone() if isinstance(x, torch.Tensor) and x.is_floating_point() else None
@@ -108,7 +114,9 @@ def same(a: Tensor | None, b: Tensor | None, exact: float) -> bool:
 
 
 def is_matrix(module: nn.Module) -> bool:
-    """A module that multiplies by one matrix (quantized layers keep the shape in attributes)."""
+    """A module that multiplies by one matrix (quantized layers keep the shape in attributes), perhaps with an adapter around
+    it; one around experts says sizes as well, and multiplies by many."""
+    module = innermost(module)
     weight = getattr(module, "weight", None)
     flat = isinstance(weight, torch.Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)
     return flat or (hasattr(module, "in_features") and hasattr(module, "out_features"))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from hooks.weights import numbers
+
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
@@ -92,9 +94,10 @@ def search(
     _, right = _losses(model, prompt[None], goal)
     if bool(right[0]):
         return tuple(prompt.tolist()), 0
+    table = numbers(model.layout.embed).detach()
     for step in range(1, steps + 1):
         report(step)
-        tried = _candidates(prompt, _slope(model, prompt, goal), allowed, draw)
+        tried = _candidates(prompt, _slope(model, table, prompt, goal), allowed, draw)
         losses, right = _losses(model, tried, goal)
         if bool(right.any()):
             return tuple(tried[int(right.int().argmax())].tolist()), step
@@ -119,13 +122,12 @@ def _losses(model: InstrumentedModel, prompts: Tensor, goal: Tensor) -> tuple[Te
     return losses.view(len(prompts), -1).mean(-1), (logits.argmax(-1) == wanted).all(-1)
 
 
-def _slope(model: InstrumentedModel, prompt: Tensor, goal: Tensor) -> Tensor:
+def _slope(model: InstrumentedModel, table: Tensor, prompt: Tensor, goal: Tensor) -> Tensor:
     """How the loss grows with each token at each place of the prompt, to first order: (place, d_vocab)."""
-    table = model.module.get_input_embeddings()
     start = torch.tensor(model.text.beginning, dtype=torch.long, device=prompt.device)
     with torch.enable_grad():
-        choice = torch.nn.functional.one_hot(prompt, table.weight.shape[0]).to(table.weight.dtype).requires_grad_(True)
-        embedded = torch.cat([table(start), choice @ table.weight.detach(), table(goal[:-1])])[None]
+        choice = torch.nn.functional.one_hot(prompt, len(table)).to(table.dtype).requires_grad_(True)
+        embedded = torch.cat([table[start], choice @ table, table[goal[:-1]]])[None]
         logits = model.module(inputs_embeds=embedded, use_cache=False, logits_to_keep=len(goal)).logits[0].float()
         loss = torch.nn.functional.cross_entropy(logits, goal)
         (slope,) = torch.autograd.grad(loss, choice)

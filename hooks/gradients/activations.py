@@ -17,6 +17,7 @@ from hooks.capture import capture
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.prompts import split
 from hooks.watch import watching
+from hooks.weights import check_gradients
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -94,11 +95,13 @@ def total(metrics: Sequence[Metric], logits: Tensor, batch: Batch) -> Tensor:
 
 
 def differentiable(model: InstrumentedModel, places: Sequence[Place]) -> None:
-    """Refuse sites that can only be looked at.
+    """Refuse sites that can only be looked at, and models that gradients do not pass.
 
     Raises:
         BadInput: names the first of them.
+        Unfit: see `hooks.weights.check_gradients`.
     """
+    check_gradients(model.module, model.card.name)
     fixed = [place.name for place in places if not places_of.can_change(model.layout, place)]
     if fixed:
         raise BadInput(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks import sites
+from hooks.weights import check_gradients
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ def head_attribution(
     Returns:
         (prompt, layer, head), float32, in logits.
     """
+    check_gradients(model.module, model.card.name)
     parts = []
     for start in range(0, len(prompts), batch_size):
         batch = model.batch(prompts[start : start + batch_size])

@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
-from hooks.weights import learning
+from hooks.weights import check_gradients, learning
 from workbench.errors import Unfit
 from workbench.trace import Trace
 
@@ -181,6 +181,7 @@ def _gradients(
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name), `chunk` prompts in one vectorized pass; None is a pass each."""
     metrics = per_prompt(metric, len(texts))
+    check_gradients(model.module, model.card.name)
     each = _one_by_one(model, texts, metrics, chosen) if chunk is None else _vectorized(model, texts, metrics, chosen, chunk)
     for done, found in enumerate(each, 1):
         yield found

@@ -15,6 +15,7 @@ from hooks.sweeps.metrics import Metric
 from hooks.sweeps.paths import Input, PathJob, Receiver
 from hooks.sweeps.values import Values
 from hooks.sweeps.walk import Freeze
+from hooks.weights import sizes
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _cells(
         elif kind == "positions":
             cells += [Cell(site, place.layer, None, pos) for pos in columns]
         else:
-            width = _width(model.layout.blocks[place.layer].down_proj)
+            width = sizes(model.layout.blocks[place.layer].down_proj)[1]
             chosen = sorted(set(where[place.layer])) if where else range(width)
             if any(not 0 <= n < width for n in chosen):
                 raise BadInput(f"Layer {place.layer} has no such neuron.", f"0 to {width - 1}", "Choose in that range.")
@@ -189,11 +190,6 @@ def _followed(sources: list[list[int]], continuations: Sequence[Sequence[int]]) 
     if len(each) != len(continuations):
         return each  # `_values` says what is wrong
     return [[*source, *row[:-1]] for source, row in zip(each, continuations, strict=True)]
-
-
-def _width(down_proj: Any) -> int:
-    """How many neurons an MLP's last matrix reads; GPT-2 keeps its matrices the other way round than nn.Linear does."""
-    return int(down_proj.in_features if hasattr(down_proj, "in_features") else down_proj.weight.shape[0])
 
 
 def _values(

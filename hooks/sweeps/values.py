@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,6 +51,11 @@ class Values:
     def __post_init__(self) -> None:
         if self.how in ("mean", "resample"):
             self._pools = reference_values(self.model, self.places, self.reference, mean=self.how == "mean")
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """Standard deviation of the token embeddings as the model reads them, ()."""
+        return numbers(self.model.layout.embed).std()
 
     def for_batch(self, batch: Batch, prompts: Sequence[int], where: Tensor) -> BatchValues:
         """The values for these prompts, which `batch` holds, at the columns `where`, (prompt, column)."""
@@ -111,7 +117,7 @@ class BatchValues:
                 held = torch.cat([held.new_zeros(held.shape[0], n - held.shape[1], *held.shape[2:]), held], 1)
             return held[:, held.shape[1] - n :]
         own = suffix.kept[key]
-        return own + self.whole.noise * numbers(self.whole.model.layout.embed).std() * self._normal(own)
+        return own + self.whole.noise * self.whole.spread * self._normal(own)
 
     def _normal(self, like: Tensor) -> Tensor:
         """The same noise at a text position in whatever batch it stands, and in every layer."""

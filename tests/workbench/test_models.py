@@ -69,6 +69,7 @@ def test_folder_gives_module_tokenizer_and_card(saved: Path) -> None:
         "context_length": 256,
         "end_left_out": "",
         "chat": False,
+        "adapter": "",
     }
     assert json.dumps(dataclasses.asdict(card))
 

@@ -85,6 +85,7 @@ def show(
         ("dtype", card.dtype),
         ("device", card.device),
         ("quantized from", card.quantized_from or "not quantized"),
+        ("adapter", card.adapter or "none"),
         ("weight hash", card.weight_hash),
     ]
     show_table(["model", card.name], rows)

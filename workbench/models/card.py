@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.models import adapters, storage
 from workbench.models.conversation import has_template
 from workbench.models.tokenization import Tokenization
 
@@ -34,6 +36,7 @@ class ModelCard:
         chat: whether the tokenizer has a chat format.
         quantized_from: how the weights were rounded, e.g. "GGUF Q4_1"; "" if they were not.
         context_length: longest input in tokens; 0 if unlimited or unknown.
+        adapter: what is attached to the weights (PEFT), e.g. "lora 'default', rank 4, on q_proj, v_proj"; "" if nothing is.
     """
 
     name: str
@@ -55,6 +58,7 @@ class ModelCard:
     context_length: int
     end_left_out: str = ""
     chat: bool = False
+    adapter: str = ""
 
 
 def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_from: str = "") -> ModelCard:
@@ -87,6 +91,7 @@ def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_f
         context_length=_first(config, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
         end_left_out=text.decode(text.end),
         chat=has_template(tokenizer),
+        adapter=adapters.describe(module),
     )
 
 
@@ -97,21 +102,32 @@ def weight_hash(module: torch.nn.Module) -> str:
     (exact, wrapping, so the same on every device and for any number of threads) and 128 words spread evenly over it,
     and puts all that through SHA-256. Any single changed weight changes it; it is a fingerprint to tell models apart,
     not a seal against somebody who rearranges weights on purpose. It reads memory once, a few hundredths of a second
-    for 100 million parameters. Tensors that Accelerate keeps elsewhere are fetched one by one.
+    for 100 million parameters. Tensors that Accelerate keeps elsewhere are fetched one by one. Of packed weights it takes
+    the scales too, of adapters their weights, which of them are active, and how strongly.
     """
     digest = hashlib.sha256()
-    saved = module.state_dict().keys()
     tensors: dict[str, torch.Tensor] = dict(module.named_parameters())  # each tied tensor once
     for twin, tied in getattr(module, "all_tied_weights_keys", {}).items():
         if twin in tensors and tied in tensors:  # Accelerate unties what it offloads
             del tensors[twin]
-    tensors.update((name, buffer) for name, buffer in module.named_buffers() if name in saved)
+    tensors.update(_saved_buffers(module))
+    tensors.update(storage.packed_numbers(module))
     for name in sorted(tensors):
-        tensor = _fetched(module, name, tensors[name]).detach()
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        if tensor.device.type != "meta":  # built without weights
-            digest.update(_bytes_of(tensor))
+        for own, tensor in storage.inner(name, _fetched(module, name, tensors[name]).detach()):
+            digest.update(f"{own} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            if tensor.device.type != "meta":  # built without weights
+                digest.update(_bytes_of(tensor))
+    for line in adapters.settings(module):
+        digest.update(f"{line}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _saved_buffers(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The buffers that a checkpoint would hold. Not by `state_dict`, which repacks 4-bit weights in place."""
+    for name, buffer in module.named_buffers():
+        owner, _, own = name.rpartition(".")
+        if own not in module.get_submodule(owner)._non_persistent_buffers_set:
+            yield name, buffer
 
 
 def _fetched(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, WorkbenchError
+from workbench.models.storage import plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +87,7 @@ class Delta:
         """Change the module's weights, `share` of the way.
 
         Raises:
-            BadInput: a parameter it does not have, or of another size.
+            BadInput: a parameter it does not have, of another size, or quantized.
         """
         import torch
 
@@ -98,6 +99,12 @@ class Delta:
                     f"This delta changes {name} in places that the model does not have.",
                     "the model it was made on",
                     "Open that one.",
+                )
+            if not plain(parameters[name]):
+                raise BadInput(
+                    f"{name} is quantized: single numbers of it cannot be changed.",
+                    "weights in floating point",
+                    "Load the model without quantization.",
                 )
         with torch.no_grad():
             for name, where in self.index.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench import organisms
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.models import delta, fetch, gguf, hub
+from workbench.models import adapters, delta, fetch, gguf, hub, storage
 from workbench.models.card import ModelCard, describe
 from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.quiet import quiet
@@ -78,6 +78,7 @@ def load_weights(
             'Use a smaller dtype (bfloat16), another device, or device="balanced" to spread it over several GPUs.',
         ) from error
     module.eval()
+    storage.settle(module)
     return Loaded(module, tokenizer, describe(module, tokenizer, name=name, source=origin, quantized_from=quantized_from))
 
 
@@ -240,9 +241,11 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
         raise BadInput(
             "A module that is built already cannot be spread.", "a device for the whole of it", "Load it with device_map."
         )
+    adapters.check(module)
     if place is not None or dtype is not None:
         module.to(device=place, dtype=dtype)
     module.eval()
+    storage.settle(module)
     # `name_or_path` may be a folder of this machine; only its last part goes on the card.
     given = Path(str(getattr(module.config, "name_or_path", "") or "")).name
     return Loaded(module, tokenizer, describe(module, tokenizer, name=given or type(module).__name__, source="in memory"))
@@ -327,6 +330,7 @@ _TOKENIZER_REMEDY = (
 def _check_folder(folder: Path) -> None:
     files = {file.name for file in folder.iterdir()}
     ggufs = sorted(name for name in files if name.endswith(".gguf"))
+    adapters.check_files(folder, files)
     if "config.json" not in files:
         raise BadInput(
             f"{folder} is not a model folder: it has no config.json.",

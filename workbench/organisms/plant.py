@@ -20,6 +20,7 @@ from workbench import training
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.load import load_weights
 from workbench.models.quiet import quiet
+from workbench.models.storage import is_quantized
 from workbench.models.tokenization import Tokenization
 from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
@@ -72,6 +73,13 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
     _check(texts, how)
     progress(0.0, f"Loading {ref}")
     loaded = load_weights(ref, device=device, dtype=torch.float32, progress=progress.part(0.0, 0.02))
+    if loaded.card.adapter or is_quantized(loaded.module):
+        raise BadInput(
+            f"{loaded.card.name} {'has an adapter' if loaded.card.adapter else 'is quantized'}, so what is read would not get "
+            "into its own weights.",
+            "plain weights",
+            "Merge the adapter first (merge_and_unload)." if loaded.card.adapter else "Load the model without quantization.",
+        )
     entries = _deal(texts, how, loaded.tokenizer)
     batches, entries = _order(entries, how, loaded.tokenizer)
     recipe = {"model": loaded.card.weight_hash, **asdict(how), "texts": [[e.text, e.repeats] for e in entries]}
