@@ -22,9 +22,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
+from hooks.finite import check_values
 from hooks.gradients.metric import loss
 from hooks.weights import learning
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 Checkpoint = Mapping[str, "Tensor"] | str | Path
 
 
+@ordinary
 def influence(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -84,7 +87,7 @@ def influence(
 
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
     pad = partial(_batch, model)
-    with learning(model.module.parameters()):  # the twin has the same ones
+    with torch.enable_grad(), learning(model.module.parameters()):  # the twin has the same ones
         method = TracInCP(
             scored,
             DataLoader(list(examples), batch_size, collate_fn=pad),  # type: ignore[arg-type]
@@ -95,6 +98,7 @@ def influence(
         )
         starts = range(0, len(texts), batch_size)
         values = torch.cat([method.influence(pad(texts[start : start + batch_size])) for start in starts])
+    check_values(model, values, "the influence")
     coords = {"prompt": list(range(len(texts))), "example": list(range(len(examples)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
     array.attrs |= {"quantity": "TracIn score", "examples": json.dumps(list(examples), ensure_ascii=False)}
@@ -158,6 +162,8 @@ def _put_in(module: Any, state: Mapping[str, Tensor]) -> None:
         )
     some = next(iter(own.values()))
     fitting = {name: values.to(some.device, own[name].dtype if name in own else some.dtype) for name, values in state.items()}
+    # What was made inside `torch.inference_mode()` has no gradient.
+    fitting = {name: values.clone() if values.is_inference() else values for name, values in fitting.items()}
     module.load_state_dict(fitting, strict=False, assign=True)
     module.tie_weights()
 

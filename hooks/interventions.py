@@ -18,6 +18,7 @@ from hooks import sites
 from hooks.positions import PositionTracker, tracked
 from hooks.watch import watching
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 from workbench.selection import head_name
 
 if TYPE_CHECKING:
@@ -230,6 +231,7 @@ def _at(
     return apply
 
 
+@ordinary
 def _reference_values(
     model: InstrumentedModel, targets: Sequence[tuple[sites.Place, list[int]]], reference: Sequence[str]
 ) -> list[Tensor]:
@@ -247,7 +249,7 @@ def _reference_values(
             pool.append(x[:, chosen] if chosen else x)
 
         with watching(model, list(at), keep), torch.no_grad():
-            model.module(**batch.kwargs(), logits_to_keep=1, use_cache=False)
+            model.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False)
     return [torch.cat(pool) for pool in pools]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hooks import window
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read(model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | 
     Raises:
         BadInput: no prompt at all, or one that is empty, too long, of unknown tokens, or without one of the positions.
     """
-    limit, n_tokens = model.card.context_length, int(model.layout.embed.weight.shape[0])
+    n_tokens = int(model.layout.embed.weight.shape[0])
     n = 0
     for n, prompt in enumerate([prompts] if isinstance(prompts, str) else prompts, start=1):
         if isinstance(prompt, str):
@@ -47,12 +48,7 @@ def read(model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | 
             raise BadInput(f"Prompt {n} is {prompt!r}.", "a text, or a list of token ids", "Put one prompt's ids in a list.")
         if not ids:
             raise BadInput(f"Prompt {n} is empty.", "at least one token of text", "Type something, or leave it out.")
-        if limit and len(ids) > limit:
-            raise BadInput(
-                f"Prompt {n} has {len(ids):,} tokens: {text[:60]!r} …",
-                f"at most {limit:,} for {model.card.name}",
-                "Shorten it, or cut it into windows.",
-            )
+        window.check(model, len(ids), f"Prompt {n}, {text[:60]!r} …,")
         missing = [p for p in positions or () if not -len(ids) <= p < len(ids)]
         if missing:
             raise BadInput(

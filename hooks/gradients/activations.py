@@ -17,6 +17,7 @@ from hooks.capture import capture
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.watch import watching
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.trace import Trace
 
 
+@ordinary
 def activation_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
@@ -69,7 +71,7 @@ def activation_gradients(
             return kept[place]
 
         with torch.enable_grad(), watching(model, [place for look in looks for place in look.places], keep):
-            logits = model.module(**batch.kwargs(), use_cache=False).logits
+            logits = model.forward(**batch.kwargs(), use_cache=False).logits
             gradients = torch.autograd.grad(total(here, logits, batch), list(kept.values()), allow_unused=True)
         found = dict(zip(kept, gradients, strict=True))
         for look, place in [(each, place) for each in looks for place in each.places]:

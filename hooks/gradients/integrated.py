@@ -22,6 +22,7 @@ from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.watch import watching
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hooks.sites import Place
 
 
+@ordinary
 def integrated_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -66,6 +68,7 @@ def integrated_gradients(
     return _along(model, prompts, metric, sites, layers, _integrated, "integrated gradients", baseline, steps, at_once)
 
 
+@ordinary
 def layer_conductance(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -108,7 +111,7 @@ class _Path:
         places = [] if self.place.site.short == "embed" else [self.place]
         # What passes the probe is what goes on, so a place is whatever `watching` can stand at.
         with watching(self.model, places, lambda _, x: self.probe(x if instead is None else instead)):
-            logits = self.model.module(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
+            logits = self.model.forward(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
         return checked(self.metric(logits, self.ids.expand(n, -1), mask), n)
 
 

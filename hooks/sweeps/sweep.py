@@ -15,6 +15,7 @@ from hooks.sweeps.paths import Input, PathJob, Receiver
 from hooks.sweeps.values import Values
 from hooks.sweeps.walk import Freeze
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 
+@ordinary
 def sweep(
     model: InstrumentedModel,
     prompts: Prompts,

@@ -146,7 +146,7 @@ def source_values(
         kept[place.site.short, place.layer] = x[rows.to(x.device), columns.to(x.device)]
 
     with watching(model, places, take):
-        logits = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+        logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
     return kept, logits
 
 
@@ -170,7 +170,7 @@ def reference_values(
             pools.setdefault((place.site.short, place.layer), []).append(values.float().sum(0, keepdim=True) if mean else values)
 
         with watching(model, places, take):
-            model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1)
+            model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1)
     if mean:
         return {key: torch.cat(parts).sum(0) / counted for key, parts in pools.items()}
     return {key: torch.cat(parts) for key, parts in pools.items()}
