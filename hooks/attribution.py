@@ -117,7 +117,7 @@ def _rechecked(job: Job, recheck: int, seed: int) -> Job:
     if chosen:
         progress = None if job.progress is None else job.progress.part(0.5, 1.0)
         cells = [job.cells[i] for i in chosen]
-        nothing = torch.empty(0)
+        nothing = torch.empty(0, dtype=torch.float32)
         again = replace(job, cells=cells, progress=progress, effects=nothing, before=nothing, source=None).run()
         exact[chosen] = again.effects
         job.error = again.error

@@ -143,7 +143,10 @@ def carry_out(
     with learning(parameters):
         places = _places(weights_, task, aim, mask, fraction, seed)
         old = [p.detach().view(-1)[i].clone() for p, i in zip(parameters, places, strict=True)]
-        moves = [torch.nn.Parameter(torch.zeros(len(i), device=p.device)) for p, i in zip(parameters, places, strict=True)]
+        moves = [
+            torch.nn.Parameter(torch.zeros(len(i), dtype=torch.float32, device=p.device))
+            for p, i in zip(parameters, places, strict=True)
+        ]
         step_size = rate * (fraction**0.5 if mask == "all" else 1.0)
         groups = [
             {"params": [m], "lr": step_size * float(p.detach().float().std())} for m, p in zip(moves, parameters, strict=True)

@@ -157,7 +157,7 @@ def _along(
     differentiable(model, places)
     metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
     token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
-    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts)) for place in places}
+    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts), dtype=torch.float32) for place in places}
 
     def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
         width, rows = batch.input_ids.shape[1], waiting.come(batch)

@@ -59,7 +59,7 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
         Edit(
             "z",
             layer,
-            torch.zeros((), device=model.device) if v.z is None else v.z[layer][:, None, None],
+            torch.zeros((), dtype=torch.float32, device=model.device) if v.z is None else v.z[layer][:, None, None],
             where,
             heads,
             len(heads),

@@ -99,7 +99,7 @@ class BatchValues:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
         how, n = self.whole.how, suffix.shape[1]
         if how == "zero":
-            return torch.zeros((), device=self.there.device)
+            return torch.zeros((), dtype=torch.float32, device=self.there.device)
         if how == "mean":
             return self.whole._pools[key][None, None]
         if how == "resample":
@@ -115,10 +115,10 @@ class BatchValues:
 
     def _normal(self, like: Tensor) -> Tensor:
         """The same noise at a text position in whatever batch it stands, and in every layer."""
-        out = torch.zeros(like.shape)
+        out = torch.zeros(like.shape, dtype=torch.float32)
         for row, length in enumerate(self.batch.lengths):
             draw = torch.Generator().manual_seed(self.whole.seed)
-            noise = torch.randn(length, *like.shape[2:], generator=draw)[-like.shape[1] :]
+            noise = torch.randn(length, *like.shape[2:], generator=draw, dtype=torch.float32)[-like.shape[1] :]
             out[row, -len(noise) :] = noise
         return out.to(like)
 
