@@ -66,7 +66,7 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
         stack.enter_context(watching(job.model, job.values.places, keep))
         record = stack.enter_context(recording(job.model))
         with torch.enable_grad():
-            logits = job.model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+            logits = job.model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
             rows = [job.metric.of_logits(logits[i : i + 1], p, logits[i : i + 1].detach())[0] for i, p in enumerate(prompts)]
             measured = torch.stack(rows)  # (prompt, target)
             gradients = [
@@ -117,7 +117,7 @@ def _rechecked(job: Job, recheck: int, seed: int) -> Job:
     if chosen:
         progress = None if job.progress is None else job.progress.part(0.5, 1.0)
         cells = [job.cells[i] for i in chosen]
-        nothing = torch.empty(0)
+        nothing = torch.empty(0, dtype=torch.float32)
         again = replace(job, cells=cells, progress=progress, effects=nothing, before=nothing, source=None).run()
         exact[chosen] = again.effects
         job.error = again.error

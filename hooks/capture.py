@@ -22,6 +22,7 @@ from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
 from workbench.errors import BadInput
 from workbench.models.storage import plain
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ BATCH_TOKENS = 2048
 Reduce = str | Reducer | Mapping[str, str | Reducer]
 
 
+@ordinary
 def capture(
     model: InstrumentedModel,
     prompts: Prompts,
@@ -105,6 +107,7 @@ def capture(
     return Trace.made_later(kept.makers(wanted), token_strings(model, given), texts, asdict(model.card))
 
 
+@ordinary
 def estimate(
     model: InstrumentedModel,
     prompts: Prompts,

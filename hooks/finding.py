@@ -32,6 +32,7 @@ def find(module: Any) -> Layout:
 
     Raises:
         BadInput: it cannot run on token ids alone, or has no single stack of layers.
+        NotFinite: its logits are no finite numbers.
     """
     config = module.config.get_text_config()
     try:

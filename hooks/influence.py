@@ -22,11 +22,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
+from hooks.finite import check_values
 from hooks.gradients.metric import loss
 from hooks.prompts import Prompts, listed, split, token_strings
 from hooks.weights import is_quantized, learning
 from workbench.errors import BadInput, Unfit
 from workbench.models import adapters
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 Checkpoint = Mapping[str, "Tensor"] | str | Path
 
 
+@ordinary
 def influence(
     model: InstrumentedModel,
     prompts: Prompts,
@@ -89,7 +92,7 @@ def influence(
 
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
     pad = partial(_batch, model)
-    with learning(model.module.parameters()):  # the twin has the same ones
+    with torch.enable_grad(), learning(model.module.parameters()):  # the twin has the same ones
         method = TracInCP(
             scored,
             DataLoader([example.ids for example in learned], batch_size, collate_fn=pad),  # type: ignore[arg-type]
@@ -101,6 +104,7 @@ def influence(
         starts = range(0, len(texts), batch_size)
         rows = [text.ids for text in texts]
         values = torch.cat([method.influence(pad(rows[start : start + batch_size])) for start in starts])
+    check_values(model, values, "the influence")
     coords = {"prompt": list(range(len(texts))), "example": list(range(len(learned)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
     array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([example.text for example in learned], ensure_ascii=False)}
@@ -180,6 +184,8 @@ def _put_in(module: Any, state: Mapping[str, Tensor]) -> None:
         )
     some = next(iter(own.values()))
     fitting = {name: values.to(some.device, own[name].dtype if name in own else some.dtype) for name, values in state.items()}
+    # What was made inside `torch.inference_mode()` has no gradient.
+    fitting = {name: values.clone() if values.is_inference() else values for name, values in fitting.items()}
     module.load_state_dict(fitting, strict=False, assign=True)
     module.tie_weights()
 

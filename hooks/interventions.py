@@ -21,6 +21,7 @@ from hooks.prompts import Prompts, ids_of
 from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.heads import head_name
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -234,6 +235,7 @@ def _at(
     return apply
 
 
+@ordinary
 def _reference_values(
     model: InstrumentedModel, targets: Sequence[tuple[sites.Place, list[int]]], reference: Prompts
 ) -> list[Tensor]:
@@ -251,7 +253,7 @@ def _reference_values(
             pool.append(x[:, chosen] if chosen else x)
 
         with watching(model, list(at), keep), torch.no_grad():
-            model.module(**batch.kwargs(), logits_to_keep=1, use_cache=False)
+            model.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False)
     return [torch.cat(pool) for pool in pools]
 
 

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hooks import beginning, finding, sites
+from hooks import beginning, finding, generation, sites, window
 from hooks.beginning import Beginning
+from hooks.finite import check_logits
 from hooks.layout import Layout
 from hooks.prompts import Prompt, Prompts, ids_of
 from hooks.weights import apply, device_of, dtype_of, sizes
 from workbench.errors import BadInput, SiteNotFound, Unfit
 from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, adapters, load_weights
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 
+@ordinary
 def load(
     ref: str | Path | tuple[Any, Any] = DEFAULT,
     device: str = "auto",
@@ -74,6 +77,7 @@ class InstrumentedModel:
         tokenizer: its tokenizer.
         card: what it is, for people and for provenance.
         lock: hold it while running the model from a thread that shares it with others.
+        longest: tokens that were read at once so far, at most.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -82,6 +86,7 @@ class InstrumentedModel:
         self.card: ModelCard = loaded.card
         self.lock = threading.RLock()
         self._attached = adapters.names(loaded.module)
+        self.longest = 0
 
     @cached_property
     def layout(self) -> Layout:
@@ -195,19 +200,18 @@ class InstrumentedModel:
         """Tokenize and pad on the left.
 
         Raises:
-            BadInput: no prompt, an empty one, or one longer than the model's context.
+            BadInput: no prompt, an empty one, or one longer than its table of positions.
         """
         self.check_layers()
         ids = ids_of(self, prompts)
-        longest, limit = max(map(len, ids)), self.card.context_length
+        longest = max(map(len, ids))
         if len(set(map(len, ids))) > 1 and not self.ignores_padding:
             raise BadInput(
                 f"{self.card.name} reads padding like text: prompts of different lengths cannot share a batch.",
                 "prompts of one length",
                 "Run them one by one.",
             )
-        if limit and longest > limit:
-            raise BadInput(f"A prompt has {longest:,} tokens.", f"at most {limit:,} for {self.card.name}", "Shorten it.")
+        window.check(self, longest)
         # What stands in the padding is never looked at; any id that has an embedding does.
         pad = self.tokenizer.pad_token_id
         pad = pad if pad is not None and 0 <= pad < self.text.n_embeddings else 0
@@ -217,6 +221,29 @@ class InstrumentedModel:
 
     # -- running -------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def positions(self) -> int | None:
+        """How many tokens the model's table of positions has room for; None if any number can be run."""
+        return window.rows_of_table(self.module, self.card.context_length)
+
+    def forward(self, **kwargs: Any) -> Any:
+        """One forward pass of the module: the way to run it. What it says is checked before anybody looks at it.
+
+        Args:
+            kwargs: as the module takes them.
+
+        Raises:
+            BadInput: more tokens than the model has positions for.
+            NotFinite: the logits are no finite numbers.
+        """
+        given = kwargs.get("input_ids", kwargs.get("inputs_embeds"))
+        if given is not None and kwargs.get("past_key_values") is None:
+            window.check(self, given.shape[1])
+        out = self.module(**kwargs)
+        check_logits(self, out.logits, kwargs)
+        return out
+
+    @ordinary
     @torch.no_grad()
     def next_logits(self, prompts: Prompts, batch_size: int = 32) -> Tensor:
         """Logits of the token after each prompt, (prompt, d_vocab), float32. Honours active interventions."""
@@ -224,7 +251,7 @@ class InstrumentedModel:
         rows: dict[int, Tensor] = {}
         for indices in self.together([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
-            logits = self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
+            logits = self.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
             rows |= dict(zip(indices, logits, strict=True))
         return torch.stack([rows[i] for i in range(len(ids))])
 
@@ -238,7 +265,7 @@ class InstrumentedModel:
             {"token": self.token_strings(ids), "id": ids, "probability": top.values.tolist(), "rank": range(1, len(ids) + 1)}
         )
 
-    @torch.no_grad()
+    @ordinary
     def generate(
         self,
         prompt: Prompt,
@@ -249,25 +276,15 @@ class InstrumentedModel:
     ) -> str:
         """Continue a prompt; only the continuation is returned. Greedy unless `temperature` > 0.
 
-        Interventions that are active hold at every generated token. `on_token` gets each new piece of text.
+        What is said is what the logits say: of the model's generation config only end and padding tokens count, and
+        with a temperature every token is drawn from the whole softmax. Interventions that are active hold at every
+        generated token. `on_token` gets each new piece of text; together the pieces are what is returned.
+
+        Raises:
+            BadInput: fewer than no tokens, or more than the model has positions for.
+            NotFinite: the logits are no finite numbers.
         """
-        batch = self.batch(prompt)
-        options: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if temperature > 0:
-            options |= {"do_sample": True, "temperature": temperature}
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
-        # Sampling draws from the global generator: fork it, so that a seed here changes nothing elsewhere.
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            out = self.module.generate(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                max_new_tokens=max_new_tokens,
-                pad_token_id=pad,
-                streamer=_Streamer(self.tokenizer, on_token) if on_token else None,
-                **options,
-            )
-        return self.tokenizer.decode(out[0, batch.input_ids.shape[1] :], skip_special_tokens=True)
+        return generation.generate(self, prompt, max_new_tokens, temperature, seed, on_token)
 
     def unembed(self, resid: Tensor, ids: Tensor | None = None) -> Tensor:
         """Final norm and unembedding of residual-stream vectors: (..., d_model) to logits (..., d_vocab).
@@ -292,26 +309,3 @@ class InstrumentedModel:
     def __repr__(self) -> str:
         c = self.card
         return f"InstrumentedModel({c.name}: {c.n_layers} layers × {c.n_heads} heads, {c.n_params / 1e6:.0f} M parameters)"
-
-
-class _Streamer:
-    """What `generate` calls with each new token; hands on the text that became certain."""
-
-    def __init__(self, tokenizer: Any, on_token: Callable[[str], None]) -> None:
-        self._tokenizer, self._on_token = tokenizer, on_token
-        self._ids: list[int] = []
-        self._shown, self._prompt = "", True
-
-    def put(self, ids: Tensor) -> None:
-        if self._prompt:  # the first call brings the prompt
-            self._prompt = False
-            return
-        self._ids += ids.flatten().tolist()
-        text = self._tokenizer.decode(self._ids, skip_special_tokens=True)
-        if text.endswith("\ufffd"):  # a character whose bytes are not all there yet
-            return
-        self._on_token(text[len(self._shown) :])
-        self._shown = text
-
-    def end(self) -> None:
-        pass

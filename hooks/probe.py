@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hooks.attention import AttentionCall, spying
+from hooks.finite import not_finite, sound
 from hooks.weights import device_of, innermost
 
 if TYPE_CHECKING:
@@ -56,12 +57,20 @@ class Probe:
             module.train(training)
             for handle in handles:
                 handle.remove()
+        if not bool(sound(self.logits).all()):
+            raise not_finite(module, type(module).__name__, self._first_bad(module))
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         given = args[0] if args else kwargs.get("hidden_states", kwargs.get("x", kwargs.get("input")))
         gave = output[0] if isinstance(output, tuple | list) and output else getattr(output, "last_hidden_state", output)
         self.of.setdefault(id(module), []).append(len(self.seen))
         self.seen.append(Seen(module, _copy(given), _copy(gave), _shallow(output)))
+
+    def _first_bad(self, module: nn.Module) -> str | None:
+        """The name of the part that first gave something that is no finite number."""
+        names = {id(part): name for name, part in module.named_modules()}
+        bad = (s for s in self.seen if s.gave is not None and not bool(torch.isfinite(s.gave).all()))
+        return next((names[id(s.module)] for s in bad), None)
 
     def _call(self, call: AttentionCall) -> None:
         self.calls[id(call.module)] = call

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hooks import window
 from workbench.errors import BadInput
 from workbench.models.conversation import Conversation, is_conversation, render
 
@@ -105,17 +106,11 @@ def read(model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | 
     Raises:
         BadInput: no prompt at all, or one that is empty, too long, of unknown tokens, or without one of the positions.
     """
-    limit = model.card.context_length
     n = 0
     for n, prompt in enumerate(split(prompts), start=1):
         found = tokenize(model, prompt, n)
         text, ids = found.text, found.ids
-        if limit and len(ids) > limit:
-            raise BadInput(
-                f"Prompt {n} has {len(ids):,} tokens: {text[:60]!r} …",
-                f"at most {limit:,} for {model.card.name}",
-                "Shorten it, or cut it into windows.",
-            )
+        window.check(model, len(ids), f"Prompt {n}, {text[:60]!r} …,")
         missing = [p for p in positions or () if not -len(ids) <= p < len(ids)]
         if missing:
             raise BadInput(

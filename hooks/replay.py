@@ -17,9 +17,11 @@ import torch
 from transformers import DynamicCache
 
 from hooks.attention import AttentionCall, attention_taps
+from hooks.finite import check_logits
 from hooks.watch import watching
 from hooks.weights import rounds_inputs, tensor_float
 from workbench.errors import WorkbenchError
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,6 +117,7 @@ class Suffix:
         return batch, n
 
 
+@ordinary
 @torch.no_grad()
 def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[Place] = (), *, calls: bool = False) -> Suffix:
     """Read prompts up to column `start` into the key-value cache, and record how the rest is read.
@@ -152,7 +155,7 @@ def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Pla
             "attention_mask": batch.attention_mask,
             "position_ids": batch.position_ids[:, start:],
         }
-        out = model.module(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
+        out = model.forward(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
     return Suffix(record, seen, kept, out.logits[:, -1] if own is None else own, start)
 
 
@@ -163,7 +166,7 @@ def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[Any, Te
     some families says something else (sliding windows that are not those of the pass).
     """
     cache = _UpTo(start, model.module.config.get_text_config(decoder=True))
-    logits = model.module(**batch.kwargs(), past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+    logits = model.forward(**batch.kwargs(), past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
     return cache, logits
 
 
@@ -225,16 +228,18 @@ class Prefilled:
     Interventions must be entered by the caller around `state` and around whatever continues it.
     """
 
+    @ordinary
     @torch.no_grad()
     def __init__(self, model: InstrumentedModel, prompts: Sequence[Sequence[int]]) -> None:
         self.model, self.prompts = model, [list(p) for p in prompts]
         batch = model.batch(self.prompts)
         self.mask = batch.attention_mask
         with recording(model) as self._record:
-            out = model.module(**batch.kwargs(), use_cache=True, logits_to_keep=1)
+            out = model.forward(**batch.kwargs(), use_cache=True, logits_to_keep=1)
         self._cache, self._logits = out.past_key_values, out.logits[:, -1]
         check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)
 
+    @ordinary
     @torch.no_grad()
     def state(self, from_layer: int | None = None) -> State:
         """As read; or read again from a layer on (under the interventions that are active now)."""
@@ -246,15 +251,18 @@ class Prefilled:
         resid = self._record.resid_pre[from_layer]
         for layer in range(from_layer, self.model.n_layers):
             resid = self._record.call(self.model, layer, resid, cache)
-        return State(cache, self.mask, self.model.unembed(resid[:, -1]))
+        logits = self.model.unembed(resid[:, -1])
+        check_logits(self.model, logits)
+        return State(cache, self.mask, logits)
 
 
+@ordinary
 @torch.no_grad()
 def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State, Tensor]:
     """Feed (batch, n) further tokens. Returns the state after them and the logits at each, (batch, n, d_vocab)."""
     mask = torch.cat([state.mask, torch.ones_like(tokens)], 1)
     where = (mask.cumsum(1) - 1)[:, -tokens.shape[1] :]
-    out = model.module(input_ids=tokens, attention_mask=mask, position_ids=where, past_key_values=state.cache, use_cache=True)
+    out = model.forward(input_ids=tokens, attention_mask=mask, position_ids=where, past_key_values=state.cache, use_cache=True)
     return State(out.past_key_values, mask, out.logits[:, -1]), out.logits
 
 

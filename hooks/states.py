@@ -253,7 +253,7 @@ def pass_on(model: InstrumentedModel, batch: Batch, places: Sequence[Place], tak
     along = [trajectory(model, ids, places) for ids in rows]
     width = batch.input_ids.shape[1]
     for place in places:
-        padded = torch.zeros(len(rows), width, *along[0][place].shape[1:])
+        padded = torch.zeros(len(rows), width, *along[0][place].shape[1:], dtype=torch.float32)
         for row, found in enumerate(along):
             padded[row, width - len(found[place]) :] = found[place]
         take(place, padded)

@@ -160,7 +160,7 @@ def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) 
     with model.lock, torch.no_grad():
         batch = model.batch([[*start, *row] for row in rows])
         # Padding is on the left, so the last positions of all rows line up; only those are turned into logits.
-        logits = model.module(**batch.kwargs(), logits_to_keep=max(map(len, rows)) + 1, use_cache=False).logits
+        logits = model.forward(**batch.kwargs(), logits_to_keep=max(map(len, rows)) + 1, use_cache=False).logits
         logp = torch.log_softmax(logits.float(), -1).cpu()
     first = logp[0, -len(rows[0]) - 1]
     top = first.exp().topk(min(k, first.shape[-1]))
@@ -185,14 +185,6 @@ def continuation(
     more: Callable[[str], None] | None = None,
 ) -> str:
     """Greedy continuation. After every token `more` gets the text so far; once `alive()` says no, that is returned."""
-    limit = getattr(model.card, "context_length", None)
-    length = len(tokenize(model, prompt).ids)
-    if limit and length + n_tokens > limit:
-        raise BadInput(
-            f"The prompt has {length:,} tokens, which leaves no room for {n_tokens} more.",
-            f"at most {limit:,} together for {model.card.name}",
-            "Shorten the prompt, or ask for a shorter continuation.",
-        )
     pieces: list[str] = []
 
     def on_token(piece: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -57,6 +58,7 @@ class Analysis:
     module: Any
     package: str  # the distribution it came from
 
+    @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
         return self.module.run(model, params, progress)
 

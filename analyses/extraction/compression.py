@@ -116,7 +116,7 @@ def _losses(model: InstrumentedModel, prompts: Tensor, goal: Tensor) -> tuple[Te
     """(mean loss of the target after each prompt, whether greedy decoding says it)."""
     start = torch.tensor(model.text.beginning, dtype=torch.long, device=prompts.device).expand(len(prompts), -1)
     ids = torch.cat([start, prompts, goal[:-1].expand(len(prompts), -1)], 1)
-    logits = model.module(input_ids=ids, use_cache=False, logits_to_keep=len(goal)).logits.float()
+    logits = model.forward(input_ids=ids, use_cache=False, logits_to_keep=len(goal)).logits.float()
     wanted = goal.expand(len(prompts), -1)
     losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
     return losses.view(len(prompts), -1).mean(-1), (logits.argmax(-1) == wanted).all(-1)
@@ -128,7 +128,7 @@ def _slope(model: InstrumentedModel, table: Tensor, prompt: Tensor, goal: Tensor
     with torch.enable_grad():
         choice = torch.nn.functional.one_hot(prompt, len(table)).to(table.dtype).requires_grad_(True)
         embedded = torch.cat([table[start], choice @ table, table[goal[:-1]]])[None]
-        logits = model.module(inputs_embeds=embedded, use_cache=False, logits_to_keep=len(goal)).logits[0].float()
+        logits = model.forward(inputs_embeds=embedded, use_cache=False, logits_to_keep=len(goal)).logits[0].float()
         loss = torch.nn.functional.cross_entropy(logits, goal)
         (slope,) = torch.autograd.grad(loss, choice)
     return slope

@@ -48,8 +48,8 @@ class Facts:
         self.features, self.asked = features, asked
         # Every prompt goes on alike after its subject: so many tokens are there in all of them, the subject's last included.
         self.tail = min(-a.subject[-1] for a in asked)
-        self.at: Tensor = torch.zeros(len(asked), self.tail, features.width)  # activations at those tokens
-        self.subject = torch.zeros(len(asked), features.width)  # at the subject: the largest over its tokens
+        self.at: Tensor = torch.zeros(len(asked), self.tail, features.width, dtype=torch.float32)  # activations at those tokens
+        self.subject = torch.zeros(len(asked), features.width, dtype=torch.float32)  # at the subject: the largest over its tokens
         self.subject_last = torch.zeros_like(self.subject)
         model, place = features.model, features.place
         self._batches: list[tuple[list[int], Suffix]] = []
@@ -90,7 +90,7 @@ class Facts:
         model, wanted = self.features.model, [a.answer for a in self.asked]
         place = self.features.place
         assert place.layer is not None
-        found = torch.zeros(1 + len(changes), len(self.asked), len(wanted))
+        found = torch.zeros(1 + len(changes), len(self.asked), len(wanted), dtype=torch.float32)
         for same, suffix in self._batches:
             batch, n = suffix.shape
             held, logits = self._kept(suffix), suffix.logits

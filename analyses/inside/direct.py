@@ -54,7 +54,7 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
     layout, norm = model.layout, model.layout.ln_final
     assert norm is not None  # `why_not` has been asked
     ids = torch.tensor([answer] if other is None else [answer, other], device=model.device)
-    signs = torch.tensor([1.0, -1.0][: len(ids)])
+    signs = torch.tensor([1.0, -1.0][: len(ids)], dtype=torch.float32)
     weight = numbers(layout.unembed, ids)
     factor = layout.head_gain * layout.logit_scale
     rows = []

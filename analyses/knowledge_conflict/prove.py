@@ -91,7 +91,7 @@ class Cost:
         with scaled(self._model, factors or {}):
             for chunk in self._chunks:
                 ids = torch.tensor([self._first + chunk], device=self._model.device)
-                logits = self._model.module(input_ids=ids, use_cache=False).logits[0, :-1].float()
+                logits = self._model.forward(input_ids=ids, use_cache=False).logits[0, :-1].float()
                 logits, ids = logits[len(self._first) :], ids[:, len(self._first) :]  # the same tokens for every model
                 total += float(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum"))
                 count += len(chunk) - 1

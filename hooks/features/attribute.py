@@ -11,6 +11,7 @@ from hooks.capture import capture
 from hooks.gradients.activations import activation_gradients
 from hooks.gradients.metric import loss
 from hooks.prompts import split
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ ERROR = -1
 """The number that stands for the error term, what no feature says."""
 
 
+@ordinary
 def attribute_features(
     features: Features,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],

@@ -19,6 +19,7 @@ from hooks.prompts import split
 from hooks.watch import watching
 from hooks.weights import check_gradients
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.trace import Trace
 
 
+@ordinary
 def activation_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
@@ -71,7 +73,7 @@ def activation_gradients(
             return kept[place]
 
         with torch.enable_grad(), watching(model, [place for look in looks for place in look.places], keep):
-            logits = model.module(**batch.kwargs(), use_cache=False).logits
+            logits = model.forward(**batch.kwargs(), use_cache=False).logits
             gradients = torch.autograd.grad(total(here, logits, batch), list(kept.values()), allow_unused=True)
         found = dict(zip(kept, gradients, strict=True))
         for look, place in [(each, place) for each in looks for place in each.places]:

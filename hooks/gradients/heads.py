@@ -9,6 +9,7 @@ import torch
 
 from hooks import sites
 from hooks.weights import check_gradients
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 
+@ordinary
 def head_attribution(
     model: InstrumentedModel, prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], batch_size: int = 8
 ) -> Tensor:
@@ -46,7 +48,7 @@ def head_attribution(
                 if tap is not None:
                     handles.append(tap.attach(keep))
             with torch.enable_grad():
-                logits = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+                logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
                 chosen = logits.gather(1, watched)
                 gradients = torch.autograd.grad((chosen[:, 0] - chosen[:, 1]).sum(), kept)
         finally:

@@ -23,6 +23,7 @@ from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.prompts import split
 from hooks.watch import watching
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from hooks.sites import Place
 
 
+@ordinary
 def integrated_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -67,6 +69,7 @@ def integrated_gradients(
     return _along(model, prompts, metric, sites, layers, _integrated, "integrated gradients", baseline, steps, at_once)
 
 
+@ordinary
 def layer_conductance(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -109,7 +112,7 @@ class _Path:
         places = [] if self.place.site.short == "embed" else [self.place]
         # What passes the probe is what goes on, so a place is whatever `watching` can stand at.
         with watching(self.model, places, lambda _, x: self.probe(x if instead is None else instead)):
-            logits = self.model.module(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
+            logits = self.model.forward(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
         return checked(self.metric(logits, self.ids.expand(n, -1), mask), n)
 
 
@@ -155,7 +158,7 @@ def _along(
     differentiable(model, places)
     metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
     token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
-    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts)) for place in places}
+    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts), dtype=torch.float32) for place in places}
 
     def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
         width, rows = batch.input_ids.shape[1], waiting.come(batch)

@@ -19,6 +19,7 @@ from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
 from hooks.weights import check_gradients, learning
 from workbench.errors import Unfit
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ LAYER = "layer_total"
 _HEADS = ("head", "kv_head")
 
 
+@ordinary
 def weight_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -65,6 +67,7 @@ def weight_gradients(
     return _trace(model, texts, {w.name: list(w.dims) for w in chosen}, chosen, found)
 
 
+@ordinary
 def gradient_norms(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -110,6 +113,7 @@ def gradient_norms(
     return Trace(arrays, trace.tokens, trace.prompts, trace.model)
 
 
+@ordinary
 def gradient_sizes(
     model: InstrumentedModel,
     prompts: Sequence[str] | Sequence[Sequence[int]],
@@ -199,7 +203,7 @@ def _one_by_one(
         for row, (text, metric) in enumerate(zip(texts, metrics, strict=True)):
             batch = model.batch([text])
             with torch.enable_grad():
-                logits = model.module(**batch.kwargs(), use_cache=False).logits
+                logits = model.forward(**batch.kwargs(), use_cache=False).logits
                 value = checked(metric(logits, batch.input_ids, batch.attention_mask), 1).sum()
             yield row, dict(zip(names, torch.autograd.grad(value, parameters), strict=True))
 

@@ -51,8 +51,8 @@ class Job:
     metric: Metric
     freeze: Freeze = "nothing"
     progress: Progress | None = None
-    effects: Tensor = field(default_factory=lambda: torch.empty(0))
-    before: Tensor = field(default_factory=lambda: torch.empty(0))
+    effects: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
+    before: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
     source: Tensor | None = None
     exact: Tensor | None = None
     notes: dict[str, float] = field(default_factory=dict)
@@ -160,8 +160,8 @@ class Job:
         base = self._base(suffix)
         before = self.metric.of_resid(self.model, base[None], base, prompts)[0].cpu()
         if not len(self.before):
-            self.before = torch.full((len(self.ids), before.shape[-1]), float("nan"))
-            self.effects = torch.full((self._size, *self.before.shape), float("nan"))
+            self.before = torch.full((len(self.ids), before.shape[-1]), float("nan"), dtype=torch.float32)
+            self.effects = torch.full((self._size, *self.before.shape), float("nan"), dtype=torch.float32)
             told = new.logits is not None and self.metric.ask != "continuation"
             self.source = torch.full_like(self.before, float("nan")) if told else None
         self.before[list(prompts)] = before

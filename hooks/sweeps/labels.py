@@ -44,7 +44,7 @@ def dataset(job: Job, kind: Kind, how: How) -> xr.Dataset:
     def spread(values: Tensor) -> tuple[list[str], np.ndarray]:
         """(…, cell, prompt, target) on the grid of the axes, prompts first."""
         lead = values.shape[:-3]
-        grid = torch.full((*lead, int(np.prod(sizes)), *values.shape[-2:]), float("nan"))
+        grid = torch.full((*lead, int(np.prod(sizes)), *values.shape[-2:]), float("nan"), dtype=torch.float32)
         grid[..., index, :, :] = values
         dims = ["receiver", "input"][: len(lead)] + [name for name, _ in axes]
         grid = grid.view(*lead, *sizes, *values.shape[-2:]).movedim(-2, 0)

@@ -12,6 +12,7 @@ from hooks.replay import check_same, read
 from hooks.sites import SITES, Place
 from hooks.sweeps.values import source_values
 from hooks.sweeps.walk import Edit, Walk
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +34,7 @@ class Variant:
     direct: bool
 
 
+@ordinary
 @torch.no_grad()
 def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int], variants: Sequence[Variant]) -> Tensor:
     """Change of the target tokens' logits when one head is changed at a prompt's last position.
@@ -57,7 +59,7 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
         Edit(
             "z",
             layer,
-            torch.zeros((), device=model.device) if v.z is None else v.z[layer][:, None, None],
+            torch.zeros((), dtype=torch.float32, device=model.device) if v.z is None else v.z[layer][:, None, None],
             where,
             heads,
             len(heads),
@@ -73,6 +75,7 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
     return effects.transpose(0, 1).cpu()
 
 
+@ordinary
 @torch.no_grad()
 def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
     """Every head's output at the last position of each prompt, (prompt, layer, head, d_head)."""

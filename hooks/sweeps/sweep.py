@@ -17,6 +17,7 @@ from hooks.sweeps.values import Values
 from hooks.sweeps.walk import Freeze
 from hooks.weights import sizes
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 
+@ordinary
 def sweep(
     model: InstrumentedModel,
     prompts: Prompts,

@@ -105,7 +105,7 @@ class BatchValues:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
         how, n = self.whole.how, suffix.shape[1]
         if how == "zero":
-            return torch.zeros((), device=self.there.device)
+            return torch.zeros((), dtype=torch.float32, device=self.there.device)
         if how == "mean":
             return self.whole._pools[key][None, None]
         if how == "resample":
@@ -121,10 +121,10 @@ class BatchValues:
 
     def _normal(self, like: Tensor) -> Tensor:
         """The same noise at a text position in whatever batch it stands, and in every layer."""
-        out = torch.zeros(like.shape)
+        out = torch.zeros(like.shape, dtype=torch.float32)
         for row, length in enumerate(self.batch.lengths):
             draw = torch.Generator().manual_seed(self.whole.seed)
-            noise = torch.randn(length, *like.shape[2:], generator=draw)[-like.shape[1] :]
+            noise = torch.randn(length, *like.shape[2:], generator=draw, dtype=torch.float32)[-like.shape[1] :]
             out[row, -len(noise) :] = noise
         return out.to(like)
 
@@ -152,7 +152,7 @@ def source_values(
         kept[place.site.short, place.layer] = x[rows.to(x.device), columns.to(x.device)]
 
     with watching(model, places, take):
-        logits = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+        logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
     return kept, logits
 
 
@@ -176,7 +176,7 @@ def reference_values(
             pools.setdefault((place.site.short, place.layer), []).append(values.float().sum(0, keepdim=True) if mean else values)
 
         with watching(model, places, take):
-            model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1)
+            model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1)
     if mean:
         return {key: torch.cat(parts).sum(0) / counted for key, parts in pools.items()}
     return {key: torch.cat(parts) for key, parts in pools.items()}

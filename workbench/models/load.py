@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench import organisms
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.models import adapters, delta, fetch, gguf, hub, storage
+from workbench.models import adapters, causal, delta, fetch, gguf, hub, storage
 from workbench.models.card import ModelCard, describe
 from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.quiet import quiet
+from workbench.modes import make_ordinary, ordinary
 from workbench.organisms import steps
 from workbench.progress import Progress
 
@@ -31,6 +32,7 @@ class Loaded(NamedTuple):
     card: ModelCard
 
 
+@ordinary
 def load_weights(
     ref: Any = DEFAULT, device: str = "auto", dtype: str | torch.dtype | None = None, progress: Progress | None = None
 ) -> Loaded:
@@ -51,7 +53,8 @@ def load_weights(
 
     Raises:
         NotFound: no such name, id, file or folder (the nearest name is suggested).
-        BadInput: something is there, but it is not a causal language model with safetensors and a tokenizer.
+        BadInput: something is there, but it is not a causal language model with safetensors and a tokenizer; or one that
+            does not read from left to right, which one forward pass of seven tokens shows.
         DownloadFailed: it had to be fetched and could not.
         WorkbenchError: there is not enough memory for it.
     """
@@ -79,6 +82,7 @@ def load_weights(
         ) from error
     module.eval()
     storage.settle(module)
+    causal.check(module)
     return Loaded(module, tokenizer, describe(module, tokenizer, name=name, source=origin, quantized_from=quantized_from))
 
 
@@ -246,6 +250,8 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
         module.to(device=place, dtype=dtype)
     module.eval()
     storage.settle(module)
+    make_ordinary(module)
+    causal.check(module)
     # `name_or_path` may be a folder of this machine; only its last part goes on the card.
     given = Path(str(getattr(module.config, "name_or_path", "") or "")).name
     return Loaded(module, tokenizer, describe(module, tokenizer, name=given or type(module).__name__, source="in memory"))
