@@ -1,16 +1,17 @@
 """Changing activations while the model runs: ablate, scale, patch, add.
 
-All are context managers, nest in any order, hold during `generate`, and leave nothing on the module. What they change is
-named the same way in each: `heads=[(layer, head), …]` for the output of heads (`z`), or for what `site=` names of them
-(`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions` None is every position, generated ones
-included; of `pattern` and `attn_scores` they are the queries.
+All are context managers: they nest, are left in any order, may be entered again, hold during `generate`, and leave
+nothing on the module. What they change is named the same way in each: `heads=[(layer, head), …]` for the output of heads
+(`z`), or for what `site=` names of them (`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions`
+None is every position, generated ones included; of `pattern` and `attn_scores` they are the queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, cast
 
 import torch
 
@@ -28,11 +29,38 @@ if TYPE_CHECKING:
 
 Heads = Sequence[tuple[int, int]]
 How = Literal["zero", "mean", "resample"]
+Given = ParamSpec("Given")
 # Gets the values to change, (batch, pos, …) or (batch, pos, chosen head, d_head), and the tracker.
 Change = Callable[["Tensor", PositionTracker], "Tensor"]
 
 
-@contextmanager
+class _Again(ContextDecorator, AbstractContextManager[None]):
+    """A change that may be entered as often as one likes, also while it is on."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self._make = make
+        self._on: list[AbstractContextManager[None]] = []
+
+    def __enter__(self) -> None:
+        change = self._make()
+        change.__enter__()
+        self._on.append(change)
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._on.pop().__exit__(*raised)
+
+
+def _again(change: Callable[Given, Iterator[None]]) -> Callable[Given, AbstractContextManager[None]]:
+    make = contextmanager(change)
+
+    @wraps(change)
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> AbstractContextManager[None]:
+        return _Again(partial(make, *args, **kwargs))
+
+    return call
+
+
+@_again
 def ablate(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -68,7 +96,7 @@ def ablate(
         yield
 
 
-@contextmanager
+@_again
 def scale(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -84,7 +112,7 @@ def scale(
         yield
 
 
-@contextmanager
+@_again
 def add(
     model: InstrumentedModel,
     vector: Tensor,
@@ -108,7 +136,7 @@ def add(
         yield
 
 
-@contextmanager
+@_again
 def patch(
     model: InstrumentedModel,
     source: Trace,
@@ -220,7 +248,7 @@ def _at(
         if place.site.short == "attn_scores":  # what may not be looked at stays so
             new = torch.where(old <= torch.finfo(old.dtype).min / 2, old, new)
         if positions is not None:
-            here = tracker.at(positions).to(x.device)
+            here = tracker.at(positions, len(old)).to(x.device)
             new = torch.where(here.view(*here.shape, *[1] * (old.dim() - 2)), new, old)
         if chosen:
             some, new = new, x.clone()
@@ -272,25 +300,26 @@ def _from_source(
     """`elsewhere`: of rows over keys, what stands at the keys after the row's own token; None for values without keys."""
 
     def change(x: Tensor, tracker: PositionTracker) -> Tensor:
-        batch = x.shape[0]
+        index, running = tracker.text(len(x))
+        batch = len(tracker.lengths)
         if len(stored) not in (1, batch):
             raise BadInput(
                 f"The source trace has {len(stored)} prompts, and {batch} are running.", f"1 or {batch}", "Capture as many."
             )
         new = x.clone()
-        for row in range(batch):
-            source = 0 if len(stored) == 1 else row
+        for row in range(len(x)):
+            source = row % len(stored)
             for column, position in enumerate(where):
                 # A negative request pairs the ends of two prompts of different length.
                 if positions is not None and all(p < 0 for p in positions) and position >= 0:
-                    wanted = int(tracker.lengths[row]) - (int(lengths[source]) - position)
+                    wanted = int(running[row]) - (int(lengths[source]) - position)
                 elif position < 0:
-                    wanted = int(tracker.lengths[row]) + position
+                    wanted = int(running[row]) + position
                 else:
                     wanted = position
                 if position >= int(lengths[source]):
                     continue
-                at = (tracker.index[row] == wanted).to(x.device)
+                at = (index[row] == wanted).to(x.device)
                 if elsewhere is None:
                     new[row, at] = stored[source, column].to(x)
                 elif at.any():
@@ -300,15 +329,16 @@ def _from_source(
                             "positions counted from the start, or prompts of the same length",
                             "Count from the start.",
                         )
-                    new[row, at] = _row_of_keys(stored[source, column].to(x), x.shape[-1], tracker, row, wanted, elsewhere)
+                    keys = _row_of_keys(stored[source, column].to(x), x.shape[-1], index[row], wanted, elsewhere)
+                    new[row, at] = keys
         return new
 
     return change
 
 
-def _row_of_keys(stored: Tensor, n_keys: int, tracker: PositionTracker, row: int, position: int, elsewhere: float) -> Tensor:
+def _row_of_keys(stored: Tensor, n_keys: int, index: Tensor, position: int, elsewhere: float) -> Tensor:
     """A source's row (head, key) as the running prompt, padded on the left, keeps it."""
-    first = n_keys - 1 - int(tracker.index[row, -1])
+    first = n_keys - 1 - int(index[-1])
     out = stored.new_full((*stored.shape[:-1], n_keys), elsewhere)
     out[..., first : first + position + 1] = stored[..., : position + 1]
     return out

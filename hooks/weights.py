@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hooks.held import held
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -32,14 +34,8 @@ def numbers(module: Any, name: str = "weight") -> Tensor:
 @contextmanager
 def learning(parameters: Iterable[Tensor]) -> Iterator[None]:
     """Frozen weights have gradients for a while."""
-    frozen = [p for p in parameters if not p.requires_grad]
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
+    with held(list(parameters), "requires_grad", True):
         yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
 
 
 def bias_of(module: Any) -> Tensor | None:
