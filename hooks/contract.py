@@ -67,7 +67,7 @@ def _states(model: InstrumentedModel, ids: Sequence[int], logits: Tensor) -> Ite
     """Identities of recurrent layers."""
     mixers, layers = mixers_of(model), tuple(mixers_of(model))
     errors, rest, rank = [], [0.0], 0.0
-    with stepping(model.module, mixers) as stepper:
+    with stepping(model.module, mixers, len(ids)) as stepper:
         for t, token in enumerate(ids):
             before = {layer: stepper.state(layer) for layer in mixers}
             conv = {layer: stepper.conv_state(layer) for layer in mixers}

@@ -17,6 +17,8 @@ import torch
 from transformers import DynamicCache
 
 from hooks.attention import AttentionCall, attention_taps
+from hooks.positions import PositionTracker, placed, tracked
+from hooks.steady import running
 from hooks.watch import watching
 from hooks.weights import rounds_inputs
 from workbench.errors import WorkbenchError
@@ -35,6 +37,7 @@ class Recorded:
     resid_pre: list[Tensor] = field(default_factory=list)  # per layer, (batch, pos, d_model)
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     resid_final: Tensor = field(default_factory=lambda: torch.empty(0))  # before the final norm
+    positions: PositionTracker = field(default_factory=PositionTracker)  # of the tokens that passed
 
     def call(self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None) -> Tensor:
         """One layer on another residual stream, with `cache` in place of the recorded key-value cache.
@@ -90,6 +93,8 @@ def recording(model: InstrumentedModel) -> Iterator[Recorded]:
         for block in model.layout.blocks:
             stack.callback(block.module.register_forward_pre_hook(before, with_kwargs=True).remove)
         stack.callback(model.layout.final_norm.register_forward_pre_hook(final).remove)
+        stack.enter_context(running(model.module))
+        record.positions = stack.enter_context(tracked(model))
         yield record
 
 
@@ -244,8 +249,9 @@ class Prefilled:
         for layer in cache.layers[from_layer:]:
             layer.reset()
         resid = self._record.resid_pre[from_layer]
-        for layer in range(from_layer, self.model.n_layers):
-            resid = self._record.call(self.model, layer, resid, cache)
+        with running(self.model.module), placed(self.model.module, self._record.positions):
+            for layer in range(from_layer, self.model.n_layers):
+                resid = self._record.call(self.model, layer, resid, cache)
         return State(cache, self.mask, self.model.unembed(resid[:, -1]))
 
 
