@@ -17,6 +17,8 @@ from torch import Tensor
 
 from hooks import finding, sites
 from hooks.layout import Layout
+from hooks.steady import steady
+from hooks.undisturbed import undisturbed
 from hooks.weights import bias_of, device_of, numbers
 from workbench.errors import BadInput, SiteNotFound
 from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
@@ -138,7 +140,7 @@ class InstrumentedModel:
         """Whether padding on the left changes nothing in what the model says. Some recurrent families read it like text."""
         ids = [self.card.d_vocab // 2 + i for i in range(4)]
         pad = Batch(*(torch.tensor([row], device=self.device) for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])))
-        with torch.no_grad():
+        with undisturbed(self.module):
             alone = self.module(**self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
             padded = self.module(**pad.kwargs(), use_cache=False).logits[0, -1].float()
         exact = 1e-4 if self.layout.embed.weight.dtype == torch.float32 else 3e-2
@@ -198,7 +200,8 @@ class InstrumentedModel:
         rows: dict[int, Tensor] = {}
         for indices in self.together([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
-            logits = self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
+            with steady(self.module):
+                logits = self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
             rows |= dict(zip(indices, logits, strict=True))
         return torch.stack([rows[i] for i in range(len(ids))])
 
@@ -231,7 +234,8 @@ class InstrumentedModel:
             options |= {"do_sample": True, "temperature": temperature}
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         # Sampling draws from the global generator: fork it, so that a seed here changes nothing elsewhere.
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        random = torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
+        with random, steady(self.module):
             torch.manual_seed(seed)
             out = self.module.generate(
                 input_ids=batch.input_ids,
