@@ -15,6 +15,7 @@ import torch
 
 from hooks import sites
 from hooks.attention import AttentionCall, attention_taps, probabilities
+from hooks.steady import running
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +45,7 @@ def watching(
     """
     inside: dict[int, list[Place]] = {}
     with ExitStack() as stack:
+        stack.enter_context(running(model.module))
         for place in places:
             if sites.in_attention(model.layout, place):
                 assert place.layer is not None
