@@ -19,6 +19,7 @@ from hooks import sites
 from hooks.layout import Block, Term
 from hooks.sites import Place
 from hooks.states import mixers_of, stepping
+from hooks.steady import steady
 from hooks.watch import watching
 from hooks.weights import bias_of, numbers
 
@@ -57,7 +58,8 @@ def contract(model: InstrumentedModel, prompt: str | Sequence[int] = TEXT) -> li
         prompt: text or token ids; a dozen tokens show everything.
     """
     ids = model.tokens(prompt) if isinstance(prompt, str) else list(prompt)
-    found = _Everything(model, ids)
+    with steady(model.module):
+        found = _Everything(model, ids)
     steps = any(block.states for block in model.layout.blocks)
     remembered = list(_states(model, ids, found.logits[0])) if steps else []
     return [*found.whole(), *found.per_layer(), *remembered]

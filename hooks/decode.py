@@ -11,6 +11,7 @@ import torch
 
 from hooks.interventions import scale
 from hooks.replay import Prefilled, State, step
+from hooks.steady import steady
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ class Completer:
         """The prompts as read under a change, which also holds for whatever is done with them inside."""
         changed = {head: factor for head, factor in (factors or {}).items() if factor != 1.0}
         lowest = min((layer for layer, _ in changed), default=None)
-        with scaled(self.model, changed):
+        with steady(self.model.module), scaled(self.model, changed):
             yield Reading(self.model, [batch.state(lowest) for batch in self._batches])
 
 

@@ -22,7 +22,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
-from hooks.gradients.metric import loss
+from hooks.gradients.metric import loss, per_prompt
+from hooks.prompts import Prompts, Tokenized, read, token_strings
+from hooks.steady import steady
 from hooks.weights import learning
 from workbench.errors import BadInput
 from workbench.trace import Trace
@@ -37,8 +39,8 @@ Checkpoint = Mapping[str, "Tensor"] | str | Path
 
 def influence(
     model: InstrumentedModel,
-    prompts: str | Sequence[str],
-    examples: Sequence[str],
+    prompts: Prompts,
+    examples: Sequence[str] | Sequence[Sequence[int]],
     checkpoints: Sequence[Checkpoint] | None = None,
     *,
     learning_rates: Sequence[float] | None = None,
@@ -48,8 +50,8 @@ def influence(
     """Score every training example for every text, by their losses (nats per token).
 
     Args:
-        prompts: the texts whose loss is explained.
-        examples: the training texts.
+        prompts: the texts whose loss is explained, or lists of their token ids.
+        examples: the training texts, likewise.
         checkpoints: weights of this architecture from along the training, as state dicts or folders of safetensors;
             None is the weights the model has now. The model keeps its own.
         learning_rates: of the training at each checkpoint; None is 1.
@@ -62,18 +64,21 @@ def influence(
         rate); the attribute `examples` is their texts, as a JSON list.
 
     Raises:
-        BadInput: weights of another model, a folder without safetensors, or as many learning rates as do not fit.
+        BadInput: a text of one token, weights of another model, a folder without safetensors, or as many learning rates
+            as do not fit.
     """
     import xarray as xr
     from captum.influence import TracInCP
 
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    given, shown = list(read(model, prompts)), list(read(model, examples)) if examples else []
     sources: list[Checkpoint | None] = [None] if checkpoints is None else list(checkpoints)
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
         raise BadInput(f"There are {len(rates)} learning rates for {len(sources)} checkpoints.", "one each", "Give as many.")
-    if not examples:
+    if not shown:
         raise BadInput("There are no training examples.", "at least one text", "Give some.")
+    for texts in (given, shown):
+        per_prompt(loss, [len(text.ids) for text in texts])
     scored = _Scored(twin(model, "TracIn"))
 
     def load(scored: _Scored, number: int) -> float:
@@ -84,22 +89,21 @@ def influence(
 
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
     pad = partial(_batch, model)
-    with learning(model.module.parameters()):  # the twin has the same ones
+    with learning(model.module.parameters()), steady(scored.module):  # the twin has the same parameters
         method = TracInCP(
             scored,
-            DataLoader(list(examples), batch_size, collate_fn=pad),  # type: ignore[arg-type]
+            DataLoader(shown, batch_size, collate_fn=pad),  # type: ignore[arg-type]
             list(range(len(sources))),
             load,
             layers=chosen,
             loss_fn=_Loss(),
         )
-        starts = range(0, len(texts), batch_size)
-        values = torch.cat([method.influence(pad(texts[start : start + batch_size])) for start in starts])
-    coords = {"prompt": list(range(len(texts))), "example": list(range(len(examples)))}
+        starts = range(0, len(given), batch_size)
+        values = torch.cat([method.influence(pad(given[start : start + batch_size])) for start in starts])
+    coords = {"prompt": list(range(len(given))), "example": list(range(len(shown)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
-    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps(list(examples), ensure_ascii=False)}
-    tokens = [model.token_strings(model.tokens(text)) for text in texts]
-    return Trace({"influence": array}, tokens, texts, asdict(model.card))
+    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([text.text for text in shown], ensure_ascii=False)}
+    return Trace({"influence": array}, token_strings(model, given), [text.text for text in given], asdict(model.card))
 
 
 class _Scored(nn.Module):
@@ -123,8 +127,8 @@ class _Loss(nn.Module):
         return loss(logits, labels[:, 0], labels[:, 1])
 
 
-def _batch(model: InstrumentedModel, texts: Sequence[str]) -> tuple[Tensor, ...]:
-    batch = model.batch(list(texts))
+def _batch(model: InstrumentedModel, texts: Sequence[Tokenized]) -> tuple[Tensor, ...]:
+    batch = model.batch([text.ids for text in texts])
     return *batch.kwargs().values(), torch.stack([batch.input_ids, batch.attention_mask], 1)
 
 

@@ -17,6 +17,7 @@ import torch
 
 from hooks import sites
 from hooks.positions import PositionTracker, tracked
+from hooks.steady import evaluating
 from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.selection import head_name
@@ -274,7 +275,7 @@ def _reference_values(
             x = x[real.to(x.device)]
             pool.append(x[:, chosen] if chosen else x)
 
-        with watching(model, list(at), keep), torch.no_grad():
+        with watching(model, list(at), keep), evaluating(model.module), torch.no_grad():
             model.module(**batch.kwargs(), logits_to_keep=1, use_cache=False)
     return [torch.cat(pool) for pool in pools]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -35,11 +35,19 @@ def undisturbed(module: Any) -> Iterator[None]:
         for device in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(device, enabled=False))
         stack.enter_context(untapped(parts))
+        stack.enter_context(without_hooks(parts, lambda hook: not is_own(hook)))
+        yield
+
+
+@contextmanager
+def without_hooks(parts: Iterable[Any], off: Callable[[Any], bool]) -> Iterator[None]:
+    """Inside, the forward hooks of these modules for which `off` says so are not called."""
+    with ExitStack() as stack:
         for part in parts:
             for name in ("_forward_pre_hooks", "_forward_hooks"):
                 hooks = vars(part)[name]
-                if not all(is_own(hook) for hook in hooks.values()):
+                if any(off(hook) for hook in hooks.values()):
                     # Another dictionary for a while: handles keep to the one they were put in, and still work.
-                    vars(part)[name] = OrderedDict((k, hook) for k, hook in hooks.items() if is_own(hook))
+                    vars(part)[name] = OrderedDict((key, hook) for key, hook in hooks.items() if not off(hook))
                     stack.callback(vars(part).__setitem__, name, hooks)
         yield

@@ -58,6 +58,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Look at one prompt. See the package's docstring for the steps."""
     from analyses.inside import direct
     from analyses.inside.look import look
+    from hooks.targets import distinct
 
     ids = model.tokens(params.prompt)
     if len(ids) > MAX_TOKENS:
@@ -71,10 +72,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if answer is None:
         answer = int(model.next_logits([ids])[0].argmax())
     other = _token(model, params.prompt, params.other)
-    if other == answer:
-        raise BadInput(
-            "Both answers begin with the same token.", "two answers that differ in their first token", "Change one of them."
-        )
+    if other is not None:
+        distinct(model, [answer, other], [params.answer or model.token_strings([answer])[0], params.other])
     targets = [answer] if other is None else [answer, other]
     words = model.token_strings(targets)
     why: dict[str, str] = {}

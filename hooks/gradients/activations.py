@@ -15,6 +15,7 @@ from hooks import sites as places_of
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.prompts import read
 from hooks.watch import watching
 from workbench.errors import BadInput
 
@@ -55,9 +56,10 @@ def activation_gradients(
         SiteNotFound: see `wb.capture`.
     """
     texts: Sequence[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
+    lengths = [len(prompt.ids) for prompt in read(model, texts)]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
 
     def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
         here = [metrics[row] for row in waiting.come(batch)]

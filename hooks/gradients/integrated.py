@@ -20,6 +20,7 @@ from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.prompts import read
 from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.trace import Trace
@@ -150,9 +151,10 @@ def _along(
     at_once: int,
 ) -> Trace:
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    lengths = [len(prompt.ids) for prompt in read(model, texts)]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
     token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
     deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts)) for place in places}
 
