@@ -51,7 +51,6 @@ class Beginning:
         return f"{rule}, as the tokenizer does (neutral text: {chosen:.2f} nats per token, {other:.2f} {instead}{doubt})"
 
 
-@torch.no_grad()
 def measure(module: Any, text: Tokenization, device: torch.device) -> Beginning:
     """Two forward passes over the same windows of neutral text."""
     first, put = _candidate(text)

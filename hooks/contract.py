@@ -20,6 +20,7 @@ from hooks.layout import Block, Term
 from hooks.prompts import ids_of
 from hooks.sites import Place
 from hooks.states import mixers_of, stepping
+from hooks.steady import steady
 from hooks.watch import watching
 from hooks.weights import bias_of, dtype_of
 
@@ -58,7 +59,8 @@ def contract(model: InstrumentedModel, prompt: str | Sequence[int] = TEXT) -> li
         prompt: text or token ids; a dozen tokens show everything.
     """
     (ids,) = ids_of(model, prompt)
-    found = _Everything(model, ids)
+    with steady(model.module):
+        found = _Everything(model, ids)
     steps = any(block.states for block in model.layout.blocks)
     remembered = list(_states(model, ids, found.logits[0])) if steps else []
     return [*found.whole(), *found.per_layer(), *remembered]
@@ -68,7 +70,7 @@ def _states(model: InstrumentedModel, ids: Sequence[int], logits: Tensor) -> Ite
     """Identities of recurrent layers."""
     mixers, layers = mixers_of(model), tuple(mixers_of(model))
     errors, rest, rank = [], [0.0], 0.0
-    with stepping(model.module, mixers) as stepper:
+    with stepping(model.module, mixers, len(ids)) as stepper:
         for t, token in enumerate(ids):
             before = {layer: stepper.state(layer) for layer in mixers}
             conv = {layer: stepper.conv_state(layer) for layer in mixers}

@@ -13,6 +13,7 @@ from hooks import window
 from hooks.generation import decoded, end_tokens
 from hooks.interventions import scale
 from hooks.replay import Prefilled, State, step
+from hooks.steady import steady
 from workbench.modes import ordinary
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Completer:
         """The prompts as read under a change, which also holds for whatever is done with them inside."""
         changed = {head: factor for head, factor in (factors or {}).items() if factor != 1.0}
         lowest = min((layer for layer, _ in changed), default=None)
-        with scaled(self.model, changed):
+        with steady(self.model.module), scaled(self.model, changed):
             yield Reading(self.model, [batch.state(lowest) for batch in self._batches])
 
 

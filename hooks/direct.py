@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hooks.steady import running
 from hooks.weights import apply, numbers
 from workbench.errors import Unfit
 
@@ -66,7 +67,8 @@ def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
 
     handle = norm.module.register_forward_hook(keep_scale)
     try:
-        yield
+        with running(norm.module):
+            yield
     finally:
         handle.remove()
 

@@ -18,6 +18,7 @@ from hooks import states
 from hooks.blocks import find_block, find_norm, kind_of
 from hooks.layout import STATE_DIMS, Block, Layout
 from hooks.probe import TOKENS, Probe, same
+from hooks.undisturbed import undisturbed
 from hooks.weights import innermost
 from workbench.errors import BadInput
 
@@ -28,12 +29,17 @@ if TYPE_CHECKING:
 
 
 def find(module: Any) -> Layout:
-    """Find the parts of a causal LM.
+    """Find the parts of a causal LM, whatever changes and hooks are on it now.
 
     Raises:
         BadInput: it cannot run on token ids alone, or has no single stack of layers.
         NotFinite: its logits are no finite numbers.
     """
+    with undisturbed(module):
+        return _find(module)
+
+
+def _find(module: Any) -> Layout:
     config = module.config.get_text_config()
     try:
         probe = Probe(module)

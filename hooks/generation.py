@@ -17,6 +17,7 @@ import torch
 
 from hooks import window
 from hooks.finite import first_bad, not_finite, sound
+from hooks.steady import steady
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def continued(
     watch = _Finite(model, ids)
     if streamer is not None:
         streamer.before = watch.check
-    with _nothing_of_its_own(model.module):
+    with steady(model.module), _nothing_of_its_own(model.module):
         out = model.module.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),

@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
 from hooks.finite import check_values
-from hooks.gradients.metric import loss
-from hooks.prompts import Prompts, listed, split, token_strings
+from hooks.gradients.metric import loss, per_prompt
+from hooks.prompts import Prompts, Tokenized, listed, split, token_strings
+from hooks.steady import steady
 from hooks.weights import is_quantized, learning
 from workbench.errors import BadInput, Unfit
 from workbench.models import adapters
@@ -53,8 +54,8 @@ def influence(
     """Score every training example for every text, by their losses (nats per token).
 
     Args:
-        prompts: the texts whose loss is explained.
-        examples: the training texts.
+        prompts: the texts whose loss is explained, or lists of their token ids.
+        examples: the training texts, likewise.
         checkpoints: weights of this architecture from along the training, as state dicts or folders of safetensors;
             None is the weights the model has now. The model keeps its own.
         learning_rates: of the training at each checkpoint; None is 1.
@@ -67,7 +68,8 @@ def influence(
         rate); the attribute `examples` is their texts, as a JSON list.
 
     Raises:
-        BadInput: weights of another model, a folder without safetensors, or as many learning rates as do not fit.
+        BadInput: a text of one token, weights of another model, a folder without safetensors, or as many learning rates
+            as do not fit.
         Unfit: quantized weights, or an adapter that is not merged.
     """
     import xarray as xr
@@ -76,12 +78,14 @@ def influence(
     read = list(split(examples))
     if not read:
         raise BadInput("There are no training examples.", "at least one text", "Give some.")
-    texts, learned = listed(model, prompts), listed(model, read)
+    given, shown = listed(model, prompts), listed(model, read)
     sources: list[Checkpoint | None] = [None] if checkpoints is None else list(checkpoints)
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
         raise BadInput(f"There are {len(rates)} learning rates for {len(sources)} checkpoints.", "one each", "Give as many.")
     _fit(model)
+    for texts in (given, shown):
+        per_prompt(loss, [len(text.ids) for text in texts])
     scored = _Scored(twin(model, "TracIn"))
 
     def load(scored: _Scored, number: int) -> float:
@@ -92,24 +96,23 @@ def influence(
 
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
     pad = partial(_batch, model)
-    with torch.enable_grad(), learning(model.module.parameters()):  # the twin has the same ones
+    # The twin has the same parameters.
+    with torch.enable_grad(), learning(model.module.parameters()), steady(scored.module):
         method = TracInCP(
             scored,
-            DataLoader([example.ids for example in learned], batch_size, collate_fn=pad),  # type: ignore[arg-type]
+            DataLoader(shown, batch_size, collate_fn=pad),  # type: ignore[arg-type]
             list(range(len(sources))),
             load,
             layers=chosen,
             loss_fn=_Loss(),
         )
-        starts = range(0, len(texts), batch_size)
-        rows = [text.ids for text in texts]
-        values = torch.cat([method.influence(pad(rows[start : start + batch_size])) for start in starts])
+        starts = range(0, len(given), batch_size)
+        values = torch.cat([method.influence(pad(given[start : start + batch_size])) for start in starts])
     check_values(model, values, "the influence")
-    coords = {"prompt": list(range(len(texts))), "example": list(range(len(learned)))}
+    coords = {"prompt": list(range(len(given))), "example": list(range(len(shown)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
-    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([example.text for example in learned], ensure_ascii=False)}
-    names = [text.text for text in texts]
-    return Trace({"influence": array}, token_strings(model, texts), names, asdict(model.card))
+    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([text.text for text in shown], ensure_ascii=False)}
+    return Trace({"influence": array}, token_strings(model, given), [text.text for text in given], asdict(model.card))
 
 
 def _fit(model: InstrumentedModel) -> None:
@@ -149,8 +152,8 @@ class _Loss(nn.Module):
         return loss(logits, labels[:, 0], labels[:, 1])
 
 
-def _batch(model: InstrumentedModel, rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
-    batch = model.batch(list(rows))
+def _batch(model: InstrumentedModel, texts: Sequence[Tokenized]) -> tuple[Tensor, ...]:
+    batch = model.batch([text.ids for text in texts])
     return *batch.kwargs().values(), torch.stack([batch.input_ids, batch.attention_mask], 1)
 
 

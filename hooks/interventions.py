@@ -1,16 +1,17 @@
 """Changing activations while the model runs: ablate, scale, patch, add.
 
-All are context managers, nest in any order, hold during `generate`, and leave nothing on the module. What they change is
-named the same way in each: `heads=[(layer, head), …]` for the output of heads (`z`), or for what `site=` names of them
-(`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions` None is every position, generated ones
-included; of `pattern` and `attn_scores` they are the queries.
+All are context managers: they nest, are left in any order, may be entered again, hold during `generate`, and leave
+nothing on the module. What they change is named the same way in each: `heads=[(layer, head), …]` for the output of heads
+(`z`), or for what `site=` names of them (`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions`
+None is every position, generated ones included; of `pattern` and `attn_scores` they are the queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, cast
 
 import torch
 
@@ -18,6 +19,7 @@ from hooks import sites
 from hooks.fetching import indices
 from hooks.positions import PositionTracker, tracked
 from hooks.prompts import Prompts, ids_of
+from hooks.steady import evaluating
 from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.heads import head_name
@@ -31,11 +33,38 @@ if TYPE_CHECKING:
 
 Heads = Sequence[tuple[int, int]]
 How = Literal["zero", "mean", "resample"]
+Given = ParamSpec("Given")
 # Gets the values to change, (batch, pos, …) or (batch, pos, chosen head, d_head), and the tracker.
 Change = Callable[["Tensor", PositionTracker], "Tensor"]
 
 
-@contextmanager
+class _Again(ContextDecorator, AbstractContextManager[None]):
+    """A change that may be entered as often as one likes, also while it is on."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self._make = make
+        self._on: list[AbstractContextManager[None]] = []
+
+    def __enter__(self) -> None:
+        change = self._make()
+        change.__enter__()
+        self._on.append(change)
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._on.pop().__exit__(*raised)
+
+
+def _again(change: Callable[Given, Iterator[None]]) -> Callable[Given, AbstractContextManager[None]]:
+    make = contextmanager(change)
+
+    @wraps(change)
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> AbstractContextManager[None]:
+        return _Again(partial(make, *args, **kwargs))
+
+    return call
+
+
+@_again
 def ablate(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -71,7 +100,7 @@ def ablate(
         yield
 
 
-@contextmanager
+@_again
 def scale(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -87,7 +116,7 @@ def scale(
         yield
 
 
-@contextmanager
+@_again
 def add(
     model: InstrumentedModel,
     vector: Tensor,
@@ -112,7 +141,7 @@ def add(
         yield
 
 
-@contextmanager
+@_again
 def patch(
     model: InstrumentedModel,
     source: Trace,
@@ -225,7 +254,7 @@ def _at(
         if place.site.short == "attn_scores":  # what may not be looked at stays so
             new = torch.where(old <= torch.finfo(old.dtype).min / 2, old, new)
         if positions is not None:
-            here = tracker.at(positions).to(x.device)
+            here = tracker.at(positions, len(old)).to(x.device)
             new = torch.where(here.view(*here.shape, *[1] * (old.dim() - 2)), new, old)
         if heads is not None:
             some, new = new, x.clone()
@@ -252,7 +281,7 @@ def _reference_values(
             x = x[real.to(x.device)]
             pool.append(x[:, chosen] if chosen else x)
 
-        with watching(model, list(at), keep), torch.no_grad():
+        with watching(model, list(at), keep), evaluating(model.module), torch.no_grad():
             model.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False)
     return [torch.cat(pool) for pool in pools]
 
@@ -281,8 +310,8 @@ def _from_source(
     many = len(stored)
 
     def change(x: Tensor, tracker: PositionTracker) -> Tensor:
-        index, running = tracker.index, tracker.lengths
-        batch = x.shape[0]
+        index, running = tracker.text(len(x))
+        batch = len(tracker.lengths)
         if many not in (1, batch):
             raise BadInput(f"The source trace has {many} prompts, and {batch} are running.", f"1 or {batch}", "Capture as many.")
         source = torch.arange(len(x), device=index.device) % many

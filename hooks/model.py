@@ -20,6 +20,8 @@ from hooks.beginning import Beginning
 from hooks.finite import check_logits
 from hooks.layout import Layout
 from hooks.prompts import Prompt, Prompts, ids_of
+from hooks.steady import steady
+from hooks.undisturbed import undisturbed
 from hooks.weights import apply, device_of, dtype_of, sizes
 from workbench.errors import BadInput, SiteNotFound, Unfit
 from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, adapters, load_weights
@@ -150,7 +152,8 @@ class InstrumentedModel:
     @cached_property
     def beginning(self) -> Beginning:
         """What stands before every window of text, and the loss on neutral text with and without it."""
-        return beginning.measure(self.module, self.text, self.device)
+        with undisturbed(self.module):
+            return beginning.measure(self.module, self.text, self.device)
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`), and nothing behind."""
@@ -173,7 +176,7 @@ class InstrumentedModel:
         """Whether padding on the left changes nothing in what the model says. Some recurrent families read it like text."""
         ids = [self.card.d_vocab // 2 + i for i in range(4)]
         pad = Batch(*(torch.tensor([row], device=self.device) for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])))
-        with torch.no_grad():
+        with undisturbed(self.module):
             alone = self.module(**self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
             padded = self.module(**pad.kwargs(), use_cache=False).logits[0, -1].float()
         exact = 1e-4 if dtype_of(self.layout.embed) == torch.float32 else 3e-2
@@ -251,7 +254,8 @@ class InstrumentedModel:
         rows: dict[int, Tensor] = {}
         for indices in self.together([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
-            logits = self.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
+            with steady(self.module):
+                logits = self.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
             rows |= dict(zip(indices, logits, strict=True))
         return torch.stack([rows[i] for i in range(len(ids))])
 

@@ -32,7 +32,7 @@ class Seen:
 
 
 class Probe:
-    """A forward pass of a few tokens, with what went in and out of every module."""
+    """A forward pass of a few tokens, with what went in and out of every module. Run it in `undisturbed`."""
 
     def __init__(self, module: Any) -> None:
         self.seen: list[Seen] = []
@@ -42,10 +42,8 @@ class Probe:
         device = device_of(module.get_input_embeddings())
         ids = torch.tensor([[i % config.vocab_size for i in TOKENS]], device=device)
         handles = [m.register_forward_hook(self._after, with_kwargs=True) for m in module.modules()]
-        training = module.training
         where = {"attention_mask": torch.ones_like(ids), "position_ids": torch.arange(len(TOKENS), device=device)[None]}
         try:
-            module.eval()
             with torch.no_grad(), spying(module, self._call):
                 out = module(input_ids=ids, **where, use_cache=False)
             if not self.calls:  # attention in the family's own code may look at its implementation's name: as it was, then
@@ -54,7 +52,6 @@ class Probe:
                     out = module(input_ids=ids, **where, use_cache=False)
             self.logits = out.logits[0].float().cpu()
         finally:
-            module.train(training)
             for handle in handles:
                 handle.remove()
         if not bool(sound(self.logits).all()):

@@ -18,6 +18,8 @@ from hooks import sites as places_of
 from hooks.backends import Forward, Look, plain
 from hooks.fetching import Fetching, indices
 from hooks.reduce import Output, Reducer, Rows, check, parse
+from hooks.steady import steady
+from hooks.undisturbed import undisturbed
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.shards import Stored
 
@@ -193,7 +195,8 @@ def run(
     needs_all_logits = any(r.site.short == "logits" and r.positions != (-1,) for r in wanted)
     asked = [(places, None if queries is None else list(queries)) for queries, places in groups.items()]
     looks = [Look(places, partial(take, queries), queries) for places, queries in asked]
-    forward(model, batch, looks, every_logit=needs_all_logits)
+    with steady(model.module):
+        forward(model, batch, looks, every_logit=needs_all_logits)
     away.arrive()
     missed = [place.name for place in where if place not in seen]
     if missed:
@@ -260,7 +263,8 @@ def arrays(model: InstrumentedModel, wanted: Sequence[Recipe], dtype: str) -> di
         def put(recipe: Recipe, at: int, sizes: dict[str, int], values: list[Tensor], rows: Rows) -> None:
             found[recipe.places[at]] = sizes
 
-        run(model, new, [[0]], put)
+        with undisturbed(model.module):
+            run(model, new, [[0]], put)
         known.update(found)
     for recipe in wanted:
         for place in recipe.places:

@@ -18,6 +18,8 @@ from transformers import DynamicCache
 
 from hooks.attention import AttentionCall, attention_taps
 from hooks.finite import check_logits
+from hooks.positions import PositionTracker, placed, tracked
+from hooks.steady import steady
 from hooks.watch import watching
 from hooks.weights import rounds_inputs, tensor_float
 from workbench.errors import WorkbenchError
@@ -37,6 +39,7 @@ class Recorded:
     resid_pre: list[Tensor] = field(default_factory=list)  # per layer, (batch, pos, d_model)
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     resid_final: Tensor = field(default_factory=lambda: torch.empty(0))  # before the final norm
+    positions: PositionTracker = field(default_factory=PositionTracker)  # of the tokens that passed
 
     def call(self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None) -> Tensor:
         """One layer on another residual stream, with `cache` in place of the recorded key-value cache.
@@ -92,6 +95,8 @@ def recording(model: InstrumentedModel) -> Iterator[Recorded]:
         for block in model.layout.blocks:
             stack.callback(block.module.register_forward_pre_hook(before, with_kwargs=True).remove)
         stack.callback(model.layout.final_norm.register_forward_pre_hook(final).remove)
+        stack.enter_context(steady(model.module))
+        record.positions = stack.enter_context(tracked(model))
         yield record
 
 
@@ -130,10 +135,11 @@ def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[
         calls: record the attention calls also where `start` is 0, as far as the model lets them be seen.
     """
     reachable = all(block.attention_call is not None for block in model.layout.blocks)
-    found = _read(model, batch, start if reachable else 0, keep, calls=calls or (start > 0 and reachable))
-    # A layer that was not seen has a memory that is not keys and values; a bias is given for the columns that are read.
-    plain = len(found.calls) == model.n_layers and all(call.bias is None for call in found.calls.values())
-    return found if not found.start or plain else _read(model, batch, 0, keep, calls=calls)
+    with steady(model.module):
+        found = _read(model, batch, start if reachable else 0, keep, calls=calls or (start > 0 and reachable))
+        # A layer that was not seen has a memory that is not keys and values; a bias is given for the columns that are read.
+        plain = len(found.calls) == model.n_layers and all(call.bias is None for call in found.calls.values())
+        return found if not found.start or plain else _read(model, batch, 0, keep, calls=calls)
 
 
 def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Place], *, calls: bool) -> Suffix:
@@ -249,8 +255,9 @@ class Prefilled:
         for layer in cache.layers[from_layer:]:
             layer.reset()
         resid = self._record.resid_pre[from_layer]
-        for layer in range(from_layer, self.model.n_layers):
-            resid = self._record.call(self.model, layer, resid, cache)
+        with steady(self.model.module), placed(self.model.module, self._record.positions):
+            for layer in range(from_layer, self.model.n_layers):
+                resid = self._record.call(self.model, layer, resid, cache)
         logits = self.model.unembed(resid[:, -1])
         check_logits(self.model, logits)
         return State(cache, self.mask, logits)

@@ -16,6 +16,7 @@ import torch
 from hooks import sites
 from hooks.attention import AttentionCall, attention_taps, probabilities
 from hooks.fetching import indices
+from hooks.steady import running
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +46,7 @@ def watching(
     """
     inside: dict[int, list[Place]] = {}
     with ExitStack() as stack:
+        stack.enter_context(running(model.module))
         for place in places:
             if sites.in_attention(model.layout, place):
                 assert place.layer is not None

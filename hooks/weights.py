@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from hooks.held import held
 from workbench.errors import Unfit
 from workbench.models.storage import is_quantized, plain, settle
 
@@ -148,14 +149,8 @@ def parameter_of(layer: Any) -> tuple[str, bool] | None:
 @contextmanager
 def learning(parameters: Iterable[Tensor]) -> Iterator[None]:
     """Frozen weights have gradients for a while."""
-    frozen = [p for p in parameters if not p.requires_grad]
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
+    with held(list(parameters), "requires_grad", True):
         yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
 
 
 def rounds_inputs(module: Any) -> bool:

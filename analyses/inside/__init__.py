@@ -65,6 +65,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     from analyses.inside import direct
     from analyses.inside.look import look
     from hooks.prompts import tokenize
+    from hooks.targets import distinct
 
     prompt = tokenize(model, typed(params.prompt, params.chat))
     ids = prompt.ids
@@ -79,10 +80,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if answer is None:
         answer = int(model.next_logits([ids])[0].argmax())
     other = _token(model, prompt.text, params.other)
-    if other == answer:
-        raise BadInput(
-            "Both answers begin with the same token.", "two answers that differ in their first token", "Change one of them."
-        )
+    if other is not None:
+        distinct(model, [answer, other], [params.answer or model.token_strings([answer])[0], params.other])
     targets = [answer] if other is None else [answer, other]
     words = model.token_strings(targets)
     why: dict[str, str] = {}

@@ -17,6 +17,7 @@ import torch
 from hooks.backends import Look, changes, plain
 from hooks.backends.twin import kept, twin
 from hooks.sites import SITES, Place
+from hooks.undisturbed import undisturbed
 from workbench.errors import SiteNotFound, Unfit
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ class _Held:
         theirs: dict[Place, Tensor] = {}
         named = [place for place in new if hook_name(place, self.have) is not None]
         named = [place for place in named if place.site.short != "result" or self._splits_results()]
-        plain.run(self.plain, batch, [Look(named, partial(_store, ours))], every_logit=True)
+        with undisturbed(self.plain.module):
+            plain.run(self.plain, batch, [Look(named, partial(_store, ours))], every_logit=True)
         self.forward(batch, [(place, partial(_store, theirs, place)) for place in named], every_logit=True)
         for place in named:
             if place in theirs:

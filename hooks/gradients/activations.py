@@ -15,7 +15,7 @@ from hooks import sites as places_of
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.gradients.metric import checked, loss, per_prompt
-from hooks.prompts import split
+from hooks.prompts import listed
 from hooks.watch import watching
 from hooks.weights import check_gradients
 from workbench.errors import BadInput
@@ -58,10 +58,11 @@ def activation_gradients(
         BadInput: a site whose value cannot be differentiated.
         SiteNotFound: see `wb.capture`.
     """
-    texts = list(split(prompts))
+    given = listed(model, prompts)
+    texts, lengths = [prompt.ids for prompt in given], [len(prompt.ids) for prompt in given]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
 
     def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
         here = [metrics[row] for row in waiting.come(batch)]

@@ -20,7 +20,7 @@ from hooks.backends.rows import Waiting
 from hooks.capture import capture
 from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
-from hooks.prompts import split
+from hooks.prompts import listed
 from hooks.watch import watching
 from workbench.errors import BadInput
 from workbench.modes import ordinary
@@ -153,10 +153,11 @@ def _along(
     steps: int,
     at_once: int,
 ) -> Trace:
-    texts = list(split(prompts))
+    given = listed(model, prompts)
+    texts, lengths = [prompt.ids for prompt in given], [len(prompt.ids) for prompt in given]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
     token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
     deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts), dtype=torch.float32) for place in places}
 

@@ -10,6 +10,7 @@ import torch
 
 from hooks.replay import check_same, read
 from hooks.sites import SITES, Place
+from hooks.steady import steady
 from hooks.sweeps.values import source_values
 from hooks.sweeps.walk import Edit, Walk
 from workbench.modes import ordinary
@@ -68,7 +69,8 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
         for layer in range(model.n_layers)
         for v in variants
     ]
-    final = Walk(model, suffix, edits).run()[:, 0, -1]
+    with steady(model.module):
+        final = Walk(model, suffix, edits).run()[:, 0, -1]
     check_same(model.unembed(final[:1]), suffix.logits, model)
     logits = model.unembed(final, torch.tensor(list(targets), device=model.device)).float()
     effects = (logits[1:] - logits[0]).view(model.n_layers, len(variants), len(heads), len(targets))
@@ -84,7 +86,8 @@ def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_siz
     for together in model.together([len(p) for p in prompts], batch_size):
         batch = model.batch([list(prompts[i]) for i in together])
         last = torch.full((len(together), 1), batch.input_ids.shape[1] - 1)
-        kept, _ = source_values(model, batch, places, last)
+        with steady(model.module):
+            kept, _ = source_values(model, batch, places, last)
         values = torch.stack([kept["z", layer][:, 0] for layer in range(model.n_layers)], 1)
         found |= dict(zip(together, values, strict=True))
     return torch.stack([found[i] for i in range(len(prompts))])

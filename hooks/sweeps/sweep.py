@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hooks.prompts import Prompts, ids_of
 from hooks.sites import SITES, Place
+from hooks.steady import steady
 from hooks.sweeps import asked, metrics
 from hooks.sweeps.asked import HOWS, SITES_OF_KIND, Align, At, Cell, How, Kind, Targets
 from hooks.sweeps.grid import Job
@@ -112,8 +113,9 @@ def sweep(
     asked.check_name("alignment", align, ["start", "end"])
     asked.check_name("final norm", norm, ["recomputed", "frozen"])
     asked.check_name("freeze", freeze, ["heads", "heads and mlps"])
+    at = asked.check_positions(at)
     ids = ids_of(model, prompts)
-    watched = asked.target_ids(model, targets, prompts, len(ids), whole=metric == "continuation")
+    watched = asked.target_ids(model, targets, prompts, len(ids), metric)
     metrics.check(metric, len(watched[0]))
     measured = Metric(metric, tuple(map(tuple, watched)), norm)
     if metric == "continuation":
@@ -126,20 +128,23 @@ def sweep(
         # The last token predicts nothing that is asked.
         ids = [[*prompt, *row[:-1]] for prompt, row in zip(ids, watched, strict=True)]
         source = None if source is None else _followed(ids_of(model, source), watched)
-    cells = _cells(model, ids, kind, at, layers, heads, neurons, sites)
-    values = _values(model, cells, how, at, align, ids, source, reference, noise, seed)
-    job: Any
-    if kind == "edges" and receivers != "logits":
-        job = PathJob(model, ids, cells, at, values, measured, freeze, progress, receivers=_receivers(model, receivers, inputs))
-    else:
-        job = Job(model, ids, cells, at, values, measured, freeze if kind == "edges" else "nothing", progress)
-    if method == "attribution":
-        from hooks.attribution import estimate
+    with steady(model.module):
+        cells = _cells(model, ids, kind, at, layers, heads, neurons, sites)
+        values = _values(model, cells, how, at, align, ids, source, reference, noise, seed)
+        job: Any
+        if kind == "edges" and receivers != "logits":
+            sent = _receivers(model, receivers, inputs)
+            job = PathJob(model, ids, cells, at, values, measured, freeze, progress, receivers=sent)
+        else:
+            job = Job(model, ids, cells, at, values, measured, freeze if kind == "edges" else "nothing", progress)
+        if method == "attribution":
+            from hooks.attribution import estimate
 
-        if kind == "edges":
-            raise BadInput("Attribution patching estimates total effects, not edges.", "another kind", "Sweep edges exactly.")
-        return dataset(estimate(job, recheck, seed), kind, how)
-    return dataset(job.run(), kind, how)
+            if kind == "edges":
+                what = "Attribution patching estimates total effects, not edges."
+                raise BadInput(what, "another kind", "Sweep edges exactly.")
+            return dataset(estimate(job, recheck, seed), kind, how)
+        return dataset(job.run(), kind, how)
 
 
 def _cells(
@@ -161,8 +166,8 @@ def _cells(
         raise BadInput(f"A sweep over {kind} takes no heads or neurons.", "layers=…", "Choose the kind that has them.")
     if neurons is not None:
         where: dict[int, list[int]] = {}
-        for layer, neuron in neurons:
-            where.setdefault(int(layer), []).append(int(neuron))
+        for layer, neuron in asked.pairs(neurons, "neuron"):
+            where.setdefault(layer, []).append(neuron)
         places = asked.changeable(model, named, sorted(where))
     else:
         where, places = {}, asked.changeable(model, named, layers)
@@ -235,7 +240,7 @@ def _receivers(
         asked.check_name("input of a head", name, ["q", "k", "v"])
     if isinstance(receivers, str):
         asked.check_name("receiver", receivers, ["logits"])
-    heads = asked.check_heads(model, [r for r in receivers if not isinstance(r, str)])
+    heads = asked.check_heads(model, receivers)  # type: ignore[arg-type]
     hidden = [
         layer for layer, _ in heads if model.layout.blocks[layer].attention_call is None or model.layout.blocks[layer].gated
     ]

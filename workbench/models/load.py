@@ -236,7 +236,8 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
             "(module, tokenizer), in this order",
             "For example: wb.load((AutoModelForCausalLM.from_pretrained(…), AutoTokenizer.from_pretrained(…))).",
         )
-    module, tokenizer = pair
+    module: Any = getattr(pair[0], "_orig_mod", pair[0])  # torch.compile(model) wraps the model itself
+    tokenizer = pair[1]
     if module.get_output_embeddings() is None:
         raise BadInput(
             f"{type(module).__name__} has no output over a vocabulary.", "a causal language model", "Load it as …ForCausalLM."
