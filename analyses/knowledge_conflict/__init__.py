@@ -28,6 +28,7 @@ from analyses.knowledge_conflict.locate import ANSWERS, METHODS, Breadth, Head, 
 from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates, rates_of
 from analyses.knowledge_conflict.tabs import views
 from workbench import facts
+from workbench.facts.format import TURN
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 
@@ -57,9 +58,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     format: str = Field(
         "question",
-        description="How the context is put: question, statement, document, dialogue, instruction, or your own template over"
-        " {statement} {question} {lead_in} {subject} {answer}",
-        examples=list(facts.formats()),
+        description="How the context is put: question, statement, document, dialogue, instruction, chat (in the model's chat"
+        " format), or your own template over {statement} {question} {lead_in} {subject} {answer}",
+        examples=[*facts.formats(), facts.CHAT.name],
         max_length=4000,
     )
     max_facts: int = Field(
@@ -108,11 +109,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.provenance.notes = {
         "facts": f"{relation.name}: {relation.source}" + (f" ({relation.licence})" if relation.licence else ""),
         "closed book": relation.closed_book,
-        "format": format.template,
+        "format": format.template.replace(TURN, " → "),
         "beginning token": model.beginning.says,
         "scoring": "greedy continuation gives the whole answer; case and accents ignored",
     }
-    closed = made.closed_book(model, relation, progress.part(0.0, 0.08))
+    closed = made.closed_book(model, relation, progress.part(0.0, 0.08), format)
     _say_known(result, closed, model.card.name)
     cases = made.make_cases(model, closed, format, params.seed, params.max_facts)
     choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
@@ -133,7 +134,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 
     groups = _choose(result, params, found, choosing, progress.part(0.5, 0.65))
     _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
-    _cost(result, model, relation, groups, proving.cases, progress.part(0.87, 0.93))
+    _cost(result, model, relation, format, groups, proving.cases, progress.part(0.87, 0.93))
     _turn_dial(result, groups, proving, progress.part(0.93, 1.0))
     progress.keep(result)
     if after is not None:
@@ -351,6 +352,7 @@ def _cost(
     result: Result,
     model: InstrumentedModel,
     relation: facts.Relation,
+    format: facts.Format,
     groups: dict[str, list[Head]],
     cases: list[made.Case],
     progress: Progress,
@@ -358,7 +360,7 @@ def _cost(
     import pandas as pd
 
     progress(0.0, "Measuring what pruning costs elsewhere")
-    cost = prove.Cost(model, relation, cases)
+    cost = prove.Cost(model, relation, cases, format)
     rows = [cost.row("no intervention")]
     for n, (group, heads) in enumerate(groups.items(), 1):
         progress(n / 3, "Measuring what pruning costs elsewhere")

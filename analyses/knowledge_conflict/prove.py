@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from analyses.knowledge_conflict.cases import Case, says
+from analyses.knowledge_conflict.cases import Case, closed_prompts, says
+from analyses.knowledge_conflict.chat import ids_of
 from analyses.knowledge_conflict.measure import Measured
 from hooks.decode import Completer, Factors, scaled
-from workbench.facts import Relation, neutral_text
+from workbench.facts import Format, Relation, neutral_text
 from workbench.selection import head_name
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def random_sets(
 class Cost:
     """What an intervention costs where nothing conflicts: closed-book accuracy, and loss on neutral text."""
 
-    def __init__(self, model: InstrumentedModel, relation: Relation, cases: Sequence[Case]) -> None:
+    def __init__(self, model: InstrumentedModel, relation: Relation, cases: Sequence[Case], format: Format | None = None) -> None:
         self._model, self._cases = model, list(cases)
-        prompts = [relation.closed_book_prompt(c.fact.subject) for c in cases]
-        self._completer = Completer(model, [model.tokens(p.text) for p in prompts])
+        prompts = closed_prompts(model, relation, [c.fact.subject for c in cases], format)
+        self._completer = Completer(model, [ids_of(model, p) for p in prompts])
         self._longest = max(len(model.continuation_tokens(" " + c.fact.answer)) for c in cases) + 2
         ids, self._first = model.text.encode(neutral_text())[:NEUTRAL_TOKENS], list(model.text.beginning)
         size = min(NEUTRAL_CHUNK, (model.card.context_length or NEUTRAL_CHUNK) - len(self._first))
