@@ -128,11 +128,14 @@ def _stack(module: Any, probe: Probe, config: Any) -> tuple[str, list[nn.Module]
 
     As long as the configuration says, or, where layers were cut off by hand, of whatever length. Empty if there is none.
     """
-    n_layers = _number(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    names = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    n_layers, said = _number(config, *names), {_number(config, name) for name in names}
     lists = [(path, list(inner)) for path, inner in module.named_modules() if isinstance(inner, nn.ModuleList) and len(inner)]
-    found = [each for each in lists if len(each[1]) == n_layers and _hands_on(each[1], probe)]
-    if not found:
-        found = [each for each in lists if _hands_on(each[1], probe) or _taken_out(each[1]) is not None]
+    found = [each for each in lists if n_layers in (len(each[1]), None) and _hands_on(each[1], probe)]
+    if not found:  # a list that is as long as is said is not a cut one
+        cut = not any(len(layers) in said for _, layers in lists)
+        outer = [each for each in lists if not any(each[0].startswith(f"{path}.") for path, _ in lists)]
+        found = [each for each in outer if _taken_out(each[1]) is not None or (cut and _hands_on(each[1], probe))]
     path, stack = max(found, key=lambda each: sum(p.numel() for m in each[1] for p in m.parameters()), default=("", []))
     wrong = _taken_out(stack)
     if wrong is not None:
