@@ -9,9 +9,8 @@ None is every position, generated ones included; of `pattern` and `attn_scores` 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
@@ -21,6 +20,7 @@ from hooks.positions import PositionTracker, tracked
 from hooks.prompts import Prompts, ids_of
 from hooks.steady import evaluating
 from hooks.watch import watching
+from workbench.again import again
 from workbench.errors import BadInput
 from workbench.heads import head_name
 from workbench.modes import ordinary
@@ -33,38 +33,11 @@ if TYPE_CHECKING:
 
 Heads = Sequence[tuple[int, int]]
 How = Literal["zero", "mean", "resample"]
-Given = ParamSpec("Given")
 # Gets the values to change, (batch, pos, …) or (batch, pos, chosen head, d_head), and the tracker.
 Change = Callable[["Tensor", PositionTracker], "Tensor"]
 
 
-class _Again(ContextDecorator, AbstractContextManager[None]):
-    """A change that may be entered as often as one likes, also while it is on."""
-
-    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
-        self._make = make
-        self._on: list[AbstractContextManager[None]] = []
-
-    def __enter__(self) -> None:
-        change = self._make()
-        change.__enter__()
-        self._on.append(change)
-
-    def __exit__(self, *raised: Any) -> bool | None:
-        return self._on.pop().__exit__(*raised)
-
-
-def _again(change: Callable[Given, Iterator[None]]) -> Callable[Given, AbstractContextManager[None]]:
-    make = contextmanager(change)
-
-    @wraps(change)
-    def call(*args: Given.args, **kwargs: Given.kwargs) -> AbstractContextManager[None]:
-        return _Again(partial(make, *args, **kwargs))
-
-    return call
-
-
-@_again
+@again
 def ablate(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -100,7 +73,7 @@ def ablate(
         yield
 
 
-@_again
+@again
 def scale(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -116,7 +89,7 @@ def scale(
         yield
 
 
-@_again
+@again
 def add(
     model: InstrumentedModel,
     vector: Tensor,
@@ -141,7 +114,7 @@ def add(
         yield
 
 
-@_again
+@again
 def patch(
     model: InstrumentedModel,
     source: Trace,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,10 @@ class InstrumentedModel:
     @cached_property
     def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
-        return finding.find(self.module)
+        found = finding.find(self.module)
+        # The card is made from the configuration, which does not know of layers cut off by hand.
+        self.card = replace(self.card, n_layers=len(found.blocks))
+        return found
 
     def check_layers(self) -> None:
         """Refuse a model whose layers are no longer those that were found, nor what its card says.

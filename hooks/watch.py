@@ -43,7 +43,9 @@ def watching(
 
     Raises:
         SiteNotFound: the model's attention hides what was asked for.
+        WorkbenchError: the model's layers were replaced since it was loaded.
     """
+    model.layout.check()
     inside: dict[int, list[Place]] = {}
     with ExitStack() as stack:
         stack.enter_context(running(model.module))

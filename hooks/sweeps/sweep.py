@@ -34,7 +34,7 @@ def sweep(
     targets: Targets | None = None,
     *,
     kind: Kind = "heads",
-    at: At = "last",
+    at: At | None = None,
     how: How = "zero",
     metric: metrics.Name | metrics.Own = "logit",
     layers: int | Sequence[int] | None = None,
@@ -57,7 +57,7 @@ def sweep(
     """The effect of changing each part of the model alone, on what it says after each prompt.
 
         wb.sweep(model, "The capital of France is", [" Paris", " Rome"], metric="logit_diff")
-        wb.sweep(model, clean, answers, kind="positions", how="patch", source=corrupted)      # causal tracing
+        wb.sweep(model, corrupted, answers, kind="positions", how="patch", source=clean)      # causal tracing
         wb.sweep(model, prefix, suffix, at="all", metric="continuation")   # what it takes to recite a passage
 
     Exact: every number is what one hooked forward pass per part would give (float32: within 1e-3 logits), and a control
@@ -71,10 +71,10 @@ def sweep(
             neuron. "positions": each of `sites` in each layer at each position (causal tracing, Meng et al. 2022).
             "edges": from each head to `receivers` alone (path patching, Wang et al. 2022).
         at: the positions that are changed, together: "last", "all", or a list (0 is a prompt's first token, -1 its
-            last). For "positions": those that are changed one by one.
+            last). For "positions": those that are changed one by one. None is "all" for those, else "last".
         how: "zero"; "mean" over all positions of the `reference` prompts; "resample", the value of a position drawn from
             the reference; "patch", the value that the `source` run has there; "noise", its own plus a normal draw with
-            `noise` times the standard deviation of the token embeddings.
+            `noise` times the standard deviation of the token embeddings as they enter the first layer.
         metric: "logit", "logprob", "prob" of each target; "logit_diff", the first target's logit minus the mean of the
             others'; "kl" from the unchanged distribution; or a function of one prompt's (row, d_vocab) logits to (row,).
             With "continuation" the targets are a text from its first token to its last, which is fed in after the prompt:
@@ -98,9 +98,10 @@ def sweep(
     Returns:
         A Dataset. `effect` is the metric after the change minus before, float32, with dims (prompt, then of kind:
         layer head | site layer | layer neuron | site layer pos | receiver input layer head, then target where the metric
-        has one per target); NaN where there is no such part. `before` is the metric of the unchanged run, `source` that
-        of the source run. `token` holds each prompt's token strings. With "attribution", `effect` is the estimate and
-        `exact` the rechecked values, NaN elsewhere. `attrs`: unit, control_error (logits), and how it was asked.
+        has one per target); NaN where there is no such part, as at positions that a shorter prompt does not have. `before`
+        is the metric of the unchanged run, `source` that of the source run. `token` holds each prompt's token strings. With
+        "attribution", `effect` is the estimate and `exact` the rechecked values, NaN elsewhere. `attrs`: unit,
+        control_error (logits), and how it was asked.
 
     Raises:
         BadInput, NotFound: an argument that cannot be; says what can.
@@ -113,7 +114,7 @@ def sweep(
     asked.check_name("alignment", align, ["start", "end"])
     asked.check_name("final norm", norm, ["recomputed", "frozen"])
     asked.check_name("freeze", freeze, ["heads", "heads and mlps"])
-    at = asked.check_positions(at)
+    at = asked.check_positions(at if at is not None else "all" if kind == "positions" else "last")
     ids = ids_of(model, prompts)
     watched = asked.target_ids(model, targets, prompts, len(ids), metric)
     metrics.check(metric, len(watched[0]))
@@ -171,7 +172,8 @@ def _cells(
         places = asked.changeable(model, named, sorted(where))
     else:
         where, places = {}, asked.changeable(model, named, layers)
-    columns = sorted({p % len(prompt) for p in at for prompt in ids}) if not isinstance(at, str) else range(max(map(len, ids)))
+    ends = [-1] if isinstance(at, str) else at
+    columns = range(max(map(len, ids))) if at == "all" else sorted({p % len(prompt) for p in ends for prompt in ids})
     cells: list[Cell] = []
     for place in places:
         assert place.layer is not None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
 from hooks.sweeps.asked import Align, How, text_positions
+from hooks.sweeps.sigma import embedding_sigma
 from hooks.watch import watching
-from hooks.weights import numbers
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ class Values:
             the value of a position drawn from all of theirs; one draw for all layers, as `wb.ablate` draws).
         source: per prompt the ids of the run that "patch" takes values from, or one for all.
         align: "start" pairs equal positions counted from the prompts' beginnings, "end" from their ends.
-        noise: "noise" adds normal values with this many times the standard deviation of the token embeddings (Meng et
-            al. 2022).
+        noise: "noise" adds normal values with this many times the standard deviation of the token embeddings as they
+            enter the first layer (Meng et al. 2022); see `hooks.sweeps.sigma`.
     """
 
     model: InstrumentedModel
@@ -46,16 +45,14 @@ class Values:
     align: Align = "start"
     noise: float = 3.0
     seed: int = 0
+    sigma: float = field(default=0.0, init=False)
     _pools: dict[PlaceKey, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.how == "noise":
+            self.sigma = embedding_sigma(self.model)
         if self.how in ("mean", "resample"):
             self._pools = reference_values(self.model, self.places, self.reference, mean=self.how == "mean")
-
-    @cached_property
-    def spread(self) -> Tensor:
-        """Standard deviation of the token embeddings as the model reads them, ()."""
-        return numbers(self.model.layout.embed).std()
 
     def for_batch(self, batch: Batch, prompts: Sequence[int], where: Tensor) -> BatchValues:
         """The values for these prompts, which `batch` holds, at the columns `where`, (prompt, column)."""
@@ -117,7 +114,7 @@ class BatchValues:
                 held = torch.cat([held.new_zeros(held.shape[0], n - held.shape[1], *held.shape[2:]), held], 1)
             return held[:, held.shape[1] - n :]
         own = suffix.kept[key]
-        return own + self.whole.noise * self.whole.spread * self._normal(own)
+        return own + self.whole.noise * self.whole.sigma * self._normal(own)
 
     def _normal(self, like: Tensor) -> Tensor:
         """The same noise at a text position in whatever batch it stands, and in every layer."""
