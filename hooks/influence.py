@@ -98,7 +98,7 @@ def influence(
         )
         starts = range(0, len(texts), batch_size)
         values = torch.cat([method.influence(pad(texts[start : start + batch_size])) for start in starts])
-    check_values(model, values, "the influence")
+    check_values(model, "the influence", values)
     coords = {"prompt": list(range(len(texts))), "example": list(range(len(examples)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
     array.attrs |= {"quantity": "TracIn score", "examples": json.dumps(list(examples), ensure_ascii=False)}

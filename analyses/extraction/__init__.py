@@ -103,7 +103,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Read every window once, then say what that means. See the package's docstring for the parts."""
     progress(0.0, "Reading the texts")
     longest = max(params.context)
-    limit = model.card.context_length
+    limit = model.positions
     if limit and longest + params.suffix + 1 > limit:
         raise BadInput(
             f"{longest} tokens of context and a suffix of {params.suffix} do not fit into {model.card.name}.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks import sites
+from hooks.finite import check_values
 from workbench.modes import ordinary
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def head_attribution(
         finally:
             for handle in handles:
                 handle.remove()
+        check_values(model, "the gradients", *gradients)
         real = batch.attention_mask[:, :, None].to(kept[0].dtype)
         parts.append(torch.stack([-((z * g).sum(-1) * real).sum(1) for z, g in zip(kept, gradients, strict=True)], 1))
     return torch.cat(parts).detach().float().cpu()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hooks.finite import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
@@ -187,6 +188,7 @@ def _gradients(
     metrics = per_prompt(metric, len(texts))
     each = _one_by_one(model, texts, metrics, chosen) if chunk is None else _vectorized(model, texts, metrics, chosen, chunk)
     for done, found in enumerate(each, 1):
+        check_values(model, "the gradients", *found[1].values())
         yield found
         if progress is not None:
             progress(done / len(texts), f"Gradients of prompt {done} of {len(texts)}")
