@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks.finite import check_values
 from hooks.replay import Suffix, recording
 from hooks.sites import Place
 from hooks.sweeps.asked import positions_changed
@@ -73,6 +74,7 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
                 torch.autograd.grad(measured[:, t].sum(), list(points.values()), retain_graph=t + 1 < measured.shape[1])
                 for t in range(measured.shape[1])
             ]
+    check_values(job.model, "the gradients", *(g for each in gradients for g in each))
     with torch.no_grad():
         kept = {key: x.detach() for key, x in points.items()}
         suffix = Suffix(record, {}, kept, logits.detach(), 0)

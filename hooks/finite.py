@@ -43,7 +43,7 @@ def check_logits(model: InstrumentedModel, logits: Tensor, given: Mapping[str, A
         raise not_finite(model.module, model.card.name, None if given is None else first_bad(model.module, given))
 
 
-def check_values(model: InstrumentedModel, values: Tensor, what: str) -> None:
+def check_values(model: InstrumentedModel, what: str, *values: Tensor) -> None:
     """Refuse numbers made of a model's values (gradients, effects), of which each has to be finite.
 
     Args:
@@ -52,7 +52,8 @@ def check_values(model: InstrumentedModel, values: Tensor, what: str) -> None:
     Raises:
         NotFinite: one is not.
     """
-    if not bool(torch.isfinite(values.detach()).all()):
+    good = [torch.isfinite(x.detach()).all() for x in values]
+    if good and not bool(torch.stack([one.to(good[0].device) for one in good]).all()):
         raise not_finite(model.module, model.card.name, None, f"{what} of {model.card.name}")
 
 

@@ -108,7 +108,7 @@ def influence(
         )
         starts = range(0, len(given), batch_size)
         values = torch.cat([method.influence(pad(given[start : start + batch_size])) for start in starts])
-    check_values(model, values, "the influence")
+    check_values(model, "the influence", values)
     coords = {"prompt": list(range(len(given))), "example": list(range(len(shown)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
     array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([text.text for text in shown], ensure_ascii=False)}

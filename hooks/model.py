@@ -232,6 +232,10 @@ class InstrumentedModel:
         """How many tokens the model's table of positions has room for; None if any number can be run."""
         return window.rows_of_table(self.module, self.card.context_length)
 
+    def past_window(self, read: int) -> str | None:
+        """The sentence about reading so many tokens at once; None if they are within the model's window."""
+        return window.says(self, read)
+
     def forward(self, **kwargs: Any) -> Any:
         """One forward pass of the module: the way to run it. What it says is checked before anybody looks at it.
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # OPT and BioGPT keep two rows before the first position; nobody keeps more than a few.
 _SPARE = 8
+# What attention adds is made for so many tokens in every forward pass, and no table shows it.
+_FIXED = {"mpt"}
 
 
 class PastWindow(UserWarning):
@@ -30,22 +32,20 @@ def rows_of_table(module: Any, window: int) -> int | None:
     Args:
         window: what the configuration says, in tokens; 0 if it says nothing.
     """
-    words = module.get_input_embeddings()
-    tables = [
-        window
-        for part in module.modules()
-        for table in _tables(part)
-        if window and part is not words and table.dim() >= 2 and 0 <= table.shape[-2] - window <= _SPARE
-    ]
-    return min(tables, default=None)
+    if not window:
+        return None
+    words, fixed = module.get_input_embeddings(), module.config.get_text_config().model_type in _FIXED
+    found = fixed or any(_is_table(part, window) for part in module.modules() if part is not words)
+    return window if found else None
 
 
-def _tables(part: nn.Module) -> list[Tensor]:
-    """What a module may look positions up in: an embedding's weight, or what it computed once and keeps."""
+def _is_table(part: nn.Module, window: int) -> bool:
+    """Whether a module looks positions up: in an embedding's weight, or in what it computed once and keeps."""
     if isinstance(part, nn.Embedding):
-        return [part.weight]
-    # GPT-J and CodeGen keep sines as a buffer, CTRL as a plain attribute.
-    return [*part._buffers.values(), *(v for v in vars(part).values() if isinstance(v, Tensor))]  # type: ignore[list-item]
+        return 0 <= part.num_embeddings - window <= _SPARE
+    # GPT-J and CodeGen keep sines as a buffer, CTRL as a plain attribute. XGLM makes its own longer when it has to.
+    kept = [*part._buffers.values(), *vars(part).values()]
+    return any(isinstance(x, Tensor) and x.dim() == 2 and x.shape[0] == window for x in kept)
 
 
 def check(model: InstrumentedModel, tokens: int, what: str = "A prompt", *, new: int = 0) -> None:

@@ -153,7 +153,8 @@ class Answerer:
                 with change.on(model):
                     after = trying.look(model, asked.given, (asked.memory, asked.context))
             view = parts.Comparison(before, after, change.says(), writing=asked.length > 0)
-            show(Shown(view.html()))
+            past = model.past_window(len(model.tokens(asked.prompt)) + asked.length)
+            show(Shown(view.html(), parts.note(past) if past else ""))
             if not asked.length:
                 return
 
@@ -174,8 +175,9 @@ class Answerer:
                 view = replace(view, texts=(text, changed))
         finally:
             model.lock.release()
-        stopped = alive() and self._desk.jobs.running() is not None
-        told = parts.note("A run took the model; the text stops where it was.") if stopped else ""
+        if alive() and self._desk.jobs.running() is not None:
+            past = "A run took the model; the text stops where it was."
+        told = parts.note(past) if past else ""
         show(Shown(replace(view, writing=False).html(), told))
 
     def _who(self) -> str:

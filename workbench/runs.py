@@ -67,6 +67,9 @@ def run(
     card = model.card
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
 
+    if hasattr(model, "past_window"):  # not a stand-in
+        model.longest = 0
+
     def stamp(result: Any) -> Result:
         if not isinstance(result, Result):
             raise WorkbenchError(
@@ -85,6 +88,8 @@ def run(
             machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads",
             notes=result.provenance.notes,
         )
+        if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
+            result.provenance.notes["window"] = past
         return result
 
     try:

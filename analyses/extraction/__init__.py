@@ -64,7 +64,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 
     progress(0.0, "Reading the texts")
     longest = max(params.context)
-    limit = model.card.context_length
+    limit = model.positions
     if limit and longest + params.suffix + 1 > limit:
         raise BadInput(
             f"{longest} tokens of context and a suffix of {params.suffix} do not fit into {model.card.name}.",

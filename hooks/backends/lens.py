@@ -16,6 +16,7 @@ import torch
 
 from hooks.backends import Look, changes, plain
 from hooks.backends.twin import kept, twin
+from hooks.finite import check_logits
 from hooks.sites import SITES, Place
 from hooks.undisturbed import undisturbed
 from workbench.errors import SiteNotFound, Unfit
@@ -85,7 +86,7 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
     # Changes come before looks, so that what is seen is what goes on.
     asked: list[tuple[Place, Seen]] = [(place, partial(change, how)) for place, how in active.items()]
     asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
-    held.forward(batch, asked, every_logit=every_logit)
+    check_logits(model, held.forward(batch, asked, every_logit=every_logit), {**batch.kwargs(), "use_cache": False})
 
 
 class _Held:
@@ -101,8 +102,8 @@ class _Held:
         self.plain = InstrumentedModel(Loaded(twin(model, NAME), model.tokenizer, model.card))
         self.same: dict[Place, bool] = {}
 
-    def forward(self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool) -> None:
-        """Run the bridge with these at its hook points; not through `run_with_hooks`, which is slow to add many."""
+    def forward(self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool) -> Tensor:
+        """Run the bridge with these at its hook points (not by `run_with_hooks`, slow to add many), and give its logits."""
         options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
         self.bridge.set_use_attn_result(any(place.site.short == "result" for place, _ in asked))
         points = []
@@ -110,7 +111,7 @@ class _Held:
             for place, do in asked:
                 points.append(self.have[str(hook_name(place, self.have))])
                 points[-1].add_hook(partial(_without_hook, do))
-            self.bridge(options.pop("input_ids"), **options)
+            return self.bridge(options.pop("input_ids"), **options)
         finally:
             for point in points:
                 point.remove_hooks()

@@ -49,7 +49,7 @@ def _ending(model: InstrumentedModel, places: Sequence[Place]) -> Iterator[None]
 
     def enough(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # No logits will say whether this went well; the residual stream does.
-        check_values(model, args[0] if args else kwargs["hidden_states"], f"the residual stream before layer {last + 1}")
+        check_values(model, f"the residual stream before layer {last + 1}", args[0] if args else kwargs["hidden_states"])
         raise _Enough
 
     # Before a layer, not after one: whatever else stands at the last place has its turn.

@@ -14,6 +14,7 @@ import torch
 from hooks import sites as places_of
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
+from hooks.finite import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.prompts import listed
 from hooks.watch import watching
@@ -57,6 +58,7 @@ def activation_gradients(
     Raises:
         BadInput: a site whose value cannot be differentiated.
         SiteNotFound: see `wb.capture`.
+        NotFinite: logits or gradients that are no finite numbers.
     """
     given = listed(model, prompts)
     texts, lengths = [prompt.ids for prompt in given], [len(prompt.ids) for prompt in given]
@@ -76,6 +78,7 @@ def activation_gradients(
         with torch.enable_grad(), watching(model, [place for look in looks for place in look.places], keep):
             logits = model.forward(**batch.kwargs(), use_cache=False).logits
             gradients = torch.autograd.grad(total(here, logits, batch), list(kept.values()), allow_unused=True)
+        check_values(model, "the gradients", *(g for g in gradients if g is not None))
         found = dict(zip(kept, gradients, strict=True))
         for look, place in [(each, place) for each in looks for place in each.places]:
             gradient, value = found[place], kept[place].detach()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks import sites
+from hooks.finite import check_values
 from hooks.steady import evaluating
 from hooks.targets import distinct
 from hooks.watch import watching
@@ -54,6 +55,7 @@ def head_attribution(
             logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
             chosen = logits.gather(1, watched)
             gradients = torch.autograd.grad((chosen[:, 0] - chosen[:, 1]).sum(), kept)
+        check_values(model, "the gradients", *gradients)
         real = batch.attention_mask[:, :, None].to(kept[0].dtype)
         parts.append(torch.stack([-((z * g).sum(-1) * real).sum(1) for z, g in zip(kept, gradients, strict=True)], 1))
     return torch.cat(parts).detach().float().cpu()

@@ -18,6 +18,7 @@ from torch import nn
 from hooks import sites as places_of
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
+from hooks.finite import check_values
 from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.prompts import listed
@@ -172,6 +173,7 @@ def _along(
                 with torch.enable_grad():
                     values, deltas[place][row] = method(path, n_steps=steps, internal_batch_size=at_once)
                 values = values.detach()
+                check_values(model, "the attributions", values)
                 found.append(nn.functional.pad(values, (0, 0) * (values.dim() - 2) + (width - values.shape[1], 0)))
             look.take(place, torch.cat(found))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hooks.finite import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
@@ -192,6 +193,7 @@ def _gradients(
     each = _one_by_one(model, ids, metrics, chosen) if chunk is None else _vectorized(model, ids, metrics, chosen, chunk)
     with steady(model.module), without_hooks(model.module.modules(), _asks_for_gradients):
         for done, found in enumerate(each, 1):
+            check_values(model, "the gradients", *found[1].values())
             yield found
             if progress is not None:
                 progress(done / len(given), f"Gradients of prompt {done} of {len(given)}")

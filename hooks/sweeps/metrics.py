@@ -141,7 +141,7 @@ class Metric:
         if ids is None:
             check_logits(model, logits)
         else:  # a token that the model rules out has no logit to measure either
-            check_values(model, logits, "the logits of the targets")
+            check_values(model, "the logits of the targets", logits)
         return logits
 
 

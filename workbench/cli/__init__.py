@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character still gets the line
+    # A command says this itself, where it can be seen; see hooks/window.py.
+    warnings.filterwarnings("ignore", message=".* tokens were read at once")
     try:
         app(arguments)
     except Exception as error:  # a bug: still one clear message, and the details for whoever mends it

@@ -78,6 +78,8 @@ def trace(
     except Cancelled:
         raise Cancelled(_kept(folder)) from None
     sizes = {name: captured.sizes(name) for name in captured}
+    if past := loaded.past_window(max(captured.lengths, default=0)):
+        err().print(plain(past), soft_wrap=True)
     if as_json:
         about = {"path": str(folder), "prompts": len(captured.lengths), "tokens": sum(captured.lengths)}
         print_json({**about, "bytes": captured.nbytes, "sites": sizes})
