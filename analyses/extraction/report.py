@@ -369,7 +369,7 @@ def say_compressed(result: Result, found: Found, strings: Mapping[str, Compresse
             "tokens": len(one.target),
             "prompt_tokens": len(one.prompt) if one.prompt else 0,
             "ratio": one.ratio,
-            "prompt": found.text(one.prompt) if one.prompt else "",
+            "prompt": one.text,
             "steps": one.steps,
             "ended": "by itself" if one.finished else "its steps were used up",
         }
