@@ -28,16 +28,20 @@ def printable(model: InstrumentedModel) -> list[int]:
     return [i for i, text in zip(ids, model.token_strings(ids), strict=True) if _readable(text)]
 
 
-def typed(model: InstrumentedModel, ids: Sequence[int]) -> str | None:
+def typed(model: InstrumentedModel, ids: Sequence[int], before: Sequence[int] | None = None) -> str | None:
     """The prompt that somebody types so that the model reads exactly these ids, after what stands before every text.
 
     None if there is no such prompt: the text of these ids is read as others, cannot be printed, or begins or ends with a
     space, which is lost on its way from a page to a prompt.
+
+    Args:
+        before: what stands before every text, for who asks often.
     """
+    before = beginning(model.tokenizer) if before is None else before
     text = model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
     if not _readable(text) or text != text.strip():
         return None
-    return text if list(model.tokens(text)) == [*beginning(model.tokenizer), *ids] else None
+    return text if list(model.tokens(text)) == [*before, *ids] else None
 
 
 def reads_back(model: InstrumentedModel, ids: Sequence[int]) -> bool:

@@ -13,6 +13,7 @@ compression.py how short a prompt brings a string back
 membership.py  has the model read this? scores, and how well they tell
 report.py      from scores to tables and findings
 documents.py   a verdict for each document
+controls.py    would the model continue this passage without knowing it?
 compared.py    … after less context, by another model, earlier in training
 tabs.py        how it looks
 """
@@ -41,11 +42,13 @@ from workbench.result import Result
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
+    from workbench.texts import Document
 
 __all__ = ["Params", "name", "question", "run", "views"]
 
 name = "extraction"
 question = "How much of this text can be pulled out of the model?"
+_COLDEST = 1e-6
 _RARE = 0.01  # of the tries a person has: a suffix less likely than this in all of them together is not looked at further
 
 
@@ -55,7 +58,7 @@ class Params(Texts, frozen=True, extra="forbid"):
     )
     suffix: int = Field(50, ge=1, le=1000, description="Tokens that follow, which the model has to say")
     stride: int = Field(50, ge=1, le=10_000, description="Tokens from the start of one window to the start of the next")
-    temperature: float = Field(1.0, ge=0, le=10, description="Of the sampler; 0 is greedy")
+    temperature: float = Field(1.0, ge=0, le=10, description="Of the sampler; 0 is greedy, otherwise at least 0.000001")
     top_k: int = Field(40, ge=0, le=1_000_000, description="The sampler draws from so many of the likeliest tokens; 0 is all")
     top_p: float = Field(1.0, gt=0, le=1, description="… and from the likeliest tokens that together reach this probability")
     tries: int = Field(10_000, ge=1, le=10**9, description="Samples that somebody may draw for each prefix")
@@ -75,8 +78,15 @@ class Params(Texts, frozen=True, extra="forbid"):
     compress_steps: int = Field(
         600, ge=1, le=10**6, description="Steps of that search for each string, of a hundred prompts each; slow on large models"
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the search for prompts; nothing else is drawn")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the search for prompts, and of the controls for patterns")
     max_windows: int = Field(20_000, ge=1, le=10**6, description="Windows at most; of longer texts an even sample is read")
+
+    @field_validator("temperature")
+    @classmethod
+    def _can_be_divided_by(cls, temperature: float) -> float:
+        if 0 < temperature < _COLDEST:
+            raise ValueError(f"0 for greedy decoding, or at least {_COLDEST:g}: logits divided by less are not finite")
+        return temperature
 
     @field_validator("context")
     @classmethod
@@ -126,9 +136,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "sampler": str(params.sampler),
         "beginning token": (model.card.bos or "none") + ", before windows at the start of a text",
     }
-    left_out = [*skipped, *((document.name, "shorter than one window") for document in short)]
+    left_out = [*skipped, *((document.name, "shorter than one window") for document in short), *_not_sampled(documents, cut)]
     report.say_left_out(result, left_out, share)
-    report.say_altered(result, source.altered(model, documents))
+    report.say_altered(result, [*source.altered(model, documents), *_altered_strings(model, strings)])
+    report.say_textless(result, found)
     report.say_extracted(result, found)
     if params.text.strip() or params.path is not None:
         say_documents(result, found)
@@ -144,6 +155,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         report.say_compressed(result, found, _compressed(model, params, strings, parts["compress"]))
     progress(1.0, "Done")
     return result
+
+
+def _not_sampled(documents: Sequence[Document], cut: Sequence[windows.Window]) -> list[tuple[str, str]]:
+    """Documents of which no window is left; one too long for memory comes as several of the same name."""
+    read = {documents[window.document].name for window in cut}
+    names = dict.fromkeys(document.name for document in documents)
+    return [(name, "none of its windows is in the even sample") for name in names if name not in read]
 
 
 def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
@@ -231,6 +249,12 @@ def _strings(model: InstrumentedModel, params: Params) -> dict[str, list[int]]:
                 "Give a shorter string.",
             )
     return strings
+
+
+def _altered_strings(model: InstrumentedModel, strings: dict[str, list[int]]) -> list[str]:
+    """Strings that are others once the tokenizer gives them back: what a prompt is searched for is their tokens."""
+    back = {text: model.tokenizer.decode(ids, clean_up_tokenization_spaces=False) for text, ids in strings.items()}
+    return [repr(text[:40]) for text, given in back.items() if given.lstrip(" ") != text.lstrip(" ")]
 
 
 def _compressed(

@@ -145,7 +145,8 @@ def _first(model: InstrumentedModel, length: int, allowed: Tensor, draw: torch.G
 
 def _typed(model: InstrumentedModel, tried: Tensor, prompt: Tensor) -> Tensor:
     """Those of the prompts (candidate, place) that can be typed; the one they were made from if none of them can."""
-    kept = [row for row in tried.tolist() if vocabulary.typed(model, row) is not None]
+    before = beginning(model.tokenizer)
+    kept = [row for row in tried.tolist() if vocabulary.typed(model, row, before) is not None]
     return torch.tensor(kept, device=tried.device) if kept else prompt[None]
 
 
