@@ -14,6 +14,7 @@ compression.py how short a prompt brings a string back
 membership.py  has the model read this? scores, and how well they tell
 report.py      from scores to tables and findings
 documents.py   a verdict for each document
+controls.py    would the model continue this passage without knowing it?
 compared.py    … after less context, by another model, earlier in training
 tabs.py        how it looks
 """
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result
+    from workbench.texts import Document
 
 __all__ = ["Params", "name", "question", "run", "views"]
 
@@ -87,9 +89,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "sampler": str(params.sampler),
         "beginning token": model.beginning.says,
     }
-    left_out = [*skipped, *((document.name, "shorter than one window") for document in short)]
+    left_out = [*skipped, *((document.name, "shorter than one window") for document in short), *_not_sampled(documents, cut)]
     report.say_left_out(result, left_out, share)
-    report.say_altered(result, source.altered(model, documents))
+    report.say_altered(result, [*source.altered(model, documents), *_altered_strings(model, strings)])
+    report.say_textless(result, found)
     report.say_extracted(result, found)
     if params.text.strip() or params.path is not None:
         say_documents(result, found)
@@ -112,6 +115,13 @@ def views(result: Result) -> dict[str, Any]:
     from analyses.extraction import tabs
 
     return tabs.views(result)
+
+
+def _not_sampled(documents: Sequence[Document], cut: Sequence[windows.Window]) -> list[tuple[str, str]]:
+    """Documents of which no window is left; one too long for memory comes as several of the same name."""
+    read = {documents[window.document].name for window in cut}
+    names = dict.fromkeys(document.name for document in documents)
+    return [(name, "none of its windows is in the even sample") for name in names if name not in read]
 
 
 def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
@@ -200,6 +210,12 @@ def _strings(model: InstrumentedModel, params: Params) -> dict[str, list[int]]:
                 "Give a shorter string.",
             )
     return strings
+
+
+def _altered_strings(model: InstrumentedModel, strings: dict[str, list[int]]) -> list[str]:
+    """Strings that are others once the tokenizer gives them back: what a prompt is searched for is their tokens."""
+    back = {text: model.text.decode_continuation(ids) for text, ids in strings.items()}
+    return [repr(text[:40]) for text, given in back.items() if given.lstrip(" ") != text.lstrip(" ")]
 
 
 def _compressed(

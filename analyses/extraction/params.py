@@ -7,6 +7,8 @@ from pydantic import Field, field_validator, model_validator
 from analyses.extraction.sampling import Sampler
 from analyses.extraction.source import Texts
 
+_COLDEST = 1e-6
+
 
 class Params(Texts, frozen=True, extra="forbid"):
     context: list[int] = Field(
@@ -14,7 +16,7 @@ class Params(Texts, frozen=True, extra="forbid"):
     )
     suffix: int = Field(50, ge=1, le=1000, description="Tokens that follow, which the model has to say")
     stride: int = Field(50, ge=1, le=10_000, description="Tokens from the start of one window to the start of the next")
-    temperature: float = Field(1.0, ge=0, le=10, description="Of the sampler; 0 is greedy")
+    temperature: float = Field(1.0, ge=0, le=10, description="Of the sampler; 0 is greedy, otherwise at least 0.000001")
     top_k: int = Field(40, ge=0, le=1_000_000, description="The sampler draws from so many of the likeliest tokens; 0 is all")
     top_p: float = Field(1.0, gt=0, le=1, description="… and from the likeliest tokens that together reach this probability")
     tries: int = Field(10_000, ge=1, le=10**9, description="Samples that somebody may draw for each prefix")
@@ -34,8 +36,15 @@ class Params(Texts, frozen=True, extra="forbid"):
     compress_steps: int = Field(
         600, ge=1, le=10**6, description="Steps of that search for each string, of a hundred prompts each; slow on large models"
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the search for prompts; nothing else is drawn")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the search for prompts, and of the controls for patterns")
     max_windows: int = Field(20_000, ge=1, le=10**6, description="Windows at most; of longer texts an even sample is read")
+
+    @field_validator("temperature")
+    @classmethod
+    def _can_be_divided_by(cls, temperature: float) -> float:
+        if 0 < temperature < _COLDEST:
+            raise ValueError(f"0 for greedy decoding, or at least {_COLDEST:g}: logits divided by less are not finite")
+        return temperature
 
     @field_validator("context")
     @classmethod

@@ -103,6 +103,24 @@ def score(
     return scores
 
 
+def right_tokens(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
+    """(window, suffix token): whether greedy decoding says it, given all of the text before it. False where it was not read."""
+    right = np.zeros(scores.likeliest.shape, bool)
+    for row, window in enumerate(windows):
+        right[row, : len(window.suffix)] = scores.likeliest[row, : len(window.suffix)] == window.suffix
+    return right
+
+
+def longest_runs(right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(where it starts, how long it is) of the longest run of right tokens in each row; the first of several."""
+    start, longest, run = (np.zeros(len(right), np.int64) for _ in range(3))
+    for at in range(right.shape[1]):
+        run = (run + 1) * right[:, at]
+        longer = run > longest
+        start[longer], longest[longer] = at + 1 - run[longer], run[longer]
+    return start, longest
+
+
 def batch_size(model: InstrumentedModel, prompt: int, suffix: int) -> int:
     """Windows read at once: the logits of the suffixes must fit `BUDGET`."""
     by_logits = BUDGET // (4 * max(1, model.card.d_vocab) * max(1, suffix))
