@@ -57,7 +57,7 @@ class Recorded:
         if cache is None and "use_cache" in kwargs:
             kwargs["use_cache"] = False
         out = model.layout.blocks[layer].module(resid, *args, **kwargs)
-        return out[0] if isinstance(out, tuple) else out
+        return out[0] if isinstance(out, tuple | list) else out
 
 
 def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> Any:
@@ -91,10 +91,17 @@ def recording(model: InstrumentedModel) -> Iterator[Recorded]:
     def final(module: Any, args: tuple[Any, ...]) -> None:
         record.resid_final = args[0]
 
+    def last(module: Any, args: tuple[Any, ...], output: Any) -> None:
+        record.resid_final = output[0] if isinstance(output, tuple | list) else output
+
     with ExitStack() as stack:
         for block in model.layout.blocks:
             stack.callback(block.module.register_forward_pre_hook(before, with_kwargs=True).remove)
-        stack.callback(model.layout.final_norm.register_forward_pre_hook(final).remove)
+        norm = model.layout.final_norm
+        if any(part is norm for part in model.module.modules()):
+            stack.callback(norm.register_forward_pre_hook(final).remove)
+        else:  # a family without one (the first GPT): what the last layer gives is unembedded as it is
+            stack.callback(model.layout.blocks[-1].module.register_forward_hook(last).remove)
         stack.enter_context(steady(model.module))
         record.positions = stack.enter_context(tracked(model))
         yield record
