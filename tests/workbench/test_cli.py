@@ -300,8 +300,9 @@ def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: 
 
 
 def test_models_listing_and_card(workbench: Callable[..., Said], model_folder: str) -> None:
-    [entry] = [e for e in workbench("models", "--json").json if e["origin"] == "known"]
+    entry, other = (e for e in workbench("models", "--json").json if e["origin"] == "known")
     assert (entry["name"], entry["licence"], entry["cached"], entry["path"]) == ("smollm2-135m", "Apache-2.0", False, None)
+    assert (entry["accepted"], other["name"], other["cached"], other["accepted"]) == (None, "gemma3-270m", False, False)
     assert "smollm2-135m" in workbench("models").out
     card = workbench("models", "show", model_folder, "--json").json
     assert (card["name"], card["n_heads"], card["n_kv_heads"]) == ("tiny-model", 4, 2)
