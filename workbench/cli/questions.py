@@ -160,11 +160,11 @@ def _save(result: Result, folder: Path | None) -> Path:
     from workbench import runs
 
     try:
-        return result.save(folder if folder is not None else runs.new_folder(result))
+        return result.save(folder) if folder is not None else runs.save_new(result)
     except WorkbenchError as error:
         for other in (Path.cwd(), Path(tempfile.gettempdir())):
             try:
-                where = result.save(runs.new_folder(result, other))
+                where = runs.save_new(result, other)
             except WorkbenchError:
                 continue  # the first failure is the one to report
             complain(WorkbenchError(error.what, "", f"The run is kept in {where} instead; move it where you want it."))
