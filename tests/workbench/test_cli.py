@@ -296,6 +296,13 @@ def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: 
     assert child.wait(timeout=10) == 130
 
 
+def test_chat_is_a_parameter_of_the_analyses_that_have_it(workbench: Callable[..., Said], model_folder: str) -> None:
+    said = workbench("run", "count-steps", "--chat", "--model", model_folder)
+    assert (said.code, "count-steps does not ask in a chat format" in said.err) == (2, True)
+    said = workbench("run", "inside", "--chat", "--set", "prompt=a", "--model", model_folder)
+    assert (said.code, "no chat template" in said.err) == (2, True)
+
+
 # --- models, traces, reports, the browser ---------------------------------------------------------------------------
 
 
@@ -318,7 +325,7 @@ def test_trace_is_saved_and_opens(workbench: Callable[..., Said], model_folder: 
     assert said.code == 0, said.err
     assert said.json["prompts"] == 3
     trace = Trace.open(places / "t")
-    assert trace.prompts == ["Köln 🎉", "The capital of France", "A\nB"]
+    assert trace.prompts == ["Köln 🎉", "The capital of France", "A\\nB"]
     assert trace["z"].sizes["layer"] == 3
 
 
