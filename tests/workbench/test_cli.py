@@ -303,6 +303,27 @@ def test_chat_is_a_parameter_of_the_analyses_that_have_it(workbench: Callable[..
     assert (said.code, "no chat template" in said.err) == (2, True)
 
 
+@pytest.mark.parametrize("width", [80, 50, 24])
+def test_names_are_whole_in_narrow_terminals_and_pipes(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from workbench.cli import screen
+
+    names = ["20261128-071106-paragraph-memorization-planted-smollm2-135m-12", "short"]
+    columns = ["run", "analysis", "model", "started (UTC)", "took", ""]
+    rows = [(name, "paragraph-memorization", "planted-smollm2-135m", "2026-11-28 07:11", "0:03", "sample") for name in names]
+    screen.show_table(columns, rows, right=["took"])
+    piped = capsys.readouterr().out.splitlines()
+    assert all(any(name in line and "sample" in line for line in piped) for name in names)
+    monkeypatch.setattr(screen, "out", lambda: Console(width=width, force_terminal=True, color_system=None, highlight=False))
+    for shown in (rows, rows[1:]):
+        screen.show_table(columns, shown, right=["took"])
+        said = capsys.readouterr().out
+        assert all(row[0] in said and row[1] in said and row[2] in said for row in shown)
+
+
 # --- models, traces, reports, the browser ---------------------------------------------------------------------------
 
 
