@@ -385,6 +385,7 @@ def test_ui_hands_over_what_was_asked(workbench: Callable[..., Said], places: Pa
         "runs": Path("mine"),
         "open_browser": False,
         "password": "geheim",
+        "behind_proxy": False,
     }
 
 
