@@ -179,6 +179,10 @@ class Windows:
 
     def __iter__(self) -> Iterator[list[int]]:
         for text in self.texts:
+            if is_conversation(text):
+                raise BadInput(
+                    "A conversation cannot be cut into windows.", "texts, or token ids", "Read it whole, without windows."
+                )
             ids = self.model.tokens(text) if isinstance(text, str) else list(text)
             first = list(self.model.text.beginning)
             # Ids that come without a beginning are somebody's own, and cut as they are.

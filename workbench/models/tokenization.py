@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from workbench.errors import BadInput
-from workbench.texts import check_unicode
+from workbench.unicode import check_unicode
 
 _ANCHORS = ("\n", ".", "|", "0", "a")
 """Texts to tokenize a continuation behind: the first that is still whole there has merged with nothing."""
