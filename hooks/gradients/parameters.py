@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hooks import window
 from hooks.finite import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
@@ -219,6 +220,7 @@ def _vectorized(
     ids = [model.tokens(text) if isinstance(text, str) else list(text) for text in texts]
     for row, metric in enumerate(metrics):
         groups.setdefault((len(ids[row]), id(metric)), []).append(row)
+    window.check(model, max(map(len, ids)))
     for rows in groups.values():
         metric, mask = metrics[rows[0]], torch.ones(1, len(ids[rows[0]]), dtype=torch.long, device=model.device)
 
