@@ -180,13 +180,15 @@ def _ending(
     if head is None or head.gave is None or head.given is None:
         return final, nan, nan, None
     gain = _constant(normed, head.given, exact) if head.given.numel() == normed.numel() else nan
-    raw = head.gave.reshape(probe.logits.shape)
+    raw, logits = head.gave.reshape(probe.logits.shape), probe.logits
+    ruled_out = raw.isneginf() & logits.isneginf()  # by a bias: nothing more is done to those
+    raw, logits = raw.masked_fill(ruled_out, 0.0), logits.masked_fill(ruled_out, 0.0)
     caps = [None, *(getattr(config, n, None) for n in ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap"))]
     for cap in dict.fromkeys(c for c in caps if c is None or c):
-        goal = probe.logits if cap is None else torch.atanh((probe.logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
+        goal = logits if cap is None else torch.atanh((logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
         scale = _constant(raw, goal, 10 * exact if cap else exact)
         shown = raw * scale if cap is None else torch.tanh(raw * scale / cap) * cap
-        if same(shown, probe.logits, exact):
+        if same(shown, logits, exact):
             return final, gain, scale, cap
     return final, gain, nan, None
 

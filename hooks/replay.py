@@ -285,8 +285,9 @@ def off_by(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[float,
     # Kernels differ by batch shape, and rounding grows with the logits. With 8-bit weights activations are rounded to 8
     # bits too, except columns that are large anywhere in the batch; and a card may be told to round factors to 10 bits.
     fine = own.dtype == torch.float32 and not rounds_inputs(model.layout.blocks[-1].module) and not tensor_float(own.device)
-    limit = (1e-3 if fine else 0.5) * max(1.0, float(own.abs().max()) / 100)
-    return float((found.float() - own.float()).abs().max()), limit
+    # Tokens that the model rules out are minus infinity in both.
+    limit = (1e-3 if fine else 0.5) * max(1.0, float(own.masked_fill(own.isneginf(), 0.0).abs().max()) / 100)
+    return float(torch.where(found == own, 0.0, (found.float() - own.float()).abs()).max()), limit
 
 
 def check_same(found: Tensor, own: Tensor, model: InstrumentedModel) -> float:

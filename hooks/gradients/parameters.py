@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hooks import window
 from hooks.finite import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
@@ -228,6 +229,7 @@ def _vectorized(
     groups: dict[tuple[int, int], list[int]] = {}
     for row, metric in enumerate(metrics):
         groups.setdefault((len(ids[row]), id(metric)), []).append(row)
+    window.check(model, max(map(len, ids)))
     for rows in groups.values():
         metric, mask = metrics[rows[0]], torch.ones(1, len(ids[rows[0]]), dtype=torch.long, device=model.device)
 
