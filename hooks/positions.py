@@ -10,6 +10,7 @@ attention mask or the cache. The memory of recurrent layers has no length: what 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class PositionTracker:
         self.index: Tensor | None = torch.empty(0, 0, dtype=torch.long)
         self.lengths: Tensor = torch.empty(0, dtype=torch.long)  # of the prompts, per row
         self.told: _Told | None = None
-        self.prompt: Tensor | None = None  # lengths of the prompts that `generate` reads in pieces
+        self.prompt: Tensor | None = None  # lengths of the prompts that `generate` has begun with
         self._texts: WeakIdKeyDictionary = WeakIdKeyDictionary()  # by cache
         self._running: _Text | None = None
 
@@ -165,10 +166,10 @@ def _columns_in(cache: Any) -> int | None:
 _trackers: dict[int, list[PositionTracker]] = {}  # id of the module -> those that follow it
 
 
-def tell(module: Any, mask: Tensor, lengths: Tensor | None) -> None:
+def tell(module: Any, mask: Tensor, lengths: Tensor) -> None:
     """Say of the next forward pass that it ends a text with this mask, (batch, column), of prompts of these lengths."""
     for tracker in _trackers.get(id(module), ()):
-        tracker.told = _Told(mask, lengths if tracker.prompt is None else tracker.prompt)
+        tracker.told = _Told(mask, lengths)
 
 
 @contextmanager
@@ -201,9 +202,9 @@ def tracked(model: InstrumentedModel) -> Iterator[PositionTracker]:
         stack.callback(_forget, module, tracker)
         stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
         stack.callback(module.register_forward_hook(after).remove)
-        for name, wrapped in (("prepare_inputs_for_generation", _preparing), ("_prefill", _prefilling)):
+        for name, wrapped in _FOLLOWED.items():
             if hasattr(module, name):
-                stack.enter_context(held(module, name, wrapped(module)))
+                stack.enter_context(held(module, name, wrapped(module, name)))
         yield tracker
 
 
@@ -214,37 +215,65 @@ def _forget(module: Any, tracker: PositionTracker) -> None:
         del _trackers[id(module)]
 
 
-def _preparing(module: Any) -> Callable[..., Any]:
+def _preparing(module: Any, name: str) -> Callable[..., Any]:
     """`generate` makes the arguments of a forward pass from the whole text so far: that is where its length is known."""
-    own = module.prepare_inputs_for_generation
+    own = getattr(module, name)
 
     @wraps(own)
     def prepare(input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
-        mask = kwargs.get("attention_mask")
-        if not isinstance(mask, torch.Tensor) or mask.dim() != 2:
-            given = kwargs.get("inputs_embeds")
-            columns = input_ids.shape[1] if given is None else input_ids.shape[1] + given.shape[1]
-            mask = torch.ones(len(input_ids), columns, dtype=torch.long, device=input_ids.device)
-        tell(module, mask.to(torch.long), mask.sum(1) if kwargs.get("is_first_iteration") else None)
+        mask = _mask_of(input_ids, kwargs)
+        first = mask.sum(1) if kwargs.get("is_first_iteration") else None
+        for tracker in _trackers.get(id(module), ()):
+            tracker.told = _Told(mask, first if tracker.prompt is None else tracker.prompt)
         return own(input_ids, *args, **kwargs)
 
     return prepare
 
 
-def _prefilling(module: Any) -> Callable[..., Any]:
-    """Long prompts may be read in pieces: the prompt is all of them."""
-    own = module._prefill
+def _beginning(module: Any, name: str) -> Callable[..., Any]:
+    """What `generate` gives the prompts to as they are: they may be read in pieces, or together with guesses of what follows."""
+    own = getattr(module, name)
+    takes = inspect.signature(own)
 
     @wraps(own)
-    def prefill(input_ids: Tensor, config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        mask = model_kwargs.get("attention_mask")
-        here = list(_trackers.get(id(module), ()))
-        for tracker in here:
-            tracker.prompt = mask.sum(1) if isinstance(mask, torch.Tensor) and mask.dim() == 2 else None
+    def begin(*args: Any, **kwargs: Any) -> Any:
+        given = takes.bind(*args, **kwargs).arguments
+        lengths = _mask_of(given["input_ids"], given["model_kwargs"]).sum(1)
+        for tracker in _trackers.get(id(module), ()):
+            tracker.prompt = lengths
+        return own(*args, **kwargs)
+
+    return begin
+
+
+def _mask_of(input_ids: Tensor, given: dict[str, Any]) -> Tensor:
+    """1 at every token of the texts that `generate` has so far, (batch, column); all of them where it has no mask."""
+    mask, embedded = given.get("attention_mask"), given.get("inputs_embeds")
+    if isinstance(mask, torch.Tensor) and mask.dim() == 2:
+        return mask.to(torch.long)
+    columns = input_ids.shape[1] + (0 if embedded is None else embedded.shape[1])
+    return torch.ones(len(input_ids), columns, dtype=torch.long, device=input_ids.device)
+
+
+def _whole(module: Any, name: str) -> Callable[..., Any]:
+    """What is known of a call's prompts ends with the call."""
+    own = getattr(module, name)
+
+    @wraps(own)
+    def generate(*args: Any, **kwargs: Any) -> Any:
         try:
-            return own(input_ids, config, model_kwargs, *args, **kwargs)
+            return own(*args, **kwargs)
         finally:
-            for tracker in here:
+            for tracker in _trackers.get(id(module), ()):
                 tracker.prompt = None
 
-    return prefill
+    return generate
+
+
+_FOLLOWED = {
+    "generate": _whole,
+    "_prefill": _beginning,
+    "_get_candidate_generator": _beginning,
+    "prepare_inputs_for_generation": _preparing,
+}
+"""Steps of `generate` that say how much of a text there is."""

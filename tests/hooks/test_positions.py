@@ -105,6 +105,13 @@ def test_a_loop_of_ones_own_over_the_memory(family):
     assert said == want
 
 
+def test_guesses_of_what_follows_are_not_the_prompt():
+    model = wb.load((families.module("llama"), tiny.tiny_tokenizer()))
+    ids = model.tokens(PROMPT + " is the capital of")
+    guessed = fast(model, [ids], [-1], 8, prompt_lookup_num_tokens=3, eos_token_id=None, min_new_tokens=None)
+    assert guessed == [slow(model, ids, [-1], 8)]
+
+
 @torch.no_grad()
 def test_what_cannot_be_told_is_refused():
     model = wb.load((families.module("mamba"), tiny.tiny_tokenizer()))
