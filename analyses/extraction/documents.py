@@ -38,8 +38,8 @@ PROVES = {
     f" {_NEVER}. The model has probably read this, or something much like it.",
     SAMPLED: "Greedy decoding says something else, but among so many samples a whole passage is to be expected. This is"
     " computed from the probabilities of its tokens; nothing was sampled.",
-    PATTERN: f"A control that gets as many tokens in a row, or {LONG}, does so with other contents or by copying: this shows"
-    " that the model continues the pattern, and proves nothing about the document.",
+    PATTERN: f"A control gets as many tokens in a row, or {LONG}, with other contents or by copying: this shows that the model"
+    " continues the pattern, and proves nothing about the document.",
     SHORT: f"That proves little. A verdict takes {LONG} tokens from the start of a passage, or {LONG_RUN} inside one, for a"
     f" sign; {_NEVER}, and few words in a row are found in many texts. Ask for longer passages before concluding anything.",
     NOTHING: f"Runs of {CHANCE} tokens or fewer also come out of texts that were never read. That does not prove that the model"
@@ -210,29 +210,31 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
 def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
     """How far the model would have come without knowing the passages that may be patterns, in sentences."""
     measured = {int(i): evidence.controls[int(i)] for i in at if int(i) in evidence.controls}
-    repetitive, explained = int(evidence.repetitive[at].sum()), int(evidence.explained[at].sum())
+    came_out = evidence.recited | evidence.short
+    repetitive, explained = int((evidence.repetitive & came_out)[at].sum()), int(evidence.explained[at].sum())
     if repetitive:
         yield (
-            f"Under {percent(VARIED)} of the tokens are distinct in {repetitive:,} of {len(at):,} (digits, lists, forms): a"
-            " model may continue such a pattern without having memorized it."
+            f"In {repetitive:,} of {len(at):,} something comes out and under {percent(VARIED)} of the tokens are distinct"
+            " (digits, lists, forms): a model may continue such a pattern without having memorized it."
         )
     if measured:
         many, recited = len(measured), int(evidence.recited[at].sum())
-        said = "explain none of them" if not explained else f"explain {'all' if explained == many else explained} of them"
+        of = f"{many:,} of the {recited:,} passages" if recited > 1 else "The passage"
+        those = "all" if explained == many else explained or "none"
         yield (
-            f"{many:,} of the {recited:,} that are recited, in whole or in part or by sampling, may be patterns; controls"
-            f" {said}. Longest run of the controls: {_longest(list(measured.values()))}."
+            f"{of} that came out, whole, in part or by sampling, may be a pattern. Longest run of the controls:"
+            f" {_longest(list(measured.values()))}. They explain {those} of {many:,}."
         )
 
 
 def _longest(measured: Sequence[Control]) -> str:
     """The longest run of each control, for people."""
     named = {
-        "copying what stands before": [c.copied for c in measured],
-        "the same pattern with its tokens exchanged": [c.exchanged for c in measured if c.exchanged is not None],
-        "counted on from other numbers": [c.counted for c in measured if c.counted is not None],
+        "copying from what stands before": [c.copied for c in measured],
+        "the model with the tokens exchanged for one another": [c.exchanged for c in measured if c.exchanged is not None],
+        "the model counting on from other numbers": [c.counted for c in measured if c.counted is not None],
     }
-    return ", ".join(f"{name} {in_tokens(max(runs))}" for name, runs in named.items() if runs)
+    return "; ".join(f"{name}, {in_tokens(max(runs))}" for name, runs in named.items() if runs)
 
 
 def _thresholds(found: Found) -> Finding:
@@ -277,7 +279,7 @@ def _say_controls(result: Result, evidence: _Evidence) -> None:
             "controls",
             {"explained": explained, "n": n, "longest_run": longest},
             f"{n:,} recited passages repeat themselves or can be copied from the words before them. Of {explained:,} the controls"
-            f" get as many tokens in a row, or {LONG}: of those nothing is proved. Longest run of the controls:"
+            f" get as many tokens in a row, or {LONG}: those prove nothing. Longest run of the controls:"
             f" {_longest(list(evidence.controls.values()))}.",
             unit="passages; longest_run: tokens",
         )
