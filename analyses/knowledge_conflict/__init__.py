@@ -6,7 +6,9 @@ and proven on the other; docs/knowledge-conflict.md has the definitions, what wa
 cases.py    which facts, and the prompts that contradict them
 measure.py  memory / context / other rates
 locate.py   the exact effect of every head, and the ranking
+room.py     whether anything can be told: at a ceiling no heads are named
 prove.py    pruning on held-out subjects, random sets, what it costs
+stability.py how far the chosen heads hang on the facts that chose them
 dial.py     the found heads as one knob
 transfer.py heads found on one relation or format, used on all others
 tabs.py     how it looks (head_tab.py: the linked grids)
@@ -14,6 +16,8 @@ tabs.py     how it looks (head_tab.py: the linked grids)
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +25,21 @@ import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from analyses.knowledge_conflict import cases as made
-from analyses.knowledge_conflict import prove
-from analyses.knowledge_conflict.dial import STEPS, factors
+from analyses.knowledge_conflict import prove, room
 from analyses.knowledge_conflict.dial import dial as controls
+from analyses.knowledge_conflict.dial import factors, steps
 from analyses.knowledge_conflict.locate import ANSWERS, METHODS, Breadth, Head, Located, RankBy, depth, heads_table, locate
 from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates, rates_of
+from analyses.knowledge_conflict.room import WINS
+from analyses.knowledge_conflict.stability import say_stability
 from analyses.knowledge_conflict.tabs import views
+from analyses.statistics import sign
 from workbench import facts
 from workbench.facts.format import TURN
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -130,9 +135,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.tables["heads"] = heads_table(found, attention[chosen_rows].astype("float32"), spans, params.rank_by, params.seed)
     result.arrays["effects"] = _effects(found, chosen_rows)
     result.arrays["depth"] = depth(model, choosing.cases)
+    untold = room.without_room(base)
+    _no_roles(result, untold)
     progress.keep(result)
 
-    groups = _choose(result, params, found, choosing, progress.part(0.5, 0.65))
+    groups = _choose(result, params, found, base[made.CHOOSE], choosing, untold, progress.part(0.5, 0.65))
+    _no_roles(result, untold)
+    _say_untold(result, untold, base)
     _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
     _cost(result, model, relation, format, groups, proving.cases, progress.part(0.87, 0.93))
     _turn_dial(result, groups, proving, progress.part(0.93, 1.0))
@@ -244,22 +253,43 @@ def _effects(found: Located, facts_: list[int]) -> Any:
     )
 
 
-def _choose(result: Result, params: Params, found: Located, choosing: Measured, progress: Progress) -> dict[str, list[Head]]:
-    """The pruned groups: ranked by `rank_by`, their size chosen on the choosing half. Other rankings for comparison."""
+def _choose(
+    result: Result,
+    params: Params,
+    found: Located,
+    base: Rates,
+    choosing: Measured,
+    untold: dict[str, str],
+    progress: Progress,
+) -> dict[str, list[Head]]:
+    """The pruned groups: ranked by `rank_by`, their size chosen on the choosing half. Other rankings for comparison.
+
+    A group of which nothing can be told is not chosen; where that shows only here it is added to `untold`, with the reason.
+    """
     import pandas as pd
 
     groups: dict[str, list[Head]] = {}
-    curves = []
+    curves: dict[str, dict[int, Rates]] = {}
+    rows = []
     # What is proven comes first; then, for comparison, how the paper's ranking (or ours) does on the same half.
     order: list[RankBy] = [params.rank_by, "everywhere" if params.rank_by == "path" else "path"]
+    able = [group for group in ("memory", "context") if group not in untold]
     for n, rank_by in enumerate(order):
-        for m, (group, ranked) in enumerate(zip(("memory", "context"), found.ranking(rank_by), strict=True)):
-            part = progress.part((2 * n + m) / (2 * len(order)), (2 * n + m + 1) / (2 * len(order)))
-            curve = prove.k_curve(choosing, ranked, group, params.k_grid, part)
-            curves += [{"rank_by": rank_by, **row} for row in curve]
+        ranking = dict(zip(("memory", "context"), found.ranking(rank_by), strict=True))
+        for m, group in enumerate(able):
+            part = progress.part((n + m / len(able)) / len(order), (n + (m + 1) / len(able)) / len(order))
+            curve = prove.k_curve(choosing, ranking[group], group, params.k_grid, part)
+            for k, rates in curve.items():
+                names = " ".join(head_name(*h) for h in ranking[group][:k])
+                rows.append({"rank_by": rank_by, **rates.row(group=group, k=k, heads=names)})
             if n == 0:
-                groups[group] = ranked[: prove.best_k(curve, group)]
-    result.tables["k_curve"] = pd.DataFrame(curves)
+                k = prove.best_k(curve, group)
+                gain, bounds = room.gain(base, curve[k], WINS[group]) if k else (0.0, (0.0, 0.0))
+                if sign(*bounds):
+                    groups[group], curves[group] = ranking[group][:k], curve
+                else:
+                    untold[group] = room.tied(k, gain, bounds, base.n)
+    result.tables["k_curve"] = pd.DataFrame(rows)
     result.tables["chosen"] = pd.DataFrame(
         [
             {"group": group, "rank": rank, "layer": layer, "head": head, "label": head_name(layer, head)}
@@ -268,7 +298,29 @@ def _choose(result: Result, params: Params, found: Located, choosing: Measured, 
         ],
         columns=["group", "rank", "layer", "head", "label"],
     )
+    say_stability(result, found, params.rank_by, groups, curves, params.seed)
     return groups
+
+
+def _no_roles(result: Result, untold: Iterable[str]) -> None:
+    """Effects are measured whatever the answers do; but a head gets no role where none can be proven."""
+    heads = result.tables["heads"]
+    heads.loc[heads["role"].isin(list(untold)), ["role", "rank"]] = ["", np.nan]
+
+
+def _say_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rates]) -> None:
+    for group, why in untold.items():
+        wanted, rates = WINS[group], base[made.CHOOSE]
+        result.add(
+            Finding(
+                f"untold_{group}",
+                {"rate": rates[wanted], "n": rates.n, "could_change": rates.n - rates.counts[wanted]},
+                f"Which heads keep the model from answering {room.TOWARD[wanted]} cannot be told, so no {group} heads are named,"
+                f" pruned or put on the dial: {why}. {room.helps(wanted)}",
+                unit="fraction of choosing facts that are answered so already",
+                interval={"rate": rates.interval(wanted)},
+            )
+        )
 
 
 def _prove(
@@ -283,69 +335,88 @@ def _prove(
 
     after = {group: proving.rates(prove.prune(heads)) for group, heads in groups.items()}
     every = proving.model.heads()
-    sets = []
+    sets: dict[str, prove.RandomSets] = {}
+    pool = [h for h in every if not any(h in heads for heads in groups.values())]
     for n, (group, heads) in enumerate(groups.items()):
-        pool = [h for h in every if h not in {*groups["memory"], *groups["context"]}]
+        part = progress.part(n / len(groups), (n + 1) / len(groups))
         size = min(len(heads), len(pool))
-        sets += prove.random_sets(proving, pool, group, size, params.random_sets, params.seed, progress.part(n / 2, (n + 1) / 2))
-    table = result.tables["random_sets"] = pd.DataFrame(sets)
-    # One count over all sets of both sizes: its interval says how sure the average is, the table how the sets differ.
-    pooled = _pooled(table)
+        sets[group] = prove.random_sets(proving, pool, group, size, params.random_sets, params.seed, part)
+    columns = ["group", "k", "set", "heads", *OUTCOMES, "n"]
+    result.tables["random_sets"] = pd.DataFrame([row for g, drawn in sets.items() for row in drawn.rows(g)], columns=columns)
+    of_size: dict[int, prove.RandomSets] = {}
+    for drawn in sets.values():
+        of_size[drawn.k] = of_size[drawn.k].and_those(drawn) if drawn.k in of_size else drawn
 
     unchanged = base[made.PROVE]
-    conditions = [
-        ("no intervention", made.CHOOSE, base[made.CHOOSE]),
-        ("no intervention", made.PROVE, unchanged),
-        ("prune context heads", made.PROVE, after["context"]),
-        ("prune memory heads", made.PROVE, after["memory"]),
-        ("random heads (same number)", made.PROVE, pooled),
-    ]
-    result.tables["rates"] = pd.DataFrame([rates.row(condition=c, split=split) for c, split, rates in conditions])
+    conditions = [("no intervention", made.CHOOSE, base[made.CHOOSE]), ("no intervention", made.PROVE, unchanged)]
+    conditions += [(f"prune {group} heads", made.PROVE, after[group]) for group in ("context", "memory") if group in after]
+    rows = [rates.row(condition=c, split=split) for c, split, rates in conditions]
+    rows += [drawn.row(condition=f"random heads, {k} at a time", split=made.PROVE) for k, drawn in sorted(of_size.items())]
+    result.tables["rates"] = pd.DataFrame(rows)
 
-    def names(group: str) -> str:
-        return ", ".join(head_name(*h) for h in groups[group]) or "none"
-
-    def how(rates: Rates) -> str:
-        return f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context, {rates['other']:.0%} otherwise"
-
-    result.add(
-        unchanged.finding("base", f"Of {unchanged.n} held-out facts the unchanged model answers {how(unchanged)}."),
-        after["context"].finding(
-            "prune_context",
-            f"Without the {len(groups['context'])} context heads ({names('context')}) it answers {how(after['context'])}.",
-        ),
-        after["memory"].finding(
-            "prune_memory",
-            f"Without the {len(groups['memory'])} memory heads ({names('memory')}) it answers {how(after['memory'])}.",
-        ),
-    )
-    for group in groups:
-        mine = table[table["group"] == group]
-        wins = prove.WINS[group]
-        beaten = int((mine[wins] < after[group][wins]).sum())
-        of_size = _pooled(mine)
+    said = f"Of {unchanged.n} held-out facts the unchanged model answers {_how({o: unchanged[o] for o in OUTCOMES})}."
+    result.add(unchanged.finding("base", said))
+    for group in ("context", "memory"):
+        if group in groups:
+            _say_pruned(result, group, groups[group], unchanged, after[group])
+    for group, drawn in sets.items():
+        _say_random(result, group, drawn, after[group])
+    if of_size:
+        k, drawn = max(of_size.items())
+        rates = {o: drawn.rate(o) for o in OUTCOMES}
         result.add(
             Finding(
-                f"random_for_{group}",
-                {**{o: of_size[o] for o in OUTCOMES}, "n": unchanged.n, "sets": len(mine), "beaten": beaten},
-                f"{len(mine)} random sets of {len(groups[group])} heads give {of_size[wins]:.0%} {wins} on average"
-                f" ({mine[wins].min():.0%} to {mine[wins].max():.0%}); the {group} heads beat {beaten} of them.",
-                unit="fraction of held-out facts",
+                "random",
+                {**{o: mean for o, (mean, _) in rates.items()}, "n": unchanged.n, "sets": len(drawn.heads), "k": k},
+                f"{len(drawn.heads)} random sets of {_heads(k)}, as many as the larger group has, leave it at"
+                f" {_how({o: mean for o, (mean, _) in rates.items()})} on average.",
+                unit="fraction of held-out facts, mean over sets",
+                interval={o: bounds for o, (_, bounds) in rates.items()},
             )
         )
+
+
+def _how(rates: Mapping[str, float]) -> str:
+    return f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context, {rates['other']:.0%} otherwise"
+
+
+def _heads(k: int, group: str = "") -> str:
+    """How many heads: "the 1 memory head" and "5 heads"."""
+    return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
+
+
+def _say_pruned(result: Result, group: str, heads: Sequence[Head], before: Rates, after: Rates) -> None:
+    """What is answered without a group on facts that did not choose it, and whether that proves anything."""
+    wanted = WINS[group]
+    gain, (low, high) = room.gain(before, after, wanted)
+    proven = "" if sign(low, high) else ", so these heads are not proven"
+    finding = after.finding(
+        f"prune_{group}",
+        f"Without the {_heads(len(heads), group)} ({', '.join(head_name(*h) for h in heads)}) it answers"
+        f" {_how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points {room.TOWARD[wanted]} on the same facts"
+        f" (95 %: {100 * low:+.0f} to {100 * high:+.0f}{proven}).",
+    )
+    assert isinstance(finding.interval, dict)
+    result.add(replace(finding, value={**finding.values, "gain": gain}, interval={**finding.interval, "gain": (low, high)}))
+
+
+def _say_random(result: Result, group: str, drawn: prove.RandomSets, after: Rates) -> None:
+    """As many random heads as a group has, and how many of the sets do less than it."""
+    wins = WINS[group]
+    rates = {o: drawn.rate(o) for o in OUTCOMES}
+    each = (drawn.outcomes == wins).mean(1)
+    beaten = int((each < after[wins]).sum())
+    mean, (low, high) = rates[wins]
     result.add(
         Finding(
-            "random",
-            {**{o: pooled[o] for o in OUTCOMES}, "n": unchanged.n, "sets": len(table)},
-            f"{len(table)} random sets of the same sizes leave it at {how(pooled)} on average.",
+            f"random_for_{group}",
+            {**{o: rate for o, (rate, _) in rates.items()}, "n": after.n, "sets": len(each), "beaten": beaten},
+            f"{len(each)} random sets of {_heads(drawn.k)} give {mean:.0%} {wins} on average (95 %: {low:.0%} to {high:.0%};"
+            f" single sets {each.min():.0%} to {each.max():.0%}); the {group} heads beat {beaten} of them.",
             unit="fraction of held-out facts, mean over sets",
+            interval={o: bounds for o, (_, bounds) in rates.items()},
         )
     )
-
-
-def _pooled(sets: pd.DataFrame) -> Rates:
-    """All random sets counted together."""
-    return Rates({o: round(float((sets[o] * sets["n"]).sum())) for o in OUTCOMES})
 
 
 def _cost(
@@ -363,7 +434,7 @@ def _cost(
     cost = prove.Cost(model, relation, cases, format)
     rows = [cost.row("no intervention")]
     for n, (group, heads) in enumerate(groups.items(), 1):
-        progress(n / 3, "Measuring what pruning costs elsewhere")
+        progress(n / (1 + len(groups)), "Measuring what pruning costs elsewhere")
         rows.append(cost.row(f"prune {group} heads", prove.prune(heads)))
         before, after = rows[0], rows[-1]
         result.add(
@@ -385,23 +456,25 @@ def _cost(
 
 
 def _turn_dial(result: Result, groups: dict[str, list[Head]], proving: Measured, progress: Progress) -> None:
+    """Every step of the dial on the held-out half; a side whose heads are not known has none."""
     import pandas as pd
 
-    rows = []
-    for n, value in enumerate(STEPS):
-        progress(n / len(STEPS), f"Turning the dial to {value:+.2f}")
-        setting = factors(groups["memory"], groups["context"], value)
-        asked = proving.ask(setting, logp=True)
+    memory, context = groups.get("memory", []), groups.get("context", [])
+    rows, settings = [], steps(memory, context)
+    for n, value in enumerate(settings):
+        progress(n / len(settings), f"Turning the dial to {value:+.2f}")
+        asked = proving.ask(factors(memory, context, value), logp=True)
         rates = rates_of(asked.said, proving.cases)
         p = {f"p_{a}": float(np.exp(asked.logp[a][0]).mean()) for a in ANSWERS}
         rows.append({"value": value, **{o: rates[o] for o in OUTCOMES}, **p, "n": rates.n})
+    if not rows:
+        return
     result.tables["dial"] = pd.DataFrame(rows)
-    low, high = rows[0], rows[-1]
-    result.add(
-        Finding(
-            "dial",
-            {"memory_at_memory_end": low["memory"], "context_at_context_end": high["context"]},
-            f"The dial answers {low['memory']:.0%} from memory at -1 and {high['context']:.0%} from the context at +1.",
-            unit="fraction of held-out facts",
-        )
-    )
+    value, ends = {}, []
+    if context:
+        value["memory_at_memory_end"] = rows[0]["memory"]
+        ends.append(f"{rows[0]['memory']:.0%} from memory at -1")
+    if memory:
+        value["context_at_context_end"] = rows[-1]["context"]
+        ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
+    result.add(Finding("dial", value, f"The dial answers {' and '.join(ends)}.", unit="fraction of held-out facts"))

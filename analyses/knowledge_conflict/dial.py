@@ -18,6 +18,17 @@ Head = tuple[int, int]
 STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
+def ends(memory: Sequence[Head], context: Sequence[Head]) -> tuple[float, float]:
+    """How far the dial goes: toward memory only if the context heads are known, which it silences, and the other way round."""
+    return (-1.0 if context else 0.0), (1.0 if memory else 0.0)
+
+
+def steps(memory: Sequence[Head], context: Sequence[Head]) -> list[float]:
+    """Settings that are measured; none where no heads are known."""
+    low, high = ends(memory, context)
+    return [value for value in STEPS if low <= value <= high] if low < high else []
+
+
 def factors(memory: Sequence[Head], context: Sequence[Head], value: float) -> Factors:
     """-1: context heads silent and memory heads doubled; 0: the model as it is; +1: the other way round."""
     return {**dict.fromkeys(memory, 1.0 - value), **dict.fromkeys(context, 1.0 + value)}
@@ -35,6 +46,7 @@ def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
 
 
 def dial(result: Result) -> dict[str, Control]:
+    """The knob of a finished run; none where it could not be told which heads decide."""
     memory, context = found_heads(result)
     if not memory and not context:
         return {}
@@ -52,4 +64,6 @@ def dial(result: Result) -> dict[str, Control]:
         with scaled(model, factors(memory, context, value)):
             yield model
 
-    return {"dial": Control("Memory to context", apply, -1.0, 1.0, 0.0, "memory", "context")}
+    low, high = ends(memory, context)
+    words = ("memory" if context else "as it is"), ("context" if memory else "as it is")
+    return {"dial": Control("Memory to context", apply, low, high, 0.0, *words)}

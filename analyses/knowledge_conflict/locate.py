@@ -54,20 +54,24 @@ class Located:
     everywhere: np.ndarray
     candidates: list[Head]
 
-    def score(self, rank_by: RankBy) -> tuple[np.ndarray, np.ndarray]:
-        """(memory, context) scores per head, (layer, head): how much it favours that side; -inf where not measured."""
+    def each(self, rank_by: RankBy) -> tuple[np.ndarray, np.ndarray]:
+        """(memory, context) scores per fact and head, (fact, layer, head): how much it favours that side; NaN where not
+        measured."""
         if rank_by == "path":
-            memory, context = self.path_difference.mean(0)
-            return memory, -context
+            return self.path_difference[:, 0], -self.path_difference[:, 1]
         if rank_by == "everywhere":
-            score = np.full(self.effects.shape[-2:], np.nan)
-            mean = self.everywhere.mean(0)
-            for (layer, head), (m, c) in zip(self.candidates, mean, strict=True):
-                score[layer, head] = m - c
+            each = np.full((len(self.effects), *self.effects.shape[-2:]), np.nan)
+            for n, (layer, head) in enumerate(self.candidates):
+                each[:, layer, head] = self.everywhere[:, n, 0] - self.everywhere[:, n, 1]
         else:
-            mean = self.effects[:, METHODS.index(rank_by)].mean(0)
-            score = mean[0] - mean[1]
-        return np.where(np.isnan(score), -np.inf, score), np.where(np.isnan(score), -np.inf, -score)
+            one = self.effects[:, METHODS.index(rank_by)]
+            each = one[:, 0] - one[:, 1]
+        return each, -each
+
+    def score(self, rank_by: RankBy) -> tuple[np.ndarray, np.ndarray]:
+        """(memory, context) scores per head, (layer, head), mean over facts; -inf where not measured."""
+        memory, context = (each.mean(0) for each in self.each(rank_by))
+        return np.where(np.isnan(memory), -np.inf, memory), np.where(np.isnan(context), -np.inf, context)
 
     def ranking(self, rank_by: RankBy) -> tuple[list[Head], list[Head]]:
         """(memory heads, context heads), strongest first; only heads that favour their side."""

@@ -20,14 +20,19 @@ OUTCOMES = ("memory", "context", "other")
 
 @dataclass(frozen=True)
 class Rates:
-    """Counts of outcomes over cases; `first` counts by the first token alone, as much of the literature does."""
+    """Counts of outcomes over cases; `first` counts by the first token alone, as much of the literature does.
+
+    `outcomes` has that of every case in turn, so that two conditions can be compared case by case.
+    """
 
     counts: Mapping[str, int]
     first: Mapping[str, int] = field(default_factory=dict)
+    outcomes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, outcomes: Sequence[str], first: Sequence[str] = ()) -> Rates:
-        return cls({name: outcomes.count(name) for name in OUTCOMES}, {name: first.count(name) for name in OUTCOMES if first})
+        counts = {name: outcomes.count(name) for name in OUTCOMES}
+        return cls(counts, {name: first.count(name) for name in OUTCOMES if first}, tuple(outcomes))
 
     @property
     def by_first_token(self) -> dict[str, float]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from analyses.knowledge_conflict.cases import Case, closed_prompts, says
 from analyses.knowledge_conflict.chat import ids_of
-from analyses.knowledge_conflict.measure import Measured
+from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates
+from analyses.knowledge_conflict.room import WINS
+from analyses.statistics import two_way
 from hooks.decode import Completer, Factors, scaled
 from workbench.facts import Format, Relation, neutral_text
 from workbench.selection import head_name
@@ -20,8 +24,6 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 Head = tuple[int, int]
-# Pruning one group is meant to hand the answer to the other side.
-WINS = {"context": "memory", "memory": "context"}
 NEUTRAL_TOKENS, NEUTRAL_CHUNK = 768, 256
 
 
@@ -30,36 +32,73 @@ def prune(heads: Sequence[Head]) -> Factors:
     return dict.fromkeys(heads, 0.0)
 
 
-def k_curve(
-    measured: Measured, ranked: Sequence[Head], group: str, grid: Sequence[int], progress: Progress
-) -> list[dict[str, Any]]:
+def k_curve(measured: Measured, ranked: Sequence[Head], group: str, grid: Sequence[int], progress: Progress) -> dict[int, Rates]:
     """Rates on the choosing half when the k strongest heads of a group are pruned, for each k of the grid."""
-    rows = []
+    curve = {}
     for n, k in enumerate(k for k in grid if k <= len(ranked)):
         progress(n / len(grid), f"Pruning the top {k} {group} heads")
-        rates = measured.rates(prune(ranked[:k]))
-        rows.append(rates.row(group=group, k=k, heads=" ".join(head_name(*h) for h in ranked[:k])))
-    return rows
+        curve[k] = measured.rates(prune(ranked[:k]))
+    return curve
 
 
-def best_k(curve: Sequence[dict[str, Any]], group: str) -> int:
+def best_k(curve: Mapping[int, Rates], group: str) -> int:
     """The k that hands over most answers on the choosing half; of equals the smallest. 0 if there is none to prune."""
-    return max(curve, key=lambda row: (row[WINS[group]], -row["k"]), default={"k": 0})["k"]
+    return max(curve, key=lambda k: (curve[k][WINS[group]], -k), default=0)
+
+
+@dataclass(frozen=True)
+class RandomSets:
+    """Random sets of k heads, and what the model answers without each.
+
+    `outcomes` is (set, case).
+    """
+
+    k: int
+    heads: list[list[Head]]
+    outcomes: np.ndarray
+
+    def rate(self, outcome: str) -> tuple[float, tuple[float, float]]:
+        """Mean over sets and cases, and its 95 % interval if both were drawn again."""
+        return two_way(self.outcomes == outcome)
+
+    def rows(self, group: str) -> list[dict[str, Any]]:
+        """One row of a table for each set."""
+        return [
+            {
+                "group": group,
+                "k": self.k,
+                "set": n,
+                "heads": " ".join(head_name(*h) for h in heads),
+                **{o: float((outcomes == o).mean()) for o in OUTCOMES},
+                "n": len(outcomes),
+            }
+            for n, (heads, outcomes) in enumerate(zip(self.heads, self.outcomes, strict=True))
+        ]
+
+    def row(self, **more: Any) -> dict[str, Any]:
+        """One row for all of them: rates, their bounds, how many cases and how many sets."""
+        row = {**more, "n": self.outcomes.shape[1], "sets": len(self.heads)}
+        for o in OUTCOMES:
+            row[o], (row[f"{o}_low"], row[f"{o}_high"]) = self.rate(o)
+        return row
+
+    def and_those(self, other: RandomSets) -> RandomSets:
+        """Both together, of one size."""
+        assert self.k == other.k, "sets of different sizes are no sample of anything"
+        return RandomSets(self.k, [*self.heads, *other.heads], np.concatenate([self.outcomes, other.outcomes]))
 
 
 def random_sets(
     measured: Measured, pool: Sequence[Head], group: str, k: int, how_many: int, seed: int, progress: Progress
-) -> list[dict[str, Any]]:
-    """Rates when k heads drawn at random from `pool` are pruned, `how_many` times."""
+) -> RandomSets:
+    """What is answered when k heads drawn at random from `pool` are pruned, `how_many` times."""
     rng = random.Random(f"{seed} {group}")
-    rows = []
+    drawn, outcomes = [], []
     for n in range(how_many):
         progress(n / how_many, f"Pruning random heads, {k} at a time: set {n + 1} of {how_many}")
-        heads = sorted(rng.sample(list(pool), k))
-        rates = measured.rates(prune(heads))
-        names = " ".join(head_name(*h) for h in heads)
-        rows.append({"group": group, "k": k, "set": n, "heads": names, **{o: rates[o] for o in rates.counts}, "n": rates.n})
-    return rows
+        drawn.append(sorted(rng.sample(list(pool), k)))
+        outcomes.append(measured.rates(prune(drawn[-1])).outcomes)
+    return RandomSets(k, drawn, np.array(outcomes))
 
 
 class Cost:
