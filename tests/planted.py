@@ -8,6 +8,7 @@ when memory[i] > CONTEXT, without L1H1 always from memory, without L1H2 always f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def planted_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>", pad_token="<eos>")
 
 
-def planted_module() -> Any:
+def planted_module(memories: Sequence[float] = MEMORIES) -> Any:
+    """Args: memories: how strongly each fact is remembered; all below `CONTEXT`, and the context always wins."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
@@ -60,7 +62,7 @@ def planted_module() -> Any:
                     value[:, mine] = torch.randn(_WIDTH, _SIZE, generator=draw) * 0.01 * unit
                     attention.c_proj.weight[mine] = torch.randn(_SIZE, _WIDTH, generator=draw) * 0.05
         for (layer, head), words, strengths in (
-            (MEMORY_HEAD, SUBJECTS, MEMORIES),
+            (MEMORY_HEAD, SUBJECTS, memories),
             (CONTEXT_HEAD, ANSWERS, [CONTEXT] * len(ANSWERS)),
         ):
             attention, start = model.transformer.h[layer].attn, head * _SIZE

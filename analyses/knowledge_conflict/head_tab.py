@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.knowledge_conflict.tabs import AGAIN, heads_compared, picked, ranking
+from analyses.knowledge_conflict.tabs import AGAIN, heads_compared, picked, ranking, untold
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table
@@ -183,14 +183,22 @@ def still(result: Result) -> list[Any]:
                 '<details class="wb-fold"{}><summary>{} <span class="wb-small">{} head {}</span></summary>{}{}</details>'
             ).format("" if folded else Markup(" open"), at.label, at.role, int(at.rank), card(result, at.layer, at.head), strips)
         )
-    parts = [intro(result), Row(grids(result))]
+    parts = [intro(result), *untold(result), Row(grids(result))]
     best = strongest_head(result)
     on_facts = per_fact(result, *best)
     if on_facts is not None:
         parts.append(draw.bars(**on_facts, xlabel="facts of the choosing half, sorted"))
     if folded:
         parts += [draw.says("The strongest heads, in numbers and on three prompts:"), Markup("").join(folded)]
-    return [*parts, Table(ranked(result), "All heads, strongest first")]
+    return [*parts, *steady(result), Table(ranked(result), "All heads, strongest first")]
+
+
+def steady(result: Result) -> list[Any]:
+    """How far the chosen heads hang on the facts that chose them."""
+    said = [draw.says(f.says, small=True) for name, f in result.findings.items() if name.startswith("stability_")]
+    if "stability" not in result.tables or not said:
+        return []
+    return [*said, Table(result.tables["stability"], "How often each head is chosen if the facts are drawn again")]
 
 
 def live(result: Result, pictures: Sequence[Any]) -> Any:
@@ -201,7 +209,7 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     """
     from workbench.draw.choosing import link_heads
     from workbench.draw.keys import key_pad
-    from workbench.draw.view import html_pane, live_column, live_picture, need_panel, scrolling, tabulator, wrapping
+    from workbench.draw.view import html_pane, live_column, live_part, live_picture, need_panel, scrolling, tabulator, wrapping
 
     if "heads" not in result.tables:
         return live_column(still(result))
@@ -253,8 +261,10 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     right = pn.Column(wrapping(choose_head, choose_prompt, gap="0 12px"), about, strip, **look)
     return pn.Column(
         html_pane(intro(result)),
+        *(live_part(part) for part in untold(result)),
         wrapping(left, right, sizing_mode="stretch_width"),
         *(scrolling(pane) for pane in bars),
+        *(live_part(part) for part in steady(result)),
         html_pane(draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")),
         listing,
         sizing_mode="stretch_width",

@@ -87,15 +87,21 @@ def _rates(result: Result) -> list[Any]:
         draw.says(f"What the model answers when the prompt contradicts it, on {n} prompts about {who}. {heads_compared(result)}"),
         draw.rate_bars(shown, title="Follows memory, context or neither (% of prompts)"),
     ]
+    parts += untold(result)
     if "random_sets" in result.tables and not result.tables["random_sets"].empty:
         parts += _random(result.tables["random_sets"], shown)
-    else:
+    elif not _none_told(result):
         parts.append(
             draw.note(
                 "No random control.", "Without random head sets of the same size the effect of the found heads proves little."
             )
         )
     return [*parts, Table(rates, "The data behind these pictures")]
+
+
+def _none_told(result: Result) -> bool:
+    """Was the run whole, and no head named?"""
+    return "chosen" in result.tables and result.tables["chosen"].empty
 
 
 def _random(sets: pd.DataFrame, rates: pd.DataFrame) -> list[Any]:
@@ -241,14 +247,15 @@ def fact_strip(result: Result, fact: int) -> Any:
 
 def _dial(result: Result) -> list[Any]:
     if "dial" not in result.tables or result.tables["dial"].empty:
-        return [draw.note("The dial was not measured.", AGAIN)]
+        return untold(result) or [draw.note("The dial was not measured.", AGAIN)]
     dial = result.tables["dial"]
     percent = dial.assign(**{c: 100 * dial[c] for c in ("memory", "context", "other")})
     rates = {w: (w, colour.CATEGORY[w]) for w in ("memory", "context", "other")}
     probabilities = {"p_memory": ("memory answer", colour.MEMORY), "p_context": ("context answer", colour.CONTEXT)}
     xlabel = "dial: −1 memory … 0 untouched … +1 context"
     return [
-        draw.says("Both groups of heads scaled by one number, on the held-out half. In Python: result.dial(model, 0.5)."),
+        draw.says("The found heads scaled by one number, on the held-out half. In Python: result.dial(model, 0.5)."),
+        *untold(result),
         draw.lines(percent, "value", rates, title="Answers (%)", xlabel=xlabel, ylabel="share of prompts (%)", ylim=(-3, 103)),
         draw.lines(
             dial,
@@ -265,7 +272,7 @@ def _dial(result: Result) -> list[Any]:
 
 def _k_curve(result: Result) -> list[Any]:
     if "k_curve" not in result.tables or result.tables["k_curve"].empty:
-        return [draw.note("How many heads it takes was not measured.", AGAIN)]
+        return untold(result) or [draw.note("How many heads it takes was not measured.", AGAIN)]
     curve = result.tables["k_curve"]
     if "rank_by" in curve and result.params.get("rank_by") in set(curve["rank_by"]):
         curve = curve[curve["rank_by"] == result.params["rank_by"]]  # other rankings are for comparison, in the table
@@ -276,7 +283,8 @@ def _k_curve(result: Result) -> list[Any]:
         sizes = result.tables["random_sets"].groupby("group")["k"].first()
         chosen = " Chosen: " + " and ".join(f"{k} {group} heads" for group, k in sizes.items()) + "."
     parts: list[Any] = [
-        draw.says(f"Answers on the choosing half while more and more of the ranked heads are switched off.{chosen}")
+        draw.says(f"Answers on the choosing half while more and more of the ranked heads are switched off.{chosen}"),
+        *untold(result),
     ]
     for group, gains in (("context", "memory"), ("memory", "context")):
         mine = percent[percent["group"] == group]
@@ -291,13 +299,15 @@ def _k_curve(result: Result) -> list[Any]:
 
 
 def _cost(result: Result) -> list[Any]:
+    if _none_told(result) and untold(result):
+        return untold(result)
     if "cost" not in result.tables or result.tables["cost"].empty:
         return [draw.note("The cost was not measured.", AGAIN)]
     cost = result.tables["cost"]
     percent = cost.assign(closed_book=100 * cost["closed_book"])
     base = cost[cost["condition"] == "no intervention"]
     says = "What switching the heads off costs elsewhere: facts asked without any context, and loss on neutral text."
-    parts: list[Any] = [draw.says(says)]
+    parts: list[Any] = [draw.says(says), *untold(result)]
     bars: list[tuple[str, Callable[[float], str], str]] = [
         ("closed_book", lambda v: f"{v:.0f} %", "Closed-book answers still right (%)"),
         ("loss", lambda v: f"{v:.2f}", "Loss on neutral text (nats per token; lower is better)"),
@@ -309,22 +319,31 @@ def _cost(result: Result) -> list[Any]:
 
 
 def _transfer(result: Result) -> list[Any]:
+    from analyses.knowledge_conflict.transfer import why_not
+
     if "transfer" not in result.tables:
         return [draw.note("This run did not try its heads elsewhere.", "Run the analysis with its transfer option on.")]
     table = result.tables["transfer"]
+    records = table.to_dict("records")
+    dark = [bool(why_not(row)) for row in records]
     parts: list[Any] = [
         draw.says(
             "Heads found on one relation or format (rows), switched off on another (columns): by how many points the answer "
-            "they should favour gains over the untouched model. The diagonal is found and used on the same."
-        )
+            "they should favour gains over the untouched model. The diagonal is found and used on the same. "
+            + (
+                "A dash: nothing can be told, as nearly all facts of that column are answered so already, or there are few."
+                if any(dark)
+                else ""
+            )
+        ),
+        *untold(result),
     ]
-    gain = table.assign(
-        points=[
-            100 * (r["memory"] - r["base_memory"] if r["group"] == "context" else r["context"] - r["base_context"])
-            for _, r in table.iterrows()
-        ]
-    )
-    top = colour.limit(gain["points"])
+    parts += [draw.says(f.says, small=True) for name, f in result.findings.items() if name.startswith("transfer_")]
+    points = [
+        100 * (r["memory"] - r["base_memory"] if r["group"] == "context" else r["context"] - r["base_context"]) for r in records
+    ]
+    gain = table.assign(points=[float("nan") if none else p for none, p in zip(dark, points, strict=True)])
+    top = colour.limit(gain["points"].dropna())
     for kind in dict.fromkeys(gain["kind"]):
         for group, gains in (("context", "memory"), ("memory", "context")):
             mine = gain[(gain["kind"] == kind) & (gain["group"] == group)]
@@ -332,3 +351,13 @@ def _transfer(result: Result) -> list[Any]:
                 title = f"{kind}s, {group} heads off:\ngain in {gains}"  # a title is cut where its figure ends
                 parts.append(draw.matrix(mine, "found_on", "used_on", "points", title=title, unit="points", signed=True, top=top))
     return [*parts, Table(table, "The data behind these pictures")]
+
+
+def untold(result: Result) -> list[Any]:
+    """A note for each direction in which this run could not tell which heads decide."""
+    toward = {"untold_context": "memory", "untold_memory": "the context"}
+    return [
+        draw.note(f"Toward {toward[name]}: cannot be told.", result.findings[name].says)
+        for name in toward
+        if name in result.findings
+    ]

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analyses.knowledge_conflict import cases as made
-from analyses.knowledge_conflict import prove
+from analyses.knowledge_conflict import prove, room
 from analyses.knowledge_conflict.locate import Head, locate
 from analyses.knowledge_conflict.measure import OUTCOMES, Measured
+from analyses.knowledge_conflict.room import WINS
+from analyses.statistics import sign
 from workbench import facts
 from workbench.errors import BadInput
+from workbench.result import Finding
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analyses.knowledge_conflict import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result
 
-# Enough for a matrix cell of ±0.2; the diagonal of the main relation has the full number.
-FACTS = 24
+# Heads are chosen on a few facts, as effects of every head are what takes long, and tried on as many as there are, since a
+# cell at a ceiling or of few facts tells nothing.
+CHOOSING, FACTS = 12, 60
 
 
 @dataclass
@@ -42,7 +49,8 @@ def transfer(
 ) -> None:
     """Fill the table `transfer`: for relations in the run's format, and for formats on the run's relation.
 
-    A relation that the model knows too little of is left out; the table `transfer_skipped` says why.
+    A relation that the model knows too little of is left out; the table `transfer_skipped` says why. A direction in which
+    this run names no heads is not tried.
     """
     import pandas as pd
 
@@ -70,7 +78,10 @@ def transfer(
             except BadInput as why:
                 skipped.append({"kind": kind, "name": name, "why": why.what})
         rows += _matrix(kind, places, progress.part(0.9 + 0.05 * (kind == "format"), 0.95 + 0.05 * (kind == "format")))
-    result.tables["transfer"] = pd.DataFrame(rows)
+    table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
+    for kind, _ in kinds:
+        for group in sizes:
+            _say(result, table[(table["kind"] == kind) & (table["group"] == group)], kind, group)
     if skipped:
         result.tables["transfer_skipped"] = pd.DataFrame(skipped)
 
@@ -85,7 +96,7 @@ def _place(
     progress: Progress,
 ) -> _Place:
     cases = made.make_cases(model, known, format, params.seed, FACTS)
-    found = locate(model, [c for c in cases if c.split == made.CHOOSE], "candidates", progress)
+    found = locate(model, [c for c in cases if c.split == made.CHOOSE][:CHOOSING], "candidates", progress)
     ranked = dict(zip(("memory", "context"), found.ranking(params.rank_by), strict=True))
     # The sizes are those of the run's own relation, so that a cell differs in the heads and not in their number.
     chosen = {group: ranked[group][:k] for group, k in sizes.items()}
@@ -102,5 +113,42 @@ def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[st
                 rates = used_on.held_out.rates(prove.prune(heads))
                 before = {f"base_{o}": base[o] for o in OUTCOMES}
                 row = {"kind": kind, "found_on": found_on.name, "used_on": used_on.name, "group": group, "k": len(heads)}
+                gain, (low, high) = room.gain(base, rates, WINS[group])
+                row |= {"gain": gain, "gain_low": low, "gain_high": high}
                 rows.append({**row, **{o: rates[o] for o in OUTCOMES}, **before, "n": rates.n})
     return rows
+
+
+COLUMNS = [
+    *("kind", "found_on", "used_on", "group", "k", *OUTCOMES, *(f"base_{o}" for o in OUTCOMES), "n"),
+    *("gain", "gain_low", "gain_high"),
+]
+
+
+def why_not(row: Mapping[str, Any]) -> str:
+    """Why a row of the table `transfer` tells nothing: the facts it was tried on leave no room to move; "" if they do."""
+    return room.lacking(round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"]))
+
+
+def _say(result: Result, table: pd.DataFrame, kind: str, group: str) -> None:
+    """In how many of the pairs that can tell something the heads carry over, and which cannot."""
+    pairs = [row for row in table.to_dict("records") if row["found_on"] != row["used_on"]]
+    if not pairs:
+        return
+    wanted = WINS[group]
+    told = [row for row in pairs if not why_not(row)]
+    over, back = (sum(1 for row in told if sign(row["gain_low"], row["gain_high"]) is way) for way in (True, False))
+    full = {row["used_on"]: f"{row['used_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})" for row in pairs if why_not(row)}
+    listed = ", ".join(full.values())
+    places = ", ".join(dict.fromkeys(row["used_on"] for row in told)) or "none"
+    result.add(
+        Finding(
+            f"transfer_{kind}_{group}",
+            {"pairs": len(pairs), "told": len(told), "carry_over": over, "other_way": back},
+            f"{group.capitalize()} heads found on one {kind} and switched off on another: {len(told)} of {len(pairs)} pairs have"
+            f" room to move toward {wanted} (those used on: {places}); in {over} of these the answers move so beyond chance (95 %"
+            f" interval of the gain above zero), in {back} the other way."
+            + (f" Nothing can be told where so many are answered {room.TOWARD[wanted]} already: {listed}." if full else ""),
+            unit="pairs",
+        )
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,14 @@ from hypothesis import strategies as st
 import workbench as wb
 from analyses import knowledge_conflict as analysis
 from analyses.knowledge_conflict import cases as made
+from analyses.knowledge_conflict import room, stability
 from analyses.knowledge_conflict.locate import locate
 from analyses.knowledge_conflict.measure import Measured, Rates, wilson
+from analyses.knowledge_conflict.prove import RandomSets
 from workbench import facts
 from workbench.errors import BadInput, NotFound
 from workbench.progress import Progress
+from workbench.result import Result
 
 TEMPLATE = "The capital of {subject} is"
 
@@ -131,6 +135,188 @@ def test_transfer_uses_everyones_heads_on_everyone(planted_model, asked):
     # The planted model has never heard of real countries: those relations are named, with the reason.
     assert set(skipped[skipped.kind == "relation"].name) == set(facts.relations())
     assert skipped.why.str.contains("knows 0").all()
+
+
+# -- where nothing can be told ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["context", "memory"])
+def full(request, tmp_path_factory):
+    """A model that always follows one side, and a run on it: (that side, model, result)."""
+    side = request.param
+    strong = {"context": 0.6, "memory": 1.6}[side]
+    model = wb.load((planted.planted_module([strong] * 16), planted.planted_tokenizer()))
+    file = planted.planted_facts(tmp_path_factory.mktemp("full"))
+    asked = {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1, 2], "transfer": True}
+    return side, model, wb.run("knowledge-conflict", model, asked)
+
+
+def test_no_head_is_named_where_all_answers_are_so_already(full):
+    """Toward the side that always wins nothing can be seen; the other direction is told as ever."""
+    side, _, result = full
+    winner, loser = side, {"context": "memory", "memory": "context"}[side]
+    # Memory heads are those whose absence gives the context, and the other way round.
+    unknown, known = loser, winner
+    assert result.findings["base"].values[winner] == 1.0
+    assert set(result.tables["chosen"].group) == {known}
+    assert set(result.tables["heads"].role) <= {known, ""}
+    assert set(result.tables["random_sets"].group) == set(result.tables["stability"].group) == {known}
+    assert set(result.tables["cost"].condition) == {"no intervention", f"prune {known} heads"}
+    for name in ("prune", "random_for", "cost", "stability"):
+        assert f"{name}_{known}" in result.findings
+        assert f"{name}_{unknown}" not in result.findings
+    assert f"untold_{known}" not in result.findings
+    said = result.findings[f"untold_{unknown}"]
+    assert said.values["rate"] == 1.0
+    assert said.values["could_change"] == 0
+    for words in ("cannot be told", "8 of 8 facts (100%, 95 %: 68% to 100%)", "What would help"):
+        assert words in said.says
+    assert result.findings[f"prune_{known}"].values[loser] == 1.0
+
+
+def test_the_dial_turns_only_where_heads_are_known(full):
+    side, model, result = full
+    low, high = (-1.0, 0.0) if side == "context" else (0.0, 1.0)
+    knob = analysis.controls(result)["dial"]
+    assert (knob.low, knob.high) == (low, high)
+    assert sorted({*result.tables["dial"].value}) == [v for v in np.arange(-1, 1.25, 0.25) if low <= v <= high]
+    with pytest.raises(BadInput, match=f"from {low:g} to {high:g}"), result.dial(model, 0.5 if high == 0 else -0.5):
+        pass
+    row = result.tables["facts"].iloc[0]
+    with result.dial(model, low or high):
+        said = model.generate(row.prompt, max_new_tokens=2).strip()
+    assert said.startswith(row.answer if side == "context" else row.counter)
+
+
+def test_transfer_leaves_out_what_has_no_room(full):
+    side, _, result = full
+    table = result.tables["transfer"]
+    known = result.tables["chosen"].group.iloc[0]
+    assert set(table.group) == {known}
+    finding = result.findings[f"transfer_format_{known}"]
+    other = table[(table.kind == "format") & (table.found_on != table.used_on)]
+    open_ = other[other[f"base_{side}"] >= 0.5]  # where the winner wins, there is room toward the other
+    assert finding.values["pairs"] == len(other)
+    assert finding.values["told"] == len(open_)
+    assert finding.values["carry_over"] == int((open_.gain_low > 0).sum())
+
+
+def test_a_run_that_cannot_tell_opens_and_is_drawn(full, tmp_path):
+    from ui.fragments import fragments
+    from workbench.draw.view import still_parts
+
+    _, _, result = full
+    for name in ("chosen", "random_sets", "k_curve", "dial", "stability"):  # and what is left where neither side is told
+        result.tables[name] = result.tables[name].iloc[:0]
+    opened = wb.open_run(result.save(tmp_path / "run"))
+    assert analysis.controls(opened) == {}
+    shown = dict(fragments(opened))
+    assert not [title for title, one in shown.items() if "cannot be drawn" in one.html]
+    for title in ("Rates", "Heads", "Dial", "How many heads", "Cost"):
+        assert any("cannot be told" in str(part) for part in still_parts(analysis.views(opened)[title]))
+        assert analysis.views(opened)[title].__panel__() is not None
+
+
+def test_too_few_facts_tell_nothing(planted_model, tmp_path):
+    file = tmp_path / "few.csv"
+    lines = [f"{s},{a}" for s, a in list(zip(planted.SUBJECTS, planted.ANSWERS, strict=True))[:8]]
+    file.write_text("\n".join(["subject,answer", *lines]), encoding="utf-8")
+    result = wb.run("knowledge-conflict", planted_model, {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1]})
+    assert result.tables["chosen"].empty
+    assert "only 4 facts" in result.findings["untold_memory"].says
+    assert "only 4 facts" in result.findings["untold_context"].says
+    assert not {"prune_memory", "prune_context", "random", "dial", "cost_memory"} & set(result.findings)
+    with pytest.raises(AttributeError, match="dial"):
+        result.dial(planted_model, 0.5)
+
+
+@pytest.mark.parametrize(("after", "told"), [(["memory"] * 4 + ["context"] * 8, True), (["memory"] + ["context"] * 11, False)])
+def test_ties_with_no_head_at_all_choose_none(after, told):
+    """Twelve facts with room, and heads whose absence changes one answer or four."""
+    result, base = Result("knowledge-conflict"), Rates.of(["context"] * 12)
+    ranking = ([(0, 1)], [(0, 0)])
+    each = np.ones((12, 1, 2))
+    found = SimpleNamespace(ranking=lambda rank_by: ranking, each=lambda rank_by: (each, each))
+    choosing = SimpleNamespace(rates=lambda factors: Rates.of(after))
+    untold = {"memory": "at the ceiling"}
+    groups = analysis._choose(result, analysis.Params(k_grid=[1]), found, base, choosing, untold, Progress())
+    assert groups == ({"context": [(0, 0)]} if told else {})
+    assert ("context" in untold) is not told
+    if not told:
+        assert "the best, 1 off, gives +8 points on 12 facts (95 %: +0 to +25)" in untold["context"]
+
+
+@pytest.mark.parametrize(
+    ("already", "n", "says"),
+    [
+        (12, 12, "none is left"),
+        (11, 12, "the other one is no more than chance"),
+        (9, 12, "the other 3 are"),
+        (8, 12, ""),
+        (3, 5, "only 5 facts"),
+        (0, 5, "only 5 facts"),
+        (29, 30, "the other one"),
+        (15, 30, ""),
+        (0, 30, ""),
+    ],
+)
+def test_room_is_what_would_show_if_all_changed(already, n, says):
+    why = room.lacking(already, n)
+    assert (says in why) if says else why == ""
+
+
+# -- random sets and stability ---------------------------------------------------------------------------------------
+
+
+def test_random_sets_are_bounded_by_the_facts(planted_run):
+    """Random heads do nothing here, so their average is as sure as that of the unchanged model: by 8 facts, not 8 × 40."""
+    rates = planted_run.tables["rates"].set_index(["condition", "split"])
+    drawn = rates.loc[("random heads, 1 at a time", "prove")]
+    unchanged = rates.loc[("no intervention", "prove")]
+    assert drawn["n"] == unchanged["n"] == 8
+    assert drawn["memory"] == pytest.approx(unchanged["memory"])
+    assert drawn["memory_high"] - drawn["memory_low"] == pytest.approx(
+        unchanged["memory_high"] - unchanged["memory_low"], abs=0.1
+    )
+    assert planted_run.findings["random_for_memory"].interval["context"][0] < 0.2
+
+
+def test_sizes_of_random_sets_are_not_mixed():
+    few = RandomSets(1, [[(0, 0)]] * 3, np.array([["memory", "context"]] * 3))
+    many = RandomSets(5, [[(0, 0)]] * 3, np.array([["other", "other"]] * 3))
+    assert few.row()["memory"] == 0.5
+    assert few.and_those(few).row()["sets"] == 6
+    with pytest.raises(AssertionError, match="different sizes"):
+        few.and_those(many)
+
+
+def test_how_often_a_head_is_chosen_again_is_a_plain_resampling():
+    draw = np.random.default_rng(0)
+    each = draw.normal([[0.5, 0.4, 0.0, np.nan]], 1.0, (10, 1, 4))
+    shares = stability.chosen_again(each, 2, 0, 4000)
+    assert shares[0, 3] == 0
+    counts = np.zeros(4)
+    for _ in range(4000):
+        mean = each[draw.integers(0, 10, 10)].mean(0)[0]
+        for head in np.argsort(-np.nan_to_num(mean, nan=-9))[:2]:
+            counts[head] += mean[head] > 0
+    np.testing.assert_allclose(shares[0], counts / 4000, atol=0.04)
+
+
+def test_the_number_of_heads_is_drawn_again_too():
+    curve = {1: Rates.of(["memory"] * 6 + ["context"] * 4), 3: Rates.of(["memory"] * 6 + ["other"] * 4)}
+    assert stability.number_again(curve, "context", 0) == {1: 1.0, 3: 0.0}
+    curve[3] = Rates.of(["context"] * 3 + ["memory"] * 7)
+    shares = stability.number_again(curve, "context", 0)
+    assert 0.4 < shares[3] < 0.8
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_head_that_decides_alone_is_always_chosen(planted_run):
+    table = planted_run.tables["stability"].set_index(["group", "label"])
+    assert table.loc[("memory", "L1H2"), "share"] == 1.0
+    assert table.loc[("context", "L1H1"), "share"] == 1.0
+    assert planted_run.findings["stability_memory"].values["chosen_again"] == 1.0
 
 
 def test_a_model_that_knows_nothing_is_told_so(llama):

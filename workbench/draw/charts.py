@@ -348,7 +348,10 @@ def matrix(
     signed: bool = False,
     top: float | None = None,
 ) -> hv.Overlay:
-    """A table as coloured cells, each with its number. `value` is drawn as it is; give percent if percent is meant."""
+    """A table as coloured cells, each with its number; a dash where that is NaN, for what cannot be told.
+
+    `value` is drawn as it is; give percent if percent is meant.
+    """
     style.load()
     import holoviews as hv
 
@@ -357,6 +360,9 @@ def matrix(
     cells, texts = [], []
     for record in frame.to_dict("records"):
         x, y, v = xs.index(record[column]), ys.index(record[row]), float(record[value])
+        if v != v:
+            texts.append((x, y, "–", colour.INK))
+            continue
         cells.append((x - 0.48, y - 0.47, x + 0.48, y + 0.47, v, style.plain(record[row]), style.plain(record[column])))
         shade = colour.signed(v, limit) if signed else colour.single_scale()[min(127, max(0, round(127 * v / limit)))]
         texts.append((x, y, f"{v:+.0f}" if signed else f"{v:.0f}", colour.text_on(shade)))
