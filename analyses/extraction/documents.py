@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.extraction.controls import Control, controls, copied_run
+from analyses.extraction.pattern_controls import PatternControl, copied_run, pattern_controls
 from analyses.extraction.report import in_tokens, percent
 from workbench.result import Finding, Result
 
@@ -46,8 +46,9 @@ PROVES = {
     " has never read it: most of what a model reads once cannot be pulled out of it word for word.",
 }
 WEAKER = (
-    "All of this repeats itself or can be copied, and yet no control comes as far. That speaks for its having been memorized,"
-    " and less than a passage of distinct tokens would: a model can also continue a pattern that the controls do not imitate."
+    f"All of this repeats itself or can be copied, and yet no control gets as many tokens in a row, or {LONG}. That speaks for"
+    " its having been memorized, and less than a passage of distinct tokens would: a model can also continue a pattern that the"
+    " controls do not imitate."
 )
 
 
@@ -89,7 +90,7 @@ class _Evidence:
         return np.minimum(LONG, np.where(self.likely & ~self.long, self.found.params.suffix, self.found.runs[1]))
 
     @cached_property
-    def controls(self) -> dict[int, Control]:
+    def controls(self) -> dict[int, PatternControl]:
         """Of the recited windows that may be patterns: they repeat themselves, or can be copied."""
         found, chosen = self.found, []
         for index in map(int, np.flatnonzero(self.recited)):
@@ -100,7 +101,7 @@ class _Evidence:
                 or copied_run(window.prefix, window.suffix) >= self.enough[index]
             ):
                 chosen.append(index)
-        measured = controls(found.model, [found.windows[i] for i in chosen], found.params.seed) if chosen else []
+        measured = pattern_controls(found.model, [found.windows[i] for i in chosen], found.params.seed) if chosen else []
         return dict(zip(chosen, measured, strict=True))
 
     @cached_property
@@ -227,7 +228,7 @@ def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
         )
 
 
-def _longest(measured: Sequence[Control]) -> str:
+def _longest(measured: Sequence[PatternControl]) -> str:
     """The longest run of each control, for people."""
     named = {
         "copying from what stands before": [c.copied for c in measured],
@@ -278,8 +279,8 @@ def _say_controls(result: Result, evidence: _Evidence) -> None:
         Finding(
             "controls",
             {"explained": explained, "n": n, "longest_run": longest},
-            f"{n:,} recited passages repeat themselves or can be copied from the words before them. Of {explained:,} the controls"
-            f" get as many tokens in a row, or {LONG}: those prove nothing. Longest run of the controls:"
+            f"{n:,} of the passages that come out repeat themselves or can be copied from the words before them. Of {explained:,}"
+            f" the controls get as many tokens in a row, or {LONG}: those prove nothing. Longest run of the controls:"
             f" {_longest(list(evidence.controls.values()))}.",
             unit="passages; longest_run: tokens",
         )

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from analyses.extraction import documents, report, tabs
-from analyses.extraction.controls import controls, copied_run, counted_on, exchanged
 from analyses.extraction.documents import CHANCE, LONG, LONG_RUN, NOTHING, PARTS, PATTERN, PROVES, RECITES, SHORT, WEAKER
+from analyses.extraction.pattern_controls import copied_run, counted_on, exchanged, pattern_controls
 from analyses.extraction.score import longest_runs, score
 from analyses.extraction.windows import Window
 from workbench import registry
@@ -205,7 +205,7 @@ def test_the_controls_are_what_they_say(model: Any) -> None:
     """Their runs against plain decoding of the altered windows, which are altered as they should be."""
     for name in ("pi", "count", "speech"):
         one = window(learned(model)[name])
-        (measured,) = controls(model, [one], 0)
+        (measured,) = pattern_controls(model, [one], 0)
         other, counted = exchanged(model, one, random.Random("0 0")), counted_on(model, one)
         assert other is not None
         assert measured.exchanged == decoded(model, other)[1]

@@ -29,7 +29,7 @@ _DIGITS = 9  # a longer number is no count: one more at its end leaves it as it 
 
 
 @dataclass(frozen=True)
-class Control:
+class PatternControl:
     """Longest run of consecutive tokens of the suffix that come out right, of a passage that nobody needs to know.
 
     Attributes:
@@ -48,7 +48,7 @@ class Control:
         return max(self.copied, self.exchanged or 0, self.counted or 0)
 
 
-def controls(model: InstrumentedModel, windows: Sequence[Window], seed: int) -> list[Control]:
+def pattern_controls(model: InstrumentedModel, windows: Sequence[Window], seed: int) -> list[PatternControl]:
     """The controls of each window; `seed` decides which token is exchanged for which."""
     altered: list[Window] = []
     places: list[list[int | None]] = []
@@ -61,7 +61,7 @@ def controls(model: InstrumentedModel, windows: Sequence[Window], seed: int) -> 
     found = []
     for window, (one, two) in zip(windows, places, strict=True):
         found.append(
-            Control(
+            PatternControl(
                 copied_run(window.prefix, window.suffix),
                 None if one is None else int(runs[one]),
                 None if two is None else int(runs[two]),
