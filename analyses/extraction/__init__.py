@@ -4,19 +4,19 @@ Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-disc
 (memorization score) and the membership scores of Min-K %++; docs/extraction.md has the definitions, what was measured and
 where it departs.
 
-source.py      which texts are asked about
-windows.py     prefixes and suffixes of a text
-params.py      what is asked
-score.py       everything one teacher-forced pass says about a window
-sampling.py    the probability a sampler gives a known token, in closed form
-decode.py      what the model says instead, decoded only where it differs
-compression.py how short a prompt brings a string back
-membership.py  has the model read this? scores, and how well they tell
-report.py      from scores to tables and findings
-documents.py   a verdict for each document
+source.py           which texts are asked about
+windows.py          prefixes and suffixes of a text
+params.py           what is asked
+score.py            everything one teacher-forced pass says about a window
+sampling.py         the probability a sampler gives a known token, in closed form
+decode.py           what the model says instead, decoded only where it differs
+compression.py      how short a prompt brings a string back
+membership.py       has the model read this? scores, and how well they tell
+report.py           from scores to tables and findings
+documents.py        a verdict for each document
 pattern_controls.py would the model continue this passage without knowing it?
-compared.py    … after less context, by another model, earlier in training
-tabs.py        how it looks
+compared.py         … after less context, by another model, earlier in training
+tabs.py             how it looks
 """
 
 from __future__ import annotations
