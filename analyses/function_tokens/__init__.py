@@ -134,7 +134,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     progress(0.0, "Opening the autoencoders")
     opened = _opened(model, params)
     labels = _labels(opened)
-    limit = model.positions
+    limit = model.card.context_length
     if limit and params.context > limit:
         raise BadInput(f"Windows of {params.context} tokens do not fit.", f"at most {limit:,}", "Choose shorter ones.")
     progress(0.01, "Reading the text")
