@@ -50,6 +50,24 @@ def _wilson_of(rate: float, n: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def share_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """Mean of shares between 0 and 1, and its 95 % interval.
+
+    Student's, kept between 0 and 1. Where the values do not vary, or are of one group, it is Wilson's for as many as there are
+    groups: four times 0 does not say that the fifth is 0. NaN without values.
+
+    Args:
+        groups: which values go together, e.g. those of one document.
+    """
+    mean, error, _ = _clustered(values, groups)
+    if math.isnan(mean):
+        return mean, (math.nan, math.nan)
+    if math.isnan(error) or error < 1e-12:
+        return mean, _wilson_of(mean, float(len(np.unique(groups))))
+    _, (low, high) = mean_interval(values, groups)
+    return mean, (max(0.0, low), min(1.0, high))
+
+
 def paired_gain(gains: np.ndarray) -> tuple[float, tuple[float, float]]:
     """Mean of changes of -1, 0 or 1, one for each unit, and its 95 % interval if the units were drawn again.
 

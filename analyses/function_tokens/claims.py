@@ -10,12 +10,14 @@ import numpy as np
 from analyses.function_tokens.facts import LIST, QUESTION, SENTENCE
 from analyses.function_tokens.measures import FIRST
 from analyses.function_tokens.transitions import GROUPS
+from analyses.statistics import mean_interval, sign
+from analyses.verdicts import Words, judged
 from workbench.result import Finding, Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HOLDS, FAILS, MIXED, OPEN = "holds", "does not hold", "holds in part", "cannot be told"
+HOLDS, MIXED, FAILS, OPEN = WORDS = Words("holds", "holds in part", "does not hold", "cannot be told")
 _FEW = 20
 """Occurrences below which a comparison at equal occurrences says nothing."""
 _NEARLY_ALL = 0.98
@@ -46,20 +48,12 @@ def say_claims(result: Result) -> None:
 
 
 def _judged(verdicts: Sequence[bool | None]) -> str:
-    """One verdict of several: True holds, False does not, None cannot be told (and so is no reason to say that it holds)."""
-    if not any(v is True for v in verdicts):
-        return FAILS if any(v is False for v in verdicts) else OPEN
-    return HOLDS if all(v is True for v in verdicts) else MIXED
+    return judged(verdicts, WORDS)
 
 
 def _more(one: pd.Series, other: pd.Series) -> list[bool | None]:
     """Where one reaches more than the other; not told where both reach nearly all."""
     return [None if min(a, b) > _NEARLY_ALL else bool(a > b) for a, b in zip(one, other, strict=True)]
-
-
-def _sign(low: float, high: float) -> bool | None:
-    """Above zero, below it, or not told apart from it."""
-    return True if low > 0 else False if high < 0 else None
 
 
 def _each(table: pd.DataFrame, text: str) -> str:
@@ -115,7 +109,7 @@ def _equal(result: Result) -> Row:
         "In equally many occurrences a function token activates more features than a content token",
         "not tested",
         _each(table, "{function:.0f} against {content:.0f} (difference {low:.0f} to {high:.0f})"),
-        _judged([_sign(low, high) for low, high in zip(table["low"], table["high"], strict=True)] if known else []),
+        _judged([sign(low, high) for low, high in zip(table["low"], table["high"], strict=True)] if known else []),
         f"{drawn:,} occurrences of each type, 95 % intervals over types"
         + ("" if known else f"; at least {_FEW} are needed: read about {enough:,} tokens"),
     )
@@ -135,7 +129,7 @@ def _again(result: Result) -> Row:
         "A content token's features are active again at function tokens more than at content tokens",
         "seen in single prompts",
         here,
-        _judged([_sign(*span) for span in spans.values()]),
+        _judged([sign(*span) for span in spans.values()]),
         "at equal distances, less chance; 95 % intervals over windows",
     )
 
@@ -161,15 +155,13 @@ def _where(result: Result) -> Row:
 
 
 def _paired(result: Result, wording: str, one: str, other: str, claim: str, paper: str, text: str) -> Row:
-    from analyses.statistics import mean_interval
-
     table = result.tables["ablations"]
     verdicts, parts = [], []
     for label in dict.fromkeys(table["at"]):
         mine = table[(table["at"] == label) & (table["wording"] == wording)].pivot(
             index="fact", columns="condition", values="loss"
         )
-        verdicts.append(_sign(*mean_interval((mine[one] - mine[other]).to_numpy())[1]))
+        verdicts.append(sign(*mean_interval((mine[one] - mine[other]).to_numpy())[1]))
         parts.append(f"{label}: " + text.format(mine[one].mean(), mine[other].mean()))
     return claim, paper, "; ".join(parts), _judged(verdicts), f"95 % intervals over {len(mine)} facts, each its own control"
 
@@ -226,8 +218,6 @@ def _kind_of_token(result: Result) -> Row:
 
 def _far_and_near(result: Result) -> Row:
     """Of the tokens after the subject: the first function token, against the content tokens between it and the end."""
-    from analyses.statistics import mean_interval
-
     claim = "A function token far from the answer carries it more than a content token nearer to it"
     if "along" not in result.tables:
         return _missing(claim, "not tested")
@@ -243,7 +233,7 @@ def _far_and_near(result: Result) -> Row:
                 pairs.append((far["moved"].iloc[0], near["moved"].mean()))
         if pairs:
             moved = np.array(pairs)
-            verdicts.append(_sign(*mean_interval(moved[:, 0] - moved[:, 1])[1]))
+            verdicts.append(sign(*mean_interval(moved[:, 0] - moved[:, 1])[1]))
             parts.append(f"{at}: {moved[:, 0].mean():+.2f} nats there, {moved[:, 1].mean():+.2f} at content tokens after it")
     if not parts:
         return claim, "not tested", "no wording has one before the other", OPEN, "needs a content token after a function token"
@@ -274,7 +264,7 @@ def _harder_than_counting(result: Result) -> Row:
         f"unigrams cost {losses.loc['F→C', 'unigram']:.2f} there and {losses.loc['C→C', 'unigram']:.2f} at C→C; the model gains"
         f" {gain['F→C']:.2f} and {gain['C→C']:.2f} nats on them (trigrams: {losses.loc['F→C', 'trigram']:.2f},"
         f" {losses.loc['C→C', 'trigram']:.2f})",
-        _judged([_sign(gap - 1.96 * error, gap + 1.96 * error)]),
+        _judged([sign(gap - 1.96 * error, gap + 1.96 * error)]),
         "gain over unigrams at C→C less that at F→C, 95 % interval over windows",
     )
 

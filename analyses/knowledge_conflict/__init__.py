@@ -470,11 +470,12 @@ def _turn_dial(result: Result, groups: dict[str, list[Head]], proving: Measured,
     if not rows:
         return
     result.tables["dial"] = pd.DataFrame(rows)
-    value, ends = {}, []
+    at_ends: dict[str, float] = {}
+    ends = []
     if context:
-        value["memory_at_memory_end"] = rows[0]["memory"]
+        at_ends["memory_at_memory_end"] = rows[0]["memory"]
         ends.append(f"{rows[0]['memory']:.0%} from memory at -1")
     if memory:
-        value["context_at_context_end"] = rows[-1]["context"]
+        at_ends["context_at_context_end"] = rows[-1]["context"]
         ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
-    result.add(Finding("dial", value, f"The dial answers {' and '.join(ends)}.", unit="fraction of held-out facts"))
+    result.add(Finding("dial", at_ends, f"The dial answers {' and '.join(ends)}.", unit="fraction of held-out facts"))

@@ -176,7 +176,7 @@ def _spread(cut: Sequence[Window], passages: Sequence[Passage]) -> list[Passage]
     some = np.linspace(0, len(rest) - 1, min(len(rest), _RARITY - min(len(passages), _RARITY))).round().astype(int)
     windows = [(rest[i], cut[rest[i]]) for i in some]
     more = [
-        Passage(-1, n, "", "", None, "", window.prompt, list(window.suffix), 0, 0.0, len(window.beginning))
+        Passage(-1, n, "", "", None, "", window.prompt, list(window.suffix), 0, 0.0, len(window.beginning), window.document)
         for n, window in windows
     ]
     return [*passages[:_RARITY], *more]
@@ -208,30 +208,16 @@ def _change(
             twin = twin_of[passage.number]
             aims.append(("rewrite", greedy(model, [twin.prompt], len(passage.suffix))[0]))
         tasks += [remove.Task(passage, aim, instead, keep, rest[1::2], plain[:-_KEEP_NEUTRAL]) for aim, instead in aims]
+    rates = (params.rate,) if params.rate else remove.RATES
     outcomes: list[tuple[remove.Task, remove.Mask, remove.Outcome]] = []
     for n, task in enumerate(tasks):
-        part = progress.part(n / len(tasks), (n + 0.4) / len(tasks))
-        best, rate = _smallest(changed, task, params, part)
-        outcomes.append((task, "contrast", best))
-        for k, mask in enumerate(m for m in remove.MASKS if m != "contrast"):
-            part = progress.part((n + 0.4 + 0.2 * k) / len(tasks), (n + 0.6 + 0.2 * k) / len(tasks))
-            outcome = remove.carry_out(
-                changed, task, mask, params.fraction, rate, params.steps, params.seed + n,
-                at_least=len(best.curve) if mask == "random" else 0, progress=part,
+        first = 0
+        for k, mask in enumerate(remove.MASKS):
+            part = progress.part((n + k / len(remove.MASKS)) / len(tasks), (n + (k + 1) / len(remove.MASKS)) / len(tasks))
+            outcome = remove.tuned(
+                changed, task, mask, params.fraction, rates, params.steps, params.seed + n,
+                at_least=first if mask == "random" else 0, progress=part,
             )  # fmt: skip
+            first = first or len(outcome.curve)
             outcomes.append((task, mask, outcome))
     report.say_changes(result, model, changed, outcomes)
-
-
-def _smallest(changed: remove.Weights, task: remove.Task, params: Params, progress: Progress) -> tuple[remove.Outcome, float]:
-    """The update of the contrast mask with the smallest rate that does it (else the largest tried), and that rate.
-
-    How far weights may move before a model breaks differs between models by an order of magnitude.
-    """
-    rates = (params.rate,) if params.rate else remove.RATES
-    for n, rate in enumerate(rates):
-        part = progress.part(n / len(rates), (n + 1) / len(rates))
-        outcome = remove.carry_out(changed, task, "contrast", params.fraction, rate, params.steps, params.seed, progress=part)
-        if outcome.row["done"]:
-            break
-    return outcome, rate

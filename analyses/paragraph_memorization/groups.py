@@ -38,6 +38,7 @@ class Passage:
         loss: of the suffix, nats per token.
         window: which of the windows that were read.
         beginning: tokens that stand before every text.
+        document: which of the documents it is from; passages of one go together.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Passage:
     match: int
     loss: float
     beginning: int
+    document: int
 
     @property
     def prefix_positions(self) -> list[int]:
@@ -107,7 +109,7 @@ def choose(
             passages.append(
                 Passage(
                     len(passages), index, name, document.kind, document.repeats, group, window.prompt, list(window.suffix),
-                    int(scores.match[index]), float(loss[index]), len(window.beginning),
+                    int(scores.match[index]), float(loss[index]), len(window.beginning), window.document,
                 )
             )  # fmt: skip
     return passages, counts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.paragraph_memorization.groups import MEMORIZED, Passage, recited
-from analyses.statistics import spearman
+from analyses.statistics import mean_interval, spearman
 from hooks import sweep
 from hooks.capture import capture
 from hooks.interventions import ablate
@@ -48,8 +48,9 @@ def rarity(model: InstrumentedModel, passages: Sequence[Passage], counts: Counte
     Returns:
         A Dataset (layer, head): `pooled`, the rank correlation of a rank with the attention it gets in all passages
         together (Stoehr et al. 2024); `each`, the same within a passage, mean over passages; `each_low`, `each_high` its
-        95 % interval. Negative: the rarer, the more attention. Its attribute `chance` is what `pooled` is for a head
-        that looks everywhere alike: since tokens may share a rank, there are fewer of the higher ranks.
+        95 % interval, in which passages of one document go together. Negative: the rarer, the more attention. Its
+        attribute `chance` is what `pooled` is for a head that looks everywhere alike: since tokens may share a rank, there
+        are fewer of the higher ranks.
     """
     import xarray as xr
 
@@ -73,11 +74,14 @@ def rarity(model: InstrumentedModel, passages: Sequence[Passage], counts: Counte
     last = max(tokens) + 1
     pooled = _correlations(summed[..., :last], np.arange(last))
     chance = spearman(np.array([tokens[rank] for rank in range(last)]), np.arange(last))
-    each = np.ma.masked_invalid(np.stack(within))  # a head that looks everywhere alike has no correlation
-    mean = each.mean(0).filled(np.nan)
-    half = (1.96 * each.std(0, ddof=1) / np.sqrt(each.count(0))).filled(np.nan)
+    each = np.stack(within)
+    documents = np.array([passage.document for passage in passages])
+    mean, low, high = (np.full(each.shape[1:], np.nan) for _ in range(3))
+    for at in np.ndindex(each.shape[1:]):
+        known = np.isfinite(each[:, *at])  # a head that looks everywhere alike has no correlation
+        mean[at], (low[at], high[at]) = mean_interval(each[known, *at], documents[known])
     dims = ("layer", "head")
-    values = {"pooled": pooled, "each": mean, "each_low": mean - half, "each_high": mean + half}
+    values = {"pooled": pooled, "each": mean, "each_low": low, "each_high": high}
     return xr.Dataset({name: (dims, array) for name, array in values.items()}, coords, {"chance": chance})
 
 

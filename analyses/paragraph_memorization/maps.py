@@ -28,8 +28,8 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
     A row of the first is a group and a component: a head's W_Q, W_K, W_V or W_O, or a matrix of an MLP. Columns `max` and
     `rms` are of each passage's own gradient, mean over passages; `batch_max` and `batch_rms` of the mean gradient.
     `share_…` is the same as a share of the sum over all components of the group: the loss of what is not memorized is
-    larger, and so are all its gradients. The second has the share of the lower half of the layers, for each passage:
-    `low_max` and `low_rms`.
+    larger, and so are all its gradients. The second has, for each passage, the share of the lower half of the layers
+    (`low_max` and `low_rms`) and the sum over all components (`sum_max`).
     """
     import pandas as pd
 
@@ -49,7 +49,12 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
         )
         share = by_layer.isel(layer=slice(0, model.n_layers // 2)).sum("layer") / by_layer.sum("layer")
         low += [
-            {"passage": p.number, "group": group, **{f"low_{s}": float(share.sel(size=s)[n]) for s in ("max", "rms")}}
+            {
+                "passage": p.number,
+                "group": group,
+                **{f"low_{s}": float(share.sel(size=s)[n]) for s in ("max", "rms")},
+                "sum_max": float(by_layer.sum("layer").sel(size="max")[n]),
+            }
             for n, p in enumerate(mine)
         ]
         for name in names:

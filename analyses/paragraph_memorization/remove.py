@@ -13,6 +13,7 @@ from analyses.paragraph_memorization.groups import Passage, recited
 from hooks.gradients.weights import weights
 from hooks.weights import learning
 from workbench.models.delta import Delta
+from workbench.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,6 +109,31 @@ class Outcome:
     row: dict[str, Any]
     curve: list[dict[str, Any]]
     delta: Delta
+
+
+def tuned(
+    weights_: Weights,
+    task: Task,
+    mask: Mask,
+    fraction: float,
+    rates: Sequence[float],
+    steps: int,
+    seed: int,
+    at_least: int = 0,
+    progress: Progress | None = None,
+) -> Outcome:
+    """`carry_out` with the smallest of the rates that does it, or else the largest: the same procedure for every mask.
+
+    How far weights may move before a model breaks differs between models by an order of magnitude, and between masks: a rate
+    found for one of them would favour it.
+    """
+    progress = progress or Progress()
+    for n, rate in enumerate(rates):
+        part = progress.part(n / len(rates), (n + 1) / len(rates))
+        outcome = carry_out(weights_, task, mask, fraction, rate, steps, seed, at_least, part)
+        if outcome.row["done"]:
+            break
+    return outcome
 
 
 def carry_out(

@@ -9,7 +9,7 @@ import numpy as np
 
 from analyses.extraction.report import say_altered, say_left_out
 from analyses.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
-from analyses.statistics import difference
+from analyses.statistics import difference, mean_interval, share_interval
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 
@@ -58,6 +58,7 @@ def say_passages(
                 "passage": passage.number,
                 "name": passage.name,
                 "kind": passage.kind,
+                "document": passage.document,
                 "repeats": passage.repeats,
                 "group": passage.group,
                 "match": passage.match,
@@ -135,14 +136,20 @@ def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Pa
     mean["group"], mean["prefix"] = mean["passage"].map(groups), mean["pos"] - mean["passage"].map(starts)
     along = mean.groupby(["group", "prefix"], as_index=False)[["match", "loss"]].mean()
     result.tables["along"] = along
-    drops = mean.groupby(["group", "passage"])["match"].mean().groupby("group")
-    value = {group.replace(" ", "_"): -float(drops.mean()[group]) for group in GROUPS if group in drops.mean().index}
-    spread = {group: 1.96 * float(drops.sem()[group]) for group in GROUPS if group in drops.mean().index}
+    lost = -mean.groupby("passage")["match"].mean()
+    document = {p.number: p.document for p in passages}
+    value, interval = {}, {}
+    for group in GROUPS:
+        mine = lost[[n for n in lost.index if groups[n] == group]]
+        if len(mine):
+            where = mine.index.map(document).to_numpy()
+            value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(mine.to_numpy(), where)
     memorized = -along[along["group"] == MEMORIZED].set_index("prefix")["match"].clip(upper=0)
     width = len(memorized)
     late = float(memorized[memorized.index >= width - _LAST].sum() / memorized.sum()) if memorized.sum() > 0 else float("nan")
     listed = ", ".join(
-        f"{value[g.replace(' ', '_')]:.1f} ± {spread[g]:.1f} of {g} ones" for g in GROUPS if g.replace(" ", "_") in value
+        f"{value[key]:.1f} of {key.replace('_', ' ')} ones (95 %: {low:.1f} to {high:.1f})"
+        for key, (low, high) in interval.items()
     )
     result.add(
         Finding(
@@ -151,12 +158,13 @@ def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Pa
             f"Replacing one token of the prefix changes, on average, {listed} – tokens of what the model would have said from"
             f" there on. {100 * late:.0f} % of what it costs the memorized ones is at the last {_LAST} of {width} tokens.",
             unit="leading tokens lost; share",
+            interval=interval,
         )
     )
 
 
 def say_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> None:
-    """Where gradients are, in the group's own share."""
+    """Where gradients are, in the group's own share. The table `passages` has to be there."""
     result.tables["weights"], result.tables["lower"] = table, low
     sums = table.groupby("group")["max"].sum()
     shares = low.groupby("group")[["low_max", "low_rms"]].mean()
@@ -164,9 +172,13 @@ def say_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> Non
         **{f"sum_{g.replace(' ', '_')}": float(sums[g]) for g in GROUPS if g in sums},
     }
     interval = {}
+    document = result.tables["passages"].set_index("passage")["document"]
     for size, name in (("max", "lower"), ("rms", "lower_rms")):
-        ours, theirs = (low.loc[low["group"] == g, f"low_{size}"].to_numpy() for g in (MEMORIZED, NOT))
-        value[name], interval[name] = difference(ours, theirs)
+        ours, theirs = (low[low["group"] == g] for g in (MEMORIZED, NOT))
+        together = tuple(document[part["passage"]].to_numpy() for part in (ours, theirs))
+        value[name], interval[name] = difference(
+            ours[f"low_{size}"].to_numpy(), theirs[f"low_{size}"].to_numpy(), (together[0], together[1])
+        )
     top = table[table["group"] == MEMORIZED].nlargest(1, "max").iloc[0]
     component = f"{top['weight']} of " + (
         f"layer {top['layer']}" if top["head"] < 0 else head_name(int(top["layer"]), int(top["head"]))
@@ -363,14 +375,30 @@ def say_changes(
             "neutral_before": float(best["neutral_before"].mean()),
             "neutral": float(best["neutral"].mean()),
             "n": float(len(best)),
+            **{f"rate_{mask}": float(some["rate"].median()) for mask, some in by.items()},
         }
+        document = result.tables["passages"].set_index("passage")["document"]
+        bounds = {
+            mask: share_interval((some[column] / some["match_before"]).to_numpy(), document[some["passage"]].to_numpy())[1]
+            for mask, some, column in (
+                ("contrast", best, "match"),
+                ("gradient", top, "match"),
+                ("random", drawn, "match_same_steps"),
+                ("all", every, "match"),
+            )
+        }
+        interval = {mask: (low * value["before"], high * value["before"]) for mask, (low, high) in bounds.items()}
+        rates = ", ".join(f"{mask} {rates_of(some)}" for mask, some in by.items())
         says = (
             f"{len(best)} passages {word} one at a time, with {int(best['weights'].iloc[0]):,} of {sum(sizes):,} weights,"
             f" chosen by gradient against that of passages to keep: of {value['before']:.0f} tokens"
             f" {value['contrast']:.1f} are still said after {best['steps'].mean():.0f} steps."
             f" Chosen by gradient alone: {value['gradient']:.1f} ({top['steps'].mean():.0f} steps);"
             f" with all weights {value['all']:.1f} ({every['steps'].mean():.0f});"
-            f" with random weights of the same matrices {value['random']:.1f} after as many steps as the first."
+            f" with random weights of the same matrices {value['random']:.1f} after as many steps as the first, and"
+            f" {drawn['match'].mean():.1f} in the end ({drawn['steps'].mean():.0f}). Intervals (95 %) over passages: "
+            + ", ".join(f"{mask} {low:.0f} to {high:.0f}" for mask, (low, high) in interval.items())
+            + f". Each kind has the smallest rate that does it, else the largest: {rates} standard deviations."
         )
         if aim == "rewrite":
             value |= {"new": float(best["instead"].mean()), "new_before": float(best["instead_before"].mean())}
@@ -387,4 +415,11 @@ def say_changes(
                 f" {100 * value['others_kept_all']:.0f} %)."
             )
         says += f" Loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."
-        result.add(Finding(f"{aim}ed" if aim == "unlearn" else "rewritten", value, says, unit="leading tokens; share"))
+        name = "unlearned" if aim == "unlearn" else "rewritten"
+        result.add(Finding(name, value, says, unit="leading tokens; share", interval=interval))
+
+
+def rates_of(rows: pd.DataFrame) -> str:
+    """The rates that some updates took: one, or from the smallest to the largest."""
+    low, high = rows["rate"].min(), rows["rate"].max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -147,7 +147,8 @@ def full(request, tmp_path_factory):
     strong = {"context": 0.6, "memory": 1.6}[side]
     model = wb.load((planted.planted_module([strong] * 16), planted.planted_tokenizer()))
     file = planted.planted_facts(tmp_path_factory.mktemp("full"))
-    asked = {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1, 2], "transfer": True}
+    # One of the two also tries its heads elsewhere, which is slow.
+    asked = {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1, 2], "transfer": side == "context"}
     return side, model, wb.run("knowledge-conflict", model, asked)
 
 
@@ -190,6 +191,8 @@ def test_the_dial_turns_only_where_heads_are_known(full):
 
 def test_transfer_leaves_out_what_has_no_room(full):
     side, _, result = full
+    if "transfer" not in result.tables:
+        pytest.skip("only one of the two runs tries its heads elsewhere")
     table = result.tables["transfer"]
     known = result.tables["chosen"].group.iloc[0]
     assert set(table.group) == {known}
