@@ -126,7 +126,7 @@ def say_textless(result: Result, found: Found) -> None:
     says = (
         f"The model has {len(ids):,} ids that no text has (its vocabulary is larger than the tokenizer's). Their share counts in"
         f" every probability, as it does when `generate` samples. At {likeliest:,} of the {int(found.scores.read.sum()):,} tokens"
-        " that were read one of them is the likeliest: it ends a match, and stands for nothing in a continuation's text."
+        " that were read one of them is the likeliest; there it ends a match, and stands for nothing in a continuation's text."
     )
     result.add(Finding("textless", {"ids": len(ids), "likeliest": likeliest}, says, unit="ids; tokens"))
 
@@ -443,7 +443,7 @@ def say_compressed(result: Result, found: Found, strings: Mapping[str, Compresse
             "compression",
             {"memorized": memorized, "n": len(table), "highest": float(best["ratio"])},
             f"For {memorized} of {len(table)} strings a prompt of fewer tokens than the string was found. Highest ratio:"
-            f" {str(best['string'])[:40]!r}, {best['tokens']} tokens from {best['prompt_tokens']}"
+            f" {str(best['string'])[:40]!r}, {in_tokens(best['tokens'])} from {best['prompt_tokens']}"
             " (a lower bound: a shorter prompt may exist)."
             if best["prompt_tokens"]
             else f"No prompt that can be typed was found for any of {len(table)} strings by the search.",
