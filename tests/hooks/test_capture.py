@@ -123,7 +123,7 @@ def test_a_crash_in_the_middle_leaves_nothing(llama):
     assert llama.module.config._attn_implementation == "sdpa"
 
 
-def test_errors_name_what_there_is(llama):
+def test_errors_name_what_there_is(llama, gpt2):
     with pytest.raises(SiteNotFound, match=r"Did you mean 'resid_post'"):
         wb.capture(llama, PROMPTS, sites="resid_pots")
     with pytest.raises(BadInput, match="has no layer 7"):
@@ -135,7 +135,7 @@ def test_errors_name_what_there_is(llama):
     with pytest.raises(BadInput, match="empty"):
         wb.capture(llama, "", sites="z")
     with pytest.raises(BadInput, match="at most 256"):
-        wb.capture(llama, "word " * 2000, sites="z")
+        wb.capture(gpt2, "word " * 2000, sites="z")
 
 
 def test_every_site_can_be_captured_where_the_model_has_it(model):

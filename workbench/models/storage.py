@@ -7,6 +7,7 @@ some processors), so nothing that is read here may depend on how far that has go
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 
 def plain(tensor: Any) -> bool:
     """Whether a tensor holds the numbers themselves: floating point of 16 bits or more, in torch's own kind of tensor."""
+    return type(tensor) in _own_kinds() and tensor.is_floating_point() and tensor.element_size() >= 2
+
+
+@cache
+def _own_kinds() -> tuple[type, ...]:
+    """Torch's own kinds of tensor; libraries that pack or round have kinds of theirs."""
     import torch
 
-    known = type(tensor) in (torch.Tensor, torch.nn.Parameter)
-    return known and tensor.is_floating_point() and tensor.element_size() >= 2
+    return torch.Tensor, torch.nn.Parameter
 
 
 def is_quantized(module: Any) -> bool:
