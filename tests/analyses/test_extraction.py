@@ -260,7 +260,7 @@ def test_windows_lie_where_they_should(llama: Any) -> None:
         assert [*w.prefix, *w.suffix] == ids[w.start : w.start + 9]
 
 
-def test_what_is_not_there_is_told_before_a_model_is_loaded(tmp_path: Path, llama: Any) -> None:
+def test_what_is_not_there_is_told_before_a_model_is_loaded(tmp_path: Path, llama: Any, gpt2: Any) -> None:
     with pytest.raises(WorkbenchError, match="no file or folder"):
         wb.run("extraction", llama, {"path": str(tmp_path / "no.txt")})
     with pytest.raises(WorkbenchError, match="has no texts"):
@@ -272,7 +272,7 @@ def test_what_is_not_there_is_told_before_a_model_is_loaded(tmp_path: Path, llam
     with pytest.raises(WorkbenchError, match="longest has"):
         wb.run("extraction", llama, {"text": "too short"})
     with pytest.raises(WorkbenchError, match="do not fit"):
-        wb.run("extraction", llama, {"text": "x", "context": [300]})
+        wb.run("extraction", gpt2, {"text": "x", "context": [300]})
     with pytest.raises(WorkbenchError, match="no steps"):
         wb.run("extraction", llama, {"text": "word " * 200, "context": [5], "suffix": 5, "checkpoints": True})
 
