@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hooks.prompts import Prompt
+from hooks.prompts import Prompt, tokenize
 from ui import parts, trying
 from ui.desk import Desk
 from workbench.errors import NotFound, WorkbenchError
@@ -153,7 +153,7 @@ class Answerer:
                 with change.on(model):
                     after = trying.look(model, asked.given, (asked.memory, asked.context))
             view = parts.Comparison(before, after, change.says(), writing=asked.length > 0)
-            past = model.past_window(len(model.tokens(asked.prompt)) + asked.length)
+            past = model.past_window(len(tokenize(model, asked.given).ids) + asked.length)
             show(Shown(view.html(), parts.note(past) if past else ""))
             if not asked.length:
                 return
