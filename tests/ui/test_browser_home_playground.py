@@ -187,9 +187,11 @@ def test_a_layer_at_once_and_undo(page):
 
 def test_a_prompt_beyond_the_window_is_answered_and_that_is_said(page):
     playground(page)
-    page.get_by_label("Prompt", exact=True).fill("word " * 600)
+    page.get_by_label("Prompt", exact=True).fill("word " * 80)
     expect(page.locator("#told")).to_contain_text("runs past it, but was not trained there")
     expect(page.locator("#trouble .wb-message")).to_have_count(0)
+    page.get_by_label("Prompt", exact=True).fill("")
+    expect(page.locator("#answer")).to_contain_text("Type a prompt")
 
 
 # -- ask a question --------------------------------------------------------------------------------------------------------

@@ -189,7 +189,6 @@ def test_a_disk_without_room_is_said_before_the_work(call, tmp_path, monkeypatch
         (["x", "--store", "int8"], "stored as 'int8'"),
         (["x", "--positions", "99"], "has no position 99"),
         (["x", "--batch-tokens", "0"], "--batch-tokens"),
-        (["word " * 900], "at most 256"),
     ],
 )
 def test_mistakes_leave_nothing(call, tmp_path, arguments, says):
