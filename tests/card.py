@@ -23,6 +23,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
+from workbench.models import storage
+
 CARD = torch.device("lazy", 0)
 _CPU = torch.device("cpu")
 _HERE = Path(__file__).resolve()
@@ -89,6 +91,9 @@ def card() -> Iterator[Seen]:
     """Tensors can be made on, and moved to, `CARD` while inside."""
     seen = Seen()
     _active.append(seen)
+    own_kinds = storage._own_kinds
+    # On a real card tensors are torch's own kind; here they are a stand-in's.
+    storage._own_kinds = lambda: (torch.Tensor, torch.nn.Parameter, OnCard)
     lifted = torch._C._only_lift_cpu_tensors()
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=CARD) makes it on the CPU first, then moves it
     try:
@@ -96,6 +101,7 @@ def card() -> Iterator[Seen]:
             yield seen
     finally:
         torch._C._set_only_lift_cpu_tensors(lifted)
+        storage._own_kinds = own_kinds
         _active.pop()
 
 

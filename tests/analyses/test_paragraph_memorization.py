@@ -8,9 +8,10 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_ind
 
 import workbench as wb
 from analyses.extraction.sampling import Sampler
@@ -18,12 +19,11 @@ from analyses.extraction.score import score
 from analyses.extraction.source import Texts, windows_of
 from analyses.paragraph_memorization import claims, groups, heads, kept, maps, remove, traced, triggers
 from analyses.paragraph_memorization.groups import MEMORIZED, NOT, PARTLY, Passage
-from analyses.statistics import difference
 from hooks.weights import learning
 from workbench import registry
 from workbench.errors import BadInput
 from workbench.progress import Progress
-from workbench.result import Result
+from workbench.result import Finding, Result
 
 SMALL = {"passages": 8, "draws": 1, "traced": 1, "edits": 1, "seed": 0}
 
@@ -313,26 +313,145 @@ def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(organism: A
         kept.delta(result, "unlearn_99")
 
 
-def test_claims_are_judged_by_the_numbers() -> None:
-    result = Result("paragraph-memorization")
+def judged(**tables: Any) -> Result:
+    """A run of which nothing but these tables is there; eight passages, each of a document of its own."""
+    groups_ = [MEMORIZED] * 4 + [NOT] * 4
+    passages = pd.DataFrame({"passage": range(8), "document": range(8), "group": groups_})
+    return Result("paragraph-memorization", tables={"passages": passages, **tables})
+
+
+def updates(aim: str, mask: str, left: list[float], same: list[float] | None = None, **more: Any) -> pd.DataFrame:
+    """Rows of `removals`, one for each of so many passages of 50 tokens."""
+    row = {"aim": aim, "mask": mask, "match_before": 50, "others_kept": 1.0, "rate": 0.01, "steps": 20, "instead": 0} | more
+    table = pd.DataFrame({"passage": range(len(left)), "match": left, "match_same_steps": same or left, "done": False})
+    return table.assign(**row)
+
+
+def test_a_run_that_measured_nothing_tells_nothing() -> None:
+    result = judged()
     claims.say_claims(result)
-    assert result.findings["claims"].values == {"hold": 0, "fail": 0, "open": 7}
-    good = {"before": 50, "gradient": 20, "random": 49, "all": 10, "others_kept_gradient": 0.9}
-    for random_left, verdict in ((49, claims.YES), (30, claims.NO)):
-        assert claims._random({**good, "random": random_left})[3] == verdict
-    assert claims._sparse({**good, "gradient": 40})[3] == claims.NO
-    assert claims._triggers({"memorized": 3.0, "not_memorized": 30.0})[3] == claims.YES
+    assert result.findings["claims"].values == {"hold": 0, "in_part": 0, "fail": 0, "open": 7}
 
 
-def test_the_difference_of_two_means_is_welchs() -> None:
-    from scipy.stats import ttest_ind
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict"),
+    [
+        ([3, 4, 5, 4], [30, 31, 33, 29], claims.YES),
+        ([30, 31, 33, 29], [3, 4, 5, 4], claims.NO),
+        ([3, 30, 5, 4], [30, 1, 33, 29], claims.OPEN),  # the means are apart and the interval covers both sides
+    ],
+)
+def test_triggers_are_judged_by_the_interval_of_the_difference(ours, theirs, verdict) -> None:
+    table = pd.DataFrame({"passage": range(8), "match": [-x for x in [*ours, *theirs]]})
+    row = claims._triggers(judged(perturbed=table))
+    assert row[3] == verdict
+    welch = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    assert f"(95 %: {welch.low:+.1f} to {welch.high:+.1f})" in row[4]
 
-    one, other = np.array([1.0, 2, 3, 4]), np.array([2.0, 2, 5])
-    value, (low, high) = difference(one, other)
-    assert value == pytest.approx(-0.5)
-    assert low < value < high
-    assert (low < 0 < high) == (ttest_ind(one, other, equal_var=False).pvalue > 0.05)
-    assert math.isnan(difference(one[:1], other)[1][0])
+
+def test_passages_of_one_document_are_no_four_passages() -> None:
+    result = judged(perturbed=pd.DataFrame({"passage": range(8), "match": [-3, -4, -5, -4, -30, -31, -33, -29]}))
+    result.tables["passages"]["document"] = [0, 0, 0, 0, 1, 1, 1, 1]
+    assert claims._triggers(result)[3] == claims.OPEN
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"), [([0.1, 0.2, 0.1, 0.2], claims.YES), ([9, 7, 8, 6], claims.NO), ([0.1, 9, 3, 2], claims.OPEN)]
+)
+def test_sums_of_gradients_are_compared_as_ratios(ours, verdict) -> None:
+    table = judged().tables["passages"].assign(sum_max=[*ours, 1.0, 2.0, 1.5, 0.9])
+    assert claims._larger(judged(lower=table))[3] == verdict
+    assert claims._larger(judged(lower=table.drop(columns="sum_max")))[3] == claims.OPEN
+
+
+def test_both_sizes_of_a_gradient_have_to_agree() -> None:
+    base = judged().tables["passages"]
+    up, flat = [0.71, 0.72, 0.70, 0.71, 0.50, 0.51, 0.50, 0.52], [0.5, 0.6, 0.7, 0.6, 0.5, 0.7, 0.6, 0.6]
+    assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=up)))[3] == claims.YES
+    assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=flat)))[3] == claims.OPEN
+    assert claims._lower(judged(lower=base.assign(low_max=up[::-1], low_rms=up[::-1])))[3] == claims.NO
+
+
+@pytest.mark.parametrize(
+    ("bounds", "verdict"),
+    [
+        ([(-0.4, -0.1), (-0.5, -0.2)], claims.YES),
+        ([(-0.4, -0.1), (-0.5, 0.2)], claims.PART),
+        ([(0.1, 0.4), (-0.5, 0.2)], claims.NO),
+        ([(-0.1, 0.4), (-0.5, 0.2)], claims.OPEN),  # this was said not to come out
+    ],
+)
+def test_heads_that_look_at_rare_tokens_are_judged_one_by_one(bounds, verdict) -> None:
+    lows, highs = zip(*bounds, strict=True)
+    heads_ = pd.DataFrame({"label": ["L0H0", "L0H1"], "role": "memorization", "rarity_each": 0.0})
+    result = judged(heads=heads_.assign(rarity_each_low=lows, rarity_each_high=highs))
+    result.add(Finding("rarity", {"lowest_pooled": -0.9, "chance_pooled": -0.6}, ""))
+    assert claims._rare(result)[3] == verdict
+
+
+@pytest.mark.parametrize(
+    ("left", "kept", "verdict"),
+    [
+        ([5, 8, 4, 6], 1.0, claims.YES),
+        ([5, 8, 4, 6], 0.1, claims.PART),  # unlearned, and everything else with it
+        ([45, 48, 50, 46], 1.0, claims.NO),
+        ([4, 11, 4, 50], 1.0, claims.OPEN),  # 17 tokens on average, 95 % interval up to 50
+        ([7], 1.0, claims.OPEN),
+    ],
+)
+def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
+    table = pd.concat([updates("unlearn", "gradient", left, others_kept=kept), updates("unlearn", "all", left)])
+    row = claims._sparse(judged(removals=table))
+    assert row[3] == verdict
+    assert "at rates of 0.01" in row[2]
+
+
+@pytest.mark.parametrize(
+    ("same", "end", "verdict"),
+    [
+        ([50, 50, 50, 50], [50, 50, 50, 50], claims.YES),
+        ([50, 49, 50, 50], [8, 5, 9, 7], claims.PART),  # nothing at first, and then they do it as well
+        ([20, 25, 22, 21], [8, 5, 9, 7], claims.NO),
+        ([50], [8], claims.OPEN),  # one passage
+        ([50], [50], claims.OPEN),
+        ([50, 50, 50, 50], [50, 10, 50, 50], claims.OPEN),
+    ],
+)
+def test_random_weights_are_judged_in_the_end_too(same, end, verdict) -> None:
+    table = updates("unlearn", "random", end, same)
+    assert claims._random(judged(removals=table))[3] == verdict
+
+
+@pytest.mark.parametrize(
+    ("rewritten", "unlearned", "done", "verdict"),
+    [
+        ([40, 45, 42, 41], [5, 8, 4, 6], True, claims.YES),
+        ([5, 7, 4, 6], [40, 45, 42, 41], False, claims.NO),
+        ([0, 48, 50, 2], [5, 8, 4, 6], True, claims.OPEN),
+        ([0], [7], False, claims.OPEN),
+    ],
+)
+def test_rewriting_is_compared_passage_by_passage(rewritten, unlearned, done, verdict) -> None:
+    table = [updates("rewrite", "gradient", rewritten, done=not done), updates("unlearn", "gradient", unlearned, done=done)]
+    if verdict == claims.OPEN:
+        table = [one.assign(done=False) for one in table]
+    assert claims._harder(judged(removals=pd.concat(table)))[3] == verdict
+
+
+def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest rate that does it, for each mask by itself; the largest where none does."""
+    needed, tried = {"contrast": 0.01, "gradient": 0.03, "random": 1.0, "all": 0.003}, []
+
+    def carried(weights: Any, task: Any, mask: str, fraction: float, rate: float, *rest: Any) -> remove.Outcome:
+        tried.append((mask, rate))
+        row = {"rate": rate, "done": rate >= needed[mask]}
+        return remove.Outcome(row, [], None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(remove, "carry_out", carried)
+    for mask in remove.MASKS:
+        outcome = remove.tuned(None, None, mask, 0.001, remove.RATES, 20, 0)  # type: ignore[arg-type]
+        assert outcome.row["rate"] == min(needed[mask], remove.RATES[-1])
+    assert [rate for mask, rate in tried if mask == "gradient"] == [0.003, 0.01, 0.03]
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------------
@@ -343,7 +462,7 @@ def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
         wb.run("paragraph-memorization", "organism/planted-control")
     with pytest.raises(BadInput, match="no ledger"):
         wb.run("paragraph-memorization", llama)
-    with pytest.raises(BadInput, match="do not fit"):
+    with pytest.raises(BadInput, match="No text is long enough"):
         wb.run("paragraph-memorization", "organism/planted", {"prefix": 900, "suffix": 900})
 
 

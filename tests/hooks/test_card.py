@@ -25,16 +25,10 @@ from hooks.gradients.metric import loss
 from hooks.gradients.parameters import gradient_sizes
 from hooks.reduce import Project
 from hooks.replay import off_by
-from workbench.models import storage, weight_hash
+from workbench.models import weight_hash
 
 PROMPTS = ["The capital of France is", "The safe opens with 7 4 1 9, and"]
 TARGETS = [[5, 7], [9, 11]]
-
-
-@pytest.fixture(autouse=True)
-def cards_tensors_are_plain(monkeypatch):
-    """On a real card they are torch's own kind of tensor; here a stand-in's."""
-    monkeypatch.setattr(storage, "_own_kinds", lambda: (torch.Tensor, torch.nn.Parameter, OnCard))
 
 
 @pytest.fixture
