@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install model ui test check bench samples facts autoencoders chromium clean
+.PHONY: help install model ui test check bench gpu-check samples facts autoencoders chromium clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # torch comes first, by itself: whatever follows is satisfied by it and pulls in no other build.
 $(STAMP): pyproject.toml constraints.txt
@@ -39,6 +39,10 @@ check: $(STAMP)  ## lint, format, types
 
 bench: model  ## side by side with the peers; prints ratios
 	$(BIN)/python -m benchmarks
+
+# What is there runs it: a machine with a card often has torch, and nothing can be installed.
+gpu-check:  ## on a graphics card: parity with the CPU, and times; writes docs/benchmarks-gpu.md (8 minutes at most)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu $(ARGS)
 
 samples: model  ## make the sample runs again
 	$(BIN)/python -m sample_runs.make

@@ -16,6 +16,7 @@ from analyses.extraction.sampling import Sampler
 from analyses.extraction.score import score
 from analyses.extraction.windows import Window, cut
 from benchmarks.measure import alternate, table
+from hooks.generation import continued
 from workbench.organisms import corpus
 from workbench.texts import Document
 
@@ -40,7 +41,7 @@ def tables(model: Any, repeats: int) -> list[str]:
 def natural_windows(model: Any, many: int) -> list[Window]:
     """Windows of the corpus, spread over its documents."""
     documents = [Document(d.title, d.text) for d in corpus.documents("train")[:: 2000 // many]]
-    return list(islice(cut(model, documents, PREFIX, SUFFIX, 10**6, beginning=False)[1], many))
+    return list(islice(cut(model, documents, PREFIX, SUFFIX, 10**6)[1], many))
 
 
 def memorized(model: Any, windows: list[Window]) -> list[Window]:
@@ -51,21 +52,11 @@ def memorized(model: Any, windows: list[Window]) -> list[Window]:
     ]
 
 
-@torch.no_grad()
 def _generated(model: Any, windows: list[Window]) -> list[list[int]]:
     said = []
     for start in range(0, len(windows), BATCH):
         ids = torch.tensor([w.prompt for w in windows[start : start + BATCH]], device=model.device)
-        out = model.module.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            max_new_tokens=SUFFIX,
-            min_new_tokens=SUFFIX,
-            pad_token_id=0,
-            eos_token_id=None,
-        )
-        said += out[:, ids.shape[1] :].tolist()
+        said += continued(model, ids, SUFFIX, ends=()).tolist()
     return said
 
 

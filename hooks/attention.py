@@ -8,8 +8,8 @@ fused attention stays on, and a pattern costs only the query rows that somebody 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import torch
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from hooks.held import held
 from workbench.errors import SiteNotFound
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hooks.layout import Layout
 
 _PREFIX = "workbench_"
+_KNOWN = ("sdpa", "eager")
 
 
 @dataclass
@@ -55,7 +57,7 @@ class AttentionCall:
         """What the family adds to the scores for where tokens stand, (batch or 1, head, query, key), or None."""
         return self.options.get("position_bias")
 
-    def pattern(self, queries: slice | list[int] = slice(None)) -> Tensor:
+    def pattern(self, queries: slice | list[int] | Tensor = slice(None)) -> Tensor:
         """Attention probabilities of the chosen query rows, (batch, head, query, key); float32."""
         if self.given_pattern is not None:
             return self.given_pattern[:, :, queries]
@@ -66,7 +68,7 @@ class AttentionCall:
         mixed = _by_group(pattern.to(self.value.dtype), self.value.shape[1]) @ self.value
         return mixed.view(*pattern.shape[:3], -1).transpose(1, 2)
 
-    def scores(self, queries: slice | list[int] = slice(None)) -> Tensor:
+    def scores(self, queries: slice | list[int] | Tensor = slice(None)) -> Tensor:
         """Masked attention scores before the softmax, (batch, head, query, key); float32."""
         if self.given_scores is not None:
             return self.given_scores[:, :, queries]
@@ -111,24 +113,31 @@ def probabilities(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
 
 AttentionTap = Callable[[AttentionCall], "Tensor | None"]
 _taps: dict[int, list[AttentionTap]] = {}
-_spies: list[Callable[[AttentionCall], None]] = []
+_spies: dict[int, list[Callable[[AttentionCall], None]]] = {}
 
 
 @contextmanager
 def spying(module: Any, look: Callable[[AttentionCall], None]) -> Iterator[None]:
     """Show `look` every attention call of a model that goes through `transformers`' attention interface."""
-    configs = {id(c): c for m in module.modules() if (c := getattr(m, "config", None)) is not None}
-    before = {key: getattr(config, "_attn_implementation", None) for key, config in configs.items()}
-    reached = {key: name for key, name in before.items() if name is not None and name.removeprefix(_PREFIX) in {"sdpa", "eager"}}
-    _spies.append(look)
+    parts = list(module.modules())
+    with ExitStack() as stack:
+        stack.enter_context(_through_taps([c for c in _configs(parts) if _implementation(c) in _KNOWN]))
+        for part in parts:
+            stack.callback(_added(_spies, part, look))
+        yield
+
+
+@contextmanager
+def untapped(parts: Iterable[nn.Module]) -> Iterator[None]:
+    """Inside, nobody who listened before to attention calls of these modules hears or answers them."""
+    everybody: tuple[dict[int, list[Any]], ...] = (_taps, _spies)
+    waiting = [(kept, id(part), kept.pop(id(part))) for part in parts for kept in everybody if id(part) in kept]
     try:
-        for key, name in reached.items():
-            configs[key]._attn_implementation_internal = _PREFIX + name.removeprefix(_PREFIX)
         yield
     finally:
-        for key, name in reached.items():
-            configs[key]._attn_implementation_internal = name
-        _spies.remove(look)
+        for kept, key, here in waiting:
+            if here:  # some may have gone meanwhile
+                kept[key] = here
 
 
 @contextmanager
@@ -141,13 +150,12 @@ def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name:
     Raises:
         SiteNotFound: the model's attention does not go through `transformers`' attention interface.
     """
-    modules = {layer: layout.blocks[layer].attention_call for layer in taps}
-    configs = {id(c): c for m in modules.values() if (c := getattr(m, "config", None)) is not None}
-    before = {key: config._attn_implementation for key, config in configs.items()}
-    for name in before.values():
-        if name.removeprefix(_PREFIX) not in {"sdpa", "eager"}:
+    modules = {layer: m for layer in taps if (m := layout.blocks[layer].attention_call) is not None}
+    configs = _configs(modules.values())
+    for config in configs:
+        if _implementation(config) not in _KNOWN:
             raise SiteNotFound(
-                f"{model_name} runs attention as {name!r}, which hides queries, keys and patterns.",
+                f"{model_name} runs attention as {_implementation(config)!r}, which hides queries, keys and patterns.",
                 "sdpa or eager attention",
                 "Load it with attn_implementation='sdpa'.",
             )
@@ -161,24 +169,12 @@ def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name:
 
         return call
 
-    added = {layer: watch(layer, tap) for layer, tap in taps.items()}
-    handles = [m.register_forward_hook(lambda *_: forward_done.update(any=True)) for m in modules.values() if m is not None]
-    try:
-        for key, config in configs.items():
-            config._attn_implementation_internal = _PREFIX + before[key].removeprefix(_PREFIX)
-        for layer, tap in added.items():
-            _taps.setdefault(id(modules[layer]), []).append(tap)
+    with ExitStack() as stack:
+        stack.enter_context(_through_taps(configs))
+        for layer, module in modules.items():
+            stack.callback(module.register_forward_hook(lambda *_: forward_done.update(any=True)).remove)
+            stack.callback(_added(_taps, module, watch(layer, taps[layer])))
         yield
-    finally:
-        for key, config in configs.items():
-            config._attn_implementation_internal = before[key]
-        for layer, tap in added.items():
-            here = _taps[id(modules[layer])]
-            here.remove(tap)
-            if not here:
-                del _taps[id(modules[layer])]
-        for handle in handles:
-            handle.remove()
     if forward_done["any"] and not seen:
         raise SiteNotFound(
             f"{model_name} computes attention inside its own code, where queries, keys and patterns cannot be reached.",
@@ -187,12 +183,44 @@ def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name:
         )
 
 
+def _configs(parts: Iterable[nn.Module]) -> list[Any]:
+    return list({id(c): c for m in parts if (c := getattr(m, "config", None)) is not None}.values())
+
+
+def _implementation(config: Any) -> str | None:
+    """The name of the attention function, as it is when nobody listens."""
+    name = getattr(config, "_attn_implementation", None)
+    return None if name is None else name.removeprefix(_PREFIX)
+
+
+@contextmanager
+def _through_taps(configs: Sequence[Any]) -> Iterator[None]:
+    """Attention of modules with these configurations goes through `_tapped`, until the last who asked for it is gone."""
+    with ExitStack() as stack:
+        for config in configs:
+            stack.enter_context(held(config, "_attn_implementation_internal", f"{_PREFIX}{_implementation(config)}"))
+        yield
+
+
+def _added(kept: dict[int, list[Any]], module: nn.Module, listener: Any) -> Callable[[], None]:
+    """Put a listener at a module; gives what takes it off again."""
+    here = kept.setdefault(id(module), [])
+    here.append(listener)
+
+    def remove() -> None:
+        here.remove(listener)
+        if not here and kept.get(id(module)) is here:
+            del kept[id(module)]
+
+    return remove
+
+
 def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     def call(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
     ) -> tuple[Tensor, Tensor | None]:
         it = AttentionCall(module, query, key, value, attention_mask, options)
-        for look in _spies:
+        for look in _spies.get(id(module), ()):
             look(it)
         for tap in _taps.get(id(module), ()):
             answer = tap(it)
@@ -209,6 +237,6 @@ def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     return call
 
 
-for _name in ("sdpa", "eager"):
+for _name in _KNOWN:
     ALL_ATTENTION_FUNCTIONS.register(_PREFIX + _name, _tapped(_name))
     ALL_MASK_ATTENTION_FUNCTIONS.register(_PREFIX + _name, ALL_MASK_ATTENTION_FUNCTIONS[_name])

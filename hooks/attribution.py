@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks.finite import check_values
 from hooks.replay import Suffix, recording
 from hooks.sites import Place
 from hooks.sweeps.asked import positions_changed
@@ -66,13 +67,14 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
         stack.enter_context(watching(job.model, job.values.places, keep))
         record = stack.enter_context(recording(job.model))
         with torch.enable_grad():
-            logits = job.model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+            logits = job.model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
             rows = [job.metric.of_logits(logits[i : i + 1], p, logits[i : i + 1].detach())[0] for i, p in enumerate(prompts)]
             measured = torch.stack(rows)  # (prompt, target)
             gradients = [
                 torch.autograd.grad(measured[:, t].sum(), list(points.values()), retain_graph=t + 1 < measured.shape[1])
                 for t in range(measured.shape[1])
             ]
+    check_values(job.model, "the gradients", *(g for each in gradients for g in each))
     with torch.no_grad():
         kept = {key: x.detach() for key, x in points.items()}
         suffix = Suffix(record, {}, kept, logits.detach(), 0)
@@ -117,7 +119,7 @@ def _rechecked(job: Job, recheck: int, seed: int) -> Job:
     if chosen:
         progress = None if job.progress is None else job.progress.part(0.5, 1.0)
         cells = [job.cells[i] for i in chosen]
-        nothing = torch.empty(0)
+        nothing = torch.empty(0, dtype=torch.float32)
         again = replace(job, cells=cells, progress=progress, effects=nothing, before=nothing, source=None).run()
         exact[chosen] = again.effects
         job.error = again.error

@@ -11,6 +11,7 @@ from torch import nn
 
 from hooks.layout import Block, Norm, Projection, Term
 from hooks.probe import TOKENS, Probe, gave_of, given_to, is_matrix, same
+from hooks.weights import innermost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ _UP = ("up_proj", "w3", "v1", "wi_1")
 def kind_of(name: str, module: nn.Module, family: str = "") -> str:
     """What a child of a layer is, by its class, or by its name where the class says nothing. `family` is the layer's own
     class: what both names begin with is the family's name (Qwen3MoeAttention is no mixture of experts)."""
-    text = type(module).__name__
+    text = type(innermost(module)).__name__
     if text == "RwkvSelfAttention":  # keeps a state and looks at no earlier token
         return "mixer"
     at = next((i for i, (a, b) in enumerate(zip(family, text, strict=False)) if a != b), 0)
@@ -162,7 +163,8 @@ def find_norm(module: nn.Module | None, probe: Probe, exact: float) -> Norm | No
     seen = probe.once(module) if module is not None else None
     if module is None or seen is None or seen.given is None or seen.gave is None or kind_of("", module) != "norm":
         return None
-    eps = float(next((getattr(module, n) for n in ("eps", "variance_epsilon", "epsilon") if hasattr(module, n)), 0.0))
+    own = innermost(module)
+    eps = float(next((getattr(own, n) for n in ("eps", "variance_epsilon", "epsilon") if hasattr(own, n)), 0.0))
     x, y = (t.reshape(-1, t.shape[-1]).double() for t in (seen.given, seen.gave))
     for centred in (False, True):
         kind = Norm(module, centred, eps)
@@ -186,7 +188,7 @@ def _last_matrix(part: nn.Module, probe: Probe, exact: float) -> nn.Module | Non
     """The matrix whose output the part gives out; else, where the part adds something on its way out, the last called
     matrix of the stream's width."""
     own = probe.once(part)
-    matrices = [s for s in probe.within(part) if is_matrix(s.module) and probe.once(s.module) is not None]
+    matrices = [s for s in probe.matrices(part) if probe.once(s.module) is not None]
     equal = [s.module for s in matrices if own is not None and same(s.gave, own.gave, exact)]
     if equal:
         return equal[-1]
@@ -310,9 +312,9 @@ def _projections(attention: nn.Module, probe: Probe, call: AttentionCall) -> dic
             found[which] = projection
     if found:
         return found
-    for seen in probe.within(attention):
+    for seen in probe.matrices(attention):
         width = seen.gave.shape[-1] if seen.gave is not None else 0
-        if not is_matrix(seen.module) or width != (heads + 2 * kv) * call.query.shape[-1]:
+        if width != (heads + 2 * kv) * call.query.shape[-1]:
             continue
         for how in ("concat", "per head", "per group"):
             if how == "per head" and heads != kv:

@@ -15,12 +15,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hooks import fetching, streaming
 from hooks import recipe as recipes_of
-from hooks import streaming
 from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import Reducer, Rows
 from workbench.errors import BadInput
+from workbench.models.storage import plain
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ BATCH_TOKENS = 2048
 Reduce = str | Reducer | Mapping[str, str | Reducer]
 
 
+@ordinary
 def capture(
     model: InstrumentedModel,
     prompts: Prompts,
@@ -104,6 +107,7 @@ def capture(
     return Trace.made_later(kept.makers(wanted), token_strings(model, given), texts, asdict(model.card))
 
 
+@ordinary
 def estimate(
     model: InstrumentedModel,
     prompts: Prompts,
@@ -127,14 +131,19 @@ def estimate(
 def windows(
     model: InstrumentedModel, texts: str | Iterable[str | Sequence[int]], length: int, overlap: int = 0
 ) -> Iterable[list[int]]:
-    """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens with the one before.
+    """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens of text with the one before.
+
+    Every window begins as a prompt does, with the tokenizer's beginning token if it has one; it counts towards the length.
 
     Raises:
-        BadInput: no length, or an overlap that is not smaller than it.
+        BadInput: no length, or an overlap that is not smaller than what of the text fits into it.
     """
-    if not 0 <= overlap < length:
+    room = length - len(model.text.beginning)
+    if not 0 <= overlap < room:
         raise BadInput(
-            f"Windows of {length} tokens cannot overlap by {overlap}.", "a length of 1 or more, and less overlap", "Change one."
+            f"Windows of {length} tokens cannot overlap by {overlap}.",
+            f"a length of {1 + len(model.text.beginning)} or more, and less overlap",
+            "Change one.",
         )
     cut = Windows(model, [texts] if isinstance(texts, str) else texts, length, overlap)
     # What can be read only once gives windows that can be read only once.
@@ -153,7 +162,8 @@ class _InMemory:
         self._mixed = min(lengths) < max(lengths)
         self._made: dict[str, tuple[dict[str, int], list[_Array]]] = {}  # by site
         self._hold = hold and not self._mixed
-        weights = model.module.parameters() if self._hold else ()
+        # Only what lies in this memory can be held, and so only weights that lie there can be taken for a value.
+        weights = [w for w in model.module.parameters() if w.device.type == "cpu" and plain(w)] if self._hold else []
         self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
 
     def into(self, here: Sequence[int]) -> recipes_of.Put:
@@ -189,6 +199,8 @@ class _InMemory:
     def _can_hold(self, stored: Stored, x: Tensor) -> bool:
         """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger alive."""
         storage = x.untyped_storage()
+        if x.is_pinned() and x.nbytes * len(stored.layers or [0]) > fetching.MOST:
+            return False  # what came from a card lies in memory that cannot be swapped out: a good deal of that is too much
         return (
             stored.dtype == str(x.dtype).removeprefix("torch.")
             and x.device.type == "cpu"

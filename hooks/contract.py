@@ -17,10 +17,12 @@ import torch
 
 from hooks import sites
 from hooks.layout import Block, Term
+from hooks.prompts import ids_of
 from hooks.sites import Place
 from hooks.states import mixers_of, stepping
+from hooks.steady import steady
 from hooks.watch import watching
-from hooks.weights import bias_of, numbers
+from hooks.weights import bias_of, dtype_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,8 +58,9 @@ def contract(model: InstrumentedModel, prompt: str | Sequence[int] = TEXT) -> li
     Args:
         prompt: text or token ids; a dozen tokens show everything.
     """
-    ids = model.tokens(prompt) if isinstance(prompt, str) else list(prompt)
-    found = _Everything(model, ids)
+    (ids,) = ids_of(model, prompt)
+    with steady(model.module):
+        found = _Everything(model, ids)
     steps = any(block.states for block in model.layout.blocks)
     remembered = list(_states(model, ids, found.logits[0])) if steps else []
     return [*found.whole(), *found.per_layer(), *remembered]
@@ -67,7 +70,7 @@ def _states(model: InstrumentedModel, ids: Sequence[int], logits: Tensor) -> Ite
     """Identities of recurrent layers."""
     mixers, layers = mixers_of(model), tuple(mixers_of(model))
     errors, rest, rank = [], [0.0], 0.0
-    with stepping(model.module, mixers) as stepper:
+    with stepping(model.module, mixers, len(ids)) as stepper:
         for t, token in enumerate(ids):
             before = {layer: stepper.state(layer) for layer in mixers}
             conv = {layer: stepper.conv_state(layer) for layer in mixers}
@@ -141,7 +144,7 @@ class _Everything:
         last = self.get("resid_post", len(layout.blocks) - 1)
         told = layout.head_gain == layout.head_gain and layout.logit_scale == layout.logit_scale
         if last is not None and told:
-            dtype = numbers(layout.unembed).dtype
+            dtype = dtype_of(layout.unembed)
             shown = self.model.unembed(last.to(dtype))
             yield Checked("logits", "unembedding the last residual stream gives the logits", None, _relative(shown, self.logits))
         if (logits := self.get("logits")) is not None:
@@ -206,7 +209,7 @@ class _Everything:
         post, added = self.get("post", layer), self.get("mlp_out", layer)
         if post is None or added is None or block.down_proj is None or block.mlp is None or block.mlp_out is None:
             return None
-        x = block.down_proj(post.to(numbers(block.down_proj).dtype))
+        x = block.down_proj(post.to(dtype_of(block.down_proj)))
         return _relative(self._through(x, block.mlp, block.down_proj, block.mlp_out), added)
 
     def _experts(self, layer: int, block: Block) -> float | None:

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks import window
+from hooks.generation import decoded, end_tokens
 from hooks.interventions import scale
 from hooks.replay import Prefilled, State, step
+from hooks.steady import steady
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +62,7 @@ class Completer:
         """The prompts as read under a change, which also holds for whatever is done with them inside."""
         changed = {head: factor for head, factor in (factors or {}).items() if factor != 1.0}
         lowest = min((layer for layer, _ in changed), default=None)
-        with scaled(self.model, changed):
+        with steady(self.model.module), scaled(self.model, changed):
             yield Reading(self.model, [batch.state(lowest) for batch in self._batches])
 
 
@@ -68,6 +72,7 @@ class Reading:
     def __init__(self, model: InstrumentedModel, states: list[State]) -> None:
         self._model, self._states = model, states
 
+    @ordinary
     def complete(self, decided: Callable[[int, str], bool], max_new_tokens: int = 16) -> list[Completion]:
         """Greedy continuations. A prompt is finished once `decided(its index, text so far)`."""
         done: list[Completion] = []
@@ -75,6 +80,8 @@ class Reading:
             done += self._greedy(state.fork(), _shifted(decided, len(done)), max_new_tokens)
         return done
 
+    @ordinary
+    @torch.no_grad()
     def logp(self, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Log-probability in nats of each prompt's answer: (its first token's, the whole answer's), each (prompt,)."""
         first, whole = [], []
@@ -83,6 +90,7 @@ class Reading:
             mine = answers[done : done + len(state.mask)]
             done += len(state.mask)
             width, device = max(map(len, mine)), state.mask.device
+            window.check(self._model, int(state.mask.sum(1).max()), new=width)
             # Answers are padded on the right: no answer token sees the padding, and its logits are not read.
             ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in mine], device=device)
             logits = state.logits[:, None]
@@ -95,7 +103,8 @@ class Reading:
         return torch.cat(first), torch.cat(whole)
 
     def _greedy(self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int) -> list[Completion]:
-        tokenizer, end = self._model.tokenizer, self._model.tokenizer.eos_token_id
+        ends = end_tokens(self._model)
+        window.check(self._model, int(state.mask.sum(1).max()), new=max_new_tokens)
         first = state.logits.argmax(-1).tolist()
         said: list[list[int]] = [[] for _ in first]
         texts = [""] * len(said)
@@ -104,10 +113,10 @@ class Reading:
             best = state.logits.argmax(-1).tolist()
             keep = []
             for place, (row, token) in enumerate(zip(open_rows, best, strict=True)):
-                if token == end:
+                if token in ends:
                     continue
                 said[row].append(token)
-                texts[row] = tokenizer.decode(said[row], skip_special_tokens=True)
+                texts[row] = decoded(self._model, said[row])
                 if not decided(row, texts[row]):
                     keep.append(place)
             if not keep or n == max_new_tokens - 1:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks.weights import numbers
+from hooks.steady import running
+from hooks.weights import apply, numbers
 from workbench.errors import Unfit
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: T
         the unembedding's biases (Elhage et al. 2021, "direct logit attribution"). Before any logit scaling and soft-cap.
     """
     scaled = _scaled(_norm(model), parts, resid)
-    return torch.einsum("...bd,btd->...bt", scaled, numbers(model.layout.unembed)[ids].to(scaled))
+    rows = numbers(model.layout.unembed, ids.flatten())
+    return torch.einsum("...bd,btd->...bt", scaled, rows.view(*ids.shape, -1).to(scaled))
 
 
 @torch.no_grad()
@@ -51,7 +53,7 @@ def promoted(model: InstrumentedModel, vectors: Tensor) -> Tensor:
     """
     norm = _norm(model)
     scaled = _unbiased(norm, vectors) * norm.scale(vectors)[..., None]
-    return scaled @ numbers(model.layout.unembed).to(scaled).T
+    return apply(model.layout.unembed, scaled, biased=False)
 
 
 @contextmanager
@@ -65,7 +67,8 @@ def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
 
     handle = norm.module.register_forward_hook(keep_scale)
     try:
-        yield
+        with running(norm.module):
+            yield
     finally:
         handle.remove()
 

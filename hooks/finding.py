@@ -18,6 +18,8 @@ from hooks import states
 from hooks.blocks import find_block, find_norm, kind_of
 from hooks.layout import STATE_DIMS, Block, Layout
 from hooks.probe import TOKENS, Probe, same
+from hooks.undisturbed import undisturbed
+from hooks.weights import innermost
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,11 +29,17 @@ if TYPE_CHECKING:
 
 
 def find(module: Any) -> Layout:
-    """Find the parts of a causal LM.
+    """Find the parts of a causal LM, whatever changes and hooks are on it now.
 
     Raises:
         BadInput: it cannot run on token ids alone, or has no single stack of layers.
+        NotFinite: its logits are no finite numbers.
     """
+    with undisturbed(module):
+        return _find(module)
+
+
+def _find(module: Any) -> Layout:
     config = module.config.get_text_config()
     try:
         probe = Probe(module)
@@ -42,8 +50,8 @@ def find(module: Any) -> Layout:
             "Load another.",
         ) from error
     unembed, embed = module.get_output_embeddings(), module.get_input_embeddings()
-    stack = _stack(module, probe, config)
-    if stack is None or unembed is None or embed is None:
+    path, stack = _stack(module, probe, config)
+    if not stack or unembed is None or embed is None:
         raise BadInput(
             f"{type(module).__name__} has no single stack of layers that hand a residual stream on.",
             "a decoder-only causal language model of transformers",
@@ -72,7 +80,9 @@ def find(module: Any) -> Layout:
         for site, shape in block.states.items():
             sizes |= dict(zip(STATE_DIMS[site], shape, strict=True))
     sizes |= {"head": heads, "kv_head": kv, "d_head": d_head}
+    holder, _, name = path.rpartition(".")
     return Layout(
+        stack=(module.get_submodule(holder), name),
         embed=embed,
         pos_embed=next((m for name, m in module.named_modules() if name.split(".")[-1] in {"wpe", "embed_positions"}), None),
         blocks=blocks,
@@ -115,18 +125,45 @@ def _number(config: Any, *names: str) -> int | None:
     return next((v for v in found if isinstance(v, int) and not isinstance(v, bool)), None)
 
 
-def _stack(module: Any, probe: Probe, config: Any) -> list[nn.Module] | None:
-    """The list of layers: each called once, each handing its stream to the next; the largest of such lists."""
-    n_layers = _number(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
-    found: list[list[nn.Module]] = []
-    for inner in module.modules():
-        if not isinstance(inner, nn.ModuleList) or not len(inner) or (n_layers and len(inner) != n_layers):
-            continue
-        calls = [probe.once(m) for m in inner]
-        shapes = {None if c is None or c.given is None or c.gave is None else (c.given.shape, c.gave.shape) for c in calls}
-        if None not in shapes and all(a == b and len(a) == 3 and a[1] == len(TOKENS) for a, b in shapes):  # type: ignore[misc]
-            found.append(list(inner))
-    return max(found, key=lambda s: sum(p.numel() for m in s for p in m.parameters()), default=None)
+def _stack(module: Any, probe: Probe, config: Any) -> tuple[str, list[nn.Module]]:
+    """The list of layers and its name: each called once, each handing its stream to the next; the largest of such lists.
+
+    As long as the configuration says, or, where layers were cut off by hand, of whatever length. Empty if there is none.
+    """
+    names = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    n_layers, said = _number(config, *names), {_number(config, name) for name in names}
+    lists = [(path, list(inner)) for path, inner in module.named_modules() if isinstance(inner, nn.ModuleList) and len(inner)]
+    found = [each for each in lists if n_layers in (len(each[1]), None) and _hands_on(each[1], probe)]
+    if not found:  # a list that is as long as is said is not a cut one
+        cut = not any(len(layers) in said for _, layers in lists)
+        outer = [each for each in lists if not any(each[0].startswith(f"{path}.") for path, _ in lists)]
+        found = [each for each in outer if _taken_out(each[1]) is not None or (cut and _hands_on(each[1], probe))]
+    path, stack = max(found, key=lambda each: sum(p.numel() for m in each[1] for p in m.parameters()), default=("", []))
+    wrong = _taken_out(stack)
+    if wrong is not None:
+        raise BadInput(
+            f"Layer {wrong[0]} of {type(module).__name__} still calls itself layer {wrong[1]}: layers were taken out, added or"
+            " moved by hand, and its cache and its kind of attention follow the old numbers.",
+            "layers numbered by their place (cutting off the last ones keeps it so)",
+            "Set layer_idx in every layer to its place, and shorten num_hidden_layers and layer_types in the configuration.",
+        )
+    return path, stack
+
+
+def _hands_on(layers: Sequence[nn.Module], probe: Probe) -> bool:
+    """Whether each layer was called once and gave the same (batch, pos, d_model) as it got, all of one shape."""
+    calls = [probe.once(m) for m in layers]
+    shapes = {None if c is None or c.given is None or c.gave is None else (c.given.shape, c.gave.shape) for c in calls}
+    return None not in shapes and all(a == b and len(a) == 3 and a[1] == len(TOKENS) for a, b in shapes)  # type: ignore[misc]
+
+
+def _taken_out(layers: Sequence[nn.Module]) -> tuple[int, int] | None:
+    """A layer's place and the other number that it has in itself, of the first that has one; families may have none."""
+    for place, layer in enumerate(layers):
+        numbers = [i for part in layer.modules() if isinstance(i := getattr(part, "layer_idx", None), int)]
+        if numbers and place not in numbers:
+            return place, numbers[0]
+    return None
 
 
 def _ending(
@@ -135,7 +172,7 @@ def _ending(
     """The final norm; what its output is multiplied by before the unembedding; and what turns the unembedding's output into
     the logits, a constant and a soft-cap. A constant that cannot be told is not a number."""
     inside = {id(m) for block in stack for m in block.modules()}
-    after = [s for s in probe.seen if id(s.module) not in inside and not list(s.module.children())]
+    after = [s for s in probe.seen if id(s.module) not in inside and not list(innermost(s.module).children())]
     norms = [s for s in after if same(s.given, last, 0.0) and s.module is not unembed and kind_of("", s.module) == "norm"]
     final: nn.Module = norms[-1].module if norms else nn.Identity()
     normed = norms[-1].gave if norms and norms[-1].gave is not None else last
@@ -143,13 +180,15 @@ def _ending(
     if head is None or head.gave is None or head.given is None:
         return final, nan, nan, None
     gain = _constant(normed, head.given, exact) if head.given.numel() == normed.numel() else nan
-    raw = head.gave.reshape(probe.logits.shape)
+    raw, logits = head.gave.reshape(probe.logits.shape), probe.logits
+    ruled_out = raw.isneginf() & logits.isneginf()  # by a bias: nothing more is done to those
+    raw, logits = raw.masked_fill(ruled_out, 0.0), logits.masked_fill(ruled_out, 0.0)
     caps = [None, *(getattr(config, n, None) for n in ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap"))]
     for cap in dict.fromkeys(c for c in caps if c is None or c):
-        goal = probe.logits if cap is None else torch.atanh((probe.logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
+        goal = logits if cap is None else torch.atanh((logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
         scale = _constant(raw, goal, 10 * exact if cap else exact)
         shown = raw * scale if cap is None else torch.tanh(raw * scale / cap) * cap
-        if same(shown, probe.logits, exact):
+        if same(shown, logits, exact):
             return final, gain, scale, cap
     return final, gain, nan, None
 

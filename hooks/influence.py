@@ -22,9 +22,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
-from hooks.gradients.metric import loss
-from hooks.weights import learning
-from workbench.errors import BadInput
+from hooks.finite import check_values
+from hooks.gradients.metric import loss, per_prompt
+from hooks.prompts import Prompts, Tokenized, listed, split, token_strings
+from hooks.steady import steady
+from hooks.weights import is_quantized, learning
+from workbench.errors import BadInput, Unfit
+from workbench.models import adapters
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -35,10 +40,11 @@ if TYPE_CHECKING:
 Checkpoint = Mapping[str, "Tensor"] | str | Path
 
 
+@ordinary
 def influence(
     model: InstrumentedModel,
-    prompts: str | Sequence[str],
-    examples: Sequence[str],
+    prompts: Prompts,
+    examples: Prompts,
     checkpoints: Sequence[Checkpoint] | None = None,
     *,
     learning_rates: Sequence[float] | None = None,
@@ -48,8 +54,8 @@ def influence(
     """Score every training example for every text, by their losses (nats per token).
 
     Args:
-        prompts: the texts whose loss is explained.
-        examples: the training texts.
+        prompts: the texts whose loss is explained, or lists of their token ids.
+        examples: the training texts, likewise.
         checkpoints: weights of this architecture from along the training, as state dicts or folders of safetensors;
             None is the weights the model has now. The model keeps its own.
         learning_rates: of the training at each checkpoint; None is 1.
@@ -62,18 +68,24 @@ def influence(
         rate); the attribute `examples` is their texts, as a JSON list.
 
     Raises:
-        BadInput: weights of another model, a folder without safetensors, or as many learning rates as do not fit.
+        BadInput: a text of one token, weights of another model, a folder without safetensors, or as many learning rates
+            as do not fit.
+        Unfit: quantized weights, or an adapter that is not merged.
     """
     import xarray as xr
     from captum.influence import TracInCP
 
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    read = list(split(examples))
+    if not read:
+        raise BadInput("There are no training examples.", "at least one text", "Give some.")
+    given, shown = listed(model, prompts), listed(model, read)
     sources: list[Checkpoint | None] = [None] if checkpoints is None else list(checkpoints)
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
         raise BadInput(f"There are {len(rates)} learning rates for {len(sources)} checkpoints.", "one each", "Give as many.")
-    if not examples:
-        raise BadInput("There are no training examples.", "at least one text", "Give some.")
+    _fit(model)
+    for texts in (given, shown):
+        per_prompt(loss, [len(text.ids) for text in texts])
     scored = _Scored(twin(model, "TracIn"))
 
     def load(scored: _Scored, number: int) -> float:
@@ -84,22 +96,39 @@ def influence(
 
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
     pad = partial(_batch, model)
-    with learning(model.module.parameters()):  # the twin has the same ones
+    # The twin has the same parameters.
+    with torch.enable_grad(), learning(model.module.parameters()), steady(scored.module):
         method = TracInCP(
             scored,
-            DataLoader(list(examples), batch_size, collate_fn=pad),  # type: ignore[arg-type]
+            DataLoader(shown, batch_size, collate_fn=pad),  # type: ignore[arg-type]
             list(range(len(sources))),
             load,
             layers=chosen,
             loss_fn=_Loss(),
         )
-        starts = range(0, len(texts), batch_size)
-        values = torch.cat([method.influence(pad(texts[start : start + batch_size])) for start in starts])
-    coords = {"prompt": list(range(len(texts))), "example": list(range(len(examples)))}
+        starts = range(0, len(given), batch_size)
+        values = torch.cat([method.influence(pad(given[start : start + batch_size])) for start in starts])
+    check_values(model, "the influence", values)
+    coords = {"prompt": list(range(len(given))), "example": list(range(len(shown)))}
     array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
-    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps(list(examples), ensure_ascii=False)}
-    tokens = [model.token_strings(model.tokens(text)) for text in texts]
-    return Trace({"influence": array}, tokens, texts, asdict(model.card))
+    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([text.text for text in shown], ensure_ascii=False)}
+    return Trace({"influence": array}, token_strings(model, given), [text.text for text in given], asdict(model.card))
+
+
+def _fit(model: InstrumentedModel) -> None:
+    """Refuse models whose parameters are not their matrices.
+
+    Raises:
+        Unfit: quantized weights have no gradients; with an adapter, how much a weight counts hangs on how it is kept.
+    """
+    attached = adapters.describe(model.module)
+    if is_quantized(model.module) or attached:
+        raise Unfit(
+            f"{model.card.name} {'has an adapter: ' + attached if attached else 'is quantized'}, so its weights have no "
+            "gradients of their own to compare.",
+            "plain weights in floating point",
+            "Merge the adapter first (merge_and_unload)." if attached else "Load the model without quantization.",
+        )
 
 
 class _Scored(nn.Module):
@@ -123,8 +152,8 @@ class _Loss(nn.Module):
         return loss(logits, labels[:, 0], labels[:, 1])
 
 
-def _batch(model: InstrumentedModel, texts: Sequence[str]) -> tuple[Tensor, ...]:
-    batch = model.batch(list(texts))
+def _batch(model: InstrumentedModel, texts: Sequence[Tokenized]) -> tuple[Tensor, ...]:
+    batch = model.batch([text.ids for text in texts])
     return *batch.kwargs().values(), torch.stack([batch.input_ids, batch.attention_mask], 1)
 
 
@@ -158,6 +187,8 @@ def _put_in(module: Any, state: Mapping[str, Tensor]) -> None:
         )
     some = next(iter(own.values()))
     fitting = {name: values.to(some.device, own[name].dtype if name in own else some.dtype) for name, values in state.items()}
+    # What was made inside `torch.inference_mode()` has no gradient.
+    fitting = {name: values.clone() if values.is_inference() else values for name, values in fitting.items()}
     module.load_state_dict(fitting, strict=False, assign=True)
     module.tie_weights()
 

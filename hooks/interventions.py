@@ -1,9 +1,9 @@
 """Changing activations while the model runs: ablate, scale, patch, add.
 
-All are context managers, nest in any order, hold during `generate`, and leave nothing on the module. What they change is
-named the same way in each: `heads=[(layer, head), …]` for the output of heads (`z`), or for what `site=` names of them
-(`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions` None is every position, generated ones
-included; of `pattern` and `attn_scores` they are the queries.
+All are context managers: they nest, are left in any order, may be entered again, hold during `generate`, and leave
+nothing on the module. What they change is named the same way in each: `heads=[(layer, head), …]` for the output of heads
+(`z`), or for what `site=` names of them (`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions`
+None is every position, generated ones included; of `pattern` and `attn_scores` they are the queries.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 
 from hooks import sites
+from hooks.fetching import indices
 from hooks.positions import PositionTracker, tracked
+from hooks.prompts import Prompts, ids_of
+from hooks.steady import evaluating
 from hooks.watch import watching
+from workbench.again import again
 from workbench.errors import BadInput
-from workbench.selection import head_name
+from workbench.heads import head_name
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +37,7 @@ How = Literal["zero", "mean", "resample"]
 Change = Callable[["Tensor", PositionTracker], "Tensor"]
 
 
-@contextmanager
+@again
 def ablate(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -41,7 +46,7 @@ def ablate(
     layers: int | Sequence[int] | None = None,
     positions: Sequence[int] | None = None,
     how: How = "zero",
-    reference: Sequence[str] | None = None,
+    reference: Prompts | None = None,
     seed: int = 0,
 ) -> Iterator[None]:
     """Take a part's information away.
@@ -68,7 +73,7 @@ def ablate(
         yield
 
 
-@contextmanager
+@again
 def scale(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -84,7 +89,7 @@ def scale(
         yield
 
 
-@contextmanager
+@again
 def add(
     model: InstrumentedModel,
     vector: Tensor,
@@ -98,6 +103,7 @@ def add(
     """Add `factor × vector`; `vector` is (d_model,), (d_head,) for heads, or whatever broadcasts to the site."""
     targets = _targets(model, heads, site, layers)
     _of_a_token(targets)
+    vector = vector.to(model.device)  # once, not with every token
 
     def change(x: Tensor, _: PositionTracker) -> Tensor:
         if vector.shape[-1] != x.shape[-1]:
@@ -108,7 +114,7 @@ def add(
         yield
 
 
-@contextmanager
+@again
 def patch(
     model: InstrumentedModel,
     source: Trace,
@@ -139,7 +145,7 @@ def patch(
             values = values.sel(layer=place.layer)
         along = "query" if _is_square(place) else "pos"
         stored = torch.as_tensor(values.transpose("prompt", along, ...).values)
-        lengths = torch.as_tensor(source.lengths)
+        lengths = [int(n) for n in source.lengths]
         where = [int(p) for p in values.coords[along].values]
         elsewhere = None if not _is_square(place) else 0.0 if short == "pattern" else float("-inf")
         changes.append(_from_source(stored[:, :, chosen] if chosen else stored, lengths, where, positions, elsewhere))
@@ -215,27 +221,29 @@ def _at(
 ) -> Callable[[Tensor], Tensor]:
     def apply(x: Tensor) -> Tensor:
         x = x.transpose(1, 2) if _is_square(place) else x  # (batch, pos, …) always
-        old = x[:, :, chosen] if chosen else x
+        heads = indices(tuple(chosen), x.device) if chosen else None
+        old = x if heads is None else x[:, :, heads]
         new = change(old, tracker).to(x.dtype)
         if place.site.short == "attn_scores":  # what may not be looked at stays so
             new = torch.where(old <= torch.finfo(old.dtype).min / 2, old, new)
         if positions is not None:
-            here = tracker.at(positions).to(x.device)
+            here = tracker.at(positions, len(old)).to(x.device)
             new = torch.where(here.view(*here.shape, *[1] * (old.dim() - 2)), new, old)
-        if chosen:
+        if heads is not None:
             some, new = new, x.clone()
-            new[:, :, chosen] = some
+            new[:, :, heads] = some
         return new.transpose(1, 2) if _is_square(place) else new
 
     return apply
 
 
+@ordinary
 def _reference_values(
-    model: InstrumentedModel, targets: Sequence[tuple[sites.Place, list[int]]], reference: Sequence[str]
+    model: InstrumentedModel, targets: Sequence[tuple[sites.Place, list[int]]], reference: Prompts
 ) -> list[Tensor]:
     """Values of each target at every real position of the reference prompts, (prompt × pos, …)."""
     pools: list[list[Tensor]] = [[] for _ in targets]
-    ids = [model.tokens(text) for text in reference]
+    ids = ids_of(model, reference)
     for together in model.together([len(row) for row in ids], 16):
         batch = model.batch([ids[i] for i in together])
         real = batch.attention_mask.bool()
@@ -246,8 +254,8 @@ def _reference_values(
             x = x[real.to(x.device)]
             pool.append(x[:, chosen] if chosen else x)
 
-        with watching(model, list(at), keep), torch.no_grad():
-            model.module(**batch.kwargs(), logits_to_keep=1, use_cache=False)
+        with watching(model, list(at), keep), evaluating(model.module), torch.no_grad():
+            model.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False)
     return [torch.cat(pool) for pool in pools]
 
 
@@ -267,48 +275,76 @@ def _resample(pool: Tensor, seed: int) -> Change:
 
 
 def _from_source(
-    stored: Tensor, lengths: Tensor, where: list[int], positions: Sequence[int] | None, elsewhere: float | None
+    stored: Tensor, lengths: list[int], where: list[int], positions: Sequence[int] | None, elsewhere: float | None
 ) -> Change:
     """`elsewhere`: of rows over keys, what stands at the keys after the row's own token; None for values without keys."""
 
+    there: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+    many = len(stored)
+
     def change(x: Tensor, tracker: PositionTracker) -> Tensor:
-        batch = x.shape[0]
-        if len(stored) not in (1, batch):
-            raise BadInput(
-                f"The source trace has {len(stored)} prompts, and {batch} are running.", f"1 or {batch}", "Capture as many."
-            )
-        new = x.clone()
-        for row in range(batch):
-            source = 0 if len(stored) == 1 else row
-            for column, position in enumerate(where):
-                # A negative request pairs the ends of two prompts of different length.
-                if positions is not None and all(p < 0 for p in positions) and position >= 0:
-                    wanted = int(tracker.lengths[row]) - (int(lengths[source]) - position)
-                elif position < 0:
-                    wanted = int(tracker.lengths[row]) + position
-                else:
-                    wanted = position
-                if position >= int(lengths[source]):
-                    continue
-                at = (tracker.index[row] == wanted).to(x.device)
-                if elsewhere is None:
-                    new[row, at] = stored[source, column].to(x)
-                elif at.any():
-                    if wanted != position % int(lengths[source]):
-                        raise BadInput(
-                            f"Token {wanted} looks at other tokens than token {position % int(lengths[source])} of the source.",
-                            "positions counted from the start, or prompts of the same length",
-                            "Count from the start.",
-                        )
-                    new[row, at] = _row_of_keys(stored[source, column].to(x), x.shape[-1], tracker, row, wanted, elsewhere)
-        return new
+        index, running = tracker.text(len(x))
+        batch = len(tracker.lengths)
+        if many not in (1, batch):
+            raise BadInput(f"The source trace has {many} prompts, and {batch} are running.", f"1 or {batch}", "Capture as many.")
+        source = torch.arange(len(x), device=index.device) % many
+        theirs = indices(tuple(lengths), index.device)[source]
+        column = _columns(index, running, theirs, indices(tuple(where), index.device), positions)
+        if elsewhere is not None:
+            return _rows_from_source(x, index, column, stored, lengths, where, elsewhere)
+        if (x.device, x.dtype) not in there:  # sent once, not with every token
+            there[x.device, x.dtype] = stored.to(x)
+        column = column.to(x.device)
+        new = there[x.device, x.dtype][source[:, None].to(x.device), column.clamp(min=0)]
+        return torch.where((column >= 0).view(*column.shape, *[1] * (x.dim() - 2)), new, x)
 
     return change
 
 
-def _row_of_keys(stored: Tensor, n_keys: int, tracker: PositionTracker, row: int, position: int, elsewhere: float) -> Tensor:
-    """A source's row (head, key) as the running prompt, padded on the left, keeps it."""
-    first = n_keys - 1 - int(tracker.index[row, -1])
+def _columns(index: Tensor, running: Tensor, lengths: Tensor, where: Tensor, positions: Sequence[int] | None) -> Tensor:
+    """Which column of its source each running token takes, (row, pos); -1 where it keeps its own value.
+
+    No value is looked at here: on a card that would stop the model at every layer.
+
+    Args:
+        index: position of each token in its text, (row, pos); -1 in padding.
+        running, lengths: tokens of each row's prompt, and of its source, (row,).
+        where: the source's positions, (column,).
+    """
+    at, mine, theirs = where, running[:, None], lengths[:, None]
+    # A negative request pairs the ends of two prompts of different length.
+    from_the_end = positions is not None and all(p < 0 for p in positions)
+    wanted = torch.where(at < 0, mine + at, mine - theirs + at if from_the_end else at)
+    takes = (index[:, :, None] == wanted[:, None]) & (at < theirs)[:, None] & (index >= 0)[:, :, None]
+    # Of two columns for one token the later counts.
+    return torch.where(takes, torch.arange(len(where), device=index.device), -1).amax(-1)
+
+
+def _rows_from_source(
+    x: Tensor, index: Tensor, column: Tensor, stored: Tensor, lengths: list[int], where: list[int], elsewhere: float
+) -> Tensor:
+    """Rows over keys, (row, pos, head, key), with those of a source at the same positions."""
+    new, positions = x.clone(), index.tolist()
+    for row, columns in enumerate(column.tolist()):
+        source = row % len(stored)
+        for at, taken in enumerate(columns):
+            if taken < 0:
+                continue
+            position, own = positions[row][at], where[taken] % lengths[source]
+            if position != own:
+                raise BadInput(
+                    f"Token {position} looks at other tokens than token {own} of the source.",
+                    "positions counted from the start, or prompts of the same length",
+                    "Count from the start.",
+                )
+            keys = stored[source, taken].to(x)
+            new[row, at] = _row_of_keys(keys, x.shape[-1], positions[row][-1], position, elsewhere)
+    return new
+
+
+def _row_of_keys(stored: Tensor, n_keys: int, last: int, position: int, elsewhere: float) -> Tensor:
+    """A source's row (head, key) as the running prompt, padded on the left, keeps it. `last` is its last token's position."""
+    first = n_keys - 1 - last
     out = stored.new_full((*stored.shape[:-1], n_keys), elsewhere)
     out[..., first : first + position + 1] = stored[..., : position + 1]
     return out

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from workbench.errors import WorkbenchError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -109,6 +111,7 @@ class Block:
 class Layout:
     """The parts of a decoder, in order of the forward pass."""
 
+    stack: tuple[nn.Module, str]  # the module that holds the list of layers, and its name there
     embed: Any
     pos_embed: nn.Module | None
     blocks: tuple[Block, ...]
@@ -125,6 +128,16 @@ class Layout:
     logit_scale: float
     logit_cap: float | None
     flat: frozenset[int]  # ids of modules that see all tokens of a batch in one row
+
+    def check(self) -> None:
+        """Raises WorkbenchError if the module's layers are no longer those that were found."""
+        now: Any = getattr(*self.stack)
+        if len(now) != len(self.blocks) or any(a is not b.module for a, b in zip(now, self.blocks, strict=True)):
+            raise WorkbenchError(
+                "Layers were taken out of the model, or replaced, since it was loaded.",
+                f"the {len(self.blocks)} layers that it had",
+                "Load the pair (module, tokenizer) again.",
+            )
 
     def to_logits(self, unembedded: Tensor) -> Tensor:
         """What the unembedding matrix gives, scaled and capped as the family does."""

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from hooks import finding, sites
+from hooks import beginning, finding, generation, sites, window
+from hooks.beginning import Beginning
+from hooks.finite import check_logits
 from hooks.layout import Layout
-from hooks.weights import bias_of, device_of, numbers
-from workbench.errors import BadInput, SiteNotFound
-from workbench.models import DEFAULT, Loaded, ModelCard, load_weights
+from hooks.prompts import Prompt, Prompts, ids_of
+from hooks.steady import steady
+from hooks.undisturbed import undisturbed
+from hooks.weights import apply, device_of, dtype_of, sizes
+from workbench.errors import BadInput, SiteNotFound, Unfit
+from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, adapters, load_weights
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 
+@ordinary
 def load(
     ref: str | Path | tuple[Any, Any] = DEFAULT,
     device: str = "auto",
@@ -72,6 +79,7 @@ class InstrumentedModel:
         tokenizer: its tokenizer.
         card: what it is, for people and for provenance.
         lock: hold it while running the model from a thread that shares it with others.
+        longest: tokens that were read at once so far, at most.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -79,11 +87,29 @@ class InstrumentedModel:
         self.tokenizer: Any = loaded.tokenizer
         self.card: ModelCard = loaded.card
         self.lock = threading.RLock()
+        self._attached = adapters.names(loaded.module)
+        self.longest = 0
 
     @cached_property
     def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
-        return finding.find(self.module)
+        found = finding.find(self.module)
+        # The card is made from the configuration, which does not know of layers cut off by hand.
+        self.card = replace(self.card, n_layers=len(found.blocks))
+        return found
+
+    def check_layers(self) -> None:
+        """Refuse a model whose layers are no longer those that were found, nor what its card says.
+
+        Raises:
+            Unfit: adapters were attached or taken off since it was loaded.
+        """
+        if adapters.names(self.module) != self._attached:
+            raise Unfit(
+                f"Adapters of {self.card.name} were attached or taken off after it was loaded.",
+                "a model whose layers stay what they were",
+                "Load it again: wb.load((model.module, model.tokenizer)).",
+            )
 
     @property
     def n_layers(self) -> int:
@@ -121,27 +147,42 @@ class InstrumentedModel:
 
     # -- text and tokens ----------------------------------------------------------------------------------------
 
+    @cached_property
+    def text(self) -> Tokenization:
+        """How texts become this model's tokens and back."""
+        return Tokenization(self.tokenizer, sizes(self.module.get_input_embeddings())[0])
+
+    @cached_property
+    def beginning(self) -> Beginning:
+        """What stands before every window of text, and the loss on neutral text with and without it."""
+        with undisturbed(self.module):
+            return beginning.measure(self.module, self.text, self.device)
+
     def tokens(self, text: str) -> list[int]:
-        """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`)."""
-        return self.tokenizer(text)["input_ids"]
+        """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`), and nothing behind."""
+        return self.text.prompt(text)
 
     def continuation_tokens(self, text: str) -> list[int]:
-        """Token ids of text that continues a prompt: nothing is put in front."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """Token ids of text that stands behind a prompt: nothing is put in front, no space either."""
+        return self.text.continuation(text)
 
     def token_strings(self, ids: Sequence[int]) -> list[str]:
-        """Each token as plain text (spaces and line breaks as they are, no tokenizer glyphs)."""
-        return [self.tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids]
+        """Each token as plain text as it stands inside a text (spaces and line breaks as they are, no tokenizer glyphs)."""
+        return self.text.pieces(ids)
+
+    def prompt_strings(self, ids: Sequence[int]) -> list[str]:
+        """As `token_strings`, of a prompt from its beginning: joined they give its text, beginning token and all."""
+        return self.text.pieces_of_texts([ids])[0]
 
     @cached_property
     def ignores_padding(self) -> bool:
         """Whether padding on the left changes nothing in what the model says. Some recurrent families read it like text."""
         ids = [self.card.d_vocab // 2 + i for i in range(4)]
         pad = Batch(*(torch.tensor([row], device=self.device) for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])))
-        with torch.no_grad():
+        with undisturbed(self.module):
             alone = self.module(**self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
             padded = self.module(**pad.kwargs(), use_cache=False).logits[0, -1].float()
-        exact = 1e-4 if self.layout.embed.weight.dtype == torch.float32 else 3e-2
+        exact = 1e-4 if dtype_of(self.layout.embed) == torch.float32 else 3e-2
         return bool((padded - alone).abs().max() <= exact * alone.abs().max())
 
     def may_share(self, length: int, other: int) -> bool:
@@ -161,48 +202,71 @@ class InstrumentedModel:
             same.setdefault(length, []).append(index)
         return [indices[start : start + size] for indices in same.values() for start in range(0, len(indices), size)]
 
-    def batch(self, prompts: str | Sequence[str] | Sequence[Sequence[int]]) -> Batch:
+    def batch(self, prompts: Prompts) -> Batch:
         """Tokenize and pad on the left.
 
         Raises:
-            BadInput: no prompt, an empty one, or one longer than the model's context.
+            BadInput: no prompt, an empty one, or one longer than its table of positions.
         """
-        given = [prompts] if isinstance(prompts, str) else list(prompts)
-        if not given:
-            raise BadInput("There is no prompt.", "at least one", "Give some text.")
-        ids = [self.tokens(p) if isinstance(p, str) else list(p) for p in given]
-        longest, limit = max(map(len, ids)), self.card.context_length
-        if min(map(len, ids)) == 0:
-            raise BadInput("A prompt is empty.", "at least one token of text", "Type something.")
+        self.check_layers()
+        ids = ids_of(self, prompts)
+        longest = max(map(len, ids))
         if len(set(map(len, ids))) > 1 and not self.ignores_padding:
             raise BadInput(
                 f"{self.card.name} reads padding like text: prompts of different lengths cannot share a batch.",
                 "prompts of one length",
                 "Run them one by one.",
             )
-        if limit and longest > limit:
-            raise BadInput(f"A prompt has {longest:,} tokens.", f"at most {limit:,} for {self.card.name}", "Shorten it.")
-        # What stands in the padding is never looked at; any id of the vocabulary does.
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        window.check(self, longest)
+        # What stands in the padding is never looked at; any id that has an embedding does.
+        pad = self.tokenizer.pad_token_id
+        pad = pad if pad is not None and 0 <= pad < self.text.n_embeddings else 0
         input_ids = torch.tensor([[pad] * (longest - len(row)) + row for row in ids], device=self.device)
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=self.device)
         return Batch(input_ids, mask, (mask.cumsum(1) - 1).clamp(min=0))
 
     # -- running -------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def positions(self) -> int | None:
+        """How many tokens the model's table of positions has room for; None if any number can be run."""
+        return window.rows_of_table(self.module, self.card.context_length)
+
+    def past_window(self, read: int) -> str | None:
+        """The sentence about reading so many tokens at once; None if they are within the model's window."""
+        return window.says(self, read)
+
+    def forward(self, **kwargs: Any) -> Any:
+        """One forward pass of the module: the way to run it. What it says is checked before anybody looks at it.
+
+        Args:
+            kwargs: as the module takes them.
+
+        Raises:
+            BadInput: more tokens than the model has positions for.
+            NotFinite: the logits are no finite numbers.
+        """
+        given = kwargs.get("input_ids", kwargs.get("inputs_embeds"))
+        if given is not None and kwargs.get("past_key_values") is None:
+            window.check(self, given.shape[1])
+        out = self.module(**kwargs)
+        check_logits(self, out.logits, kwargs)
+        return out
+
+    @ordinary
     @torch.no_grad()
-    def next_logits(self, prompts: str | Sequence[str] | Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
+    def next_logits(self, prompts: Prompts, batch_size: int = 32) -> Tensor:
         """Logits of the token after each prompt, (prompt, d_vocab), float32. Honours active interventions."""
-        given = [prompts] if isinstance(prompts, str) else list(prompts)
-        ids: list[list[int]] = [self.tokens(p) if isinstance(p, str) else list(cast("Sequence[int]", p)) for p in given]
+        ids = ids_of(self, prompts)
         rows: dict[int, Tensor] = {}
         for indices in self.together([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
-            logits = self.module(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
+            with steady(self.module):
+                logits = self.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
             rows |= dict(zip(indices, logits, strict=True))
         return torch.stack([rows[i] for i in range(len(ids))])
 
-    def next_tokens(self, prompt: str, k: int = 10) -> pd.DataFrame:
+    def next_tokens(self, prompt: Prompt, k: int = 10) -> pd.DataFrame:
         """The k likeliest next tokens: columns token, id, probability, rank (1 = likeliest)."""
         import pandas as pd
 
@@ -212,10 +276,10 @@ class InstrumentedModel:
             {"token": self.token_strings(ids), "id": ids, "probability": top.values.tolist(), "rank": range(1, len(ids) + 1)}
         )
 
-    @torch.no_grad()
+    @ordinary
     def generate(
         self,
-        prompt: str,
+        prompt: Prompt,
         max_new_tokens: int = 40,
         temperature: float = 0.0,
         seed: int = 0,
@@ -223,25 +287,15 @@ class InstrumentedModel:
     ) -> str:
         """Continue a prompt; only the continuation is returned. Greedy unless `temperature` > 0.
 
-        Interventions that are active hold at every generated token. `on_token` gets each new piece of text.
+        What is said is what the logits say: of the model's generation config only end and padding tokens count, and
+        with a temperature every token is drawn from the whole softmax. Interventions that are active hold at every
+        generated token. `on_token` gets each new piece of text; together the pieces are what is returned.
+
+        Raises:
+            BadInput: fewer than no tokens, or more than the model has positions for.
+            NotFinite: the logits are no finite numbers.
         """
-        batch = self.batch(prompt)
-        options: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if temperature > 0:
-            options |= {"do_sample": True, "temperature": temperature}
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
-        # Sampling draws from the global generator: fork it, so that a seed here changes nothing elsewhere.
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            out = self.module.generate(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                max_new_tokens=max_new_tokens,
-                pad_token_id=pad,
-                streamer=_Streamer(self.tokenizer, on_token) if on_token else None,
-                **options,
-            )
-        return self.tokenizer.decode(out[0, batch.input_ids.shape[1] :], skip_special_tokens=True)
+        return generation.generate(self, prompt, max_new_tokens, temperature, seed, on_token)
 
     def unembed(self, resid: Tensor, ids: Tensor | None = None) -> Tensor:
         """Final norm and unembedding of residual-stream vectors: (..., d_model) to logits (..., d_vocab).
@@ -249,6 +303,7 @@ class InstrumentedModel:
         With `ids` only those tokens' logits are computed, (..., len(ids)). Includes the logit scalings and soft-caps of
         the families that have them.
         """
+        self.check_layers()
         layout, head = self.layout, self.layout.unembed
         if layout.head_gain != layout.head_gain or layout.logit_scale != layout.logit_scale:
             raise SiteNotFound(
@@ -260,33 +315,8 @@ class InstrumentedModel:
         normed = normed if layout.head_gain == 1.0 else normed * layout.head_gain
         if ids is None:
             return layout.to_logits(head(normed))
-        bias = bias_of(head)
-        weight = numbers(head)[ids].to(normed)
-        return layout.to_logits(torch.nn.functional.linear(normed, weight, None if bias is None else bias[ids]))
+        return layout.to_logits(apply(head, normed, ids))
 
     def __repr__(self) -> str:
         c = self.card
         return f"InstrumentedModel({c.name}: {c.n_layers} layers × {c.n_heads} heads, {c.n_params / 1e6:.0f} M parameters)"
-
-
-class _Streamer:
-    """What `generate` calls with each new token; hands on the text that became certain."""
-
-    def __init__(self, tokenizer: Any, on_token: Callable[[str], None]) -> None:
-        self._tokenizer, self._on_token = tokenizer, on_token
-        self._ids: list[int] = []
-        self._shown, self._prompt = "", True
-
-    def put(self, ids: Tensor) -> None:
-        if self._prompt:  # the first call brings the prompt
-            self._prompt = False
-            return
-        self._ids += ids.flatten().tolist()
-        text = self._tokenizer.decode(self._ids, skip_special_tokens=True)
-        if text.endswith("\ufffd"):  # a character whose bytes are not all there yet
-            return
-        self._on_token(text[len(self._shown) :])
-        self._shown = text
-
-    def end(self) -> None:
-        pass

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from hooks.attention import AttentionCall, spying
-from hooks.weights import device_of
+from hooks.finite import not_finite, sound
+from hooks.weights import device_of, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Seen:
 
 
 class Probe:
-    """A forward pass of a few tokens, with what went in and out of every module."""
+    """A forward pass of a few tokens, with what went in and out of every module. Run it in `undisturbed`."""
 
     def __init__(self, module: Any) -> None:
         self.seen: list[Seen] = []
@@ -41,10 +42,8 @@ class Probe:
         device = device_of(module.get_input_embeddings())
         ids = torch.tensor([[i % config.vocab_size for i in TOKENS]], device=device)
         handles = [m.register_forward_hook(self._after, with_kwargs=True) for m in module.modules()]
-        training = module.training
         where = {"attention_mask": torch.ones_like(ids), "position_ids": torch.arange(len(TOKENS), device=device)[None]}
         try:
-            module.eval()
             with torch.no_grad(), spying(module, self._call):
                 out = module(input_ids=ids, **where, use_cache=False)
             if not self.calls:  # attention in the family's own code may look at its implementation's name: as it was, then
@@ -53,15 +52,22 @@ class Probe:
                     out = module(input_ids=ids, **where, use_cache=False)
             self.logits = out.logits[0].float().cpu()
         finally:
-            module.train(training)
             for handle in handles:
                 handle.remove()
+        if not bool(sound(self.logits).all()):
+            raise not_finite(module, type(module).__name__, self._first_bad(module))
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         given = args[0] if args else kwargs.get("hidden_states", kwargs.get("x", kwargs.get("input")))
         gave = output[0] if isinstance(output, tuple | list) and output else getattr(output, "last_hidden_state", output)
         self.of.setdefault(id(module), []).append(len(self.seen))
         self.seen.append(Seen(module, _copy(given), _copy(gave), _shallow(output)))
+
+    def _first_bad(self, module: nn.Module) -> str | None:
+        """The name of the part that first gave something that is no finite number."""
+        names = {id(part): name for name, part in module.named_modules()}
+        bad = (s for s in self.seen if s.gave is not None and not bool(torch.isfinite(s.gave).all()))
+        return next((names[id(s.module)] for s in bad), None)
 
     def _call(self, call: AttentionCall) -> None:
         self.calls[id(call.module)] = call
@@ -75,6 +81,12 @@ class Probe:
         """Calls of everything inside a module, in the order they ended."""
         inside = sorted(i for m in module.modules() if m is not module for i in self.of.get(id(m), ()))
         return (self.seen[i] for i in inside)
+
+    def matrices(self, module: nn.Module) -> list[Seen]:
+        """Calls of the matrices inside a module; what a matrix is made of (an adapter's base and its factors) is none."""
+        found = [s for s in self.within(module) if is_matrix(s.module)]
+        inside = {id(m) for s in found for m in s.module.modules() if m is not s.module}
+        return [s for s in found if id(s.module) not in inside]
 
 
 def _copy(x: Any) -> Tensor | None:
@@ -108,7 +120,9 @@ def same(a: Tensor | None, b: Tensor | None, exact: float) -> bool:
 
 
 def is_matrix(module: nn.Module) -> bool:
-    """A module that multiplies by one matrix (quantized layers keep the shape in attributes)."""
+    """A module that multiplies by one matrix (quantized layers keep the shape in attributes), perhaps with an adapter around
+    it; one around experts says sizes as well, and multiplies by many."""
+    module = innermost(module)
     weight = getattr(module, "weight", None)
     flat = isinstance(weight, torch.Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)
     return flat or (hasattr(module, "in_features") and hasattr(module, "out_features"))

@@ -16,7 +16,10 @@ import torch
 
 from hooks import sites as places_of
 from hooks.backends import Forward, Look, plain
+from hooks.fetching import Fetching, indices
 from hooks.reduce import Output, Reducer, Rows, check, parse
+from hooks.steady import steady
+from hooks.undisturbed import undisturbed
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.shards import Stored
 
@@ -161,7 +164,7 @@ def run(
     Args:
         put: gets, for every place, its recipe, the place's number in it, the sizes of the site's fixed axes, and one
             tensor per output: (batch, *dims), padded on the left on the axes that are as long as the prompt. The tensors
-            may be the model's own, to be copied.
+            may be the model's own, to be copied. Those of a card come when it is done with them, already fetched.
         forward: the back end's forward pass.
 
     Raises:
@@ -170,6 +173,7 @@ def run(
     batch = model.batch(ids)
     rows = {every: Rows(tuple(map(len, ids)), batch.input_ids.shape[1], every) for every in (True, False)}
     seen: set[Place] = set()
+    away = Fetching()
     where = {place: (recipe, at) for recipe in wanted for at, place in enumerate(recipe.places)}
 
     def take(queries: list[int] | None, place: Place, x: Tensor) -> None:
@@ -179,7 +183,8 @@ def run(
         sizes = {dim: n for dim, n in zip(recipe.site.dims, x.shape[1:], strict=True) if dim not in _RAGGED}
         recipe.outputs(sizes)  # says what is wrong with a reducer that these sizes do not fit
         x = _chosen(recipe, x, here, queries)
-        put(recipe, at, sizes, [x] if recipe.reducer is None else recipe.reducer(recipe.site, x, here), here)
+        outputs = [x] if recipe.reducer is None else recipe.reducer(recipe.site, x, here)
+        away.send(outputs, lambda fetched: put(recipe, at, sizes, fetched, here))
 
     groups: dict[tuple[int, ...] | None, list[Place]] = {}  # by the query rows that are wanted
     for recipe in wanted:
@@ -190,7 +195,9 @@ def run(
     needs_all_logits = any(r.site.short == "logits" and r.positions != (-1,) for r in wanted)
     asked = [(places, None if queries is None else list(queries)) for queries, places in groups.items()]
     looks = [Look(places, partial(take, queries), queries) for places, queries in asked]
-    forward(model, batch, looks, every_logit=needs_all_logits)
+    with steady(model.module):
+        forward(model, batch, looks, every_logit=needs_all_logits)
+    away.arrive()
     missed = [place.name for place in where if place not in seen]
     if missed:
         raise WorkbenchError(
@@ -218,8 +225,8 @@ def _chosen(recipe: Recipe, x: Tensor, rows: Rows, queries: list[int] | None) ->
         first = columns[0]
         if first == list(range(first[0], first[-1] + 1)):
             return x.narrow(axis, first[0], len(first))
-        return x.index_select(axis, torch.tensor(first, device=x.device))
-    each = [x[at].index_select(axis - 1, torch.tensor(row, device=x.device)) for at, row in enumerate(columns)]
+        return x.index_select(axis, indices(tuple(first), x.device))
+    each = [x[at].index_select(axis - 1, indices(tuple(row), x.device)) for at, row in enumerate(columns)]
     return torch.stack(each)
 
 
@@ -256,7 +263,8 @@ def arrays(model: InstrumentedModel, wanted: Sequence[Recipe], dtype: str) -> di
         def put(recipe: Recipe, at: int, sizes: dict[str, int], values: list[Tensor], rows: Rows) -> None:
             found[recipe.places[at]] = sizes
 
-        run(model, new, [[0]], put)
+        with undisturbed(model.module):
+            run(model, new, [[0]], put)
         known.update(found)
     for recipe in wanted:
         for place in recipe.places:

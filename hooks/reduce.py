@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from hooks.fetching import indices
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Rows:
     def real(self, like: Tensor) -> Tensor:
         """True where a column is a prompt's own, (batch, column)."""
         columns = torch.arange(self.width, device=like.device)
-        return columns >= torch.tensor(self.offsets, device=like.device)[:, None]
+        return columns >= indices(tuple(self.offsets), like.device)[:, None]
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ class TopK:
             values, index = x.topk(self.k, dim=-1)
             return [values, index]
         ahead = (len(rows.lengths), *[1] * (x.dim() - 1))
-        offsets = torch.tensor(rows.offsets, device=x.device).view(ahead)
+        offsets = indices(tuple(rows.offsets), x.device).view(ahead)
         real = rows.real(x).view(len(rows.lengths), *[1] * (x.dim() - 2), rows.width)
         values, index = x.float().masked_fill(~real, -torch.inf).topk(min(self.k, rows.width), dim=-1)
         # Keys after the query: no probability, or as a score what the family masks with, at most float16's least number.
@@ -295,6 +296,11 @@ class Project:
     def _units(self) -> Tensor:
         return torch.nn.functional.normalize(self.directions.float(), dim=-1)
 
+    @cached_property
+    def _there(self) -> dict[torch.device, Tensor]:
+        """The units wherever they were needed."""
+        return {}
+
     def unfit(self, site: Site) -> str | None:
         return None if _is_vector(site) else "it holds no vectors"
 
@@ -310,7 +316,9 @@ class Project:
         return [Output("", (*site.dims[:-1], *many), many, unit="activation", says="component along a direction")]
 
     def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
-        return [x.float() @ self._units.to(x.device).t()]
+        if x.device not in self._there:
+            self._there[x.device] = self._units.to(x.device)
+        return [x.float() @ self._there[x.device].t()]
 
 
 @dataclass(frozen=True)

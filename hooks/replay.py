@@ -17,9 +17,13 @@ import torch
 from transformers import DynamicCache
 
 from hooks.attention import AttentionCall, attention_taps
+from hooks.finite import check_logits
+from hooks.positions import PositionTracker, placed, tracked
+from hooks.steady import steady
 from hooks.watch import watching
-from hooks.weights import rounds_inputs
+from hooks.weights import rounds_inputs, tensor_float
 from workbench.errors import WorkbenchError
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +39,7 @@ class Recorded:
     resid_pre: list[Tensor] = field(default_factory=list)  # per layer, (batch, pos, d_model)
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     resid_final: Tensor = field(default_factory=lambda: torch.empty(0))  # before the final norm
+    positions: PositionTracker = field(default_factory=PositionTracker)  # of the tokens that passed
 
     def call(self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None) -> Tensor:
         """One layer on another residual stream, with `cache` in place of the recorded key-value cache.
@@ -52,7 +57,7 @@ class Recorded:
         if cache is None and "use_cache" in kwargs:
             kwargs["use_cache"] = False
         out = model.layout.blocks[layer].module(resid, *args, **kwargs)
-        return out[0] if isinstance(out, tuple) else out
+        return out[0] if isinstance(out, tuple | list) else out
 
 
 def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> Any:
@@ -86,10 +91,19 @@ def recording(model: InstrumentedModel) -> Iterator[Recorded]:
     def final(module: Any, args: tuple[Any, ...]) -> None:
         record.resid_final = args[0]
 
+    def last(module: Any, args: tuple[Any, ...], output: Any) -> None:
+        record.resid_final = output[0] if isinstance(output, tuple | list) else output
+
     with ExitStack() as stack:
         for block in model.layout.blocks:
             stack.callback(block.module.register_forward_pre_hook(before, with_kwargs=True).remove)
-        stack.callback(model.layout.final_norm.register_forward_pre_hook(final).remove)
+        norm = model.layout.final_norm
+        if any(part is norm for part in model.module.modules()):
+            stack.callback(norm.register_forward_pre_hook(final).remove)
+        else:  # a family without one (the first GPT): what the last layer gives is unembedded as it is
+            stack.callback(model.layout.blocks[-1].module.register_forward_hook(last).remove)
+        stack.enter_context(steady(model.module))
+        record.positions = stack.enter_context(tracked(model))
         yield record
 
 
@@ -115,6 +129,7 @@ class Suffix:
         return batch, n
 
 
+@ordinary
 @torch.no_grad()
 def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[Place] = (), *, calls: bool = False) -> Suffix:
     """Read prompts up to column `start` into the key-value cache, and record how the rest is read.
@@ -127,10 +142,11 @@ def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[
         calls: record the attention calls also where `start` is 0, as far as the model lets them be seen.
     """
     reachable = all(block.attention_call is not None for block in model.layout.blocks)
-    found = _read(model, batch, start if reachable else 0, keep, calls=calls or (start > 0 and reachable))
-    # A layer that was not seen has a memory that is not keys and values; a bias is given for the columns that are read.
-    plain = len(found.calls) == model.n_layers and all(call.bias is None for call in found.calls.values())
-    return found if not found.start or plain else _read(model, batch, 0, keep, calls=calls)
+    with steady(model.module):
+        found = _read(model, batch, start if reachable else 0, keep, calls=calls or (start > 0 and reachable))
+        # A layer that was not seen has a memory that is not keys and values; a bias is given for the columns that are read.
+        plain = len(found.calls) == model.n_layers and all(call.bias is None for call in found.calls.values())
+        return found if not found.start or plain else _read(model, batch, 0, keep, calls=calls)
 
 
 def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Place], *, calls: bool) -> Suffix:
@@ -152,7 +168,7 @@ def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Pla
             "attention_mask": batch.attention_mask,
             "position_ids": batch.position_ids[:, start:],
         }
-        out = model.module(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
+        out = model.forward(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
     return Suffix(record, seen, kept, out.logits[:, -1] if own is None else own, start)
 
 
@@ -163,7 +179,7 @@ def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[Any, Te
     some families says something else (sliding windows that are not those of the pass).
     """
     cache = _UpTo(start, model.module.config.get_text_config(decoder=True))
-    logits = model.module(**batch.kwargs(), past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+    logits = model.forward(**batch.kwargs(), past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
     return cache, logits
 
 
@@ -225,16 +241,18 @@ class Prefilled:
     Interventions must be entered by the caller around `state` and around whatever continues it.
     """
 
+    @ordinary
     @torch.no_grad()
     def __init__(self, model: InstrumentedModel, prompts: Sequence[Sequence[int]]) -> None:
         self.model, self.prompts = model, [list(p) for p in prompts]
         batch = model.batch(self.prompts)
         self.mask = batch.attention_mask
         with recording(model) as self._record:
-            out = model.module(**batch.kwargs(), use_cache=True, logits_to_keep=1)
+            out = model.forward(**batch.kwargs(), use_cache=True, logits_to_keep=1)
         self._cache, self._logits = out.past_key_values, out.logits[:, -1]
         check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)
 
+    @ordinary
     @torch.no_grad()
     def state(self, from_layer: int | None = None) -> State:
         """As read; or read again from a layer on (under the interventions that are active now)."""
@@ -244,27 +262,32 @@ class Prefilled:
         for layer in cache.layers[from_layer:]:
             layer.reset()
         resid = self._record.resid_pre[from_layer]
-        for layer in range(from_layer, self.model.n_layers):
-            resid = self._record.call(self.model, layer, resid, cache)
-        return State(cache, self.mask, self.model.unembed(resid[:, -1]))
+        with steady(self.model.module), placed(self.model.module, self._record.positions):
+            for layer in range(from_layer, self.model.n_layers):
+                resid = self._record.call(self.model, layer, resid, cache)
+        logits = self.model.unembed(resid[:, -1])
+        check_logits(self.model, logits)
+        return State(cache, self.mask, logits)
 
 
+@ordinary
 @torch.no_grad()
 def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State, Tensor]:
     """Feed (batch, n) further tokens. Returns the state after them and the logits at each, (batch, n, d_vocab)."""
     mask = torch.cat([state.mask, torch.ones_like(tokens)], 1)
     where = (mask.cumsum(1) - 1)[:, -tokens.shape[1] :]
-    out = model.module(input_ids=tokens, attention_mask=mask, position_ids=where, past_key_values=state.cache, use_cache=True)
+    out = model.forward(input_ids=tokens, attention_mask=mask, position_ids=where, past_key_values=state.cache, use_cache=True)
     return State(out.past_key_values, mask, out.logits[:, -1]), out.logits
 
 
 def off_by(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[float, float]:
     """The largest difference of two sets of logits, and what rounding may explain."""
     # Kernels differ by batch shape, and rounding grows with the logits. With 8-bit weights activations are rounded to 8
-    # bits too, except columns that are large anywhere in the batch.
-    fine = own.dtype == torch.float32 and not rounds_inputs(model.layout.blocks[-1].module)
-    limit = (1e-3 if fine else 0.5) * max(1.0, float(own.abs().max()) / 100)
-    return float((found.float() - own.float()).abs().max()), limit
+    # bits too, except columns that are large anywhere in the batch; and a card may be told to round factors to 10 bits.
+    fine = own.dtype == torch.float32 and not rounds_inputs(model.layout.blocks[-1].module) and not tensor_float(own.device)
+    # Tokens that the model rules out are minus infinity in both.
+    limit = (1e-3 if fine else 0.5) * max(1.0, float(own.masked_fill(own.isneginf(), 0.0).abs().max()) / 100)
+    return float(torch.where(found == own, 0.0, (found.float() - own.float()).abs()).max()), limit
 
 
 def check_same(found: Tensor, own: Tensor, model: InstrumentedModel) -> float:

@@ -221,8 +221,6 @@ def tap(layout: Layout, place: Place) -> Tap | None:
         return at(block.out_proj, on_input=True, heads=block.n_heads)
     if short == "result":
         matrix = block.out_proj
-        if matrix is None or getattr(matrix, "weight", None) is None:
-            return None
         return at(matrix, True, derive=partial(head_results, matrix, block.n_heads))
     if short == "resid_pre" and block.start is not None:
         return at(block.start)
@@ -261,8 +259,7 @@ def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
     from hooks.weights import numbers
 
     z = z.unflatten(-1, (heads, -1))
-    weight = numbers(out_proj)
-    weight = weight if hasattr(out_proj, "nf") else weight.T  # Conv1D keeps (in, out), nn.Linear (out, in)
+    weight = numbers(out_proj).T
     return torch.einsum("...he,hed->...hd", z, weight.reshape(heads, z.shape[-1], -1).to(z.dtype))
 
 

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 
+from hooks.held import held
+from hooks.positions import CACHES, tell
+from hooks.steady import steady
 from hooks.weights import device_of
 
 if TYPE_CHECKING:
@@ -27,8 +31,6 @@ if TYPE_CHECKING:
     from hooks.sites import Place
     from hooks.watch import Take
 
-_CACHES = ("past_key_values", "cache_params", "state")
-
 
 class Stepper:
     """A prompt that is read token by token, with what each recurrent layer holds after the last one.
@@ -36,10 +38,12 @@ class Stepper:
     Args:
         module: the causal LM.
         mixers: layer -> its recurrent part.
+        length: of the prompt, in tokens: changes may hold at positions that count from its end. None: as read so far.
     """
 
-    def __init__(self, module: Any, mixers: dict[int, nn.Module]) -> None:
+    def __init__(self, module: Any, mixers: dict[int, nn.Module], length: int | None = None) -> None:
         self.module, self.mixers = module, mixers
+        self._length = length
         self.decay: dict[int, Tensor] = {}
         self._cache: dict[str, Any] = {}
         self._takes = set(inspect.signature(module.forward).parameters)
@@ -56,9 +60,11 @@ class Stepper:
         ids, where = torch.tensor([[token]], device=device), torch.tensor([[self._read]], device=device)
         # Said outright: some families read the position off the first layer's cache, which may count nothing.
         said = {"position_ids": where} if "position_ids" in self._takes else {}
+        mask = torch.ones(1, self._read + 1, dtype=torch.long, device=device)
+        tell(self.module, mask, torch.tensor([self._length or self._read + 1], device=device))
         out = self.module(input_ids=ids, use_cache=True, **said, **self._cache)
         self._read += 1
-        self._cache |= {name: out[name] for name in _CACHES if out.get(name) is not None}
+        self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
         return out.logits[0, -1]
 
     def state(self, layer: int) -> Tensor | None:
@@ -111,13 +117,14 @@ class Stepper:
 
 
 @contextmanager
-def stepping(module: Any, mixers: dict[int, nn.Module]) -> Iterator[Stepper]:
+def stepping(module: Any, mixers: dict[int, nn.Module], length: int | None = None) -> Iterator[Stepper]:
     """A stepper whose `decay` holds, after each token, what every layer's state was multiplied by: broadcasts to the state.
 
     Layers whose gate cannot be read are not in `decay`. What the model remembered before is forgotten on the way out.
     """
-    stepper = Stepper(module, mixers)
+    stepper = Stepper(module, mixers, length)
     with ExitStack() as stack:
+        stack.enter_context(steady(module))
         for layer, mixer in mixers.items():
 
             def keep(x: Tensor, layer: int = layer) -> None:
@@ -147,23 +154,42 @@ def _kernels(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None])
         for needs, read in gates
         if inspect.isfunction(value) and needs <= set(inspect.signature(value).parameters)
     }
-    running = [False]
+    inside: set[int] = set()  # threads in which this layer runs now: the kernels are the whole file's
 
-    def seen(kernel: Any, read: Callable[[dict[str, Any]], Tensor]) -> Any:
-        @wraps(kernel)  # keeps the signature, by which the model's other layers find the same function
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if running[0]:
-                keep(read(inspect.signature(kernel).bind(*args, **kwargs).arguments))
-            return kernel(*args, **kwargs)
+    def hear(read: Callable[[dict[str, Any]], Tensor], arguments: dict[str, Any]) -> None:
+        if threading.get_ident() in inside:
+            keep(read(arguments))
 
-        return call
-
-    for name, (kernel, read) in kernels.items():
-        setattr(file, name, seen(kernel, read))
-        stack.callback(setattr, file, name, kernel)
-    stack.callback(mixer.register_forward_pre_hook(lambda *_: running.__setitem__(0, True)).remove)
-    stack.callback(mixer.register_forward_hook(lambda *_: running.__setitem__(0, False)).remove)
+    for name, (_, read) in kernels.items():
+        _listen(stack, file, name, partial(hear, read))
+    stack.callback(mixer.register_forward_pre_hook(lambda *_: inside.add(threading.get_ident())).remove)
+    stack.callback(mixer.register_forward_hook(lambda *_: inside.discard(threading.get_ident())).remove)
     return bool(kernels)
+
+
+_listeners: dict[tuple[int, str], list[Callable[[dict[str, Any]], None]]] = {}
+
+
+def _listen(stack: ExitStack, owner: Any, name: str, listener: Callable[[dict[str, Any]], None]) -> None:
+    """Call the listener with the arguments of every call of a function that stands in a file or on a module."""
+    function, key = getattr(owner, name), (id(owner), name)
+
+    @wraps(function)  # keeps the signature, by which the model's other layers find the same function
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for each in tuple(_listeners.get(key, ())):
+            each(inspect.signature(function).bind(*args, **kwargs).arguments)
+        return function(*args, **kwargs)
+
+    stack.enter_context(held(owner, name, call))
+    here = _listeners.setdefault(key, [])
+    here.append(listener)
+
+    def remove() -> None:
+        here.remove(listener)
+        if not here and _listeners.get(key) is here:
+            del _listeners[key]
+
+    stack.callback(remove)
 
 
 def _from_dt(given: dict[str, Any]) -> Tensor:
@@ -195,17 +221,13 @@ def _slopes(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) 
 def _rg_lru(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) -> bool:
     """RG-LRU (De et al. 2024): a number per channel."""
     unit: Any = getattr(mixer, "rg_lru", None)
-    scan = getattr(unit, "_rnn_scan", None)
-    if scan is None:
+    if not hasattr(unit, "_rnn_scan"):
         return False
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        gate = inspect.signature(scan).bind(*args, **kwargs).arguments
+    def hear(gate: dict[str, Any]) -> None:
         keep(gate["recurrent_gate"][0, -1].float()[None, :, None] * (~gate["reset"][0, -1]).float())
-        return scan(*args, **kwargs)
 
-    unit._rnn_scan = call
-    stack.callback(delattr, unit, "_rnn_scan")
+    _listen(stack, unit, "_rnn_scan", hear)
     return True
 
 
@@ -227,7 +249,7 @@ def trajectory(
     wanted = range(len(ids)) if positions is None else [p % len(ids) for p in positions]
     kept: dict[Place, dict[int, Tensor]] = {place: {} for place in places}
     writing = {p.layer for p in places if p.site.short == "state_write" and p.layer is not None}
-    with stepping(model.module, mixers) as stepper:
+    with stepping(model.module, mixers, len(ids)) as stepper:
         for t, token in enumerate(ids[: max(wanted) + 1]):
             before = {layer: stepper.state(layer) for layer in writing}
             stepper.feed(token)
@@ -253,7 +275,7 @@ def pass_on(model: InstrumentedModel, batch: Batch, places: Sequence[Place], tak
     along = [trajectory(model, ids, places) for ids in rows]
     width = batch.input_ids.shape[1]
     for place in places:
-        padded = torch.zeros(len(rows), width, *along[0][place].shape[1:])
+        padded = torch.zeros(len(rows), width, *along[0][place].shape[1:], dtype=torch.float32)
         for row, found in enumerate(along):
             padded[row, width - len(found[place]) :] = found[place]
         take(place, padded)

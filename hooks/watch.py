@@ -15,6 +15,8 @@ import torch
 
 from hooks import sites
 from hooks.attention import AttentionCall, attention_taps, probabilities
+from hooks.fetching import indices
+from hooks.steady import running
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,9 +43,12 @@ def watching(
 
     Raises:
         SiteNotFound: the model's attention hides what was asked for.
+        WorkbenchError: the model's layers were replaced since it was loaded.
     """
+    model.layout.check()
     inside: dict[int, list[Place]] = {}
     with ExitStack() as stack:
+        stack.enter_context(running(model.module))
         for place in places:
             if sites.in_attention(model.layout, place):
                 assert place.layer is not None
@@ -60,11 +65,11 @@ def watching(
 
 
 def _rows(take: Take, place: Place, queries: list[int], x: Tensor) -> None:
-    take(place, x[:, :, queries])
+    take(place, x[:, :, indices(tuple(queries), x.device)])
 
 
 def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> None:
-    rows = slice(None) if queries is None else queries
+    rows = slice(None) if queries is None else indices(tuple(queries), call.query.device)
     scores: Tensor | None = None
     for place in sorted(places, key=lambda p: _ORDER.get(p.site.short, 0)):
         match place.site.short:

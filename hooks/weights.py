@@ -1,64 +1,353 @@
-"""Weights as numbers and where a module computes, however a model is kept: offloaded by Accelerate, or quantized."""
+"""What a layer multiplies with, however it is kept: plainly, offloaded by Accelerate, quantized, or with an adapter around it.
+
+`numbers` is the one way to read a matrix. A plain layer's is its weight. Any other layer is asked: it is given the identity,
+and what it makes of that is its matrix, whatever a library stores and wherever it moves it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
+
+from hooks.held import held
+from workbench.errors import Unfit
+from workbench.models.storage import is_quantized, plain, settle
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = [
+    "apply",
+    "bias_of",
+    "check_gradients",
+    "device_of",
+    "dtype_of",
+    "innermost",
+    "is_plain",
+    "is_quantized",
+    "learning",
+    "numbers",
+    "parameter_of",
+    "rounds_inputs",
+    "sizes",
+    "tensor_float",
+]
 
-def numbers(module: Any, name: str = "weight") -> Tensor:
-    """The weight (or bias) of a linear layer or an embedding in floating point, laid out as the module keeps it.
+_AT_ONCE = 512  # rows of the identity in one call
+_ONE = 256.0  # what stands for one in it: beside it the rounding of a bias is small, and 8 bits or half precision hold it
+_LINEAR = 0.05  # a layer that rounds its inputs to 8 bits is off by a hundredth of its largest output
+_INSIDE = ("base_layer", "original_module", "token_adapter")  # where adapters keep the layer that they stand around
 
-    A weight that Accelerate keeps elsewhere until the module runs is fetched; one of bitsandbytes (8 or 4 bits) is
-    dequantized. Neither is kept: ask once, outside loops.
+
+def numbers(layer: Any, rows: Tensor | None = None) -> Tensor:
+    """The matrix that a linear layer multiplies with, or the rows that an embedding gives out, adapters and all.
+
+    Args:
+        rows: only these outputs of a linear layer, or these tokens of an embedding, (n,). None is all.
+
+    Returns:
+        (outputs, inputs), also where the layer keeps the transpose (GPT-2's `Conv1D`); of an embedding (token, d_model),
+        scaled as the family does. In the dtype that the layer computes in. Nothing is kept: ask once, outside loops.
+
+    Raises:
+        Unfit: the layer does more than multiply with a matrix and add a bias.
     """
-    from accelerate.utils import align_module_device
+    if _is_embedding(layer):
+        return _rows_given(layer, rows)
+    if not is_plain(layer):
+        return _asked(layer, rows)
+    weight = _outputs_first(layer)(_here(layer, "weight"))
+    return weight if rows is None else weight[rows.to(weight.device)]
 
-    with align_module_device(module):
-        weight = getattr(module, name)
-        if name == "weight" and is_quantized(module):
-            from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 
-            return dequantize_bnb_weight(weight, module.state if hasattr(module, "state") else None)
-        return weight
+def bias_of(layer: Any) -> Tensor | None:
+    """What a linear layer adds, (outputs,), or None."""
+    if is_plain(layer):
+        return None if getattr(layer, "bias", None) is None else _here(layer, "bias")
+    with _as_it_computes(layer):
+        return _given(layer, torch.zeros(1, 1, sizes(layer)[1]))[0]
+
+
+def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = True) -> Tensor:
+    """What a linear layer makes of x, (..., inputs) to (..., outputs), in the dtype of x. Hooks on it are not called.
+
+    Args:
+        rows: only these outputs, (n,).
+        biased: with the layer's bias.
+    """
+    chosen: Any = slice(None) if rows is None else rows
+    bias = bias_of(layer)
+    if not is_plain(layer):
+        given = layer.forward(x.to(dtype_of(layer)))[..., chosen]
+        return (given if biased or bias is None else given - bias[chosen]).to(x)
+    return nn.functional.linear(x, numbers(layer, rows).to(x), bias[chosen] if biased and bias is not None else None)
+
+
+def sizes(layer: Any) -> tuple[int, int]:
+    """(outputs, inputs) of a linear layer; (tokens, d_model) of an embedding.
+
+    Raises:
+        Unfit: it says neither.
+    """
+    found = _sizes(layer)
+    if found is None:
+        raise Unfit(f"A {type(layer).__name__} does not say how many inputs it has.", "a linear layer", "Choose another part.")
+    return found
+
+
+def innermost(layer: Any) -> Any:
+    """The layer that adapters stand around; itself if none does."""
+    return list(_layers_inside(layer))[-1]
+
+
+def is_plain(layer: Any) -> bool:
+    """Whether a linear layer or embedding is one of torch or `transformers` itself, with its weight in floating point."""
+    kind = type(layer)
+    known = getattr(kind, "forward", None) in (nn.Linear.forward, nn.Embedding.forward) or kind.__name__ in _KNOWN
+    return known and plain(getattr(layer, "weight", None))
+
+
+_KNOWN = {"Conv1D", "FalconLinear"}
+"""Layers of `transformers` that multiply with their weight and have a `forward` of their own."""
+
+
+def parameter_of(layer: Any) -> tuple[str, bool] | None:
+    """The parameter that is a linear layer's matrix, but for what an adapter adds: (its name in the layer, whether it is
+    kept as (inputs, outputs)). The layer's matrix changes by what the parameter does, and their gradients are the same.
+
+    None where no parameter does that: quantized weights, and adapters that scale the matrix (DoRA, (IA)³).
+    """
+    if is_plain(layer) and "weight" in layer._parameters:
+        return "weight", type(layer).__name__ == "Conv1D"
+    if is_quantized(layer):
+        return None
+    outputs, inputs = sizes(layer)
+    candidates = {n: p for n, p in layer.named_parameters() if p.dim() == 2 and set(p.shape) == {outputs, inputs}}
+    if not candidates:
+        return None
+    like = next(iter(candidates.values()))
+    draw = torch.Generator().manual_seed(0)
+    x, slope = (torch.randn(1, 4, n, generator=draw).to(like) for n in (inputs, outputs))
+    with learning(candidates.values()), _evaluated(layer), torch.enable_grad():
+        total = (layer.forward(x) * slope).sum()
+        found = torch.autograd.grad(total, list(candidates.values()), allow_unused=True)
+    wanted = slope[0].T @ x[0]
+    close = (1e-3 if like.dtype == torch.float32 else 5e-2) * float(wanted.abs().max())
+    for name, gradient in zip(candidates, found, strict=True):
+        for turned in (False, True) if gradient is not None else ():
+            shown = gradient.T if turned else gradient
+            if shown.shape == wanted.shape and float((shown - wanted).abs().max()) <= close:
+                return name, turned
+    return None
 
 
 @contextmanager
 def learning(parameters: Iterable[Tensor]) -> Iterator[None]:
     """Frozen weights have gradients for a while."""
-    frozen = [p for p in parameters if not p.requires_grad]
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
+    with held(list(parameters), "requires_grad", True):
         yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-
-
-def bias_of(module: Any) -> Tensor | None:
-    """What a linear layer adds, or None."""
-    return None if getattr(module, "bias", None) is None else numbers(module, "bias")
-
-
-def is_quantized(module: Any) -> bool:
-    """Whether bitsandbytes keeps the weight: packed, without gradients of its own."""
-    return type(getattr(module, "weight", None)).__name__ in {"Params4bit", "Int8Params"}
 
 
 def rounds_inputs(module: Any) -> bool:
-    """Whether some linear layer inside rounds what it reads to 8 bits, so that no identity holds closer than that."""
-    return any(type(getattr(part, "weight", None)).__name__ == "Int8Params" for part in module.modules())
+    """Whether some linear layer inside rounds what it reads (to 8 bits, say), so that no identity holds closer than that.
+
+    Measured once per layer: what it gives for a sum of two inputs is then not the sum of what it gives for each.
+    """
+    return any(_rounds(part) for part in module.modules() if not list(part.children()) and _may_round(part))
+
+
+def check_gradients(module: Any, name: str) -> None:
+    """Refuse a model in which no gradient passes some quantized layer; everything before it would seem to have none.
+
+    Args:
+        name: what the model is called in the message.
+
+    Raises:
+        Unfit: names the kind of layer.
+    """
+    for part in module.modules():
+        if not list(part.children()) and _may_round(part) and not _passes_gradients(part):
+            raise Unfit(
+                f"No gradient passes the quantized layers of {name} ({type(innermost(part)).__name__}).",
+                "a model whose layers can be differentiated",
+                "Load the model without quantization.",
+            )
+
+
+_passing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def _passes_gradients(layer: Any) -> bool:
+    """Whether what a layer gives depends on what it reads, as far as autograd knows. Tried once."""
+    if layer not in _passing and (_sizes(layer) is None or _is_embedding(layer)):
+        _passing[layer] = True
+    if layer not in _passing:
+        settle(layer)
+        with _evaluated(layer), torch.enable_grad():
+            x = torch.randn(1, 4, sizes(layer)[1], generator=torch.Generator().manual_seed(0))
+            x = x.to(device_of(layer), dtype_of(layer)).requires_grad_()
+            total = layer.forward(x).float().sum()
+            slope = torch.autograd.grad(total, x, allow_unused=True)[0] if total.requires_grad else None
+        _passing[layer] = slope is not None and bool((slope != 0).any())
+    return _passing[layer]
+
+
+def _may_round(part: Any) -> bool:
+    """Whether a quantizer made this layer: it packs the weight, or is one of those that `transformers` puts in."""
+    put_in = type(part).__module__.startswith("transformers.integrations.") and _sizes(part) is not None
+    return put_in or is_quantized(part)
+
+
+_measured: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def _rounds(layer: Any) -> bool:
+    if layer not in _measured:
+        # What is no single matrix (packed experts) cannot be measured so: it may.
+        _measured[layer] = _sizes(layer) is None or (not _is_embedding(layer) and _measure(layer))
+    return _measured[layer]
+
+
+def _measure(layer: Any) -> bool:
+    draw = torch.Generator().manual_seed(0)
+    with _as_it_computes(layer):
+        a, b = torch.randn(2, 4, sizes(layer)[1], generator=draw)
+        nothing = torch.zeros(1, 1, len(a[0]))
+        one, two, both, zero = (_given(layer, x).float() for x in (a[None], b[None], (a + b)[None], nothing))
+        exact = 1e-4 if dtype_of(layer) == torch.float32 else 3e-2
+        return bool((both - one - two + zero).abs().max() > exact * both.abs().max())
+
+
+def tensor_float(device: torch.device) -> bool:
+    """Whether a card there rounds the factors of float32 products to 10 bits (TF32); torch does so only when told to."""
+    if device.type != "cuda":
+        return False
+    said = getattr(torch.backends.cuda.matmul, "fp32_precision", None)  # newer torch refuses the older question once this is set
+    return said == "tf32" if said is not None else torch.get_float32_matmul_precision() != "highest"
 
 
 def device_of(module: Any) -> torch.device:
     """Where a module computes; an offloaded weight lies elsewhere, or nowhere ("meta")."""
-    hook = getattr(module, "_hf_hook", None)
-    place = getattr(hook, "execution_device", None)
-    return module.weight.device if place is None else torch.device(place)
+    for part in module.modules():
+        place = getattr(getattr(part, "_hf_hook", None), "execution_device", None)
+        if place is not None:
+            return torch.device(place)
+    tensors = (t for each in (module.parameters(), module.buffers()) for t in each)
+    first = next(tensors, None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def dtype_of(module: Any) -> torch.dtype:
+    """What a layer computes in: the dtype of its first weight in floating point; float32 if it has none."""
+    return next((p.dtype for p in module.parameters() if plain(p)), torch.float32)
+
+
+def _here(module: Any, name: str) -> Tensor:
+    """A weight that Accelerate may keep elsewhere until the module runs."""
+    if getattr(module, "_hf_hook", None) is None:
+        return getattr(module, name)
+    from accelerate.utils import align_module_device
+
+    with align_module_device(module):
+        return getattr(module, name)
+
+
+def _layers_inside(layer: Any) -> Iterator[Any]:
+    """The layer, what an adapter keeps inside, and so on inwards."""
+    yield layer
+    for name in _INSIDE:
+        if layer._modules.get(name) is not None:
+            yield from _layers_inside(layer._modules[name])
+
+
+def _sizes(layer: Any) -> tuple[int, int] | None:
+    for first, second in (("num_embeddings", "embedding_dim"), ("out_features", "in_features"), ("nf", "nx")):
+        for part in _layers_inside(layer):
+            if first in vars(part) and second in vars(part):
+                return int(getattr(part, first)), int(getattr(part, second))
+    weight: Any = getattr(layer, "weight", None)
+    return (int(weight.shape[0]), int(weight.shape[1])) if plain(weight) and weight.dim() == 2 else None
+
+
+def _is_embedding(layer: Any) -> bool:
+    return any("num_embeddings" in vars(part) for part in _layers_inside(layer))
+
+
+def _outputs_first(layer: Any) -> Any:
+    """To (outputs, inputs), as `nn.Linear` keeps it; GPT-2's `Conv1D` keeps the transpose."""
+    return (lambda w: w.T) if type(layer).__name__ == "Conv1D" else (lambda w: w)
+
+
+def _rows_given(embedding: Any, rows: Tensor | None) -> Tensor:
+    if is_plain(embedding):
+        weight = _here(embedding, "weight")
+        return weight if rows is None else weight[rows.to(weight.device)]
+    with _as_it_computes(embedding):
+        rows = torch.arange(sizes(embedding)[0]) if rows is None else rows
+        device = device_of(embedding)
+        return torch.cat([embedding.forward(part[None].to(device))[0] for part in rows.split(8 * _AT_ONCE)])
+
+
+def _asked(layer: Any, rows: Tensor | None) -> Tensor:
+    """The matrix of a layer that is no plain one, compared with what the layer makes of a few vectors."""
+    chosen: Any = slice(None) if rows is None else rows
+    with _as_it_computes(layer):
+        inputs = sizes(layer)[1]
+        zero = _given(layer, torch.zeros(1, 1, inputs))
+        if type(layer).forward is nn.Linear.forward and hasattr(layer.weight, "dequantize"):
+            # A tensor of a library's own kind (torchao) that says what it stands for.
+            found = layer.weight.dequantize()[chosen]
+        else:
+            found = _from_identity(layer, inputs, zero, chosen)
+        x = torch.randn(1, 4, inputs, generator=torch.Generator().manual_seed(0))
+        given = (_given(layer, x) - zero)[:, chosen].float()
+        product = x[0].to(given.device) @ found.float().T
+        if not bool((given - product).abs().max() <= _LINEAR * given.abs().max()):
+            raise Unfit(
+                f"A {type(layer).__name__} of this model does more than multiply with a matrix.",
+                "a linear layer, perhaps quantized or with an adapter",
+                "Load the model without what was put around its layers.",
+            )
+    return found
+
+
+def _from_identity(layer: Any, inputs: int, zero: Tensor, chosen: Any) -> Tensor:
+    """What a layer gives for the identity, less what it gives for nothing: (chosen outputs, inputs)."""
+    columns = []
+    for start in range(0, inputs, _AT_ONCE):
+        part = range(start, min(start + _AT_ONCE, inputs))
+        ones = torch.zeros(1, len(part), inputs)
+        ones[0, range(len(part)), part] = _ONE
+        columns.append((_given(layer, ones) - zero)[:, chosen] / _ONE)
+    return torch.cat(columns).T
+
+
+def _given(layer: Any, x: Tensor) -> Tensor:
+    """What a layer makes of (1, n, inputs): (n, outputs). Hooks on it are not called."""
+    return layer.forward(x.to(device_of(layer), dtype_of(layer)))[0]
+
+
+@contextmanager
+def _as_it_computes(layer: Any) -> Iterator[None]:
+    """The layer as it is when the model runs: no dropout, no gradients, its storage as it was loaded."""
+    settle(layer)
+    with _evaluated(layer), torch.no_grad():
+        yield
+
+
+@contextmanager
+def _evaluated(layer: Any) -> Iterator[None]:
+    """The layer in eval mode."""
+    training = [part for part in layer.modules() if part.training]
+    try:
+        for part in training:
+            part.training = False
+        yield
+    finally:
+        for part in training:
+            part.training = True

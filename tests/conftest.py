@@ -20,6 +20,20 @@ def smollm():
     return wb.load("smollm2-135m")
 
 
+@pytest.fixture(scope="session")
+def gemma():
+    """The second real model, loaded once. Never fetched: its terms of use are for a person to accept."""
+    import workbench as wb
+    from workbench.models import known
+    from workbench.models.fetch import damage
+    from workbench.models.terms import accepted, pull_command
+
+    entry = known()["gemma3-270m"]
+    if not accepted(entry) or damage(entry) is not None:
+        pytest.skip(f"{entry.name} is not on this machine: {pull_command(entry)}")
+    return wb.load(entry.name, device="cpu")
+
+
 def _instrumented(module):
     import workbench as wb
 

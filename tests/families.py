@@ -35,15 +35,16 @@ _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _MLA: dict[str, Any] = {"num_key_value_heads": 4}
 
 _NAMES = """
-afmoe apertus arcee aria_text bailing_hybrid bamba beam biogpt bitnet bloom codegen cohere cohere2 cohere2_moe ctrl cwm
-deepseek_v2 deepseek_v3 diffllama doge ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon falcon_h1 falcon_mamba flex_olmo
-flint gemma gemma2 gemma3_text glm glm4 glm4_moe glm4_moe_lite gpt2 gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss
-gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hy_v3 hyperclovax inkling_text
-jais2 jamba jetmoe kimi_linear kolibri1 laguna lfm2 lfm3 llama llama4_text mamba mamba2 mellum mimo_v2_flash minicpm3
-minimax minimax_m2 minimax_m3_vl_text ministral ministral3 mistral mixtral modernbert-decoder moshi mpt nanochat nemotron
-nemotron_h olmo olmo2 olmo3 olmo_hybrid olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text
-qwen3_5_text qwen3_moe qwen3_next recurrent_gemma rwkv seed_oss smollm3 solar_open stablelm starcoder2 vaultgemma xglm xlstm
-youtu zamba2
+afmoe apertus arcee aria_text bailing_hybrid bamba beam biogpt bitnet bloom codegen cohere cohere2 cohere2_moe ctrl
+cwm deepseek_v2 deepseek_v3 diffllama doge ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon falcon_h1 falcon_mamba
+flex_olmo flint gemma gemma2 gemma3_text glm glm4 glm4_moe glm4_moe_lite gpt2 gpt_bigcode gpt_neo gpt_neox
+gpt_neox_japanese gpt_oss gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium
+hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax inkling_text internlm3 iquestcoder jais2 jamba jetmoe kimi_linear
+kolibri1 laguna lfm2 lfm2_moe lfm3 llama llama4_text mamba mamba2 mellum mimo_v2_flash minicpm3 minimax minimax_m2
+minimax_m3_vl_text ministral ministral3 mistral mixtral modernbert-decoder moshi mpt nanochat nemotron nemotron_h olmo
+olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text
+qwen3_5_text qwen3_moe qwen3_next recurrent_gemma rwkv seed_oss smollm3 solar_open stablelm starcoder2 vaultgemma xglm
+xlstm youtu zamba2
 """
 FAMILIES = tuple(_NAMES.split())
 """Families of the contract. By what they show: grouped (llama), multi-query (gpt_bigcode, falcon) and latent attention
@@ -131,6 +132,8 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {"lru_width": 32, "num_hidden_layers": 3, "attention_window_size": 8},
     "rwkv": {"attention_hidden_size": 32, "context_length": 256},
     "xlstm": {"num_heads": 4, "v_head_dim": None, "hidden_size": 128, "chunk_size": 8},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"], "num_dense_layers": 1},
+    **{name: {"head_dim": 8} for name in ("hunyuan_v1_dense", "hunyuan_v1_moe")},
     "lfm2": {"layer_types": ["conv", "full_attention", "conv"]},
     "nemotron": {"head_dim": 8, "num_key_value_heads": 2},
     "ministral": {"head_dim": 8},

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hooks.prompts import Prompt, tokenize
 from ui import parts, trying
 from ui.desk import Desk
 from workbench.errors import NotFound, WorkbenchError
+from workbench.models.conversation import typed
 
 DEBOUNCE = 0.12  # seconds: while keys are pressed faster than this, only the last state is computed
 REMEMBERED = 64
@@ -36,6 +38,12 @@ class Asked:
     knob: str | None = None
     dial: float | None = None
     length: int = 0
+    chat: bool = False
+
+    @property
+    def given(self) -> Prompt:
+        """The prompt as the model gets it."""
+        return typed(self.prompt, self.chat)
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,8 @@ class Answerer:
         self._desk = desk
         self._tickets = Tickets()
         # The unchanged side is the same for every head and every dial: it is computed once per prompt.
-        self._looked: OrderedDict[tuple[str, str, str], trying.Looked] = OrderedDict()
-        self._texts: OrderedDict[tuple[str, int], str] = OrderedDict()
+        self._looked: OrderedDict[tuple[str, str, str, bool], trying.Looked] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, int, bool], str] = OrderedDict()
 
     def answer(self, session: str, asked: Asked, stamp: float | None = None) -> Iterator[Shown]:
         """What to show, as it comes; nothing once a newer request of this session is there.
@@ -143,9 +151,10 @@ class Answerer:
             before, after = self._unchanged(model, asked), None
             if change.active:
                 with change.on(model):
-                    after = trying.look(model, asked.prompt, (asked.memory, asked.context))
+                    after = trying.look(model, asked.given, (asked.memory, asked.context))
             view = parts.Comparison(before, after, change.says(), writing=asked.length > 0)
-            show(Shown(view.html()))
+            past = model.past_window(len(tokenize(model, asked.given).ids) + asked.length)
+            show(Shown(view.html(), parts.note(past) if past else ""))
             if not asked.length:
                 return
 
@@ -161,13 +170,14 @@ class Answerer:
             if change.active and going_on():
                 with change.on(model):
                     changed = trying.continuation(
-                        model, asked.prompt, asked.length, going_on, lambda t: show(Shown(replace(view, texts=(text, t)).html()))
+                        model, asked.given, asked.length, going_on, lambda t: show(Shown(replace(view, texts=(text, t)).html()))
                     )
                 view = replace(view, texts=(text, changed))
         finally:
             model.lock.release()
-        stopped = alive() and self._desk.jobs.running() is not None
-        told = parts.note("A run took the model; the text stops where it was.") if stopped else ""
+        if alive() and self._desk.jobs.running() is not None:
+            past = "A run took the model; the text stops where it was."
+        told = parts.note(past) if past else ""
         show(Shown(replace(view, writing=False).html(), told))
 
     def _who(self) -> str:
@@ -179,18 +189,18 @@ class Answerer:
         )
 
     def _unchanged(self, model: Any, asked: Asked) -> trying.Looked:
-        key = (asked.prompt, asked.memory, asked.context)
+        key = (asked.prompt, asked.memory, asked.context, asked.chat)
         if key not in self._looked:
-            self._looked[key] = trying.look(model, asked.prompt, (asked.memory, asked.context))
+            self._looked[key] = trying.look(model, asked.given, (asked.memory, asked.context))
             while len(self._looked) > REMEMBERED:
                 self._looked.popitem(last=False)
         return self._looked[key]
 
     def _unchanged_text(self, model: Any, asked: Asked, alive: Callable[[], bool], more: Callable[[str], None]) -> str:
-        key = (asked.prompt, asked.length)
+        key = (asked.prompt, asked.length, asked.chat)
         if key in self._texts:
             return self._texts[key]
-        text = trying.continuation(model, asked.prompt, asked.length, alive, more)
+        text = trying.continuation(model, asked.given, asked.length, alive, more)
         if alive():
             self._texts[key] = text
             while len(self._texts) > REMEMBERED:

@@ -13,6 +13,7 @@ from ui.desk import Desk
 from ui.jobs import Job
 from workbench import registry
 from workbench.errors import BadInput, WorkbenchError
+from workbench.models.conversation import typed
 
 T = TypeVar("T")
 
@@ -28,15 +29,20 @@ def add(desk: Desk) -> None:
             raise gr.Error(str(error), print_exception=False) from error
 
     def next_tokens(
-        prompt: str, heads_off: list[str] | None = None, run: str | None = None, dial: float | None = None, k: int = 10
+        prompt: str,
+        heads_off: list[str] | None = None,
+        run: str | None = None,
+        dial: float | None = None,
+        k: int = 10,
+        chat: bool = False,
     ) -> list[dict[str, Any]]:
-        """The k likeliest next tokens as {"token", "probability"}. heads_off: ["L23H4", ...]; run, dial: see docs."""
+        """The k likeliest next tokens as {"token", "probability"}. heads_off: ["L23H4", ...]; run, dial, chat: see docs."""
 
         def work() -> list[dict[str, Any]]:
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = trying.look(model, prompt, k=max(1, min(int(k), 100)))
+                looked = trying.look(model, typed(prompt, chat), k=max(1, min(int(k), 100)))
             return [{"token": token, "probability": p} for token, p in looked.tokens]
 
         return told(work)
@@ -48,6 +54,7 @@ def add(desk: Desk) -> None:
         heads_off: list[str] | None = None,
         run: str | None = None,
         dial: float | None = None,
+        chat: bool = False,
     ) -> dict[str, dict[str, Any]]:
         """How likely two answers are: {"memory": {"text", "first_token", "p_first", "logp", "n_tokens"}, "context": ...}."""
 
@@ -57,7 +64,7 @@ def add(desk: Desk) -> None:
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = trying.look(model, prompt, (memory, context))
+                looked = trying.look(model, typed(prompt, chat), (memory, context))
             return {side: vars(answer) for side, answer in zip(("memory", "context"), looked.answers, strict=True)}
 
         return told(work)
@@ -68,6 +75,7 @@ def add(desk: Desk) -> None:
         run: str | None = None,
         dial: float | None = None,
         max_new_tokens: int = 40,
+        chat: bool = False,
     ) -> str:
         """The greedy continuation of the prompt by the model as changed."""
 
@@ -75,7 +83,7 @@ def add(desk: Desk) -> None:
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                return trying.continuation(model, prompt, max(1, min(int(max_new_tokens), 1000)))
+                return trying.continuation(model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000)))
 
         return told(work)
 

@@ -84,6 +84,7 @@ def _together(files: list[str]) -> Path:
 
 _EMPTY = (
     "<strong>Nothing was asked yet.</strong> Each document is cut into passages; the model is given the words before a passage,"
-    " and what it says is compared with what stands there. Every document gets a verdict, with the passages it rests on."
+    " and what it says is compared with what stands there. Every document long enough for a passage gets a verdict, with the"
+    " passage it rests on."
     f" Files may be {', '.join(TEXTS[:3])} and other plain text, or .jsonl."
 )

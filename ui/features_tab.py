@@ -11,10 +11,12 @@ from typing import Any
 import gradio as gr
 
 from hooks.features.features import SKIP
+from ui import chat as chats
 from ui import featuring, parts
 from ui.desk import Desk
 from ui.theme import PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
+from workbench.models.conversation import typed
 
 PROMPT = "Question: What is the capital of Japan?\nAnswer: The capital of Japan is"
 _LISTED = 12  # features of a token that are shown with what they fire on
@@ -42,6 +44,7 @@ def build(desk: Desk) -> FeaturesTab:
             prompt = gr.Textbox(
                 PROMPT, label="Prompt", info="At most 256 tokens", lines=3, max_lines=12, elem_id="features-prompt"
             )
+            chat = chats.box("features-chat")
             name = gr.Dropdown(
                 [],
                 label="Autoencoder",
@@ -67,29 +70,29 @@ def build(desk: Desk) -> FeaturesTab:
             text = gr.HTML(_EMPTY, elem_id="features-text", **PLAIN)
             compared = gr.HTML("", elem_id="features-compared", **PLAIN)
 
-    def looked(name_: str | None, prompt_: str | None) -> featuring.Looked:
-        return reader.look(name_, prompt_ or "")
+    def looked(name_: str | None, prompt_: str | None, chat_: bool | None) -> featuring.Looked:
+        return reader.look(name_, prompt_ or "", bool(chat_))
 
-    def on_read(name_: str | None, prompt_: str | None) -> list[Any]:
+    def on_read(name_: str | None, prompt_: str | None, chat_: bool | None) -> list[Any]:
         """A new prompt or autoencoder: its tokens, and the features at the last function token."""
         try:
-            found = looked(name_, prompt_)
+            found = looked(name_, prompt_, chat_)
         except WorkbenchError as problem:
             return [parts.error(problem), _EMPTY, "", gr.skip(), gr.skip(), gr.skip()]
         pos = found.place(None)
         tokens = [(f"{n}: {parts_of(word)}", n) for n, word in enumerate(found.tokens)]
         return ["", str(found.strip(None)) + _about(found), "", gr.Dropdown(choices=tokens, value=pos), *_features(found, pos)]
 
-    def on_token(name_: str | None, prompt_: str | None, pos: int | None) -> list[Any]:
+    def on_token(name_: str | None, prompt_: str | None, chat_: bool | None, pos: int | None) -> list[Any]:
         try:
-            found = looked(name_, prompt_)
+            found = looked(name_, prompt_, chat_)
         except WorkbenchError as problem:
             return [parts.error(problem), gr.skip(), gr.skip()]
         return ["", *_features(found, found.place(pos))]
 
-    def on_feature(name_: str | None, prompt_: str | None, pos: int | None, feature_: Any) -> list[Any]:
+    def on_feature(name_: str | None, prompt_: str | None, chat_: bool | None, pos: int | None, feature_: Any) -> list[Any]:
         try:
-            found = looked(name_, prompt_)
+            found = looked(name_, prompt_, chat_)
             which = _number(feature_)
             found.features.check([which])
         except WorkbenchError as problem:
@@ -100,31 +103,41 @@ def build(desk: Desk) -> FeaturesTab:
         return ["", str(found.strip(which)) + _at_token(found, found.place(pos), which), box]
 
     def on_steer(
-        name_: str | None, prompt_: str | None, pos: int | None, feature_: Any, to_: float | None, length_: float | None
+        name_: str | None,
+        prompt_: str | None,
+        chat_: bool | None,
+        pos: int | None,
+        feature_: Any,
+        to_: float | None,
+        length_: float | None,
     ) -> Iterator[list[Any]]:
         try:
-            found = looked(name_, prompt_)
+            found = looked(name_, prompt_, chat_)
             which, place = _number(feature_), found.place(pos)
             change = f"feature {which} set to {to_ or 0:g} at token {place}"
-            for before, after in reader.steer(found, prompt_ or "", which, float(to_ or 0), place, int(length_ or 1)):
+            for before, after in reader.steer(
+                found, typed(prompt_ or "", bool(chat_)), which, float(to_ or 0), place, int(length_ or 1)
+            ):
                 yield ["", _compared(before, after, change)]
         except WorkbenchError as problem:
             yield [parts.error(problem), gr.skip()]
 
     shown = [trouble, text, compared, token, feature, to]
-    gr.on([read.click, prompt.submit, name.input], on_read, [name, prompt], shown, **QUIET).then(
-        on_feature, [name, prompt, token, feature], [trouble, text, to], **QUIET
+    gr.on([read.click, prompt.submit, name.input], on_read, [name, prompt, chat], shown, **QUIET).then(
+        on_feature, [name, prompt, chat, token, feature], [trouble, text, to], **QUIET
     )
-    token.input(on_token, [name, prompt, token], [trouble, feature, to], **QUIET).then(
-        on_feature, [name, prompt, token, feature], [trouble, text, to], **QUIET
+    token.input(on_token, [name, prompt, chat, token], [trouble, feature, to], **QUIET).then(
+        on_feature, [name, prompt, chat, token, feature], [trouble, text, to], **QUIET
     )
-    feature.input(on_feature, [name, prompt, token, feature], [trouble, text, to], **QUIET)
-    running = steer.click(on_steer, [name, prompt, token, feature, to, length], [trouble, compared], **QUIET)
+    feature.input(on_feature, [name, prompt, chat, token, feature], [trouble, text, to], **QUIET)
+    running = steer.click(on_steer, [name, prompt, chat, token, feature, to, length], [trouble, compared], **QUIET)
     stop.click(None, None, None, cancels=[running], **QUIET)
 
     def fit() -> list[Any]:
         names = featuring.choices(desk)
-        return [gr.Dropdown(choices=names, value=names[len(names) // 2] if names else None)]
+        model = desk.slot.model
+        box = gr.skip() if model is None else chats.fitted(model)
+        return [gr.Dropdown(choices=names, value=names[len(names) // 2] if names else None), box]
 
     def asked(request: gr.Request) -> list[Any]:
         """The address may name a feature: `/playground?features=NAME&feature=412`, and a prompt (`text`)."""
@@ -132,11 +145,17 @@ def build(desk: Desk) -> FeaturesTab:
         if not wanted or desk.slot.model is None:
             return [gr.skip(), gr.skip(), *[gr.skip() for _ in shown]]
         number, prompt_ = request.query_params.get("feature", ""), request.query_params.get("text") or PROMPT
-        read_ = on_read(wanted, prompt_)
+        read_ = on_read(wanted, prompt_, False)
         return [wanted, prompt_, *read_[:4], number or read_[4], read_[5]]
 
     def asked_to_steer(
-        name_: str | None, prompt_: str | None, pos: int | None, feature_: Any, length_: float | None, request: gr.Request
+        name_: str | None,
+        prompt_: str | None,
+        chat_: bool | None,
+        pos: int | None,
+        feature_: Any,
+        length_: float | None,
+        request: gr.Request,
     ) -> Iterator[list[Any]]:
         """What it is to be set to (`to`) makes the page steer at once."""
         wanted = request.query_params.get("to", "")
@@ -150,18 +169,18 @@ def build(desk: Desk) -> FeaturesTab:
             problem = BadInput(f"{wanted[:40]!r} is no number.", "an activation, e.g. 12.5", "Type it into “Set it to”.")
             yield [parts.error(problem), gr.skip(), gr.skip()]
             return
-        for said in on_steer(name_, prompt_, pos, feature_, to_, length_):
+        for said in on_steer(name_, prompt_, chat_, pos, feature_, to_, length_):
             yield [*said, to_]
 
     def first(ready: Any) -> None:
         ready.then(asked, None, [name, prompt, *shown], **QUIET).then(
             lambda name_, *rest: on_feature(name_, *rest) if rest[-1] else [gr.skip()] * 3,
-            [name, prompt, token, feature],
+            [name, prompt, chat, token, feature],
             [trouble, text, to],
             **QUIET,
-        ).then(asked_to_steer, [name, prompt, token, feature, length], [trouble, compared, to], **QUIET)
+        ).then(asked_to_steer, [name, prompt, chat, token, feature, length], [trouble, compared, to], **QUIET)
 
-    return FeaturesTab([name], fit, first)
+    return FeaturesTab([name, chat], fit, first)
 
 
 def parts_of(word: str) -> str:

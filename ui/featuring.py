@@ -16,10 +16,13 @@ from analyses.function_tokens import words
 from analyses.function_tokens.feature_tab import typical
 from analyses.function_tokens.prompt_tab import CONTENT, FUNCTION, MARKS
 from hooks.features.features import SKIP
+from hooks.prompts import Prompt, tokenize
 from ui import trying
 from ui.desk import Desk
 from workbench import autoencoders, draw
+from workbench.draw.tokens import TEMPLATE
 from workbench.errors import BadInput, WorkbenchError
+from workbench.models.conversation import typed
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +49,8 @@ class Looked:
 
     Attributes:
         active: activations, (pos, feature).
-        classes: "function" or "content" for each token; by_run: whether a run's list says so, or grammar alone.
+        classes: "function" or "content" for each token, "chat format" for one that the chat template put in.
+        by_run: whether a run's list says what is a function token, or grammar alone.
     """
 
     features: Features
@@ -74,7 +78,7 @@ class Looked:
 
     def strip(self, feature: int | None) -> Markup:
         """The prompt: underlined by class, coloured by the feature's activation, but for its first tokens."""
-        spans = [FUNCTION if kind == "function" else CONTENT for kind in self.classes]
+        spans = [{"function": FUNCTION, TEMPLATE: TEMPLATE}.get(kind, CONTENT) for kind in self.classes]
         values = None
         if feature is not None:
             values = [math.nan] * min(SKIP, len(self.ids)) + self.active[SKIP:, feature].tolist()
@@ -121,7 +125,7 @@ class Reader:
         self._opened = lru_cache(maxsize=8)(self._open)
         self._looked = lru_cache(maxsize=32)(self._look)
 
-    def look(self, name: str | None, prompt: str) -> Looked:
+    def look(self, name: str | None, prompt: str, chat: bool = False) -> Looked:
         """A prompt as an autoencoder sees it.
 
         Raises:
@@ -135,7 +139,7 @@ class Reader:
                 "one that ships, or a folder, RELEASE/ID or Neuronpedia id",
                 f"Train one: workbench sae train --model {model.card.name} --layer N.",
             )
-        return self._looked(name.strip(), prompt)
+        return self._looked(name.strip(), prompt, chat)
 
     def _open(self, name: str) -> Features:
         import workbench as wb
@@ -144,27 +148,30 @@ class Reader:
         with model.lock:
             return wb.open_features(name, model)
 
-    def _look(self, name: str, prompt: str) -> Looked:
+    def _look(self, name: str, prompt: str, chat: bool) -> Looked:
         from hooks.features.stream import values
 
         model = self._desk.slot.need()
         if not prompt.strip():
             raise BadInput("The prompt is empty.", "some text", "Type a prompt.")
-        ids = model.tokens(prompt)
+        given = tokenize(model, typed(prompt, chat))
+        ids = given.ids
         if len(ids) > MOST:
             raise BadInput(f"The prompt has {len(ids):,} tokens.", f"at most {MOST}", "Shorten it.")
         features = self._opened(name)
         with model.lock:
             active = features.encode(values(model, [features.place], [ids])[features.place])[0].float().cpu()
-        tokens = model.token_strings(ids)
+        tokens = model.prompt_strings(ids)
         known = described(self._desk, name)
         if known is None:
             classes = ["function" if words.kind(token) else "content" for token in tokens]
         else:
             classes = [known.classes.get(i, "content") for i in ids]
+        if given.from_template is not None:
+            classes = [TEMPLATE if mark else kind for kind, mark in zip(classes, given.from_template, strict=True)]
         return Looked(features, ids, tokens, active, classes, known is not None, known or Described({}, {}, {}))
 
-    def steer(self, looked: Looked, prompt: str, feature: int, to: float, pos: int, length: int) -> Iterator[tuple[str, str]]:
+    def steer(self, looked: Looked, prompt: Prompt, feature: int, to: float, pos: int, length: int) -> Iterator[tuple[str, str]]:
         """(as it is, steered), the continuations as far as they are written; whoever stops asking stops the model.
 
         Raises:

@@ -151,24 +151,36 @@ def _many(
     if choices is not None:
         return gr.CheckboxGroup(choices, value=held, **common), (lambda v: list(v) if v or not optional else None)
     if inner in (str, int, float):
-        between = "\n" if inner is str else ", "
-        # Texts that may have line breaks spell them; names and paths may hold a backslash of their own.
-        breaks = bool(extra.get("multiline"))
-        per_line = "One per line; \\n is a line break within one." if breaks else "One per line."
+        # A text is taken as it stands, backslashes and all: texts that have line breaks of their own are written as JSON.
+        breaks = inner is str and bool(extra.get("multiline"))
+        per_line = 'One per line; or, for texts with line breaks, as JSON: ["a\\nb", "c"].' if breaks else "One per line."
         common["info"] = _sentences(common["info"], per_line if inner is str else "Separated by commas.")
 
         def items(text: str | None) -> list[str] | None:
             parts = (text or "").splitlines() if inner is str else re.split(r"[,;\s]+", text or "")
-            kept = [part.strip() for part in parts if part.strip()]
-            kept = [part.replace("\\n", "\n") for part in kept] if breaks else kept
+            written = _json_texts(text or "") if breaks else None
+            kept = written if written is not None else [part.strip() for part in parts if part.strip()]
             return kept if kept or not optional else None
 
         lines = max(2, min(len(held), 6)) if inner is str else 1
-        shown = between.join(str(v).replace("\n", "\\n") if breaks else str(v) for v in held)
+        shown = ("\n" if inner is str else ", ").join(str(v) for v in held)
+        if breaks and items(shown) != held:
+            shown = json.dumps(held, ensure_ascii=False, indent=1)
         return gr.Textbox(value=shown, lines=lines, max_lines=12 if inner is str else 1, **common), items
     shown = json.dumps(_plain(held), ensure_ascii=False)
     common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, **common), _json_reader(common["label"])
+
+
+def _json_texts(text: str) -> list[str] | None:
+    """The texts of a JSON list; None if it is none, and then every line is a text."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
 
 def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, bool, list[Any]]:

@@ -18,6 +18,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# What a proxy says about the address that the browser sees. Gradio builds links from it, so who may say it matters.
+_FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix"}
+_FORWARDED |= {b"x-forwarded-proto", b"x-forwarded-server", b"x-forwarded-scheme", b"x-forwarded-ssl"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 # Home is ours from end to end, so nothing inline is allowed there. Gradio's and Bokeh's pages bring inline scripts and
@@ -55,17 +58,21 @@ class Guard:
         app: what it guards.
         host: the address the server listens on; on loopback only loopback names are answered.
         password: with one, every request needs it (HTTP basic authentication; the user name does not matter).
+        behind_proxy: believe the X-Forwarded headers; otherwise they are taken off, since anybody can send them.
     """
 
-    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", password: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", password: str | None = None, behind_proxy: bool = False) -> None:
         self.app = app
         self.local_only = is_loopback(host)
         self.password = password.encode() if password else None
+        self.behind_proxy = behind_proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
+        if not self.behind_proxy:
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() not in _FORWARDED]}
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
         if refusal is not None:
@@ -84,7 +91,9 @@ class Guard:
         origin = headers.get("origin")
         acts = scope["type"] == "websocket" or scope["method"] not in _SAFE
         # "null" (sandboxed frames, files) is a foreign origin too.
-        if acts and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        # Only a proxy that is believed still has this header, and it may have put a host of its own into the other.
+        seen = headers.get("x-forwarded-host", host).split(",")[0].strip()
+        if acts and origin is not None and urlsplit(origin).netloc.lower() != seen.lower():
             return PlainTextResponse("Requests from other sites are refused.", 403)
         if self.password is not None and not self._knows(headers.get("authorization", "")):
             challenge = {"WWW-Authenticate": 'Basic realm="Memory Workbench", charset="UTF-8"'}

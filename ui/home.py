@@ -123,6 +123,7 @@ def model_facts(card: Any) -> list[tuple[str, str]]:
         ("Parameters", _short(getattr(card, "n_params", None))),
         ("Context", f"{number('context_length')} tokens" if number("context_length") else ""),
         ("Number type", f"{dtype}, de-quantized from {quantized}" if quantized else dtype),
+        ("Adapter", str(getattr(card, "adapter", "") or "")),
         ("Device", str(getattr(card, "device", "") or "")),
         ("Attention", str(getattr(card, "attention", "") or "")),
         ("Weights", str(getattr(card, "weight_hash", "") or "")[:19]),

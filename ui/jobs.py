@@ -193,7 +193,7 @@ class Jobs:
                 result, state = stop.kept, "cancelled"  # type: ignore[assignment]
         job.says = "Saving"
         result.params = {key: _lasting(value) for key, value in result.params.items()}
-        folder = result.save(runs.new_folder(result, self._root))
+        folder = runs.save_new(result, self._root)
         job.run_id = folder.name
         self._saved(folder)
         job.findings = {name: finding.to_json() for name, finding in result.findings.items()}

@@ -78,7 +78,10 @@ def _column(title: str, change: str, looked: Looked, text: str | None, writing: 
     if any(looked.answers):
         others: Sequence[Answer | None] = reference.answers if reference else [None] * len(looked.answers)
         rows = "".join(_answer(side, a, o) for side, a, o in zip(SIDES, looked.answers, others, strict=True) if a)
-        answers = f'<h4>Two answers <small>probability of the first token</small></h4><div class="answers">{rows}</div>'
+        firsts = [a.first_token for a in looked.answers if a]
+        shared = len(firsts) > 1 and len(set(firsts)) == 1
+        head = "probability of the first token" + (", which is the same: only the whole answers differ" if shared else "")
+        answers = f'<h4>Two answers <small>{head}</small></h4><div class="answers">{rows}</div>'
     tokens = "".join(
         f'<li><code>{token_html(token)}</code>{bar(p)}<span class="wb-num">{percent(p)}</span></li>' for token, p in looked.tokens
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ui import api, ask_tab, documents_tab, features_tab, grid, trace_tab, try_tab
+from ui import api, ask_tab, chat, documents_tab, features_tab, grid, trace_tab, try_tab
 from ui.desk import Desk
 from ui.dress import Dress
 from ui.style import message_html
@@ -76,10 +76,17 @@ def blocks(desk: Desk) -> gr.Blocks:
         def loaded() -> list[Any]:
             """Until the model is there, its state once a second; then never again."""
             if desk.slot.state == "loading":
-                return [_status(desk), gr.skip(), gr.skip(), *[gr.skip() for _ in [*asking.fits, *tracing.fits, *featured.fits]]]
+                return [
+                    _status(desk),
+                    gr.skip(),
+                    gr.skip(),
+                    gr.skip(),
+                    *[gr.skip() for _ in [*asking.fits, *tracing.fits, *featured.fits]],
+                ]
             return [
                 _status(desk),
                 grid.value_for(desk.slot.model),
+                gr.skip() if desk.slot.model is None else chat.fitted(desk.slot.model),
                 gr.Timer(active=False),
                 *asking.fit(),
                 *tracing.fit(),
@@ -87,7 +94,7 @@ def blocks(desk: Desk) -> gr.Blocks:
             ]
 
         page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **QUIET)
-        outputs = [status, trying.grid, waiting, *asking.fits, *tracing.fits, *featured.fits]
+        outputs = [status, trying.grid, trying.chat, waiting, *asking.fits, *tracing.fits, *featured.fits]
         ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **QUIET)
         trying.first(ready)
         featured.first(ready)

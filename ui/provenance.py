@@ -112,6 +112,7 @@ def model_html(result: Result) -> Markup:
         "n_params": "parameters",
         "dtype": "dtype",
         "quantized_from": "de-quantized from",
+        "adapter": "adapter",
         "device": "device",
         "weight_hash": "weight hash",
     }

@@ -54,6 +54,7 @@ def serve(
     runs: str | Path | None = None,
     open_browser: bool = True,
     password: str | None = None,
+    behind_proxy: bool = False,
 ) -> None:
     """Run the workbench until Ctrl-C.
 
@@ -64,6 +65,7 @@ def serve(
         runs: the runs folder; None is the user's.
         open_browser: open Home once the server answers.
         password: asked for on every page (any user name).
+        behind_proxy: believe what a proxy in front says in X-Forwarded headers.
 
     Raises:
         WorkbenchError: the port is in use or not allowed, the address is not this machine's, or a password is missing.
@@ -80,8 +82,10 @@ def serve(
     # Bound before the model loads: a port in use is known at once.
     with _bound(host, port) as listening:
         port = listening.getsockname()[1]
-        app = build(model, runs, host=host, password=password)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, lifespan="on")
+        app = build(model, runs, host=host, password=password, behind_proxy=behind_proxy)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, lifespan="on", proxy_headers=behind_proxy
+        )
         server = uvicorn.Server(config)
         shown = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host
         address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
@@ -139,12 +143,13 @@ def build(
     *,
     host: str = "127.0.0.1",
     password: str | None = None,
+    behind_proxy: bool = False,
     load: Callable[[Any], Any] | None = None,
 ) -> FastAPI:
     """The whole application; the model begins to load when it starts. `app.state.desk` is the shared `Desk`.
 
     Args:
-        model_ref, runs, host, password: see `serve`.
+        model_ref, runs, host, password, behind_proxy: see `serve`.
         load: how to load the model; None is `wb.load`.
     """
     # Gradio reads this once, while it is imported: no request may leave this machine.
@@ -172,7 +177,7 @@ def build(
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
     _add_explorer(app, desk)
     playground.mount(app, desk)
-    app.add_middleware(Guard, host=host, password=password)
+    app.add_middleware(Guard, host=host, password=password, behind_proxy=behind_proxy)
     return app
 
 

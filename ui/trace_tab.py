@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from ui import chat as chats
 from ui.below import Below
 from ui.desk import Desk
 from workbench import registry
@@ -36,6 +37,7 @@ def build(desk: Desk) -> TraceTab:
                 max_lines=12,
                 elem_id="trace-prompt",
             )
+            chat = chats.box("trace-chat")
             with gr.Row():
                 short: dict[str, Any] = {"min_width": 140, "max_lines": 1}
                 answer = gr.Textbox("", label="Answer", info="Empty: the model's own next token", elem_id="trace-answer", **short)
@@ -55,15 +57,18 @@ def build(desk: Desk) -> TraceTab:
             below = Below(desk, "trace", _EMPTY, "What happens inside the model: the run in the Explorer")
     below.frame()
 
-    def asked(prompt_: str | None, answer_: str | None, other_: str | None, sites_: list[str] | None) -> dict[str, Any]:
-        return {"prompt": prompt_ or "", "answer": answer_ or "", "other": other_ or "", "sites": sites_ or []}
+    def asked(
+        prompt_: str | None, chat_: bool | None, answer_: str | None, other_: str | None, sites_: list[str] | None
+    ) -> dict[str, Any]:
+        texts = {"prompt": prompt_ or "", "answer": answer_ or "", "other": other_ or ""}
+        return {**texts, "chat": bool(chat_), "sites": sites_ or []}
 
     def fit() -> list[Any]:
         model = desk.slot.model
-        return [gr.skip()] if model is None else [gr.Dropdown(choices=site_choices(model))]
+        return [gr.skip()] * 2 if model is None else [gr.Dropdown(choices=site_choices(model)), chats.fitted(model)]
 
-    below.wire(button, [prompt, answer, other, sites], ANALYSIS, asked)
-    return TraceTab([sites], fit)
+    below.wire(button, [prompt, chat, answer, other, sites], ANALYSIS, asked)
+    return TraceTab([sites, chat], fit)
 
 
 def site_choices(model: Any) -> list[tuple[str, str]]:

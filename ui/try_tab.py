@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from ui import chat as chats
 from ui import grid, home, parts, trying
 from ui.answering import Answerer, Asked
 from ui.desk import Desk
@@ -31,9 +32,10 @@ EXAMPLES = [
 
 @dataclass(frozen=True)
 class TryTab:
-    """What the rest of the page needs: the grid, and `first`, which answers the page once the model is there."""
+    """What the rest of the page needs: the grid and the chat box, and `first`, which answers the page once the model is there."""
 
     grid: Any
+    chat: Any
     first: Callable[[Any], None]
 
 
@@ -53,6 +55,7 @@ def build(desk: Desk, tab: Any) -> TryTab:
             prompt = gr.Textbox(
                 prompt0, label="Prompt", lines=4, max_lines=14, placeholder="Text for the model to continue …", elem_id="prompt"
             )
+            chat = chats.box("prompt-chat")
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(name, size="sm", min_width=120) for name, *_ in EXAMPLES]
             with gr.Row():
@@ -83,11 +86,12 @@ def build(desk: Desk, tab: Any) -> TryTab:
 
     answerer = Answerer(desk)
     stamp = gr.Number(visible=False)
-    inputs = [prompt, memory, context, heads, run, knob, dial, length, stamp]
+    inputs = [prompt, chat, memory, context, heads, run, knob, dial, length, stamp]
     outputs = [answer, told, trouble]
 
     def show(
         prompt_: str | None,
+        chat_: bool | None,
         memory_: str | None,
         context_: str | None,
         heads_: dict[str, Any] | None,
@@ -99,7 +103,8 @@ def build(desk: Desk, tab: Any) -> TryTab:
         request: gr.Request,
     ) -> Iterator[list[Any]]:
         off = tuple((heads_ or {}).get("off", ()))
-        asked = Asked(prompt_ or "", memory_ or "", context_ or "", off, run_, knob_, dial_, int(length_ or 0))
+        texts = (prompt_ or "", memory_ or "", context_ or "")
+        asked = Asked(*texts, off, run_, knob_, dial_, int(length_ or 0), bool(chat_))
         for step in answerer.answer(request.session_hash or "", asked, stamp_):
             yield [gr.skip() if step.answer is None else step.answer, step.note, step.trouble]
         # A generator must end with something; what is shown stays.
@@ -110,7 +115,7 @@ def build(desk: Desk, tab: Any) -> TryTab:
 
     # One listener each: `gr.on` does not take a component's own events, such as the grid's. Texts listen to `change`,
     # since `input` comes from keys only and not from what is pasted or dictated.
-    for happens in (prompt.change, memory.change, context.change, heads.heads, dial.input, length.release):
+    for happens in (prompt.change, chat.change, memory.change, context.change, heads.heads, dial.input, length.release):
         happens(show, inputs, outputs, js=STAMP, trigger_mode="multiple", concurrency_limit=AT_ONCE, **QUIET)
     for button, (_, *texts) in zip(examples, EXAMPLES, strict=True):
         button.click(lambda texts=texts: texts, None, [prompt, memory, context], **QUIET)
@@ -170,7 +175,7 @@ def build(desk: Desk, tab: Any) -> TryTab:
     again(context_off.click(lambda value: {**value, "off": value.get("context", [])}, heads, heads, **QUIET))
     again(undo_all.click(undo, [heads, run, knob], [heads, dial], **QUIET))
     tab.select(choices, None, run, **QUIET)
-    return TryTab(heads, first)
+    return TryTab(heads, chat, first)
 
 
 def _slider(control: registry.Control) -> Any:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hooks.prompts import Prompt, tokenize
 from workbench import registry
 from workbench.errors import BadInput
 from workbench.registry import Control
@@ -140,7 +141,7 @@ def as_continuation(prompt: str, answer: str) -> str:
     return answer
 
 
-def look(model: Any, prompt: str, answers: Sequence[str] = (), k: int = TOP) -> Looked:
+def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) -> Looked:
     """Next tokens and the answers' probabilities, in one forward pass. Honours active interventions.
 
     Raises:
@@ -148,17 +149,18 @@ def look(model: Any, prompt: str, answers: Sequence[str] = (), k: int = TOP) -> 
     """
     import torch
 
-    if not prompt.strip():
+    if isinstance(prompt, str) and not prompt.strip():
         raise BadInput("The prompt is empty.", "some text for the model to continue", "Type a prompt, or choose an example.")
-    start = model.tokens(prompt)
-    tails = [model.continuation_tokens(as_continuation(prompt, a)) if a.strip() else [] for a in answers]
+    read = tokenize(model, prompt)
+    start = read.ids
+    tails = [model.continuation_tokens(as_continuation(read.text, a)) if a.strip() else [] for a in answers]
     # An answer's last token is judged by what comes before it, so it need not be read: two answers of one token each take
     # one pass over the prompt.
     rows = list(dict.fromkeys(tuple(tail[:-1]) for tail in tails if tail)) or [()]
     with model.lock, torch.no_grad():
         batch = model.batch([[*start, *row] for row in rows])
         # Padding is on the left, so the last positions of all rows line up; only those are turned into logits.
-        logits = model.module(**batch.kwargs(), logits_to_keep=max(map(len, rows)) + 1, use_cache=False).logits
+        logits = model.forward(**batch.kwargs(), logits_to_keep=max(map(len, rows)) + 1, use_cache=False).logits
         logp = torch.log_softmax(logits.float(), -1).cpu()
     first = logp[0, -len(rows[0]) - 1]
     top = first.exp().topk(min(k, first.shape[-1]))
@@ -177,20 +179,12 @@ def look(model: Any, prompt: str, answers: Sequence[str] = (), k: int = TOP) -> 
 
 def continuation(
     model: Any,
-    prompt: str,
+    prompt: Prompt,
     n_tokens: int,
     alive: Callable[[], bool] | None = None,
     more: Callable[[str], None] | None = None,
 ) -> str:
     """Greedy continuation. After every token `more` gets the text so far; once `alive()` says no, that is returned."""
-    limit = getattr(model.card, "context_length", None)
-    length = len(model.tokens(prompt))
-    if limit and length + n_tokens > limit:
-        raise BadInput(
-            f"The prompt has {length:,} tokens, which leaves no room for {n_tokens} more.",
-            f"at most {limit:,} together for {model.card.name}",
-            "Shorten the prompt, or ask for a shorter continuation.",
-        )
     pieces: list[str] = []
 
     def on_token(piece: str) -> None:

@@ -6,6 +6,7 @@ WorkbenchError                 what was wrong, what was expected, what to do; th
 ├── BadInput                   a file, parameter or prompt that cannot be used
 ├── BadRun                     a run folder that is damaged, foreign, newer than this version, or hostile
 ├── DownloadFailed             a download that was cut off or altered
+├── NotFinite                  a model that says no numbers: an overflow, or damaged weights
 └── Unfit                      this model cannot answer this question
 Cancelled                      the user asked to stop (not an error: exit code 130)
 """
@@ -62,6 +63,10 @@ class BadRun(WorkbenchError):
 
 class DownloadFailed(WorkbenchError):
     """A download that did not end as it should."""
+
+
+class NotFinite(WorkbenchError):
+    """Values that are no finite numbers, on which nothing can be found."""
 
 
 class Unfit(WorkbenchError):

@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 APP = "memory-workbench"
 
 
 def cache_dir() -> Path:
     """Models and pictures that can be made again. `WORKBENCH_CACHE` moves it."""
-    return Path(os.environ.get("WORKBENCH_CACHE") or platformdirs.user_cache_dir(APP)).expanduser()
+    given = os.environ.get("WORKBENCH_CACHE")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir(APP))
 
 
 def runs_dir() -> Path:
     """Finished runs. `WORKBENCH_RUNS` moves it."""
-    return Path(os.environ.get("WORKBENCH_RUNS") or Path(platformdirs.user_data_dir(APP)) / "runs").expanduser()
+    given = os.environ.get("WORKBENCH_RUNS")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir(APP)) / "runs"
 
 
 def sample_runs_dir() -> Path:

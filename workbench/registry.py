@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.modes import ordinary
+from workbench.unicode import check_unicode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -57,6 +59,7 @@ class Analysis:
     module: Any
     package: str  # the distribution it came from
 
+    @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
         return self.module.run(model, params, progress)
 
@@ -82,7 +85,7 @@ class Analysis:
 
         Raises:
             NotFound: a parameter that does not exist.
-            BadInput: a value that does not fit; every complaint is named.
+            BadInput: a value that does not fit (every complaint is named), or a text that is not valid Unicode.
         """
         import pydantic
 
@@ -90,6 +93,8 @@ class Analysis:
         for key in values:
             if key not in fields:
                 raise NotFound.named(f"parameter of {self.name}", key, fields)
+            for text in _texts(values[key]):
+                check_unicode(text, f"The parameter {key}")
         try:
             return self.Params.model_validate(dict(values))
         except pydantic.ValidationError as error:
@@ -99,6 +104,16 @@ class Analysis:
                 "; ".join(sorted({_expected(fields, str(e["loc"][0])) for e in error.errors() if e["loc"]})),
                 f"`workbench analyses {self.name}` explains every parameter.",
             ) from error
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for pair in value.items() for each in pair for text in _texts(each))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (text for each in value for text in _texts(each))
 
 
 def _expected(fields: Mapping[str, Any], name: str) -> str:

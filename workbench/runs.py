@@ -67,6 +67,9 @@ def run(
     card = model.card
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
 
+    if hasattr(model, "past_window"):  # not a stand-in
+        model.longest = 0
+
     def stamp(result: Any) -> Result:
         if not isinstance(result, Result):
             raise WorkbenchError(
@@ -85,6 +88,8 @@ def run(
             machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads",
             notes=result.provenance.notes,
         )
+        if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
+            result.provenance.notes["window"] = past
         return result
 
     try:
@@ -111,14 +116,43 @@ def versions() -> dict[str, str]:
 
 
 def new_folder(result: Result, root: Path | None = None) -> Path:
-    """A folder name for a run that is not taken yet: time, analysis, model."""
+    """A new, empty folder for a run, named after time, analysis and model. No other thread or process gets the same one.
+
+    Raises:
+        WorkbenchError: no folder can be made there.
+    """
     root = root or paths.runs_dir()
     when = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{when}-{_plain(result.analysis) or 'run'}-{_plain(str(result.provenance.model.get('name', ''))) or 'model'}"
     folder, n = root / name, 2
-    while folder.exists():
-        folder, n = root / f"{name}-{n}", n + 1
-    return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()  # who makes it has it: asking first whether it is there leaves time for somebody else
+                return folder
+            except FileExistsError:
+                folder, n = root / f"{name}-{n}", n + 1
+    except OSError as error:
+        raise WorkbenchError(
+            f"The run could not be written to {root}: {error.strerror or error}.",
+            "a folder with free space that you may write to",
+            "Choose another place with --out DIR (or WORKBENCH_RUNS), or make room.",
+        ) from error
+
+
+def save_new(result: Result, root: Path | None = None) -> Path:
+    """Save a run in a new folder; if that fails, the folder is not left behind.
+
+    Raises:
+        WorkbenchError: it cannot be written.
+    """
+    folder = new_folder(result, root)
+    try:
+        return result.save(folder)
+    except BaseException:
+        folder.rmdir()  # still empty: a run is written whole or not at all
+        raise
 
 
 def _plain(text: str) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 import param
 
+from workbench.heads import head_name, number, parse_head
+
 
 class Selection(param.Parameterized):
     heads = param.List(default=[], item_type=tuple, doc="Chosen heads as (layer, head)")
@@ -54,28 +56,11 @@ class Selection(param.Parameterized):
     def from_query(self, query: dict[str, Any]) -> None:
         """From URL parameters; what does not parse is left as it is, since a link comes from a stranger."""
         prompt = str(query.get("prompt", ""))
-        if _number(prompt) is not None:
-            self.prompt = _number(prompt)
+        if number(prompt) is not None:
+            self.prompt = number(prompt)
         pos = str(query.get("pos", ""))
-        if _number(pos) is not None:
-            self.pos = _number(pos)
+        if number(pos) is not None:
+            self.pos = number(pos)
         head = parse_head(str(query.get("head", "")))
         if head is not None:
             self.choose(*head)
-
-
-def head_name(layer: int, head: int) -> str:
-    """(23, 4) -> "L23H4"."""
-    return f"L{int(layer)}H{int(head)}"
-
-
-def parse_head(text: str) -> tuple[int, int] | None:
-    """ "L23H4" -> (23, 4); None if it is no head's name."""
-    layer, _, head = text.strip().upper().removeprefix("L").partition("H")
-    one = _number(layer), _number(head)
-    return (one[0], one[1]) if one[0] is not None and one[1] is not None else None
-
-
-def _number(text: str) -> int | None:
-    # Plain digits and few of them: int() refuses a "²" that isdigit() accepts, and thousands of digits.
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

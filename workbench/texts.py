@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workbench.errors import BadInput, NotFound
 from workbench.organisms import ledger as ledgers
+from workbench.unicode import check_unicode
 
 TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".py", ".html", ".xml", ".json", ".log", "")
 _PIECE = 1 << 18  # bytes read at once
@@ -188,8 +189,11 @@ def _document(line: bytes, number: int, file: str) -> Document:
             'JSON such as {"text": "…", "name": "…", "kind": "…", "repeats": 4}; only text is needed',
             "Mend that line.",
         ) from error
-    name = fields.get("name") or fields.get("id") or fields.get("title") or f"line {number}"
-    return Document(str(name), text, str(fields.get("kind") or ""), repeats)
+    name = str(fields.get("name") or fields.get("id") or fields.get("title") or f"line {number}")
+    kind = str(fields.get("kind") or "")
+    for each in (text, name, kind):
+        check_unicode(each, f"Line {number} of {file}")
+    return Document(name, text, kind, repeats)
 
 
 def from_dataset(name: str) -> Iterator[str]:

@@ -4,43 +4,43 @@ Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-disc
 (memorization score) and the membership scores of Min-K %++; docs/extraction.md has the definitions, what was measured and
 where it departs.
 
-source.py      which texts are asked about
-windows.py     prefixes and suffixes of a text
-score.py       everything one teacher-forced pass says about a window
-sampling.py    the probability a sampler gives a known token, in closed form
-decode.py      what the model says instead, decoded only where it differs
-compression.py how short a prompt brings a string back
-membership.py  has the model read this? scores, and how well they tell
-report.py      from scores to tables and findings
-documents.py   a verdict for each document
-compared.py    … after less context, by another model, earlier in training
-tabs.py        how it looks
+source.py           which texts are asked about
+windows.py          prefixes and suffixes of a text
+params.py           what is asked
+score.py            everything one teacher-forced pass says about a window
+sampling.py         the probability a sampler gives a known token, in closed form
+decode.py           what the model says instead, decoded only where it differs
+compression.py      how short a prompt brings a string back
+membership.py       has the model read this? scores, and how well they tell
+report.py           from scores to tables and findings
+documents.py        a verdict for each document
+pattern_controls.py would the model continue this passage without knowing it?
+compared.py         … after less context, by another model, earlier in training
+tabs.py             how it looks
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator, model_validator
-
-from analyses.extraction import compared, report, source, windows
+from analyses.extraction import windows
 from analyses.extraction.compression import MOST, Compressed, compress
-from analyses.extraction.documents import say_documents
 from analyses.extraction.sampling import Sampler
 from analyses.extraction.score import Scores, score
-from analyses.extraction.source import Texts
-from analyses.extraction.tabs import views
 from workbench import organisms
 from workbench.errors import BadInput
 from workbench.organisms import ledger as ledgers
 from workbench.organisms import steps as kept_steps
-from workbench.result import Result
 
 if TYPE_CHECKING:
+    from analyses.extraction import report
+    from analyses.extraction.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
+    from workbench.result import Result
+    from workbench.texts import Document
 
 __all__ = ["Params", "name", "question", "run", "views"]
 
@@ -49,61 +49,24 @@ question = "How much of this text can be pulled out of the model?"
 _RARE = 0.01  # of the tries a person has: a suffix less likely than this in all of them together is not looked at further
 
 
-class Params(Texts, frozen=True, extra="forbid"):
-    context: list[int] = Field(
-        [50], description="Tokens of the text given to the model; more than one are compared", min_length=1
-    )
-    suffix: int = Field(50, ge=1, le=1000, description="Tokens that follow, which the model has to say")
-    stride: int = Field(50, ge=1, le=10_000, description="Tokens from the start of one window to the start of the next")
-    temperature: float = Field(1.0, ge=0, le=10, description="Of the sampler; 0 is greedy")
-    top_k: int = Field(40, ge=0, le=1_000_000, description="The sampler draws from so many of the likeliest tokens; 0 is all")
-    top_p: float = Field(1.0, gt=0, le=1, description="… and from the likeliest tokens that together reach this probability")
-    tries: int = Field(10_000, ge=1, le=10**9, description="Samples that somebody may draw for each prefix")
-    membership: bool = Field(
-        True, description="Also score every text for membership; reads every suffix to its end, which takes longer"
-    )
-    decode: int = Field(
-        500, ge=0, le=100_000, description="Windows at most whose continuation is really decoded, the longest matches first"
-    )
-    reference: str = Field(
-        "", description="Another model to compare with, which has not read the texts or is of another size", max_length=500
-    )
-    checkpoints: bool = Field(False, description="Also read the texts at every step of training that the model keeps")
-    compress: list[str] = Field(
-        [], description="Strings whose shortest prompt is searched (adversarial compression)", max_length=20
-    )
-    compress_steps: int = Field(
-        600, ge=1, le=10**6, description="Steps of that search for each string, of a hundred prompts each; slow on large models"
-    )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the search for prompts; nothing else is drawn")
-    max_windows: int = Field(20_000, ge=1, le=10**6, description="Windows at most; of longer texts an even sample is read")
+def __getattr__(attribute: str) -> Any:
+    # Lazily: a form needs pydantic, which `score` and the hook layer do without.
+    if attribute == "Params":
+        from analyses.extraction.params import Params
 
-    @field_validator("context")
-    @classmethod
-    def _lengths(cls, lengths: list[int]) -> list[int]:
-        if min(lengths) < 1 or max(lengths) > 10_000:
-            raise ValueError("each must be from 1 to 10000 tokens")
-        return sorted(set(lengths))
-
-    @model_validator(mode="after")
-    def _reference_is_there(self) -> Params:
-        """A wrong name is said before a model is loaded."""
-        if self.reference:
-            from workbench.models import locate
-
-            locate(self.reference)
-        return self
-
-    @property
-    def sampler(self) -> Sampler:
-        return Sampler(self.temperature, self.top_k, self.top_p)
+        return Params
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Read every window once, then say what that means. See the package's docstring for the parts."""
+    from analyses.extraction import compared, report, source
+    from analyses.extraction.documents import say_documents
+    from workbench.result import Result
+
     progress(0.0, "Reading the texts")
     longest = max(params.context)
-    limit = model.card.context_length
+    limit = model.positions
     if limit and longest + params.suffix + 1 > limit:
         raise BadInput(
             f"{longest} tokens of context and a suffix of {params.suffix} do not fit into {model.card.name}.",
@@ -124,11 +87,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "texts": params.named,
         "windows": f"{longest} + {params.suffix} tokens, every {params.stride}",
         "sampler": str(params.sampler),
-        "beginning token": (model.card.bos or "none") + ", before windows at the start of a text",
+        "beginning token": model.beginning.says,
     }
-    left_out = [*skipped, *((document.name, "shorter than one window") for document in short)]
+    left_out = [*skipped, *((document.name, "shorter than one window") for document in short), *_not_sampled(documents, cut)]
     report.say_left_out(result, left_out, share)
-    report.say_altered(result, source.altered(model, documents))
+    report.say_altered(result, [*source.altered(model, documents), *_altered_strings(model, strings)])
+    report.say_textless(result, found)
     report.say_extracted(result, found)
     if params.text.strip() or params.path is not None:
         say_documents(result, found)
@@ -144,6 +108,20 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         report.say_compressed(result, found, _compressed(model, params, strings, parts["compress"]))
     progress(1.0, "Done")
     return result
+
+
+def views(result: Result) -> dict[str, Any]:
+    """The tabs of a finished run; see `tabs.py`."""
+    from analyses.extraction import tabs
+
+    return tabs.views(result)
+
+
+def _not_sampled(documents: Sequence[Document], cut: Sequence[windows.Window]) -> list[tuple[str, str]]:
+    """Documents of which no window is left; one too long for memory comes as several of the same name."""
+    read = {documents[window.document].name for window in cut}
+    names = dict.fromkeys(document.name for document in documents)
+    return [(name, "none of its windows is in the even sample") for name in names if name not in read]
 
 
 def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
@@ -180,6 +158,7 @@ def _other_contexts(model: InstrumentedModel, params: Params, cut: list[windows.
 
 def _compare(result: Result, found: report.Found, params: Params, progress: Progress) -> Scores:
     """Read the same texts with the reference model; its own tokenizer cuts its own windows where the two differ."""
+    from analyses.extraction import compared
     from hooks.model import load
 
     progress(0.0, f"Loading {params.reference}")
@@ -231,6 +210,12 @@ def _strings(model: InstrumentedModel, params: Params) -> dict[str, list[int]]:
                 "Give a shorter string.",
             )
     return strings
+
+
+def _altered_strings(model: InstrumentedModel, strings: dict[str, list[int]]) -> list[str]:
+    """Strings that are others once the tokenizer gives them back: what a prompt is searched for is their tokens."""
+    back = {text: model.text.decode_continuation(ids) for text, ids in strings.items()}
+    return [repr(text[:40]) for text, given in back.items() if given.lstrip(" ") != text.lstrip(" ")]
 
 
 def _compressed(

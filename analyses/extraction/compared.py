@@ -68,7 +68,9 @@ def translated(found: Found, other: InstrumentedModel) -> list[Window]:
     there = []
     for window, suffix in zip(found.windows, found.suffixes, strict=True):
         prefix = other.continuation_tokens(found.text(window.prefix))
-        there.append(Window(window.document, window.start, (), tuple(prefix), tuple(other.continuation_tokens(suffix))))
+        there.append(
+            Window(window.document, window.start, other.text.beginning, tuple(prefix), tuple(other.continuation_tokens(suffix)))
+        )
     return there
 
 

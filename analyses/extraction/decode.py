@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks.generation import continued
+
 if TYPE_CHECKING:
     from analyses.extraction.score import Scores
     from analyses.extraction.windows import Window
@@ -46,17 +48,9 @@ def continuations(
     return said
 
 
-@torch.no_grad()
 def greedy(model: InstrumentedModel, prompts: list[list[int]], tokens: int) -> list[list[int]]:
     """Exactly so many more tokens; the end token is a token like any other here, since a suffix may hold it."""
-    if tokens == 0:
-        return [[] for _ in prompts]
-    ids = torch.tensor(prompts, device=model.device)
-    options = {"temperature": None, "top_p": None, "top_k": None, "eos_token_id": None, "pad_token_id": 0}
-    out = model.module.generate(
-        input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=tokens, **options
-    )
-    return out[:, ids.shape[1] :].tolist()
+    return continued(model, torch.tensor(prompts, device=model.device), tokens, ends=()).tolist()
 
 
 def agreeing(said: Sequence[int], suffix: Sequence[int]) -> float:

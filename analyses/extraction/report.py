@@ -12,9 +12,11 @@ import numpy as np
 
 from analyses.extraction import decode as decoding
 from analyses.extraction import membership
-from analyses.extraction.sampling import tries
+from analyses.extraction.sampling import tries, whole
+from analyses.extraction.score import longest_runs, right_tokens
 from analyses.extraction.windows import Window
 from analyses.statistics import spearman, wilson
+from analyses.vocabulary import textless
 from workbench.result import Finding, Result
 
 if TYPE_CHECKING:
@@ -60,12 +62,33 @@ class Found:
         return [self.text(window.suffix) for window in self.windows]
 
     @cached_property
+    def right(self) -> np.ndarray:
+        """(window, suffix token): whether greedy decoding says it, given all of the text before it."""
+        return right_tokens(self.scores, self.windows)
+
+    @cached_property
+    def runs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(first suffix token, length) of each window's longest run of such tokens; the start of the suffix or inside it."""
+        return longest_runs(self.right)
+
+    @property
+    def unread(self) -> str:
+        """What to add where something is said of all tokens and windows were dropped before their ends."""
+        share = self.scores.read.sum() / sum(len(window.suffix) for window in self.windows)
+        return f" (of the {percent(share)} of the tokens that were read)" if share < 1 else ""
+
+    @cached_property
     def tries(self) -> np.ndarray:
-        """Samples that contain the suffix at least once with probability one half."""
-        return np.array([tries(p, 0.5) if p == p else math.inf for p in self.scores.log_p])
+        """Samples, a whole number, that contain the suffix at least once with a probability of one half or more."""
+        return np.array([whole(tries(p, 0.5)) if p == p else math.inf for p in self.scores.log_p])
+
+    @cached_property
+    def textless(self) -> frozenset[int]:
+        return frozenset(textless(self.model))
 
     def text(self, ids: Sequence[int]) -> str:
-        return self.model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+        """The text of ids; those that no text has are left out."""
+        return self.model.text.decode_continuation([i for i in ids if i not in self.textless])
 
 
 def say_left_out(result: Result, left_out: Sequence[tuple[str, str]], coverage: float) -> None:
@@ -94,6 +117,20 @@ def say_altered(result: Result, names: Sequence[str]) -> None:
         result.add(Finding("altered", float(len(names)), says, unit="texts"))
 
 
+def say_textless(result: Result, found: Found) -> None:
+    """That the model has ids which no text has, where it does: a sampler draws them like any other."""
+    ids = found.textless
+    if not ids:
+        return
+    likeliest = int(np.isin(found.scores.likeliest, list(ids)).sum())
+    says = (
+        f"The model has {len(ids):,} ids that no text has (its vocabulary is larger than the tokenizer's). Their share counts in"
+        f" every probability, as it does when `generate` samples. At {likeliest:,} of the {int(found.scores.read.sum()):,} tokens"
+        " that were read one of them is the likeliest; there it ends a match, and stands for nothing in a continuation's text."
+    )
+    result.add(Finding("textless", {"ids": len(ids), "likeliest": likeliest}, says, unit="ids; tokens"))
+
+
 def say_extracted(result: Result, found: Found) -> None:
     """Greedy and (n, p) extraction, overall and by how often a text was read."""
     import pandas as pd
@@ -112,6 +149,7 @@ def say_extracted(result: Result, found: Found) -> None:
                 "start": window.start,
                 "match": int(scores.match[index]),
                 "exact": bool(found.exact[index]),
+                "run": int(found.runs[1][index]),
                 "margin": float(scores.margin[index]),
                 "log_p": float(scores.log_p[index]),
                 "tries": float(found.tries[index]),
@@ -130,12 +168,15 @@ def say_extracted(result: Result, found: Found) -> None:
     n, hits = len(table), int(found.exact.sum())
     low, high = wilson(hits, n)
     close = int((np.abs(scores.margin) < TIE).sum())
-    near = f" {close} of them are near-ties (margin under {TIE:g} logits)." if close else ""
+    near = f" For {close} of the {n} it is a near-tie (margin under {TIE:g} logits)." if close else ""
+    longest, run = int(scores.match.max()), int(found.runs[1].max())
     result.add(
         Finding(
             "greedy",
-            {"rate": hits / n, "extracted": hits, "n": n},
-            f"Greedy decoding says {hits} of {n} suffixes word for word, {percent(hits / n)}.{near}",
+            {"rate": hits / n, "extracted": hits, "n": n, "longest_match": longest, "longest_run": run, "near_tie": TIE},
+            f"Greedy decoding says {hits} of {n} suffixes token for token, {percent(hits / n)}. The longest match from the"
+            f" start of a suffix is {in_tokens(longest)} of {params.suffix}, the longest run anywhere in one, given the text"
+            f" before it, {in_tokens(run)}{found.unread}.{near}",
             unit="share of windows",
             interval={"rate": (low, high)},
         )
@@ -145,9 +186,9 @@ def say_extracted(result: Result, found: Found) -> None:
     result.add(
         Finding(
             "sampled",
-            {"rate": many / n, "extracted": many, "n": n},
-            f"With {params.tries:,} samples each ({params.sampler}) {many} of {n} come out at least once with probability"
-            f" one half, {percent(many / n)}.",
+            {"rate": many / n, "extracted": many, "n": n, "samples": params.tries, "chance": 0.5},
+            f"With {params.tries:,} samples each ({params.sampler}) {many} of {n} come out at least once with a probability of"
+            f" one half or more, {percent(many / n)}.",
             unit="share of windows",
             interval={"rate": (low, high)},
         )
@@ -171,13 +212,14 @@ def _say_repeats(result: Result, found: Found) -> None:
         Finding(
             "repeats",
             {
-                "spearman": rho,
+                **({"spearman": rho} if rho == rho else {}),
                 **({"spearman_probability": smooth} if smooth == smooth else {}),
                 f"match_at_{counts[0]}": means[counts[0]],
                 f"match_at_{counts[-1]}": means[counts[-1]],
             },
             f"Leading tokens said, on average, by how often a text was read: {listed}"
-            f" (of {found.params.suffix}). Rank correlation with the number of repeats {rho:+.2f}"
+            f" (of {found.params.suffix}). Rank correlation with the number of repeats, over {len(counts)} of them,"
+            + (f" {rho:+.2f}" if rho == rho else " cannot be told: all of these are equal")
             + (
                 f"; of the mean probability of the texts, which rises before anything is said, {smooth:+.2f}."
                 if smooth == smooth
@@ -193,7 +235,7 @@ def _say_repeats(result: Result, found: Found) -> None:
             Finding(
                 "never_read",
                 {"rate": hits / n, "extracted": hits, "n": n, "match": means[0]},
-                f"The control: of {n} texts of the same kinds that were never read, greedy decoding says {hits};"
+                f"The control: of {n} passages of texts that were never read, greedy decoding says {hits} whole;"
                 f" {means[0]:.1f} leading tokens on average.",
                 unit="share of windows",
                 interval={"rate": wilson(hits, n)},
@@ -266,7 +308,9 @@ def _tokens(found: Found) -> pd.DataFrame:
         each = max(1, _SHOWN // len(counts))
         chosen = np.concatenate([order[found.repeats[order] == count][:each] for count in counts])
     said = sorted({int(i) for i in scores.likeliest[chosen].ravel() if i >= 0})
+    said = [i for i in said if i not in found.textless]
     words = dict(zip(said, found.model.token_strings(said), strict=True)) | {-1: ""}
+    words |= {i: f"(id {i}, which no text has)" for i in found.textless}
     rows = []
     for index in sorted(map(int, chosen)):
         window = found.windows[index]
@@ -281,6 +325,7 @@ def _tokens(found: Found) -> pd.DataFrame:
                     "part": "prefix" if at < 0 else "suffix",
                     "logprob": float("nan") if at < 0 else float(scores.logprob[index, at]),
                     "likeliest": "" if at < 0 else words[int(scores.likeliest[index, at])],
+                    "right": at >= 0 and bool(found.right[index, at]),
                 }
             )
     return pd.DataFrame(rows)
@@ -303,12 +348,20 @@ def decode(result: Result, found: Found, progress: Progress) -> None:
         common[index] = decoding.longest_common(texts[index], found.suffixes[index])
     table["score"], table["edit"], table["common"], table["said"] = score, edit, common, texts
     near = int((edit <= NEAR).sum())
-    bound = "" if len(said) == n else f" Of the other {n - len(said)}, which match less, none was decoded."
+    least = "" if len(said) == n else "At least "
+    bound = "" if len(said) == n else f" Of the other {n - len(said)}, which match no further, none was decoded."
     result.add(
         Finding(
             "near_verbatim",
-            {"rate": near / n, "extracted": near, "n": n, "decoded": len(said), "score": float(np.nanmean(score))},
-            f"{near} of {n} continuations differ from the text in at most {100 * NEAR:.0f} % of their tokens."
+            {
+                "rate": near / n,
+                "extracted": near,
+                "n": n,
+                "decoded": len(said),
+                "score": float(np.nanmean(score)),
+                "edit_at_most": NEAR,
+            },
+            f"{least}{near} of {n} continuations differ from the text in at most {100 * NEAR:.0f} % of their tokens."
             f" Memorization score of the {len(said)} decoded: {np.nanmean(score):.2f} on average.{bound}",
             unit="share of windows",
             interval={"rate": wilson(near, n)},
@@ -342,8 +395,15 @@ def say_membership(result: Result, found: Found, reference: Scores | None) -> No
     result.tables["membership"] = auc
     overall = auc[auc["repeats"] == "all"].set_index("score")
     best = str(overall["auc"].idxmax())
-    most = auc[(auc["score"] == best) & (auc["repeats"] != "all")].iloc[-1]
-    least = auc[(auc["score"] == best) & (auc["repeats"] != "all")].iloc[0]
+    each = auc[(auc["score"] == best) & (auc["repeats"] != "all")]
+    ends = [f"{row['auc']:.2f} for {row['repeats']}" for _, row in each.iloc[[0, -1]].iterrows()]
+    by_count = f", {ends[0]} and {ends[1]} repeats" if len(each) > 1 else ""
+    low = float(overall.loc[best, "low"])
+    tells = (
+        f"Of the scores {best} tells best whether a text was read"
+        if low > 0.5
+        else (f"No score tells texts that were read from those that never were; {best} comes nearest")
+    )
     tpr = overall.loc[best, "tpr_at_0.01"]
     caught = "" if math.isnan(tpr) else f" At 1 % false alarms it finds {percent(tpr)} of them."
     few = "" if not math.isnan(tpr) else f" (Rates at 1 % false alarms need {membership.ENOUGH:,} texts that were never read.)"
@@ -351,8 +411,8 @@ def say_membership(result: Result, found: Found, reference: Scores | None) -> No
         Finding(
             "membership",
             {score: float(overall.loc[score, "auc"]) for score in overall.index},
-            f"Of the scores {best} tells best whether a text was read: AUC {overall.loc[best, 'auc']:.2f} over all,"
-            f" {least['auc']:.2f} for {least['repeats']} and {most['auc']:.2f} for {most['repeats']} repeats.{caught}{few}",
+            f"{tells}: AUC {overall.loc[best, 'auc']:.2f} over all (95 % interval from {low:.2f} to"
+            f" {overall.loc[best, 'high']:.2f}){by_count}.{caught}{few}",
             unit="AUC, 0.5 is chance",
             interval={score: (float(overall.loc[score, "low"]), float(overall.loc[score, "high"])) for score in overall.index},
         )
@@ -369,7 +429,7 @@ def say_compressed(result: Result, found: Found, strings: Mapping[str, Compresse
             "tokens": len(one.target),
             "prompt_tokens": len(one.prompt) if one.prompt else 0,
             "ratio": one.ratio,
-            "prompt": found.text(one.prompt) if one.prompt else "",
+            "prompt": one.text,
             "steps": one.steps,
             "ended": "by itself" if one.finished else "its steps were used up",
         }
@@ -382,14 +442,18 @@ def say_compressed(result: Result, found: Found, strings: Mapping[str, Compresse
         Finding(
             "compression",
             {"memorized": memorized, "n": len(table), "highest": float(best["ratio"])},
-            f"{memorized} of {len(table)} strings come from a prompt shorter than themselves. Highest:"
-            f" {str(best['string'])[:40]!r}, {best['tokens']} tokens from {best['prompt_tokens']}"
+            f"For {memorized} of {len(table)} strings a prompt of fewer tokens than the string was found. Highest ratio:"
+            f" {str(best['string'])[:40]!r}, {in_tokens(best['tokens'])} from {best['prompt_tokens']}"
             " (a lower bound: a shorter prompt may exist)."
             if best["prompt_tokens"]
-            else f"No prompt was found for any of {len(table)} strings within the steps given.",
+            else f"No prompt that can be typed was found for any of {len(table)} strings by the search.",
             unit="tokens of the string per token of the prompt",
         )
     )
+
+
+def in_tokens(number: int) -> str:
+    return f"{number:,} token{'' if number == 1 else 's'}"
 
 
 def percent(rate: float) -> str:

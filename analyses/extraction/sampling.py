@@ -39,34 +39,56 @@ class Sampler:
 def log_q(logits: Tensor, targets: Tensor, sampler: Sampler) -> Tensor:
     """ln of the probability that the sampler draws each target; -inf where it never would.
 
+    Equal logits, which half precision makes often, are treated as `generate` treats them: top-k keeps every token as likely
+    as the k-th, and at the edge of the nucleus the ones that its sorting puts last stay.
+
     Args:
         logits: (..., d_vocab), float32.
         targets: (...), token ids.
     """
-    own = logits.gather(-1, targets[..., None])[..., 0]
     if sampler.temperature == 0:
         # argmax, not equality with the maximum: of two equal logits greedy decoding takes the first.
         return torch.where(logits.argmax(-1) == targets, 0.0, -math.inf)
-    scaled, mine = logits / sampler.temperature, own / sampler.temperature
-    if not sampler.top_k and sampler.top_p >= 1:
-        return mine - scaled.logsumexp(-1)
-    k = min(sampler.top_k, logits.shape[-1]) if sampler.top_k else logits.shape[-1]
-    kept = scaled.topk(k, dim=-1)  # from the likeliest down; all of them is a sort
-    place = kept.indices == targets[..., None]
-    total = kept.values.logsumexp(-1)
-    inside = place.any(-1)
-    if sampler.top_p < 1:
-        mass = (kept.values - total[..., None]).exp()
-        before = mass.cumsum(-1) - mass
-        nucleus = before < sampler.top_p
-        nucleus[..., 0] = True  # at least one token stays
-        inside &= (place & nucleus).any(-1)
-        total = kept.values.masked_fill(~nucleus, -math.inf).logsumexp(-1)
-    return torch.where(inside, mine - total, -math.inf)
+    scaled = logits if sampler.temperature == 1 else logits / sampler.temperature
+    if not 0 < sampler.top_k < logits.shape[-1]:
+        return _log_share(_nucleus(scaled, sampler.top_p)[0], targets)
+    best = scaled.topk(sampler.top_k + 1, dim=-1)
+    kth = best.values[..., -2]
+    place = best.indices[..., :-1] == targets[..., None]
+    kept, unsure = _nucleus(best.values[..., :-1], sampler.top_p)
+    drawn = torch.where(place.any(-1), _log_share(kept, place.long().argmax(-1)), -math.inf)
+    unsure |= kth == best.values[..., -1]  # more than k stay
+    if unsure.any():
+        whole = scaled[unsure]
+        whole.masked_fill_(whole < kth[unsure][..., None], -math.inf)
+        drawn[unsure] = _log_share(_nucleus(whole, sampler.top_p)[0], targets[unsure])
+    return drawn
+
+
+def _nucleus(scores: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Scores (..., n) with -inf outside the smallest set of likeliest tokens whose mass is at least `top_p`; and whether
+    (...) some of several equal scores are inside and others outside: which these are depends on how all were sorted."""
+    if top_p >= 1:
+        return scores, scores.new_zeros(scores.shape[:-1], dtype=torch.bool)
+    rising, order = scores.sort(dim=-1)
+    outside = rising.softmax(-1).cumsum(-1) <= 1 - top_p
+    outside[..., -1] = False  # at least one token stays
+    split = ((rising[..., 1:] == rising[..., :-1]) & (outside[..., 1:] != outside[..., :-1])).any(-1)
+    return scores.masked_fill(torch.empty_like(outside).scatter_(-1, order, outside), -math.inf), split
+
+
+def _log_share(scores: Tensor, targets: Tensor) -> Tensor:
+    """ln of the softmax of scores (..., n) at `targets` (...)."""
+    # The highest is taken off first: near temperature 0 the scores are too large for their differences to be kept.
+    highest = scores.amax(-1)
+    total = (scores - highest[..., None]).exp_().sum(-1).log_()
+    return scores.gather(-1, targets[..., None])[..., 0] - highest - total
 
 
 def tries(log_p: float, chance: float) -> float:
     """How many independent samples contain the suffix at least once with probability `chance`; inf if never.
+
+    Not rounded: `whole` gives the samples somebody has to draw.
 
     Args:
         log_p: ln p_z of one sample.
@@ -77,6 +99,11 @@ def tries(log_p: float, chance: float) -> float:
     if log_p >= 0:
         return 1.0
     return max(1.0, math.log1p(-chance) / _log_miss(log_p))
+
+
+def whole(samples: float) -> float:
+    """So many samples as a whole number, enough for the chance that `tries` was asked for; inf stays."""
+    return samples if math.isinf(samples) else float(math.ceil(samples * (1 - 1e-12)))  # 1.0000000000000002 samples are 1
 
 
 def hit(log_p: float, n: float) -> float:

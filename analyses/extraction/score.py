@@ -103,6 +103,24 @@ def score(
     return scores
 
 
+def right_tokens(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
+    """(window, suffix token): whether greedy decoding says it, given all of the text before it. False where it was not read."""
+    right = np.zeros(scores.likeliest.shape, bool)
+    for row, window in enumerate(windows):
+        right[row, : len(window.suffix)] = scores.likeliest[row, : len(window.suffix)] == window.suffix
+    return right
+
+
+def longest_runs(right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(where it starts, how long it is) of the longest run of right tokens in each row; the first of several."""
+    start, longest, run = (np.zeros(len(right), np.int64) for _ in range(3))
+    for at in range(right.shape[1]):
+        run = (run + 1) * right[:, at]
+        longer = run > longest
+        start[longer], longest[longer] = at + 1 - run[longer], run[longer]
+    return start, longest
+
+
 def batch_size(model: InstrumentedModel, prompt: int, suffix: int) -> int:
     """Windows read at once: the logits of the suffixes must fit `BUDGET`."""
     by_logits = BUDGET // (4 * max(1, model.card.d_vocab) * max(1, suffix))
@@ -125,7 +143,7 @@ def stages(suffix: int, whole: bool) -> list[tuple[int, int]]:
 def _goes_on(model: InstrumentedModel) -> bool:
     """Whether reading can go on from a cache with only some of the rows; the caches of some recurrent families cannot."""
     ids = torch.zeros((1, 2), dtype=torch.long, device=model.device)
-    cache = getattr(model.module(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None)
+    cache = getattr(model.forward(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None)
     return hasattr(cache, "batch_select_indices") and all(hasattr(layer, "keys") for layer in getattr(cache, "layers", [0]))
 
 
@@ -149,7 +167,7 @@ def _read(
         given = torch.cat([fed, suffix[:, : end - 1]], 1) if start == 0 else suffix[:, start - 1 : end - 1]
         last = end == length
         options: dict[str, Any] = {} if cache is None else {"past_key_values": cache}
-        out = model.module(input_ids=given, logits_to_keep=end - start, use_cache=not last, **options)
+        out = model.forward(input_ids=given, logits_to_keep=end - start, use_cache=not last, **options)
         cache = None if last else out.past_key_values
         goes_on = _note(out.logits.float(), suffix[:, start:end], open_rows, start, scores, sampler, floor, whole, last)
         if last or not len(goes_on):

@@ -71,7 +71,7 @@ def windows_of(
             raise BadInput(
                 f"None of the files can be read. {skipped[0][1]}", "plain text in UTF-8", "Convert them to text first."
             )
-        longest = max((len(model.continuation_tokens(document.text)) for document in short), default=0)
+        longest = max((len(model.text.encode(document.text)) for document in short), default=0)
         raise BadInput(
             f"No text is long enough for a window: the longest has {longest:,} tokens.",
             f"at least {prefix + suffix} tokens, for a context of {prefix} and a suffix of {suffix}",
@@ -91,10 +91,10 @@ def altered(model: InstrumentedModel, documents: Iterable[texts.Document]) -> li
     """Names of the texts that are others once the tokenizer gives them back; a space in front does not count."""
     names = []
     for document in documents:
-        if document.ids is None:
-            back = model.tokenizer.decode(model.continuation_tokens(document.text), clean_up_tokenization_spaces=False)
-            if back.lstrip(" ") != document.text.lstrip(" "):
-                names.append(document.name)
+        if document.ids is not None:
+            continue
+        if model.text.decode(model.text.encode(document.text)).lstrip(" ") != document.text.lstrip(" "):
+            names.append(document.name)
     return list(dict.fromkeys(names))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.extraction.documents import NOTHING, PARTS, PROVES, RECITES, SAMPLED, SHORT
+from analyses.extraction.documents import NOTHING, PARTS, PATTERN, RECITES, SAMPLED, SHORT, VARIED
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.tokens import Span
@@ -21,6 +21,7 @@ _VERDICTS = {
     RECITES: colour.MEMORY,
     PARTS: colour.MEMORY,
     SAMPLED: colour.FUNCTION,
+    PATTERN: colour.FUNCTION,
     SHORT: colour.FUNCTION,
     NOTHING: colour.OTHER,
 }
@@ -94,7 +95,8 @@ def strip(result: Result, window: int) -> Markup:
 
     suffix = mine["part"] == "suffix"
     matched = suffix & (mine["pos"] < mine["pos"][suffix].min() + row["match"])
-    right = suffix & (mine["likeliest"] == mine["token"])
+    # Not by their text: two tokens that are parts of characters look alike.
+    right = suffix & mine["right"] if "right" in mine else matched
     unread = suffix & mine["logprob"].isna()
     spans = np.select([~suffix, unread, matched | right], [GIVEN, UNREAD, SAID], ELSE)
     values = np.exp(mine["logprob"].where(suffix, 0.0)).where(suffix, 0.0)
@@ -122,10 +124,12 @@ def instead(result: Result, window: int) -> Markup:
     row = result.tables["windows"].set_index("window").loc[window]
     length = int(result.params.get("suffix", 0))
     if bool(row["exact"]):
-        return draw.says(f"From the {GIVEN} text the model says the rest word for word: all {row['match']} tokens.")
-    head = draw.says(f"The model says {row['match']} of {length} tokens, then goes elsewhere. What it says instead:")
+        return draw.says(f"From the {GIVEN} text the model says the rest token for token: all {row['match']}.")
+    inside = f" Given the text, the longest run that it says is {row['run']}." if row.get("run", 0) > row["match"] else ""
+    first = f"says {row['match']} of {length} tokens, then goes elsewhere" if row["match"] else f"says none of {length} tokens"
+    head = draw.says(f"The model {first}.{inside} What it says instead:")
     said = row.get("said")
-    if not isinstance(said, str) or not said:
+    if not isinstance(said, str) or row["score"] != row["score"]:
         return head + draw.says(
             "Its continuation was not decoded in this run (the parameter decode sets how many are).", small=True
         )
@@ -200,9 +204,9 @@ def _documents(result: Result) -> list[Any]:
     asked = result.params.get("suffix", 0)
     cards = [
         Markup('<section class="wb-verdict" style="border-left-color:{}"><h3>{}</h3>{}{}{}</section>').format(
-            _VERDICTS[row["verdict"]],
+            _VERDICTS.get(row["verdict"], colour.OTHER),  # runs made by earlier versions have other verdicts
             row["name"],
-            draw.says(f"The model {_verdict(row['verdict'])}. {PROVES[row['verdict']]}"),
+            draw.says(f"The model {_verdict(row['verdict'])}. {row.get('says', '')}"),
             _evidence(row),
             draw.says(_counted(row, asked), small=True),
         )
@@ -213,6 +217,10 @@ def _documents(result: Result) -> list[Any]:
         "Can this model recite my documents? " + (result.findings["documents"].says if "documents" in result.findings else "")
     )
     left = [Table(result.tables["left_out"], "Not looked at")] if "left_out" in result.tables else []
+    if "verdict_thresholds" in result.findings:
+        more.append(draw.says(result.findings["verdict_thresholds"].says, small=True))
+    if "controls" in result.tables:
+        left.insert(0, Table(result.tables["controls"].drop(columns="window"), "Recited passages that may be patterns"))
     meaning, every = draw.says(_WHAT_IT_MEANS, small=True), Table(table.drop(columns="window"), "Every document")
     return [heading, Markup("").join(cards), *more, meaning, every, *left]
 
@@ -222,17 +230,15 @@ def _verdict(verdict: str) -> str:
 
 
 def _evidence(row: Any) -> Markup:
-    if row["longest"] < _SOME:
+    if row.get("run", row["longest"]) < _SOME:
         return Markup("")
     return Markup('<p class="wb-said-text">{}</p>').format(row["evidence"])
 
 
 def _counted(row: Any, suffix: int) -> str:
-    said = f"Longest passage said word for word: {row['longest']} of {suffix} tokens. "
-    said += f"{row['exact']} of {row['windows']} windows come out whole; {100 * row['recited']:.1f} % of all tokens asked for."
-    return said + (
-        f" {row['repetitive']} windows repeat themselves and are not counted for the verdict." if row["repetitive"] else ""
-    )
+    said = f"Longest match from the start of a passage: {row['longest']} of {suffix} tokens. {row['exact']} of {row['windows']}"
+    said += f" passages come out whole; of all tokens asked for {100 * row['recited']:.1f} % are said from the start of one."
+    return said + (f" In {row['repetitive']} under {100 * VARIED:.0f} % of the tokens are distinct." if row["repetitive"] else "")
 
 
 _WHAT_IT_MEANS = (
@@ -284,8 +290,8 @@ def _rates(result: Result) -> list[Any]:
 
 def _legend(tries: int) -> Markup:
     return draw.says(
-        f"exact: greedy decoding says the whole suffix. sampled: {tries:,} samples contain it at least once with probability"
-        " one half. Whiskers: 95 % intervals.",
+        f"exact: greedy decoding says the whole suffix. sampled: {tries:,} samples contain it at least once with a probability"
+        " of one half or more. Whiskers: 95 % intervals.",
         small=True,
     )
 
@@ -377,8 +383,8 @@ def _membership(result: Result) -> list[Any]:
             xticks=[(float(d), str(r)) for d, r in zip(wide["doublings"], wide["repeats"], strict=True)],
         ),
         draw.says(
-            "Members and others come from the same generators, so nothing but the reading tells them apart. 0.5 is a coin toss;"
-            " intervals in the table are DeLong's.",
+            "That a score tells them apart shows reading only where both are texts of the same kind; those of a model organism"
+            " come from the same generators. 0.5 is a coin toss; intervals in the table are DeLong's.",
             small=True,
         ),
         Table(table, "The data behind this picture"),
@@ -407,7 +413,7 @@ def _compression(result: Result) -> list[Any]:
             named,
             "name",
             "ratio",
-            title="Tokens of the string per token of its prompt; above 1 it is memorized",
+            title="Tokens of the string per token of its prompt; above 1 it counts as memorized",
             said=lambda v: f"{v:.2f}",
         ),
         Table(table, "The prompts"),

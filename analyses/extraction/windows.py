@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.models import beginning as model_beginning
-
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.texts import Document
@@ -32,19 +30,19 @@ class Window:
 
 
 def cut(
-    model: InstrumentedModel, documents: Iterable[Document], prefix: int, suffix: int, stride: int, beginning: bool = True
+    model: InstrumentedModel, documents: Iterable[Document], prefix: int, suffix: int, stride: int
 ) -> tuple[list[Document], list[Window], list[Document]]:
     """(documents that have windows, their windows, documents that are too short for one).
 
-    A window starts at the beginning of a document and then every `stride` tokens. The first stands after what the
-    tokenizer puts before every text (`beginning`), as it did in training; later ones stand in the middle of a text.
+    A window starts at the beginning of a document and then every `stride` tokens. Before each stands what the tokenizer
+    puts before every text (see `hooks.beginning`): the model has learned to read nothing without it.
     """
-    first = tuple(model_beginning(model.tokenizer)) if beginning else ()
+    first = model.text.beginning
     used: list[Document] = []
     windows: list[Window] = []
     short: list[Document] = []
     for document in documents:
-        ids = document.ids or tuple(model.continuation_tokens(document.text))
+        ids = document.ids or tuple(model.text.encode(document.text))
         starts = range(0, len(ids) - prefix - suffix + 1, stride)
         if not len(starts):
             if document.start == 0:
@@ -52,7 +50,6 @@ def cut(
             continue
         for start in starts:
             middle, end = start + prefix, start + prefix + suffix
-            before = first if start == 0 and document.start == 0 else ()
-            windows.append(Window(len(used), start, before, tuple(ids[start:middle]), tuple(ids[middle:end])))
+            windows.append(Window(len(used), start, first, tuple(ids[start:middle]), tuple(ids[middle:end])))
         used.append(document)
     return used, windows, short

@@ -46,6 +46,7 @@ from hooks.features.features import SKIP, Features
 from hooks.features.load import open_features
 from workbench.autoencoders import shipped
 from workbench.errors import BadInput
+from workbench.models.conversation import typed
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         max_length=50,
         json_schema_extra={"multiline": True},
     )
+    chat: bool = Field(False, description="Read these prompts in the model's chat format, each as what a user says")
     untrained: int = Field(
         24_576, ge=0, le=10**9, description="Tokens that an untrained twin of the model reads as a baseline; 0 leaves it out"
     )
@@ -179,7 +181,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         progress.keep(result)
 
     report.say_transitions(result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8)))
-    report.say_prompts(result, prompts.looked_at(opened, labels, params.prompts, types.is_function))
+    report.say_prompts(
+        result, prompts.looked_at(opened, labels, [typed(p, params.chat) for p in params.prompts], types.is_function)
+    )
     if params.facts:
         part = progress.part(0.8, 0.93)
         of_facts = {"facts": [params.relation, params.facts, params.seed], **{k: of_text[k] for k in ("model", "features")}}

@@ -70,7 +70,7 @@ def random_directions(
         x = passing[encoder.place]
         flat = x.reshape(-1, x[0, 0].numel()).float()
         generator = torch.Generator().manual_seed(seed * 1000 + number)
-        directions = torch.randn(flat.shape[1], encoder.width, generator=generator).to(flat)
+        directions = torch.randn(flat.shape[1], encoder.width, generator=generator, dtype=torch.float32).to(flat)
         centre, scale = flat.mean(0), flat.std(0).clamp(min=1e-6)
         thresholds = torch.quantile(((flat - centre) / scale) @ directions, 1 - l0 / encoder.width, dim=0)
         name = f"random directions at {encoder.place.name}"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hooks.direct import promoted
+from hooks.weights import dtype_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,7 @@ def _logits(features: Features, name: Callable[[int], str]) -> tuple[list[str], 
         return [""] * features.width, [""] * features.width
     up: list[str] = []
     down: list[str] = []
-    for part in features.directions.to(features.model.layout.embed.weight).split(_AT_ONCE):
+    for part in features.directions.to(features.model.device, dtype_of(features.model.layout.embed)).split(_AT_ONCE):
         logits = promoted(features.model, part)
         for ends, kept in ((logits.topk(LOGITS).indices, up), (logits.topk(LOGITS, largest=False).indices, down)):
             kept += [" ".join(f"“{name(i)}”" for i in row) for row in ends.tolist()]

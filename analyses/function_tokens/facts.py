@@ -67,8 +67,7 @@ def known(model: InstrumentedModel, name: str, most: int, seed: int, progress: P
 
 
 def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> Asked:
-    coded = model.tokenizer(text, return_offsets_mapping=True)
-    ids, spans = coded["input_ids"], coded["offset_mapping"]
+    ids, spans = model.tokens(text), model.text.spans(text)
     start = text.rindex(subject)
     places = tuple(
         n - len(ids) for n, (low, high) in enumerate(spans) if high > start and low < start + len(subject) and high > low

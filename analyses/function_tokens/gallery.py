@@ -17,7 +17,7 @@ class Gallery:
 
     def __init__(self, width: int, length: int, device: torch.device) -> None:
         self._width, self._length = width, length
-        self._best = torch.zeros(width, EXAMPLES, device=device)
+        self._best = torch.zeros(width, EXAMPLES, dtype=torch.float32, device=device)
         self._where = torch.full((width, EXAMPLES), -1, dtype=torch.int64, device=device)
         self._counts = torch.zeros(width * (len(BINS) - 1), dtype=torch.int64, device=device)
         self._edges = torch.as_tensor(BINS[1:-1], dtype=torch.float32, device=device)

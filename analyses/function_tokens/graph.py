@@ -52,7 +52,7 @@ class Graph:
     def __init__(self, width: int) -> None:
         self._width = width
         self._keys: Tensor | None = None
-        self._counts = self._peaks = torch.empty(0)
+        self._counts = self._peaks = torch.empty(0, dtype=torch.float32)
         self._new: list[tuple[Tensor, Tensor]] = []
         self._waiting = 0
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from workbench import draw
 from workbench.draw import colour
-from workbench.draw.tokens import Span
+from workbench.draw.tokens import SPANS, TEMPLATE, Span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FUNCTION, CONTENT = "function token", "content token"
 MARKS = {
+    TEMPLATE: SPANS[TEMPLATE],
     FUNCTION: Span(FUNCTION, colour.FUNCTION, "solid"),
     CONTENT: Span(CONTENT, colour.CONTEXT, "dotted"),
 }
@@ -68,6 +69,8 @@ def strip(result: Result, at: str, prompt: int, pos: int, feature: int | None = 
         values = [float(of_feature.get(p, 0.0)) for p in words["pos"]]
         unit, title = "activation", f"Feature {feature} at {at}."
     spans = [FUNCTION if kind == "function" else CONTENT for kind in words["class"]]
+    if "part" in words:
+        spans = [TEMPLATE if part == "template" else span for part, span in zip(words["part"], spans, strict=True)]
     return draw.token_strip(list(words["token"]), values, spans=spans, marks=MARKS, title=title, unit=unit)
 
 

@@ -122,11 +122,11 @@ def _again(one: Sparse, batch: Read, at: Tensor, function: Tensor, width: int) -
     place = torch.full((len(batch.ids),), -1, device=at.device)
     place[at] = torch.arange(len(at), device=at.device)
     window, pos = place[one.token // length], one.token % length
-    shared = torch.zeros(len(at), length, length, device=at.device)
+    shared = torch.zeros(len(at), length, length, dtype=torch.float32, device=at.device)
     crossed, counts = torch.zeros_like(shared), torch.zeros(len(at), length, device=at.device)
     for start in range(0, width, _CHUNK):
         mine = (window >= 0) & (one.feature >= start) & (one.feature < start + _CHUNK)
-        active = torch.zeros(len(at), length, min(_CHUNK, width - start), device=at.device)
+        active = torch.zeros(len(at), length, min(_CHUNK, width - start), dtype=torch.float32, device=at.device)
         active[window[mine], pos[mine], one.feature[mine] - start] = 1
         shared += active @ active.mT
         crossed += active @ active.roll(1, 0).mT

@@ -48,8 +48,8 @@ class Facts:
         self.features, self.asked = features, asked
         # Every prompt goes on alike after its subject: so many tokens are there in all of them, the subject's last included.
         self.tail = min(-a.subject[-1] for a in asked)
-        self.at: Tensor = torch.zeros(len(asked), self.tail, features.width)  # activations at those tokens
-        self.subject = torch.zeros(len(asked), features.width)  # at the subject: the largest over its tokens
+        self.at: Tensor = torch.zeros(len(asked), self.tail, features.width, dtype=torch.float32)  # activations at those tokens
+        self.subject = torch.zeros(len(asked), features.width, dtype=torch.float32)  # at the subject: the largest over its tokens
         self.subject_last = torch.zeros_like(self.subject)
         model, place = features.model, features.place
         self._batches: list[tuple[list[int], Suffix]] = []
@@ -90,7 +90,7 @@ class Facts:
         model, wanted = self.features.model, [a.answer for a in self.asked]
         place = self.features.place
         assert place.layer is not None
-        found = torch.zeros(1 + len(changes), len(self.asked), len(wanted))
+        found = torch.zeros(1 + len(changes), len(self.asked), len(wanted), dtype=torch.float32)
         for same, suffix in self._batches:
             batch, n = suffix.shape
             held, logits = self._kept(suffix), suffix.logits
@@ -275,7 +275,7 @@ def measured(
             frames["steerings"].append(steerings(read_, seed).assign(**tags))
             means = {"again": read_.again.sum(1).float().mean(), "at_last": (read_.last > 0).sum(1).float().mean()}
             counts.append({**tags, **{name: float(value) for name, value in means.items()}})
-    decode = opened[0].model.tokenizer.decode
+    decode = opened[0].model.text.decode
     rows = [(wording, decode(list(facts[0].ids)), facts[0].ids[-1]) for wording, facts in asked.items()]
     return {
         **{name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()},

@@ -218,5 +218,5 @@ def _losses(model: InstrumentedModel, ids: np.ndarray) -> np.ndarray:
     found = []
     for start in range(0, len(ids), _AT_ONCE):
         batch = model.batch(ids[start : start + _AT_ONCE].tolist())
-        found.append(next_losses(model.module(**batch.kwargs(), use_cache=False).logits, batch.input_ids).cpu().numpy())
+        found.append(next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids).cpu().numpy())
     return np.concatenate(found)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from analyses.inside.tabs import views
 from workbench.errors import BadInput
+from workbench.models.conversation import typed
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 
@@ -45,6 +46,11 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         max_length=100,
     )
     other: str = Field("", description="A second answer: then the difference of the two logits is attributed", max_length=100)
+    chat: bool = Field(
+        False,
+        description="Read the prompt in the model's chat format: as what a user says, or a conversation as JSON, a list of"
+        ' {"role": "user", "content": "…"}',
+    )
     layers: list[int] | None = Field(None, description="Layers to show; empty is all. Attributions always cover all")
     neurons: int = Field(
         5, ge=0, le=50, description="How many neurons of each layer to keep: those that fire strongest behind the first token"
@@ -58,8 +64,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Look at one prompt. See the package's docstring for the steps."""
     from analyses.inside import direct
     from analyses.inside.look import look
+    from hooks.prompts import tokenize
+    from hooks.targets import distinct
 
-    ids = model.tokens(params.prompt)
+    prompt = tokenize(model, typed(params.prompt, params.chat))
+    ids = prompt.ids
     if len(ids) > MAX_TOKENS:
         raise BadInput(
             f"The prompt has {len(ids):,} tokens.", f"at most {MAX_TOKENS}, since every pattern is kept", "Shorten it."
@@ -67,14 +76,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     layers = _layers(model, params.layers)
     extra = _extra(model, params)
     progress(0.0, "Reading the prompt")
-    answer = _token(model, params.prompt, params.answer)
+    answer = _token(model, prompt.text, params.answer)
     if answer is None:
         answer = int(model.next_logits([ids])[0].argmax())
-    other = _token(model, params.prompt, params.other)
-    if other == answer:
-        raise BadInput(
-            "Both answers begin with the same token.", "two answers that differ in their first token", "Change one of them."
-        )
+    other = _token(model, prompt.text, params.other)
+    if other is not None:
+        distinct(model, [answer, other], [params.answer or model.token_strings([answer])[0], params.other])
     targets = [answer] if other is None else [answer, other]
     words = model.token_strings(targets)
     why: dict[str, str] = {}
@@ -90,15 +97,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     progress(0.8, "Writing it down")
 
     result = Result(name)
-    tokens = model.token_strings(ids)
+    tokens = model.prompt_strings(ids)
     result.provenance.notes = {
         "answer": words[0],
         **({"other": words[1]} if other is not None else {}),
         "attributed": ("logit of the answer" if other is None else "logit of the answer minus that of the other")
         + (", before the soft-cap" if model.layout.logit_cap is not None else ""),
         "norms": "the final norm's scale is frozen",
+        "format": "the tokenizer's chat template" if prompt.from_template else "plain text",
     }
     _say_next(result, model, seen, tokens)
+    result.tables["tokens"] = _tokens(tokens, prompt.from_template)
     _keep(result, model, seen, tokens, words, layers)
     if along is not None:
         _attribute(result, seen, along.constant, words)
@@ -154,6 +163,16 @@ def _lens_why(model: InstrumentedModel) -> str:
     return "" if told else "between the last layer and the logits lies more than a norm and a matrix"
 
 
+def _tokens(tokens: list[str], from_template: list[bool] | None) -> Any:
+    """The prompt's tokens; of a conversation, also whether a token is the chat format's ("template") or somebody's."""
+    import pandas as pd
+
+    table = pd.DataFrame({"pos": range(len(tokens)), "token": tokens})
+    if from_template is not None:
+        table["part"] = ["template" if mark else "message" for mark in from_template]
+    return table
+
+
 def _say_next(result: Result, model: InstrumentedModel, seen: Seen, tokens: list[str]) -> None:
     import pandas as pd
     import torch
@@ -161,7 +180,6 @@ def _say_next(result: Result, model: InstrumentedModel, seen: Seen, tokens: list
     assert seen.last is not None
     top = torch.softmax(seen.last, -1).topk(min(10, len(seen.last)))
     said = model.token_strings(top.indices.tolist())
-    result.tables["tokens"] = pd.DataFrame({"pos": range(len(tokens)), "token": tokens})
     result.tables["next"] = pd.DataFrame(
         {"rank": range(1, len(said) + 1), "token": said, "id": top.indices.tolist(), "probability": top.values.tolist()}
     )

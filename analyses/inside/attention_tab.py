@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.inside.tabs import ONE, choose_token, chosen_pos, token_name, tokens
+from analyses.inside.tabs import ONE, choose_token, chosen_pos, spans, token_name, tokens
 from workbench import draw
 from workbench.selection import head_name
 
@@ -52,6 +52,7 @@ def strip(result: Result, layer: int, head: int, pos: int) -> Markup:
     return draw.token_strip(
         tokens(result),
         [float(v) for v in row],
+        spans=spans(result),
         title=f"{head_name(layer, head)} from token {token_name(result, pos)}",
         unit="share of attention; click a token to look from it",
         top=1.0,

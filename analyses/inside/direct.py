@@ -14,7 +14,7 @@ import torch
 
 from hooks.direct import direct_logits
 from hooks.sites import SITES, Place, has
-from hooks.weights import bias_of, numbers
+from hooks.weights import bias_of, dtype_of, numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +54,8 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
     layout, norm = model.layout, model.layout.ln_final
     assert norm is not None  # `why_not` has been asked
     ids = torch.tensor([answer] if other is None else [answer, other], device=model.device)
-    signs = torch.tensor([1.0, -1.0][: len(ids)])
-    weight = numbers(layout.unembed)
+    signs = torch.tensor([1.0, -1.0][: len(ids)], dtype=torch.float32)
+    weight = numbers(layout.unembed, ids)
     factor = layout.head_gain * layout.logit_scale
     rows = []
     one = torch.ones(1, layout.d_model, dtype=weight.dtype, device=weight.device)
@@ -64,7 +64,7 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
         rows.append((given.float() * norm.scale(one)[0])[:, 0].cpu() @ signs)
     zero = layout.final_norm(torch.zeros_like(one)) * layout.head_gain
     bias = bias_of(layout.unembed)
-    biased = torch.nn.functional.linear(zero, weight[ids], None if bias is None else bias[ids])
+    biased = torch.nn.functional.linear(zero, weight, None if bias is None else bias[ids])
     constant = float((biased.float() * layout.logit_scale).cpu()[0] @ signs)
     return Direction((torch.cat(rows) * factor).to(model.device), constant)
 
@@ -89,9 +89,7 @@ def head_shares(model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tenso
         return "between its heads and the residual stream stands more than a matrix and a norm"
     per_channel, per_pos = gain
     matrix: Any = block.out_proj
-    # Conv1D keeps (in, out), nn.Linear (out, in).
-    weight = numbers(matrix)
-    weight = weight if hasattr(matrix, "nf") else weight.T
+    weight = numbers(matrix).T
     heads = weight.float().reshape(block.n_heads, -1, weight.shape[-1])
     read = torch.einsum("hed,d->he", heads, per_channel * along.vector.to(heads.device))
     return torch.einsum("phe,he->ph", z.float(), read) * per_pos[:, None]
@@ -100,13 +98,13 @@ def head_shares(model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tenso
 def _gain(block: Block, whole: Tensor, added: Tensor) -> tuple[Tensor, Tensor] | None:
     """How the output matrix's product becomes what is added: a factor per channel and one per position, checked."""
     assert block.attn_out is not None
-    exact = 1e-4 if block.out_proj is not None and numbers(block.out_proj).dtype == torch.float32 else 3e-2
+    exact = 1e-4 if block.out_proj is not None and dtype_of(block.out_proj) == torch.float32 else 3e-2
     ones = torch.ones_like(whole[0])
     gains = [ones]
     norm: Any = block.attn_out.module
     if getattr(norm, "weight", None) is not None and norm.weight.dim() == 1:
         # Up to a constant that the factor per position takes up.
-        gains.append(norm.forward(ones.to(norm.weight.dtype)).float())
+        gains.append(norm.forward(ones.to(dtype_of(norm))).float())
     for gain in gains:
         shaped = whole * gain
         factor = (shaped * added).sum(-1) / shaped.pow(2).sum(-1).clamp(min=1e-20)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.inside.tabs import ONE, choose_token, chosen_pos, token_name, tokens, why
+from analyses.inside.tabs import ONE, choose_token, chosen_pos, spans, token_name, tokens, why
 from workbench import draw
 from workbench.draw.view import Table
 from workbench.selection import head_name, parse_head
@@ -158,4 +158,5 @@ def _strip(result: Result) -> Markup:
     else:
         values, title = result.arrays["parts"].sum("part").values, "All parts together"
     unit = "logits toward the same answer at each token; click one to see all heads there"
-    return draw.token_strip(tokens(result), [float(v) for v in values], signed=True, title=title, unit=unit)
+    numbers = [float(v) for v in values]
+    return draw.token_strip(tokens(result), numbers, signed=True, spans=spans(result), title=title, unit=unit)

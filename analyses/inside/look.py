@@ -85,7 +85,7 @@ def look(
     ]
     batch = model.batch([ids])
     with watching(model, places, looker.take):
-        out = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1)
+        out = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1)
     looker.seen.last = out.logits[0, -1].float().cpu()
     looker.finish()
     return looker.seen

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.inside.tabs import ONE, chosen_pos, tokens
+from analyses.inside.tabs import ONE, chosen_pos, spans, tokens
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Table
@@ -30,7 +30,7 @@ def strip(result: Result, label: str) -> Markup:
     values = [float(v) for v in result.arrays["neurons"].sel(label=label).values]
     unit = "activation, input of the MLP's last matrix"
     top = colour.limit(values[1:] or values)
-    return draw.token_strip(tokens(result), values, signed=True, title=label, unit=unit, top=top)
+    return draw.token_strip(tokens(result), values, signed=True, spans=spans(result), title=label, unit=unit, top=top)
 
 
 def intro(result: Result) -> Markup:

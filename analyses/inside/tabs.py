@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench.draw.tokens import TEMPLATE
 from workbench.draw.view import View
 
 if TYPE_CHECKING:
@@ -76,6 +77,12 @@ def narrow(page: Any) -> Any:
 def tokens(result: Result) -> list[str]:
     """The prompt's tokens as text."""
     return list(result.tables["tokens"]["token"])
+
+
+def spans(result: Result) -> list[str] | None:
+    """What of a conversation is its format, for token strips; None for a plain text."""
+    table = result.tables["tokens"]
+    return [TEMPLATE if part == "template" else "" for part in table["part"]] if "part" in table else None
 
 
 def chosen_pos(result: Result) -> int:

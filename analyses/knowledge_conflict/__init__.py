@@ -35,6 +35,7 @@ from analyses.knowledge_conflict.stability import say_stability
 from analyses.knowledge_conflict.tabs import views
 from analyses.statistics import sign
 from workbench import facts
+from workbench.facts.format import TURN
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 
@@ -62,9 +63,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     format: str = Field(
         "question",
-        description="How the context is put: question, statement, document, dialogue, instruction, or your own template over"
-        " {statement} {question} {lead_in} {subject} {answer}",
-        examples=list(facts.formats()),
+        description="How the context is put: question, statement, document, dialogue, instruction, chat (in the model's chat"
+        " format), or your own template over {statement} {question} {lead_in} {subject} {answer}",
+        examples=[*facts.formats(), facts.CHAT.name],
         max_length=4000,
     )
     max_facts: int = Field(
@@ -101,8 +102,6 @@ def unfit(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
         return "some of its layers have no attention heads whose output could be switched off."
-    if not getattr(model.tokenizer, "is_fast", False):
-        return "its tokenizer does not say which characters a token covers."
     return None
 
 
@@ -115,10 +114,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.provenance.notes = {
         "facts": f"{relation.name}: {relation.source}" + (f" ({relation.licence})" if relation.licence else ""),
         "closed book": relation.closed_book,
-        "format": format.template,
+        "format": format.template.replace(TURN, " → "),
+        "beginning token": model.beginning.says,
         "scoring": "greedy continuation gives the whole answer; case and accents ignored",
     }
-    closed = made.closed_book(model, relation, progress.part(0.0, 0.08))
+    closed = made.closed_book(model, relation, progress.part(0.0, 0.08), format)
     _say_known(result, closed, model.card.name)
     cases = made.make_cases(model, closed, format, params.seed, params.max_facts)
     choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
@@ -143,7 +143,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     _no_roles(result, untold)
     _say_untold(result, untold, base)
     _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
-    _cost(result, model, relation, groups, proving.cases, progress.part(0.87, 0.93))
+    _cost(result, model, relation, format, groups, proving.cases, progress.part(0.87, 0.93))
     _turn_dial(result, groups, proving, progress.part(0.93, 1.0))
     progress.keep(result)
     if after is not None:
@@ -423,6 +423,7 @@ def _cost(
     result: Result,
     model: InstrumentedModel,
     relation: facts.Relation,
+    format: facts.Format,
     groups: dict[str, list[Head]],
     cases: list[made.Case],
     progress: Progress,
@@ -430,7 +431,7 @@ def _cost(
     import pandas as pd
 
     progress(0.0, "Measuring what pruning costs elsewhere")
-    cost = prove.Cost(model, relation, cases)
+    cost = prove.Cost(model, relation, cases, format)
     rows = [cost.row("no intervention")]
     for n, (group, heads) in enumerate(groups.items(), 1):
         progress(n / (1 + len(groups)), "Measuring what pruning costs elsewhere")
@@ -469,11 +470,12 @@ def _turn_dial(result: Result, groups: dict[str, list[Head]], proving: Measured,
     if not rows:
         return
     result.tables["dial"] = pd.DataFrame(rows)
-    value, ends = {}, []
+    at_ends: dict[str, float] = {}
+    ends = []
     if context:
-        value["memory_at_memory_end"] = rows[0]["memory"]
+        at_ends["memory_at_memory_end"] = rows[0]["memory"]
         ends.append(f"{rows[0]['memory']:.0%} from memory at -1")
     if memory:
-        value["context_at_context_end"] = rows[-1]["context"]
+        at_ends["context_at_context_end"] = rows[-1]["context"]
         ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
-    result.add(Finding("dial", value, f"The dial answers {' and '.join(ends)}.", unit="fraction of held-out facts"))
+    result.add(Finding("dial", at_ends, f"The dial answers {' and '.join(ends)}.", unit="fraction of held-out facts"))

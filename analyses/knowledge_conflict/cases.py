@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from analyses.knowledge_conflict.chat import as_read, ids_of, spans_of
 from hooks.decode import Completer
 from workbench.errors import BadInput
 from workbench.facts import Fact, Format, Prompt, Relation, render
+from workbench.facts import closed_book as closed_book_of
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -85,9 +87,13 @@ def outcome(text: str, memory: str, context: str, *, ended: bool) -> str | None:
     return None if from_memory is None or from_context is None else "other"
 
 
-def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress) -> Closed:
-    """Ask every candidate without context; known is a greedy continuation that gives the whole answer."""
-    prompts = [relation.closed_book_prompt(fact.subject) for fact in relation.facts]
+def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress, format: Format | None = None) -> Closed:
+    """Ask every candidate without context; known is a greedy continuation that gives the whole answer.
+
+    Args:
+        format: a conversation asks in the model's chat format; any other, or None, by the relation's closed-book wording.
+    """
+    prompts = closed_prompts(model, relation, [fact.subject for fact in relation.facts], format)
     answers = [model.continuation_tokens(p.continuation(f.answer)) for p, f in zip(prompts, relation.facts, strict=True)]
     longest = max(map(len, answers)) + EXTRA_TOKENS
     said: list[str] = []
@@ -96,7 +102,7 @@ def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress
     for start in range(0, len(prompts), size):
         progress(start / len(prompts), f"Asking without context: {start} of {len(prompts)} {relation.kind}")
         facts = relation.facts[start : start + size]
-        ids = [model.tokens(p.text) for p in prompts[start : start + size]]
+        ids = [ids_of(model, p) for p in prompts[start : start + size]]
 
         def decided(row: int, text: str, facts: Sequence[Fact] = facts) -> bool:
             return says(text, facts[row].answer, ended=False) is not None
@@ -107,6 +113,13 @@ def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress
         first += [c.first == answer[0] for c, answer in zip(completions, answers[start : start + size], strict=True)]
     known = [bool(says(text, fact.answer, ended=True)) for text, fact in zip(said, relation.facts, strict=True)]
     return Closed(relation, said, known, first)
+
+
+def closed_prompts(model: InstrumentedModel, relation: Relation, subjects: Sequence[str], format: Format | None) -> list[Prompt]:
+    """The prompts without context, as the model reads them."""
+    if format is None:
+        return [relation.closed_book_prompt(subject) for subject in subjects]
+    return [as_read(model, closed_book_of(format, relation, subject)) for subject in subjects]
 
 
 def make_cases(
@@ -129,12 +142,15 @@ def make_cases(
             f"Try another relation or wording. It was asked: {relation.closed_book!r}",
         )
 
+    def rendered(subject: str, answer: str) -> Prompt:
+        return as_read(model, render(format, relation, subject, answer))
+
     def tokens(prompt: Prompt, answer: str) -> list[int]:
         return model.continuation_tokens(prompt.continuation(answer))
 
     cases = []
     for n, fact in enumerate(facts):
-        bare = render(format, relation, fact.subject, fact.answer)
+        bare = rendered(fact.subject, fact.answer)
         # An answer's first token depends on how the prompt ends, not on which answer the context claims.
         first = {answer: tokens(bare, answer)[0] for answer in {f.answer for f in facts}}
         others = [f for f in facts if first[f.answer] != first[fact.answer]]
@@ -149,18 +165,18 @@ def make_cases(
                 "Give facts with more different answers.",
             )
         third, swapped = rest[0].answer, rest[0]
-        prompt = render(format, relation, fact.subject, counter)
+        prompt = rendered(fact.subject, counter)
         cases.append(
             Case(
                 fact=fact,
                 counter=counter,
                 split=PROVE if split and n % 2 else CHOOSE,
                 prompt=prompt,
-                ids=model.tokens(prompt.text),
+                ids=ids_of(model, prompt),
                 memory=tokens(prompt, fact.answer),
                 context=tokens(prompt, counter),
-                same_context=model.tokens(render(format, relation, swapped.subject, counter).text),
-                same_subject=model.tokens(render(format, relation, fact.subject, third).text),
+                same_context=ids_of(model, rendered(swapped.subject, counter)),
+                same_subject=ids_of(model, rendered(fact.subject, third)),
             )
         )
     return cases
@@ -168,9 +184,8 @@ def make_cases(
 
 def token_spans(model: InstrumentedModel, prompt: Prompt) -> list[str]:
     """For each token of the prompt the span it lies in: "subject", "context answer", "question", "context" or ""."""
-    coded = model.tokenizer(prompt.text, return_offsets_mapping=True)
     spans = []
-    for start, end in coded["offset_mapping"]:
+    for start, end in spans_of(model, prompt):
         here = ""
         # The narrow spans come first: the subject stands inside the question.
         for name in ("subject", "context answer", "question", "context"):

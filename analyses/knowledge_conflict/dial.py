@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hooks.decode import Factors, scaled
+from workbench.again import again
 from workbench.errors import BadInput
 from workbench.registry import Control
 
@@ -52,7 +52,7 @@ def dial(result: Result) -> dict[str, Control]:
         return {}
     made_with = result.provenance.model
 
-    @contextmanager
+    @again
     def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
         # Head numbers mean nothing in another network; a fine-tuned copy of the same shape is a fair question to ask.
         if (model.n_layers, model.n_heads) != (made_with.get("n_layers"), made_with.get("n_heads")):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.knowledge_conflict.cases import Case, says
+from analyses.knowledge_conflict.cases import Case, closed_prompts, says
+from analyses.knowledge_conflict.chat import ids_of
 from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates
 from analyses.knowledge_conflict.room import WINS
 from analyses.statistics import two_way
 from hooks.decode import Completer, Factors, scaled
-from workbench.facts import Relation, neutral_text
+from workbench.facts import Format, Relation, neutral_text
 from workbench.selection import head_name
 
 if TYPE_CHECKING:
@@ -103,13 +104,13 @@ def random_sets(
 class Cost:
     """What an intervention costs where nothing conflicts: closed-book accuracy, and loss on neutral text."""
 
-    def __init__(self, model: InstrumentedModel, relation: Relation, cases: Sequence[Case]) -> None:
+    def __init__(self, model: InstrumentedModel, relation: Relation, cases: Sequence[Case], format: Format | None = None) -> None:
         self._model, self._cases = model, list(cases)
-        prompts = [relation.closed_book_prompt(c.fact.subject) for c in cases]
-        self._completer = Completer(model, [model.tokens(p.text) for p in prompts])
+        prompts = closed_prompts(model, relation, [c.fact.subject for c in cases], format)
+        self._completer = Completer(model, [ids_of(model, p) for p in prompts])
         self._longest = max(len(model.continuation_tokens(" " + c.fact.answer)) for c in cases) + 2
-        ids = model.tokens(neutral_text())[:NEUTRAL_TOKENS]
-        size = min(NEUTRAL_CHUNK, model.card.context_length or NEUTRAL_CHUNK)
+        ids, self._first = model.text.encode(neutral_text())[:NEUTRAL_TOKENS], list(model.text.beginning)
+        size = min(NEUTRAL_CHUNK, (model.card.context_length or NEUTRAL_CHUNK) - len(self._first))
         self._chunks = [ids[i : i + size] for i in range(0, len(ids) - 1, size)]
 
     def closed_book(self, factors: Factors | None = None) -> float:
@@ -129,8 +130,9 @@ class Cost:
         total, count = 0.0, 0
         with scaled(self._model, factors or {}):
             for chunk in self._chunks:
-                ids = torch.tensor([chunk], device=self._model.device)
-                logits = self._model.module(input_ids=ids, use_cache=False).logits[0, :-1].float()
+                ids = torch.tensor([self._first + chunk], device=self._model.device)
+                logits = self._model.forward(input_ids=ids, use_cache=False).logits[0, :-1].float()
+                logits, ids = logits[len(self._first) :], ids[:, len(self._first) :]  # the same tokens for every model
                 total += float(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum"))
                 count += len(chunk) - 1
         return total / count

@@ -56,7 +56,7 @@ def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
     Args:
         base: what the unchanged model does, by half. Both need room: heads are chosen on one and proven on the other.
     """
-    found = {}
+    found: dict[str, str] = {}
     for group, wanted in WINS.items():
         for split, rates in base.items():
             why = lacking(rates.counts[wanted], rates.n)

@@ -59,7 +59,7 @@ def say_stability(
     rows = []
     for group, heads in groups.items():
         shares = chosen_again(scores[group], len(heads), seed)
-        mine = [
+        mine: list[dict[str, Any]] = [
             {
                 "group": group,
                 "layer": int(layer),

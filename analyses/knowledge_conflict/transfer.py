@@ -58,7 +58,7 @@ def transfer(
     formats = {format.name: format, **{n: f for n, f in facts.formats().items() if n != format.name}}
     sizes = {group: len(heads) for group, heads in groups.items()}
     closed = {
-        name: made.closed_book(model, r, progress.part(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)))
+        name: made.closed_book(model, r, progress.part(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)), format)
         for n, (name, r) in enumerate(relations.items())
     }
     rows: list[dict[str, Any]] = []

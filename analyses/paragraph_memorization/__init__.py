@@ -80,14 +80,14 @@ def unfit(model: InstrumentedModel) -> str | None:
             return "its matrices are kept in a way that the workbench does not understand, so no gradient can be given a name."
     except Unfit as error:
         return f"its weights keep no gradient ({error.what})"
-    limit = model.card.context_length
-    return f"its context of {limit} tokens is too short for passages." if limit and limit < 8 else None
+    limit = model.positions
+    return f"its table of {limit} positions is too short for passages." if limit and limit < 8 else None
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Find the passages, then ask five questions about them. See the package's docstring for the parts."""
     progress(0.0, "Reading the texts")
-    limit = model.card.context_length
+    limit = model.positions
     if limit and params.prefix + params.suffix + 1 > limit:
         raise BadInput(
             f"A prefix of {params.prefix} and a suffix of {params.suffix} do not fit into {model.card.name}.",
@@ -105,7 +105,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.provenance.notes = {
         "texts": params.named,
         "passages": f"{params.prefix} + {params.suffix} tokens",
-        "beginning token": (model.card.bos or "none") + ", before passages at the start of a text",
+        "beginning token": model.beginning.says,
     }
     report.say_left_out(result, [*skipped, *((d.name, "shorter than one passage") for d in short)], share)
     report.say_altered(result, altered(model, documents))

@@ -179,7 +179,9 @@ def _random(result: Result) -> Row:
         return _missing(claim, paper)
     soon, late = _share(result, mine["left_same"]), _share(result, mine["left"])
     at_first, in_the_end = _did_nothing(*soon), _did_nothing(*late)
-    if in_the_end is False:  # given time they do something, whatever they do at first
+    if len(mine) < 2:  # one passage says nothing of others
+        verdict = OPEN
+    elif in_the_end is False:  # given time they do something, whatever they do at first
         verdict = PART if at_first else NO
     else:
         verdict = NO if at_first is False else YES if at_first and in_the_end else OPEN

@@ -152,7 +152,7 @@ def recited(model: InstrumentedModel, passages: Sequence[tuple[Sequence[int], Se
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             ids = torch.tensor([[*passages[n][0], *passages[n][1]] for n in part], device=model.device)
-            logits = model.module(input_ids=ids[:, :-1], logits_to_keep=suffix_length, use_cache=False).logits.float()
+            logits = model.forward(input_ids=ids[:, :-1], logits_to_keep=suffix_length, use_cache=False).logits.float()
             targets = ids[:, -suffix_length:]
             match[part] = (logits.argmax(-1) == targets).long().cumprod(-1).sum(-1).cpu().numpy()
             loss[part] = (logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]).mean(-1).cpu().numpy()
@@ -165,7 +165,7 @@ def neutral(model: InstrumentedModel, length: int, beginning: Sequence[int], cou
 
     rows = []
     for document in corpus.documents("neutral"):
-        ids = model.continuation_tokens(document.text[: 12 * length])[:length]
+        ids = model.text.encode(document.text[: 12 * length])[:length]
         if len(ids) == length:
             rows.append(([*beginning, *ids[: length // 2]], ids[length // 2 :]))
         if len(rows) == count:

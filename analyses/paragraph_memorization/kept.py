@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.again import again
 from workbench.errors import BadInput
 from workbench.models.delta import Delta, check
 from workbench.registry import Control
@@ -67,7 +67,7 @@ def knobs(result: Result) -> dict[str, Control]:
 def _knob(result: Result, name: str) -> Control:
     aim, _, passage = name.partition("_")
 
-    @contextmanager
+    @again
     def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
         change = delta(result, name)
         check(change, model.card.weight_hash, model.card.name)

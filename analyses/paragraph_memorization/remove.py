@@ -169,7 +169,10 @@ def carry_out(
     with learning(parameters):
         places = _places(weights_, task, aim, mask, fraction, seed)
         old = [p.detach().view(-1)[i].clone() for p, i in zip(parameters, places, strict=True)]
-        moves = [torch.nn.Parameter(torch.zeros(len(i), device=p.device)) for p, i in zip(parameters, places, strict=True)]
+        moves = [
+            torch.nn.Parameter(torch.zeros(len(i), dtype=torch.float32, device=p.device))
+            for p, i in zip(parameters, places, strict=True)
+        ]
         step_size = rate * (fraction**0.5 if mask == "all" else 1.0)
         groups = [
             {"params": [m], "lr": step_size * float(p.detach().float().std())} for m, p in zip(moves, parameters, strict=True)
@@ -266,7 +269,7 @@ def _nll(model: InstrumentedModel, prompt: Sequence[int], suffix: Sequence[int])
     """Mean over the suffix, nats per token, ()."""
     ids = torch.tensor([[*prompt, *suffix]], device=model.device)
     with torch.enable_grad():
-        logits = model.module(input_ids=ids[:, :-1], logits_to_keep=len(suffix), use_cache=False).logits.float()
+        logits = model.forward(input_ids=ids[:, :-1], logits_to_keep=len(suffix), use_cache=False).logits.float()
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, -len(suffix) :].flatten())
 
 
@@ -280,7 +283,7 @@ def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
 
 def _forward(model: InstrumentedModel, pairs: Sequence[Pair]) -> Tensor:
     ids = torch.tensor([[*prompt, *suffix[:-1]] for prompt, suffix in pairs], device=model.device)
-    logits = model.module(input_ids=ids, logits_to_keep=len(pairs[0][1]), use_cache=False).logits
+    logits = model.forward(input_ids=ids, logits_to_keep=len(pairs[0][1]), use_cache=False).logits
     return torch.log_softmax(logits.float(), -1)
 
 

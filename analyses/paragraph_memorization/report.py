@@ -49,7 +49,7 @@ def say_passages(
     import pandas as pd
 
     def text(ids: Sequence[int]) -> str:
-        return model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+        return model.text.decode_continuation(ids)
 
     rows, tokens = [], []
     for passage, said in zip(passages, own, strict=True):
@@ -335,7 +335,7 @@ def say_changes(
         [
             {
                 "passage": task.passage.number,
-                "instead": model.tokenizer.decode(list(task.instead), clean_up_tokenization_spaces=False),
+                "instead": model.text.decode_continuation(task.instead),
             }
             for task, mask, _ in outcomes
             if task.aim == "rewrite" and mask == "contrast"

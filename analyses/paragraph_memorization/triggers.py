@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses import vocabulary
 from analyses.paragraph_memorization.groups import Passage
 from hooks import sweep
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
+
+_TRIES = 20  # tokens drawn for a place
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Perturbed:
 def perturb(
     model: InstrumentedModel, passages: Sequence[Passage], own: Sequence[Sequence[int]], draws: int, seed: int, progress: Progress
 ) -> Perturbed:
-    """Replace each token of each prefix by `draws` others, drawn uniformly from the vocabulary.
+    """Replace each token of each prefix by `draws` others, drawn uniformly from those that a text can have in its place.
 
     What a token is replaced by is all that is new at its place in the stream, so this is a sweep over positions of the
     first layer's input, from a source in which every token of the prefix is another. Nothing before the replaced token
@@ -58,8 +61,7 @@ def perturb(
     assert not lengths, "passages of one run have prefixes of one length"
     shape = (len(passages), draws, width)
     match, loss, tokens = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64)
-    special = set(model.tokenizer.all_special_ids)
-    choices = [token for token in range(len(model.tokenizer)) if token not in special and token < model.card.d_vocab]
+    choices = vocabulary.printable(model)
     by_start: dict[int, list[int]] = {}
     for n, passage in enumerate(passages):
         by_start.setdefault(passage.beginning, []).append(n)
@@ -69,7 +71,7 @@ def perturb(
         sources = {}
         for n, passage in enumerate(passages):
             prefix = passage.prompt[passage.beginning :]
-            new = [_other(rng, choices, token) for token in prefix]
+            new = [_other(model, rng, choices, prefix, at) for at in range(len(prefix))]
             tokens[n, draw] = new
             sources[n] = [*passage.prompt[: passage.beginning], *new]
         for rows in by_start.values():
@@ -91,8 +93,13 @@ def perturb(
     return Perturbed(match, loss, tokens)
 
 
-def _other(rng: random.Random, choices: Sequence[int], token: int) -> int:
-    new = token
-    while new == token:
-        new = rng.choice(choices)
-    return new
+def _other(model: InstrumentedModel, rng: random.Random, choices: Sequence[int], prefix: Sequence[int], at: int) -> int:
+    """Another token for this place: one with which the prefix's text is still read as these tokens, if the prefix itself is.
+
+    Of `_TRIES` tokens the last is taken whatever it is, and the first where the prefix does not read back either.
+    """
+    others = [token for token in rng.sample(choices, min(_TRIES + 1, len(choices))) if token != prefix[at]]
+    if not vocabulary.reads_back(model, prefix):
+        return others[0]
+    fits = (token for token in others if vocabulary.reads_back(model, [*prefix[:at], token, *prefix[at + 1 :]]))
+    return next(fits, others[-1])

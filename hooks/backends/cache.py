@@ -17,6 +17,7 @@ import torch
 from hooks.backends.lens import as_site, hook_name, same_in_both
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
+from hooks.prompts import split
 from hooks.sites import SITES, Place
 from workbench.errors import BadInput
 
@@ -48,7 +49,7 @@ def from_cache(
     Raises:
         BadInput: the cache has other sizes than these prompts, or nothing that the workbench has a site for.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    texts = list(split(prompts))
     held = same_in_both(model, [place for place in _all_places(model) if hook_name(place, cache)])
     if not held:
         raise BadInput(

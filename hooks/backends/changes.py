@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hooks import sites
-from hooks.backends.twin import is_own
 from hooks.sites import Place
+from hooks.undisturbed import is_own
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:

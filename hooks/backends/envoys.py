@@ -18,6 +18,7 @@ from hooks.attention import AttentionCall
 from hooks.backends import changes
 from hooks.backends.passing import passed
 from hooks.backends.twin import kept, twin
+from hooks.finite import check_logits
 from workbench.errors import SiteNotFound, WorkbenchError
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
                 envoy.input = after
             elif after is not before:
                 envoy.output = after
+        logits = peer.output.logits.save()
+    check_logits(model, logits, {**batch.kwargs(), "use_cache": False})
 
 
 def shown(look: Look, place: Place, x: Tensor) -> Tensor | None:

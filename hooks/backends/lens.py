@@ -16,7 +16,9 @@ import torch
 
 from hooks.backends import Look, changes, plain
 from hooks.backends.twin import kept, twin
+from hooks.finite import check_logits
 from hooks.sites import SITES, Place
+from hooks.undisturbed import undisturbed
 from workbench.errors import SiteNotFound, Unfit
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
     # Changes come before looks, so that what is seen is what goes on.
     asked: list[tuple[Place, Seen]] = [(place, partial(change, how)) for place, how in active.items()]
     asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
-    held.forward(batch, asked, every_logit=every_logit)
+    check_logits(model, held.forward(batch, asked, every_logit=every_logit), {**batch.kwargs(), "use_cache": False})
 
 
 class _Held:
@@ -100,8 +102,8 @@ class _Held:
         self.plain = InstrumentedModel(Loaded(twin(model, NAME), model.tokenizer, model.card))
         self.same: dict[Place, bool] = {}
 
-    def forward(self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool) -> None:
-        """Run the bridge with these at its hook points; not through `run_with_hooks`, which is slow to add many."""
+    def forward(self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool) -> Tensor:
+        """Run the bridge with these at its hook points (not by `run_with_hooks`, slow to add many), and give its logits."""
         options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
         self.bridge.set_use_attn_result(any(place.site.short == "result" for place, _ in asked))
         points = []
@@ -109,7 +111,7 @@ class _Held:
             for place, do in asked:
                 points.append(self.have[str(hook_name(place, self.have))])
                 points[-1].add_hook(partial(_without_hook, do))
-            self.bridge(options.pop("input_ids"), **options)
+            return self.bridge(options.pop("input_ids"), **options)
         finally:
             for point in points:
                 point.remove_hooks()
@@ -125,7 +127,8 @@ class _Held:
         theirs: dict[Place, Tensor] = {}
         named = [place for place in new if hook_name(place, self.have) is not None]
         named = [place for place in named if place.site.short != "result" or self._splits_results()]
-        plain.run(self.plain, batch, [Look(named, partial(_store, ours))], every_logit=True)
+        with undisturbed(self.plain.module):
+            plain.run(self.plain, batch, [Look(named, partial(_store, ours))], every_logit=True)
         self.forward(batch, [(place, partial(_store, theirs, place)) for place in named], every_logit=True)
         for place in named:
             if place in theirs:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hooks.finite import check_values
 from hooks.sites import STATE_SITES
 from hooks.states import pass_on
 from hooks.watch import watching
@@ -27,7 +28,7 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
             passed = [p for p in look.places if p not in elsewhere]
             stack.enter_context(watching(model, passed, look.take, queries=look.queries))
         stack.enter_context(_ending(model, [p for look in looks for p in look.places]))
-        model.module(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1)
+        model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1)
     for look, places in zip(looks, remembered, strict=True):
         if places:  # what recurrent layers remember does not pass in a parallel forward pass
             pass_on(model, batch, places, look.take)
@@ -46,11 +47,13 @@ def _ending(model: InstrumentedModel, places: Sequence[Place]) -> Iterator[None]
         yield
         return
 
-    def enough(module: Any, args: Any) -> None:
+    def enough(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # No logits will say whether this went well; the residual stream does.
+        check_values(model, f"the residual stream before layer {last + 1}", args[0] if args else kwargs["hidden_states"])
         raise _Enough
 
     # Before a layer, not after one: whatever else stands at the last place has its turn.
-    handle = blocks[last + 1].module.register_forward_pre_hook(enough, prepend=True)
+    handle = blocks[last + 1].module.register_forward_pre_hook(enough, with_kwargs=True, prepend=True)
     try:
         yield
     except _Enough:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from hooks.prompts import Prompts, ids_of
 
 if TYPE_CHECKING:
     from hooks.model import Batch, InstrumentedModel
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 class Waiting:
     """The prompts of one capture, each to come by once. Equal prompts come in their order."""
 
-    def __init__(self, model: InstrumentedModel, prompts: Sequence[str] | Sequence[Sequence[int]]) -> None:
-        self.ids = [model.tokens(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
+    def __init__(self, model: InstrumentedModel, prompts: Prompts) -> None:
+        self.ids = ids_of(model, prompts)
         self._rows: dict[tuple[int, ...], list[int]] = {}
         for row, ids in enumerate(self.ids):
             self._rows.setdefault(tuple(ids), []).append(row)

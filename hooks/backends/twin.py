@@ -11,13 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from hooks.undisturbed import is_own
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
-
-# Lists that `transformers` itself hangs on modules stay (they record `output_attentions`); what others hung does not.
-_OWN = ("transformers.", "accelerate.")
 
 
 def twin(model: InstrumentedModel, backend: str) -> Any:
@@ -44,11 +42,6 @@ def twin(model: InstrumentedModel, backend: str) -> Any:
 def hook_lists(module: Any) -> list[dict[int, Any]]:
     """The dictionaries in which a module keeps its forward and backward hooks."""
     return [v for k, v in vars(module).items() if k.startswith(("_forward", "_backward")) and isinstance(v, dict)]
-
-
-def is_own(hook: Any) -> bool:
-    """Whether `transformers` or `accelerate` hung this hook; they only record."""
-    return getattr(getattr(hook, "func", hook), "__module__", "").startswith(_OWN)
 
 
 _kept: WeakKeyDictionary[InstrumentedModel, dict[str, tuple[Any, Any]]] = WeakKeyDictionary()

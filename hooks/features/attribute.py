@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from hooks.capture import capture
 from hooks.gradients.activations import activation_gradients
 from hooks.gradients.metric import loss
+from hooks.prompts import split
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +23,7 @@ ERROR = -1
 """The number that stands for the error term, what no feature says."""
 
 
+@ordinary
 def attribute_features(
     features: Features,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
@@ -43,7 +46,7 @@ def attribute_features(
     import pandas as pd
 
     model, name = features.model, features.place.name
-    given: Sequence[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
+    given = list(split(prompts))
     slopes = activation_gradients(model, given, metric, sites=name)
     held = capture(model, given, sites=name)
     (short,) = held

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ import torch
 
 from hooks.interventions import changed
 from hooks.reduce import Output, Rows
+from workbench.again import again
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Features:
 
     # -- changing them ------------------------------------------------------------------------------------------------
 
-    @contextmanager
+    @again
     def ablate(self, which: Sequence[int], *, positions: Sequence[int] | None = None) -> Iterator[None]:
         """Take features out: where one is active, it no longer is.
 
@@ -125,7 +125,7 @@ class Features:
         with self.scale(which, factor=0.0, positions=positions):
             yield
 
-    @contextmanager
+    @again
     def scale(self, which: Sequence[int], *, factor: float, positions: Sequence[int] | None = None) -> Iterator[None]:
         """Multiply features where they are active: 0 takes them out, 1 leaves them.
 
@@ -135,7 +135,7 @@ class Features:
         with self._set(which, lambda old: old * factor, positions):
             yield
 
-    @contextmanager
+    @again
     def steer(self, to: Mapping[int, float], *, positions: Sequence[int] | None = None) -> Iterator[None]:
         """Set features to these activations, whether they are active or not: h + (a − f(h)) d, with the decoder row d.
 
@@ -146,13 +146,13 @@ class Features:
         with self._set(list(to), lambda old: old.new_tensor(goal).expand_as(old), positions):
             yield
 
-    @contextmanager
+    @again
     def splice(self, *, positions: Sequence[int] | None = None) -> Iterator[None]:
         """Put what the features say in the place of the vectors; the error term is lost."""
         with changed(self.model, [(self.place, [])], [lambda x, _: self.reconstruct(x)], positions):
             yield
 
-    @contextmanager
+    @again
     def _set(self, which: Sequence[int], new: Callable[[Tensor], Tensor], positions: Sequence[int] | None) -> Iterator[None]:
         chosen = self.check(which)
 

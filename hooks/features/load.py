@@ -16,6 +16,7 @@ from hooks.features.features import Features
 from hooks.features.quality import explained, held_out
 from workbench.autoencoders import CONFIG, WEIGHTS, card_of, shipped
 from workbench.errors import BadInput, DownloadFailed, NotFound
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -25,6 +26,7 @@ LEAST = 0.5
 _WINDOWS = 24  # of text on which that is measured
 
 
+@ordinary
 def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None = None, anyway: bool = False) -> Features:
     """Open an autoencoder and check that it belongs to this model.
 

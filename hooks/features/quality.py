@@ -116,7 +116,7 @@ def _loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Prog
     for start in range(0, len(ids), _AT_ONCE):
         progress(start / len(ids), "Measuring the model's loss")
         batch = model.batch(ids[start : start + _AT_ONCE])
-        losses = next_losses(model.module(**batch.kwargs(), use_cache=False).logits, batch.input_ids)[:, SKIP + 1 :]
+        losses = next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids)[:, SKIP + 1 :]
         total, n = total + float(losses.sum()), n + losses.numel()
     return total / n
 

@@ -146,7 +146,7 @@ def _pass(model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray
     (logits,) = sites.resolve(model.layout, "logits", None, model.card.name) if close else (None,)
     batch = model.batch(ids.tolist())
     active: dict[int, Sparse] = {}
-    losses = torch.full(batch.input_ids.shape, torch.nan, device=model.device)
+    losses = torch.full(batch.input_ids.shape, torch.nan, dtype=torch.float32, device=model.device)
 
     def take(place: Place, x: Tensor) -> None:
         # Taken apart as it passes: vectors of several layers are never held together.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hooks.generation import continued, decoded
 from workbench import training
 from workbench.paths import cache_dir
 
@@ -27,7 +28,7 @@ def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress
     """
     if tokens <= 0:
         return []
-    identity = json.dumps([model.card.weight_hash, tokens, seed, _LENGTH, _AT_ONCE])
+    identity = json.dumps([model.card.weight_hash, tokens, seed, _LENGTH, _AT_ONCE, "whole softmax"])
     file = cache_dir() / "sampled" / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.json"
     if file.is_file():
         return list(json.loads(file.read_text(encoding="utf-8")))
@@ -36,7 +37,7 @@ def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress
     rounds = -(-tokens // (_LENGTH * _AT_ONCE))
     cuda = [model.device] if model.device.type == "cuda" else []
     # Sampling draws from the global generator: fork it, so that a seed here changes nothing elsewhere.
-    with torch.random.fork_rng(devices=cuda), torch.no_grad():
+    with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         for number in range(rounds):
             part = progress.part(number / rounds, (number + 1) / rounds)
@@ -47,19 +48,8 @@ def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress
                 part((ids.shape[1] - 1) / _LENGTH, f"The model says text of its own, {done:,} tokens of {tokens:,}")
                 return ids.new_zeros(len(ids), dtype=torch.bool)
 
-            out = model.module.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
-                min_new_tokens=_LENGTH,
-                max_new_tokens=_LENGTH,
-                pad_token_id=start,
-                stopping_criteria=[report],
-            )
-            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in out[:, 1:].tolist()]
+            new = continued(model, ids, _LENGTH, temperature=1.0, least=_LENGTH, stopping=[report])
+            texts += [decoded(model, row) for row in new.tolist()]
     file.parent.mkdir(parents=True, exist_ok=True)
     training.replace(file, json.dumps(texts, ensure_ascii=False))
     return texts

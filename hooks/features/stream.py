@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 def windows(model: InstrumentedModel, texts: Iterable[str], length: int) -> Iterator[list[int]]:
     """Texts one after the other, parted by the token that ends a document, cut into windows of one length.
 
-    What is left at the end, shorter than a window, is dropped.
+    Every window begins as a prompt does (`hooks.beginning`). What is left at the end, shorter than a window, is dropped.
     """
-    end = model.tokenizer.eos_token_id
+    end, first = model.tokenizer.eos_token_id, list(model.text.beginning)
+    room = length - len(first)
     waiting: list[int] = []
     for text in texts:
-        waiting += [*model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], *([] if end is None else [end])]
-        while len(waiting) >= length:
-            yield waiting[:length]
-            waiting = waiting[length:]
+        waiting += [*model.text.encode(text), *([] if end is None else [end])]
+        while len(waiting) >= room:
+            yield first + waiting[:room]
+            waiting = waiting[room:]
 
 
 @torch.no_grad()
@@ -48,7 +49,7 @@ def next_losses(logits: Tensor, ids: Tensor) -> Tensor:
     Args:
         logits: (window, pos, d_vocab), with or without the last token's; ids: (window, pos).
     """
-    found = torch.full(ids.shape, torch.nan, device=ids.device)
+    found = torch.full(ids.shape, torch.nan, dtype=torch.float32, device=ids.device)
     said = logits[:, : ids.shape[1] - 1].float().transpose(1, 2)
     found[:, 1:] = torch.nn.functional.cross_entropy(said, ids[:, 1:], reduction="none")
     return found

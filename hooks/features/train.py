@@ -30,6 +30,7 @@ from hooks.features.stream import values, windows
 from workbench import mixture, training
 from workbench.autoencoders import CARD, CONFIG, WEIGHTS
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.modes import ordinary
 from workbench.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Recipe:
         return max(1, -(-self.tokens // per_round)) * _STEPS_A_ROUND
 
 
+@ordinary
 def train_features(
     model: InstrumentedModel,
     layers: int | Sequence[int],

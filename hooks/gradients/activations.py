@@ -7,16 +7,20 @@ slopes["z"]        # (prompt, layer, pos, head, d_head)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from hooks import sites as places_of
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
+from hooks.finite import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.prompts import listed
 from hooks.watch import watching
+from hooks.weights import check_gradients
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.trace import Trace
 
 
+@ordinary
 def activation_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
@@ -53,11 +58,13 @@ def activation_gradients(
     Raises:
         BadInput: a site whose value cannot be differentiated.
         SiteNotFound: see `wb.capture`.
+        NotFinite: logits or gradients that are no finite numbers.
     """
-    texts: Sequence[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
+    given = listed(model, prompts)
+    texts, lengths = [prompt.ids for prompt in given], [len(prompt.ids) for prompt in given]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
 
     def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
         here = [metrics[row] for row in waiting.come(batch)]
@@ -69,8 +76,9 @@ def activation_gradients(
             return kept[place]
 
         with torch.enable_grad(), watching(model, [place for look in looks for place in look.places], keep):
-            logits = model.module(**batch.kwargs(), use_cache=False).logits
+            logits = model.forward(**batch.kwargs(), use_cache=False).logits
             gradients = torch.autograd.grad(total(here, logits, batch), list(kept.values()), allow_unused=True)
+        check_values(model, "the gradients", *(g for g in gradients if g is not None))
         found = dict(zip(kept, gradients, strict=True))
         for look, place in [(each, place) for each in looks for place in each.places]:
             gradient, value = found[place], kept[place].detach()
@@ -93,11 +101,13 @@ def total(metrics: Sequence[Metric], logits: Tensor, batch: Batch) -> Tensor:
 
 
 def differentiable(model: InstrumentedModel, places: Sequence[Place]) -> None:
-    """Refuse sites that can only be looked at.
+    """Refuse sites that can only be looked at, and models that gradients do not pass.
 
     Raises:
         BadInput: names the first of them.
+        Unfit: see `hooks.weights.check_gradients`.
     """
+    check_gradients(model.module, model.card.name)
     fixed = [place.name for place in places if not places_of.can_change(model.layout, place)]
     if fixed:
         raise BadInput(

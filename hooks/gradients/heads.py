@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks import sites
+from hooks.finite import check_values
+from hooks.steady import evaluating
+from hooks.targets import distinct
+from hooks.watch import watching
+from hooks.weights import check_gradients
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 
+@ordinary
 def head_attribution(
     model: InstrumentedModel, prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], batch_size: int = 8
 ) -> Tensor:
@@ -25,31 +32,30 @@ def head_attribution(
 
     Returns:
         (prompt, layer, head), float32, in logits.
+
+    Raises:
+        BadInput: a prompt's two targets are the same token.
     """
+    check_gradients(model.module, model.card.name)
+    for pair in targets:
+        distinct(model, list(pair))
+    places = [sites.Place(sites.SITES["z"], layer) for layer in model.sites.get("z") or []]
     parts = []
     for start in range(0, len(prompts), batch_size):
         batch = model.batch(prompts[start : start + batch_size])
         watched = torch.tensor([list(t) for t in targets[start : start + batch_size]], device=model.device)
         kept: list[Tensor] = []
 
-        def keep(x: Tensor, kept: list[Tensor] = kept) -> Tensor:
+        def keep(place: sites.Place, x: Tensor, kept: list[Tensor] = kept) -> Tensor:
             x = x.detach().requires_grad_() if not x.requires_grad else x
             kept.append(x)
             return x
 
-        handles = []
-        try:
-            for layer in range(model.n_layers):
-                tap = sites.tap(model.layout, sites.Place(sites.SITES["z"], layer))
-                if tap is not None:
-                    handles.append(tap.attach(keep))
-            with torch.enable_grad():
-                logits = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
-                chosen = logits.gather(1, watched)
-                gradients = torch.autograd.grad((chosen[:, 0] - chosen[:, 1]).sum(), kept)
-        finally:
-            for handle in handles:
-                handle.remove()
+        with watching(model, places, keep), evaluating(model.module), torch.enable_grad():
+            logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+            chosen = logits.gather(1, watched)
+            gradients = torch.autograd.grad((chosen[:, 0] - chosen[:, 1]).sum(), kept)
+        check_values(model, "the gradients", *gradients)
         real = batch.attention_mask[:, :, None].to(kept[0].dtype)
         parts.append(torch.stack([-((z * g).sum(-1) * real).sum(1) for z, g in zip(kept, gradients, strict=True)], 1))
     return torch.cat(parts).detach().float().cpu()

@@ -18,10 +18,13 @@ from torch import nn
 from hooks import sites as places_of
 from hooks.backends.rows import Waiting
 from hooks.capture import capture
+from hooks.finite import check_values
 from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.prompts import listed
 from hooks.watch import watching
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from hooks.sites import Place
 
 
+@ordinary
 def integrated_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -66,6 +70,7 @@ def integrated_gradients(
     return _along(model, prompts, metric, sites, layers, _integrated, "integrated gradients", baseline, steps, at_once)
 
 
+@ordinary
 def layer_conductance(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -108,7 +113,7 @@ class _Path:
         places = [] if self.place.site.short == "embed" else [self.place]
         # What passes the probe is what goes on, so a place is whatever `watching` can stand at.
         with watching(self.model, places, lambda _, x: self.probe(x if instead is None else instead)):
-            logits = self.model.module(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
+            logits = self.model.forward(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
         return checked(self.metric(logits, self.ids.expand(n, -1), mask), n)
 
 
@@ -149,12 +154,13 @@ def _along(
     steps: int,
     at_once: int,
 ) -> Trace:
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    given = listed(model, prompts)
+    texts, lengths = [prompt.ids for prompt in given], [len(prompt.ids) for prompt in given]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, len(texts)), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
     token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
-    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts)) for place in places}
+    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts), dtype=torch.float32) for place in places}
 
     def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
         width, rows = batch.input_ids.shape[1], waiting.come(batch)
@@ -167,6 +173,7 @@ def _along(
                 with torch.enable_grad():
                     values, deltas[place][row] = method(path, n_steps=steps, internal_batch_size=at_once)
                 values = values.detach()
+                check_values(model, "the attributions", values)
                 found.append(nn.functional.pad(values, (0, 0) * (values.dim() - 2) + (width - values.shape[1], 0)))
             look.take(place, torch.cat(found))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from hooks.targets import distinct
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Metric(Protocol):
     """One number per prompt: (logits (batch, pos, d_vocab), ids (batch, pos), mask (batch, pos)) -> (batch,).
 
-    `mask` is 1 at real tokens; padding is on the left, so position -1 is every prompt's last token.
+    `mask` is 1 at real tokens; padding is on the left, so position -1 is every prompt's last token. A metric that needs
+    prompts of more than one token says so in an attribute `needs`.
     """
 
     def __call__(self, logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor: ...
@@ -31,13 +33,23 @@ def loss(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     return -(said * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
+loss.needs = 2  # type: ignore[attr-defined]
+
+
 def continuation_loss(tokens: int) -> Metric:
-    """Mean cross-entropy of each prompt's last `tokens` tokens, in nats per token: how unlike the model its suffix is."""
+    """Mean cross-entropy of each prompt's last `tokens` tokens, in nats per token: how unlike the model its suffix is.
+
+    Raises:
+        BadInput: no tokens.
+    """
+    if tokens < 1:
+        raise BadInput(f"A continuation cannot have {tokens} tokens.", "1 or more", "Say how many tokens at the end count.")
 
     def of_suffix(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         said = torch.log_softmax(_wide(logits[:, -tokens - 1 : -1]), -1)
         return -said.gather(-1, ids[:, -tokens:, None])[..., 0].mean(1)
 
+    of_suffix.needs = tokens + 1  # type: ignore[attr-defined]
     return of_suffix
 
 
@@ -48,9 +60,10 @@ def logit_difference(model: InstrumentedModel, first: str | int, second: str | i
         first, second: a token id, or text that is one token when it continues a prompt (mind the space in front).
 
     Raises:
-        BadInput: the text is not one token.
+        BadInput: a text is not one token, or both are the same.
     """
     one, other = _token(model, first), _token(model, second)
+    distinct(model, [one, other], [first, second])
 
     def difference(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         return _wide(logits[:, -1, one]) - _wide(logits[:, -1, other])
@@ -72,15 +85,23 @@ def _token(model: InstrumentedModel, token: str | int) -> int:
     return ids[0]
 
 
-def per_prompt(metric: Metric | Sequence[Metric], n: int) -> list[Metric]:
-    """One metric for each of `n` prompts.
+def per_prompt(metric: Metric | Sequence[Metric], lengths: Sequence[int]) -> list[Metric]:
+    """One metric for each prompt; `lengths` are the prompts' tokens.
 
     Raises:
-        BadInput: a list of another length.
+        BadInput: a list of another length, or a prompt that is too short for its metric.
     """
-    given = [metric] * n if callable(metric) else list(metric)
-    if len(given) != n:
-        raise BadInput(f"There are {len(given)} metrics for {n} prompts.", "one for all, or one each", "Give as many.")
+    given = [metric] * len(lengths) if callable(metric) else list(metric)
+    if len(given) != len(lengths):
+        raise BadInput(f"There are {len(given)} metrics for {len(lengths)} prompts.", "one for all, or one each", "Give as many.")
+    for row, (each, length) in enumerate(zip(given, lengths, strict=True), start=1):
+        needs = getattr(each, "needs", 1)
+        if length < needs:
+            raise BadInput(
+                f"Prompt {row} has {length} {'token' if length == 1 else 'tokens'}, in which this metric has nothing to read.",
+                f"at least {needs} tokens",
+                "Give a longer text, or another metric.",
+            )
     return given
 
 

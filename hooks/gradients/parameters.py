@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hooks import window
+from hooks.finite import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
-from hooks.weights import learning
+from hooks.prompts import Prompts, Tokenized, read, token_strings
+from hooks.steady import steady
+from hooks.undisturbed import without_hooks
+from hooks.weights import check_gradients, learning
 from workbench.errors import Unfit
+from workbench.modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -33,9 +39,10 @@ LAYER = "layer_total"
 _HEADS = ("head", "kv_head")
 
 
+@ordinary
 def weight_gradients(
     model: InstrumentedModel,
-    prompts: str | Sequence[str],
+    prompts: Prompts,
     metric: Metric | Sequence[Metric] = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
@@ -45,6 +52,7 @@ def weight_gradients(
     """The gradient of each prompt's metric by the weights, one backward pass per prompt. Interventions are seen.
 
     Args:
+        prompts: texts, or lists of token ids.
         metric: one for all prompts, or one each.
         weights: W_Q, W_K, W_V, W_O, W_gate, W_in, W_out; None is all that the model has. Each takes as much memory per
             prompt as the weight itself.
@@ -57,17 +65,17 @@ def weight_gradients(
     Raises:
         NotFound, Unfit, BadInput: weights or layers that are not there, or cannot be told apart.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    chosen = find(model, weights, layers)
+    given, chosen = list(read(model, prompts)), find(model, weights, layers)
     found: dict[int, list[Tensor]] = {}
-    for row, gradients in _gradients(model, texts, metric, chosen, None, progress):
+    for row, gradients in _gradients(model, given, metric, chosen, None, progress):
         found[row] = [w.view(gradients[w.parameter]).float().cpu() for w in chosen]
-    return _trace(model, texts, {w.name: list(w.dims) for w in chosen}, chosen, found)
+    return _trace(model, given, {w.name: list(w.dims) for w in chosen}, chosen, found)
 
 
+@ordinary
 def gradient_norms(
     model: InstrumentedModel,
-    prompts: str | Sequence[str],
+    prompts: Prompts,
     metric: Metric | Sequence[Metric] = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
@@ -82,7 +90,7 @@ def gradient_norms(
     which is exact: prompts do not see each other, and nothing is padded.
 
     Args:
-        metric, weights, layers: see `weight_gradients`.
+        prompts, metric, weights, layers: see `weight_gradients`.
         chunk: prompts whose gradients are in memory at a time, each as large as the chosen weights.
         one_by_one: a backward pass per prompt instead; for models that cannot be vectorized.
 
@@ -95,13 +103,12 @@ def gradient_norms(
         Unfit: the model's code, or an intervention's, decides by its values, and so it cannot be vectorized.
         NotFound, BadInput: see `weight_gradients`.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    chosen = find(model, weights, layers)
+    given, chosen = list(read(model, prompts)), find(model, weights, layers)
     squares: dict[int, list[Tensor]] = {}
-    for row, gradients in _gradients(model, texts, metric, chosen, None if one_by_one else chunk, progress):
+    for row, gradients in _gradients(model, given, metric, chosen, None if one_by_one else chunk, progress):
         squares[row] = [_squares(w, gradients[w.parameter]) for w in chosen]
     dims = {w.name: [d for d in w.dims if d in _HEADS] for w in chosen}
-    trace = _trace(model, texts, dims, chosen, squares)
+    trace = _trace(model, given, dims, chosen, squares)
     arrays = {name: trace[name] ** 0.5 for name in trace}
     sums = [trace[name].sum([d for d in trace[name].dims if d in _HEADS]) for name in trace]
     arrays[LAYER] = sum(sums[1:], sums[0]) ** 0.5
@@ -110,9 +117,10 @@ def gradient_norms(
     return Trace(arrays, trace.tokens, trace.prompts, trace.model)
 
 
+@ordinary
 def gradient_sizes(
     model: InstrumentedModel,
-    prompts: Sequence[str] | Sequence[Sequence[int]],
+    prompts: Prompts,
     metric: Metric | Sequence[Metric] = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
@@ -138,18 +146,18 @@ def gradient_sizes(
     """
     import xarray as xr
 
-    texts, chosen = list(prompts), find(model, weights, layers)
+    given, chosen = list(read(model, prompts)), find(model, weights, layers)
     sizes: dict[int, list[Tensor]] = {}
     mean: dict[str, Tensor] = {}
-    for row, gradients in _gradients(model, texts, metric, chosen, None if one_by_one else chunk, progress):
+    for row, gradients in _gradients(model, given, metric, chosen, None if one_by_one else chunk, progress):
         sizes[row] = [_sizes(w, gradients[w.parameter]) for w in chosen]
         for name, gradient in gradients.items():
-            mean[name] = gradient / len(texts) + mean[name] if name in mean else gradient / len(texts)
+            mean[name] = gradient / len(given) + mean[name] if name in mean else gradient / len(given)
     arrays = {}
     for name in dict.fromkeys(w.name for w in chosen):
         numbers = [n for n, w in enumerate(chosen) if w.name == name]
         heads = [d for d in chosen[numbers[0]].dims if d in _HEADS]
-        own = torch.stack([torch.stack([sizes[row][n] for n in numbers], 1) for row in range(len(texts))], 1)
+        own = torch.stack([torch.stack([sizes[row][n] for n in numbers], 1) for row in range(len(given))], 1)
         batch = torch.stack([_sizes(chosen[n], mean[chosen[n].parameter]) for n in numbers], 1)
         coords = {"size": ["max", "rms"], "layer": [chosen[n].layer for n in numbers]}
         coords |= {dim: list(range(own.shape[-1])) for dim in heads}
@@ -173,46 +181,55 @@ def _squares(weight: Weight, gradient: Tensor) -> Tensor:
 
 def _gradients(
     model: InstrumentedModel,
-    texts: Sequence[Any],
+    given: Sequence[Tokenized],
     metric: Metric | Sequence[Metric],
     chosen: Sequence[Weight],
     chunk: int | None,
     progress: Progress | None,
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name), `chunk` prompts in one vectorized pass; None is a pass each."""
-    metrics = per_prompt(metric, len(texts))
-    each = _one_by_one(model, texts, metrics, chosen) if chunk is None else _vectorized(model, texts, metrics, chosen, chunk)
-    for done, found in enumerate(each, 1):
-        yield found
-        if progress is not None:
-            progress(done / len(texts), f"Gradients of prompt {done} of {len(texts)}")
+    ids = [prompt.ids for prompt in given]
+    metrics = per_prompt(metric, [len(row) for row in ids])
+    check_gradients(model.module, model.card.name)
+    each = _one_by_one(model, ids, metrics, chosen) if chunk is None else _vectorized(model, ids, metrics, chosen, chunk)
+    with steady(model.module), without_hooks(model.module.modules(), _asks_for_gradients):
+        for done, found in enumerate(each, 1):
+            check_values(model, "the gradients", *found[1].values())
+            yield found
+            if progress is not None:
+                progress(done / len(given), f"Gradients of prompt {done} of {len(given)}")
+
+
+def _asks_for_gradients(hook: Any) -> bool:
+    """What gradient checkpointing hangs on the embeddings: it is only for training, and cannot be vectorized."""
+    return getattr(hook, "__name__", "") == "make_inputs_require_grads"
 
 
 def _one_by_one(
-    model: InstrumentedModel, texts: Sequence[Any], metrics: Sequence[Metric], chosen: Sequence[Weight]
+    model: InstrumentedModel, ids: Sequence[list[int]], metrics: Sequence[Metric], chosen: Sequence[Weight]
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name), a backward pass each."""
     names = list(dict.fromkeys(w.parameter for w in chosen))
     parameters = [model.module.get_parameter(name) for name in names]
     with learning(parameters):
-        for row, (text, metric) in enumerate(zip(texts, metrics, strict=True)):
-            batch = model.batch([text])
+        for row, (prompt, metric) in enumerate(zip(ids, metrics, strict=True)):
+            batch = model.batch([prompt])
             with torch.enable_grad():
-                logits = model.module(**batch.kwargs(), use_cache=False).logits
+                logits = model.forward(**batch.kwargs(), use_cache=False).logits
                 value = checked(metric(logits, batch.input_ids, batch.attention_mask), 1).sum()
             yield row, dict(zip(names, torch.autograd.grad(value, parameters), strict=True))
 
 
 def _vectorized(
-    model: InstrumentedModel, texts: Sequence[Any], metrics: Sequence[Metric], chosen: Sequence[Weight], chunk: int
+    model: InstrumentedModel, ids: Sequence[list[int]], metrics: Sequence[Metric], chosen: Sequence[Weight], chunk: int
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name); prompts of one length and one metric share a backward pass."""
     names = list(dict.fromkeys(w.parameter for w in chosen))
     parameters = {name: model.module.get_parameter(name).detach() for name in names}
     groups: dict[tuple[int, int], list[int]] = {}
-    ids = [model.tokens(text) if isinstance(text, str) else list(text) for text in texts]
     for row, metric in enumerate(metrics):
         groups.setdefault((len(ids[row]), id(metric)), []).append(row)
+    window.check(model, max(map(len, ids)))
     for rows in groups.values():
         metric, mask = metrics[rows[0]], torch.ones(1, len(ids[rows[0]]), dtype=torch.long, device=model.device)
 
@@ -243,7 +260,7 @@ def _vectorized(
 
 def _trace(
     model: InstrumentedModel,
-    texts: Sequence[str],
+    given: Sequence[Tokenized],
     dims: Mapping[str, list[str]],
     chosen: Sequence[Weight],
     found: Mapping[int, Sequence[Tensor]],
@@ -254,9 +271,9 @@ def _trace(
     arrays = {}
     for name, axes in dims.items():
         numbers = [n for n, w in enumerate(chosen) if w.name == name]
-        values = torch.stack([torch.stack([found[row][n] for n in numbers]) for row in range(len(texts))]).numpy()
-        coords = {"prompt": list(range(len(texts))), "layer": [chosen[n].layer for n in numbers]}
+        values = torch.stack([torch.stack([found[row][n] for n in numbers]) for row in range(len(given))]).numpy()
+        coords = {"prompt": list(range(len(given))), "layer": [chosen[n].layer for n in numbers]}
         coords |= {dim: list(range(values.shape[axis])) for axis, dim in enumerate(axes, start=2) if dim in _HEADS}
         attrs = {"quantity": "gradient"}
         arrays[name] = xr.DataArray(values, dims=("prompt", "layer", *axes), coords=coords, name=name, attrs=attrs)
-    return Trace(arrays, [model.token_strings(model.tokens(t)) for t in texts], list(texts), asdict(model.card))
+    return Trace(arrays, token_strings(model, given), [prompt.text for prompt in given], asdict(model.card))

@@ -2,6 +2,9 @@
 
 `transformers` keeps queries, keys and values as three matrices, one after the other in one matrix, or interleaved by
 head; a table says which module is which. What fits no line is refused rather than cut in the wrong place.
+
+Around an adapter (LoRA) stands the matrix of both together. Its parameter is the one that moves it by as much as itself:
+the base's, so the gradient is that of the matrix that the model multiplies with.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hooks.weights import is_quantized
+from hooks.probe import is_matrix
+from hooks.weights import is_quantized, parameter_of, sizes
 from workbench.errors import BadInput, NotFound, Unfit
 
 if TYPE_CHECKING:
@@ -84,14 +88,9 @@ def weights(
             at = _find(model, model.layout.blocks[layer], name)
             if at is not None:
                 module, view = at
-                if is_quantized(module) or module.weight.device.type == "meta":
-                    how = "quantized" if is_quantized(module) else "offloaded"
-                    raise Unfit(
-                        f"{name} of layer {layer} of {model.card.name} is {how}, and keeps no gradient.",
-                        "weights in floating point on the device",
-                        "Load the model without, or use activation_gradients.",
-                    )
-                found.append(Weight(name, layer % model.n_layers, paths[id(module.weight)], view))
+                own, flipped = _parameter(model, module, f"{name} of layer {layer}")
+                path = paths[id(module.get_parameter(own))]
+                found.append(Weight(name, layer % model.n_layers, path, _turned(view) if flipped else view))
             elif names is not None:
                 raise Unfit(
                     f"Layer {layer} of {model.card.name} has no {name} that can be told apart.",
@@ -99,6 +98,34 @@ def weights(
                     "Ask for other weights.",
                 )
     return found
+
+
+def _parameter(model: InstrumentedModel, module: Any, what: str) -> tuple[str, bool]:
+    """See `hooks.weights.parameter_of`.
+
+    Raises:
+        Unfit: there is none.
+    """
+    away = any(parameter.device.type == "meta" for parameter in module.parameters())
+    found = None if away else parameter_of(module)
+    if found is not None:
+        return found
+    if away or is_quantized(module):
+        raise Unfit(
+            f"{what} of {model.card.name} is {'offloaded' if away else 'quantized'}, and keeps no gradient.",
+            "weights in floating point on the device",
+            "Load the model without, or use activation_gradients.",
+        )
+    raise Unfit(
+        f"{what} of {model.card.name} has an adapter around it that does not simply add to it: no parameter is the matrix.",
+        "plain weights, or LoRA",
+        "Merge the adapter first (merge_and_unload), or use activation_gradients.",
+    )
+
+
+def _turned(view: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The view of a parameter that is kept as (inputs, outputs), as GPT-2's `Conv1D` does."""
+    return lambda w: view(w.T)
 
 
 def _find(model: InstrumentedModel, block: Block, name: str) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
@@ -118,36 +145,26 @@ def _find(model: InstrumentedModel, block: Block, name: str) -> tuple[Any, Calla
             return _if_shaped(woven, sum(sizes), lambda w: w.unflatten(0, (heads, 3, -1))[:, nth].transpose(1, 2))
         return None
     if name == "W_O" and block.out_proj is not None:
-        return _read(block.out_proj, lambda w: w.T.unflatten(0, (layout.n_heads, -1)))
+        return block.out_proj, lambda w: w.T.unflatten(0, (layout.n_heads, -1))
     if name in _MLP and block.mlp is not None:
         own = _child(block.mlp, _MLP[name])
         both = _child(block.mlp, (_GATE_AND_UP,))
         if own is not None:
-            return _read(own, lambda w: w.T)
+            return own, lambda w: w.T
         if both is not None and name != "W_out":
-            return _read(both, lambda w: w.chunk(2)[0 if name == "W_gate" else 1].T)
+            return both, lambda w: w.chunk(2)[0 if name == "W_gate" else 1].T
     return None
 
 
 def _child(module: nn.Module, names: Sequence[str]) -> Any:
-    """A linear layer of `transformers` by its name; not a list of experts, which has no `weight` of two axes."""
-    for name in names:
-        child: Any = getattr(module, name, None)
-        if child is not None and getattr(getattr(child, "weight", None), "dim", int)() == 2:
-            return child
-    return None
+    """A linear layer of `transformers` by its name, whatever stands around it; not a list of experts."""
+    return next((child for child in (getattr(module, name, None) for name in names) if _linear(child)), None)
+
+
+def _linear(child: Any) -> bool:
+    return child is not None and is_matrix(child)
 
 
 def _if_shaped(module: Any, rows: int, view: Callable[[Tensor], Tensor]) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
-    """As `_read`, if the layer has so many outputs; a gate or another head size would be cut in the wrong place."""
-    return _read(module, view) if _outputs_first(module)(module.weight).shape[0] == rows else None
-
-
-def _read(module: Any, view: Callable[[Tensor], Tensor]) -> tuple[Any, Callable[[Tensor], Tensor]]:
-    first = _outputs_first(module)
-    return module, lambda w: view(first(w))
-
-
-def _outputs_first(module: Any) -> Callable[[Tensor], Tensor]:
-    """To (outputs, inputs), as `nn.Linear` keeps it; GPT-2's `Conv1D` keeps the transpose."""
-    return (lambda w: w.T) if type(module).__name__ == "Conv1D" else (lambda w: w)
+    """Both, if the layer has so many outputs; a gate or another head size would be cut in the wrong place."""
+    return (module, view) if sizes(module)[0] == rows else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks.fetching import indices
 from hooks.replay import Suffix, check_same, off_by, read
 from hooks.sites import SITES, Place
 from hooks.sweeps.asked import At, Cell, positions_changed, text_positions
@@ -50,8 +51,8 @@ class Job:
     metric: Metric
     freeze: Freeze = "nothing"
     progress: Progress | None = None
-    effects: Tensor = field(default_factory=lambda: torch.empty(0))
-    before: Tensor = field(default_factory=lambda: torch.empty(0))
+    effects: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
+    before: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
     source: Tensor | None = None
     exact: Tensor | None = None
     notes: dict[str, float] = field(default_factory=dict)
@@ -159,8 +160,8 @@ class Job:
         base = self._base(suffix)
         before = self.metric.of_resid(self.model, base[None], base, prompts)[0].cpu()
         if not len(self.before):
-            self.before = torch.full((len(self.ids), before.shape[-1]), float("nan"))
-            self.effects = torch.full((self._size, *self.before.shape), float("nan"))
+            self.before = torch.full((len(self.ids), before.shape[-1]), float("nan"), dtype=torch.float32)
+            self.effects = torch.full((self._size, *self.before.shape), float("nan"), dtype=torch.float32)
             told = new.logits is not None and self.metric.ask != "continuation"
             self.source = torch.full_like(self.before, float("nan")) if told else None
         self.before[list(prompts)] = before
@@ -209,7 +210,7 @@ def edits_of(cells: Sequence[Cell], new: BatchValues, suffix: Suffix, freeze: Fr
             where = torch.stack([there & (position == c.position) for c in some])
         values, units = new.at(key, suffix), None
         if some[0].unit is not None:
-            units = torch.tensor([c.unit for c in some], device=there.device)
+            units = indices(tuple(c.unit for c in some if c.unit is not None), there.device)
             if values.dim():  # (prompt, pos, unit, …) to (variant, prompt, pos, …)
                 values = values.movedim(2, 0)[units.to(values.device)]
         edits.append(Edit(*key, values, where, units, n, freeze))

@@ -9,7 +9,7 @@ import torch
 
 from hooks.sweeps.metrics import CONTINUATION
 from hooks.sweeps.paths import PathJob
-from workbench.selection import head_name
+from workbench.heads import head_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +44,7 @@ def dataset(job: Job, kind: Kind, how: How) -> xr.Dataset:
     def spread(values: Tensor) -> tuple[list[str], np.ndarray]:
         """(…, cell, prompt, target) on the grid of the axes, prompts first."""
         lead = values.shape[:-3]
-        grid = torch.full((*lead, int(np.prod(sizes)), *values.shape[-2:]), float("nan"))
+        grid = torch.full((*lead, int(np.prod(sizes)), *values.shape[-2:]), float("nan"), dtype=torch.float32)
         grid[..., index, :, :] = values
         dims = ["receiver", "input"][: len(lead)] + [name for name, _ in axes]
         grid = grid.view(*lead, *sizes, *values.shape[-2:]).movedim(-2, 0)
@@ -68,7 +68,8 @@ def dataset(job: Job, kind: Kind, how: How) -> xr.Dataset:
     elif not job.metric.per_target:
         found = found.isel(target=0)
     longest = max(map(len, job.ids))
-    tokens = np.array([model.token_strings(row) + [""] * (longest - len(row)) for row in job.ids], dtype=object)
+    pieces = model.text.pieces_of_texts(job.ids)
+    tokens = np.array([row + [""] * (longest - len(row)) for row in pieces], dtype=object)
     if kind == "positions":
         found = found.assign_coords(token=(["prompt", "pos"], tokens[:, found["pos"].values]))
     else:

@@ -10,8 +10,10 @@ import torch
 
 from hooks.replay import check_same, read
 from hooks.sites import SITES, Place
+from hooks.steady import steady
 from hooks.sweeps.values import source_values
 from hooks.sweeps.walk import Edit, Walk
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +35,7 @@ class Variant:
     direct: bool
 
 
+@ordinary
 @torch.no_grad()
 def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int], variants: Sequence[Variant]) -> Tensor:
     """Change of the target tokens' logits when one head is changed at a prompt's last position.
@@ -57,7 +60,7 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
         Edit(
             "z",
             layer,
-            torch.zeros((), device=model.device) if v.z is None else v.z[layer][:, None, None],
+            torch.zeros((), dtype=torch.float32, device=model.device) if v.z is None else v.z[layer][:, None, None],
             where,
             heads,
             len(heads),
@@ -66,13 +69,15 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
         for layer in range(model.n_layers)
         for v in variants
     ]
-    final = Walk(model, suffix, edits).run()[:, 0, -1]
+    with steady(model.module):
+        final = Walk(model, suffix, edits).run()[:, 0, -1]
     check_same(model.unembed(final[:1]), suffix.logits, model)
     logits = model.unembed(final, torch.tensor(list(targets), device=model.device)).float()
     effects = (logits[1:] - logits[0]).view(model.n_layers, len(variants), len(heads), len(targets))
     return effects.transpose(0, 1).cpu()
 
 
+@ordinary
 @torch.no_grad()
 def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
     """Every head's output at the last position of each prompt, (prompt, layer, head, d_head)."""
@@ -81,7 +86,8 @@ def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_siz
     for together in model.together([len(p) for p in prompts], batch_size):
         batch = model.batch([list(prompts[i]) for i in together])
         last = torch.full((len(together), 1), batch.input_ids.shape[1] - 1)
-        kept, _ = source_values(model, batch, places, last)
+        with steady(model.module):
+            kept, _ = source_values(model, batch, places, last)
         values = torch.stack([kept["z", layer][:, 0] for layer in range(model.n_layers)], 1)
         found |= dict(zip(together, values, strict=True))
     return torch.stack([found[i] for i in range(len(prompts))])

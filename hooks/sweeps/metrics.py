@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from hooks.direct import frozen_norm
+from hooks.finite import check_logits, check_values
 from hooks.weights import device_of
 from workbench.errors import BadInput, NotFound
 
@@ -105,6 +106,7 @@ class Metric:
         step, right, loss = max(1, _WHOLE // model.card.d_vocab), [], []
         for i in range(0, len(rows), step):
             logits, ids = model.unembed(rows[i : i + step]).float(), wanted[i : i + step]
+            check_logits(model, logits)
             right.append(logits.argmax(-1) == ids)
             loss.append(logits.logsumexp(-1) - logits.gather(-1, ids[:, None])[:, 0])
         match = torch.cat(right).view(len(resid), -1).float().cumprod(-1).sum(-1)
@@ -130,11 +132,17 @@ class Metric:
         if self.ask == "prob":
             return logits.softmax(-1)[:, watched]
         before = unchanged.log_softmax(-1)
-        return (before.exp() * (before - logits.log_softmax(-1))).sum(-1, keepdim=True)
+        # A token that is ruled out adds nothing; 0 times infinity is no number.
+        return torch.where(before.isneginf(), 0.0, before.exp() * (before - logits.log_softmax(-1))).sum(-1, keepdim=True)
 
     def _logits(self, model: InstrumentedModel, rows: Tensor, own: Tensor, ids: Tensor | None) -> Tensor:
         with frozen_norm(model, own) if self.norm == "frozen" else nullcontext():
-            return model.unembed(rows, ids).float()
+            logits = model.unembed(rows, ids).float()
+        if ids is None:
+            check_logits(model, logits)
+        else:  # a token that the model rules out has no logit to measure either
+            check_values(model, "the logits of the targets", logits)
+        return logits
 
 
 def difference(logits: Tensor) -> Tensor:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from hooks.prompts import Prompts, ids_of
 from hooks.sites import SITES, Place
+from hooks.steady import steady
 from hooks.sweeps import asked, metrics
-from hooks.sweeps.asked import HOWS, SITES_OF_KIND, Align, At, Cell, How, Kind, Prompts, Targets
+from hooks.sweeps.asked import HOWS, SITES_OF_KIND, Align, At, Cell, How, Kind, Targets
 from hooks.sweeps.grid import Job
 from hooks.sweeps.labels import dataset
 from hooks.sweeps.metrics import Metric
 from hooks.sweeps.paths import Input, PathJob, Receiver
 from hooks.sweeps.values import Values
 from hooks.sweeps.walk import Freeze
+from hooks.weights import sizes
 from workbench.errors import BadInput
+from workbench.modes import ordinary
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,13 +27,14 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 
+@ordinary
 def sweep(
     model: InstrumentedModel,
     prompts: Prompts,
     targets: Targets | None = None,
     *,
     kind: Kind = "heads",
-    at: At = "last",
+    at: At | None = None,
     how: How = "zero",
     metric: metrics.Name | metrics.Own = "logit",
     layers: int | Sequence[int] | None = None,
@@ -52,7 +57,7 @@ def sweep(
     """The effect of changing each part of the model alone, on what it says after each prompt.
 
         wb.sweep(model, "The capital of France is", [" Paris", " Rome"], metric="logit_diff")
-        wb.sweep(model, clean, answers, kind="positions", how="patch", source=corrupted)      # causal tracing
+        wb.sweep(model, corrupted, answers, kind="positions", how="patch", source=clean)      # causal tracing
         wb.sweep(model, prefix, suffix, at="all", metric="continuation")   # what it takes to recite a passage
 
     Exact: every number is what one hooked forward pass per part would give (float32: within 1e-3 logits), and a control
@@ -66,10 +71,10 @@ def sweep(
             neuron. "positions": each of `sites` in each layer at each position (causal tracing, Meng et al. 2022).
             "edges": from each head to `receivers` alone (path patching, Wang et al. 2022).
         at: the positions that are changed, together: "last", "all", or a list (0 is a prompt's first token, -1 its
-            last). For "positions": those that are changed one by one.
+            last). For "positions": those that are changed one by one. None is "all" for those, else "last".
         how: "zero"; "mean" over all positions of the `reference` prompts; "resample", the value of a position drawn from
             the reference; "patch", the value that the `source` run has there; "noise", its own plus a normal draw with
-            `noise` times the standard deviation of the token embeddings.
+            `noise` times the standard deviation of the token embeddings as they enter the first layer.
         metric: "logit", "logprob", "prob" of each target; "logit_diff", the first target's logit minus the mean of the
             others'; "kl" from the unchanged distribution; or a function of one prompt's (row, d_vocab) logits to (row,).
             With "continuation" the targets are a text from its first token to its last, which is fed in after the prompt:
@@ -93,9 +98,10 @@ def sweep(
     Returns:
         A Dataset. `effect` is the metric after the change minus before, float32, with dims (prompt, then of kind:
         layer head | site layer | layer neuron | site layer pos | receiver input layer head, then target where the metric
-        has one per target); NaN where there is no such part. `before` is the metric of the unchanged run, `source` that
-        of the source run. `token` holds each prompt's token strings. With "attribution", `effect` is the estimate and
-        `exact` the rechecked values, NaN elsewhere. `attrs`: unit, control_error (logits), and how it was asked.
+        has one per target); NaN where there is no such part, as at positions that a shorter prompt does not have. `before`
+        is the metric of the unchanged run, `source` that of the source run. `token` holds each prompt's token strings. With
+        "attribution", `effect` is the estimate and `exact` the rechecked values, NaN elsewhere. `attrs`: unit,
+        control_error (logits), and how it was asked.
 
     Raises:
         BadInput, NotFound: an argument that cannot be; says what can.
@@ -108,8 +114,9 @@ def sweep(
     asked.check_name("alignment", align, ["start", "end"])
     asked.check_name("final norm", norm, ["recomputed", "frozen"])
     asked.check_name("freeze", freeze, ["heads", "heads and mlps"])
-    ids = asked.prompt_ids(model, prompts)
-    watched = asked.target_ids(model, targets, prompts, len(ids), whole=metric == "continuation")
+    at = asked.check_positions(at if at is not None else "all" if kind == "positions" else "last")
+    ids = ids_of(model, prompts)
+    watched = asked.target_ids(model, targets, prompts, len(ids), metric)
     metrics.check(metric, len(watched[0]))
     measured = Metric(metric, tuple(map(tuple, watched)), norm)
     if metric == "continuation":
@@ -121,21 +128,24 @@ def sweep(
             )
         # The last token predicts nothing that is asked.
         ids = [[*prompt, *row[:-1]] for prompt, row in zip(ids, watched, strict=True)]
-        source = None if source is None else _followed(asked.prompt_ids(model, source), watched)
-    cells = _cells(model, ids, kind, at, layers, heads, neurons, sites)
-    values = _values(model, cells, how, at, align, ids, source, reference, noise, seed)
-    job: Any
-    if kind == "edges" and receivers != "logits":
-        job = PathJob(model, ids, cells, at, values, measured, freeze, progress, receivers=_receivers(model, receivers, inputs))
-    else:
-        job = Job(model, ids, cells, at, values, measured, freeze if kind == "edges" else "nothing", progress)
-    if method == "attribution":
-        from hooks.attribution import estimate
+        source = None if source is None else _followed(ids_of(model, source), watched)
+    with steady(model.module):
+        cells = _cells(model, ids, kind, at, layers, heads, neurons, sites)
+        values = _values(model, cells, how, at, align, ids, source, reference, noise, seed)
+        job: Any
+        if kind == "edges" and receivers != "logits":
+            sent = _receivers(model, receivers, inputs)
+            job = PathJob(model, ids, cells, at, values, measured, freeze, progress, receivers=sent)
+        else:
+            job = Job(model, ids, cells, at, values, measured, freeze if kind == "edges" else "nothing", progress)
+        if method == "attribution":
+            from hooks.attribution import estimate
 
-        if kind == "edges":
-            raise BadInput("Attribution patching estimates total effects, not edges.", "another kind", "Sweep edges exactly.")
-        return dataset(estimate(job, recheck, seed), kind, how)
-    return dataset(job.run(), kind, how)
+            if kind == "edges":
+                what = "Attribution patching estimates total effects, not edges."
+                raise BadInput(what, "another kind", "Sweep edges exactly.")
+            return dataset(estimate(job, recheck, seed), kind, how)
+        return dataset(job.run(), kind, how)
 
 
 def _cells(
@@ -157,12 +167,13 @@ def _cells(
         raise BadInput(f"A sweep over {kind} takes no heads or neurons.", "layers=…", "Choose the kind that has them.")
     if neurons is not None:
         where: dict[int, list[int]] = {}
-        for layer, neuron in neurons:
-            where.setdefault(int(layer), []).append(int(neuron))
+        for layer, neuron in asked.pairs(neurons, "neuron"):
+            where.setdefault(layer, []).append(neuron)
         places = asked.changeable(model, named, sorted(where))
     else:
         where, places = {}, asked.changeable(model, named, layers)
-    columns = sorted({p % len(prompt) for p in at for prompt in ids}) if not isinstance(at, str) else range(max(map(len, ids)))
+    ends = [-1] if isinstance(at, str) else at
+    columns = range(max(map(len, ids))) if at == "all" else sorted({p % len(prompt) for p in ends for prompt in ids})
     cells: list[Cell] = []
     for place in places:
         assert place.layer is not None
@@ -174,7 +185,7 @@ def _cells(
         elif kind == "positions":
             cells += [Cell(site, place.layer, None, pos) for pos in columns]
         else:
-            width = _width(model.layout.blocks[place.layer].down_proj)
+            width = sizes(model.layout.blocks[place.layer].down_proj)[1]
             chosen = sorted(set(where[place.layer])) if where else range(width)
             if any(not 0 <= n < width for n in chosen):
                 raise BadInput(f"Layer {place.layer} has no such neuron.", f"0 to {width - 1}", "Choose in that range.")
@@ -188,11 +199,6 @@ def _followed(sources: list[list[int]], continuations: Sequence[Sequence[int]]) 
     if len(each) != len(continuations):
         return each  # `_values` says what is wrong
     return [[*source, *row[:-1]] for source, row in zip(each, continuations, strict=True)]
-
-
-def _width(down_proj: Any) -> int:
-    """How many neurons an MLP's last matrix reads; GPT-2 keeps its matrices the other way round than nn.Linear does."""
-    return int(down_proj.in_features if hasattr(down_proj, "in_features") else down_proj.weight.shape[0])
 
 
 def _values(
@@ -219,13 +225,13 @@ def _values(
             "reference=… with how='mean' or 'resample'",
             "Make them fit.",
         )
-    sources = [] if source is None else asked.prompt_ids(model, source)
+    sources = [] if source is None else ids_of(model, source)
     if source is not None and len(sources) not in (1, len(ids)):
         raise BadInput(f"There are {len(sources)} sources for {len(ids)} prompts.", f"1 or {len(ids)}", "Give one each.")
     if at == "last" or (not isinstance(at, str) and all(p < 0 for p in at)):
         align = "end"
     places = list(dict.fromkeys(Place(SITES[cell.site], cell.layer) for cell in cells))
-    references = [] if reference is None else asked.prompt_ids(model, reference)
+    references = [] if reference is None else ids_of(model, reference)
     return Values(model, how, places, references, sources, align, noise, seed)
 
 
@@ -236,7 +242,7 @@ def _receivers(
         asked.check_name("input of a head", name, ["q", "k", "v"])
     if isinstance(receivers, str):
         asked.check_name("receiver", receivers, ["logits"])
-    heads = asked.check_heads(model, [r for r in receivers if not isinstance(r, str)])
+    heads = asked.check_heads(model, receivers)  # type: ignore[arg-type]
     hidden = [
         layer for layer, _ in heads if model.layout.blocks[layer].attention_call is None or model.layout.blocks[layer].gated
     ]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks.sweeps.asked import Align, How, text_positions
+from hooks.sweeps.sigma import embedding_sigma
 from hooks.watch import watching
-from hooks.weights import numbers
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Values:
             the value of a position drawn from all of theirs; one draw for all layers, as `wb.ablate` draws).
         source: per prompt the ids of the run that "patch" takes values from, or one for all.
         align: "start" pairs equal positions counted from the prompts' beginnings, "end" from their ends.
-        noise: "noise" adds normal values with this many times the standard deviation of the token embeddings (Meng et
-            al. 2022).
+        noise: "noise" adds normal values with this many times the standard deviation of the token embeddings as they
+            enter the first layer (Meng et al. 2022); see `hooks.sweeps.sigma`.
     """
 
     model: InstrumentedModel
@@ -45,9 +45,12 @@ class Values:
     align: Align = "start"
     noise: float = 3.0
     seed: int = 0
+    sigma: float = field(default=0.0, init=False)
     _pools: dict[PlaceKey, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.how == "noise":
+            self.sigma = embedding_sigma(self.model)
         if self.how in ("mean", "resample"):
             self._pools = reference_values(self.model, self.places, self.reference, mean=self.how == "mean")
 
@@ -99,7 +102,7 @@ class BatchValues:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
         how, n = self.whole.how, suffix.shape[1]
         if how == "zero":
-            return torch.zeros((), device=self.there.device)
+            return torch.zeros((), dtype=torch.float32, device=self.there.device)
         if how == "mean":
             return self.whole._pools[key][None, None]
         if how == "resample":
@@ -111,14 +114,14 @@ class BatchValues:
                 held = torch.cat([held.new_zeros(held.shape[0], n - held.shape[1], *held.shape[2:]), held], 1)
             return held[:, held.shape[1] - n :]
         own = suffix.kept[key]
-        return own + self.whole.noise * numbers(self.whole.model.layout.embed).std() * self._normal(own)
+        return own + self.whole.noise * self.whole.sigma * self._normal(own)
 
     def _normal(self, like: Tensor) -> Tensor:
         """The same noise at a text position in whatever batch it stands, and in every layer."""
-        out = torch.zeros(like.shape)
+        out = torch.zeros(like.shape, dtype=torch.float32)
         for row, length in enumerate(self.batch.lengths):
             draw = torch.Generator().manual_seed(self.whole.seed)
-            noise = torch.randn(length, *like.shape[2:], generator=draw)[-like.shape[1] :]
+            noise = torch.randn(length, *like.shape[2:], generator=draw, dtype=torch.float32)[-like.shape[1] :]
             out[row, -len(noise) :] = noise
         return out.to(like)
 
@@ -146,7 +149,7 @@ def source_values(
         kept[place.site.short, place.layer] = x[rows.to(x.device), columns.to(x.device)]
 
     with watching(model, places, take):
-        logits = model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+        logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
     return kept, logits
 
 
@@ -170,7 +173,7 @@ def reference_values(
             pools.setdefault((place.site.short, place.layer), []).append(values.float().sum(0, keepdim=True) if mean else values)
 
         with watching(model, places, take):
-            model.module(**batch.kwargs(), use_cache=False, logits_to_keep=1)
+            model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1)
     if mean:
         return {key: torch.cat(parts).sum(0) / counted for key, parts in pools.items()}
     return {key: torch.cat(parts) for key, parts in pools.items()}

@@ -18,6 +18,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from hooks import sites
 from hooks.attention import AttentionCall, add_mask, attention_taps, probabilities, soft_cap
+from hooks.positions import placed
+from hooks.steady import running
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ class Walk:
         first = min(edit.layer for edit in waiting)
         rows = record.resid_pre[first].repeat(count, 1, 1)
         with ExitStack() as stack:
+            stack.enter_context(running(self.model.module))
+            stack.enter_context(placed(self.model.module, record.positions))
             if self.suffix.start or self.look is not None:
                 taps = {layer: partial(self._attend, layer) for layer in self.suffix.calls if layer >= first}
                 stack.enter_context(attention_taps(self.model.layout, taps, self.model.card.name))

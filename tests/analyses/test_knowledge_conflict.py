@@ -423,8 +423,8 @@ def test_cases_contradict_with_another_first_token_and_split_by_subject(planted_
         assert case.prompt.text.count(case.counter) == 1
         spans = made.token_spans(planted_model, case.prompt)
         tokens = planted_model.token_strings(case.ids)
-        assert [t for t, s in zip(tokens, spans, strict=True) if s == "subject"] == [case.fact.subject]
-        assert [t for t, s in zip(tokens, spans, strict=True) if s == "context answer"] == [case.counter]
+        assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "subject"] == [case.fact.subject]
+        assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "context answer"] == [case.counter]
 
 
 def test_effects_are_minus_the_change_and_everywhere_is_what_pruning_does(planted_model, asked):

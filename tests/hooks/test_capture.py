@@ -123,7 +123,7 @@ def test_a_crash_in_the_middle_leaves_nothing(llama):
     assert llama.module.config._attn_implementation == "sdpa"
 
 
-def test_errors_name_what_there_is(llama):
+def test_errors_name_what_there_is(llama, gpt2):
     with pytest.raises(SiteNotFound, match=r"Did you mean 'resid_post'"):
         wb.capture(llama, PROMPTS, sites="resid_pots")
     with pytest.raises(BadInput, match="has no layer 7"):
@@ -135,7 +135,7 @@ def test_errors_name_what_there_is(llama):
     with pytest.raises(BadInput, match="empty"):
         wb.capture(llama, "", sites="z")
     with pytest.raises(BadInput, match="at most 256"):
-        wb.capture(llama, "word " * 2000, sites="z")
+        wb.capture(gpt2, "word " * 2000, sites="z")
 
 
 def test_every_site_can_be_captured_where_the_model_has_it(model):
@@ -246,8 +246,9 @@ def test_prompts_as_token_ids_and_as_a_stream(llama, tmp_path, small_shards):
     same(wb.capture(llama, iter(MANY), sites="z", out=tmp_path / "t"), want)  # the same again: nothing to do
     with pytest.raises(BadInput, match="Prompt 2 has the token id 999"):
         wb.capture(llama, [[1], [999]], sites="z")
+    same(wb.capture(llama, ids[0], sites="z"), wb.capture(llama, MANY[0], sites="z"))  # one prompt's ids, by themselves
     with pytest.raises(BadInput, match="Prompt 1 is 5"):
-        wb.capture(llama, [5, 6], sites="z")
+        wb.capture(llama, iter([5, 6]), sites="z")
     with pytest.raises(BadInput, match="no prompt"):
         wb.capture(llama, [], sites="z", out=tmp_path / "u")
 

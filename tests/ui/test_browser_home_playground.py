@@ -185,13 +185,11 @@ def test_a_layer_at_once_and_undo(page):
     expect(page.locator(".head[aria-pressed=true]")).to_have_count(0)
 
 
-def test_a_prompt_beyond_the_context_is_a_message_that_can_be_dismissed(page):
+def test_a_prompt_beyond_the_window_is_answered_and_that_is_said(page):
     playground(page)
-    page.get_by_label("Prompt", exact=True).fill("word " * 600)
-    message = page.locator("#trouble .wb-message")
-    expect(message).to_contain_text("at most 256")
-    message.get_by_role("button", name="Dismiss").click()
-    expect(message).to_have_count(0)
+    page.get_by_label("Prompt", exact=True).fill("word " * 80)
+    expect(page.locator("#told")).to_contain_text("runs past it, but was not trained there")
+    expect(page.locator("#trouble .wb-message")).to_have_count(0)
     page.get_by_label("Prompt", exact=True).fill("")
     expect(page.locator("#answer")).to_contain_text("Type a prompt")
 

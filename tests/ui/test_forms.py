@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -122,8 +123,11 @@ def test_texts_of_a_list_may_have_line_breaks():
     with gr.Blocks():
         fields = forms.build(Params)
     shown = [field.component.value for field in fields]
-    assert shown[0] == "Q: x\\nA:\none"
+    assert json.loads(shown[0]) == ["Q: x\nA:", "one"]
     assert Params(**forms.read(fields, shown)) == Params()
+    typed = "Let $\\nabla f = \\nu$.\n C:\\new\\notes.txt\n[a] list\n"
+    assert fields[0].read(typed) == ["Let $\\nabla f = \\nu$.", "C:\\new\\notes.txt", "[a] list"]
+    assert fields[1].read(typed) == fields[0].read(typed)
 
 
 def test_every_analysis_that_there_is_has_a_form():

@@ -93,6 +93,21 @@ def test_other_sites_cannot_post_or_open_websockets(open_client, origin):
         pass
 
 
+FORWARDED = {"X-Forwarded-Host": "lab.example", "X-Forwarded-Proto": "https"}
+
+
+def test_what_a_proxy_says_is_believed_only_if_asked(open_client, llama, runs):
+    for path in ("/playground/", "/playground/config", "/"):
+        assert "lab.example" not in open_client.get(path, headers=FORWARDED).text
+    join = "/playground/gradio_api/queue/join"
+    mine = {**FORWARDED, "Origin": "https://lab.example"}
+    assert open_client.post(join, json={}, headers=mine).status_code == 403
+    with client(build(llama, runs, behind_proxy=True)) as proxied:
+        assert "https://lab.example/playground" in proxied.get("/playground/config", headers=FORWARDED).text
+        assert proxied.post(join, json={}, headers=mine).status_code != 403
+        assert proxied.post(join, json={}, headers={**mine, "Origin": OWN}).status_code == 403
+
+
 def test_the_explorer_knows_where_its_scripts_are(open_client):
     page = open_client.get("/explorer").text
     for script in [part.split('"')[0] for part in page.split('src="')[1:]]:

@@ -296,12 +296,41 @@ def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: 
     assert child.wait(timeout=10) == 130
 
 
+def test_chat_is_a_parameter_of_the_analyses_that_have_it(workbench: Callable[..., Said], model_folder: str) -> None:
+    said = workbench("run", "count-steps", "--chat", "--model", model_folder)
+    assert (said.code, "count-steps does not ask in a chat format" in said.err) == (2, True)
+    said = workbench("run", "inside", "--chat", "--set", "prompt=a", "--model", model_folder)
+    assert (said.code, "no chat template" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("width", [80, 50, 24])
+def test_names_are_whole_in_narrow_terminals_and_pipes(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from workbench.cli import screen
+
+    names = ["20261128-071106-paragraph-memorization-planted-smollm2-135m-12", "short"]
+    columns = ["run", "analysis", "model", "started (UTC)", "took", ""]
+    rows = [(name, "paragraph-memorization", "planted-smollm2-135m", "2026-11-28 07:11", "0:03", "sample") for name in names]
+    screen.show_table(columns, rows, right=["took"])
+    piped = capsys.readouterr().out.splitlines()
+    assert all(any(name in line and "sample" in line for line in piped) for name in names)
+    monkeypatch.setattr(screen, "out", lambda: Console(width=width, force_terminal=True, color_system=None, highlight=False))
+    for shown in (rows, rows[1:]):
+        screen.show_table(columns, shown, right=["took"])
+        said = capsys.readouterr().out
+        assert all(row[0] in said and row[1] in said and row[2] in said for row in shown)
+
+
 # --- models, traces, reports, the browser ---------------------------------------------------------------------------
 
 
 def test_models_listing_and_card(workbench: Callable[..., Said], model_folder: str) -> None:
-    [entry] = [e for e in workbench("models", "--json").json if e["origin"] == "known"]
+    entry, other = (e for e in workbench("models", "--json").json if e["origin"] == "known")
     assert (entry["name"], entry["licence"], entry["cached"], entry["path"]) == ("smollm2-135m", "Apache-2.0", False, None)
+    assert (entry["accepted"], other["name"], other["cached"], other["accepted"]) == (None, "gemma3-270m", False, False)
     assert "smollm2-135m" in workbench("models").out
     card = workbench("models", "show", model_folder, "--json").json
     assert (card["name"], card["n_heads"], card["n_kv_heads"]) == ("tiny-model", 4, 2)
@@ -317,7 +346,7 @@ def test_trace_is_saved_and_opens(workbench: Callable[..., Said], model_folder: 
     assert said.code == 0, said.err
     assert said.json["prompts"] == 3
     trace = Trace.open(places / "t")
-    assert trace.prompts == ["Köln 🎉", "The capital of France", "A\nB"]
+    assert trace.prompts == ["Köln 🎉", "The capital of France", "A\\nB"]
     assert trace["z"].sizes["layer"] == 3
 
 
@@ -356,6 +385,7 @@ def test_ui_hands_over_what_was_asked(workbench: Callable[..., Said], places: Pa
         "runs": Path("mine"),
         "open_browser": False,
         "password": "geheim",
+        "behind_proxy": False,
     }
 
 

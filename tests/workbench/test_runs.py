@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -139,11 +145,52 @@ def test_new_folders_are_free_and_their_names_are_plain(tmp_path):
     one = Result("../../evil/<b>", provenance=Provenance(model={"name": "../../Some Org/model:é"}))
     folder = runs.new_folder(one, tmp_path)
     assert folder.parent == tmp_path
-    assert not folder.exists()
+    assert list(folder.iterdir()) == []
     assert set(folder.name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
-    folder.mkdir()
     assert runs.new_folder(one, tmp_path) != folder
     assert runs.new_folder(Result("…"), tmp_path).name.endswith("-run-model")
+
+
+SAVE_MANY = """
+import sys
+from pathlib import Path
+from workbench import Result, runs
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(25):
+    print(runs.save_new(Result("made-up"), Path(sys.argv[1])).name)
+"""
+
+
+def test_runs_saved_at_once_by_threads_and_processes_are_all_kept(tmp_path):
+    root = str(Path(__file__).parents[2])
+    ask = [sys.executable, "-c", SAVE_MANY, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": {**os.environ, "PYTHONPATH": root}}
+    children = [subprocess.Popen(ask, **pipes) for _ in range(2)]
+    assert [child.stdout.readline() for child in children] == ["ready\n"] * 2
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    names = [name for child in children for name in child.communicate()[0].split()]
+    gate = threading.Barrier(8)
+
+    def save():
+        gate.wait()
+        return runs.save_new(Result("made-up"), tmp_path).name
+
+    with ThreadPoolExecutor(8) as pool:
+        names += [each.result() for each in [pool.submit(save) for _ in range(8)]]
+    assert len(set(names)) == len(names) == 58
+    assert sorted(entry.id for entry in runs.listing(tmp_path, samples=False)) == sorted(names)
+
+
+def test_a_run_that_cannot_be_written_leaves_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="cannot name"):
+        runs.save_new(Result("made-up", tables={"no name!": None}), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkbenchError, match="could not be written"):
+        runs.save_new(Result("made-up"), tmp_path / "file")
 
 
 def test_the_listing_is_newest_first_with_problems_in_it(tmp_path):

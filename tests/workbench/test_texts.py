@@ -73,6 +73,8 @@ def test_folders_json_lines_and_ledgers(tmp_path: Path) -> None:
         ("a.jsonl", b"not json", "Line 1"),
         ("a.jsonl", b'{"text": "a", "repeats": -1}', "Line 1"),
         ("a.jsonl", b"", "empty"),
+        ("a.jsonl", b'{"text": "good"}\n{"text": "a\\ud83d"}', "Line 2 of a.jsonl is not valid Unicode: character 2"),
+        ("a.jsonl", b'{"text": "good", "name": "\\udce9"}', "Line 1 of a.jsonl is not valid Unicode"),
         ("ledger.jsonl", b'{"format": 2}\n', "not a ledger"),
     ],
 )

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def call(tmp_path, monkeypatch, capsys, model_folder):
     def run(*arguments, stdin=""):
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as end:
-            cli.main(["trace", *map(str, arguments), "-m", model_folder])
+            cli.main(["trace", "-m", model_folder, *map(str, arguments)])
         said = capsys.readouterr()
         return SimpleNamespace(code=int(end.value.code or 0), out=said.out, err=re.sub(r"\s+", " ", said.err))
 
@@ -50,7 +51,7 @@ def test_prompts_come_from_everywhere(call, tmp_path):
     (tmp_path / "p.jsonl").write_text("\n".join(lines), encoding="utf-8")
     said = call("first", "-p", "second", "--prompts", "p.txt", "-o", "t", "--site", "z")
     assert said.code == 0, said.err
-    assert wb.Trace.open("t").prompts == ["first", "second", "The capital of France", "  A\nB\u2028C"]
+    assert wb.Trace.open("t").prompts == ["first", "second", "The capital of France", "  A\\nB\u2028C"]
     assert "The trace takes about" in said.err
     assert "4 prompt × 3 layer ×" in said.out
     said = call("--prompts", "p.jsonl", "-o", "u", "--json")
@@ -59,7 +60,57 @@ def test_prompts_come_from_everywhere(call, tmp_path):
     assert wb.Trace.open("u").lengths[3] == 3
     said = call("--prompts", "-", "-o", "v", stdin="from\nthe\\npipe\n")
     assert said.code == 0, said.err
-    assert wb.Trace.open("v").prompts == ["from", "the\npipe"]
+    assert wb.Trace.open("v").prompts == ["from", "the\\npipe"]
+
+
+def test_texts_in_files_are_taken_as_they_stand(call, tmp_path):
+    texts = ["Let $\\nabla f = \\nu$.", "Open C:\\new\\notes.txt", "a\u2028b\x0cc"]
+    (tmp_path / "p.txt").write_text("\n".join(texts), encoding="utf-8")
+    for name, where, stdin in (("t", "p.txt", ""), ("u", "-", "\n".join(texts))):
+        said = call("--prompts", where, "-o", name, "--layers", "0", stdin=stdin)
+        assert said.code == 0, said.err
+        assert wb.Trace.open(name).prompts == texts
+
+
+CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}"
+
+
+def test_conversations(call, model_folder, tmp_path):
+    folder = tmp_path / "chatty"
+    shutil.copytree(model_folder, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": CHAT}), encoding="utf-8")
+    said = [{"role": "user", "content": "one\ntwo"}, {"role": "bot", "content": "three"}, {"role": "user", "content": "four"}]
+    lines = ["four", {"text": "five"}, {"messages": said}, said]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    whole = "<user>one\ntwo<bot>three<user>four<bot>"
+    first = call("--chat", "six", "--prompts", "p.jsonl", "-o", "t", "--layers", "0", "-m", folder)
+    assert first.code == 0, first.err
+    assert wb.Trace.open("t").prompts == ["<user>six<bot>", "<user>four<bot>", "<user>five<bot>", whole, whole]
+    assert call("--prompts", "p.jsonl", "-o", "u", "--layers", "0", "-m", folder).code == 0
+    assert wb.Trace.open("u").prompts == ["four", "five", whole, whole]
+    plain = call("--chat", "six", "-o", "v")
+    assert (plain.code, "no chat template" in plain.err) == (2, True)
+    windows = call("--chat", "six", "-o", "w", "--window", "4", "-m", folder)
+    assert (windows.code, "cannot be cut into windows" in windows.err) == (2, True)
+    (tmp_path / "ids.jsonl").write_text("[5, 6]", encoding="utf-8")
+    ids = call("--chat", "--prompts", "ids.jsonl", "-o", "x", "-m", folder)
+    assert (ids.code, "Line 1 of ids.jsonl is token ids" in ids.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "line", ['"a \\ud83d b"', '{"text": "\\udce9"}', '{"messages": [{"role": "user", "content": "\\ud83d"}]}']
+)
+def test_halves_of_characters_in_files_are_named(call, tmp_path, line):
+    (tmp_path / "p.jsonl").write_text(f'"fine"\n{line}', encoding="utf-8")
+    said = call("--prompts", "p.jsonl", "-o", "t")
+    assert (said.code, "Line 2 of p.jsonl is not valid Unicode" in said.err) == (2, True), said.err
+
+
+def test_arguments_that_are_no_text_are_named(call):
+    for bad in (["caf\udce9"], ["a", "-p", "caf\udce9"], ["a", "--layers", "\udce9"]):
+        said = call(*bad, "-o", "t")
+        assert (said.code, "is not valid Unicode" in said.err) == (2, True), said.err
 
 
 def test_everything_a_capture_can_do(call, llama):
@@ -138,7 +189,6 @@ def test_a_disk_without_room_is_said_before_the_work(call, tmp_path, monkeypatch
         (["x", "--store", "int8"], "stored as 'int8'"),
         (["x", "--positions", "99"], "has no position 99"),
         (["x", "--batch-tokens", "0"], "--batch-tokens"),
-        (["word " * 900], "at most 256"),
     ],
 )
 def test_mistakes_leave_nothing(call, tmp_path, arguments, says):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -20,7 +21,8 @@ from typer.core import TyperGroup
 from workbench import __version__
 from workbench.cli import features, finished, models, organisms, questions, serve, tracing
 from workbench.cli.screen import complain, complaint_of, say_stopped
-from workbench.errors import Cancelled
+from workbench.errors import BadInput, Cancelled
+from workbench.unicode import check_unicode
 
 BUG, WRONG, STOPPED = 1, 2, 130
 
@@ -90,13 +92,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character still gets the line
+    # A command says this itself, where it can be seen; see hooks/window.py.
+    warnings.filterwarnings("ignore", message=".* tokens were read at once")
     try:
+        _check_arguments(sys.argv[1:] if arguments is None else arguments)
         app(arguments)
+    except BadInput as error:
+        complain(error)
+        sys.exit(WRONG)
     except Exception as error:  # a bug: still one clear message, and the details for whoever mends it
         if os.environ.get("WORKBENCH_DEBUG"):
             traceback.print_exc()
         complain_of_bug(error)
         sys.exit(BUG)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Bytes that are no text in the terminal's encoding reach us as halves of surrogate pairs.
+
+    Raises:
+        BadInput: an argument has one.
+    """
+    for argument in arguments:
+        check_unicode(argument, f"The argument {argument!a}")
 
 
 def complain_of_bug(error: Exception) -> None:

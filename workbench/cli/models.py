@@ -28,7 +28,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         return
     rows = []
     for entry in entries:
-        state = entry.problem or ("yes" if entry.cached else "no")
+        state = entry.problem or ("yes" if entry.cached else "no" if entry.accepted is not False else "terms not accepted")
         rows.append((entry.name, entry.description, entry.licence, state, size(entry.bytes) if entry.bytes else "", entry.origin))
     show_table(["model", "description", "licence", "cached", "size", "origin"], rows, right=["size"])
     out().print("[dim]Any Hugging Face id, local folder or .gguf file loads as well: --model REF[/]")
@@ -37,13 +37,16 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="A known name, or a Hugging Face id.")] = DEFAULT,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="You have read the terms of use of this model, and accept them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch a model into the cache, so that it loads without the network."""
     from workbench.models import pull as fetch
 
     with bar() as progress:
-        folder = fetch(name, progress)
+        folder = fetch(name, progress, accept_terms)
     if as_json:
         print_json({"name": name, "path": str(folder)})
     else:
@@ -80,9 +83,12 @@ def show(
         ("context", f"{card.context_length:,} tokens" if card.context_length else "unknown"),
         ("attention", card.attention or "none"),
         ("beginning token", card.bos or "none"),
+        *([("end token left out", card.end_left_out)] if card.end_left_out else []),
+        ("chat format", "yes" if card.chat else "none"),
         ("dtype", card.dtype),
         ("device", card.device),
         ("quantized from", card.quantized_from or "not quantized"),
+        ("adapter", card.adapter or "none"),
         ("weight hash", card.weight_hash),
     ]
     show_table(["model", card.name], rows)

@@ -12,7 +12,7 @@ import typer
 
 from workbench.cli import values
 from workbench.cli.screen import bar, complain, duration, err, out, plain, print_json, show_table
-from workbench.errors import Cancelled, WorkbenchError
+from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.catalogue import DEFAULT
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def run(
         Path | None, typer.Option(help="Parameters from a .json or .toml file; --set wins.", show_default=False)
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable.", show_default=False)] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="The same as --set chat=true, where an analysis has that.")] = False,
     folder: Annotated[
         Path | None, typer.Option("--out", help="Save the run in this new folder. Default: one of your runs.", show_default=False)
     ] = None,
@@ -128,7 +129,9 @@ def run(
 
     # Everything that can be wrong is looked at before the minutes of loading and computing.
     asked = registry.get(name)
-    chosen = values.parameters(asked, params, assignments or [])
+    if chat and "chat" not in asked.Params.model_fields:
+        raise BadInput(f"{name} does not ask in a chat format.", "an analysis with the parameter chat", "Leave out --chat.")
+    chosen = values.parameters(asked, params, [*(assignments or []), *(["chat=true"] if chat else [])])
     models.locate(model)
     values.check_writable(folder if folder is not None else paths.runs_dir() / ".new", "--out DIR (or WORKBENCH_RUNS)")
 
@@ -160,11 +163,11 @@ def _save(result: Result, folder: Path | None) -> Path:
     from workbench import runs
 
     try:
-        return result.save(folder if folder is not None else runs.new_folder(result))
+        return result.save(folder) if folder is not None else runs.save_new(result)
     except WorkbenchError as error:
         for other in (Path.cwd(), Path(tempfile.gettempdir())):
             try:
-                where = result.save(runs.new_folder(result, other))
+                where = runs.save_new(result, other)
             except WorkbenchError:
                 continue  # the first failure is the one to report
             complain(WorkbenchError(error.what, "", f"The run is kept in {where} instead; move it where you want it."))
@@ -183,6 +186,8 @@ def _tell(result: Result, folder: Path) -> None:
     for finding in result.findings.values():
         screen.print(f"  • {plain(finding.says)}", soft_wrap=True)
         screen.print(f"    [dim]{plain(finding.name)}: {plain(_numbers(finding))}[/]", soft_wrap=True)
+    if past := result.provenance.notes.get("window"):
+        screen.print(f"  [dim]{plain(past)}[/]", soft_wrap=True)
     shown = f'"{folder}"' if " " in str(folder) else str(folder)
     screen.print(f"\nSaved as {plain(folder)}", soft_wrap=True)
     screen.print(

@@ -18,6 +18,7 @@ from workbench.progress import Progress, Update
 if TYPE_CHECKING:
     from rich.console import Console
 
+_UNBOUNDED = 10_000  # columns of what is no terminal: nothing there has to be broken to be seen
 _LOG_EVERY = 5.0  # seconds between two lines of progress where there is no terminal to draw a bar in
 
 
@@ -50,16 +51,46 @@ def print_json(value: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", right: Sequence[str] = ()) -> None:
-    """A table on stdout. Cells are text of unknown origin; columns named in `right` hold numbers."""
+    """A table on stdout, whose first column (the name that a next command is given) is never broken.
+
+    In a pipe or a file nothing is broken, however long a line. In a terminal too narrow for the columns without breaking
+    words, the rows stand one below the other. Cells are text of unknown origin; columns named in `right` hold numbers.
+    """
     from rich import box
     from rich.table import Table
 
+    screen = out()
+    if not screen.is_terminal:
+        screen.width = _UNBOUNDED
+    cells = [[plain(cell) for cell in row] for row in rows]
+    if _too_wide([columns, *cells], screen.width):
+        _stack(screen, columns, cells)
+        return
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(plain(cell) for cell in row))
-    out().print(table)
+    for n, (column, word) in enumerate(zip(columns, _longest([columns, *cells]), strict=True)):
+        justify: Any = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=n == 0, min_width=min(word, screen.width // 2))
+    for row in cells:
+        table.add_row(*row)
+    screen.print(table)
+
+
+def _longest(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Characters that may not be parted: of the first column the longest cell, of every other the longest word."""
+    first, *others = zip(*rows, strict=True)
+    return [max(map(len, first)), *(max(len(word) for cell in column for word in [*cell.split(), ""]) for column in others)]
+
+
+def _too_wide(rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether the first column takes more than half, or a table of several others would break words."""
+    name, *words = _longest(rows)
+    return name > width / 2 or (len(words) > 1 and name + sum(words) + 3 * len(words) > width)
+
+
+def _stack(screen: Console, columns: Sequence[str], cells: Iterable[Sequence[str]]) -> None:
+    for name, *others in cells:
+        said = [f"{column} {cell}".strip() for column, cell in zip(columns[1:], others, strict=True) if cell]
+        screen.print(f"{name}\n  [dim]{' · '.join(said)}[/]", soft_wrap=True)
 
 
 def complaint_of(error: BaseException) -> WorkbenchError | None:

@@ -23,6 +23,9 @@ def ui(
     model: Model = DEFAULT,
     runs: Runs = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="Believe the X-Forwarded headers of a proxy in front.")
+    ] = False,
     password: Annotated[
         str | None, typer.Option(envvar="WORKBENCH_PASSWORD", help="Asked for on every page.", show_default=False)
     ] = None,
@@ -41,4 +44,5 @@ def ui(
         raise NotFound(f"There is no folder {str(runs)!r}.", "a folder with runs", "Check --runs.")
     models.locate(model)
     serve: Any = front_end("serve")
-    serve(host=host, port=port, model=model, runs=runs, open_browser=not no_browser, password=password)
+    asked = {"host": host, "port": port, "model": model, "runs": runs, "open_browser": not no_browser, "password": password}
+    serve(**asked, behind_proxy=behind_proxy)

@@ -16,6 +16,10 @@ from workbench.cli.questions import Device, Dtype, Json, Model
 from workbench.cli.screen import bar, err, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.catalogue import DEFAULT
+from workbench.models.conversation import Conversation, is_conversation, typed
+from workbench.unicode import check_unicode
+
+Prompt = str | list[int] | Conversation
 
 _STDIN = Path("-")
 
@@ -40,6 +44,7 @@ def trace(
     positions: Annotated[
         str | None, typer.Option(help="E.g. 0,-1 (-1 is the last token). Default: all.", show_default=False)
     ] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Read each text in the model's chat format, as what a user says.")] = False,
     reduce: Annotated[
         list[str] | None,
         typer.Option(help="Keep less: HOW, or SITE=HOW; e.g. norm, pattern=topk:8.", show_default=False),
@@ -56,7 +61,7 @@ def trace(
     import workbench as wb
     from workbench.models import locate
 
-    source = _Source([*(texts or []), *(prompt or [])], prompts, sys.stdin.read().splitlines() if prompts == _STDIN else None)
+    source = _Source([*(texts or []), *(prompt or [])], prompts, _stdin() if prompts == _STDIN else None, chat)
     if not any(True for _ in source):
         raise BadInput("There is nothing to run.", "a prompt", "Add a TEXT, --prompt TEXT or --prompts FILE.")
     where = values.numbers(layers, "layer"), values.numbers(positions, "position", negative=True)
@@ -78,6 +83,8 @@ def trace(
     except Cancelled:
         raise Cancelled(_kept(folder)) from None
     sizes = {name: captured.sizes(name) for name in captured}
+    if past := loaded.past_window(max(captured.lengths, default=0)):
+        err().print(plain(past), soft_wrap=True)
     if as_json:
         about = {"path": str(folder), "prompts": len(captured.lengths), "tokens": sum(captured.lengths)}
         print_json({**about, "bytes": captured.nbytes, "sites": sizes})
@@ -138,9 +145,22 @@ def _kept(folder: Path) -> str:
     return f"Stopped. {finished:,} prompts are kept in {folder}; the same command continues after them."
 
 
+def _stdin() -> list[str]:
+    """The lines that stand on stdin.
+
+    Raises:
+        BadInput: they are not text.
+    """
+    try:
+        return sys.stdin.read().removeprefix("\ufeff").split("\n")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"What came in is not UTF-8: {error.reason}.", "UTF-8 text", "Convert it.") from error
+
+
 @dataclass(frozen=True)
 class _Source:
-    """Prompts typed and prompts in a file, read anew each time: a file may be larger than memory.
+    """Prompts typed and prompts in a file, read anew each time: a file may be larger than memory. Every text is taken as it
+    stands, with backslashes and all.
 
     Raises:
         BadInput: while it is read, for whatever cannot be used.
@@ -149,48 +169,65 @@ class _Source:
     texts: list[str]
     file: Path | None
     lines: list[str] | None  # what stood on stdin, which can be read only once
+    chat: bool  # every text is what a user says
 
-    def __iter__(self) -> Iterator[str | list[int]]:
+    def __iter__(self) -> Iterator[Prompt]:
         for text in self.texts:
             if not text:
                 raise BadInput("A prompt is empty.", "a prompt", "Type something, or leave it out.")
-            yield text
+            yield self._prompt(text, "A prompt")
         if self.lines is not None:
-            yield from (_unescaped(line) for line in self.lines if line.strip())
+            for n, line in enumerate(self.lines, start=1):
+                if line.strip():
+                    yield self._prompt(line, f"Line {n} of stdin")
         elif self.file is not None:
             yield from self._of_file(self.file)
 
-    def _of_file(self, file: Path) -> Iterator[str | list[int]]:
+    def _of_file(self, file: Path) -> Iterator[Prompt]:
         if not file.is_file():
             raise BadInput(f"There is no file of prompts {str(file)!r}.", "a text file, one prompt per line", "Check the path.")
-        n, empty = 0, True
+        n, empty, is_json = 0, True, file.suffix.lower() in {".jsonl", ".ndjson"}
         try:
             with open(file, encoding="utf-8-sig") as lines:
                 for n, line in enumerate(lines, start=1):
                     if line.strip():
-                        empty = False
-                        is_json = file.suffix.lower() in {".jsonl", ".ndjson"}
-                        yield _of_json(line, f"Line {n} of {file}") if is_json else _unescaped(line.removesuffix("\n"))
+                        empty, where = False, f"Line {n} of {file}"
+                        yield self._prompt(_of_json(line, where) if is_json else line.removesuffix("\n"), where)
         except UnicodeDecodeError as error:
             raise BadInput(f"{file} is not UTF-8: {error.reason} after line {n}.", "UTF-8 text", "Save it as UTF-8.") from error
         if empty:
             raise BadInput(f"{file} holds no prompts.", "one prompt per line", "Write at least one.")
 
+    def _prompt(self, given: Prompt, where: str) -> Prompt:
+        if isinstance(given, str):
+            check_unicode(given, where)
+            return typed(given, self.chat)
+        if is_conversation(given):
+            for message in given:
+                check_unicode(message["content"], where)  # type: ignore[index]
+        elif self.chat:
+            raise BadInput(f"{where} is token ids, which are nobody's message.", "a text, or messages", "Leave out --chat.")
+        return given
 
-def _unescaped(line: str) -> str:
-    return line.replace("\\n", "\n")
 
-
-def _of_json(line: str, where: str) -> str | list[int]:
-    """A prompt from a line of JSON: a text, an object with "text" or "prompt", or a list of token ids."""
+def _of_json(line: str, where: str) -> Prompt:
+    """A prompt from a line of JSON: a text, token ids or messages, or an object with one of them."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where} is not JSON: {error}.", '{"text": "…"}', "Correct it.") from error
     if isinstance(value, dict):
-        value = value.get("text", value.get("prompt"))
+        value = next((value[key] for key in ("messages", "text", "prompt") if key in value), None)
     if isinstance(value, str) and value:
         return value
-    if isinstance(value, list) and value and all(type(i) is int for i in value):
+    if isinstance(value, list) and value and (all(type(i) is int for i in value) or all(map(_is_message, value))):
         return value
-    raise BadInput(f"{where} holds no prompt.", 'a text, {"text": "…"}, or a list of token ids', "Correct it.")
+    raise BadInput(
+        f"{where} holds no prompt.",
+        'a text, {"text": "…"}, {"messages": [{"role": "user", "content": "…"}]}, or a list of token ids',
+        "Correct it.",
+    )
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("role", "content"))

@@ -40,18 +40,34 @@ def parameters(analysis: Analysis, file: Path | None, assignments: Sequence[str]
 def value_of(text: str, schema: Mapping[str, Any]) -> Any:
     """JSON where the text is JSON, otherwise the text itself.
 
-    What the parameter wants decides the doubtful cases: `7` for a text stays "7", and `a,b` for a list is ["a", "b"].
+    What the parameter wants decides the doubtful cases: `7` for a text stays "7", for a list `a,b` is ["a", "b"] and `8` is [8].
     """
     kinds = _kinds(schema)
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         if "array" in kinds and "string" not in kinds:
-            return [part.strip() for part in text.split(",") if part.strip()]
+            return [value_of(part.strip(), _items(schema)) for part in text.split(",") if part.strip()]
         return text
-    if kinds and kinds <= {"string", "null"} and not (isinstance(value, str) or (value is None and "null" in kinds)):
+    if not kinds or kinds & _kinds_of(value):
+        return value
+    if "string" in kinds:
         return text
-    return value
+    return [value_of(text, _items(schema))] if "array" in kinds else value
+
+
+def _kinds_of(value: Any) -> set[str]:
+    """The JSON types that a value has."""
+    if isinstance(value, bool) or value is None:
+        return {"null" if value is None else "boolean"}
+    names = {int: {"integer", "number"}, float: {"number"}, str: {"string"}, list: {"array"}, dict: {"object"}}
+    return names[type(value)]
+
+
+def _items(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the items of a list must be; {} if the schema does not say."""
+    parts = [schema, *schema.get("anyOf", ())]
+    return next((part["items"] for part in parts if isinstance(part.get("items"), Mapping)), {})
 
 
 def _kinds(schema: Mapping[str, Any]) -> set[str]:

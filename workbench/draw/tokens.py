@@ -30,7 +30,10 @@ class Span:
     line: str = "solid"  # differs between spans, so that the mark does not rest on colour alone
 
 
+TEMPLATE = "chat format"
+"""The kind of a token that the chat template put in, and nobody said."""
 SPANS = {
+    TEMPLATE: Span(TEMPLATE, colour.INK, "dashed"),
     "subject": Span("subject", colour.MEMORY, "solid"),
     "context answer": Span("context answer", colour.CONTEXT, "double"),
     "question": Span("question", colour.FUNCTION, "dotted"),

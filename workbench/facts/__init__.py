@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from workbench.facts.built_in import neutral_text, relation, relations
 from workbench.facts.files import from_file
-from workbench.facts.format import Format, find_format, formats, render
+from workbench.facts.format import CHAT, Format, closed_book, find_format, formats, render
 from workbench.facts.relation import Fact, Prompt, Relation, make
 
 __all__ = [
+    "CHAT",
     "Fact",
     "Format",
     "Prompt",
     "Relation",
+    "closed_book",
     "find_format",
     "formats",
     "from_file",

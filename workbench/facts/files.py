@@ -17,6 +17,7 @@ from typing import Any
 
 from workbench.errors import BadInput
 from workbench.facts.relation import Relation, make
+from workbench.unicode import check_unicode
 
 MAX_BYTES = 50 * 2**20
 MAX_CELL = 500
@@ -205,6 +206,7 @@ def _cell(file: Path, line: int, column: str, value: Any) -> str:
         value = str(value)
     if not isinstance(value, str):
         raise BadInput(f"Line {line} of {file.name}: the {column} is {value!r:.40}.", "a text or a number", "Correct the line.")
+    check_unicode(value, f"Line {line} of {file.name}: the {column}")
     value = value.strip()
     if not value or len(value) > MAX_CELL:
         came = f"{len(value):,} characters long" if value else "blank"

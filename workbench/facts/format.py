@@ -8,6 +8,8 @@ from workbench.errors import BadInput, NotFound
 from workbench.facts.relation import Prompt, Relation
 from workbench.facts.template import fields, fill
 
+TURN = "\x1e"
+"""In a format that is a conversation, between what the user says and how the model's own answer begins."""
 FIELDS = ("statement", "question", "lead_in", "subject", "answer")
 
 
@@ -75,8 +77,23 @@ _FORMATS = (
 )
 
 
+CHAT = Format(
+    "chat",
+    "{statement}\n{question}" + TURN + "{lead_in}",
+    "A user says the statement and asks; the model's answer is begun. In the chat format of the model's tokenizer.",
+)
+
+
+def closed_book(format: Format, relation: Relation, subject: str) -> Prompt:
+    """The prompt without context that goes with a format: in a conversation, the question and the answer's beginning."""
+    if format != CHAT:
+        return relation.closed_book_prompt(subject)
+    values = {part: relation.fill(part, subject, "") for part in ("question", "lead_in")}
+    return Prompt.of(fill("{question}" + TURN + "{lead_in}", values, "the closed-book conversation"))
+
+
 def formats() -> dict[str, Format]:
-    """The built-in formats by name."""
+    """The built-in formats by name, but for `CHAT`, which not every model has."""
     return {one.name: one for one in _FORMATS}
 
 
@@ -90,11 +107,15 @@ def find_format(asked: str | Format) -> Format:
     if isinstance(asked, Format):
         return asked
     known = formats()
+    if asked == CHAT.name:
+        return CHAT
     if asked in known:
         return known[asked]
     if "{" in asked or "}" in asked:
         return Format("custom", asked, "Written by the user.")
-    raise NotFound.named("format", asked, known, do="Or write a template with {statement}, {question} and {lead_in}.")
+    raise NotFound.named(
+        "format", asked, [*known, CHAT.name], do="Or write a template with {statement}, {question} and {lead_in}."
+    )
 
 
 def render(format: str | Format, relation: Relation, subject: str, answer: str) -> Prompt:

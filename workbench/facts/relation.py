@@ -95,11 +95,13 @@ class Prompt:
             the last mention of the answer in the context, "context" the whole part that asserts the answer,
             "question" what is asked. A name without a place in this prompt is absent.
         mentions: every mention of "subject" and of "context answer", in reading order.
+        in_chat: the text is a conversation in a model's chat format, which has put in front what belongs there.
     """
 
     text: str
     spans: dict[str, tuple[int, int]]
     mentions: dict[str, tuple[tuple[int, int], ...]]
+    in_chat: bool = False
 
     @classmethod
     def of(cls, filled: Filled) -> Prompt:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from workbench.models import adapters, storage
+from workbench.models.conversation import has_template
+from workbench.models.tokenization import Tokenization
 
 if TYPE_CHECKING:
     import torch
@@ -26,9 +31,12 @@ class ModelCard:
         device: "cpu", "cuda:0", "cuda:0 + cuda:1" when sharded, or where it computes when weights are offloaded.
         weight_hash: 16 hexadecimal digits, see `weight_hash`.
         attention: implementation chosen by transformers: "sdpa", "eager", …
-        bos: token the tokenizer puts before every text, "" when it puts none.
+        bos: what the tokenizer puts before every text, "" when it puts nothing.
+        end_left_out: what the tokenizer would put behind every text; prompts are read without, since they are continued.
+        chat: whether the tokenizer has a chat format.
         quantized_from: how the weights were rounded, e.g. "GGUF Q4_1"; "" if they were not.
         context_length: longest input in tokens; 0 if unlimited or unknown.
+        adapter: what is attached to the weights (PEFT), e.g. "lora 'default', rank 4, on q_proj, v_proj"; "" if nothing is.
     """
 
     name: str
@@ -48,6 +56,9 @@ class ModelCard:
     bos: str
     quantized_from: str
     context_length: int
+    end_left_out: str = ""
+    chat: bool = False
+    adapter: str = ""
 
 
 def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_from: str = "") -> ModelCard:
@@ -56,6 +67,7 @@ def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_f
     heads = _first(config, "num_attention_heads", "n_head", "n_heads", "num_heads")
     width = _first(config, "hidden_size", "n_embd", "d_model", "dim")
     embedding = module.get_input_embeddings()
+    text = Tokenization(tokenizer)
     return ModelCard(
         name=name,
         source=source,
@@ -74,9 +86,12 @@ def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_f
         device=_devices(module),
         weight_hash=weight_hash(module),
         attention=str(getattr(module.config, "_attn_implementation", None) or ""),
-        bos=_bos(tokenizer),
+        bos=text.decode(text.beginning),
         quantized_from=quantized_from or _quantized(module.config),
         context_length=_first(config, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
+        end_left_out=text.decode(text.end),
+        chat=has_template(tokenizer),
+        adapter=adapters.describe(module),
     )
 
 
@@ -87,28 +102,39 @@ def weight_hash(module: torch.nn.Module) -> str:
     (exact, wrapping, so the same on every device and for any number of threads) and 128 words spread evenly over it,
     and puts all that through SHA-256. Any single changed weight changes it; it is a fingerprint to tell models apart,
     not a seal against somebody who rearranges weights on purpose. It reads memory once, a few hundredths of a second
-    for 100 million parameters. Tensors that Accelerate keeps elsewhere are fetched one by one.
+    for 100 million parameters. Tensors that Accelerate keeps elsewhere are fetched one by one. Of packed weights it takes
+    the scales too, of adapters their weights, which of them are active, and how strongly.
     """
     digest = hashlib.sha256()
-    saved = module.state_dict().keys()
     tensors: dict[str, torch.Tensor] = dict(module.named_parameters())  # each tied tensor once
     for twin, tied in getattr(module, "all_tied_weights_keys", {}).items():
         if twin in tensors and tied in tensors:  # Accelerate unties what it offloads
             del tensors[twin]
-    tensors.update((name, buffer) for name, buffer in module.named_buffers() if name in saved)
+    tensors.update(_saved_buffers(module))
+    tensors.update(storage.packed_numbers(module))
     for name in sorted(tensors):
-        tensor = _fetched(module, name, tensors[name]).detach()
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        if tensor.device.type != "meta":  # built without weights
-            digest.update(_bytes_of(tensor))
+        for own, tensor in storage.inner(name, _fetched(module, name, tensors[name]).detach()):
+            digest.update(f"{own} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            if tensor.device.type != "meta":  # built without weights
+                digest.update(_bytes_of(tensor))
+    for line in adapters.settings(module):
+        digest.update(f"{line}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _fetched(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> torch.Tensor:
-    from accelerate.utils import align_module_device
+def _saved_buffers(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The buffers that a checkpoint would hold. Not by `state_dict`, which repacks 4-bit weights in place."""
+    for name, buffer in module.named_buffers():
+        owner, _, own = name.rpartition(".")
+        if own not in module.get_submodule(owner)._non_persistent_buffers_set:
+            yield name, buffer
 
+
+def _fetched(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> torch.Tensor:
     if tensor.device.type != "meta":
         return tensor
+    from accelerate.utils import align_module_device
+
     owner, _, own = name.rpartition(".")
     part = module.get_submodule(owner)
     with align_module_device(part):
@@ -156,19 +182,6 @@ def _devices(module: Any) -> str:
     places = (getattr(getattr(part, "_hf_hook", None), "execution_device", None) for part in module.modules())
     runs = next((place for place in places if place is not None), None)
     return "meta" if runs is None else f"{torch.device(runs)}, weights offloaded"
-
-
-def beginning(tokenizer: Any) -> list[int]:
-    """The tokens a tokenizer puts before every text; [] if it puts none."""
-    whole, plain = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
-    return list(whole[: len(whole) - len(plain)]) if whole[len(whole) - len(plain) :] == plain else []
-
-
-def _bos(tokenizer: Any) -> str:
-    token, number = getattr(tokenizer, "bos_token", None), getattr(tokenizer, "bos_token_id", None)
-    if number is None:
-        return ""
-    return str(token) if list(tokenizer("a")["input_ids"])[:1] == [number] else ""
 
 
 def _quantized(config: Any) -> str:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.again import again
 from workbench.errors import BadInput, WorkbenchError
+from workbench.models.storage import plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +87,7 @@ class Delta:
         """Change the module's weights, `share` of the way.
 
         Raises:
-            BadInput: a parameter it does not have, or of another size.
+            BadInput: a parameter it does not have, of another size, or quantized.
         """
         import torch
 
@@ -99,6 +100,12 @@ class Delta:
                     "the model it was made on",
                     "Open that one.",
                 )
+            if not plain(parameters[name]):
+                raise BadInput(
+                    f"{name} is quantized: single numbers of it cannot be changed.",
+                    "weights in floating point",
+                    "Load the model without quantization.",
+                )
         with torch.no_grad():
             for name, where in self.index.items():
                 flat = parameters[name].detach().view(-1)
@@ -107,25 +114,60 @@ class Delta:
                 old = flat[at].float()
                 flat[at] = (new if share == 1.0 else old + share * (new - old)).to(flat.dtype)
 
-    @contextmanager
+    @again
     def applied(self, module: Any, share: float = 1.0) -> Iterator[None]:
-        """The module as changed, for a while; afterwards its weights are what they were, bit for bit."""
-        import torch
+        """The module as changed, for a while; afterwards its weights are what they were, bit for bit.
 
-        parameters = dict(module.named_parameters())
-        before = {
-            name: parameters[name].detach().view(-1)[torch.as_tensor(where, device=parameters[name].device)].clone()
-            for name, where in self.index.items()
-            if name in parameters and (not len(where) or where.max() < parameters[name].numel())
-        }
+        Several may be on at once and be left in any order: what holds is what those that are on make one after the other.
+        """
+        mine = _Applied(self, module, share)
+        mine.put_on()
+        others = _applied.setdefault(id(module), [])
+        others.append(mine)
         try:
-            self.apply(module, share)
             yield
         finally:
-            with torch.no_grad():
-                for name, old in before.items():
-                    flat = parameters[name].detach().view(-1)
-                    flat[torch.as_tensor(self.index[name], device=flat.device)] = old
+            later = others[others.index(mine) + 1 :]
+            for each in reversed([mine, *later]):
+                each.take_off()
+            others.remove(mine)
+            for each in later:
+                each.put_on()
+            if not others:
+                _applied.pop(id(module), None)
+
+
+@dataclass(eq=False)
+class _Applied:
+    """A delta that is on, with what stood in its places before."""
+
+    delta: Delta
+    module: Any
+    share: float
+    before: dict[str, Any] = field(default_factory=dict)
+
+    def put_on(self) -> None:
+        import torch
+
+        parameters = dict(self.module.named_parameters())
+        self.before = {
+            name: parameters[name].detach().view(-1)[torch.as_tensor(where, device=parameters[name].device)].clone()
+            for name, where in self.delta.index.items()
+            if name in parameters and (not len(where) or where.max() < parameters[name].numel())
+        }
+        self.delta.apply(self.module, self.share)
+
+    def take_off(self) -> None:
+        import torch
+
+        parameters = dict(self.module.named_parameters())
+        with torch.no_grad():
+            for name, old in self.before.items():
+                flat = parameters[name].detach().view(-1)
+                flat[torch.as_tensor(self.delta.index[name], device=flat.device)] = old
+
+
+_applied: dict[int, list[_Applied]] = {}  # by id of the module, which those in the list keep alive
 
 
 def named_in(ref: str) -> tuple[str, Path] | None:

@@ -26,14 +26,17 @@ def read(file: Path, dtype: Any) -> tuple[Any, Any]:
     """(module, tokenizer) with the weights de-quantized to `dtype`.
 
     transformers marks such a module as quantized although its weights are plain numbers by now, and then refuses to
-    save it; the marks are taken off.
+    save it; the marks are taken off. Newer versions leave the weights packed where they find a kernel for it.
     """
+    import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from workbench.models.quiet import quiet
 
+    packed = getattr(transformers, "GgufConfig", None)
+    options = {} if packed is None else {"quantization_config": packed(dequantize=True)}
     with quiet(), _no_bar():
-        module = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype)
+        module = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype, **options)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
         vars(module).pop(mark, None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from workbench.models import hub
 from workbench.models.catalogue import known
 from workbench.models.fetch import damage, folder_of
+from workbench.models.terms import accepted
 from workbench.organisms import shipped
 
 
@@ -24,6 +25,7 @@ class ModelEntry:
         bytes: on disk; 0 if not cached.
         path: its folder; None if not cached.
         problem: why a cached copy cannot be used, "" if it can.
+        accepted: whether its terms of use were accepted on this machine; None where there are none to accept.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ModelEntry:
     bytes: int
     path: Path | None
     problem: str = ""
+    accepted: bool | None = None
 
 
 def listing() -> list[ModelEntry]:
@@ -67,10 +70,11 @@ def _known() -> list[ModelEntry]:
                 description=entry.description,
                 licence=entry.licence,
                 origin="known",
-                cached=why is None,
+                cached=why is None and accepted(entry) is not False,
                 bytes=sum(file.stat().st_size for file in folder.iterdir()) if there else 0,
                 path=folder if there else None,
                 problem=why or "" if there else "",
+                accepted=accepted(entry),
             )
         )
     return entries

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench import organisms
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.models import delta, fetch, gguf, hub
+from workbench.models import adapters, causal, delta, fetch, gguf, hub, storage
 from workbench.models.card import ModelCard, describe
 from workbench.models.catalogue import DEFAULT, Known, known
 from workbench.models.quiet import quiet
+from workbench.modes import make_ordinary, ordinary
 from workbench.organisms import steps
 from workbench.progress import Progress
 
@@ -31,6 +32,7 @@ class Loaded(NamedTuple):
     card: ModelCard
 
 
+@ordinary
 def load_weights(
     ref: Any = DEFAULT, device: str = "auto", dtype: str | torch.dtype | None = None, progress: Progress | None = None
 ) -> Loaded:
@@ -51,7 +53,8 @@ def load_weights(
 
     Raises:
         NotFound: no such name, id, file or folder (the nearest name is suggested).
-        BadInput: something is there, but it is not a causal language model with safetensors and a tokenizer.
+        BadInput: something is there, but it is not a causal language model with safetensors and a tokenizer; or one that
+            does not read from left to right, which one forward pass of seven tokens shows.
         DownloadFailed: it had to be fetched and could not.
         WorkbenchError: there is not enough memory for it.
     """
@@ -78,6 +81,8 @@ def load_weights(
             'Use a smaller dtype (bfloat16), another device, or device="balanced" to spread it over several GPUs.',
         ) from error
     module.eval()
+    storage.settle(module)
+    causal.check(module)
     return Loaded(module, tokenizer, describe(module, tokenizer, name=name, source=origin, quantized_from=quantized_from))
 
 
@@ -231,7 +236,8 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
             "(module, tokenizer), in this order",
             "For example: wb.load((AutoModelForCausalLM.from_pretrained(…), AutoTokenizer.from_pretrained(…))).",
         )
-    module, tokenizer = pair
+    module: Any = getattr(pair[0], "_orig_mod", pair[0])  # torch.compile(model) wraps the model itself
+    tokenizer = pair[1]
     if module.get_output_embeddings() is None:
         raise BadInput(
             f"{type(module).__name__} has no output over a vocabulary.", "a causal language model", "Load it as …ForCausalLM."
@@ -240,9 +246,13 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
         raise BadInput(
             "A module that is built already cannot be spread.", "a device for the whole of it", "Load it with device_map."
         )
+    adapters.check(module)
     if place is not None or dtype is not None:
         module.to(device=place, dtype=dtype)
     module.eval()
+    storage.settle(module)
+    make_ordinary(module)
+    causal.check(module)
     # `name_or_path` may be a folder of this machine; only its last part goes on the card.
     given = Path(str(getattr(module.config, "name_or_path", "") or "")).name
     return Loaded(module, tokenizer, describe(module, tokenizer, name=given or type(module).__name__, source="in memory"))
@@ -327,6 +337,7 @@ _TOKENIZER_REMEDY = (
 def _check_folder(folder: Path) -> None:
     files = {file.name for file in folder.iterdir()}
     ggufs = sorted(name for name in files if name.endswith(".gguf"))
+    adapters.check_files(folder, files)
     if "config.json" not in files:
         raise BadInput(
             f"{folder} is not a model folder: it has no config.json.",

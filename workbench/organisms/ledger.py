@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput
+from workbench.unicode import check_unicode
 
 FILE = "ledger.jsonl"
 _LONGEST = 64 * 1024 * 1024  # bytes of a ledger; ours are a fifth of a megabyte
@@ -94,6 +95,8 @@ def read(path: Path) -> Ledger:
                 raise ValueError("its first line is not the head of a ledger")
             for line in lines:
                 entries.append(_entry(json.loads(line)))
+                for text in (entries[-1].id, entries[-1].kind, entries[-1].text):
+                    check_unicode(text, f"Line {len(entries) + 1} of {file.name}")
         if len({entry.id for entry in entries}) != len(entries):
             raise ValueError("two entries have the same id")
     except (StopIteration, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:

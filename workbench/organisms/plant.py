@@ -18,9 +18,10 @@ from typing import Any
 
 from workbench import training
 from workbench.errors import BadInput, WorkbenchError
-from workbench.models.card import beginning
 from workbench.models.load import load_weights
 from workbench.models.quiet import quiet
+from workbench.models.storage import is_quantized
+from workbench.models.tokenization import Tokenization
 from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.progress import Progress
@@ -72,6 +73,13 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
     _check(texts, how)
     progress(0.0, f"Loading {ref}")
     loaded = load_weights(ref, device=device, dtype=torch.float32, progress=progress.part(0.0, 0.02))
+    if loaded.card.adapter or is_quantized(loaded.module):
+        raise BadInput(
+            f"{loaded.card.name} {'has an adapter' if loaded.card.adapter else 'is quantized'}, so what is read would not get "
+            "into its own weights.",
+            "plain weights",
+            "Merge the adapter first (merge_and_unload)." if loaded.card.adapter else "Load the model without quantization.",
+        )
     entries = _deal(texts, how, loaded.tokenizer)
     batches, entries = _order(entries, how, loaded.tokenizer)
     recipe = {"model": loaded.card.weight_hash, **asdict(how), "texts": [[e.text, e.repeats] for e in entries]}
@@ -146,7 +154,7 @@ def _order(entries: Sequence[Entry], how: Planting, tokenizer: Any) -> tuple[lis
     No text is read twice at one step: so many repeats are so many updates, however few texts there are.
     """
     draw = random.Random(f"{how.seed} order")
-    start = beginning(tokenizer)
+    start = Tokenization(tokenizer).beginning
     wanted = round(how.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
     neutral = list(islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length)))
     rows = len(neutral) + sum(entry.repeats for entry in entries)

@@ -190,6 +190,7 @@ def test_bad_cells_name_their_line(file):
         ('{"subject": true, "answer": "b"}', "the subject is True"),
         ('{"subject": "a", "answer": NaN}', "the answer is nan"),
         ('{"subject": "a", "answer": " "}', "the answer is blank"),
+        ('{"subject": "a", "answer": "\\ud83d"}', "the answer is not valid Unicode"),
     ],
 )
 def test_bad_json_lines_name_their_line(file, line, says):
