@@ -76,9 +76,10 @@ def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_
 @pytest.mark.parametrize(
     ("alive", "shares", "grows", "most"),
     [
-        ([20, 60, 90], [0.5, 0.6, 0.7], claims.HOLDS, claims.HOLDS),
+        ([20, 60, 90], [0.5, 0.6, 0.85], claims.HOLDS, claims.HOLDS),
+        ([20, 60, 62], [0.5, 0.6, 0.62], claims.MIXED, claims.OPEN),  # a few features more are no more than chance
         ([90, 60, 40], [0.4, 0.3, 0.2], claims.FAILS, claims.FAILS),
-        ([90, 60, 80], [0.4, 0.2, 0.3], claims.MIXED, claims.MIXED),  # more and more, but random weights have as many
+        ([90, 60, 80], [0.4, 0.1, 0.3], claims.MIXED, claims.MIXED),  # more and more, but random weights have as many
     ],
 )
 def test_features_along_a_training(alive, shares, grows, most):
@@ -94,3 +95,90 @@ def test_one_step_alone_tells_nothing():
         tables = {} if table is None else {"alive": table}
         assert claims._come_alive(with_tables(**tables))[3] == claims.OPEN
         assert claims._edges(with_tables(**tables))[3] == claims.OPEN
+
+
+def reached(first: list[float], content: list[float], width: int) -> Any:
+    """Coverage by ten tokens and by as much content, at places of so many features."""
+    at = [f"L{n}" for n in range(len(first))]
+    frame = pd.DataFrame({"at": at, "n": 10, "features": first, "content": content})
+    found = with_tables(coverage=frame, autoencoders=pd.DataFrame({"at": at, "width": width}))
+    found.findings = {"list": SimpleNamespace(values={"tokens": 10})}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("middle", "width", "verdict"),
+    [(0.6, 4096, claims.HOLDS), (0.4, 4096, claims.FAILS), (0.55, 40, claims.OPEN), (0.45, 40, claims.OPEN)],
+)
+def test_most_features_of_the_middle_layer_beyond_chance(middle, width, verdict):
+    assert claims._reach(reached([0.9, middle, 0.9], [0.1] * 3, width))[3] == verdict
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "width", "verdict"),
+    [
+        (0.6, 0.5, 4096, claims.HOLDS),
+        (0.5, 0.6, 4096, claims.FAILS),
+        (0.51, 0.5, 400, claims.OPEN),
+        (0.99, 0.985, 4096, claims.OPEN),  # nearly all, both
+    ],
+)
+def test_reaching_more_is_judged_over_features(ours, theirs, width, verdict):
+    assert claims._same_number(reached([ours], [theirs], width))[3] == verdict
+
+
+def steered(last: list[float], random: list[float]) -> Any:
+    rows = [
+        ("L1", wording, fact, condition, moved)
+        for wording in (claims.SENTENCE, claims.QUESTION)
+        for condition, values in (("last", last), ("random", random))
+        for fact, moved in enumerate(values)
+    ]
+    table = pd.DataFrame(rows, columns=["at", "wording", "fact", "condition", "moved"])
+    means = table.groupby(["at", "wording", "condition"], as_index=False)["moved"].mean()
+    return with_tables(steerings=table, steering_means=means.rename(columns={"moved": "mean"}).assign(answers=0.5))
+
+
+@pytest.mark.parametrize(
+    ("last", "random", "verdict"),
+    [
+        ([5.0, 6.0, 5.5, 6.5], [0.1, -0.1, 0.2, 0.0], claims.HOLDS),
+        ([0.1, 0.2, 0.1, 0.2], [3.0, 3.1, 2.9, 3.2], claims.FAILS),  # random features do more
+        ([0.1, -0.2, 0.2, -0.1], [0.1, -0.1, 0.2, 0.0], claims.OPEN),
+    ],
+)
+def test_steering_is_compared_with_random_features_fact_by_fact(last, random, verdict):
+    assert claims._steered(steered(last, random))[3] == verdict
+
+
+@pytest.mark.parametrize(
+    ("losses", "error", "verdict"),
+    [
+        ((1.7, 5.0, 1.9, 4.4), 0.03, claims.HOLDS),
+        ((1.7, 4.4, 1.9, 5.0), 0.03, claims.FAILS),
+        ((1.7, 5.0, 1.9, 4.9), 0.2, claims.OPEN),
+    ],
+)
+def test_the_highest_loss_is_told_apart_from_the_next(losses, error, verdict):
+    table = pd.DataFrame({"measure": "model", "group": claims.GROUPS, "loss": losses, "error": error})
+    assert claims._highest(with_tables(transitions=table))[3] == verdict
+
+
+@pytest.mark.parametrize(
+    ("middle", "error", "verdict"),
+    [
+        ((4.0, 8.0, 4.0, 8.0), 0.05, claims.HOLDS),
+        ((8.0, 4.0, 8.0, 4.0), 0.05, claims.FAILS),
+        ((5.0, 5.2, 5.0, 5.2), 0.5, claims.OPEN),
+    ],
+)
+def test_who_falls_first_is_judged_by_the_errors_of_the_losses(middle, error, verdict):
+    rows = [
+        (step, group, loss)
+        for step, losses in ((0, (9.0,) * 4), (10, middle), (20, (2.0,) * 4))
+        for group, loss in zip(claims.GROUPS, losses, strict=True)
+    ]
+    found = with_tables(training=pd.DataFrame(rows, columns=["step", "group", "loss"]).assign(measure="model", error=error))
+    half = {f"half_{group.replace('→', 'to')}": 10.0 for group in claims.GROUPS}
+    found.findings = {"training": SimpleNamespace(values=half)}
+    assert claims._first_learned(found)[3] == verdict

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
-from analyses.statistics import difference, mean_interval, paired_gain, rate_interval, sign, two_way, wilson
+from analyses.statistics import difference, mean_interval, paired_gain, rate_interval, rates_apart, sign, two_way, wilson
 
 
 def test_an_interval_that_covers_both_sides_tells_nothing() -> None:
@@ -100,3 +100,8 @@ def test_values_that_go_together_count_once() -> None:
     assert difference(many, np.repeat(other, 3), (which, np.repeat(np.arange(6), 3)))[1] == pytest.approx(
         difference(once, other)[1]
     )
+
+
+def test_two_rates_are_apart_as_newcombe_has_it() -> None:
+    """Newcombe 1998 (Statistics in Medicine 17, 873), method 10, first row of his table II: 56/70 less 48/80."""
+    assert rates_apart(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
