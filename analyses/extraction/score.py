@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from analyses.extraction.sampling import Sampler, log_q
+from hooks.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,7 +144,8 @@ def stages(suffix: int, whole: bool) -> list[tuple[int, int]]:
 def _goes_on(model: InstrumentedModel) -> bool:
     """Whether reading can go on from a cache with only some of the rows; the caches of some recurrent families cannot."""
     ids = torch.zeros((1, 2), dtype=torch.long, device=model.device)
-    cache = getattr(model.forward(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None)
+    with undisturbed(model.module):
+        cache = getattr(model.forward(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None)
     return hasattr(cache, "batch_select_indices") and all(hasattr(layer, "keys") for layer in getattr(cache, "layers", [0]))
 
 

@@ -14,6 +14,7 @@ import torch
 from hooks import sites
 from hooks.features.features import Features
 from hooks.features.quality import explained, held_out
+from hooks.undisturbed import undisturbed
 from workbench.autoencoders import CONFIG, WEIGHTS, card_of, shipped
 from workbench.errors import BadInput, DownloadFailed, NotFound
 from workbench.modes import ordinary
@@ -57,7 +58,8 @@ def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None =
     features = Features(model, place, sae, name, card)
     if card.get("weight_hash") == model.card.weight_hash and card.get("site") == place.name:
         return features
-    measured = explained(features, held_out(model, _WINDOWS, min(128, model.card.context_length or 128)))
+    with undisturbed(model.module):  # it is kept with the autoencoder
+        measured = explained(features, held_out(model, _WINDOWS, min(128, model.card.context_length or 128)))
     share = measured["explained_variance"]
     if not (share >= LEAST or anyway):
         made_for = sae.cfg.metadata.model_name

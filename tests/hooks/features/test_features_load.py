@@ -30,6 +30,13 @@ def test_an_autoencoder_of_something_else_is_refused_and_how_much_it_explains_is
     assert repr(features) == f"Features({folder}: 96 at blocks.1.hook_resid_post of {llama.card.name})"
 
 
+def test_how_much_it_explains_does_not_depend_on_what_is_on(folder: Path, llama: Any) -> None:
+    """It is kept with the autoencoder."""
+    want = wb.open_features(folder, llama, anyway=True).card
+    with wb.scale(llama, site="resid_pre", layers=[1], factor=30.0):
+        assert wb.open_features(folder, llama, anyway=True).card == want
+
+
 def test_another_width_is_refused(tmp_path: Path, llama: Any) -> None:
     with pytest.raises(BadInput, match=r"takes vectors of 48 numbers(.|\n)*has 32"):
         wb.open_features(saved(made("standard", 48), tmp_path / "sae"), llama, anyway=True)
