@@ -12,6 +12,8 @@ import pytest
 import serving
 from synthetic import HOSTILE, synthetic_result
 
+from workbench.errors import BadInput
+
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings")
 expect = sync_api.expect
@@ -190,6 +192,21 @@ def test_a_prompt_beyond_the_window_is_answered_and_that_is_said(page):
     page.get_by_label("Prompt", exact=True).fill("word " * 80)
     expect(page.locator("#told")).to_contain_text("runs past it, but was not trained there")
     expect(page.locator("#trouble .wb-message")).to_have_count(0)
+    page.get_by_label("Prompt", exact=True).fill("")
+    expect(page.locator("#answer")).to_contain_text("Type a prompt")
+
+
+def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatch):
+    def refuse(*args):
+        raise BadInput("The prompt has <b>600</b> tokens.", "at most 256", "Shorten it.")
+
+    monkeypatch.setattr("ui.trying.look", refuse)  # the server runs in a thread of this process
+    playground(page)
+    page.get_by_label("Prompt", exact=True).fill("Something that is refused")
+    message = page.locator("#trouble .wb-message")
+    expect(message).to_contain_text("at most 256")
+    message.get_by_role("button", name="Dismiss").click()
+    expect(message).to_have_count(0)
     page.get_by_label("Prompt", exact=True).fill("")
     expect(page.locator("#answer")).to_contain_text("Type a prompt")
 
