@@ -82,11 +82,15 @@ def document() -> str:
         for note in _notes(model):
             notes[note].append(name)
     refused = []
-    for name, why in families.OUTSIDE.items():
+    for name, (sentence, why) in families.OUTSIDE.items():
         try:
             wb.load((families.module(name), tiny_tokenizer())).sites()
         except BadInput:
-            refused.append(f"- {name} is refused when a site is asked for: {why}.")
+            refused.append(f"- {name} is refused when a site is asked for, since it {sentence}: {why}.")
+    for sentence in dict.fromkeys(families.NOT_SWEPT.values()):
+        names = ", ".join(name for name, why in families.NOT_SWEPT.items() if why == sentence)
+        refused.append(f"- sweeps are refused, since the family {sentence}: {names}.")
+    refused += [f"- {name} is not built small here: {why}." for name, why in families.UNBUILT.items()]
     head = "| family | " + " | ".join(COLUMNS) + " |\n|" + " --- |" * (len(COLUMNS) + 1) + "\n"
     identities = "\n".join(_identity(name, lines) for name, lines in checked.items())
     text = HEAD.format(version=versions()["transformers"]) + identities + "\n" + TABLE + head + "\n".join(rows)

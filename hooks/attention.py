@@ -29,6 +29,25 @@ _PREFIX = "workbench_"
 _KNOWN = ("sdpa", "eager")
 
 
+class _Tapped(str):
+    """The name of the tapped attention, looked up as itself and compared as the one it taps: families ask by name what
+    their masks and indices have to be (sparse attention is left out where the name is neither "sdpa" nor "eager")."""
+
+    def __new__(cls, original: str) -> _Tapped:
+        return super().__new__(cls, _PREFIX + original)
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (self.removeprefix(_PREFIX),)
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True or self.removeprefix(_PREFIX) == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
 @dataclass
 class AttentionCall:
     """One call of one layer's attention.
@@ -198,7 +217,7 @@ def _through_taps(configs: Sequence[Any]) -> Iterator[None]:
     """Attention of modules with these configurations goes through `_tapped`, until the last who asked for it is gone."""
     with ExitStack() as stack:
         for config in configs:
-            stack.enter_context(held(config, "_attn_implementation_internal", f"{_PREFIX}{_implementation(config)}"))
+            stack.enter_context(held(config, "_attn_implementation_internal", _Tapped(str(_implementation(config)))))
         yield
 
 

@@ -77,7 +77,7 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
     check_values(job.model, "the gradients", *(g for each in gradients for g in each))
     with torch.no_grad():
         kept = {key: x.detach() for key, x in points.items()}
-        suffix = Suffix(record, {}, kept, logits.detach(), 0)
+        suffix = Suffix(record, {}, kept, logits.detach(), 0, batch)
         job.own(suffix, new, prompts)
         slopes = {key: torch.stack([g[i] for g in gradients]) for i, key in enumerate(points)}
         for first in range(0, len(job.cells), _AT_ONCE):
@@ -122,7 +122,7 @@ def _rechecked(job: Job, recheck: int, seed: int) -> Job:
         nothing = torch.empty(0, dtype=torch.float32)
         again = replace(job, cells=cells, progress=progress, effects=nothing, before=nothing, source=None).run()
         exact[chosen] = again.effects
-        job.error = again.error
+        job.error, job.moved = again.error, again.moved
     job.exact = exact
     for name, some in (("top", top), ("random", random)):
         job.notes |= {f"{name}_{key}": value for key, value in _agreement(job.effects[some], exact[some]).items()}

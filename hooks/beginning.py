@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hooks.calling import call
 from workbench.facts import neutral_text
 
 if TYPE_CHECKING:
@@ -71,5 +72,5 @@ def _candidate(text: Tokenization) -> tuple[Sequence[int], bool]:
 def _loss(module: Any, rows: torch.Tensor, first: Sequence[int]) -> float:
     """Mean loss of the tokens of each row after its first, nats; `first` stands before each row."""
     start = torch.tensor(list(first), dtype=torch.long, device=rows.device).expand(len(rows), -1)
-    logits = module(input_ids=torch.cat([start, rows], 1), use_cache=False).logits[:, len(first) : -1].float()
+    logits = call(module, input_ids=torch.cat([start, rows], 1), use_cache=False).logits[:, len(first) : -1].float()
     return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten()))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hooks.layout import Block, Norm, Projection, Term
-from hooks.probe import TOKENS, Probe, gave_of, given_to, is_matrix, same
+from hooks.probe import TOKENS, Probe, gave_of, given_to, is_matrix, largest, same
 from hooks.weights import innermost
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def kind_of(name: str, module: nn.Module, family: str = "") -> str:
     for given in (text, name):
         for kind, pattern in (("norm", _NORM), ("mlp", _MLP), ("mixer", _MIXER), ("attention", _ATTENTION)):
             if pattern.search(given):
-                return kind
+                # Norms with attention between them (DBRX) are looked into.
+                return "other" if kind == "norm" and any(is_matrix(part) for part in module.modules()) else kind
         if is_matrix(module):
             return "linear"
     return "other"
@@ -80,7 +81,11 @@ def find_block(module: nn.Module, probe: Probe, exact: float, n_heads: int) -> B
     two = [m for m in parts["linear"] if probe.once(m) is not None]
     if mlp is None and len(two) == 2:  # OPT and its kin have the MLP's two matrices lying in the layer
         mlp = two[1]
+    calls = [m for m in attention.modules() if id(m) in probe.calls] if attention is not None else []
+    call = probe.calls[id(calls[0])] if calls else None
     out_proj = _last_matrix(attention, probe, exact) if attention is not None else None
+    if out_proj is None and attention is not None and call is not None:  # its output has been added to and normed by then
+        out_proj = next((s.module for s in probe.matrices(attention) if same(s.given, _mixed(call), exact)), None)
     down = mlp if mlp is not None and mlp in two else _last_matrix(mlp, probe, exact) if mlp is not None else None
     inside = [
         [c for c in (attention, out_proj) if c is not None],
@@ -110,15 +115,13 @@ def find_block(module: nn.Module, probe: Probe, exact: float, n_heads: int) -> B
             why["resid_mid"] = "attention and MLP read the same stream (parallel): there is none between them"
     heads = _heads(out_proj, probe, n_heads) if attention is not None else 0
     if attention is not None and not heads:
-        why["z"] = "no matrix reads the heads side by side"
-    calls = [m for m in attention.modules() if id(m) in probe.calls] if attention is not None else []
+        why["z"] = "no matrix is found that reads the heads side by side"
     if attention is not None and not calls:
         own_code = "the family computes attention in its own code, not through transformers' attention interface"
         why |= dict.fromkeys(("q", "k", "v", "rot_q", "rot_k", "attn_scores"), own_code)
         why["pattern"] = f"{own_code}, and gives no pattern out (loading with attn_implementation='eager' may)"
     if mlp is not None and down is None:
         why |= dict.fromkeys(("pre", "pre_linear", "post"), "the MLP does not end in one matrix (experts, or a gate behind it)")
-    call = probe.calls[id(calls[0])] if calls else None
     router = _router(mlp, probe) if mlp is not None and down is None else None
     return Block(
         module=module,
@@ -138,8 +141,8 @@ def find_block(module: nn.Module, probe: Probe, exact: float, n_heads: int) -> B
         mixer_out=mixer_out,
         mlp_out=mlp_out,
         before_mlp=before_mlp,
-        ln1=find_norm(_first_reading(parts["norm"], probe, stream, exact), probe, 10 * exact),
-        ln2=find_norm(_first_reading(parts["norm"], probe, given_to(probe, before_mlp), exact), probe, 10 * exact)
+        ln1=find_norm(_first_reading(parts["norm"], probe, stream, exact), probe, max(1e-3, exact)),
+        ln2=find_norm(_first_reading(parts["norm"], probe, given_to(probe, before_mlp), exact), probe, max(1e-3, exact))
         if before_mlp
         else None,
         start=start,
@@ -166,15 +169,20 @@ def find_norm(module: nn.Module | None, probe: Probe, exact: float) -> Norm | No
     own = innermost(module)
     eps = float(next((getattr(own, n) for n in ("eps", "variance_epsilon", "epsilon") if hasattr(own, n)), 0.0))
     x, y = (t.reshape(-1, t.shape[-1]).double() for t in (seen.given, seen.gave))
-    for centred in (False, True):
-        kind = Norm(module, centred, eps)
-        normed = (x - x.mean(-1, keepdim=True) if centred else x) / kind.scale(x)[:, None]
-        # Over the positions, each channel must be one line: gain times the normalised value plus a shift.
-        a, b = normed - normed.mean(0), y - y.mean(0)
-        gain = (a * b).sum(0) / a.pow(2).sum(0).clamp(min=1e-12)
-        if float((b - gain * a).abs().max()) <= exact * float(y.abs().max()):
-            return kind
-    return Norm(module, None, eps)
+    # What it reads may have a mean of 0 anyway, and then both kinds give the same.
+    kinds = [Norm(module, centred, eps) for centred in ((True,) if isinstance(own, nn.LayerNorm) else (False, True))]
+    left = [_left_over(kind, x, y) for kind in kinds]
+    best = min(range(len(kinds)), key=left.__getitem__)  # in coarse numbers each may pass for the other
+    return kinds[best] if left[best] <= exact * float(y.abs().max()) else Norm(module, None, eps)
+
+
+def _left_over(kind: Norm, x: Tensor, y: Tensor) -> float:
+    """The largest part of a norm's output, (pos, d_model), that a norm of this kind does not make of its input."""
+    normed = (x - x.mean(-1, keepdim=True) if kind.centred else x) / kind.scale(x)[:, None]
+    # Over the positions, each channel must be one line: gain times the normalised value plus a shift.
+    a, b = normed - normed.mean(0), y - y.mean(0)
+    gain = (a * b).sum(0) / a.pow(2).sum(0).clamp(min=1e-12)
+    return float((b - gain * a).abs().max())
 
 
 def _pattern_part(attention: nn.Module, probe: Probe) -> int | None:
@@ -227,19 +235,23 @@ def _terms(start: Tensor, end: Tensor, groups: list[list[nn.Module]], probe: Pro
     """
     added = (end - start).double().flatten()
     # Against the numbers that were added up: their rounding is what is left over.
-    limit = exact * float(torch.maximum(end.abs().max(), start.abs().max()))
+    limit = exact * torch.maximum(largest(end), largest(start))
+
+    def adds_up(found: Tensor) -> bool:
+        return bool((largest((found - added).reshape(end.shape)) <= limit).all())
+
     for chosen in itertools.product(*([*group] if group else [None] for group in groups)):
         outputs = [None if m is None else gave_of(probe, m).double().flatten() for m in chosen]
         used = [x for x in outputs if x is not None]
         if not used or any(x.numel() != added.numel() for x in used):
             continue
         columns = torch.stack(used, 1)
-        if float((columns.sum(1) - added).abs().max()) <= limit:
+        if adds_up(columns.sum(1)):
             scales = [1.0] * len(used)
         else:
             scales = torch.linalg.lstsq(columns, added[:, None]).solution[:, 0].tolist()
             fitted = columns @ torch.tensor(scales, dtype=torch.double)
-            if not float((fitted - added).abs().max()) <= limit:
+            if not adds_up(fitted):
                 continue
         at = iter(scales)
         found = [None if m is None else Term(m, float(f"{next(at):.6g}")) for m in chosen]

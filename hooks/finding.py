@@ -21,6 +21,10 @@ from hooks.probe import TOKENS, Probe, same
 from hooks.undisturbed import undisturbed
 from hooks.weights import innermost
 from workbench.errors import BadInput
+from workbench.models.configuration import of_layer, setting
+
+# Kinds of numbers that models compute with; what is stored in others is made one of these first.
+_COMPUTED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +61,11 @@ def _find(module: Any) -> Layout:
             "a decoder-only causal language model of transformers",
             "Load another model.",
         )
-    exact = 1e-4 if next(module.parameters()).dtype == torch.float32 else 3e-2
-    n_heads = _number(config, "num_attention_heads", "n_head", "num_heads") or 1
-    blocks = _with_states(module, tuple(find_block(m, probe, exact, n_heads) for m in stack))
-    heads = next((b.n_heads for b in blocks if b.n_heads), n_heads)
+    spacings = [torch.finfo(p.dtype).eps for p in module.parameters() if p.dtype in _COMPUTED]
+    exact = max(1e-4, *(2 * spacing for spacing in spacings))
+    n_heads = [_number(of_layer(config, layer), "num_attention_heads", "n_head", "num_heads") or 1 for layer in range(len(stack))]
+    blocks = _with_states(module, tuple(find_block(m, probe, exact, n) for m, n in zip(stack, n_heads, strict=True)))
+    heads = max((b.n_heads for b in blocks), default=0) or n_heads[0]
     last = probe.once(stack[-1])
     assert last is not None
     assert last.gave is not None
@@ -74,7 +79,7 @@ def _find(module: Any) -> Layout:
             if x is not None:
                 sizes[name] = x.shape[-1]
     z = [s.given for b in blocks if b.n_heads and b.out_proj is not None for s in [probe.once(b.out_proj)] if s is not None]
-    kv = calls[0].key.shape[1] if calls else _number(config, "num_key_value_heads", "num_kv_heads") or n_heads
+    kv = calls[0].key.shape[1] if calls else _number(config, "num_key_value_heads", "num_kv_heads") or heads
     d_head = z[0].shape[-1] // heads if z and z[0] is not None else _number(config, "head_dim") or 0
     for block in blocks:
         for site, shape in block.states.items():
@@ -87,7 +92,7 @@ def _find(module: Any) -> Layout:
         pos_embed=next((m for name, m in module.named_modules() if name.split(".")[-1] in {"wpe", "embed_positions"}), None),
         blocks=blocks,
         final_norm=final_norm,
-        ln_final=find_norm(final_norm, probe, 10 * exact),
+        ln_final=find_norm(final_norm, probe, max(1e-3, exact)),
         unembed=unembed,
         n_heads=heads,
         n_kv_heads=kv,
@@ -121,8 +126,13 @@ def _with_states(module: Any, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 
 
 def _number(config: Any, *names: str) -> int | None:
-    found = (getattr(config, name, None) for name in names)
-    return next((v for v in found if isinstance(v, int) and not isinstance(v, bool)), None)
+    """The first of these fields that holds a number, of whichever layer says the largest."""
+    for name in names:
+        value = setting(config, name)
+        numbers = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, int) and not isinstance(v, bool)]
+        if numbers:
+            return max(numbers)
+    return None
 
 
 def _stack(module: Any, probe: Probe, config: Any) -> tuple[str, list[nn.Module]]:
@@ -151,8 +161,11 @@ def _stack(module: Any, probe: Probe, config: Any) -> tuple[str, list[nn.Module]
 
 
 def _hands_on(layers: Sequence[nn.Module], probe: Probe) -> bool:
-    """Whether each layer was called once and gave the same (batch, pos, d_model) as it got, all of one shape."""
+    """Whether each layer was called once and gave the same (batch, pos, d_model) as it got, all of one shape, and no second
+    stream beside it (Reformer)."""
     calls = [probe.once(m) for m in layers]
+    if any(c is not None and c.given is not None and (tuple(c.given.shape), True) in c.whole[1:] for c in calls):
+        return False
     shapes = {None if c is None or c.given is None or c.gave is None else (c.given.shape, c.gave.shape) for c in calls}
     return None not in shapes and all(a == b and len(a) == 3 and a[1] == len(TOKENS) for a, b in shapes)  # type: ignore[misc]
 
@@ -173,20 +186,23 @@ def _ending(
     the logits, a constant and a soft-cap. A constant that cannot be told is not a number."""
     inside = {id(m) for block in stack for m in block.modules()}
     after = [s for s in probe.seen if id(s.module) not in inside and not list(innermost(s.module).children())]
-    norms = [s for s in after if same(s.given, last, 0.0) and s.module is not unembed and kind_of("", s.module) == "norm"]
+    norms = [s for s in after if same(s.given, last, exact) and s.module is not unembed and kind_of("", s.module) == "norm"]
+    head, nan = probe.once(unembed), float("nan")
+    if not norms and head is not None:  # BERT and its kin unembed what a part of several matrices makes of the stream
+        outside = (s for s in probe.seen if id(s.module) not in inside and s.module is not unembed)
+        norms = [s for s in outside if same(s.given, last, 0.0) and same(s.gave, head.given, 0.0)][:1]
     final: nn.Module = norms[-1].module if norms else nn.Identity()
     normed = norms[-1].gave if norms and norms[-1].gave is not None else last
-    head, nan = probe.once(unembed), float("nan")
     if head is None or head.gave is None or head.given is None:
         return final, nan, nan, None
     gain = _constant(normed, head.given, exact) if head.given.numel() == normed.numel() else nan
     raw, logits = head.gave.reshape(probe.logits.shape), probe.logits
     ruled_out = raw.isneginf() & logits.isneginf()  # by a bias: nothing more is done to those
     raw, logits = raw.masked_fill(ruled_out, 0.0), logits.masked_fill(ruled_out, 0.0)
-    caps = [None, *(getattr(config, n, None) for n in ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap"))]
-    for cap in dict.fromkeys(c for c in caps if c is None or c):
+    caps = [getattr(config, n, None) for n in ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap")]
+    for cap in [*dict.fromkeys(c for c in caps if c), None]:  # small logits are the same with a cap and without
         goal = logits if cap is None else torch.atanh((logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
-        scale = _constant(raw, goal, 10 * exact if cap else exact)
+        scale = _fitted(raw, goal, exact)
         shown = raw * scale if cap is None else torch.tanh(raw * scale / cap) * cap
         if same(shown, logits, exact):
             return final, gain, scale, cap
@@ -196,6 +212,11 @@ def _ending(
 def _constant(x: Tensor, goal: Tensor, exact: float) -> float:
     """The number that x is multiplied by to give the goal; not a number if none does."""
     goal = goal.reshape(x.shape)
+    scale = _fitted(x, goal, exact)
+    return scale if same(x * scale, goal, max(1e-3, exact)) else float("nan")
+
+
+def _fitted(x: Tensor, goal: Tensor, exact: float) -> float:
+    """The number by which x comes closest to the goal; 1 where it is as near as rounding lets one see."""
     scale = float((x.double() * goal.double()).sum() / x.double().pow(2).sum())
-    scale = 1.0 if abs(scale - 1) < exact else float(f"{scale:.6g}")
-    return scale if same(x * scale, goal, 10 * exact) else float("nan")
+    return 1.0 if abs(scale - 1) < exact else float(f"{scale:.6g}")

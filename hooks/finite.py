@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hooks.calling import call
 from workbench.errors import NotFinite
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def first_bad(module: Any, given: Mapping[str, Any]) -> str | None:
     ]
     try:
         with torch.no_grad():
-            module(**given)
+            call(module, **given)
     finally:
         for handle in handles:
             handle.remove()

@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hooks.backends.twin import twin
+from hooks.calling import call
 from hooks.finite import check_values
 from hooks.gradients.metric import loss, per_prompt
 from hooks.prompts import Prompts, Tokenized, listed, split, token_strings
@@ -140,7 +141,7 @@ class _Scored(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor) -> Tensor:
         batch = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
-        return self.module(**batch, use_cache=False).logits
+        return call(self.module, **batch, use_cache=False).logits
 
 
 class _Loss(nn.Module):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hooks import beginning, finding, generation, sites, window
+from hooks import beginning, finding, generation, rounding, sites, window
 from hooks.beginning import Beginning
+from hooks.calling import call
 from hooks.finite import check_logits
 from hooks.layout import Layout
 from hooks.prompts import Prompt, Prompts, ids_of
@@ -30,6 +31,7 @@ from workbench.modes import ordinary
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hooks.rounding import Control
     from workbench.progress import Progress
 
 
@@ -80,6 +82,7 @@ class InstrumentedModel:
         card: what it is, for people and for provenance.
         lock: hold it while running the model from a thread that shares it with others.
         longest: tokens that were read at once so far, at most.
+        controls: of the sweeps so far, see `hooks.rounding`.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -89,6 +92,7 @@ class InstrumentedModel:
         self.lock = threading.RLock()
         self._attached = adapters.names(loaded.module)
         self.longest = 0
+        self.controls: list[Control] = []
 
     @cached_property
     def layout(self) -> Layout:
@@ -142,7 +146,7 @@ class InstrumentedModel:
             (layer, head)
             for layer, block in enumerate(self.layout.blocks)
             if block.out_proj is not None
-            for head in range(self.n_heads)
+            for head in range(block.n_heads)
         ]
 
     # -- text and tokens ----------------------------------------------------------------------------------------
@@ -180,8 +184,8 @@ class InstrumentedModel:
         ids = [self.card.d_vocab // 2 + i for i in range(4)]
         pad = Batch(*(torch.tensor([row], device=self.device) for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])))
         with undisturbed(self.module):
-            alone = self.module(**self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
-            padded = self.module(**pad.kwargs(), use_cache=False).logits[0, -1].float()
+            alone = call(self.module, **self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
+            padded = call(self.module, **pad.kwargs(), use_cache=False).logits[0, -1].float()
         exact = 1e-4 if dtype_of(self.layout.embed) == torch.float32 else 3e-2
         return bool((padded - alone).abs().max() <= exact * alone.abs().max())
 
@@ -236,6 +240,10 @@ class InstrumentedModel:
         """The sentence about reading so many tokens at once; None if they are within the model's window."""
         return window.says(self, read)
 
+    def rounding(self) -> str | None:
+        """The sentence about how far the sweeps so far are to be believed; None if there were none."""
+        return rounding.says(self.controls)
+
     def forward(self, **kwargs: Any) -> Any:
         """One forward pass of the module: the way to run it. What it says is checked before anybody looks at it.
 
@@ -249,7 +257,7 @@ class InstrumentedModel:
         given = kwargs.get("input_ids", kwargs.get("inputs_embeds"))
         if given is not None and kwargs.get("past_key_values") is None:
             window.check(self, given.shape[1])
-        out = self.module(**kwargs)
+        out = call(self.module, **kwargs)
         check_logits(self, out.logits, kwargs)
         return out
 

@@ -8,20 +8,21 @@ costs the layers from l on and nothing below. The identities and when they hold:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from hooks.attention import AttentionCall, attention_taps
 from hooks.finite import check_logits
 from hooks.positions import PositionTracker, placed, tracked
+from hooks.rounding import Control, note, spacing_of
 from hooks.steady import steady
 from hooks.watch import watching
-from hooks.weights import rounds_inputs, tensor_float
 from workbench.errors import WorkbenchError
 from workbench.modes import ordinary
 
@@ -40,6 +41,7 @@ class Recorded:
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     resid_final: Tensor = field(default_factory=lambda: torch.empty(0))  # before the final norm
     positions: PositionTracker = field(default_factory=PositionTracker)  # of the tokens that passed
+    hands_on: bool = False  # whether layers give later ones more than the stream: shared keys, chosen tokens
 
     def call(self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None) -> Tensor:
         """One layer on another residual stream, with `cache` in place of the recorded key-value cache.
@@ -57,7 +59,12 @@ class Recorded:
         if cache is None and "use_cache" in kwargs:
             kwargs["use_cache"] = False
         out = model.layout.blocks[layer].module(resid, *args, **kwargs)
-        return out[0] if isinstance(out, tuple | list) else out
+        return _stream(out)
+
+
+def _stream(out: Any) -> Tensor:
+    """The residual stream in what a layer gives."""
+    return out[0] if isinstance(out, tuple | list) else out
 
 
 def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> Any:
@@ -68,7 +75,9 @@ def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> A
         return value
     if flat:  # (prompt × head, …), which no module broadcasts
         return value.repeat(times, *[1] * (value.dim() - 1))
-    if recorded == 1 or value.shape[0] != recorded:  # one row serves all
+    if value.shape[0] == recorded == 1:  # one row serves all; some families count them
+        return value.expand(times, *value.shape[1:])
+    if value.shape[0] != recorded:
         return value
     return value.repeat(times, *[1] * (value.dim() - 1))
 
@@ -77,31 +86,46 @@ def _is_cache(value: Any) -> bool:
     return hasattr(value, "get_seq_length") and hasattr(value, "layers")
 
 
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from _tensors(each)
+
+
+def _held_by(shared: Mapping[Any, Any]) -> dict[Any, int]:
+    return {key: id(value) for key, value in shared.items()}
+
+
 @contextmanager
 def recording(model: InstrumentedModel) -> Iterator[Recorded]:
     """Record the forward pass that runs inside."""
     record = Recorded()
+    beside: dict[int, Tensor] = {}  # what layers gave beside the stream, by id, and alive
+    shared: list[tuple[Mapping[Any, Any], dict[Any, int]]] = []  # dictionaries that layers get, with what is in them
 
     def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         kwargs = dict(kwargs)
         hidden = args[0] if args else kwargs.pop("hidden_states")
         record.resid_pre.append(hidden)
         record.arguments.append((args[1:], kwargs))
+        given = [*args[1:], *kwargs.values()]
+        record.hands_on |= any(id(x) in beside for x in _tensors(given))
+        if len(record.resid_pre) == 1:
+            shared.extend((x, _held_by(x)) for x in given if isinstance(x, Mapping))
 
-    def final(module: Any, args: tuple[Any, ...]) -> None:
-        record.resid_final = args[0]
-
-    def last(module: Any, args: tuple[Any, ...], output: Any) -> None:
-        record.resid_final = output[0] if isinstance(output, tuple | list) else output
+    def after(module: Any, args: tuple[Any, ...], out: Any) -> None:
+        if isinstance(out, tuple | list):
+            beside.update((id(x), x) for x in _tensors(out[1:]))
+        if len(record.resid_pre) == len(model.layout.blocks):
+            record.resid_final = _stream(out)  # not every family has a norm after it
+            record.hands_on |= any(_held_by(x) != before for x, before in shared)
 
     with ExitStack() as stack:
         for block in model.layout.blocks:
             stack.callback(block.module.register_forward_pre_hook(before, with_kwargs=True).remove)
-        norm = model.layout.final_norm
-        if any(part is norm for part in model.module.modules()):
-            stack.callback(norm.register_forward_pre_hook(final).remove)
-        else:  # a family without one (the first GPT): what the last layer gives is unembedded as it is
-            stack.callback(model.layout.blocks[-1].module.register_forward_hook(last).remove)
+            stack.callback(block.module.register_forward_hook(after).remove)
         stack.enter_context(steady(model.module))
         record.positions = stack.enter_context(tracked(model))
         yield record
@@ -121,6 +145,7 @@ class Suffix:
     kept: dict[tuple[str, int], Tensor]
     logits: Tensor  # (prompt, d_vocab), the model's own after the last column
     start: int
+    batch: Batch
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -134,18 +159,19 @@ class Suffix:
 def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[Place] = (), *, calls: bool = False) -> Suffix:
     """Read prompts up to column `start` into the key-value cache, and record how the rest is read.
 
-    Where attention hides its keys (recurrent layers, attention in a family's own code) nothing is cached and the
-    recording begins at column 0: slower, and just as exact.
+    Where attention hides its keys (recurrent layers, attention in a family's own code), or a layer needs more of what came
+    before than keys and values, nothing is cached and the recording begins at column 0: slower, and just as exact.
 
     Args:
         keep: places whose values are kept.
         calls: record the attention calls also where `start` is 0, as far as the model lets them be seen.
     """
-    reachable = all(block.attention_call is not None for block in model.layout.blocks)
+    reachable = start > 0 and all(b.attention_call is not None for b in model.layout.blocks) and _keeps_only_keys(model)
     with steady(model.module):
-        found = _read(model, batch, start if reachable else 0, keep, calls=calls or (start > 0 and reachable))
+        found = _read(model, batch, start if reachable else 0, keep, calls=calls or reachable)
         # A layer that was not seen has a memory that is not keys and values; a bias is given for the columns that are read.
         plain = len(found.calls) == model.n_layers and all(call.bias is None for call in found.calls.values())
+        plain = plain and not found.record.hands_on
         return found if not found.start or plain else _read(model, batch, 0, keep, calls=calls)
 
 
@@ -169,7 +195,13 @@ def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Pla
             "position_ids": batch.position_ids[:, start:],
         }
         out = model.forward(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
-    return Suffix(record, seen, kept, out.logits[:, -1] if own is None else own, start)
+    return Suffix(record, seen, kept, out.logits[:, -1] if own is None else own, start, batch)
+
+
+def _keeps_only_keys(model: InstrumentedModel) -> bool:
+    """Whether the model's cache holds keys and values and nothing else: no indexer's keys, no last inputs of a convolution."""
+    cache = DynamicCache(config=model.module.config.get_text_config(decoder=True))
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
 
 
 def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[Any, Tensor]:
@@ -250,15 +282,21 @@ class Prefilled:
         with recording(model) as self._record:
             out = model.forward(**batch.kwargs(), use_cache=True, logits_to_keep=1)
         self._cache, self._logits = out.past_key_values, out.logits[:, -1]
-        check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)
+        note(model, Control(check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)))
 
     @ordinary
     @torch.no_grad()
     def state(self, from_layer: int | None = None) -> State:
-        """As read; or read again from a layer on (under the interventions that are active now)."""
+        """As read; or read again from a layer on (under the interventions that are active now).
+
+        Where layers hand on more than the stream, from the first on.
+        """
         cache = _fork(self._cache)
         if from_layer is None:
             return State(cache, self.mask, self._logits)
+        if self._record.hands_on:
+            out = self.model.forward(**self.model.batch(self.prompts).kwargs(), use_cache=True, logits_to_keep=1)
+            return State(out.past_key_values, self.mask, out.logits[:, -1])
         for layer in cache.layers[from_layer:]:
             layer.reset()
         resid = self._record.resid_pre[from_layer]
@@ -282,11 +320,11 @@ def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State,
 
 def off_by(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[float, float]:
     """The largest difference of two sets of logits, and what rounding may explain."""
-    # Kernels differ by batch shape, and rounding grows with the logits. With 8-bit weights activations are rounded to 8
-    # bits too, except columns that are large anywhere in the batch; and a card may be told to round factors to 10 bits.
-    fine = own.dtype == torch.float32 and not rounds_inputs(model.layout.blocks[-1].module) and not tensor_float(own.device)
+    # Kernels differ by batch shape. Each layer rounds the stream twice, at random, and the last of it are the logits.
+    spread = spacing_of(model, own.dtype) * (2 * model.n_layers) ** 0.5
     # Tokens that the model rules out are minus infinity in both.
-    limit = (1e-3 if fine else 0.5) * max(1.0, float(own.masked_fill(own.isneginf(), 0.0).abs().max()) / 100)
+    size = float(own.masked_fill(own.isneginf(), 0.0).abs().max())
+    limit = max(1e-3 * max(1.0, size / 100), spread * size)
     return float(torch.where(found == own, 0.0, (found.float() - own.float()).abs()).max()), limit
 
 

@@ -167,7 +167,7 @@ class Tap:
             new = seen(output[self.part] if whole else output)
             if new is None:
                 return None
-            return type(output)([new, *output[1:]]) if whole else new
+            return _remade(output, [new, *output[1:]]) if whole else new
 
         def measure(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             shape[:] = [tuple((args[0] if args else kwargs["hidden_states"]).shape[:2])]
@@ -176,6 +176,11 @@ class Tap:
         if self.on_input:
             return Handle([*handles, self.module.register_forward_pre_hook(before, with_kwargs=True)])
         return Handle([*handles, self.module.register_forward_hook(after)])
+
+
+def _remade(output: Any, parts: list[Any]) -> Any:
+    """An output of the same kind with other parts; one whose parts have names takes them one by one."""
+    return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
 
 
 @dataclass(frozen=True)

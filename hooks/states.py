@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from hooks.calling import call
 from hooks.held import held
 from hooks.positions import CACHES, tell
 from hooks.steady import steady
@@ -46,7 +47,6 @@ class Stepper:
         self._length = length
         self.decay: dict[int, Tensor] = {}
         self._cache: dict[str, Any] = {}
-        self._takes = set(inspect.signature(module.forward).parameters)
         self._read = 0
         if any(hasattr(inner, "recurrent_states") for mixer in mixers.values() for inner in mixer.modules()):
             from transformers import DynamicCache  # RecurrentGemma keeps states on its modules and gives no cache out
@@ -59,10 +59,9 @@ class Stepper:
         device = device_of(self.module.get_input_embeddings())
         ids, where = torch.tensor([[token]], device=device), torch.tensor([[self._read]], device=device)
         # Said outright: some families read the position off the first layer's cache, which may count nothing.
-        said = {"position_ids": where} if "position_ids" in self._takes else {}
         mask = torch.ones(1, self._read + 1, dtype=torch.long, device=device)
         tell(self.module, mask, torch.tensor([self._length or self._read + 1], device=device))
-        out = self.module(input_ids=ids, use_cache=True, **said, **self._cache)
+        out = call(self.module, input_ids=ids, position_ids=where, use_cache=True, **self._cache)
         self._read += 1
         self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
         return out.logits[0, -1]
@@ -154,16 +153,24 @@ def _kernels(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None])
         for needs, read in gates
         if inspect.isfunction(value) and needs <= set(inspect.signature(value).parameters)
     }
-    inside: set[int] = set()  # threads in which this layer runs now: the kernels are the whole file's
+    inside: dict[int, dict[str, list[Tensor]]] = {}  # threads in which this layer runs now: the kernels are the whole file's
 
-    def hear(read: Callable[[dict[str, Any]], Tensor], arguments: dict[str, Any]) -> None:
-        if threading.get_ident() in inside:
-            keep(read(arguments))
+    def hear(name: str, read: Callable[[dict[str, Any]], Tensor], arguments: dict[str, Any]) -> None:
+        heard = inside.get(threading.get_ident())
+        if heard is not None:
+            heard.setdefault(name, []).append(read(arguments))
+            keep(torch.cat(heard[name]))  # Zamba calls its kernel once for each head
+
+    def enter(*_: Any) -> None:
+        inside[threading.get_ident()] = {}
+
+    def leave(*_: Any) -> None:
+        inside.pop(threading.get_ident(), None)
 
     for name, (_, read) in kernels.items():
-        _listen(stack, file, name, partial(hear, read))
-    stack.callback(mixer.register_forward_pre_hook(lambda *_: inside.add(threading.get_ident())).remove)
-    stack.callback(mixer.register_forward_hook(lambda *_: inside.discard(threading.get_ident())).remove)
+        _listen(stack, file, name, partial(hear, name, read))
+    stack.callback(mixer.register_forward_pre_hook(enter).remove)
+    stack.callback(mixer.register_forward_hook(leave).remove)
     return bool(kernels)
 
 

@@ -78,5 +78,5 @@ class Below:
     def _explorer(self, job: Job) -> str:
         if job.run_id is None:
             return ""
-        address = "/explorer?" + urlencode({"run": job.run_id})
+        address = "../explorer?" + urlencode({"run": job.run_id})
         return f'<iframe style="{_LOOK}" src="{escape(address)}" title="{escape(self._title)}"></iframe>'

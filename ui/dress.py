@@ -11,8 +11,9 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui import style
+from ui.prefix import route_of
 
-PATHS = ("/playground", "/playground/")
+PATH = "/playground/"
 _FOREIGN = re.compile(r'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>|<link rel="manifest"[^>]*>', re.DOTALL)
 _BODY = re.compile(r"<body\b[^>]*>", re.DOTALL)
 
@@ -20,10 +21,12 @@ _BODY = re.compile(r"<body\b[^>]*>", re.DOTALL)
 def dress(page: str) -> str:
     """Gradio's page with our head in front and our header on top of the body."""
     page = _FOREIGN.sub("", page)
-    icon = '<link rel="icon" href="/assets/mark.svg" type="image/svg+xml"><link rel="stylesheet" href="/assets/playground.css">'
-    page = page.replace("<head>", f"<head>{style.HEAD}{icon}<title>Playground · Memory Workbench</title>", 1)
+    own = '<link rel="icon" href="../assets/mark.svg" type="image/svg+xml">'
+    own += '<link rel="stylesheet" href="../assets/playground.css">'
+    head = f"<head>{style.head_html('../')}{own}<title>Playground · Memory Workbench</title>"
+    page = page.replace("<head>", head, 1)
     skip = '<a class="wb-skip" href="#playground-main">Skip to the content</a>'
-    return _BODY.sub(lambda body: body[0] + skip + style.header_html("playground"), page, count=1)
+    return _BODY.sub(lambda body: body[0] + skip + style.header_html("playground", "../"), page, count=1)
 
 
 class Dress:
@@ -33,7 +36,7 @@ class Dress:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in PATHS or scope["method"] != "GET":
+        if scope["type"] != "http" or route_of(scope) != PATH or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
         start: Message | None = None

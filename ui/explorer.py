@@ -279,7 +279,7 @@ class Explorer:
         if drawings is None or path is None:
             return _Tab(partial(live_part, view))
         if fragments.is_still(view):
-            return _Tab(partial(_fetched, f"/runs/{quote(path.name, safe='')}/views/{quote(name, safe='')}"), at_once=True)
+            return _Tab(partial(_fetched, f"runs/{quote(path.name, safe='')}/views/{quote(name, safe='')}"), at_once=True)
         live = view.live if isinstance(view, View) else None
         if live is None:  # a Panel object, which has its own way to the browser
             return _Tab(partial(live_part, view))
@@ -444,7 +444,7 @@ def _about(result: Result, page: bool) -> Any:
         link = Markup(
             '<p><button type="button" class="wb-copylink" onclick="{}">Copy link to this view</button> '
             '<a href="{}">Report</a></p>'
-        ).format(_COPY_LINK, f"/runs/{result.path.name}/report.html" if result.path else "#")
+        ).format(_COPY_LINK, f"runs/{quote(result.path.name, safe='')}/report.html" if result.path else "#")
     blocks = [
         ("What was asked", provenance.facts_html(result.params)),
         ("Model", provenance.model_html(result)),

@@ -18,6 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui.prefix import route_of
+
 # What a proxy says about the address that the browser sees. Gradio builds links from it, so who may say it matters.
 _FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix"}
 _FORWARDED |= {b"x-forwarded-proto", b"x-forwarded-server", b"x-forwarded-scheme", b"x-forwarded-ssl"}
@@ -81,7 +83,7 @@ class Guard:
             else:
                 await refusal(scope, receive, send)
             return
-        await self.app(scope, receive, _with_headers(send, scope["path"], headers.get("host", "")))
+        await self.app(scope, receive, _with_headers(send, route_of(scope), headers.get("host", "")))
 
     def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
         host = headers.get("host", "")

@@ -33,13 +33,10 @@ def _templates() -> jinja2.Environment:
     )
 
 
-def render(template: str, active: str = "home", **values: Any) -> str:
-    """One of our pages, with the shared head and header."""
-    return (
-        _templates()
-        .get_template(template)
-        .render(head=Markup(style.HEAD), header=Markup(style.header_html(active)), mark=Markup(style.MARK), **values)
-    )
+def render(template: str, active: str = "home", home: str = "", **values: Any) -> str:
+    """One of our pages, with the shared head and header; `home` leads from the page to Home, see `ui.style`."""
+    head, header = Markup(style.head_html(home)), Markup(style.header_html(active, home))
+    return _templates().get_template(template).render(head=head, header=header, mark=Markup(style.MARK), home=home, **values)
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,9 @@ def page(desk: Desk, notice: WorkbenchError | None = None) -> str:
     )
 
 
-def error_page(error: WorkbenchError) -> str:
-    """A page of its own for an address that leads nowhere."""
-    return render("error.html", active="", message=Markup(style.message_html(error, dismissible=False)))
+def error_page(error: WorkbenchError, home: str) -> str:
+    """A page of its own for an address that leads nowhere; `home` is the way to Home from there."""
+    return render("error.html", active="", home=home, message=Markup(style.message_html(error, dismissible=False)))
 
 
 def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
@@ -100,7 +97,7 @@ def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
         except Exception as error:
             # A third party's `unfit` must not take the page down.
             unfit = f"its check of the model failed: {type(error).__name__}: {error}"
-        href = "/playground?" + urlencode({"analysis": analysis.name})
+        href = "playground/?" + urlencode({"analysis": analysis.name})
         questions.append(Question(analysis.name, analysis.question, analysis.package, href, unfit))
     return questions, broken
 
@@ -137,9 +134,9 @@ def run_card(entry: RunEntry) -> RunCard:
         entry=entry,
         when=when(entry.started),
         took=duration(entry.duration),
-        picture=f"/runs/{quote(entry.id, safe='')}/picture.png",
-        explore="/explorer?" + urlencode({"run": entry.id}),
-        report=f"/runs/{quote(entry.id, safe='')}/report.html",
+        picture=f"runs/{quote(entry.id, safe='')}/picture.png",
+        explore="explorer?" + urlencode({"run": entry.id}),
+        report=f"runs/{quote(entry.id, safe='')}/report.html",
         says=tuple(s for s in entry.says if s)[:FINDINGS_SHOWN],
     )
 

@@ -185,8 +185,8 @@ def _job(job: Job) -> str:
     else:
         body = f'<p class="wb-muted">{html.escape(job.says)} · {duration(job.elapsed) or "0 s"}</p>'
     if job.run_id is not None:
-        explore = "/explorer?" + urlencode({"run": job.run_id})
-        report = f"/runs/{quote(job.run_id, safe='')}/report.html"
+        explore = "../explorer?" + urlencode({"run": job.run_id})
+        report = f"../runs/{quote(job.run_id, safe='')}/report.html"
         body += (
             f"{findings_html(job.findings)}"
             f'<p class="links"><a class="wb-button wb-primary" href="{explore}">Open in Explorer</a>'

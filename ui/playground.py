@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 PATH = "/playground"
 
 
-def mount(app: FastAPI, desk: Desk) -> None:
-    """Add the Playground to the application."""
+def mount(app: FastAPI, desk: Desk, root_path: str = "") -> None:
+    """Add the Playground to the application; `root_path` as in `ui.prefix`."""
     gr.mount_gradio_app(
         app,
         blocks(desk),
         path=PATH,
+        root_path=f"{root_path}{PATH}",  # else a forwarded host is taken for all there is in front
         show_error=False,
         footer_links=["api"],
         run_history=False,

@@ -25,12 +25,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from ui import style
+from ui import prefix, style
 from ui.desk import Desk
 from ui.drawings import Drawings
 from ui.guard import Guard, is_loopback
 from ui.jobs import Jobs
 from ui.loading import ModelSlot
+from ui.prefix import route_of
 from workbench import __version__
 from workbench.errors import BadInput, NotFound, WorkbenchError
 
@@ -55,6 +56,7 @@ def serve(
     open_browser: bool = True,
     password: str | None = None,
     behind_proxy: bool = False,
+    root_path: str = "",
 ) -> None:
     """Run the workbench until Ctrl-C.
 
@@ -66,8 +68,10 @@ def serve(
         open_browser: open Home once the server answers.
         password: asked for on every page (any user name).
         behind_proxy: believe what a proxy in front says in X-Forwarded headers.
+        root_path: the path under which that proxy shows the workbench, like "/lab".
 
     Raises:
+        BadInput: `root_path` is no path.
         WorkbenchError: the port is in use or not allowed, the address is not this machine's, or a password is missing.
     """
     import uvicorn
@@ -82,7 +86,7 @@ def serve(
     # Bound before the model loads: a port in use is known at once.
     with _bound(host, port) as listening:
         port = listening.getsockname()[1]
-        app = build(model, runs, host=host, password=password, behind_proxy=behind_proxy)
+        app = build(model, runs, host=host, password=password, behind_proxy=behind_proxy, root_path=root_path)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, lifespan="on", proxy_headers=behind_proxy
         )
@@ -144,18 +148,20 @@ def build(
     host: str = "127.0.0.1",
     password: str | None = None,
     behind_proxy: bool = False,
+    root_path: str = "",
     load: Callable[[Any], Any] | None = None,
 ) -> FastAPI:
     """The whole application; the model begins to load when it starts. `app.state.desk` is the shared `Desk`.
 
     Args:
-        model_ref, runs, host, password, behind_proxy: see `serve`.
+        model_ref, runs, host, password, behind_proxy, root_path: see `serve`.
         load: how to load the model; None is `wb.load`.
     """
     # Gradio reads this once, while it is imported: no request may leave this machine.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from ui import playground
 
+    root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
     slot = ModelSlot(model_ref, load)
     drawings = Drawings()
@@ -176,8 +182,10 @@ def build(
     _add_pages(app, desk)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
     _add_explorer(app, desk)
-    playground.mount(app, desk)
+    playground.mount(app, desk, root_path)
     app.add_middleware(Guard, host=host, password=password, behind_proxy=behind_proxy)
+    if root_path:
+        app.add_middleware(prefix.Prefix, root_path=root_path)
     return app
 
 
@@ -189,6 +197,11 @@ def _warm_up(desk: Desk) -> None:
     entries = [entry for entry in desk.entries() if not entry.problem]
     newest = [entry for entry in entries if not entry.sample][:NEWEST]
     desk.drawings.ahead(*(entry.path for entry in [*newest, *(entry for entry in entries if entry.sample)]))
+
+
+def _way_home(request: Request) -> str:
+    """From the address of a request to Home."""
+    return "../" * (route_of(request.scope).count("/") - 1)
 
 
 def _add_explorer(app: FastAPI, desk: Desk) -> None:
@@ -224,7 +237,7 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
         if len(chosen) != 2:
             many = BadInput(f"{len(chosen)} runs were selected.", "exactly two", "Tick two runs, then press Compare.")
             return HTMLResponse(home.page(desk, many), 422)
-        return RedirectResponse("/explorer?" + urlencode({"run": chosen[0], "with": chosen[1]}), 303)
+        return RedirectResponse("explorer?" + urlencode({"run": chosen[0], "with": chosen[1]}), 303)
 
     @app.get("/runs/{run_id}/picture.png")
     def picture(run_id: str) -> Response:
@@ -259,16 +272,16 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
 
     @app.exception_handler(WorkbenchError)
     def explained(request: Request, error: WorkbenchError) -> HTMLResponse:
-        return HTMLResponse(home.error_page(error), 404 if isinstance(error, NotFound) else 422)
+        return HTMLResponse(home.error_page(error, _way_home(request)), 404 if isinstance(error, NotFound) else 422)
 
     @app.exception_handler(HTTPException)
     def not_there(request: Request, error: HTTPException) -> HTMLResponse:
-        nothing = NotFound(f"There is nothing at {request.url.path}.", "", "Start from Home.")
-        return HTMLResponse(home.error_page(nothing), error.status_code)
+        nothing = NotFound(f"There is nothing at {route_of(request.scope)}.", "", "Start from Home.")
+        return HTMLResponse(home.error_page(nothing, _way_home(request)), error.status_code)
 
     @app.exception_handler(Exception)
     def broken(request: Request, error: Exception) -> HTMLResponse:
         log.error("%s failed", request.url.path, exc_info=error)
         do = "The server's log says more; other pages still work."
         trouble = WorkbenchError("The workbench made a mistake on this page.", "", do)
-        return HTMLResponse(home.error_page(trouble), 500)
+        return HTMLResponse(home.error_page(trouble, _way_home(request)), 500)

@@ -1,6 +1,7 @@
 """The shared look: style sheet, header, theme, messages. Used by Home, Playground, Explorer and the report.
 
-<head> needs HEAD (script and style sheet); a page that cannot link files inlines css() instead.
+<head> needs head_html() (script and style sheet); a page that cannot link files inlines css() instead. Links are relative to
+the page, so that all of it works under any path that a proxy puts in front.
 Panel draws inside shadow roots: give css() to `pn.config.raw_css` for the variables *and* as `stylesheets=[css()]`
 to the pane that holds header_html().
 """
@@ -16,8 +17,7 @@ from typing import Literal
 from workbench.errors import WorkbenchError
 
 STATIC = Path(__file__).parent / "static"
-HEAD = '<script src="/assets/workbench.js"></script><link rel="stylesheet" href="/assets/workbench.css">'
-PAGES = {"home": ("/", "Home"), "playground": ("/playground", "Playground"), "explorer": ("/explorer", "Explorer")}
+PAGES = {"home": ("./", "Home"), "playground": ("playground/", "Playground"), "explorer": ("explorer", "Explorer")}
 
 MARK = (
     '<svg viewBox="0 0 28 28" aria-hidden="true" fill="none">'
@@ -44,16 +44,26 @@ def script(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
-def header_html(active: str) -> str:
-    """The navigation on top of every page. `active` is "home", "playground" or "explorer".
+def head_html(home: str = "") -> str:
+    """What <head> needs; `home` leads from the page to Home: "" or "../"."""
+    return f'<script src="{home}assets/workbench.js"></script><link rel="stylesheet" href="{home}assets/workbench.css">'
+
+
+def header_html(active: str, home: str = "") -> str:
+    """The navigation on top of every page.
 
     On the Explorer the theme switch reloads the page, since its plots are coloured on the server.
+
+    Args:
+        active: "home", "playground" or "explorer".
+        home: the way from the page to Home: "" or "../".
     """
     links = "".join(
-        f'<a href="{href}"{" aria-current=page" if name == active else ""}>{word}</a>' for name, (href, word) in PAGES.items()
+        f'<a href="{home}{href}"{" aria-current=page" if name == active else ""}>{word}</a>'
+        for name, (href, word) in PAGES.items()
     )
     return (
-        f'<header class="wb-header"><a class="wb-brand" href="/">{MARK}Memory Workbench</a>'
+        f'<header class="wb-header"><a class="wb-brand" href="{home}./">{MARK}Memory Workbench</a>'
         f'<nav class="wb-nav" aria-label="Pages">{links}</nav>'
         f'<button class="wb-theme" type="button" data-wb-theme="{"reload" if active == "explorer" else ""}" '
         f'aria-label="Switch between light and dark" title="Switch between light and dark">{_HALF_MOON}</button></header>'

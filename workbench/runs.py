@@ -68,7 +68,7 @@ def run(
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
 
     if hasattr(model, "past_window"):  # not a stand-in
-        model.longest = 0
+        model.longest, model.controls = 0, []
 
     def stamp(result: Any) -> Result:
         if not isinstance(result, Result):
@@ -90,6 +90,8 @@ def run(
         )
         if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
             result.provenance.notes["window"] = past
+        if hasattr(model, "rounding") and (rounding := model.rounding()) is not None:
+            result.provenance.notes["rounding"] = rounding
         return result
 
     try:

@@ -13,6 +13,7 @@ import torch
 
 from analyses.function_tokens.facts import LIST, Asked, pairs
 from hooks.replay import check_same, read
+from hooks.rounding import note, of_effects
 from hooks.sweeps.walk import Edit, Walk
 
 if TYPE_CHECKING:
@@ -106,8 +107,10 @@ class Facts:
                 edit = Edit(place.site.short, place.layer, self._set(held, goals), where, None, len(part))
                 after = Walk(model, suffix, [edit]).run()
                 own, *rest = model.unembed(after[:, :, -1]).float()
-                check_same(own, logits, model)
-                found[1 + start : 1 + start + len(part), same] = torch.stack(rest).log_softmax(-1)[..., wanted].cpu()
+                error = check_same(own, logits, model)
+                own, said = (x.log_softmax(-1)[..., wanted].cpu() for x in (own, torch.stack(rest)))
+                note(model, of_effects(error, said - found[0, same], (own - found[0, same]).abs().amax(0)))
+                found[1 + start : 1 + start + len(part), same] = said
         return found
 
     def _places(self, fact: int, where: str | int) -> list[int]:

@@ -10,11 +10,13 @@ import torch
 
 from hooks.fetching import indices
 from hooks.replay import Suffix, check_same, off_by, read
+from hooks.rounding import Control, note, of_effects
 from hooks.sites import SITES, Place
 from hooks.sweeps.asked import At, Cell, positions_changed, text_positions
 from hooks.sweeps.metrics import Metric
 from hooks.sweeps.values import BatchValues, Values
 from hooks.sweeps.walk import Edit, Freeze, Walk
+from workbench.models.configuration import setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +40,7 @@ class Job:
         before: (prompt, target), the metric of the unchanged run.
         source: the same of the runs that patches come from, or None.
         error: the largest difference between a control's logits and the model's own.
+        moved: (target,), the largest change of the metric of a control.
         exact: for estimates, the exact effects of some cells, NaN elsewhere; see `hooks.attribution`.
         notes: what else is to be said of the effects.
         whole: run every prompt again from its first token on, with nothing cached.
@@ -57,6 +60,7 @@ class Job:
     exact: Tensor | None = None
     notes: dict[str, float] = field(default_factory=dict)
     error: float = 0.0
+    moved: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float32))
     whole: bool = False
     _done: int = 0
 
@@ -65,7 +69,12 @@ class Job:
         for prompts in batches(self.model, self.ids):
             batch = self.model.batch([self.ids[p] for p in prompts])
             self._one_batch(batch, prompts, order)
+        note(self.model, self.compared())
         return self
+
+    def compared(self) -> Control:
+        """How the effects compare with what rounding moves."""
+        return of_effects(self.error, self.effects, self.moved)
 
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
@@ -86,18 +95,20 @@ class Job:
             edits = edits_of([self.cells[i] for i in some], new, suffix, self.freeze)
             final = self._walk(suffix, edits, control=number == 0)
             if number == 0:
-                if not self._control(final[0], suffix):
+                if not self._control(final[0], suffix, prompts):
                     return False
                 final = final[1:]
             self.write(self._effects(final, suffix, prompts), edits, some, new, prompts)
         return True
 
-    def _control(self, final: Tensor, suffix: Suffix) -> bool:
+    def _control(self, final: Tensor, suffix: Suffix, prompts: Sequence[int]) -> bool:
         found = self.model.unembed(final[:, -1])
         error, limit = off_by(found, suffix.logits, self.model)
         if suffix.start and not error <= limit:
             return False
         self.error = max(self.error, check_same(found, suffix.logits, self.model))
+        moved = self._effects(final[None], suffix, prompts)[0].abs().amax(0)
+        self.moved = torch.maximum(self.moved, moved)
         return True
 
     def _stretches(self, batch: Batch, new: BatchValues, order: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
@@ -235,7 +246,8 @@ def rows_at_once(model: InstrumentedModel, suffix: Suffix) -> int:
     """How many variants of the batch walk together."""
     batch, n = suffix.shape
     config = model.module.config.get_text_config()
-    d_mlp = getattr(config, "intermediate_size", None) or 4 * model.card.d_model
+    widths = setting(config, "intermediate_size") or 4 * model.card.d_model
+    d_mlp = max(widths) if isinstance(widths, list) else widths
     total = suffix.start + n
     attention = model.n_heads * (n + total if n == 1 or config._attn_implementation == "eager" else 4 * model.d_head)
     copied = 2 * model.n_kv_heads * model.d_head * total / n if suffix.start and n > 1 else 0

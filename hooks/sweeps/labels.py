@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hooks.rounding import says
 from hooks.sweeps.metrics import CONTINUATION
 from hooks.sweeps.paths import PathJob
 from workbench.heads import head_name
@@ -80,5 +81,6 @@ def dataset(job: Job, kind: Kind, how: How) -> xr.Dataset:
     at = job.at if isinstance(job.at, str) else list(job.at)
     return found.assign_attrs(
         model=model.card.name, kind=kind, at=at, how=how, metric=job.metric.name, unit=job.metric.unit, norm=job.metric.norm,
-        freeze=job.freeze, control_error=job.error, **job.notes,
+        freeze=job.freeze, control_error=job.error, control_moved=float(job.moved.max()), control=says([job.compared()]),
+        **job.notes,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks.replay import check_same, read
+from hooks.rounding import note, of_effects
 from hooks.sites import SITES, Place
 from hooks.steady import steady
 from hooks.sweeps.values import source_values
@@ -71,9 +72,11 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
     ]
     with steady(model.module):
         final = Walk(model, suffix, edits).run()[:, 0, -1]
-    check_same(model.unembed(final[:1]), suffix.logits, model)
-    logits = model.unembed(final, torch.tensor(list(targets), device=model.device)).float()
+    error = check_same(model.unembed(final[:1]), suffix.logits, model)
+    watched = torch.tensor(list(targets), device=model.device)
+    logits = model.unembed(final, watched).float()
     effects = (logits[1:] - logits[0]).view(model.n_layers, len(variants), len(heads), len(targets))
+    note(model, of_effects(error, effects, (logits[0] - suffix.logits[0, watched].float()).abs()))
     return effects.transpose(0, 1).cpu()
 
 

@@ -61,7 +61,7 @@ class PathJob(Job):
             keep = [*self._keep(order), *(Place(SITES["z"], layer) for layer in self.model.sites["z"] or [])]
             suffix = read(self.model, batch, first, list(dict.fromkeys(keep)), calls=True)
             self.own(suffix, new, prompts)
-            if self._control(self._walk(suffix, [_nothing(suffix)], control=True)[0], suffix):
+            if self._control(self._walk(suffix, [_nothing(suffix)], control=True)[0], suffix, prompts):
                 break
             self.whole = True
         for senders in self._chunks(suffix, list(order)):

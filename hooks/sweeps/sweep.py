@@ -82,7 +82,7 @@ def sweep(
             then speak of prompt and continuation together, and a source is followed by the same continuation.
         layers, heads, neurons: the parts to do, (layer, head) and (layer, neuron); None is all. With "edges", `heads`
             send.
-        sites: for "layers" and "positions"; default resid_pre, attn_out and mlp_out, and resid_pre.
+        sites: for "layers" and "positions"; default resid_pre, attn_out and mlp_out (those that the model has), and resid_pre.
         source: for "patch": per prompt the one to take values from, or one for all.
         align: which position of the source belongs to which: counted from the "start" or from the "end". With `at`
             "last" or only negative positions it is the end. Positions the source does not have keep their value.
@@ -101,7 +101,8 @@ def sweep(
         has one per target); NaN where there is no such part, as at positions that a shorter prompt does not have. `before`
         is the metric of the unchanged run, `source` that of the source run. `token` holds each prompt's token strings. With
         "attribution", `effect` is the estimate and `exact` the rechecked values, NaN elsewhere. `attrs`: unit,
-        control_error (logits), and how it was asked.
+        control_error (logits), control_moved (the same in the metric's unit), control (a sentence about both), and how it was
+        asked.
 
     Raises:
         BadInput, NotFound: an argument that cannot be; says what can.
@@ -158,7 +159,8 @@ def _cells(
     neurons: Sequence[tuple[int, int]] | None,
     sites: str | Sequence[str] | None,
 ) -> list[Cell]:
-    named = (sites,) if isinstance(sites, str) else tuple(sites or SITES_OF_KIND[kind])
+    usual = [site for site in SITES_OF_KIND[kind] if site in model.sites] or SITES_OF_KIND[kind]
+    named = (sites,) if isinstance(sites, str) else tuple(sites or usual)
     if sites is not None and kind not in ("layers", "positions"):
         raise BadInput(f"A sweep over {kind} has its own site.", "sites only with layers or positions", "Drop sites.")
     if heads is not None and kind in ("heads", "edges"):

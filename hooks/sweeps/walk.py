@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from hooks import sites
+from hooks import calling, sites
 from hooks.attention import AttentionCall, add_mask, attention_taps, probabilities, soft_cap
 from hooks.positions import placed
 from hooks.steady import running
@@ -94,6 +94,8 @@ class Walk:
 
         The control comes first, then the variants in the order of the edits.
         """
+        if self.suffix.record.hands_on:
+            return self._whole_passes()
         batch, n = self.suffix.shape
         record, done, waiting = self.suffix.record, 0, list(self.edits)
         count = int(self.control)
@@ -119,6 +121,28 @@ class Walk:
                     rows = record.call(self.model, layer, rows)
                 done += (count - int(self.control)) * batch
         return rows.view(count, batch, n, -1)
+
+    def _whole_passes(self) -> Tensor:
+        """As `run`, where layers hand each other more than the stream: each variant from the first layer to the last."""
+        layout, (batch, n), count = self.model.layout, self.suffix.shape, int(self.control)
+        for edit in self.edits:
+            self._there.append((slice(count, count + edit.count), edit))
+            count += edit.count
+        found: list[Tensor] = []
+
+        def keep(module: Any, args: tuple[Any, ...], out: Any) -> None:
+            found.append(out[0] if isinstance(out, tuple | list) else out)
+
+        with ExitStack() as stack:
+            if self.look is not None:
+                taps = {layer: partial(self._attend, layer) for layer in self.suffix.calls}
+                stack.enter_context(attention_taps(layout, taps, self.model.card.name))
+            for layer in range(self.model.n_layers):
+                stack.enter_context(self._changes(layer))
+            stack.callback(layout.blocks[-1].module.register_forward_hook(keep).remove)
+            given = {name: x.repeat(count, 1) for name, x in self.suffix.batch.kwargs().items()}
+            calling.call(self.model.module, **given, use_cache=False, logits_to_keep=1)
+        return found[0].view(count, batch, n, -1)
 
     def _changes(self, layer: int) -> ExitStack:
         """Hooks for the edits of a layer, and for what is frozen there."""

@@ -19,6 +19,7 @@ def places(model: Any) -> dict[str, Callable[[int], tuple[Any, bool]]]:
         "resid_pre": lambda i: (blocks[i].module, True),
         "resid_post": lambda i: (blocks[i].module, False),
         "z": lambda i: (blocks[i].out_proj, True),
+        "mixer_out": lambda i: (blocks[i].mixer_out.module, False),
         "attn_out": lambda i: (blocks[i].attn_out.module, False),
         "mlp_out": lambda i: (blocks[i].mlp_out.module, False),
         "post": lambda i: (blocks[i].down_proj, True),
@@ -45,7 +46,8 @@ def values(model: Any, ids: Sequence[int], site: str, layer: int) -> Tensor:
 def _shaped(model: Any, site: str, change: Callable[[Tensor], None]) -> Callable[[Tensor], Tensor]:
     def apply(x: Tensor) -> Tensor:
         x = x.clone()
-        change(x.view(*x.shape[:-1], model.n_heads, -1) if site == "z" else x)
+        rows = x[None] if x.dim() == 2 else x  # some families have all tokens in one row
+        change(rows.view(*rows.shape[:-1], model.n_heads, -1) if site == "z" else rows)
         return x
 
     return apply
@@ -58,7 +60,7 @@ def _hooked(module: Any, on_input: bool, change: Callable[[Tensor], Tensor]) -> 
         return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
 
     def after(_: Any, args: tuple[Any, ...], output: Any) -> Any:
-        return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
+        return type(output)([change(output[0]), *output[1:]]) if isinstance(output, tuple | list) else change(output)
 
     if on_input:
         return module.register_forward_pre_hook(before, with_kwargs=True)

@@ -296,7 +296,7 @@ def test_not_everything_is_held_in_memory_that_cannot_be_swapped_out(llama, monk
 def test_a_card_that_rounds_factors_is_given_room(llama, monkeypatch):
     """TF32 keeps 10 bits of each factor: a control row that is off by that much is no fault of the architecture."""
     logits = torch.ones(1, 4)
-    monkeypatch.setattr("hooks.replay.tensor_float", lambda device: True)
+    monkeypatch.setattr("hooks.rounding.tensor_float", lambda device: True)
     assert off_by(logits, logits, llama)[1] == 0.5
-    monkeypatch.setattr("hooks.replay.tensor_float", lambda device: False)
+    monkeypatch.setattr("hooks.rounding.tensor_float", lambda device: False)
     assert off_by(logits, logits, llama)[1] == 1e-3

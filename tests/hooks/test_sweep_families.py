@@ -12,6 +12,8 @@ import transformers
 
 import workbench as wb
 from hooks.sweeps import sweep
+from tests import families
+from workbench.errors import WorkbenchError
 
 PROMPTS = ["Question: What is the capital city of Peru?\nAnswer: The capital", "The capital of France is", "a"]
 SOURCES = ["Question: What is the capital city of Spain?\nAnswer: The safe", "The capital of Italy was", "b"]
@@ -131,9 +133,40 @@ def test_layers_and_positions(family):
         assert grid["effect"].sel({"prompt": row, "pos": slice(len(ids), None)}).isnull().all()
 
 
+@pytest.mark.parametrize("name", [name for name in families.FAMILIES if name not in families.NOT_SWEPT])
+def test_every_family_is_swept_exactly(name):
+    """Heads at the last token, and parts of the layers at the last two: what can be cached is, and variants join on the way."""
+    model = families.built(name)
+    texts, targets = ["The capital of France is", "a lot"], TARGETS[1:]
+    swept = {"layers": sweep(model, texts, targets, kind="layers", at=[-1, -2])}
+    if "z" in model.sites:
+        swept["heads"] = sweep(model, texts, targets)
+    largest = 0.0
+    for row, text in enumerate(texts):
+        ids = model.tokens(text)
+        base = plain_loop.run(model, ids)[targets[row]]
+        for kind, found in swept.items():
+            positions = [len(ids) - 1] if kind == "heads" else [p % len(ids) for p in found.attrs["at"]]
+            for site in ["z"] if kind == "heads" else found["site"].values if "site" in found.dims else ["resid_pre"]:
+                for layer in (model.sites[site] or [])[row :: len(texts)]:
+                    head = layer % model.layout.blocks[layer].n_heads if kind == "heads" else None
+                    change = plain_loop.set_to(0.0, positions, head)
+                    want = plain_loop.run(model, ids, [(site, layer, change)])[targets[row]] - base
+                    at = {"prompt": row, "layer": layer, "head": head, "site": site}
+                    got = found["effect"].sel({k: v for k, v in at.items() if k in found.dims}).values
+                    torch.testing.assert_close(torch.as_tensor(got), want, atol=2e-4, rtol=1e-4)
+                    largest = max(largest, float(want.abs().max()))
+        assert found.attrs["control_error"] < 1e-3
+    assert largest > 1e-3
+
+
+@pytest.mark.parametrize("name", families.NOT_SWEPT)
+def test_families_that_are_not_swept_say_why(name):
+    with pytest.raises(WorkbenchError, match=families.NOT_SWEPT[name]):
+        sweep(families.built(name), "The capital", [5], kind="layers")
+
+
 def test_a_family_that_decodes_differently_from_how_it_reads_is_read_whole():
     """Moshi's cached decoding is not its forward pass once a prompt is longer than its window."""
-    import families
-
-    model = wb.load((families.module("moshi"), tiny.tiny_tokenizer()))
+    model = families.built("moshi")
     check(model, sweep(model, PROMPTS, TARGETS), "last", lambda ids, other, layer: 0.0)

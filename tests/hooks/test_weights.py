@@ -85,8 +85,11 @@ def test_four_bits_keep_the_contract(saved):
 
 def test_eight_bits_round_what_they_read(saved):
     model = _quantized(saved, 8)
+    lines = contract(model)
+    assert [str(line) for line in lines if not line.holds()] == []
     # Each head's share is rounded with the others: it is nobody's mistake that they do not add up exactly.
-    assert {c.name: c.error < 0.02 for c in contract(model) if not c.holds()} == {"heads": True}
+    heads = next(line for line in lines if line.name == "heads")
+    assert 1e-4 < heads.error < heads.limit < 0.02
 
 
 @pytest.mark.parametrize(("bits", "close"), [(4, 1e-3), (8, 0.2)])

@@ -24,7 +24,7 @@ _ARGUMENTS = [
 
 
 @contextmanager
-def served(model: Any, runs: Path) -> Iterator[str]:
+def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
     """The address of a server with this model and these runs; it has stopped when the block is left."""
     import uvicorn
 
@@ -32,7 +32,7 @@ def served(model: Any, runs: Path) -> Iterator[str]:
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build(model, runs), log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(build(model, runs, **options), log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

@@ -5,7 +5,7 @@
   if (document.body.dataset.model === "loading") {
     const seconds = document.getElementById("loading-seconds");
     const poll = setInterval(async () => {
-      const answer = await fetch("/healthz").catch(() => null);
+      const answer = await fetch("healthz").catch(() => null);
       if (!answer || !answer.ok) return;
       const { model } = await answer.json();
       if (model.state === "loading") seconds.textContent = Math.round(model.seconds);

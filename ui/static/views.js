@@ -1,4 +1,4 @@
-/* <wb-view src="/runs/…/views/…"> shows one tab of a run that is drawn already: HTML, and pictures that Bokeh draws here.
+/* <wb-view src="runs/…/views/…"> shows one tab of a run that is drawn already: HTML, and pictures that Bokeh draws here.
    The one that is looked at comes first; the others follow one by one while nothing else happens, so that opening them
    later only changes a class. Nothing is measured or drawn twice: hidden tabs keep their width (see explorer.css). */
 (() => {

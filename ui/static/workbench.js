@@ -18,7 +18,7 @@
 
   show(wanted());
   // Gradio picks its colours from the address while it starts, after this script and before the first picture.
-  if (location.pathname.startsWith("/playground")) {
+  if (location.pathname.endsWith("/playground/")) {
     const address = new URL(location.href);
     address.searchParams.set("__theme", wanted());
     history.replaceState(history.state, "", address);

@@ -26,6 +26,9 @@ def ui(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Believe the X-Forwarded headers of a proxy in front.")
     ] = False,
+    root_path: Annotated[
+        str, typer.Option(help="Path under which a proxy shows the workbench, like /lab.", show_default=False)
+    ] = "",
     password: Annotated[
         str | None, typer.Option(envvar="WORKBENCH_PASSWORD", help="Asked for on every page.", show_default=False)
     ] = None,
@@ -45,4 +48,4 @@ def ui(
     models.locate(model)
     serve: Any = front_end("serve")
     asked = {"host": host, "port": port, "model": model, "runs": runs, "open_browser": not no_browser, "password": password}
-    serve(**asked, behind_proxy=behind_proxy)
+    serve(**asked, behind_proxy=behind_proxy, root_path=root_path)

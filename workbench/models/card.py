@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.models import adapters, storage
+from workbench.models.configuration import setting
 from workbench.models.conversation import has_template
 from workbench.models.tokenization import Tokenization
 
@@ -161,9 +162,9 @@ def _bytes_of(tensor: torch.Tensor) -> bytes:
 def _first(config: Any, *names: str) -> int:
     """The first of these fields that holds a number; some architectures give a list, one entry per layer."""
     for name in names:
-        value = getattr(config, name, None)
+        value = setting(config, name)
         if isinstance(value, list | tuple) and value:
-            value = max(value)
+            value = max(value, key=lambda v: v or 0)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return int(value)
     return 0
