@@ -82,6 +82,8 @@ def application(runs: Path | None, drawings: Drawings) -> Callable[[], Any]:
     """
 
     def page() -> Any:
+        # Panel's files lie beside the page. It would count slashes, those of a path that a proxy puts in front too.
+        pn.state.rel_path = ""
         args = pn.state.session_args
         query = {key: values[0].decode("utf-8", "replace") for key, values in args.items() if values}
         explorer = Explorer(runs, query, drawings=drawings)

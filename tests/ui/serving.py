@@ -37,10 +37,12 @@ def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
-    listening.close()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()
 
 
 @contextmanager
@@ -52,5 +54,7 @@ def chromium() -> Iterator[Any]:
         pytest.skip("no Chromium on this machine: `make chromium` installs it")
     with api.sync_playwright() as play:
         opened = play.chromium.launch(executable_path=found, args=_ARGUMENTS)
-        yield opened
-        opened.close()
+        try:
+            yield opened
+        finally:
+            opened.close()

@@ -26,17 +26,15 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("given", "found"), [("", ""), ("/", ""), ("lab", "/lab"), ("/lab", "/lab"), ("/lab/", "/lab"), ("/a/b-c/~d.e_f/", "/a/b-c/~d.e_f")]
+    ("given", "found"),
+    [("", ""), ("/", ""), ("lab", "/lab"), ("/lab", "/lab"), ("/lab/", "/lab"), ("/a/b-c/~d.e_f/", "/a/b-c/~d.e_f")],
 )
 def test_a_prefix_is_written_in_one_way(given, found):
     assert checked(given) == found
 
 
-@pytest.mark.parametrize("given", ["https://example.org/lab", "/lab?x", "/lab#", "/a//b", "/../x", "/.", "/lab space", "/é", "//host"])
+@pytest.mark.parametrize("given", ["https://example.org/lab", "/lab?x", "/lab#", "/a//b", "/../x", "/.", "/lab space", "/é"])
 def test_what_is_no_path_is_refused(given, llama, runs):
-    if given == "//host":  # slashes around are nobody's mistake
-        assert checked(given) == "/host"
-        return
     with pytest.raises(BadInput, match="is no path"):
         build(llama, runs, root_path=given)
 
@@ -44,7 +42,7 @@ def test_what_is_no_path_is_refused(given, llama, runs):
 @pytest.mark.parametrize("passed_on", [ROOT, ""])
 @pytest.mark.parametrize("forwarded", [{}, {"X-Forwarded-Host": "example.org", "X-Forwarded-Proto": "https"}])
 def test_pages_answer_with_and_without_the_prefix(llama, runs, passed_on, forwarded):
-    with TestClient(build(llama, runs, root_path=ROOT, behind_proxy=True), base_url=OWN, headers=forwarded) as client:
+    with TestClient(build(llama, runs, root_path=ROOT, behind_proxy=True), base_url=OWN, headers=dict(forwarded)) as client:
         for path in ("/", "/healthz", "/playground/", "/explorer", "/assets/workbench.css", "/runs/20260101-one/report.html"):
             assert client.get(passed_on + path).status_code == 200, path
         place = forwarded.get("X-Forwarded-Host", "127.0.0.1:7860")
@@ -55,7 +53,6 @@ def test_pages_answer_with_and_without_the_prefix(llama, runs, passed_on, forwar
         lost = client.get(f"{passed_on}/runs/x/report.html")
         assert lost.status_code == 404
         assert 'href="../.././"' in lost.text
-        assert "/runs/x" in lost.text or "x" in lost.text
 
 
 @pytest.mark.parametrize("path", ["/", "/playground/", "/explorer", "/nothing/here/at/all"])
@@ -80,14 +77,14 @@ def test_a_browser_finds_everything_below_the_prefix(llama, runs):
         page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{address}{ROOT}")  # without the slash
+        page.wait_for_selector('body[data-model="ready"]')  # until then Home loads itself again
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Playground").click()
         page.wait_for_selector("#answer .try .tokens li", timeout=30_000)
         before = page.locator("#answer").inner_text()
         page.get_by_label("Prompt", exact=True).fill("The capital of Peru is")
         expect(page.locator("#answer")).not_to_have_text(before)
-        expect(page.locator("#answer .try .tokens li").last).to_contain_text("is")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Home").click()
-        page.get_by_role("link", name="Explore").first.click()
+        page.get_by_role("link", name="Explore", exact=True).first.click()
         expect(page.get_by_role("button", name="Copy link to this view")).to_be_visible()
         expect(page.locator(".bk-Figure, .bk-DataTable, wb-view").first).to_be_visible()
         page.get_by_role("link", name="Report").first.click()
