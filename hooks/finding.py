@@ -22,6 +22,7 @@ from hooks.undisturbed import undisturbed
 from hooks.weights import innermost
 from workbench.errors import BadInput
 from workbench.models.configuration import of_layer, setting
+from workbench.models.quiet import quiet
 
 # Kinds of numbers that models compute with; what is stored in others is made one of these first.
 _COMPUTED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -39,7 +40,7 @@ def find(module: Any) -> Layout:
         BadInput: it cannot run on token ids alone, or has no single stack of layers.
         NotFinite: its logits are no finite numbers.
     """
-    with undisturbed(module):
+    with undisturbed(module), quiet():
         return _find(module)
 
 

@@ -221,3 +221,26 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
     again = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
     assert again.returncode == 0
     assert len(wb.Trace.open(tmp_path / "t").lengths) == 600
+
+
+@pytest.mark.parametrize("family", ["mamba2", "qwen3_next", "eight bits"])
+def test_nothing_but_our_own_words_is_on_the_screen(tmp_path, model_folder, family):
+    """In a process of its own: libraries say most of what they say once, or while they are imported."""
+    import families
+
+    folder = tmp_path / "model"
+    if family == "eight bits":
+        pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+        from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+        rounded = BitsAndBytesConfig(load_in_8bit=True)
+        AutoModelForCausalLM.from_pretrained(model_folder, quantization_config=rounded, device_map="cpu").save_pretrained(folder)
+    else:
+        families.module(family).save_pretrained(folder)
+    tiny.tiny_tokenizer().save_pretrained(folder)
+    start = "from workbench.cli import main; main()"
+    command = [sys.executable, "-c", start, "trace", "The capital", "-m", str(folder), "--site", "resid_post", "-o", "t"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert said.returncode == 0, said.stderr
+    ours = re.compile(r"\s*\d+% (Loading|Capturing) .*|The trace takes about .*|\s*")
+    assert [line for line in re.split(r"[\r\n]+", said.stderr) if not ours.fullmatch(line)] == []

@@ -22,6 +22,7 @@ from workbench import __version__
 from workbench.cli import features, finished, models, organisms, questions, serve, tracing
 from workbench.cli.screen import complain, complaint_of, say_stopped
 from workbench.errors import BadInput, Cancelled
+from workbench.models.quiet import quiet_from_here
 from workbench.unicode import check_unicode
 
 BUG, WRONG, STOPPED = 1, 2, 130
@@ -92,8 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character still gets the line
-    # A command says this itself, where it can be seen; see hooks/window.py.
+    # A command says these itself, where they can be seen; see hooks/window.py and hooks/rounding.py.
     warnings.filterwarnings("ignore", message=".* tokens were read at once")
+    warnings.filterwarnings("ignore", message="Inside the sweeps the unchanged model ended")
+    quiet_from_here()
     try:
         _check_arguments(sys.argv[1:] if arguments is None else arguments)
         app(arguments)

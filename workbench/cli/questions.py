@@ -186,8 +186,9 @@ def _tell(result: Result, folder: Path) -> None:
     for finding in result.findings.values():
         screen.print(f"  • {plain(finding.says)}", soft_wrap=True)
         screen.print(f"    [dim]{plain(finding.name)}: {plain(_numbers(finding))}[/]", soft_wrap=True)
-    if past := result.provenance.notes.get("window"):
-        screen.print(f"  [dim]{plain(past)}[/]", soft_wrap=True)
+    for name in ("window", "rounding"):
+        if says := result.provenance.notes.get(name):
+            screen.print(f"  [dim]{plain(says)}[/]", soft_wrap=True)
     shown = f'"{folder}"' if " " in str(folder) else str(folder)
     screen.print(f"\nSaved as {plain(folder)}", soft_wrap=True)
     screen.print(

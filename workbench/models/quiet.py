@@ -1,22 +1,40 @@
-"""Silence for the libraries below while they load: the workbench reports progress in its own words."""
+"""Silence for the libraries below: the workbench reports in its own words, and what they advise is not for its users.
+
+transformers advises kernels that crash it on a machine without a card, and counts up what it read; bitsandbytes tells of
+every product that it rounds.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_OTHERS = "bitsandbytes"
+
+
+def quiet_from_here() -> None:
+    """Only errors of the libraries below from now on: for a command, whose screen is its own. A level that was asked for in
+    the environment (TRANSFORMERS_VERBOSITY) stays."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported, which is not yet
+    logging.getLogger(_OTHERS).setLevel(logging.ERROR)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and only errors from transformers inside; its settings are put back afterwards."""
-    from transformers.utils import logging
+    """No bars and only errors of the libraries below inside; their settings are put back afterwards."""
+    from transformers.utils import logging as theirs
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    other = logging.getLogger(_OTHERS)
+    levels, bars = (theirs.get_verbosity(), other.level), theirs.is_progress_bar_enabled()
+    theirs.set_verbosity_error()
+    theirs.disable_progress_bar()
+    other.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        theirs.set_verbosity(levels[0])
+        other.setLevel(levels[1])
         if bars:
-            logging.enable_progress_bar()
+            theirs.enable_progress_bar()
