@@ -272,8 +272,11 @@ def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
     unlearned = found["unlearned"]
     assert unlearned["contrast"] <= 0.5 * unlearned["before"]
     assert unlearned["others_kept"] >= 0.8
-    # At a rate tuned for them, as many random weights forget it too: what tells them apart is the claims' to judge.
-    assert 0 <= unlearned["random"] <= unlearned["before"]
+    # As many random weights forget it too, given a larger rate of their own; of one passage nothing is concluded.
+    rates = result.tables["removals"].set_index(["aim", "mask"])["rate"]
+    assert all(rates[aim, "random"] > rates[aim, "contrast"] for aim in ("unlearn", "rewrite"))
+    claims = result.tables["claims"].set_index("claim")["verdict"]
+    assert claims["As many random weights do nothing"] == "cannot be told"
     assert unlearned["neutral"] < unlearned["neutral_before"] + 0.1
     off = found["heads"]
     assert off["without"] < 0.5 * off["untouched"]
