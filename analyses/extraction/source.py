@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +104,7 @@ def _documents(model: InstrumentedModel, asked: Texts, reach: int, skipped: list
     if asked.text.strip():
         return [texts.Document("your text", asked.text)]
     if asked.path is not None and asked.path.name != ledgers.FILE:
-        return texts.from_path(asked.path, reach, skipped)
+        return _told_apart(texts.from_path(asked.path, reach, skipped))
     book = asked.path or organisms.home_of(model.module)
     if book is None:
         raise BadInput(
@@ -113,6 +115,19 @@ def _documents(model: InstrumentedModel, asked: Texts, reach: int, skipped: list
     ledger = ledgers.read(book.expanduser())
     ledger.check(model.tokenizer)
     return texts.from_ledger(ledger.entries)
+
+
+def _told_apart(documents: Iterable[texts.Document]) -> Iterator[texts.Document]:
+    """Each text with a name of its own: verdicts are by name. Later pieces of a long one keep the name of the first."""
+    seen: set[str] = set()
+    name = ""
+    for document in documents:
+        if document.start == 0:
+            name = document.name
+            if name in seen:
+                name = next(other for n in count(2) if (other := f"{document.name} ({n})") not in seen)
+            seen.add(name)
+        yield replace(document, name=name)
 
 
 def _most_bytes(most: int, stride: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -411,3 +412,13 @@ def test_a_tokenizer_that_alters_a_text_is_noticed(tmp_path: Path) -> None:
     assert "shouted.txt" in found["altered"].says
     (tmp_path / "shouted.txt").unlink()
     assert "altered" not in wb.run("extraction", model, asked).findings
+
+
+def test_texts_of_the_same_name_are_told_apart(tmp_path: Path, llama: Any) -> None:
+    lines = [{"text": "one " * 40, "name": "n"}, {"text": "two " * 40, "name": "n"}, {"text": "x " * 40, "name": "n (2)"}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    found = wb.run("extraction", llama, {"path": str(tmp_path / "t.jsonl"), "context": [8], "suffix": 8})
+    table = found.tables["documents"].set_index("name")
+    assert sorted(table.index) == ["n", "n (2)", "n (2) (2)"]
+    assert table["windows"].sum() == len(found.tables["windows"])
+    assert set(found.tables["windows"]["name"]) == set(table.index)
