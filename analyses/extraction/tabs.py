@@ -221,7 +221,8 @@ def _documents(result: Result) -> list[Any]:
         more.append(draw.says(result.findings["verdict_thresholds"].says, small=True))
     if "controls" in result.tables:
         left.insert(0, Table(result.tables["controls"].drop(columns="window"), "Recited passages that may be patterns"))
-    meaning, every = draw.says(_WHAT_IT_MEANS, small=True), Table(table.drop(columns=["window", "says"], errors="ignore"), "Every document")
+    shown = table.drop(columns=["window", "says"], errors="ignore")  # earlier versions wrote no sentences
+    meaning, every = draw.says(_WHAT_IT_MEANS, small=True), Table(shown, "Every document")
     return [heading, Markup("").join(cards), *more, meaning, every, *left]
 
 
