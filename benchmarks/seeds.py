@@ -18,6 +18,11 @@ import workbench as wb
 from workbench.result import Result
 
 
+def _labels(result: Result, group: str) -> list[str]:
+    chosen = result.tables["chosen"]
+    return list(chosen.loc[chosen["group"] == group, "label"])
+
+
 def row(result: Result, seed: int) -> str:
     """A line of the table: heads in order of rank, and rates on the held-out half."""
 
@@ -25,8 +30,7 @@ def row(result: Result, seed: int) -> str:
         known = result.findings.get(finding)
         return f"{known.values[of]:.0%}" if known is not None else "–"
 
-    chosen = result.tables["chosen"]
-    heads = [", ".join(chosen.loc[chosen["group"] == group, "label"]) or "cannot be told" for group in ("context", "memory")]
+    heads = [", ".join(_labels(result, group)) or "cannot be told" for group in ("context", "memory")]
     rates = [rate("base", "memory"), rate("prune_context", "memory"), rate("base", "context"), rate("prune_memory", "context")]
     return f"| {seed} | {heads[0]} | {heads[1]} | {' | '.join(rates)} |"
 
@@ -40,9 +44,7 @@ def table(results: dict[int, Result]) -> list[str]:
         "",
     ]
     for group in ("context", "memory"):
-        counts = Counter(
-            label for r in results.values() for label in r.tables["chosen"].query("group == @group")["label"].tolist()
-        )
+        counts = Counter(label for result in results.values() for label in _labels(result, group))
         lines.append(
             f"Chosen as {group} heads, in how many of {len(results)} runs: "
             + (", ".join(f"{label} {n}" for label, n in counts.most_common()) or "none")
