@@ -200,8 +200,8 @@ def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatc
     def refuse(*args):
         raise BadInput("The prompt has <b>600</b> tokens.", "at most 256", "Shorten it.")
 
-    monkeypatch.setattr("ui.trying.look", refuse)  # the server runs in a thread of this process
     playground(page)
+    monkeypatch.setattr("ui.trying.look", refuse)  # the server runs in a thread of this process
     page.get_by_label("Prompt", exact=True).fill("Something that is refused")
     message = page.locator("#trouble .wb-message")
     expect(message).to_contain_text("at most 256")
@@ -248,7 +248,7 @@ def test_a_finding_is_shown_then_its_dial_moves_the_model(page):
     expect(job).to_have_attribute("data-state", "done")
     expect(job).to_contain_text("It takes 4 <img src=x onerror='window.pwned=1'>.")
     assert job.locator("img").count() == 0
-    run_id = job.get_by_role("link", name="Open in Explorer").get_attribute("href").removeprefix("/explorer?run=")
+    run_id = job.get_by_role("link", name="Open in Explorer").get_attribute("href").removeprefix("../explorer?run=")
     page.get_by_role("tab", name="Try a prompt").click()
     page.locator("#run input").click()
     page.get_by_role("option").nth(1).click()

@@ -377,7 +377,9 @@ def test_ui_hands_over_what_was_asked(workbench: Callable[..., Said], places: Pa
     monkeypatch.setattr(front_ends, "front_end", lambda name: lambda **given: seen.update(given))
     monkeypatch.setenv("WORKBENCH_PASSWORD", "geheim")
     (places / "mine").mkdir()
-    assert workbench("ui", "--host", "0.0.0.0", "--port", "7999", "--runs", "mine", "--no-browser").code == 0
+    assert (
+        workbench("ui", "--host", "0.0.0.0", "--port", "7999", "--runs", "mine", "--no-browser", "--root-path", "/lab").code == 0
+    )
     assert seen == {
         "host": "0.0.0.0",
         "port": 7999,
@@ -386,6 +388,7 @@ def test_ui_hands_over_what_was_asked(workbench: Callable[..., Said], places: Pa
         "open_browser": False,
         "password": "geheim",
         "behind_proxy": False,
+        "root_path": "/lab",
     }
 
 
