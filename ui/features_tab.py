@@ -14,7 +14,7 @@ from hooks.features.features import SKIP
 from ui import chat as chats
 from ui import featuring, parts
 from ui.desk import Desk
-from ui.theme import PLAIN, QUIET
+from ui.theme import AT_ONCE, PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.conversation import typed
 
@@ -173,11 +173,11 @@ def build(desk: Desk) -> FeaturesTab:
             yield [*said, to_]
 
     def first(ready: Any) -> None:
-        ready.then(asked, None, [name, prompt, *shown], **QUIET).then(
+        ready.then(asked, None, [name, prompt, *shown], **AT_ONCE).then(
             lambda name_, *rest: on_feature(name_, *rest) if rest[-1] else [gr.skip()] * 3,
             [name, prompt, chat, token, feature],
             [trouble, text, to],
-            **QUIET,
+            **AT_ONCE,
         ).then(asked_to_steer, [name, prompt, chat, token, feature, length], [trouble, compared, to], **QUIET)
 
     return FeaturesTab([name, chat], fit, first)

@@ -19,7 +19,7 @@ from ui import api, ask_tab, chat, documents_tab, features_tab, grid, trace_tab,
 from ui.desk import Desk
 from ui.dress import Dress
 from ui.style import message_html
-from ui.theme import PLAIN, QUIET, theme
+from ui.theme import AT_ONCE, PLAIN, theme
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -94,9 +94,9 @@ def blocks(desk: Desk) -> gr.Blocks:
                 *featured.fit(),
             ]
 
-        page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **QUIET)
+        page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **AT_ONCE)
         outputs = [status, trying.grid, trying.chat, waiting, *asking.fits, *tracing.fits, *featured.fits]
-        ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **QUIET)
+        ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **AT_ONCE)
         trying.first(ready)
         featured.first(ready)
         api.add(desk)

@@ -11,6 +11,9 @@ import gradio as gr
 PLAIN: dict[str, Any] = {"padding": False, "apply_default_css": False}
 # Events of the page itself: no spinner over what is being updated, and no endpoint for programs (see api.py).
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# For what takes no time: answered at once, and not over the stream of the queue. That stream is closed when nothing is left in
+# the queue, and an event that joins at this very moment is lost to the page; a page that loads had a dozen of them.
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 
 
 def theme() -> gr.themes.Base:

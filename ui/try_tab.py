@@ -12,14 +12,14 @@ from ui import chat as chats
 from ui import grid, home, parts, trying
 from ui.answering import Answerer, Asked
 from ui.desk import Desk
-from ui.theme import PLAIN, QUIET
+from ui.theme import AT_ONCE, PLAIN, QUIET
 from workbench import registry
 from workbench.errors import WorkbenchError
 
 NO_RUN = ""
 # Writes the browser's clock into the last input, so that the server knows which of two requests is the newer one.
 STAMP = "(...values) => [...values.slice(0, -1), performance.timeOrigin + performance.now()]"
-AT_ONCE = 16  # requests that may wait for the model; each page has one that counts
+WAITING = 16  # requests that may wait for the model; each page has one that counts
 
 _QA = "Question: What is the capital city of {n}?\nAnswer: The capital city of {n} is"
 EXAMPLES = [
@@ -111,14 +111,14 @@ def build(desk: Desk, tab: Any) -> TryTab:
         yield [gr.skip(), gr.skip(), gr.skip()]
 
     def again(event: Any) -> None:
-        event.then(show, inputs, outputs, js=STAMP, concurrency_limit=AT_ONCE, **QUIET)
+        event.then(show, inputs, outputs, js=STAMP, concurrency_limit=WAITING, **QUIET)
 
     # One listener each: `gr.on` does not take a component's own events, such as the grid's. Texts listen to `change`,
     # since `input` comes from keys only and not from what is pasted or dictated.
     for happens in (prompt.change, chat.change, memory.change, context.change, heads.heads, dial.input, length.release):
-        happens(show, inputs, outputs, js=STAMP, trigger_mode="multiple", concurrency_limit=AT_ONCE, **QUIET)
+        happens(show, inputs, outputs, js=STAMP, trigger_mode="multiple", concurrency_limit=WAITING, **QUIET)
     for button, (_, *texts) in zip(examples, EXAMPLES, strict=True):
-        button.click(lambda texts=texts: texts, None, [prompt, memory, context], **QUIET)
+        button.click(lambda texts=texts: texts, None, [prompt, memory, context], **AT_ONCE)
 
     def take_run(run_id: str | None, value: dict[str, Any]) -> list[Any]:
         """Outline what the run found and show its dial."""
@@ -166,15 +166,15 @@ def build(desk: Desk, tab: Any) -> TryTab:
         return gr.Dropdown(choices=offered, value=asked if asked in {value for _, value in offered} else NO_RUN)
 
     def first(ready: Any) -> None:
-        listed = ready.then(first_choices, None, run, **QUIET)
-        again(listed.then(take_run, [run, heads], [heads, knob, dial, presets, trouble], **QUIET))
+        listed = ready.then(first_choices, None, run, **AT_ONCE)
+        again(listed.then(take_run, [run, heads], [heads, knob, dial, presets, trouble], **AT_ONCE))
 
-    again(run.input(take_run, [run, heads], [heads, knob, dial, presets, trouble], **QUIET))
-    again(knob.input(take_knob, [run, knob], dial, **QUIET))
-    again(memory_off.click(lambda value: {**value, "off": value.get("memory", [])}, heads, heads, **QUIET))
-    again(context_off.click(lambda value: {**value, "off": value.get("context", [])}, heads, heads, **QUIET))
-    again(undo_all.click(undo, [heads, run, knob], [heads, dial], **QUIET))
-    tab.select(choices, None, run, **QUIET)
+    again(run.input(take_run, [run, heads], [heads, knob, dial, presets, trouble], **AT_ONCE))
+    again(knob.input(take_knob, [run, knob], dial, **AT_ONCE))
+    again(memory_off.click(lambda value: {**value, "off": value.get("memory", [])}, heads, heads, **AT_ONCE))
+    again(context_off.click(lambda value: {**value, "off": value.get("context", [])}, heads, heads, **AT_ONCE))
+    again(undo_all.click(undo, [heads, run, knob], [heads, dial], **AT_ONCE))
+    tab.select(choices, None, run, **AT_ONCE)
     return TryTab(heads, chat, first)
 
 
