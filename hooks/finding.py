@@ -63,7 +63,7 @@ def _find(module: Any) -> Layout:
             "Load another model.",
         )
     spacings = [torch.finfo(p.dtype).eps for p in module.parameters() if p.dtype in _COMPUTED]
-    exact = max(1e-4, *(2 * spacing for spacing in spacings))
+    exact = max([1e-4, *(2 * spacing for spacing in spacings)])  # all of them may be stored in other kinds
     n_heads = [_number(of_layer(config, layer), "num_attention_heads", "n_head", "num_heads") or 1 for layer in range(len(stack))]
     blocks = _with_states(module, tuple(find_block(m, probe, exact, n) for m, n in zip(stack, n_heads, strict=True)))
     heads = max((b.n_heads for b in blocks), default=0) or n_heads[0]
