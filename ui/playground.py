@@ -5,7 +5,7 @@ ask_tab.py    the second tab     forms.py, jobs.py         its forms, its queue
 trace_tab.py  the third tab, documents_tab.py the fourth; below.py shows their runs in a frame
 grid.py       the head grid      parts.py                  the HTML of answers and progress
 features_tab.py the fifth tab            featuring.py     what it computes
-api.py        the same for programs
+api.py        the same for programs     delivery.py  answers that no stream brought
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ui import api, ask_tab, chat, documents_tab, features_tab, grid, trace_tab, try_tab
+from ui import api, ask_tab, chat, delivery, documents_tab, features_tab, grid, trace_tab, try_tab
 from ui.desk import Desk
 from ui.dress import Dress
 from ui.style import message_html
@@ -100,6 +100,7 @@ def blocks(desk: Desk) -> gr.Blocks:
         trying.first(ready)
         featured.first(ready)
         api.add(desk)
+        delivery.watch(page)
     page.queue(default_concurrency_limit=8)
     return page
 

@@ -151,6 +151,21 @@ def test_a_prompt_is_answered_as_it_is_typed(page):
     expect(page.locator("#answer .answer")).to_have_count(2)
 
 
+def test_an_answer_comes_though_its_stream_was_closed_before(page):
+    closed = []
+
+    def close_early(route):
+        if closed:
+            route.fallback()
+            return
+        closed.append(route.request.url)
+        route.fulfill(status=200, content_type="text/event-stream", body='data: {"msg":"close_stream"}\n\n')
+
+    page.route("**/queue/data**", close_early)
+    playground(page)
+    assert len(closed) == 1
+
+
 def test_a_hostile_prompt_is_only_text(page):
     playground(page)
     hostile = HOSTILE + "${window.pwned=1}`{{#each value}}{{/each}}"
