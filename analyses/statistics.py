@@ -8,7 +8,9 @@ import numpy as np
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of a rate (Wilson 1927): honest at 0 and 1, where the usual one has no width."""
+    """95 % interval of a rate (Wilson 1927): honest at 0 and 1, where the usual one has no
+    width.
+    """
     if n == 0:
         return (0.0, 1.0)
     from scipy.stats import binomtest
@@ -18,25 +20,34 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 def sign(low: float, high: float, at: float = 0.0) -> bool | None:
-    """Is what an interval bounds above `at` (True), below it (False), or not told apart from it (None)?"""
+    """Is what an interval bounds above `at` (True), below it (False), or not told apart from it
+    (None)?
+    """
     return True if low > at else False if high < at else None
 
 
 def rates_apart(one: float, n: float, other: float, of_other: float) -> tuple[float, float]:
-    """95 % interval of one rate less another, each of so many units of its own (Newcombe 1998, from Wilson's of both)."""
+    """95 % interval of one rate less another, each of so many units of its own (Newcombe 1998,
+    from Wilson's of both).
+    """
     (low, high), (other_low, other_high) = wilson_of(one, n), wilson_of(other, of_other)
     apart = one - other
-    return apart - math.hypot(one - low, other_high - other), apart + math.hypot(high - one, other - other_low)
+    return apart - math.hypot(one - low, other_high - other), apart + math.hypot(
+        high - one, other - other_low
+    )
 
 
 def rate_interval(hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the share of `hits` where what lies in one group goes together, e.g. windows of one document.
+    """95 % interval of the share of `hits` where what lies in one group goes together, e.g. windows
+    of one document.
 
-    Wilson's, for as many independent ones as vary so much (the effective sample size), never more than there are. Where all
-    are hits or none is, nothing says how far they go together, and each counts.
+    Wilson's, for as many independent ones as vary so much (the effective sample size), never more
+    than there are. Where all are hits or none is, nothing says how far they go together, and each
+    counts.
 
     Args:
-        hits: (unit,) bool; groups: which group each is in, (unit,) of anything that can be compared.
+        hits: (unit,) bool; groups: which group each is in, (unit,) of anything that can be
+            compared.
     """
     n = len(hits)
     if not n:
@@ -60,8 +71,9 @@ def wilson_of(rate: float, n: float) -> tuple[float, float]:
 def share_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, tuple[float, float]]:
     """Mean of shares between 0 and 1, and its 95 % interval.
 
-    Student's, kept between 0 and 1. Where the values do not vary, or are of one group, it is Wilson's for as many as there are
-    groups: four times 0 does not say that the fifth is 0. NaN without values.
+    Student's, kept between 0 and 1. Where the values do not vary, or are of one group, it is
+    Wilson's for as many as there are groups: four times 0 does not say that the fifth is 0. NaN
+    without values.
 
     Args:
         groups: which values go together, e.g. those of one document.
@@ -76,9 +88,11 @@ def share_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, tuple
 
 
 def paired_gain(gains: np.ndarray) -> tuple[float, tuple[float, float]]:
-    """Mean of changes of -1, 0 or 1, one for each unit, and its 95 % interval if the units were drawn again.
+    """Mean of changes of -1, 0 or 1, one for each unit, and its 95 % interval if the units were
+    drawn again.
 
-    The percentile interval of the bootstrap, from its exact distribution, so it needs no random numbers; NaN without units.
+    The percentile interval of the bootstrap, from its exact distribution, so it needs no random
+    numbers; NaN without units.
     """
     n = len(gains)
     if not n:
@@ -92,12 +106,16 @@ def paired_gain(gains: np.ndarray) -> tuple[float, tuple[float, float]]:
     return float(np.mean(gains)), (low / n, high / n)
 
 
-def two_way(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float, tuple[float, float]]:
-    """Mean of a table whose rows and columns were both drawn, e.g. hits of random sets of heads (rows) on facts (columns).
+def two_way(
+    values: np.ndarray, seed: int = 0, draws: int = 2000
+) -> tuple[float, tuple[float, float]]:
+    """Mean of a table whose rows and columns were both drawn, e.g. hits of random sets of heads
+    (rows) on facts (columns).
 
-    What is in one row goes together, and so does what is in one column, so the cells are not independent. Rows and columns
-    are both drawn again (Owen 2007, the pigeonhole bootstrap): 95 % percentile interval. Where all cells are alike there is
-    nothing to draw from; then it is Wilson's over the columns.
+    What is in one row goes together, and so does what is in one column, so the cells are not
+    independent. Rows and columns are both drawn again (Owen 2007, the pigeonhole bootstrap): 95 %
+    percentile interval. Where all cells are alike there is nothing to draw from; then it is
+    Wilson's over the columns.
 
     Args:
         values: (row, column), each between 0 and 1.
@@ -107,15 +125,18 @@ def two_way(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float
         return mean, wilson_of(mean, values.shape[1])
     rng = np.random.default_rng(seed)
     rows, columns = (rng.multinomial(n, np.full(n, 1 / n), size=draws) / n for n in values.shape)
-    low, high = np.percentile(np.einsum("dr,rc,dc->d", rows, values.astype(float), columns, optimize=True), [2.5, 97.5])
+    low, high = np.percentile(
+        np.einsum("dr,rc,dc->d", rows, values.astype(float), columns, optimize=True), [2.5, 97.5]
+    )
     return mean, (float(low), float(high))
 
 
 def auc(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
-    """(AUC, low, high): how probably a member scores higher than another, ties counting half, with its 95 % interval.
+    """(AUC, low, high): how probably a member scores higher than another, ties counting half, with
+    its 95 % interval.
 
-    The interval is DeLong's (1988): from how each member is placed among the others and each other among the members.
-    NaN where one side is empty.
+    The interval is DeLong's (1988): from how each member is placed among the others and each other
+    among the members. NaN where one side is empty.
     """
     m, n = len(members), len(others)
     if not m or not n:
@@ -126,7 +147,10 @@ def auc(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
     of_members = (together[:m] - rankdata(members)) / n
     of_others = 1 - (together[m:] - rankdata(others)) / m
     value = float(of_members.mean())
-    spread = math.sqrt((of_members.var(ddof=1) / m if m > 1 else 0.25) + (of_others.var(ddof=1) / n if n > 1 else 0.25))
+    spread = math.sqrt(
+        (of_members.var(ddof=1) / m if m > 1 else 0.25)
+        + (of_others.var(ddof=1) / n if n > 1 else 0.25)
+    )
     return value, max(0.0, value - 1.959964 * spread), min(1.0, value + 1.959964 * spread)
 
 
@@ -143,12 +167,17 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 def difference(
     one: np.ndarray, other: np.ndarray, groups: tuple[np.ndarray, np.ndarray] | None = None
 ) -> tuple[float, tuple[float, float]]:
-    """Mean of one less mean of the other, and its 95 % interval (Welch's); NaN where one side has fewer than two groups.
+    """Mean of one less mean of the other, and its 95 % interval (Welch's).
+
+    NaN where one side has fewer than two groups.
 
     Args:
-        groups: which values on either side go together, e.g. those of one document; every value stands alone by default.
+        groups: which values on either side go together, e.g. those of one document; every value
+            stands alone by default.
     """
-    of_one, of_other = groups if groups is not None else (np.arange(len(one)), np.arange(len(other)))
+    of_one, of_other = (
+        groups if groups is not None else (np.arange(len(one)), np.arange(len(other)))
+    )
     mean, error, free = _clustered(one, of_one)
     mean_other, error_other, free_other = _clustered(other, of_other)
     squared = error**2 + error_other**2
@@ -163,11 +192,14 @@ def difference(
     return value, (value - half, value + half)
 
 
-def mean_interval(values: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, tuple[float, float]]:
+def mean_interval(
+    values: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[float, tuple[float, float]]:
     """Mean and its 95 % interval (Student's); NaN where there are fewer than two groups.
 
     Args:
-        groups: which values go together, e.g. those of one document; every value stands alone by default.
+        groups: which values go together, e.g. those of one document; every value stands alone by
+            default.
     """
     mean, error, free = _clustered(values, groups if groups is not None else np.arange(len(values)))
     if math.isnan(error):
@@ -179,9 +211,11 @@ def mean_interval(values: np.ndarray, groups: np.ndarray | None = None) -> tuple
 
 
 def _clustered(values: np.ndarray, groups: np.ndarray) -> tuple[float, float, int]:
-    """(mean, its standard error, degrees of freedom) of values of which those in one group go together.
+    """(mean, its standard error, degrees of freedom) of values of which those in one group go
+    together.
 
-    The error of a ratio of two sums over groups; with groups of one it is that of a plain mean. NaN for fewer than two groups.
+    The error of a ratio of two sums over groups; with groups of one it is that of a plain mean. NaN
+    for fewer than two groups.
     """
     n = len(values)
     if not n:

@@ -1,4 +1,6 @@
-"""One verdict of a claim from several comparisons, each of which holds, does not, or is not told by its interval."""
+"""One verdict of a claim from several comparisons, each of which holds, does not, or is not told
+by its interval.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class Words(NamedTuple):
 
 
 def judged(verdicts: Sequence[bool | None], words: Words) -> str:
-    """True holds, False does not, None cannot be told (and so is no reason to say that it holds)."""
+    """True holds, False does not, None cannot be told (and so is no reason to say that it
+    holds).
+    """
     if not any(v is True for v in verdicts):
         return words.no if any(v is False for v in verdicts) else words.open
     return words.yes if all(v is True for v in verdicts) else words.part

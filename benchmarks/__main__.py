@@ -1,9 +1,10 @@
 """The hook layer beside its peers: medians over repeats, ratios from one run.
 
-    python -m benchmarks [loading] [capture] [sweep] [extraction] [features] [--repeats 5] [--markdown FILE]
+    python -m benchmarks [loading] [capture] [sweep] [extraction] [features] [--repeats 5]
+    [--markdown FILE]
 
-Absolute times depend on the machine and on what else it does; the ratios are what to read. Each table is made by
-`tables(model, repeats)` of the module of its name.
+Absolute times depend on the machine and on what else it does; the ratios are what to read. Each
+table is made by `tables(model, repeats)` of the module of its name.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ WHICH = ("loading", "capture", "sweep", "extraction", "features")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", metavar="TABLE", help=f"{', '.join(WHICH)}; default: all")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "which", nargs="*", metavar="TABLE", help=f"{', '.join(WHICH)}; default: all"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--markdown", help="write the tables there too")
     asked = parser.parse_args()
@@ -31,8 +36,9 @@ def main() -> None:
         parser.error(f"there is no table {unknown[0]!r}")
     model = wb.load()
     lines = [
-        f"Measured {date.today()} on {platform.machine()}, {torch.get_num_threads()} threads, float32, {model.card.name};"
-        f" torch {versions()['torch']}, transformers {versions()['transformers']}."
+        f"Measured {date.today()} on {platform.machine()}, {torch.get_num_threads()} threads,"
+        f" float32, {model.card.name}; torch {versions()['torch']}, transformers"
+        f" {versions()['transformers']}."
     ]
     for name in asked.which or WHICH:
         lines += ["", *import_module(f"benchmarks.{name}").tables(model, asked.repeats)]

@@ -1,4 +1,5 @@
-"""The contract on every family, as a table: which sites each has, and how exactly they recompute the model's own values.
+"""The contract on every family, as a table: which sites each has, and how exactly they recompute
+the model's own values.
 
 python -m benchmarks.architectures docs/architectures.md
 """
@@ -33,10 +34,12 @@ COLUMNS = {
 }
 HEAD = """# Architectures
 
-Made by `python -m benchmarks.architectures docs/architectures.md`; do not edit. Every family of `transformers` {version} below
-is built from its own configuration with small sizes and random weights (`tests/families.py`), and passes the contract of
-`hooks/contract.py`, which is run in the tests. A family that is not listed is handled the same way: parts are found by watching
-a forward pass of five tokens, not by a table of names, and what satisfies no sum is not offered. Check your own model with
+Made by `python -m benchmarks.architectures docs/architectures.md`; do not edit. Every family of
+`transformers` {version} below is built from its own configuration with small sizes and random
+weights (`tests/families.py`), and passes the contract of `hooks/contract.py`, which is run in the
+tests. A family that is not listed is handled the same way: parts are found by watching a forward
+pass of five tokens, not by a table of names, and what satisfies no sum is not offered. Check your
+own model with
 
 ```python
 import workbench as wb
@@ -52,15 +55,19 @@ assert all(line.holds() for line in contract(model))
 | identity | what it says | families | largest relative error |
 | --- | --- | --- | --- |
 """
-GATED = "`z` is what the output matrix reads, after the family's own gate or norm: pattern times values is not it"
+GATED = (
+    "`z` is what the output matrix reads, after the family's own gate or norm: pattern times values"
+    " is not it"
+)
 TABLE = """
-Zamba 2's and Nemotron-H's *steps* differ by more than rounding because their own two code paths do: the parallel kernel
-clamps the time step, the step by step one does not.
+Zamba 2's and Nemotron-H's *steps* differ by more than rounding because their own two code paths do:
+the parallel kernel clamps the time step, the step by step one does not.
 
 ## Which sites each family has
 
-● in every layer that has such a part, ◐ only some of the group's sites, – none; notes below. `resid_mid` is missing wherever
-attention and MLP work side by side. The full names stand in `model.sites()`.
+● in every layer that has such a part, ◐ only some of the group's sites, – none; notes below.
+`resid_mid` is missing wherever attention and MLP work side by side. The full names stand in
+`model.sites()`.
 
 """
 
@@ -86,15 +93,29 @@ def document() -> str:
         try:
             wb.load((families.module(name), tiny_tokenizer())).sites()
         except BadInput:
-            refused.append(f"- {name} is refused when a site is asked for, since it {sentence}: {why}.")
+            refused.append(
+                f"- {name} is refused when a site is asked for, since it {sentence}: {why}."
+            )
     for sentence in dict.fromkeys(families.NOT_SWEPT.values()):
         names = ", ".join(name for name, why in families.NOT_SWEPT.items() if why == sentence)
         refused.append(f"- sweeps are refused, since the family {sentence}: {names}.")
-    refused += [f"- {name} is not built small here: {why}." for name, why in families.UNBUILT.items()]
+    refused += [
+        f"- {name} is not built small here: {why}." for name, why in families.UNBUILT.items()
+    ]
     head = "| family | " + " | ".join(COLUMNS) + " |\n|" + " --- |" * (len(COLUMNS) + 1) + "\n"
     identities = "\n".join(_identity(name, lines) for name, lines in checked.items())
-    text = HEAD.format(version=versions()["transformers"]) + identities + "\n" + TABLE + head + "\n".join(rows)
-    missing = [f"- {f'no {sites}: ' if sites else ''}{why} – {', '.join(names)}" for (sites, why), names in notes.items()]
+    text = (
+        HEAD.format(version=versions()["transformers"])
+        + identities
+        + "\n"
+        + TABLE
+        + head
+        + "\n".join(rows)
+    )
+    missing = [
+        f"- {f'no {sites}: ' if sites else ''}{why} – {', '.join(names)}"
+        for (sites, why), names in notes.items()
+    ]
     return text + "\n\n## What does not work, and why\n\n" + "\n".join([*missing, *refused]) + "\n"
 
 
@@ -108,7 +129,9 @@ def _row(name: str, model: InstrumentedModel) -> str:
     for sites in COLUMNS.values():
         have = [s for s in sites if s in model.sites]
         # Nobody misses the gate of an MLP without one, or the mixer of a model without one.
-        expected = [s for s in sites if s in model.sites or any(s in b.why for b in model.layout.blocks)]
+        expected = [
+            s for s in sites if s in model.sites or any(s in b.why for b in model.layout.blocks)
+        ]
         marks.append("–" if not have else "●" if len(have) == len(expected) else "◐")
     return f"| {name} | " + " | ".join(marks) + " |"
 
@@ -120,7 +143,11 @@ def _notes(model: InstrumentedModel) -> list[tuple[str, str]]:
         for site, why in block.why.items():
             if site not in model.sites and site in SITES and site not in by_reason[why]:
                 by_reason[why].append(site)
-    found = [(", ".join(f"`{s}`" for s in sites), why) for why, sites in by_reason.items() if sites and sites != ["resid_mid"]]
+    found = [
+        (", ".join(f"`{s}`" for s in sites), why)
+        for why, sites in by_reason.items()
+        if sites and sites != ["resid_mid"]
+    ]
     if any(b.gated for b in model.layout.blocks):
         found.append(("", GATED))
     return found

@@ -27,12 +27,16 @@ MANY = 10_000
 
 
 def tables(model: Any, repeats: int) -> list[str]:
-    """Natural text, which is hardly memorized; text that all is; and many windows on an organism."""
+    """Natural text, which is hardly memorized; text that all is; and many windows on an
+    organism.
+    """
     natural = natural_windows(model, 32)
     return [
         *_beside_generate(model, natural, "Natural text", repeats),
         "",
-        *_beside_generate(model, memorized(model, natural), "Text that is memorized to the last token", repeats),
+        *_beside_generate(
+            model, memorized(model, natural), "Text that is memorized to the last token", repeats
+        ),
         "",
         *_many(),
     ]
@@ -64,7 +68,9 @@ def _beside_generate(model: Any, windows: list[Window], title: str, repeats: int
     quick = "greedy extraction"
     jobs = {
         quick: lambda: score(model, windows, Sampler(0), whole=False),
-        "greedy extraction, and p_z above e^-20": lambda: score(model, windows, Sampler(1.0), whole=False, floor=-20.0),
+        "greedy extraction, and p_z above e^-20": lambda: score(
+            model, windows, Sampler(1.0), whole=False, floor=-20.0
+        ),
         "everything (p_z, membership scores)": lambda: score(model, windows, Sampler(1.0)),
         "generate, then compare": lambda: _generated(model, windows),
     }
@@ -81,4 +87,8 @@ def _many() -> list[str]:
         start = time.perf_counter()
         score(organism, windows, Sampler(1.0), whole=whole, floor=-20.0)
         rows.append(f"| {name} | {time.perf_counter() - start:.1f} |")
-    return [f"### {len(windows):,} windows of {PREFIX} + {SUFFIX} tokens on organism/planted, one run", "", *rows]
+    return [
+        f"### {len(windows):,} windows of {PREFIX} + {SUFFIX} tokens on organism/planted, one run",
+        "",
+        *rows,
+    ]

@@ -19,20 +19,36 @@ _TOKENS, _CONTEXT, _AT_ONCE = 4096, 128, 16
 
 
 def tables(model: Any, repeats: int) -> list[str]:
-    """One table: the whole stage of `function-tokens` that reads, and a forward pass as the model itself does it."""
+    """One table: the whole stage of `function-tokens` that reads, and a forward pass as the
+    model itself does it.
+    """
     ids = corpus.cut(model, "", _TOKENS, _CONTEXT, 0).ids
-    features = [wb.open_features(name, model) for name, entry in shipped().items() if entry.card["model"] == model.card.name]
-    random = chance.random_directions(features, [f.card["l0"] for f in features], chance.vectors(model, features, ids[:16]), 0)
+    features = [
+        wb.open_features(name, model)
+        for name, entry in shipped().items()
+        if entry.card["model"] == model.card.name
+    ]
+    random = chance.random_directions(
+        features, [f.card["l0"] for f in features], chance.vectors(model, features, ids[:16]), 0
+    )
     mixed, function = corpus.shuffled(ids, SKIP, 0), np.arange(model.card.d_vocab) < 100
 
     def plain() -> None:
         with torch.no_grad():
             for start in range(0, len(ids), _AT_ONCE):
-                model.module(**model.batch(ids[start : start + _AT_ONCE].tolist()).kwargs(), use_cache=False)
+                model.module(
+                    **model.batch(ids[start : start + _AT_ONCE].tolist()).kwargs(), use_cache=False
+                )
 
     def counted() -> None:
         look(model, features, random, ids, mixed, function, None, Progress())
 
     places = ", ".join(f.place.name for f in features)
-    times = alternate({"plain forward pass": plain, "capture, encode and count, with controls": counted}, repeats)
-    return table(f"Features: {_TOKENS:,} tokens in windows of {_CONTEXT}; {places}", times, "plain forward pass")
+    times = alternate(
+        {"plain forward pass": plain, "capture, encode and count, with controls": counted}, repeats
+    )
+    return table(
+        f"Features: {_TOKENS:,} tokens in windows of {_CONTEXT}; {places}",
+        times,
+        "plain forward pass",
+    )

@@ -17,7 +17,9 @@ def tables(model: Any, repeats: int) -> list[str]:
     folder = next(entry.path for entry in models.listing() if entry.name == model.card.source)
 
     def alone() -> Any:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
+        return AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32
+        ), AutoTokenizer.from_pretrained(folder)
 
     def ours() -> Any:
         return models.load_weights(model.card.source, device="cpu")

@@ -1,9 +1,10 @@
-"""How far `knowledge-conflict` hangs on its seed: which heads are chosen, and the rates, for several seeds; one of them twice.
+"""How far `knowledge-conflict` hangs on its seed: which heads are chosen, and the rates, for
+several seeds; one of them twice.
 
     python -m benchmarks.seeds [--seeds 5] [--set NAME=VALUE …] [--markdown FILE]
 
-The seed decides which half of the facts chooses the heads, what contradicts each fact, and the random sets. About as long
-as one run for each seed and one more.
+The seed decides which half of the facts chooses the heads, what contradicts each fact, and the
+random sets. About as long as one run for each seed and one more.
 """
 
 from __future__ import annotations
@@ -30,15 +31,25 @@ def row(result: Result, seed: int) -> str:
         known = result.findings.get(finding)
         return f"{known.values[of]:.0%}" if known is not None else "–"
 
-    heads = [", ".join(_labels(result, group)) or "cannot be told" for group in ("context", "memory")]
-    rates = [rate("base", "memory"), rate("prune_context", "memory"), rate("base", "context"), rate("prune_memory", "context")]
+    heads = [
+        ", ".join(_labels(result, group)) or "cannot be told" for group in ("context", "memory")
+    ]
+    rates = [
+        rate("base", "memory"),
+        rate("prune_context", "memory"),
+        rate("base", "context"),
+        rate("prune_memory", "context"),
+    ]
     return f"| {seed} | {heads[0]} | {heads[1]} | {' | '.join(rates)} |"
 
 
 def table(results: dict[int, Result]) -> list[str]:
     """Lines of a Markdown table, and how many of the runs chose each head."""
     lines = [
-        "| seed | context heads | memory heads | memory before | without context heads | context before | without memory heads |",
+        (
+            "| seed | context heads | memory heads | memory before | without context heads |"
+            " context before | without memory heads |"
+        ),
         "| ---: | --- | --- | ---: | ---: | ---: | ---: |",
         *(row(result, seed) for seed, result in results.items()),
         "",
@@ -58,14 +69,20 @@ def differs(one: Result, other: Result) -> list[str]:
     found = [] if one.to_json()["findings"] == other.to_json()["findings"] else ["findings"]
     found += [name for name, frame in one.tables.items() if not frame.equals(other.tables[name])]
     return found + [
-        name for name, a in one.arrays.items() if not np.array_equal(a.values, other.arrays[name].values, equal_nan=True)
+        name
+        for name, a in one.arrays.items()
+        if not np.array_equal(a.values, other.arrays[name].values, equal_nan=True)
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as in workbench run")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="as in workbench run"
+    )
     parser.add_argument("--markdown", help="write the table there too")
     asked = parser.parse_args()
     model, params = wb.load(), dict(pair.split("=", 1) for pair in asked.set)
@@ -80,7 +97,13 @@ def main() -> None:
         print(row(results[seed], seed), flush=True)
     lines = table(results)
     different = differs(results[0], run(0))
-    lines += ["", f"Seed 0 twice: {', '.join(different) + ' differ' if different else 'the same, bit for bit'}."]
+    lines += [
+        "",
+        (
+            "Seed 0 twice:"
+            f" {', '.join(different) + ' differ' if different else 'the same, bit for bit'}."
+        ),
+    ]
     print("\n".join(lines))
     if asked.markdown:
         with open(asked.markdown, "w", encoding="utf-8") as file:

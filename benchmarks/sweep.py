@@ -1,4 +1,5 @@
-"""Sweeps over all heads beside TransformerLens's own loops over them, and what they cost as sizes grow.
+"""Sweeps over all heads beside TransformerLens's own loops over them, and what they cost as sizes
+grow.
 
 python -m benchmarks sweep
 python -m benchmarks.sweep --plot docs/sweep-cost.svg
@@ -23,7 +24,9 @@ TARGETS = [5, 77]
 
 
 def tables(model: Any, repeats: int) -> list[str]:
-    """Each head at the last position; then each head at all positions, patched from a second prompt."""
+    """Each head at the last position; then each head at all positions, patched from a second
+    prompt.
+    """
     peer = _peer(model)
     lines: list[str] = []
     for length in (32, 256):
@@ -39,7 +42,9 @@ def _peer(model: Any) -> Any:
 
     folder = paths.cache_dir() / "models" / "smollm2-135m"
     own, tokenizer = copy.deepcopy(model.module), AutoTokenizer.from_pretrained(folder)
-    return TransformerBridge.boot_transformers(str(folder), hf_model=own, tokenizer=tokenizer, device=str(model.device))
+    return TransformerBridge.boot_transformers(
+        str(folder), hf_model=own, tokenizer=tokenizer, device=str(model.device)
+    )
 
 
 def _last_position(model: Any, peer: Any, length: int, repeats: int) -> list[str]:
@@ -63,16 +68,22 @@ def _last_position(model: Any, peer: Any, length: int, repeats: int) -> list[str
                     return z
 
                 hooks = [(f"blocks.{layer}.attn.hook_z", zero)]
-                effects[layer, head] = peer.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1, TARGETS] - base
+                effects[layer, head] = (
+                    peer.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1, TARGETS] - base
+                )
         found["loop"] = effects
 
-    times = alternate({"memory-workbench": ours}, repeats) | alternate({"TransformerLens loop": loop}, 1, warm=False)
+    times = alternate({"memory-workbench": ours}, repeats) | alternate(
+        {"TransformerLens loop": loop}, 1, warm=False
+    )
     title = f"All {len(model.heads())} heads at the last position, {length} tokens"
     return [*table(title, times, "memory-workbench"), "", _gap(found)]
 
 
 def _all_positions(model: Any, peer: Any, length: int, shared: int, repeats: int) -> list[str]:
-    """Every head's z at all positions from a second prompt, against `get_act_patch_attn_head_out_all_pos`."""
+    """Every head's z at all positions from a second prompt, against
+    `get_act_patch_attn_head_out_all_pos`.
+    """
     from transformer_lens.patching import get_act_patch_attn_head_out_all_pos
 
     ids = prompt(model, length)
@@ -80,7 +91,9 @@ def _all_positions(model: Any, peer: Any, length: int, shared: int, repeats: int
     found: dict[str, torch.Tensor] = {}
 
     def ours() -> None:
-        swept = sweep(model, [ids], [TARGETS], at="all", how="patch", source=[other], metric="logit_diff")
+        swept = sweep(
+            model, [ids], [TARGETS], at="all", how="patch", source=[other], metric="logit_diff"
+        )
         found["ours"] = torch.as_tensor((swept["effect"] + swept["before"]).values[0])
 
     @torch.no_grad()
@@ -88,29 +101,48 @@ def _all_positions(model: Any, peer: Any, length: int, shared: int, repeats: int
         corrupted, clean = (torch.tensor([row], device=model.device) for row in (ids, other))
         _, cache = peer.run_with_cache(clean)
         found["loop"] = get_act_patch_attn_head_out_all_pos(
-            peer, corrupted, cache, lambda logits: logits[0, -1, TARGETS[0]] - logits[0, -1, TARGETS[1]]
+            peer,
+            corrupted,
+            cache,
+            lambda logits: logits[0, -1, TARGETS[0]] - logits[0, -1, TARGETS[1]],
         )
 
-    times = alternate({"memory-workbench": ours}, repeats) | alternate({"TransformerLens": theirs}, 1, warm=False)
-    title = f"All {len(model.heads())} heads at all positions, {length} tokens, the first {shared} of them shared"
+    times = alternate({"memory-workbench": ours}, repeats) | alternate(
+        {"TransformerLens": theirs}, 1, warm=False
+    )
+    title = (
+        f"All {len(model.heads())} heads at all positions, {length} tokens, the first {shared} of"
+        " them shared"
+    )
     return [*table(title, times, "memory-workbench"), "", _gap(found)]
 
 
 def _gap(found: dict[str, torch.Tensor]) -> str:
-    return f"Largest difference between the two: {float((found['ours'] - found['loop']).abs().max()):.1e} logits."
+    return (
+        "Largest difference between the two:"
+        f" {float((found['ours'] - found['loop']).abs().max()):.1e} logits."
+    )
 
 
-# -- how the cost grows -------------------------------------------------------------------------------------------
+# -- how the cost grows ----------------------------------------------------------------------------
 
 
 def flops(model: Any, at: str, length: int, n_prompts: int, n_layers: int) -> float:
-    """What a sweep over all heads has to compute: multiply-adds of the layers' matrices and of attention, times two."""
+    """What a sweep over all heads has to compute: multiply-adds of the layers' matrices and of
+    attention, times two.
+    """
     block = model.layout.blocks[0].module
     linear = 2 * sum(p.numel() for p in block.parameters())  # per token and layer
     attention = 4 * model.n_heads * model.d_head  # per query, key and layer
-    heads = model.n_heads * n_layers * (n_layers + 1) / 2  # rows × layers, summed over the layers they start in
+    heads = (
+        model.n_heads * n_layers * (n_layers + 1) / 2
+    )  # rows × layers, summed over the layers they start in
     whole = n_layers * (length * linear + attention * length * (length + 1) / 2)
-    each = linear + attention * length if at == "last" else length * linear + attention * length * (length + 1) / 2
+    each = (
+        linear + attention * length
+        if at == "last"
+        else length * linear + attention * length * (length + 1) / 2
+    )
     return n_prompts * (whole + heads * each)
 
 
@@ -128,9 +160,13 @@ def curves(repeats: int) -> dict[str, dict[str, tuple[list[int], list[float], li
         for axis, values in axes.items():
             seconds, work = [], []
             for value in values:
-                size = {**default, axis: value} | ({"length": 32} if at == "all" and axis != "length" else {})
+                size = {**default, axis: value} | (
+                    {"length": 32} if at == "all" and axis != "length" else {}
+                )
                 model = _random_llama(size["layers"])
-                prompts = [torch.randint(1000, (size["length"],)).tolist() for _ in range(size["prompts"])]
+                prompts = [
+                    torch.randint(1000, (size["length"],)).tolist() for _ in range(size["prompts"])
+                ]
 
                 runs = []
                 for _ in range(repeats + 1):  # the first is a warm-up
@@ -148,16 +184,26 @@ def _random_llama(n_layers: int) -> Any:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=1000, hidden_size=576, intermediate_size=1536, num_hidden_layers=n_layers, num_attention_heads=9,
-        num_key_value_heads=3, max_position_embeddings=4096, pad_token_id=0, bos_token_id=0, eos_token_id=0,
-    )  # fmt: skip
+        vocab_size=1000,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=n_layers,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=4096,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
     torch.manual_seed(0)
     folder = paths.cache_dir() / "models" / "smollm2-135m"
     return wb.load((LlamaForCausalLM(config).eval(), AutoTokenizer.from_pretrained(folder)))
 
 
 def plot(file: Path, repeats: int) -> None:
-    """Measured seconds and, through the point with the most work, the line that goes as the flops do."""
+    """Measured seconds and, through the point with the most work, the line that goes as the
+    flops do.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -166,13 +212,19 @@ def plot(file: Path, repeats: int) -> None:
     words = {"length": "tokens per prompt", "prompts": "prompts", "layers": "layers"}
     figure, rows = pyplot.subplots(2, 3, figsize=(9, 5), layout="constrained")
     for row, (at, axes) in zip(rows, curves(repeats).items(), strict=True):
-        for axis, (panel, (values, seconds, work)) in zip(axes, zip(row, axes.values(), strict=True), strict=True):
+        for axis, (panel, (values, seconds, work)) in zip(
+            axes, zip(row, axes.values(), strict=True), strict=True
+        ):
             panel.loglog(values, seconds, "o-", label="measured")
-            panel.loglog(values, [seconds[-1] * w / work[-1] for w in work], "--", label="as the flop count")
+            panel.loglog(
+                values, [seconds[-1] * w / work[-1] for w in work], "--", label="as the flop count"
+            )
             panel.set_xlabel(words[axis])
             panel.set_xticks(values, [str(v) for v in values], minor=False)
             panel.minorticks_off()
-        row[0].set_ylabel(f"all heads, {at} position{'s' if at == 'all' else ''}\nprocessor seconds")
+        row[0].set_ylabel(
+            f"all heads, {at} position{'s' if at == 'all' else ''}\nprocessor seconds"
+        )
     rows[0][0].legend()
     figure.savefig(file)
 

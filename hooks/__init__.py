@@ -1,19 +1,22 @@
 """The instrumentation: look at, and change, what happens inside a language model.
 
-I want to know which places there are        -> sites.py (names and shapes), layout.py (where they are in a module)
+I want to know which places there are        -> sites.py (names and shapes), layout.py (where they
+                                             are in a module)
 I want to see activations                    -> capture.py
 I want to change them while the model runs   -> interventions.py
-I want the effect of every part, fast        -> sweeps/ (and replay.py, which it stands on), attribution.py
+I want the effect of every part, fast        -> sweeps/ (and replay.py, which it stands on),
+                                             attribution.py
 I want attention patterns or queries/keys    -> attention.py
 I want a weight, wherever it is kept         -> weights.py
 I want many prompts completed under a change -> decode.py
 I want to know which token is at a position  -> positions.py
-I want to set something on a module for a while, or ask it something once -> held.py, steady.py, undisturbed.py
+I want to set something on a module for a while, or ask it something once -> held.py, steady.py,
+undisturbed.py
 I want text, as the logits say it            -> generation.py
 I want to know what is refused, and why      -> window.py (too long), finite.py (no finite numbers)
 
-Plain PyTorch hooks on the unmodified `transformers` module. Every hook is owned by a context manager, so nothing is
-left behind, also when the body raises. Imports only `workbench`.
+Plain PyTorch hooks on the unmodified `transformers` module. Every hook is owned by a context
+manager, so nothing is left behind, also when the body raises. Imports only `workbench`.
 """
 
 from __future__ import annotations

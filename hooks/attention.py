@@ -1,8 +1,10 @@
-"""Inside the attention call: queries, keys and values as it gets them, and the way to answer in its place.
+"""Inside the attention call: queries, keys and values as it gets them, and the way to answer in its
+place.
 
-`transformers` looks the attention function up by name at every call. While taps are on, the model's name for it points
-to `_tapped`, which hands the call to the tap of that layer and then runs the very function the model used before. So
-fused attention stays on, and a pattern costs only the query rows that somebody asked for.
+`transformers` looks the attention function up by name at every call. While taps are on, the model's
+name for it points to `_tapped`, which hands the call to the tap of that layer and then runs the
+very function the model used before. So fused attention stays on, and a pattern costs only the query
+rows that somebody asked for.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ _KNOWN = ("sdpa", "eager")
 
 
 class _Tapped(str):
-    """The name of the tapped attention, looked up as itself and compared as the one it taps: families ask by name what
-    their masks and indices have to be (sparse attention is left out where the name is neither "sdpa" nor "eager")."""
+    """The name of the tapped attention, looked up as itself and compared as the one it taps:
+    families ask by name what their masks and indices have to be (sparse attention is left out where
+    the name is neither "sdpa" nor "eager").
+    """
 
     def __new__(cls, original: str) -> _Tapped:
         return super().__new__(cls, _PREFIX + original)
@@ -52,9 +56,9 @@ class _Tapped(str):
 class AttentionCall:
     """One call of one layer's attention.
 
-    `query` is (batch, head, query, d_head); `key` and `value` are (batch, kv_head, key, d_head); `mask` is None (plain
-    causal), boolean (True = may look), or additive. Scores and a pattern that a tap has given take the place of those
-    computed; taps after it, and the heads, see them.
+    `query` is (batch, head, query, d_head); `key` and `value` are (batch, kv_head, key, d_head);
+    `mask` is None (plain causal), boolean (True = may look), or additive. Scores and a pattern that
+    a tap has given take the place of those computed; taps after it, and the heads, see them.
     """
 
     module: nn.Module
@@ -73,7 +77,9 @@ class AttentionCall:
 
     @property
     def bias(self) -> Tensor | None:
-        """What the family adds to the scores for where tokens stand, (batch or 1, head, query, key), or None."""
+        """What the family adds to the scores for where tokens stand, (batch or 1, head, query,
+        key), or None.
+        """
         return self.options.get("position_bias")
 
     def pattern(self, queries: slice | list[int] | Tensor = slice(None)) -> Tensor:
@@ -100,12 +106,16 @@ class AttentionCall:
         if self.mask is None:
             rows = torch.arange(n_query, device=scores.device)[queries, None] + (n_key - n_query)
             later = torch.arange(n_key, device=scores.device)[None] > rows
-            return scores.masked_fill_(later, float("-inf"))  # in place: these are large, and nobody else's
+            return scores.masked_fill_(
+                later, float("-inf")
+            )  # in place: these are large, and nobody else's
         return add_mask(scores, self.mask[:, :, queries])
 
 
 def _by_group(x: Tensor, n_kv: int) -> Tensor:
-    """(batch, head, query, …) as (batch, kv_head, head of the group × query, …): a group shares its keys and values."""
+    """(batch, head, query, …) as (batch, kv_head, head of the group × query, …): a group shares
+    its keys and values.
+    """
     return x.reshape(x.shape[0], n_kv, -1, x.shape[-1])
 
 
@@ -120,7 +130,9 @@ def add_mask(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def probabilities(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
-    """Softmax over keys; with an attention sink (`s_aux`, one logit per head) the rest goes to the sink."""
+    """Softmax over keys; with an attention sink (`s_aux`, one logit per head) the rest goes to
+    the sink.
+    """
     sink = options.get("s_aux")
     if sink is not None:
         sinks = sink.float().view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)
@@ -137,10 +149,14 @@ _spies: dict[int, list[Callable[[AttentionCall], None]]] = {}
 
 @contextmanager
 def spying(module: Any, look: Callable[[AttentionCall], None]) -> Iterator[None]:
-    """Show `look` every attention call of a model that goes through `transformers`' attention interface."""
+    """Show `look` every attention call of a model that goes through `transformers`' attention
+    interface.
+    """
     parts = list(module.modules())
     with ExitStack() as stack:
-        stack.enter_context(_through_taps([c for c in _configs(parts) if _implementation(c) in _KNOWN]))
+        stack.enter_context(
+            _through_taps([c for c in _configs(parts) if _implementation(c) in _KNOWN])
+        )
         for part in parts:
             stack.callback(_added(_spies, part, look))
         yield
@@ -148,9 +164,16 @@ def spying(module: Any, look: Callable[[AttentionCall], None]) -> Iterator[None]
 
 @contextmanager
 def untapped(parts: Iterable[nn.Module]) -> Iterator[None]:
-    """Inside, nobody who listened before to attention calls of these modules hears or answers them."""
+    """Inside, nobody who listened before to attention calls of these modules hears or answers
+    them.
+    """
     everybody: tuple[dict[int, list[Any]], ...] = (_taps, _spies)
-    waiting = [(kept, id(part), kept.pop(id(part))) for part in parts for kept in everybody if id(part) in kept]
+    waiting = [
+        (kept, id(part), kept.pop(id(part)))
+        for part in parts
+        for kept in everybody
+        if id(part) in kept
+    ]
     try:
         yield
     finally:
@@ -160,11 +183,14 @@ def untapped(parts: Iterable[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name: str = "The model") -> Iterator[None]:
+def attention_taps(
+    layout: Layout, taps: Mapping[int, AttentionTap], model_name: str = "The model"
+) -> Iterator[None]:
     """Call `taps[layer]` with every attention call of that layer while inside.
 
-    A tap that returns a tensor (batch, query, head, d_head) answers in place of the attention; one that sets the call's
-    `query`, `key`, `value`, `given_scores` or `given_pattern` changes what attention sees.
+    A tap that returns a tensor (batch, query, head, d_head) answers in place of the attention; one
+    that sets the call's `query`, `key`, `value`, `given_scores` or `given_pattern` changes what
+    attention sees.
 
     Raises:
         SiteNotFound: the model's attention does not go through `transformers`' attention interface.
@@ -174,7 +200,8 @@ def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name:
     for config in configs:
         if _implementation(config) not in _KNOWN:
             raise SiteNotFound(
-                f"{model_name} runs attention as {_implementation(config)!r}, which hides queries, keys and patterns.",
+                f"{model_name} runs attention as {_implementation(config)!r}, which hides queries,"
+                " keys and patterns.",
                 "sdpa or eager attention",
                 "Load it with attn_implementation='sdpa'.",
             )
@@ -191,12 +218,15 @@ def attention_taps(layout: Layout, taps: Mapping[int, AttentionTap], model_name:
     with ExitStack() as stack:
         stack.enter_context(_through_taps(configs))
         for layer, module in modules.items():
-            stack.callback(module.register_forward_hook(lambda *_: forward_done.update(any=True)).remove)
+            stack.callback(
+                module.register_forward_hook(lambda *_: forward_done.update(any=True)).remove
+            )
             stack.callback(_added(_taps, module, watch(layer, taps[layer])))
         yield
     if forward_done["any"] and not seen:
         raise SiteNotFound(
-            f"{model_name} computes attention inside its own code, where queries, keys and patterns cannot be reached.",
+            f"{model_name} computes attention inside its own code, where queries, keys and patterns"
+            " cannot be reached.",
             "a family that uses transformers' attention interface",
             "Use the sites z, attn_out and resid_post instead.",
         )
@@ -214,10 +244,14 @@ def _implementation(config: Any) -> str | None:
 
 @contextmanager
 def _through_taps(configs: Sequence[Any]) -> Iterator[None]:
-    """Attention of modules with these configurations goes through `_tapped`, until the last who asked for it is gone."""
+    """Attention of modules with these configurations goes through `_tapped`, until the last who
+    asked for it is gone.
+    """
     with ExitStack() as stack:
         for config in configs:
-            stack.enter_context(held(config, "_attn_implementation_internal", _Tapped(str(_implementation(config)))))
+            stack.enter_context(
+                held(config, "_attn_implementation_internal", _Tapped(str(_implementation(config))))
+            )
         yield
 
 
@@ -236,7 +270,12 @@ def _added(kept: dict[int, list[Any]], module: nn.Module, listener: Any) -> Call
 
 def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     def call(
-        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
         it = AttentionCall(module, query, key, value, attention_mask, options)
         for look in _spies.get(id(module), ()):

@@ -1,9 +1,11 @@
-"""Attribution patching: the effect of every part guessed from one backward pass, and how good the guess is.
+"""Attribution patching: the effect of every part guessed from one backward pass, and how good the
+guess is.
 
-To first order a change of an activation moves the metric by the change times the gradient there (Nanda 2023; Kramár et
-al. 2024 on where that fails: saturated attention, the final norm's scale, large changes, effects that cancel). The guess
-is only for choosing: the strongest candidates are done exactly, and so are as many drawn at random, which is what says
-how far off the guesses are among those that were not chosen.
+To first order a change of an activation moves the metric by the change times the gradient there
+(Nanda 2023; Kramár et al. 2024 on where that fails: saturated attention, the final norm's scale,
+large changes, effects that cancel). The guess is only for choosing: the strongest candidates are
+done exactly, and so are as many drawn at random, which is what says how far off the guesses are
+among those that were not chosen.
 """
 
 from __future__ import annotations
@@ -31,20 +33,28 @@ if TYPE_CHECKING:
 
 
 def estimate(job: Job, recheck: int = 20, seed: int = 0) -> Job:
-    """The job with estimates as its effects, and `exact` for the cells that were done again exactly.
+    """The job with estimates as its effects, and `exact` for the cells that were done again
+    exactly.
 
-    Its notes: over the rechecked cells `median_error`, `worst_error` (absolute, in the metric's unit), the correlation
-    `r` and `same_sign` (share) of estimates with exact values, each over the `random` and over the `top` cells.
+    Its notes: over the rechecked cells `median_error`, `worst_error` (absolute, in the metric's
+    unit), the correlation `r` and `same_sign` (share) of estimates with exact values, each over the
+    `random` and over the `top` cells.
 
     Raises:
         BadInput: the metric has no gradient at the unchanged run.
     """
     if job.metric.ask == "kl":
         raise BadInput(
-            "The KL divergence is flat at the unchanged run: its gradient says nothing.", "another metric", "Choose one."
+            "The KL divergence is flat at the unchanged run: its gradient says nothing.",
+            "another metric",
+            "Choose one.",
         )
     if job.metric.norm == "frozen":
-        raise BadInput("Attribution patching follows the model's own final norm.", "norm='recomputed'", "Leave norm out.")
+        raise BadInput(
+            "Attribution patching follows the model's own final norm.",
+            "norm='recomputed'",
+            "Leave norm out.",
+        )
     for done, prompts in enumerate(batches(job.model, job.ids, share=0.25)):
         if job.progress is not None:
             job.progress(0.5 * done * len(prompts) / len(job.ids), "Estimating by a backward pass")
@@ -53,7 +63,9 @@ def estimate(job: Job, recheck: int = 20, seed: int = 0) -> Job:
 
 
 def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
-    """Gradients of each target's metric at every place, and their product with the change of each cell."""
+    """Gradients of each target's metric at every place, and their product with the change of
+    each cell.
+    """
     new = job.values.for_batch(batch, prompts, positions_changed(batch, job.at))
     points: dict[tuple[str, int], Tensor] = {}
 
@@ -67,11 +79,20 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
         stack.enter_context(watching(job.model, job.values.places, keep))
         record = stack.enter_context(recording(job.model))
         with torch.enable_grad():
-            logits = job.model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
-            rows = [job.metric.of_logits(logits[i : i + 1], p, logits[i : i + 1].detach())[0] for i, p in enumerate(prompts)]
+            logits = job.model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[
+                :, -1
+            ]
+            rows = [
+                job.metric.of_logits(logits[i : i + 1], p, logits[i : i + 1].detach())[0]
+                for i, p in enumerate(prompts)
+            ]
             measured = torch.stack(rows)  # (prompt, target)
             gradients = [
-                torch.autograd.grad(measured[:, t].sum(), list(points.values()), retain_graph=t + 1 < measured.shape[1])
+                torch.autograd.grad(
+                    measured[:, t].sum(),
+                    list(points.values()),
+                    retain_graph=t + 1 < measured.shape[1],
+                )
                 for t in range(measured.shape[1])
             ]
     check_values(job.model, "the gradients", *(g for each in gradients for g in each))
@@ -81,14 +102,26 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
         job.own(suffix, new, prompts)
         slopes = {key: torch.stack([g[i] for g in gradients]) for i, key in enumerate(points)}
         for first in range(0, len(job.cells), _AT_ONCE):
-            _products(job, list(range(first, min(first + _AT_ONCE, len(job.cells)))), suffix, new, slopes, prompts)
+            _products(
+                job,
+                list(range(first, min(first + _AT_ONCE, len(job.cells)))),
+                suffix,
+                new,
+                slopes,
+                prompts,
+            )
 
 
 _AT_ONCE = 64
 
 
 def _products(
-    job: Job, cells: list[int], suffix: Suffix, new: BatchValues, slopes: dict[tuple[str, int], Tensor], prompts: Sequence[int]
+    job: Job,
+    cells: list[int],
+    suffix: Suffix,
+    new: BatchValues,
+    slopes: dict[tuple[str, int], Tensor],
+    prompts: Sequence[int],
 ) -> None:
     cells.sort(key=lambda i: (job.cells[i].layer, job.cells[i].site))
     edits = edits_of([job.cells[i] for i in cells], new, suffix)
@@ -108,11 +141,15 @@ def _products(
 
 
 def _rechecked(job: Job, recheck: int, seed: int) -> Job:
-    """The strongest cells (mean over prompts of the absolute estimate) and as many at random, done exactly."""
+    """The strongest cells (mean over prompts of the absolute estimate) and as many at random,
+    done exactly.
+    """
     strength = job.effects.abs().nanmean((1, 2)).nan_to_num(-1.0)
     top = strength.topk(min(recheck, len(strength))).indices.tolist()
     rest = sorted(set(range(len(strength))) - set(top))
-    draw = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))[:recheck].tolist()
+    draw = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))[
+        :recheck
+    ].tolist()
     random = [rest[i] for i in draw]
     chosen = top + random
     exact = torch.full_like(job.effects, float("nan"))
@@ -120,12 +157,17 @@ def _rechecked(job: Job, recheck: int, seed: int) -> Job:
         progress = None if job.progress is None else job.progress.part(0.5, 1.0)
         cells = [job.cells[i] for i in chosen]
         nothing = torch.empty(0, dtype=torch.float32)
-        again = replace(job, cells=cells, progress=progress, effects=nothing, before=nothing, source=None).run()
+        again = replace(
+            job, cells=cells, progress=progress, effects=nothing, before=nothing, source=None
+        ).run()
         exact[chosen] = again.effects
         job.error, job.moved = again.error, again.moved
     job.exact = exact
     for name, some in (("top", top), ("random", random)):
-        job.notes |= {f"{name}_{key}": value for key, value in _agreement(job.effects[some], exact[some]).items()}
+        job.notes |= {
+            f"{name}_{key}": value
+            for key, value in _agreement(job.effects[some], exact[some]).items()
+        }
     return job
 
 

@@ -1,9 +1,12 @@
 """Looking: activations at named sites, as a Trace.
 
-    trace = wb.capture(model, ["The capital of France is"], sites=["z", "resid_post"], layers=[22, 23], positions=[-1])
+    trace = wb.capture(model, ["The capital of France is"], sites=["z", "resid_post"], layers=[22,
+    23], positions=[-1])
     trace["z"]        # (prompt, layer, pos, head, d_head)
 
-    wb.capture(model, prompts, sites="resid_post", reduce="norm", dtype="float16", out="FOLDER")   # streamed, resumable
+    wb.capture(model, prompts, sites="resid_post", reduce="norm", dtype="float16", out="FOLDER")   #
+                                                                                                   streamed,
+                                                                                                   resumable
 
 Only what was named is kept; nothing else outlives the forward pass.
 """
@@ -56,40 +59,53 @@ def capture(
     remote: bool = False,
     progress: Progress | None = None,
 ) -> Trace:
-    """Run the model once over the prompts and keep what passes at the sites. Active interventions are seen.
+    """Run the model once over the prompts and keep what passes at the sites.
 
-    Prompts of about the same length share a forward pass, padded on the left; the padding is never kept, and the values
-    are those of each prompt by itself (but for float32 rounding).
+    Active interventions are seen.
+
+    Prompts of about the same length share a forward pass, padded on the left; the padding is never
+    kept, and the values are those of each prompt by itself (but for float32 rounding).
 
     Args:
         prompts: texts, or lists of token ids. With `out` any iterable will do, however long.
         sites: short or full names; `model.sites` says what there is.
         layers: None is all. Ignored for full names.
-        positions: None is all; 0 is a prompt's first token, -1 its last. For `pattern` they choose query rows.
-        reduce: what to keep instead of all values: a reducer (`hooks.reduce`) or its spelling, for all sites or by site.
-        dtype: what values are kept as: float32, float16, or bfloat16 (which NumPy reads as float32).
+        positions: None is all; 0 is a prompt's first token, -1 its last. For `pattern` they choose
+            query rows.
+        reduce: what to keep instead of all values: a reducer (`hooks.reduce`) or its spelling, for
+            all sites or by site.
+        dtype: what values are kept as: float32, float16, or bfloat16 (which NumPy reads as
+            float32).
         batch_tokens: tokens of a forward pass, padding included; a longer prompt goes by itself.
-        out: write to this folder while running, and keep nothing in memory. If the folder holds an unfinished trace
-            of the same capture, it is continued after its last finished shard.
+        out: write to this folder while running, and keep nothing in memory. If the folder holds an
+            unfinished trace of the same capture, it is continued after its last finished shard.
         agree: to write more than 1 GB: True, or a function that is asked with the bytes.
-        backend: "torch", "transformer_lens", "nnsight", or a forward pass of your own (`hooks.backends.Forward`).
+        backend: "torch", "transformer_lens", "nnsight", or a forward pass of your own
+            (`hooks.backends.Forward`).
         remote: with nnsight, run on an NDIF server.
         progress: gets the share of the prompts that is done.
 
     Returns:
-        A Trace of arrays (prompt, layer, …); positions beyond a prompt's end are NaN. With `out`, the opened folder.
+        A Trace of arrays (prompt, layer, …); positions beyond a prompt's end are NaN. With `out`,
+        the opened folder.
 
     Raises:
-        SiteNotFound, NotFound, BadInput: a place, layer, position, reducer or prompt that is not there or does not fit.
-        WorkbenchError: no room in memory or on disk, over 1 GB without agreement, or a folder that holds something else.
+        SiteNotFound, NotFound, BadInput: a place, layer, position, reducer or prompt that is not
+            there or does not fit.
+        WorkbenchError: no room in memory or on disk, over 1 GB without agreement, or a folder that
+            holds something else.
     """
     if batch_tokens < 1:
-        raise BadInput(f"A batch cannot have {batch_tokens} tokens.", "1 or more", "Raise `batch_tokens`.")
+        raise BadInput(
+            f"A batch cannot have {batch_tokens} tokens.", "1 or more", "Raise `batch_tokens`."
+        )
     wanted = recipes_of.recipes(model, sites, layers, positions, reduce)
     recipes_of.check_dtype(dtype)
     run = forward(backend, remote=remote)
     if out is not None:
-        return streaming.stream(model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress, run)
+        return streaming.stream(
+            model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress, run
+        )
     given = list(read(model, prompts, positions))
     lengths = [len(prompt.ids) for prompt in given]
     batches = recipes_of.batches(model, lengths, batch_tokens)
@@ -102,9 +118,13 @@ def capture(
         done += len(here)
     if kept.overwritten:
         kept = _InMemory(model, lengths, dtype, hold=False)
-        recipes_of.run(model, wanted, [prompt.ids for prompt in given], kept.into(range(len(given))), run)
+        recipes_of.run(
+            model, wanted, [prompt.ids for prompt in given], kept.into(range(len(given))), run
+        )
     texts = [prompt.text for prompt in given]
-    return Trace.made_later(kept.makers(wanted), token_strings(model, given), texts, asdict(model.card))
+    return Trace.made_later(
+        kept.makers(wanted), token_strings(model, given), texts, asdict(model.card)
+    )
 
 
 @ordinary
@@ -118,7 +138,9 @@ def estimate(
     reduce: Reduce | None = None,
     dtype: str = "float32",
 ) -> int:
-    """Bytes that `capture(…, out=FOLDER)` of the same would write. Reads the prompts and runs the model on one token.
+    """Bytes that `capture(…, out=FOLDER)` of the same would write.
+
+    Reads the prompts and runs the model on one token.
 
     Raises:
         SiteNotFound, NotFound, BadInput: as `capture` does.
@@ -129,11 +151,16 @@ def estimate(
 
 
 def windows(
-    model: InstrumentedModel, texts: str | Iterable[str | Sequence[int]], length: int, overlap: int = 0
+    model: InstrumentedModel,
+    texts: str | Iterable[str | Sequence[int]],
+    length: int,
+    overlap: int = 0,
 ) -> Iterable[list[int]]:
-    """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens of text with the one before.
+    """Long texts as prompts of at most `length` tokens, each sharing `overlap` tokens of text with
+    the one before.
 
-    Every window begins as a prompt does, with the tokenizer's beginning token if it has one; it counts towards the length.
+    Every window begins as a prompt does, with the tokenizer's beginning token if it has one; it
+    counts towards the length.
 
     Raises:
         BadInput: no length, or an overlap that is not smaller than what of the text fits into it.
@@ -153,27 +180,40 @@ def windows(
 class _InMemory:
     """One array per output.
 
-    Where one batch holds everything, the model's own tensors are kept, and the array is put together when it is first
-    looked at. Otherwise it is made when its site is first seen, and the hooks write into it.
+    Where one batch holds everything, the model's own tensors are kept, and the array is put
+    together when it is first looked at. Otherwise it is made when its site is first seen, and the
+    hooks write into it.
     """
 
-    def __init__(self, model: InstrumentedModel, lengths: Sequence[int], dtype: str, *, hold: bool) -> None:
+    def __init__(
+        self, model: InstrumentedModel, lengths: Sequence[int], dtype: str, *, hold: bool
+    ) -> None:
         self._lengths, self._dtype = lengths, dtype
         self._mixed = min(lengths) < max(lengths)
         self._made: dict[str, tuple[dict[str, int], list[_Array]]] = {}  # by site
         self._hold = hold and not self._mixed
-        # Only what lies in this memory can be held, and so only weights that lie there can be taken for a value.
-        weights = [w for w in model.module.parameters() if w.device.type == "cpu" and plain(w)] if self._hold else []
+        # Only what lies in this memory can be held, and so only weights that lie there can be taken
+        # for a value.
+        weights = (
+            [w for w in model.module.parameters() if w.device.type == "cpu" and plain(w)]
+            if self._hold
+            else []
+        )
         self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
 
     def into(self, here: Sequence[int]) -> recipes_of.Put:
         """Where the values of these prompts go."""
         together = list(here) == list(range(here[0], here[-1] + 1)) and not self._mixed
 
-        def put(recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows) -> None:
+        def put(
+            recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows
+        ) -> None:
             short, place = recipe.site.short, recipe.places[at]
             if short not in self._made:
-                self._made[short] = sizes, [_Array(stored, self._lengths) for stored in recipe.stored(sizes, self._dtype)]
+                self._made[short] = (
+                    sizes,
+                    [_Array(stored, self._lengths) for stored in recipe.stored(sizes, self._dtype)],
+                )
             first, arrays = self._made[short]
             recipes_of.check_same(recipe, first, place, sizes)
             for array, x in zip(arrays, outputs, strict=True):
@@ -197,10 +237,14 @@ class _InMemory:
         return put
 
     def _can_hold(self, stored: Stored, x: Tensor) -> bool:
-        """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger alive."""
+        """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger
+        alive.
+        """
         storage = x.untyped_storage()
         if x.is_pinned() and x.nbytes * len(stored.layers or [0]) > fetching.MOST:
-            return False  # what came from a card lies in memory that cannot be swapped out: a good deal of that is too much
+            # what came from a card lies in memory that cannot be swapped out: a good deal of that
+            # is too much
+            return False
         return (
             stored.dtype == str(x.dtype).removeprefix("torch.")
             and x.device.type == "cpu"
@@ -215,7 +259,11 @@ class _InMemory:
 
     def makers(self, wanted: Sequence[Recipe]) -> dict[str, Callable[[], xr.DataArray]]:
         """What gives each array, by name, in the order in which they were asked for."""
-        return {array.stored.name: array.make for recipe in wanted for array in self._made[recipe.site.short][1]}
+        return {
+            array.stored.name: array.make
+            for recipe in wanted
+            for array in self._made[recipe.site.short][1]
+        }
 
 
 class _Array:
@@ -223,7 +271,9 @@ class _Array:
 
     def __init__(self, stored: Stored, lengths: Sequence[int]) -> None:
         self.stored, self._lengths = stored, lengths
-        self._held: dict[int, tuple[Tensor, int]] = {}  # by layer: the tensor, and how often it had been written to
+        self._held: dict[
+            int, tuple[Tensor, int]
+        ] = {}  # by layer: the tensor, and how often it had been written to
         self._array: np.ndarray | None = None
         stored.check_memory(len(lengths), max(lengths), stored.rows)
 
@@ -238,7 +288,9 @@ class _Array:
         """One layer of the array, (prompt, …), to be written to."""
         if self._array is None:
             fill = bool(self.stored.ragged) and min(self._lengths) < max(self._lengths)
-            self._array = self.stored.empty(len(self._lengths), max(self._lengths), self.stored.rows, fill=fill)
+            self._array = self.stored.empty(
+                len(self._lengths), max(self._lengths), self.stored.rows, fill=fill
+            )
         return self._array[:, at] if self.stored.layers is not None else self._array
 
     def make(self) -> xr.DataArray:

@@ -26,7 +26,9 @@ Factors = Mapping[tuple[int, int], float]
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model says after a prompt, and the id of the first token it chose (the end token has no text)."""
+    """What the model says after a prompt, and the id of the first token it chose (the end token
+    has no text).
+    """
 
     text: str
     first: int
@@ -50,16 +52,24 @@ def scaled(model: InstrumentedModel, factors: Factors) -> Iterator[None]:
 class Completer:
     """Prompts read once, then completed or scored again and again under different head factors.
 
-    Each change reads the prompts again only from its lowest layer on; the answers are those of a full forward pass.
+    Each change reads the prompts again only from its lowest layer on; the answers are those of a
+    full forward pass.
     """
 
-    def __init__(self, model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 64) -> None:
+    def __init__(
+        self, model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 64
+    ) -> None:
         self.model = model
-        self._batches = [Prefilled(model, prompts[i : i + batch_size]) for i in range(0, len(prompts), batch_size)]
+        self._batches = [
+            Prefilled(model, prompts[i : i + batch_size])
+            for i in range(0, len(prompts), batch_size)
+        ]
 
     @contextmanager
     def under(self, factors: Factors | None = None) -> Iterator[Reading]:
-        """The prompts as read under a change, which also holds for whatever is done with them inside."""
+        """The prompts as read under a change, which also holds for whatever is done with them
+        inside.
+        """
         changed = {head: factor for head, factor in (factors or {}).items() if factor != 1.0}
         lowest = min((layer for layer, _ in changed), default=None)
         with steady(self.model.module), scaled(self.model, changed):
@@ -73,7 +83,9 @@ class Reading:
         self._model, self._states = model, states
 
     @ordinary
-    def complete(self, decided: Callable[[int, str], bool], max_new_tokens: int = 16) -> list[Completion]:
+    def complete(
+        self, decided: Callable[[int, str], bool], max_new_tokens: int = 16
+    ) -> list[Completion]:
         """Greedy continuations. A prompt is finished once `decided(its index, text so far)`."""
         done: list[Completion] = []
         for state in self._states:
@@ -83,7 +95,9 @@ class Reading:
     @ordinary
     @torch.no_grad()
     def logp(self, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Log-probability in nats of each prompt's answer: (its first token's, the whole answer's), each (prompt,)."""
+        """Log-probability in nats of each prompt's answer: (its first token's, the whole
+        answer's), each (prompt,).
+        """
         first, whole = [], []
         done = 0
         for state in self._states:
@@ -91,18 +105,24 @@ class Reading:
             done += len(state.mask)
             width, device = max(map(len, mine)), state.mask.device
             window.check(self._model, int(state.mask.sum(1).max()), new=width)
-            # Answers are padded on the right: no answer token sees the padding, and its logits are not read.
+            # Answers are padded on the right: no answer token sees the padding, and its logits are
+            # not read.
             ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in mine], device=device)
             logits = state.logits[:, None]
             if width > 1:
                 logits = torch.cat([logits, step(self._model, state.fork(), ids[:, :-1])[1]], 1)
             each = logits.float().log_softmax(-1).gather(2, ids[:, :, None])[:, :, 0]
-            real = torch.arange(width, device=device)[None] < torch.tensor([len(a) for a in mine], device=device)[:, None]
+            real = (
+                torch.arange(width, device=device)[None]
+                < torch.tensor([len(a) for a in mine], device=device)[:, None]
+            )
             first.append(each[:, 0].cpu())
             whole.append((each * real).sum(1).cpu())
         return torch.cat(first), torch.cat(whole)
 
-    def _greedy(self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int) -> list[Completion]:
+    def _greedy(
+        self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int
+    ) -> list[Completion]:
         ends = end_tokens(self._model)
         window.check(self._model, int(state.mask.sum(1).max()), new=max_new_tokens)
         first = state.logits.argmax(-1).tolist()

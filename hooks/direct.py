@@ -1,8 +1,10 @@
-"""What a component writes toward a token directly: through the final norm and the unembedding, everything else fixed.
+"""What a component writes toward a token directly: through the final norm and the unembedding,
+everything else fixed.
 
-The final norm divides by the size of the stream. *Frozen*, it divides by that of the unchanged run: linear, additive
-over components, the parts of the whole stream sum to the logits. *Recomputed*, it divides by that of the changed
-stream: the true effect, and for a norm without bias the frozen logits times one factor per variant.
+The final norm divides by the size of the stream. *Frozen*, it divides by that of the unchanged run:
+linear, additive over components, the parts of the whole stream sum to the logits. *Recomputed*, it
+divides by that of the changed stream: the true effect, and for a norm without bias the frozen
+logits times one factor per variant.
 """
 
 from __future__ import annotations
@@ -26,16 +28,19 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: Tensor) -> Tensor:
-    """Logits that residual-stream contributions add to some tokens, with the final norm's scale frozen.
+    """Logits that residual-stream contributions add to some tokens, with the final norm's scale
+    frozen.
 
     Args:
-        parts: contributions, (..., batch, d_model), e.g. one layer's attention output at the last position.
+        parts: contributions, (..., batch, d_model), e.g. one layer's attention output at the last
+            position.
         resid: the whole residual stream before the final norm, (batch, d_model): it sets the scale.
         ids: the tokens watched, (batch, target).
 
     Returns:
-        (..., batch, target). Linear in `parts`: the parts of the whole stream add up to its logits, less the norm's and
-        the unembedding's biases (Elhage et al. 2021, "direct logit attribution"). Before any logit scaling and soft-cap.
+        (..., batch, target). Linear in `parts`: the parts of the whole stream add up to its logits,
+        less the norm's and the unembedding's biases (Elhage et al. 2021, "direct logit
+        attribution"). Before any logit scaling and soft-cap.
     """
     scaled = _scaled(_norm(model), parts, resid)
     rows = numbers(model.layout.unembed, ids.flatten())
@@ -44,9 +49,11 @@ def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: T
 
 @torch.no_grad()
 def promoted(model: InstrumentedModel, vectors: Tensor) -> Tensor:
-    """What vectors in the residual stream add to every logit directly, but for the final norm's scale, (..., d_vocab).
+    """What vectors in the residual stream add to every logit directly, but for the final norm's
+    scale, (..., d_vocab).
 
-    The order of tokens is that of the logits added to any stream; their sizes are to be divided by its scale.
+    The order of tokens is that of the logits added to any stream; their sizes are to be divided by
+    its scale.
 
     Raises:
         Unfit: the final norm is neither a LayerNorm nor an RMSNorm.
@@ -58,7 +65,9 @@ def promoted(model: InstrumentedModel, vectors: Tensor) -> Tensor:
 
 @contextmanager
 def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
-    """The final norm divides by the scale of `resid`, (d_model,) or what broadcasts to its input, while inside."""
+    """The final norm divides by the scale of `resid`, (d_model,) or what broadcasts to its
+    input, while inside.
+    """
     norm = _norm(model)
 
     def keep_scale(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -77,7 +86,9 @@ def _norm(model: InstrumentedModel) -> Norm:
     norm = model.layout.ln_final
     if norm is None or norm.centred is None:
         raise Unfit(
-            f"The final norm of {model.card.name} is neither a LayerNorm nor an RMSNorm.", "norm='recomputed'", "Recompute it."
+            f"The final norm of {model.card.name} is neither a LayerNorm nor an RMSNorm.",
+            "norm='recomputed'",
+            "Recompute it.",
         )
     return norm
 
@@ -87,5 +98,7 @@ def _scaled(norm: Norm, parts: Tensor, resid: Tensor) -> Tensor:
 
 
 def _unbiased(norm: Norm, parts: Tensor) -> Tensor:
-    """norm(x) - norm(0): x over its own scale, times the gain, whatever way the family stores that gain."""
+    """norm(x) - norm(0): x over its own scale, times the gain, whatever way the family stores
+    that gain.
+    """
     return norm.module.forward(parts) - norm.module.forward(parts.new_zeros(parts.shape[-1]))

@@ -1,7 +1,8 @@
 """Bringing values from a card, and indices to it, while it goes on computing.
 
-A copy that is waited for inside a hook lets the card run dry at every layer. Values are only ordered there, in the card's own
-order (so what the model later writes over has been copied before), and waited for once; indices are sent once.
+A copy that is waited for inside a hook lets the card run dry at every layer. Values are only
+ordered there, in the card's own order (so what the model later writes over has been copied before),
+and waited for once; indices are sent once.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ MOST = 512 * 2**20
 class Fetching:
     """Tensors on their way, each list with who gets it."""
 
-    _waiting: list[tuple[list[Tensor], Callable[[list[Tensor]], None]]] = field(default_factory=list)
+    _waiting: list[tuple[list[Tensor], Callable[[list[Tensor]], None]]] = field(
+        default_factory=list
+    )
     _nbytes: int = 0
     _cards: set[torch.device] = field(default_factory=set)
 
     def send(self, outputs: Sequence[Tensor], then: Callable[[list[Tensor]], None]) -> None:
-        """`then` is called with tensors of this machine's memory: at once, or by `arrive` if they lie on a card."""
+        """`then` is called with tensors of this machine's memory: at once, or by `arrive` if
+        they lie on a card.
+        """
         if not any(_on_a_card(x) for x in outputs):
             then(list(outputs))
             return
@@ -52,7 +57,10 @@ class Fetching:
 
 @lru_cache(maxsize=512)
 def indices(values: tuple[int, ...], device: torch.device) -> Tensor:
-    """Whole numbers as a tensor there, (n,). Not to be written to: the next who asks gets the same one."""
+    """Whole numbers as a tensor there, (n,).
+
+    Not to be written to: the next who asks gets the same one.
+    """
     # It may be asked for first where nothing is differentiated, and later where it is.
     with torch.inference_mode(False):
         return torch.tensor(values, dtype=torch.long, device=device)

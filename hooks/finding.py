@@ -1,9 +1,11 @@
-"""Where the parts of a decoder are in its module tree: found by watching one short forward pass, not by a table per family.
+"""Where the parts of a decoder are in its module tree: found by watching one short forward pass,
+not by a table per family.
 
-`transformers` names and nests the same part differently from family to family, but every decoder does the same sums: a
-layer adds terms to a residual stream, attention ends in a matrix that reads the heads, an MLP in one that reads the
-neurons. `find` runs five tokens, looks at what went in and out of every module, and takes as a part what satisfies its
-sum. What satisfies none is not offered, and `Block.why` says why: nothing is guessed.
+`transformers` names and nests the same part differently from family to family, but every decoder
+does the same sums: a layer adds terms to a residual stream, attention ends in a matrix that reads
+the heads, an MLP in one that reads the neurons. `find` runs five tokens, looks at what went in and
+out of every module, and takes as a part what satisfies its sum. What satisfies none is not offered,
+and `Block.why` says why: nothing is guessed.
 """
 
 from __future__ import annotations
@@ -58,14 +60,22 @@ def _find(module: Any) -> Layout:
     path, stack = _stack(module, probe, config)
     if not stack or unembed is None or embed is None:
         raise BadInput(
-            f"{type(module).__name__} has no single stack of layers that hand a residual stream on.",
+            f"{type(module).__name__} has no single stack of layers that hand a residual"
+            " stream on.",
             "a decoder-only causal language model of transformers",
             "Load another model.",
         )
     spacings = [torch.finfo(p.dtype).eps for p in module.parameters() if p.dtype in _COMPUTED]
-    exact = max([1e-4, *(2 * spacing for spacing in spacings)])  # all of them may be stored in other kinds
-    n_heads = [_number(of_layer(config, layer), "num_attention_heads", "n_head", "num_heads") or 1 for layer in range(len(stack))]
-    blocks = _with_states(module, tuple(find_block(m, probe, exact, n) for m, n in zip(stack, n_heads, strict=True)))
+    exact = max(
+        [1e-4, *(2 * spacing for spacing in spacings)]
+    )  # all of them may be stored in other kinds
+    n_heads = [
+        _number(of_layer(config, layer), "num_attention_heads", "n_head", "num_heads") or 1
+        for layer in range(len(stack))
+    ]
+    blocks = _with_states(
+        module, tuple(find_block(m, probe, exact, n) for m, n in zip(stack, n_heads, strict=True))
+    )
     heads = max((b.n_heads for b in blocks), default=0) or n_heads[0]
     last = probe.once(stack[-1])
     assert last is not None
@@ -74,13 +84,29 @@ def _find(module: Any) -> Layout:
     calls = [probe.calls[id(b.attention_call)] for b in blocks if b.attention_call is not None]
     sizes = {"d_model": last.gave.shape[-1], "d_vocab": probe.logits.shape[-1]}
     for name, part, on_input in (("d_mlp", "down_proj", True), ("expert", "router", False)):
-        found = [s for b in blocks if getattr(b, part) is not None for s in [probe.once(getattr(b, part))] if s is not None]
+        found = [
+            s
+            for b in blocks
+            if getattr(b, part) is not None
+            for s in [probe.once(getattr(b, part))]
+            if s is not None
+        ]
         if found:
             x = found[0].given if on_input else found[0].gave
             if x is not None:
                 sizes[name] = x.shape[-1]
-    z = [s.given for b in blocks if b.n_heads and b.out_proj is not None for s in [probe.once(b.out_proj)] if s is not None]
-    kv = calls[0].key.shape[1] if calls else _number(config, "num_key_value_heads", "num_kv_heads") or heads
+    z = [
+        s.given
+        for b in blocks
+        if b.n_heads and b.out_proj is not None
+        for s in [probe.once(b.out_proj)]
+        if s is not None
+    ]
+    kv = (
+        calls[0].key.shape[1]
+        if calls
+        else _number(config, "num_key_value_heads", "num_kv_heads") or heads
+    )
     d_head = z[0].shape[-1] // heads if z and z[0] is not None else _number(config, "head_dim") or 0
     for block in blocks:
         for site, shape in block.states.items():
@@ -90,7 +116,14 @@ def _find(module: Any) -> Layout:
     return Layout(
         stack=(module.get_submodule(holder), name),
         embed=embed,
-        pos_embed=next((m for name, m in module.named_modules() if name.split(".")[-1] in {"wpe", "embed_positions"}), None),
+        pos_embed=next(
+            (
+                m
+                for name, m in module.named_modules()
+                if name.split(".")[-1] in {"wpe", "embed_positions"}
+            ),
+            None,
+        ),
         blocks=blocks,
         final_norm=final_norm,
         ln_final=find_norm(final_norm, probe, max(1e-3, exact)),
@@ -103,7 +136,11 @@ def _find(module: Any) -> Layout:
         head_gain=gain,
         logit_scale=scale,
         logit_cap=cap,
-        flat=frozenset(id(s.module) for s in probe.seen if any(t is not None and t.dim() == 2 for t in (s.given, s.gave))),
+        flat=frozenset(
+            id(s.module)
+            for s in probe.seen
+            if any(t is not None and t.dim() == 2 for t in (s.given, s.gave))
+        ),
     )
 
 
@@ -117,11 +154,17 @@ def _with_states(module: Any, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     try:
         kept = states.shapes(module, mixers, TOKENS)
     except (ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
-        reason = f"it cannot be read token by token: {error}"  # everything else about the model can still be looked at
+        reason = (  # everything else about the model can still be looked at
+            f"it cannot be read token by token: {error}"
+        )
     found = []
     for layer, block in enumerate(blocks):
         why = dict(block.why)
-        why |= {site: reason for site in STATE_DIMS if layer in mixers and site not in kept.get(layer, {})}
+        why |= {
+            site: reason
+            for site in STATE_DIMS
+            if layer in mixers and site not in kept.get(layer, {})
+        }
         found.append(replace(block, states=kept.get(layer, {}), why=why))
     return tuple(found)
 
@@ -130,68 +173,127 @@ def _number(config: Any, *names: str) -> int | None:
     """The first of these fields that holds a number, of whichever layer says the largest."""
     for name in names:
         value = setting(config, name)
-        numbers = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, int) and not isinstance(v, bool)]
+        numbers = [
+            v
+            for v in (value if isinstance(value, list) else [value])
+            if isinstance(v, int) and not isinstance(v, bool)
+        ]
         if numbers:
             return max(numbers)
     return None
 
 
 def _stack(module: Any, probe: Probe, config: Any) -> tuple[str, list[nn.Module]]:
-    """The list of layers and its name: each called once, each handing its stream to the next; the largest of such lists.
+    """The list of layers and its name: each called once, each handing its stream to the next; the
+    largest of such lists.
 
-    As long as the configuration says, or, where layers were cut off by hand, of whatever length. Empty if there is none.
+    As long as the configuration says, or, where layers were cut off by hand, of whatever length.
+    Empty if there is none.
     """
     names = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
     n_layers, said = _number(config, *names), {_number(config, name) for name in names}
-    lists = [(path, list(inner)) for path, inner in module.named_modules() if isinstance(inner, nn.ModuleList) and len(inner)]
-    found = [each for each in lists if n_layers in (len(each[1]), None) and _hands_on(each[1], probe)]
+    lists = [
+        (path, list(inner))
+        for path, inner in module.named_modules()
+        if isinstance(inner, nn.ModuleList) and len(inner)
+    ]
+    found = [
+        each for each in lists if n_layers in (len(each[1]), None) and _hands_on(each[1], probe)
+    ]
     if not found:  # a list that is as long as is said is not a cut one
         cut = not any(len(layers) in said for _, layers in lists)
-        outer = [each for each in lists if not any(each[0].startswith(f"{path}.") for path, _ in lists)]
-        found = [each for each in outer if _taken_out(each[1]) is not None or (cut and _hands_on(each[1], probe))]
-    path, stack = max(found, key=lambda each: sum(p.numel() for m in each[1] for p in m.parameters()), default=("", []))
+        outer = [
+            each for each in lists if not any(each[0].startswith(f"{path}.") for path, _ in lists)
+        ]
+        found = [
+            each
+            for each in outer
+            if _taken_out(each[1]) is not None or (cut and _hands_on(each[1], probe))
+        ]
+    path, stack = max(
+        found,
+        key=lambda each: sum(p.numel() for m in each[1] for p in m.parameters()),
+        default=("", []),
+    )
     wrong = _taken_out(stack)
     if wrong is not None:
         raise BadInput(
-            f"Layer {wrong[0]} of {type(module).__name__} still calls itself layer {wrong[1]}: layers were taken out, added or"
-            " moved by hand, and its cache and its kind of attention follow the old numbers.",
+            f"Layer {wrong[0]} of {type(module).__name__} still calls itself layer {wrong[1]}:"
+            " layers were taken out, added or moved by hand, and its cache and its kind of"
+            " attention follow the old numbers.",
             "layers numbered by their place (cutting off the last ones keeps it so)",
-            "Set layer_idx in every layer to its place, and shorten num_hidden_layers and layer_types in the configuration.",
+            "Set layer_idx in every layer to its place, and shorten num_hidden_layers and"
+            " layer_types in the configuration.",
         )
     return path, stack
 
 
 def _hands_on(layers: Sequence[nn.Module], probe: Probe) -> bool:
-    """Whether each layer was called once and gave the same (batch, pos, d_model) as it got, all of one shape, and no second
-    stream beside it (Reformer)."""
+    """Whether each layer was called once and gave the same (batch, pos, d_model) as it got, all of
+    one shape, and no second stream beside it (Reformer).
+    """
     calls = [probe.once(m) for m in layers]
-    if any(c is not None and c.given is not None and (tuple(c.given.shape), True) in c.whole[1:] for c in calls):
+    if any(
+        c is not None and c.given is not None and (tuple(c.given.shape), True) in c.whole[1:]
+        for c in calls
+    ):
         return False
-    shapes = {None if c is None or c.given is None or c.gave is None else (c.given.shape, c.gave.shape) for c in calls}
-    return None not in shapes and all(a == b and len(a) == 3 and a[1] == len(TOKENS) for a, b in shapes)  # type: ignore[misc]
+    for call in calls:
+        if call is None or call.given is None or call.gave is None:
+            return False
+        shape = call.given.shape
+        if shape != call.gave.shape or len(shape) != 3 or shape[1] != len(TOKENS):
+            return False
+    return True
 
 
 def _taken_out(layers: Sequence[nn.Module]) -> tuple[int, int] | None:
-    """A layer's place and the other number that it has in itself, of the first that has one; families may have none."""
+    """A layer's place and the other number that it has in itself, of the first that has one;
+    families may have none.
+    """
     for place, layer in enumerate(layers):
-        numbers = [i for part in layer.modules() if isinstance(i := getattr(part, "layer_idx", None), int)]
+        numbers = [
+            i for part in layer.modules() if isinstance(i := getattr(part, "layer_idx", None), int)
+        ]
         if numbers and place not in numbers:
             return place, numbers[0]
     return None
 
 
 def _ending(
-    module: Any, probe: Probe, stack: Sequence[nn.Module], last: Tensor, unembed: Any, config: Any, exact: float
+    module: Any,
+    probe: Probe,
+    stack: Sequence[nn.Module],
+    last: Tensor,
+    unembed: Any,
+    config: Any,
+    exact: float,
 ) -> tuple[nn.Module, float, float, float | None]:
-    """The final norm; what its output is multiplied by before the unembedding; and what turns the unembedding's output into
-    the logits, a constant and a soft-cap. A constant that cannot be told is not a number."""
+    """The final norm; what its output is multiplied by before the unembedding; and what turns the
+    unembedding's output into the logits, a constant and a soft-cap. A constant that cannot be told
+    is not a number.
+    """
     inside = {id(m) for block in stack for m in block.modules()}
-    after = [s for s in probe.seen if id(s.module) not in inside and not list(innermost(s.module).children())]
-    norms = [s for s in after if same(s.given, last, exact) and s.module is not unembed and kind_of("", s.module) == "norm"]
+    after = [
+        s
+        for s in probe.seen
+        if id(s.module) not in inside and not list(innermost(s.module).children())
+    ]
+    norms = [
+        s
+        for s in after
+        if same(s.given, last, exact)
+        and s.module is not unembed
+        and kind_of("", s.module) == "norm"
+    ]
     head, nan = probe.once(unembed), float("nan")
-    if not norms and head is not None:  # BERT and its kin unembed what a part of several matrices makes of the stream
+    if (
+        not norms and head is not None
+    ):  # BERT and its kin unembed what a part of several matrices makes of the stream
         outside = (s for s in probe.seen if id(s.module) not in inside and s.module is not unembed)
-        norms = [s for s in outside if same(s.given, last, 0.0) and same(s.gave, head.given, 0.0)][:1]
+        norms = [s for s in outside if same(s.given, last, 0.0) and same(s.gave, head.given, 0.0)][
+            :1
+        ]
     final: nn.Module = norms[-1].module if norms else nn.Identity()
     normed = norms[-1].gave if norms and norms[-1].gave is not None else last
     if head is None or head.gave is None or head.given is None:
@@ -200,9 +302,17 @@ def _ending(
     raw, logits = head.gave.reshape(probe.logits.shape), probe.logits
     ruled_out = raw.isneginf() & logits.isneginf()  # by a bias: nothing more is done to those
     raw, logits = raw.masked_fill(ruled_out, 0.0), logits.masked_fill(ruled_out, 0.0)
-    caps = [getattr(config, n, None) for n in ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap")]
-    for cap in [*dict.fromkeys(c for c in caps if c), None]:  # small logits are the same with a cap and without
-        goal = logits if cap is None else torch.atanh((logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
+    caps = [
+        getattr(config, n, None)
+        for n in ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap")
+    ]
+    for cap in [
+        *dict.fromkeys(c for c in caps if c),
+        None,
+    ]:  # small logits are the same with a cap and without
+        goal = (
+            logits if cap is None else torch.atanh((logits / cap).clamp(-1 + 1e-7, 1 - 1e-7)) * cap
+        )
         scale = _fitted(raw, goal, exact)
         shown = raw * scale if cap is None else torch.tanh(raw * scale / cap) * cap
         if same(shown, logits, exact):
@@ -218,6 +328,9 @@ def _constant(x: Tensor, goal: Tensor, exact: float) -> float:
 
 
 def _fitted(x: Tensor, goal: Tensor, exact: float) -> float:
-    """The number by which x comes closest to the goal; 1 where it is as near as rounding lets one see."""
+    """The number by which x comes closest to the goal.
+
+    1 where it is as near as rounding lets one see.
+    """
     scale = float((x.double() * goal.double()).sum() / x.double().pow(2).sum())
     return 1.0 if abs(scale - 1) < exact else float(f"{scale:.6g}")

@@ -1,7 +1,9 @@
-"""Text after a prompt, token by token: greedy decoding of the model's own logits, or draws from all of its softmax.
+"""Text after a prompt, token by token: greedy decoding of the model's own logits, or draws from all
+of its softmax.
 
-Checkpoints come with a generation config (repetition penalty, top-k, beams, suppressed tokens …) that `transformers`
-applies by itself, so that what is generated is not what the logits say. Here only its end and padding tokens count.
+Checkpoints come with a generation config (repetition penalty, top-k, beams, suppressed tokens …)
+that `transformers` applies by itself, so that what is generated is not what the logits say. Here
+only its end and padding tokens count.
 """
 
 from __future__ import annotations
@@ -32,14 +34,21 @@ _TURNS: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
 
 
 def end_tokens(model: InstrumentedModel) -> tuple[int, ...]:
-    """Every token after which this model stops: those of its generation config, its config and its tokenizer."""
+    """Every token after which this model stops: those of its generation config, its config and
+    its tokenizer.
+    """
     module = model.module
     said = [
         getattr(getattr(module, "generation_config", None), "eos_token_id", None),
         getattr(module.config.get_text_config(), "eos_token_id", None),
         model.tokenizer.eos_token_id,
     ]
-    ids = {int(i) for some in said if some is not None for i in (some if isinstance(some, list | tuple) else [some])}
+    ids = {
+        int(i)
+        for some in said
+        if some is not None
+        for i in (some if isinstance(some, list | tuple) else [some])
+    }
     return tuple(sorted(i for i in ids if 0 <= i < model.card.d_vocab))
 
 
@@ -59,10 +68,13 @@ def generate(
     """See `InstrumentedModel.generate`."""
     batch = model.batch(prompt)
     streamer = _Streamer(model, on_token) if on_token is not None else None
-    # Sampling draws from the global generator: fork it, so that a seed here changes nothing elsewhere.
+    # Sampling draws from the global generator: fork it, so that a seed here changes nothing
+    # elsewhere.
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        new = continued(model, batch.input_ids, max_new_tokens, temperature=temperature, streamer=streamer)
+        new = continued(
+            model, batch.input_ids, max_new_tokens, temperature=temperature, streamer=streamer
+        )
     text = decoded(model, new[0].tolist())
     if streamer is not None:
         streamer.finish(text)
@@ -81,17 +93,21 @@ def continued(
     streamer: Any = None,
     stopping: Sequence[Any] = (),
 ) -> Tensor:
-    """The tokens that follow prompts of one length, (prompt, up to `max_new_tokens`). Draws are from the global generator.
+    """The tokens that follow prompts of one length, (prompt, up to `max_new_tokens`).
+
+    Draws are from the global generator.
 
     Args:
         ids: (prompt, pos), without padding.
-        temperature: 0 is greedy decoding; otherwise every token is drawn from the whole softmax of logits / temperature.
+        temperature: 0 is greedy decoding; otherwise every token is drawn from the whole softmax of
+            logits / temperature.
         ends: tokens after which a prompt is finished; None is all that the model has, () is none.
         least: before so many tokens none of them is said.
         streamer, stopping: as `transformers` takes them.
 
     Raises:
-        BadInput: a number of tokens or a temperature that cannot be; more tokens than the model has positions.
+        BadInput: a number of tokens or a temperature that cannot be; more tokens than the model has
+            positions.
         NotFinite: logits that say nothing.
     """
     _check(max_new_tokens, temperature)
@@ -101,9 +117,15 @@ def continued(
     from transformers import GenerationConfig
 
     ends = list(end_tokens(model) if ends is None else ends)
-    own: dict[str, Any] = {"max_new_tokens": max_new_tokens, "eos_token_id": ends or None, "pad_token_id": _padding(model, ends)}
+    own: dict[str, Any] = {
+        "max_new_tokens": max_new_tokens,
+        "eos_token_id": ends or None,
+        "pad_token_id": _padding(model, ends),
+    }
     own |= {"min_new_tokens": least} if least and ends else {}
-    if temperature > 0:  # said in full: what is left out is filled with the library's own top-k of 50
+    if (
+        temperature > 0
+    ):  # said in full: what is left out is filled with the library's own top-k of 50
         own |= {"do_sample": True, "temperature": float(temperature), "top_k": 0, "top_p": 1.0}
     watch = _Finite(model, ids)
     if streamer is not None:
@@ -123,10 +145,14 @@ def continued(
 
 def _check(max_new_tokens: int, temperature: float) -> None:
     if max_new_tokens < 0:
-        raise BadInput(f"{max_new_tokens} new tokens cannot be generated.", "0 or more", "Ask for some.")
+        raise BadInput(
+            f"{max_new_tokens} new tokens cannot be generated.", "0 or more", "Ask for some."
+        )
     if not (temperature == 0 or _COLDEST <= temperature < math.inf):
         raise BadInput(
-            f"The temperature cannot be {temperature:g}.", f"0 (greedy), or {_COLDEST:g} and more", "1 is the model's own."
+            f"The temperature cannot be {temperature:g}.",
+            f"0 (greedy), or {_COLDEST:g} and more",
+            "1 is the model's own.",
         )
 
 
@@ -138,14 +164,19 @@ def _padding(model: InstrumentedModel, ends: Sequence[int]) -> int:
 
 @contextmanager
 def _nothing_of_its_own(module: Any) -> Iterator[None]:
-    """Set the module's generation config aside: `transformers` takes from it whatever a given one leaves open.
+    """Set the module's generation config aside: `transformers` takes from it whatever a given one
+    leaves open.
 
     Wrappers (PEFT) hand on to a module inside, which has its own.
     """
     from transformers import GenerationConfig
 
     with _TURNS.setdefault(module, threading.RLock()):
-        kept = [(m, vars(m)["generation_config"]) for m in module.modules() if vars(m).get("generation_config") is not None]
+        kept = [
+            (m, vars(m)["generation_config"])
+            for m in module.modules()
+            if vars(m).get("generation_config") is not None
+        ]
         try:
             for part, _ in kept:
                 part.generation_config = GenerationConfig()
@@ -156,7 +187,9 @@ def _nothing_of_its_own(module: Any) -> Iterator[None]:
 
 
 class _Finite:
-    """Among the logits processors: notes whether the logits say something, without waiting for the device."""
+    """Among the logits processors: notes whether the logits say something, without waiting for
+    the device.
+    """
 
     def __init__(self, model: InstrumentedModel, ids: Tensor) -> None:
         self._model, self._ids = model, ids
@@ -172,7 +205,11 @@ class _Finite:
         """Raises NotFinite if any of the logits so far said nothing."""
         if self._good is not None and not bool(self._good):
             module = self._model.module
-            raise not_finite(module, self._model.card.name, first_bad(module, {"input_ids": self._ids, "use_cache": False}))
+            raise not_finite(
+                module,
+                self._model.card.name,
+                first_bad(module, {"input_ids": self._ids, "use_cache": False}),
+            )
 
 
 class _Streamer:
@@ -195,7 +232,9 @@ class _Streamer:
             self._show(text)
 
     def _may_change(self, text: str) -> bool:
-        """Whether the next token may change what is there: bytes are read together, and some are still to come."""
+        """Whether the next token may change what is there: bytes are read together, and some are
+        still to come.
+        """
         if text.endswith("\ufffd") or not text.startswith(self._shown):
             return True
         last = self._model.tokenizer.convert_ids_to_tokens(self._ids[-1])

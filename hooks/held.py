@@ -1,7 +1,9 @@
-"""Attributes that are set for a while, by several at once: the last who lets go puts back what was there.
+"""Attributes that are set for a while, by several at once: the last who lets go puts back what was
+there.
 
-Saving a value on the way in and writing it back on the way out is right only where everybody leaves in the reverse
-order. Changes may be left in any order, by threads and by generators that end late, so they are counted instead.
+Saving a value on the way in and writing it back on the way out is right only where everybody leaves
+in the reverse order. Changes may be left in any order, by threads and by generators that end late,
+so they are counted instead.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ _held: dict[tuple[int, str], _Held] = {}
 def held(owners: Any | Iterable[Any], name: str, value: Any) -> Iterator[None]:
     """The attribute `name` of an object, or of each in a list, is `value` inside.
 
-    Who comes first sets it, and the value of those who come while it is held is the same in meaning. What somebody else
-    has set it to meanwhile stays.
+    Who comes first sets it, and the value of those who come while it is held is the same in
+    meaning. What somebody else has set it to meanwhile stays.
     """
     everyone = list(owners) if isinstance(owners, list | tuple | set | frozenset) else [owners]
     taken: list[Any] = []
@@ -77,8 +79,14 @@ def _let_go(owner: Any, name: str) -> None:
 
 
 def _own(owner: Any, name: str) -> Any:
-    """What stands on the object itself; a method stands on its class, and comes back when the attribute goes."""
+    """What stands on the object itself; a method stands on its class, and comes back when the
+    attribute goes.
+    """
     of_class = inspect.getattr_static(type(owner), name, _ABSENT)
-    if of_class is not _ABSENT and not inspect.isdatadescriptor(of_class) and name not in vars(owner):
+    if (
+        of_class is not _ABSENT
+        and not inspect.isdatadescriptor(of_class)
+        and name not in vars(owner)
+    ):
         return _ABSENT
     return getattr(owner, name)

@@ -1,10 +1,11 @@
-"""Which training examples pushed the model toward (or away from) a text: TracIn, computed by Captum.
+"""Which training examples pushed the model toward (or away from) a text: TracIn, computed by
+Captum.
 
-    scores = influence(model, tests, examples, checkpoints=["run/step-100", "run/step-200"])["influence"]
-    int(scores.sel(prompt=0).argmax("example"))
+    scores = influence(model, tests, examples, checkpoints=["run/step-100",
+    "run/step-200"])["influence"] int(scores.sel(prompt=0).argmax("example"))
 
-An example's score is the product of its loss gradient with the test's, summed over checkpoints (Pruthi et al. 2020):
-above zero, a training step on the example would lower the test's loss.
+An example's score is the product of its loss gradient with the test's, summed over checkpoints
+(Pruthi et al. 2020): above zero, a training step on the example would lower the test's loss.
 """
 
 from __future__ import annotations
@@ -57,20 +58,20 @@ def influence(
     Args:
         prompts: the texts whose loss is explained, or lists of their token ids.
         examples: the training texts, likewise.
-        checkpoints: weights of this architecture from along the training, as state dicts or folders of safetensors;
-            None is the weights the model has now. The model keeps its own.
+        checkpoints: weights of this architecture from along the training, as state dicts or folders
+            of safetensors; None is the weights the model has now. The model keeps its own.
         learning_rates: of the training at each checkpoint; None is 1.
         layers: count only the weights of these layers; None is all weights, the embeddings too.
-        batch_size: as many examples' gradients, and as many texts', are in memory at a time, each as large as the
-            counted weights; the examples are gone through once for so many texts.
+        batch_size: as many examples' gradients, and as many texts', are in memory at a time, each
+            as large as the counted weights; the examples are gone through once for so many texts.
 
     Returns:
-        A Trace with `influence` (prompt, example), float32, in nats² per token² times weight⁻² (times the learning
-        rate); the attribute `examples` is their texts, as a JSON list.
+        A Trace with `influence` (prompt, example), float32, in nats² per token² times weight⁻²
+        (times the learning rate); the attribute `examples` is their texts, as a JSON list.
 
     Raises:
-        BadInput: a text of one token, weights of another model, a folder without safetensors, or as many learning rates
-            as do not fit.
+        BadInput: a text of one token, weights of another model, a folder without safetensors, or as
+            many learning rates as do not fit.
         Unfit: quantized weights, or an adapter that is not merged.
     """
     import xarray as xr
@@ -83,7 +84,11 @@ def influence(
     sources: list[Checkpoint | None] = [None] if checkpoints is None else list(checkpoints)
     rates = [1.0] * len(sources) if learning_rates is None else list(learning_rates)
     if len(rates) != len(sources) or not sources:
-        raise BadInput(f"There are {len(rates)} learning rates for {len(sources)} checkpoints.", "one each", "Give as many.")
+        raise BadInput(
+            f"There are {len(rates)} learning rates for {len(sources)} checkpoints.",
+            "one each",
+            "Give as many.",
+        )
     _fit(model)
     for texts in (given, shown):
         per_prompt(loss, [len(text.ids) for text in texts])
@@ -92,7 +97,10 @@ def influence(
     def load(scored: _Scored, number: int) -> float:
         source = sources[number]
         if source is not None:
-            _put_in(scored.module, source if isinstance(source, Mapping) else _read(scored.module, Path(source)))
+            _put_in(
+                scored.module,
+                source if isinstance(source, Mapping) else _read(scored.module, Path(source)),
+            )
         return rates[number]
 
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
@@ -108,27 +116,47 @@ def influence(
             loss_fn=_Loss(),
         )
         starts = range(0, len(given), batch_size)
-        values = torch.cat([method.influence(pad(given[start : start + batch_size])) for start in starts])
+        values = torch.cat(
+            [method.influence(pad(given[start : start + batch_size])) for start in starts]
+        )
     check_values(model, "the influence", values)
     coords = {"prompt": list(range(len(given))), "example": list(range(len(shown)))}
-    array = xr.DataArray(values.detach().float().cpu().numpy(), dims=("prompt", "example"), coords=coords, name="influence")
-    array.attrs |= {"quantity": "TracIn score", "examples": json.dumps([text.text for text in shown], ensure_ascii=False)}
-    return Trace({"influence": array}, token_strings(model, given), [text.text for text in given], asdict(model.card))
+    array = xr.DataArray(
+        values.detach().float().cpu().numpy(),
+        dims=("prompt", "example"),
+        coords=coords,
+        name="influence",
+    )
+    array.attrs |= {
+        "quantity": "TracIn score",
+        "examples": json.dumps([text.text for text in shown], ensure_ascii=False),
+    }
+    return Trace(
+        {"influence": array},
+        token_strings(model, given),
+        [text.text for text in given],
+        asdict(model.card),
+    )
 
 
 def _fit(model: InstrumentedModel) -> None:
     """Refuse models whose parameters are not their matrices.
 
     Raises:
-        Unfit: quantized weights have no gradients; with an adapter, how much a weight counts hangs on how it is kept.
+        Unfit: quantized weights have no gradients; with an adapter, how much a weight counts hangs
+            on how it is kept.
     """
     attached = adapters.describe(model.module)
     if is_quantized(model.module) or attached:
         raise Unfit(
-            f"{model.card.name} {'has an adapter: ' + attached if attached else 'is quantized'}, so its weights have no "
-            "gradients of their own to compare.",
+            f"{model.card.name} {'has an adapter: ' + attached if attached else 'is quantized'}, so"
+            " its weights have no gradients of their own to compare.",
             "plain weights in floating point",
-            "Merge the adapter first (merge_and_unload)." if attached else "Load the model without quantization.",
+            (
+                "Merge the adapter first (merge_and_unload)."
+                if attached
+                else "Load the model without quantization."
+            ),
         )
 
 
@@ -140,7 +168,11 @@ class _Scored(nn.Module):
         self.module = module
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor) -> Tensor:
-        batch = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
+        batch = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "position_ids": position_ids,
+        }
         return call(self.module, **batch, use_cache=False).logits
 
 
@@ -164,7 +196,11 @@ def _blocks(model: InstrumentedModel, layers: int | Sequence[int]) -> list[str]:
     found = []
     for layer in [layers] if isinstance(layers, int) else layers:
         if not -model.n_layers <= layer < model.n_layers:
-            raise BadInput(f"{model.card.name} has no layer {layer}.", f"0 to {model.n_layers - 1}", "Choose one of those.")
+            raise BadInput(
+                f"{model.card.name} has no layer {layer}.",
+                f"0 to {model.n_layers - 1}",
+                "Choose one of those.",
+            )
         found.append(names[id(model.layout.blocks[layer].module)])
     return found
 
@@ -181,15 +217,21 @@ def _put_in(module: Any, state: Mapping[str, Tensor]) -> None:
     wrong = [name for name, p in own.items() if name in state and state[name].shape != p.shape]
     if strange or missing or wrong:
         raise BadInput(
-            f"A checkpoint does not fit {type(module).__name__}: {(strange + missing + wrong)[0]!r} is "
-            f"{'unknown to it' if strange else 'missing' if missing else 'of another shape'}.",
+            f"A checkpoint does not fit {type(module).__name__}: {(strange + missing + wrong)[0]!r}"
+            f" is {'unknown to it' if strange else 'missing' if missing else 'of another shape'}.",
             "the weights of this architecture, under the names of `module.state_dict()`",
             "Give checkpoints of the same model.",
         )
     some = next(iter(own.values()))
-    fitting = {name: values.to(some.device, own[name].dtype if name in own else some.dtype) for name, values in state.items()}
+    fitting = {
+        name: values.to(some.device, own[name].dtype if name in own else some.dtype)
+        for name, values in state.items()
+    }
     # What was made inside `torch.inference_mode()` has no gradient.
-    fitting = {name: values.clone() if values.is_inference() else values for name, values in fitting.items()}
+    fitting = {
+        name: values.clone() if values.is_inference() else values
+        for name, values in fitting.items()
+    }
     module.load_state_dict(fitting, strict=False, assign=True)
     module.tie_weights()
 
@@ -203,18 +245,31 @@ def _read(module: Any, folder: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
 
     if not any(folder.glob("*.safetensors")):
-        raise BadInput(f"{folder} holds no safetensors.", "a folder that `save_pretrained` wrote", "Convert the checkpoint.")
+        raise BadInput(
+            f"{folder} holds no safetensors.",
+            "a folder that `save_pretrained` wrote",
+            "Convert the checkpoint.",
+        )
     # `transformers` reads it, since names in files are not always those of the module.
-    options = {"config": copy.deepcopy(module.config), "dtype": module.dtype, "use_safetensors": True, "local_files_only": True}
+    options = {
+        "config": copy.deepcopy(module.config),
+        "dtype": module.dtype,
+        "use_safetensors": True,
+        "local_files_only": True,
+    }
     try:
         loaded, about = type(module).from_pretrained(folder, **options, output_loading_info=True)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise BadInput(
-            f"The weights in {folder} cannot be read: {error}", "complete files of this model", "Check them."
+            f"The weights in {folder} cannot be read: {error}",
+            "complete files of this model",
+            "Check them.",
         ) from error
     astray = [*about["missing_keys"], *about["unexpected_keys"]]
     if astray:
         raise BadInput(
-            f"{folder} does not fit {type(module).__name__}: {astray[0]!r}.", "all of its weights", "Check the folder."
+            f"{folder} does not fit {type(module).__name__}: {astray[0]!r}.",
+            "all of its weights",
+            "Check the folder.",
         )
     return loaded.state_dict()

@@ -1,9 +1,10 @@
 """Changing activations while the model runs: ablate, scale, patch, add.
 
-All are context managers: they nest, are left in any order, may be entered again, hold during `generate`, and leave
-nothing on the module. What they change is named the same way in each: `heads=[(layer, head), …]` for the output of heads
-(`z`), or for what `site=` names of them (`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions`
-None is every position, generated ones included; of `pattern` and `attn_scores` they are the queries.
+All are context managers: they nest, are left in any order, may be entered again, hold during
+`generate`, and leave nothing on the module. What they change is named the same way in each:
+`heads=[(layer, head), …]` for the output of heads (`z`), or for what `site=` names of them
+(`rot_q`, `pattern`, …); or `site=` with `layers=` for whole sites. `positions` None is every
+position, generated ones included; of `pattern` and `attn_scores` they are the queries.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def ablate(
 
     Args:
         heads, site, layers, positions: what and where; see the module's docstring.
-        how: "zero"; "mean" over all positions of the `reference` prompts; "resample": at each position the value of a
-            randomly drawn position of the reference.
+        how: "zero"; "mean" over all positions of the `reference` prompts; "resample": at each
+            position the value of a randomly drawn position of the reference.
         reference: prompts, needed for "mean" and "resample".
         seed: of the draw.
     """
@@ -64,11 +65,15 @@ def ablate(
     elif how in {"mean", "resample"}:
         _of_a_token(targets)
         if not reference:
-            raise BadInput(f"{how} ablation needs reference prompts.", "reference=[…]", "Give some prompts.")
+            raise BadInput(
+                f"{how} ablation needs reference prompts.", "reference=[…]", "Give some prompts."
+            )
         pools = _reference_values(model, targets, reference)
         changes = [_mean(pool) if how == "mean" else _resample(pool, seed) for pool in pools]
     else:
-        raise BadInput(f"There is no ablation {how!r}.", "zero, mean or resample", "Choose one of those.")
+        raise BadInput(
+            f"There is no ablation {how!r}.", "zero, mean or resample", "Choose one of those."
+        )
     with changed(model, targets, changes, positions):
         yield
 
@@ -100,14 +105,21 @@ def add(
     positions: Sequence[int] | None = None,
     factor: float = 1.0,
 ) -> Iterator[None]:
-    """Add `factor × vector`; `vector` is (d_model,), (d_head,) for heads, or whatever broadcasts to the site."""
+    """Add `factor × vector`.
+
+    `vector` is (d_model,), (d_head,) for heads, or whatever broadcasts to the site.
+    """
     targets = _targets(model, heads, site, layers)
     _of_a_token(targets)
     vector = vector.to(model.device)  # once, not with every token
 
     def change(x: Tensor, _: PositionTracker) -> Tensor:
         if vector.shape[-1] != x.shape[-1]:
-            raise BadInput(f"The vector has {vector.shape[-1]} numbers.", f"{x.shape[-1]} at this site", "Check the site.")
+            raise BadInput(
+                f"The vector has {vector.shape[-1]} numbers.",
+                f"{x.shape[-1]} at this site",
+                "Check the site.",
+            )
         return x + factor * vector.to(x)
 
     with changed(model, targets, [change] * len(targets), positions):
@@ -126,43 +138,68 @@ def patch(
 ) -> Iterator[None]:
     """Put in values of another run.
 
-    `source` holds the site (`z` for heads) of one prompt, or of as many prompts as the batch that will run; a position
-    takes the value of the same position of the source (negative ones count from the end of each). Positions that the
-    source does not have, generated ones among them, keep their own value. A row of `pattern` or `attn_scores` can only
-    come from the same position, counted from the start.
+    `source` holds the site (`z` for heads) of one prompt, or of as many prompts as the batch that
+    will run; a position takes the value of the same position of the source (negative ones count
+    from the end of each). Positions that the source does not have, generated ones among them, keep
+    their own value. A row of `pattern` or `attn_scores` can only come from the same position,
+    counted from the start.
     """
     targets = _targets(model, heads, site, layers)
     changes: list[Change] = []
     for place, chosen in targets:
         short = place.site.short
         if short not in source:
-            raise BadInput(f"The source trace has no site {short!r}.", f"one of {', '.join(source)}", "Capture it first.")
+            raise BadInput(
+                f"The source trace has no site {short!r}.",
+                f"one of {', '.join(source)}",
+                "Capture it first.",
+            )
         values = source[short]
         if place.layer is not None:
             held = values.coords["layer"].values.tolist()
             if place.layer not in held:
-                raise BadInput(f"The source trace has no layer {place.layer} of {short!r}.", f"{held}", "Capture it first.")
+                raise BadInput(
+                    f"The source trace has no layer {place.layer} of {short!r}.",
+                    f"{held}",
+                    "Capture it first.",
+                )
             values = values.sel(layer=place.layer)
         along = "query" if _is_square(place) else "pos"
         stored = torch.as_tensor(values.transpose("prompt", along, ...).values)
         lengths = [int(n) for n in source.lengths]
         where = [int(p) for p in values.coords[along].values]
         elsewhere = None if not _is_square(place) else 0.0 if short == "pattern" else float("-inf")
-        changes.append(_from_source(stored[:, :, chosen] if chosen else stored, lengths, where, positions, elsewhere))
+        changes.append(
+            _from_source(
+                stored[:, :, chosen] if chosen else stored, lengths, where, positions, elsewhere
+            )
+        )
     with changed(model, targets, changes, positions):
         yield
 
 
 def _targets(
-    model: InstrumentedModel, heads: Heads | None, site: str | None, layers: int | Sequence[int] | None
+    model: InstrumentedModel,
+    heads: Heads | None,
+    site: str | None,
+    layers: int | Sequence[int] | None,
 ) -> list[tuple[sites.Place, list[int]]]:
-    """Places with the heads chosen there ([] = the whole site). Names heads that the model does not have."""
+    """Places with the heads chosen there ([] = the whole site).
+
+    Names heads that the model does not have.
+    """
     if heads is None and site is None:
-        raise BadInput("Nothing was chosen to change.", "heads=[(layer, head), …] or site='resid_post'", "Say what.")
+        raise BadInput(
+            "Nothing was chosen to change.",
+            "heads=[(layer, head), …] or site='resid_post'",
+            "Say what.",
+        )
     by_layer: dict[int, list[int]] = {}
     if heads is not None:
         if layers is not None:
-            raise BadInput("Both heads and layers were given.", "heads=…, or site=… with layers=…", "Drop one.")
+            raise BadInput(
+                "Both heads and layers were given.", "heads=…, or site=… with layers=…", "Drop one."
+            )
         for layer, head in heads:
             if not (0 <= layer < model.n_layers and 0 <= head < model.n_heads):
                 raise BadInput(
@@ -173,15 +210,27 @@ def _targets(
             if head not in by_layer.setdefault(layer, []):
                 by_layer[layer].append(head)
         layers = sorted(by_layer)
-    places = sites.resolve(model.layout, site or "z", layers, model.card.name) if heads is None or heads else []
+    places = (
+        sites.resolve(model.layout, site or "z", layers, model.card.name)
+        if heads is None or heads
+        else []
+    )
     for place in places:
         if not sites.can_change(model.layout, place):
             near = {"q": "rot_q", "k": "rot_k"}.get(place.site.short, "z")
             what = f"{place.name} can be captured but not changed."
             raise BadInput(what, f"{near}, or a residual or MLP site", f"Change {near} instead.")
         if heads is not None and "head" not in place.site.dims:
-            has = "no heads" if "kv_head" not in place.site.dims else "key-value heads, which query heads share"
-            raise BadInput(f"{place.site.short} has {has}.", "z, rot_q, pattern or attn_scores", "Give layers=, not heads=.")
+            has = (
+                "no heads"
+                if "kv_head" not in place.site.dims
+                else "key-value heads, which query heads share"
+            )
+            raise BadInput(
+                f"{place.site.short} has {has}.",
+                "z, rot_q, pattern or attn_scores",
+                "Give layers=, not heads=.",
+            )
     return [(place, sorted(by_layer.get(cast("int", place.layer), []))) for place in places]
 
 
@@ -193,7 +242,8 @@ def _of_a_token(targets: Sequence[tuple[sites.Place, list[int]]]) -> None:
     for place, _ in targets:
         if _is_square(place):
             raise BadInput(
-                f"{place.site.short} has a number for every token before, so what belongs to other prompts does not fit.",
+                f"{place.site.short} has a number for every token before, so what belongs to other"
+                " prompts does not fit.",
                 "zero ablation, scale, or patch",
                 "Use one of those, or change z, q, k or v.",
             )
@@ -217,7 +267,11 @@ def changed(
 
 
 def _at(
-    place: sites.Place, chosen: list[int], change: Change, positions: Sequence[int] | None, tracker: PositionTracker
+    place: sites.Place,
+    chosen: list[int],
+    change: Change,
+    positions: Sequence[int] | None,
+    tracker: PositionTracker,
 ) -> Callable[[Tensor], Tensor]:
     def apply(x: Tensor) -> Tensor:
         x = x.transpose(1, 2) if _is_square(place) else x  # (batch, pos, …) always
@@ -249,7 +303,9 @@ def _reference_values(
         real = batch.attention_mask.bool()
         at = {place: (pool, chosen) for pool, (place, chosen) in zip(pools, targets, strict=True)}
 
-        def keep(place: sites.Place, x: Tensor, real: Tensor = real, at: dict[sites.Place, Any] = at) -> None:
+        def keep(
+            place: sites.Place, x: Tensor, real: Tensor = real, at: dict[sites.Place, Any] = at
+        ) -> None:
             pool, chosen = at[place]
             x = x[real.to(x.device)]
             pool.append(x[:, chosen] if chosen else x)
@@ -275,9 +331,16 @@ def _resample(pool: Tensor, seed: int) -> Change:
 
 
 def _from_source(
-    stored: Tensor, lengths: list[int], where: list[int], positions: Sequence[int] | None, elsewhere: float | None
+    stored: Tensor,
+    lengths: list[int],
+    where: list[int],
+    positions: Sequence[int] | None,
+    elsewhere: float | None,
 ) -> Change:
-    """`elsewhere`: of rows over keys, what stands at the keys after the row's own token; None for values without keys."""
+    """`elsewhere`: of rows over keys, what stands at the keys after the row's own token.
+
+    None for values without keys.
+    """
 
     there: dict[tuple[torch.device, torch.dtype], Tensor] = {}
     many = len(stored)
@@ -286,7 +349,11 @@ def _from_source(
         index, running = tracker.text(len(x))
         batch = len(tracker.lengths)
         if many not in (1, batch):
-            raise BadInput(f"The source trace has {many} prompts, and {batch} are running.", f"1 or {batch}", "Capture as many.")
+            raise BadInput(
+                f"The source trace has {many} prompts, and {batch} are running.",
+                f"1 or {batch}",
+                "Capture as many.",
+            )
         source = torch.arange(len(x), device=index.device) % many
         theirs = indices(tuple(lengths), index.device)[source]
         column = _columns(index, running, theirs, indices(tuple(where), index.device), positions)
@@ -301,8 +368,11 @@ def _from_source(
     return change
 
 
-def _columns(index: Tensor, running: Tensor, lengths: Tensor, where: Tensor, positions: Sequence[int] | None) -> Tensor:
-    """Which column of its source each running token takes, (row, pos); -1 where it keeps its own value.
+def _columns(
+    index: Tensor, running: Tensor, lengths: Tensor, where: Tensor, positions: Sequence[int] | None
+) -> Tensor:
+    """Which column of its source each running token takes, (row, pos); -1 where it keeps its own
+    value.
 
     No value is looked at here: on a card that would stop the model at every layer.
 
@@ -315,13 +385,21 @@ def _columns(index: Tensor, running: Tensor, lengths: Tensor, where: Tensor, pos
     # A negative request pairs the ends of two prompts of different length.
     from_the_end = positions is not None and all(p < 0 for p in positions)
     wanted = torch.where(at < 0, mine + at, mine - theirs + at if from_the_end else at)
-    takes = (index[:, :, None] == wanted[:, None]) & (at < theirs)[:, None] & (index >= 0)[:, :, None]
+    takes = (
+        (index[:, :, None] == wanted[:, None]) & (at < theirs)[:, None] & (index >= 0)[:, :, None]
+    )
     # Of two columns for one token the later counts.
     return torch.where(takes, torch.arange(len(where), device=index.device), -1).amax(-1)
 
 
 def _rows_from_source(
-    x: Tensor, index: Tensor, column: Tensor, stored: Tensor, lengths: list[int], where: list[int], elsewhere: float
+    x: Tensor,
+    index: Tensor,
+    column: Tensor,
+    stored: Tensor,
+    lengths: list[int],
+    where: list[int],
+    elsewhere: float,
 ) -> Tensor:
     """Rows over keys, (row, pos, head, key), with those of a source at the same positions."""
     new, positions = x.clone(), index.tolist()
@@ -343,7 +421,10 @@ def _rows_from_source(
 
 
 def _row_of_keys(stored: Tensor, n_keys: int, last: int, position: int, elsewhere: float) -> Tensor:
-    """A source's row (head, key) as the running prompt, padded on the left, keeps it. `last` is its last token's position."""
+    """A source's row (head, key) as the running prompt, padded on the left, keeps it.
+
+    `last` is its last token's position.
+    """
     first = n_keys - 1 - last
     out = stored.new_full((*stored.shape[:-1], n_keys), elsewhere)
     out[..., first : first + position + 1] = stored[..., : position + 1]

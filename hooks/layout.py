@@ -1,4 +1,6 @@
-"""The parts of a decoder, as `hooks.finding` finds them: plain records that the sites, sweeps and interventions stand on."""
+"""The parts of a decoder, as `hooks.finding` finds them: plain records that the sites, sweeps
+and interventions stand on.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Norm:
-    """A normalisation: its module, and what it divides by. `centred` is True for LayerNorm, False for RMSNorm, None where
-    the output is no per-channel gain (and shift) of either."""
+    """A normalisation: its module, and what it divides by.
+
+    `centred` is True for LayerNorm, False for RMSNorm, None where the output is no per-channel gain
+    (and shift) of either.
+    """
 
     module: nn.Module
     centred: bool | None
@@ -49,10 +54,12 @@ class Norm:
 
 @dataclass(frozen=True)
 class Projection:
-    """Where queries, keys or values come out before rotary: a module's output, cut by `how` into heads.
+    """Where queries, keys or values come out before rotary: a module's output, cut by `how` into
+    heads.
 
-    `how`: "alone" (nothing else in it), "concat" (all queries, all keys, all values), "per head" (query, key, value of
-    each head together) or "per group" (the queries of a key-value group, its key, its value).
+    `how`: "alone" (nothing else in it), "concat" (all queries, all keys, all values), "per head"
+    (query, key, value of each head together) or "per group" (the queries of a key-value group, its
+    key, its value).
     """
 
     module: nn.Module
@@ -79,31 +86,51 @@ class Projection:
 
 @dataclass(frozen=True)
 class Block:
-    """The parts of one decoder layer. A part that the layer does not have is None; `why` says why, by site."""
+    """The parts of one decoder layer.
+
+    A part that the layer does not have is None; `why` says why, by site.
+    """
 
     module: nn.Module
     attention: nn.Module | None = None
-    attention_call: nn.Module | None = None  # the module that calls transformers' attention function
+    attention_call: nn.Module | None = (
+        None  # the module that calls transformers' attention function
+    )
     out_proj: nn.Module | None = None
-    mixer: nn.Module | None = None  # a recurrent layer: Mamba, linear attention, delta rule, RG-LRU, short convolution …
+    mixer: nn.Module | None = (
+        None  # a recurrent layer: Mamba, linear attention, delta rule, RG-LRU, short convolution …
+    )
     mlp: nn.Module | None = None
     down_proj: nn.Module | None = None
     gate: nn.Module | None = None
     up: nn.Module | None = None
     router: nn.Module | None = None
-    router_parts: dict[str, int] = field(default_factory=dict)  # site -> place among the router's outputs
+    router_parts: dict[str, int] = field(
+        default_factory=dict
+    )  # site -> place among the router's outputs
     attn_out: Term | None = None
     mixer_out: Term | None = None
     mlp_out: Term | None = None
-    before_mlp: nn.Module | None = None  # its input is the residual stream between attention and MLP
+    before_mlp: nn.Module | None = (
+        None  # its input is the residual stream between attention and MLP
+    )
     ln1: Norm | None = None
     ln2: Norm | None = None
-    start: nn.Module | None = None  # where a norm stands before the stream itself (RWKV's first layer): its output is the stream
-    gated: bool = False  # z is not what attention mixes but what the family makes of it: a gate or a norm stands between
-    pattern_part: int | None = None  # where attention is the family's own: its place among the module's outputs
+    start: nn.Module | None = (
+        # where a norm stands before the stream itself (RWKV's first layer): its output is the
+        # stream
+        None
+    )
+    # z is not what attention mixes but what the family makes of it: a gate or a norm stands between
+    gated: bool = False
+    pattern_part: int | None = (
+        None  # where attention is the family's own: its place among the module's outputs
+    )
     n_heads: int = 0
     projections: dict[str, Projection] = field(default_factory=dict)
-    states: dict[str, tuple[int, ...]] = field(default_factory=dict)  # site of a recurrent layer's memory -> its shape
+    states: dict[str, tuple[int, ...]] = field(
+        default_factory=dict
+    )  # site of a recurrent layer's memory -> its shape
     why: dict[str, str] = field(default_factory=dict)
 
 
@@ -123,7 +150,8 @@ class Layout:
     d_head: int
     d_model: int
     sizes: dict[str, int]  # of the axes that the sites need: d_mlp, expert, …
-    # logits = soft-cap(logit_scale × unembed(head_gain × final_norm(resid))); not a number where that could not be told
+    # logits = soft-cap(logit_scale × unembed(head_gain × final_norm(resid))); not a number where
+    # that could not be told
     head_gain: float
     logit_scale: float
     logit_cap: float | None
@@ -132,7 +160,9 @@ class Layout:
     def check(self) -> None:
         """Raises WorkbenchError if the module's layers are no longer those that were found."""
         now: Any = getattr(*self.stack)
-        if len(now) != len(self.blocks) or any(a is not b.module for a, b in zip(now, self.blocks, strict=True)):
+        if len(now) != len(self.blocks) or any(
+            a is not b.module for a, b in zip(now, self.blocks, strict=True)
+        ):
             raise WorkbenchError(
                 "Layers were taken out of the model, or replaced, since it was loaded.",
                 f"the {len(self.blocks)} layers that it had",
@@ -142,4 +172,8 @@ class Layout:
     def to_logits(self, unembedded: Tensor) -> Tensor:
         """What the unembedding matrix gives, scaled and capped as the family does."""
         logits = unembedded if self.logit_scale == 1.0 else unembedded * self.logit_scale
-        return logits if self.logit_cap is None else torch.tanh(logits / self.logit_cap) * self.logit_cap
+        return (
+            logits
+            if self.logit_cap is None
+            else torch.tanh(logits / self.logit_cap) * self.logit_cap
+        )

@@ -1,6 +1,8 @@
-"""The model as the workbench sees it: a `transformers` causal LM and its tokenizer, with the hook layer on.
+"""The model as the workbench sees it: a `transformers` causal LM and its tokenizer, with the hook
+layer on.
 
-The weights and the forward pass stay those of `transformers`; nothing is wrapped, copied or re-implemented.
+The weights and the forward pass stay those of `transformers`; nothing is wrapped, copied or
+re-implemented.
 """
 
 from __future__ import annotations
@@ -45,9 +47,11 @@ def load(
     """Load a model and instrument it.
 
     Args:
-        ref: a known name (`workbench models` lists them), a Hugging Face id, a local folder, a `.gguf` file, or a pair
-            (causal LM of `transformers`, its tokenizer) that is already built.
-        device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", or "balanced" over several.
+        ref: a known name (`workbench models` lists them), a Hugging Face id, a local folder, a
+            `.gguf` file, or a pair (causal LM of `transformers`, its tokenizer) that is already
+            built.
+        device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", or "balanced" over
+            several.
         dtype: None keeps float32 on a CPU and the checkpoint's own on a GPU.
         progress: reports a download.
 
@@ -70,7 +74,11 @@ class Batch:
         return self.attention_mask.sum(1).tolist()
 
     def kwargs(self) -> dict[str, Tensor]:
-        return {"input_ids": self.input_ids, "attention_mask": self.attention_mask, "position_ids": self.position_ids}
+        return {
+            "input_ids": self.input_ids,
+            "attention_mask": self.attention_mask,
+            "position_ids": self.position_ids,
+        }
 
 
 class InstrumentedModel:
@@ -137,7 +145,10 @@ class InstrumentedModel:
 
     @cached_property
     def sites(self) -> sites.Sites:
-        """Short site name -> the layers that have it (None where it does not repeat); `sites()` is a table with shapes."""
+        """Short site name -> the layers that have it (None where it does not repeat).
+
+        `sites()` is a table with shapes.
+        """
         return sites.Sites(self.layout)
 
     def heads(self) -> list[tuple[int, int]]:
@@ -149,7 +160,7 @@ class InstrumentedModel:
             for head in range(block.n_heads)
         ]
 
-    # -- text and tokens ----------------------------------------------------------------------------------------
+    # -- text and tokens ---------------------------------------------------------------------------
 
     @cached_property
     def text(self) -> Tokenization:
@@ -158,33 +169,55 @@ class InstrumentedModel:
 
     @cached_property
     def beginning(self) -> Beginning:
-        """What stands before every window of text, and the loss on neutral text with and without it."""
+        """What stands before every window of text, and the loss on neutral text with and without
+        it.
+        """
         with undisturbed(self.module):
             return beginning.measure(self.module, self.text, self.device)
 
     def tokens(self, text: str) -> list[int]:
-        """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`), and nothing behind."""
+        """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`),
+        and nothing behind.
+        """
         return self.text.prompt(text)
 
     def continuation_tokens(self, text: str) -> list[int]:
-        """Token ids of text that stands behind a prompt: nothing is put in front, no space either."""
+        """Token ids of text that stands behind a prompt: nothing is put in front, no space
+        either.
+        """
         return self.text.continuation(text)
 
     def token_strings(self, ids: Sequence[int]) -> list[str]:
-        """Each token as plain text as it stands inside a text (spaces and line breaks as they are, no tokenizer glyphs)."""
+        """Each token as plain text as it stands inside a text (spaces and line breaks as they
+        are, no tokenizer glyphs).
+        """
         return self.text.pieces(ids)
 
     def prompt_strings(self, ids: Sequence[int]) -> list[str]:
-        """As `token_strings`, of a prompt from its beginning: joined they give its text, beginning token and all."""
+        """As `token_strings`, of a prompt from its beginning: joined they give its text,
+        beginning token and all.
+        """
         return self.text.pieces_of_texts([ids])[0]
 
     @cached_property
     def ignores_padding(self) -> bool:
-        """Whether padding on the left changes nothing in what the model says. Some recurrent families read it like text."""
+        """Whether padding on the left changes nothing in what the model says.
+
+        Some recurrent families read it like text.
+        """
         ids = [self.card.d_vocab // 2 + i for i in range(4)]
-        pad = Batch(*(torch.tensor([row], device=self.device) for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])))
+        pad = Batch(
+            *(
+                torch.tensor([row], device=self.device)
+                for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])
+            )
+        )
         with undisturbed(self.module):
-            alone = call(self.module, **self.batch([ids]).kwargs(), use_cache=False).logits[0, -1].float()
+            alone = (
+                call(self.module, **self.batch([ids]).kwargs(), use_cache=False)
+                .logits[0, -1]
+                .float()
+            )
             padded = call(self.module, **pad.kwargs(), use_cache=False).logits[0, -1].float()
         exact = 1e-4 if dtype_of(self.layout.embed) == torch.float32 else 3e-2
         return bool((padded - alone).abs().max() <= exact * alone.abs().max())
@@ -194,17 +227,25 @@ class InstrumentedModel:
         return length == other or self.ignores_padding
 
     def together(self, lengths: Sequence[int], size: int) -> list[list[int]]:
-        """Which prompts share a batch: up to `size` in the order given; only those of one length where padding is read.
+        """Which prompts share a batch: up to `size` in the order given; only those of one length
+        where padding is read.
 
         Args:
             lengths: tokens per prompt.
         """
         if len(set(lengths)) <= 1 or self.ignores_padding:
-            return [list(range(start, min(start + size, len(lengths)))) for start in range(0, len(lengths), size)]
+            return [
+                list(range(start, min(start + size, len(lengths))))
+                for start in range(0, len(lengths), size)
+            ]
         same: dict[int, list[int]] = {}
         for index, length in enumerate(lengths):
             same.setdefault(length, []).append(index)
-        return [indices[start : start + size] for indices in same.values() for start in range(0, len(indices), size)]
+        return [
+            indices[start : start + size]
+            for indices in same.values()
+            for start in range(0, len(indices), size)
+        ]
 
     def batch(self, prompts: Prompts) -> Batch:
         """Tokenize and pad on the left.
@@ -217,7 +258,8 @@ class InstrumentedModel:
         longest = max(map(len, ids))
         if len(set(map(len, ids))) > 1 and not self.ignores_padding:
             raise BadInput(
-                f"{self.card.name} reads padding like text: prompts of different lengths cannot share a batch.",
+                f"{self.card.name} reads padding like text: prompts of different lengths cannot"
+                " share a batch.",
                 "prompts of one length",
                 "Run them one by one.",
             )
@@ -225,27 +267,42 @@ class InstrumentedModel:
         # What stands in the padding is never looked at; any id that has an embedding does.
         pad = self.tokenizer.pad_token_id
         pad = pad if pad is not None and 0 <= pad < self.text.n_embeddings else 0
-        input_ids = torch.tensor([[pad] * (longest - len(row)) + row for row in ids], device=self.device)
-        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=self.device)
+        input_ids = torch.tensor(
+            [[pad] * (longest - len(row)) + row for row in ids], device=self.device
+        )
+        mask = torch.tensor(
+            [[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=self.device
+        )
         return Batch(input_ids, mask, (mask.cumsum(1) - 1).clamp(min=0))
 
-    # -- running -------------------------------------------------------------------------------------------------
+    # -- running -----------------------------------------------------------------------------------
 
     @cached_property
     def positions(self) -> int | None:
-        """How many tokens the model's table of positions has room for; None if any number can be run."""
+        """How many tokens the model's table of positions has room for.
+
+        None if any number can be run.
+        """
         return window.rows_of_table(self.module, self.card.context_length)
 
     def past_window(self, read: int) -> str | None:
-        """The sentence about reading so many tokens at once; None if they are within the model's window."""
+        """The sentence about reading so many tokens at once.
+
+        None if they are within the model's window.
+        """
         return window.says(self, read)
 
     def rounding(self) -> str | None:
-        """The sentence about how far the sweeps so far are to be believed; None if there were none."""
+        """The sentence about how far the sweeps so far are to be believed.
+
+        None if there were none.
+        """
         return rounding.says(self.controls)
 
     def forward(self, **kwargs: Any) -> Any:
-        """One forward pass of the module: the way to run it. What it says is checked before anybody looks at it.
+        """One forward pass of the module: the way to run it.
+
+        What it says is checked before anybody looks at it.
 
         Args:
             kwargs: as the module takes them.
@@ -264,13 +321,20 @@ class InstrumentedModel:
     @ordinary
     @torch.no_grad()
     def next_logits(self, prompts: Prompts, batch_size: int = 32) -> Tensor:
-        """Logits of the token after each prompt, (prompt, d_vocab), float32. Honours active interventions."""
+        """Logits of the token after each prompt, (prompt, d_vocab), float32.
+
+        Honours active interventions.
+        """
         ids = ids_of(self, prompts)
         rows: dict[int, Tensor] = {}
         for indices in self.together([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
             with steady(self.module):
-                logits = self.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False).logits[:, -1].float()
+                logits = (
+                    self.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False)
+                    .logits[:, -1]
+                    .float()
+                )
             rows |= dict(zip(indices, logits, strict=True))
         return torch.stack([rows[i] for i in range(len(ids))])
 
@@ -281,7 +345,12 @@ class InstrumentedModel:
         top = torch.softmax(self.next_logits(prompt)[0], -1).topk(min(k, self.card.d_vocab))
         ids = top.indices.tolist()
         return pd.DataFrame(
-            {"token": self.token_strings(ids), "id": ids, "probability": top.values.tolist(), "rank": range(1, len(ids) + 1)}
+            {
+                "token": self.token_strings(ids),
+                "id": ids,
+                "probability": top.values.tolist(),
+                "rank": range(1, len(ids) + 1),
+            }
         )
 
     @ordinary
@@ -295,9 +364,10 @@ class InstrumentedModel:
     ) -> str:
         """Continue a prompt; only the continuation is returned. Greedy unless `temperature` > 0.
 
-        What is said is what the logits say: of the model's generation config only end and padding tokens count, and
-        with a temperature every token is drawn from the whole softmax. Interventions that are active hold at every
-        generated token. `on_token` gets each new piece of text; together the pieces are what is returned.
+        What is said is what the logits say: of the model's generation config only end and padding
+        tokens count, and with a temperature every token is drawn from the whole softmax.
+        Interventions that are active hold at every generated token. `on_token` gets each new piece
+        of text; together the pieces are what is returned.
 
         Raises:
             BadInput: fewer than no tokens, or more than the model has positions for.
@@ -306,16 +376,18 @@ class InstrumentedModel:
         return generation.generate(self, prompt, max_new_tokens, temperature, seed, on_token)
 
     def unembed(self, resid: Tensor, ids: Tensor | None = None) -> Tensor:
-        """Final norm and unembedding of residual-stream vectors: (..., d_model) to logits (..., d_vocab).
+        """Final norm and unembedding of residual-stream vectors: (..., d_model) to logits (...,
+        d_vocab).
 
-        With `ids` only those tokens' logits are computed, (..., len(ids)). Includes the logit scalings and soft-caps of
-        the families that have them.
+        With `ids` only those tokens' logits are computed, (..., len(ids)). Includes the logit
+        scalings and soft-caps of the families that have them.
         """
         self.check_layers()
         layout, head = self.layout, self.layout.unembed
         if layout.head_gain != layout.head_gain or layout.logit_scale != layout.logit_scale:
             raise SiteNotFound(
-                f"{self.card.name} does more between its last layer and its logits than a norm and a matrix.",
+                f"{self.card.name} does more between its last layer and its logits than a norm and"
+                " a matrix.",
                 "a model whose logits are the unembedding of its normalised residual stream",
                 "Use the site logits of a whole forward pass.",
             )
@@ -327,4 +399,7 @@ class InstrumentedModel:
 
     def __repr__(self) -> str:
         c = self.card
-        return f"InstrumentedModel({c.name}: {c.n_layers} layers × {c.n_heads} heads, {c.n_params / 1e6:.0f} M parameters)"
+        return (
+            f"InstrumentedModel({c.name}: {c.n_layers} layers × {c.n_heads} heads,"
+            f" {c.n_params / 1e6:.0f} M parameters)"
+        )

@@ -1,11 +1,14 @@
-"""Which tokens of which row a forward pass is about: needed when a change holds only at chosen positions.
+"""Which tokens of which row a forward pass is about: needed when a change holds only at chosen
+positions.
 
-A prompt may be padded on the left, and `generate` feeds the model one token at a time, so an index into the tensor is
-not a position in the text. Positions from 0 count the prompt's own tokens; negative ones count from the prompt's end
-(-1 is its last token), so generated tokens are only reached by "all positions".
+A prompt may be padded on the left, and `generate` feeds the model one token at a time, so an index
+into the tensor is not a position in the text. Positions from 0 count the prompt's own tokens;
+negative ones count from the prompt's end (-1 is its last token), so generated tokens are only
+reached by "all positions".
 
-How much of a text was read before is said by whoever feeds it piece by piece (`generate`, `hooks.states`), else by the
-attention mask or the cache. The memory of recurrent layers has no length: what was read into it is remembered here.
+How much of a text was read before is said by whoever feeds it piece by piece (`generate`,
+`hooks.states`), else by the attention mask or the cache. The memory of recurrent layers has no
+length: what was read into it is remembered here.
 """
 
 from __future__ import annotations
@@ -34,7 +37,9 @@ CACHES = ("past_key_values", "cache_params", "state")
 
 @dataclass(frozen=True)
 class _Text:
-    """What a cache has read: columns (padding included), tokens per row, and of those the prompt's."""
+    """What a cache has read: columns (padding included), tokens per row, and of those the
+    prompt's.
+    """
 
     columns: int
     counts: Tensor
@@ -43,7 +48,9 @@ class _Text:
 
 @dataclass(frozen=True)
 class _Told:
-    """What is said of the next forward pass: the mask of the text up to its end, and the prompts' lengths if known."""
+    """What is said of the next forward pass: the mask of the text up to its end, and the
+    prompts' lengths if known.
+    """
 
     mask: Tensor
     lengths: Tensor | None
@@ -52,7 +59,8 @@ class _Told:
 class PositionTracker:
     """Position of every token of the forward pass that is running, (batch, pos); -1 in padding.
 
-    `index` is None where it cannot be told: a recurrent memory that was filled before the tracker came.
+    `index` is None where it cannot be told: a recurrent memory that was filled before the tracker
+    came.
     """
 
     def __init__(self) -> None:
@@ -69,11 +77,17 @@ class PositionTracker:
         if tokens is None:
             tokens = kwargs["inputs_embeds"][..., 0]
         told, self.told = self.told, None
-        if told is not None and (len(told.mask) != len(tokens) or told.mask.shape[1] < tokens.shape[1]):
+        if told is not None and (
+            len(told.mask) != len(tokens) or told.mask.shape[1] < tokens.shape[1]
+        ):
             told = None  # said of a pass that never came
         cache = next((c for name in CACHES if (c := kwargs.get(name)) is not None), None)
         known = self._texts.get(_anchor(cache)) if cache is not None else None
-        mask = _past_and_now(kwargs.get("attention_mask"), tokens, cache, known) if told is None else told.mask
+        mask = (
+            _past_and_now(kwargs.get("attention_mask"), tokens, cache, known)
+            if told is None
+            else told.mask
+        )
         self._running = None
         if mask is None:
             self.index = None
@@ -110,29 +124,39 @@ class PositionTracker:
         return found
 
     def text(self, rows: int) -> tuple[Tensor, Tensor]:
-        """`index` and `lengths` of so many rows: the batch once, or several times over as variants of it.
+        """`index` and `lengths` of so many rows: the batch once, or several times over as variants
+        of it.
 
         Raises:
             BadInput: they cannot be told.
         """
         if self.index is None:
             raise BadInput(
-                "Where in its text a token stands cannot be told: what this model's layers remember has no length, and they"
-                " read the beginning before the change was on.",
+                "Where in its text a token stands cannot be told: what this model's layers remember"
+                " has no length, and they read the beginning before the change was on.",
                 "the whole text under the change, or an attention mask of all of it",
                 "Enter the change before the prompt is read.",
             )
         times = max(1, rows // max(1, len(self.index)))
-        return (self.index, self.lengths) if times == 1 else (self.index.repeat(times, 1), self.lengths.repeat(times))
+        return (
+            (self.index, self.lengths)
+            if times == 1
+            else (self.index.repeat(times, 1), self.lengths.repeat(times))
+        )
 
 
 def _anchor(cache: Any) -> Any:
-    """What a cache is known by: itself, or the first tensor of a list of them (RWKV writes into its tensors)."""
+    """What a cache is known by: itself, or the first tensor of a list of them (RWKV writes into
+    its tensors).
+    """
     return cache[0] if isinstance(cache, list | tuple) else cache
 
 
 def _past_and_now(mask: Any, tokens: Tensor, cache: Any, known: _Text | None) -> Tensor | None:
-    """1 at every token of the text so far, 0 in its padding, (batch, column); None where that cannot be told."""
+    """1 at every token of the text so far, 0 in its padding, (batch, column).
+
+    None where that cannot be told.
+    """
     batch, n = tokens.shape
     now = mask if isinstance(mask, torch.Tensor) and mask.dim() == 2 else None
     if now is not None and now.shape[1] > n:
@@ -145,7 +169,10 @@ def _past_and_now(mask: Any, tokens: Tensor, cache: Any, known: _Text | None) ->
         # What was cropped away since stood at the end.
         columns = known.columns if read is None else min(read, known.columns)
         counts = known.counts - (known.columns - columns)
-        before = torch.arange(columns, device=tokens.device)[None] >= (columns - counts.to(tokens.device))[:, None]
+        before = (
+            torch.arange(columns, device=tokens.device)[None]
+            >= (columns - counts.to(tokens.device))[:, None]
+        )
         return torch.cat([before.to(torch.long), now], 1)
     return None if read is None else torch.cat([now.new_ones(batch, read), now], 1)
 
@@ -158,7 +185,11 @@ def _columns_in(cache: Any) -> int | None:
         return None
     try:
         return int(cache.get_seq_length())
-    except (ValueError, AttributeError, TypeError):  # recurrent layers only: says at most whether anything was read
+    except (
+        ValueError,
+        AttributeError,
+        TypeError,
+    ):  # recurrent layers only: says at most whether anything was read
         filled = getattr(cache, "has_previous_state", None)
         return 0 if callable(filled) and not filled() else None
 
@@ -167,15 +198,21 @@ _trackers: dict[int, list[PositionTracker]] = {}  # id of the module -> those th
 
 
 def tell(module: Any, mask: Tensor, lengths: Tensor) -> None:
-    """Say of the next forward pass that it ends a text with this mask, (batch, column), of prompts of these lengths."""
+    """Say of the next forward pass that it ends a text with this mask, (batch, column), of
+    prompts of these lengths.
+    """
     for tracker in _trackers.get(id(module), ()):
         tracker.told = _Told(mask, lengths)
 
 
 @contextmanager
 def placed(module: Any, where: PositionTracker) -> Iterator[None]:
-    """Layers that are run again by themselves are about the tokens that `where` followed when they ran."""
-    before = [(tracker, tracker.index, tracker.lengths) for tracker in _trackers.get(id(module), ())]
+    """Layers that are run again by themselves are about the tokens that `where` followed when
+    they ran.
+    """
+    before = [
+        (tracker, tracker.index, tracker.lengths) for tracker in _trackers.get(id(module), ())
+    ]
     for tracker, _, _ in before:
         tracker.index, tracker.lengths = where.index, where.lengths
     try:
@@ -216,7 +253,9 @@ def _forget(module: Any, tracker: PositionTracker) -> None:
 
 
 def _preparing(module: Any, name: str) -> Callable[..., Any]:
-    """`generate` makes the arguments of a forward pass from the whole text so far: that is where its length is known."""
+    """`generate` makes the arguments of a forward pass from the whole text so far: that is where
+    its length is known.
+    """
     own = getattr(module, name)
 
     @wraps(own)
@@ -231,7 +270,9 @@ def _preparing(module: Any, name: str) -> Callable[..., Any]:
 
 
 def _beginning(module: Any, name: str) -> Callable[..., Any]:
-    """What `generate` gives the prompts to as they are: they may be read in pieces, or together with guesses of what follows."""
+    """What `generate` gives the prompts to as they are: they may be read in pieces, or together
+    with guesses of what follows.
+    """
     own = getattr(module, name)
     takes = inspect.signature(own)
 
@@ -247,7 +288,9 @@ def _beginning(module: Any, name: str) -> Callable[..., Any]:
 
 
 def _mask_of(input_ids: Tensor, given: dict[str, Any]) -> Tensor:
-    """1 at every token of the texts that `generate` has so far, (batch, column); all of them where it has no mask."""
+    """1 at every token of the texts that `generate` has so far, (batch, column); all of them
+    where it has no mask.
+    """
     mask, embedded = given.get("attention_mask"), given.get("inputs_embeds")
     if isinstance(mask, torch.Tensor) and mask.dim() == 2:
         return mask.to(torch.long)

@@ -1,4 +1,6 @@
-"""Prompts as they are given (texts, token ids, conversations), one after the other: looked at, never all held."""
+"""Prompts as they are given (texts, token ids, conversations), one after the other: looked at,
+never all held.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,21 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Prompt = str | Sequence[int] | Conversation
-"""A text, token ids (a list, tensor or array), or a conversation: a list of messages `{"role": …, "content": …}`."""
+"""A text, token ids (a list, tensor or array), or a conversation: a list of messages `{"role":
+…, "content": …}`.
+"""
 Prompts = Prompt | Iterable[Prompt] | Mapping[str, Any]
-"""One prompt, several, or what a tokenizer gives (a `BatchEncoding`: its ids without the padding)."""
+"""One prompt, several, or what a tokenizer gives (a `BatchEncoding`: its ids without the
+padding).
+"""
 
 
 @dataclass(frozen=True)
 class Tokenized:
     """A prompt: its text (of token ids, what they decode to) and its token ids.
 
-    `from_template` says per token whether it is the chat format's and nobody's message; None for what is no conversation.
+    `from_template` says per token whether it is the chat format's and nobody's message; None for
+    what is no conversation.
     """
 
     text: str
@@ -48,13 +55,21 @@ def split(prompts: Prompts) -> Iterable[Any]:
     if is_single(prompts):
         return [prompts]
     if not isinstance(prompts, Iterable):
-        raise BadInput(f"The prompts are {prompts!r}.", "a text, token ids, a conversation, or a list of those", "Give one.")
+        raise BadInput(
+            f"The prompts are {prompts!r}.",
+            "a text, token ids, a conversation, or a list of those",
+            "Give one.",
+        )
     return prompts
 
 
 def is_single(prompts: Prompts) -> bool:
     """Whether one prompt was given by itself, and not a list of prompts."""
-    if isinstance(prompts, str) or is_conversation(prompts) or (isinstance(prompts, Mapping) and "role" in prompts):
+    if (
+        isinstance(prompts, str)
+        or is_conversation(prompts)
+        or (isinstance(prompts, Mapping) and "role" in prompts)
+    ):
         return True
     return getattr(prompts, "ndim", None) == 1 or (
         isinstance(prompts, list | tuple) and bool(prompts) and all(_is_id(p) for p in prompts)
@@ -79,7 +94,11 @@ def tokenize(model: InstrumentedModel, prompt: Any, n: int = 1) -> Tokenized:
         ids = _ids_given(model, prompt, n)
         found = Tokenized(model.text.decode(ids), ids)
     if not found.ids:
-        raise BadInput(f"Prompt {n} is empty.", "at least one token of text", "Type something, or leave it out.")
+        raise BadInput(
+            f"Prompt {n} is empty.",
+            "at least one token of text",
+            "Type something, or leave it out.",
+        )
     return found
 
 
@@ -100,11 +119,14 @@ def ids_of(model: InstrumentedModel, prompts: Prompts) -> list[list[int]]:
     return [prompt.ids for prompt in listed(model, prompts)]
 
 
-def read(model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | None = None) -> Iterator[Tokenized]:
+def read(
+    model: InstrumentedModel, prompts: Prompts, positions: Sequence[int] | None = None
+) -> Iterator[Tokenized]:
     """Each prompt, checked.
 
     Raises:
-        BadInput: no prompt at all, or one that is empty, too long, of unknown tokens, or without one of the positions.
+        BadInput: no prompt at all, or one that is empty, too long, of unknown tokens, or without
+            one of the positions.
     """
     n = 0
     for n, prompt in enumerate(split(prompts), start=1):
@@ -128,7 +150,9 @@ def _of_array(values: Any) -> list[list[int]]:
     kind = str(values.dtype).removeprefix("torch.")
     if values.ndim not in (1, 2) or not kind.startswith(("int", "uint")):
         raise BadInput(
-            f"The prompts are {kind} numbers of shape {tuple(values.shape)}.", "token ids, (pos) or (prompt, pos)", "Check them."
+            f"The prompts are {kind} numbers of shape {tuple(values.shape)}.",
+            "token ids, (pos) or (prompt, pos)",
+            "Check them.",
         )
     rows: list[list[int]] = [values.tolist()] if values.ndim == 1 else values.tolist()
     return rows
@@ -145,18 +169,35 @@ def _rows(encoding: Mapping[str, Any]) -> list[list[int]]:
     rows = list(split(encoding["input_ids"]))
     mask = encoding.get("attention_mask")
     masks = [[1] * len(row) for row in rows] if mask is None else list(split(mask))
-    return [[i for i, real in zip(row, kept, strict=True) if real] for row, kept in zip(rows, masks, strict=True)]
+    return [
+        [i for i, real in zip(row, kept, strict=True) if real]
+        for row, kept in zip(rows, masks, strict=True)
+    ]
 
 
 def _ids_given(model: InstrumentedModel, prompt: Any, n: int) -> list[int]:
     """One prompt given as token ids."""
-    found = [prompt] if isinstance(prompt, list | tuple) else list(split(prompt)) if _holds_ids(prompt) else []
+    found = (
+        [prompt]
+        if isinstance(prompt, list | tuple)
+        else list(split(prompt))
+        if _holds_ids(prompt)
+        else []
+    )
     ids = list(found[0]) if len(found) == 1 else None
     if ids is None or not all(_is_id(i) for i in ids):
-        raise BadInput(f"Prompt {n} is {prompt!r}.", "a text, a list of token ids, or a conversation", "Give one of these.")
+        raise BadInput(
+            f"Prompt {n} is {prompt!r}.",
+            "a text, a list of token ids, or a conversation",
+            "Give one of these.",
+        )
     bad = [i for i in ids if not 0 <= i < model.text.n_embeddings]
     if bad:
-        raise BadInput(f"Prompt {n} has the token id {bad[0]}.", f"0 to {model.text.n_embeddings - 1}", "Check the ids.")
+        raise BadInput(
+            f"Prompt {n} has the token id {bad[0]}.",
+            f"0 to {model.text.n_embeddings - 1}",
+            "Check the ids.",
+        )
     return [int(i) for i in ids]
 
 
@@ -165,12 +206,19 @@ def _holds_ids(prompt: Any) -> bool:
 
 
 def _is_id(value: Any) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool) and not getattr(value, "ndim", 0)
+    return (
+        hasattr(value, "__index__")
+        and not isinstance(value, bool)
+        and not getattr(value, "ndim", 0)
+    )
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Texts cut into windows, as often as they are asked for. Each begins as a prompt does (see `hooks.beginning`)."""
+    """Texts cut into windows, as often as they are asked for.
+
+    Each begins as a prompt does (see `hooks.beginning`).
+    """
 
     model: InstrumentedModel
     texts: Iterable[str | Sequence[int]]
@@ -181,7 +229,9 @@ class Windows:
         for text in self.texts:
             if is_conversation(text):
                 raise BadInput(
-                    "A conversation cannot be cut into windows.", "texts, or token ids", "Read it whole, without windows."
+                    "A conversation cannot be cut into windows.",
+                    "texts, or token ids",
+                    "Read it whole, without windows.",
                 )
             ids = self.model.tokens(text) if isinstance(text, str) else list(text)
             first = list(self.model.text.beginning)

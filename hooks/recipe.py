@@ -1,6 +1,7 @@
 """What a capture was asked for, site by site, and one forward pass that hands it over.
 
-Nothing here knows where the values go: `hooks.capture` puts them into arrays, `hooks.streaming` into files.
+Nothing here knows where the values go: `hooks.capture` puts them into arrays, `hooks.streaming`
+    into files.
 """
 
 from __future__ import annotations
@@ -30,13 +31,19 @@ if TYPE_CHECKING:
     from hooks.sites import Place, Site
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_POSITIONS = ("pos", "query")  # axes on which positions are chosen; "key" is as long as the prompt as well
+_POSITIONS = (
+    "pos",
+    "query",
+)  # axes on which positions are chosen; "key" is as long as the prompt as well
 _RAGGED = (*_POSITIONS, "key")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is wanted of one site. `positions` None is all; `layers` None for a site that does not repeat."""
+    """What is wanted of one site.
+
+    `positions` None is all; `layers` None for a site that does not repeat.
+    """
 
     site: Site
     places: tuple[Place, ...]
@@ -45,7 +52,11 @@ class Recipe:
 
     @property
     def layers(self) -> tuple[int, ...] | None:
-        return tuple(p.layer for p in self.places if p.layer is not None) if self.site.per_layer else None
+        return (
+            tuple(p.layer for p in self.places if p.layer is not None)
+            if self.site.per_layer
+            else None
+        )
 
     def outputs(self, sizes: Mapping[str, int]) -> list[Output]:
         if self.reducer is None:
@@ -58,7 +69,10 @@ class Recipe:
         arrays = []
         for out in self.outputs(sizes):
             known = {**sizes, **out.sizes, **{dim: len(at) for dim, at in positions.items()}}
-            attrs = {"site": self.site.name, "says": f"{self.site.says}; {out.says}" if out.says else self.site.says}
+            attrs = {
+                "site": self.site.name,
+                "says": f"{self.site.says}; {out.says}" if out.says else self.site.says,
+            }
             attrs |= {"unit": out.unit} if out.unit else {}
             attrs |= {"reduce": self.reducer.spelling} if self.reducer else {}
             arrays.append(
@@ -95,16 +109,34 @@ def recipes(
     Raises:
         SiteNotFound, NotFound, BadInput: what was asked for is not there, or does not fit together.
     """
-    if positions is not None and (not len(positions) or not all(isinstance(p, int) for p in positions)):
-        raise BadInput(f"{positions!r} are no positions.", "whole numbers, e.g. [0, -1]", "Leave it out to take all.")
+    if positions is not None and (
+        not len(positions) or not all(isinstance(p, int) for p in positions)
+    ):
+        raise BadInput(
+            f"{positions!r} are no positions.",
+            "whole numbers, e.g. [0, -1]",
+            "Leave it out to take all.",
+        )
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     if not places:
-        raise BadInput("No site or no layer was chosen.", "at least one of each", "Leave `layers` out to take all.")
+        raise BadInput(
+            "No site or no layer was chosen.",
+            "at least one of each",
+            "Leave `layers` out to take all.",
+        )
     shorts = list(dict.fromkeys(place.site.short for place in places))
-    named = dict(reduce) if isinstance(reduce, Mapping) else dict.fromkeys(shorts, reduce) if reduce is not None else {}
+    named = (
+        dict(reduce)
+        if isinstance(reduce, Mapping)
+        else dict.fromkeys(shorts, reduce)
+        if reduce is not None
+        else {}
+    )
     full = {places_of.SITES[short].name: short for short in shorts}
     found: list[Recipe] = []
-    reducers = {full.get(name, name.removeprefix("hook_")): _reducer(how) for name, how in named.items()}
+    reducers = {
+        full.get(name, name.removeprefix("hook_")): _reducer(how) for name, how in named.items()
+    }
     for name in reducers:
         if name not in shorts:
             raise NotFound.named("captured site", name, shorts, "Reduce only what is captured.")
@@ -115,13 +147,16 @@ def recipes(
         own = getattr(reducer, "positions", None)
         if own is not None and positions is not None:
             raise BadInput(
-                f"{short!r} is asked for at positions {list(positions)} and at the {reducer.spelling if reducer else ''} one.",
+                f"{short!r} is asked for at positions {list(positions)} and at the"
+                f" {reducer.spelling if reducer else ''} one.",
                 "one or the other",
                 "Leave out `positions`, or the reducer.",
             )
         chosen = own if own is not None else tuple(positions) if positions is not None else None
         here = tuple(place for place in places if place.site is site)
-        found.append(Recipe(site, here, chosen if any(d in site.dims for d in _POSITIONS) else None, reducer))
+        found.append(
+            Recipe(site, here, chosen if any(d in site.dims for d in _POSITIONS) else None, reducer)
+        )
     return found
 
 
@@ -130,17 +165,27 @@ def _reducer(how: str | Reducer) -> Reducer:
         return parse(how)
     if isinstance(how, Reducer):
         return how
-    raise BadInput(f"{how!r} is no reducer.", "a spelling such as 'norm', or one of hooks.reduce", "See docs/capture.md.")
+    raise BadInput(
+        f"{how!r} is no reducer.",
+        "a spelling such as 'norm', or one of hooks.reduce",
+        "See docs/capture.md.",
+    )
 
 
 def check_dtype(dtype: str) -> str:
     if dtype not in DTYPES:
-        raise BadInput(f"Values cannot be stored as {dtype!r}.", f"one of {', '.join(DTYPES)}", "Choose one of those.")
+        raise BadInput(
+            f"Values cannot be stored as {dtype!r}.",
+            f"one of {', '.join(DTYPES)}",
+            "Choose one of those.",
+        )
     return dtype
 
 
 def batches(model: InstrumentedModel, lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """Indices of prompts of about the same length, together at most `batch_tokens` with padding (or one prompt)."""
+    """Indices of prompts of about the same length, together at most `batch_tokens` with padding
+    (or one prompt).
+    """
     found: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         # In order of length, so the newest is the longest of its batch.
@@ -157,21 +202,29 @@ Put = Callable[[Recipe, int, "dict[str, int]", "list[Tensor]", Rows], None]
 
 @torch.no_grad()
 def run(
-    model: InstrumentedModel, wanted: Sequence[Recipe], ids: Sequence[Sequence[int]], put: Put, forward: Forward = plain.run
+    model: InstrumentedModel,
+    wanted: Sequence[Recipe],
+    ids: Sequence[Sequence[int]],
+    put: Put,
+    forward: Forward = plain.run,
 ) -> None:
     """One forward pass over some prompts.
 
     Args:
-        put: gets, for every place, its recipe, the place's number in it, the sizes of the site's fixed axes, and one
-            tensor per output: (batch, *dims), padded on the left on the axes that are as long as the prompt. The tensors
-            may be the model's own, to be copied. Those of a card come when it is done with them, already fetched.
+        put: gets, for every place, its recipe, the place's number in it, the sizes of the site's
+            fixed axes, and one tensor per output: (batch, *dims), padded on the left on the axes
+            that are as long as the prompt. The tensors may be the model's own, to be copied. Those
+            of a card come when it is done with them, already fetched.
         forward: the back end's forward pass.
 
     Raises:
         WorkbenchError: the forward pass did not come by one of the places.
     """
     batch = model.batch(ids)
-    rows = {every: Rows(tuple(map(len, ids)), batch.input_ids.shape[1], every) for every in (True, False)}
+    rows = {
+        every: Rows(tuple(map(len, ids)), batch.input_ids.shape[1], every)
+        for every in (True, False)
+    }
     seen: set[Place] = set()
     away = Fetching()
     where = {place: (recipe, at) for recipe in wanted for at, place in enumerate(recipe.places)}
@@ -180,7 +233,11 @@ def run(
         recipe, at = where[place]
         seen.add(place)
         here = rows[recipe.positions is None]
-        sizes = {dim: n for dim, n in zip(recipe.site.dims, x.shape[1:], strict=True) if dim not in _RAGGED}
+        sizes = {
+            dim: n
+            for dim, n in zip(recipe.site.dims, x.shape[1:], strict=True)
+            if dim not in _RAGGED
+        }
         recipe.outputs(sizes)  # says what is wrong with a reducer that these sizes do not fit
         x = _chosen(recipe, x, here, queries)
         outputs = [x] if recipe.reducer is None else recipe.reducer(recipe.site, x, here)
@@ -190,10 +247,14 @@ def run(
     for recipe in wanted:
         queries = None
         if "query" in recipe.site.dims and recipe.positions is not None:
-            queries = tuple(sorted({c for row in _columns(recipe.positions, rows[True]) for c in row}))
+            queries = tuple(
+                sorted({c for row in _columns(recipe.positions, rows[True]) for c in row})
+            )
         groups.setdefault(queries, []).extend(recipe.places)
     needs_all_logits = any(r.site.short == "logits" and r.positions != (-1,) for r in wanted)
-    asked = [(places, None if queries is None else list(queries)) for queries, places in groups.items()]
+    asked = [
+        (places, None if queries is None else list(queries)) for queries, places in groups.items()
+    ]
     looks = [Look(places, partial(take, queries), queries) for places, queries in asked]
     with steady(model.module):
         forward(model, batch, looks, every_logit=needs_all_logits)
@@ -201,7 +262,9 @@ def run(
     missed = [place.name for place in where if place not in seen]
     if missed:
         raise WorkbenchError(
-            f"The forward pass of {model.card.name} did not come by {missed[0]!r}.", "every site asked for", "Leave it out."
+            f"The forward pass of {model.card.name} did not come by {missed[0]!r}.",
+            "every site asked for",
+            "Leave it out.",
         )
 
 
@@ -226,7 +289,10 @@ def _chosen(recipe: Recipe, x: Tensor, rows: Rows, queries: list[int] | None) ->
         if first == list(range(first[0], first[-1] + 1)):
             return x.narrow(axis, first[0], len(first))
         return x.index_select(axis, indices(tuple(first), x.device))
-    each = [x[at].index_select(axis - 1, indices(tuple(row), x.device)) for at, row in enumerate(columns)]
+    each = [
+        x[at].index_select(axis - 1, indices(tuple(row), x.device))
+        for at, row in enumerate(columns)
+    ]
     return torch.stack(each)
 
 
@@ -242,25 +308,40 @@ def as_numpy(place: str, x: Tensor, stored: Stored) -> np.ndarray:
     if stored.dtype == "float16" and int(torch.isinf(y).sum()) != int(torch.isinf(x).sum()):
         largest = float(x[torch.isfinite(x)].abs().max())
         raise BadInput(
-            f"{place} holds {largest:,.0f}, which float16 cannot.", "numbers up to 65,504", "Store it as bfloat16 or float32."
+            f"{place} holds {largest:,.0f}, which float16 cannot.",
+            "numbers up to 65,504",
+            "Store it as bfloat16 or float32.",
         )
-    return (y.view(torch.int16).cpu().numpy().view("<u2")) if stored.dtype == "bfloat16" else y.cpu().numpy()
+    return (
+        (y.view(torch.int16).cpu().numpy().view("<u2"))
+        if stored.dtype == "bfloat16"
+        else y.cpu().numpy()
+    )
 
 
-# -- sizes ------------------------------------------------------------------------------------------------------------
+# -- sizes -----------------------------------------------------------------------------------------
 
 # What is asked once per model and site: the sizes of the axes that do not depend on the prompt.
 _SIZES: WeakKeyDictionary[InstrumentedModel, dict[Place, dict[str, int]]] = WeakKeyDictionary()
 
 
 def arrays(model: InstrumentedModel, wanted: Sequence[Recipe], dtype: str) -> dict[str, Stored]:
-    """The arrays that a capture gives, by name. Runs the model on one token where a site was never seen before."""
+    """The arrays that a capture gives, by name.
+
+    Runs the model on one token where a site was never seen before.
+    """
     known = _SIZES.setdefault(model, {})
-    new = [Recipe(r.site, places, None, None) for r in wanted if (places := tuple(p for p in r.places if p not in known))]
+    new = [
+        Recipe(r.site, places, None, None)
+        for r in wanted
+        if (places := tuple(p for p in r.places if p not in known))
+    ]
     if new:
         found: dict[Place, dict[str, int]] = {}
 
-        def put(recipe: Recipe, at: int, sizes: dict[str, int], values: list[Tensor], rows: Rows) -> None:
+        def put(
+            recipe: Recipe, at: int, sizes: dict[str, int], values: list[Tensor], rows: Rows
+        ) -> None:
             found[recipe.places[at]] = sizes
 
         with undisturbed(model.module):
@@ -272,8 +353,12 @@ def arrays(model: InstrumentedModel, wanted: Sequence[Recipe], dtype: str) -> di
     return {array.name: array for r in wanted for array in r.stored(known[r.places[0]], dtype)}
 
 
-def check_same(recipe: Recipe, sizes: Mapping[str, int], place: Place, others: Mapping[str, int]) -> None:
-    """Raises BadInput if a layer has other sizes than the first, so that they do not go into one array."""
+def check_same(
+    recipe: Recipe, sizes: Mapping[str, int], place: Place, others: Mapping[str, int]
+) -> None:
+    """Raises BadInput if a layer has other sizes than the first, so that they do not go into one
+    array.
+    """
     if others != sizes:
         raise BadInput(
             f"{recipe.places[0].name!r} is {dict(sizes)}, {place.name!r} is {dict(others)}.",
@@ -285,4 +370,7 @@ def check_same(recipe: Recipe, sizes: Mapping[str, int], place: Place, others: M
 def own(stored: Stored, rows: Rows, row: int) -> tuple[slice, ...]:
     """Where a prompt's own values lie in its row of the batch: behind the padding."""
     offset = rows.offsets[row]
-    return tuple(slice(offset, None) if axis in stored.ragged else slice(None) for axis in range(len(stored.dims)))
+    return tuple(
+        slice(offset, None) if axis in stored.ragged else slice(None)
+        for axis in range(len(stored.dims))
+    )

@@ -1,18 +1,20 @@
 """Reducers: what is kept of a site instead of all its values, computed inside the hook.
 
-    wb.capture(model, prompts, sites=["resid_post", "pattern"], reduce={"resid_post": "norm", "pattern": "topk:8"})
+    wb.capture(model, prompts, sites=["resid_post", "pattern"], reduce={"resid_post": "norm",
+    "pattern": "topk:8"})
 
 | spelling | keeps | of |
 | --- | --- | --- |
-| `last` | the last position (of `pattern`, the last query; no other row is computed) | sites with positions |
-| `mean` | the mean over the positions | sites with positions |
-| `norm` | the length of each vector | vectors: resid_post, z, … |
-| `entropy` | the entropy in nats, over keys or over the vocabulary | pattern, logits |
-| `topk:8` | the 8 largest numbers and where they are | pattern, attn_scores, logits, neurons |
-| `project:FILE` | the components along the directions in a file | vectors |
-| `lowrank:16` | each prompt's vectors in the 16 directions that hold most of them | vectors |
+| `last` | the last position (of `pattern`, the last query; no other row is computed) | sites with
+positions | | `mean` | the mean over the positions | sites with positions | | `norm` | the length of
+each vector | vectors: resid_post, z, … | | `entropy` | the entropy in nats, over keys or over the
+vocabulary | pattern, logits | | `topk:8` | the 8 largest numbers and where they are | pattern,
+attn_scores, logits, neurons | | `project:FILE` | the components along the directions in a file |
+vectors | | `lowrank:16` | each prompt's vectors in the 16 directions that hold most of them |
+vectors |
 
-A reducer with more than one array names the others after the site: `pattern.index`, `resid_post.basis`.
+A reducer with more than one array names the others after the site: `pattern.index`,
+`resid_post.basis`.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from workbench.errors import BadInput, NotFound
 if TYPE_CHECKING:
     from hooks.sites import Site
 
-_CHUNK = 256  # rows of logits looked at together, so that the softmax over a vocabulary needs little memory
+# rows of logits looked at together, so that the softmax over a vocabulary needs little memory
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Rows:
     Attributes:
         lengths: tokens of each prompt.
         width: tokens of the longest.
-        every: whether values hold all positions, the padding too (otherwise chosen ones, of which none is padding).
+        every: whether values hold all positions, the padding too (otherwise chosen ones, of which
+            none is padding).
     """
 
     lengths: tuple[int, ...]
@@ -84,11 +88,16 @@ class Output:
 
 @runtime_checkable
 class Reducer(Protocol):
-    """What `capture` asks of a reducer. `dims` are the site's axes; `sizes` what is known of their sizes."""
+    """What `capture` asks of a reducer.
+
+    `dims` are the site's axes; `sizes` what is known of their sizes.
+    """
 
     @property
     def spelling(self) -> str:
-        """How it is written on the command line and in a manifest; the same for the same numbers."""
+        """How it is written on the command line and in a manifest; the same for the same
+        numbers.
+        """
 
     def unfit(self, site: Site) -> str | None:
         """Why it makes no sense at this site."""
@@ -97,7 +106,10 @@ class Reducer(Protocol):
         """The arrays it gives."""
 
     def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
-        """(batch, *site.dims) to one tensor per output, (batch, *output.dims). Padding need not be looked at."""
+        """(batch, *site.dims) to one tensor per output, (batch, *output.dims).
+
+        Padding need not be looked at.
+        """
 
 
 def _positions(site: Site) -> str | None:
@@ -114,7 +126,10 @@ def _without(dims: Sequence[str], dim: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Last:
-    """Each prompt's last position. At `pattern` and `attn_scores` the other queries are not computed."""
+    """Each prompt's last position.
+
+    At `pattern` and `attn_scores` the other queries are not computed.
+    """
 
     spelling = "last"
     positions = (-1,)
@@ -198,10 +213,11 @@ class Entropy:
 
 @dataclass(frozen=True)
 class TopK:
-    """The k largest numbers along the last axis, largest first, and where they are (`SITE.index`, from 0).
+    """The k largest numbers along the last axis, largest first, and where they are (`SITE.index`,
+    from 0).
 
-    At `pattern` these are the keys a query looks at most, as positions in the prompt. Where there are fewer than k
-    keys with any attention, the rest is NaN, with index -1.
+    At `pattern` these are the keys a query looks at most, as positions in the prompt. Where there
+    are fewer than k keys with any attention, the rest is NaN, with index -1.
     """
 
     k: int
@@ -211,20 +227,31 @@ class TopK:
         return f"topk:{self.k}"
 
     def unfit(self, site: Site) -> str | None:
-        return None if site.dims[-1] in {"key", "d_vocab", "d_mlp"} else "it has no keys, tokens or neurons to choose from"
+        return (
+            None
+            if site.dims[-1] in {"key", "d_vocab", "d_mlp"}
+            else "it has no keys, tokens or neurons to choose from"
+        )
 
     def outputs(self, site: Site, sizes: Mapping[str, int]) -> list[Output]:
         over = site.dims[-1]
         if over != "key" and self.k > sizes[over]:
             raise BadInput(
-                f"{site.short!r} has {sizes[over]} numbers to choose from.", f"topk:{sizes[over]} or less", "Lower it."
+                f"{site.short!r} has {sizes[over]} numbers to choose from.",
+                f"topk:{sizes[over]} or less",
+                "Lower it.",
             )
         dims = (*site.dims[:-1], "rank")
         what = {"key": "keys", "d_vocab": "tokens", "d_mlp": "neurons"}[over]
         return [
             Output("", dims, {"rank": self.k}, says=f"the {self.k} largest {what}"),
             Output(
-                "index", dims, {"rank": self.k}, whole=True, unit="position" if over == "key" else "index", says=f"which {what}"
+                "index",
+                dims,
+                {"rank": self.k},
+                whole=True,
+                unit="position" if over == "key" else "index",
+                says=f"which {what}",
             ),
         ]
 
@@ -235,13 +262,24 @@ class TopK:
         ahead = (len(rows.lengths), *[1] * (x.dim() - 1))
         offsets = indices(tuple(rows.offsets), x.device).view(ahead)
         real = rows.real(x).view(len(rows.lengths), *[1] * (x.dim() - 2), rows.width)
-        values, index = x.float().masked_fill(~real, -torch.inf).topk(min(self.k, rows.width), dim=-1)
-        # Keys after the query: no probability, or as a score what the family masks with, at most float16's least number.
-        masked = values == 0 if site.short == "pattern" else values <= torch.finfo(torch.float16).min
+        values, index = (
+            x.float().masked_fill(~real, -torch.inf).topk(min(self.k, rows.width), dim=-1)
+        )
+        # Keys after the query: no probability, or as a score what the family masks with, at most
+        # float16's least number.
+        masked = (
+            values == 0 if site.short == "pattern" else values <= torch.finfo(torch.float16).min
+        )
         missing = (index < offsets) | masked
-        values, index = values.masked_fill(missing, torch.nan), (index - offsets).masked_fill(missing, -1)
+        values, index = (
+            values.masked_fill(missing, torch.nan),
+            (index - offsets).masked_fill(missing, -1),
+        )
         more = (0, self.k - values.shape[-1])
-        return [torch.nn.functional.pad(values, more, value=torch.nan), torch.nn.functional.pad(index, more, value=-1)]
+        return [
+            torch.nn.functional.pad(values, more, value=torch.nan),
+            torch.nn.functional.pad(index, more, value=-1),
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +294,11 @@ class Project:
 
     def __post_init__(self) -> None:
         shape, norms = tuple(self.directions.shape), self.directions.float().norm(dim=-1)
-        if len(shape) not in {1, 2} or 0 in shape or not bool(torch.isfinite(norms).all() and (norms > 0).all()):
+        if (
+            len(shape) not in {1, 2}
+            or 0 in shape
+            or not bool(torch.isfinite(norms).all() and (norms > 0).all())
+        ):
             raise BadInput(
                 f"Directions of shape {shape} cannot be projected on.",
                 "finite numbers that are not all zero, (d,) or (direction, d)",
@@ -276,7 +318,11 @@ class Project:
 
         path = Path(file)
         if not path.is_file():
-            raise BadInput(f"There is no file of directions {str(path)!r}.", "a .npy or .safetensors file", "Check the path.")
+            raise BadInput(
+                f"There is no file of directions {str(path)!r}.",
+                "a .npy or .safetensors file",
+                "Check the path.",
+            )
         try:
             if path.suffix == ".npy":
                 return cls(torch.from_numpy(np.load(path, allow_pickle=False)).float())
@@ -284,13 +330,16 @@ class Project:
             return cls(tensor.float())
         except (SafetensorError, ValueError, TypeError, EOFError) as error:
             raise BadInput(
-                f"{path} cannot be read as directions: {error}", "one array of numbers, .npy or .safetensors", "Write it anew."
+                f"{path} cannot be read as directions: {error}",
+                "one array of numbers, .npy or .safetensors",
+                "Write it anew.",
             ) from error
 
     @property
     def spelling(self) -> str:
         numbers = self.directions.float().cpu().contiguous().numpy().tobytes()
-        return f"project:{'x'.join(map(str, self.directions.shape))}:{hashlib.sha256(numbers).hexdigest()[:16]}"
+        shape = "x".join(map(str, self.directions.shape))
+        return f"project:{shape}:{hashlib.sha256(numbers).hexdigest()[:16]}"
 
     @cached_property
     def _units(self) -> Tensor:
@@ -308,12 +357,21 @@ class Project:
         width, over = self.directions.shape[-1], site.dims[-1]
         if sizes[over] != width:
             raise BadInput(
-                f"The directions have {width} numbers, the vectors of {site.short!r} {sizes[over]}.",
+                f"The directions have {width} numbers, the vectors of {site.short!r}"
+                f" {sizes[over]}.",
                 f"directions of {sizes[over]} numbers",
                 "Choose the site that the directions were found at.",
             )
         many = {"direction": len(self.directions)} if self.directions.dim() == 2 else {}
-        return [Output("", (*site.dims[:-1], *many), many, unit="activation", says="component along a direction")]
+        return [
+            Output(
+                "",
+                (*site.dims[:-1], *many),
+                many,
+                unit="activation",
+                says="component along a direction",
+            )
+        ]
 
     def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
         if x.device not in self._there:
@@ -323,12 +381,14 @@ class Project:
 
 @dataclass(frozen=True)
 class LowRank:
-    """The best approximation of each prompt's vectors by `rank` directions: a truncated singular value decomposition.
+    """The best approximation of each prompt's vectors by `rank` directions: a truncated singular
+    value decomposition.
 
-    For every prompt, layer and head by itself: the (position, d) matrix is U·S·Vᵀ; kept are U·S (under the site's name)
-    and Vᵀ (`SITE.basis`, orthonormal rows), so `(trace["resid_post"] * trace["resid_post.basis"]).sum("rank")` is the
-    matrix of that rank which is nearest in the sum of squares (Eckart and Young 1936), and exact where a prompt has no
-    more than `rank` positions. Nothing is subtracted first. Beyond the smaller side of the matrix both are 0.
+    For every prompt, layer and head by itself: the (position, d) matrix is U·S·Vᵀ; kept are U·S
+    (under the site's name) and Vᵀ (`SITE.basis`, orthonormal rows), so `(trace["resid_post"] *
+    trace["resid_post.basis"]).sum("rank")` is the matrix of that rank which is nearest in the sum
+    of squares (Eckart and Young 1936), and exact where a prompt has no more than `rank` positions.
+    Nothing is subtracted first. Beyond the smaller side of the matrix both are 0.
     """
 
     rank: int
@@ -338,16 +398,28 @@ class LowRank:
         return f"lowrank:{self.rank}"
 
     def unfit(self, site: Site) -> str | None:
-        return None if _is_vector(site) and "pos" in site.dims else "it holds no vectors at positions"
+        return (
+            None if _is_vector(site) and "pos" in site.dims else "it holds no vectors at positions"
+        )
 
     def outputs(self, site: Site, sizes: Mapping[str, int]) -> list[Output]:
         over = site.dims[-1]
         if self.rank > sizes[over]:
-            raise BadInput(f"{site.short!r} has {sizes[over]} numbers a vector.", f"lowrank:{sizes[over]} or less", "Lower it.")
+            raise BadInput(
+                f"{site.short!r} has {sizes[over]} numbers a vector.",
+                f"lowrank:{sizes[over]} or less",
+                "Lower it.",
+            )
         new = {"rank": self.rank}
         basis = (*_without(site.dims[:-1], "pos"), "rank", over)
         return [
-            Output("", (*site.dims[:-1], "rank"), new, unit="activation", says=f"components in {self.rank} directions"),
+            Output(
+                "",
+                (*site.dims[:-1], "rank"),
+                new,
+                unit="activation",
+                says=f"components in {self.rank} directions",
+            ),
             Output("basis", basis, new, says="the directions, each of length 1"),
         ]
 
@@ -385,7 +457,11 @@ def parse(text: str) -> Reducer:
         return Project.read(about)
     if name in _WITH_NUMBER:
         if not about.isascii() or not about.isdigit() or not 0 < len(about) < 7 or int(about) < 1:
-            raise BadInput(f"{text!r} is no reducer.", f"{name}:NUMBER, e.g. {name}:8", "Give a whole number from 1.")
+            raise BadInput(
+                f"{text!r} is no reducer.",
+                f"{name}:NUMBER, e.g. {name}:8",
+                "Give a whole number from 1.",
+            )
         return _WITH_NUMBER[name](int(about))
     raise NotFound.named("reducer", text, SPELLINGS)
 
@@ -395,7 +471,12 @@ def check(reducer: Reducer, site: Site) -> None:
     why = reducer.unfit(site)
     if why is None:
         return
-    kinds: dict[str, Reducer] = {**_PLAIN, "topk:8": TopK(8), "project:FILE": Project(torch.ones(1)), "lowrank:16": LowRank(16)}
+    kinds: dict[str, Reducer] = {
+        **_PLAIN,
+        "topk:8": TopK(8),
+        "project:FILE": Project(torch.ones(1)),
+        "lowrank:16": LowRank(16),
+    }
     fit = [name for name, other in kinds.items() if other.unfit(site) is None]
     raise BadInput(
         f"The reducer {reducer.spelling!r} does not fit {site.short!r}: {why}.",

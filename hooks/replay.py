@@ -1,8 +1,9 @@
 """Running a part of the decoder again, with the very layers of the module.
 
-A forward pass is recorded once: the residual stream before every layer, and what each layer was called with (rotary
-angles, mask, position ids). After that any layer can be called again on another residual stream, so a change at layer l
-costs the layers from l on and nothing below. The identities and when they hold: docs/exact-sweeps.md.
+A forward pass is recorded once: the residual stream before every layer, and what each layer was
+called with (rotary angles, mask, position ids). After that any layer can be called again on another
+residual stream, so a change at layer l costs the layers from l on and nothing below. The identities
+and when they hold: docs/exact-sweeps.md.
 """
 
 from __future__ import annotations
@@ -41,19 +42,29 @@ class Recorded:
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     resid_final: Tensor = field(default_factory=lambda: torch.empty(0))  # before the final norm
     positions: PositionTracker = field(default_factory=PositionTracker)  # of the tokens that passed
-    hands_on: bool = False  # whether layers give later ones more than the stream: shared keys, chosen tokens
+    hands_on: bool = (
+        False  # whether layers give later ones more than the stream: shared keys, chosen tokens
+    )
 
-    def call(self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None) -> Tensor:
-        """One layer on another residual stream, with `cache` in place of the recorded key-value cache.
+    def call(
+        self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None
+    ) -> Tensor:
+        """One layer on another residual stream, with `cache` in place of the recorded key-value
+        cache.
 
-        `resid` is (row, pos, d_model). Rows are the recorded prompts once or several times over, prompts innermost.
+        `resid` is (row, pos, d_model). Rows are the recorded prompts once or several times over,
+        prompts innermost.
         """
         args, kwargs = self.arguments[layer]
         recorded = self.resid_pre[layer].shape[0]
         times = resid.shape[0] // recorded
         args = tuple(cache if _is_cache(a) else _repeated(a, recorded, times) for a in args)
         kwargs = {
-            k: cache if k == "past_key_values" or _is_cache(v) else _repeated(v, recorded, times, flat=k == "alibi")
+            k: (
+                cache
+                if k == "past_key_values" or _is_cache(v)
+                else _repeated(v, recorded, times, flat=k == "alibi")
+            )
             for k, v in kwargs.items()
         }
         if cache is None and "use_cache" in kwargs:
@@ -68,7 +79,9 @@ def _stream(out: Any) -> Tensor:
 
 
 def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> Any:
-    """An argument of a layer for `times` copies of the recorded prompts; what has no row per prompt stays as it is."""
+    """An argument of a layer for `times` copies of the recorded prompts; what has no row per
+    prompt stays as it is.
+    """
     if isinstance(value, tuple):
         return tuple(_repeated(v, recorded, times) for v in value)
     if times == 1 or not isinstance(value, torch.Tensor) or value.dim() < 2:
@@ -103,7 +116,9 @@ def recording(model: InstrumentedModel) -> Iterator[Recorded]:
     """Record the forward pass that runs inside."""
     record = Recorded()
     beside: dict[int, Tensor] = {}  # what layers gave beside the stream, by id, and alive
-    shared: list[tuple[Mapping[Any, Any], dict[Any, int]]] = []  # dictionaries that layers get, with what is in them
+    shared: list[
+        tuple[Mapping[Any, Any], dict[Any, int]]
+    ] = []  # dictionaries that layers get, with what is in them
 
     def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         kwargs = dict(kwargs)
@@ -133,11 +148,13 @@ def recording(model: InstrumentedModel) -> Iterator[Recorded]:
 
 @dataclass
 class Suffix:
-    """The last `n` columns of a batch of left-padded prompts, ready to be run again from any layer in many variants.
+    """The last `n` columns of a batch of left-padded prompts, ready to be run again from any layer
+    in many variants.
 
-    `start` is the first of these columns. `calls` hold, per layer, the keys and values of all columns, the mask rows and
-    the attention's options; empty when `start` is 0, where a layer needs nothing but its input. `kept` are the values
-    at the places asked for, (prompt, pos, …), by (short site name, layer).
+    `start` is the first of these columns. `calls` hold, per layer, the keys and values of all
+    columns, the mask rows and the attention's options; empty when `start` is 0, where a layer needs
+    nothing but its input. `kept` are the values at the places asked for, (prompt, pos, …), by
+    (short site name, layer).
     """
 
     record: Recorded
@@ -156,26 +173,44 @@ class Suffix:
 
 @ordinary
 @torch.no_grad()
-def read(model: InstrumentedModel, batch: Batch, start: int = 0, keep: Sequence[Place] = (), *, calls: bool = False) -> Suffix:
+def read(
+    model: InstrumentedModel,
+    batch: Batch,
+    start: int = 0,
+    keep: Sequence[Place] = (),
+    *,
+    calls: bool = False,
+) -> Suffix:
     """Read prompts up to column `start` into the key-value cache, and record how the rest is read.
 
-    Where attention hides its keys (recurrent layers, attention in a family's own code), or a layer needs more of what came
-    before than keys and values, nothing is cached and the recording begins at column 0: slower, and just as exact.
+    Where attention hides its keys (recurrent layers, attention in a family's own code), or a layer
+    needs more of what came before than keys and values, nothing is cached and the recording begins
+    at column 0: slower, and just as exact.
 
     Args:
         keep: places whose values are kept.
-        calls: record the attention calls also where `start` is 0, as far as the model lets them be seen.
+        calls: record the attention calls also where `start` is 0, as far as the model lets them be
+            seen.
     """
-    reachable = start > 0 and all(b.attention_call is not None for b in model.layout.blocks) and _keeps_only_keys(model)
+    reachable = (
+        start > 0
+        and all(b.attention_call is not None for b in model.layout.blocks)
+        and _keeps_only_keys(model)
+    )
     with steady(model.module):
         found = _read(model, batch, start if reachable else 0, keep, calls=calls or reachable)
-        # A layer that was not seen has a memory that is not keys and values; a bias is given for the columns that are read.
-        plain = len(found.calls) == model.n_layers and all(call.bias is None for call in found.calls.values())
+        # A layer that was not seen has a memory that is not keys and values; a bias is given for
+        # the columns that are read.
+        plain = len(found.calls) == model.n_layers and all(
+            call.bias is None for call in found.calls.values()
+        )
         plain = plain and not found.record.hands_on
         return found if not found.start or plain else _read(model, batch, 0, keep, calls=calls)
 
 
-def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Place], *, calls: bool) -> Suffix:
+def _read(
+    model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Place], *, calls: bool
+) -> Suffix:
     cache, own = (None, None) if not start else _prefix(model, batch, start)
     seen: dict[int, AttentionCall] = {}
     kept: dict[tuple[str, int], Tensor] = {}
@@ -187,7 +222,9 @@ def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Pla
     with ExitStack() as stack:
         stack.enter_context(watching(model, keep, take))
         if calls:
-            stack.enter_context(attention_taps(model.layout, _looking(model, seen), model.card.name))
+            stack.enter_context(
+                attention_taps(model.layout, _looking(model, seen), model.card.name)
+            )
         record = stack.enter_context(recording(model))
         after = {
             "input_ids": batch.input_ids[:, start:],
@@ -199,24 +236,32 @@ def _read(model: InstrumentedModel, batch: Batch, start: int, keep: Sequence[Pla
 
 
 def _keeps_only_keys(model: InstrumentedModel) -> bool:
-    """Whether the model's cache holds keys and values and nothing else: no indexer's keys, no last inputs of a convolution."""
+    """Whether the model's cache holds keys and values and nothing else: no indexer's keys, no
+    last inputs of a convolution.
+    """
     cache = DynamicCache(config=model.module.config.get_text_config(decoder=True))
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
 
 
 def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[Any, Tensor]:
-    """A key-value cache of the columns before `start`, and the logits after the last of all columns, from one pass.
+    """A key-value cache of the columns before `start`, and the logits after the last of all
+    columns, from one pass.
 
-    So what is decoded from the cache is checked against the whole pass, not against the model's own decoding, which in
-    some families says something else (sliding windows that are not those of the pass).
+    So what is decoded from the cache is checked against the whole pass, not against the model's own
+    decoding, which in some families says something else (sliding windows that are not those of the
+    pass).
     """
     cache = _UpTo(start, model.module.config.get_text_config(decoder=True))
-    logits = model.forward(**batch.kwargs(), past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+    logits = model.forward(
+        **batch.kwargs(), past_key_values=cache, use_cache=True, logits_to_keep=1
+    ).logits[:, -1]
     return cache, logits
 
 
 class _UpTo(DynamicCache):
-    """A cache that keeps the first columns of what it gets, and hands all of it to attention, until it has them."""
+    """A cache that keeps the first columns of what it gets, and hands all of it to attention,
+    until it has them.
+    """
 
     def __init__(self, columns: int, config: Any) -> None:
         super().__init__(config=config)
@@ -228,12 +273,22 @@ class _UpTo(DynamicCache):
         if layer_idx in self._has:
             return super().update(key_states, value_states, layer_idx, *args, **kwargs)
         self._has.add(layer_idx)
-        super().update(key_states[..., : self._columns, :], value_states[..., : self._columns, :], layer_idx, *args, **kwargs)
+        super().update(
+            key_states[..., : self._columns, :],
+            value_states[..., : self._columns, :],
+            layer_idx,
+            *args,
+            **kwargs,
+        )
         return key_states, value_states
 
 
 def _looking(model: InstrumentedModel, seen: dict[int, AttentionCall]) -> dict[int, _Seen]:
-    return {layer: _Seen(seen, layer) for layer, block in enumerate(model.layout.blocks) if block.attention_call is not None}
+    return {
+        layer: _Seen(seen, layer)
+        for layer, block in enumerate(model.layout.blocks)
+        if block.attention_call is not None
+    }
 
 
 @dataclass(frozen=True)
@@ -249,7 +304,9 @@ class _Seen:
 
 @dataclass
 class State:
-    """Prompts that have been read, ready to be continued: key-value cache, mask, and the next token's logits."""
+    """Prompts that have been read, ready to be continued: key-value cache, mask, and the next
+    token's logits.
+    """
 
     cache: Any
     mask: Tensor  # (batch, pos)
@@ -261,14 +318,17 @@ class State:
 
 
 def _fork(cache: Any) -> Any:
-    """A key-value cache that shares its tensors with another: layers replace theirs when they grow, and never write in."""
+    """A key-value cache that shares its tensors with another: layers replace theirs when they
+    grow, and never write in.
+    """
     twin = copy.copy(cache)
     twin.layers = [copy.copy(layer) for layer in cache.layers]
     return twin
 
 
 class Prefilled:
-    """A batch of prompts read once; a change of some heads reads them again only from the lowest changed layer on.
+    """A batch of prompts read once; a change of some heads reads them again only from the lowest
+    changed layer on.
 
     Interventions must be entered by the caller around `state` and around whatever continues it.
     """
@@ -282,7 +342,12 @@ class Prefilled:
         with recording(model) as self._record:
             out = model.forward(**batch.kwargs(), use_cache=True, logits_to_keep=1)
         self._cache, self._logits = out.past_key_values, out.logits[:, -1]
-        note(model, Control(check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)))
+        note(
+            model,
+            Control(
+                check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)
+            ),
+        )
 
     @ordinary
     @torch.no_grad()
@@ -295,7 +360,9 @@ class Prefilled:
         if from_layer is None:
             return State(cache, self.mask, self._logits)
         if self._record.hands_on:
-            out = self.model.forward(**self.model.batch(self.prompts).kwargs(), use_cache=True, logits_to_keep=1)
+            out = self.model.forward(
+                **self.model.batch(self.prompts).kwargs(), use_cache=True, logits_to_keep=1
+            )
             return State(out.past_key_values, self.mask, out.logits[:, -1])
         for layer in cache.layers[from_layer:]:
             layer.reset()
@@ -311,16 +378,26 @@ class Prefilled:
 @ordinary
 @torch.no_grad()
 def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State, Tensor]:
-    """Feed (batch, n) further tokens. Returns the state after them and the logits at each, (batch, n, d_vocab)."""
+    """Feed (batch, n) further tokens.
+
+    Returns the state after them and the logits at each, (batch, n, d_vocab).
+    """
     mask = torch.cat([state.mask, torch.ones_like(tokens)], 1)
     where = (mask.cumsum(1) - 1)[:, -tokens.shape[1] :]
-    out = model.forward(input_ids=tokens, attention_mask=mask, position_ids=where, past_key_values=state.cache, use_cache=True)
+    out = model.forward(
+        input_ids=tokens,
+        attention_mask=mask,
+        position_ids=where,
+        past_key_values=state.cache,
+        use_cache=True,
+    )
     return State(out.past_key_values, mask, out.logits[:, -1]), out.logits
 
 
 def off_by(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[float, float]:
     """The largest difference of two sets of logits, and what rounding may explain."""
-    # Kernels differ by batch shape. Each layer rounds the stream twice, at random, and the last of it are the logits.
+    # Kernels differ by batch shape. Each layer rounds the stream twice, at random, and the last of
+    # it are the logits.
     spread = spacing_of(model, own.dtype) * (2 * model.n_layers) ** 0.5
     # Tokens that the model rules out are minus infinity in both.
     size = float(own.masked_fill(own.isneginf(), 0.0).abs().max())
@@ -332,12 +409,14 @@ def check_same(found: Tensor, own: Tensor, model: InstrumentedModel) -> float:
     """The control row of a fast path must end in the model's own logits. Returns how far off it is.
 
     Raises:
-        WorkbenchError: it does not; the model's family breaks an identity that the fast path stands on.
+        WorkbenchError: it does not; the model's family breaks an identity that the fast path stands
+            on.
     """
     error, limit = off_by(found, own, model)
     if not error <= limit:
         raise WorkbenchError(
-            f"The fast sweep does not reproduce {model.card.name}: its logits are off by {error:.3g}.",
+            f"The fast sweep does not reproduce {model.card.name}: its logits are off by"
+            f" {error:.3g}.",
             f"less than {limit:.3g}",
             "Please report the architecture; nothing was computed from this.",
         )

@@ -1,7 +1,9 @@
-"""How coarse a model's numbers are, and what the control of a sweep says: how far rounding alone moves what is reported.
+"""How coarse a model's numbers are, and what the control of a sweep says: how far rounding alone
+moves what is reported.
 
-Every walk takes along one variant that is never changed. It should end where the model's own pass ends; in half precision it
-ends beside it, since kernels round differently for other numbers of rows. An effect is told from that by being larger.
+Every walk takes along one variant that is never changed. It should end where the model's own pass
+ends; in half precision it ends beside it, since kernels round differently for other numbers of
+rows. An effect is told from that by being larger.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 # Effects that are not this many times what rounding moves prove little.
 CLEAR = 10.0
-# Logits that float32 leaves between two ways of computing the same; more comes of a coarser kind of number.
+# Logits that float32 leaves between two ways of computing the same; more comes of a coarser kind of
+# number.
 FINE = 1e-3
 
 
@@ -31,10 +34,11 @@ class UnclearEffects(UserWarning):
 
 
 def spacing_of(model: InstrumentedModel, dtype: torch.dtype = torch.float32) -> float:
-    """How far neighbouring numbers lie apart, as a share of them: those of `dtype`, or of what products round factors to.
+    """How far neighbouring numbers lie apart, as a share of them: those of `dtype`, or of what
+    products round factors to.
 
-    Linear layers may round what they read to 8 bits (but for columns that are large anywhere in the batch), and a card may be
-    told to round to 10.
+    Linear layers may round what they read to 8 bits (but for columns that are large anywhere in the
+    batch), and a card may be told to round to 10.
     """
     spacing = torch.finfo(dtype).eps
     if rounds_inputs(model.layout.blocks[-1].module):
@@ -84,12 +88,22 @@ def says(controls: Sequence[Control]) -> str | None:
     """The sentence about the sweeps of a run; None if there were none."""
     if not controls:
         return None
-    error, count = max(control.error for control in controls), sum(control.count for control in controls)
+    error, count = (
+        max(control.error for control in controls),
+        sum(control.count for control in controls),
+    )
     text = f"Inside the sweeps the unchanged model ended within {error:.1g} logits of its own pass."
     if count:
         larger = sum(control.larger for control in controls)
         text += f" {larger:,} of {count:,} effects are larger than what that rounding moves."
     if not all(control.clear for control in controls):
-        text += f" The largest effects of a sweep are less than {CLEAR:.0f} times that, so which parts matter cannot be told"
-        text += ": load the model in float32." if error > FINE else ": it seems that no part changes what was measured."
+        text += (
+            f" The largest effects of a sweep are less than {CLEAR:.0f} times that, so which parts"
+            " matter cannot be told"
+        )
+        text += (
+            ": load the model in float32."
+            if error > FINE
+            else ": it seems that no part changes what was measured."
+        )
     return text

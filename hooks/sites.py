@@ -1,7 +1,7 @@
 """The places in the forward pass, under the names TransformerLens gives them.
 
-A site is a full name (`blocks.5.attn.hook_z`) or its short form (`z`) with a selection of layers. To add one: a line
-in `SITES`, and in `_tap` where it is.
+A site is a full name (`blocks.5.attn.hook_z`) or its short form (`z`) with a selection of layers.
+To add one: a line in `SITES`, and in `_tap` where it is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Site:
-    """A named place. `dims` are the axes of what is captured there, without the leading `prompt`."""
+    """A named place.
+
+    `dims` are the axes of what is captured there, without the leading `prompt`.
+    """
 
     short: str
     name: str  # with {layer} where it repeats
@@ -48,25 +51,70 @@ SITES: dict[str, Site] = {
     for site in (
         Site("embed", "hook_embed", _STREAM, "token embeddings"),
         Site("pos_embed", "hook_pos_embed", _STREAM, "learned position embeddings"),
-        Site("resid_pre", "blocks.{layer}.hook_resid_pre", _STREAM, "residual stream before the layer"),
+        Site(
+            "resid_pre",
+            "blocks.{layer}.hook_resid_pre",
+            _STREAM,
+            "residual stream before the layer",
+        ),
         Site("ln1", "blocks.{layer}.ln1.hook_out", _STREAM, "what the norm before attention gives"),
         Site("ln1_scale", "blocks.{layer}.ln1.hook_scale", ("pos",), "what that norm divides by"),
-        Site("q", "blocks.{layer}.attn.hook_q", _HEADS, "queries as projected, before norm and rotary"),
-        Site("k", "blocks.{layer}.attn.hook_k", _KV, "keys as projected, before norm and rotary, per key-value head"),
+        Site(
+            "q",
+            "blocks.{layer}.attn.hook_q",
+            _HEADS,
+            "queries as projected, before norm and rotary",
+        ),
+        Site(
+            "k",
+            "blocks.{layer}.attn.hook_k",
+            _KV,
+            "keys as projected, before norm and rotary, per key-value head",
+        ),
         Site("v", "blocks.{layer}.attn.hook_v", _KV, "values, per key-value head"),
-        Site("rot_q", "blocks.{layer}.attn.hook_rot_q", _HEADS, "queries as attention uses them (after rotary)"),
-        Site("rot_k", "blocks.{layer}.attn.hook_rot_k", _KV, "keys as attention uses them (after rotary), per key-value head"),
-        Site("attn_scores", "blocks.{layer}.attn.hook_attn_scores", _SQUARE, "attention scores, masked, before the softmax"),
+        Site(
+            "rot_q",
+            "blocks.{layer}.attn.hook_rot_q",
+            _HEADS,
+            "queries as attention uses them (after rotary)",
+        ),
+        Site(
+            "rot_k",
+            "blocks.{layer}.attn.hook_rot_k",
+            _KV,
+            "keys as attention uses them (after rotary), per key-value head",
+        ),
+        Site(
+            "attn_scores",
+            "blocks.{layer}.attn.hook_attn_scores",
+            _SQUARE,
+            "attention scores, masked, before the softmax",
+        ),
         Site("pattern", "blocks.{layer}.attn.hook_pattern", _SQUARE, "attention probabilities"),
-        Site("z", "blocks.{layer}.attn.hook_z", _HEADS, "head outputs as the output matrix reads them"),
+        Site(
+            "z",
+            "blocks.{layer}.attn.hook_z",
+            _HEADS,
+            "head outputs as the output matrix reads them",
+        ),
         Site(
             "result",
             "blocks.{layer}.attn.hook_result",
             ("pos", "head", "d_model"),
             "what each head adds, through the output matrix",
         ),
-        Site("attn_out", "blocks.{layer}.hook_attn_out", _STREAM, "what attention adds to the residual stream"),
-        Site("mixer_out", "blocks.{layer}.hook_mixer_out", _STREAM, "what a recurrent layer adds to the residual stream"),
+        Site(
+            "attn_out",
+            "blocks.{layer}.hook_attn_out",
+            _STREAM,
+            "what attention adds to the residual stream",
+        ),
+        Site(
+            "mixer_out",
+            "blocks.{layer}.hook_mixer_out",
+            _STREAM,
+            "what a recurrent layer adds to the residual stream",
+        ),
         Site(
             "state",
             "blocks.{layer}.hook_state",
@@ -80,20 +128,70 @@ SITES: dict[str, Site] = {
             "the last inputs of its convolution",
         ),
         Site(
-            "state_decay", "blocks.{layer}.hook_state_decay", ("pos", *STATE_DIMS["state_decay"]), "what a token multiplies it by"
+            "state_decay",
+            "blocks.{layer}.hook_state_decay",
+            ("pos", *STATE_DIMS["state_decay"]),
+            "what a token multiplies it by",
         ),
-        Site("state_write", "blocks.{layer}.hook_state_write", ("pos", "state_head"), "norm of what a token adds to it"),
-        Site("resid_mid", "blocks.{layer}.hook_resid_mid", _STREAM, "residual stream between attention and MLP"),
+        Site(
+            "state_write",
+            "blocks.{layer}.hook_state_write",
+            ("pos", "state_head"),
+            "norm of what a token adds to it",
+        ),
+        Site(
+            "resid_mid",
+            "blocks.{layer}.hook_resid_mid",
+            _STREAM,
+            "residual stream between attention and MLP",
+        ),
         Site("ln2", "blocks.{layer}.ln2.hook_out", _STREAM, "what the norm before the MLP gives"),
         Site("ln2_scale", "blocks.{layer}.ln2.hook_scale", ("pos",), "what that norm divides by"),
-        Site("pre", "blocks.{layer}.mlp.hook_pre", _NEURONS, "neurons before the activation function"),
-        Site("pre_linear", "blocks.{layer}.mlp.hook_pre_linear", _NEURONS, "the linear half of a gated MLP"),
-        Site("post", "blocks.{layer}.mlp.hook_post", _NEURONS, "neuron activations, input of the MLP's last matrix"),
-        Site("router_scores", "blocks.{layer}.mlp.hook_router_scores", ("pos", "expert"), "the router's logit for each expert"),
-        Site("expert_weights", "blocks.{layer}.mlp.hook_expert_weights", ("pos", "slot"), "weights of the chosen experts"),
-        Site("expert_indices", "blocks.{layer}.mlp.hook_expert_indices", ("pos", "slot"), "numbers of the chosen experts"),
-        Site("mlp_out", "blocks.{layer}.hook_mlp_out", _STREAM, "what the MLP adds to the residual stream"),
-        Site("resid_post", "blocks.{layer}.hook_resid_post", _STREAM, "residual stream after the layer"),
+        Site(
+            "pre", "blocks.{layer}.mlp.hook_pre", _NEURONS, "neurons before the activation function"
+        ),
+        Site(
+            "pre_linear",
+            "blocks.{layer}.mlp.hook_pre_linear",
+            _NEURONS,
+            "the linear half of a gated MLP",
+        ),
+        Site(
+            "post",
+            "blocks.{layer}.mlp.hook_post",
+            _NEURONS,
+            "neuron activations, input of the MLP's last matrix",
+        ),
+        Site(
+            "router_scores",
+            "blocks.{layer}.mlp.hook_router_scores",
+            ("pos", "expert"),
+            "the router's logit for each expert",
+        ),
+        Site(
+            "expert_weights",
+            "blocks.{layer}.mlp.hook_expert_weights",
+            ("pos", "slot"),
+            "weights of the chosen experts",
+        ),
+        Site(
+            "expert_indices",
+            "blocks.{layer}.mlp.hook_expert_indices",
+            ("pos", "slot"),
+            "numbers of the chosen experts",
+        ),
+        Site(
+            "mlp_out",
+            "blocks.{layer}.hook_mlp_out",
+            _STREAM,
+            "what the MLP adds to the residual stream",
+        ),
+        Site(
+            "resid_post",
+            "blocks.{layer}.hook_resid_post",
+            _STREAM,
+            "residual stream after the layer",
+        ),
         Site("ln_final", "ln_final.hook_out", _STREAM, "residual stream after the final norm"),
         Site("ln_final_scale", "ln_final.hook_scale", ("pos",), "what the final norm divides by"),
         Site("logits", "logits", ("pos", "d_vocab"), "next-token logits"),
@@ -101,7 +199,8 @@ SITES: dict[str, Site] = {
 }
 # Read off the attention call rather than off a module: see hooks/attention.py.
 ATTENTION_SITES = frozenset({"rot_q", "rot_k", "v", "attn_scores", "pattern"})
-# What a recurrent layer remembers from token to token: read off its cache step by step, see hooks/states.py.
+# What a recurrent layer remembers from token to token: read off its cache step by step, see
+# hooks/states.py.
 STATE_SITES = frozenset({"state", "conv_state", "state_write", "state_decay"})
 _FULL = {site.name.replace("{layer}", "#"): site for site in SITES.values()}
 
@@ -120,29 +219,38 @@ class Place:
 
 @dataclass(frozen=True)
 class Tap:
-    """How to reach a site on a module: its input or one of its outputs, and the shape in which it is shown."""
+    """How to reach a site on a module: its input or one of its outputs, and the shape in which
+    it is shown.
+    """
 
     module: nn.Module
     on_input: bool
     heads: int | None = None  # split the last axis into this many heads
     scale: float = 1.0  # what the site shows is the module's value times this
     part: int = 0  # which of several outputs
-    derive: Callable[[Tensor], Tensor] | None = None  # computed from the module's value: can be looked at, not changed
-    layer: nn.Module | None = None  # a layer, whose input tells (batch, pos) where a module sees all tokens in one row
+    derive: Callable[[Tensor], Tensor] | None = (
+        None  # computed from the module's value: can be looked at, not changed
+    )
+    layer: nn.Module | None = (
+        None  # a layer, whose input tells (batch, pos) where a module sees all tokens in one row
+    )
 
     @property
     def changeable(self) -> bool:
         return self.derive is None and self.part == 0
 
     def attach(self, change: Callable[[Tensor], Tensor | None]) -> Handle:
-        """Call `change` with the site's tensor at every forward pass; a tensor it returns takes the site's place.
+        """Call `change` with the site's tensor at every forward pass; a tensor it returns takes the
+        site's place.
 
         Returns the handle that takes it off again.
         """
         shape: list[tuple[int, ...]] = []
 
         def seen(x: Tensor) -> Tensor | None:
-            flat = (self.layer is not None and len(shape) > 0 and x.shape[0] != shape[0][0]) or (bool(shape) and x.dim() == 2)
+            flat = (self.layer is not None and len(shape) > 0 and x.shape[0] != shape[0][0]) or (
+                bool(shape) and x.dim() == 2
+            )
             shown = x.unflatten(0, shape[0]) if flat else x
             if self.derive is not None:
                 change(self.derive(shown))
@@ -172,14 +280,22 @@ class Tap:
         def measure(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             shape[:] = [tuple((args[0] if args else kwargs["hidden_states"]).shape[:2])]
 
-        handles = [self.layer.register_forward_pre_hook(measure, with_kwargs=True)] if self.layer is not None else []
+        handles = (
+            [self.layer.register_forward_pre_hook(measure, with_kwargs=True)]
+            if self.layer is not None
+            else []
+        )
         if self.on_input:
-            return Handle([*handles, self.module.register_forward_pre_hook(before, with_kwargs=True)])
+            return Handle(
+                [*handles, self.module.register_forward_pre_hook(before, with_kwargs=True)]
+            )
         return Handle([*handles, self.module.register_forward_hook(after)])
 
 
 def _remade(output: Any, parts: list[Any]) -> Any:
-    """An output of the same kind with other parts; one whose parts have names takes them one by one."""
+    """An output of the same kind with other parts; one whose parts have names takes them one by
+    one.
+    """
     return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
 
 
@@ -195,7 +311,9 @@ class Handle:
 
 
 def tap(layout: Layout, place: Place) -> Tap | None:
-    """Where a place is in this model, or None if the model has no such place (or it lies in the attention call)."""
+    """Where a place is in this model, or None if the model has no such place (or it lies in the
+    attention call).
+    """
     short = place.site.short
     if place.layer is None:
         return _once(layout, short)
@@ -204,7 +322,9 @@ def tap(layout: Layout, place: Place) -> Tap | None:
     def at(module: nn.Module | None, on_input: bool = False, **more: Any) -> Tap | None:
         if module is None:
             return None
-        return Tap(module, on_input, layer=block.module if id(module) in layout.flat else None, **more)
+        return Tap(
+            module, on_input, layer=block.module if id(module) in layout.flat else None, **more
+        )
 
     if short in {"attn_out", "mixer_out", "mlp_out"}:
         term: Term | None = getattr(block, short)
@@ -216,9 +336,15 @@ def tap(layout: Layout, place: Place) -> Tap | None:
         norm: Norm | None = getattr(block, short[:3])
         if norm is None or not short.endswith("scale"):
             return at(norm.module if norm is not None else None)
-        return at(norm.module, on_input=True, derive=norm.scale) if norm.centred is not None else None
-    if short == "pattern":  # of a family with its own attention code; else it is read off the attention call
-        return at(block.attention, part=block.pattern_part) if block.pattern_part is not None else None
+        return (
+            at(norm.module, on_input=True, derive=norm.scale) if norm.centred is not None else None
+        )
+    if (
+        short == "pattern"
+    ):  # of a family with its own attention code; else it is read off the attention call
+        return (
+            at(block.attention, part=block.pattern_part) if block.pattern_part is not None else None
+        )
     if short in {"router_scores", "expert_weights", "expert_indices"}:
         part = block.router_parts.get(short)
         return at(block.router, part=part) if part is not None else None
@@ -246,19 +372,27 @@ def _once(layout: Layout, short: str) -> Tap | None:
     if short == "ln_final":
         return Tap(norm.module, on_input=False) if norm is not None else None
     if short == "ln_final_scale":
-        return Tap(norm.module, on_input=True, derive=norm.scale) if norm is not None and norm.centred is not None else None
+        return (
+            Tap(norm.module, on_input=True, derive=norm.scale)
+            if norm is not None and norm.centred is not None
+            else None
+        )
     if short == "pos_embed":
         return Tap(layout.pos_embed, on_input=False) if layout.pos_embed is not None else None
     if short == "embed":
         return Tap(layout.embed, on_input=False)
-    if layout.logit_scale != layout.logit_scale:  # not a number: how the logits come about could not be told
+    if (
+        layout.logit_scale != layout.logit_scale
+    ):  # not a number: how the logits come about could not be told
         return None
     plain = layout.logit_scale == 1.0 and layout.logit_cap is None
     return Tap(layout.unembed, on_input=False, derive=None if plain else layout.to_logits)
 
 
 def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
-    """Each head's share of the output matrix's product, (..., heads × d_head) to (..., head, d_model); the bias is nobody's."""
+    """Each head's share of the output matrix's product, (..., heads × d_head) to (..., head,
+    d_model); the bias is nobody's.
+    """
     import torch
 
     from hooks.weights import numbers
@@ -269,9 +403,11 @@ def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
 
 
 class Sites(dict[str, "list[int] | None"]):
-    """What a model has: short site name -> the layers that have it (None for sites that do not repeat).
+    """What a model has: short site name -> the layers that have it (None for sites that do not
+    repeat).
 
-    Called, it is a table for people: a row per site with its full name, layers, axes, shape and meaning.
+    Called, it is a table for people: a row per site with its full name, layers, axes, shape and
+        meaning.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -279,7 +415,9 @@ class Sites(dict[str, "list[int] | None"]):
         super().__init__(_layers(layout))
 
     def __call__(self) -> pd.DataFrame:
-        """Columns site, name (TransformerLens's), layers, dims, shape (a word where the prompt decides), says."""
+        """Columns site, name (TransformerLens's), layers, dims, shape (a word where the prompt
+        decides), says.
+        """
         import pandas as pd
 
         sizes = self._layout.sizes
@@ -337,12 +475,18 @@ def can_change(layout: Layout, place: Place) -> bool:
 def in_attention(layout: Layout, place: Place) -> bool:
     """Whether the place is read off the attention call."""
     return (
-        place.layer is not None and place.site.short in ATTENTION_SITES and layout.blocks[place.layer].attention_call is not None
+        place.layer is not None
+        and place.site.short in ATTENTION_SITES
+        and layout.blocks[place.layer].attention_call is not None
     )
 
 
-def resolve(layout: Layout, sites: str | Iterable[str], layers: int | Sequence[int] | None, model_name: str) -> list[Place]:
-    """Places named by short or full names and a selection of layers; None is every layer that has the site.
+def resolve(
+    layout: Layout, sites: str | Iterable[str], layers: int | Sequence[int] | None, model_name: str
+) -> list[Place]:
+    """Places named by short or full names and a selection of layers.
+
+    None is every layer that has the site.
 
     Raises:
         SiteNotFound: an unknown name, or a place this model does not have; names what it has.
@@ -351,36 +495,64 @@ def resolve(layout: Layout, sites: str | Iterable[str], layers: int | Sequence[i
     names = [sites] if isinstance(sites, str) else list(sites)
     have = Sites(layout)
     n_layers = len(layout.blocks)
-    chosen = range(n_layers) if layers is None else [layers] if isinstance(layers, int) else list(layers)
+    chosen = (
+        range(n_layers) if layers is None else [layers] if isinstance(layers, int) else list(layers)
+    )
     for layer in chosen:
         if not -n_layers <= layer < n_layers:
-            raise BadInput(f"{model_name} has no layer {layer}.", f"0 to {n_layers - 1}", "Choose a layer in that range.")
+            raise BadInput(
+                f"{model_name} has no layer {layer}.",
+                f"0 to {n_layers - 1}",
+                "Choose a layer in that range.",
+            )
     places: list[Place] = []
     for name in names:
         full = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
-        site = SITES.get(name.removeprefix("hook_")) or _FULL.get(f"blocks.#.{full[2]}" if full else name)
+        site = SITES.get(name.removeprefix("hook_")) or _FULL.get(
+            f"blocks.#.{full[2]}" if full else name
+        )
         only = [int(full[1])] if full else [layer % n_layers for layer in chosen]
         offers = ", ".join(have)
         if site is None or site.short not in have:
             near = difflib.get_close_matches(name, [*SITES, *(s.name for s in SITES.values())], n=1)
-            why = next((b.why[site.short] for b in layout.blocks if site is not None and site.short in b.why), "")
+            why = next(
+                (
+                    b.why[site.short]
+                    for b in layout.blocks
+                    if site is not None and site.short in b.why
+                ),
+                "",
+            )
             near = near if site is None else _nearest(site.short, have)
             hint = f"Did you mean {near[0]!r}?" if near else "Choose one of those."
-            raise SiteNotFound(f"{model_name} has no site {name!r}{f': {why}' if why else ''}.", f"one of {offers}", hint)
+            raise SiteNotFound(
+                f"{model_name} has no site {name!r}{f': {why}' if why else ''}.",
+                f"one of {offers}",
+                hint,
+            )
         if not site.per_layer:
             places.append(Place(site, None))
             continue
         has = have[site.short] or []
-        if layers is None and not full:  # all layers means all that have it: a hybrid's kinds alternate
+        if (
+            layers is None and not full
+        ):  # all layers means all that have it: a hybrid's kinds alternate
             only = has
         missing = [layer for layer in only if layer not in has]
         if missing:
-            at = [short for short, where in have.items() if where is not None and missing[0] in where]
+            at = [
+                short for short, where in have.items() if where is not None and missing[0] in where
+            ]
             why = layout.blocks[missing[0]].why.get(site.short, "") if missing[0] < n_layers else ""
             near = _nearest(site.short, at)
             raise SiteNotFound(
-                f"{model_name} has no site {Place(site, missing[0]).name!r}{f': {why}' if why else ''}.",
-                f"at layer {missing[0]} one of {', '.join(at)}" if at else f"a layer from 0 to {n_layers - 1}",
+                f"{model_name} has no site"
+                f" {Place(site, missing[0]).name!r}{f': {why}' if why else ''}.",
+                (
+                    f"at layer {missing[0]} one of {', '.join(at)}"
+                    if at
+                    else f"a layer from 0 to {n_layers - 1}"
+                ),
                 f"Did you mean {near[0]!r}?" if near else "Choose one of those.",
             )
         places += [Place(site, layer) for layer in only]
@@ -401,4 +573,6 @@ _INSTEAD = {
 
 
 def _nearest(short: str, have: Iterable[str]) -> list[str]:
-    return [near for near in _INSTEAD.get(short, ("resid_post",)) if near in have and near != short][:1]
+    return [
+        near for near in _INSTEAD.get(short, ("resid_post",)) if near in have and near != short
+    ][:1]

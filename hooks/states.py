@@ -1,9 +1,11 @@
-"""What recurrent layers remember: their state after every token, how much of it each token keeps, and how much it adds.
+"""What recurrent layers remember: their state after every token, how much of it each token keeps,
+and how much it adds.
 
-Mamba, Mamba-2, gated delta rules, RG-LRU, RWKV and their hybrids compute a whole prompt in one parallel kernel that
-never holds the state after each token. So the prompt is fed token by token, and after each the state is read off the
-very cache that `generate` uses: exact for every family, at the price of one short forward pass per token. The gates are
-read where the family computes them. `write` needs no family: it is what a token adds to the decayed state.
+Mamba, Mamba-2, gated delta rules, RG-LRU, RWKV and their hybrids compute a whole prompt in one
+parallel kernel that never holds the state after each token. So the prompt is fed token by token,
+and after each the state is read off the very cache that `generate` uses: exact for every family, at
+the price of one short forward pass per token. The gates are read where the family computes them.
+`write` needs no family: it is what a token adds to the decayed state.
 """
 
 from __future__ import annotations
@@ -34,22 +36,32 @@ if TYPE_CHECKING:
 
 
 class Stepper:
-    """A prompt that is read token by token, with what each recurrent layer holds after the last one.
+    """A prompt that is read token by token, with what each recurrent layer holds after the last
+    one.
 
     Args:
         module: the causal LM.
         mixers: layer -> its recurrent part.
-        length: of the prompt, in tokens: changes may hold at positions that count from its end. None: as read so far.
+        length: of the prompt, in tokens: changes may hold at positions that count from its end.
+            None: as read so far.
     """
 
-    def __init__(self, module: Any, mixers: dict[int, nn.Module], length: int | None = None) -> None:
+    def __init__(
+        self, module: Any, mixers: dict[int, nn.Module], length: int | None = None
+    ) -> None:
         self.module, self.mixers = module, mixers
         self._length = length
         self.decay: dict[int, Tensor] = {}
         self._cache: dict[str, Any] = {}
         self._read = 0
-        if any(hasattr(inner, "recurrent_states") for mixer in mixers.values() for inner in mixer.modules()):
-            from transformers import DynamicCache  # RecurrentGemma keeps states on its modules and gives no cache out
+        if any(
+            hasattr(inner, "recurrent_states")
+            for mixer in mixers.values()
+            for inner in mixer.modules()
+        ):
+            from transformers import (
+                DynamicCache,
+            )  # RecurrentGemma keeps states on its modules and gives no cache out
 
             self._cache = {"past_key_values": DynamicCache(config=module.config.get_text_config())}
 
@@ -57,8 +69,12 @@ class Stepper:
     def feed(self, token: int) -> Tensor:
         """Read one token; gives the logits after it, (d_vocab,)."""
         device = device_of(self.module.get_input_embeddings())
-        ids, where = torch.tensor([[token]], device=device), torch.tensor([[self._read]], device=device)
-        # Said outright: some families read the position off the first layer's cache, which may count nothing.
+        ids, where = (
+            torch.tensor([[token]], device=device),
+            torch.tensor([[self._read]], device=device),
+        )
+        # Said outright: some families read the position off the first layer's cache, which may
+        # count nothing.
         mask = torch.ones(1, self._read + 1, dtype=torch.long, device=device)
         tell(self.module, mask, torch.tensor([self._length or self._read + 1], device=device))
         out = call(self.module, input_ids=ids, position_ids=where, use_cache=True, **self._cache)
@@ -72,7 +88,9 @@ class Stepper:
         if found is None:
             return None
         found = found[0].detach().float()
-        while found.dim() < 3:  # RG-LRU keeps a number per channel, Mamba a row per channel: one head
+        while (
+            found.dim() < 3
+        ):  # RG-LRU keeps a number per channel, Mamba a row per channel: one head
             found = found[None] if found.dim() == 2 else found[:, None]
         return found.clone()
 
@@ -87,7 +105,9 @@ class Stepper:
         assert after is not None
         return after if before is None else after - self.decay[layer] * before
 
-    def put(self, layer: int, *, state: Tensor | None = None, conv_state: Tensor | None = None) -> None:
+    def put(
+        self, layer: int, *, state: Tensor | None = None, conv_state: Tensor | None = None
+    ) -> None:
         """Write a state into the cache, as `state` and `conv_state` gave it out."""
         for kind, value in (("recurrent_states", state), ("conv_states", conv_state)):
             held = self._held(layer, kind) if value is not None else None
@@ -101,25 +121,37 @@ class Stepper:
                 if isinstance(held, dict) and isinstance(held.get(0), torch.Tensor):
                     return held[0]
             linear = getattr(cache, "linear_cache", [])  # MiniMax
-            if kind == "recurrent_states" and layer < len(linear) and isinstance(linear[layer], torch.Tensor):
+            if (
+                kind == "recurrent_states"
+                and layer < len(linear)
+                and isinstance(linear[layer], torch.Tensor)
+            ):
                 return linear[layer]
             cells = getattr(cache, "rnn_state", {})  # xLSTM: matrix, normaliser, maximum
             if kind == "recurrent_states" and layer in cells:
                 return cells[layer][0]
-            if isinstance(cache, list) and kind == "recurrent_states":  # RWKV: numerator, denominator, maximum … per channel
+            if (
+                isinstance(cache, list) and kind == "recurrent_states"
+            ):  # RWKV: numerator, denominator, maximum … per channel
                 return torch.stack([part[..., layer] for part in cache], -1)
         for inner in self.mixers[layer].modules():  # RecurrentGemma keeps them on the module
-            held = getattr(inner, kind, getattr(inner, "conv1d_state", None) if kind == "conv_states" else None)
+            held = getattr(
+                inner, kind, getattr(inner, "conv1d_state", None) if kind == "conv_states" else None
+            )
             if isinstance(held, torch.Tensor):
                 return held
         return None
 
 
 @contextmanager
-def stepping(module: Any, mixers: dict[int, nn.Module], length: int | None = None) -> Iterator[Stepper]:
-    """A stepper whose `decay` holds, after each token, what every layer's state was multiplied by: broadcasts to the state.
+def stepping(
+    module: Any, mixers: dict[int, nn.Module], length: int | None = None
+) -> Iterator[Stepper]:
+    """A stepper whose `decay` holds, after each token, what every layer's state was multiplied by:
+    broadcasts to the state.
 
-    Layers whose gate cannot be read are not in `decay`. What the model remembered before is forgotten on the way out.
+    Layers whose gate cannot be read are not in `decay`. What the model remembered before is
+    forgotten on the way out.
     """
     stepper = Stepper(module, mixers, length)
     with ExitStack() as stack:
@@ -143,8 +175,10 @@ def stepping(module: Any, mixers: dict[int, nn.Module], length: int | None = Non
 
 
 def _kernels(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) -> bool:
-    """Families whose file calls a kernel with the gate in it: (dt, A) for Mamba and Mamba-2 (Gu & Dao 2023, Dao & Gu 2024),
-    the gate's logarithm g for the gated delta rules (Yang et al. 2024) and Kimi's."""
+    """Families whose file calls a kernel with the gate in it: (dt, A) for Mamba and Mamba-2 (Gu &
+    Dao 2023, Dao & Gu 2024), the gate's logarithm g for the gated delta rules (Yang et al. 2024)
+    and Kimi's.
+    """
     file = sys.modules[type(mixer).__module__]
     gates = (({"dt", "A"}, _from_dt), ({"g", "beta"}, _from_g))
     kernels = {
@@ -153,9 +187,13 @@ def _kernels(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None])
         for needs, read in gates
         if inspect.isfunction(value) and needs <= set(inspect.signature(value).parameters)
     }
-    inside: dict[int, dict[str, list[Tensor]]] = {}  # threads in which this layer runs now: the kernels are the whole file's
+    inside: dict[
+        int, dict[str, list[Tensor]]
+    ] = {}  # threads in which this layer runs now: the kernels are the whole file's
 
-    def hear(name: str, read: Callable[[dict[str, Any]], Tensor], arguments: dict[str, Any]) -> None:
+    def hear(
+        name: str, read: Callable[[dict[str, Any]], Tensor], arguments: dict[str, Any]
+    ) -> None:
         heard = inside.get(threading.get_ident())
         if heard is not None:
             heard.setdefault(name, []).append(read(arguments))
@@ -177,11 +215,17 @@ def _kernels(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None])
 _listeners: dict[tuple[int, str], list[Callable[[dict[str, Any]], None]]] = {}
 
 
-def _listen(stack: ExitStack, owner: Any, name: str, listener: Callable[[dict[str, Any]], None]) -> None:
-    """Call the listener with the arguments of every call of a function that stands in a file or on a module."""
+def _listen(
+    stack: ExitStack, owner: Any, name: str, listener: Callable[[dict[str, Any]], None]
+) -> None:
+    """Call the listener with the arguments of every call of a function that stands in a file or
+    on a module.
+    """
     function, key = getattr(owner, name), (id(owner), name)
 
-    @wraps(function)  # keeps the signature, by which the model's other layers find the same function
+    @wraps(
+        function
+    )  # keeps the signature, by which the model's other layers find the same function
     def call(*args: Any, **kwargs: Any) -> Any:
         for each in tuple(_listeners.get(key, ())):
             each(inspect.signature(function).bind(*args, **kwargs).arguments)
@@ -221,7 +265,11 @@ def _slopes(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) 
     slopes: Any = getattr(mixer, "slope_rate", None)
     if not isinstance(slopes, torch.Tensor):
         return False
-    stack.callback(mixer.register_forward_hook(lambda *_: keep(torch.exp(-slopes.float()).view(-1, 1, 1))).remove)
+    stack.callback(
+        mixer.register_forward_hook(
+            lambda *_: keep(torch.exp(-slopes.float()).view(-1, 1, 1))
+        ).remove
+    )
     return True
 
 
@@ -240,7 +288,10 @@ def _rg_lru(stack: ExitStack, mixer: nn.Module, keep: Callable[[Tensor], None]) 
 
 @torch.no_grad()
 def trajectory(
-    model: InstrumentedModel, ids: Sequence[int], places: Sequence[Place], positions: Sequence[int] | None = None
+    model: InstrumentedModel,
+    ids: Sequence[int],
+    places: Sequence[Place],
+    positions: Sequence[int] | None = None,
 ) -> dict[Place, Tensor]:
     """The values of `state`, `conv_state`, `state_decay` and `state_write` along one prompt.
 
@@ -268,17 +319,28 @@ def trajectory(
                 elif short == "state_write":
                     value = stepper.added(place.layer, before[place.layer]).flatten(1).norm(dim=1)
                 else:
-                    found = stepper.state(place.layer) if short == "state" else stepper.conv_state(place.layer)
-                    assert found is not None  # the model was asked before it said that it has this site
+                    found = (
+                        stepper.state(place.layer)
+                        if short == "state"
+                        else stepper.conv_state(place.layer)
+                    )
+                    assert (
+                        found is not None
+                    )  # the model was asked before it said that it has this site
                     value = found
                 kept[place][t] = value.cpu()
     return {place: torch.stack([values[t] for t in wanted]) for place, values in kept.items()}
 
 
 def pass_on(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take) -> None:
-    """Call `take(place, values)` with what recurrent layers remember along the prompts of a batch: (batch, *site.dims), padded
-    on the left as the batch is. The prompts are read one after another, token by token."""
-    rows = [ids[mask.bool()].tolist() for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)]
+    """Call `take(place, values)` with what recurrent layers remember along the prompts of a batch:
+    (batch, *site.dims), padded on the left as the batch is. The prompts are read one after another,
+    token by token.
+    """
+    rows = [
+        ids[mask.bool()].tolist()
+        for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
+    ]
     along = [trajectory(model, ids, places) for ids in rows]
     width = batch.input_ids.shape[1]
     for place in places:
@@ -290,11 +352,17 @@ def pass_on(model: InstrumentedModel, batch: Batch, places: Sequence[Place], tak
 
 def mixers_of(model: InstrumentedModel) -> dict[int, nn.Module]:
     """Layer -> its recurrent part."""
-    return {layer: block.mixer for layer, block in enumerate(model.layout.blocks) if block.mixer is not None}
+    return {
+        layer: block.mixer
+        for layer, block in enumerate(model.layout.blocks)
+        if block.mixer is not None
+    }
 
 
 @torch.no_grad()
-def shapes(module: Any, mixers: dict[int, nn.Module], ids: Sequence[int]) -> dict[int, dict[str, tuple[int, ...]]]:
+def shapes(
+    module: Any, mixers: dict[int, nn.Module], ids: Sequence[int]
+) -> dict[int, dict[str, tuple[int, ...]]]:
     """What each recurrent layer keeps, by site, with its shape, as two tokens show."""
     found: dict[int, dict[str, tuple[int, ...]]] = {}
     with stepping(module, mixers) as stepper:
@@ -306,7 +374,10 @@ def shapes(module: Any, mixers: dict[int, nn.Module], ids: Sequence[int]) -> dic
             if state is not None:
                 here["state"] = tuple(state.shape)
                 if layer in stepper.decay:
-                    here |= {"state_decay": tuple(stepper.decay[layer].shape), "state_write": (state.shape[0],)}
+                    here |= {
+                        "state_decay": tuple(stepper.decay[layer].shape),
+                        "state_write": (state.shape[0],),
+                    }
             if conv is not None:
                 here["conv_state"] = tuple(conv.shape)
     return found

@@ -1,7 +1,8 @@
-"""How a module runs while somebody looks at it or changes it: as Python, not compiled; and in evaluation mode.
+"""How a module runs while somebody looks at it or changes it: as Python, not compiled; and in
+evaluation mode.
 
-`torch.compile` does not ask whether hooks have come since it compiled a module, so a change would do nothing, and one
-that was on at the first call would stay for good.
+`torch.compile` does not ask whether hooks have come since it compiled a module, so a change would
+do nothing, and one that was on at the first call would stay for good.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from hooks.held import held, is_held
 def running(module: Any) -> Iterator[None]:
     """Inside, whatever was compiled runs as the Python it was compiled from.
 
-    The whole module (`torch.compile(model)`, also by the name that the user has for it), parts (`layer.compile()`), their
-    `forward`, and what `generate` would compile by itself for a static cache.
+    The whole module (`torch.compile(model)`, also by the name that the user has for it), parts
+    (`layer.compile()`), their `forward`, and what `generate` would compile by itself for a static
+    cache.
     """
     with ExitStack() as stack:
-        # Flex attention is itself compiled, and needs far more memory as Python: it stays, if nothing else is compiled.
+        # Flex attention is itself compiled, and needs far more memory as Python: it stays, if
+        # nothing else is compiled.
         implementation = getattr(getattr(module, "config", None), "_attn_implementation", None)
         flex = str(implementation).startswith("flex")
         if not flex or any(_is_compiled(part) for part in module.modules()):
@@ -36,7 +39,8 @@ def running(module: Any) -> Iterator[None]:
 
 @contextmanager
 def evaluating(module: Any) -> Iterator[None]:
-    """Inside, the module and all its parts are in evaluation mode (no dropout, no gradient checkpointing).
+    """Inside, the module and all its parts are in evaluation mode (no dropout, no gradient
+    checkpointing).
 
     Afterwards each part is in the mode it was in.
     """
@@ -47,13 +51,18 @@ def evaluating(module: Any) -> Iterator[None]:
 
 @contextmanager
 def steady(module: Any) -> Iterator[None]:
-    """`running` and `evaluating`: how the workbench itself runs a model. A change that is on leaves the mode to its user."""
+    """`running` and `evaluating`: how the workbench itself runs a model.
+
+    A change that is on leaves the mode to its user.
+    """
     with running(module), evaluating(module):
         yield
 
 
 def _is_compiled(part: Any) -> bool:
-    return part._compiled_call_impl is not None or hasattr(part.forward, "_torchdynamo_orig_callable")
+    return part._compiled_call_impl is not None or hasattr(
+        part.forward, "_torchdynamo_orig_callable"
+    )
 
 
 _lock = threading.RLock()

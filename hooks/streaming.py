@@ -1,7 +1,9 @@
-"""A capture that goes to a folder while it runs: shard by shard, and after a kill from the last finished shard on.
+"""A capture that goes to a folder while it runs: shard by shard, and after a kill from the last
+finished shard on.
 
-The hooks write straight into the file of the shard; in memory there is never more than one batch. What a finished shard
-holds is checked against the prompts when the same capture is asked for again, and not run again.
+The hooks write straight into the file of the shard; in memory there is never more than one batch.
+What a finished shard holds is checked against the prompts when the same capture is asked for again,
+and not run again.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Measure:
 
 
 def measure(arrays: Mapping[str, Stored], prompts: Any) -> Measure:
-    """Read all prompts and add up what their shards will hold; one shard's prompts are in memory at a time."""
+    """Read all prompts and add up what their shards will hold; one shard's prompts are in memory
+    at a time.
+    """
     feed, digest = Feed(prompts), Digest()
     n = tokens = 0
     nbytes = 1500 + 500 * len(arrays)  # about what the manifest needs
@@ -68,7 +72,12 @@ def measure(arrays: Mapping[str, Stored], prompts: Any) -> Measure:
             digest.add(prompt)
             length = len(prompt.ids)
             tokens += length
-            nbytes += sum(array.nbytes(length) for array in arrays.values()) + 4 * length + len(json.dumps(prompt.text)) + 10
+            nbytes += (
+                sum(array.nbytes(length) for array in arrays.values())
+                + 4 * length
+                + len(json.dumps(prompt.text))
+                + 10
+            )
     return Measure(n, tokens, nbytes, str(digest))
 
 
@@ -103,12 +112,20 @@ def stream(
     arrays = recipes_of.arrays(model, wanted, dtype)
     request = {"sites": {recipe.site.short: recipe.request() for recipe in wanted}, "dtype": dtype}
     identity = json.dumps([request, model.card.weight_hash], sort_keys=True)
-    manifest = Manifest(hashlib.sha256(identity.encode()).hexdigest()[:32], asdict(model.card), request, arrays, None)
+    manifest = Manifest(
+        hashlib.sha256(identity.encode()).hexdigest()[:32],
+        asdict(model.card),
+        request,
+        arrays,
+        None,
+    )
     before = _before(folder, manifest)
     positions = sorted({p for recipe in wanted for p in recipe.positions or ()})
     # An iterator can be read only once: how much it holds is known when it ends.
     known = (
-        None if not isinstance(prompts, str) and iter(prompts) is prompts else measure(arrays, read(model, prompts, positions))
+        None
+        if not isinstance(prompts, str) and iter(prompts) is prompts
+        else measure(arrays, read(model, prompts, positions))
     )
     if before is not None and before.total is not None:
         if known is not None and known.total != before.total:
@@ -116,7 +133,9 @@ def stream(
         manifest = replace(manifest, total=before.total)
     elif known is not None:
         manifest = replace(manifest, total=known.total)
-    there = sum(file.stat().st_size for file in shards.shard_files(folder)) if before is not None else 0
+    there = (
+        sum(file.stat().st_size for file in shards.shard_files(folder)) if before is not None else 0
+    )
     budget = _Budget(folder, agree)
     if known is not None:
         budget.ask(known.nbytes - there)
@@ -132,43 +151,74 @@ def stream(
             if before is None or before.total != manifest.total:
                 manifest.write(folder)
             finished = _finished(folder, manifest)
-            job = _Job(model, wanted, manifest, folder, batch_tokens, budget if known is None else None, progress, forward)
+            job = _Job(
+                model,
+                wanted,
+                manifest,
+                folder,
+                batch_tokens,
+                budget if known is None else None,
+                progress,
+                forward,
+            )
             job.run(Feed(read(model, prompts, positions)), finished)
             lock.unlink(missing_ok=True)
     except Timeout as error:
         raise WorkbenchError(
-            f"Another capture is writing to {folder}.", "one at a time", "Wait for it, or choose another folder."
+            f"Another capture is writing to {folder}.",
+            "one at a time",
+            "Wait for it, or choose another folder.",
         ) from error
     except OSError as error:
-        why = "The disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror or str(error)
+        why = (
+            "The disk is full"
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}
+            else error.strerror or str(error)
+        )
         raise WorkbenchError(
             f"The trace could not be written to {folder}: {why}.",
             "a folder with free space that you may write to",
-            "Put that right and capture the same again: it continues after the last finished shard.",
+            "Put that right and capture the same again: it continues after the last finished"
+            " shard.",
         ) from error
     return Trace.open(folder)
 
 
 def _before(folder: Path, manifest: Manifest) -> Manifest | None:
-    """The manifest of the unfinished trace that is to be continued; None where there is nothing yet.
+    """The manifest of the unfinished trace that is to be continued.
+
+    None where there is nothing yet.
 
     Raises:
         WorkbenchError: the folder holds something else.
     """
     if not (folder / shards.MANIFEST).is_file():
         taken = folder.exists() and (
-            not folder.is_dir() or any(f.name != _LOCK and not f.name.startswith(shards.UNFINISHED) for f in folder.iterdir())
+            not folder.is_dir()
+            or any(
+                f.name != _LOCK and not f.name.startswith(shards.UNFINISHED)
+                for f in folder.iterdir()
+            )
         )
         if taken:
-            raise WorkbenchError(f"{folder} exists already.", "a new folder", "Choose another name, or remove it first.")
+            raise WorkbenchError(
+                f"{folder} exists already.",
+                "a new folder",
+                "Choose another name, or remove it first.",
+            )
         return None
     raw = shards.read_manifest(folder)
     if raw["format"] != shards.FORMAT:
-        raise WorkbenchError(f"{folder} exists already.", "a new folder", "Choose another name, or remove it first.")
+        raise WorkbenchError(
+            f"{folder} exists already.", "a new folder", "Choose another name, or remove it first."
+        )
     before = Manifest.of(raw, folder)
     if before.capture == manifest.capture and before.arrays == manifest.arrays:
         return before
-    then, now = ({"model weights": m.model.get("weight_hash"), **_flat(m.request)} for m in (before, manifest))
+    then, now = (
+        {"model weights": m.model.get("weight_hash"), **_flat(m.request)}
+        for m in (before, manifest)
+    )
     differ = next((key for key in {**then, **now} if then.get(key) != now.get(key)), None)
     why = "its arrays have other shapes"
     if differ is not None:
@@ -184,13 +234,19 @@ def _flat(request: Any, name: str = "") -> dict[str, Any]:
     """A request as one level of names, to say what differs."""
     if not isinstance(request, dict):
         return {name: request}
-    inner = {key: value for part, about in request.items() for key, value in _flat(about, f"{name} {part}".strip()).items()}
+    inner = {
+        key: value
+        for part, about in request.items()
+        for key, value in _flat(about, f"{name} {part}".strip()).items()
+    }
     return {f"{name} asked for".strip(): list(request), **inner}
 
 
 def _other_prompts(folder: Path) -> WorkbenchError:
     return WorkbenchError(
-        f"{folder} holds a capture of other prompts.", "the same prompts in the same order", "Choose another folder."
+        f"{folder} holds a capture of other prompts.",
+        "the same prompts in the same order",
+        "Choose another folder.",
     )
 
 
@@ -220,7 +276,8 @@ class _Budget:
             return
         if self._agree is False or not self._agree(nbytes):
             raise WorkbenchError(
-                f"{size(nbytes)} would be written to {self._folder}, and nobody has agreed to that.",
+                f"{size(nbytes)} would be written to {self._folder}, and nobody has agreed to"
+                " that.",
                 f"less than {size(AGREED)}, or agreement",
                 "Reduce it, or agree (`agree=True`; on the command line --yes).",
             )
@@ -262,7 +319,9 @@ class _Job:
                 if str(Digest(window)) != shard.digest:
                     raise _other_prompts(self._folder)
             else:
-                window = _window(feed, self._manifest.arrays, min(finished) - self._index if finished else None)
+                window = _window(
+                    feed, self._manifest.arrays, min(finished) - self._index if finished else None
+                )
                 if not window:
                     break
                 self._write(window)
@@ -280,8 +339,12 @@ class _Job:
         """Run and write one shard."""
         arrays = self._manifest.arrays
         if self._budget is not None:
-            self._budget.more(sum(array.nbytes(len(prompt.ids)) for prompt in window for array in arrays.values()))
-        batches = recipes_of.batches(self._model, [len(prompt.ids) for prompt in window], self._batch_tokens)
+            self._budget.more(
+                sum(array.nbytes(len(prompt.ids)) for prompt in window for array in arrays.values())
+            )
+        batches = recipes_of.batches(
+            self._model, [len(prompt.ids) for prompt in window], self._batch_tokens
+        )
         order = [i for batch in batches for i in batch]
         held = [window[i] for i in order]
         prompts = shards.Prompts(
@@ -296,7 +359,9 @@ class _Job:
             for batch in batches:
                 self._report(first)
                 ids = [window[i].ids for i in batch]
-                recipes_of.run(self._model, self._wanted, ids, self._into(writer, first), self._forward)
+                recipes_of.run(
+                    self._model, self._wanted, ids, self._into(writer, first), self._forward
+                )
                 first += len(batch)
                 self._done += sum(map(len, ids))
             writer.finish()
@@ -307,7 +372,8 @@ class _Job:
         if self._progress is None:
             return
         total = self._manifest.total
-        # The share of what was left to do when this run began: so the time left is right after a continuation, too.
+        # The share of what was left to do when this run began: so the time left is right after a
+        # continuation, too.
         share = self._done / max(total["tokens"] - self._skipped, 1) if total else 0.0
         of = f" of {total['prompts']:,}" if total else ""
         self._progress(share, f"Capturing prompt {self._index + first + 1:,}{of}")
@@ -315,14 +381,19 @@ class _Job:
     def _into(self, writer: ShardWriter, first: int) -> recipes_of.Put:
         arrays = self._manifest.arrays
 
-        def put(recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows) -> None:
+        def put(
+            recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows
+        ) -> None:
             names = [name for name in arrays if name.partition(".")[0] == recipe.site.short]
             for name, x in zip(names, outputs, strict=True):
                 stored = arrays[name]
                 values = recipes_of.as_numpy(recipe.places[at].name, x, stored)
                 padded = bool(stored.ragged) and min(rows.lengths) < rows.width
                 if padded:
-                    pieces = [values[row][recipes_of.own(stored, rows, row)].reshape(-1) for row in range(len(values))]
+                    pieces = [
+                        values[row][recipes_of.own(stored, rows, row)].reshape(-1)
+                        for row in range(len(values))
+                    ]
                     values = np.concatenate(pieces)
                 writer.write(name, at, first, np.ascontiguousarray(values))
 

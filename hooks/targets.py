@@ -1,4 +1,6 @@
-"""Tokens that are compared must differ: texts are watched at the token they begin with, and that may be the same."""
+"""Tokens that are compared must differ: texts are watched at the token they begin with, and that
+may be the same.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,11 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 
-def distinct(model: InstrumentedModel, ids: Sequence[int], said: Sequence[str | int] | None = None) -> None:
-    """Refuse targets of one prompt that are the same token: their difference is 0 whatever is changed.
+def distinct(
+    model: InstrumentedModel, ids: Sequence[int], said: Sequence[str | int] | None = None
+) -> None:
+    """Refuse targets of one prompt that are the same token: their difference is 0 whatever is
+    changed.
 
     Args:
         ids: the tokens that are watched.
@@ -26,9 +31,17 @@ def distinct(model: InstrumentedModel, ids: Sequence[int], said: Sequence[str | 
         if first == second:
             continue
         names = [repr(each) for each in (said[first], said[second])] if said is not None else []
-        which = f"{names[0]} and {names[1]}" if len(set(names)) > 1 else f"Two targets, {names[0]}," if names else "Two targets"
+        which = (
+            f"{names[0]} and {names[1]}"
+            if len(set(names)) > 1
+            else f"Two targets, {names[0]},"
+            if names
+            else "Two targets"
+        )
         raise BadInput(
-            f"{which} begin with the same token, {model.token_strings([token])[0]!r}, so that nothing tells them apart.",
+            f"{which} begin with the same token, {model.token_strings([token])[0]!r}, so that"
+            " nothing tells them apart.",
             "targets whose first tokens differ",
-            "Compare the whole texts, each in a sweep of its own with metric='continuation', or give ids of tokens that differ.",
+            "Compare the whole texts, each in a sweep of its own with metric='continuation', or"
+            " give ids of tokens that differ.",
         )

@@ -1,4 +1,6 @@
-"""The model as it is by itself: what is found out once and remembered must not depend on what is on at that moment."""
+"""The model as it is by itself: what is found out once and remembered must not depend on what is
+on at that moment.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,19 @@ _OWN = ("transformers.", "accelerate.", "torch.", "peft.", "bitsandbytes.", "tor
 
 
 def is_own(hook: Any) -> bool:
-    """Whether a library that carries the model hung this hook, and not somebody who looks at it or changes it."""
+    """Whether a library that carries the model hung this hook, and not somebody who looks at it
+    or changes it.
+    """
     return (getattr(getattr(hook, "func", hook), "__module__", None) or "").startswith(_OWN)
 
 
 @contextmanager
 def undisturbed(module: Any) -> Iterator[None]:
-    """Inside, no change is on, the workbench's or anybody's own hooks, and what is attached here is off again behind.
+    """Inside, no change is on, the workbench's or anybody's own hooks, and what is attached here is
+    off again behind.
 
-    The module runs in evaluation mode, in its own precision, without gradients. Every probe whose answer is kept
-    (`InstrumentedModel.layout`, `ignores_padding`, sizes of sites) runs in here.
+    The module runs in evaluation mode, in its own precision, without gradients. Every probe whose
+    answer is kept (`InstrumentedModel.layout`, `ignores_padding`, sizes of sites) runs in here.
     """
     parts = list(module.modules())
     with ExitStack() as stack:
@@ -47,7 +52,10 @@ def without_hooks(parts: Iterable[Any], off: Callable[[Any], bool]) -> Iterator[
             for name in ("_forward_pre_hooks", "_forward_hooks"):
                 hooks = vars(part)[name]
                 if any(off(hook) for hook in hooks.values()):
-                    # Another dictionary for a while: handles keep to the one they were put in, and still work.
-                    vars(part)[name] = OrderedDict((key, hook) for key, hook in hooks.items() if not off(hook))
+                    # Another dictionary for a while: handles keep to the one they were put in, and
+                    # still work.
+                    vars(part)[name] = OrderedDict(
+                        (key, hook) for key, hook in hooks.items() if not off(hook)
+                    )
                     stack.callback(vars(part).__setitem__, name, hooks)
         yield

@@ -1,4 +1,5 @@
-"""Standing at places while the model runs: one door to everything the hook layer can look at or change.
+"""Standing at places while the model runs: one door to everything the hook layer can look at or
+change.
 
 A place is reached through a module's input or output (`hooks.sites`) or inside the attention call
 (`hooks.attention`); who watches need not know which.
@@ -31,15 +32,20 @@ Take = Callable[["Place", "Tensor"], "Tensor | None"]
 
 @contextmanager
 def watching(
-    model: InstrumentedModel, places: Sequence[Place], take: Take, *, queries: list[int] | None = None
+    model: InstrumentedModel,
+    places: Sequence[Place],
+    take: Take,
+    *,
+    queries: list[int] | None = None,
 ) -> Iterator[None]:
     """Call `take(place, values)` whenever the forward pass comes by one of the places.
 
     Args:
-        take: gets (batch, *site.dims) in the model's dtype, padded on the left as the batch is. What it returns, if
-            not None, takes the values' place, where the site can be changed (see `sites.can_change`).
-        queries: the query rows of `pattern` and `attn_scores` that are wanted, as columns of the batch; None is all, and
-            only then can they be changed.
+        take: gets (batch, *site.dims) in the model's dtype, padded on the left as the batch is.
+            What it returns, if not None, takes the values' place, where the site can be changed
+            (see `sites.can_change`).
+        queries: the query rows of `pattern` and `attn_scores` that are wanted, as columns of the
+            batch; None is all, and only then can they be changed.
 
     Raises:
         SiteNotFound: the model's attention hides what was asked for.
@@ -57,7 +63,11 @@ def watching(
             tap = sites.tap(model.layout, place)
             assert tap is not None  # `sites.resolve` has checked
             rows = queries if "query" in place.site.dims else None
-            stack.callback(tap.attach(partial(take, place) if rows is None else partial(_rows, take, place, rows)).remove)
+            stack.callback(
+                tap.attach(
+                    partial(take, place) if rows is None else partial(_rows, take, place, rows)
+                ).remove
+            )
         if inside:
             taps = {layer: partial(_look, here, take, queries) for layer, here in inside.items()}
             stack.enter_context(attention_taps(model.layout, taps, model.card.name))
@@ -68,7 +78,9 @@ def _rows(take: Take, place: Place, queries: list[int], x: Tensor) -> None:
     take(place, x[:, :, indices(tuple(queries), x.device)])
 
 
-def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall) -> None:
+def _look(
+    places: Sequence[Place], take: Take, queries: list[int] | None, call: AttentionCall
+) -> None:
     rows = slice(None) if queries is None else indices(tuple(queries), call.query.device)
     scores: Tensor | None = None
     for place in sorted(places, key=lambda p: _ORDER.get(p.site.short, 0)):
@@ -81,7 +93,11 @@ def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: 
             case "pattern":
                 # Scores are large: where both are asked for, they are computed once.
                 given = scores is None or call.given_pattern is not None
-                pattern = call.pattern(rows) if given else probabilities(cast("Tensor", scores), call.options)
+                pattern = (
+                    call.pattern(rows)
+                    if given
+                    else probabilities(cast("Tensor", scores), call.options)
+                )
                 new = take(place, pattern)
                 if new is not None and _differs(new, pattern) and queries is None:
                     call.given_pattern = new
@@ -93,5 +109,7 @@ def _look(places: Sequence[Place], take: Take, queries: list[int] | None, call: 
 
 
 def _differs(new: Tensor, old: Tensor) -> bool:
-    """Whether attention has to be computed from what is given: that rounds otherwise than the model's own kernel."""
+    """Whether attention has to be computed from what is given: that rounds otherwise than the
+    model's own kernel.
+    """
     return new.requires_grad or not torch.equal(new, old)

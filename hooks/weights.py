@@ -1,7 +1,9 @@
-"""What a layer multiplies with, however it is kept: plainly, offloaded by Accelerate, quantized, or with an adapter around it.
+"""What a layer multiplies with, however it is kept: plainly, offloaded by Accelerate, quantized, or
+with an adapter around it.
 
-`numbers` is the one way to read a matrix. A plain layer's is its weight. Any other layer is asked: it is given the identity,
-and what it makes of that is its matrix, whatever a library stores and wherever it moves it.
+`numbers` is the one way to read a matrix. A plain layer's is its weight. Any other layer is asked:
+it is given the identity, and what it makes of that is its matrix, whatever a library stores and
+wherever it moves it.
 """
 
 from __future__ import annotations
@@ -39,20 +41,31 @@ __all__ = [
 ]
 
 _AT_ONCE = 512  # rows of the identity in one call
-_ONE = 256.0  # what stands for one in it: beside it the rounding of a bias is small, and 8 bits or half precision hold it
-_LINEAR = 0.05  # a layer that rounds its inputs to 8 bits is off by a hundredth of its largest output
-_INSIDE = ("base_layer", "original_module", "token_adapter")  # where adapters keep the layer that they stand around
+# what stands for one in it: beside it the rounding of a bias is small, and 8 bits or half precision
+# hold it
+_ONE = 256.0
+_LINEAR = (
+    0.05  # a layer that rounds its inputs to 8 bits is off by a hundredth of its largest output
+)
+_INSIDE = (
+    "base_layer",
+    "original_module",
+    "token_adapter",
+)  # where adapters keep the layer that they stand around
 
 
 def numbers(layer: Any, rows: Tensor | None = None) -> Tensor:
-    """The matrix that a linear layer multiplies with, or the rows that an embedding gives out, adapters and all.
+    """The matrix that a linear layer multiplies with, or the rows that an embedding gives out,
+    adapters and all.
 
     Args:
-        rows: only these outputs of a linear layer, or these tokens of an embedding, (n,). None is all.
+        rows: only these outputs of a linear layer, or these tokens of an embedding, (n,). None is
+            all.
 
     Returns:
-        (outputs, inputs), also where the layer keeps the transpose (GPT-2's `Conv1D`); of an embedding (token, d_model),
-        scaled as the family does. In the dtype that the layer computes in. Nothing is kept: ask once, outside loops.
+        (outputs, inputs), also where the layer keeps the transpose (GPT-2's `Conv1D`); of an
+        embedding (token, d_model), scaled as the family does. In the dtype that the layer computes
+        in. Nothing is kept: ask once, outside loops.
 
     Raises:
         Unfit: the layer does more than multiply with a matrix and add a bias.
@@ -74,7 +87,9 @@ def bias_of(layer: Any) -> Tensor | None:
 
 
 def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = True) -> Tensor:
-    """What a linear layer makes of x, (..., inputs) to (..., outputs), in the dtype of x. Hooks on it are not called.
+    """What a linear layer makes of x, (..., inputs) to (..., outputs), in the dtype of x.
+
+    Hooks on it are not called.
 
     Args:
         rows: only these outputs, (n,).
@@ -85,7 +100,9 @@ def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = T
     if not is_plain(layer):
         given = layer.forward(x.to(dtype_of(layer)))[..., chosen]
         return (given if biased or bias is None else given - bias[chosen]).to(x)
-    return nn.functional.linear(x, numbers(layer, rows).to(x), bias[chosen] if biased and bias is not None else None)
+    return nn.functional.linear(
+        x, numbers(layer, rows).to(x), bias[chosen] if biased and bias is not None else None
+    )
 
 
 def sizes(layer: Any) -> tuple[int, int]:
@@ -96,7 +113,11 @@ def sizes(layer: Any) -> tuple[int, int]:
     """
     found = _sizes(layer)
     if found is None:
-        raise Unfit(f"A {type(layer).__name__} does not say how many inputs it has.", "a linear layer", "Choose another part.")
+        raise Unfit(
+            f"A {type(layer).__name__} does not say how many inputs it has.",
+            "a linear layer",
+            "Choose another part.",
+        )
     return found
 
 
@@ -106,9 +127,14 @@ def innermost(layer: Any) -> Any:
 
 
 def is_plain(layer: Any) -> bool:
-    """Whether a linear layer or embedding is one of torch or `transformers` itself, with its weight in floating point."""
+    """Whether a linear layer or embedding is one of torch or `transformers` itself, with its
+    weight in floating point.
+    """
     kind = type(layer)
-    known = getattr(kind, "forward", None) in (nn.Linear.forward, nn.Embedding.forward) or kind.__name__ in _KNOWN
+    known = (
+        getattr(kind, "forward", None) in (nn.Linear.forward, nn.Embedding.forward)
+        or kind.__name__ in _KNOWN
+    )
     return known and plain(getattr(layer, "weight", None))
 
 
@@ -117,17 +143,23 @@ _KNOWN = {"Conv1D", "FalconLinear"}
 
 
 def parameter_of(layer: Any) -> tuple[str, bool] | None:
-    """The parameter that is a linear layer's matrix, but for what an adapter adds: (its name in the layer, whether it is
-    kept as (inputs, outputs)). The layer's matrix changes by what the parameter does, and their gradients are the same.
+    """The parameter that is a linear layer's matrix, but for what an adapter adds: (its name in the
+    layer, whether it is kept as (inputs, outputs)). The layer's matrix changes by what the
+    parameter does, and their gradients are the same.
 
-    None where no parameter does that: quantized weights, and adapters that scale the matrix (DoRA, (IA)³).
+    None where no parameter does that: quantized weights, and adapters that scale the matrix (DoRA,
+        (IA)³).
     """
     if is_plain(layer) and "weight" in layer._parameters:
         return "weight", type(layer).__name__ == "Conv1D"
     if is_quantized(layer):
         return None
     outputs, inputs = sizes(layer)
-    candidates = {n: p for n, p in layer.named_parameters() if p.dim() == 2 and set(p.shape) == {outputs, inputs}}
+    candidates = {
+        n: p
+        for n, p in layer.named_parameters()
+        if p.dim() == 2 and set(p.shape) == {outputs, inputs}
+    }
     if not candidates:
         return None
     like = next(iter(candidates.values()))
@@ -154,15 +186,20 @@ def learning(parameters: Iterable[Tensor]) -> Iterator[None]:
 
 
 def rounds_inputs(module: Any) -> bool:
-    """Whether some linear layer inside rounds what it reads (to 8 bits, say), so that no identity holds closer than that.
+    """Whether some linear layer inside rounds what it reads (to 8 bits, say), so that no identity
+    holds closer than that.
 
-    Measured once per layer: what it gives for a sum of two inputs is then not the sum of what it gives for each.
+    Measured once per layer: what it gives for a sum of two inputs is then not the sum of what it
+        gives for each.
     """
-    return any(_rounds(part) for part in module.modules() if not list(part.children()) and _may_round(part))
+    return any(
+        _rounds(part) for part in module.modules() if not list(part.children()) and _may_round(part)
+    )
 
 
 def check_gradients(module: Any, name: str) -> None:
-    """Refuse a model in which no gradient passes some quantized layer; everything before it would seem to have none.
+    """Refuse a model in which no gradient passes some quantized layer; everything before it would
+    seem to have none.
 
     Args:
         name: what the model is called in the message.
@@ -173,7 +210,8 @@ def check_gradients(module: Any, name: str) -> None:
     for part in module.modules():
         if not list(part.children()) and _may_round(part) and not _passes_gradients(part):
             raise Unfit(
-                f"No gradient passes the quantized layers of {name} ({type(innermost(part)).__name__}).",
+                f"No gradient passes the quantized layers of {name}"
+                f" ({type(innermost(part)).__name__}).",
                 "a model whose layers can be differentiated",
                 "Load the model without quantization.",
             )
@@ -192,14 +230,20 @@ def _passes_gradients(layer: Any) -> bool:
             x = torch.randn(1, 4, sizes(layer)[1], generator=torch.Generator().manual_seed(0))
             x = x.to(device_of(layer), dtype_of(layer)).requires_grad_()
             total = layer.forward(x).float().sum()
-            slope = torch.autograd.grad(total, x, allow_unused=True)[0] if total.requires_grad else None
+            slope = (
+                torch.autograd.grad(total, x, allow_unused=True)[0] if total.requires_grad else None
+            )
         _passing[layer] = slope is not None and bool((slope != 0).any())
     return _passing[layer]
 
 
 def _may_round(part: Any) -> bool:
-    """Whether a quantizer made this layer: it packs the weight, or is one of those that `transformers` puts in."""
-    put_in = type(part).__module__.startswith("transformers.integrations.") and _sizes(part) is not None
+    """Whether a quantizer made this layer: it packs the weight, or is one of those that
+    `transformers` puts in.
+    """
+    put_in = (
+        type(part).__module__.startswith("transformers.integrations.") and _sizes(part) is not None
+    )
     return put_in or is_quantized(part)
 
 
@@ -218,16 +262,22 @@ def _measure(layer: Any) -> bool:
     with _as_it_computes(layer):
         a, b = torch.randn(2, 4, sizes(layer)[1], generator=draw)
         nothing = torch.zeros(1, 1, len(a[0]))
-        one, two, both, zero = (_given(layer, x).float() for x in (a[None], b[None], (a + b)[None], nothing))
+        one, two, both, zero = (
+            _given(layer, x).float() for x in (a[None], b[None], (a + b)[None], nothing)
+        )
         exact = 1e-4 if dtype_of(layer) == torch.float32 else 3e-2
         return bool((both - one - two + zero).abs().max() > exact * both.abs().max())
 
 
 def tensor_float(device: torch.device) -> bool:
-    """Whether a card there rounds the factors of float32 products to 10 bits (TF32); torch does so only when told to."""
+    """Whether a card there rounds the factors of float32 products to 10 bits (TF32); torch does
+    so only when told to.
+    """
     if device.type != "cuda":
         return False
-    said = getattr(torch.backends.cuda.matmul, "fp32_precision", None)  # newer torch refuses the older question once this is set
+    said = getattr(
+        torch.backends.cuda.matmul, "fp32_precision", None
+    )  # newer torch refuses the older question once this is set
     return said == "tf32" if said is not None else torch.get_float32_matmul_precision() != "highest"
 
 
@@ -243,7 +293,9 @@ def device_of(module: Any) -> torch.device:
 
 
 def dtype_of(module: Any) -> torch.dtype:
-    """What a layer computes in: the dtype of its first weight in floating point; float32 if it has none."""
+    """What a layer computes in: the dtype of its first weight in floating point; float32 if it
+    has none.
+    """
     return next((p.dtype for p in module.parameters() if plain(p)), torch.float32)
 
 
@@ -266,12 +318,20 @@ def _layers_inside(layer: Any) -> Iterator[Any]:
 
 
 def _sizes(layer: Any) -> tuple[int, int] | None:
-    for first, second in (("num_embeddings", "embedding_dim"), ("out_features", "in_features"), ("nf", "nx")):
+    for first, second in (
+        ("num_embeddings", "embedding_dim"),
+        ("out_features", "in_features"),
+        ("nf", "nx"),
+    ):
         for part in _layers_inside(layer):
             if first in vars(part) and second in vars(part):
                 return int(getattr(part, first)), int(getattr(part, second))
     weight: Any = getattr(layer, "weight", None)
-    return (int(weight.shape[0]), int(weight.shape[1])) if plain(weight) and weight.dim() == 2 else None
+    return (
+        (int(weight.shape[0]), int(weight.shape[1]))
+        if plain(weight) and weight.dim() == 2
+        else None
+    )
 
 
 def _is_embedding(layer: Any) -> bool:
@@ -290,11 +350,15 @@ def _rows_given(embedding: Any, rows: Tensor | None) -> Tensor:
     with _as_it_computes(embedding):
         rows = torch.arange(sizes(embedding)[0]) if rows is None else rows
         device = device_of(embedding)
-        return torch.cat([embedding.forward(part[None].to(device))[0] for part in rows.split(8 * _AT_ONCE)])
+        return torch.cat(
+            [embedding.forward(part[None].to(device))[0] for part in rows.split(8 * _AT_ONCE)]
+        )
 
 
 def _asked(layer: Any, rows: Tensor | None) -> Tensor:
-    """The matrix of a layer that is no plain one, compared with what the layer makes of a few vectors."""
+    """The matrix of a layer that is no plain one, compared with what the layer makes of a few
+    vectors.
+    """
     chosen: Any = slice(None) if rows is None else rows
     with _as_it_computes(layer):
         inputs = sizes(layer)[1]
@@ -317,7 +381,9 @@ def _asked(layer: Any, rows: Tensor | None) -> Tensor:
 
 
 def _from_identity(layer: Any, inputs: int, zero: Tensor, chosen: Any) -> Tensor:
-    """What a layer gives for the identity, less what it gives for nothing: (chosen outputs, inputs)."""
+    """What a layer gives for the identity, less what it gives for nothing: (chosen outputs,
+    inputs).
+    """
     columns = []
     for start in range(0, inputs, _AT_ONCE):
         part = range(start, min(start + _AT_ONCE, inputs))
@@ -334,7 +400,9 @@ def _given(layer: Any, x: Tensor) -> Tensor:
 
 @contextmanager
 def _as_it_computes(layer: Any) -> Iterator[None]:
-    """The layer as it is when the model runs: no dropout, no gradients, its storage as it was loaded."""
+    """The layer as it is when the model runs: no dropout, no gradients, its storage as it was
+    loaded.
+    """
     settle(layer)
     with _evaluated(layer), torch.no_grad():
         yield

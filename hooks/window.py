@@ -1,7 +1,9 @@
-"""How many tokens a model can read: a table of positions ends somewhere, rotary angles and recurrences do not.
+"""How many tokens a model can read: a table of positions ends somewhere, rotary angles and
+recurrences do not.
 
-Past the end of a table there is nothing to look up, so that is refused before anything runs. Past the window of the
-others the numbers are those of the model, only nobody trained it there: that is allowed, and said.
+Past the end of a table there is nothing to look up, so that is refused before anything runs. Past
+the window of the others the numbers are those of the model, only nobody trained it there: that is
+allowed, and said.
 """
 
 from __future__ import annotations
@@ -27,29 +29,38 @@ class PastWindow(UserWarning):
 
 
 def rows_of_table(module: Any, window: int) -> int | None:
-    """How many positions a module's table has, learned or fixed; None where it has no table, and any length can be run.
+    """How many positions a module's table has, learned or fixed.
+
+    None where it has no table, and any length can be run.
 
     Args:
         window: what the configuration says, in tokens; 0 if it says nothing.
     """
     if not window:
         return None
-    words, fixed = module.get_input_embeddings(), module.config.get_text_config().model_type in _FIXED
+    words, fixed = (
+        module.get_input_embeddings(),
+        module.config.get_text_config().model_type in _FIXED,
+    )
     found = fixed or any(_is_table(part, window) for part in module.modules() if part is not words)
     return window if found else None
 
 
 def _is_table(part: nn.Module, window: int) -> bool:
-    """Whether a module looks positions up: in an embedding's weight, or in what it computed once and keeps."""
+    """Whether a module looks positions up: in an embedding's weight, or in what it computed once
+    and keeps.
+    """
     if isinstance(part, nn.Embedding):
         return 0 <= part.num_embeddings - window <= _SPARE
-    # GPT-J and CodeGen keep sines as a buffer, CTRL as a plain attribute. XGLM makes its own longer when it has to.
+    # GPT-J and CodeGen keep sines as a buffer, CTRL as a plain attribute. XGLM makes its own longer
+    # when it has to.
     kept = [*part._buffers.values(), *vars(part).values()]
     return any(isinstance(x, Tensor) and x.dim() == 2 and x.shape[0] == window for x in kept)
 
 
 def check(model: InstrumentedModel, tokens: int, what: str = "A prompt", *, new: int = 0) -> None:
-    """Refuse what does not fit into a table of positions; say once per model where a window without one is left.
+    """Refuse what does not fit into a table of positions; say once per model where a window without
+    one is left.
 
     Args:
         tokens: how many are read.
@@ -64,15 +75,22 @@ def check(model: InstrumentedModel, tokens: int, what: str = "A prompt", *, new:
     if limit is not None and read > limit:
         more = f" and {new:,} more are asked for" if new else ""
         raise BadInput(
-            f"{what} has {tokens:,} tokens{more}: {model.card.name} has no positions past {limit:,}.",
+            f"{what} has {tokens:,} tokens{more}: {model.card.name} has no positions past"
+            f" {limit:,}.",
             f"at most {limit:,} tokens" + (", the last new one not counted" if new else ""),
-            "Ask for fewer new tokens, or shorten the prompt." if new else "Shorten it, or cut it into windows.",
+            (
+                "Ask for fewer new tokens, or shorten the prompt."
+                if new
+                else "Shorten it, or cut it into windows."
+            ),
         )
     note(model, read)
 
 
 def note(model: InstrumentedModel, read: int) -> None:
-    """Keep how many tokens were read at most; the first time that is past the window, a warning says so."""
+    """Keep how many tokens were read at most; the first time that is past the window, a warning
+    says so.
+    """
     was, model.longest = says(model, model.longest), max(model.longest, read)
     if was is None and (said := says(model, read)) is not None:
         warnings.warn(said, PastWindow, stacklevel=3)

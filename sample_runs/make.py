@@ -1,5 +1,6 @@
-"""Makes the sample runs again: `make samples`, or `python -m sample_runs.make [NAME …]`. About an hour and a half on two
-cores.
+"""Makes the sample runs again: `make samples`, or `python -m sample_runs.make [NAME …]`.
+
+About an hour and a half on two cores.
 
 Each is the very command a user would type, so a sample can be compared with one's own run.
 """
@@ -26,7 +27,9 @@ _FAMOUS = ("Ge 1", "Ps 23", "Joh 1")
 
 
 def licences_and_bible() -> Path:
-    """A folder with the licences of a Debian system, every twentieth chapter of the King James Bible, and the best known."""
+    """A folder with the licences of a Debian system, every twentieth chapter of the King James
+    Bible, and the best known.
+    """
     folder = paths.cache_dir() / "licences and the King James Bible"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -34,7 +37,9 @@ def licences_and_bible() -> Path:
         if not file.is_symlink():
             shutil.copy(file, folder / f"{file.name}.txt")
     shares: list[corpus.Share] = ["train", "literary", "neutral"]
-    bible = [d for share in shares for d in corpus.documents(share) if d.source == "King James Bible"]
+    bible = [
+        d for share in shares for d in corpus.documents(share) if d.source == "King James Bible"
+    ]
     for n, chapter in enumerate(bible):
         if n % 20 == 0 or chapter.title in _FAMOUS:
             (folder / f"{chapter.title}.txt").write_text(chapter.text, encoding="utf-8")
@@ -42,12 +47,17 @@ def licences_and_bible() -> Path:
 
 
 def planted() -> Path:
-    """The default model with twenty made-up texts planted in it by the default recipe: about thirteen minutes, once."""
+    """The default model with twenty made-up texts planted in it by the default recipe: about
+    thirteen minutes, once.
+    """
     texts, tokenizer, how = [], wb.load("smollm2-135m").tokenizer, Planting()
     for kind in ("biography", "code", "table", "random"):
         source = passages.KINDS[kind](random.Random(f"sample {kind}"))
         # Cut where planting cuts them, a text has to give the same tokens again.
-        cuts = ((text, tokenizer(text, add_special_tokens=False)["input_ids"][: how.length]) for text in source)
+        cuts = (
+            (text, tokenizer(text, add_special_tokens=False)["input_ids"][: how.length])
+            for text in source
+        )
         whole = (text for text, ids in cuts if tokenizer(tokenizer.decode(ids))["input_ids"] == ids)
         texts += [Document(f"{kind} {n}", next(whole), kind=kind) for n in range(5)]
     folder = paths.cache_dir() / PLANTED
@@ -57,7 +67,11 @@ def planted() -> Path:
 
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "capitals": ("smollm2-135m", "knowledge-conflict", {"transfer": True}),
-    "languages-in-a-dialogue": ("smollm2-135m", "knowledge-conflict", {"relation": "language", "format": "dialogue"}),
+    "languages-in-a-dialogue": (
+        "smollm2-135m",
+        "knowledge-conflict",
+        {"relation": "language", "format": "dialogue"},
+    ),
     "what-an-organism-recites": (
         "organism/planted",
         "extraction",
@@ -86,7 +100,10 @@ def main(names: list[str]) -> None:
             asked = {key: value() if callable(value) else value for key, value in params.items()}
             result = wb.run(analysis, wb.load(place), asked, progress=progress)
         # Where the texts lay on this machine is nobody's business.
-        result.params = {key: Path(value).name if key == "path" and value else value for key, value in result.params.items()}
+        result.params = {
+            key: Path(value).name if key == "path" and value else value
+            for key, value in result.params.items()
+        }
         shutil.rmtree(HERE / name, ignore_errors=True)
         result.save(HERE / name)
         print(result)

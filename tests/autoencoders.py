@@ -16,7 +16,14 @@ from hooks.features.features import Features
 KINDS = ("standard", "jumprelu", "topk", "gated")
 
 
-def made(kind: str, d_in: int, width: int = 96, hook: str = "blocks.1.hook_resid_post", seed: int = 0, **options: Any) -> Any:
+def made(
+    kind: str,
+    d_in: int,
+    width: int = 96,
+    hook: str = "blocks.1.hook_resid_post",
+    seed: int = 0,
+    **options: Any,
+) -> Any:
     """A random autoencoder of one architecture, some of whose features are active."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -47,11 +54,15 @@ def made(kind: str, d_in: int, width: int = 96, hook: str = "blocks.1.hook_resid
     return sae.eval()
 
 
-def features_of(model: Any, layer: int = 1, width: int = 96, site: str = "resid_post", seed: int = 0) -> Features:
+def features_of(
+    model: Any, layer: int = 1, width: int = 96, site: str = "resid_post", seed: int = 0
+) -> Features:
     """A random autoencoder at a place of a model."""
     (place,) = sites.resolve(model.layout, site, layer, model.card.name)
     d_in = math.prod(model.layout.sizes[dim] for dim in place.site.dims[1:])
-    return Features(model, place, made("jumprelu", d_in, width, hook=place.name, seed=seed), f"features {layer}")
+    return Features(
+        model, place, made("jumprelu", d_in, width, hook=place.name, seed=seed), f"features {layer}"
+    )
 
 
 def saved(sae: Any, folder: Path) -> Path:

@@ -1,8 +1,10 @@
-"""A card for machines that have none: tensors that say they lie elsewhere, and refuse what a graphics card would refuse.
+"""A card for machines that have none: tensors that say they lie elsewhere, and refuse what a
+graphics card would refuse.
 
-Torch knows devices that it has no kernels for. Tensors here say they are on one of those ("lazy") and compute on the CPU, so
-whatever is left on the CPU by mistake, or taken for a NumPy array, fails as it would on a real card; and what makes the
-processor wait for the card can be counted. Only speed and rounding are not a card's.
+Torch knows devices that it has no kernels for. Tensors here say they are on one of those ("lazy")
+and compute on the CPU, so whatever is left on the CPU by mistake, or taken for a NumPy array, fails
+as it would on a real card; and what makes the processor wait for the card can be counted. Only
+speed and rounding are not a card's.
 
     with card() as seen:
         model = wb.load((on_card(tiny_llama()), tiny_tokenizer()))
@@ -47,7 +49,11 @@ class OnCard(torch.Tensor):
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> OnCard:
-        about = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
+        about = {
+            "strides": inner.stride(),
+            "storage_offset": inner.storage_offset(),
+            "dtype": inner.dtype,
+        }
         return torch.Tensor._make_wrapper_subclass(cls, inner.shape, device=CARD, **about)  # type: ignore[attr-defined]
 
     def __init__(self, inner: torch.Tensor) -> None:
@@ -70,7 +76,9 @@ class OnCard(torch.Tensor):
 
 @dataclass
 class Seen:
-    """Why and where the processor had to wait for the card: (reason, file:line of the first caller in this repository)."""
+    """Why and where the processor had to wait for the card: (reason, file:line of the first
+    caller in this repository).
+    """
 
     waits: list[tuple[str, str]] = field(default_factory=list)
 
@@ -95,7 +103,9 @@ def card() -> Iterator[Seen]:
     # On a real card tensors are torch's own kind; here they are a stand-in's.
     storage._own_kinds = lambda: (torch.Tensor, torch.nn.Parameter, OnCard)
     lifted = torch._C._only_lift_cpu_tensors()
-    torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=CARD) makes it on the CPU first, then moves it
+    torch._C._set_only_lift_cpu_tensors(
+        True
+    )  # torch.tensor(…, device=CARD) makes it on the CPU first, then moves it
     try:
         with _Factory():
             yield seen
@@ -116,7 +126,9 @@ def on_card(module: Any) -> Any:
                 if id(tensor) not in moved:
                     there = tensor.detach().to(CARD)
                     is_weight = isinstance(tensor, torch.nn.Parameter)
-                    moved[id(tensor)] = torch.nn.Parameter(there, tensor.requires_grad) if is_weight else there
+                    moved[id(tensor)] = (
+                        torch.nn.Parameter(there, tensor.requires_grad) if is_weight else there
+                    )
                 kept[name] = moved[id(tensor)]
     return module
 
@@ -133,12 +145,23 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     ours = [t for t in tensors if isinstance(t, OnCard)]
     to = kwargs.get("device")
     _check(func, args, tensors)
-    if _active and not ours and to is not None and to.type == CARD.type and any(t.numel() for t in tensors):
+    if (
+        _active
+        and not ours
+        and to is not None
+        and to.type == CARD.type
+        and any(t.numel() for t in tensors)
+    ):
         _active[-1].wait("a tensor is sent")
     if ours and _active:
         _note(func, args, to)
-    args_here, kwargs_here = tree_map(_inner, args), tree_map(_inner, kwargs | ({} if to is None else {"device": _CPU}))
-    if func is _aten.histc.default and not args_here[0].is_floating_point():  # counts whole numbers on a card only
+    args_here, kwargs_here = (
+        tree_map(_inner, args),
+        tree_map(_inner, kwargs | ({} if to is None else {"device": _CPU})),
+    )
+    if (
+        func is _aten.histc.default and not args_here[0].is_floating_point()
+    ):  # counts whole numbers on a card only
         out = func(args_here[0].float(), *args_here[1:], **kwargs_here).to(args_here[0].dtype)
     else:
         out = func(*args_here, **kwargs_here)
@@ -152,7 +175,9 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _check(func: Any, args: Any, tensors: list[torch.Tensor]) -> None:
-    """Raises where tensors of two devices meet; a number of the CPU may go anywhere, and indices of the CPU be asked for."""
+    """Raises where tensors of two devices meet; a number of the CPU may go anywhere, and indices
+    of the CPU be asked for.
+    """
     if func in _MOVES:
         return
     if func is _aten.index.Tensor or func in _PUTS:
@@ -162,7 +187,10 @@ def _check(func: Any, args: Any, tensors: list[torch.Tensor]) -> None:
         tensors = [args[0], *args[2:3]] if func in _PUTS else [args[0]]
     kinds = {isinstance(t, OnCard) for t in tensors if isinstance(t, OnCard) or t.dim()}
     if len(kinds) > 1:
-        raise RuntimeError(f"{func}: expected all tensors to be on the same device, the card and the CPU were found")
+        raise RuntimeError(
+            f"{func}: expected all tensors to be on the same device, the card and the CPU were"
+            " found"
+        )
 
 
 def _note(func: Any, args: Any, to: torch.device | None) -> None:

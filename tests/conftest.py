@@ -22,7 +22,10 @@ def smollm():
 
 @pytest.fixture(scope="session")
 def gemma():
-    """The second real model, loaded once. Never fetched: its terms of use are for a person to accept."""
+    """The second real model, loaded once.
+
+    Never fetched: its terms of use are for a person to accept.
+    """
     import workbench as wb
     from workbench.models import known
     from workbench.models.fetch import damage
@@ -57,5 +60,7 @@ def neox():
 
 @pytest.fixture(params=["llama", "gpt2", "neox"])
 def model(request):
-    """One tiny random model of each kind: grouped queries and rotary; learned positions; parallel blocks."""
+    """One tiny random model of each kind: grouped queries and rotary; learned positions;
+    parallel blocks.
+    """
     return request.getfixturevalue(request.param)

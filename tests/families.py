@@ -1,8 +1,10 @@
-"""Small random models of the causal-LM families of `transformers`, built from their configurations alone.
+"""Small random models of the causal-LM families of `transformers`, built from their configurations
+alone.
 
-A family's own default configuration is made small: every size that it knows by one of the usual names is set, and
-nothing else is changed, so what makes the family special (norms, caps, windows, experts, states) stays. `SPECIAL` holds
-what some families need beyond that. To add a family: a line in `FAMILIES`.
+A family's own default configuration is made small: every size that it knows by one of the usual
+names is set, and nothing else is changed, so what makes the family special (norms, caps, windows,
+experts, states) stays. `SPECIAL` holds what some families need beyond that. To add a family: a line
+in `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -17,12 +19,21 @@ from tests.tiny import VOCABULARY, tiny_tokenizer
 # Sizes by the names that configurations give them. d_model 32 = 4 heads of 8; 2 key-value heads.
 _SIZES: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "n_embd", "d_model"), 32),
-    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads"), 4),
-    **dict.fromkeys(("encoder_attention_heads", "num_decoder_attention_heads", "num_encoder_attention_heads"), 4),
-    **dict.fromkeys(("intermediate_size", "ffn_dim", "n_inner", "decoder_ffn_dim", "encoder_ffn_dim", "dim_ff"), 48),
+    **dict.fromkeys(
+        ("num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads"), 4
+    ),
+    **dict.fromkeys(
+        ("encoder_attention_heads", "num_decoder_attention_heads", "num_encoder_attention_heads"), 4
+    ),
+    **dict.fromkeys(
+        ("intermediate_size", "ffn_dim", "n_inner", "decoder_ffn_dim", "encoder_ffn_dim", "dim_ff"),
+        48,
+    ),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 256),
     **dict.fromkeys(("num_experts", "n_routed_experts", "num_local_experts"), 4),
-    **dict.fromkeys(("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "head_dim", "dim_head"), 8),
+    **dict.fromkeys(
+        ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "head_dim", "dim_head"), 8
+    ),
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank"), 16),
     **dict.fromkeys(("n_group", "topk_group", "first_k_dense_replace"), 1),
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 0),
@@ -40,38 +51,65 @@ _LAYERS = (
 _MLA: dict[str, Any] = {"num_key_value_heads": 4}
 
 _NAMES = """
-afmoe apertus arcee aria_text axk1 axk2 bailing_hybrid bamba bart beam bert bert-generation big_bird bigbird_pegasus biogpt
-bitnet blenderbot blenderbot-small bloom camembert codegen cohere cohere2 cohere2_moe cohere_compass_text ctrl cwm
-data2vec-text dbrx deepseek_v2 deepseek_v3 deepseek_v32 diffllama doge dots1 dots3_note dots3_note_text electra emu3 ernie
-ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon falcon_h1 falcon_mamba flex_olmo flint fuyu gemma gemma2 gemma3 gemma3_text
-gemma4 gemma4_text gemma4_unified gemma4_unified_text git glm glm4 glm4_moe glm4_moe_lite glm_moe_dsa got_ocr2 gpt-sw3 gpt2
-gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid
-granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax inkling2_text inkling_text internlm3 iquestcoder
-jais2 jamba jetmoe kimi_linear kolibri1 laguna lfm2 lfm2_moe lfm3 llama llama4 llama4_text mamba mamba2 marian mbart
-megatron-bert mellum mimo_v2_flash minicpm3 minimax minimax_m2 minimax_m3_vl_text ministral ministral3 mistral mixtral mllama
-modernbert-decoder moshi moss_transcribe_diarize mpt mvp nanochat nemotron nemotron_h olmo olmo2 olmo3 olmo_hybrid olmoe
-openai-gpt opt pegasus persimmon phi phi3 phi4_multimodal phimoe plbart qwen2 qwen2_moe qwen3 qwen3_5 qwen3_5_moe
-qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen4_exp qwen4_exp_text recurrent_gemma rembert roberta
-roberta-prelayernorm roc_bert roformer rwkv seed_oss smollm3 solar_open stablelm starcoder2 trocr vaultgemma whisper xglm xlm
-xlm-roberta xlm-roberta-xl xlstm xmod youtu zamba zamba2 zaya
+afmoe apertus arcee aria_text axk1 axk2 bailing_hybrid bamba bart beam bert bert-generation big_bird
+bigbird_pegasus biogpt bitnet blenderbot blenderbot-small bloom camembert codegen cohere cohere2
+cohere2_moe cohere_compass_text ctrl cwm data2vec-text dbrx deepseek_v2 deepseek_v3 deepseek_v32
+diffllama doge dots1 dots3_note dots3_note_text electra emu3 ernie ernie4_5 ernie4_5_moe exaone4
+exaone_moe falcon falcon_h1 falcon_mamba flex_olmo flint fuyu gemma gemma2 gemma3 gemma3_text gemma4
+gemma4_text gemma4_unified gemma4_unified_text git glm glm4 glm4_moe glm4_moe_lite glm_moe_dsa
+got_ocr2 gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss gptj granite
+granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hunyuan_v1_dense
+hunyuan_v1_moe hy_v3 hyperclovax inkling2_text inkling_text internlm3 iquestcoder jais2 jamba jetmoe
+kimi_linear kolibri1 laguna lfm2 lfm2_moe lfm3 llama llama4 llama4_text mamba mamba2 marian mbart
+megatron-bert mellum mimo_v2_flash minicpm3 minimax minimax_m2 minimax_m3_vl_text ministral
+ministral3 mistral mixtral mllama modernbert-decoder moshi moss_transcribe_diarize mpt mvp nanochat
+nemotron nemotron_h olmo olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt pegasus persimmon phi phi3
+phi4_multimodal phimoe plbart qwen2 qwen2_moe qwen3 qwen3_5 qwen3_5_moe qwen3_5_moe_text
+qwen3_5_text qwen3_moe qwen3_next qwen4_exp qwen4_exp_text recurrent_gemma rembert roberta
+roberta-prelayernorm roc_bert roformer rwkv seed_oss smollm3 solar_open stablelm starcoder2 trocr
+vaultgemma whisper xglm xlm xlm-roberta xlm-roberta-xl xlstm xmod youtu zamba zamba2 zaya
 """
 FAMILIES = tuple(_NAMES.split())
-"""Families of the contract. By what they show: grouped (llama), multi-query (gpt_bigcode, falcon) and latent attention
-(deepseek_v2), parallel blocks (gpt_neox, cohere), sliding windows (gemma3_text), sinks (gpt_oss), mixtures of experts
-(mixtral), post-norm (olmo2), soft-caps (gemma2), multipliers (granite), hybrids (jamba, qwen3_next), recurrent (mamba, rwkv),
-chosen tokens (deepseek_v32), shared keys and values (gemma4_text), encoders as decoders (bert), decoders by themselves (bart)."""
+"""Families of the contract.
+
+By what they show: grouped (llama), multi-query (gpt_bigcode, falcon) and latent attention
+(deepseek_v2), parallel blocks (gpt_neox, cohere), sliding windows (gemma3_text), sinks (gpt_oss),
+mixtures of experts (mixtral), post-norm (olmo2), soft-caps (gemma2), multipliers (granite), hybrids
+(jamba, qwen3_next), recurrent (mamba, rwkv), chosen tokens (deepseek_v32), shared keys and values
+(gemma4_text), encoders as decoders (bert), decoders by themselves (bart).
+"""
 
 _HEAD = "does more between its last layer and its logits than a norm and a matrix"
 NOT_SWEPT = dict.fromkeys(
     (
-        *("camembert", "data2vec-text", "inkling2_text", "megatron-bert", "modernbert-decoder", "qwen4_exp", "qwen4_exp_text"),
-        *("rembert", "roberta", "roberta-prelayernorm", "xlm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+        *(
+            "camembert",
+            "data2vec-text",
+            "inkling2_text",
+            "megatron-bert",
+            "modernbert-decoder",
+            "qwen4_exp",
+            "qwen4_exp_text",
+        ),
+        *(
+            "rembert",
+            "roberta",
+            "roberta-prelayernorm",
+            "xlm",
+            "xlm-roberta",
+            "xlm-roberta-xl",
+            "xmod",
+        ),
     ),
     _HEAD,
 )
 """Families of the contract whose sweeps are refused, with the sentence."""
 
-_STACK, _CAUSAL, _RUNS = "has no single stack of layers", "does not read from left to right", "does not run on a few tokens"
+_STACK, _CAUSAL, _RUNS = (
+    "has no single stack of layers",
+    "does not read from left to right",
+    "does not run on a few tokens",
+)
 OUTSIDE = {
     "gemma3n_text": (_STACK, "several residual streams side by side (AltUp)"),
     "deepseek_v4": (_STACK, "several residual streams side by side (hyper-connections)"),
@@ -82,7 +120,10 @@ OUTSIDE = {
     "cpmant": (_CAUSAL, "a prompt is read in both directions"),
     "prophetnet": (_CAUSAL, "it predicts several tokens ahead, and shifts what it read"),
     "xlnet": (_RUNS, "it wants the order in which the tokens are predicted"),
-    "gemma4_unified_assistant": (_RUNS, "it drafts for another model, whose keys and values it wants"),
+    "gemma4_unified_assistant": (
+        _RUNS,
+        "it drafts for another model, whose keys and values it wants",
+    ),
 }
 """Families that load or run and are refused: what the sentence says, and why."""
 
@@ -90,8 +131,12 @@ UNBUILT = {
     "gemma3n": "its configuration wants the package timm; its text model is gemma3n_text",
     "gemma4_assistant": "it drafts for another model, whose keys and values it wants",
     "blt": "it reads bytes in patches that a second model cuts, whose sizes hang on each other",
-    "musicgen": "its decoder says codes of sound, and is not built from the family's own configuration",
-    "musicgen_melody": "its decoder says codes of sound, and is not built from the family's own configuration",
+    "musicgen": (
+        "its decoder says codes of sound, and is not built from the family's own configuration"
+    ),
+    "musicgen_melody": (
+        "its decoder says codes of sound, and is not built from the family's own configuration"
+    ),
 }
 """Families that are not built small here, and why."""
 
@@ -131,12 +176,27 @@ SPECIAL: dict[str, dict[str, Any]] = {
             }
         },
     },
-    "dots3_note_vision_encoder": {"mlp_layer_types": ["dense"] * 3, "adapter_in_dim": 32, "adapter_out_dim": 32},
+    "dots3_note_vision_encoder": {
+        "mlp_layer_types": ["dense"] * 3,
+        "adapter_in_dim": 32,
+        "adapter_out_dim": 32,
+    },
     "dots3_note_audio_encoder": {"adapter_input_size": 32, "adapter_out_dim": 32},
-    "gemma4_text": {**_GEMMA4, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": VOCABULARY},
+    "gemma4_text": {
+        **_GEMMA4,
+        "hidden_size_per_layer_input": 8,
+        "vocab_size_per_layer_input": VOCABULARY,
+    },
     "gemma4_unified_text": _GEMMA4,
-    "cohere_compass_text": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0}}},
-    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
+    "cohere_compass_text": {
+        "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0}}
+    },
+    "dots1": {
+        "n_routed_experts": 4,
+        "n_shared_experts": 1,
+        "num_experts_per_tok": 2,
+        "first_k_dense_replace": 1,
+    },
     "zaya": {"num_experts_per_tok": 1, "router_hidden_size": 16},
     "zamba": {
         "num_hidden_layers": 4,
@@ -187,7 +247,17 @@ SPECIAL: dict[str, dict[str, Any]] = {
     **{
         name: {"is_decoder": True}
         for name in (
-            *("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "rembert", "roberta"),
+            *(
+                "bert",
+                "bert-generation",
+                "camembert",
+                "data2vec-text",
+                "electra",
+                "ernie",
+                "megatron-bert",
+                "rembert",
+                "roberta",
+            ),
             *("roberta-prelayernorm", "roformer", "xlm-roberta", "xlm-roberta-xl"),
         )
     },
@@ -208,7 +278,13 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "mamba_d_state": 4,
         "mamba_dt_rank": 4,
     },
-    "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_chunk_size": 8, "attn_layer_indices": [1]},
+    "bamba": {
+        "mamba_n_heads": 8,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_chunk_size": 8,
+        "attn_layer_indices": [1],
+    },
     "granitemoehybrid": {
         "mamba_n_heads": 8,
         "mamba_d_head": 8,
@@ -228,7 +304,13 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "chunk_size": 8,
         "num_key_value_heads": 4,
     },
-    "falcon_h1": {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_chunk_size": 8},
+    "falcon_h1": {
+        "mamba_d_ssm": 32,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_chunk_size": 8,
+    },
     "nemotron_h": {
         "num_hidden_layers": 4,
         "hybrid_override_pattern": "M*-M",
@@ -266,7 +348,10 @@ SPECIAL: dict[str, dict[str, Any]] = {
 
 @functools.cache
 def built(name: str) -> Any:
-    """`module` as the workbench sees it, with the tiny tokenizer. One for all tests: leave it as it is."""
+    """`module` as the workbench sees it, with the tiny tokenizer.
+
+    One for all tests: leave it as it is.
+    """
     import workbench as wb
 
     return wb.load((module(name), tiny_tokenizer()))
@@ -280,7 +365,8 @@ def module(name: str, seed: int = 0) -> Any:
     with torch.random.fork_rng(), contextlib.redirect_stdout(io.StringIO()):
         torch.manual_seed(seed)
         built = AutoModelForCausalLM.from_config(config(name))
-        # The library's small start makes such a model nearly linear; tests must be able to see attention at work.
+        # The library's small start makes such a model nearly linear; tests must be able to see
+        # attention at work.
         for parameter in built.parameters():
             if parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=0.2)
@@ -295,11 +381,17 @@ def config(name: str) -> Any:
 
 
 def _small(kind: Any, special: dict[str, Any]) -> Any:
-    """A configuration of this kind, and of the parts that it has configurations for (text, images, sound)."""
+    """A configuration of this kind, and of the parts that it has configurations for (text,
+    images, sound).
+    """
     usual = kind()
     known = set(usual.to_dict()) | set(kind.attribute_map)
     sizes = {k: v for k, v in _SIZES.items() if k in known and isinstance(_value(usual, k), int)}
-    sizes |= {k: 3 for k in _LAYERS if k in known and isinstance(_value(usual, k), int) and k not in kind.attribute_map}
+    sizes |= {
+        k: 3
+        for k in _LAYERS
+        if k in known and isinstance(_value(usual, k), int) and k not in kind.attribute_map
+    }
     for part in kind.sub_configs:
         whole = getattr(usual, part, None)
         if whole is not None and part not in special:

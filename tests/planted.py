@@ -1,9 +1,11 @@
-"""A model whose truth is known: one head remembers, one head copies from the context, the rest do nothing of use.
+"""A model whose truth is known: one head remembers, one head copies from the context, the rest do
+nothing of use.
 
-Built by hand, not trained. Two layers of four heads over one-hot embeddings, no positions, no MLP. At the last "is",
-L1H2 looks at the subject and writes that subject's answer with a strength of `memory[i]`; L1H1 looks at the answer in
-the context and writes it again with strength `CONTEXT`. So with a context the i-th fact is answered from memory exactly
-when memory[i] > CONTEXT, without L1H1 always from memory, without L1H2 always from the context.
+Built by hand, not trained. Two layers of four heads over one-hot embeddings, no positions, no MLP.
+At the last "is", L1H2 looks at the subject and writes that subject's answer with a strength of
+`memory[i]`; L1H1 looks at the answer in the context and writes it again with strength `CONTEXT`. So
+with a context the i-th fact is answered from memory exactly when memory[i] > CONTEXT, without L1H1
+always from memory, without L1H2 always from the context.
 """
 
 from __future__ import annotations
@@ -20,7 +22,20 @@ SUBJECTS = [f"Land{i}" for i in range(16)]
 ANSWERS = [f"City{i}" for i in range(16)]
 # Every second memory is stronger than the context.
 MEMORIES = [0.6 if i % 2 else 1.6 for i in range(16)]
-_WORDS = ["<unk>", "<eos>", "The", "capital", "of", "is", ".", "Question", ":", "Answer", *SUBJECTS, *ANSWERS]
+_WORDS = [
+    "<unk>",
+    "<eos>",
+    "The",
+    "capital",
+    "of",
+    "is",
+    ".",
+    "Question",
+    ":",
+    "Answer",
+    *SUBJECTS,
+    *ANSWERS,
+]
 _WIDTH, _HEADS, _SIZE = 128, 4, 32
 
 
@@ -28,19 +43,33 @@ def planted_tokenizer() -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(_WORDS)}, unk_token="<unk>"))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(_WORDS)}, unk_token="<unk>")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>", pad_token="<eos>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>", pad_token="<eos>"
+    )
 
 
 def planted_module(memories: Sequence[float] = MEMORIES) -> Any:
-    """Args: memories: how strongly each fact is remembered; all below `CONTEXT`, and the context always wins."""
+    """Args: memories: how strongly each fact is remembered; all below `CONTEXT`, and the context
+    always wins.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
-        vocab_size=len(_WORDS), n_embd=_WIDTH, n_layer=2, n_head=_HEADS, n_positions=256, n_inner=8, tie_word_embeddings=False,
-        bos_token_id=1, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
+        vocab_size=len(_WORDS),
+        n_embd=_WIDTH,
+        n_layer=2,
+        n_head=_HEADS,
+        n_positions=256,
+        n_inner=8,
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
     model = GPT2LMHeadModel(config).eval()
     draw = torch.Generator().manual_seed(0)
     at = {word: i for i, word in enumerate(_WORDS)}
@@ -55,18 +84,23 @@ def planted_module(memories: Sequence[float] = MEMORIES) -> Any:
         for layer in (0, 1):
             attention = model.transformer.h[layer].attn
             value = attention.c_attn.weight[:, 2 * _WIDTH :]
-            # Idle heads write a little of everything, so that "does nothing of use" is not simply zero.
+            # Idle heads write a little of everything, so that "does nothing of use" is not simply
+            # zero.
             for head in range(_HEADS):
                 mine = slice(head * _SIZE, (head + 1) * _SIZE)
                 if (layer, head) not in (MEMORY_HEAD, CONTEXT_HEAD):
                     value[:, mine] = torch.randn(_WIDTH, _SIZE, generator=draw) * 0.01 * unit
-                    attention.c_proj.weight[mine] = torch.randn(_SIZE, _WIDTH, generator=draw) * 0.05
+                    attention.c_proj.weight[mine] = (
+                        torch.randn(_SIZE, _WIDTH, generator=draw) * 0.05
+                    )
         for (layer, head), words, strengths in (
             (MEMORY_HEAD, SUBJECTS, memories),
             (CONTEXT_HEAD, ANSWERS, [CONTEXT] * len(ANSWERS)),
         ):
             attention, start = model.transformer.h[layer].attn, head * _SIZE
-            for i, (word, answer, strength) in enumerate(zip(words, ANSWERS, strengths, strict=True)):
+            for i, (word, answer, strength) in enumerate(
+                zip(words, ANSWERS, strengths, strict=True)
+            ):
                 attention.c_attn.weight[at["is"], start] = 1.0
                 attention.c_attn.weight[at[word], _WIDTH + start] = 1.0
                 attention.c_attn.weight[at[word], 2 * _WIDTH + start + i] = unit

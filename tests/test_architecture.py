@@ -1,7 +1,8 @@
 """Imports point one way, ui -> analyses -> hooks -> workbench, and nothing unpickles.
 
-Every import statement is read, those inside functions too. Lazy doors given as strings ("hooks.model") are not imports:
-they are how a lower room offers what lies above it without depending on it.
+Every import statement is read, those inside functions too. Lazy doors given as strings
+("hooks.model") are not imports: they are how a lower room offers what lies above it without
+depending on it.
 """
 
 from __future__ import annotations
@@ -37,17 +38,33 @@ def ids(file: Path) -> str:
 def test_imports_point_down(file):
     room = ids(file).split("/")[0]
     above = set(ROOMS[ROOMS.index(room) + 1 :]) | {"tests", "benchmarks"}
-    wrong = [f"line {line} imports {name}" for line, name in imported(file) if name.partition(".")[0] in above]
+    wrong = [
+        f"line {line} imports {name}"
+        for line, name in imported(file)
+        if name.partition(".")[0] in above
+    ]
     assert not wrong
 
 
 @pytest.mark.parametrize("file", FILES, ids=ids)
 def test_nothing_unpickles(file):
-    wrong = [f"line {line} imports {name}" for line, name in imported(file) if name.partition(".")[0] in UNPICKLING]
+    wrong = [
+        f"line {line} imports {name}"
+        for line, name in imported(file)
+        if name.partition(".")[0] in UNPICKLING
+    ]
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        said = [(k.arg, ast.unparse(k.value)) for k in node.keywords] if isinstance(node, ast.Call) else []
-        if called in {"torch.load", "torch.save"} or called.endswith("read_pickle") or ("allow_pickle", "True") in said:
+        said = (
+            [(k.arg, ast.unparse(k.value)) for k in node.keywords]
+            if isinstance(node, ast.Call)
+            else []
+        )
+        if (
+            called in {"torch.load", "torch.save"}
+            or called.endswith("read_pickle")
+            or ("allow_pickle", "True") in said
+        ):
             wrong.append(f"line {node.lineno} calls {called}")
     assert not wrong
 
@@ -60,7 +77,9 @@ def test_the_public_door_names_only_what_exists():
     for name, place in workbench._DOOR.items():
         room, *rest = place.split(".")
         assert room in ROOMS, name
-        assert (ROOT / room / "/".join(rest)).with_suffix(".py").is_file() or (ROOT / room / "/".join(rest)).is_dir(), name
+        assert (ROOT / room / "/".join(rest)).with_suffix(".py").is_file() or (
+            ROOT / room / "/".join(rest)
+        ).is_dir(), name
         if room == "workbench":
             assert hasattr(importlib.import_module(place), name)
 
@@ -70,9 +89,22 @@ def test_importing_the_door_loads_nothing_heavy():
     import sys
 
     said = subprocess.run(
-        [sys.executable, "-c", "import workbench, sys; print(*sys.modules)"], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", "import workbench, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     ).stdout.split()
-    assert not {"torch", "transformers", "pandas", "xarray", "panel", "gradio", "holoviews", "pydantic"} & set(said)
+    assert not {
+        "torch",
+        "transformers",
+        "pandas",
+        "xarray",
+        "panel",
+        "gradio",
+        "holoviews",
+        "pydantic",
+    } & set(said)
 
 
 @pytest.mark.parametrize("file", FILES, ids=ids)

@@ -63,4 +63,6 @@ def test_the_commands_the_readme_names_exist():
     commands = re.findall(r"workbench run ([\w-]+)(.*)", page)
     assert commands
     for analysis, asked in commands:
-        assert set(re.findall(r"--set (\w+)=", asked)) <= set(registry.get(analysis).Params.model_fields), analysis
+        assert set(re.findall(r"--set (\w+)=", asked)) <= set(
+            registry.get(analysis).Params.model_fields
+        ), analysis

@@ -1,7 +1,8 @@
 """Small random models and a tokenizer, built in milliseconds and without the network.
 
-Every builder takes a seed, so two calls give the same weights. The vocabulary is that of `tiny_tokenizer`, which is
-byte-level: any text, emoji and broken Unicode included, becomes tokens and comes back unchanged.
+Every builder takes a seed, so two calls give the same weights. The vocabulary is that of
+`tiny_tokenizer`, which is byte-level: any text, emoji and broken Unicode included, becomes tokens
+and comes back unchanged.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ VOCABULARY = 384
 
 
 def tiny_tokenizer() -> Any:
-    """A byte-level BPE with `<eos>` (also padding and beginning), as a `PreTrainedTokenizerFast`; pads on the right."""
+    """A byte-level BPE with `<eos>` (also padding and beginning), as a
+    `PreTrainedTokenizerFast`; pads on the right.
+    """
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
-        tokenizer_object=_trained(), eos_token="<eos>", bos_token="<eos>", pad_token="<eos>", model_max_length=256
+        tokenizer_object=_trained(),
+        eos_token="<eos>",
+        bos_token="<eos>",
+        pad_token="<eos>",
+        model_max_length=256,
     )
 
 
@@ -47,8 +54,12 @@ def _trained() -> Any:
     return tokenizer
 
 
-def tiny_llama(n_layers: int = 3, n_heads: int = 4, n_kv_heads: int = 2, d_model: int = 32, seed: int = 0) -> Any:
-    """A random `LlamaForCausalLM` (grouped-query attention, rotary positions, gated MLP), in eval mode."""
+def tiny_llama(
+    n_layers: int = 3, n_heads: int = 4, n_kv_heads: int = 2, d_model: int = 32, seed: int = 0
+) -> Any:
+    """A random `LlamaForCausalLM` (grouped-query attention, rotary positions, gated MLP), in
+    eval mode.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -85,7 +96,9 @@ def tiny_gpt2(n_layers: int = 3, n_heads: int = 4, d_model: int = 32, seed: int 
 
 
 def tiny_neox(n_layers: int = 3, n_heads: int = 4, d_model: int = 32, seed: int = 0) -> Any:
-    """A random `GPTNeoXForCausalLM` (Pythia's: attention and MLP in parallel, one fused qkv matrix), in eval mode."""
+    """A random `GPTNeoXForCausalLM` (Pythia's: attention and MLP in parallel, one fused qkv
+    matrix), in eval mode.
+    """
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
     config = GPTNeoXConfig(
@@ -108,8 +121,9 @@ def _built(kind: Any, config: Any, seed: int) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = kind(config)
-        # Hugging Face's 0.02 makes a small model nearly linear and nearly uniform; at this size a wider start gives
-        # attention and logits that differ enough for tests to see an intervention.
+        # Hugging Face's 0.02 makes a small model nearly linear and nearly uniform; at this size a
+        # wider start gives attention and logits that differ enough for tests to see an
+        # intervention.
         for parameter in module.parameters():
             if parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=0.2)
@@ -117,7 +131,9 @@ def _built(kind: Any, config: Any, seed: int) -> Any:
 
 
 def save_tiny(folder: Path, module: Any | None = None) -> Path:
-    """Write a tiny model (default `tiny_llama()`) and the tokenizer as a Hugging Face folder with safetensors."""
+    """Write a tiny model (default `tiny_llama()`) and the tokenizer as a Hugging Face folder
+    with safetensors.
+    """
     module = module if module is not None else tiny_llama()
     module.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
@@ -125,7 +141,9 @@ def save_tiny(folder: Path, module: Any | None = None) -> Path:
 
 
 def write_tiny_gguf(file: Path, n_layers: int = 2, d_model: int = 32, seed: int = 0) -> Path:
-    """Write a random two-layer Llama (4 heads, 2 key-value heads) with the tiny tokenizer as a GGUF file."""
+    """Write a random two-layer Llama (4 heads, 2 key-value heads) with the tiny tokenizer as a
+    GGUF file.
+    """
     import json
 
     import numpy as np
@@ -159,7 +177,11 @@ def write_tiny_gguf(file: Path, n_layers: int = 2, d_model: int = 32, seed: int 
     tensor("token_embd.weight", len(trained["vocab"]), d_model)
     tensor("output_norm.weight", d_model)
     for layer in range(n_layers):
-        shapes = {"attn_q": (d_model, d_model), "attn_k": (d_model // 2, d_model), "attn_v": (d_model // 2, d_model)}
+        shapes = {
+            "attn_q": (d_model, d_model),
+            "attn_k": (d_model // 2, d_model),
+            "attn_v": (d_model // 2, d_model),
+        }
         shapes |= {"attn_output": (d_model, d_model), "ffn_down": (d_model, 2 * d_model)}
         shapes |= {"ffn_gate": (2 * d_model, d_model), "ffn_up": (2 * d_model, d_model)}
         for name, shape in shapes.items():

@@ -1,7 +1,8 @@
-"""Answers for the first tab of the Playground, as they come: only the latest request of a page is worked on.
+"""Answers for the first tab of the Playground, as they come: only the latest request of a page is
+worked on.
 
-The work runs in a thread of its own and hands over HTML whenever there is more to show, so that a continuation can be read
-while it is written; the browser's request only passes it on.
+The work runs in a thread of its own and hands over HTML whenever there is more to show, so that a
+continuation can be read while it is written; the browser's request only passes it on.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ class Shown:
 
 
 class Tickets:
-    """Which request of each browser tab is its latest; an older one finds out that nobody waits for it any more.
+    """Which request of each browser tab is its latest; an older one finds out that nobody waits for
+    it any more.
 
-    The browser stamps each request with its own clock: requests of one tab may reach the server in another order.
+    The browser stamps each request with its own clock: requests of one tab may reach the server in
+    another order.
     """
 
     def __init__(self, keep: int = 500) -> None:
@@ -75,7 +78,9 @@ class Tickets:
         return lambda: self._latest.get(session, stamp) == stamp
 
 
-def change_for(desk: Desk, off: Sequence[str], run_id: str | None, knob: str | None, value: float | None) -> trying.Change:
+def change_for(
+    desk: Desk, off: Sequence[str], run_id: str | None, knob: str | None, value: float | None
+) -> trying.Change:
     """What a page or a program asks to be done to the model.
 
     Raises:
@@ -91,7 +96,9 @@ def change_for(desk: Desk, off: Sequence[str], run_id: str | None, knob: str | N
         return trying.Change(heads)
     if name not in controls:
         raise NotFound.named("control of this run", name, controls)
-    return trying.Change(heads, controls[name], controls[name].neutral if value is None else float(value))
+    return trying.Change(
+        heads, controls[name], controls[name].neutral if value is None else float(value)
+    )
 
 
 class Answerer:
@@ -100,7 +107,8 @@ class Answerer:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._tickets = Tickets()
-        # The unchanged side is the same for every head and every dial: it is computed once per prompt.
+        # The unchanged side is the same for every head and every dial: it is computed once per
+        # prompt.
         self._looked: OrderedDict[tuple[str, str, str, bool], trying.Looked] = OrderedDict()
         self._texts: OrderedDict[tuple[str, int, bool], str] = OrderedDict()
 
@@ -114,7 +122,9 @@ class Answerer:
         if not alive() or self._desk.slot.state == "loading":
             return
         steps: queue.SimpleQueue[Shown | None] = queue.SimpleQueue()
-        threading.Thread(target=self._explained, args=(asked, alive, steps.put), daemon=True).start()
+        threading.Thread(
+            target=self._explained, args=(asked, alive, steps.put), daemon=True
+        ).start()
         while (step := steps.get()) is not None:
             while not steps.empty():  # what piled up while the browser was busy is out of date
                 newer = steps.get()
@@ -125,7 +135,9 @@ class Answerer:
             if alive():
                 yield step
 
-    def _explained(self, asked: Asked, alive: Callable[[], bool], show: Callable[[Shown | None], None]) -> None:
+    def _explained(
+        self, asked: Asked, alive: Callable[[], bool], show: Callable[[Shown | None], None]
+    ) -> None:
         try:
             self._work(asked, alive, show)
         except WorkbenchError as problem:
@@ -133,11 +145,19 @@ class Answerer:
         except Exception as problem:
             log.exception("trying a prompt failed")
             what = f"That did not work: {type(problem).__name__}."
-            show(Shown(trouble=parts.error(WorkbenchError(what, do="The server's log says more. Try another prompt."))))
+            show(
+                Shown(
+                    trouble=parts.error(
+                        WorkbenchError(what, do="The server's log says more. Try another prompt.")
+                    )
+                )
+            )
         finally:
             show(None)
 
-    def _work(self, asked: Asked, alive: Callable[[], bool], show: Callable[[Shown | None], None]) -> None:
+    def _work(
+        self, asked: Asked, alive: Callable[[], bool], show: Callable[[Shown | None], None]
+    ) -> None:
         model = self._desk.slot.need()
         if not asked.prompt.strip():
             show(Shown(parts.Comparison().html()))
@@ -146,7 +166,13 @@ class Answerer:
         while not model.lock.acquire(timeout=1.5):
             if not alive():
                 return
-            show(Shown(note=parts.note(f"{self._who()}; the answer comes as soon as it is free.", busy=True)))
+            show(
+                Shown(
+                    note=parts.note(
+                        f"{self._who()}; the answer comes as soon as it is free.", busy=True
+                    )
+                )
+            )
         try:
             before, after = self._unchanged(model, asked), None
             if change.active:
@@ -159,7 +185,8 @@ class Answerer:
                 return
 
             def going_on() -> bool:
-                # A run that waits for the model goes first: a continuation is easily asked for again.
+                # A run that waits for the model goes first: a continuation is easily asked for
+                # again.
                 return alive() and self._desk.jobs.running() is None
 
             def left(text: str) -> None:
@@ -170,7 +197,11 @@ class Answerer:
             if change.active and going_on():
                 with change.on(model):
                     changed = trying.continuation(
-                        model, asked.given, asked.length, going_on, lambda t: show(Shown(replace(view, texts=(text, t)).html()))
+                        model,
+                        asked.given,
+                        asked.length,
+                        going_on,
+                        lambda t: show(Shown(replace(view, texts=(text, t)).html())),
                     )
                 view = replace(view, texts=(text, changed))
         finally:
@@ -196,7 +227,9 @@ class Answerer:
                 self._looked.popitem(last=False)
         return self._looked[key]
 
-    def _unchanged_text(self, model: Any, asked: Asked, alive: Callable[[], bool], more: Callable[[str], None]) -> str:
+    def _unchanged_text(
+        self, model: Any, asked: Asked, alive: Callable[[], bool], more: Callable[[str], None]
+    ) -> str:
         key = (asked.prompt, asked.length, asked.chat)
         if key in self._texts:
             return self._texts[key]

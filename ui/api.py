@@ -1,6 +1,7 @@
 """The Playground for programs: named endpoints that `gradio_client` calls. See docs/api.md."""
 
-# No `from __future__ import annotations`: Gradio shows the annotations of these functions as the endpoints' types.
+# No `from __future__ import annotations`: Gradio shows the annotations of these functions as the
+# endpoints' types.
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -36,7 +37,9 @@ def add(desk: Desk) -> None:
         k: int = 10,
         chat: bool = False,
     ) -> list[dict[str, Any]]:
-        """The k likeliest next tokens as {"token", "probability"}. heads_off: ["L23H4", ...]; run, dial, chat: see docs."""
+        """The k likeliest next tokens as {"token", "probability"}. heads_off: ["L23H4", ...];
+        run, dial, chat: see docs.
+        """
 
         def work() -> list[dict[str, Any]]:
             model = desk.slot.need()
@@ -56,16 +59,23 @@ def add(desk: Desk) -> None:
         dial: float | None = None,
         chat: bool = False,
     ) -> dict[str, dict[str, Any]]:
-        """How likely two answers are: {"memory": {"text", "first_token", "p_first", "logp", "n_tokens"}, "context": ...}."""
+        """How likely two answers are: {"memory": {"text", "first_token", "p_first", "logp",
+        "n_tokens"}, "context": ...}.
+        """
 
         def work() -> dict[str, dict[str, Any]]:
             if not memory.strip() or not context.strip():
-                raise BadInput("An answer is empty.", "a memory answer and a context answer", "Give both.")
+                raise BadInput(
+                    "An answer is empty.", "a memory answer and a context answer", "Give both."
+                )
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 looked = trying.look(model, typed(prompt, chat), (memory, context))
-            return {side: vars(answer) for side, answer in zip(("memory", "context"), looked.answers, strict=True)}
+            return {
+                side: vars(answer)
+                for side, answer in zip(("memory", "context"), looked.answers, strict=True)
+            }
 
         return told(work)
 
@@ -83,12 +93,16 @@ def add(desk: Desk) -> None:
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                return trying.continuation(model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000)))
+                return trying.continuation(
+                    model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000))
+                )
 
         return told(work)
 
     def analyses() -> list[dict[str, Any]]:
-        """Every question: {"name", "question", "unfit", "params"}, params as a JSON schema; what does not load has "broken"."""
+        """Every question: {"name", "question", "unfit", "params"}, params as a JSON schema; what
+        does not load has "broken".
+        """
         good, broken = registry.every()
         model = desk.slot.model
         listed: list[dict[str, Any]] = [
@@ -102,8 +116,11 @@ def add(desk: Desk) -> None:
         ]
         return listed + [{"name": name, "broken": reason} for name, reason in broken.items()]
 
-    def run(analysis: str, params_json: str = "{}", seed: int | None = None) -> Iterator[dict[str, Any]]:
-        """Ask a question: {"run", "state", "findings"} in the end, {"state", "fraction", "says", "left"} until then.
+    def run(
+        analysis: str, params_json: str = "{}", seed: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Ask a question: {"run", "state", "findings"} in the end, {"state", "fraction", "says",
+        "left"} until then.
 
         The run is kept in the runs folder; closing the connection does not stop it.
         """
@@ -112,7 +129,9 @@ def add(desk: Desk) -> None:
             try:
                 values = json.loads(params_json or "{}")
             except ValueError as error:
-                raise BadInput(f"params_json is not JSON: {error}.", '{"name": value}', "Correct it.") from error
+                raise BadInput(
+                    f"params_json is not JSON: {error}.", '{"name": value}', "Correct it."
+                ) from error
             if not isinstance(values, dict):
                 raise BadInput("params_json is not an object.", '{"name": value}', "Correct it.")
             return desk.jobs.submit(analysis, values, None if seed is None else int(seed))

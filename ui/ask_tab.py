@@ -18,9 +18,11 @@ from workbench.errors import NotFound, WorkbenchError
 
 @dataclass(frozen=True)
 class AskTab:
-    """What the rest of the page needs: the choice, the forms by analysis, and which are visible for a choice.
+    """What the rest of the page needs: the choice, the forms by analysis, and which are visible for
+    a choice.
 
-    `fit` says, for the outputs `fits`, which questions the model cannot answer, once there is a model.
+    `fit` says, for the outputs `fits`, which questions the model cannot answer, once there is a
+    model.
     """
 
     choice: Any
@@ -39,7 +41,12 @@ def build(desk: Desk) -> AskTab:
     fits: list[Any] = []
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=320):
-            choice = gr.Radio([(a.question, a.name) for a in good], value=first, label="Question", elem_id="question")
+            choice = gr.Radio(
+                [(a.question, a.name) for a in good],
+                value=first,
+                label="Question",
+                elem_id="question",
+            )
             for analysis in good:
                 with gr.Column(visible=analysis.name == first, elem_classes="form-column") as group:
                     why_not = gr.HTML("", elem_classes="why-not", **PLAIN)
@@ -58,8 +65,9 @@ def build(desk: Desk) -> AskTab:
                 elem_id="jobs",
                 **PLAIN,
                 js_on_load=(
-                    "element.addEventListener('click', (event) => { const button = event.target.closest('[data-cancel]');"
-                    " if (button) { button.disabled = true; trigger('cancel', { id: button.dataset.cancel }); } });"
+                    "element.addEventListener('click', (event) => { const button ="
+                    " event.target.closest('[data-cancel]'); if (button) { button.disabled = true;"
+                    " trigger('cancel', { id: button.dataset.cancel }); } });"
                 ),
             )
 
@@ -71,8 +79,18 @@ def build(desk: Desk) -> AskTab:
     def fit() -> list[Any]:
         updates: list[Any] = []
         for question in questions_for(desk.slot.model)[0]:
-            note = parts.error(WorkbenchError(f"{desk.slot.name} cannot answer this: {question.unfit}")) if question.unfit else ""
-            updates += [note, gr.Group(visible=not question.unfit), gr.Button(visible=not question.unfit)]
+            note = (
+                parts.error(
+                    WorkbenchError(f"{desk.slot.name} cannot answer this: {question.unfit}")
+                )
+                if question.unfit
+                else ""
+            )
+            updates += [
+                note,
+                gr.Group(visible=not question.unfit),
+                gr.Button(visible=not question.unfit),
+            ]
         return updates
 
     def start(analysis: str, fields: list[forms.Field], raw: Sequence[Any]) -> list[str]:
@@ -80,7 +98,9 @@ def build(desk: Desk) -> AskTab:
             job = desk.jobs.submit(analysis, forms.read(fields, raw))
         except WorkbenchError as problem:
             return [parts.jobs_html(desk.jobs.recent()), parts.error(problem)]
-        job.finished.wait(0.1)  # so that the first picture shows it at work, and a very quick one done
+        job.finished.wait(
+            0.1
+        )  # so that the first picture shows it at work, and a very quick one done
         return [parts.jobs_html(desk.jobs.recent()), ""]
 
     for name, button, fields in starts:
@@ -99,6 +119,9 @@ def build(desk: Desk) -> AskTab:
         return [parts.jobs_html(desk.jobs.recent()), ""]
 
     queue.cancel(cancel, None, [queue, trouble], **QUIET)
-    # Jobs live on the server: every open page asks for the same list, so a reload or a second tab shows the same.
-    gr.Timer(1.0).tick(lambda: parts.jobs_html(desk.jobs.recent()), None, queue, queue=False, **QUIET)
+    # Jobs live on the server: every open page asks for the same list, so a reload or a second tab
+    # shows the same.
+    gr.Timer(1.0).tick(
+        lambda: parts.jobs_html(desk.jobs.recent()), None, queue, queue=False, **QUIET
+    )
     return AskTab(choice, groups, choose, fits, fit)

@@ -1,4 +1,6 @@
-"""A run that is asked for by a form of its own and opens below it: the machinery that such tabs of the Playground share."""
+"""A run that is asked for by a form of its own and opens below it: the machinery that such tabs
+of the Playground share.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,21 @@ from ui.theme import PLAIN, QUIET
 from workbench.errors import NotFound, WorkbenchError
 
 _CANCEL = (
-    "element.addEventListener('click', (event) => { const button = event.target.closest('[data-cancel]');"
-    " if (button) { button.disabled = true; trigger('cancel', { id: button.dataset.cancel }); } });"
+    "element.addEventListener('click', (event) => { const button ="
+    " event.target.closest('[data-cancel]'); if (button) { button.disabled = true;"
+    " trigger('cancel', { id: button.dataset.cancel }); } });"
 )
-_LOOK = "width:100%;height:min(1400px,92vh);border:1px solid var(--wb-line);border-radius:var(--wb-radius)"
+_LOOK = (
+    "width:100%;height:min(1400px,92vh);border:1px solid"
+    " var(--wb-line);border-radius:var(--wb-radius)"
+)
 
 
 class Below:
     """Progress beside a form, and the finished run's Explorer in a frame below it.
 
-    Call it where the progress stands, `frame` where the run is to open, and `wire` once the form is there.
+    Call it where the progress stands, `frame` where the run is to open, and `wire` once the form is
+    there.
 
     Args:
         name: begins the ids of its elements.
@@ -44,8 +51,16 @@ class Below:
         """Lay out the place where the run opens."""
         self._frame = gr.HTML("", elem_id=f"{self._name}-explorer", **PLAIN)
 
-    def wire(self, button: Any, inputs: Sequence[Any], analysis: str, asked: Callable[..., dict[str, Any]]) -> None:
-        """The button asks `analysis` with the parameters that `asked` makes of the inputs; what that raises is shown."""
+    def wire(
+        self,
+        button: Any,
+        inputs: Sequence[Any],
+        analysis: str,
+        asked: Callable[..., dict[str, Any]],
+    ) -> None:
+        """The button asks `analysis` with the parameters that `asked` makes of the inputs; what
+        that raises is shown.
+        """
         mine, clock = gr.State(""), gr.Timer(0.5, active=False)
 
         def start(*values: Any) -> list[Any]:
@@ -62,7 +77,12 @@ class Below:
                 return [gr.skip(), parts.error(problem), gr.skip(), gr.Timer(active=False)]
             # Read before its state is shown: what ends in between is then shown by the next tick.
             over = job.finished.is_set()
-            return [parts.jobs_html([job]), "", self._explorer(job) if over else gr.skip(), gr.Timer(active=not over)]
+            return [
+                parts.jobs_html([job]),
+                "",
+                self._explorer(job) if over else gr.skip(),
+                gr.Timer(active=not over),
+            ]
 
         def cancel(event: gr.EventData) -> str:
             try:
@@ -71,12 +91,19 @@ class Below:
                 return parts.error(problem)
             return ""
 
-        button.click(start, list(inputs), [mine, self._shown, self._trouble, self._frame, clock], **QUIET)
-        clock.tick(tick, mine, [self._shown, self._trouble, self._frame, clock], queue=False, **QUIET)
+        button.click(
+            start, list(inputs), [mine, self._shown, self._trouble, self._frame, clock], **QUIET
+        )
+        clock.tick(
+            tick, mine, [self._shown, self._trouble, self._frame, clock], queue=False, **QUIET
+        )
         self._shown.cancel(cancel, None, self._trouble, **QUIET)
 
     def _explorer(self, job: Job) -> str:
         if job.run_id is None:
             return ""
         address = "../explorer?" + urlencode({"run": job.run_id})
-        return f'<iframe style="{_LOOK}" src="{escape(address)}" title="{escape(self._title)}"></iframe>'
+        return (
+            f'<iframe style="{_LOOK}" src="{escape(address)}"'
+            f' title="{escape(self._title)}"></iframe>'
+        )

@@ -6,7 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-_SAYS = 'The prompt as what a user says; or a conversation as JSON: [{"role": "user", "content": "…"}, …]'
+_SAYS = (
+    'The prompt as what a user says; or a conversation as JSON: [{"role": "user", "content":'
+    ' "…"}, …]'
+)
 
 
 def box(elem_id: str) -> Any:
@@ -18,4 +21,6 @@ def fitted(model: Any) -> Any:
     """What becomes of the box with a model: a model without a chat format has it off and greyed."""
     if model.card.chat:
         return gr.Checkbox(interactive=True, info=_SAYS)
-    return gr.Checkbox(value=False, interactive=False, info=f"{model.card.name} has no chat format.")
+    return gr.Checkbox(
+        value=False, interactive=False, info=f"{model.card.name} has no chat format."
+    )

@@ -1,4 +1,6 @@
-"""Two runs side by side: their findings, and A − B of everything measured per head, on one colour scale."""
+"""Two runs side by side: their findings, and A − B of everything measured per head, on one
+colour scale.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,13 @@ from workbench.result import Result
 
 def headline(a: Result, b: Result) -> Markup:
     """Which runs, and in what they were asked differently."""
-    names = {key: (result.path.name if result.path else result.title) for key, result in (("A", a), ("B", b))}
+    names = {
+        key: result.path.name if result.path else result.title
+        for key, result in (("A", a), ("B", b))
+    }
     rows = Markup("").join(
-        Markup("<dt>Run {}</dt><dd>{} · {}</dd>").format(k, n, r.title) for (k, n), r in zip(names.items(), (a, b), strict=True)
+        Markup("<dt>Run {}</dt><dd>{} · {}</dd>").format(k, n, r.title)
+        for (k, n), r in zip(names.items(), (a, b), strict=True)
     )
     keys = [k for k in {**a.params, **b.params} if a.params.get(k) != b.params.get(k)]
     different = Markup("").join(
@@ -39,7 +45,9 @@ def headline(a: Result, b: Result) -> Markup:
 
 def view(a: Result, b: Result) -> View:
     """What can be subtracted. A click on a grid chooses the head in run A."""
-    return View(lambda: [*_findings(a, b), *_heads(a, b)], live=lambda pictures: _live(a, b, pictures))
+    return View(
+        lambda: [*_findings(a, b), *_heads(a, b)], live=lambda pictures: _live(a, b, pictures)
+    )
 
 
 def _live(a: Result, b: Result, pictures: Sequence[Any]) -> Any:
@@ -48,7 +56,10 @@ def _live(a: Result, b: Result, pictures: Sequence[Any]) -> Any:
         draw.link_grid(grid, a.selection)
     parts = [*_findings(a, b), *_heads(a, b)]
     return need_panel().Column(
-        *(wrapping(*grids, gap="4px 10px") if isinstance(part, Row) else live_part(part) for part in parts),
+        *(
+            wrapping(*grids, gap="4px 10px") if isinstance(part, Row) else live_part(part)
+            for part in parts
+        ),
         sizing_mode="stretch_width",
         min_width=0,
     )
@@ -60,7 +71,9 @@ def _findings(a: Result, b: Result) -> list[Any]:
     rows = []
     for name in [n for n in a.findings if n in b.findings]:
         mine, theirs = a.findings[name].values, b.findings[name].values
-        for key in [k for k in mine if k in theirs and mine[k] is not None and theirs[k] is not None]:
+        for key in [
+            k for k in mine if k in theirs and mine[k] is not None and theirs[k] is not None
+        ]:
             what = name if key == "value" else f"{name}: {key}"
             rows.append(
                 {
@@ -72,7 +85,11 @@ def _findings(a: Result, b: Result) -> list[Any]:
                 }
             )
     if not rows:
-        return [draw.note("These runs have no finding in common.", "Compare two runs of the same analysis.")]
+        return [
+            draw.note(
+                "These runs have no finding in common.", "Compare two runs of the same analysis."
+            )
+        ]
     return [Table(pd.DataFrame(rows), "Findings of both runs")]
 
 
@@ -83,12 +100,18 @@ def _heads(a: Result, b: Result) -> list[Any]:
         if not ({"layer", "head"} <= set(mine) and {"layer", "head"} <= set(theirs)):
             continue
         numbers = [
-            c for c in mine if c in theirs and c not in {"layer", "head", "rank", "low", "high"} and mine[c].dtype.kind == "f"
+            c
+            for c in mine
+            if c in theirs
+            and c not in {"layer", "head", "rank", "low", "high"}
+            and mine[c].dtype.kind == "f"
         ]
         if not numbers:
             continue
         column = next((c for c in numbers if c.endswith("difference")), numbers[0])
-        grids = [t.set_index(["layer", "head"])[column].sort_index().to_xarray() for t in (mine, theirs)]
+        grids = [
+            t.set_index(["layer", "head"])[column].sort_index().to_xarray() for t in (mine, theirs)
+        ]
         if grids[0].shape != grids[1].shape:
             return [
                 draw.note(
@@ -100,7 +123,13 @@ def _heads(a: Result, b: Result) -> list[Any]:
         top = colour.limit(v for grid in pictures.values() for v in grid.values.ravel())
         words = column.replace("_", " ")
         drawn = [
-            draw.head_grid(grid, title=title, unit="", top=top, labels=i == 0) for i, (title, grid) in enumerate(pictures.items())
+            draw.head_grid(grid, title=title, unit="", top=top, labels=i == 0)
+            for i, (title, grid) in enumerate(pictures.items())
         ]
-        return [draw.says(f"{words} of every head, all three on one scale; a click chooses the head in run A."), Row(drawn)]
+        return [
+            draw.says(
+                f"{words} of every head, all three on one scale; a click chooses the head in run A."
+            ),
+            Row(drawn),
+        ]
     return []

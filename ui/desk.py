@@ -26,9 +26,14 @@ class Desk:
         return runs.listing(self.root)
 
     def entry(self, run_id: str) -> runs.RunEntry:
-        """The run of that id. Ids are only ever compared with folder names that were listed, so none can lead elsewhere."""
+        """The run of that id.
+
+        Ids are only ever compared with folder names that were listed, so none can lead elsewhere.
+        """
         entries = self.entries()
         for entry in entries:
             if entry.id == run_id:
                 return entry
-        raise NotFound.named("run", run_id, [e.id for e in entries], do="Home lists the runs there are.")
+        raise NotFound.named(
+            "run", run_id, [e.id for e in entries], do="Home lists the runs there are."
+        )

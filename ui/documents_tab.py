@@ -1,4 +1,7 @@
-"""The fourth tab of the Playground: can this model recite my documents? For whoever has documents and a question."""
+"""The fourth tab of the Playground: can this model recite my documents?
+
+For whoever has documents and a question.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,37 @@ def build(desk: Desk) -> None:
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=300):
             files = gr.File(
-                label="Documents: plain text in UTF-8, one or many; anything else is named and left out",
+                label=(
+                    "Documents: plain text in UTF-8, one or many; anything else is named and"
+                    " left out"
+                ),
                 file_count="multiple",
                 type="filepath",
                 height=170,
                 elem_id="documents-files",
             )
-            text = gr.Textbox("", label="Or paste a text", lines=4, max_lines=12, elem_id="documents-text")
+            text = gr.Textbox(
+                "", label="Or paste a text", lines=4, max_lines=12, elem_id="documents-text"
+            )
             with gr.Row():
                 given = gr.Slider(
-                    10, 100, value=50, step=5, label="Words given", info="In tokens, about ¾ of a word", elem_id="documents-given"
+                    10,
+                    100,
+                    value=50,
+                    step=5,
+                    label="Words given",
+                    info="In tokens, about ¾ of a word",
+                    elem_id="documents-given",
                 )
                 wanted = gr.Slider(
-                    10, 100, value=50, step=5, label="Words it has to say", info="In tokens; shorter finds more and proves less",
+                    10,
+                    100,
+                    value=50,
+                    step=5,
+                    label="Words it has to say",
+                    info="In tokens; shorter finds more and proves less",
                     elem_id="documents-wanted",
-                )  # fmt: skip
+                )
             depth = gr.Radio(
                 [("Quick: up to 500 passages", "quick"), ("Thorough: up to 5,000", "thorough")],
                 value="quick",
@@ -48,10 +67,17 @@ def build(desk: Desk) -> None:
             )
             button = gr.Button("Can it recite them?", variant="primary", elem_id="documents-run")
         with gr.Column(scale=7, min_width=300):
-            below = Below(desk, "documents", _EMPTY, "Can this model recite my documents? The run in the Explorer")
+            below = Below(
+                desk,
+                "documents",
+                _EMPTY,
+                "Can this model recite my documents? The run in the Explorer",
+            )
     below.frame()
 
-    def asked(files_: list[str] | None, text_: str | None, given_: float, wanted_: float, depth_: str) -> dict[str, Any]:
+    def asked(
+        files_: list[str] | None, text_: str | None, given_: float, wanted_: float, depth_: str
+    ) -> dict[str, Any]:
         common = {
             "context": [int(given_)],
             "suffix": int(wanted_),
@@ -60,18 +86,26 @@ def build(desk: Desk) -> None:
             "membership": False,
         }
         if files_ and (text_ or "").strip():
-            raise BadInput("There are files and a text.", "one of the two", "Remove the files, or empty the text.")
+            raise BadInput(
+                "There are files and a text.",
+                "one of the two",
+                "Remove the files, or empty the text.",
+            )
         if files_:
             return {**common, "path": str(_together(files_))}
         if (text_ or "").strip():
             return {**common, "text": text_}
-        raise BadInput("There is no document.", "files, or a text", "Drop files above, or paste a text.")
+        raise BadInput(
+            "There is no document.", "files, or a text", "Drop files above, or paste a text."
+        )
 
     below.wire(button, [files, text, given, wanted, depth], ANALYSIS, asked)
 
 
 def _together(files: list[str]) -> Path:
-    """The uploaded files in one folder, under their own names; each upload lies in a folder of its own."""
+    """The uploaded files in one folder, under their own names; each upload lies in a folder of
+    its own.
+    """
     # The run shows the folder's name, and nobody's temporary folders.
     called = f"{len(files)} uploaded files" if len(files) > 1 else "an uploaded file"
     folder = Path(tempfile.mkdtemp(dir=_UPLOADS.name)) / called
@@ -83,8 +117,8 @@ def _together(files: list[str]) -> Path:
 
 
 _EMPTY = (
-    "<strong>Nothing was asked yet.</strong> Each document is cut into passages; the model is given the words before a passage,"
-    " and what it says is compared with what stands there. Every document long enough for a passage gets a verdict, with the"
-    " passage it rests on."
-    f" Files may be {', '.join(TEXTS[:3])} and other plain text, or .jsonl."
+    "<strong>Nothing was asked yet.</strong> Each document is cut into passages; the model is"
+    " given the words before a passage, and what it says is compared with what stands there. Every"
+    " document long enough for a passage gets a verdict, with the passage it rests on. Files may"
+    f" be {', '.join(TEXTS[:3])} and other plain text, or .jsonl."
 )

@@ -1,11 +1,13 @@
-"""Tabs that are drawn already: kept in memory for the Explorer's page, and drawn ahead by a process of low priority.
+"""Tabs that are drawn already: kept in memory for the Explorer's page, and drawn ahead by a process
+of low priority.
 
     drawings = Drawings()
     drawings.ahead(folder)              # when there is time
     drawings.fragment(folder, "Rates")  # now; drawn here if it is not kept yet
 
-The process is this module: `python -m ui.drawings` reads one folder per line (JSON) and answers with one line per tab and
-an empty one at the end. It ends with its standard input, so it cannot outlive the server.
+The process is this module: `python -m ui.drawings` reads one folder per line (JSON) and answers
+with one line per tab and an empty one at the end. It ends with its standard input, so it cannot
+outlive the server.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ log = logging.getLogger(__name__)
 
 
 def fingerprint(folder: Path) -> str:
-    """Of what lies in a run's folder now: changes when the run is written again; "" if there is no run.
+    """Of what lies in a run's folder now: changes when the run is written again; "" if there is no
+    run.
 
     The index is read; of tables and arrays, size and time of the last change are enough.
     """
@@ -49,7 +52,10 @@ def fingerprint(folder: Path) -> str:
 
 
 class Drawings:
-    """What is drawn, of the runs that were looked at or drawn ahead last. May be asked from any thread."""
+    """What is drawn, of the runs that were looked at or drawn ahead last.
+
+    May be asked from any thread.
+    """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], dict[str, Fragment]] = OrderedDict()
@@ -70,10 +76,15 @@ class Drawings:
         found = self._look(key, title)
         if found is None:
             with DRAWING:
-                found = self._look(key, title)  # somebody else may have drawn it while this one waited
+                found = self._look(
+                    key, title
+                )  # somebody else may have drawn it while this one waited
                 if found is None:
                     result = Result.open(folder)
-                    views = {str(name): view for name, view in registry.get(result.analysis).views(result).items()}
+                    views = {
+                        str(name): view
+                        for name, view in registry.get(result.analysis).views(result).items()
+                    }
                     if title not in views:
                         raise NotFound.named("view", title, list(views))
                     found = fragment(title, views[title])
@@ -122,11 +133,17 @@ class Drawings:
             return self._asked.popleft() if self._asked and not self._stopped else None
 
     def _work(self) -> None:
-        """One process as long as there is something to draw; an idle one would hold its memory for nothing."""
+        """One process as long as there is something to draw; an idle one would hold its memory
+        for nothing.
+        """
         while (folder := self._next(wait=True)) is not None:
             command = [sys.executable, "-m", "ui.drawings"]
             # In a session of its own: Ctrl-C is for the server, which ends it.
-            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True}
+            pipes: dict[str, Any] = {
+                "stdin": subprocess.PIPE,
+                "stdout": subprocess.PIPE,
+                "start_new_session": True,
+            }
             with subprocess.Popen(command, text=True, encoding="utf-8", **pipes) as process:
                 with self._changed:
                     self._process = process
@@ -154,7 +171,9 @@ class Drawings:
 
 
 def answer(lines: Iterable[str], out: Any) -> None:
-    """What the process does: for every line a folder, out come its tabs, one a line, and an empty line."""
+    """What the process does: for every line a folder, out come its tabs, one a line, and an
+    empty line.
+    """
     for line in lines:
         folder = Path(json.loads(line))
         try:
@@ -163,7 +182,8 @@ def answer(lines: Iterable[str], out: Any) -> None:
         except BrokenPipeError:
             return  # the server is gone
         except Exception:
-            # Whoever opens such a run is told what is wrong with it; here it must not cost the next ones.
+            # Whoever opens such a run is told what is wrong with it; here it must not cost the next
+            # ones.
             log.warning("%s was not drawn ahead", folder, exc_info=True)
         print(file=out, flush=True)
 

@@ -1,7 +1,8 @@
 """Puts the shared head and header into the page that Gradio serves, before the browser gets it.
 
-Gradio would insert both with a script after it has started: the page would flash in the wrong colours and jump when
-the header comes. Its page also names pictures and a manifest of other places, which have no business here.
+Gradio would insert both with a script after it has started: the page would flash in the wrong
+colours and jump when the header comes. Its page also names pictures and a manifest of other places,
+which have no business here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from ui import style
 from ui.prefix import route_of
 
 PATH = "/playground/"
-_FOREIGN = re.compile(r'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>|<link rel="manifest"[^>]*>', re.DOTALL)
+_FOREIGN = re.compile(
+    r'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>|<link rel="manifest"[^>]*>', re.DOTALL
+)
 _BODY = re.compile(r"<body\b[^>]*>", re.DOTALL)
 
 
@@ -26,7 +29,9 @@ def dress(page: str) -> str:
     head = f"<head>{style.head_html('../')}{own}<title>Playground · Memory Workbench</title>"
     page = page.replace("<head>", head, 1)
     skip = '<a class="wb-skip" href="#playground-main">Skip to the content</a>'
-    return _BODY.sub(lambda body: body[0] + skip + style.header_html("playground", "../"), page, count=1)
+    return _BODY.sub(
+        lambda body: body[0] + skip + style.header_html("playground", "../"), page, count=1
+    )
 
 
 class Dress:
@@ -51,7 +56,9 @@ class Dress:
             if message.get("more_body") or start is None:
                 return
             headers = {k.lower(): v for k, v in start["headers"]}
-            if start["status"] == 200 and headers.get(b"content-type", b"").startswith(b"text/html"):
+            if start["status"] == 200 and headers.get(b"content-type", b"").startswith(
+                b"text/html"
+            ):
                 body = dress(body.decode("utf-8")).encode("utf-8")
                 headers[b"content-length"] = str(len(body)).encode()
                 start["headers"] = list(headers.items())

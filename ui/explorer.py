@@ -1,14 +1,16 @@
 """The Explorer: open a saved run, look at its views, and put two runs side by side.
 
-It knows no analysis: tabs are whatever `registry.get(name).views(result)` gives. A view that fails, or an analysis
-that is not installed here, leaves the page standing with findings and tables. Nothing here touches a model.
+It knows no analysis: tabs are whatever `registry.get(name).views(result)` gives. A view that fails,
+or an analysis that is not installed here, leaves the page standing with findings and tables.
+Nothing here touches a model.
 
-On a page a tab whose still form is all there is (`fragments.is_still`) has no model in Python: the browser fetches it,
-ahead of time, and draws it. The others are built here once the page stands, with pictures that are drawn already. All
-tabs have their places from the start, and going from one to another only changes a class in the browser.
+On a page a tab whose still form is all there is (`fragments.is_still`) has no model in Python: the
+browser fetches it, ahead of time, and draws it. The others are built here once the page stands,
+with pictures that are drawn already. All tabs have their places from the start, and going from one
+to another only changes a class in the browser.
 
-Importing this module loads Panel and HoloViews and draws one small figure, so that the first page of a server is as
-quick as the next; nothing else of the workbench imports it at its top.
+Importing this module loads Panel and HoloViews and draws one small figure, so that the first page
+of a server is as quick as the next; nothing else of the workbench imports it at its top.
 """
 
 from __future__ import annotations
@@ -29,7 +31,16 @@ from ui import compare, fragments, provenance, style
 from ui.drawings import Drawings
 from workbench import draw, registry
 from workbench.draw.figure import DRAWING, drawn, figure_of
-from workbench.draw.view import STYLES, View, html_pane, live_part, need_panel, pictures, tabulator, wrapping
+from workbench.draw.view import (
+    STYLES,
+    View,
+    html_pane,
+    live_part,
+    need_panel,
+    pictures,
+    tabulator,
+    wrapping,
+)
 from workbench.errors import NotFound, WorkbenchError
 from workbench.result import Result
 from workbench.runs import RunEntry, listing, open_run
@@ -38,10 +49,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 _COPY_LINK = (
-    "(async b=>{try{await navigator.clipboard.writeText(location.href);b.textContent='Link copied'}"
-    "catch(e){prompt('Copy this link',location.href)}setTimeout(()=>b.textContent='Copy link to this view',1600)})(this)"
+    "(async b=>{try{await navigator.clipboard.writeText(location.href);b.textContent='Link"
+    " copied'}catch(e){prompt('Copy this link',location.href)}setTimeout(()=>b.textContent='Copy"
+    " link to this view',1600)})(this)"
 )
-# Going to another tab: only classes change, and silently, since Bokeh would lay out the whole page for a change of its own.
+# Going to another tab: only classes change, and silently, since Bokeh would lay out the whole page
+# for a change of its own.
 _SWITCH = """
 places.children.forEach((place, i) => {
   const classes = place.css_classes.filter((name) => name !== "wb-away");
@@ -52,22 +65,29 @@ places.children.forEach((place, i) => {
 });
 document.dispatchEvent(new Event("wb-tab"));
 """
-# What is away keeps its size, so that nothing in it is measured or drawn anew, stands above the page, where nobody can
-# scroll to, and cannot be reached by keyboard or ear.
+# What is away keeps its size, so that nothing in it is measured or drawn anew, stands above the
+# page, where nobody can scroll to, and cannot be reached by keyboard or ear.
 _PLACES = """
 :host { position: relative; }
-.wb-away { visibility: hidden; position: absolute; top: -100000px; left: 0; width: 100%; pointer-events: none; }
+.wb-away { visibility: hidden; position: absolute; top: -100000px; left: 0; width: 100%;
+           pointer-events: none; }
 """
 _DRAWING = Markup('<p class="wb-says wb-small wb-drawing">Drawing …</p>')
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
-_LOOK: dict[str, Any] = {"stylesheets": [STYLES], "sizing_mode": "stretch_width", "margin": (0, 0, 8, 0)}
+_LOOK: dict[str, Any] = {
+    "stylesheets": [STYLES],
+    "sizing_mode": "stretch_width",
+    "margin": (0, 0, 8, 0),
+}
 
 
 def _warm() -> None:
     import holoviews as hv
 
     need_panel()
-    pn.pane.HoloViews(hv.Overlay([hv.Rectangles([(0, 0, 1, 1)]), hv.Points([(0, 0)])]), linked_axes=False).get_root()
+    pn.pane.HoloViews(
+        hv.Overlay([hv.Rectangles([(0, 0, 1, 1)]), hv.Points([(0, 0)])]), linked_axes=False
+    ).get_root()
 
 
 _warm()
@@ -82,16 +102,24 @@ def application(runs: Path | None, drawings: Drawings) -> Callable[[], Any]:
     """
 
     def page() -> Any:
-        # Panel's files lie beside the page. It would count slashes, those of a path that a proxy puts in front too.
+        # Panel's files lie beside the page. It would count slashes, those of a path that a proxy
+        # puts in front too.
         pn.state.rel_path = ""
         args = pn.state.session_args
-        query = {key: values[0].decode("utf-8", "replace") for key, values in args.items() if values}
+        query = {
+            key: values[0].decode("utf-8", "replace") for key, values in args.items() if values
+        }
         explorer = Explorer(runs, query, drawings=drawings)
         text = (TEMPLATES / "explorer.html").read_text(encoding="utf-8")
         template = pn.Template(text, location=True)
         template.add_variable("page_title", "Explorer · Memory Workbench")
-        template.add_variable("page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8"))
-        template.add_variable("page_js", "\n".join(style.script(f"{name}.js") for name in ("workbench", "tables", "views")))
+        template.add_variable(
+            "page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8")
+        )
+        template.add_variable(
+            "page_js",
+            "\n".join(style.script(f"{name}.js") for name in ("workbench", "tables", "views")),
+        )
         template.add_variable("page_header", style.header_html("explorer"))
         template.add_panel("side", explorer.side)
         template.add_panel("main", explorer.main)
@@ -107,7 +135,8 @@ class _Tab:
 
     Args:
         make: gives the Panel object.
-        first: what is slow before that and needs no session, such as drawing; it is done in a thread.
+        first: what is slow before that and needs no session, such as drawing; it is done in a
+            thread.
         at_once: it costs next to nothing, and is made with the page.
     """
 
@@ -123,7 +152,8 @@ class Explorer:
         runs: where to look for runs.
         query: what the address asks for: run, with, head, prompt, view.
         result: show this result; no list of runs is offered then.
-        drawings: it is a page of its own, whose tabs are kept there and whose address follows what is chosen.
+        drawings: it is a page of its own, whose tabs are kept there and whose address follows what
+            is chosen.
     """
 
     def __init__(
@@ -146,12 +176,16 @@ class Explorer:
         self._working = False  # whether one of them is being built
         self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
-        self._tabs = pn.widgets.RadioButtonGroup(stylesheets=[STYLES, provenance.CSS], margin=(6, 0, 10, 0), **_WIDE)
+        self._tabs = pn.widgets.RadioButtonGroup(
+            stylesheets=[STYLES, provenance.CSS], margin=(6, 0, 10, 0), **_WIDE
+        )
         self._tabs.param.watch(lambda event: self._show(event.new), "value")
         self._content = pn.Column(stylesheets=[_PLACES], **_WIDE)
         self._tabs.jscallback(value=_SWITCH, args={"places": self._content})
         self._about = pn.Column(**_WIDE)
-        self._filter = pn.widgets.TextInput(name="Find a run", placeholder="model, analysis, date …", **_LOOK)
+        self._filter = pn.widgets.TextInput(
+            name="Find a run", placeholder="model, analysis, date …", **_LOOK
+        )
         self._choose = pn.widgets.Select(name="Run", size=7, **_LOOK)
         self._with = pn.widgets.Select(name="Compare with", **_LOOK)
         self.side = pn.Column(**_WIDE)
@@ -166,21 +200,34 @@ class Explorer:
         else:
             self.side.objects = [self._about]
         self._fill(self._query.get("run", ""), self._query.get("with", ""))
-        self._filter.param.watch(lambda event: self._fill(self._choose.value, self._with.value), "value_input")
+        self._filter.param.watch(
+            lambda event: self._fill(self._choose.value, self._with.value), "value_input"
+        )
         for widget in (self._choose, self._with):
-            widget.param.watch(lambda event: self._open(self._choose.value, self._with.value), "value")
+            widget.param.watch(
+                lambda event: self._open(self._choose.value, self._with.value), "value"
+            )
         self._open(self._query.get("run", ""), self._query.get("with", ""))
 
-    # ---- choosing runs -------------------------------------------------------------------------------------------
+    # ---- choosing runs ---------------------------------------------------------------------------
     def _fill(self, run: str, other: str) -> None:
         """Offer the runs that match the filter; what is open stays open."""
         words = (self._filter.value_input or "").lower().split()
         every = {_label(e): e.id for e in self._entries}
-        found = {label: id_ for label, id_ in every.items() if id_ == run or all(w in f"{label} {id_}".lower() for w in words)}
+        found = {
+            label: id_
+            for label, id_ in every.items()
+            if id_ == run or all(w in f"{label} {id_}".lower() for w in words)
+        }
         self._quiet = True
         try:
-            self._choose.param.update(options={"– choose a run –": "", **found}, value=run if run in every.values() else "")
-            self._with.param.update(options={"– nothing –": "", **every}, value=other if other in every.values() else "")
+            self._choose.param.update(
+                options={"– choose a run –": "", **found},
+                value=run if run in every.values() else "",
+            )
+            self._with.param.update(
+                options={"– nothing –": "", **every}, value=other if other in every.values() else ""
+            )
         finally:
             self._quiet = False
 
@@ -193,41 +240,57 @@ class Explorer:
             self._empty()
             return
         try:
-            self._result = open_run(run, self._runs) if self._is_listed(run) else _unknown(run, self._entries)
+            self._result = (
+                open_run(run, self._runs) if self._is_listed(run) else _unknown(run, self._entries)
+            )
             if other:
-                self._other = open_run(other, self._runs) if self._is_listed(other) else _unknown(other, self._entries)
+                self._other = (
+                    open_run(other, self._runs)
+                    if self._is_listed(other)
+                    else _unknown(other, self._entries)
+                )
         except WorkbenchError as error:
             self._about.objects = []
             self.main.objects = [
                 html_pane(
-                    Markup("<style>{}</style>").format(Markup(style.css())) + Markup(style.message_html(error, dismissible=False))
+                    Markup("<style>{}</style>").format(Markup(style.css()))
+                    + Markup(style.message_html(error, dismissible=False))
                 )
             ]
             return
         self._result.selection.from_query(self._query)
         self._arrange()
         if self._drawings is not None:
-            self._drawings.ahead(*(r.path for r in (self._result, self._other) if r is not None and r.path is not None))
+            self._drawings.ahead(
+                *(
+                    r.path
+                    for r in (self._result, self._other)
+                    if r is not None and r.path is not None
+                )
+            )
         if self._loaded:
             self.prepare()
 
     def _is_listed(self, run: str) -> bool:
-        # Only ids of the list are opened: an address comes from a stranger and must not name folders elsewhere.
+        # Only ids of the list are opened: an address comes from a stranger and must not name
+        # folders elsewhere.
         return any(e.id == run for e in self._entries) or run == "latest"
 
     def _empty(self) -> None:
         if self._entries:
             words = draw.note(
-                "Choose a run on the left.", f"{len(self._entries)} finished runs can be looked at; none needs its model."
+                "Choose a run on the left.",
+                f"{len(self._entries)} finished runs can be looked at; none needs its model.",
             )
         else:
             words = draw.note(
-                "There is no finished run yet.", "Run an analysis in the Playground, or: workbench run knowledge-conflict"
+                "There is no finished run yet.",
+                "Run an analysis in the Playground, or: workbench run knowledge-conflict",
             )
         self._about.objects = []
         self.main.objects = [html_pane(words)]
 
-    # ---- showing them --------------------------------------------------------------------------------------------
+    # ---- showing them ----------------------------------------------------------------------------
     def _arrange(self) -> None:
         """Both columns anew for the open run."""
         with _one_change():
@@ -240,11 +303,22 @@ class Explorer:
         notes: list[Markup] = []
         try:
             views = registry.get(result.analysis).views(result)
-        except Exception as error:  # a third party's views may raise anything; findings and tables are shown all the same
+        except Exception as error:
+            # a third party's views may raise anything; findings and tables are shown all the same
             views = {}
-            notes.append(_sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error))
-        hidden = {str(name): view.why_not for name, view in views.items() if isinstance(view, View) and view.why_not}
-        self._makers = {str(name): self._tab(result, str(name), view) for name, view in views.items() if str(name) not in hidden}
+            notes.append(
+                _sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error)
+            )
+        hidden = {
+            str(name): view.why_not
+            for name, view in views.items()
+            if isinstance(view, View) and view.why_not
+        }
+        self._makers = {
+            str(name): self._tab(result, str(name), view)
+            for name, view in views.items()
+            if str(name) not in hidden
+        }
         if self._other is not None:
             self._makers = self._compared(result, self._other)
         self._makers["Tables"] = _Tab(lambda: tables(result))
@@ -254,18 +328,23 @@ class Explorer:
         self._about.objects = [_about(result, self._drawings is not None)]
         top = [
             html_pane(_headline(result)),
-            html_pane(Markup(f"<style>{provenance.CSS}</style>") + provenance.findings_html(result)),
+            html_pane(
+                Markup(f"<style>{provenance.CSS}</style>") + provenance.findings_html(result)
+            ),
         ]
         if self._other is not None:
             top = [html_pane(compare.headline(result, self._other))]
         names = list(self._makers)
         first = self._query.get("view", "")
         shown = first if first in names else names[0]
-        # All places stand from the start: adding one later makes the browser lay out its neighbours again, at no width.
+        # All places stand from the start: adding one later makes the browser lay out its neighbours
+        # again, at no width.
         self._slots = {}
         for name, tab in self._makers.items():
             inside = self._made(name) if tab.at_once else html_pane(_DRAWING)
-            self._slots[name] = pn.Column(inside, css_classes=[] if name == shown else ["wb-away"], **_WIDE)
+            self._slots[name] = pn.Column(
+                inside, css_classes=[] if name == shown else ["wb-away"], **_WIDE
+            )
         self._built = {name for name, tab in self._makers.items() if tab.at_once}
         self._asked = []
         self._content.objects = list(self._slots.values())
@@ -281,7 +360,10 @@ class Explorer:
         if drawings is None or path is None:
             return _Tab(partial(live_part, view))
         if fragments.is_still(view):
-            return _Tab(partial(_fetched, f"runs/{quote(path.name, safe='')}/views/{quote(name, safe='')}"), at_once=True)
+            return _Tab(
+                partial(_fetched, f"runs/{quote(path.name, safe='')}/views/{quote(name, safe='')}"),
+                at_once=True,
+            )
         live = view.live if isinstance(view, View) else None
         if live is None:  # a Panel object, which has its own way to the browser
             return _Tab(partial(live_part, view))
@@ -293,7 +375,9 @@ class Explorer:
         return _Tab(lambda: live(figures), first=drawn_already)
 
     def _compared(self, mine: Result, other: Result) -> dict[str, _Tab]:
-        """The tabs of two runs: what can be subtracted first, then every view of both side by side."""
+        """The tabs of two runs: what can be subtracted first, then every view of both side by
+        side.
+        """
         both = compare.view(mine, other)
         figures: list[Any] = []
 
@@ -309,7 +393,9 @@ class Explorer:
             sorry = _sorry("The pictures of run B cannot be drawn here.", error)
             return {**tabs, **self._makers, "Run B": _Tab(lambda: html_pane(sorry), at_once=True)}
         for name, a in self._makers.items():
-            tabs[name] = _side_by_side(a, self._tab(other, name, theirs[name])) if name in theirs else a
+            tabs[name] = (
+                _side_by_side(a, self._tab(other, name, theirs[name])) if name in theirs else a
+            )
         return tabs
 
     def _show(self, name: str | None) -> None:
@@ -340,7 +426,9 @@ class Explorer:
             self._slots[name].objects = [self._made(name)]
 
     def prepare(self) -> None:
-        """Once the page's text stands: build the tabs that are not there yet one by one, the visible one first."""
+        """Once the page's text stands: build the tabs that are not there yet one by one, the
+        visible one first.
+        """
         self._loaded = True
         self._location = pn.state.location if self._drawings is not None else None
         self._to_address()
@@ -354,7 +442,9 @@ class Explorer:
             self._next()
 
     def _next(self) -> None:
-        """Build the next tab: what is slow in a thread, the rest when this session is free again."""
+        """Build the next tab: what is slow in a thread, the rest when this session is free
+        again.
+        """
         document, makers = pn.state.curdoc, self._makers
         self._asked = [name for name in self._asked if name in makers and name not in self._built]
         if document is None or document.session_context is None or not self._asked:
@@ -374,7 +464,9 @@ class Explorer:
             self._working = False
             if self._makers is makers:  # another run may have been opened meanwhile
                 self._put(name)
-            document.add_timeout_callback(self._next, 50)  # what was clicked meanwhile is answered first
+            document.add_timeout_callback(
+                self._next, 50
+            )  # what was clicked meanwhile is answered first
 
         Thread(target=slow, name="explorer", daemon=True).start()
 
@@ -382,7 +474,11 @@ class Explorer:
         """The address always says what is chosen, so that it can be copied as a link."""
         if self._location is None or self._result is None or self._result.path is None:
             return
-        query = {"run": self._result.path.name, **self._result.selection.to_query(), "view": self._tabs.value}
+        query = {
+            "run": self._result.path.name,
+            **self._result.selection.to_query(),
+            "view": self._tabs.value,
+        }
         if self._other is not None and self._other.path is not None:
             query["with"] = self._other.path.name
         self._location.update_query(**query)
@@ -396,7 +492,9 @@ class Explorer:
 
 
 def _one_change() -> AbstractContextManager[None]:
-    """What is changed inside is one change of the page: Bokeh walks through all of a document's models after each."""
+    """What is changed inside is one change of the page: Bokeh walks through all of a document's
+    models after each.
+    """
     document = pn.state.curdoc
     return nullcontext() if document is None else document.models.freeze()
 
@@ -404,9 +502,19 @@ def _one_change() -> AbstractContextManager[None]:
 def tables(result: Result) -> Any:
     """Every table of the run, one at a time, sortable: the data behind every picture."""
     if not result.tables:
-        return html_pane(draw.note("This run has no tables.", "It was stopped before the first one; run the analysis again."))
-    names = {f"{name.replace('_', ' ')} ({len(table)} rows)": name for name, table in result.tables.items()}
-    choose = pn.widgets.Select(name="Table", options=names, width=260, stylesheets=[STYLES], margin=(0, 0, 6, 0))
+        return html_pane(
+            draw.note(
+                "This run has no tables.",
+                "It was stopped before the first one; run the analysis again.",
+            )
+        )
+    names = {
+        f"{name.replace('_', ' ')} ({len(table)} rows)": name
+        for name, table in result.tables.items()
+    }
+    choose = pn.widgets.Select(
+        name="Table", options=names, width=260, stylesheets=[STYLES], margin=(0, 0, 6, 0)
+    )
     place = pn.Column(tabulator(result.tables[choose.value]), **_WIDE)
 
     def chosen(event: Any) -> None:
@@ -428,7 +536,8 @@ def _side_by_side(mine: _Tab, theirs: _Tab) -> _Tab:
 
     def make() -> Any:
         columns = [
-            pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), tab.make(), **half) for name, tab in (("A", mine), ("B", theirs))
+            pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), tab.make(), **half)
+            for name, tab in (("A", mine), ("B", theirs))
         ]
         return wrapping(*columns, sizing_mode="stretch_width")
 
@@ -444,9 +553,12 @@ def _about(result: Result, page: bool) -> Any:
     link = ""
     if page:
         link = Markup(
-            '<p><button type="button" class="wb-copylink" onclick="{}">Copy link to this view</button> '
-            '<a href="{}">Report</a></p>'
-        ).format(_COPY_LINK, f"runs/{quote(result.path.name, safe='')}/report.html" if result.path else "#")
+            '<p><button type="button" class="wb-copylink" onclick="{}">Copy link to this'
+            ' view</button> <a href="{}">Report</a></p>'
+        ).format(
+            _COPY_LINK,
+            f"runs/{quote(result.path.name, safe='')}/report.html" if result.path else "#",
+        )
     blocks = [
         ("What was asked", provenance.facts_html(result.params)),
         ("Model", provenance.model_html(result)),
@@ -454,7 +566,9 @@ def _about(result: Result, page: bool) -> Any:
         ("Run it again", provenance.code_html(provenance.command_line(result), "command")),
         ("In Python", provenance.code_html(provenance.python_lines(result), "Python lines")),
     ]
-    body = Markup("").join(Markup("<section><h2>{}</h2>{}</section>").format(title, inner) for title, inner in blocks)
+    body = Markup("").join(
+        Markup("<section><h2>{}</h2>{}</section>").format(title, inner) for title, inner in blocks
+    )
     return html_pane(Markup(f"<style>{provenance.CSS}</style>") + link + body)
 
 
@@ -462,7 +576,8 @@ def _headline(result: Result) -> Markup:
     partial_note = ""
     if result.partial:
         partial_note = Markup(
-            '<p class="wb-says"><b>Partial:</b> the run was stopped before it was done; what it had is shown.</p>'
+            '<p class="wb-says"><b>Partial:</b> the run was stopped before it was done; what it had'
+            " is shown.</p>"
         )
     return Markup('<style>{}</style><h1>{}</h1><p class="wb-says wb-small">{}</p>{}').format(
         Markup(provenance.CSS), result.question or result.analysis, result.title, partial_note
@@ -479,9 +594,13 @@ def _label(entry: RunEntry) -> str:
     when = entry.started.replace("T", " ")[:16]
     if entry.problem:
         return f"{entry.id} (cannot be read)"
-    marks = "".join(f" · {word}" for word, on in (("sample", entry.sample), ("partial", entry.partial)) if on)
+    marks = "".join(
+        f" · {word}" for word, on in (("sample", entry.sample), ("partial", entry.partial)) if on
+    )
     return f"{entry.analysis} · {entry.model} · {when}{marks} · {entry.id}"[:120]
 
 
 def _unknown(run: str, entries: list[RunEntry]) -> Any:
-    raise NotFound.named("run", run[:80], [e.id for e in entries], do="`workbench runs` lists them.")
+    raise NotFound.named(
+        "run", run[:80], [e.id for e in entries], do="`workbench runs` lists them."
+    )

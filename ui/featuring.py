@@ -1,4 +1,6 @@
-"""What the Features tab computes: a prompt's features, and how it goes on when one of them is set."""
+"""What the Features tab computes: a prompt's features, and how it goes on when one of them is
+set.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,9 @@ MOST = 256  # tokens of a prompt
 
 @dataclass(frozen=True)
 class Described:
-    """What a finished function-tokens run knows of an autoencoder: the class of each type, what each feature fires on, and
-    an activation that is large for it."""
+    """What a finished function-tokens run knows of an autoencoder: the class of each type, what
+    each feature fires on, and an activation that is large for it.
+    """
 
     classes: dict[int, str]
     fires_on: dict[int, str]
@@ -49,7 +52,8 @@ class Looked:
 
     Attributes:
         active: activations, (pos, feature).
-        classes: "function" or "content" for each token, "chat format" for one that the chat template put in.
+        classes: "function" or "content" for each token, "chat format" for one that the chat
+            template put in.
         by_run: whether a run's list says what is a function token, or grammar alone.
     """
 
@@ -65,7 +69,10 @@ class Looked:
         """The token asked for, or the last function token."""
         if pos is not None and 0 <= pos < len(self.ids):
             return pos
-        return max((n for n, kind in enumerate(self.classes) if kind == "function" and n >= SKIP), default=len(self.ids) - 1)
+        return max(
+            (n for n, kind in enumerate(self.classes) if kind == "function" and n >= SKIP),
+            default=len(self.ids) - 1,
+        )
 
     def strongest(self, pos: int, most: int = 40) -> list[tuple[int, float]]:
         """(feature, activation) at a token, strongest first."""
@@ -73,25 +80,41 @@ class Looked:
         return [(int(f), float(v)) for f, v in zip(which, values, strict=True) if v > 0]
 
     def most(self, feature: int) -> float:
-        """Large for this feature: what a run says of it, or the largest in this prompt, but for the first tokens."""
-        return self.described.typical.get(feature) or max([0.0, *self.active[SKIP:, feature].tolist()])
+        """Large for this feature: what a run says of it, or the largest in this prompt, but for
+        the first tokens.
+        """
+        return self.described.typical.get(feature) or max(
+            [0.0, *self.active[SKIP:, feature].tolist()]
+        )
 
     def strip(self, feature: int | None) -> Markup:
-        """The prompt: underlined by class, coloured by the feature's activation, but for its first tokens."""
-        spans = [{"function": FUNCTION, TEMPLATE: TEMPLATE}.get(kind, CONTENT) for kind in self.classes]
+        """The prompt: underlined by class, coloured by the feature's activation, but for its
+        first tokens.
+        """
+        spans = [
+            {"function": FUNCTION, TEMPLATE: TEMPLATE}.get(kind, CONTENT) for kind in self.classes
+        ]
         values = None
         if feature is not None:
             values = [math.nan] * min(SKIP, len(self.ids)) + self.active[SKIP:, feature].tolist()
         title = "" if feature is None else f"Feature {feature} at {self.features.place.name}"
-        return draw.token_strip(self.tokens, values, spans=spans, marks=MARKS, title=title, unit="activation")
+        return draw.token_strip(
+            self.tokens, values, spans=spans, marks=MARKS, title=title, unit="activation"
+        )
 
 
 def choices(desk: Desk) -> list[str]:
-    """Autoencoders to choose from: those that ship for this model, and those that runs of it were made with."""
+    """Autoencoders to choose from: those that ship for this model, and those that runs of it
+    were made with.
+    """
     model = desk.slot.model
     if model is None:
         return []
-    names = [name for name, entry in autoencoders.shipped().items() if entry.card.get("model") == model.card.name]
+    names = [
+        name
+        for name, entry in autoencoders.shipped().items()
+        if entry.card.get("model") == model.card.name
+    ]
     for run in _runs(desk):
         table = trying.open_cached(run.path).tables.get("autoencoders")
         names += [] if table is None else [str(name) for name in table["name"]]
@@ -99,7 +122,11 @@ def choices(desk: Desk) -> list[str]:
 
 
 def _runs(desk: Desk) -> list[Any]:
-    return [e for e in desk.entries() if not e.problem and e.analysis == ANALYSIS and e.model == desk.slot.name]
+    return [
+        e
+        for e in desk.entries()
+        if not e.problem and e.analysis == ANALYSIS and e.model == desk.slot.name
+    ]
 
 
 def described(desk: Desk, name: str) -> Described | None:
@@ -112,8 +139,16 @@ def described(desk: Desk, name: str) -> Described | None:
         at = table.set_index("name").loc[name, "at"]
         mine = result.tables["features"]
         mine = mine[mine["at"] == at].set_index("feature")
-        classes = dict(zip(result.tables["tokens"]["id"].tolist(), result.tables["tokens"]["class"], strict=True))
-        return Described(classes, mine["fires_on"].to_dict(), dict(enumerate(typical(result, at).tolist())))
+        classes = dict(
+            zip(
+                result.tables["tokens"]["id"].tolist(),
+                result.tables["tokens"]["class"],
+                strict=True,
+            )
+        )
+        return Described(
+            classes, mine["fires_on"].to_dict(), dict(enumerate(typical(result, at).tolist()))
+        )
     return None
 
 
@@ -160,7 +195,11 @@ class Reader:
             raise BadInput(f"The prompt has {len(ids):,} tokens.", f"at most {MOST}", "Shorten it.")
         features = self._opened(name)
         with model.lock:
-            active = features.encode(values(model, [features.place], [ids])[features.place])[0].float().cpu()
+            active = (
+                features.encode(values(model, [features.place], [ids])[features.place])[0]
+                .float()
+                .cpu()
+            )
         tokens = model.prompt_strings(ids)
         known = described(self._desk, name)
         if known is None:
@@ -168,11 +207,25 @@ class Reader:
         else:
             classes = [known.classes.get(i, "content") for i in ids]
         if given.from_template is not None:
-            classes = [TEMPLATE if mark else kind for kind, mark in zip(classes, given.from_template, strict=True)]
-        return Looked(features, ids, tokens, active, classes, known is not None, known or Described({}, {}, {}))
+            classes = [
+                TEMPLATE if mark else kind
+                for kind, mark in zip(classes, given.from_template, strict=True)
+            ]
+        return Looked(
+            features,
+            ids,
+            tokens,
+            active,
+            classes,
+            known is not None,
+            known or Described({}, {}, {}),
+        )
 
-    def steer(self, looked: Looked, prompt: Prompt, feature: int, to: float, pos: int, length: int) -> Iterator[tuple[str, str]]:
-        """(as it is, steered), the continuations as far as they are written; whoever stops asking stops the model.
+    def steer(
+        self, looked: Looked, prompt: Prompt, feature: int, to: float, pos: int, length: int
+    ) -> Iterator[tuple[str, str]]:
+        """(as it is, steered), the continuations as far as they are written; whoever stops asking
+        stops the model.
 
         Raises:
             NotFound: no such feature.
@@ -190,9 +243,19 @@ class Reader:
 
         def work() -> None:
             try:
-                written(0, trying.continuation(model, prompt, length, wanted.is_set, lambda text: written(0, text)))
+                written(
+                    0,
+                    trying.continuation(
+                        model, prompt, length, wanted.is_set, lambda text: written(0, text)
+                    ),
+                )
                 with model.lock, looked.features.steer({feature: to}, positions=[pos]):
-                    written(1, trying.continuation(model, prompt, length, wanted.is_set, lambda text: written(1, text)))
+                    written(
+                        1,
+                        trying.continuation(
+                            model, prompt, length, wanted.is_set, lambda text: written(1, text)
+                        ),
+                    )
                 steps.put(False)
             except WorkbenchError as problem:
                 steps.put(problem)

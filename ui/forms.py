@@ -1,10 +1,12 @@
-"""A form from an analysis's `Params`: every field becomes the Gradio component that fits its type and bounds.
+"""A form from an analysis's `Params`: every field becomes the Gradio component that fits its type
+and bounds.
 
     bool -> checkbox            Literal, Enum -> radio or dropdown       Path -> file upload
-    int, float -> slider when both bounds are given, else a number       str -> text, several lines where the default has them
-    list of choices -> checkbox group      list of texts -> one per line, of numbers -> with commas      anything else -> JSON
-    text with `examples` -> dropdown that also takes any other text
-    X | None -> the component of X; left empty it is None
+    int, float -> slider when both bounds are given, else a number       str -> text, several lines
+    where the default has them
+    list of choices -> checkbox group      list of texts -> one per line, of numbers -> with commas
+    anything else -> JSON text with `examples` -> dropdown that also takes any other text X | None
+    -> the component of X; left empty it is None
 
 What a form hands back goes through `Analysis.parse`, so a form never has to judge a value itself.
 """
@@ -36,7 +38,9 @@ JSON_HINT = "As JSON."
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a form: `read` turns what the component holds into a value for `Analysis.parse`."""
+    """One field of a form: `read` turns what the component holds into a value for
+    `Analysis.parse`.
+    """
 
     name: str
     component: Any
@@ -52,7 +56,9 @@ class _Bounds:
 
 
 def build(params: type[BaseModel]) -> list[Field]:
-    """Components for all fields, in order; call it inside the Gradio container that holds the form."""
+    """Components for all fields, in order; call it inside the Gradio container that holds the
+    form.
+    """
     return [_field(name, info) for name, info in params.model_fields.items()]
 
 
@@ -75,22 +81,39 @@ def _field(name: str, info: FieldInfo) -> Field:
     default = None if info.is_required() else info.get_default(call_default_factory=True)
     if default is PydanticUndefined:
         default = None
-    extra: dict[str, Any] = dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
+    extra: dict[str, Any] = (
+        dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
+    )
     if info.examples:
         extra["examples"] = info.examples
-    common = {"label": label(name, info), "info": info.description, "elem_id": f"param-{name}", "interactive": True}
+    common = {
+        "label": label(name, info),
+        "info": info.description,
+        "elem_id": f"param-{name}",
+        "interactive": True,
+    }
     component, reader = _component(kind, default, _bounds(metadata), common, extra, optional)
     return Field(name, component, reader)
 
 
 def _component(
-    kind: Any, default: Any, bounds: _Bounds, common: dict[str, Any], extra: Mapping[str, Any], optional: bool
+    kind: Any,
+    default: Any,
+    bounds: _Bounds,
+    common: dict[str, Any],
+    extra: Mapping[str, Any],
+    optional: bool,
 ) -> tuple[Any, Callable[[Any], Any]]:
     choices = _choices(kind)
     if choices is not None:
         held = default.value if isinstance(default, enum.Enum) else default
         if optional:
-            return gr.Dropdown([("(none)", ""), *choices], value="" if held is None else held, **common), _empty_is_none
+            return (
+                gr.Dropdown(
+                    [("(none)", ""), *choices], value="" if held is None else held, **common
+                ),
+                _empty_is_none,
+            )
         few = len(choices) <= RADIO_AT_MOST
         return (gr.Radio if few else gr.Dropdown)(choices, value=held, **common), _same
     if kind is bool and not optional:
@@ -100,14 +123,25 @@ def _component(
     if extra.get("widget") == "file" or (isinstance(kind, type) and issubclass(kind, Path)):
         # A file component shows no `info`, so its label says it all.
         about = f"{common['label']}: {common['info']}" if common["info"] else common["label"]
-        return gr.File(label=about, type="filepath", elem_id=common["elem_id"], interactive=True, height=190), _same
+        return (
+            gr.File(
+                label=about,
+                type="filepath",
+                elem_id=common["elem_id"],
+                interactive=True,
+                height=190,
+            ),
+            _same,
+        )
     if kind is str:
         return _string(default, bounds, common, extra, optional)
     if get_origin(kind) in (list, tuple, set, frozenset, Sequence):
         return _many(kind, default, common, extra, optional)
     shown = "" if default is None else json.dumps(_plain(default), ensure_ascii=False)
     common["info"] = _sentences(common["info"], JSON_HINT)
-    return gr.Textbox(value=shown, lines=1 + (len(shown) > 80), **common), _json_reader(common["label"])
+    return gr.Textbox(value=shown, lines=1 + (len(shown) > 80), **common), _json_reader(
+        common["label"]
+    )
 
 
 def _string(
@@ -116,7 +150,15 @@ def _string(
     text, reader = "" if default is None else str(default), _empty_is_none if optional else _text
     if extra.get("examples"):
         # Known values to choose from, while any other text may be typed.
-        return gr.Dropdown([str(e) for e in extra["examples"]], value=text or None, allow_custom_value=True, **common), reader
+        return (
+            gr.Dropdown(
+                [str(e) for e in extra["examples"]],
+                value=text or None,
+                allow_custom_value=True,
+                **common,
+            ),
+            reader,
+        )
     several = extra.get("multiline") or (bounds.length or 0) >= LONG_TEXT
     lines = min(max(text.count("\n") + 1, 2 if several else 1), 8)
     # Enter belongs to texts that may have several lines.
@@ -129,15 +171,24 @@ def _number(
     reader = _whole if kind is int else _same
     low, high = bounds.low, bounds.high
     if low is not None and high is not None and default is not None and not optional:
-        step = bounds.step or (1 if kind is int else 10 ** math.floor(math.log10((high - low) / 100)))
+        step = bounds.step or (
+            1 if kind is int else 10 ** math.floor(math.log10((high - low) / 100))
+        )
         steps = (default - low) / step
         # A slider that cannot stand on the default would change it silently.
         if (high - low) / step <= SLIDER_STEPS and abs(steps - round(steps)) < 1e-6:
             return gr.Slider(low, high, value=default, step=step, **common), reader
-    # The bounds are said, not enforced here: Gradio's own complaint passes by, that of `Analysis.parse` stays and explains.
-    said = " ".join(f"{word} {bound:,}." for word, bound in (("At least", low), ("At most", high)) if bound is not None)
+    # The bounds are said, not enforced here: Gradio's own complaint passes by, that of
+    # `Analysis.parse` stays and explains.
+    said = " ".join(
+        f"{word} {bound:,}."
+        for word, bound in (("At least", low), ("At most", high))
+        if bound is not None
+    )
     common["info"] = _sentences(common["info"], said)
-    number = gr.Number(value=default, step=bounds.step or 1, precision=0 if kind is int else None, **common)
+    number = gr.Number(
+        value=default, step=bounds.step or 1, precision=0 if kind is int else None, **common
+    )
     return number, reader
 
 
@@ -149,24 +200,38 @@ def _many(
     held = [] if default is None else [v.value if isinstance(v, enum.Enum) else v for v in default]
     choices = _choices(inner)
     if choices is not None:
-        return gr.CheckboxGroup(choices, value=held, **common), (lambda v: list(v) if v or not optional else None)
+        return gr.CheckboxGroup(choices, value=held, **common), (
+            lambda v: list(v) if v or not optional else None
+        )
     if inner in (str, int, float):
-        # A text is taken as it stands, backslashes and all: texts that have line breaks of their own are written as JSON.
+        # A text is taken as it stands, backslashes and all: texts that have line breaks of their
+        # own are written as JSON.
         breaks = inner is str and bool(extra.get("multiline"))
-        per_line = 'One per line; or, for texts with line breaks, as JSON: ["a\\nb", "c"].' if breaks else "One per line."
-        common["info"] = _sentences(common["info"], per_line if inner is str else "Separated by commas.")
+        per_line = (
+            'One per line; or, for texts with line breaks, as JSON: ["a\\nb", "c"].'
+            if breaks
+            else "One per line."
+        )
+        common["info"] = _sentences(
+            common["info"], per_line if inner is str else "Separated by commas."
+        )
 
         def items(text: str | None) -> list[str] | None:
             parts = (text or "").splitlines() if inner is str else re.split(r"[,;\s]+", text or "")
             written = _json_texts(text or "") if breaks else None
-            kept = written if written is not None else [part.strip() for part in parts if part.strip()]
+            kept = (
+                written if written is not None else [part.strip() for part in parts if part.strip()]
+            )
             return kept if kept or not optional else None
 
         lines = max(2, min(len(held), 6)) if inner is str else 1
         shown = ("\n" if inner is str else ", ").join(str(v) for v in held)
         if breaks and items(shown) != held:
             shown = json.dumps(held, ensure_ascii=False, indent=1)
-        return gr.Textbox(value=shown, lines=lines, max_lines=12 if inner is str else 1, **common), items
+        return (
+            gr.Textbox(value=shown, lines=lines, max_lines=12 if inner is str else 1, **common),
+            items,
+        )
     shown = json.dumps(_plain(held), ensure_ascii=False)
     common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, **common), _json_reader(common["label"])
@@ -180,11 +245,15 @@ def _json_texts(text: str) -> list[str] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
+    return (
+        value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
+    )
 
 
 def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, bool, list[Any]]:
-    """The type without `Annotated` and `| None`, whether None is allowed, and the constraints met on the way."""
+    """The type without `Annotated` and `| None`, whether None is allowed, and the constraints
+    met on the way.
+    """
     optional = False
     while True:
         origin = get_origin(annotation)
@@ -204,7 +273,8 @@ def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, bool, list[Any]]
 def _bounds(metadata: Sequence[Any]) -> _Bounds:
     low = high = step = length = None
     for item in metadata:
-        # A nested FieldInfo (from Annotated[int, Field(ge=1)]) carries its constraints in its own metadata.
+        # A nested FieldInfo (from Annotated[int, Field(ge=1)]) carries its constraints in its own
+        # metadata.
         for one in getattr(item, "metadata", None) or [item]:
             low = _first(getattr(one, "ge", None), getattr(one, "gt", None), low)
             high = _first(getattr(one, "le", None), getattr(one, "lt", None), high)
@@ -263,9 +333,14 @@ def _json_reader(name: str) -> Callable[[Any], Any]:
         try:
             return json.loads(text)
         except ValueError as error:
-            # A bare word is what people type for a text; anything that starts like JSON was meant to be JSON.
+            # A bare word is what people type for a text; anything that starts like JSON was meant
+            # to be JSON.
             if str(text).lstrip()[:1] not in '[{"':
                 return text
-            raise BadInput(f"{name} is not JSON: {error}.", 'for example ["a", "b"] or {"key": 1}', "Correct it.") from error
+            raise BadInput(
+                f"{name} is not JSON: {error}.",
+                'for example ["a", "b"] or {"key": 1}',
+                "Correct it.",
+            ) from error
 
     return reader

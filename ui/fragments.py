@@ -1,7 +1,9 @@
-"""Still forms as HTML with pictures beside it: what the report holds, and what the Explorer's page fetches for a tab.
+"""Still forms as HTML with pictures beside it: what the report holds, and what the Explorer's page
+fetches for a tab.
 
-A fragment is text and tables as HTML plus a list of Bokeh items that the browser draws by itself, without any model in
-Python. All text is escaped. Whatever a view raises becomes a sentence, so that the others stand.
+A fragment is text and tables as HTML plus a list of Bokeh items that the browser draws by itself,
+without any model in Python. All text is escaped. Whatever a view raises becomes a sentence, so that
+the others stand.
 """
 
 from __future__ import annotations
@@ -53,8 +55,14 @@ def fragments(result: Result, *, own_tables: bool = True) -> Iterator[tuple[str,
     try:
         with DRAWING:
             views = registry.get(result.analysis).views(result)
-    except Exception as error:  # an analysis may not be installed here, or be a third party's: the rest still stands
-        yield "Pictures", Fragment(sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error), [])
+    except Exception as error:
+        # an analysis may not be installed here, or be a third party's: the rest still stands
+        yield (
+            "Pictures",
+            Fragment(
+                sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error), []
+            ),
+        )
         return
     first = 0
     for title, view in views.items():
@@ -76,7 +84,9 @@ def fragment(title: str, view: Any, *, first: int = 0, left_out: Sequence[Any] =
     maker = _Maker(first)
     try:
         with DRAWING:
-            parts = [maker.part(part) for part in still_parts(view) if not _is_one_of(part, left_out)]
+            parts = [
+                maker.part(part) for part in still_parts(view) if not _is_one_of(part, left_out)
+            ]
     except Exception as error:  # one broken view must not cost the others
         return Fragment(sorry(f"The view {title!r} cannot be drawn.", error), [])
     return Fragment(Markup("\n").join(parts), maker.items)
@@ -99,7 +109,10 @@ def _is_one_of(part: Any, frames: Sequence[Any]) -> bool:
 
 def sorry(what: str, error: Exception) -> Markup:
     """Why something cannot be shown, in words."""
-    return draw.note(what, error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}")
+    return draw.note(
+        what,
+        error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}",
+    )
 
 
 class _Maker:
@@ -112,7 +125,9 @@ class _Maker:
     def part(self, part: Any) -> Markup:
         """Any still part as HTML."""
         if isinstance(part, Row):
-            return Markup('<div class="wb-row">{}</div>').format(Markup("").join(self.part(p) for p in part.parts))
+            return Markup('<div class="wb-row">{}</div>').format(
+                Markup("").join(self.part(p) for p in part.parts)
+            )
         if isinstance(part, Table):
             return table_html(part, fold=len(part.frame) > 12)
         if isinstance(part, str):
@@ -124,28 +139,44 @@ class _Maker:
         root = figure.document["roots"][0]
         self.items.append({"target_id": place, "root_id": root["id"], "doc": figure.document})
         height = int(root["attributes"].get("height") or 300)
-        return Markup('<div class="wb-figure" id="{}" style="min-height:{}px"></div>').format(place, height)
+        return Markup('<div class="wb-figure" id="{}" style="min-height:{}px"></div>').format(
+            place, height
+        )
 
 
 def table_html(table: Table, *, fold: bool) -> Markup:
     """A table; its headings sort it (see `tables.js`)."""
     frame = table.frame.head(MAX_ROWS)
-    head = Markup("").join(Markup("<th><button>{}</button></th>").format(str(c).replace("_", " ")) for c in frame.columns)
-    cells = [Markup('<td class="n">{}</td>' if frame[c].dtype.kind in "iuf" else "<td>{}</td>") for c in frame.columns]
+    head = Markup("").join(
+        Markup("<th><button>{}</button></th>").format(str(c).replace("_", " "))
+        for c in frame.columns
+    )
+    cells = [
+        Markup('<td class="n">{}</td>' if frame[c].dtype.kind in "iuf" else "<td>{}</td>")
+        for c in frame.columns
+    ]
     rows = Markup("\n").join(
-        Markup("<tr>{}</tr>").format(Markup("").join(cell.format(_cell(v)) for cell, v in zip(cells, row, strict=True)))
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(cell.format(_cell(v)) for cell, v in zip(cells, row, strict=True))
+        )
         for row in frame.itertuples(index=False, name=None)
     )
-    more = draw.says(f"The first {MAX_ROWS} of {len(table.frame)} rows.", small=True) if len(table.frame) > MAX_ROWS else ""
+    more = (
+        draw.says(f"The first {MAX_ROWS} of {len(table.frame)} rows.", small=True)
+        if len(table.frame) > MAX_ROWS
+        else ""
+    )
     body = Markup(
-        '<div class="wb-scroll"><table class="wb-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>{}'
+        '<div class="wb-scroll"><table'
+        ' class="wb-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>{}'
     ).format(head, rows, more)
     caption = table.caption or "Table"
     if not fold:
         return Markup("{}{}").format(draw.says(table.caption) if table.caption else "", body)
-    return Markup('<details class="wb-fold"><summary>{} <span class="wb-small">{} rows</span></summary>{}</details>').format(
-        caption, len(table.frame), body
-    )
+    return Markup(
+        '<details class="wb-fold"><summary>{} <span class="wb-small">{}'
+        " rows</span></summary>{}</details>"
+    ).format(caption, len(table.frame), body)
 
 
 def _cell(value: Any) -> str:

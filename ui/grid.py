@@ -1,7 +1,9 @@
-"""The layer × head grid of the Playground: one real button per head, switched off by a click or Enter.
+"""The layer × head grid of the Playground: one real button per head, switched off by a click or
+Enter.
 
-Its value is `{"layers", "heads", "kv", "off", "memory", "context"}`, heads as "L23H4". The buttons are built in the browser
-from numbers and checked names, never from a template: what goes through a template could be read as code.
+Its value is `{"layers", "heads", "kv", "off", "memory", "context"}`, heads as "L23H4". The buttons
+are built in the browser from numbers and checked names, never from a template: what goes through a
+template could be read as code.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ EMPTY: dict[str, Any] = {"layers": 0, "heads": 0, "kv": 0, "off": [], "memory": 
 
 
 def value_for(
-    model: Any | None, off: Sequence[str] = (), roles: Mapping[str, Sequence[tuple[int, int]]] | None = None
+    model: Any | None,
+    off: Sequence[str] = (),
+    roles: Mapping[str, Sequence[tuple[int, int]]] | None = None,
 ) -> dict[str, Any]:
     """The grid of a model, with these heads off and these outlined as found by a run."""
     if model is None:
@@ -38,8 +42,10 @@ def head_grid() -> Any:
     """The component; its event is `heads` (something was switched by hand)."""
     return gr.HTML(
         value=dict(EMPTY),
-        html_template='<div class="head-grid" role="group" aria-label="Attention heads, layer 0 on top"></div>'
-        '<p class="head-grid-says" aria-live="polite"></p>',
+        html_template=(
+            '<div class="head-grid" role="group" aria-label="Attention heads, layer 0 on'
+            ' top"></div><p class="head-grid-says" aria-live="polite"></p>'
+        ),
         js_on_load=(STATIC / "head_grid.js").read_text(encoding="utf-8"),
         apply_default_css=False,
         elem_id="head-grid",

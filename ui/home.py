@@ -1,4 +1,7 @@
-"""Home: the model, the questions one can ask of it, the runs that were made. Drawn on the server, no script needed."""
+"""Home: the model, the questions one can ask of it, the runs that were made.
+
+Drawn on the server, no script needed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ FINDINGS_SHOWN = 3
 
 @cache
 def _templates() -> jinja2.Environment:
-    # Everything a template prints is escaped: names, sentences and parameters come from models and strangers' files.
+    # Everything a template prints is escaped: names, sentences and parameters come from models and
+    # strangers' files.
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -34,9 +38,16 @@ def _templates() -> jinja2.Environment:
 
 
 def render(template: str, active: str = "home", home: str = "", **values: Any) -> str:
-    """One of our pages, with the shared head and header; `home` leads from the page to Home, see `ui.style`."""
+    """One of our pages, with the shared head and header.
+
+    `home` leads from the page to Home, see `ui.style`.
+    """
     head, header = Markup(style.head_html(home)), Markup(style.header_html(active, home))
-    return _templates().get_template(template).render(head=head, header=header, mark=Markup(style.MARK), home=home, **values)
+    return (
+        _templates()
+        .get_template(template)
+        .render(head=head, header=header, mark=Markup(style.MARK), home=home, **values)
+    )
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,11 @@ def page(desk: Desk, notice: WorkbenchError | None = None) -> str:
         state=desk.slot.state,
         name=desk.slot.name,
         seconds=desk.slot.seconds,
-        error=Markup(style.message_html(desk.slot.error, dismissible=False)) if desk.slot.error else None,
+        error=(
+            Markup(style.message_html(desk.slot.error, dismissible=False))
+            if desk.slot.error
+            else None
+        ),
         notice=Markup(style.message_html(notice)) if notice else None,
         facts=model_facts(desk.slot.model.card) if desk.slot.model is not None else [],
         questions=questions,
@@ -84,7 +99,12 @@ def page(desk: Desk, notice: WorkbenchError | None = None) -> str:
 
 def error_page(error: WorkbenchError, home: str) -> str:
     """A page of its own for an address that leads nowhere; `home` is the way to Home from there."""
-    return render("error.html", active="", home=home, message=Markup(style.message_html(error, dismissible=False)))
+    return render(
+        "error.html",
+        active="",
+        home=home,
+        message=Markup(style.message_html(error, dismissible=False)),
+    )
 
 
 def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:

@@ -1,7 +1,8 @@
 """Runs in the background: one worker, a queue, and a state that any page can ask for at any time.
 
-A job belongs to the server, not to the page that started it: a reloaded page finds it, closing the page does not stop
-it, and cancelling is a flag that the job sees at its next report, so the model is free within one batch.
+A job belongs to the server, not to the page that started it: a reloaded page finds it, closing the
+page does not stop it, and cancelling is a flag that the job sees at its next report, so the model
+is free within one batch.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Job:
-    """One run that was asked for. Written by the worker, read by pages; `says` and `fraction` are its latest report."""
+    """One run that was asked for.
+
+    Written by the worker, read by pages; `says` and `fraction` are its latest report.
+    """
 
     analysis: str
     params: BaseModel
@@ -75,7 +79,12 @@ class Jobs:
         saved: told the folder of every run that was saved.
     """
 
-    def __init__(self, slot: ModelSlot, root: Path | None = None, saved: Callable[[Path], object] = lambda _: None) -> None:
+    def __init__(
+        self,
+        slot: ModelSlot,
+        root: Path | None = None,
+        saved: Callable[[Path], object] = lambda _: None,
+    ) -> None:
         self._slot = slot
         self._root = root
         self._saved = saved
@@ -111,7 +120,9 @@ class Jobs:
         for job in self.recent():
             if job.id == job_id:
                 return job
-        raise NotFound("That run is not in the queue any more.", do="Home lists the runs that finished.")
+        raise NotFound(
+            "That run is not in the queue any more.", do="Home lists the runs that finished."
+        )
 
     def recent(self) -> list[Job]:
         """Newest first."""
@@ -131,7 +142,10 @@ class Jobs:
                 self._end(job, "cancelled", "Cancelled before it began")
 
     def stop(self, timeout: float = 15.0) -> list[Job]:
-        """Cancel everything and wait until the worker has let go of the model. Returns what was cancelled by this."""
+        """Cancel everything and wait until the worker has let go of the model.
+
+        Returns what was cancelled by this.
+        """
         with self._changed:
             self._stopping = True
             stopped = [job for job in self._all if not job.finished.is_set()]
@@ -167,11 +181,15 @@ class Jobs:
                 job.error = error
                 self._end(job, "failed", error.what)
             except Exception as error:
-                # An analysis may come from a third party: what it raises is shown, and the queue goes on.
+                # An analysis may come from a third party: what it raises is shown, and the queue
+                # goes on.
                 log.exception("run of %s failed", job.analysis)
                 job.error = WorkbenchError(
                     f"{job.analysis} stopped with {type(error).__name__}: {error}",
-                    do="Details are in the server's log. If the parameters are unusual, try the defaults.",
+                    do=(
+                        "Details are in the server's log. If the parameters are unusual, try the"
+                        " defaults."
+                    ),
                 )
                 self._end(job, "failed", job.error.what)
 
@@ -185,7 +203,9 @@ class Jobs:
         state: State = "done"
         with model.lock:
             try:
-                result = runs.run(job.analysis, model, job.params, seed=job.seed, progress=job.progress)
+                result = runs.run(
+                    job.analysis, model, job.params, seed=job.seed, progress=job.progress
+                )
             except Cancelled as stop:
                 if stop.kept is None:
                     self._end(job, "cancelled", "Cancelled; there was nothing to keep yet")
@@ -198,9 +218,19 @@ class Jobs:
         self._saved(folder)
         job.findings = {name: finding.to_json() for name, finding in result.findings.items()}
         job.fraction = 1.0 if state == "done" else job.fraction
-        self._end(job, state, "Finished" if state == "done" else "Cancelled; what was found so far is kept as a partial run")
+        self._end(
+            job,
+            state,
+            (
+                "Finished"
+                if state == "done"
+                else "Cancelled; what was found so far is kept as a partial run"
+            ),
+        )
 
 
 def _lasting(value: Any) -> Any:
-    """A parameter as the run keeps it: of uploaded files, which go when the server ends, the name."""
+    """A parameter as the run keeps it: of uploaded files, which go when the server ends, the
+    name.
+    """
     return Path(value).name if isinstance(value, str) and UPLOADS in value else value

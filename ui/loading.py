@@ -48,7 +48,8 @@ class ModelSlot:
         except WorkbenchError as error:
             self.error = error
         except Exception as error:
-            # Whatever a library raises while reading weights must reach the page: nobody looks at this thread.
+            # Whatever a library raises while reading weights must reach the page: nobody looks at
+            # this thread.
             self.error = WorkbenchError(
                 f"The model {self.name!r} could not be loaded: {type(error).__name__}: {error}",
                 "a causal language model that transformers can read",
@@ -87,7 +88,8 @@ class ModelSlot:
             raise self.error
         if self._model is None:
             raise WorkbenchError(
-                f"{self.name} is still loading ({self.seconds:.0f} s so far).", do="Wait a moment; this page continues by itself."
+                f"{self.name} is still loading ({self.seconds:.0f} s so far).",
+                do="Wait a moment; this page continues by itself.",
             )
         return self._model
 

@@ -1,8 +1,9 @@
-"""A Result in Jupyter: its views as live Panel widgets, and pictures for when no kernel or no script runs.
+"""A Result in Jupyter: its views as live Panel widgets, and pictures for when no kernel or no
+script runs.
 
-The HTML of a cell holds both findings and still pictures; the live part is a second MIME type that Jupyter prefers
-while a kernel is there. In a notebook saved as HTML the pictures stand below the live part, folded once that has drawn
-itself, open where scripts are blocked.
+The HTML of a cell holds both findings and still pictures; the live part is a second MIME type that
+Jupyter prefers while a kernel is there. In a notebook saved as HTML the pictures stand below the
+live part, folded once that has drawn itself, open where scripts are blocked.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ def mimebundle(result: Result) -> Any:
     if _in_jupyter():
         live_data, metadata = _live(result)
         own = live_data.get("text/html", "")
-        data = {**live_data, "text/plain": repr(result), "text/html": f"{own}{still(result, folds=True)}"}
+        data = {
+            **live_data,
+            "text/plain": repr(result),
+            "text/html": f"{own}{still(result, folds=True)}",
+        }
     return data, metadata
 
 
@@ -50,16 +55,18 @@ def still(result: Result, *, folds: bool = False) -> Markup:
         folds: hide the pictures once live plots have drawn themselves beside them.
     """
     pictures = Markup("").join(
-        Markup('<figure><figcaption>{}</figcaption><img alt="{}" src="data:image/png;base64,{}"></figure>').format(
-            title, title, data
-        )
+        Markup(
+            '<figure><figcaption>{}</figcaption><img alt="{}"'
+            ' src="data:image/png;base64,{}"></figure>'
+        ).format(title, title, data)
         for title, data in _pictures(result)
     )
     # Without scripts nothing removes `open`: the pictures are simply there.
     script = Markup("<script>{}</script>").format(Markup(_FOLD)) if folds else ""
     return Markup(
-        '<style>{}{}</style><div class="wb-result"><h3>{}</h3><p class="wb-says wb-small">{}</p>{}'
-        '<details open class="wb-pictures"><summary>Pictures</summary><div>{}</div></details>{}</div>'
+        '<style>{}{}</style><div class="wb-result"><h3>{}</h3><p class="wb-says'
+        ' wb-small">{}</p>{}<details open'
+        ' class="wb-pictures"><summary>Pictures</summary><div>{}</div></details>{}</div>'
     ).format(
         Markup(provenance.CSS),
         Markup(_LOOK),
@@ -100,7 +107,8 @@ def _pictures(result: Result) -> list[tuple[str, str]]:
     try:
         views = registry.get(result.analysis).views(result)
     except WorkbenchError:
-        return []  # the analysis is not installed here: `_live` says so, and the findings stand above
+        # the analysis is not installed here: `_live` says so, and the findings stand above
+        return []
     done: list[tuple[str, str]] = []
     for title, view in views.items():
         if isinstance(view, View) and view.why_not:
@@ -112,7 +120,9 @@ def _pictures(result: Result) -> list[tuple[str, str]]:
 
 
 def _in_jupyter() -> bool:
-    """Whether a notebook front end listens: in a terminal's IPython and in plain Python there is nobody to talk to."""
+    """Whether a notebook front end listens: in a terminal's IPython and in plain Python there is
+    nobody to talk to.
+    """
     try:
         from IPython import get_ipython
     except ImportError:
@@ -135,8 +145,12 @@ def tabs(result: Result) -> Any:
     pn = need_panel()
     try:
         views = registry.get(result.analysis).views(result)
-    except Exception as error:  # whatever a third party's views raise, the notebook cell shows the rest
-        return live_part(draw.note(f"The pictures of {result.analysis!r} cannot be drawn here.", str(error)))
+    except (
+        Exception
+    ) as error:  # whatever a third party's views raise, the notebook cell shows the rest
+        return live_part(
+            draw.note(f"The pictures of {result.analysis!r} cannot be drawn here.", str(error))
+        )
     shown: list[tuple[str, Any]] = []
     for title, view in views.items():
         if isinstance(view, View) and view.why_not:
@@ -145,6 +159,14 @@ def tabs(result: Result) -> Any:
             shown.append((str(title), live_part(view)))
         except Exception as error:  # one broken view must not cost the others
             shown.append(
-                (str(title), live_part(draw.note(f"The view {title!r} cannot be drawn.", f"{type(error).__name__}: {error}")))
+                (
+                    str(title),
+                    live_part(
+                        draw.note(
+                            f"The view {title!r} cannot be drawn.",
+                            f"{type(error).__name__}: {error}",
+                        )
+                    ),
+                )
             )
     return pn.Tabs(*shown, dynamic=True, stylesheets=[style.css()])

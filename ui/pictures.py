@@ -1,4 +1,6 @@
-"""Still pictures (PNG, matplotlib) of what the views draw: thumbnails for Home, and what a notebook shows without a kernel."""
+"""Still pictures (PNG, matplotlib) of what the views draw: thumbnails for Home, and what a
+notebook shows without a kernel.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ def picture(element: Any, *, dpi: int = DPI) -> bytes:
 
 
 def thumbnail(run: RunEntry | Path | str) -> bytes | None:
-    """A small picture of a run (480 × 300), kept in the cache; None if the run has nothing to draw or cannot be read."""
+    """A small picture of a run (480 × 300), kept in the cache.
+
+    None if the run has nothing to draw or cannot be read.
+    """
     folder = run.path if isinstance(run, RunEntry) else Path(run)
     kept = _kept(folder)
     if kept is None:
@@ -48,7 +53,9 @@ def thumbnail(run: RunEntry | Path | str) -> bytes | None:
         with DRAWING:
             element = _first_drawing(Result.open(folder))
             drawn = _small(element) if element is not None else None
-    except Exception:  # a stranger's run or a third party's view may fail in any way, and a card without picture is still a card
+    except Exception:
+        # a stranger's run or a third party's view may fail in any way, and a card without picture
+        # is still a card
         return None
     if drawn is not None:
         _keep(kept, drawn)
@@ -88,7 +95,10 @@ def _png(figure: Any, dpi: int, **options: Any) -> bytes:
 
 
 def _kept(folder: Path) -> Path | None:
-    """Where the picture of this very content lies; None if the folder has no content to speak of."""
+    """Where the picture of this very content lies.
+
+    None if the folder has no content to speak of.
+    """
     key = fingerprint(folder)
     return paths.cache_dir() / "pictures" / f"{_VERSION}-{key}.png" if key else None
 
@@ -103,5 +113,6 @@ def _keep(kept: Path, drawn: bytes) -> None:
         os.replace(work, kept)
     except OSError as error:
         raise WorkbenchError(
-            f"The picture could not be kept in {kept.parent}: {error}.", "a cache folder that can be written"
+            f"The picture could not be kept in {kept.parent}: {error}.",
+            "a cache folder that can be written",
         ) from error

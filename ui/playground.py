@@ -1,4 +1,6 @@
-"""Playground: try a prompt and change the model, ask a question of it, or look inside. Gradio, mounted at /playground.
+"""Playground: try a prompt and change the model, ask a question of it, or look inside.
+
+Gradio, mounted at /playground.
 
 try_tab.py    the first tab      answering.py, trying.py   what it shows, what it computes
 ask_tab.py    the second tab     forms.py, jobs.py         its forms, its queue
@@ -49,7 +51,9 @@ def mount(app: FastAPI, desk: Desk, root_path: str = "") -> None:
 
 def blocks(desk: Desk) -> gr.Blocks:
     """The Playground itself."""
-    with gr.Blocks(title="Playground · Memory Workbench", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(
+        title="Playground · Memory Workbench", analytics_enabled=False, fill_width=True
+    ) as page:
         gr.HTML('<span id="playground-main" tabindex="-1"></span>', **PLAIN)
         status = gr.HTML(_status(desk), elem_id="status", **PLAIN)
         with gr.Tabs(selected="try") as tabs:
@@ -95,7 +99,15 @@ def blocks(desk: Desk) -> gr.Blocks:
             ]
 
         page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **AT_ONCE)
-        outputs = [status, trying.grid, trying.chat, waiting, *asking.fits, *tracing.fits, *featured.fits]
+        outputs = [
+            status,
+            trying.grid,
+            trying.chat,
+            waiting,
+            *asking.fits,
+            *tracing.fits,
+            *featured.fits,
+        ]
         ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **AT_ONCE)
         trying.first(ready)
         featured.first(ready)
@@ -111,7 +123,10 @@ def _status(desk: Desk) -> str:
         return f'<div class="wb">{message_html(desk.slot.error, dismissible=False)}</div>'
     name = f"<b>{escape(desk.slot.name)}</b>"
     if desk.slot.model is None:
-        return f'<p class="wb status busy" role="status">{name} is loading … {desk.slot.seconds:.0f} s</p>'
+        return (
+            f'<p class="wb status busy" role="status">{name} is loading … {desk.slot.seconds:.0f}'
+            " s</p>"
+        )
     model = desk.slot.model
     size = f"{model.n_layers} layers × {model.n_heads} heads, on {model.card.device}"
     return f'<p class="wb status">{name} {escape(size)}</p>'

@@ -1,7 +1,8 @@
-"""A workbench at a path of its own behind a proxy: https://example.org/lab/ instead of https://example.org/.
+"""A workbench at a path of its own behind a proxy: https://example.org/lab/ instead of
+https://example.org/.
 
-Proxies differ in whether they pass the prefix on; either is understood. Links in pages are relative to the page, so
-that what a browser asks for begins with the prefix without the pages knowing it.
+Proxies differ in whether they pass the prefix on; either is understood. Links in pages are relative
+to the page, so that what a browser asks for begins with the prefix without the pages knowing it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ def checked(root_path: str) -> str:
     found = "/" + root_path.strip("/") if root_path.strip("/") else ""
     if not _PARTS.fullmatch(found) or any(part in {".", ".."} for part in found.split("/")):
         expected = "the path under which a proxy shows the workbench, like /lab or /user/ann/lab"
-        raise BadInput(f"{root_path!r} is no path.", expected, "Letters, digits and . _ ~ - between slashes; no address.")
+        raise BadInput(
+            f"{root_path!r} is no path.",
+            expected,
+            "Letters, digits and . _ ~ - between slashes; no address.",
+        )
     return found
 
 
@@ -35,7 +40,9 @@ def route_of(scope: Scope) -> str:
 
 
 class Prefix:
-    """ASGI middleware: whatever comes, the application sees the prefix as its `root_path`, and a path that begins with it."""
+    """ASGI middleware: whatever comes, the application sees the prefix as its `root_path`, and a
+    path that begins with it.
+    """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
         self.app, self.root_path = app, root_path

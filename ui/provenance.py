@@ -1,4 +1,6 @@
-"""Where a run comes from and how to make it again, as text and HTML: used by the Explorer, the report and the notebook."""
+"""Where a run comes from and how to make it again, as text and HTML: used by the Explorer, the
+report and the notebook.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,20 @@ from workbench.result import Finding, Result
 
 CSS = (STATIC / "run.css").read_text(encoding="utf-8")
 
-# Copies what stands beside the button; where the browser forbids it, the text is selected for the user to copy.
+# Copies what stands beside the button; where the browser forbids it, the text is selected for the
+# user to copy.
 _COPY = (
-    "(async b=>{const t=b.parentNode.querySelector('pre');"
-    "try{await navigator.clipboard.writeText(t.textContent);b.textContent='Copied'}"
-    "catch(e){getSelection().selectAllChildren(t);b.textContent='Press Ctrl+C'}setTimeout(()=>b.textContent='Copy',1600)})(this)"
+    "(async b=>{const t=b.parentNode.querySelector('pre');try{await"
+    " navigator.clipboard.writeText(t.textContent);b.textContent='Copied'}"
+    "catch(e){getSelection().selectAllChildren(t);b.textContent='Press"
+    " Ctrl+C'}setTimeout(()=>b.textContent='Copy',1600)})(this)"
 )
 
 
 def asked(result: Result) -> dict[str, Any]:
-    """The parameters that differ from the analysis's defaults; all of them if it is not installed here."""
+    """The parameters that differ from the analysis's defaults; all of them if it is not
+    installed here.
+    """
     try:
         fields = registry.get(result.analysis).Params.model_fields
     except WorkbenchError:
@@ -53,7 +59,10 @@ def command_line(result: Result) -> str:
     if seed is not None:
         words += ["--seed", str(seed)]
     for key, value in values.items():
-        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"]
+        words += [
+            "--set",
+            f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}",
+        ]
     return shlex.join(words)
 
 
@@ -62,23 +71,37 @@ def python_lines(result: Result) -> str:
     model = result.provenance.model
     name = str(model.get("source") or model.get("name") or "")
     values = asked(result)
-    lines = ["import workbench as wb", "", f"model = wb.load({name!r})" if name else "model = wb.load()"]
-    lines.append(f"result = wb.run({result.analysis!r}, model, {values!r}, seed={result.provenance.seed!r})")
+    lines = [
+        "import workbench as wb",
+        "",
+        f"model = wb.load({name!r})" if name else "model = wb.load()",
+    ]
+    lines.append(
+        f"result = wb.run({result.analysis!r}, model, {values!r}, seed={result.provenance.seed!r})"
+    )
     if result.path is not None:
-        lines += ["", "# or open this very run, without the model:", f"result = wb.open_run({result.path.name!r})"]
+        lines += [
+            "",
+            "# or open this very run, without the model:",
+            f"result = wb.open_run({result.path.name!r})",
+        ]
     return "\n".join(lines)
 
 
 def code_html(text: str, label: str) -> Markup:
     """Code with a button that copies it."""
     return Markup(
-        '<div class="wb-code"><pre>{}</pre><button type="button" aria-label="Copy {}" onclick="{}">Copy</button></div>'
+        '<div class="wb-code"><pre>{}</pre><button type="button" aria-label="Copy {}"'
+        ' onclick="{}">Copy</button></div>'
     ).format(text, label, _COPY)
 
 
 def facts_html(pairs: Mapping[str, Any]) -> Markup:
     """Names and values, one pair a line."""
-    rows = Markup("").join(Markup("<dt>{}</dt><dd>{}</dd>").format(k.replace("_", " "), readable(v)) for k, v in pairs.items())
+    rows = Markup("").join(
+        Markup("<dt>{}</dt><dd>{}</dd>").format(k.replace("_", " "), readable(v))
+        for k, v in pairs.items()
+    )
     return Markup('<dl class="wb-facts">{}</dl>').format(rows)
 
 
@@ -120,7 +143,9 @@ def model_html(result: Result) -> Markup:
     shown = {word: model[key] for key, word in words.items() if model.get(key) not in (None, "")}
     if "weight hash" in shown:
         shown["weight hash"] = str(shown["weight hash"])[:16]
-    return facts_html(shown) if shown else Markup("<p>The run does not say which model it is of.</p>")
+    return (
+        facts_html(shown) if shown else Markup("<p>The run does not say which model it is of.</p>")
+    )
 
 
 def provenance_html(result: Result) -> Markup:
@@ -147,11 +172,19 @@ def findings_html(result: Result) -> Markup:
         return Markup('<p class="wb-says">This run has no findings{}.</p>').format(
             ": it was stopped before the first one" if result.partial else ""
         )
-    return Markup('<ul class="wb-findings">{}</ul>').format(Markup("").join(_finding(f) for f in result.findings.values()))
+    return Markup('<ul class="wb-findings">{}</ul>').format(
+        Markup("").join(_finding(f) for f in result.findings.values())
+    )
 
 
 def _finding(finding: Finding) -> Markup:
-    spans = finding.interval if isinstance(finding.interval, Mapping) else {"value": finding.interval} if finding.interval else {}
+    spans = (
+        finding.interval
+        if isinstance(finding.interval, Mapping)
+        else {"value": finding.interval}
+        if finding.interval
+        else {}
+    )
     numbers = [
         Markup('<div class="wb-number {}"><b>{}</b><span>{}</span></div>').format(
             name if name in {"memory", "context"} else "",
@@ -168,7 +201,11 @@ def _finding(finding: Finding) -> Markup:
     box = Markup('<div class="wb-numbers">{}</div>')
     more = Markup("")
     if rest or len(numbers) > _NUMBERS:
-        others = box.format(Markup("").join(numbers[_NUMBERS:])) if len(numbers) > _NUMBERS else Markup("")
+        others = (
+            box.format(Markup("").join(numbers[_NUMBERS:]))
+            if len(numbers) > _NUMBERS
+            else Markup("")
+        )
         more = Markup("<details><summary>more</summary><p>{}</p>{}</details>").format(rest, others)
     return Markup('<li class="wb-finding"><h3>{}</h3>{}<p>{}</p>{}</li>').format(
         title, box.format(Markup("").join(numbers[:_NUMBERS])), first, more
@@ -176,7 +213,9 @@ def _finding(finding: Finding) -> Markup:
 
 
 _NUMBERS, _SENTENCE = 6, 240
-"""A card shows so many numbers at once, and of a text that is longer than so many characters the first sentence."""
+"""A card shows so many numbers at once, and of a text that is longer than so many characters the
+first sentence.
+"""
 
 
 def _first_sentence(text: str) -> tuple[str, str]:

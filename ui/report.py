@@ -1,7 +1,8 @@
 """The report: one HTML file that needs neither network nor Python.
 
-It holds the still form of every view: pictures that hover (bokeh, its script inlined once), token strips, tables. It
-follows the reader's light or dark setting and prints. All text is escaped; JSON inside a script cannot end it.
+It holds the still form of every view: pictures that hover (bokeh, its script inlined once), token
+strips, tables. It follows the reader's light or dark setting and prints. All text is escaped; JSON
+inside a script cannot end it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def write(result: Result, path: str | Path, force: bool = False) -> Path:
     target = Path(path)
     if target.exists() and not force:
         raise WorkbenchError(
-            f"{target} exists already.", "a new file name", "Choose another -o, or allow overwriting with --force."
+            f"{target} exists already.",
+            "a new file name",
+            "Choose another -o, or allow overwriting with --force.",
         )
     text = html(result)
     try:
@@ -63,7 +66,10 @@ def html(result: Result) -> str:
     for title, made in fragments(result, own_tables=False):
         sections.append({"title": title, "id": f"view-{len(sections)}", "body": made.html})
         items += made.items
-    tables = [(name, table_html(Table(frame, name.replace("_", " ")), fold=True)) for name, frame in result.tables.items()]
+    tables = [
+        (name, table_html(Table(frame, name.replace("_", " ")), fold=True))
+        for name, frame in result.tables.items()
+    ]
     return _template().render(
         result=result,
         css=Markup(_css()),
@@ -83,7 +89,9 @@ def html(result: Result) -> str:
 
 
 def _safe_json(items: list[dict[str, Any]]) -> str:
-    """The pictures as JSON that is safe inside a script element: neither an end tag nor a comment can stand in it."""
+    """The pictures as JSON that is safe inside a script element: neither an end tag nor a
+    comment can stand in it.
+    """
     return json.dumps(items).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -96,10 +104,16 @@ def _bokeh_script() -> str:
 
 @cache
 def _css() -> str:
-    """The shared look, with its dark colours under the reader's own setting (there is no switch in a file)."""
+    """The shared look, with its dark colours under the reader's own setting (there is no switch
+    in a file).
+    """
     shared = style.css()
     dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\n\}', shared, re.S)
-    night = f"@media screen and (prefers-color-scheme: dark) {{ :root {{{dark.group(1)}\n}} }}" if dark else ""
+    night = (
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{{dark.group(1)}\n}} }}"
+        if dark
+        else ""
+    )
     parts = [shared, night, CSS.replace(":host", "body"), provenance.CSS]
     return "\n".join([*parts, (style.STATIC / "report.css").read_text(encoding="utf-8")])
 
@@ -108,6 +122,6 @@ def _css() -> str:
 def _template() -> Any:
     import jinja2
 
-    return jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True).get_template(
-        "report.html"
-    )
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True
+    ).get_template("report.html")

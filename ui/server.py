@@ -1,6 +1,7 @@
 """The server: Home at /, Playground at /playground, Explorer at /explorer; one process, one port.
 
-serve()   what `workbench ui` calls: binds, prints the address, opens the browser, stops cleanly on Ctrl-C
+serve()   what `workbench ui` calls: binds, prints the address, opens the browser, stops cleanly on
+          Ctrl-C
 build()   the application alone, for tests and for running under a server of your own
 """
 
@@ -37,13 +38,19 @@ from workbench.errors import BadInput, NotFound, WorkbenchError
 
 PORT = 7860
 NEWEST = 4
-"""How many of the user's runs are drawn ahead when the server starts; the sample runs come after them."""
+"""How many of the user's runs are drawn ahead when the server starts; the sample runs come after
+them.
+"""
 log = logging.getLogger(__name__)
 
 # Shown where a run has no picture, so that cards keep their shape.
 _NO_PICTURE = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 360"><g fill="#868d99" fill-opacity=".35">'
-    + "".join(f'<rect x="{212 + 24 * (i % 9)}" y="{108 + 24 * (i // 9)}" width="18" height="18" rx="3"/>' for i in range(54))
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 360"><g fill="#868d99"'
+    ' fill-opacity=".35">'
+    + "".join(
+        f'<rect x="{212 + 24 * (i % 9)}" y="{108 + 24 * (i // 9)}" width="18" height="18" rx="3"/>'
+        for i in range(54)
+    )
     + "</g></svg>"
 )
 
@@ -72,13 +79,15 @@ def serve(
 
     Raises:
         BadInput: `root_path` is no path.
-        WorkbenchError: the port is in use or not allowed, the address is not this machine's, or a password is missing.
+        WorkbenchError: the port is in use or not allowed, the address is not this machine's, or a
+            password is missing.
     """
     import uvicorn
 
     if not is_loopback(host) and not password:
         raise WorkbenchError(
-            f"Listening on {host} would let others on the network use this workbench without a password.",
+            f"Listening on {host} would let others on the network use this workbench without a"
+            " password.",
             "a password for any address but 127.0.0.1",
             "Add --password, or leave --host out.",
         )
@@ -86,15 +95,30 @@ def serve(
     # Bound before the model loads: a port in use is known at once.
     with _bound(host, port) as listening:
         port = listening.getsockname()[1]
-        app = build(model, runs, host=host, password=password, behind_proxy=behind_proxy, root_path=root_path)
+        app = build(
+            model,
+            runs,
+            host=host,
+            password=password,
+            behind_proxy=behind_proxy,
+            root_path=root_path,
+        )
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, lifespan="on", proxy_headers=behind_proxy
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=3,
+            lifespan="on",
+            proxy_headers=behind_proxy,
         )
         server = uvicorn.Server(config)
         shown = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host
         address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
-        threading.Thread(target=_announce, args=(server, address, open_browser), daemon=True).start()
-        # uvicorn raises the signal again after its own clean stop; by then there is nothing left to interrupt.
+        threading.Thread(
+            target=_announce, args=(server, address, open_browser), daemon=True
+        ).start()
+        # uvicorn raises the signal again after its own clean stop; by then there is nothing left to
+        # interrupt.
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
     print("Stopped.", flush=True)
@@ -103,7 +127,9 @@ def serve(
 def _bound(host: str, port: int) -> socket.socket:
     """A listening socket, or a `WorkbenchError` that says what to do."""
     try:
-        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        family = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         what = f"{host!r} is not an address of this machine."
@@ -118,7 +144,8 @@ def _bound(host: str, port: int) -> socket.socket:
             raise WorkbenchError(
                 f"Port {port} is in use, perhaps by a workbench that is running already.",
                 "a free port",
-                f"Open http://127.0.0.1:{port}/ to see, or choose another one: workbench ui --port {min(port + 1, 65535)}",
+                f"Open http://127.0.0.1:{port}/ to see, or choose another one: workbench ui --port"
+                f" {min(port + 1, 65535)}",
             ) from error
         if getattr(error, "errno", None) == errno.EACCES:
             what = f"Port {port} needs administrator rights."
@@ -151,7 +178,9 @@ def build(
     root_path: str = "",
     load: Callable[[Any], Any] | None = None,
 ) -> FastAPI:
-    """The whole application; the model begins to load when it starts. `app.state.desk` is the shared `Desk`.
+    """The whole application; the model begins to load when it starts.
+
+    `app.state.desk` is the shared `Desk`.
 
     Args:
         model_ref, runs, host, password, behind_proxy, root_path: see `serve`.
@@ -174,10 +203,16 @@ def build(
         yield
         drawings.stop()
         for job in desk.jobs.stop():
-            kept = f"what it had found is kept as {job.run_id}" if job.run_id else "there was nothing to keep yet"
+            kept = (
+                f"what it had found is kept as {job.run_id}"
+                if job.run_id
+                else "there was nothing to keep yet"
+            )
             print(f"Cancelled {job.analysis}: {kept}.", flush=True)
 
-    app = FastAPI(title="Memory Workbench", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
+    app = FastAPI(
+        title="Memory Workbench", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life
+    )
     app.state.desk = desk
     _add_pages(app, desk)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
@@ -190,13 +225,17 @@ def build(
 
 
 def _warm_up(desk: Desk) -> None:
-    """After the model is in: import what the Explorer draws with, and have the runs drawn that are likely to be opened."""
+    """After the model is in: import what the Explorer draws with, and have the runs drawn that
+    are likely to be opened.
+    """
     desk.slot.wait()
     import ui.explorer  # noqa: F401
 
     entries = [entry for entry in desk.entries() if not entry.problem]
     newest = [entry for entry in entries if not entry.sample][:NEWEST]
-    desk.drawings.ahead(*(entry.path for entry in [*newest, *(entry for entry in entries if entry.sample)]))
+    desk.drawings.ahead(
+        *(entry.path for entry in [*newest, *(entry for entry in entries if entry.sample)])
+    )
 
 
 def _way_home(request: Request) -> str:
@@ -224,7 +263,11 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/healthz")
     def health() -> dict[str, Any]:
-        model = {"state": desk.slot.state, "name": desk.slot.name, "seconds": round(desk.slot.seconds, 1)}
+        model = {
+            "state": desk.slot.state,
+            "name": desk.slot.name,
+            "seconds": round(desk.slot.seconds, 1),
+        }
         return {"status": "ok", "version": __version__, "model": model}
 
     @app.get("/favicon.ico")
@@ -235,7 +278,11 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
     def compare(request: Request) -> Response:
         chosen = request.query_params.getlist("run")
         if len(chosen) != 2:
-            many = BadInput(f"{len(chosen)} runs were selected.", "exactly two", "Tick two runs, then press Compare.")
+            many = BadInput(
+                f"{len(chosen)} runs were selected.",
+                "exactly two",
+                "Tick two runs, then press Compare.",
+            )
             return HTMLResponse(home.page(desk, many), 422)
         return RedirectResponse("explorer?" + urlencode({"run": chosen[0], "with": chosen[1]}), 303)
 
@@ -251,7 +298,11 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
             log.exception("the picture of %s could not be drawn", entry.path)
             drawn = None
         kind = "image/png" if drawn is not None else "image/svg+xml"
-        return Response(drawn if drawn is not None else _NO_PICTURE, media_type=kind, headers={"Cache-Control": "max-age=300"})
+        return Response(
+            drawn if drawn is not None else _NO_PICTURE,
+            media_type=kind,
+            headers={"Cache-Control": "max-age=300"},
+        )
 
     @app.get("/runs/{run_id}/views/{title:path}")
     def view(run_id: str, title: str) -> JSONResponse:
@@ -272,11 +323,15 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
 
     @app.exception_handler(WorkbenchError)
     def explained(request: Request, error: WorkbenchError) -> HTMLResponse:
-        return HTMLResponse(home.error_page(error, _way_home(request)), 404 if isinstance(error, NotFound) else 422)
+        return HTMLResponse(
+            home.error_page(error, _way_home(request)), 404 if isinstance(error, NotFound) else 422
+        )
 
     @app.exception_handler(HTTPException)
     def not_there(request: Request, error: HTTPException) -> HTMLResponse:
-        nothing = NotFound(f"There is nothing at {route_of(request.scope)}.", "", "Start from Home.")
+        nothing = NotFound(
+            f"There is nothing at {route_of(request.scope)}.", "", "Start from Home."
+        )
         return HTMLResponse(home.error_page(nothing, _way_home(request)), error.status_code)
 
     @app.exception_handler(Exception)

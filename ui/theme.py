@@ -9,15 +9,19 @@ import gradio as gr
 
 # Our HTML brings its own look; Gradio's typography for articles stays out of it.
 PLAIN: dict[str, Any] = {"padding": False, "apply_default_css": False}
-# Events of the page itself: no spinner over what is being updated, and no endpoint for programs (see api.py).
+# Events of the page itself: no spinner over what is being updated, and no endpoint for programs
+# (see api.py).
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# For what takes no time: answered at once, and not over the stream of the queue. That stream is closed when nothing is left in
-# the queue, and an event that joins at this very moment is lost to the page; a page that loads had a dozen of them.
+# For what takes no time: answered at once, and not over the stream of the queue. That stream is
+# closed when nothing is left in the queue, and an event that joins at this very moment is lost to
+# the page; a page that loads had a dozen of them.
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 
 
 def theme() -> gr.themes.Base:
-    """Gradio in the shared colours; both of its modes read the same variables, which change with the theme."""
+    """Gradio in the shared colours; both of its modes read the same variables, which change with
+    the theme.
+    """
     plain = gr.themes.Base(
         font=["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
@@ -68,5 +72,10 @@ def theme() -> gr.themes.Base:
     known = inspect.signature(gr.themes.Base.set).parameters
     dark = {f"{name}_dark": value for name, value in ours.items() if f"{name}_dark" in known}
     return plain.set(
-        **ours, **dark, button_border_width="1px", input_border_width="1px", block_border_width="1px", block_shadow="none"
+        **ours,
+        **dark,
+        button_border_width="1px",
+        input_border_width="1px",
+        block_border_width="1px",
+        block_shadow="none",
     )

@@ -1,4 +1,6 @@
-"""The first tab of the Playground: a prompt, two answers, heads and a dial, and the model before and after."""
+"""The first tab of the Playground: a prompt, two answers, heads and a dial, and the model before
+and after.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,25 @@ from workbench import registry
 from workbench.errors import WorkbenchError
 
 NO_RUN = ""
-# Writes the browser's clock into the last input, so that the server knows which of two requests is the newer one.
+# Writes the browser's clock into the last input, so that the server knows which of two requests is
+# the newer one.
 STAMP = "(...values) => [...values.slice(0, -1), performance.timeOrigin + performance.now()]"
 WAITING = 16  # requests that may wait for the model; each page has one that counts
 
 _QA = "Question: What is the capital city of {n}?\nAnswer: The capital city of {n} is"
 EXAMPLES = [
-    ("France, told Rome", "The capital city of France is Rome.\n" + _QA.format(n="France"), "Paris", "Rome"),
-    ("Japan, told Madrid", "The capital city of Japan is Madrid.\n" + _QA.format(n="Japan"), "Tokyo", "Madrid"),
+    (
+        "France, told Rome",
+        "The capital city of France is Rome.\n" + _QA.format(n="France"),
+        "Paris",
+        "Rome",
+    ),
+    (
+        "Japan, told Madrid",
+        "The capital city of Japan is Madrid.\n" + _QA.format(n="Japan"),
+        "Tokyo",
+        "Madrid",
+    ),
     ("No context", "The capital of Italy is", "Rome", "Paris"),
     ("A saying", "To be, or not to be, that is the", "question", "answer"),
 ]
@@ -32,7 +45,9 @@ EXAMPLES = [
 
 @dataclass(frozen=True)
 class TryTab:
-    """What the rest of the page needs: the grid and the chat box, and `first`, which answers the page once the model is there."""
+    """What the rest of the page needs: the grid and the chat box, and `first`, which answers the
+    page once the model is there.
+    """
 
     grid: Any
     chat: Any
@@ -42,8 +57,18 @@ class TryTab:
 def run_choices(desk: Desk) -> list[tuple[str, str]]:
     """Finished runs of this model whose analysis gives controls."""
     able = {a.name for a in registry.every()[0] if hasattr(a.module, "controls")}
-    runs = [e for e in desk.entries() if not e.problem and e.analysis in able and e.model == desk.slot.name]
-    return [("none", NO_RUN), *((f"{e.analysis}{' (sample)' if e.sample else ''}, {home.when(e.started)}", e.id) for e in runs)]
+    runs = [
+        e
+        for e in desk.entries()
+        if not e.problem and e.analysis in able and e.model == desk.slot.name
+    ]
+    return [
+        ("none", NO_RUN),
+        *(
+            (f"{e.analysis}{' (sample)' if e.sample else ''}, {home.when(e.started)}", e.id)
+            for e in runs
+        ),
+    ]
 
 
 def build(desk: Desk, tab: Any) -> TryTab:
@@ -53,14 +78,31 @@ def build(desk: Desk, tab: Any) -> TryTab:
     with gr.Row(elem_classes="try-row"):
         with gr.Column(scale=5, min_width=300, elem_classes="prompt-column"):
             prompt = gr.Textbox(
-                prompt0, label="Prompt", lines=4, max_lines=14, placeholder="Text for the model to continue …", elem_id="prompt"
+                prompt0,
+                label="Prompt",
+                lines=4,
+                max_lines=14,
+                placeholder="Text for the model to continue …",
+                elem_id="prompt",
             )
             chat = chats.box("prompt-chat")
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(name, size="sm", min_width=120) for name, *_ in EXAMPLES]
             with gr.Row():
-                memory = gr.Textbox(memory0, label="Memory answer", info="What it should know", elem_id="memory", **short)
-                context = gr.Textbox(context0, label="Context answer", info="What the prompt claims", elem_id="context", **short)
+                memory = gr.Textbox(
+                    memory0,
+                    label="Memory answer",
+                    info="What it should know",
+                    elem_id="memory",
+                    **short,
+                )
+                context = gr.Textbox(
+                    context0,
+                    label="Context answer",
+                    info="What the prompt claims",
+                    elem_id="context",
+                    **short,
+                )
             with gr.Group():
                 run = gr.Dropdown(
                     [("none", NO_RUN)],
@@ -74,11 +116,19 @@ def build(desk: Desk, tab: Any) -> TryTab:
             length = gr.Slider(0, 80, 16, step=1, label="Tokens of continuation", elem_id="length")
             undo_all = gr.Button("Undo all changes", size="sm", elem_id="clear")
         with gr.Column(scale=4, min_width=290, elem_classes="grid-column"):
-            gr.HTML('<h3 class="wb grid-title">Heads <small class="wb-muted">layer 0 on top</small></h3>', **PLAIN)
+            gr.HTML(
+                '<h3 class="wb grid-title">Heads <small class="wb-muted">layer 0 on'
+                " top</small></h3>",
+                **PLAIN,
+            )
             heads = grid.head_grid()
             with gr.Row(elem_classes="presets", visible=False) as presets:
-                memory_off = gr.Button("Memory heads off", size="sm", min_width=120, elem_classes="memory")
-                context_off = gr.Button("Context heads off", size="sm", min_width=120, elem_classes="context")
+                memory_off = gr.Button(
+                    "Memory heads off", size="sm", min_width=120, elem_classes="memory"
+                )
+                context_off = gr.Button(
+                    "Context heads off", size="sm", min_width=120, elem_classes="context"
+                )
         with gr.Column(scale=9, min_width=320):
             trouble = gr.HTML("", elem_id="trouble", **PLAIN)
             told = gr.HTML("", elem_id="told", **PLAIN)
@@ -113,17 +163,38 @@ def build(desk: Desk, tab: Any) -> TryTab:
     def again(event: Any) -> None:
         event.then(show, inputs, outputs, js=STAMP, concurrency_limit=WAITING, **QUIET)
 
-    # One listener each: `gr.on` does not take a component's own events, such as the grid's. Texts listen to `change`,
-    # since `input` comes from keys only and not from what is pasted or dictated.
-    for happens in (prompt.change, chat.change, memory.change, context.change, heads.heads, dial.input, length.release):
-        happens(show, inputs, outputs, js=STAMP, trigger_mode="multiple", concurrency_limit=WAITING, **QUIET)
+    # One listener each: `gr.on` does not take a component's own events, such as the grid's. Texts
+    # listen to `change`, since `input` comes from keys only and not from what is pasted or
+    # dictated.
+    for happens in (
+        prompt.change,
+        chat.change,
+        memory.change,
+        context.change,
+        heads.heads,
+        dial.input,
+        length.release,
+    ):
+        happens(
+            show,
+            inputs,
+            outputs,
+            js=STAMP,
+            trigger_mode="multiple",
+            concurrency_limit=WAITING,
+            **QUIET,
+        )
     for button, (_, *texts) in zip(examples, EXAMPLES, strict=True):
         button.click(lambda texts=texts: texts, None, [prompt, memory, context], **AT_ONCE)
 
     def take_run(run_id: str | None, value: dict[str, Any]) -> list[Any]:
         """Outline what the run found and show its dial."""
         model, off = desk.slot.model, value.get("off", [])
-        nothing = [gr.Dropdown(choices=[], value=None, visible=False), gr.Slider(value=0, visible=False), gr.Row(visible=False)]
+        nothing = [
+            gr.Dropdown(choices=[], value=None, visible=False),
+            gr.Slider(value=0, visible=False),
+            gr.Row(visible=False),
+        ]
         if not run_id or model is None:
             return [grid.value_for(model, off), *nothing, ""]
         try:
@@ -145,7 +216,9 @@ def build(desk: Desk, tab: Any) -> TryTab:
     def control(run_id: str | None, name: str | None) -> registry.Control | None:
         if not run_id or not name or desk.slot.model is None:
             return None
-        return trying.controls_of(trying.open_cached(desk.entry(run_id).path), desk.slot.model).get(name)
+        return trying.controls_of(trying.open_cached(desk.entry(run_id).path), desk.slot.model).get(
+            name
+        )
 
     def take_knob(run_id: str | None, name: str | None) -> Any:
         chosen = control(run_id, name)
@@ -163,7 +236,9 @@ def build(desk: Desk, tab: Any) -> TryTab:
         if desk.slot.model is None:
             return gr.skip()
         offered, asked = run_choices(desk), request.query_params.get("run", NO_RUN)
-        return gr.Dropdown(choices=offered, value=asked if asked in {value for _, value in offered} else NO_RUN)
+        return gr.Dropdown(
+            choices=offered, value=asked if asked in {value for _, value in offered} else NO_RUN
+        )
 
     def first(ready: Any) -> None:
         listed = ready.then(first_choices, None, run, **AT_ONCE)
@@ -171,8 +246,16 @@ def build(desk: Desk, tab: Any) -> TryTab:
 
     again(run.input(take_run, [run, heads], [heads, knob, dial, presets, trouble], **AT_ONCE))
     again(knob.input(take_knob, [run, knob], dial, **AT_ONCE))
-    again(memory_off.click(lambda value: {**value, "off": value.get("memory", [])}, heads, heads, **AT_ONCE))
-    again(context_off.click(lambda value: {**value, "off": value.get("context", [])}, heads, heads, **AT_ONCE))
+    again(
+        memory_off.click(
+            lambda value: {**value, "off": value.get("memory", [])}, heads, heads, **AT_ONCE
+        )
+    )
+    again(
+        context_off.click(
+            lambda value: {**value, "off": value.get("context", [])}, heads, heads, **AT_ONCE
+        )
+    )
     again(undo_all.click(undo, [heads, run, knob], [heads, dial], **AT_ONCE))
     tab.select(choices, None, run, **AT_ONCE)
     return TryTab(heads, chat, first)

@@ -1,4 +1,6 @@
-"""What "Try a prompt" computes: next tokens, two answers and a continuation, of the model as it is and as changed."""
+"""What "Try a prompt" computes: next tokens, two answers and a continuation, of the model as it
+is and as changed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ TOP = 10
 
 @dataclass(frozen=True)
 class Answer:
-    """How likely one answer is: its first token's probability, and the log-probability (nats) of all of it."""
+    """How likely one answer is: its first token's probability, and the log-probability (nats) of
+    all of it.
+    """
 
     text: str
     first_token: str
@@ -32,7 +36,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Looked:
-    """What the model says to a prompt. `answers` are in the order they were asked, None for an empty one."""
+    """What the model says to a prompt.
+
+    `answers` are in the order they were asked, None for an empty one.
+    """
 
     tokens: list[tuple[str, float]]
     answers: list[Answer | None]
@@ -40,7 +47,9 @@ class Looked:
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to the model: heads switched off, and a control of a finished run set to a value."""
+    """What is done to the model: heads switched off, and a control of a finished run set to a
+    value.
+    """
 
     off: tuple[tuple[int, int], ...] = ()
     control: Control | None = None
@@ -56,7 +65,11 @@ class Change:
         if self.off:
             said.append(f"{len(self.off)} head{'s' if len(self.off) > 1 else ''} off")
         if self.control is not None and self.value != self.control.neutral:
-            side = self.control.high_word if self.value > self.control.neutral else self.control.low_word
+            side = (
+                self.control.high_word
+                if self.value > self.control.neutral
+                else self.control.low_word
+            )
             said.append(f"dial {self.value:+.2f} toward {side}")
         return ", ".join(said)
 
@@ -112,7 +125,8 @@ def controls_of(result: Result, model: Any) -> Mapping[str, Control]:
     made_with = result.provenance.model
     if made_with.get("weight_hash") != getattr(model.card, "weight_hash", None):
         raise BadInput(
-            f"That run was made with {made_with.get('name', 'another model')}, or other weights of it.",
+            f"That run was made with {made_with.get('name', 'another model')}, or other weights"
+            " of it.",
             f"a run of {model.card.name}",
             "Choose another run, or start the workbench with that model.",
         )
@@ -120,7 +134,9 @@ def controls_of(result: Result, model: Any) -> Mapping[str, Control]:
 
 
 def roles_of(result: Result, model: Any) -> dict[str, list[tuple[int, int]]]:
-    """Heads that a run picked, by group ("memory", "context"): its table `chosen`, else the roles in its table `heads`."""
+    """Heads that a run picked, by group ("memory", "context"): its table `chosen`, else the
+    roles in its table `heads`.
+    """
     for name, word in (("chosen", "group"), ("heads", "role")):
         table = result.tables.get(name)
         if table is not None and {"layer", "head", word} <= set(table.columns):
@@ -129,20 +145,28 @@ def roles_of(result: Result, model: Any) -> dict[str, list[tuple[int, int]]]:
         return {}
     found: dict[str, list[tuple[int, int]]] = {}
     for layer, head, role in zip(table["layer"], table["head"], table[word], strict=True):
-        if role in ("memory", "context") and 0 <= layer < model.n_layers and 0 <= head < model.n_heads:
+        if (
+            role in ("memory", "context")
+            and 0 <= layer < model.n_layers
+            and 0 <= head < model.n_heads
+        ):
             found.setdefault(role, []).append((int(layer), int(head)))
     return found
 
 
 def as_continuation(prompt: str, answer: str) -> str:
-    """The answer with a space in front where the prompt does not end in one: people type "Paris" and mean " Paris"."""
+    """The answer with a space in front where the prompt does not end in one: people type "Paris"
+    and mean " Paris".
+    """
     if answer and not answer[0].isspace() and prompt and not prompt[-1].isspace():
         return " " + answer
     return answer
 
 
 def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) -> Looked:
-    """Next tokens and the answers' probabilities, in one forward pass. Honours active interventions.
+    """Next tokens and the answers' probabilities, in one forward pass.
+
+    Honours active interventions.
 
     Raises:
         BadInput: the prompt is empty, or it and an answer do not fit the model's context.
@@ -150,17 +174,27 @@ def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) 
     import torch
 
     if isinstance(prompt, str) and not prompt.strip():
-        raise BadInput("The prompt is empty.", "some text for the model to continue", "Type a prompt, or choose an example.")
+        raise BadInput(
+            "The prompt is empty.",
+            "some text for the model to continue",
+            "Type a prompt, or choose an example.",
+        )
     read = tokenize(model, prompt)
     start = read.ids
-    tails = [model.continuation_tokens(as_continuation(read.text, a)) if a.strip() else [] for a in answers]
-    # An answer's last token is judged by what comes before it, so it need not be read: two answers of one token each take
-    # one pass over the prompt.
+    tails = [
+        model.continuation_tokens(as_continuation(read.text, a)) if a.strip() else []
+        for a in answers
+    ]
+    # An answer's last token is judged by what comes before it, so it need not be read: two answers
+    # of one token each take one pass over the prompt.
     rows = list(dict.fromkeys(tuple(tail[:-1]) for tail in tails if tail)) or [()]
     with model.lock, torch.no_grad():
         batch = model.batch([[*start, *row] for row in rows])
-        # Padding is on the left, so the last positions of all rows line up; only those are turned into logits.
-        logits = model.forward(**batch.kwargs(), logits_to_keep=max(map(len, rows)) + 1, use_cache=False).logits
+        # Padding is on the left, so the last positions of all rows line up; only those are turned
+        # into logits.
+        logits = model.forward(
+            **batch.kwargs(), logits_to_keep=max(map(len, rows)) + 1, use_cache=False
+        ).logits
         logp = torch.log_softmax(logits.float(), -1).cpu()
     first = logp[0, -len(rows[0]) - 1]
     top = first.exp().topk(min(k, first.shape[-1]))
@@ -173,7 +207,9 @@ def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) 
         row = logp[rows.index(tuple(tail[:-1])), -len(tail) :]
         each = row[torch.arange(len(tail)), torch.tensor(tail)]
         first_token = model.token_strings(tail[:1])[0]
-        scored.append(Answer(text.strip(), first_token, float(each[0].exp()), float(each.sum()), len(tail)))
+        scored.append(
+            Answer(text.strip(), first_token, float(each[0].exp()), float(each.sum()), len(tail))
+        )
     return Looked(tokens, scored)
 
 
@@ -184,7 +220,10 @@ def continuation(
     alive: Callable[[], bool] | None = None,
     more: Callable[[str], None] | None = None,
 ) -> str:
-    """Greedy continuation. After every token `more` gets the text so far; once `alive()` says no, that is returned."""
+    """Greedy continuation.
+
+    After every token `more` gets the text so far; once `alive()` says no, that is returned.
+    """
     pieces: list[str] = []
 
     def on_token(piece: str) -> None:

@@ -1,4 +1,5 @@
-"""Memory Workbench: what does a language model remember, where is it stored, which part brought it back just now?
+"""Memory Workbench: what does a language model remember, where is it stored, which part brought it
+back just now?
 
     import workbench as wb
     model = wb.load()                                    # SmolLM2-135M-Instruct, on this machine
@@ -7,7 +8,8 @@
         print(model.generate("The capital of France is"))
     result = wb.run("knowledge-conflict", model)
 
-Everything here is a lazy re-export, so this import takes milliseconds; torch and the rest load when first needed.
+Everything here is a lazy re-export, so this import takes milliseconds; torch and the rest load when
+first needed.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ def __dir__() -> list[str]:
 
 
 def _check_not_shadowed(room: str) -> None:
-    """`hooks`, `analyses` and `ui` are short names: say so clearly when the user's own file of that name is in the way."""
+    """`hooks`, `analyses` and `ui` are short names: say so clearly when the user's own file of
+    that name is in the way.
+    """
     if room == "workbench":
         return
     found = import_module(room)

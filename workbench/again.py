@@ -12,7 +12,9 @@ Yielded = TypeVar("Yielded")
 
 
 class Again(ContextDecorator, Generic[Yielded]):
-    """A change that is kept under a name and entered where it is wanted; leaving takes back what was entered last."""
+    """A change that is kept under a name and entered where it is wanted; leaving takes back what
+    was entered last.
+    """
 
     def __init__(self, make: Callable[[], AbstractContextManager[Yielded]]) -> None:
         self._make = make

@@ -1,10 +1,13 @@
 """Everything the workbench raises on purpose.
 
-WorkbenchError                 what was wrong, what was expected, what to do; the CLI exits with code 2
-├── NotFound                   an unknown model, analysis, parameter, relation, run … (names the nearest)
+WorkbenchError                 what was wrong, what was expected, what to do; the CLI exits with
+                               code 2
+├── NotFound                   an unknown model, analysis, parameter, relation, run … (names the
+                               nearest)
 │   └── SiteNotFound           a site this model does not have (names what it has)
 ├── BadInput                   a file, parameter or prompt that cannot be used
-├── BadRun                     a run folder that is damaged, foreign, newer than this version, or hostile
+├── BadRun                     a run folder that is damaged, foreign, newer than this version, or
+                               hostile
 ├── DownloadFailed             a download that was cut off or altered
 ├── NotFinite                  a model that says no numbers: an overflow, or damaged weights
 └── Unfit                      this model cannot answer this question

@@ -17,5 +17,6 @@ def parse_head(text: str) -> tuple[int, int] | None:
 
 def number(text: str) -> int | None:
     """A whole number from 0 in plain digits; None if the text is something else."""
-    # Plain digits and few of them: int() refuses a "²" that isdigit() accepts, and thousands of digits.
+    # Plain digits and few of them: int() refuses a "²" that isdigit() accepts, and thousands of
+    # digits.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

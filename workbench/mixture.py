@@ -1,16 +1,17 @@
-"""English and code that every machine has: what features are trained and measured on where the user names no text.
+"""English and code that every machine has: what features are trained and measured on where the user
+names no text.
 
 | source | share | what |
 | --- | --- | --- |
 | books | 30 % | the King James Bible and Shakespeare, as shipped for organisms |
 | dictionaries | 20 % | The Jargon File and The Devil's Dictionary, likewise |
-| documentation | 27 % | what installed Python packages say of themselves, and Python's own language reference |
-| code | 17 % | Python's standard library |
-| sampled | 6 % | what the model says of its own accord (`hooks.features.sampled`) |
+| documentation | 27 % | what installed Python packages say of themselves, and Python's own language
+reference | | code | 17 % | Python's standard library | | sampled | 6 % | what the model says of its
+own accord (`hooks.features.sampled`) |
 
-Shares are of characters. Documents are dealt out by a hash of their name: one in twenty-five is `held-out`, which nothing
-is trained on. Packages and library are those of this installation, so another version gives other text; what a run read is
-known by its digest.
+Shares are of characters. Documents are dealt out by a hash of their name: one in twenty-five is
+`held-out`, which nothing is trained on. Packages and library are those of this installation, so
+another version gives other text; what a run read is known by its digest.
 """
 
 from __future__ import annotations
@@ -39,15 +40,21 @@ class Document:
     text: str
 
 
-def documents(share: Share, sampled: Sequence[str] = (), seed: int = 0, *, even: bool = False) -> Iterator[Document]:
-    """The mixture, source by source in turn so that at any point each has had about its share; all of it, once.
+def documents(
+    share: Share, sampled: Sequence[str] = (), seed: int = 0, *, even: bool = False
+) -> Iterator[Document]:
+    """The mixture, source by source in turn so that at any point each has had about its share; all
+    of it, once.
 
     Args:
         sampled: text that the model said; without it the others share its place.
         seed: of the order within each source.
         even: end where the first source has run out, so that the shares hold to the end.
     """
-    given = {**_SOURCES, **({"sampled": (0.06, lambda: _numbered("sampled", sampled))} if sampled else {})}
+    given = {
+        **_SOURCES,
+        **({"sampled": (0.06, lambda: _numbered("sampled", sampled))} if sampled else {}),
+    }
     waiting: dict[str, list[Document]] = {}
     for source, (_, read) in given.items():
         mine = [d for d in read() if (_number(d) % _EVERY == 0) == (share == "held-out")]
@@ -85,7 +92,10 @@ def _documentation() -> Iterator[Document]:
     for topic, text in sorted(topics.items()):
         yield from _cut("documentation", f"python/{topic}", text)
     # The description stands after the head, as in a mail.
-    said = {d.metadata["Name"]: (d.read_text("METADATA") or "").partition("\n\n")[2] for d in distributions()}
+    said = {
+        d.metadata["Name"]: (d.read_text("METADATA") or "").partition("\n\n")[2]
+        for d in distributions()
+    }
     said.pop("memory-workbench", None)  # changes too often
     for package, text in sorted(said.items()):
         yield from _cut("documentation", package, text)
@@ -95,7 +105,11 @@ def _code() -> Iterator[Document]:
     library = Path(sysconfig.get_path("stdlib"))
     for file in sorted([*library.glob("*.py"), *library.glob("[a-z]*/*.py")]):
         if file.parent.name not in {"site-packages", "dist-packages", "idlelib", "test"}:
-            yield from _cut("code", str(file.relative_to(library)), file.read_text(encoding="utf-8", errors="replace"))
+            yield from _cut(
+                "code",
+                str(file.relative_to(library)),
+                file.read_text(encoding="utf-8", errors="replace"),
+            )
 
 
 def _cut(source: str, name: str, text: str) -> Iterator[Document]:

@@ -10,10 +10,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def ordinary(function: F) -> F:
-    """Call it outside `torch.inference_mode()`: the decorator of what is called from outside and makes tensors.
+    """Call it outside `torch.inference_mode()`: the decorator of what is called from outside and
+    makes tensors.
 
-    Tensors made inside inference mode count no changes and have no gradients for as long as they live, and a trace or a
-    cache made of them may be used later.
+    Tensors made inside inference mode count no changes and have no gradients for as long as they
+    live, and a trace or a cache made of them may be used later.
     """
 
     @wraps(function)
@@ -29,7 +30,9 @@ def ordinary(function: F) -> F:
 
 
 def make_ordinary(module: Any) -> None:
-    """Give a module that was built inside `torch.inference_mode()` weights that can be differentiated by: copies, one by one."""
+    """Give a module that was built inside `torch.inference_mode()` weights that can be
+    differentiated by: copies, one by one.
+    """
     from torch import nn
 
     new: dict[int, nn.Parameter] = {}  # a tied weight stays tied
@@ -37,7 +40,9 @@ def make_ordinary(module: Any) -> None:
         for name, weight in part._parameters.items():
             if type(weight) is nn.Parameter and weight.is_inference():
                 if id(weight) not in new:
-                    new[id(weight)] = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
+                    new[id(weight)] = nn.Parameter(
+                        weight.detach().clone(), requires_grad=weight.requires_grad
+                    )
                 part._parameters[name] = new[id(weight)]
         for name, buffer in part._buffers.items():
             if buffer is not None and buffer.is_inference():

@@ -1,8 +1,9 @@
 """Progress of a long job, and how it is cancelled.
 
-A job gets one callable: `progress(0.4, "Sweeping heads, fact 11 of 27")`. Whoever started the job gives it a `show`
-function (a terminal bar, a web page) and may call `cancel()` from any thread; the next report then raises
-`Cancelled` inside the job, so every batch that reports is a place where the job can stop.
+A job gets one callable: `progress(0.4, "Sweeping heads, fact 11 of 27")`. Whoever started the job
+gives it a `show` function (a terminal bar, a web page) and may call `cancel()` from any thread; the
+next report then raises `Cancelled` inside the job, so every batch that reports is a place where the
+job can stop.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Update:
-    """One report. `fraction` is in [0, 1]; times are in seconds; `left` is None until it can be estimated."""
+    """One report.
+
+    `fraction` is in [0, 1]; times are in seconds; `left` is None until it can be estimated.
+    """
 
     fraction: float
     says: str
@@ -58,7 +62,10 @@ class Progress:
             raise Cancelled(kept=self.kept)
 
     def cancel(self) -> None:
-        """Ask the job to stop at its next report. Safe from any thread and from a signal handler."""
+        """Ask the job to stop at its next report.
+
+        Safe from any thread and from a signal handler.
+        """
         self._cancel.set()
 
     @property
@@ -108,5 +115,6 @@ class _Part(Progress):
 
 
 def _inside(fraction: float) -> float:
-    # The constant comes first, so that not-a-number (nothing done of nothing) counts as 0 and never reaches a bar.
+    # The constant comes first, so that not-a-number (nothing done of nothing) counts as 0 and never
+    # reaches a bar.
     return min(max(0.0, float(fraction)), 1.0)

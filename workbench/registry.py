@@ -1,4 +1,6 @@
-"""The analyses there are: one entry point each in the group `workbench.analyses`, ours and third parties' alike."""
+"""The analyses there are: one entry point each in the group `workbench.analyses`, ours and third
+parties' alike.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ OURS = "memory-workbench"
 class Control:
     """A knob that a finished run gives to the model, e.g. the memory-to-context dial.
 
-    `apply(model, value)` is a context manager: inside it the model behaves as the knob says. `low` and `high` are its
-    ends with their words; `neutral` is where nothing changes.
+    `apply(model, value)` is a context manager: inside it the model behaves as the knob says. `low`
+    and `high` are its ends with their words; `neutral` is where nothing changes.
     """
 
     label: str
@@ -44,7 +46,9 @@ class Control:
     def __call__(self, model: Any, value: float) -> AbstractContextManager[Any]:
         if not self.low <= value <= self.high:
             raise BadInput(
-                f"{self.label} cannot be {value:g}.", f"a number from {self.low:g} to {self.high:g}", "Move it inside."
+                f"{self.label} cannot be {value:g}.",
+                f"a number from {self.low:g} to {self.high:g}",
+                "Move it inside.",
             )
         return self.apply(model, value)
 
@@ -85,7 +89,8 @@ class Analysis:
 
         Raises:
             NotFound: a parameter that does not exist.
-            BadInput: a value that does not fit (every complaint is named), or a text that is not valid Unicode.
+            BadInput: a value that does not fit (every complaint is named), or a text that is not
+                valid Unicode.
         """
         import pydantic
 
@@ -98,10 +103,17 @@ class Analysis:
         try:
             return self.Params.model_validate(dict(values))
         except pydantic.ValidationError as error:
-            complaints = [f"{'.'.join(map(str, e['loc'])) or 'parameters'}: {e['msg']}" for e in error.errors()]
+            complaints = [
+                f"{'.'.join(map(str, e['loc'])) or 'parameters'}: {e['msg']}"
+                for e in error.errors()
+            ]
             raise BadInput(
                 f"The parameters of {self.name} do not fit: " + "; ".join(complaints) + ".",
-                "; ".join(sorted({_expected(fields, str(e["loc"][0])) for e in error.errors() if e["loc"]})),
+                "; ".join(
+                    sorted(
+                        {_expected(fields, str(e["loc"][0])) for e in error.errors() if e["loc"]}
+                    )
+                ),
                 f"`workbench analyses {self.name}` explains every parameter.",
             ) from error
 
@@ -123,7 +135,9 @@ def _expected(fields: Mapping[str, Any], name: str) -> str:
 
 @cache
 def _found() -> dict[str, EntryPoint]:
-    """By name. Of two packages with one name ours wins, else the first: a newcomer must not replace what people use."""
+    """By name. Of two packages with one name ours wins, else the first: a newcomer must not
+    replace what people use.
+    """
     found: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda e: _package(e) != OURS):
         found.setdefault(_plain(entry.name), entry)
@@ -140,7 +154,8 @@ def get(name: str) -> Analysis:
 
     Raises:
         NotFound: none of that name (the nearest is suggested).
-        WorkbenchError: its package is installed but does not load, or lacks something an analysis must have.
+        WorkbenchError: its package is installed but does not load, or lacks something an analysis
+            must have.
     """
     entries = _found()
     entry = entries.get(_plain(name))
@@ -153,9 +168,13 @@ def get(name: str) -> Analysis:
         module = entry.load()
     except WorkbenchError:
         raise
-    except (Exception, SystemExit) as error:  # a module that exits on import must not take the workbench with it
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a module that exits on import must not take the workbench with it
         raise WorkbenchError(
-            f"The analysis {name!r} of package {package!r} does not load: {type(error).__name__}: {error}",
+            f"The analysis {name!r} of package {package!r} does not load: {type(error).__name__}:"
+            f" {error}",
             f"{entry.value} to import",
             f"Reinstall or remove {package}.",
         ) from error
@@ -176,7 +195,9 @@ def get(name: str) -> Analysis:
 
 
 def every() -> tuple[list[Analysis], dict[str, str]]:
-    """All analyses that load, by name, and for those that do not the reason, so that one broken package hides no other."""
+    """All analyses that load, by name, and for those that do not the reason, so that one broken
+    package hides no other.
+    """
     good, broken = [], {}
     for name in sorted(_found()):
         try:

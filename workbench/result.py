@@ -1,8 +1,8 @@
 """What an analysis found, and the run folder it is kept in.
 
-A run folder holds `result.json`, `tables/NAME.parquet` and `arrays.safetensors`, and opens without the model. It may
-come from a stranger, so it is only data: names are checked before they become paths, sizes before anything is read,
-and text is left as text (whoever shows it escapes it).
+A run folder holds `result.json`, `tables/NAME.parquet` and `arrays.safetensors`, and opens without
+the model. It may come from a stranger, so it is only data: names are checked before they become
+paths, sizes before anything is read, and text is left as text (whoever shows it escapes it).
 """
 
 from __future__ import annotations
@@ -34,7 +34,14 @@ MAX_FILE = 2 * 2**30
 MAX_ROWS = 20_000_000
 MAX_CELLS = 2**28
 _FINDING_FIELDS = {"unit", "says", "interval"}
-_PROVENANCE = {"model": dict, "versions": dict, "started": str, "duration": int | float, "machine": str, "notes": dict}
+_PROVENANCE = {
+    "model": dict,
+    "versions": dict,
+    "started": str,
+    "duration": int | float,
+    "machine": str,
+    "notes": dict,
+}
 _DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
 
 
@@ -42,8 +49,8 @@ _DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "
 class Finding:
     """A named number (or a few that belong together) with its sentence.
 
-    `value` is one number, or names to numbers (`{"memory": 0.9, "context": 0.1}`). `interval` gives 95 % bounds:
-    a pair for one number, or names to pairs. `unit` says what the numbers are in.
+    `value` is one number, or names to numbers (`{"memory": 0.9, "context": 0.1}`). `interval` gives
+    95 % bounds: a pair for one number, or names to pairs. `unit` says what the numbers are in.
     """
 
     name: str
@@ -57,19 +64,27 @@ class Finding:
         return dict(self.value) if isinstance(self.value, Mapping) else {"value": self.value}
 
     def to_json(self) -> dict[str, Any]:
-        """As in `result.json`. Raises ValueError if a value is named like one of the other fields."""
+        """As in `result.json`.
+
+        Raises ValueError if a value is named like one of the other fields.
+        """
         if taken := self.values.keys() & _FINDING_FIELDS:
             raise ValueError(f"finding {self.name!r} cannot call a value {sorted(taken)[0]!r}")
         out: dict[str, Any] = {**self.values, "unit": self.unit, "says": self.says}
         if self.interval is not None:
-            spans = self.interval if isinstance(self.interval, Mapping) else {"value": self.interval}
+            spans = (
+                self.interval if isinstance(self.interval, Mapping) else {"value": self.interval}
+            )
             out["interval"] = {k: list(v) for k, v in spans.items()}
         return out
 
     @classmethod
     def from_json(cls, name: str, raw: Mapping[str, Any]) -> Finding:
         values = {k: _number(name, v) for k, v in raw.items() if k not in _FINDING_FIELDS}
-        spans = {k: (_number(name, low), _number(name, high)) for k, (low, high) in (raw.get("interval") or {}).items()}
+        spans = {
+            k: (_number(name, low), _number(name, high))
+            for k, (low, high) in (raw.get("interval") or {}).items()
+        }
         single = set(values) == {"value"}
         return cls(
             name,
@@ -82,9 +97,13 @@ class Finding:
 
 @dataclass
 class Provenance:
-    """Where a result comes from: enough to make it again, and to see that two runs are comparable."""
+    """Where a result comes from: enough to make it again, and to see that two runs are
+    comparable.
+    """
 
-    model: dict[str, Any] = field(default_factory=dict)  # the model's card, see workbench.models.ModelCard
+    model: dict[str, Any] = field(
+        default_factory=dict
+    )  # the model's card, see workbench.models.ModelCard
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     started: str = ""  # ISO 8601, UTC
@@ -97,7 +116,8 @@ class Provenance:
 class Result:
     """Findings, tables and arrays of one run of one analysis.
 
-    Knobs that the analysis gives to a finished run are attributes: `result.dial(model, 0.5)` for `knowledge-conflict`.
+    Knobs that the analysis gives to a finished run are attributes: `result.dial(model, 0.5)` for
+    `knowledge-conflict`.
     """
 
     analysis: str
@@ -132,7 +152,10 @@ class Result:
             "partial": self.partial,
             "params": self.params,
             "findings": {name: finding.to_json() for name, finding in self.findings.items()},
-            "tables": {name: {"rows": len(table), "columns": list(table.columns)} for name, table in self.tables.items()},
+            "tables": {
+                name: {"rows": len(table), "columns": list(table.columns)}
+                for name, table in self.tables.items()
+            },
             "arrays": {name: _describe(array) for name, array in self.arrays.items()},
             "provenance": asdict(self.provenance),
         }
@@ -149,24 +172,34 @@ class Result:
         target = Path(path)
         for name in [*self.findings, *self.tables, *self.arrays]:
             if not NAME.fullmatch(name):
-                raise ValueError(f"{name!r} cannot name a finding, a table or an array: {NAME.pattern}")
+                raise ValueError(
+                    f"{name!r} cannot name a finding, a table or an array: {NAME.pattern}"
+                )
         try:
             if target.exists() and (not target.is_dir() or any(target.iterdir())):
                 raise WorkbenchError(
-                    f"{target} exists already and is not empty.", "a new folder", "Choose another --out, or remove it first."
+                    f"{target} exists already and is not empty.",
+                    "a new folder",
+                    "Choose another --out, or remove it first.",
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
             try:
                 self._write(work)
-                if os.name == "nt" and target.exists():  # elsewhere an empty folder is replaced in the same step
+                if (
+                    os.name == "nt" and target.exists()
+                ):  # elsewhere an empty folder is replaced in the same step
                     target.rmdir()
                 os.replace(work, target)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
-        except (OSError, SafetensorError) as error:  # the latter is how a full disk shows while arrays are written
+        except (
+            OSError,
+            SafetensorError,
+        ) as error:  # the latter is how a full disk shows while arrays are written
             raise WorkbenchError(
-                f"The run could not be written to {target}: {getattr(error, 'strerror', None) or _first_line(error)}.",
+                f"The run could not be written to {target}:"
+                f" {getattr(error, 'strerror', None) or _first_line(error)}.",
                 "a folder with free space that you may write to",
                 "Choose another place with --out DIR (or WORKBENCH_RUNS), or make room.",
             ) from error
@@ -190,7 +223,8 @@ class Result:
                 {name: np.asarray(array.values, order="C") for name, array in self.arrays.items()},
                 folder / "arrays.safetensors",
             )
-            # safetensors makes its files for the owner alone; a run folder is there to be passed on.
+            # safetensors makes its files for the owner alone; a run folder is there to be passed
+            # on.
             (folder / "arrays.safetensors").chmod(0o644)
         (folder / "result.json").write_text(text, encoding="utf-8")
 
@@ -199,20 +233,29 @@ class Result:
         """Read a run folder.
 
         Raises:
-            BadRun: it is damaged, truncated, hostile or from a newer version; the message says which.
+            BadRun: it is damaged, truncated, hostile or from a newer version; the message says
+                which.
         """
         folder = Path(path)
         index = read_index(folder)
         again = "Run the analysis again, or get a fresh copy of the folder."
         try:
-            findings = {name: Finding.from_json(name, raw) for name, raw in index["findings"].items()}
-            provenance = Provenance(**{k: v for k, v in index["provenance"].items() if k == "seed" or k in _PROVENANCE})
+            findings = {
+                name: Finding.from_json(name, raw) for name, raw in index["findings"].items()
+            }
+            provenance = Provenance(
+                **{k: v for k, v in index["provenance"].items() if k == "seed" or k in _PROVENANCE}
+            )
             tables = {name: _read_table(folder, name) for name in index["tables"]}
             arrays = _read_arrays(folder, index["arrays"])
         except WorkbenchError:
             raise
         except Exception as error:  # every library below has its own way to say "damaged"
-            raise BadRun(f"The run {folder.name!r} is damaged: {_first_line(error)}", "a complete run folder", again) from error
+            raise BadRun(
+                f"The run {folder.name!r} is damaged: {_first_line(error)}",
+                "a complete run folder",
+                again,
+            ) from error
         return cls(
             analysis=str(index["analysis"]),
             question=str(index["question"]),
@@ -226,7 +269,8 @@ class Result:
         )
 
     def control(self, name: str) -> Any:
-        """A knob of this result by name: callable as `control(model, value)`, giving a context manager.
+        """A knob of this result by name: callable as `control(model, value)`, giving a context
+        manager.
 
         Raises:
             NotFound: the analysis gives no such knob.
@@ -245,10 +289,14 @@ class Result:
         try:
             return self.control(name)
         except WorkbenchError as error:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}. {error}") from error
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}. {error}"
+            ) from error
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        """In Jupyter: the analysis's views as widgets, with pictures for when there is no kernel."""
+        """In Jupyter: the analysis's views as widgets, with pictures for when there is no
+        kernel.
+        """
         from workbench.front_ends import front_end
 
         return front_end("notebook")(self)
@@ -274,7 +322,9 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     if _size(folder, file) > MAX_JSON:
         raise BadRun(
-            f"{file.name} of {folder.name!r} is absurdly large.", f"at most {MAX_JSON >> 20} MB", "Do not trust this folder."
+            f"{file.name} of {folder.name!r} is absurdly large.",
+            f"at most {MAX_JSON >> 20} MB",
+            "Do not trust this folder.",
         )
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
@@ -300,7 +350,11 @@ def read_index(folder: Path) -> dict[str, Any]:
         "provenance": dict,
     }
     if not isinstance(index, dict) or type(index.get("format")) is not int or index["format"] < 1:
-        raise BadRun(f"result.json of {folder.name!r} is not a run's.", "a format number and a run's fields", "Check the folder.")
+        raise BadRun(
+            f"result.json of {folder.name!r} is not a run's.",
+            "a format number and a run's fields",
+            "Check the folder.",
+        )
     if index["format"] > FORMAT:
         raise BadRun(
             f"The run {folder.name!r} was written by a newer version (format {index['format']}).",
@@ -310,21 +364,30 @@ def read_index(folder: Path) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(index.get(key), kind):
             raise BadRun(
-                f"result.json of {folder.name!r} has no proper {key!r}.", f"a {kind.__name__}", "Run the analysis again."
+                f"result.json of {folder.name!r} has no proper {key!r}.",
+                f"a {kind.__name__}",
+                "Run the analysis again.",
             )
     about = index["provenance"]
     for key, proper in _PROVENANCE.items():
         if key in about and (not isinstance(about[key], proper) or isinstance(about[key], bool)):
             raise BadRun(
-                f"The provenance of {folder.name!r} has no proper {key!r}.", "what a run writes", "Run the analysis again."
+                f"The provenance of {folder.name!r} has no proper {key!r}.",
+                "what a run writes",
+                "Run the analysis again.",
             )
     if not abs(about.get("duration", 0)) < 1e12:  # also refuses not-a-number
-        raise BadRun(f"The run {folder.name!r} took an impossible time.", "seconds", "Do not trust this folder.")
+        raise BadRun(
+            f"The run {folder.name!r} took an impossible time.",
+            "seconds",
+            "Do not trust this folder.",
+        )
     for key in ("findings", "arrays", "tables"):
         for name, value in index[key].items():
             if not NAME.fullmatch(name) or not isinstance(value, dict):
                 raise BadRun(
-                    f"The run {folder.name!r} names one of its {key} {name[:80]!r}, which is not allowed.",
+                    f"The run {folder.name!r} names one of its {key} {name[:80]!r}, which is not"
+                    " allowed.",
                     "lower-case letters, digits, - and _",
                     "Do not trust this folder.",
                 )
@@ -334,7 +397,11 @@ def read_index(folder: Path) -> dict[str, Any]:
 def _size(folder: Path, file: Path) -> int:
     """Size in bytes of a file that really lies in the folder (a link to elsewhere is refused)."""
     if not file.resolve().is_relative_to(folder.resolve()):
-        raise BadRun(f"{file.name} of {folder.name!r} leads outside its folder.", "plain files", "Do not trust this folder.")
+        raise BadRun(
+            f"{file.name} of {folder.name!r} leads outside its folder.",
+            "plain files",
+            "Do not trust this folder.",
+        )
     if not file.is_file():
         raise BadRun(
             f"The run {folder.name!r} lacks {file.name}.",
@@ -351,14 +418,23 @@ def _read_table(folder: Path, name: str) -> pd.DataFrame:
     file = folder / "tables" / f"{name}.parquet"
     size = _size(folder, file)
     meta = pq.read_metadata(file)
-    # A few KB of parquet can unpack to terabytes: the declared sizes are checked before any page is read.
+    # A few KB of parquet can unpack to terabytes: the declared sizes are checked before any page is
+    # read.
     unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     too_large = BadRun(
-        f"Table {name!r} of {folder.name!r} is absurdly large.", f"at most {MAX_ROWS:,} rows", "Do not trust this folder."
+        f"Table {name!r} of {folder.name!r} is absurdly large.",
+        f"at most {MAX_ROWS:,} rows",
+        "Do not trust this folder.",
     )
-    if size > MAX_FILE or unpacked > MAX_FILE or meta.num_rows > MAX_ROWS or meta.num_rows * meta.num_columns > MAX_CELLS:
+    if (
+        size > MAX_FILE
+        or unpacked > MAX_FILE
+        or meta.num_rows > MAX_ROWS
+        or meta.num_rows * meta.num_columns > MAX_CELLS
+    ):
         raise too_large
-    # The declared sizes may lie too (one long text, named by millions of rows), so what is unpacked is counted as it comes.
+    # The declared sizes may lie too (one long text, named by millions of rows), so what is unpacked
+    # is counted as it comes.
     batches, held = [], 0
     with pq.ParquetFile(file) as stored:
         for batch in stored.iter_batches(batch_size=4096):
@@ -369,7 +445,9 @@ def _read_table(folder: Path, name: str) -> pd.DataFrame:
         return pa.Table.from_batches(batches, schema=stored.schema_arrow).to_pandas()
 
 
-def _read_arrays(folder: Path, described: Mapping[str, Mapping[str, Any]]) -> dict[str, xr.DataArray]:
+def _read_arrays(
+    folder: Path, described: Mapping[str, Mapping[str, Any]]
+) -> dict[str, xr.DataArray]:
     if not described:
         return {}
     import xarray as xr
@@ -378,14 +456,20 @@ def _read_arrays(folder: Path, described: Mapping[str, Mapping[str, Any]]) -> di
     file = folder / "arrays.safetensors"
     if _size(folder, file) > MAX_FILE:
         raise BadRun(
-            f"The arrays of {folder.name!r} are absurdly large.", f"at most {MAX_FILE >> 30} GB", "Do not trust this folder."
+            f"The arrays of {folder.name!r} are absurdly large.",
+            f"at most {MAX_FILE >> 30} GB",
+            "Do not trust this folder.",
         )
     arrays = {}
     with safe_open(file, framework="numpy") as stored:
         held = set(stored.keys())
         for name, about in described.items():
             if name not in held:
-                raise BadRun(f"The run {folder.name!r} lacks its array {name!r}.", "every array named", "Get a complete copy.")
+                raise BadRun(
+                    f"The run {folder.name!r} lacks its array {name!r}.",
+                    "every array named",
+                    "Get a complete copy.",
+                )
             values, dims = stored.get_tensor(name), about.get("dims")
             if (
                 not isinstance(dims, list)
@@ -395,12 +479,17 @@ def _read_arrays(folder: Path, described: Mapping[str, Mapping[str, Any]]) -> di
                 or list(values.shape) != about.get("shape")
             ):
                 raise BadRun(
-                    f"Array {name!r} of {folder.name!r} does not have the shape its result.json says.",
+                    f"Array {name!r} of {folder.name!r} does not have the shape its result.json"
+                    " says.",
                     f"{len(values.shape)} different axis names and the shape {list(values.shape)}",
                     "Run the analysis again, or get a fresh copy of the folder.",
                 )
-            coords = {d: _coord(name, about["coords"][d]) for d in dims if d in about.get("coords", {})}
-            arrays[name] = xr.DataArray(values, dims=dims, coords=coords, name=name, attrs=about.get("attrs", {}))
+            coords = {
+                d: _coord(name, about["coords"][d]) for d in dims if d in about.get("coords", {})
+            }
+            arrays[name] = xr.DataArray(
+                values, dims=dims, coords=coords, name=name, attrs=about.get("attrs", {})
+            )
     return arrays
 
 
@@ -411,7 +500,9 @@ def _coord(array: str, values: Any) -> Any:
     if isinstance(values, list) and all(isinstance(v, int | float | None) for v in values):
         return [math.nan if v is None else v for v in values]
     raise BadRun(
-        f"An axis of array {array!r} has labels that are neither texts nor numbers.", "texts or numbers", "Run it again."
+        f"An axis of array {array!r} has labels that are neither texts nor numbers.",
+        "texts or numbers",
+        "Run it again.",
     )
 
 
@@ -421,21 +512,34 @@ def _number(finding: str, value: Any) -> float:
         return math.nan
     # JSON has whole numbers of any length; one that no float can hold is nobody's measurement.
     if not isinstance(value, int | float) or abs(value) > sys.float_info.max:
-        raise BadRun(f"Finding {finding!r} holds something that is not a number.", "numbers", "Run the analysis again.")
+        raise BadRun(
+            f"Finding {finding!r} holds something that is not a number.",
+            "numbers",
+            "Run the analysis again.",
+        )
     return value
 
 
 def _describe(array: xr.DataArray) -> dict[str, Any]:
     if str(array.dtype) not in _DTYPES:
-        raise ValueError(f"array {array.name!r} has dtype {array.dtype}; a run folder holds {sorted(_DTYPES)}")
+        raise ValueError(
+            f"array {array.name!r} has dtype {array.dtype}; a run folder holds {sorted(_DTYPES)}"
+        )
     for dim in array.dims:
         if dim in array.coords and array.coords[dim].dtype.kind not in "OTUbiuf":
-            raise ValueError(f"axis {dim!r} of array {array.name!r} has labels that are neither texts nor numbers")
+            raise ValueError(
+                f"axis {dim!r} of array {array.name!r} has labels that are neither texts nor"
+                " numbers"
+            )
     return {
         "dims": [str(d) for d in array.dims],
         "shape": list(array.shape),
-        "coords": {str(d): array.coords[d].values.tolist() for d in array.dims if d in array.coords},
-        "attrs": {str(k): v for k, v in array.attrs.items() if isinstance(v, str | int | float | bool)},
+        "coords": {
+            str(d): array.coords[d].values.tolist() for d in array.dims if d in array.coords
+        },
+        "attrs": {
+            str(k): v for k, v in array.attrs.items() if isinstance(v, str | int | float | bool)
+        },
     }
 
 

@@ -58,7 +58,10 @@ def run(
         model = wb.load(model) if model is not None else wb.load()
     why_not = asked.unfit(model)
     if why_not:
-        raise Unfit(f"{model.card.name} cannot answer {asked.name!r}: {why_not}", do="Choose another model or analysis.")
+        raise Unfit(
+            f"{model.card.name} cannot answer {asked.name!r}: {why_not}",
+            do="Choose another model or analysis.",
+        )
     progress = progress or Progress()
 
     import torch
@@ -118,20 +121,25 @@ def versions() -> dict[str, str]:
 
 
 def new_folder(result: Result, root: Path | None = None) -> Path:
-    """A new, empty folder for a run, named after time, analysis and model. No other thread or process gets the same one.
+    """A new, empty folder for a run, named after time, analysis and model.
+
+    No other thread or process gets the same one.
 
     Raises:
         WorkbenchError: no folder can be made there.
     """
     root = root or paths.runs_dir()
     when = dt.datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = f"{when}-{_plain(result.analysis) or 'run'}-{_plain(str(result.provenance.model.get('name', ''))) or 'model'}"
+    model = _plain(str(result.provenance.model.get("name", ""))) or "model"
+    name = f"{when}-{_plain(result.analysis) or 'run'}-{model}"
     folder, n = root / name, 2
     try:
         root.mkdir(parents=True, exist_ok=True)
         while True:
             try:
-                folder.mkdir()  # who makes it has it: asking first whether it is there leaves time for somebody else
+                # who makes it has it: asking first whether it is there leaves time for somebody
+                # else
+                folder.mkdir()
                 return folder
             except FileExistsError:
                 folder, n = root / f"{name}-{n}", n + 1
@@ -214,14 +222,16 @@ def _in(place: Path, sample: bool) -> Iterable[RunEntry]:
 
 
 def open_run(ref: str | Path, root: Path | None = None) -> Result:
-    """A run by its folder, or by the id that `workbench runs` lists ("latest" is the newest of the user's own).
+    """A run by its folder, or by the id that `workbench runs` lists ("latest" is the newest of the
+    user's own).
 
     Raises:
         NotFound: no such run (the nearest is suggested).
         BadRun: it cannot be read.
     """
     path = Path(ref)
-    # A "name" of thousands of characters or none at all is no folder; asking the system about it is an error.
+    # A "name" of thousands of characters or none at all is no folder; asking the system about it is
+    # an error.
     if 0 < len(str(ref)) < 4096 and all(len(part) < 256 for part in path.parts) and path.is_dir():
         return Result.open(path)
     entries = listing(root)
@@ -232,4 +242,6 @@ def open_run(ref: str | Path, root: Path | None = None) -> Result:
     for entry in entries:
         if entry.id == str(ref):
             return Result.open(entry.path)
-    raise NotFound.named("run", str(ref), [e.id for e in entries], do="`workbench runs` lists them.")
+    raise NotFound.named(
+        "run", str(ref), [e.id for e in entries], do="`workbench runs` lists them."
+    )

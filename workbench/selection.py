@@ -1,10 +1,10 @@
 """What a person is looking at: one state object per page, read and written by every view.
 
-`heads` are the chosen heads, `head` the primary one, `prompt` the index of the primary prompt (fact), `pos` the chosen
-token, `layer` the chosen layer (that of the primary head once there is one), `pinned` the head kept for comparison, `hover`
-the lighter one, `feature` the chosen feature of an autoencoder. It is a `param` object, so that Panel widgets and HoloViews
-streams link to it and a notebook reads it:
-`result.selection.head`.
+`heads` are the chosen heads, `head` the primary one, `prompt` the index of the primary prompt
+(fact), `pos` the chosen token, `layer` the chosen layer (that of the primary head once there is
+one), `pinned` the head kept for comparison, `hover` the lighter one, `feature` the chosen feature
+of an autoencoder. It is a `param` object, so that Panel widgets and HoloViews streams link to it
+and a notebook reads it: `result.selection.head`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ class Selection(param.Parameterized):
     pos = param.Integer(default=None, allow_None=True, doc="Chosen token position")
     layer = param.Integer(default=None, bounds=(0, None), allow_None=True, doc="Chosen layer")
     pinned = param.Tuple(default=None, length=2, allow_None=True, doc="Head kept for comparison")
-    feature = param.Tuple(default=None, length=2, allow_None=True, doc="Chosen feature (place, number)")
+    feature = param.Tuple(
+        default=None, length=2, allow_None=True, doc="Chosen feature (place, number)"
+    )
     hover = param.Tuple(default=None, length=2, allow_None=True, doc="Head under the pointer")
 
     def choose(self, layer: int, head: int, *, add: bool = False) -> None:
         """Make (layer, head) primary; with `add`, join it to the chosen set.
 
-        A head that is added again leaves the set; the one chosen before it is then primary, or none.
+        A head that is added again leaves the set; the one chosen before it is then primary, or
+        none.
         """
         one = (int(layer), int(head))
         if not add:
@@ -54,7 +57,9 @@ class Selection(param.Parameterized):
         return query
 
     def from_query(self, query: dict[str, Any]) -> None:
-        """From URL parameters; what does not parse is left as it is, since a link comes from a stranger."""
+        """From URL parameters; what does not parse is left as it is, since a link comes from a
+        stranger.
+        """
         prompt = str(query.get("prompt", ""))
         if number(prompt) is not None:
             self.prompt = number(prompt)

@@ -1,13 +1,16 @@
-"""The files of a trace: prompts of any length side by side, without padding, in pieces that are whole or not there.
+"""The files of a trace: prompts of any length side by side, without padding, in pieces that are
+whole or not there.
 
-A trace folder (format 2) holds `manifest.json` (what was asked of which model, and the axes of every array) and shards,
-`shard-00000000.safetensors`, named after the first prompt they hold. A shard holds a run of consecutive prompts, in an
-order of its own (`prompt.index`). Each of its arrays is (layer, numbers): for every layer the prompts' blocks one after
-the other, a block being one prompt's values in C order over the array's axes. An axis that the manifest gives no size is
-as long as the prompt.
+A trace folder (format 2) holds `manifest.json` (what was asked of which model, and the axes of
+every array) and shards, `shard-00000000.safetensors`, named after the first prompt they hold. A
+shard holds a run of consecutive prompts, in an order of its own (`prompt.index`). Each of its
+arrays is (layer, numbers): for every layer the prompts' blocks one after the other, a block being
+one prompt's values in C order over the array's axes. An axis that the manifest gives no size is as
+long as the prompt.
 
-A shard is written under another name and renamed when it is finished; which shards there are is read from the folder and
-not from the manifest, so a process may be killed at any moment without losing one.
+A shard is written under another name and renamed when it is finished; which shards there are is
+read from the folder and not from the manifest, so a process may be killed at any moment without
+losing one.
 """
 
 from __future__ import annotations
@@ -39,8 +42,14 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".writing-"  # how the name of a file begins that is not whole yet
 _NAME = re.compile(r"shard-(\d{8,15})\.safetensors")
 _MAX_MANIFEST = 256 * 2**20
-# As safetensors and as NumPy call them. NumPy has no bfloat16: it is written as its 16 bits, and read as float32.
-_DTYPES = {"float32": ("F32", "<f4"), "float16": ("F16", "<f2"), "bfloat16": ("BF16", "<u2"), "int32": ("I32", "<i4")}
+# As safetensors and as NumPy call them. NumPy has no bfloat16: it is written as its 16 bits, and
+# read as float32.
+_DTYPES = {
+    "float32": ("F32", "<f4"),
+    "float16": ("F16", "<f2"),
+    "bfloat16": ("BF16", "<u2"),
+    "int32": ("I32", "<i4"),
+}
 _DTYPES |= {"float64": ("F64", "<f8"), "int64": ("I64", "<i8")}
 
 
@@ -105,7 +114,10 @@ class Stored:
             WorkbenchError: there is not enough memory.
         """
         self.check_memory(n_prompts, longest, n_layers)
-        values = np.empty((n_prompts, *(() if self.layers is None else (n_layers,)), *self.shape(longest)), self._read_as)
+        values = np.empty(
+            (n_prompts, *(() if self.layers is None else (n_layers,)), *self.shape(longest)),
+            self._read_as,
+        )
         if fill:
             values[...] = np.nan if self._read_as.kind == "f" else -1
         return values
@@ -115,14 +127,17 @@ class Stored:
         check_memory(
             n_prompts * n_layers * self.count(longest) * self._read_as.itemsize,
             f"{self.name!r} of {n_prompts} prompts",
-            "Take fewer prompts or layers at once, reduce the site, or capture to a folder and read it in parts.",
+            "Take fewer prompts or layers at once, reduce the site, or capture to a folder and read"
+            " it in parts.",
         )
 
     @property
     def _read_as(self) -> np.dtype:
         return np.dtype("<f4" if self.dtype == "bfloat16" else _DTYPES[self.dtype][1])
 
-    def labelled(self, values: np.ndarray, prompts: Sequence[int], layers: Sequence[int] | None) -> xr.DataArray:
+    def labelled(
+        self, values: np.ndarray, prompts: Sequence[int], layers: Sequence[int] | None
+    ) -> xr.DataArray:
         """Put names and labels on (prompt, [layer,] …)."""
         import xarray as xr
 
@@ -136,26 +151,44 @@ class Stored:
             elif axis in self.ragged or dim in {"head", "kv_head"}:
                 coords[dim] = list(range(values.shape[first + axis]))
         dims = ("prompt", *(() if layers is None else ("layer",)), *self.dims)
-        return xr.DataArray(values, dims=dims, coords=coords, name=self.name, attrs=dict(self.attrs))
+        return xr.DataArray(
+            values, dims=dims, coords=coords, name=self.name, attrs=dict(self.attrs)
+        )
 
     @classmethod
     def from_json(cls, name: str, about: Any) -> Stored:
         """Raises ValueError or TypeError where a stranger's manifest makes no sense."""
         dims, sizes, layers = tuple(about["dims"]), dict(about["sizes"]), about["layers"]
         coords, attrs = dict(about["coords"]), dict(about["attrs"])
-        if not all(isinstance(dim, str) for dim in dims) or len({*dims, "prompt", "layer"}) != len(dims) + 2:
+        if (
+            not all(isinstance(dim, str) for dim in dims)
+            or len({*dims, "prompt", "layer"}) != len(dims) + 2
+        ):
             raise ValueError(f"the axes of {name!r} are {dims}")
-        if not set(sizes) <= set(dims) or not all(type(n) is int and 0 <= n < 2**40 for n in sizes.values()):
+        if not set(sizes) <= set(dims) or not all(
+            type(n) is int and 0 <= n < 2**40 for n in sizes.values()
+        ):
             raise ValueError(f"the sizes of {name!r} are {sizes}")
         if about["dtype"] not in _DTYPES:
             raise ValueError(f"the dtype of {name!r} is {about['dtype']!r}")
         if layers is not None and not _whole_numbers(layers):
             raise ValueError(f"the layers of {name!r} are {layers}")
-        if not all(dim in sizes and _whole_numbers(labels) and len(labels) == sizes[dim] for dim, labels in coords.items()):
+        if not all(
+            dim in sizes and _whole_numbers(labels) and len(labels) == sizes[dim]
+            for dim, labels in coords.items()
+        ):
             raise ValueError(f"the labels of {name!r} do not fit its axes")
         if not all(isinstance(text, str) for pair in attrs.items() for text in pair):
             raise ValueError(f"the notes on {name!r} are no text")
-        return cls(name, dims, sizes, None if layers is None else tuple(layers), about["dtype"], coords, attrs)
+        return cls(
+            name,
+            dims,
+            sizes,
+            None if layers is None else tuple(layers),
+            about["dtype"],
+            coords,
+            attrs,
+        )
 
 
 def _whole_numbers(values: Any) -> bool:
@@ -176,7 +209,7 @@ class Prompts:
         return [len(row) for row in self.tokens]
 
 
-# -- the manifest -----------------------------------------------------------------------------------------------------
+# -- the manifest ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -185,8 +218,10 @@ class Manifest:
 
     Attributes:
         capture: the shards that belong to it carry the same letters.
-        request: what was asked, as `workbench.trace` shows it; empty for a trace that was saved from memory.
-        total: {"prompts", "tokens", "digest"} of the whole; None until a stream of unknown length has ended.
+        request: what was asked, as `workbench.trace` shows it; empty for a trace that was saved
+            from memory.
+        total: {"prompts", "tokens", "digest"} of the whole; None until a stream of unknown length
+            has ended.
     """
 
     capture: str
@@ -198,10 +233,17 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Put it into the folder, in one step."""
         arrays = {
-            name: {key: value for key, value in asdict(array).items() if key != "name"} for name, array in self.arrays.items()
+            name: {key: value for key, value in asdict(array).items() if key != "name"}
+            for name, array in self.arrays.items()
         }
-        about = {"format": FORMAT, "kind": KIND, **{key: getattr(self, key) for key in ("capture", "model", "request")}}
-        text = json.dumps({**about, "arrays": arrays, "total": self.total}, indent=1, ensure_ascii=True)
+        about = {
+            "format": FORMAT,
+            "kind": KIND,
+            **{key: getattr(self, key) for key in ("capture", "model", "request")},
+        }
+        text = json.dumps(
+            {**about, "arrays": arrays, "total": self.total}, indent=1, ensure_ascii=True
+        )
         work = folder / (UNFINISHED + MANIFEST)
         work.unlink(missing_ok=True)
         with open(work, "x", encoding="utf-8") as file:
@@ -212,11 +254,23 @@ class Manifest:
     def of(cls, raw: dict[str, Any], folder: Path) -> Manifest:
         """Raises BadRun where a stranger's manifest makes no sense."""
         with reading_manifest(folder):
-            arrays = {str(name): Stored.from_json(str(name), about) for name, about in raw["arrays"].items()}
-            total, capture, model, request = raw["total"], raw["capture"], raw["model"], raw["request"]
-            if not (isinstance(capture, str) and isinstance(model, dict) and isinstance(request, dict)):
+            arrays = {
+                str(name): Stored.from_json(str(name), about)
+                for name, about in raw["arrays"].items()
+            }
+            total, capture, model, request = (
+                raw["total"],
+                raw["capture"],
+                raw["model"],
+                raw["request"],
+            )
+            if not (
+                isinstance(capture, str) and isinstance(model, dict) and isinstance(request, dict)
+            ):
                 raise TypeError("a part of it is of the wrong kind")
-            if total is not None and not all(type(total[key]) is int and total[key] >= 0 for key in ("prompts", "tokens")):
+            if total is not None and not all(
+                type(total[key]) is int and total[key] >= 0 for key in ("prompts", "tokens")
+            ):
                 raise ValueError(f"the total is {total}")
             return cls(capture, model, request, arrays, total)
 
@@ -228,7 +282,11 @@ def reading_manifest(folder: Path) -> Iterator[None]:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"[:300]
-        raise BadRun(f"The manifest of {folder.name!r} is damaged: {why}", "a trace's manifest", "Capture again.") from error
+        raise BadRun(
+            f"The manifest of {folder.name!r} is damaged: {why}",
+            "a trace's manifest",
+            "Capture again.",
+        ) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -240,9 +298,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     file = folder / MANIFEST
     if not file.is_file():
-        raise BadInput(f"{folder} is not a trace: it has no {MANIFEST}.", "a folder written by `workbench trace`", "Check it.")
+        raise BadInput(
+            f"{folder} is not a trace: it has no {MANIFEST}.",
+            "a folder written by `workbench trace`",
+            "Check it.",
+        )
     if file.stat().st_size > _MAX_MANIFEST:
-        raise BadRun(f"The manifest of {folder.name!r} is absurdly large.", "at most 256 MB", "Do not trust this folder.")
+        raise BadRun(
+            f"The manifest of {folder.name!r} is absurdly large.",
+            "at most 256 MB",
+            "Do not trust this folder.",
+        )
     with reading_manifest(folder):
         raw = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(raw, dict) or raw.get("kind", KIND) != KIND:
@@ -250,34 +316,50 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if type(raw["format"]) is not int or raw["format"] < 1:
             raise ValueError(f"its format is {raw['format']!r}")
         if raw["format"] > FORMAT:
-            raise BadRun(f"{folder.name!r} was written by a newer version.", f"format {FORMAT} or older", "Upgrade.")
+            raise BadRun(
+                f"{folder.name!r} was written by a newer version.",
+                f"format {FORMAT} or older",
+                "Upgrade.",
+            )
     return raw
 
 
-# -- shards -----------------------------------------------------------------------------------------------------------
+# -- shards ----------------------------------------------------------------------------------------
 
 
 class ShardWriter:
-    """A shard that is being written: the places of all blocks are known, so they may come in any order.
+    """A shard that is being written: the places of all blocks are known, so they may come in any
+    order.
 
     Values go straight to the file; nothing is held in memory.
     """
 
-    def __init__(self, folder: Path, arrays: Mapping[str, Stored], prompts: Prompts, capture: str) -> None:
+    def __init__(
+        self, folder: Path, arrays: Mapping[str, Stored], prompts: Prompts, capture: str
+    ) -> None:
         self._target = folder / f"shard-{min(prompts.indices):08d}.safetensors"
         self._work = folder / (UNFINISHED + self._target.name)
         self._arrays = arrays
         self._starts = {name: _starts(array, prompts.lengths) for name, array in arrays.items()}
-        vocabulary = {token: n for n, token in enumerate(dict.fromkeys(t for row in prompts.tokens for t in row))}
+        vocabulary = {
+            token: n
+            for n, token in enumerate(dict.fromkeys(t for row in prompts.tokens for t in row))
+        }
         own = {
             "prompt.index": np.array(prompts.indices, "<i4"),
             "prompt.length": np.array(prompts.lengths, "<i4"),
-            "prompt.tokens": np.array([vocabulary[token] for row in prompts.tokens for token in row], "<i4"),
+            "prompt.tokens": np.array(
+                [vocabulary[token] for row in prompts.tokens for token in row], "<i4"
+            ),
         }
         shapes = {name: ("I32", [len(values)], values.nbytes) for name, values in own.items()}
         for name, array in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
             count = self._starts[name][-1]
-            shapes[name] = (_DTYPES[array.dtype][0], [array.rows, count], array.rows * count * array.itemsize)
+            shapes[name] = (
+                _DTYPES[array.dtype][0],
+                [array.rows, count],
+                array.rows * count * array.itemsize,
+            )
         # The widest numbers come first, so that each array lies at a multiple of its own width.
         wide = {name: n for name, n in shapes.items() if n[0] in {"F64", "I64"}}
         at = 0
@@ -285,24 +367,42 @@ class ShardWriter:
         for name, (dtype, shape, nbytes) in (wide | shapes).items():
             header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + nbytes]}
             at += nbytes
-        about = {"capture": capture, "prompts": prompts.texts, "vocabulary": list(vocabulary), "digest": prompts.digest}
-        text = json.dumps({"__metadata__": {"workbench": json.dumps(about)}, **header}).encode("ascii")
+        about = {
+            "capture": capture,
+            "prompts": prompts.texts,
+            "vocabulary": list(vocabulary),
+            "digest": prompts.digest,
+        }
+        text = json.dumps({"__metadata__": {"workbench": json.dumps(about)}, **header}).encode(
+            "ascii"
+        )
         text += b" " * (-len(text) % 8)
-        self._missing = sum(array.rows * self._starts[name][-1] * array.itemsize for name, array in arrays.items())
-        self._bases = {name: 8 + len(text) + about["data_offsets"][0] for name, about in header.items()}
+        self._missing = sum(
+            array.rows * self._starts[name][-1] * array.itemsize for name, array in arrays.items()
+        )
+        self._bases = {
+            name: 8 + len(text) + about["data_offsets"][0] for name, about in header.items()
+        }
         self._work.unlink(missing_ok=True)
-        self._file = os.open(self._work, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+        self._file = os.open(
+            self._work, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644
+        )
         self._put(0, len(text).to_bytes(8, "little") + text)
         for name, values in own.items():
             self._put(self._bases[name], values.tobytes())
 
     def write(self, name: str, row: int, first: int, values: np.ndarray) -> None:
-        """Values of one layer (by its place in `layers`), of consecutive prompts from the `first`-th of the shard on."""
+        """Values of one layer (by its place in `layers`), of consecutive prompts from the
+        `first`-th of the shard on.
+        """
         array, starts = self._arrays[name], self._starts[name]
         if values.dtype != np.dtype(_DTYPES[array.dtype][1]):
             raise TypeError(f"{name!r} is stored as {array.dtype}, not {values.dtype}")
         if values.size:
-            self._put(self._bases[name] + (row * starts[-1] + starts[first]) * array.itemsize, values.reshape(-1).data.cast("B"))
+            self._put(
+                self._bases[name] + (row * starts[-1] + starts[first]) * array.itemsize,
+                values.reshape(-1).data.cast("B"),
+            )
         self._missing -= values.nbytes
 
     def finish(self) -> Path:
@@ -348,10 +448,17 @@ class Shard:
         """
         self.file = file
         with self._reading("numpy") as stored:
-            indices, lengths = (stored.get_tensor(name) for name in ("prompt.index", "prompt.length"))
+            indices, lengths = (
+                stored.get_tensor(name) for name in ("prompt.index", "prompt.length")
+            )
             match = _NAME.fullmatch(file.name)
             self.first = int(match[1]) if match else -1
-            if indices.ndim != 1 or indices.shape != lengths.shape or not len(indices) or lengths.min() < 1:
+            if (
+                indices.ndim != 1
+                or indices.shape != lengths.shape
+                or not len(indices)
+                or lengths.min() < 1
+            ):
                 raise ValueError("its prompts make no sense")
             if sorted(indices.tolist()) != list(range(self.first, self.first + len(indices))):
                 raise ValueError("it does not hold the prompts its name says")
@@ -360,14 +467,19 @@ class Shard:
             have = set(stored.keys())
             wanted = {"prompt.tokens": ("I32", [sum(self.lengths)])}
             for name, array in arrays.items():
-                wanted[name] = (_DTYPES[array.dtype][0], [array.rows, sum(map(array.count, self.lengths))])
+                wanted[name] = (
+                    _DTYPES[array.dtype][0],
+                    [array.rows, sum(map(array.count, self.lengths))],
+                )
             for name, (dtype, shape) in wanted.items():
                 found = stored.get_slice(name) if name in have else None
                 if found is None or found.get_dtype() != dtype or list(found.get_shape()) != shape:
                     raise ValueError(f"{name!r} is not {dtype} {shape}")
         if self._about["capture"] != capture:
             raise BadRun(
-                f"{file.name} belongs to another trace than {file.parent.name!r}.", "shards of one trace", "Move it elsewhere."
+                f"{file.name} belongs to another trace than {file.parent.name!r}.",
+                "shards of one trace",
+                "Move it elsewhere.",
             )
 
     def __len__(self) -> int:
@@ -382,7 +494,10 @@ class Shard:
         with self._reading("numpy") as stored:
             about = json.loads(stored.metadata()["workbench"])
             texts, vocabulary = about["prompts"], about["vocabulary"]
-            if not all(isinstance(text, str) for text in [*texts, *vocabulary, about["capture"], about["digest"]]):
+            if not all(
+                isinstance(text, str)
+                for text in [*texts, *vocabulary, about["capture"], about["digest"]]
+            ):
                 raise TypeError("its texts are no texts")
             if len(texts) != len(self.indices):
                 raise ValueError("it has not as many texts as prompts")
@@ -403,8 +518,11 @@ class Shard:
             rows = [[vocabulary[i] for i in ids[a:b]] for a, b in pairwise(starts)]
         return [rows[self._row[index]] for index in sorted(self.indices)]
 
-    def blocks(self, array: Stored, prompts: Sequence[int], rows: Sequence[int]) -> Iterator[np.ndarray]:
-        """Values of some prompts, one after the other, (len(rows), …) each; only these bytes are read.
+    def blocks(
+        self, array: Stored, prompts: Sequence[int], rows: Sequence[int]
+    ) -> Iterator[np.ndarray]:
+        """Values of some prompts, one after the other, (len(rows), …) each; only these bytes are
+        read.
 
         Args:
             rows: which layers, by their place in `array.layers`.
@@ -413,7 +531,11 @@ class Shard:
         # NumPy has no bfloat16; PyTorch reads it, and is imported for nothing else here.
         with self._reading("pt" if array.dtype == "bfloat16" else "numpy") as stored:
             lying = stored.get_slice(array.name)
-            runs = [(rows[0], rows[-1] + 1)] if list(rows) == list(range(rows[0], rows[-1] + 1)) else [(r, r + 1) for r in rows]
+            runs = (
+                [(rows[0], rows[-1] + 1)]
+                if list(rows) == list(range(rows[0], rows[-1] + 1))
+                else [(r, r + 1) for r in rows]
+            )
             for index in prompts:
                 at = self._row[index]
                 parts = [lying[a:b, starts[at] : starts[at + 1]] for a, b in runs]
@@ -443,11 +565,17 @@ def shard_files(folder: Path) -> list[Path]:
     Raises:
         BadRun: one is not a plain file of this folder.
     """
-    found = sorted((int(match[1]), file) for file in folder.iterdir() if (match := _NAME.fullmatch(file.name)))
+    found = sorted(
+        (int(match[1]), file) for file in folder.iterdir() if (match := _NAME.fullmatch(file.name))
+    )
     for _, file in found:
         # The folder may come from a stranger.
         if file.is_symlink() or not file.is_file():
-            raise BadRun(f"{file.name} of {folder.name!r} is not a plain file.", "shards", "Do not trust this folder.")
+            raise BadRun(
+                f"{file.name} of {folder.name!r} is not a plain file.",
+                "shards",
+                "Do not trust this folder.",
+            )
     return [file for _, file in found]
 
 
@@ -460,7 +588,9 @@ class Store:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
-        self.shards = [Shard(file, manifest.arrays, manifest.capture) for file in shard_files(folder)]
+        self.shards = [
+            Shard(file, manifest.arrays, manifest.capture) for file in shard_files(folder)
+        ]
         at = 0
         for shard in self.shards:
             if shard.first != at:
@@ -470,7 +600,11 @@ class Store:
                     "Get a complete copy, or capture the same into this folder again.",
                 )
             at += len(shard)
-        self.lengths = [n for shard in self.shards for _, n in sorted(zip(shard.indices, shard.lengths, strict=True))]
+        self.lengths = [
+            n
+            for shard in self.shards
+            for _, n in sorted(zip(shard.indices, shard.lengths, strict=True))
+        ]
 
     @property
     def complete(self) -> bool:
@@ -488,7 +622,9 @@ class Store:
         return sum(map(self.manifest.arrays[name].nbytes, self.lengths))
 
     def read(self, name: str, prompts: Sequence[int], rows: Sequence[int]) -> xr.DataArray:
-        """Some prompts and some layers (by their place) of an array, padded to the longest of these prompts."""
+        """Some prompts and some layers (by their place) of an array, padded to the longest of
+        these prompts.
+        """
         array = self.manifest.arrays[name]
         lengths = [self.lengths[index] for index in prompts]
         longest = max(lengths, default=0)
@@ -499,7 +635,13 @@ class Store:
         for at, index in enumerate(prompts):
             wanted.setdefault(bisect_right(firsts, index) - 1, []).append(at)
         for number, here in wanted.items() if rows else ():
-            for at, block in zip(here, self.shards[number].blocks(array, [prompts[at] for at in here], rows), strict=True):
+            for at, block in zip(
+                here,
+                self.shards[number].blocks(array, [prompts[at] for at in here], rows),
+                strict=True,
+            ):
                 into = values[at] if array.layers is not None else values[at : at + 1]
                 into[tuple(map(slice, block.shape))] = block
-        return array.labelled(values, prompts, None if array.layers is None else [array.layers[row] for row in rows])
+        return array.labelled(
+            values, prompts, None if array.layers is None else [array.layers[row] for row in rows]
+        )

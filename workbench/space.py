@@ -1,4 +1,7 @@
-"""Is there room? Asked before memory is filled or a disk is written, where the answer still helps."""
+"""Is there room?
+
+Asked before memory is filled or a disk is written, where the answer still helps.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +19,42 @@ def size(number: float) -> str:
     """Bytes for people: "538 MB"."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if number >= factor:
-            return f"{number / factor:.1f} {unit}" if number < 10 * factor else f"{number / factor:,.0f} {unit}"
+            return (
+                f"{number / factor:.1f} {unit}"
+                if number < 10 * factor
+                else f"{number / factor:,.0f} {unit}"
+            )
     return f"{number:.0f} B"
 
 
 def memory_free() -> int | None:
-    """Bytes of memory that can still be filled without swapping; None where the system does not say."""
+    """Bytes of memory that can still be filled without swapping.
+
+    None where the system does not say.
+    """
     try:
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()
     except OSError:
         return None  # not Linux
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    return next(
+        (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None
+    )
 
 
 def check_memory(needed: int, what: str, do: str) -> None:
-    """Fail before an array is made that does not fit: the system would end the process instead of raising.
+    """Fail before an array is made that does not fit: the system would end the process instead of
+    raising.
 
     Raises:
         WorkbenchError: fewer bytes are free than are needed.
     """
     free = memory_free()
     if free is not None and needed > free:
-        raise WorkbenchError(f"{what} needs {size(needed)} of memory; {size(free)} are free.", f"at most {size(free)}", do)
+        raise WorkbenchError(
+            f"{what} needs {size(needed)} of memory; {size(free)} are free.",
+            f"at most {size(free)}",
+            do,
+        )
 
 
 def check_disk(folder: Path, needed: int) -> None:
@@ -54,5 +71,6 @@ def check_disk(folder: Path, needed: int) -> None:
         raise WorkbenchError(
             f"The trace needs {size(needed)} on disk; {size(free)} are free where {folder} lies.",
             f"{size(needed + _SPARE)} of free space",
-            "Reduce what is captured, store it as float16, free some space, or choose another place.",
+            "Reduce what is captured, store it as float16, free some space, or choose another"
+            " place.",
         )

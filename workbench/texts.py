@@ -1,7 +1,7 @@
 """Texts from wherever a person has them: a text file, JSON lines, a folder, or a model's ledger.
 
-They are read a piece at a time, so a file of any size takes no more memory than a piece; of very long ones an even sample
-is read.
+They are read a piece at a time, so a file of any size takes no more memory than a piece; of very
+long ones an even sample is read.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ _COUNT = ("repeats", "duplicates", "count")
 
 @dataclass(frozen=True)
 class Document:
-    """A text to look for. `repeats` is how often the model has read it, None where nobody knows; 0 is never.
+    """A text to look for.
 
-    A document too long for memory comes as several with the same name; `start` is the byte each begins at.
+    `repeats` is how often the model has read it, None where nobody knows; 0 is never.
+
+    A document too long for memory comes as several with the same name; `start` is the byte each
+    begins at.
     """
 
     name: str
@@ -51,12 +54,16 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in _files(path))
 
 
-def from_path(path: Path, most: int, skipped: list[tuple[str, str]] | None = None) -> Iterator[Document]:
-    """The documents of a text file, a `.jsonl` file (`text`, and optionally `name`, `kind`, `repeats`), a ledger or a folder.
+def from_path(
+    path: Path, most: int, skipped: list[tuple[str, str]] | None = None
+) -> Iterator[Document]:
+    """The documents of a text file, a `.jsonl` file (`text`, and optionally `name`, `kind`,
+    `repeats`), a ledger or a folder.
 
     Args:
         most: bytes to read in all; of more, pieces are read that lie evenly over each text.
-        skipped: gets (name, why) of every file of a folder that is no text; a folder may hold anything. None raises instead.
+        skipped: gets (name, why) of every file of a folder that is no text; a folder may hold
+            anything. None raises instead.
 
     Raises:
         BadInput: nothing there, not text, not UTF-8, or JSON lines without a text.
@@ -66,8 +73,18 @@ def from_path(path: Path, most: int, skipped: list[tuple[str, str]] | None = Non
     share = min(1.0, most / max(1, sum(file.stat().st_size for file in files)))
     if skipped is not None and path.is_dir():
         read = set(files)
-        others = (f for f in sorted(path.rglob("*")) if f.is_file() and f not in read and not f.name.startswith("."))
-        skipped += [(str(file.relative_to(path)), f"{file.suffix or 'its kind'} is not read; save it as text") for file in others]
+        others = (
+            f
+            for f in sorted(path.rglob("*"))
+            if f.is_file() and f not in read and not f.name.startswith(".")
+        )
+        skipped += [
+            (
+                str(file.relative_to(path)),
+                f"{file.suffix or 'its kind'} is not read; save it as text",
+            )
+            for file in others
+        ]
     for file in files:
         within = str(file.relative_to(path)) if path.is_dir() else file.name
         try:
@@ -81,7 +98,9 @@ def from_path(path: Path, most: int, skipped: list[tuple[str, str]] | None = Non
 def _documents(file: Path, name: str, share: float, in_folder: bool) -> Iterator[Document]:
     if file.name == ledgers.FILE:
         # As text: whose tokens they are is only known to who opens a ledger by name and checks it.
-        yield from (replace(document, ids=None) for document in from_ledger(ledgers.read(file).entries))
+        yield from (
+            replace(document, ids=None) for document in from_ledger(ledgers.read(file).entries)
+        )
     elif file.suffix.lower() == ".jsonl":
         for document in _from_lines(file, share):
             yield replace(document, name=f"{name}: {document.name}") if in_folder else document
@@ -92,15 +111,23 @@ def _documents(file: Path, name: str, share: float, in_folder: bool) -> Iterator
 def _files(path: Path) -> list[Path]:
     path = path.expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        files = sorted(
+            file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
+        )
         chosen = [file for file in files if file.suffix.lower() in (*TEXTS, ".jsonl")]
         if not chosen:
             raise BadInput(
-                f"The folder {path} has no texts.", f"files such as {', '.join(TEXTS[:3])} or .jsonl", "Check the path."
+                f"The folder {path} has no texts.",
+                f"files such as {', '.join(TEXTS[:3])} or .jsonl",
+                "Check the path.",
             )
         return chosen
     if not path.is_file():
-        raise BadInput(f"There is no file or folder {path}.", "a text file, .jsonl, or a folder of them", "Check the path.")
+        raise BadInput(
+            f"There is no file or folder {path}.",
+            "a text file, .jsonl, or a folder of them",
+            "Check the path.",
+        )
     return [path]
 
 
@@ -115,7 +142,9 @@ def _from_text(file: Path, name: str, share: float) -> Iterator[Document]:
 
 
 def _pieces(file: Path, share: float) -> Iterator[tuple[int, str]]:
-    """(byte it starts at, text) of a file, cut where a line ends; of a share below 1 only so much, evenly spread."""
+    """(byte it starts at, text) of a file, cut where a line ends; of a share below 1 only so
+    much, evenly spread.
+    """
     size = file.stat().st_size
     many = max(1, round(size * share / _PIECE))
     gap = _PIECE if share >= 1 else max(_PIECE, size // many)
@@ -127,7 +156,9 @@ def _pieces(file: Path, share: float) -> Iterator[tuple[int, str]]:
                 raw = stream.read(_PIECE)
                 if b"\0" in raw:
                     raise BadInput(
-                        f"{file.name} is not text: it has zero bytes.", "plain text in UTF-8", "Convert it to text first."
+                        f"{file.name} is not text: it has zero bytes.",
+                        "plain text in UTF-8",
+                        "Convert it to text first.",
                     )
                 if gap == _PIECE:
                     raw, begins = carried + raw, start - len(carried)
@@ -136,7 +167,10 @@ def _pieces(file: Path, share: float) -> Iterator[tuple[int, str]]:
                     raw, carried = raw[:end], raw[end:]
                 else:
                     first = raw.find(b"\n") + 1 if start else 0
-                    begins, raw = start + first, raw[first : raw.rfind(b"\n") + 1 or _character_end(raw)]
+                    begins, raw = (
+                        start + first,
+                        raw[first : raw.rfind(b"\n") + 1 or _character_end(raw)],
+                    )
                 if raw:
                     yield begins, raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -146,7 +180,11 @@ def _pieces(file: Path, share: float) -> Iterator[tuple[int, str]]:
             f"Convert it, for example: iconv -f latin1 -t utf-8 {file.name}",
         ) from error
     except OSError as error:
-        raise BadInput(f"{file.name} cannot be read: {error.strerror or error}.", "a file you may read", "Check it.") from error
+        raise BadInput(
+            f"{file.name} cannot be read: {error.strerror or error}.",
+            "a file you may read",
+            "Check it.",
+        ) from error
 
 
 def _character_end(raw: bytes) -> int:
@@ -168,7 +206,11 @@ def _from_lines(file: Path, share: float) -> Iterator[Document]:
                 if int(number * share) > int((number - 1) * share) and raw.strip():
                     yield _document(raw, number, file.name)
     except OSError as error:
-        raise BadInput(f"{file.name} cannot be read: {error.strerror or error}.", "a file you may read", "Check it.") from error
+        raise BadInput(
+            f"{file.name} cannot be read: {error.strerror or error}.",
+            "a file you may read",
+            "Check it.",
+        ) from error
     if not number:
         raise BadInput(f"{file.name} is empty.", "JSON lines with a text", "Choose another file.")
 
@@ -186,7 +228,8 @@ def _document(line: bytes, number: int, file: str) -> Document:
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"Line {number} of {file} cannot be used.",
-            'JSON such as {"text": "…", "name": "…", "kind": "…", "repeats": 4}; only text is needed',
+            'JSON such as {"text": "…", "name": "…", "kind": "…", "repeats": 4}; only text is'
+            " needed",
             "Mend that line.",
         ) from error
     name = str(fields.get("name") or fields.get("id") or fields.get("title") or f"line {number}")
@@ -197,7 +240,8 @@ def _document(line: bytes, number: int, file: str) -> Document:
 
 
 def from_dataset(name: str) -> Iterator[str]:
-    """The column `text` of a data set's training split, streamed, as `datasets` finds it: `NAME` or `NAME/CONFIGURATION`.
+    """The column `text` of a data set's training split, streamed, as `datasets` finds it: `NAME` or
+    `NAME/CONFIGURATION`.
 
     Raises:
         NotFound: there is none of that name here or on the Hub.
@@ -211,12 +255,17 @@ def from_dataset(name: str) -> Iterator[str]:
     except (DatasetsError, OSError, ValueError) as error:
         raise NotFound(
             f"There is no file, folder or data set {name!r}: {str(error).splitlines()[0]}",
-            "a text file, .jsonl, a folder of them, or the name of a data set on the Hugging Face Hub",
+            "a text file, .jsonl, a folder of them, or the name of a data set on the Hugging"
+            " Face Hub",
             "Check the path or the name, and the connection.",
         ) from error
     for row in rows:
         if "text" not in row:
-            raise BadInput(f"The data set {name} has no column `text`.", f"one of {', '.join(row)} as text", "Choose another.")
+            raise BadInput(
+                f"The data set {name} has no column `text`.",
+                f"one of {', '.join(row)} as text",
+                "Choose another.",
+            )
         yield row["text"]
 
 

@@ -1,10 +1,12 @@
-"""What was seen at the sites of a model: labelled arrays, in memory or in a folder that opens without the model.
+"""What was seen at the sites of a model: labelled arrays, in memory or in a folder that opens
+without the model.
 
     trace = wb.Trace.open("FOLDER")
     trace["z"]                                          # the whole array
     trace.read("z", prompts=range(10), layers=3)        # only these bytes are read
 
-How a folder is laid out is in `workbench.shards`; traces of format 1 (one shard, padded) open as well.
+How a folder is laid out is in `workbench.shards`; traces of format 1 (one shard, padded) open as
+well.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
-from workbench.shards import Manifest, Prompts, ShardWriter, Store, Stored, read_manifest, reading_manifest
+from workbench.shards import (
+    Manifest,
+    Prompts,
+    ShardWriter,
+    Store,
+    Stored,
+    read_manifest,
+    reading_manifest,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,10 +39,11 @@ _AS_LONG_AS_THE_PROMPT = ("pos", "query", "key")
 
 
 class Trace(Mapping[str, "xr.DataArray"]):
-    """Arrays by name (the short name of a site), with axes such as (prompt, layer, pos, head, d_head).
+    """Arrays by name (the short name of a site), with axes such as (prompt, layer, pos, head,
+    d_head).
 
-    Prompts of different lengths share an axis: position 0 is each prompt's first token, and what lies beyond a prompt's
-    end is NaN, or -1 in an array of whole numbers.
+    Prompts of different lengths share an axis: position 0 is each prompt's first token, and what
+    lies beyond a prompt's end is NaN, or -1 in an array of whole numbers.
     """
 
     def __init__(
@@ -62,7 +73,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
         trace._later = dict(makers)
         return trace
 
-    # -- what it is of ------------------------------------------------------------------------------------------------
+    # -- what it is of -----------------------------------------------------------------------------
 
     @property
     def prompts(self) -> list[str]:
@@ -83,23 +94,33 @@ class Trace(Mapping[str, "xr.DataArray"]):
     @property
     def lengths(self) -> list[int]:
         """Tokens of each prompt."""
-        return list(self._store.lengths) if self._store is not None else [len(row) for row in self.tokens]
+        return (
+            list(self._store.lengths)
+            if self._store is not None
+            else [len(row) for row in self.tokens]
+        )
 
     @property
     def complete(self) -> bool:
-        """Whether all prompts are there that were asked for; the same capture into the same folder continues."""
+        """Whether all prompts are there that were asked for; the same capture into the same
+        folder continues.
+        """
         return self._store is None or self._store.complete
 
     @property
     def request(self) -> dict[str, Any]:
-        """What was asked of a capture that was streamed to a folder: {"sites": {…}, "dtype": …}; empty otherwise."""
+        """What was asked of a capture that was streamed to a folder: {"sites": {…}, "dtype": …};
+        empty otherwise.
+        """
         return dict(self._store.manifest.request) if isinstance(self._store, Store) else {}
 
-    # -- arrays -------------------------------------------------------------------------------------------------------
+    # -- arrays ------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> xr.DataArray:
         if name not in self._arrays and self._store is not None and name in self:
-            self._arrays[name] = self._store.read(name, range(len(self.lengths)), self._rows(name, None))
+            self._arrays[name] = self._store.read(
+                name, range(len(self.lengths)), self._rows(name, None)
+            )
         if name not in self._arrays and name in self._later:
             self._arrays[name] = self._later[name]()
         if name not in self._arrays:
@@ -116,10 +137,15 @@ class Trace(Mapping[str, "xr.DataArray"]):
         return len(self._names())
 
     def _names(self) -> Collection[str]:
-        return self._store.manifest.arrays if self._store is not None else self._later or self._arrays
+        return (
+            self._store.manifest.arrays if self._store is not None else self._later or self._arrays
+        )
 
     def read(
-        self, name: str, prompts: int | slice | Sequence[int] | None = None, layers: int | Sequence[int] | None = None
+        self,
+        name: str,
+        prompts: int | slice | Sequence[int] | None = None,
+        layers: int | Sequence[int] | None = None,
     ) -> xr.DataArray:
         """A part of an array; from a folder, only that part is read.
 
@@ -128,7 +154,8 @@ class Trace(Mapping[str, "xr.DataArray"]):
             layers: which layers, by their number in the model. None is all.
 
         Returns:
-            The axes of `trace[name]`, as long as the longest of these prompts where an axis is as long as the prompt.
+            The axes of `trace[name]`, as long as the longest of these prompts where an axis is as
+            long as the prompt.
 
         Raises:
             NotFound: an array, prompt or layer that is not there.
@@ -143,14 +170,21 @@ class Trace(Mapping[str, "xr.DataArray"]):
             chosen = [prompts] if isinstance(prompts, int) else list(prompts)
             for index in chosen:
                 if not -n <= index < n:
-                    raise NotFound(f"The trace has no prompt {index}.", f"{-n} to {n - 1}", "Choose one of those.")
+                    raise NotFound(
+                        f"The trace has no prompt {index}.",
+                        f"{-n} to {n - 1}",
+                        "Choose one of those.",
+                    )
         chosen = [int(index) % n for index in chosen]
         rows = self._rows(name, layers)
         if self._store is not None and name not in self._arrays:
             return self._store.read(name, chosen, rows)
         part = self[name].isel(prompt=chosen)
         part = part if "layer" not in part.dims else part.isel(layer=rows)
-        ends = {str(dim): max((self.lengths[i] for i in chosen), default=0) for dim in self._ragged(self[name])}
+        ends = {
+            str(dim): max((self.lengths[i] for i in chosen), default=0)
+            for dim in self._ragged(self[name])
+        }
         return part.isel({dim: slice(end) for dim, end in ends.items()})
 
     def _rows(self, name: str, layers: int | Sequence[int] | None) -> list[int]:
@@ -158,7 +192,9 @@ class Trace(Mapping[str, "xr.DataArray"]):
         if self._store is not None:
             held = self._store.manifest.arrays[name].layers
         else:
-            held = tuple(self[name]["layer"].values.tolist()) if "layer" in self[name].dims else None
+            held = (
+                tuple(self[name]["layer"].values.tolist()) if "layer" in self[name].dims else None
+            )
         if layers is None:
             return list(range(1 if held is None else len(held)))
         wanted = [layers] if isinstance(layers, int) else list(layers)
@@ -166,7 +202,11 @@ class Trace(Mapping[str, "xr.DataArray"]):
         if missing:
             raise NotFound(
                 f"{name!r} has no layer {missing[0]} in this trace.",
-                "no layers: it does not repeat" if held is None else f"one of {', '.join(map(str, held))}",
+                (
+                    "no layers: it does not repeat"
+                    if held is None
+                    else f"one of {', '.join(map(str, held))}"
+                ),
                 "Choose one of those.",
             )
         assert held is not None or not wanted
@@ -175,7 +215,9 @@ class Trace(Mapping[str, "xr.DataArray"]):
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays: in memory, or on disk for a trace that was opened."""
-        return sum(self[name].nbytes if self._store is None else self._store.nbytes(name) for name in self)
+        return sum(
+            self[name].nbytes if self._store is None else self._store.nbytes(name) for name in self
+        )
 
     def _ragged(self, array: xr.DataArray) -> list[str]:
         """Axes of an array that are as long as the prompt: not those that hold chosen positions."""
@@ -184,11 +226,12 @@ class Trace(Mapping[str, "xr.DataArray"]):
         return [
             str(dim)
             for dim in array.dims
-            if dim in _AS_LONG_AS_THE_PROMPT and (dim not in array.coords or array[dim].values.tolist() == every)
+            if dim in _AS_LONG_AS_THE_PROMPT
+            and (dim not in array.coords or array[dim].values.tolist() == every)
             if array.sizes[dim] == longest
         ]
 
-    # -- folders ------------------------------------------------------------------------------------------------------
+    # -- folders -----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
         """Write the trace folder, whole or not at all.
@@ -199,9 +242,17 @@ class Trace(Mapping[str, "xr.DataArray"]):
         """
         target = Path(path)
         if target.exists():
-            raise WorkbenchError(f"{target} exists already.", "a new folder", "Choose another name, or remove it first.")
+            raise WorkbenchError(
+                f"{target} exists already.",
+                "a new folder",
+                "Choose another name, or remove it first.",
+            )
         stored = {name: self._stored(name) for name in self}
-        total = {"prompts": len(self.lengths), "tokens": sum(self.lengths), "digest": ""} if self.complete else None
+        total = (
+            {"prompts": len(self.lengths), "tokens": sum(self.lengths), "digest": ""}
+            if self.complete
+            else None
+        )
         manifest = Manifest("saved", self.model, self.request, stored, total)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -225,7 +276,9 @@ class Trace(Mapping[str, "xr.DataArray"]):
         return target
 
     def _save_shard(self, folder: Path, stored: Mapping[str, Stored], here: range) -> None:
-        prompts = Prompts(list(here), [self.prompts[i] for i in here], [self.tokens[i] for i in here])
+        prompts = Prompts(
+            list(here), [self.prompts[i] for i in here], [self.tokens[i] for i in here]
+        )
         writer = ShardWriter(folder, stored, prompts, "saved")
         try:
             for name, about in stored.items():
@@ -234,7 +287,12 @@ class Trace(Mapping[str, "xr.DataArray"]):
                     block = part[at] if about.layers is not None else part[at : at + 1]
                     block = block[(slice(None), *map(slice, about.shape(length)))]
                     for row in range(about.rows):
-                        writer.write(name, row, at, np.ascontiguousarray(block[row], dtype=f"<{block.dtype.str[1:]}"))
+                        writer.write(
+                            name,
+                            row,
+                            at,
+                            np.ascontiguousarray(block[row], dtype=f"<{block.dtype.str[1:]}"),
+                        )
             writer.finish()
         finally:
             writer.drop()
@@ -244,17 +302,25 @@ class Trace(Mapping[str, "xr.DataArray"]):
         if isinstance(self._store, Store):
             kept = self._store.manifest.arrays[name]
             # bfloat16 is read as float32, and stays that in a copy.
-            return Stored(**{**vars(kept), "dtype": "float32" if kept.dtype == "bfloat16" else kept.dtype})
+            return Stored(
+                **{**vars(kept), "dtype": "float32" if kept.dtype == "bfloat16" else kept.dtype}
+            )
         array = self[name]
         first = 2 if "layer" in array.dims else 1
-        if array.dims[:first] != ("prompt", "layer")[:first] or array.sizes["prompt"] != len(self.lengths):
+        if array.dims[:first] != ("prompt", "layer")[:first] or array.sizes["prompt"] != len(
+            self.lengths
+        ):
             raise BadInput(
                 f"{name!r} has the axes {', '.join(map(str, array.dims))}.",
                 f"(prompt, [layer,] …) with {len(self.lengths)} prompts",
                 "Transpose it.",
             )
         if str(array.dtype) not in {"float16", "float32", "float64", "int32", "int64"}:
-            raise BadInput(f"{name!r} holds {array.dtype}.", "float16 to float64, int32 or int64", "Convert it.")
+            raise BadInput(
+                f"{name!r} holds {array.dtype}.",
+                "float16 to float64, int32 or int64",
+                "Convert it.",
+            )
         dims, ragged = tuple(map(str, array.dims[first:])), self._ragged(array)
         sizes = {dim: int(array.sizes[dim]) for dim in dims if dim not in ragged}
         coords = {dim: array[dim].values.tolist() for dim in sizes if dim in array.coords}
@@ -274,7 +340,11 @@ class Trace(Mapping[str, "xr.DataArray"]):
         raw = read_manifest(folder)
         trace = cls({}, [], [], {})
         trace._tokens = trace._prompts = None
-        trace._store = _StoreOne(folder, raw) if raw["format"] == 1 else Store(folder, Manifest.of(raw, folder))
+        trace._store = (
+            _StoreOne(folder, raw)
+            if raw["format"] == 1
+            else Store(folder, Manifest.of(raw, folder))
+        )
         trace.model = trace._store.manifest.model
         return trace
 
@@ -289,9 +359,20 @@ class Trace(Mapping[str, "xr.DataArray"]):
 
     def __repr__(self) -> str:
         total = self._store.manifest.total if isinstance(self._store, Store) else None
-        unfinished = "" if self.complete else f" of {total['prompts']} (unfinished)" if total else " so far (unfinished)"
-        lines = [f"Trace of {self.model.get('name', 'a model')}: {len(self.lengths)} prompts{unfinished}"]
-        lines += [f"  {name}: " + " × ".join(f"{dim} {size}" for dim, size in self.sizes(name).items()) for name in self]
+        unfinished = (
+            ""
+            if self.complete
+            else f" of {total['prompts']} (unfinished)"
+            if total
+            else " so far (unfinished)"
+        )
+        lines = [
+            f"Trace of {self.model.get('name', 'a model')}: {len(self.lengths)} prompts{unfinished}"
+        ]
+        lines += [
+            f"  {name}: " + " × ".join(f"{dim} {size}" for dim, size in self.sizes(name).items())
+            for name in self
+        ]
         return "\n".join(lines)
 
 
@@ -309,26 +390,38 @@ def _ends(arrays: Sequence[Stored], lengths: Sequence[int]) -> Iterator[int]:
 
 
 class _StoreOne:
-    """A trace folder of format 1: the manifest holds texts and tokens, one shard whole arrays padded with NaN."""
+    """A trace folder of format 1: the manifest holds texts and tokens, one shard whole arrays
+    padded with NaN.
+    """
 
     def __init__(self, folder: Path, raw: dict[str, Any]) -> None:
         self.folder, self.complete = folder, True
         with reading_manifest(folder):
             self._prompts, self._tokens = list(raw["prompts"]), [list(row) for row in raw["tokens"]]
-            if not all(isinstance(text, str) for row in [self._prompts, *self._tokens] for text in row):
+            if not all(
+                isinstance(text, str) for row in [self._prompts, *self._tokens] for text in row
+            ):
                 raise TypeError("its texts are no texts")
             if len(self._prompts) != len(self._tokens) or not isinstance(raw["model"], dict):
                 raise ValueError("it has not as many prompts as rows of tokens")
             self.lengths = [len(row) for row in self._tokens]
-            arrays = {str(name): self._axes(str(name), about) for name, about in raw["arrays"].items()}
+            arrays = {
+                str(name): self._axes(str(name), about) for name, about in raw["arrays"].items()
+            }
             self._shards = {name: about["shard"] for name, about in raw["arrays"].items()}
             self.manifest = Manifest("", raw["model"], {}, arrays, None)
         for name, shard in self._shards.items():
             # The shard's name comes from a file that may come from a stranger.
             file = folder / str(shard)
-            if file.name != shard or not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
+            if (
+                file.name != shard
+                or not file.resolve().is_relative_to(folder.resolve())
+                or not file.is_file()
+            ):
                 raise BadRun(
-                    f"The trace {folder.name!r} lacks the shard of {name!r}.", "every shard named", "Get a complete copy."
+                    f"The trace {folder.name!r} lacks the shard of {name!r}.",
+                    "every shard named",
+                    "Get a complete copy.",
                 )
 
     def _axes(self, name: str, about: Any) -> Stored:
@@ -341,7 +434,14 @@ class _StoreOne:
         if layers is not None and len(layers) != shape[1]:
             raise ValueError(f"the layers of {name!r} do not fit its axes")
         labels = {dim: coords[dim] for dim in sizes if dim in coords}
-        about = {"dims": dims[first:], "sizes": sizes, "layers": layers, "dtype": "float32", "coords": labels, "attrs": {}}
+        about = {
+            "dims": dims[first:],
+            "sizes": sizes,
+            "layers": layers,
+            "dtype": "float32",
+            "coords": labels,
+            "attrs": {},
+        }
         return Stored.from_json(name, about)
 
     def prompts(self) -> list[str]:
@@ -362,9 +462,23 @@ class _StoreOne:
             with safe_open(self.folder / self._shards[name], framework="numpy") as stored:
                 values = stored.get_tensor(name)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise BadRun(f"{name!r} of {self.folder.name!r} is damaged: {error}", "complete arrays", "Capture again.") from error
-        shape = (len(self.lengths), *(() if about.layers is None else (about.rows,)), *about.shape(0))
+            raise BadRun(
+                f"{name!r} of {self.folder.name!r} is damaged: {error}",
+                "complete arrays",
+                "Capture again.",
+            ) from error
+        shape = (
+            len(self.lengths),
+            *(() if about.layers is None else (about.rows,)),
+            *about.shape(0),
+        )
         if values.shape != shape:
-            raise BadRun(f"{name!r} of {self.folder.name!r} is {values.shape}.", f"{shape}", "Capture again.")
-        values = values[list(prompts)] if about.layers is None else values[list(prompts)][:, list(rows)]
-        return about.labelled(values, prompts, None if about.layers is None else [about.layers[row] for row in rows])
+            raise BadRun(
+                f"{name!r} of {self.folder.name!r} is {values.shape}.", f"{shape}", "Capture again."
+            )
+        values = (
+            values[list(prompts)] if about.layers is None else values[list(prompts)][:, list(rows)]
+        )
+        return about.labelled(
+            values, prompts, None if about.layers is None else [about.layers[row] for row in rows]
+        )

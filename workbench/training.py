@@ -16,7 +16,9 @@ _MORE = "more"
 
 
 def claim(out: Path, recipe: Mapping[str, Any], room: int, about: str = "organism.json") -> bool:
-    """Make `out` the folder of this training, or find that it is already. True if the training there is finished.
+    """Make `out` the folder of this training, or find that it is already.
+
+    True if the training there is finished.
 
     Args:
         recipe: everything that decides what comes out, as JSON has it.
@@ -33,7 +35,9 @@ def claim(out: Path, recipe: Mapping[str, Any], room: int, about: str = "organis
             if _json(out / about).get("recipe") == wanted:
                 return True
             raise BadInput(
-                f"{out} holds what another training made.", "an empty folder, or one this command began", "Choose another --out."
+                f"{out} holds what another training made.",
+                "an empty folder, or one this command began",
+                "Choose another --out.",
             )
         if mine.is_file():
             if _json(mine) == wanted:
@@ -44,17 +48,25 @@ def claim(out: Path, recipe: Mapping[str, Any], room: int, about: str = "organis
                 f"Choose another --out, or delete {out}.",
             )
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise BadInput(f"{out} is not empty.", "a folder that does not exist yet, or is empty", "Choose another --out.")
+            raise BadInput(
+                f"{out} is not empty.",
+                "a folder that does not exist yet, or is empty",
+                "Choose another --out.",
+            )
         (out / WORK).mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(out).free
         if free < room:
             raise WorkbenchError(
-                f"{free / 1e6:,.0f} MB are free where {out} lies.", f"{room / 1e6:,.0f} MB while training", "Make room."
+                f"{free / 1e6:,.0f} MB are free where {out} lies.",
+                f"{room / 1e6:,.0f} MB while training",
+                "Make room.",
             )
         replace(mine, json.dumps(wanted, indent=1))
     except OSError as error:
         raise WorkbenchError(
-            f"{out} cannot be written: {error.strerror or error}.", "a folder you may write to", "Choose another --out."
+            f"{out} cannot be written: {error.strerror or error}.",
+            "a folder you may write to",
+            "Choose another --out.",
         ) from error
     return False
 
@@ -66,12 +78,21 @@ def finish(out: Path, says: Mapping[str, Any], about: str = "organism.json") -> 
 
 
 def keep(
-    model: Any, optimizer: Any, work: Path, name: str, step: int, *, every: bool, more: Mapping[str, Any] | None = None
+    model: Any,
+    optimizer: Any,
+    work: Path,
+    name: str,
+    step: int,
+    *,
+    every: bool,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Keep what is trained as it is at this step, and the optimizer's state; each file appears whole.
+    """Keep what is trained as it is at this step, and the optimizer's state; each file appears
+    whole.
 
     Args:
-        every: keep the weights of earlier steps too. The optimizer's state is only ever kept for the last.
+        every: keep the weights of earlier steps too. The optimizer's state is only ever kept for
+            the last.
         more: other tensors that are kept beside the optimizer's state.
     """
     from safetensors.torch import save_file
@@ -85,7 +106,11 @@ def keep(
     if state:
         save_file(state, part, metadata={"step": str(step)})
         os.replace(part, work / f"{name}-optimizer-{step}.safetensors")
-    save_file({key: p.detach().contiguous() for key, p in _trained(model).items()}, part, metadata={"format": "pt"})
+    save_file(
+        {key: p.detach().contiguous() for key, p in _trained(model).items()},
+        part,
+        metadata={"format": "pt"},
+    )
     os.replace(part, at(work, name, step))
     for old in work.glob(f"{name}-*.safetensors"):
         mine = old.name.endswith(f"-{step}.safetensors")
@@ -93,7 +118,14 @@ def keep(
             old.unlink()
 
 
-def resume(model: Any, optimizer: Any, work: Path, name: str, steps: int, more: dict[str, Any] | None = None) -> int:
+def resume(
+    model: Any,
+    optimizer: Any,
+    work: Path,
+    name: str,
+    steps: int,
+    more: dict[str, Any] | None = None,
+) -> int:
     """Put the last kept step back and say which it was; 0 if nothing was kept.
 
     Args:
@@ -108,10 +140,16 @@ def resume(model: Any, optimizer: Any, work: Path, name: str, steps: int, more: 
     state = load_file(work / f"{name}-optimizer-{done}.safetensors")
     for number, parameter in enumerate(_trained(model).values()):
         optimizer.state[parameter] = {
-            key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{number}.")
+            key.partition(".")[2]: value
+            for key, value in state.items()
+            if key.startswith(f"{number}.")
         }
     if more is not None:
-        more |= {key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{_MORE}.")}
+        more |= {
+            key.partition(".")[2]: value
+            for key, value in state.items()
+            if key.startswith(f"{_MORE}.")
+        }
     return done
 
 
@@ -134,12 +172,18 @@ def versions() -> dict[str, str]:
     import torch
     import transformers
 
-    return {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__}
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
 
 
 def _trained(model: Any) -> dict[str, Any]:
     """What is trained, each tied tensor once."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from workbench.errors import BadInput
 
 
 def check_unicode(text: str, what: str = "The text") -> None:
-    """Refuse half of a surrogate pair, which is no character and which no tokenizer and no file takes.
+    """Refuse half of a surrogate pair, which is no character and which no tokenizer and no file
+    takes.
 
     Raises:
         BadInput: it says where.
@@ -17,5 +18,6 @@ def check_unicode(text: str, what: str = "The text") -> None:
         raise BadInput(
             f"{what} is not valid Unicode: character {error.start + 1} is {text[error.start]!a}.",
             "whole characters",
-            "It was probably cut in the middle, or read in another encoding than its own; remove or replace it.",
+            "It was probably cut in the middle, or read in another encoding than its own; remove or"
+            " replace it.",
         ) from error

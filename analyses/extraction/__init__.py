@@ -1,8 +1,8 @@
 """How much of this text can be pulled out of the model?
 
-Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-discoverable extraction), Biderman et al. 2023
-(memorization score) and the membership scores of Min-K %++; docs/extraction.md has the definitions, what was measured and
-where it departs.
+Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-discoverable
+extraction), Biderman et al. 2023 (memorization score) and the membership scores of Min-K %++;
+docs/extraction.md has the definitions, what was measured and where it departs.
 
 source.py           which texts are asked about
 windows.py          prefixes and suffixes of a text
@@ -46,7 +46,9 @@ __all__ = ["Params", "name", "question", "run", "views"]
 
 name = "extraction"
 question = "How much of this text can be pulled out of the model?"
-_RARE = 0.01  # of the tries a person has: a suffix less likely than this in all of them together is not looked at further
+# of the tries a person has: a suffix less likely than this in all of them together is not looked at
+# further
+_RARE = 0.01
 
 
 def __getattr__(attribute: str) -> Any:
@@ -59,7 +61,10 @@ def __getattr__(attribute: str) -> Any:
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
-    """Read every window once, then say what that means. See the package's docstring for the parts."""
+    """Read every window once, then say what that means.
+
+    See the package's docstring for the parts.
+    """
     from analyses.extraction import compared, report, source
     from analyses.extraction.documents import say_documents
     from workbench.result import Result
@@ -69,7 +74,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     limit = model.positions
     if limit and longest + params.suffix + 1 > limit:
         raise BadInput(
-            f"{longest} tokens of context and a suffix of {params.suffix} do not fit into {model.card.name}.",
+            f"{longest} tokens of context and a suffix of {params.suffix} do not fit into"
+            f" {model.card.name}.",
             f"at most {limit - 1:,} tokens together",
             "Choose a shorter context or suffix.",
         )
@@ -77,7 +83,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     steps = _steps(model) if params.checkpoints else []
     skipped: list[tuple[str, str]] = []
     documents, cut, short, share = source.windows_of(
-        model, params, max(params.context), params.suffix, params.stride, params.max_windows, skipped
+        model,
+        params,
+        max(params.context),
+        params.suffix,
+        params.stride,
+        params.max_windows,
+        skipped,
     )
     parts = _parts(params, len(cut), progress)
     scores = _scores(model, cut, params, params.membership, parts["read"])
@@ -89,9 +101,15 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "sampler": str(params.sampler),
         "beginning token": model.beginning.says,
     }
-    left_out = [*skipped, *((document.name, "shorter than one window") for document in short), *_not_sampled(documents, cut)]
+    left_out = [
+        *skipped,
+        *((document.name, "shorter than one window") for document in short),
+        *_not_sampled(documents, cut),
+    ]
     report.say_left_out(result, left_out, share)
-    report.say_altered(result, [*source.altered(model, documents), *_altered_strings(model, strings)])
+    report.say_altered(
+        result, [*source.altered(model, documents), *_altered_strings(model, strings)]
+    )
     report.say_textless(result, found)
     report.say_extracted(result, found)
     if params.text.strip() or params.path is not None:
@@ -117,11 +135,17 @@ def views(result: Result) -> dict[str, Any]:
     return tabs.views(result)
 
 
-def _not_sampled(documents: Sequence[Document], cut: Sequence[windows.Window]) -> list[tuple[str, str]]:
-    """Documents of which no window is left; one too long for memory comes as several of the same name."""
+def _not_sampled(
+    documents: Sequence[Document], cut: Sequence[windows.Window]
+) -> list[tuple[str, str]]:
+    """Documents of which no window is left; one too long for memory comes as several of the same
+    name.
+    """
     read = {documents[window.document].name for window in cut}
     names = dict.fromkeys(document.name for document in documents)
-    return [(name, "none of its windows is in the even sample") for name in names if name not in read]
+    return [
+        (name, "none of its windows is in the even sample") for name in names if name not in read
+    ]
 
 
 def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
@@ -141,11 +165,26 @@ def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
     return parts
 
 
-def _scores(model: InstrumentedModel, cut: Sequence[windows.Window], params: Params, whole: bool, progress: Progress) -> Scores:
-    return score(model, cut, params.sampler, whole=whole, floor=math.log(_RARE / params.tries), progress=progress)
+def _scores(
+    model: InstrumentedModel,
+    cut: Sequence[windows.Window],
+    params: Params,
+    whole: bool,
+    progress: Progress,
+) -> Scores:
+    return score(
+        model,
+        cut,
+        params.sampler,
+        whole=whole,
+        floor=math.log(_RARE / params.tries),
+        progress=progress,
+    )
 
 
-def _other_contexts(model: InstrumentedModel, params: Params, cut: list[windows.Window], progress: Progress) -> dict[int, Scores]:
+def _other_contexts(
+    model: InstrumentedModel, params: Params, cut: list[windows.Window], progress: Progress
+) -> dict[int, Scores]:
     """The same suffixes after less of the text before them."""
     shorter = params.context[:-1]
     scores = {}
@@ -157,7 +196,9 @@ def _other_contexts(model: InstrumentedModel, params: Params, cut: list[windows.
 
 
 def _compare(result: Result, found: report.Found, params: Params, progress: Progress) -> Scores:
-    """Read the same texts with the reference model; its own tokenizer cuts its own windows where the two differ."""
+    """Read the same texts with the reference model; its own tokenizer cuts its own windows where
+    the two differ.
+    """
     from analyses.extraction import compared
     from hooks.model import load
 
@@ -213,9 +254,13 @@ def _strings(model: InstrumentedModel, params: Params) -> dict[str, list[int]]:
 
 
 def _altered_strings(model: InstrumentedModel, strings: dict[str, list[int]]) -> list[str]:
-    """Strings that are others once the tokenizer gives them back: what a prompt is searched for is their tokens."""
+    """Strings that are others once the tokenizer gives them back: what a prompt is searched for
+    is their tokens.
+    """
     back = {text: model.text.decode_continuation(ids) for text, ids in strings.items()}
-    return [repr(text[:40]) for text, given in back.items() if given.lstrip(" ") != text.lstrip(" ")]
+    return [
+        repr(text[:40]) for text, given in back.items() if given.lstrip(" ") != text.lstrip(" ")
+    ]
 
 
 def _compressed(

@@ -1,4 +1,6 @@
-"""The same windows under other circumstances: after less context, by another model, earlier in training."""
+"""The same windows under other circumstances: after less context, by another model, earlier in
+training.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,22 @@ def say_by_context(result: Result, found: Found, shorter: Mapping[int, Scores]) 
             )
     table = pd.DataFrame(rows)
     result.tables["context"] = table
-    first, last = (table[(table["group"] == "all") & (table["context"] == c)].iloc[0] for c in _ends(found.params.context))
+    first, last = (
+        table[(table["group"] == "all") & (table["context"] == c)].iloc[0]
+        for c in _ends(found.params.context)
+    )
     result.add(
         Finding(
             "context",
             {
-                f"exact_{c}": float(table[(table["group"] == "all") & (table["context"] == c)]["exact"].iloc[0])
+                f"exact_{c}": float(
+                    table[(table["group"] == "all") & (table["context"] == c)]["exact"].iloc[0]
+                )
                 for c in found.params.context
             },
-            f"After {first['context']} tokens of context greedy decoding says {percent(first['exact'])} of the suffixes,"
-            f" after {last['context']} it says {percent(last['exact'])}.",
+            f"After {first['context']} tokens of context greedy decoding says"
+            f" {percent(first['exact'])} of the suffixes, after {last['context']} it says"
+            f" {percent(last['exact'])}.",
             unit="share of windows",
         )
     )
@@ -69,12 +77,20 @@ def translated(found: Found, other: InstrumentedModel) -> list[Window]:
     for window, suffix in zip(found.windows, found.suffixes, strict=True):
         prefix = other.continuation_tokens(found.text(window.prefix))
         there.append(
-            Window(window.document, window.start, other.text.beginning, tuple(prefix), tuple(other.continuation_tokens(suffix)))
+            Window(
+                window.document,
+                window.start,
+                other.text.beginning,
+                tuple(prefix),
+                tuple(other.continuation_tokens(suffix)),
+            )
         )
     return there
 
 
-def say_overlap(result: Result, found: Found, reference: str, windows: Sequence[Window], theirs: Scores) -> None:
+def say_overlap(
+    result: Result, found: Found, reference: str, windows: Sequence[Window], theirs: Scores
+) -> None:
     """Which suffixes both models say; `windows` are those the reference read, in its own tokens."""
     import pandas as pd
 
@@ -108,8 +124,14 @@ def say_overlap(result: Result, found: Found, reference: str, windows: Sequence[
     result.add(
         Finding(
             "overlap",
-            {"both": first["both"], "this": first["this model only"], "reference": first["reference only"], "n": first["n"]},
-            f"{int(mine.sum())} suffixes are said by this model and {int(other.sum())} by {reference}; {first['both']} by both"
+            {
+                "both": first["both"],
+                "this": first["this model only"],
+                "reference": first["reference only"],
+                "n": first["n"],
+            },
+            f"{int(mine.sum())} suffixes are said by this model and {int(other.sum())} by"
+            f" {reference}; {first['both']} by both"
             + (f" ({percent(first['both'] / either)} of those said by either)." if either else "."),
             unit="windows",
         )
@@ -151,8 +173,8 @@ def say_steps(result: Result, found: Found, along: Mapping[int, Scores]) -> None
         Finding(
             "training",
             {"ever": int(ever.sum()), "at_the_end": int(now.sum()), "forgotten": forgotten},
-            f"Over {len(along)} kept steps {int(ever.sum())} suffixes could be pulled out at some time; at the end {forgotten}"
-            f" of them no longer can.",
+            f"Over {len(along)} kept steps {int(ever.sum())} suffixes could be pulled out at some"
+            f" time; at the end {forgotten} of them no longer can.",
             unit="windows",
         )
     )

@@ -1,7 +1,10 @@
-"""Has the model read this text? Scores from the same pass, and how well they tell members from non-members.
+"""Has the model read this text?
 
-Sources: Loss (Yeom et al. 2018), zlib and reference ratios (Carlini et al. 2021), Min-K % (Shi et al. 2024, 2310.16789),
-Min-K %++ (Zhang et al. 2024, 2404.02936). Higher is more likely a member, in every score.
+Scores from the same pass, and how well they tell members from non-members.
+
+Sources: Loss (Yeom et al. 2018), zlib and reference ratios (Carlini et al. 2021), Min-K % (Shi et
+al. 2024, 2310.16789), Min-K %++ (Zhang et al. 2024, 2404.02936). Higher is more likely a member, in
+every score.
 """
 
 from __future__ import annotations
@@ -52,11 +55,17 @@ def caught(members: np.ndarray, others: np.ndarray, false: float) -> float:
     return float((members > threshold).mean())
 
 
-def by_count(values: Mapping[str, np.ndarray], repeats: np.ndarray) -> list[dict[str, float | str | int]]:
-    """Rows of the table: each score, for every number of repeats and all of them, against what was never read."""
+def by_count(
+    values: Mapping[str, np.ndarray], repeats: np.ndarray
+) -> list[dict[str, float | str | int]]:
+    """Rows of the table: each score, for every number of repeats and all of them, against what
+    was never read.
+    """
     never = repeats == 0
     groups: list[tuple[str, np.ndarray]] = [("all", repeats > 0)]
-    groups += [(str(count), repeats == count) for count in sorted(set(repeats[repeats > 0].tolist()))]
+    groups += [
+        (str(count), repeats == count) for count in sorted(set(repeats[repeats > 0].tolist()))
+    ]
     rows: list[dict[str, float | str | int]] = []
     for score, each in values.items():
         for label, chosen in groups:
@@ -72,6 +81,8 @@ def by_count(values: Mapping[str, np.ndarray], repeats: np.ndarray) -> list[dict
             }
             for false in (0.01, 0.001):
                 enough = never.sum() >= (ENOUGH if false == 0.01 else 10 * ENOUGH)
-                row[f"tpr_at_{false:g}"] = caught(each[chosen], each[never], false) if enough else float("nan")
+                row[f"tpr_at_{false:g}"] = (
+                    caught(each[chosen], each[never], false) if enough else float("nan")
+                )
             rows.append(row)
     return rows

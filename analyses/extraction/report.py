@@ -1,4 +1,7 @@
-"""From what was read to tables and findings. Table by table, docs/extraction.md says what each column means."""
+"""From what was read to tables and findings.
+
+Table by table, docs/extraction.md says what each column means.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,13 @@ if TYPE_CHECKING:
     from workbench.texts import Document
 
 NEAR = 0.1
-"""Edit distance in tokens, as a share of the suffix, up to which a continuation counts as near-verbatim."""
+"""Edit distance in tokens, as a share of the suffix, up to which a continuation counts as
+near-verbatim.
+"""
 TIE = 1e-2
-"""Logits: a margin smaller than this may turn out otherwise in another dtype or on another device."""
+"""Logits: a margin smaller than this may turn out otherwise in another dtype or on another
+device.
+"""
 CHANCES = (0.1, 0.5, 0.9, 0.99)
 _SHOWN = 400  # windows whose tokens are kept for reading
 
@@ -63,23 +70,31 @@ class Found:
 
     @cached_property
     def right(self) -> np.ndarray:
-        """(window, suffix token): whether greedy decoding says it, given all of the text before it."""
+        """(window, suffix token): whether greedy decoding says it, given all of the text before
+        it.
+        """
         return right_tokens(self.scores, self.windows)
 
     @cached_property
     def runs(self) -> tuple[np.ndarray, np.ndarray]:
-        """(first suffix token, length) of each window's longest run of such tokens; the start of the suffix or inside it."""
+        """(first suffix token, length) of each window's longest run of such tokens; the start of
+        the suffix or inside it.
+        """
         return longest_runs(self.right)
 
     @property
     def unread(self) -> str:
-        """What to add where something is said of all tokens and windows were dropped before their ends."""
+        """What to add where something is said of all tokens and windows were dropped before
+        their ends.
+        """
         share = self.scores.read.sum() / sum(len(window.suffix) for window in self.windows)
         return f" (of the {percent(share)} of the tokens that were read)" if share < 1 else ""
 
     @cached_property
     def tries(self) -> np.ndarray:
-        """Samples, a whole number, that contain the suffix at least once with a probability of one half or more."""
+        """Samples, a whole number, that contain the suffix at least once with a probability of
+        one half or more.
+        """
         return np.array([whole(tries(p, 0.5)) if p == p else math.inf for p in self.scores.log_p])
 
     @cached_property
@@ -107,28 +122,37 @@ def say_left_out(result: Result, left_out: Sequence[tuple[str, str]], coverage: 
 
 
 def say_altered(result: Result, names: Sequence[str]) -> None:
-    """Which texts the tokenizer changes: a match is then of its tokens, and not quite of the text."""
+    """Which texts the tokenizer changes: a match is then of its tokens, and not quite of the
+    text.
+    """
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         says = (
-            f"The tokenizer does not give {names[0]}{more} back as it was (it may change case, spaces or signs it does not"
-            " know). What is compared, and shown, is the text of the tokens."
+            f"The tokenizer does not give {names[0]}{more} back as it was (it may change case,"
+            " spaces or signs it does not know). What is compared, and shown, is the text of the"
+            " tokens."
         )
         result.add(Finding("altered", float(len(names)), says, unit="texts"))
 
 
 def say_textless(result: Result, found: Found) -> None:
-    """That the model has ids which no text has, where it does: a sampler draws them like any other."""
+    """That the model has ids which no text has, where it does: a sampler draws them like any
+    other.
+    """
     ids = found.textless
     if not ids:
         return
     likeliest = int(np.isin(found.scores.likeliest, list(ids)).sum())
     says = (
-        f"The model has {len(ids):,} ids that no text has (its vocabulary is larger than the tokenizer's). Their share counts in"
-        f" every probability, as it does when `generate` samples. At {likeliest:,} of the {int(found.scores.read.sum()):,} tokens"
-        " that were read one of them is the likeliest; there it ends a match, and stands for nothing in a continuation's text."
+        f"The model has {len(ids):,} ids that no text has (its vocabulary is larger than the"
+        " tokenizer's). Their share counts in every probability, as it does when `generate`"
+        f" samples. At {likeliest:,} of the {int(found.scores.read.sum()):,} tokens that were read"
+        " one of them is the likeliest; there it ends a match, and stands for nothing in a"
+        " continuation's text."
     )
-    result.add(Finding("textless", {"ids": len(ids), "likeliest": likeliest}, says, unit="ids; tokens"))
+    result.add(
+        Finding("textless", {"ids": len(ids), "likeliest": likeliest}, says, unit="ids; tokens")
+    )
 
 
 def say_extracted(result: Result, found: Found) -> None:
@@ -168,15 +192,25 @@ def say_extracted(result: Result, found: Found) -> None:
     n, hits = len(table), int(found.exact.sum())
     low, high = wilson(hits, n)
     close = int((np.abs(scores.margin) < TIE).sum())
-    near = f" For {close} of the {n} it is a near-tie (margin under {TIE:g} logits)." if close else ""
+    near = (
+        f" For {close} of the {n} it is a near-tie (margin under {TIE:g} logits)." if close else ""
+    )
     longest, run = int(scores.match.max()), int(found.runs[1].max())
     result.add(
         Finding(
             "greedy",
-            {"rate": hits / n, "extracted": hits, "n": n, "longest_match": longest, "longest_run": run, "near_tie": TIE},
-            f"Greedy decoding says {hits} of {n} suffixes token for token, {percent(hits / n)}. The longest match from the"
-            f" start of a suffix is {in_tokens(longest)} of {params.suffix}, the longest run anywhere in one, given the text"
-            f" before it, {in_tokens(run)}{found.unread}.{near}",
+            {
+                "rate": hits / n,
+                "extracted": hits,
+                "n": n,
+                "longest_match": longest,
+                "longest_run": run,
+                "near_tie": TIE,
+            },
+            f"Greedy decoding says {hits} of {n} suffixes token for token, {percent(hits / n)}. The"
+            f" longest match from the start of a suffix is {in_tokens(longest)} of {params.suffix},"
+            " the longest run anywhere in one, given the text before it,"
+            f" {in_tokens(run)}{found.unread}.{near}",
             unit="share of windows",
             interval={"rate": (low, high)},
         )
@@ -187,8 +221,8 @@ def say_extracted(result: Result, found: Found) -> None:
         Finding(
             "sampled",
             {"rate": many / n, "extracted": many, "n": n, "samples": params.tries, "chance": 0.5},
-            f"With {params.tries:,} samples each ({params.sampler}) {many} of {n} come out at least once with a probability of"
-            f" one half or more, {percent(many / n)}.",
+            f"With {params.tries:,} samples each ({params.sampler}) {many} of {n} come out at least"
+            f" once with a probability of one half or more, {percent(many / n)}.",
             unit="share of windows",
             interval={"rate": (low, high)},
         )
@@ -205,7 +239,9 @@ def _say_repeats(result: Result, found: Found) -> None:
     means = {count: float(found.scores.match[found.repeats == count].mean()) for count in counts}
     rate = {count: float(found.exact[found.repeats == count].mean()) for count in counts}
     rho = spearman(np.array(counts), np.array(list(means.values())))
-    likely = [found.scores.logprob[found.repeats == count].mean() for count in counts]  # NaN unless read to their ends
+    likely = [
+        found.scores.logprob[found.repeats == count].mean() for count in counts
+    ]  # NaN unless read to their ends
     smooth = spearman(np.array(counts), np.array(likely)) if np.isfinite(likely).all() else math.nan
     listed = ", ".join(f"{count}× {means[count]:.1f}" for count in counts)
     result.add(
@@ -217,11 +253,13 @@ def _say_repeats(result: Result, found: Found) -> None:
                 f"match_at_{counts[0]}": means[counts[0]],
                 f"match_at_{counts[-1]}": means[counts[-1]],
             },
-            f"Leading tokens said, on average, by how often a text was read: {listed}"
-            f" (of {found.params.suffix}). Rank correlation with the number of repeats, over {len(counts)} of them,"
+            f"Leading tokens said, on average, by how often a text was read: {listed} (of"
+            f" {found.params.suffix}). Rank correlation with the number of repeats, over"
+            f" {len(counts)} of them,"
             + (f" {rho:+.2f}" if rho == rho else " cannot be told: all of these are equal")
             + (
-                f"; of the mean probability of the texts, which rises before anything is said, {smooth:+.2f}."
+                "; of the mean probability of the texts, which rises before anything is said,"
+                f" {smooth:+.2f}."
                 if smooth == smooth
                 else "."
             ),
@@ -235,8 +273,8 @@ def _say_repeats(result: Result, found: Found) -> None:
             Finding(
                 "never_read",
                 {"rate": hits / n, "extracted": hits, "n": n, "match": means[0]},
-                f"The control: of {n} passages of texts that were never read, greedy decoding says {hits} whole;"
-                f" {means[0]:.1f} leading tokens on average.",
+                f"The control: of {n} passages of texts that were never read, greedy decoding says"
+                f" {hits} whole; {means[0]:.1f} leading tokens on average.",
                 unit="share of windows",
                 interval={"rate": wilson(hits, n)},
             )
@@ -244,7 +282,9 @@ def _say_repeats(result: Result, found: Found) -> None:
 
 
 def _rates(found: Found, table: pd.DataFrame) -> pd.DataFrame:
-    """Rates for each number of repeats (or each text, where that is not known), over all kinds and for each."""
+    """Rates for each number of repeats (or each text, where that is not known), over all kinds
+    and for each.
+    """
     import pandas as pd
 
     by = "repeats" if found.repeats is not None else "name"
@@ -276,7 +316,9 @@ def _rates(found: Found, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tries(found: Found) -> pd.DataFrame:
-    """The share of windows extracted within n samples, for several probabilities of at least one hit."""
+    """The share of windows extracted within n samples, for several probabilities of at least one
+    hit.
+    """
     import pandas as pd
 
     groups = {"all": np.ones(len(found.windows), bool)}
@@ -287,16 +329,26 @@ def _tries(found: Found) -> pd.DataFrame:
     for group, chosen in groups.items():
         greedy = float(found.exact[chosen].mean())
         for chance in CHANCES:
-            need = np.array([tries(p, chance) if p == p else math.inf for p in found.scores.log_p[chosen]])
+            need = np.array(
+                [tries(p, chance) if p == p else math.inf for p in found.scores.log_p[chosen]]
+            )
             rows += [
-                {"group": group, "chance": chance, "n": float(n), "rate": float((need <= n).mean()), "greedy": greedy}
+                {
+                    "group": group,
+                    "chance": chance,
+                    "n": float(n),
+                    "rate": float((need <= n).mean()),
+                    "greedy": greedy,
+                }
                 for n in grid
             ]
     return pd.DataFrame(rows)
 
 
 def _tokens(found: Found) -> pd.DataFrame:
-    """Token by token, of the windows worth reading: the longest matches of every group, and some of the rest."""
+    """Token by token, of the windows worth reading: the longest matches of every group, and some
+    of the rest.
+    """
     import pandas as pd
 
     scores = found.scores
@@ -336,10 +388,17 @@ def decode(result: Result, found: Found, progress: Progress) -> None:
     chosen = np.argsort(-found.scores.match, kind="stable")[: found.params.decode]
     if not len(chosen):
         return
-    said = decoding.continuations(found.model, found.windows, found.scores, [int(i) for i in chosen], progress)
+    said = decoding.continuations(
+        found.model, found.windows, found.scores, [int(i) for i in chosen], progress
+    )
     table = result.tables["windows"]
     n = len(table)
-    score, edit, common, texts = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan), [""] * n
+    score, edit, common, texts = (
+        np.full(n, np.nan),
+        np.full(n, np.nan),
+        np.full(n, np.nan),
+        [""] * n,
+    )
     for index, ids in said.items():
         suffix = found.windows[index].suffix
         texts[index] = found.text(ids)
@@ -349,7 +408,11 @@ def decode(result: Result, found: Found, progress: Progress) -> None:
     table["score"], table["edit"], table["common"], table["said"] = score, edit, common, texts
     near = int((edit <= NEAR).sum())
     least = "" if len(said) == n else "At least "
-    bound = "" if len(said) == n else f" Of the other {n - len(said)}, which match no further, none was decoded."
+    bound = (
+        ""
+        if len(said) == n
+        else f" Of the other {n - len(said)}, which match no further, none was decoded."
+    )
     result.add(
         Finding(
             "near_verbatim",
@@ -361,8 +424,9 @@ def decode(result: Result, found: Found, progress: Progress) -> None:
                 "score": float(np.nanmean(score)),
                 "edit_at_most": NEAR,
             },
-            f"{least}{near} of {n} continuations differ from the text in at most {100 * NEAR:.0f} % of their tokens."
-            f" Memorization score of the {len(said)} decoded: {np.nanmean(score):.2f} on average.{bound}",
+            f"{least}{near} of {n} continuations differ from the text in at most {100 * NEAR:.0f} %"
+            f" of their tokens. Memorization score of the {len(said)} decoded:"
+            f" {np.nanmean(score):.2f} on average.{bound}",
             unit="share of windows",
             interval={"rate": wilson(near, n)},
         )
@@ -373,7 +437,9 @@ def groups(found: Found) -> dict[str, np.ndarray]:
     """Name to which windows: all, and where it is known, those read so many times."""
     groups = {"all": np.ones(len(found.windows), bool)}
     if found.repeats is not None:
-        groups |= {f"{count}×": found.repeats == count for count in sorted(set(found.repeats.tolist()))}
+        groups |= {
+            f"{count}×": found.repeats == count for count in sorted(set(found.repeats.tolist()))
+        }
     return groups
 
 
@@ -402,11 +468,17 @@ def say_membership(result: Result, found: Found, reference: Scores | None) -> No
     tells = (
         f"Of the scores {best} tells best whether a text was read"
         if low > 0.5
-        else (f"No score tells texts that were read from those that never were; {best} comes nearest")
+        else (
+            f"No score tells texts that were read from those that never were; {best} comes nearest"
+        )
     )
     tpr = overall.loc[best, "tpr_at_0.01"]
     caught = "" if math.isnan(tpr) else f" At 1 % false alarms it finds {percent(tpr)} of them."
-    few = "" if not math.isnan(tpr) else f" (Rates at 1 % false alarms need {membership.ENOUGH:,} texts that were never read.)"
+    few = (
+        ""
+        if not math.isnan(tpr)
+        else f" (Rates at 1 % false alarms need {membership.ENOUGH:,} texts that were never read.)"
+    )
     result.add(
         Finding(
             "membership",
@@ -414,7 +486,10 @@ def say_membership(result: Result, found: Found, reference: Scores | None) -> No
             f"{tells}: AUC {overall.loc[best, 'auc']:.2f} over all (95 % interval from {low:.2f} to"
             f" {overall.loc[best, 'high']:.2f}){by_count}.{caught}{few}",
             unit="AUC, 0.5 is chance",
-            interval={score: (float(overall.loc[score, "low"]), float(overall.loc[score, "high"])) for score in overall.index},
+            interval={
+                score: (float(overall.loc[score, "low"]), float(overall.loc[score, "high"]))
+                for score in overall.index
+            },
         )
     )
 
@@ -442,11 +517,17 @@ def say_compressed(result: Result, found: Found, strings: Mapping[str, Compresse
         Finding(
             "compression",
             {"memorized": memorized, "n": len(table), "highest": float(best["ratio"])},
-            f"For {memorized} of {len(table)} strings a prompt of fewer tokens than the string was found. Highest ratio:"
-            f" {str(best['string'])[:40]!r}, {in_tokens(best['tokens'])} from {best['prompt_tokens']}"
-            " (a lower bound: a shorter prompt may exist)."
-            if best["prompt_tokens"]
-            else f"No prompt that can be typed was found for any of {len(table)} strings by the search.",
+            (
+                f"For {memorized} of {len(table)} strings a prompt of fewer tokens than the string"
+                f" was found. Highest ratio: {str(best['string'])[:40]!r},"
+                f" {in_tokens(best['tokens'])} from {best['prompt_tokens']} (a lower bound: a"
+                " shorter prompt may exist)."
+                if best["prompt_tokens"]
+                else (
+                    f"No prompt that can be typed was found for any of {len(table)} strings by the"
+                    " search."
+                )
+            ),
             unit="tokens of the string per token of the prompt",
         )
     )

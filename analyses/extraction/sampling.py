@@ -1,7 +1,7 @@
 """What a sampler would say: the probability it gives a known next token, in closed form.
 
-Source: Hayes et al. 2024 (2410.19482), (n, p)-discoverable extraction. The order is that of `transformers`: temperature,
-then top-k, then top-p, each renormalised.
+Source: Hayes et al. 2024 (2410.19482), (n, p)-discoverable extraction. The order is that of
+`transformers`: temperature, then top-k, then top-p, each renormalised.
 """
 
 from __future__ import annotations
@@ -39,15 +39,17 @@ class Sampler:
 def log_q(logits: Tensor, targets: Tensor, sampler: Sampler) -> Tensor:
     """ln of the probability that the sampler draws each target; -inf where it never would.
 
-    Equal logits, which half precision makes often, are treated as `generate` treats them: top-k keeps every token as likely
-    as the k-th, and at the edge of the nucleus the ones that its sorting puts last stay.
+    Equal logits, which half precision makes often, are treated as `generate` treats them: top-k
+    keeps every token as likely as the k-th, and at the edge of the nucleus the ones that its
+    sorting puts last stay.
 
     Args:
         logits: (..., d_vocab), float32.
         targets: (...), token ids.
     """
     if sampler.temperature == 0:
-        # argmax, not equality with the maximum: of two equal logits greedy decoding takes the first.
+        # argmax, not equality with the maximum: of two equal logits greedy decoding takes the
+        # first.
         return torch.where(logits.argmax(-1) == targets, 0.0, -math.inf)
     scaled = logits if sampler.temperature == 1 else logits / sampler.temperature
     if not 0 < sampler.top_k < logits.shape[-1]:
@@ -66,27 +68,36 @@ def log_q(logits: Tensor, targets: Tensor, sampler: Sampler) -> Tensor:
 
 
 def _nucleus(scores: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """Scores (..., n) with -inf outside the smallest set of likeliest tokens whose mass is at least `top_p`; and whether
-    (...) some of several equal scores are inside and others outside: which these are depends on how all were sorted."""
+    """Scores (..., n) with -inf outside the smallest set of likeliest tokens whose mass is at least
+    `top_p`; and whether (...) some of several equal scores are inside and others outside: which
+    these are depends on how all were sorted.
+    """
     if top_p >= 1:
         return scores, scores.new_zeros(scores.shape[:-1], dtype=torch.bool)
     rising, order = scores.sort(dim=-1)
     outside = rising.softmax(-1).cumsum(-1) <= 1 - top_p
     outside[..., -1] = False  # at least one token stays
-    split = ((rising[..., 1:] == rising[..., :-1]) & (outside[..., 1:] != outside[..., :-1])).any(-1)
-    return scores.masked_fill(torch.empty_like(outside).scatter_(-1, order, outside), -math.inf), split
+    split = ((rising[..., 1:] == rising[..., :-1]) & (outside[..., 1:] != outside[..., :-1])).any(
+        -1
+    )
+    return (
+        scores.masked_fill(torch.empty_like(outside).scatter_(-1, order, outside), -math.inf),
+        split,
+    )
 
 
 def _log_share(scores: Tensor, targets: Tensor) -> Tensor:
     """ln of the softmax of scores (..., n) at `targets` (...)."""
-    # The highest is taken off first: near temperature 0 the scores are too large for their differences to be kept.
+    # The highest is taken off first: near temperature 0 the scores are too large for their
+    # differences to be kept.
     highest = scores.amax(-1)
     total = (scores - highest[..., None]).exp_().sum(-1).log_()
     return scores.gather(-1, targets[..., None])[..., 0] - highest - total
 
 
 def tries(log_p: float, chance: float) -> float:
-    """How many independent samples contain the suffix at least once with probability `chance`; inf if never.
+    """How many independent samples contain the suffix at least once with probability `chance`; inf
+    if never.
 
     Not rounded: `whole` gives the samples somebody has to draw.
 
@@ -102,8 +113,12 @@ def tries(log_p: float, chance: float) -> float:
 
 
 def whole(samples: float) -> float:
-    """So many samples as a whole number, enough for the chance that `tries` was asked for; inf stays."""
-    return samples if math.isinf(samples) else float(math.ceil(samples * (1 - 1e-12)))  # 1.0000000000000002 samples are 1
+    """So many samples as a whole number, enough for the chance that `tries` was asked for; inf
+    stays.
+    """
+    return (
+        samples if math.isinf(samples) else float(math.ceil(samples * (1 - 1e-12)))
+    )  # 1.0000000000000002 samples are 1
 
 
 def hit(log_p: float, n: float) -> float:

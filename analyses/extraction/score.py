@@ -1,11 +1,12 @@
 """Everything one teacher-forced pass says about a window, and no pass that is not needed.
 
-Greedy decoding from a prefix says the suffix exactly if, with the suffix fed in, the likeliest token is the next one at
-every position: as long as all earlier tokens agreed, the decoder stands exactly where the fed pass stands. So one pass
-gives what a decoding of every window would, and the probability of the suffix under any sampler besides.
+Greedy decoding from a prefix says the suffix exactly if, with the suffix fed in, the likeliest
+token is the next one at every position: as long as all earlier tokens agreed, the decoder stands
+exactly where the fed pass stands. So one pass gives what a decoding of every window would, and the
+probability of the suffix under any sampler besides.
 
-Where only that is asked, a window is dropped as soon as it can no longer be said: the prefix is read once, the suffix a
-few tokens at a time, and the windows left over go on from the cache.
+Where only that is asked, a window is dropped as soon as it can no longer be said: the prefix is
+read once, the suffix a few tokens at a time, and the windows left over go on from the cache.
 """
 
 from __future__ import annotations
@@ -30,23 +31,29 @@ if TYPE_CHECKING:
 BUDGET = 192 * 2**20
 """Bytes of float32 logits held at once."""
 _TOKENS = 6400  # read at once, whatever the vocabulary: beyond this a batch gains nothing on a CPU
-_FIRST, _GROWTH = 4, 3  # suffix tokens of the first stage without everything, and how each stage grows
+_FIRST, _GROWTH = (
+    4,
+    3,
+)  # suffix tokens of the first stage without everything, and how each stage grows
 
 
 @dataclass
 class Scores:
-    """What is known of each window; arrays are (window,) or (window, suffix token), as wide as the longest suffix.
+    """What is known of each window; arrays are (window,) or (window, suffix token), as wide as the
+    longest suffix.
 
     Attributes:
         match: leading tokens of the suffix that greedy decoding says.
-        margin: the smallest lead of the right token over the best other one, in logits; below 0 greedy goes elsewhere.
-            Over the tokens that were read.
-        log_p: ln of the probability that the sampler says the whole suffix; -inf where it never would. NaN where the
-            window was dropped below `floor`: then it is less than that.
+        margin: the smallest lead of the right token over the best other one, in logits; below 0
+            greedy goes elsewhere. Over the tokens that were read.
+        log_p: ln of the probability that the sampler says the whole suffix; -inf where it never
+            would. NaN where the window was dropped below `floor`: then it is less than that.
         read: suffix tokens that were read, all of them unless windows may be dropped.
-        logprob, surprise, spread: ln p of each suffix token, and mean and standard deviation of ln p over the vocabulary
-            there (Min-K%++). NaN behind what was read; the last two also wherever windows may be dropped.
-        likeliest: the id greedy decoding would say instead, at each suffix token; -1 behind what was read.
+        logprob, surprise, spread: ln p of each suffix token, and mean and standard deviation of ln
+            p over the vocabulary there (Min-K%++). NaN behind what was read; the last two also
+            wherever windows may be dropped.
+        likeliest: the id greedy decoding would say instead, at each suffix token; -1 behind what
+            was read.
     """
 
     match: np.ndarray
@@ -73,9 +80,11 @@ def score(
     Args:
         windows: of any lengths; those alike share a batch.
         sampler: whose probabilities `log_p` gives.
-        whole: read every suffix to its end, as `logprob` and what is made of it need. Otherwise a window is dropped where
-            greedy decoding has gone elsewhere and ln p_z has fallen below `floor`.
-        floor: e.g. ln of one in the number of tries somebody has; -inf keeps no window that greedy or the sampler never say.
+        whole: read every suffix to its end, as `logprob` and what is made of it need. Otherwise a
+            window is dropped where greedy decoding has gone elsewhere and ln p_z has fallen below
+            `floor`.
+        floor: e.g. ln of one in the number of tries somebody has; -inf keeps no window that greedy
+            or the sampler never say.
     """
     n, length = len(windows), max((len(window.suffix) for window in windows), default=0)
     scores = Scores(
@@ -88,7 +97,8 @@ def score(
         spread=np.full((n, length), np.nan, np.float32),
         likeliest=np.full((n, length), -1, np.int64),
     )
-    # Windows of one length share a batch without padding, so every family gives exactly its own numbers.
+    # Windows of one length share a batch without padding, so every family gives exactly its own
+    # numbers.
     by_length: dict[tuple[int, int], list[int]] = {}
     for index, window in enumerate(windows):
         by_length.setdefault((len(window.prompt), len(window.suffix)), []).append(index)
@@ -105,15 +115,22 @@ def score(
 
 
 def right_tokens(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
-    """(window, suffix token): whether greedy decoding says it, given all of the text before it. False where it was not read."""
+    """(window, suffix token): whether greedy decoding says it, given all of the text before it.
+
+    False where it was not read.
+    """
     right = np.zeros(scores.likeliest.shape, bool)
     for row, window in enumerate(windows):
-        right[row, : len(window.suffix)] = scores.likeliest[row, : len(window.suffix)] == window.suffix
+        right[row, : len(window.suffix)] = (
+            scores.likeliest[row, : len(window.suffix)] == window.suffix
+        )
     return right
 
 
 def longest_runs(right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(where it starts, how long it is) of the longest run of right tokens in each row; the first of several."""
+    """(where it starts, how long it is) of the longest run of right tokens in each row; the
+    first of several.
+    """
     start, longest, run = (np.zeros(len(right), np.int64) for _ in range(3))
     for at in range(right.shape[1]):
         run = (run + 1) * right[:, at]
@@ -142,11 +159,17 @@ def stages(suffix: int, whole: bool) -> list[tuple[int, int]]:
 
 @torch.no_grad()
 def _goes_on(model: InstrumentedModel) -> bool:
-    """Whether reading can go on from a cache with only some of the rows; the caches of some recurrent families cannot."""
+    """Whether reading can go on from a cache with only some of the rows; the caches of some
+    recurrent families cannot.
+    """
     ids = torch.zeros((1, 2), dtype=torch.long, device=model.device)
     with undisturbed(model.module):
-        cache = getattr(model.forward(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None)
-    return hasattr(cache, "batch_select_indices") and all(hasattr(layer, "keys") for layer in getattr(cache, "layers", [0]))
+        cache = getattr(
+            model.forward(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None
+        )
+    return hasattr(cache, "batch_select_indices") and all(
+        hasattr(layer, "keys") for layer in getattr(cache, "layers", [0])
+    )
 
 
 @torch.no_grad()
@@ -165,13 +188,30 @@ def _read(
     cache: Any = None
     open_rows = rows
     for start, end in stages(length, whole):
-        # The last suffix token predicts nothing that is asked; the token before the stage predicts its first.
-        given = torch.cat([fed, suffix[:, : end - 1]], 1) if start == 0 else suffix[:, start - 1 : end - 1]
+        # The last suffix token predicts nothing that is asked; the token before the stage predicts
+        # its first.
+        given = (
+            torch.cat([fed, suffix[:, : end - 1]], 1)
+            if start == 0
+            else suffix[:, start - 1 : end - 1]
+        )
         last = end == length
         options: dict[str, Any] = {} if cache is None else {"past_key_values": cache}
-        out = model.forward(input_ids=given, logits_to_keep=end - start, use_cache=not last, **options)
+        out = model.forward(
+            input_ids=given, logits_to_keep=end - start, use_cache=not last, **options
+        )
         cache = None if last else out.past_key_values
-        goes_on = _note(out.logits.float(), suffix[:, start:end], open_rows, start, scores, sampler, floor, whole, last)
+        goes_on = _note(
+            out.logits.float(),
+            suffix[:, start:end],
+            open_rows,
+            start,
+            scores,
+            sampler,
+            floor,
+            whole,
+            last,
+        )
         if last or not len(goes_on):
             return
         if len(goes_on) < len(open_rows):
@@ -191,7 +231,9 @@ def _note(
     whole: bool,
     last: bool,
 ) -> Tensor:
-    """Write down what these positions say, and which of the rows may still be said by greedy decoding or the sampler."""
+    """Write down what these positions say, and which of the rows may still be said by greedy
+    decoding or the sampler.
+    """
     end = start + targets.shape[1]
     highest, best = logits.max(-1)
     own = logits.gather(-1, targets[..., None])[..., 0]
@@ -210,7 +252,9 @@ def _note(
         scores.surprise[rows, start:end] = mean.cpu().numpy()
         scores.spread[rows, start:end] = (square - mean.square()).clamp(min=0).sqrt().cpu().numpy()
     scores.likeliest[rows, start:end] = best.cpu().numpy()
-    scores.margin[rows] = np.minimum(scores.margin[rows], margin.min(-1).values.double().cpu().numpy())
+    scores.margin[rows] = np.minimum(
+        scores.margin[rows], margin.min(-1).values.double().cpu().numpy()
+    )
     leading = right.long().cumprod(-1).sum(-1).cpu().numpy()
     scores.match[rows] += np.where(scores.match[rows] == start, leading, 0)
     scores.read[rows] = end
@@ -220,5 +264,7 @@ def _note(
     said = scores.match[rows] == end
     likely = scores.log_p[rows] > floor
     dropped = ~(said | likely)
-    scores.log_p[rows[dropped]] = np.where(scores.log_p[rows[dropped]] == -math.inf, -math.inf, np.nan)
+    scores.log_p[rows[dropped]] = np.where(
+        scores.log_p[rows[dropped]] == -math.inf, -math.inf, np.nan
+    )
     return torch.from_numpy(np.flatnonzero(~dropped))

@@ -24,11 +24,16 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
     """The parameters that name texts."""
 
     text: str = Field(
-        "", description="Text to look for. Empty: `path`, or the ledger that came with the model", max_length=1_000_000
+        "",
+        description="Text to look for. Empty: `path`, or the ledger that came with the model",
+        max_length=1_000_000,
     )
     path: Path | None = Field(
         None,
-        description="A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder of them",
+        description=(
+            "A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder"
+            " of them"
+        ),
     )
 
     @model_validator(mode="after")
@@ -57,7 +62,8 @@ def windows_of(
     most: int,
     skipped: list[tuple[str, str]],
 ) -> tuple[list[texts.Document], list[windows.Window], list[texts.Document], float]:
-    """(documents, windows, documents too short for one, share of the texts that the windows come from).
+    """(documents, windows, documents too short for one, share of the texts that the windows come
+    from).
 
     Args:
         most: windows at most; of longer texts an even sample.
@@ -67,16 +73,21 @@ def windows_of(
         BadInput: there is no text, or none that is long enough.
     """
     reach = _most_bytes(most, stride)
-    documents, cut, short = windows.cut(model, _documents(model, asked, reach, skipped), prefix, suffix, stride)
+    documents, cut, short = windows.cut(
+        model, _documents(model, asked, reach, skipped), prefix, suffix, stride
+    )
     if not cut:
         if not short and skipped:
             raise BadInput(
-                f"None of the files can be read. {skipped[0][1]}", "plain text in UTF-8", "Convert them to text first."
+                f"None of the files can be read. {skipped[0][1]}",
+                "plain text in UTF-8",
+                "Convert them to text first.",
             )
         longest = max((len(model.text.encode(document.text)) for document in short), default=0)
         raise BadInput(
             f"No text is long enough for a window: the longest has {longest:,} tokens.",
-            f"at least {prefix + suffix} tokens, for a context of {prefix} and a suffix of {suffix}",
+            f"at least {prefix + suffix} tokens, for a context of {prefix} and a suffix of"
+            f" {suffix}",
             "Choose a shorter context and suffix, or longer texts.",
         )
     share = 1.0
@@ -90,17 +101,23 @@ def windows_of(
 
 
 def altered(model: InstrumentedModel, documents: Iterable[texts.Document]) -> list[str]:
-    """Names of the texts that are others once the tokenizer gives them back; a space in front does not count."""
+    """Names of the texts that are others once the tokenizer gives them back; a space in front
+    does not count.
+    """
     names = []
     for document in documents:
         if document.ids is not None:
             continue
-        if model.text.decode(model.text.encode(document.text)).lstrip(" ") != document.text.lstrip(" "):
+        if model.text.decode(model.text.encode(document.text)).lstrip(" ") != document.text.lstrip(
+            " "
+        ):
             names.append(document.name)
     return list(dict.fromkeys(names))
 
 
-def _documents(model: InstrumentedModel, asked: Texts, reach: int, skipped: list[tuple[str, str]]) -> Iterable[texts.Document]:
+def _documents(
+    model: InstrumentedModel, asked: Texts, reach: int, skipped: list[tuple[str, str]]
+) -> Iterable[texts.Document]:
     if asked.text.strip():
         return [texts.Document("your text", asked.text)]
     if asked.path is not None and asked.path.name != ledgers.FILE:
@@ -118,18 +135,25 @@ def _documents(model: InstrumentedModel, asked: Texts, reach: int, skipped: list
 
 
 def _told_apart(documents: Iterable[texts.Document]) -> Iterator[texts.Document]:
-    """Each text with a name of its own: verdicts are by name. Later pieces of a long one keep the name of the first."""
+    """Each text with a name of its own: verdicts are by name.
+
+    Later pieces of a long one keep the name of the first.
+    """
     seen: set[str] = set()
     name = ""
     for document in documents:
         if document.start == 0:
             name = document.name
             if name in seen:
-                name = next(other for n in count(2) if (other := f"{document.name} ({n})") not in seen)
+                name = next(
+                    other for n in count(2) if (other := f"{document.name} ({n})") not in seen
+                )
             seen.add(name)
         yield replace(document, name=name)
 
 
 def _most_bytes(most: int, stride: int) -> int:
-    """Bytes of text that surely give `most` windows: no tokenizer takes more than eight a token on average."""
+    """Bytes of text that surely give `most` windows: no tokenizer takes more than eight a token
+    on average.
+    """
     return 8 * most * stride + (1 << 20)

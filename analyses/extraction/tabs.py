@@ -35,7 +35,16 @@ MARKS = {
     ELSE: Span(ELSE, colour.CONTEXT, "double"),
     UNREAD: Span(UNREAD, colour.OTHER, "dashed"),
 }
-_HUES = [colour.OTHER, colour.BLUE_STROKE, colour.CONTEXT, colour.FUNCTION, colour.QUESTION, colour.MEMORY, "#5b8c3a", "#b23f62"]
+_HUES = [
+    colour.OTHER,
+    colour.BLUE_STROKE,
+    colour.CONTEXT,
+    colour.FUNCTION,
+    colour.QUESTION,
+    colour.MEMORY,
+    "#5b8c3a",
+    "#b23f62",
+]
 
 
 def views(result: Result) -> dict[str, Any]:
@@ -45,17 +54,35 @@ def views(result: Result) -> dict[str, Any]:
         return "" if table in result.tables else why
 
     unread = result.params.get("membership") is False
-    unknown = "membership was not asked for" if unread else "it is not known how often each text was read, and which never were"
+    unknown = (
+        "membership was not asked for"
+        if unread
+        else "it is not known how often each text was read, and which never were"
+    )
     return {
-        "Documents": View(lambda: _documents(result), why_not=lacks("documents", "the texts are those of a ledger")),
+        "Documents": View(
+            lambda: _documents(result),
+            why_not=lacks("documents", "the texts are those of a ledger"),
+        ),
         "Texts": View(lambda: _texts(result), live=lambda _: _texts_live(result)),
         "Rates": View(lambda: _rates(result)),
         "Tries": View(lambda: _tries(result)),
-        "Context": View(lambda: _context(result), why_not=lacks("context", "one length of context was asked for")),
+        "Context": View(
+            lambda: _context(result),
+            why_not=lacks("context", "one length of context was asked for"),
+        ),
         "Membership": View(lambda: _membership(result), why_not=lacks("membership", unknown)),
-        "Two models": View(lambda: _overlap(result), why_not=lacks("overlap", "no reference model was given")),
-        "Compression": View(lambda: _compression(result), why_not=lacks("compression", "no strings were given to compress")),
-        "Training": View(lambda: _steps(result), why_not=lacks("steps", "the steps of training were not read (an option)")),
+        "Two models": View(
+            lambda: _overlap(result), why_not=lacks("overlap", "no reference model was given")
+        ),
+        "Compression": View(
+            lambda: _compression(result),
+            why_not=lacks("compression", "no strings were given to compress"),
+        ),
+        "Training": View(
+            lambda: _steps(result),
+            why_not=lacks("steps", "the steps of training were not read (an option)"),
+        ),
     }
 
 
@@ -77,9 +104,9 @@ def listed(result: Result) -> pd.DataFrame:
         "said",
     ]
     table = result.tables["windows"]
-    return table.sort_values(["match", "window"], ascending=[False, True])[[c for c in columns if c in table]].reset_index(
-        drop=True
-    )
+    return table.sort_values(["match", "window"], ascending=[False, True])[
+        [c for c in columns if c in table]
+    ].reset_index(drop=True)
 
 
 def strip(result: Result, window: int) -> Markup:
@@ -89,7 +116,8 @@ def strip(result: Result, window: int) -> Markup:
     row = result.tables["windows"].set_index("window").loc[window]
     if mine.empty:
         return draw.note(
-            "Of this window the tokens were not kept, only the numbers.", "The longest matches of each group have them."
+            "Of this window the tokens were not kept, only the numbers.",
+            "The longest matches of each group have them.",
         )
     import numpy as np
 
@@ -102,7 +130,9 @@ def strip(result: Result, window: int) -> Markup:
     values = np.exp(mine["logprob"].where(suffix, 0.0)).where(suffix, 0.0)
     notes = [f"likeliest: “{word}”" if word else "" for word in mine["likeliest"]]
     counted = row.get("repeats")
-    title = str(row["name"]) + (f", {_read(int(counted))}" if counted is not None and counted == counted else "")
+    title = str(row["name"]) + (
+        f", {_read(int(counted))}" if counted is not None and counted == counted else ""
+    )
     return draw.token_strip(
         list(mine["token"]),
         list(values),
@@ -124,30 +154,49 @@ def instead(result: Result, window: int) -> Markup:
     row = result.tables["windows"].set_index("window").loc[window]
     length = int(result.params.get("suffix", 0))
     if bool(row["exact"]):
-        return draw.says(f"From the {GIVEN} text the model says the rest token for token: all {row['match']}.")
-    inside = f" Given the text, the longest run that it says is {row['run']}." if row.get("run", 0) > row["match"] else ""
-    first = f"says {row['match']} of {length} tokens, then goes elsewhere" if row["match"] else f"says none of {length} tokens"
+        return draw.says(
+            f"From the {GIVEN} text the model says the rest token for token: all {row['match']}."
+        )
+    inside = (
+        f" Given the text, the longest run that it says is {row['run']}."
+        if row.get("run", 0) > row["match"]
+        else ""
+    )
+    first = (
+        f"says {row['match']} of {length} tokens, then goes elsewhere"
+        if row["match"]
+        else f"says none of {length} tokens"
+    )
     head = draw.says(f"The model {first}.{inside} What it says instead:")
     said = row.get("said")
     if not isinstance(said, str) or row["score"] != row["score"]:
         return head + draw.says(
-            "Its continuation was not decoded in this run (the parameter decode sets how many are).", small=True
+            "Its continuation was not decoded in this run (the parameter decode sets how many"
+            " are).",
+            small=True,
         )
     return head + Markup('<p class="wb-said-text">{}</p>').format(said) + _numbers(row)
 
 
 def _numbers(row: Any) -> Markup:
-    tries = f"{row['tries']:,.0f} samples for an even chance" if row["tries"] < 1e12 else "no number of samples worth trying"
+    tries = (
+        f"{row['tries']:,.0f} samples for an even chance"
+        if row["tries"] < 1e12
+        else "no number of samples worth trying"
+    )
     return draw.says(
-        f"Memorization score {row['score']:.2f}, edit distance {100 * row['edit']:.0f} % of the tokens, longest common string"
-        f" {row['common']:.0f} characters; {tries}.",
+        f"Memorization score {row['score']:.2f}, edit distance {100 * row['edit']:.0f} % of the"
+        f" tokens, longest common string {row['common']:.0f} characters; {tries}.",
         small=True,
     )
 
 
 def _intro(result: Result) -> Markup:
     finding = result.findings.get("greedy")
-    return draw.says((finding.says if finding else "") + " Hover a token for its probability and what the model would have said.")
+    return draw.says(
+        (finding.says if finding else "")
+        + " Hover a token for its probability and what the model would have said."
+    )
 
 
 def _texts(result: Result) -> list[Any]:
@@ -181,7 +230,9 @@ def _texts_live(result: Result) -> Any:
         pick.prompt = int(shown["window"].iloc[0])
 
     def choose(*_: Any) -> None:
-        window = pick.prompt if pick.prompt in set(shown["window"]) else int(shown["window"].iloc[0])
+        window = (
+            pick.prompt if pick.prompt in set(shown["window"]) else int(shown["window"].iloc[0])
+        )
         text.object, other.object = str(strip(result, window)), str(instead(result, window))
         at = [i for i, w in enumerate(shown["window"]) if w == window]
         if table.selection != at:
@@ -194,8 +245,20 @@ def _texts_live(result: Result) -> Any:
     table.on_click(clicked)
     pick.param.watch(choose, "prompt")
     choose()
-    below = html_pane(draw.says("All windows, the longest matches first. Choose one to read it above.", small=True))
-    return pn.Column(html_pane(_intro(result)), text, other, below, table, sizing_mode="stretch_width", min_width=0)
+    below = html_pane(
+        draw.says(
+            "All windows, the longest matches first. Choose one to read it above.", small=True
+        )
+    )
+    return pn.Column(
+        html_pane(_intro(result)),
+        text,
+        other,
+        below,
+        table,
+        sizing_mode="stretch_width",
+        min_width=0,
+    )
 
 
 def _documents(result: Result) -> list[Any]:
@@ -203,8 +266,12 @@ def _documents(result: Result) -> list[Any]:
     table = result.tables["documents"]
     asked = result.params.get("suffix", 0)
     cards = [
-        Markup('<section class="wb-verdict" style="border-left-color:{}"><h3>{}</h3>{}{}{}</section>').format(
-            _VERDICTS.get(row["verdict"], colour.OTHER),  # runs made by earlier versions have other verdicts
+        Markup(
+            '<section class="wb-verdict" style="border-left-color:{}"><h3>{}</h3>{}{}{}</section>'
+        ).format(
+            _VERDICTS.get(
+                row["verdict"], colour.OTHER
+            ),  # runs made by earlier versions have other verdicts
             row["name"],
             draw.says(f"The model {_verdict(row['verdict'])}. {row.get('says', '')}"),
             _evidence(row),
@@ -212,16 +279,31 @@ def _documents(result: Result) -> list[Any]:
         )
         for row in table.head(_CARDS).to_dict("records")
     ]
-    more = [draw.says(f"{len(table) - _CARDS} more are in the table.", small=True)] if len(table) > _CARDS else []
-    heading = draw.says(
-        "Can this model recite my documents? " + (result.findings["documents"].says if "documents" in result.findings else "")
+    more = (
+        [draw.says(f"{len(table) - _CARDS} more are in the table.", small=True)]
+        if len(table) > _CARDS
+        else []
     )
-    left = [Table(result.tables["left_out"], "Not looked at")] if "left_out" in result.tables else []
+    heading = draw.says(
+        "Can this model recite my documents? "
+        + (result.findings["documents"].says if "documents" in result.findings else "")
+    )
+    left = (
+        [Table(result.tables["left_out"], "Not looked at")] if "left_out" in result.tables else []
+    )
     if "verdict_thresholds" in result.findings:
         more.append(draw.says(result.findings["verdict_thresholds"].says, small=True))
     if "controls" in result.tables:
-        left.insert(0, Table(result.tables["controls"].drop(columns="window"), "Recited passages that may be patterns"))
-    shown = table.drop(columns=["window", "says"], errors="ignore")  # earlier versions wrote no sentences
+        left.insert(
+            0,
+            Table(
+                result.tables["controls"].drop(columns="window"),
+                "Recited passages that may be patterns",
+            ),
+        )
+    shown = table.drop(
+        columns=["window", "says"], errors="ignore"
+    )  # earlier versions wrote no sentences
     meaning, every = draw.says(_WHAT_IT_MEANS, small=True), Table(shown, "Every document")
     return [heading, Markup("").join(cards), *more, meaning, every, *left]
 
@@ -237,14 +319,25 @@ def _evidence(row: Any) -> Markup:
 
 
 def _counted(row: Any, suffix: int) -> str:
-    said = f"Longest match from the start of a passage: {row['longest']} of {suffix} tokens. {row['exact']} of {row['windows']}"
-    said += f" passages come out whole; of all tokens asked for {100 * row['recited']:.1f} % are said from the start of one."
-    return said + (f" In {row['repetitive']} under {100 * VARIED:.0f} % of the tokens are distinct." if row["repetitive"] else "")
+    said = (
+        f"Longest match from the start of a passage: {row['longest']} of {suffix} tokens."
+        f" {row['exact']} of {row['windows']}"
+    )
+    said += (
+        f" passages come out whole; of all tokens asked for {100 * row['recited']:.1f} % are said"
+        " from the start of one."
+    )
+    return said + (
+        f" In {row['repetitive']} under {100 * VARIED:.0f} % of the tokens are distinct."
+        if row["repetitive"]
+        else ""
+    )
 
 
 _WHAT_IT_MEANS = (
-    "A verdict says what comes out of this model when it is given the words before a passage, and nothing about other ways to"
-    " ask. To be surer, compare with a model that cannot have read the document (the parameter reference)."
+    "A verdict says what comes out of this model when it is given the words before a passage, and"
+    " nothing about other ways to ask. To be surer, compare with a model that cannot have read the"
+    " document (the parameter reference)."
 )
 
 
@@ -254,16 +347,30 @@ def _rates(result: Result) -> list[Any]:
     rates = result.tables["rates"]
     words = {"exact": colour.MEMORY, "sampled": colour.FUNCTION}
     tries = result.params.get("tries", 0)
-    says = [draw.says(f.says) for name, f in result.findings.items() if name in ("greedy", "sampled", "repeats", "never_read")]
+    says = [
+        draw.says(f.says)
+        for name, f in result.findings.items()
+        if name in ("greedy", "sampled", "repeats", "never_read")
+    ]
     parts: list[Any] = [*says]
     if "repeats" not in rates:
         top = rates.sort_values("exact", ascending=False).head(20)
-        parts.append(draw.rate_bars(top, names="name", title="Windows extracted, by text (%)", words=words, of="windows"))
+        parts.append(
+            draw.rate_bars(
+                top, names="name", title="Windows extracted, by text (%)", words=words, of="windows"
+            )
+        )
         return [*parts, _legend(tries), Table(rates, "Every text")]
-    overall = rates[rates["kind"] == "all"].assign(read=lambda t: [_read(int(n)) for n in t["repeats"]])
+    overall = rates[rates["kind"] == "all"].assign(
+        read=lambda t: [_read(int(n)) for n in t["repeats"]]
+    )
     parts += [
         draw.rate_bars(
-            overall, names="read", title="Windows extracted, by how often the text was read (%)", words=words, of="windows"
+            overall,
+            names="read",
+            title="Windows extracted, by how often the text was read (%)",
+            words=words,
+            of="windows",
         ),
         _legend(tries),
     ]
@@ -273,7 +380,9 @@ def _rates(result: Result) -> list[Any]:
     by_kind["doublings"] = np.log2(1 + by_kind["repeats"])
     kinds = [kind for kind in by_kind.columns if kind not in ("repeats", "doublings")]
     series = {kind: (kind, _HUES[i % len(_HUES)]) for i, kind in enumerate(kinds)}
-    ticks = [(float(d), str(r)) for d, r in zip(by_kind["doublings"], by_kind["repeats"], strict=True)]
+    ticks = [
+        (float(d), str(r)) for d, r in zip(by_kind["doublings"], by_kind["repeats"], strict=True)
+    ]
     parts.append(
         draw.lines(
             by_kind,
@@ -291,8 +400,8 @@ def _rates(result: Result) -> list[Any]:
 
 def _legend(tries: int) -> Markup:
     return draw.says(
-        f"exact: greedy decoding says the whole suffix. sampled: {tries:,} samples contain it at least once with a probability"
-        " of one half or more. Whiskers: 95 % intervals.",
+        f"exact: greedy decoding says the whole suffix. sampled: {tries:,} samples contain it at"
+        " least once with a probability of one half or more. Whiskers: 95 % intervals.",
         small=True,
     )
 
@@ -305,11 +414,13 @@ def _tries(result: Result) -> list[Any]:
     table = result.tables["tries"]
     parts: list[Any] = [
         draw.says(
-            "The share of windows that n independent samples contain at least once with the given probability, in closed form"
-            " from one pass. Dotted: greedy decoding."
+            "The share of windows that n independent samples contain at least once with the given"
+            " probability, in closed form from one pass. Dotted: greedy decoding."
         )
     ]
-    highest = min(100.0, 125 * max(table["rate"].max(), table["greedy"].max(), 0.04))  # one scale for both pictures
+    highest = min(
+        100.0, 125 * max(table["rate"].max(), table["greedy"].max(), 0.04)
+    )  # one scale for both pictures
     for group in table["group"].unique():
         mine = table[table["group"] == group]
         wide = mine.pivot(index="n", columns="chance", values="rate").reset_index()
@@ -329,7 +440,11 @@ def _tries(result: Result) -> list[Any]:
                 "digits",
                 series,
                 dash={"greedy": "dotted"},
-                title=f"Extracted within n samples: texts {group} (%)" if group != "all" else "Extracted within n samples (%)",
+                title=(
+                    f"Extracted within n samples: texts {group} (%)"
+                    if group != "all"
+                    else "Extracted within n samples (%)"
+                ),
                 xlabel="samples n",
                 ylabel="share of windows (%)",
                 ylim=(-0.03 * highest, 1.03 * highest),
@@ -369,7 +484,9 @@ def _membership(result: Result) -> list[Any]:
     wide["chance"] = 0.5
     wide = wide.sort_values("doublings")
     scores = list(table["score"].unique())
-    series = {s: (s, _HUES[1 + i]) for i, s in enumerate(scores)} | {"chance": ("chance", colour.OTHER)}
+    series = {s: (s, _HUES[1 + i]) for i, s in enumerate(scores)} | {
+        "chance": ("chance", colour.OTHER)
+    }
     return [
         draw.says(result.findings["membership"].says if "membership" in result.findings else ""),
         draw.lines(
@@ -381,11 +498,14 @@ def _membership(result: Result) -> list[Any]:
             xlabel="times read",
             ylabel="AUC",
             ylim=(0.3, 1.03),
-            xticks=[(float(d), str(r)) for d, r in zip(wide["doublings"], wide["repeats"], strict=True)],
+            xticks=[
+                (float(d), str(r)) for d, r in zip(wide["doublings"], wide["repeats"], strict=True)
+            ],
         ),
         draw.says(
-            "That a score tells them apart shows reading only where both are texts of the same kind; those of a model organism"
-            " come from the same generators. 0.5 is a coin toss; intervals in the table are DeLong's.",
+            "That a score tells them apart shows reading only where both are texts of the same"
+            " kind; those of a model organism come from the same generators. 0.5 is a coin toss;"
+            " intervals in the table are DeLong's.",
             small=True,
         ),
         Table(table, "The data behind this picture"),
@@ -394,12 +514,20 @@ def _membership(result: Result) -> list[Any]:
 
 def _overlap(result: Result) -> list[Any]:
     table = result.tables["overlap"]
-    words = {"both": colour.FUNCTION, "this model only": colour.MEMORY, "reference only": colour.CONTEXT}
+    words = {
+        "both": colour.FUNCTION,
+        "this model only": colour.MEMORY,
+        "reference only": colour.CONTEXT,
+    }
     shares = table.assign(**{word: table[word] / table["n"] for word in words})
     return [
         draw.says(result.findings["overlap"].says if "overlap" in result.findings else ""),
         draw.rate_bars(
-            shares, names="group", title="Suffixes said by greedy decoding, of all windows (%)", words=words, of="windows"
+            shares,
+            names="group",
+            title="Suffixes said by greedy decoding, of all windows (%)",
+            words=words,
+            of="windows",
         ),
         Table(table, "The data behind this picture"),
     ]
@@ -424,15 +552,26 @@ def _compression(result: Result) -> list[Any]:
 def _steps(result: Result) -> list[Any]:
     table = result.tables["steps"]
     everyone = table[table["timing"] == "all"]
-    parts: list[Any] = [draw.says(result.findings["training"].says if "training" in result.findings else "")]
+    parts: list[Any] = [
+        draw.says(result.findings["training"].says if "training" in result.findings else "")
+    ]
     for column, title, ylabel in (
-        ("match", "Leading tokens said along training, by how often the text is read in all", "tokens"),
+        (
+            "match",
+            "Leading tokens said along training, by how often the text is read in all",
+            "tokens",
+        ),
         ("loss", "Loss on the suffixes along training (nats per token)", "nats per token"),
     ):
         wide = everyone.pivot(index="step", columns="repeats", values=column).reset_index()
         counts = [c for c in everyone["repeats"].unique() if c in wide and c != "all"] or ["all"]
-        series = {c: (f"{c}×" if c != "all" else "all", _HUES[i % len(_HUES)]) for i, c in enumerate(counts)}
-        parts.append(draw.lines(wide, "step", series, title=title, xlabel="training step", ylabel=ylabel))
+        series = {
+            c: (f"{c}×" if c != "all" else "all", _HUES[i % len(_HUES)])
+            for i, c in enumerate(counts)
+        }
+        parts.append(
+            draw.lines(wide, "step", series, title=title, xlabel="training step", ylabel=ylabel)
+        )
     most = max((int(c) for c in everyone["repeats"] if c != "all"), default=0)
     timed = table[(table["repeats"] == str(most)) & (table["timing"] != "all")]
     if most and timed["timing"].nunique() > 1:
@@ -440,5 +579,7 @@ def _steps(result: Result) -> list[Any]:
         hues = {"early": colour.CONTEXT, "late": colour.MEMORY, "spread": colour.FUNCTION}
         series = {t: (f"read {t}", hues.get(t, colour.OTHER)) for t in wide.columns if t != "step"}
         title = f"Texts read {most}×: when they were read decides what stays (leading tokens said)"
-        parts.append(draw.lines(wide, "step", series, title=title, xlabel="training step", ylabel="tokens"))
+        parts.append(
+            draw.lines(wide, "step", series, title=title, xlabel="training step", ylabel="tokens")
+        )
     return [*parts, Table(table, "The data behind these pictures")]

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Window:
-    """A prefix and the suffix that follows it, as token ids; `beginning` tokens stand before the prefix.
+    """A prefix and the suffix that follows it, as token ids.
+
+    `beginning` tokens stand before the prefix.
 
     `document` and `start` (in tokens of the document) say where it lies.
     """
@@ -34,8 +36,9 @@ def cut(
 ) -> tuple[list[Document], list[Window], list[Document]]:
     """(documents that have windows, their windows, documents that are too short for one).
 
-    A window starts at the beginning of a document and then every `stride` tokens. Before each stands what the tokenizer
-    puts before every text (see `hooks.beginning`): the model has learned to read nothing without it.
+    A window starts at the beginning of a document and then every `stride` tokens. Before each
+    stands what the tokenizer puts before every text (see `hooks.beginning`): the model has learned
+    to read nothing without it.
     """
     first = model.text.beginning
     used: list[Document] = []
@@ -50,6 +53,8 @@ def cut(
             continue
         for start in starts:
             middle, end = start + prefix, start + prefix + suffix
-            windows.append(Window(len(used), start, first, tuple(ids[start:middle]), tuple(ids[middle:end])))
+            windows.append(
+                Window(len(used), start, first, tuple(ids[start:middle]), tuple(ids[middle:end]))
+            )
         used.append(document)
     return used, windows, short

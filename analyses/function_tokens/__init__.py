@@ -1,17 +1,25 @@
 """Which tokens open the model's memory, and which features do they open?
 
-Method: Zhang et al. 2025 (function tokens), on any model with sparse autoencoders, with the controls that its reviews asked
-for; docs/function-tokens.md has the definitions, what was measured, what of the paper comes out again, and where this departs.
+Method: Zhang et al. 2025 (function tokens), on any model with sparse autoencoders, with the
+controls that its reviews asked for; docs/function-tokens.md has the definitions, what was measured,
+what of the paper comes out again, and where this departs.
 
 corpus.py      the text that is read
 words.py       function tokens by frequency, and the function words of grammar
-reading.py     one pass over the text: graphs, examples, losses    chance.py   random directions, an untrained twin
-graph.py       tokens × features, and what fewer occurrences would have shown    gallery.py   examples of each feature
+reading.py     one pass over the text: graphs, examples, losses    chance.py   random directions, an
+                                                                               untrained twin
+graph.py       tokens × features, and what fewer occurrences would have shown    gallery.py
+examples
+                                                                                              of
+                                                                                              each
+                                                                                              feature
 measures.py    coverage and degree, each beside what would explain it away
-facts.py       facts the model knows    retrieve.py   ablation and steering of what is active again at the last token
+facts.py       facts the model knows    retrieve.py   ablation and steering of what is active again
+                                                      at the last token
 transitions.py losses by transition    ngrams.py   beside mere counting
 training.py    the same along a training, and the features that are alive at its steps
-described.py   what a feature says: logits, neighbours, tokens    prompts.py   single prompts, token by token
+described.py   what a feature says: logits, neighbours, tokens    prompts.py   single prompts, token
+                                                                               by token
 kept.py        what took minutes, kept for the next run
 report.py      from numbers to tables and findings    claims.py   claim by claim
 tabs.py        how it looks (feature_tab.py: the linked page of features; prompt_tab.py: one prompt)
@@ -70,21 +78,31 @@ PROMPTS = [
 class Params(BaseModel, frozen=True, extra="forbid"):
     features: list[str] = Field(
         [],
-        description="Autoencoders: names, folders, or RELEASE/ID of SAELens. Empty: those that come with the workbench for"
-        " this model",
+        description=(
+            "Autoencoders: names, folders, or RELEASE/ID of SAELens. Empty: those that come with"
+            " the workbench for this model"
+        ),
         max_length=16,
     )
     texts: str = Field(
         "",
-        description="What to read: a text file, .jsonl, a folder of them, or the name of a data set. Empty: the mixture that"
-        " every machine has (`workbench sae train` reads it too)",
+        description=(
+            "What to read: a text file, .jsonl, a folder of them, or the name of a data set. Empty:"
+            " the mixture that every machine has (`workbench sae train` reads it too)"
+        ),
         max_length=2000,
     )
     tokens: int = Field(200_000, ge=1000, le=10**10, description="Tokens to read")
     context: int = Field(128, ge=16, le=100_000, description="Tokens of a window")
-    coverage: float = Field(0.4, gt=0, lt=1, description="Share of all tokens that function tokens make up together")
-    sweep: list[float] = Field([0.2, 0.3, 0.5, 0.6], description="Other shares to compare with", max_length=20)
-    relation: str = Field("capital", description="Facts that are asked about, as in knowledge-conflict")
+    coverage: float = Field(
+        0.4, gt=0, lt=1, description="Share of all tokens that function tokens make up together"
+    )
+    sweep: list[float] = Field(
+        [0.2, 0.3, 0.5, 0.6], description="Other shares to compare with", max_length=20
+    )
+    relation: str = Field(
+        "capital", description="Facts that are asked about, as in knowledge-conflict"
+    )
     facts: int = Field(40, ge=0, le=1000, description="Facts at most; 0 leaves retrieval out")
     prompts: list[str] = Field(
         PROMPTS,
@@ -92,27 +110,43 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         max_length=50,
         json_schema_extra={"multiline": True},
     )
-    chat: bool = Field(False, description="Read these prompts in the model's chat format, each as what a user says")
+    chat: bool = Field(
+        False, description="Read these prompts in the model's chat format, each as what a user says"
+    )
     untrained: int = Field(
-        24_576, ge=0, le=10**9, description="Tokens that an untrained twin of the model reads as a baseline; 0 leaves it out"
+        24_576,
+        ge=0,
+        le=10**9,
+        description=(
+            "Tokens that an untrained twin of the model reads as a baseline; 0 leaves it out"
+        ),
     )
     training: str = Field(
         "organism/planted",
-        description="A model that keeps steps of its training, for losses and living features along it; empty leaves it out",
+        description=(
+            "A model that keeps steps of its training, for losses and living features along it;"
+            " empty leaves it out"
+        ),
     )
     training_features: list[str] = Field(
         [],
-        description="Folders of autoencoders that were trained on steps of it (workbench sae train --model NAME@step-N). Empty:"
-        " those that come with the workbench",
+        description=(
+            "Folders of autoencoders that were trained on steps of it (workbench sae train --model"
+            " NAME@step-N). Empty: those that come with the workbench"
+        ),
         max_length=64,
     )
     trace: str = Field(
         "",
-        description="A folder that keeps what is active, and what facts and training took; from it the same run reads no text."
-        " Empty: nothing is kept",
+        description=(
+            "A folder that keeps what is active, and what facts and training took; from it the same"
+            " run reads no text. Empty: nothing is kept"
+        ),
         max_length=2000,
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the order of the text and of everything drawn")
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Of the order of the text and of everything drawn"
+    )
 
     @field_validator("sweep")
     @classmethod
@@ -136,7 +170,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     labels = _labels(opened)
     limit = model.card.context_length
     if limit and params.context > limit:
-        raise BadInput(f"Windows of {params.context} tokens do not fit.", f"at most {limit:,}", "Choose shorter ones.")
+        raise BadInput(
+            f"Windows of {params.context} tokens do not fit.",
+            f"at most {limit:,}",
+            "Choose shorter ones.",
+        )
     progress(0.01, "Reading the text")
     text = corpus.cut(model, params.texts, params.tokens, params.context, params.seed)
     occurrences = np.bincount(text.ids[:, SKIP:].ravel(), minlength=model.card.d_vocab)
@@ -151,7 +189,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     mixed = corpus.shuffled(text.ids, SKIP, params.seed)
     folder = Path(params.trace).expanduser() if params.trace else None
     part = progress.part(0.03, 0.62)
-    seen, losses = look(model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part)
+    seen, losses = look(
+        model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part
+    )
     report.say_list(result, model, types, text.ids, seen, labels)
     report.say_coverage(result, seen, labels, types, params.sweep)
     report.say_again(result, seen, labels)
@@ -175,26 +215,39 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         of_twin = kept.tables(
             folder and folder / "untrained",
             {**of_text, "tokens": some.size},
-            lambda: {"untrained": _untrained(model, seen, labels, types, some, active, params.seed, part)},
+            lambda: {
+                "untrained": _untrained(model, seen, labels, types, some, active, params.seed, part)
+            },
         )
         report.say_untrained(result, of_twin["untrained"], some.size)
         progress.keep(result)
 
-    report.say_transitions(result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8)))
+    report.say_transitions(
+        result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8))
+    )
     report.say_prompts(
-        result, prompts.looked_at(opened, labels, [typed(p, params.chat) for p in params.prompts], types.is_function)
+        result,
+        prompts.looked_at(
+            opened, labels, [typed(p, params.chat) for p in params.prompts], types.is_function
+        ),
     )
     if params.facts:
         part = progress.part(0.8, 0.93)
-        of_facts = {"facts": [params.relation, params.facts, params.seed], **{k: of_text[k] for k in ("model", "features")}}
+        of_facts = {
+            "facts": [params.relation, params.facts, params.seed],
+            **{k: of_text[k] for k in ("model", "features")},
+        }
         measured = kept.tables(
             folder and folder / "facts",
             of_facts,
             lambda: retrieve.measured(
-                opened, labels, facts.known(model, params.relation, params.facts, params.seed, part.part(0.0, 0.4)),
-                params.seed, part.part(0.4, 1.0),
+                opened,
+                labels,
+                facts.known(model, params.relation, params.facts, params.seed, part.part(0.0, 0.4)),
+                params.seed,
+                part.part(0.4, 1.0),
             ),
-        )  # fmt: skip
+        )
         report.say_retrieval(result, model, measured, types)
         progress.keep(result)
     if params.training:
@@ -213,17 +266,22 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 
 
 def _opened(model: InstrumentedModel, params: Params) -> list[Features]:
-    names = params.features or [n for n, entry in shipped().items() if entry.card.get("model") == model.card.name]
+    names = params.features or [
+        n for n, entry in shipped().items() if entry.card.get("model") == model.card.name
+    ]
     if not names:
         raise BadInput(
             f"No autoencoder comes with the workbench for {model.card.name}.",
             "one or more, made for this model",
-            f"Train them (workbench sae train --model {model.card.name} --layer N) or name them (features).",
+            f"Train them (workbench sae train --model {model.card.name} --layer N) or name them"
+            " (features).",
         )
     opened = [open_features(ref, model) for ref in names]
     for features in opened:
         if features.place.layer is None:
-            raise BadInput(f"{features.name} belongs to no layer.", "a site of one layer", "Choose another.")
+            raise BadInput(
+                f"{features.name} belongs to no layer.", "a site of one layer", "Choose another."
+            )
     return sorted(opened, key=lambda f: (f.place.layer, f.place.name))
 
 
@@ -250,7 +308,9 @@ def _untrained(
     progress(0.0, "Drawing an untrained twin")
     twin = chance.untrained(model, seed)
     features = [s.features for s in seen]
-    random = chance.random_directions(features, active, chance.vectors(twin, features, ids[:_CALIBRATED]), seed)
+    random = chance.random_directions(
+        features, active, chance.vectors(twin, features, ids[:_CALIBRATED]), seed
+    )
     graphs = graph_alone(twin, random, ids, progress.part(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
     return measures.untrained_table(seen, graphs, labels, types, occurrences)

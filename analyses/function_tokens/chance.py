@@ -1,4 +1,6 @@
-"""Baselines that nobody trained: random directions instead of features, and the model before it learned anything."""
+"""Baselines that nobody trained: random directions instead of features, and the model before it
+learned anything.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RandomDirections:
-    """Directions drawn at random at a place, each active at the same share of tokens as a feature is on average.
+    """Directions drawn at random at a place, each active at the same share of tokens as a feature
+    is on average.
 
-    What they show of a token type, any set of directions of that sparsity shows: nothing was learned by them.
+    What they show of a token type, any set of directions of that sparsity shows: nothing was
+    learned by them.
     """
 
     name: str
@@ -45,11 +49,17 @@ class RandomDirections:
     def encode(self, x: Tensor) -> Tensor:
         """(…, feature): how far each direction's projection is above its threshold, 0 below."""
         flat = x.reshape(*x.shape[: x.dim() - len(self.place.site.dims) + 1], -1).float()
-        return (((flat - self.centre) / self.scale) @ self.directions - self.thresholds).clamp(min=0)
+        return (((flat - self.centre) / self.scale) @ self.directions - self.thresholds).clamp(
+            min=0
+        )
 
 
-def vectors(model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray) -> dict[Place, Tensor]:
-    """What passes at the encoders' places, (window, pos, …), but for the first tokens of each window (window, pos)."""
+def vectors(
+    model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray
+) -> dict[Place, Tensor]:
+    """What passes at the encoders' places, (window, pos, …), but for the first tokens of each
+    window (window, pos).
+    """
     found = values(model, list(dict.fromkeys(e.place for e in encoders)), ids.tolist())
     return {place: x[:, SKIP:] for place, x in found.items()}
 
@@ -62,19 +72,28 @@ def random_directions(
 
     Args:
         active: how many are to be active at a token on average, each.
-        passing: vectors at the places, (window, pos, …), on which the thresholds are set; every number of them is first
-            brought to mean 0 and deviation 1, or the few huge ones would decide everything.
+        passing: vectors at the places, (window, pos, …), on which the thresholds are set; every
+            number of them is first brought to mean 0 and deviation 1, or the few huge ones would
+            decide everything.
     """
     found = []
     for number, (encoder, l0) in enumerate(zip(encoders, active, strict=True)):
         x = passing[encoder.place]
         flat = x.reshape(-1, x[0, 0].numel()).float()
         generator = torch.Generator().manual_seed(seed * 1000 + number)
-        directions = torch.randn(flat.shape[1], encoder.width, generator=generator, dtype=torch.float32).to(flat)
+        directions = torch.randn(
+            flat.shape[1], encoder.width, generator=generator, dtype=torch.float32
+        ).to(flat)
         centre, scale = flat.mean(0), flat.std(0).clamp(min=1e-6)
-        thresholds = torch.quantile(((flat - centre) / scale) @ directions, 1 - l0 / encoder.width, dim=0)
+        thresholds = torch.quantile(
+            ((flat - centre) / scale) @ directions, 1 - l0 / encoder.width, dim=0
+        )
         name = f"random directions at {encoder.place.name}"
-        found.append(RandomDirections(name, encoder.place, encoder.width, directions, centre, scale, thresholds))
+        found.append(
+            RandomDirections(
+                name, encoder.place, encoder.width, directions, centre, scale, thresholds
+            )
+        )
     return found
 
 
@@ -89,5 +108,9 @@ def untrained(model: InstrumentedModel, seed: int) -> InstrumentedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = AutoModelForCausalLM.from_config(config).eval().to(model.device)
-    card = replace(model.card, name=f"{model.card.name}, untrained", weight_hash=f"untrained-{seed}-{model.card.weight_hash}")
+    card = replace(
+        model.card,
+        name=f"{model.card.name}, untrained",
+        weight_hash=f"untrained-{seed}-{model.card.weight_hash}",
+    )
     return Instrumented(Loaded(module, model.tokenizer, card))

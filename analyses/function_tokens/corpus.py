@@ -1,4 +1,6 @@
-"""The text that is read: the user's, or the mixture that every machine has, in windows of one length."""
+"""The text that is read: the user's, or the mixture that every machine has, in windows of one
+length.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Corpus:
 
     Attributes:
         ids: token ids, (window, pos).
-        unseen: how many of the windows come from text that the shipped autoencoders were not trained on.
+        unseen: how many of the windows come from text that the shipped autoencoders were not
+            trained on.
     """
 
     ids: np.ndarray
@@ -37,8 +40,9 @@ def cut(model: InstrumentedModel, texts: str, tokens: int, context: int, seed: i
     """So many tokens of text, documents parted by the token that ends one.
 
     Args:
-        texts: a file or folder, or the name of a data set; "" is the mixture: what of it was held out from training the
-            shipped autoencoders comes first, as long as its shares hold, then the rest.
+        texts: a file or folder, or the name of a data set; "" is the mixture: what of it was held
+            out from training the shipped autoencoders comes first, as long as its shares hold, then
+            the rest.
 
     Raises:
         BadInput: there is less text (how much there is is told), or it is no text.
@@ -46,7 +50,9 @@ def cut(model: InstrumentedModel, texts: str, tokens: int, context: int, seed: i
     """
     wanted = -(-tokens // context)
     if texts:
-        ids = _filled(windows(model, named(texts, _BYTES * tokens), context), wanted, context, tokens)
+        ids = _filled(
+            windows(model, named(texts, _BYTES * tokens), context), wanted, context, tokens
+        )
         return Corpus(ids, len(ids))
     held_out = (d.text for d in mixture.documents("held-out", (), seed, even=True))
     fresh = list(islice(windows(model, held_out, context), wanted))
@@ -62,15 +68,19 @@ def _filled(found: Iterator[list[int]], n: int, context: int, tokens: int) -> np
         ids[count] = window
     if count + 1 < n:
         raise BadInput(
-            f"The text has {(count + 1) * context:,} tokens in whole windows of {context}; {tokens:,} are to be read.",
+            f"The text has {(count + 1) * context:,} tokens in whole windows of {context};"
+            f" {tokens:,} are to be read.",
             f"about {_BYTES // 4 * tokens / 1e6:.1f} MB of text",
-            f"Give more text, or read less (tokens={max(1, count + 1) * context}): the fewer, the less can be told.",
+            f"Give more text, or read less (tokens={max(1, count + 1) * context}): the fewer, the"
+            " less can be told.",
         )
     return ids
 
 
 def shuffled(ids: np.ndarray, skip: int, seed: int) -> np.ndarray:
-    """The windows with their tokens in another order each, but for the first ones: which token stood where is lost."""
+    """The windows with their tokens in another order each, but for the first ones: which token
+    stood where is lost.
+    """
     mixed = ids.copy()
     mixed[:, skip:] = np.random.default_rng(seed).permuted(ids[:, skip:], axis=1)
     return mixed

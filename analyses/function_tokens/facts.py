@@ -1,4 +1,6 @@
-"""Facts the model knows, asked in ways that end in a function token and in one that ends in the subject itself."""
+"""Facts the model knows, asked in ways that end in a function token and in one that ends in the
+subject itself.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Asked:
     """One fact in one wording.
 
     Attributes:
-        ids: the prompt; subject: places of the subject's tokens, from the prompt's end (-1 is the last token).
+        ids: the prompt; subject: places of the subject's tokens, from the prompt's end (-1 is the
+            last token).
         answer: first token of the answer, as it follows this prompt.
     """
 
@@ -36,7 +39,9 @@ class Asked:
     answer: int
 
 
-def known(model: InstrumentedModel, name: str, most: int, seed: int, progress: Progress) -> dict[str, list[Asked]]:
+def known(
+    model: InstrumentedModel, name: str, most: int, seed: int, progress: Progress
+) -> dict[str, list[Asked]]:
     """The same known facts in every wording, in the same order.
 
     Raises:
@@ -70,7 +75,9 @@ def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> As
     ids, spans = model.tokens(text), model.text.spans(text)
     start = text.rindex(subject)
     places = tuple(
-        n - len(ids) for n, (low, high) in enumerate(spans) if high > start and low < start + len(subject) and high > low
+        n - len(ids)
+        for n, (low, high) in enumerate(spans)
+        if high > start and low < start + len(subject) and high > low
     )
     return Asked(subject, answer, tuple(ids), places, model.continuation_tokens(f" {answer}")[0])
 
@@ -78,4 +85,7 @@ def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> As
 def pairs(asked: Sequence[Asked]) -> list[int]:
     """For each fact another one with another answer: the next in the list that has one."""
     n = len(asked)
-    return [next((i + k) % n for k in range(1, n) if asked[(i + k) % n].answer != asked[i].answer) for i in range(n)]
+    return [
+        next((i + k) % n for k in range(1, n) if asked[(i + k) % n].answer != asked[i].answer)
+        for i in range(n)
+    ]

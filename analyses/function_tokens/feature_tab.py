@@ -59,23 +59,33 @@ def about(result: Result, at: str, feature: int) -> Markup:
     row = row_of(result, at, feature)
     if row is None:
         width = int((result.tables["features"]["at"] == at).sum())
-        return draw.note(f"There is no feature {feature} at {at}.", f"Choose one from 0 to {width - 1}.")
+        return draw.note(
+            f"There is no feature {feature} at {at}.", f"Choose one from 0 to {width - 1}."
+        )
     if not row["tokens"]:
-        return draw.says(f"Feature {feature} at {at} was active nowhere in this text. Nearest: {row['near']}.")
+        return draw.says(
+            f"Feature {feature} at {at} was active nowhere in this text. Nearest: {row['near']}."
+        )
     lines = [
-        f"Feature {feature} at {at}: active at {row['tokens']:,} tokens ({row['share']:.2%} of the text),"
-        f" {row['function']:.0%} of them function tokens, on {row['types']:,} types; strongest activation {row['peak']:.1f}."
+        f"Feature {feature} at {at}: active at {row['tokens']:,} tokens ({row['share']:.2%} of the"
+        f" text), {row['function']:.0%} of them function tokens, on {row['types']:,} types;"
+        f" strongest activation {row['peak']:.1f}."
     ]
     if row["promotes"]:
         lines.append(f"Raises: {row['promotes']}. Lowers: {row['suppresses']}.")
     lines.append(f"Nearest by cosine of what they write: {row['near']}.")
     name = name_of(result, at)
     goal = typical(result, at)[feature]
-    steer = f'with wb.open_features("{name}", model).steer({{{feature}: {goal:.3g}}}, positions=[-1]): model.generate("…")'
+    steer = (
+        f'with wb.open_features("{name}", model).steer({{{feature}: {goal:.3g}}}, positions=[-1]):'
+        ' model.generate("…")'
+    )
     return (
         Markup("").join(draw.says(line) for line in lines)
         + draw.says("Steer with it:", small=True)
-        + Markup('<pre class="wb-small" style="white-space:pre-wrap"><code>{}</code></pre>').format(steer)
+        + Markup('<pre class="wb-small" style="white-space:pre-wrap"><code>{}</code></pre>').format(
+            steer
+        )
     )
 
 
@@ -85,28 +95,33 @@ def name_of(result: Result, at: str) -> str:
 
 
 def typical(result: Result, at: str) -> np.ndarray:
-    """An activation that is large for each feature: about nine tenths of its activations are below it, (feature,); 0 for
-    dead ones.
+    """An activation that is large for each feature: about nine tenths of its activations are below
+    it, (feature,); 0 for dead ones.
 
-    The largest one of all is no goal to steer to: it may stand on a token whose whole vector is huge.
+    The largest one of all is no goal to steer to: it may stand on a token whose whole vector is
+    huge.
     """
     table = result.tables["features"]
     peaks = table.loc[table["at"] == at].sort_values("feature")["peak"].to_numpy()
     counts = result.arrays["histogram"].sel(at=at).values[: len(peaks)].cumsum(-1)
     bins = (counts < 0.9 * counts[:, -1:]).sum(-1)
-    return np.where(counts[:, -1] > 0, np.minimum(BINS[np.minimum(bins + 1, len(BINS) - 1)], peaks), 0.0)
+    return np.where(
+        counts[:, -1] > 0, np.minimum(BINS[np.minimum(bins + 1, len(BINS) - 1)], peaks), 0.0
+    )
 
 
 def steer_now(result: Result, at: str, feature: int) -> Markup:
-    """A form that takes this feature to the Playground, which sets it at the prompt's last function token and goes on."""
+    """A form that takes this feature to the Playground, which sets it at the prompt's last
+    function token and goes on.
+    """
     if row_of(result, at, feature) is None:
         return Markup("")
     return Markup(
-        '<form class="wb-steer" action="/playground" method="get" target="_blank">'
-        '<input type="hidden" name="features" value="{}"><input type="hidden" name="feature" value="{}">'
-        '<label>Steer with it now: prompt <input name="text" value="{}" maxlength="2000" required></label>'
-        '<label>set to <input name="to" type="number" step="any" value="{:.1f}" required></label>'
-        "<button>Steer and compare</button></form>"
+        '<form class="wb-steer" action="/playground" method="get" target="_blank"><input'
+        ' type="hidden" name="features" value="{}"><input type="hidden" name="feature"'
+        ' value="{}"><label>Steer with it now: prompt <input name="text" value="{}"'
+        ' maxlength="2000" required></label><label>set to <input name="to" type="number" step="any"'
+        ' value="{:.1f}" required></label><button>Steer and compare</button></form>'
     ).format(name_of(result, at), feature, _PROMPT, typical(result, at)[feature] or 10.0)
 
 
@@ -116,7 +131,11 @@ def histogram(result: Result, at: str, feature: int) -> hv.Rectangles:
     places = np.flatnonzero(values)
     first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 1)
     return draw.histogram(
-        values[first:last], BINS[first : last + 1], title="Tokens by activation", xlabel="activation", of="tokens"
+        values[first:last],
+        BINS[first : last + 1],
+        title="Tokens by activation",
+        xlabel="activation",
+        of="tokens",
     )
 
 
@@ -173,13 +192,24 @@ def still(result: Result) -> list[Any]:
     shown = [*listed["feature"].head(1), *_specific(listed)["feature"].head(2)]
     parts: list[Any] = []
     for feature in shown:
-        parts += [about(result, at, int(feature)), histogram(result, at, int(feature)), contexts(result, at, int(feature))]
-    table = listed[_COLUMNS].head(200).assign(function=100 * listed["function"]).rename(columns={"function": "function, %"})
+        parts += [
+            about(result, at, int(feature)),
+            histogram(result, at, int(feature)),
+            contexts(result, at, int(feature)),
+        ]
+    table = (
+        listed[_COLUMNS]
+        .head(200)
+        .assign(function=100 * listed["function"])
+        .rename(columns={"function": "function, %"})
+    )
     return [*parts, Table(table, f"The features of {at} that are active on the most token types")]
 
 
 def _specific(listed: pd.DataFrame) -> pd.DataFrame:
-    """Features on few types of content tokens, the fewest first, of those that are active often enough to tell."""
+    """Features on few types of content tokens, the fewest first, of those that are active often
+    enough to tell.
+    """
     some = listed[(listed["function"] < 0.1) & (listed["tokens"] >= 100)]
     return some.sort_values(["types", "tokens"], ascending=[True, False])
 
@@ -201,21 +231,33 @@ def live(result: Result) -> Any:
     if missing := _missing(result):
         return live_column(missing)
     pn, pick = need_panel(), result.selection
-    on_server = pn.state.curdoc is not None and pn.state.curdoc.session_context is not None  # not in a notebook
+    on_server = (
+        pn.state.curdoc is not None and pn.state.curdoc.session_context is not None
+    )  # not in a notebook
     labels = labels_of(result)
     at, feature = chosen(result)
     place = pn.widgets.Select(name="At", options=labels, value=at, width=120, stylesheets=[STYLES])
-    number = pn.widgets.IntInput(name="Feature", value=feature, start=0, width=120, stylesheets=[STYLES])
+    number = pn.widgets.IntInput(
+        name="Feature", value=feature, start=0, width=120, stylesheets=[STYLES]
+    )
     head, where = html_pane(Markup("")), html_pane(Markup(""))
     bars = live_picture(histogram(result, at, feature))
-    half = {"sizing_mode": "stretch_width", "min_width": 0, "max_width": 560, "styles": {"flex": "1 1 320px"}}
+    half = {
+        "sizing_mode": "stretch_width",
+        "min_width": 0,
+        "max_width": 560,
+        "styles": {"flex": "1 1 320px"},
+    }
     tokens = tabulator(fires_on(result, at, feature))
     listing = tabulator(_listed(result, at), height=360, selectable=1)
 
     def show(*_: Any) -> None:
         at, feature = chosen(result)
         place.value, number.value = at, feature
-        head.object = str(about(result, at, feature) + (steer_now(result, at, feature) if on_server else Markup("")))
+        head.object = str(
+            about(result, at, feature)
+            + (steer_now(result, at, feature) if on_server else Markup(""))
+        )
         where.object = str(contexts(result, at, feature))
         known = row_of(result, at, feature) is not None
         if known:
@@ -242,10 +284,18 @@ def live(result: Result) -> Any:
     return pn.Column(
         wrapping(place, number),
         head,
-        wrapping(pn.Column(scrolling(bars), **half), pn.Column(tokens, **half), sizing_mode="stretch_width"),
+        wrapping(
+            pn.Column(scrolling(bars), **half),
+            pn.Column(tokens, **half),
+            sizing_mode="stretch_width",
+        ),
         html_pane(draw.says("Where it is strongest, each from another window of the text:")),
         where,
-        html_pane(draw.says("All living features, those on the most token types first. Choose one.", small=True)),
+        html_pane(
+            draw.says(
+                "All living features, those on the most token types first. Choose one.", small=True
+            )
+        ),
         listing,
         sizing_mode="stretch_width",
         min_width=0,
@@ -254,7 +304,9 @@ def live(result: Result) -> Any:
 
 def _listed(result: Result, at: str) -> pd.DataFrame:
     table = of_place(result, at)[_COLUMNS]
-    return table.assign(function=100 * table["function"]).rename(columns={"function": "function, %"})
+    return table.assign(function=100 * table["function"]).rename(
+        columns={"function": "function, %"}
+    )
 
 
 def chosen(result: Result) -> tuple[str, int]:
@@ -270,7 +322,9 @@ def chosen(result: Result) -> tuple[str, int]:
 
 
 def of_token(result: Result, at: str, token: int) -> pd.DataFrame:
-    """The features most often active on a token type: columns feature, active (%), fires_on, promotes."""
+    """The features most often active on a token type: columns feature, active (%), fires_on,
+    promotes.
+    """
     import pandas as pd
 
     kept = result.arrays["token_features"]
@@ -292,9 +346,20 @@ def of_token(result: Result, at: str, token: int) -> pd.DataFrame:
 
 
 def live_tokens(result: Result, pictures: Sequence[Part], degrees: Callable[..., Any]) -> Any:
-    """Linked: a table of tokens, the features of the chosen one, and from there to the Features tab."""
+    """Linked: a table of tokens, the features of the chosen one, and from there to the Features
+    tab.
+    """
     from analyses.function_tokens.tabs import listed_tokens
-    from workbench.draw.view import STYLES, html_pane, live_column, live_part, need_panel, safe_columns, tabulator, wrapping
+    from workbench.draw.view import (
+        STYLES,
+        html_pane,
+        live_column,
+        live_part,
+        need_panel,
+        safe_columns,
+        tabulator,
+        wrapping,
+    )
 
     if missing := _missing(result):
         return live_column(missing)
@@ -302,7 +367,9 @@ def live_tokens(result: Result, pictures: Sequence[Part], degrees: Callable[...,
     labels = labels_of(result)
     shown = listed_tokens(result)
     ids = result.tables["tokens"]["id"].head(len(shown)).tolist()
-    place = pn.widgets.Select(name="At", options=labels, value=middle(result), width=120, stylesheets=[STYLES])
+    place = pn.widgets.Select(
+        name="At", options=labels, value=middle(result), width=120, stylesheets=[STYLES]
+    )
     table = tabulator(shown, height=420, selectable=1)
     said = html_pane(Markup(""))
     features = tabulator(of_token(result, place.value, ids[0]), selectable=1)
@@ -313,8 +380,9 @@ def live_tokens(result: Result, pictures: Sequence[Part], degrees: Callable[...,
         found = of_token(result, place.value, state["token"])
         said.object = str(
             draw.says(
-                f"“{row['token']}”, a {row['class']} token, {row['occurrences']:,} occurrences: the features most often active"
-                f" on it at {place.value}. Choose one; the tab Features then shows it."
+                f"“{row['token']}”, a {row['class']} token, {row['occurrences']:,} occurrences: the"
+                f" features most often active on it at {place.value}. Choose one; the tab Features"
+                " then shows it."
             )
         )
         features.value = safe_columns(found)[0]
@@ -335,6 +403,14 @@ def live_tokens(result: Result, pictures: Sequence[Part], degrees: Callable[...,
     show()
     drawn = [live_part(picture) for picture in pictures]
     pairs = [wrapping(*drawn[n : n + 2]) for n in range(0, len(drawn), 2)]
-    sentences = [html_pane(draw.says(result.findings[name].says)) for name in ("list", "equal") if name in result.findings]
-    sentences.append(html_pane(draw.says("Points are function tokens, shaded are content tokens.", small=True)))
-    return pn.Column(*sentences, *pairs, place, said, features, table, sizing_mode="stretch_width", min_width=0)
+    sentences = [
+        html_pane(draw.says(result.findings[name].says))
+        for name in ("list", "equal")
+        if name in result.findings
+    ]
+    sentences.append(
+        html_pane(draw.says("Points are function tokens, shaded are content tokens.", small=True))
+    )
+    return pn.Column(
+        *sentences, *pairs, place, said, features, table, sizing_mode="stretch_width", min_width=0
+    )

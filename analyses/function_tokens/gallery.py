@@ -9,7 +9,9 @@ from torch import Tensor
 EXAMPLES = 6
 """Contexts kept of each feature, from different windows."""
 BINS = 2.0 ** np.arange(-8, 14.5, 0.5)
-"""Edges of the histograms of activations; what lies beyond is counted in the first and the last bin."""
+"""Edges of the histograms of activations; what lies beyond is counted in the first and the last
+bin.
+"""
 
 
 class Gallery:
@@ -23,11 +25,16 @@ class Gallery:
         self._edges = torch.as_tensor(BINS[1:-1], dtype=torch.float32, device=device)
 
     def add(self, token: Tensor, feature: Tensor, value: Tensor) -> None:
-        """Entries (entry,), `token` counted from the first window of all. No window may come in two calls."""
+        """Entries (entry,), `token` counted from the first window of all.
+
+        No window may come in two calls.
+        """
         if not len(value):
             return
         bins = torch.bucketize(value, self._edges, right=True)
-        self._counts += torch.bincount(feature * (len(BINS) - 1) + bins, minlength=len(self._counts))
+        self._counts += torch.bincount(
+            feature * (len(BINS) - 1) + bins, minlength=len(self._counts)
+        )
         # Of each window the strongest token alone, or one text would fill the list.
         order = torch.argsort(value, descending=True, stable=True)
         token, feature, value = token[order], feature[order], value[order]
@@ -39,7 +46,9 @@ class Gallery:
         keep = order[first].sort().values  # strongest first again
         keep = keep[torch.argsort(feature[keep], stable=True)]
         token, feature, value = token[keep], feature[keep], value[keep]
-        rank = torch.arange(len(feature), device=value.device) - torch.searchsorted(feature, feature)
+        rank = torch.arange(len(feature), device=value.device) - torch.searchsorted(
+            feature, feature
+        )
         top = rank < EXAMPLES
         best, where = torch.zeros_like(self._best), torch.full_like(self._where, -1)
         best[feature[top], rank[top]], where[feature[top], rank[top]] = value[top], token[top]
@@ -49,7 +58,10 @@ class Gallery:
 
     @property
     def strongest(self) -> tuple[np.ndarray, np.ndarray]:
-        """(activation, token), (feature, example) each, strongest first; 0 and -1 where there are fewer."""
+        """(activation, token), (feature, example) each, strongest first.
+
+        0 and -1 where there are fewer.
+        """
         return self._best.cpu().numpy(), self._where.cpu().numpy()
 
     @property

@@ -1,7 +1,9 @@
-"""The graph between token types and features: who was ever active on whom, how often, and how strongly at most.
+"""The graph between token types and features: who was ever active on whom, how often, and how
+strongly at most.
 
-Counts are kept, not only edges: what fewer occurrences would have shown then follows exactly (rarefaction, Hurlbert 1971),
-without drawing samples, and an edge's largest activation tells whether it stands at any threshold.
+Counts are kept, not only edges: what fewer occurrences would have shown then follows exactly
+(rarefaction, Hurlbert 1971), without drawing samples, and an edge's largest activation tells
+whether it stands at any threshold.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ class Edges:
     """A finished graph, one entry per edge, ordered by type and then by feature.
 
     Attributes:
-        type: token id; feature: number of the feature; count: occurrences of the type on which the feature was active;
+        type: token id; feature: number of the feature; count: occurrences of the type on which the
+            feature was active;
         peak: its largest activation on one of them.
         width: how many features there are.
     """
@@ -39,11 +42,15 @@ class Edges:
         return found
 
     def above(self, share: float) -> Edges:
-        """The edges whose feature reaches more than a share of its largest activation on that type."""
+        """The edges whose feature reaches more than a share of its largest activation on that
+        type.
+        """
         most = np.zeros(self.width, np.float32)
         np.maximum.at(most, self.feature, self.peak)
         keep = self.peak > share * most[self.feature]
-        return Edges(self.type[keep], self.feature[keep], self.count[keep], self.peak[keep], self.width)
+        return Edges(
+            self.type[keep], self.feature[keep], self.count[keep], self.peak[keep], self.width
+        )
 
 
 class Graph:
@@ -77,7 +84,9 @@ class Graph:
         self._peaks = values.new_zeros(len(self._keys)).scatter_reduce_(0, where, values, "amax")
 
     def edges(self) -> Edges:
-        """What was added up, in 16 bytes an edge; the graph is empty after it, so that both are never held."""
+        """What was added up, in 16 bytes an edge; the graph is empty after it, so that both are
+        never held.
+        """
         self._settle()
         keys, counts, peaks = self._keys, self._counts, self._peaks
         self._keys = None
@@ -104,15 +113,20 @@ def coverage(edges: Edges, order: np.ndarray) -> np.ndarray:
     return np.cumsum(np.bincount(first, minlength=last + 1)[:last]) / max(1, edges.alive.sum())
 
 
-def missed(count: np.ndarray, occurrences: np.ndarray | int, sample: np.ndarray | int) -> np.ndarray:
-    """The probability that none of `sample` occurrences, drawn without putting back, is one of the `count`: C(N−n, m)/C(N, m).
+def missed(
+    count: np.ndarray, occurrences: np.ndarray | int, sample: np.ndarray | int
+) -> np.ndarray:
+    """The probability that none of `sample` occurrences, drawn without putting back, is one of the
+    `count`: C(N−n, m)/C(N, m).
 
     Raises:
         ValueError: a sample larger than what there is.
     """
     from scipy.special import gammaln
 
-    n, total, m = np.broadcast_arrays(np.asarray(count, float), np.asarray(occurrences, float), np.asarray(sample, float))
+    n, total, m = np.broadcast_arrays(
+        np.asarray(count, float), np.asarray(occurrences, float), np.asarray(sample, float)
+    )
     if (m > total).any():
         raise ValueError("a sample cannot be larger than what it is drawn from")
     left = total - n - m
@@ -123,7 +137,9 @@ def missed(count: np.ndarray, occurrences: np.ndarray | int, sample: np.ndarray 
 
 
 def degrees_at(edges: Edges, occurrences: np.ndarray, sample: int) -> np.ndarray:
-    """Features that each type would have activated in `sample` of its occurrences, expected, (type,); NaN where it has fewer."""
+    """Features that each type would have activated in `sample` of its occurrences, expected,
+    (type,); NaN where it has fewer.
+    """
     enough = occurrences >= sample
     mine = enough[edges.type]
     types = edges.type[mine]
@@ -131,8 +147,12 @@ def degrees_at(edges: Edges, occurrences: np.ndarray, sample: int) -> np.ndarray
     return np.where(enough, np.bincount(types, seen, minlength=len(occurrences)), np.nan)
 
 
-def coverage_at(edges: Edges, occurrences: np.ndarray, order: np.ndarray, sample: np.ndarray | int) -> np.ndarray:
-    """`coverage` when only `sample` occurrences of each type are drawn (a number, or one for each of `order`), expected."""
+def coverage_at(
+    edges: Edges, occurrences: np.ndarray, order: np.ndarray, sample: np.ndarray | int
+) -> np.ndarray:
+    """`coverage` when only `sample` occurrences of each type are drawn (a number, or one for
+    each of `order`), expected.
+    """
     samples = np.broadcast_to(np.asarray(sample), order.shape)
     starts = np.searchsorted(edges.type, order)
     ends = np.searchsorted(edges.type, order, side="right")
@@ -148,8 +168,11 @@ def coverage_at(edges: Edges, occurrences: np.ndarray, order: np.ndarray, sample
     return reached / max(1, edges.alive.sum())
 
 
-def pooled(edges: Edges, occurrences: np.ndarray, types: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Features reached by so many tokens drawn at random from all occurrences of these types, share of those alive, expected.
+def pooled(
+    edges: Edges, occurrences: np.ndarray, types: np.ndarray, samples: np.ndarray
+) -> np.ndarray:
+    """Features reached by so many tokens drawn at random from all occurrences of these types, share
+    of those alive, expected.
 
     Args:
         samples: numbers of tokens; NaN comes for one larger than there are.
@@ -160,4 +183,9 @@ def pooled(edges: Edges, occurrences: np.ndarray, types: np.ndarray, samples: np
     counts = np.bincount(edges.feature[mine], edges.count[mine], minlength=edges.width)
     counts, total = counts[counts > 0], int(occurrences[types].sum())
     alive = max(1, edges.alive.sum())
-    return np.array([float((1 - missed(counts, total, int(m))).sum()) / alive if m <= total else np.nan for m in samples])
+    return np.array(
+        [
+            float((1 - missed(counts, total, int(m))).sum()) / alive if m <= total else np.nan
+            for m in samples
+        ]
+    )

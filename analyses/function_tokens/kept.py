@@ -36,9 +36,14 @@ def tables(folder: Path | None, about: dict[str, Any], make: Callable[[], Tables
     listed = place / "tables.json"
     try:
         if listed.is_file():
-            return {name: pd.read_parquet(place / f"{name}.parquet") for name in json.loads(listed.read_text(encoding="utf-8"))}
+            return {
+                name: pd.read_parquet(place / f"{name}.parquet")
+                for name in json.loads(listed.read_text(encoding="utf-8"))
+            }
     except (OSError, ValueError) as error:
-        raise BadRun(f"{place} cannot be read: {error}", "tables as they were written", "Remove that folder.") from error
+        raise BadRun(
+            f"{place} cannot be read: {error}", "tables as they were written", "Remove that folder."
+        ) from error
     made = make()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -47,6 +52,8 @@ def tables(folder: Path | None, about: dict[str, Any], make: Callable[[], Tables
         listed.write_text(json.dumps(list(made)), encoding="utf-8")  # last: then they are whole
     except OSError as error:
         raise WorkbenchError(
-            f"Tables could not be written to {place}: {error.strerror or error}.", "a folder you may write to", "Choose another."
+            f"Tables could not be written to {place}: {error.strerror or error}.",
+            "a folder you may write to",
+            "Choose another.",
         ) from error
     return made

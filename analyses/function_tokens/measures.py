@@ -1,4 +1,6 @@
-"""From graphs to numbers: coverage and degree of function tokens, each beside what would explain it away."""
+"""From graphs to numbers: coverage and degree of function tokens, each beside what would explain
+it away.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class Types:
         order: all that occur, most frequent first.
         function: the function tokens, most frequent first.
         peers: as many content types, the most frequent ones.
-        equal: occurrences that each of function tokens and peers has at least: what is drawn of each for a fair comparison.
+        equal: occurrences that each of function tokens and peers has at least: what is drawn of
+            each for a fair comparison.
     """
 
     occurrences: np.ndarray
@@ -70,7 +73,10 @@ class Types:
 
 
 def coverage_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> pd.DataFrame:
-    """Share of the living features that the first n types reach: columns at, n, and `CURVES`; NaN where one ends."""
+    """Share of the living features that the first n types reach: columns at, n, and `CURVES`.
+
+    NaN where one ends.
+    """
     import pandas as pd
 
     frames = []
@@ -97,16 +103,23 @@ def coverage_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) ->
 
 
 def _grid(last: int, most: int) -> np.ndarray:
-    """Every n up to the headline's and to twice the list, at most sixty; then evenly on a logarithmic scale; and the end."""
+    """Every n up to the headline's and to twice the list, at most sixty; then evenly on a
+    logarithmic scale; and the end.
+    """
     inner = np.arange(1, min(60, max(FIRST, 2 * last), most) + 1)
     outer = np.geomspace(1, most, 60).round().astype(int)
     return np.unique([*inner, *outer, min(last, most)])
 
 
 def untrained_table(
-    seen: Sequence[Seen], twin: Sequence[Edges], labels: Sequence[str], types: Types, of_twin: np.ndarray
+    seen: Sequence[Seen],
+    twin: Sequence[Edges],
+    labels: Sequence[str],
+    types: Types,
+    of_twin: np.ndarray,
 ) -> pd.DataFrame:
-    """Coverage of random directions in the trained model and in its untrained twin, on as much text.
+    """Coverage of random directions in the trained model and in its untrained twin, on as much
+    text.
 
     Args:
         of_twin: occurrences of each type in the text that the twin read.
@@ -135,7 +148,11 @@ def untrained_table(
 
 
 def tokens_table(
-    seen: Sequence[Seen], labels: Sequence[str], types: Types, texts: Sequence[str], windows: np.ndarray
+    seen: Sequence[Seen],
+    labels: Sequence[str],
+    types: Types,
+    texts: Sequence[str],
+    windows: np.ndarray,
 ) -> pd.DataFrame:
     """Every type that occurs, most frequent first.
 
@@ -143,8 +160,9 @@ def tokens_table(
         texts: of each of `types.order`; windows: share of the windows that hold each type, (type,).
 
     Returns:
-        Columns rank, id, token, class, word (its kind of function word), occurrences, share, windows; then for each place
-        degree, mixed (with the tokens shuffled) and equal (expected in as few occurrences as `types.equal`; NaN for rarer ones).
+        Columns rank, id, token, class, word (its kind of function word), occurrences, share,
+        windows; then for each place degree, mixed (with the tokens shuffled) and equal (expected in
+        as few occurrences as `types.equal`; NaN for rarer ones).
     """
     import pandas as pd
 
@@ -169,8 +187,10 @@ def tokens_table(
 
 
 def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> pd.DataFrame:
-    """Mean degree in equally many occurrences, function tokens against their peers: columns at, function, content,
-    difference, low, high (95 %), rank (Spearman of degree with frequency over all types), drawn (occurrences of each type)."""
+    """Mean degree in equally many occurrences, function tokens against their peers: columns at,
+    function, content, difference, low, high (95 %), rank (Spearman of degree with frequency over
+    all types), drawn (occurrences of each type).
+    """
     import pandas as pd
 
     rows = []
@@ -180,13 +200,29 @@ def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> 
         gap, (low, high) = difference(function, content)
         every = degrees(one.edges, len(types.occurrences))[types.order]
         rank = spearman(every, types.occurrences[types.order])
-        rows.append((label, function.mean(), content.mean() if len(content) else np.nan, gap, low, high, rank, types.equal))
-    return pd.DataFrame(rows, columns=["at", "function", "content", "difference", "low", "high", "rank", "drawn"])
+        rows.append(
+            (
+                label,
+                function.mean(),
+                content.mean() if len(content) else np.nan,
+                gap,
+                low,
+                high,
+                rank,
+                types.equal,
+            )
+        )
+    return pd.DataFrame(
+        rows, columns=["at", "function", "content", "difference", "low", "high", "rank", "drawn"]
+    )
 
 
-def sweep_table(seen: Sequence[Seen], labels: Sequence[str], occurrences: np.ndarray, shares: Sequence[float]) -> pd.DataFrame:
-    """The same for other shares of the text: columns share, tokens (how many types), at, features, content, equal,
-    content_equal: coverage at the end of each list, as in `CURVES`."""
+def sweep_table(
+    seen: Sequence[Seen], labels: Sequence[str], occurrences: np.ndarray, shares: Sequence[float]
+) -> pd.DataFrame:
+    """The same for other shares of the text: columns share, tokens (how many types), at, features,
+    content, equal, content_equal: coverage at the end of each list, as in `CURVES`.
+    """
     import pandas as pd
 
     rows = []
@@ -194,7 +230,11 @@ def sweep_table(seen: Sequence[Seen], labels: Sequence[str], occurrences: np.nda
         types = Types.of(occurrences, share)
         n = len(types.function)
         for one, label in zip(seen, labels, strict=True):
-            fair = [coverage_at(one.edges, occurrences, t, types.equal)[-1] for t in (types.function, types.peers) if len(t)]
+            fair = [
+                coverage_at(one.edges, occurrences, t, types.equal)[-1]
+                for t in (types.function, types.peers)
+                if len(t)
+            ]
             many = np.array([occurrences[types.function].sum()])
             rows.append(
                 {
@@ -210,11 +250,14 @@ def sweep_table(seen: Sequence[Seen], labels: Sequence[str], occurrences: np.nda
     return pd.DataFrame(rows)
 
 
-def again_table(seen: Sequence[Seen], labels: Sequence[str], distances: Sequence[int]) -> pd.DataFrame:
+def again_table(
+    seen: Sequence[Seen], labels: Sequence[str], distances: Sequence[int]
+) -> pd.DataFrame:
     """How much of a content token's features is active again, by what the later token is.
 
     Returns:
-        Columns at, distance, class, share, chance, more (share less chance), low, high (95 % over windows), n (windows).
+        Columns at, distance, class, share, chance, more (share less chance), low, high (95 % over
+        windows), n (windows).
     """
     import pandas as pd
 
@@ -228,8 +271,12 @@ def again_table(seen: Sequence[Seen], labels: Sequence[str], distances: Sequence
                 half = 1.96 * more.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
                 share, chance = (_mean(x[:, d, kind]) for x in (one.again, one.by_chance))
                 mean = _mean(more)
-                rows.append((label, distance, name, share, chance, mean, mean - half, mean + half, n))
-    return pd.DataFrame(rows, columns=["at", "distance", "class", "share", "chance", "more", "low", "high", "n"])
+                rows.append(
+                    (label, distance, name, share, chance, mean, mean - half, mean + half, n)
+                )
+    return pd.DataFrame(
+        rows, columns=["at", "distance", "class", "share", "chance", "more", "low", "high", "n"]
+    )
 
 
 def _mean(values: np.ndarray) -> float:

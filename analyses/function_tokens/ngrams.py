@@ -12,7 +12,8 @@ _DISCOUNT = 0.75
 
 
 class NGrams:
-    """Interpolated n-grams with absolute discounting (Ney, Essen and Kneser 1994), ending in a uniform guess.
+    """Interpolated n-grams with absolute discounting (Ney, Essen and Kneser 1994), ending in a
+    uniform guess.
 
     Args:
         rows: token ids, row by row; nothing is counted across rows.
@@ -45,7 +46,9 @@ class NGrams:
             order: only contexts of up to so many tokens less one; 1 are unigrams.
         """
         ids = row.tolist()
-        return np.array([-np.log(self._chance(ids, at, order or self._order)) for at in range(len(ids))])
+        return np.array(
+            [-np.log(self._chance(ids, at, order or self._order)) for at in range(len(ids))]
+        )
 
     def _chance(self, ids: list[int], at: int, order: int) -> float:
         chance = 1 / self._vocabulary
@@ -54,5 +57,7 @@ class NGrams:
             total = self._totals[n].get(before, 0)
             if total:
                 count = self._counts[n].get((*before, ids[at]), 0)
-                chance = (max(0.0, count - _DISCOUNT) + _DISCOUNT * self._kinds[n][before] * chance) / total
+                chance = (
+                    max(0.0, count - _DISCOUNT) + _DISCOUNT * self._kinds[n][before] * chance
+                ) / total
         return chance

@@ -23,10 +23,13 @@ STRONGEST = 24
 
 
 def looked_at(
-    opened: Sequence[Features], labels: Sequence[str], prompts: Sequence[Prompt], function: np.ndarray
+    opened: Sequence[Features],
+    labels: Sequence[str],
+    prompts: Sequence[Prompt],
+    function: np.ndarray,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(tokens, active): columns prompt, pos, token, class (of conversations also part, "template" or "message"); and at,
-    prompt, pos, feature, activation, the strongest of each token.
+    """(tokens, active): columns prompt, pos, token, class (of conversations also part, "template"
+    or "message"); and at, prompt, pos, feature, activation, the strongest of each token.
 
     Raises:
         BadInput: a prompt that is too long.
@@ -37,21 +40,39 @@ def looked_at(
     model = opened[0].model
     for number, text in enumerate(prompts):
         if isinstance(text, str) and not text.strip():
-            raise BadInput(f"Prompt {number + 1} is empty.", "some text", "Write some, or leave it out.")
+            raise BadInput(
+                f"Prompt {number + 1} is empty.", "some text", "Write some, or leave it out."
+            )
         read = tokenize(model, text, number + 1)
         ids = read.ids
         parts: Sequence[bool | None] = read.from_template or [None] * len(ids)
         if len(ids) > MOST:
-            raise BadInput(f"Prompt {number + 1} has {len(ids)} tokens.", f"at most {MOST}", "Shorten it, or leave it out.")
+            raise BadInput(
+                f"Prompt {number + 1} has {len(ids)} tokens.",
+                f"at most {MOST}",
+                "Shorten it, or leave it out.",
+            )
         words = model.prompt_strings(ids)
         classes = ["function" if function[i] else "content" for i in ids]
         told = [None if mark is None else "template" if mark else "message" for mark in parts]
-        tokens += [(number, pos, *row) for pos, row in enumerate(zip(words, classes, told, strict=True))]
+        tokens += [
+            (number, pos, *row) for pos, row in enumerate(zip(words, classes, told, strict=True))
+        ]
         found = values(model, list(dict.fromkeys(f.place for f in opened)), [ids])
         for features, label in zip(opened, labels, strict=True):
-            strong, which = features.encode(found[features.place])[0].float().topk(min(STRONGEST, features.width), dim=-1)
-            for pos, (numbers, values_) in enumerate(zip(which.tolist(), strong.tolist(), strict=True)):
-                active += [(label, number, pos, f, v) for f, v in zip(numbers, values_, strict=True) if v > 0]
+            strong, which = (
+                features.encode(found[features.place])[0]
+                .float()
+                .topk(min(STRONGEST, features.width), dim=-1)
+            )
+            for pos, (numbers, values_) in enumerate(
+                zip(which.tolist(), strong.tolist(), strict=True)
+            ):
+                active += [
+                    (label, number, pos, f, v)
+                    for f, v in zip(numbers, values_, strict=True)
+                    if v > 0
+                ]
     words_ = pd.DataFrame(tokens, columns=["prompt", "pos", "token", "class", "part"])
     return (
         words_ if words_["part"].notna().any() else words_.drop(columns="part"),

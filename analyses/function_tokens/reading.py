@@ -1,4 +1,6 @@
-"""One pass over the text: the graph of every autoencoder with its controls, examples of every feature, and losses."""
+"""One pass over the text: the graph of every autoencoder with its controls, examples of every
+feature, and losses.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +36,15 @@ class Seen:
     """What one autoencoder showed.
 
     Attributes:
-        edges: the graph; mixed: the same with the tokens of each window in another order; chance: that of random directions.
-        strongest: (activation, token) of each feature's examples, (feature, example); token counts from the first window.
+        edges: the graph; mixed: the same with the tokens of each window in another order; chance:
+            that of random directions.
+        strongest: (activation, token) of each feature's examples, (feature, example); token counts
+            from the first window.
         histogram: (feature, bin).
-        again: share of a content token's features that are active again, (window, distance, class of the later token: 0
-            content, 1 function); NaN where no window was looked at or has no such pair. by_chance: the same, the later token
-            taken from another window of the same forward pass.
+        again: share of a content token's features that are active again, (window, distance, class
+            of the later token: 0 content, 1 function); NaN where no window was looked at or has no
+            such pair. by_chance: the same, the later token taken from another window of the same
+            forward pass.
     """
 
     features: Features
@@ -71,7 +76,8 @@ def look(
         folder: where what is active is kept, or lies already.
 
     Returns:
-        What each autoencoder showed, and the losses, (window, pos) in nats, NaN where they were not measured.
+        What each autoencoder showed, and the losses, (window, pos) in nats, NaN where they were not
+        measured.
     """
     device, (n, length) = model.device, ids.shape
     real = [Graph(f.width) for f in features]
@@ -83,7 +89,9 @@ def look(
     losses = np.full(ids.shape, np.nan, np.float32)
     moved = torch.as_tensor(mixed.astype(np.int64), device=device)
     is_function = torch.as_tensor(function, device=device)
-    for batch in read(model, [*features, *chance], ids, losses_every=CLOSE, folder=folder, progress=progress):
+    for batch in read(
+        model, [*features, *chance], ids, losses_every=CLOSE, folder=folder, progress=progress
+    ):
         rows = slice(batch.first, batch.first + len(batch.ids))
         types, instead = batch.ids.flatten(), moved[rows].flatten()
         losses[rows] = batch.losses.cpu().numpy()
@@ -100,13 +108,27 @@ def look(
                 where = (at + batch.first).cpu().numpy()
                 again[k][where], by_chance[k][where] = found
     seen = [
-        Seen(f, real[k].edges(), other[k].edges(), random[k].edges(), g.strongest, g.histogram, again[k], by_chance[k])
+        Seen(
+            f,
+            real[k].edges(),
+            other[k].edges(),
+            random[k].edges(),
+            g.strongest,
+            g.histogram,
+            again[k],
+            by_chance[k],
+        )
         for k, (f, g) in enumerate(zip(features, galleries, strict=True))
     ]
     return seen, losses
 
 
-def graph_alone(model: InstrumentedModel, chance: Sequence[RandomDirections], ids: np.ndarray, progress: Progress) -> list[Edges]:
+def graph_alone(
+    model: InstrumentedModel,
+    chance: Sequence[RandomDirections],
+    ids: np.ndarray,
+    progress: Progress,
+) -> list[Edges]:
     """The graphs of random directions in a model."""
     graphs = [Graph(c.width) for c in chance]
     for batch in read(model, chance, ids, progress=progress):
@@ -116,7 +138,9 @@ def graph_alone(model: InstrumentedModel, chance: Sequence[RandomDirections], id
     return [graph.edges() for graph in graphs]
 
 
-def _again(one: Sparse, batch: Read, at: Tensor, function: Tensor, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _again(
+    one: Sparse, batch: Read, at: Tensor, function: Tensor, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(real, by chance) of `Seen` for the windows `at` of a batch, (window, distance, class)."""
     length = batch.ids.shape[1]
     place = torch.full((len(batch.ids),), -1, device=at.device)
@@ -126,7 +150,9 @@ def _again(one: Sparse, batch: Read, at: Tensor, function: Tensor, width: int) -
     crossed, counts = torch.zeros_like(shared), torch.zeros(len(at), length, device=at.device)
     for start in range(0, width, _CHUNK):
         mine = (window >= 0) & (one.feature >= start) & (one.feature < start + _CHUNK)
-        active = torch.zeros(len(at), length, min(_CHUNK, width - start), dtype=torch.float32, device=at.device)
+        active = torch.zeros(
+            len(at), length, min(_CHUNK, width - start), dtype=torch.float32, device=at.device
+        )
         active[window[mine], pos[mine], one.feature[mine] - start] = 1
         shared += active @ active.mT
         crossed += active @ active.roll(1, 0).mT

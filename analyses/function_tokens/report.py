@@ -1,4 +1,7 @@
-"""From numbers to tables and findings. Table by table, docs/function-tokens.md says what each column means."""
+"""From numbers to tables and findings.
+
+Table by table, docs/function-tokens.md says what each column means.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +35,23 @@ TYPES_KEPT = 3000
 _ALIVE = ("alive", "function_edges", "mixed_edges")
 
 
-def say_text(result: Result, texts: str, text: Corpus, labels: Sequence[str], opened: Sequence[Features]) -> None:
+def say_text(
+    result: Result, texts: str, text: Corpus, labels: Sequence[str], opened: Sequence[Features]
+) -> None:
     """What was read, and with which autoencoders."""
     import pandas as pd
 
     windows, context = text.ids.shape
-    unseen = f", of which {text.unseen * context:,} were held out when the shipped autoencoders were trained"
+    unseen = (
+        f", of which {text.unseen * context:,} were held out when the shipped autoencoders were"
+        " trained"
+    )
     result.provenance.notes = {
         "text": texts or "the mixture that comes with the workbench" + unseen,
-        "read": f"{text.ids.size:,} tokens in {windows:,} windows of {context}; the first {SKIP} of each are not counted",
+        "read": (
+            f"{text.ids.size:,} tokens in {windows:,} windows of {context}; the first {SKIP} of"
+            " each are not counted"
+        ),
     }
     rows = [
         {
@@ -58,7 +69,12 @@ def say_text(result: Result, texts: str, text: Corpus, labels: Sequence[str], op
 
 
 def say_list(
-    result: Result, model: InstrumentedModel, types: Types, ids: np.ndarray, seen: Sequence[Seen], labels: Sequence[str]
+    result: Result,
+    model: InstrumentedModel,
+    types: Types,
+    ids: np.ndarray,
+    seen: Sequence[Seen],
+    labels: Sequence[str],
 ) -> None:
     """The list by frequency, beside the one of grammar."""
     counted = ids[:, SKIP:]
@@ -70,7 +86,9 @@ def say_list(
     result.tables["tokens"] = table
     frequent, grammar = table["class"] == "function", table["word"] != ""
     both = frequent & grammar
-    share_both = float(table.loc[both, "occurrences"].sum() / table.loc[frequent, "occurrences"].sum())
+    share_both = float(
+        table.loc[both, "occurrences"].sum() / table.loc[frequent, "occurrences"].sum()
+    )
     covers = float(table.loc[grammar, "share"].sum())
     result.add(
         Finding(
@@ -85,23 +103,31 @@ def say_list(
                 "windows": float(table.loc[frequent, "windows"].mean()),
             },
             f"{len(types.function)} of {len(types.order):,} token types make up"
-            f" {table.loc[frequent, 'share'].sum():.1%} of the text: these are the function tokens. {both.sum()} of them"
-            f" ({share_both:.0%} of their occurrences) are function words, punctuation or white space by grammar, too; all"
-            f" {grammar.sum():,} types that are so by grammar make up"
-            f" {covers:.0%}.",
+            f" {table.loc[frequent, 'share'].sum():.1%} of the text: these are the function tokens."
+            f" {both.sum()} of them ({share_both:.0%} of their occurrences) are function words,"
+            f" punctuation or white space by grammar, too; all {grammar.sum():,} types that are so"
+            f" by grammar make up {covers:.0%}.",
             unit="types, and shares of tokens",
         )
     )
 
 
-def say_coverage(result: Result, seen: Sequence[Seen], labels: Sequence[str], types: Types, sweep: Sequence[float]) -> None:
+def say_coverage(
+    result: Result,
+    seen: Sequence[Seen],
+    labels: Sequence[str],
+    types: Types,
+    sweep: Sequence[float],
+) -> None:
     """The paper's curve, and what would explain it away."""
     table = measures.coverage_table(seen, labels, types)
     result.tables["coverage"] = table
     result.tables["classes"] = measures.classes_table(seen, labels, types)
     share = types.occurrences[types.function].sum() / types.occurrences.sum()
     if sweep:
-        result.tables["shares"] = measures.sweep_table(seen, labels, types.occurrences, sorted({*sweep, float(share)}))
+        result.tables["shares"] = measures.sweep_table(
+            seen, labels, types.occurrences, sorted({*sweep, float(share)})
+        )
     first = table[table["n"] == min(FIRST, len(types.order))].set_index("at")
     best = str(first["features"].idxmax())
     values: dict[str, float] = {}
@@ -112,9 +138,10 @@ def say_coverage(result: Result, seen: Sequence[Seen], labels: Sequence[str], ty
         Finding(
             "first",
             values,
-            f"The {FIRST} most frequent tokens reach {_range(first['features'])} of all features that were ever active (most at"
-            f" {best}). With the tokens of each window shuffled they reach {_range(first['mixed'])}, with random directions"
-            f" {_range(first['random'])}, above {measures.STRONG:.0%} of a feature's maximum {_range(first['strong'])}.",
+            f"The {FIRST} most frequent tokens reach {_range(first['features'])} of all features"
+            f" that were ever active (most at {best}). With the tokens of each window shuffled they"
+            f" reach {_range(first['mixed'])}, with random directions {_range(first['random'])},"
+            f" above {measures.STRONG:.0%} of a feature's maximum {_range(first['strong'])}.",
             unit="share of living features",
         )
     )
@@ -122,9 +149,13 @@ def say_coverage(result: Result, seen: Sequence[Seen], labels: Sequence[str], ty
     result.add(
         Finding(
             "same_number",
-            {_key(name, label): float(end.loc[label, name]) for label in labels for name in ("features", "content")},
-            f"All {len(types.function)} function tokens together reach {_range(end['features'])}. As many tokens of text, drawn"
-            f" from content tokens, reach {_range(end['content'])}.",
+            {
+                _key(name, label): float(end.loc[label, name])
+                for label in labels
+                for name in ("features", "content")
+            },
+            f"All {len(types.function)} function tokens together reach {_range(end['features'])}."
+            f" As many tokens of text, drawn from content tokens, reach {_range(end['content'])}.",
             unit="share of living features",
         )
     )
@@ -134,16 +165,21 @@ def say_coverage(result: Result, seen: Sequence[Seen], labels: Sequence[str], ty
         Finding(
             "equal",
             {_key("difference", str(at)): float(r.difference) for at, r in classes.iterrows()},
-            f"In {types.equal:,} occurrences each, a function token activates {'; '.join(parts)} features, compared with the"
-            f" {len(types.peers)} most frequent content tokens.",
+            f"In {types.equal:,} occurrences each, a function token activates {'; '.join(parts)}"
+            f" features, compared with the {len(types.peers)} most frequent content tokens.",
             unit="features more than a content token, in as many occurrences",
-            interval={_key("difference", str(at)): (float(r.low), float(r.high)) for at, r in classes.iterrows()},
+            interval={
+                _key("difference", str(at)): (float(r.low), float(r.high))
+                for at, r in classes.iterrows()
+            },
         )
     )
 
 
 def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
-    """Whether a content token's features are active again at function tokens, more than at content tokens as far away."""
+    """Whether a content token's features are active again at function tokens, more than at
+    content tokens as far away.
+    """
     from analyses.statistics import mean_interval
 
     table = measures.again_table(seen, labels, DISTANCES)
@@ -157,14 +193,16 @@ def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> No
         mine = table[table["at"] == label].groupby("class")["more"].mean()
         values[_key("gap", label)], intervals[_key("gap", label)] = mean, interval
         said.append(
-            f"{100 * mine['function']:.1f} points at function tokens, {100 * mine['content']:.1f} at content tokens ({label})"
+            f"{100 * mine['function']:.1f} points at function tokens, {100 * mine['content']:.1f}"
+            f" at content tokens ({label})"
         )
     result.add(
         Finding(
             "again",
             values,
-            f"Of the features of a content token so many more than by chance are active again {DISTANCES[0]} to {DISTANCES[-1]}"
-            f" tokens later, at equal distances: {'; '.join(said)}.",
+            "Of the features of a content token so many more than by chance are active again"
+            f" {DISTANCES[0]} to {DISTANCES[-1]} tokens later, at equal distances:"
+            f" {'; '.join(said)}.",
             unit="share of its features, function less content tokens",
             interval=intervals,
         )
@@ -172,7 +210,11 @@ def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> No
 
 
 def described_features(
-    model: InstrumentedModel, seen: Sequence[Seen], labels: Sequence[str], types: Types, progress: Progress
+    model: InstrumentedModel,
+    seen: Sequence[Seen],
+    labels: Sequence[str],
+    types: Types,
+    progress: Progress,
 ) -> pd.DataFrame:
     """`described.table` of every place."""
     import pandas as pd
@@ -200,7 +242,9 @@ def say_features(
     ids: np.ndarray,
     table: pd.DataFrame,
 ) -> None:
-    """Every feature: what it fires on, says (`table`, of `described_features`), and where it is strongest."""
+    """Every feature: what it fires on, says (`table`, of `described_features`), and where it is
+    strongest.
+    """
     import pandas as pd
     import xarray as xr
 
@@ -229,20 +273,31 @@ def say_features(
     result.tables["examples"] = pd.concat(examples, ignore_index=True)
     where_ = {"at": list(labels)}
     pairs = {"what": ["id", "count"]}
-    result.arrays["feature_tokens"] = xr.DataArray(by_feature, dims=("at", "feature", "rank", "what"), coords={**where_, **pairs})
+    result.arrays["feature_tokens"] = xr.DataArray(
+        by_feature, dims=("at", "feature", "rank", "what"), coords={**where_, **pairs}
+    )
     result.arrays["token_features"] = xr.DataArray(
-        by_type, dims=("at", "type", "rank", "what"), coords={**where_, **pairs, "type": kept.astype(np.int64)}
+        by_type,
+        dims=("at", "type", "rank", "what"),
+        coords={**where_, **pairs, "type": kept.astype(np.int64)},
     )
     histogram = np.zeros((len(seen), width, seen[0].histogram.shape[1]), np.int32)
     for n, one in enumerate(seen):
         histogram[n, : one.features.width] = one.histogram
     result.arrays["histogram"] = xr.DataArray(
-        histogram, dims=("at", "feature", "bin"), coords=where_, attrs={"unit": "tokens", "says": "by activation"}
+        histogram,
+        dims=("at", "feature", "bin"),
+        coords=where_,
+        attrs={"unit": "tokens", "says": "by activation"},
     )
     used = np.unique(result.tables["examples"]["window"])
-    result.arrays["windows"] = xr.DataArray(ids[used].astype(np.int32), dims=("window", "pos"), coords={"window": used})
+    result.arrays["windows"] = xr.DataArray(
+        ids[used].astype(np.int32), dims=("window", "pos"), coords={"window": used}
+    )
     spelled = np.unique(ids[used])
-    result.tables["vocabulary"] = pd.DataFrame({"id": spelled, "token": model.token_strings(spelled.tolist())})
+    result.tables["vocabulary"] = pd.DataFrame(
+        {"id": spelled, "token": model.token_strings(spelled.tolist())}
+    )
 
 
 def say_untrained(result: Result, table: pd.DataFrame, tokens: int) -> None:
@@ -251,9 +306,14 @@ def say_untrained(result: Result, table: pd.DataFrame, tokens: int) -> None:
     result.add(
         Finding(
             "untrained",
-            {_key(name, str(at)): float(row[name]) for at, row in end.iterrows() for name in ("features", "random", "untrained")},
-            f"On {tokens:,} tokens the function tokens reach {_range(end['features'])} of the features; random directions of this"
-            f" model {_range(end['random'])}, those of its untrained twin {_range(end['untrained'])}.",
+            {
+                _key(name, str(at)): float(row[name])
+                for at, row in end.iterrows()
+                for name in ("features", "random", "untrained")
+            },
+            f"On {tokens:,} tokens the function tokens reach {_range(end['features'])} of the"
+            f" features; random directions of this model {_range(end['random'])}, those of its"
+            f" untrained twin {_range(end['untrained'])}.",
             unit="share of living directions",
         )
     )
@@ -271,9 +331,9 @@ def say_transitions(result: Result, table: pd.DataFrame) -> None:
         Finding(
             "transitions",
             {**{_key("loss", g): float(losses.loc[g, "model"]) for g in GROUPS}, "all": total},
-            f"The model's loss by last and next token: {said} nats. {worst['model']} is the highest; by trigrams it is"
-            f" {worst['trigram']}, by unigrams {worst['unigram']}. Against trigrams the model gains most at {gain.idxmax()}"
-            f" ({gain.max():.2f} nats).",
+            f"The model's loss by last and next token: {said} nats. {worst['model']} is the"
+            f" highest; by trigrams it is {worst['trigram']}, by unigrams {worst['unigram']}."
+            f" Against trigrams the model gains most at {gain.idxmax()} ({gain.max():.2f} nats).",
             unit="nats per token",
         )
     )
@@ -281,34 +341,44 @@ def say_transitions(result: Result, table: pd.DataFrame) -> None:
 
 def say_training(result: Result, table: pd.DataFrame, name: str) -> None:
     result.tables["training"] = table
-    of_model = table[table["measure"] == "model"].pivot(index="step", columns="group", values="loss")[list(GROUPS)]
+    of_model = table[table["measure"] == "model"].pivot(
+        index="step", columns="group", values="loss"
+    )[list(GROUPS)]
     half = {group: _halfway(of_model[group]) for group in GROUPS}
     last = of_model.iloc[-1]
     said = ", ".join(f"{group} by step {half[group]:,}" for group in GROUPS)
     result.add(
         Finding(
             "training",
-            {**{_key("half", g): float(half[g]) for g in GROUPS}, **{_key("loss", g): float(last[g]) for g in GROUPS}},
-            f"Along the training of {name} half of each loss's whole fall is done: {said}. At the end {last.idxmax()} is the"
-            f" highest ({last.max():.2f} nats).",
+            {
+                **{_key("half", g): float(half[g]) for g in GROUPS},
+                **{_key("loss", g): float(last[g]) for g in GROUPS},
+            },
+            f"Along the training of {name} half of each loss's whole fall is done: {said}. At the"
+            f" end {last.idxmax()} is the highest ({last.max():.2f} nats).",
             unit="steps, and nats per token",
         )
     )
 
 
 def say_alive(result: Result, table: pd.DataFrame, name: str) -> None:
-    """Features alive at those steps of a training that have an autoencoder; nothing where none has."""
+    """Features alive at those steps of a training that have an autoencoder; nothing where none
+    has.
+    """
     if table.empty:
         return
     result.tables["alive"] = table
     said = "; ".join(
-        f"step {row.step:,}{' (random weights)' if row.step == 0 else ''}: {row.alive:,} of {row.width:,} features alive,"
-        f" {row.function_edges:.1%} of all edges at function tokens ({row.mixed_edges:.1%} with tokens shuffled)"
+        f"step {row.step:,}{' (random weights)' if row.step == 0 else ''}: {row.alive:,} of"
+        f" {row.width:,} features alive, {row.function_edges:.1%} of all edges at function tokens"
+        f" ({row.mixed_edges:.1%} with tokens shuffled)"
         for row in table.itertuples()
     )
     several = table["at"].nunique() > 1
     shares = {
-        _key(f"{what}_{row.step}", str(row.at)) if several else f"{what}_{row.step}": getattr(row, what)
+        _key(f"{what}_{row.step}", str(row.at)) if several else f"{what}_{row.step}": getattr(
+            row, what
+        )
         for what in _ALIVE
         for row in table.itertuples()
     }
@@ -332,7 +402,9 @@ def say_prompts(result: Result, tables: tuple[pd.DataFrame, pd.DataFrame]) -> No
     result.tables["prompt_tokens"], result.tables["prompt_features"] = tables
 
 
-def say_retrieval(result: Result, model: InstrumentedModel, measured: Mapping[str, pd.DataFrame], types: Types) -> None:
+def say_retrieval(
+    result: Result, model: InstrumentedModel, measured: Mapping[str, pd.DataFrame], types: Types
+) -> None:
     """Ablation and steering at the last token, with intervals over facts."""
     from analyses.statistics import mean_interval
 
@@ -340,9 +412,13 @@ def say_retrieval(result: Result, model: InstrumentedModel, measured: Mapping[st
     wordings, along = result.tables["wordings"], result.tables["along"]
     last = wordings["last"].tolist()
     ends_in_function = types.is_function[last] & (wordings["wording"] != LIST).to_numpy()
-    result.tables["wordings"] = wordings.assign(last=model.token_strings(last), function=ends_in_function)
+    result.tables["wordings"] = wordings.assign(
+        last=model.token_strings(last), function=ends_in_function
+    )
     classes = np.where(types.is_function[along["id"].to_numpy()], "function", "content")
-    result.tables["along"] = along.assign(token=model.token_strings(along["id"].tolist()), **{"class": classes})
+    result.tables["along"] = along.assign(
+        token=model.token_strings(along["id"].tolist()), **{"class": classes}
+    )
 
     ablated = result.tables["ablations"]
     result.tables["ablation_means"] = _means(ablated, "loss", list(ABLATIONS))
@@ -364,16 +440,21 @@ def say_retrieval(result: Result, model: InstrumentedModel, measured: Mapping[st
             key = _key(f"against_{other.split()[-1]}", label)
             values[key], intervals[key] = mean_interval(against.to_numpy())
         said.append(
-            f"{mine['again'].mean():+.2f} nats at the last token ({mine['at subject'].mean():+.2f} at the subject; as many others"
-            f" there {mine['others'].mean():+.2f}, of the first as many {mine['some'].mean():+.2f}; {label})"
+            f"{mine['again'].mean():+.2f} nats at the last token ({mine['at subject'].mean():+.2f}"
+            f" at the subject; as many others there {mine['others'].mean():+.2f}, of the first as"
+            f" many {mine['some'].mean():+.2f}; {label})"
         )
     n = int(ablated["fact"].nunique())
     result.add(
         Finding(
             "ablation",
             values,
-            f"Switching off what of the subject is active again costs the answer of {n} facts: {'; '.join(said)}.",
-            unit="nats of ln p(answer): re-activated features less others, and less the same at the subject",
+            f"Switching off what of the subject is active again costs the answer of {n} facts:"
+            f" {'; '.join(said)}.",
+            unit=(
+                "nats of ln p(answer): re-activated features less others, and less the same at the"
+                " subject"
+            ),
             interval=intervals,
         )
     )
@@ -387,17 +468,25 @@ def _say_steering(result: Result, n: int) -> None:
     for label in dict.fromkeys(means["at"]):
         parts = []
         for wording in dict.fromkeys(means["wording"]):
-            mine = means[(means["at"] == label) & (means["wording"] == wording)].set_index("condition")
+            mine = means[(means["at"] == label) & (means["wording"] == wording)].set_index(
+                "condition"
+            )
             for condition in ("last", "subject", "random"):
-                values[_key(f"{wording}_{condition}", label)] = float(mine.loc[condition, "answers"])
-            parts.append(f"{mine.loc['last', 'answers']:.0%} ({wording}; random {mine.loc['random', 'answers']:.0%})")
+                values[_key(f"{wording}_{condition}", label)] = float(
+                    mine.loc[condition, "answers"]
+                )
+            parts.append(
+                f"{mine.loc['last', 'answers']:.0%} ({wording}; random"
+                f" {mine.loc['random', 'answers']:.0%})"
+            )
         said.append(f"{label}: {', '.join(parts)}")
     result.add(
         Finding(
             "steering",
             values,
-            "Set to another subject's features at the last token, the other answer becomes likelier than the own one in so many"
-            f" of {n} facts: {'; '.join(said)}. In the wording `{LIST}` the last token is the subject, no function token.",
+            "Set to another subject's features at the last token, the other answer becomes"
+            f" likelier than the own one in so many of {n} facts: {'; '.join(said)}. In the wording"
+            f" `{LIST}` the last token is the subject, no function token.",
             unit="share of facts",
         )
     )
@@ -426,8 +515,13 @@ def _means(table: pd.DataFrame, value: str, conditions: Sequence[str]) -> pd.Dat
         )
     found = pd.DataFrame(rows)
     # Places and wordings as they come, conditions as they are listed.
-    order = [list(dict.fromkeys(table[column])) for column in ("at", "wording")] + [list(conditions)]
-    places = [[values.index(v) for v in found[c]] for c, values in zip(("at", "wording", "condition"), order, strict=True)]
+    order = [list(dict.fromkeys(table[column])) for column in ("at", "wording")] + [
+        list(conditions)
+    ]
+    places = [
+        [values.index(v) for v in found[c]]
+        for c, values in zip(("at", "wording", "condition"), order, strict=True)
+    ]
     return found.iloc[np.lexsort(places[::-1])].reset_index(drop=True)
 
 

@@ -1,6 +1,8 @@
-"""Which features of the subject are active again at the last token, and what the answer loses without them.
+"""Which features of the subject are active again at the last token, and what the answer loses
+without them.
 
-All conditions go through the layers above the autoencoder together, as variants of prompts that are read once.
+All conditions go through the layers above the autoencoder together, as variants of prompts that are
+read once.
 """
 
 from __future__ import annotations
@@ -43,14 +45,21 @@ STEERINGS = {
 
 
 class Facts:
-    """Facts in one wording, read once; what is changed then costs the layers above it, from the subject's tokens on."""
+    """Facts in one wording, read once; what is changed then costs the layers above it, from the
+    subject's tokens on.
+    """
 
     def __init__(self, features: Features, asked: Sequence[Asked]) -> None:
         self.features, self.asked = features, asked
-        # Every prompt goes on alike after its subject: so many tokens are there in all of them, the subject's last included.
+        # Every prompt goes on alike after its subject: so many tokens are there in all of them, the
+        # subject's last included.
         self.tail = min(-a.subject[-1] for a in asked)
-        self.at: Tensor = torch.zeros(len(asked), self.tail, features.width, dtype=torch.float32)  # activations at those tokens
-        self.subject = torch.zeros(len(asked), features.width, dtype=torch.float32)  # at the subject: the largest over its tokens
+        self.at: Tensor = torch.zeros(
+            len(asked), self.tail, features.width, dtype=torch.float32
+        )  # activations at those tokens
+        self.subject = torch.zeros(
+            len(asked), features.width, dtype=torch.float32
+        )  # at the subject: the largest over its tokens
         self.subject_last = torch.zeros_like(self.subject)
         model, place = features.model, features.place
         self._batches: list[tuple[list[int], Suffix]] = []
@@ -64,7 +73,10 @@ class Facts:
             self.at[same] = found[:, -self.tail :]
             for row, i in enumerate(same):
                 places = list(asked[i].subject)
-                self.subject[i], self.subject_last[i] = found[row, places].amax(0), found[row, places[-1]]
+                self.subject[i], self.subject_last[i] = (
+                    found[row, places].amax(0),
+                    found[row, places[-1]],
+                )
 
     def _kept(self, suffix: Suffix) -> Tensor:
         """What passed at the features' place, (prompt, pos, …)."""
@@ -79,12 +91,15 @@ class Facts:
 
     @property
     def again(self) -> Tensor:
-        """Which features are active at the subject and again at the last token, (fact, feature) bool."""
+        """Which features are active at the subject and again at the last token, (fact, feature)
+        bool.
+        """
         return (self.subject > 0) & (self.last > 0)
 
     @torch.no_grad()
     def answers(self, changes: Sequence[Change] = ()) -> Tensor:
-        """Log-probabilities of the first tokens of all answers after each change, (1 + change, fact, fact), float32.
+        """Log-probabilities of the first tokens of all answers after each change, (1 + change,
+        fact, fact), float32.
 
         The first is the model as it is.
         """
@@ -96,7 +111,9 @@ class Facts:
             batch, n = suffix.shape
             held, logits = self._kept(suffix), suffix.logits
             found[0, same] = logits.float().log_softmax(-1)[:, wanted].cpu()
-            many = max(1, _NUMBERS // (batch * n * max(self.features.width, model.card.d_vocab // n)))
+            many = max(
+                1, _NUMBERS // (batch * n * max(self.features.width, model.card.d_vocab // n))
+            )
             for start in range(0, len(changes), many):
                 part = changes[start : start + many]
                 where = torch.zeros(len(part), batch, n, dtype=torch.bool, device=held.device)
@@ -104,33 +121,50 @@ class Facts:
                     for row, i in enumerate(same):
                         where[v, row, self._places(i, change.where)] = True
                 goals = torch.stack([change.goal[same] for change in part]).to(held.device)
-                edit = Edit(place.site.short, place.layer, self._set(held, goals), where, None, len(part))
+                edit = Edit(
+                    place.site.short, place.layer, self._set(held, goals), where, None, len(part)
+                )
                 after = Walk(model, suffix, [edit]).run()
                 own, *rest = model.unembed(after[:, :, -1]).float()
                 error = check_same(own, logits, model)
                 own, said = (x.log_softmax(-1)[..., wanted].cpu() for x in (own, torch.stack(rest)))
-                note(model, of_effects(error, said - found[0, same], (own - found[0, same]).abs().amax(0)))
+                note(
+                    model,
+                    of_effects(error, said - found[0, same], (own - found[0, same]).abs().amax(0)),
+                )
                 found[1 + start : 1 + start + len(part), same] = said
         return found
 
     def _places(self, fact: int, where: str | int) -> list[int]:
         subject = list(self.asked[fact].subject)
-        return [where] if isinstance(where, int) else {"last": [-1], "subject": subject, "subject last": subject[-1:]}[where]
+        return (
+            [where]
+            if isinstance(where, int)
+            else {"last": [-1], "subject": subject, "subject last": subject[-1:]}[where]
+        )
 
     def _set(self, held: Tensor, goals: Tensor) -> Tensor:
-        """The vectors with each feature at its goal, (change, prompt, pos, …); the error term stays."""
+        """The vectors with each feature at its goal, (change, prompt, pos, …); the error term
+        stays.
+        """
         features = self.features
         old = features.encode(held).float()
-        by = torch.stack([(torch.where(g[:, None].isnan(), old, g[:, None]) - old) @ features.directions for g in goals])
+        by = torch.stack(
+            [
+                (torch.where(g[:, None].isnan(), old, g[:, None]) - old) @ features.directions
+                for g in goals
+            ]
+        )
         return held + (by * features.unit(held)).reshape(len(goals), *held.shape).to(held)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What each feature is set to in each prompt, (fact, feature), NaN where it stays; and at which token.
+    """What each feature is set to in each prompt, (fact, feature), NaN where it stays; and at which
+    token.
 
-    `where` is "last", the last token; "subject", all of the subject; "subject last", its last token; or a number, that token
-    from the end (-1 is the last).
+    `where` is "last", the last token; "subject", all of the subject; "subject last", its last
+    token; or a number, that token from the end (-1 is the last).
     """
 
     goal: Tensor
@@ -141,7 +175,8 @@ def ablations(facts: Facts, seed: int) -> pd.DataFrame:
     """What the answer's log-probability loses when features are switched off, fact by fact.
 
     Returns:
-        Columns fact, condition (of `ABLATIONS`), features (how many), loss (nats; random ones: mean over draws).
+        Columns fact, condition (of `ABLATIONS`), features (how many), loss (nats; random ones: mean
+        over draws).
     """
     import pandas as pd
 
@@ -154,7 +189,9 @@ def ablations(facts: Facts, seed: int) -> pd.DataFrame:
     def drawn(pool: Tensor) -> Tensor:
         return torch.stack([_drawn(row, k, generator) for row, k in zip(pool, fewer, strict=True)])
 
-    strongest = torch.stack([_strongest(row, int(k)) for row, k in zip(facts.subject_last, counts, strict=True)])
+    strongest = torch.stack(
+        [_strongest(row, int(k)) for row, k in zip(facts.subject_last, counts, strict=True)]
+    )
     conditions = [
         ("again", again, "last"),
         ("at subject", again, "subject"),
@@ -162,9 +199,16 @@ def ablations(facts: Facts, seed: int) -> pd.DataFrame:
         *(("some", drawn(again), "last") for _ in range(RANDOM_DRAWS)),
         *(("others", drawn(others), "last") for _ in range(RANDOM_DRAWS)),
     ]
-    own, *after = facts.answers([Change(_goal(0.0, which), where) for _, which, where in conditions])
+    own, *after = facts.answers(
+        [Change(_goal(0.0, which), where) for _, which, where in conditions]
+    )
     rows = [
-        {"fact": i, "condition": condition, "features": int(which[i].sum()), "loss": float(own[i, i] - now[i, i])}
+        {
+            "fact": i,
+            "condition": condition,
+            "features": int(which[i].sum()),
+            "loss": float(own[i, i] - now[i, i]),
+        }
         for (condition, which, _), now in zip(conditions, after, strict=True)
         for i in range(len(facts.asked))
     ]
@@ -177,9 +221,9 @@ def steerings(facts: Facts, seed: int) -> pd.DataFrame:
     Set are the features of either subject that are active again at the last token.
 
     Returns:
-        Columns fact, other, condition (of `STEERINGS`), features, before and after (ln p of the other answer less ln p of
-        the own one), answers: which share of draws end with the other answer likelier than the own one, `first`: likeliest
-        of all facts' answers.
+        Columns fact, other, condition (of `STEERINGS`), features, before and after (ln p of the
+        other answer less ln p of the own one), answers: which share of draws end with the other
+        answer likelier than the own one, `first`: likeliest of all facts' answers.
     """
     import pandas as pd
 
@@ -222,13 +266,14 @@ def steerings(facts: Facts, seed: int) -> pd.DataFrame:
 
 
 def along(facts: Facts) -> pd.DataFrame:
-    """Steering as in `steerings`, at one token after another, from the subject's last to the prompt's last.
+    """Steering as in `steerings`, at one token after another, from the subject's last to the
+    prompt's last.
 
     At each the features are set that are active at either subject, and there in either prompt.
 
     Returns:
-        Columns fact, pos (-1 is the last token), id (the token's), features, moved (nats: what ln p of the other answer less
-        that of the own one gains).
+        Columns fact, pos (-1 is the last token), id (the token's), features, moved (nats: what ln p
+        of the other answer less that of the own one gains).
     """
     import pandas as pd
 
@@ -255,13 +300,18 @@ def along(facts: Facts) -> pd.DataFrame:
 
 
 def measured(
-    opened: Sequence[Features], labels: Sequence[str], asked: Mapping[str, Sequence[Asked]], seed: int, progress: Progress
+    opened: Sequence[Features],
+    labels: Sequence[str],
+    asked: Mapping[str, Sequence[Asked]],
+    seed: int,
+    progress: Progress,
 ) -> dict[str, pd.DataFrame]:
     """All of it for every autoencoder and wording.
 
     Returns:
-        `ablations`, `steerings` and `along`, with columns at and wording; `active_again` (at, wording, again, at_last: mean
-        numbers of features); `wordings` (wording, example, last: id of its last token).
+        `ablations`, `steerings` and `along`, with columns at and wording; `active_again` (at,
+        wording, again, at_last: mean numbers of features); `wordings` (wording, example, last: id
+        of its last token).
     """
     import pandas as pd
 
@@ -269,17 +319,25 @@ def measured(
     counts = []
     for n, (features, label) in enumerate(zip(opened, labels, strict=True)):
         for k, (wording, facts) in enumerate(asked.items()):
-            progress((n + k / len(asked)) / len(opened), f"Features of the subject at the last token: {label}, {wording}")
+            progress(
+                (n + k / len(asked)) / len(opened),
+                f"Features of the subject at the last token: {label}, {wording}",
+            )
             read_ = Facts(features, facts)
             tags = {"at": label, "wording": wording}
             if wording != LIST:  # there the subject is the last token
                 frames["ablations"].append(ablations(read_, seed).assign(**tags))
                 frames["along"].append(along(read_).assign(**tags))
             frames["steerings"].append(steerings(read_, seed).assign(**tags))
-            means = {"again": read_.again.sum(1).float().mean(), "at_last": (read_.last > 0).sum(1).float().mean()}
+            means = {
+                "again": read_.again.sum(1).float().mean(),
+                "at_last": (read_.last > 0).sum(1).float().mean(),
+            }
             counts.append({**tags, **{name: float(value) for name, value in means.items()}})
     decode = opened[0].model.text.decode
-    rows = [(wording, decode(list(facts[0].ids)), facts[0].ids[-1]) for wording, facts in asked.items()]
+    rows = [
+        (wording, decode(list(facts[0].ids)), facts[0].ids[-1]) for wording, facts in asked.items()
+    ]
     return {
         **{name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()},
         "active_again": pd.DataFrame(counts),

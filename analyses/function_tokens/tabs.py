@@ -1,4 +1,6 @@
-"""What a function-tokens run looks like: each curve beside its controls, and tokens, features and prompts to click through."""
+"""What a function-tokens run looks like: each curve beside its controls, and tokens, features
+and prompts to click through.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +28,39 @@ HUES = {
     "content_equal": colour.CONTEXT,
 }
 DASHES = {"strong": "dotted", "random": "dashed", "mixed": "dashed"}
-GROUP_HUES = {"F→F": colour.FUNCTION, "F→C": colour.MEMORY, "C→F": colour.BLUE_STROKE, "C→C": colour.CONTEXT}
+GROUP_HUES = {
+    "F→F": colour.FUNCTION,
+    "F→C": colour.MEMORY,
+    "C→F": colour.BLUE_STROKE,
+    "C→C": colour.CONTEXT,
+}
 _PARTS = ((0, 6, "Tokens and features"), (6, 11, "Retrieval"), (11, None, "Losses and training"))
 _MANY_TOKENS = 2000  # rows of the table of tokens
 
 
 def views(result: Result) -> dict[str, Any]:
     """Tabs, by the title a person reads. Nothing is computed until a tab is looked at."""
-    no_facts = "no facts were asked about (the parameter facts is 0)" if result.params.get("facts") == 0 else ""
+    no_facts = (
+        "no facts were asked about (the parameter facts is 0)"
+        if result.params.get("facts") == 0
+        else ""
+    )
     no_prompts = "no prompts were given" if result.params.get("prompts") == [] else ""
     return {
         "Claims": View(lambda: _claims(result)),
         "Coverage": View(lambda: _coverage(result)),
-        "Tokens": View(lambda: _tokens(result), live=lambda pictures: feature_tab.live_tokens(result, pictures, degrees)),
-        "Features": View(lambda: feature_tab.still(result), live=lambda _: feature_tab.live(result)),
-        "Prompts": View(lambda: prompt_tab.still(result), live=lambda _: prompt_tab.live(result), why_not=no_prompts),
+        "Tokens": View(
+            lambda: _tokens(result),
+            live=lambda pictures: feature_tab.live_tokens(result, pictures, degrees),
+        ),
+        "Features": View(
+            lambda: feature_tab.still(result), live=lambda _: feature_tab.live(result)
+        ),
+        "Prompts": View(
+            lambda: prompt_tab.still(result),
+            live=lambda _: prompt_tab.live(result),
+            why_not=no_prompts,
+        ),
         "Retrieval": View(lambda: _retrieval(result), why_not=no_facts),
         "Transitions": View(lambda: _transitions(result)),
     }
@@ -58,9 +78,9 @@ def _claims(result: Result) -> list[Any]:
     if "claims" not in result.tables:
         return _stopped()
     about = (
-        "Statements of Zhang et al. 2025 and what their reviews asked, each with what this run says of it on its own model and"
-        " text. One model on which a statement holds makes no law; one on which it does not may be smaller, or have other"
-        " features."
+        "Statements of Zhang et al. 2025 and what their reviews asked, each with what this run says"
+        " of it on its own model and text. One model on which a statement holds makes no law; one"
+        " on which it does not may be smaller, or have other features."
     )
     table = result.tables["claims"]
     notes = [f"{name}: {said}." for name, said in result.provenance.notes.items()]
@@ -79,9 +99,10 @@ def _coverage(result: Result) -> list[Any]:
     table = result.tables["coverage"]
     last = int(result.findings["list"].values["tokens"])
     legend = (
-        "Beside the features: edges above 5 % of a feature's largest activation alone; the tokens of each window in another"
-        " order, so that which token stood where is lost; directions drawn at random, each as often active as a feature; and as"
-        " many tokens of text drawn from content tokens."
+        "Beside the features: edges above 5 % of a feature's largest activation alone; the tokens"
+        " of each window in another order, so that which token stood where is lost; directions"
+        " drawn at random, each as often active as a feature; and as many tokens of text drawn from"
+        " content tokens."
     )
     parts: list[Any] = [*_says(result, "first", "same_number"), draw.says(legend, small=True)]
     for at in dict.fromkeys(table["at"]):
@@ -93,7 +114,10 @@ def _coverage(result: Result) -> list[Any]:
                 shown,
                 "n",
                 {c: (CURVES[c], HUES[c]) for c in chosen},
-                title=f"{at}: features that the most frequent tokens reach ({last} are function tokens)",
+                title=(
+                    f"{at}: features that the most frequent tokens reach ({last} are function"
+                    " tokens)"
+                ),
                 xlabel="tokens, most frequent first",
                 ylabel="of all living features (%)",
                 dash=DASHES,
@@ -120,7 +144,10 @@ def _coverage(result: Result) -> list[Any]:
     if "shares" in result.tables:
         parts.append(
             Table(
-                _percent(result.tables["shares"], ["share", "features", "content", "equal", "content_equal"]),
+                _percent(
+                    result.tables["shares"],
+                    ["share", "features", "content", "equal", "content_equal"],
+                ),
                 "Other shares of the text that function tokens make up (all in %)",
             )
         )
@@ -175,8 +202,12 @@ def degrees(result: Result, at: str, column: str = "degree") -> Any:
 def listed_tokens(result: Result) -> Any:
     """The most frequent types, as a person looks through them."""
     table = result.tables["tokens"].head(_MANY_TOKENS)
-    shown = table.drop(columns=["id"]).assign(share=100 * table["share"], windows=100 * table["windows"])
-    return shown.rename(columns={"share": "share of text, %", "windows": "in windows, %", "word": "by grammar"})
+    shown = table.drop(columns=["id"]).assign(
+        share=100 * table["share"], windows=100 * table["windows"]
+    )
+    return shown.rename(
+        columns={"share": "share of text, %", "windows": "in windows, %", "word": "by grammar"}
+    )
 
 
 def _tokens(result: Result) -> list[Any]:
@@ -185,7 +216,12 @@ def _tokens(result: Result) -> list[Any]:
     labels = list(result.tables["autoencoders"]["at"])
     pairs = [Row([degrees(result, at), degrees(result, at, "equal")]) for at in labels]
     shaded = draw.says("Points are function tokens, shaded are content tokens.", small=True)
-    return [*_says(result, "list", "equal"), shaded, *pairs, Table(listed_tokens(result).head(200), "The most frequent tokens")]
+    return [
+        *_says(result, "list", "equal"),
+        shaded,
+        *pairs,
+        Table(listed_tokens(result).head(200), "The most frequent tokens"),
+    ]
 
 
 def _retrieval(result: Result) -> list[Any]:
@@ -194,12 +230,20 @@ def _retrieval(result: Result) -> list[Any]:
         parts += _says(result, "again")
         table = result.tables["again"]
         for at in dict.fromkeys(table["at"]):
-            mine = table[table["at"] == at].pivot(index="distance", columns="class", values="more").mul(100).reset_index()
+            mine = (
+                table[table["at"] == at]
+                .pivot(index="distance", columns="class", values="more")
+                .mul(100)
+                .reset_index()
+            )
             parts.append(
                 draw.lines(
                     mine,
                     "distance",
-                    {"function": ("at function tokens", colour.FUNCTION), "content": ("at content tokens", colour.CONTEXT)},
+                    {
+                        "function": ("at function tokens", colour.FUNCTION),
+                        "content": ("at content tokens", colour.CONTEXT),
+                    },
                     title=f"{at}: features of a content token that are active again later",
                     xlabel="tokens later",
                     ylabel="of its features, above chance (points)",
@@ -209,9 +253,13 @@ def _retrieval(result: Result) -> list[Any]:
     if "ablation_means" not in result.tables:
         return parts or _stopped()
     parts += _says(result, "ablation")
-    parts += _by_condition(result, "ablation_means", ABLATIONS, "What the answer loses when features are switched off")
+    parts += _by_condition(
+        result, "ablation_means", ABLATIONS, "What the answer loses when features are switched off"
+    )
     parts += _says(result, "steering")
-    parts += _by_condition(result, "steering_means", STEERINGS, "Set to another subject's: how far its answer rises")
+    parts += _by_condition(
+        result, "steering_means", STEERINGS, "Set to another subject's: how far its answer rises"
+    )
     parts += _along(result)
     return parts
 
@@ -226,7 +274,11 @@ def _by_condition(result: Result, name: str, named: dict[str, str], title: str) 
             continue
         shown = mine.assign(condition=mine["condition"].map(named))
         parts.append(draw.says(f"“{_short(example)}”", small=True))
-        parts.append(draw.intervals(shown, "condition", "at", _by_place(result), title=title, unit="nats of ln p"))
+        parts.append(
+            draw.intervals(
+                shown, "condition", "at", _by_place(result), title=title, unit="nats of ln p"
+            )
+        )
     return parts
 
 
@@ -236,8 +288,17 @@ def _short(text: str) -> str:
 
 
 def _by_place(result: Result) -> dict[str, str]:
-    palette = [colour.BLUE_STROKE, colour.FUNCTION, colour.MEMORY, colour.CONTEXT, colour.OTHER, colour.QUESTION]
-    return {at: palette[n % len(palette)] for n, at in enumerate(result.tables["autoencoders"]["at"])}
+    palette = [
+        colour.BLUE_STROKE,
+        colour.FUNCTION,
+        colour.MEMORY,
+        colour.CONTEXT,
+        colour.OTHER,
+        colour.QUESTION,
+    ]
+    return {
+        at: palette[n % len(palette)] for n, at in enumerate(result.tables["autoencoders"]["at"])
+    }
 
 
 def _along(result: Result) -> list[Any]:
@@ -260,7 +321,12 @@ def _along(result: Result) -> list[Any]:
         frame = pd.DataFrame(rows, columns=["at", "where", "mean", "low", "high", "n"])
         parts.append(
             draw.intervals(
-                frame, "where", "at", _by_place(result), title=f"Steered at one token after another ({wording})", unit="nats"
+                frame,
+                "where",
+                "at",
+                _by_place(result),
+                title=f"Steered at one token after another ({wording})",
+                unit="nats",
             )
         )
     return parts
@@ -271,17 +337,34 @@ def _transitions(result: Result) -> list[Any]:
         return _stopped()
     table = result.tables["transitions"]
     shown = table.assign(
-        mean=table["loss"], low=table["loss"] - 1.96 * table["error"], high=table["loss"] + 1.96 * table["error"]
+        mean=table["loss"],
+        low=table["loss"] - 1.96 * table["error"],
+        high=table["loss"] + 1.96 * table["error"],
     ).assign(measure=table["measure"].map(MEASURES))
-    hues = {MEASURES["model"]: colour.FUNCTION, MEASURES["trigram"]: colour.OTHER, MEASURES["unigram"]: colour.BLUE_STROKE}
+    hues = {
+        MEASURES["model"]: colour.FUNCTION,
+        MEASURES["trigram"]: colour.OTHER,
+        MEASURES["unigram"]: colour.BLUE_STROKE,
+    }
     parts: list[Any] = [
         *_says(result, "transitions"),
-        draw.intervals(shown, "group", "measure", hues, title="Loss by last and next token (F function, C content)", unit="nats"),
+        draw.intervals(
+            shown,
+            "group",
+            "measure",
+            hues,
+            title="Loss by last and next token (F function, C content)",
+            unit="nats",
+        ),
     ]
     if "training" in result.tables:
         training = result.tables["training"]
-        of_model = training[training["measure"] == "model"].pivot(index="step", columns="group", values="loss")
-        counted = training[training["measure"] == "trigram"].pivot(index="step", columns="group", values="loss")
+        of_model = training[training["measure"] == "model"].pivot(
+            index="step", columns="group", values="loss"
+        )
+        counted = training[training["measure"] == "trigram"].pivot(
+            index="step", columns="group", values="loss"
+        )
         both = of_model.join(counted, rsuffix=" by trigrams").interpolate().reset_index()
         series = {g: (g, GROUP_HUES[g]) for g in GROUPS}
         series |= {f"{g} by trigrams": (f"{g}, trigrams", GROUP_HUES[g]) for g in GROUPS}
@@ -301,7 +384,10 @@ def _transitions(result: Result) -> list[Any]:
     shares = 100 * table["n"] / table.groupby("measure")["n"].transform("sum")
     return [
         *parts,
-        Table(table.assign(**{"share of tokens, %": shares}), "Loss by transition; the error is the standard error over windows"),
+        Table(
+            table.assign(**{"share of tokens, %": shares}),
+            "Loss by transition; the error is the standard error over windows",
+        ),
     ]
 
 
@@ -316,7 +402,10 @@ def _alive(result: Result) -> list[Any]:
             function_edges=100 * table["function_edges"],
             mixed_edges=100 * table["mixed_edges"],
         )
-        edges = {"function_edges": ("edges", colour.FUNCTION), "mixed_edges": ("tokens shuffled", colour.OTHER)}
+        edges = {
+            "function_edges": ("edges", colour.FUNCTION),
+            "mixed_edges": ("tokens shuffled", colour.OTHER),
+        }
         for series, title in (
             ({"alive": ("features", colour.BLUE_STROKE)}, "features alive, of all"),
             (edges, "edges of function tokens, of all"),
@@ -333,4 +422,7 @@ def _alive(result: Result) -> list[Any]:
                     height=240,
                 )
             )
-    return [*parts, Table(result.tables["alive"], "Autoencoders of steps, each trained on that step")]
+    return [
+        *parts,
+        Table(result.tables["alive"], "Autoencoders of steps, each trained on that step"),
+    ]

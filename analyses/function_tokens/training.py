@@ -1,4 +1,6 @@
-"""Along a training: losses by transition at every step that was kept, and the features that are alive at some of them."""
+"""Along a training: losses by transition at every step that was kept, and the features that are
+alive at some of them.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,14 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-_CONTEXT, _COUNTED = 128, 4096  # tokens of a window; windows counted for n-grams and for the list of function tokens
-_LOSSES, _READ = 128, 512  # windows whose losses are measured, and in which features are counted, at each step
+_CONTEXT, _COUNTED = (
+    128,
+    4096,
+)  # tokens of a window; windows counted for n-grams and for the list of function tokens
+_LOSSES, _READ = (
+    128,
+    512,
+)  # windows whose losses are measured, and in which features are counted, at each step
 _AT_ONCE = 32
 
 
@@ -67,14 +75,23 @@ class Kept:
         found: dict[int, list[Shipped]] = {}
         for entry in [_in_folder(f) for f in folders] or shipped().values():
             model = str(entry.card.get("model", ""))
-            step = next((s for s in kept if model == f"{name}@step-{s}" or (s == kept[-1] and model == name)), None)
+            step = next(
+                (
+                    s
+                    for s in kept
+                    if model == f"{name}@step-{s}" or (s == kept[-1] and model == name)
+                ),
+                None,
+            )
             if step is not None:
                 found.setdefault(step, []).append(entry)
             elif folders:
                 raise BadInput(
-                    f"{entry.name} was trained on {model or 'a model that its card does not name'}.",
+                    f"{entry.name} was trained on"
+                    f" {model or 'a model that its card does not name'}.",
                     f"a card.json that names a step of {name}: {', '.join(f'{s:,}' for s in kept)}",
-                    f"Train it there: workbench sae train --model {name}@step-{kept[-1]} --layer N.",
+                    f"Train it there: workbench sae train --model {name}@step-{kept[-1]}"
+                    " --layer N.",
                 )
         return cls(name, kept, found)
 
@@ -82,7 +99,11 @@ class Kept:
     def fingerprint(self) -> str:
         """Of all weights that decide the numbers: the model's, and the autoencoders'."""
         files = sorted(_folder(self.name).rglob("*.safetensors"))
-        files += [entry.folder / WEIGHTS for step in sorted(self.autoencoders) for entry in self.autoencoders[step]]
+        files += [
+            entry.folder / WEIGHTS
+            for step in sorted(self.autoencoders)
+            for entry in self.autoencoders[step]
+        ]
         found = hashlib.sha256()
         for file in files:
             with file.open("rb") as opened:
@@ -104,7 +125,9 @@ def _in_folder(name: str) -> Shipped:
 
 
 def _folder(name: str) -> Path:
-    return organisms.folder_of(name) if name.startswith(organisms.PREFIX) else Path(name).expanduser()
+    return (
+        organisms.folder_of(name) if name.startswith(organisms.PREFIX) else Path(name).expanduser()
+    )
 
 
 def kept_steps(name: str) -> list[int]:
@@ -118,12 +141,16 @@ def kept_steps(name: str) -> list[int]:
     found = steps.kept(folder) if folder.is_dir() else []
     if not found:
         raise BadInput(
-            f"{name} keeps no steps of its training.", "an organism, or a folder that keeps steps", "Try organism/planted."
+            f"{name} keeps no steps of its training.",
+            "an organism, or a folder that keeps steps",
+            "Try organism/planted.",
         )
     return found
 
 
-def along(kept: Kept, share: float, seed: int, device: str, progress: Progress) -> dict[str, pd.DataFrame]:
+def along(
+    kept: Kept, share: float, seed: int, device: str, progress: Progress
+) -> dict[str, pd.DataFrame]:
     """What changes from step to step, on text that none of them was trained on.
 
     Args:
@@ -138,20 +165,33 @@ def along(kept: Kept, share: float, seed: int, device: str, progress: Progress) 
 
     progress(0.0, f"Loading {kept.name}")
     model = load(kept.name, device=device)
-    counted = np.array(list(islice(windows(model, (d.text for d in corpus.documents("train")), _CONTEXT), _COUNTED)))
-    unseen = np.array(list(islice(windows(model, (d.text for d in corpus.documents("neutral")), _CONTEXT), _READ)))
+    counted = np.array(
+        list(
+            islice(windows(model, (d.text for d in corpus.documents("train")), _CONTEXT), _COUNTED)
+        )
+    )
+    unseen = np.array(
+        list(islice(windows(model, (d.text for d in corpus.documents("neutral")), _CONTEXT), _READ))
+    )
     occurrences = np.bincount(counted.ravel(), minlength=model.card.d_vocab)
     function = Types.of(occurrences, share).is_function
     measured = unseen[:_LOSSES]
     rows: list[dict[str, Any]] = []
     alive: list[dict[str, Any]] = []
     for number, step in enumerate(kept.steps):
-        progress(0.1 + 0.8 * number / len(kept.steps), f"{kept.name} at step {step:,} of its training")
+        progress(
+            0.1 + 0.8 * number / len(kept.steps), f"{kept.name} at step {step:,} of its training"
+        )
         at = model if step == kept.steps[-1] else load(f"{kept.name}@step-{step}", device=device)
         losses = _losses(at, measured)
-        rows += [{"step": step, "measure": "model", **row} for row in by_transition(losses, measured, function)]
+        rows += [
+            {"step": step, "measure": "model", **row}
+            for row in by_transition(losses, measured, function)
+        ]
         opened = [open_features(str(entry.folder), at) for entry in kept.autoencoders.get(step, ())]
-        alive += [{"step": step, **alive_at(features, unseen, function, seed)} for features in opened]
+        alive += [
+            {"step": step, **alive_at(features, unseen, function, seed)} for features in opened
+        ]
     progress(0.9, "Counting n-grams")
     ngrams = of_ngrams(NGrams(counted, len(occurrences)), measured, losses, function)
     rows += [{"step": step, **row} for step in (kept.steps[0], kept.steps[-1]) for row in ngrams]
@@ -161,7 +201,9 @@ def along(kept: Kept, share: float, seed: int, device: str, progress: Progress) 
 ALIVE = {
     "at": "site and layer",
     "width": "features of the autoencoder",
-    "explained_variance": "share of the variance that it explains, on text held out from its training",
+    "explained_variance": (
+        "share of the variance that it explains, on text held out from its training"
+    ),
     "alive": "features that were ever active",
     "edges": "pairs of a token type and a feature active on it",
     "function_edges": "share of the edges that belong to function tokens",
@@ -175,13 +217,18 @@ ALIVE = {
 """Columns of `alive_at`, and what each means."""
 
 
-def alive_at(features: Features, ids: np.ndarray, function: np.ndarray, seed: int) -> dict[str, Any]:
+def alive_at(
+    features: Features, ids: np.ndarray, function: np.ndarray, seed: int
+) -> dict[str, Any]:
     """The graph between token types and features of one autoencoder, in short.
 
     Args:
         ids: windows (window, pos); function: (type,) bool; seed: of the shuffled tokens.
     """
-    model, mixed = features.model, torch.as_tensor(shuffled(ids, SKIP, seed).astype(np.int64), device=features.model.device)
+    model, mixed = (
+        features.model,
+        torch.as_tensor(shuffled(ids, SKIP, seed).astype(np.int64), device=features.model.device),
+    )
     real, other = Graph(features.width), Graph(features.width)
     for batch in read(model, [features], ids):
         (one,) = batch.active
@@ -218,5 +265,9 @@ def _losses(model: InstrumentedModel, ids: np.ndarray) -> np.ndarray:
     found = []
     for start in range(0, len(ids), _AT_ONCE):
         batch = model.batch(ids[start : start + _AT_ONCE].tolist())
-        found.append(next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids).cpu().numpy())
+        found.append(
+            next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids)
+            .cpu()
+            .numpy()
+        )
     return np.concatenate(found)

@@ -1,4 +1,6 @@
-"""The Attention tab: all patterns as small multiples, one of them large, and one token's attention over the text."""
+"""The Attention tab: all patterns as small multiples, one of them large, and one token's
+attention over the text.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def interesting(result: Result) -> tuple[int, int]:
-    """The head shown first: the one that writes most toward the answer among those with a pattern, else the first."""
+    """The head shown first: the one that writes most toward the answer among those with a
+    pattern, else the first.
+    """
     patterns = result.arrays["patterns"]
     layers = [int(v) for v in patterns["layer"].values]
     heads = result.tables.get("heads")
@@ -39,7 +43,12 @@ def chosen(result: Result) -> tuple[int, int]:
 
 def values_of(result: Result, layer: int, head: int) -> np.ndarray:
     """(query, key), float32."""
-    return result.arrays["patterns"].sel({"layer": layer}).isel({"head": head}).values.astype("float32")
+    return (
+        result.arrays["patterns"]
+        .sel({"layer": layer})
+        .isel({"head": head})
+        .values.astype("float32")
+    )
 
 
 def title_of(layer: int, head: int) -> str:
@@ -62,8 +71,9 @@ def strip(result: Result, layer: int, head: int, pos: int) -> Markup:
 def intro(result: Result) -> Markup:
     patterns = result.arrays["patterns"]
     return draw.says(
-        f"All {patterns.sizes['layer'] * patterns.sizes['head']} patterns on one scale: a tile's rows are the tokens that look,"
-        f" its columns what they look at. Click a tile to see it large. {ONE}"
+        f"All {patterns.sizes['layer'] * patterns.sizes['head']} patterns on one scale: a tile's"
+        " rows are the tokens that look, its columns what they look at. Click a tile to see it"
+        f" large. {ONE}"
     )
 
 
@@ -107,15 +117,25 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
 
     def describe(layer: int, head: int) -> str:
         row = values_of(result, layer, head)[chosen_pos(result)]
-        return f"token {chosen_pos(result)} looks most at {token_name(result, int(row.argmax()))}, {100 * row.max():.0f} %"
+        return (
+            f"token {chosen_pos(result)} looks most at {token_name(result, int(row.argmax()))},"
+            f" {100 * row.max():.0f} %"
+        )
 
     large.object.on_event(Tap, tapped)
     pick.param.watch(show_head, ["head", "heads"])
     pick.param.watch(show_strip, "pos")
     show_head()
     patterns = result.arrays["patterns"]
-    pad = key_pad(pick, [int(v) for v in patterns["layer"].values], list(range(patterns.sizes["head"])), describe)
-    said = clicks(text, lambda at: pick.param.update(pos=at[-1]) if at[-1] < len(tokens(result)) else None)
+    pad = key_pad(
+        pick,
+        [int(v) for v in patterns["layer"].values],
+        list(range(patterns.sizes["head"])),
+        describe,
+    )
+    said = clicks(
+        text, lambda at: pick.param.update(pos=at[-1]) if at[-1] < len(tokens(result)) else None
+    )
     right = pn.Column(
         scrolling(large),
         choose_token(result),
@@ -123,10 +143,19 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         min_width=0,
         sizing_mode="stretch_width",
         # It stays in sight while the tiles, often taller than the window, scroll by.
-        styles={"flex": "1 1 420px", "position": "sticky", "top": "8px", "align-self": "flex-start"},
+        styles={
+            "flex": "1 1 420px",
+            "position": "sticky",
+            "top": "8px",
+            "align-self": "flex-start",
+        },
     )
     # As wide as its picture: else it would take the whole line.
-    left = pn.Column(scrolling(grid), min_width=0, styles={"flex": f"0 1 {grid.object.width}px", "max-width": "100%"})
+    left = pn.Column(
+        scrolling(grid),
+        min_width=0,
+        styles={"flex": f"0 1 {grid.object.width}px", "max-width": "100%"},
+    )
     return pn.Column(
         html_pane(intro(result)),
         pad,

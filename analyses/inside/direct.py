@@ -1,8 +1,10 @@
-"""Direct logit attribution: what every part of the stream writes toward the answer, the final norm's scale frozen.
+"""Direct logit attribution: what every part of the stream writes toward the answer, the final
+norm's scale frozen.
 
-With that scale frozen the logit (before a soft-cap) is a sum over everything that was ever added to the residual stream
-(Elhage et al. 2021): the embedding, each layer's attention and MLP, and the constant of the biases. What no named part
-explains is called "rest" and not hidden, so the parts always add up.
+With that scale frozen the logit (before a soft-cap) is a sum over everything that was ever added to
+the residual stream (Elhage et al. 2021): the embedding, each layer's attention and MLP, and the
+constant of the biases. What no named part explains is called "rest" and not hidden, so the parts
+always add up.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Direction:
 
     Attributes:
         vector: (d_model,), float32; `part @ vector / scale` is what a part adds, in logits.
-        constant: what is added whatever the stream holds: biases of the final norm and the unembedding, in logits.
+        constant: what is added whatever the stream holds: biases of the final norm and the
+            unembedding, in logits.
     """
 
     vector: Tensor
@@ -42,7 +45,10 @@ def why_not(model: InstrumentedModel) -> str:
     """Why the logit of this model is no sum over its parts; "" if it is."""
     layout = model.layout
     if layout.ln_final is None or layout.ln_final.centred is None:
-        return "the final norm is neither a LayerNorm nor an RMSNorm, so the logit is no sum over parts"
+        return (
+            "the final norm is neither a LayerNorm nor an RMSNorm, so the logit is no sum over"
+            " parts"
+        )
     if layout.head_gain != layout.head_gain or layout.logit_scale != layout.logit_scale:
         return "between the last layer and the logits lies more than a norm and a matrix"
     return ""
@@ -50,7 +56,10 @@ def why_not(model: InstrumentedModel) -> str:
 
 @torch.no_grad()
 def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direction:
-    """Of the answer's logit, or of the answer's minus the other's. Before a soft-cap, if the family has one."""
+    """Of the answer's logit, or of the answer's minus the other's.
+
+    Before a soft-cap, if the family has one.
+    """
     layout, norm = model.layout, model.layout.ln_final
     assert norm is not None  # `why_not` has been asked
     ids = torch.tensor([answer] if other is None else [answer, other], device=model.device)
@@ -59,7 +68,9 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
     factor = layout.head_gain * layout.logit_scale
     rows = []
     one = torch.ones(1, layout.d_model, dtype=weight.dtype, device=weight.device)
-    for basis in torch.eye(layout.d_model, dtype=weight.dtype, device=weight.device).split(_AT_ONCE):
+    for basis in torch.eye(layout.d_model, dtype=weight.dtype, device=weight.device).split(
+        _AT_ONCE
+    ):
         given = direct_logits(model, basis[:, None], one, ids[None].to(weight.device))
         rows.append((given.float() * norm.scale(one)[0])[:, 0].cpu() @ signs)
     zero = layout.final_norm(torch.zeros_like(one)) * layout.head_gain
@@ -70,10 +81,14 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
 
 
 @torch.no_grad()
-def head_shares(model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tensor, along: Direction) -> Tensor | str:
-    """What each head adds along a direction, before the final norm's scale: (pos, head); or why that cannot be told.
+def head_shares(
+    model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tensor, along: Direction
+) -> Tensor | str:
+    """What each head adds along a direction, before the final norm's scale: (pos, head); or why
+    that cannot be told.
 
-    A norm behind the output matrix (Gemma 2) is frozen like the final one. The output matrix's bias is nobody's.
+    A norm behind the output matrix (Gemma 2) is frozen like the final one. The output matrix's bias
+    is nobody's.
 
     Args:
         z: the heads' outputs, (pos, head, d_head).
@@ -96,9 +111,13 @@ def head_shares(model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tenso
 
 
 def _gain(block: Block, whole: Tensor, added: Tensor) -> tuple[Tensor, Tensor] | None:
-    """How the output matrix's product becomes what is added: a factor per channel and one per position, checked."""
+    """How the output matrix's product becomes what is added: a factor per channel and one per
+    position, checked.
+    """
     assert block.attn_out is not None
-    exact = 1e-4 if block.out_proj is not None and dtype_of(block.out_proj) == torch.float32 else 3e-2
+    exact = (
+        1e-4 if block.out_proj is not None and dtype_of(block.out_proj) == torch.float32 else 3e-2
+    )
     ones = torch.ones_like(whole[0])
     gains = [ones]
     norm: Any = block.attn_out.module
@@ -108,6 +127,8 @@ def _gain(block: Block, whole: Tensor, added: Tensor) -> tuple[Tensor, Tensor] |
     for gain in gains:
         shaped = whole * gain
         factor = (shaped * added).sum(-1) / shaped.pow(2).sum(-1).clamp(min=1e-20)
-        if float((shaped * factor[:, None] - added).abs().max()) <= exact * max(float(added.abs().max()), 1e-6):
+        if float((shaped * factor[:, None] - added).abs().max()) <= exact * max(
+            float(added.abs().max()), 1e-6
+        ):
             return gain, factor
     return None

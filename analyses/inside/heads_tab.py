@@ -1,4 +1,6 @@
-"""The Heads tab: what each head, and each layer's attention and MLP, writes directly toward the answer."""
+"""The Heads tab: what each head, and each layer's attention and MLP, writes directly toward the
+answer.
+"""
 
 from __future__ import annotations
 
@@ -63,9 +65,10 @@ def listed(result: Result, pos: int) -> pd.DataFrame:
 def intro(result: Result) -> Markup:
     missing = why(result, "heads", "heads" in result.arrays)
     return draw.says(
-        f"What each part of the model writes directly ({result.arrays['parts'].attrs.get('unit', 'logits')})"
-        " through the final norm (its scale frozen) and the unembedding. Blue raises, red lowers; the parts add up to the"
-        f" logit. What later layers make of it is not in it. {ONE}"
+        "What each part of the model writes directly"
+        f" ({result.arrays['parts'].attrs.get('unit', 'logits')}) through the final norm (its scale"
+        " frozen) and the unembedding. Blue raises, red lowers; the parts add up to the logit."
+        f" What later layers make of it is not in it. {ONE}"
         + (f" Single heads are not shown: {missing}." if missing else "")
     )
 
@@ -83,7 +86,9 @@ def still(result: Result) -> list[Any]:
                 groups=groups if isinstance(groups, int) else None,
             )
         )
-    parts.append(draw.bars(**bars_at(result, pos), xlabel="parts, in the order of the forward pass"))
+    parts.append(
+        draw.bars(**bars_at(result, pos), xlabel="parts, in the order of the forward pass")
+    )
     if "heads" in result.arrays:
         parts.append(Table(listed(result, pos), "All heads, strongest first"))
     return [*parts, Table(result.tables["parts"], "All parts at the last token")]
@@ -94,7 +99,15 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     from workbench.draw.cells import clicks, listening
     from workbench.draw.keys import key_pad
     from workbench.draw.refill import fill_grid
-    from workbench.draw.view import html_pane, live_picture, need_panel, safe_columns, scrolling, tabulator, wrapping
+    from workbench.draw.view import (
+        html_pane,
+        live_picture,
+        need_panel,
+        safe_columns,
+        scrolling,
+        tabulator,
+        wrapping,
+    )
 
     pn, pick = need_panel(), result.selection
     panes = [live_picture(picture) for picture in pictures]
@@ -107,9 +120,15 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         array = result.arrays["heads"]
 
         def describe(layer: int, head: int) -> str:
-            return f"{float(heads_at(result, chosen_pos(result)).sel({'layer': layer, 'head': head})):+.3f} logits"
+            here = heads_at(result, chosen_pos(result))
+            return f"{float(here.sel(layer=layer, head=head)):+.3f} logits"
 
-        pad = key_pad(pick, [int(v) for v in array["layer"].values], list(range(array.sizes["head"])), describe)
+        pad = key_pad(
+            pick,
+            [int(v) for v in array["layer"].values],
+            list(range(array.sizes["head"])),
+            describe,
+        )
         left += [scrolling(grid), pad]
 
     def show_strip(*_: Any) -> None:
@@ -137,7 +156,9 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     pick.param.watch(show, "pos")
     pick.param.watch(show_strip, ["head", "heads"])
     show()
-    text = clicks(strip, lambda at: pick.param.update(pos=at[-1]) if at[-1] < len(tokens(result)) else None)
+    text = clicks(
+        strip, lambda at: pick.param.update(pos=at[-1]) if at[-1] < len(tokens(result)) else None
+    )
     right = [choose_token(result), text, *([listing] if listing is not None else [])]
     look = {"min_width": 280, "sizing_mode": "stretch_width", "styles": {"flex": "1 1 320px"}}
     columns = [pn.Column(*left, min_width=0, styles={"max-width": "100%"})] if left else []
@@ -151,12 +172,21 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
 
 
 def _strip(result: Result) -> Markup:
-    """The text with what the chosen head writes at each token; the total where no head is chosen."""
+    """The text with what the chosen head writes at each token; the total where no head is
+    chosen.
+    """
     at, heads = result.selection.head, result.arrays.get("heads")
-    if heads is not None and at is not None and at[0] in heads["layer"].values and at[1] < heads.sizes["head"]:
+    if (
+        heads is not None
+        and at is not None
+        and at[0] in heads["layer"].values
+        and at[1] < heads.sizes["head"]
+    ):
         values, title = heads.sel({"layer": at[0]}).isel({"head": at[1]}).values, head_name(*at)
     else:
         values, title = result.arrays["parts"].sum("part").values, "All parts together"
     unit = "logits toward the same answer at each token; click one to see all heads there"
     numbers = [float(v) for v in values]
-    return draw.token_strip(tokens(result), numbers, signed=True, spans=spans(result), title=title, unit=unit)
+    return draw.token_strip(
+        tokens(result), numbers, signed=True, spans=spans(result), title=title, unit=unit
+    )

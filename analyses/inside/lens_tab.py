@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.inside.tabs import ONE, choose_layer, choose_token, chosen_layer, chosen_pos, token_name, tokens
+from analyses.inside.tabs import (
+    ONE,
+    choose_layer,
+    choose_token,
+    chosen_layer,
+    chosen_pos,
+    token_name,
+    tokens,
+)
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.cells import WINDOW, Cell, window
@@ -20,18 +28,31 @@ if TYPE_CHECKING:
 
 
 def table(result: Result, here: tuple[int | None, int | None]) -> Markup:
-    """Layers × tokens around the chosen one: the likeliest token in each cell, coloured by its probability."""
+    """Layers × tokens around the chosen one: the likeliest token in each cell, coloured by its
+    probability.
+    """
     lens = result.tables["lens"]
     columns = window(len(tokens(result)), chosen_pos(result))
     shown = lens[lens["pos"].isin(columns)]
     cells = {}
     for at, part in shown.groupby(["layer", "pos"], sort=False):
         rows = part.sort_values("rank")
-        tip = "\n".join(f"{r.rank}. “{r.token}” {100 * r.probability:.1f} %" for r in rows.itertuples())
+        tip = "\n".join(
+            f"{r.rank}. “{r.token}” {100 * r.probability:.1f} %" for r in rows.itertuples()
+        )
         first = rows.iloc[0]
-        cells[at] = Cell(str(first["token"]), float(first["probability"]), f"layer {at[0]}, token {at[1]}\n{tip}", token=True)
+        cells[at] = Cell(
+            str(first["token"]),
+            float(first["probability"]),
+            f"layer {at[0]}, token {at[1]}\n{tip}",
+            token=True,
+        )
     return draw.token_table(
-        tokens(result), cells, columns=columns, here=here, caption="Likeliest next token by layer and token of the prompt"
+        tokens(result),
+        cells,
+        columns=columns,
+        here=here,
+        caption="Likeliest next token by layer and token of the prompt",
     )
 
 
@@ -44,18 +65,29 @@ def top(result: Result, layer: int, pos: int) -> pd.DataFrame:
     mine = answers[(answers["layer"] == layer) & (answers["pos"] == pos)]
     rows = pd.concat([rows.assign(which=""), mine[["rank", "token", "probability", "which"]]])
     # An answer that is among the likeliest stands there once, marked.
-    rows = rows.sort_values(["rank", "which"], ascending=[True, False]).drop_duplicates(["rank", "token"])
-    shown = {"token": [f"“{token}”" for token in rows["token"]], "percent": 100 * rows["probability"]}
+    rows = rows.sort_values(["rank", "which"], ascending=[True, False]).drop_duplicates(
+        ["rank", "token"]
+    )
+    shown = {
+        "token": [f"“{token}”" for token in rows["token"]],
+        "percent": 100 * rows["probability"],
+    }
     return rows.assign(**shown)[["rank", "token", "percent", "which"]].reset_index(drop=True)
 
 
 def by_layer(result: Result, pos: int) -> dict[str, Any]:
     """Frame and series of `draw.lines`: the answers' probability by layer at one token."""
     answers = result.tables["answers"]
-    frame = answers[answers["pos"] == pos].pivot(index="layer", columns="which", values="probability").reset_index()
+    frame = (
+        answers[answers["pos"] == pos]
+        .pivot(index="layer", columns="which", values="probability")
+        .reset_index()
+    )
     words = answers.drop_duplicates("which").set_index("which")["token"]
     hues = {"answer": colour.BLUE_STROKE, "other": colour.OTHER}
-    series = {which: (f"“{words[which]}”", hues[which]) for which in ("answer", "other") if which in frame}
+    series = {
+        which: (f"“{words[which]}”", hues[which]) for which in ("answer", "other") if which in frame
+    }
     return {
         "frame": frame,
         "x": "layer",
@@ -68,8 +100,9 @@ def intro(result: Result) -> Markup:
     n = len(tokens(result))
     part = f" {WINDOW} of {n} tokens are shown, around the chosen one." if n > WINDOW else ""
     return draw.says(
-        "Each layer's stream through the model's own final norm and unembedding: the token it would say next, darker the"
-        f" likelier it is. The last layer is the model's own answer. Hover for the first five.{part} {ONE}"
+        "Each layer's stream through the model's own final norm and unembedding: the token it"
+        " would say next, darker the likelier it is. The last layer is the model's own answer."
+        f" Hover for the first five.{part} {ONE}"
     )
 
 
@@ -89,7 +122,15 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     """Linked: a cell chooses layer and token."""
     from workbench.draw.cells import clicks, listening
     from workbench.draw.refill import fill_lines
-    from workbench.draw.view import html_pane, live_picture, need_panel, safe_columns, scrolling, tabulator, wrapping
+    from workbench.draw.view import (
+        html_pane,
+        live_picture,
+        need_panel,
+        safe_columns,
+        scrolling,
+        tabulator,
+        wrapping,
+    )
 
     pn, pick = need_panel(), result.selection
     layers = sorted(int(v) for v in result.tables["lens"]["layer"].unique())
@@ -122,11 +163,18 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     show_curve()
     return pn.Column(
         html_pane(intro(result)),
-        wrapping(choose_token(result), choose_layer(result, layers, lambda: layers[-1]), gap="0 12px"),
+        wrapping(
+            choose_token(result), choose_layer(result, layers, lambda: layers[-1]), gap="0 12px"
+        ),
         clicks(cells, clicked),
         wrapping(
             pn.Column(about, listing, width=330, min_width=260),
-            pn.Column(scrolling(curve), styles={"flex": "1 1 420px"}, min_width=280, sizing_mode="stretch_width"),
+            pn.Column(
+                scrolling(curve),
+                styles={"flex": "1 1 420px"},
+                min_width=280,
+                sizing_mode="stretch_width",
+            ),
             sizing_mode="stretch_width",
         ),
         sizing_mode="stretch_width",

@@ -1,4 +1,6 @@
-"""One forward pass over one prompt; of every site only what the page shows is kept, computed where the values pass by."""
+"""One forward pass over one prompt; of every site only what the page shows is kept, computed
+where the values pass by.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,13 @@ _CHUNK = 32  # positions whose logits over the whole vocabulary are in memory at
 
 @dataclass(frozen=True)
 class Lens:
-    """The logit lens on one layer (nostalgebraist 2020): its stream through the model's own final norm and unembedding.
+    """The logit lens on one layer (nostalgebraist 2020): its stream through the model's own final
+    norm and unembedding.
 
     Attributes:
         ids, probabilities: the likeliest tokens, (pos, top).
-        logits, chances, ranks: of the answer and, if there is one, the other: (pos, target). Rank 1 is the likeliest.
+        logits, chances, ranks: of the answer and, if there is one, the other: (pos, target). Rank 1
+            is the likeliest.
     """
 
     ids: Tensor
@@ -48,9 +52,13 @@ class Seen:
     lenses: dict[int, Lens] = field(default_factory=dict)
     heads: dict[int, Tensor] = field(default_factory=dict)  # (pos, head), logits
     heads_why: dict[int, str] = field(default_factory=dict)
-    pieces: dict[tuple[str, int], Tensor] = field(default_factory=dict)  # attention, mixer, MLP, rest: (pos,), logits
+    pieces: dict[tuple[str, int], Tensor] = field(
+        default_factory=dict
+    )  # attention, mixer, MLP, rest: (pos,), logits
     embedding: Tensor | None = None  # (pos,), logits
-    neurons: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)  # numbers (neuron,), activations (pos, neuron)
+    neurons: dict[int, tuple[Tensor, Tensor]] = field(
+        default_factory=dict
+    )  # numbers (neuron,), activations (pos, neuron)
     last: Tensor | None = None  # logits after the last token, (d_vocab,)
 
 
@@ -72,8 +80,8 @@ def look(
         layers: of which patterns, lens, norms and neurons are kept; attributions need all of them.
         targets: tokens whose place in the lens is kept.
         along: the direction that attributions are read off; None: none are made.
-        neurons: how many of each layer are kept, those with the largest activation (in absolute value) behind
-            the first token.
+        neurons: how many of each layer are kept, those with the largest activation (in absolute
+            value) behind the first token.
         lens: whether there is a logit lens.
     """
     looker = _Looker(model, set(layers), list(targets), along, neurons, lens)
@@ -107,7 +115,9 @@ class _Looker:
         self._model, self._layers, self._targets, self._along = model, layers, targets, along
         self._neurons, self._lens = neurons, lens
         self._z: Tensor | None = None  # of the layer that is being computed
-        self._streams: dict[tuple[str, int], Tensor] = {}  # what the streams hold along the direction, (pos,)
+        self._streams: dict[
+            tuple[str, int], Tensor
+        ] = {}  # what the streams hold along the direction, (pos,)
         self._scale: Tensor | None = None  # what the final norm divides by, (pos,)
 
     def take(self, place: Place, x: Tensor) -> None:
@@ -156,7 +166,8 @@ class _Looker:
     def _keep_neurons(self, layer: int, x: Tensor) -> None:
         if not self._neurons:
             return
-        # The first token's vector is often the one where attention rests: its activations would drown all others.
+        # The first token's vector is often the one where attention rests: its activations would
+        # drown all others.
         chosen = x[min(1, len(x) - 1) :].abs().amax(0).topk(min(self._neurons, x.shape[-1])).indices
         self.seen.neurons[layer] = chosen.cpu(), x[:, chosen].cpu()
 
@@ -182,7 +193,9 @@ class _Looker:
         before = self._streams["resid_pre", 0]
         for layer in range(self._model.n_layers):
             after = self._streams["resid_post", layer]
-            named = [seen.pieces[part, layer] for part in PARTS.values() if (part, layer) in seen.pieces]
+            named = [
+                seen.pieces[part, layer] for part in PARTS.values() if (part, layer) in seen.pieces
+            ]
             seen.pieces["rest", layer] = after - before - sum(named, torch.zeros_like(after))
             before = after
         seen.pieces = {at: x / scale for at, x in seen.pieces.items()}

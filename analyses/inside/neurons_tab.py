@@ -30,14 +30,17 @@ def strip(result: Result, label: str) -> Markup:
     values = [float(v) for v in result.arrays["neurons"].sel(label=label).values]
     unit = "activation, input of the MLP's last matrix"
     top = colour.limit(values[1:] or values)
-    return draw.token_strip(tokens(result), values, signed=True, spans=spans(result), title=label, unit=unit, top=top)
+    return draw.token_strip(
+        tokens(result), values, signed=True, spans=spans(result), title=label, unit=unit, top=top
+    )
 
 
 def intro(result: Result) -> Markup:
     kept = int(result.tables["neurons"].groupby("layer").size().max())
     return draw.says(
-        f"The {kept} neurons of each layer with the largest activation (in absolute value) behind the first token, where"
-        f" attention rests and everything is large, and their value at each token: blue above zero, red below. {ONE}"
+        f"The {kept} neurons of each layer with the largest activation (in absolute value) behind"
+        " the first token, where attention rests and everything is large, and their value at each"
+        f" token: blue above zero, red below. {ONE}"
     )
 
 
@@ -56,8 +59,12 @@ def live(result: Result) -> Any:
     every = listed(result)
     look: dict[str, Any] = {"stylesheets": [STYLES], "margin": (2, 0, 6, 0)}
     layers = sorted(int(v) for v in every["layer"].unique())
-    layer = pn.widgets.Select(name="Layer", options={"all": -1, **{str(v): v for v in layers}}, width=100, **look)
-    neuron = pn.widgets.Select(name="Neuron, strongest first", options=list(every["label"]), width=190, **look)
+    layer = pn.widgets.Select(
+        name="Layer", options={"all": -1, **{str(v): v for v in layers}}, width=100, **look
+    )
+    neuron = pn.widgets.Select(
+        name="Neuron, strongest first", options=list(every["label"]), width=190, **look
+    )
     text, here = html_pane(Markup("")), html_pane(Markup(""))
     listing = tabulator(every, height=420)
 
@@ -70,11 +77,15 @@ def live(result: Result) -> Any:
         text.object = str(listening(strip(result, neuron.value)))
         pos = chosen_pos(result)
         value = float(result.arrays["neurons"].sel(label=neuron.value).values[pos])
-        here.object = str(draw.says(f"{neuron.value} at token {pos} “{tokens(result)[pos]}”: {value:+.3f}"))
+        here.object = str(
+            draw.says(f"{neuron.value} at token {pos} “{tokens(result)[pos]}”: {value:+.3f}")
+        )
 
     def show_layer(*_: Any) -> None:
         names = list(mine()["label"])
-        neuron.param.update(options=names, value=neuron.value if neuron.value in names else names[0])
+        neuron.param.update(
+            options=names, value=neuron.value if neuron.value in names else names[0]
+        )
         listing.value = safe_columns(mine().reset_index(drop=True))[0]
         show_strip()
 

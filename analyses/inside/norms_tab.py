@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.inside.tabs import ONE, choose_layer, choose_token, chosen_layer, chosen_pos, token_name, tokens
+from analyses.inside.tabs import (
+    ONE,
+    choose_layer,
+    choose_token,
+    chosen_layer,
+    chosen_pos,
+    token_name,
+    tokens,
+)
 from workbench import draw
 from workbench.draw import colour
 from workbench.draw.cells import WINDOW, Cell, window
@@ -19,14 +27,22 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
-NAMES = {"resid_pre": "before the layer", "resid_mid": "between attention and MLP", "resid_post": "after the layer"}
+NAMES = {
+    "resid_pre": "before the layer",
+    "resid_mid": "between attention and MLP",
+    "resid_post": "after the layer",
+}
 _HUES = {"resid_pre": colour.OTHER, "resid_mid": colour.CONTEXT, "resid_post": colour.MEMORY}
 
 
 def sites(result: Result) -> dict[str, str]:
-    """What can be shown, as a person reads it: the streams, and further sites that were kept whole."""
+    """What can be shown, as a person reads it: the streams, and further sites that were kept
+    whole.
+    """
     norms = result.arrays["norms"]
-    known = [str(site) for site in norms["site"].values if bool(norms.sel(site=site).notnull().any())]
+    known = [
+        str(site) for site in norms["site"].values if bool(norms.sel(site=site).notnull().any())
+    ]
     return {f"{site}: {NAMES[site]}" if site in NAMES else site: site for site in known}
 
 
@@ -36,8 +52,11 @@ def array(result: Result, site: str) -> xr.DataArray:
 
 
 def table(result: Result, site: str, here: tuple[int | None, int | None]) -> Markup:
-    """Layers × tokens around the chosen one. The first token's stream is often a hundred times longer than the others', so
-    the colour is logarithmic."""
+    """Layers × tokens around the chosen one.
+
+    The first token's stream is often a hundred times longer than the others', so the colour is
+    logarithmic.
+    """
     norms = array(result, site)
     known = [float(v) for v in norms.values.ravel() if math.isfinite(v) and v > 0]
     low, high = (math.log(min(known)), math.log(max(known))) if known else (0.0, 1.0)
@@ -49,9 +68,17 @@ def table(result: Result, site: str, here: tuple[int | None, int | None]) -> Mar
             if math.isfinite(v):
                 share = (math.log(v) - low) / (high - low) if v > 0 and high > low else 0.0
                 cells[layer, pos] = Cell(
-                    f"{v:,.0f}" if v >= 100 else f"{v:.3g}", share, f"layer {layer}, token {token_name(result, pos)}\n{v:.4f}"
+                    f"{v:,.0f}" if v >= 100 else f"{v:.3g}",
+                    share,
+                    f"layer {layer}, token {token_name(result, pos)}\n{v:.4f}",
                 )
-    return draw.token_table(tokens(result), cells, columns=columns, here=here, caption=f"Norm of {site} by layer and token")
+    return draw.token_table(
+        tokens(result),
+        cells,
+        columns=columns,
+        here=here,
+        caption=f"Norm of {site} by layer and token",
+    )
 
 
 def by_layer(result: Result, pos: int) -> dict[str, Any]:
@@ -60,15 +87,21 @@ def by_layer(result: Result, pos: int) -> dict[str, Any]:
     frame = norms.to_series().unstack("site").reset_index()
     known = [site for site in NAMES if site in frame and frame[site].notna().any()]
     series = {site: (NAMES[site], _HUES[site]) for site in known}
-    return {"frame": frame, "x": "layer", "series": series, "title": f"Norms at token {token_name(result, pos)}"}
+    return {
+        "frame": frame,
+        "x": "layer",
+        "series": series,
+        "title": f"Norms at token {token_name(result, pos)}",
+    }
 
 
 def intro(result: Result) -> Markup:
     n = len(tokens(result))
     part = f" {WINDOW} of {n} tokens are shown, around the chosen one." if n > WINDOW else ""
     return draw.says(
-        "The length (L2 norm) of the residual stream at each layer and token; darker is longer, on a logarithmic scale. A first"
-        f" token far longer than the rest is where attention rests that has nothing to do.{part} {ONE}"
+        "The length (L2 norm) of the residual stream at each layer and token; darker is longer, on"
+        " a logarithmic scale. A first token far longer than the rest is where attention rests"
+        f" that has nothing to do.{part} {ONE}"
     )
 
 
@@ -93,7 +126,12 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     pn, pick = need_panel(), result.selection
     layers = [int(v) for v in result.arrays["norms"]["layer"].values]
     site = pn.widgets.Select(
-        name="Site", options=sites(result), value="resid_post", width=260, stylesheets=[STYLES], margin=(2, 0, 6, 0)
+        name="Site",
+        options=sites(result),
+        value="resid_post",
+        width=260,
+        stylesheets=[STYLES],
+        margin=(2, 0, 6, 0),
     )
     cells = html_pane(Markup(""))
     (curve,) = (live_picture(picture) for picture in pictures)
@@ -120,7 +158,12 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     show_curve()
     return pn.Column(
         html_pane(intro(result)),
-        wrapping(site, choose_token(result), choose_layer(result, layers, lambda: layers[-1]), gap="0 12px"),
+        wrapping(
+            site,
+            choose_token(result),
+            choose_layer(result, layers, lambda: layers[-1]),
+            gap="0 12px",
+        ),
         clicks(cells, clicked),
         scrolling(curve),
         sizing_mode="stretch_width",

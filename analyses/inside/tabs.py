@@ -1,7 +1,8 @@
-"""What a run looks like, tab by tab; all tabs read and write the chosen layer, head and token of `result.selection`.
+"""What a run looks like, tab by tab; all tabs read and write the chosen layer, head and token of
+`result.selection`.
 
-Touches no model. What the model does not have is said in the run's table `left_out`, and its tab is left out with that
-reason.
+Touches no model. What the model does not have is said in the run's table `left_out`, and its tab is
+left out with that reason.
 """
 
 from __future__ import annotations
@@ -82,7 +83,11 @@ def tokens(result: Result) -> list[str]:
 def spans(result: Result) -> list[str] | None:
     """What of a conversation is its format, for token strips; None for a plain text."""
     table = result.tables["tokens"]
-    return [TEMPLATE if part == "template" else "" for part in table["part"]] if "part" in table else None
+    return (
+        [TEMPLATE if part == "template" else "" for part in table["part"]]
+        if "part" in table
+        else None
+    )
 
 
 def chosen_pos(result: Result) -> int:
@@ -101,13 +106,20 @@ def choose_token(result: Result) -> Any:
     """A list of the tokens, linked with the selection."""
     pn, look = _widgets()
     options = {token_name(result, pos): pos for pos in range(len(tokens(result)))}
-    return linked(result, pn.widgets.Select(name="Token", options=options, width=190, **look), "pos", lambda: chosen_pos(result))
+    return linked(
+        result,
+        pn.widgets.Select(name="Token", options=options, width=190, **look),
+        "pos",
+        lambda: chosen_pos(result),
+    )
 
 
 def choose_layer(result: Result, layers: list[int], default: Callable[[], int]) -> Any:
     """A list of layers, linked with the selection."""
     pn, look = _widgets()
-    widget = pn.widgets.Select(name="Layer", options={str(layer): layer for layer in layers}, width=100, **look)
+    widget = pn.widgets.Select(
+        name="Layer", options={str(layer): layer for layer in layers}, width=100, **look
+    )
     return linked(result, widget, "layer", lambda: chosen_layer(result, layers, default()))
 
 

@@ -1,7 +1,9 @@
-"""When the context contradicts what the model knows, which does it follow, and which attention heads decide?
+"""When the context contradicts what the model knows, which does it follow, and which attention
+heads decide?
 
-Method: Jin et al. 2024 (PH3), with the cautions of Li et al. 2025 (JuICE). Heads are found on one half of the subjects
-and proven on the other; docs/knowledge-conflict.md has the definitions, what was measured, and where it departs.
+Method: Jin et al. 2024 (PH3), with the cautions of Li et al. 2025 (JuICE). Heads are found on one
+half of the subjects and proven on the other; docs/knowledge-conflict.md has the definitions, what
+was measured, and where it departs.
 
 cases.py    which facts, and the prompts that contradict them
 measure.py  memory / context / other rates
@@ -28,7 +30,17 @@ from analyses.knowledge_conflict import cases as made
 from analyses.knowledge_conflict import prove, room
 from analyses.knowledge_conflict.dial import dial as controls
 from analyses.knowledge_conflict.dial import factors, steps
-from analyses.knowledge_conflict.locate import ANSWERS, METHODS, Breadth, Head, Located, RankBy, depth, heads_table, locate
+from analyses.knowledge_conflict.locate import (
+    ANSWERS,
+    METHODS,
+    Breadth,
+    Head,
+    Located,
+    RankBy,
+    depth,
+    heads_table,
+    locate,
+)
 from analyses.knowledge_conflict.measure import OUTCOMES, Measured, Rates, rates_of
 from analyses.knowledge_conflict.room import WINS
 from analyses.knowledge_conflict.stability import say_stability
@@ -46,7 +58,10 @@ if TYPE_CHECKING:
 __all__ = ["Params", "controls", "name", "question", "run", "unfit", "views"]
 
 name = "knowledge-conflict"
-question = "When my context contradicts what the model knows, which does it follow, and which attention heads decide?"
+question = (
+    "When my context contradicts what the model knows, which does it follow, and which attention"
+    " heads decide?"
+)
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
@@ -55,34 +70,62 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
         examples=list(facts.relations()),
     )
-    facts_file: Path | None = Field(None, description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer")
+    facts_file: Path | None = Field(
+        None,
+        description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer",
+    )
     template: str = Field(
         "",
-        description='Closed-book wording with {subject}, e.g. "The capital of {subject} is"; needed for your own facts',
+        description=(
+            'Closed-book wording with {subject}, e.g. "The capital of {subject} is"; needed for'
+            " your own facts"
+        ),
         max_length=2000,
     )
     format: str = Field(
         "question",
-        description="How the context is put: question, statement, document, dialogue, instruction, chat (in the model's chat"
-        " format), or your own template over {statement} {question} {lead_in} {subject} {answer}",
+        description=(
+            "How the context is put: question, statement, document, dialogue, instruction, chat (in"
+            " the model's chat format), or your own template over {statement} {question} {lead_in}"
+            " {subject} {answer}"
+        ),
         examples=[*facts.formats(), facts.CHAT.name],
         max_length=4000,
     )
     max_facts: int = Field(
-        60, ge=8, le=1000, description="At most this many known facts are used, half to choose heads, half to prove"
+        60,
+        ge=8,
+        le=1000,
+        description="At most this many known facts are used, half to choose heads, half to prove",
     )
     rank_by: RankBy = Field(
         "everywhere",
-        description="What ranks heads: zeroed at all positions (everywhere), zeroed or set to the mean at the last position,"
-        " or path patching",
+        description=(
+            "What ranks heads: zeroed at all positions (everywhere), zeroed or set to the mean at"
+            " the last position, or path patching"
+        ),
     )
-    all_positions: Breadth = Field("candidates", description="Which heads are also measured at all positions")
-    k_grid: list[int] = Field([1, 3, 5, 7, 9, 15], description="How many heads to try pruning on the choosing half")
-    random_sets: int = Field(20, ge=20, le=500, description="Random head sets of the same size, as a baseline")
+    all_positions: Breadth = Field(
+        "candidates", description="Which heads are also measured at all positions"
+    )
+    k_grid: list[int] = Field(
+        [1, 3, 5, 7, 9, 15], description="How many heads to try pruning on the choosing half"
+    )
+    random_sets: int = Field(
+        20, ge=20, le=500, description="Random head sets of the same size, as a baseline"
+    )
     transfer: bool = Field(
-        False, description="Also use the heads on all other built-in relations and formats, and theirs here (slow)"
+        False,
+        description=(
+            "Also use the heads on all other built-in relations and formats, and theirs here (slow)"
+        ),
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Fixes the split, the contradicting answers and the random sets")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description="Fixes the split, the contradicting answers and the random sets",
+    )
 
     @field_validator("k_grid")
     @classmethod
@@ -109,10 +152,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Measure, locate, prove. See the package's docstring for the steps."""
     relation, format = _asked(params)
     # Everyone's heads on everyone takes about three times as long as the run itself.
-    after, progress = (progress.part(0.25, 1.0), progress.part(0.0, 0.25)) if params.transfer else (None, progress)
+    after, progress = (
+        (progress.part(0.25, 1.0), progress.part(0.0, 0.25))
+        if params.transfer
+        else (None, progress)
+    )
     result = Result(name)
     result.provenance.notes = {
-        "facts": f"{relation.name}: {relation.source}" + (f" ({relation.licence})" if relation.licence else ""),
+        "facts": (
+            f"{relation.name}: {relation.source}"
+            + (f" ({relation.licence})" if relation.licence else "")
+        ),
         "closed book": relation.closed_book,
         "format": format.template.replace(TURN, " → "),
         "beginning token": model.beginning.says,
@@ -132,14 +182,18 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     attention = _attention(result, model, cases)
     chosen_rows = [n for n, c in enumerate(cases) if c.split == made.CHOOSE]
     spans = [made.token_spans(model, c.prompt) for c in choosing.cases]
-    result.tables["heads"] = heads_table(found, attention[chosen_rows].astype("float32"), spans, params.rank_by, params.seed)
+    result.tables["heads"] = heads_table(
+        found, attention[chosen_rows].astype("float32"), spans, params.rank_by, params.seed
+    )
     result.arrays["effects"] = _effects(found, chosen_rows)
     result.arrays["depth"] = depth(model, choosing.cases)
     untold = room.without_room(base)
     _no_roles(result, untold)
     progress.keep(result)
 
-    groups = _choose(result, params, found, base[made.CHOOSE], choosing, untold, progress.part(0.5, 0.65))
+    groups = _choose(
+        result, params, found, base[made.CHOOSE], choosing, untold, progress.part(0.5, 0.65)
+    )
     _no_roles(result, untold)
     _say_untold(result, untold, base)
     _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
@@ -161,7 +215,9 @@ def _asked(params: Params) -> tuple[facts.Relation, facts.Format]:
     relation = facts.relation(params.relation)
     if params.template:
         pairs = [(fact.subject, fact.answer) for fact in relation.facts]
-        relation = facts.make(relation.name, pairs, params.template, source=relation.source, licence=relation.licence)
+        relation = facts.make(
+            relation.name, pairs, params.template, source=relation.source, licence=relation.licence
+        )
     return relation, format
 
 
@@ -183,8 +239,8 @@ def _say_known(result: Result, closed: made.Closed, model_name: str) -> None:
         Finding(
             "known",
             {"value": known, "candidates": len(facts_), "first_token": first},
-            f"Without context {model_name} gives {known} of {len(facts_)} answers in full ({first} begin with the right token);"
-            " only those known in full are contradicted.",
+            f"Without context {model_name} gives {known} of {len(facts_)} answers in full ({first}"
+            " begin with the right token); only those known in full are contradicted.",
             unit="facts",
         )
     )
@@ -206,7 +262,8 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
             "prompt": [c.prompt.text for c in cases],
             "said": [s.text.strip() for s in asked.said],
             "outcome": [
-                made.outcome(s.text, c.fact.answer, c.counter, ended=True) for s, c in zip(asked.said, cases, strict=True)
+                made.outcome(s.text, c.fact.answer, c.counter, ended=True)
+                for s, c in zip(asked.said, cases, strict=True)
             ],
             "p_memory": np.exp(memory[0]),
             "p_context": np.exp(context[0]),
@@ -222,7 +279,9 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
 
 
 def _attention(result: Result, model: InstrumentedModel, cases: list[made.Case]) -> np.ndarray:
-    """Attention of every head from the last position of every prompt, (fact, layer, head, pos), and the tokens."""
+    """Attention of every head from the last position of every prompt, (fact, layer, head, pos),
+    and the tokens.
+    """
     import pandas as pd
     import xarray as xr
 
@@ -231,12 +290,16 @@ def _attention(result: Result, model: InstrumentedModel, cases: list[made.Case])
     trace = capture(model, [c.prompt.text for c in cases], sites="pattern", positions=[-1])
     values = trace["pattern"].isel(query=0).fillna(0.0).values.astype("float16")
     result.arrays["attention"] = xr.DataArray(
-        values, dims=("fact", "layer", "head", "pos"), attrs={"unit": "probability", "query": "last position"}
+        values,
+        dims=("fact", "layer", "head", "pos"),
+        attrs={"unit": "probability", "query": "last position"},
     )
     rows = [
         {"fact": n, "pos": pos, "token": token, "span": span}
         for n, case in enumerate(cases)
-        for pos, (token, span) in enumerate(zip(trace.tokens[n], made.token_spans(model, case.prompt), strict=True))
+        for pos, (token, span) in enumerate(
+            zip(trace.tokens[n], made.token_spans(model, case.prompt), strict=True)
+        )
     ]
     result.tables["tokens"] = pd.DataFrame(rows)
     return values
@@ -262,22 +325,28 @@ def _choose(
     untold: dict[str, str],
     progress: Progress,
 ) -> dict[str, list[Head]]:
-    """The pruned groups: ranked by `rank_by`, their size chosen on the choosing half. Other rankings for comparison.
+    """The pruned groups: ranked by `rank_by`, their size chosen on the choosing half.
 
-    A group of which nothing can be told is not chosen; where that shows only here it is added to `untold`, with the reason.
+    Other rankings for comparison.
+
+    A group of which nothing can be told is not chosen; where that shows only here it is added to
+    `untold`, with the reason.
     """
     import pandas as pd
 
     groups: dict[str, list[Head]] = {}
     curves: dict[str, dict[int, Rates]] = {}
     rows = []
-    # What is proven comes first; then, for comparison, how the paper's ranking (or ours) does on the same half.
+    # What is proven comes first; then, for comparison, how the paper's ranking (or ours) does on
+    # the same half.
     order: list[RankBy] = [params.rank_by, "everywhere" if params.rank_by == "path" else "path"]
     able = [group for group in ("memory", "context") if group not in untold]
     for n, rank_by in enumerate(order):
         ranking = dict(zip(("memory", "context"), found.ranking(rank_by), strict=True))
         for m, group in enumerate(able):
-            part = progress.part((n + m / len(able)) / len(order), (n + (m + 1) / len(able)) / len(order))
+            part = progress.part(
+                (n + m / len(able)) / len(order), (n + (m + 1) / len(able)) / len(order)
+            )
             curve = prove.k_curve(choosing, ranking[group], group, params.k_grid, part)
             for k, rates in curve.items():
                 names = " ".join(head_name(*h) for h in ranking[group][:k])
@@ -292,7 +361,13 @@ def _choose(
     result.tables["k_curve"] = pd.DataFrame(rows)
     result.tables["chosen"] = pd.DataFrame(
         [
-            {"group": group, "rank": rank, "layer": layer, "head": head, "label": head_name(layer, head)}
+            {
+                "group": group,
+                "rank": rank,
+                "layer": layer,
+                "head": head,
+                "label": head_name(layer, head),
+            }
             for group, heads in groups.items()
             for rank, (layer, head) in enumerate(heads, 1)
         ],
@@ -303,7 +378,9 @@ def _choose(
 
 
 def _no_roles(result: Result, untold: Iterable[str]) -> None:
-    """Effects are measured whatever the answers do; but a head gets no role where none can be proven."""
+    """Effects are measured whatever the answers do; but a head gets no role where none can be
+    proven.
+    """
     heads = result.tables["heads"]
     heads.loc[heads["role"].isin(list(untold)), ["role", "rank"]] = ["", np.nan]
 
@@ -314,9 +391,14 @@ def _say_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Ra
         result.add(
             Finding(
                 f"untold_{group}",
-                {"rate": rates[wanted], "n": rates.n, "could_change": rates.n - rates.counts[wanted]},
-                f"Which heads keep the model from answering {room.TOWARD[wanted]} cannot be told, so no {group} heads are named,"
-                f" pruned or put on the dial: {why}. {room.helps(wanted)}",
+                {
+                    "rate": rates[wanted],
+                    "n": rates.n,
+                    "could_change": rates.n - rates.counts[wanted],
+                },
+                f"Which heads keep the model from answering {room.TOWARD[wanted]} cannot be told,"
+                f" so no {group} heads are named, pruned or put on the dial: {why}."
+                f" {room.helps(wanted)}",
                 unit="fraction of choosing facts that are answered so already",
                 interval={"rate": rates.interval(wanted)},
             )
@@ -340,21 +422,38 @@ def _prove(
     for n, (group, heads) in enumerate(groups.items()):
         part = progress.part(n / len(groups), (n + 1) / len(groups))
         size = min(len(heads), len(pool))
-        sets[group] = prove.random_sets(proving, pool, group, size, params.random_sets, params.seed, part)
+        sets[group] = prove.random_sets(
+            proving, pool, group, size, params.random_sets, params.seed, part
+        )
     columns = ["group", "k", "set", "heads", *OUTCOMES, "n"]
-    result.tables["random_sets"] = pd.DataFrame([row for g, drawn in sets.items() for row in drawn.rows(g)], columns=columns)
+    result.tables["random_sets"] = pd.DataFrame(
+        [row for g, drawn in sets.items() for row in drawn.rows(g)], columns=columns
+    )
     of_size: dict[int, prove.RandomSets] = {}
     for drawn in sets.values():
         of_size[drawn.k] = of_size[drawn.k].and_those(drawn) if drawn.k in of_size else drawn
 
     unchanged = base[made.PROVE]
-    conditions = [("no intervention", made.CHOOSE, base[made.CHOOSE]), ("no intervention", made.PROVE, unchanged)]
-    conditions += [(f"prune {group} heads", made.PROVE, after[group]) for group in ("context", "memory") if group in after]
+    conditions = [
+        ("no intervention", made.CHOOSE, base[made.CHOOSE]),
+        ("no intervention", made.PROVE, unchanged),
+    ]
+    conditions += [
+        (f"prune {group} heads", made.PROVE, after[group])
+        for group in ("context", "memory")
+        if group in after
+    ]
     rows = [rates.row(condition=c, split=split) for c, split, rates in conditions]
-    rows += [drawn.row(condition=f"random heads, {k} at a time", split=made.PROVE) for k, drawn in sorted(of_size.items())]
+    rows += [
+        drawn.row(condition=f"random heads, {k} at a time", split=made.PROVE)
+        for k, drawn in sorted(of_size.items())
+    ]
     result.tables["rates"] = pd.DataFrame(rows)
 
-    said = f"Of {unchanged.n} held-out facts the unchanged model answers {_how({o: unchanged[o] for o in OUTCOMES})}."
+    said = (
+        f"Of {unchanged.n} held-out facts the unchanged model answers"
+        f" {_how({o: unchanged[o] for o in OUTCOMES})}."
+    )
     result.add(unchanged.finding("base", said))
     for group in ("context", "memory"):
         if group in groups:
@@ -367,9 +466,14 @@ def _prove(
         result.add(
             Finding(
                 "random",
-                {**{o: mean for o, (mean, _) in rates.items()}, "n": unchanged.n, "sets": len(drawn.heads), "k": k},
-                f"{len(drawn.heads)} random sets of {_heads(k)}, as many as the larger group has, leave it at"
-                f" {_how({o: mean for o, (mean, _) in rates.items()})} on average.",
+                {
+                    **{o: mean for o, (mean, _) in rates.items()},
+                    "n": unchanged.n,
+                    "sets": len(drawn.heads),
+                    "k": k,
+                },
+                f"{len(drawn.heads)} random sets of {_heads(k)}, as many as the larger group has,"
+                f" leave it at {_how({o: mean for o, (mean, _) in rates.items()})} on average.",
                 unit="fraction of held-out facts, mean over sets",
                 interval={o: bounds for o, (_, bounds) in rates.items()},
             )
@@ -377,7 +481,10 @@ def _prove(
 
 
 def _how(rates: Mapping[str, float]) -> str:
-    return f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context, {rates['other']:.0%} otherwise"
+    return (
+        f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context,"
+        f" {rates['other']:.0%} otherwise"
+    )
 
 
 def _heads(k: int, group: str = "") -> str:
@@ -385,19 +492,30 @@ def _heads(k: int, group: str = "") -> str:
     return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
 
 
-def _say_pruned(result: Result, group: str, heads: Sequence[Head], before: Rates, after: Rates) -> None:
-    """What is answered without a group on facts that did not choose it, and whether that proves anything."""
+def _say_pruned(
+    result: Result, group: str, heads: Sequence[Head], before: Rates, after: Rates
+) -> None:
+    """What is answered without a group on facts that did not choose it, and whether that proves
+    anything.
+    """
     wanted = WINS[group]
     gain, (low, high) = room.gain(before, after, wanted)
     proven = "" if sign(low, high) else ", so these heads are not proven"
     finding = after.finding(
         f"prune_{group}",
-        f"Without the {_heads(len(heads), group)} ({', '.join(head_name(*h) for h in heads)}) it answers"
-        f" {_how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points {room.TOWARD[wanted]} on the same facts"
-        f" (95 %: {100 * low:+.0f} to {100 * high:+.0f}{proven}).",
+        f"Without the {_heads(len(heads), group)} ({', '.join(head_name(*h) for h in heads)}) it"
+        f" answers {_how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points"
+        f" {room.TOWARD[wanted]} on the same facts (95 %: {100 * low:+.0f} to"
+        f" {100 * high:+.0f}{proven}).",
     )
     assert isinstance(finding.interval, dict)
-    result.add(replace(finding, value={**finding.values, "gain": gain}, interval={**finding.interval, "gain": (low, high)}))
+    result.add(
+        replace(
+            finding,
+            value={**finding.values, "gain": gain},
+            interval={**finding.interval, "gain": (low, high)},
+        )
+    )
 
 
 def _say_random(result: Result, group: str, drawn: prove.RandomSets, after: Rates) -> None:
@@ -410,9 +528,15 @@ def _say_random(result: Result, group: str, drawn: prove.RandomSets, after: Rate
     result.add(
         Finding(
             f"random_for_{group}",
-            {**{o: rate for o, (rate, _) in rates.items()}, "n": after.n, "sets": len(each), "beaten": beaten},
-            f"{len(each)} random sets of {_heads(drawn.k)} give {mean:.0%} {wins} on average (95 %: {low:.0%} to {high:.0%};"
-            f" single sets {each.min():.0%} to {each.max():.0%}); the {group} heads beat {beaten} of them.",
+            {
+                **{o: rate for o, (rate, _) in rates.items()},
+                "n": after.n,
+                "sets": len(each),
+                "beaten": beaten,
+            },
+            f"{len(each)} random sets of {_heads(drawn.k)} give {mean:.0%} {wins} on average (95 %:"
+            f" {low:.0%} to {high:.0%}; single sets {each.min():.0%} to {each.max():.0%}); the"
+            f" {group} heads beat {beaten} of them.",
             unit="fraction of held-out facts, mean over sets",
             interval={o: bounds for o, (_, bounds) in rates.items()},
         )
@@ -446,16 +570,18 @@ def _cost(
                     "loss_before": before["loss"],
                     "loss_after": after["loss"],
                 },
-                f"Pruning the {group} heads takes closed-book accuracy from {before['closed_book']:.0%} to"
-                f" {after['closed_book']:.0%} and loss on neutral text from {before['loss']:.2f} to {after['loss']:.2f} nats"
-                " per token.",
+                f"Pruning the {group} heads takes closed-book accuracy from"
+                f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
+                f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
                 unit="fraction of held-out facts; nats per token",
             )
         )
     result.tables["cost"] = pd.DataFrame(rows)
 
 
-def _turn_dial(result: Result, groups: dict[str, list[Head]], proving: Measured, progress: Progress) -> None:
+def _turn_dial(
+    result: Result, groups: dict[str, list[Head]], proving: Measured, progress: Progress
+) -> None:
     """Every step of the dial on the held-out half; a side whose heads are not known has none."""
     import pandas as pd
 
@@ -478,4 +604,11 @@ def _turn_dial(result: Result, groups: dict[str, list[Head]], proving: Measured,
     if memory:
         at_ends["context_at_context_end"] = rows[-1]["context"]
         ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
-    result.add(Finding("dial", at_ends, f"The dial answers {' and '.join(ends)}.", unit="fraction of held-out facts"))
+    result.add(
+        Finding(
+            "dial",
+            at_ends,
+            f"The dial answers {' and '.join(ends)}.",
+            unit="fraction of held-out facts",
+        )
+    )

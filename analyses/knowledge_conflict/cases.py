@@ -1,4 +1,6 @@
-"""Which facts are asked about: known closed-book, each with a contradicting answer, half for choosing and half for proving."""
+"""Which facts are asked about: known closed-book, each with a contradicting answer, half for
+choosing and half for proving.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,12 @@ EXTRA_TOKENS = 2  # past the longest answer: enough to see that the word has end
 
 @dataclass(frozen=True)
 class Case:
-    """A known fact with a context that contradicts it, and the two counter runs that path patching needs.
+    """A known fact with a context that contradicts it, and the two counter runs that path patching
+    needs.
 
-    `same_context` asks about another subject in the same context answer; `same_subject` puts a third answer in the
-    context. Token ids throughout; `memory` and `context` are the answers' ids as they follow the prompt.
+    `same_context` asks about another subject in the same context answer; `same_subject` puts a
+    third answer in the context. Token ids throughout; `memory` and `context` are the answers' ids
+    as they follow the prompt.
     """
 
     fact: Fact
@@ -57,7 +61,9 @@ class Closed:
     facts: list[Fact] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.facts = [fact for fact, yes in zip(self.relation.facts, self.known, strict=True) if yes]
+        self.facts = [
+            fact for fact, yes in zip(self.relation.facts, self.known, strict=True) if yes
+        ]
 
 
 def plain(text: str) -> str:
@@ -67,7 +73,10 @@ def plain(text: str) -> str:
 
 
 def says(text: str, answer: str, *, ended: bool) -> bool | None:
-    """Does a continuation give this answer, whole and as a word? None: it may still, with more text."""
+    """Does a continuation give this answer, whole and as a word?
+
+    None: it may still, with more text.
+    """
     said, wanted = plain(text), plain(answer)
     if said.startswith(wanted):
         if len(said) > len(wanted):
@@ -79,7 +88,8 @@ def says(text: str, answer: str, *, ended: bool) -> bool | None:
 def outcome(text: str, memory: str, context: str, *, ended: bool) -> str | None:
     """ "memory", "context" or "other"; None while it is still open."""
     from_memory, from_context = says(text, memory, ended=ended), says(text, context, ended=ended)
-    # "Niger" and "Nigeria": the longer answer is looked at first, as the shorter one may be its beginning.
+    # "Niger" and "Nigeria": the longer answer is looked at first, as the shorter one may be its
+    # beginning.
     if from_memory:
         return "memory"
     if from_context:
@@ -87,20 +97,30 @@ def outcome(text: str, memory: str, context: str, *, ended: bool) -> str | None:
     return None if from_memory is None or from_context is None else "other"
 
 
-def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress, format: Format | None = None) -> Closed:
-    """Ask every candidate without context; known is a greedy continuation that gives the whole answer.
+def closed_book(
+    model: InstrumentedModel, relation: Relation, progress: Progress, format: Format | None = None
+) -> Closed:
+    """Ask every candidate without context; known is a greedy continuation that gives the whole
+    answer.
 
     Args:
-        format: a conversation asks in the model's chat format; any other, or None, by the relation's closed-book wording.
+        format: a conversation asks in the model's chat format; any other, or None, by the
+            relation's closed-book wording.
     """
     prompts = closed_prompts(model, relation, [fact.subject for fact in relation.facts], format)
-    answers = [model.continuation_tokens(p.continuation(f.answer)) for p, f in zip(prompts, relation.facts, strict=True)]
+    answers = [
+        model.continuation_tokens(p.continuation(f.answer))
+        for p, f in zip(prompts, relation.facts, strict=True)
+    ]
     longest = max(map(len, answers)) + EXTRA_TOKENS
     said: list[str] = []
     first: list[bool] = []
     size = 48
     for start in range(0, len(prompts), size):
-        progress(start / len(prompts), f"Asking without context: {start} of {len(prompts)} {relation.kind}")
+        progress(
+            start / len(prompts),
+            f"Asking without context: {start} of {len(prompts)} {relation.kind}",
+        )
         facts = relation.facts[start : start + size]
         ids = [ids_of(model, p) for p in prompts[start : start + size]]
 
@@ -110,12 +130,20 @@ def closed_book(model: InstrumentedModel, relation: Relation, progress: Progress
         with Completer(model, ids).under() as reading:
             completions = reading.complete(decided, max_new_tokens=longest)
         said += [c.text for c in completions]
-        first += [c.first == answer[0] for c, answer in zip(completions, answers[start : start + size], strict=True)]
-    known = [bool(says(text, fact.answer, ended=True)) for text, fact in zip(said, relation.facts, strict=True)]
+        first += [
+            c.first == answer[0]
+            for c, answer in zip(completions, answers[start : start + size], strict=True)
+        ]
+    known = [
+        bool(says(text, fact.answer, ended=True))
+        for text, fact in zip(said, relation.facts, strict=True)
+    ]
     return Closed(relation, said, known, first)
 
 
-def closed_prompts(model: InstrumentedModel, relation: Relation, subjects: Sequence[str], format: Format | None) -> list[Prompt]:
+def closed_prompts(
+    model: InstrumentedModel, relation: Relation, subjects: Sequence[str], format: Format | None
+) -> list[Prompt]:
     """The prompts without context, as the model reads them."""
     if format is None:
         return [relation.closed_book_prompt(subject) for subject in subjects]
@@ -123,12 +151,19 @@ def closed_prompts(model: InstrumentedModel, relation: Relation, subjects: Seque
 
 
 def make_cases(
-    model: InstrumentedModel, closed: Closed, format: Format, seed: int, most: int, *, split: bool = True
+    model: InstrumentedModel,
+    closed: Closed,
+    format: Format,
+    seed: int,
+    most: int,
+    *,
+    split: bool = True,
 ) -> list[Case]:
     """One case per known fact, in a fixed random order; every second one is for proving.
 
     Raises:
-        BadInput: too few known facts, or too few different answers, to choose on one half and prove on the other.
+        BadInput: too few known facts, or too few different answers, to choose on one half and prove
+            on the other.
     """
     relation, rng = closed.relation, random.Random(seed)
     facts = list(closed.facts)
@@ -136,8 +171,8 @@ def make_cases(
     facts = facts[:most]
     if len(facts) < 4:
         raise BadInput(
-            f"{model.card.name} knows {len(facts)} of the {len(relation.facts)} facts of {relation.name!r}"
-            " closed-book: there is nothing to contradict.",
+            f"{model.card.name} knows {len(facts)} of the {len(relation.facts)} facts of"
+            f" {relation.name!r} closed-book: there is nothing to contradict.",
             "at least 4 known facts, better 20",
             f"Try another relation or wording. It was asked: {relation.closed_book!r}",
         )
@@ -151,16 +186,19 @@ def make_cases(
     cases = []
     for n, fact in enumerate(facts):
         bare = rendered(fact.subject, fact.answer)
-        # An answer's first token depends on how the prompt ends, not on which answer the context claims.
+        # An answer's first token depends on how the prompt ends, not on which answer the context
+        # claims.
         first = {answer: tokens(bare, answer)[0] for answer in {f.answer for f in facts}}
         others = [f for f in facts if first[f.answer] != first[fact.answer]]
         rng.shuffle(others)
         counter = others[0].answer if others else None
-        # Counter runs: a third answer in the context, and another subject whose own answer is neither of the two.
+        # Counter runs: a third answer in the context, and another subject whose own answer is
+        # neither of the two.
         rest = [f for f in others if counter is not None and first[f.answer] != first[counter]]
         if counter is None or not rest:
             raise BadInput(
-                f"The known answers of {relation.name!r} begin with too few different tokens to contradict each other.",
+                f"The known answers of {relation.name!r} begin with too few different tokens to"
+                " contradict each other.",
                 "at least 3 answers with different first tokens",
                 "Give facts with more different answers.",
             )
@@ -183,7 +221,9 @@ def make_cases(
 
 
 def token_spans(model: InstrumentedModel, prompt: Prompt) -> list[str]:
-    """For each token of the prompt the span it lies in: "subject", "context answer", "question", "context" or ""."""
+    """For each token of the prompt the span it lies in: "subject", "context answer", "question",
+    "context" or "".
+    """
     spans = []
     for start, end in spans_of(model, prompt):
         here = ""

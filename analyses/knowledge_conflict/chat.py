@@ -1,4 +1,6 @@
-"""Conflict prompts as conversations: the context and the question are said by a user, and the answer is begun for the model."""
+"""Conflict prompts as conversations: the context and the question are said by a user, and the
+answer is begun for the model.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def as_read(model: InstrumentedModel, prompt: Prompt) -> Prompt:
-    """A prompt as the model reads it: one in turns goes through the chat template, and its places move along.
+    """A prompt as the model reads it: one in turns goes through the chat template, and its places
+    move along.
 
     Raises:
         BadInput: the model has no chat format.
@@ -47,4 +50,8 @@ def ids_of(model: InstrumentedModel, prompt: Prompt) -> list[int]:
 
 def spans_of(model: InstrumentedModel, prompt: Prompt) -> list[tuple[int, int]]:
     """Which characters each token of `ids_of` covers."""
-    return model.text.spans_of(prompt.text, ids_of(model, prompt)) if prompt.in_chat else model.text.spans(prompt.text)
+    return (
+        model.text.spans_of(prompt.text, ids_of(model, prompt))
+        if prompt.in_chat
+        else model.text.spans(prompt.text)
+    )

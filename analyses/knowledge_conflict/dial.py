@@ -19,7 +19,9 @@ STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def ends(memory: Sequence[Head], context: Sequence[Head]) -> tuple[float, float]:
-    """How far the dial goes: toward memory only if the context heads are known, which it silences, and the other way round."""
+    """How far the dial goes: toward memory only if the context heads are known, which it
+    silences, and the other way round.
+    """
     return (-1.0 if context else 0.0), (1.0 if memory else 0.0)
 
 
@@ -30,7 +32,10 @@ def steps(memory: Sequence[Head], context: Sequence[Head]) -> list[float]:
 
 
 def factors(memory: Sequence[Head], context: Sequence[Head], value: float) -> Factors:
-    """-1: context heads silent and memory heads doubled; 0: the model as it is; +1: the other way round."""
+    """-1: context heads silent and memory heads doubled.
+
+    0: the model as it is; +1: the other way round.
+    """
     return {**dict.fromkeys(memory, 1.0 - value), **dict.fromkeys(context, 1.0 + value)}
 
 
@@ -40,7 +45,8 @@ def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
         return [], []
     table = result.tables["chosen"]
     memory, context = (
-        [(int(r.layer), int(r.head)) for r in table[table["group"] == group].itertuples()] for group in ("memory", "context")
+        [(int(r.layer), int(r.head)) for r in table[table["group"] == group].itertuples()]
+        for group in ("memory", "context")
     )
     return memory, context
 
@@ -54,10 +60,12 @@ def dial(result: Result) -> dict[str, Control]:
 
     @again
     def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
-        # Head numbers mean nothing in another network; a fine-tuned copy of the same shape is a fair question to ask.
+        # Head numbers mean nothing in another network; a fine-tuned copy of the same shape is a
+        # fair question to ask.
         if (model.n_layers, model.n_heads) != (made_with.get("n_layers"), made_with.get("n_heads")):
             raise BadInput(
-                f"This dial was found on {made_with.get('name')}, and {model.card.name} has another shape.",
+                f"This dial was found on {made_with.get('name')}, and {model.card.name} has another"
+                " shape.",
                 f"a model of {made_with.get('n_layers')} layers × {made_with.get('n_heads')} heads",
                 "Run knowledge-conflict on this model.",
             )

@@ -1,4 +1,6 @@
-"""The Heads tab: three linked grids, what one head does to each fact and where it looks, and a table of all heads."""
+"""The Heads tab: three linked grids, what one head does to each fact and where it looks, and a
+table of all heads.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ METHODS = {
     "mean": "mean ablation",
     "everywhere": "zero ablation, all positions",
 }
-SPANS = {"attends_subject": "subject", "attends_context_answer": "context answer", "attends_question": "question"}
+SPANS = {
+    "attends_subject": "subject",
+    "attends_context_answer": "context answer",
+    "attends_question": "question",
+}
 
 
 def head_array(result: Result, column: str) -> xr.DataArray:
@@ -70,8 +76,9 @@ def intro(result: Result) -> Markup:
         control = " Whether the found heads matter is shown against random heads under Rates."
     keys = Markup('<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">{}</span>')
     return Markup('<p class="wb-says">{} {} {} {}</p>').format(
-        "What each head adds at the last position to each answer's logit (path patching, mean over the choosing half): "
-        f"blue raises, red lowers. {heads_compared(result)} Ranked by {ranking(result)}.{control}",
+        "What each head adds at the last position to each answer's logit (path patching, mean over"
+        f" the choosing half): blue raises, red lowers. {heads_compared(result)} Ranked by"
+        f" {ranking(result)}.{control}",
         "Outlined:",
         keys.format(colour.MEMORY, "memory head"),
         keys.format(colour.CONTEXT, "context head"),
@@ -82,8 +89,24 @@ def ranked(result: Result) -> Any:
     """The heads table, strongest first, in the columns a person compares."""
     table = result.tables["heads"]
     order = table["effect_difference"].abs().sort_values(ascending=False).index
-    columns = ["label", "role", "rank", "effect_memory", "effect_context", "effect_difference", "low", "high"]
-    columns += [c for c in [*SPANS, *(f"{m}_{a}" for m in METHODS if m != "effect" for a in ("memory", "context"))] if c in table]
+    columns = [
+        "label",
+        "role",
+        "rank",
+        "effect_memory",
+        "effect_context",
+        "effect_difference",
+        "low",
+        "high",
+    ]
+    columns += [
+        c
+        for c in [
+            *SPANS,
+            *(f"{m}_{a}" for m in METHODS if m != "effect" for a in ("memory", "context")),
+        ]
+        if c in table
+    ]
     return table.loc[order, columns].reset_index(drop=True)
 
 
@@ -101,8 +124,14 @@ def card(result: Result, layer: int, head: int) -> Markup:
     if found.empty:
         return draw.note(f"{head_name(layer, head)} was not measured.", "Choose another head.")
     row = found.iloc[0]
-    place = int(table["effect_difference"].abs().rank(ascending=False, method="min")[found.index[0]])
-    role = f"{row['role']} head {int(row['rank'])}" if row["role"] and row["rank"] == row["rank"] else "no role"
+    place = int(
+        table["effect_difference"].abs().rank(ascending=False, method="min")[found.index[0]]
+    )
+    role = (
+        f"{row['role']} head {int(row['rank'])}"
+        if row["role"] and row["rank"] == row["rank"]
+        else "no role"
+    )
     lines = [
         Markup("<tr><th>{}</th><td>{}</td><td>{}</td></tr>").format(
             name, f"{row[f'{method}_memory']:+.3f}", f"{row[f'{method}_context']:+.3f}"
@@ -112,15 +141,15 @@ def card(result: Result, layer: int, head: int) -> Markup:
     ]
     shares = ", ".join(f"{name} {100 * row[c]:.0f} %" for c, name in SPANS.items() if c in row)
     return Markup(
-        "<style>.k{{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}}"
-        ".k th{{text-align:left;font-weight:500;padding-right:14px}}"
-        ".k td{{text-align:right;padding-left:14px;font-variant-numeric:tabular-nums}}.k thead th{{font-weight:400;opacity:.75}}"
-        "h3{{font:650 17px var(--wb-font,sans-serif);margin:0 0 4px}}</style>"
-        '<h3>{} <span class="wb-small">{}; by path patching {} of {}</span></h3>'
-        '<p class="wb-says">Memory − context {} logits <span class="wb-small">(95 %: {} to {})</span></p>'
-        "<table class=k><thead><tr><th>what it adds (logits)</th><td>memory</td><td>context</td></tr></thead>"
-        "<tbody>{}</tbody></table>"
-        '<p class="wb-says wb-small">Attends on average: {}.</p>'
+        "<style>.k{{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}}.k"
+        " th{{text-align:left;font-weight:500;padding-right:14px}}.k"
+        " td{{text-align:right;padding-left:14px;font-variant-numeric:tabular-nums}}.k thead"
+        " th{{font-weight:400;opacity:.75}}h3{{font:650 17px var(--wb-font,sans-serif);margin:0 0"
+        ' 4px}}</style><h3>{} <span class="wb-small">{}; by path patching {} of {}</span></h3><p'
+        ' class="wb-says">Memory − context {} logits <span class="wb-small">(95 %: {} to'
+        " {})</span></p><table class=k><thead><tr><th>what it adds"
+        " (logits)</th><td>memory</td><td>context</td></tr></thead><tbody>{}</tbody></table><p"
+        ' class="wb-says wb-small">Attends on average: {}.</p>'
     ).format(
         row["label"],
         role,
@@ -135,17 +164,27 @@ def card(result: Result, layer: int, head: int) -> Markup:
 
 
 def per_fact(result: Result, layer: int, head: int) -> dict[str, Any] | None:
-    """What the head adds to memory − context on each fact, sorted: the words and values of `draw.bars`; None if not there."""
+    """What the head adds to memory − context on each fact, sorted: the words and values of
+    `draw.bars`; None if not there.
+    """
     effects = result.arrays.get("effects")
     if effects is None or layer not in effects["layer"] or head not in effects["head"]:
         return None
     path = effects.sel({"method": "path", "layer": layer, "head": head})
-    values = (path.sel(answer="memory") - path.sel(answer="context")).to_series().sort_values(ascending=False)
-    subjects = result.tables["facts"].set_index("fact")["subject"] if "facts" in result.tables else {}
+    values = (
+        (path.sel(answer="memory") - path.sel(answer="context"))
+        .to_series()
+        .sort_values(ascending=False)
+    )
+    subjects = (
+        result.tables["facts"].set_index("fact")["subject"] if "facts" in result.tables else {}
+    )
     return {
         "values": list(values),
         "names": [f"{subjects.get(fact, '')} (prompt {fact})" for fact in values.index],
-        "title": f"{head_name(layer, head)} on each of {len(values)} facts: memory − context (logits)",
+        "title": (
+            f"{head_name(layer, head)} on each of {len(values)} facts: memory − context (logits)"
+        ),
         "unit": "logits",
     }
 
@@ -156,8 +195,16 @@ def attention_strip(result: Result, layer: int, head: int, fact: int) -> Any:
     if attention is None or tokens is None:
         return draw.note("Attention was not kept in this run.", AGAIN)
     mine = tokens[tokens["fact"] == fact].sort_values("pos")
-    if mine.empty or fact not in attention["fact"] or layer not in attention["layer"] or head not in attention["head"]:
-        return draw.note(f"There is no attention of {head_name(layer, head)} on prompt {fact}.", "Choose another prompt.")
+    if (
+        mine.empty
+        or fact not in attention["fact"]
+        or layer not in attention["layer"]
+        or head not in attention["head"]
+    ):
+        return draw.note(
+            f"There is no attention of {head_name(layer, head)} on prompt {fact}.",
+            "Choose another prompt.",
+        )
     values = attention.sel({"fact": fact, "layer": layer, "head": head}).values[: len(mine)]
     return draw.token_strip(
         list(mine["token"]),
@@ -174,14 +221,24 @@ def still(result: Result) -> list[Any]:
         return [draw.note("The heads were not measured.", AGAIN)]
     table = result.tables["heads"]
     strongest = table[table["role"] != ""].sort_values(["rank", "role"]).head(6)
-    facts = [int(f) for f in result.tables["facts"]["fact"].head(3)] if "facts" in result.tables else []
+    facts = (
+        [int(f) for f in result.tables["facts"]["fact"].head(3)] if "facts" in result.tables else []
+    )
     folded: list[Markup] = []
     for at in strongest.itertuples():
         strips = Markup("").join(attention_strip(result, at.layer, at.head, fact) for fact in facts)
         folded.append(
             Markup(
-                '<details class="wb-fold"{}><summary>{} <span class="wb-small">{} head {}</span></summary>{}{}</details>'
-            ).format("" if folded else Markup(" open"), at.label, at.role, int(at.rank), card(result, at.layer, at.head), strips)
+                '<details class="wb-fold"{}><summary>{} <span class="wb-small">{} head'
+                " {}</span></summary>{}{}</details>"
+            ).format(
+                "" if folded else Markup(" open"),
+                at.label,
+                at.role,
+                int(at.rank),
+                card(result, at.layer, at.head),
+                strips,
+            )
         )
     parts = [intro(result), *untold(result), Row(grids(result))]
     best = strongest_head(result)
@@ -189,37 +246,64 @@ def still(result: Result) -> list[Any]:
     if on_facts is not None:
         parts.append(draw.bars(**on_facts, xlabel="facts of the choosing half, sorted"))
     if folded:
-        parts += [draw.says("The strongest heads, in numbers and on three prompts:"), Markup("").join(folded)]
+        parts += [
+            draw.says("The strongest heads, in numbers and on three prompts:"),
+            Markup("").join(folded),
+        ]
     return [*parts, *steady(result), Table(ranked(result), "All heads, strongest first")]
 
 
 def steady(result: Result) -> list[Any]:
     """How far the chosen heads hang on the facts that chose them."""
-    said = [draw.says(f.says, small=True) for name, f in result.findings.items() if name.startswith("stability_")]
+    said = [
+        draw.says(f.says, small=True)
+        for name, f in result.findings.items()
+        if name.startswith("stability_")
+    ]
     if "stability" not in result.tables or not said:
         return []
-    return [*said, Table(result.tables["stability"], "How often each head is chosen if the facts are drawn again")]
+    return [
+        *said,
+        Table(
+            result.tables["stability"], "How often each head is chosen if the facts are drawn again"
+        ),
+    ]
 
 
 def live(result: Result, pictures: Sequence[Any]) -> Any:
     """For the page and the notebook: grids, details and table, all linked to the selection.
 
     Args:
-        pictures: those of `still`: the three grids and the bars of the strongest head, drawn already or not.
+        pictures: those of `still`: the three grids and the bars of the strongest head, drawn
+            already or not.
     """
     from workbench.draw.choosing import link_heads
     from workbench.draw.keys import key_pad
-    from workbench.draw.view import html_pane, live_column, live_part, live_picture, need_panel, scrolling, tabulator, wrapping
+    from workbench.draw.view import (
+        html_pane,
+        live_column,
+        live_part,
+        live_picture,
+        need_panel,
+        scrolling,
+        tabulator,
+        wrapping,
+    )
 
     if "heads" not in result.tables:
         return live_column(still(result))
     pn = need_panel()
     pick, table = result.selection, ranked(result)
     heads = result.tables["heads"]
-    options = {f"{label}{f' · {role}' if role else ''}": label for label, role in zip(table["label"], table["role"], strict=True)}
+    options = {
+        f"{label}{f' · {role}' if role else ''}": label
+        for label, role in zip(table["label"], table["role"], strict=True)
+    }
     if pick.head is None or head_name(*pick.head) not in set(table["label"]):
         pick.choose(*strongest_head(result))
-    choose_head = pn.widgets.Select(name="Head, strongest first", options=options, width=190, **_look())
+    choose_head = pn.widgets.Select(
+        name="Head, strongest first", options=options, width=190, **_look()
+    )
     choose_prompt = pn.widgets.Select(name="Prompt", options=_prompts(result), width=300, **_look())
     about, strip = html_pane(Markup("")), html_pane(Markup(""))
     panes = [live_picture(picture) for picture in pictures]
@@ -228,7 +312,10 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
 
     def head_chosen() -> None:
         if pick.head is None:
-            about.object, strip.object = str(draw.note("No head is chosen.", "Click a cell, or choose one above.")), ""
+            about.object, strip.object = (
+                str(draw.note("No head is chosen.", "Click a cell, or choose one above.")),
+                "",
+            )
             return
         about.object = str(card(result, *pick.head))
         strip.object = str(attention_strip(result, pick.head[0], pick.head[1], pick.prompt))
@@ -249,13 +336,19 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
 
     def describe(layer: int, head: int) -> str:
         row = heads[(heads["layer"] == layer) & (heads["head"] == head)]
-        return f"memory − context {row['effect_difference'].iloc[0]:+.2f} logits" if len(row) else "not measured"
+        return (
+            f"memory − context {row['effect_difference'].iloc[0]:+.2f} logits"
+            if len(row)
+            else "not measured"
+        )
 
     choose_prompt.param.watch(from_prompt, "value")
     link_heads(pick, maps, choose_head, listing, list(table["label"]), head_chosen)
     pick.param.watch(prompt_chosen, "prompt")
     prompt_chosen()
-    pad = key_pad(pick, sorted(set(heads["layer"].tolist())), sorted(set(heads["head"].tolist())), describe)
+    pad = key_pad(
+        pick, sorted(set(heads["layer"].tolist())), sorted(set(heads["head"].tolist())), describe
+    )
     left = pn.Column(wrapping(*maps, gap="4px 10px"), pad)
     look = {"min_width": 280, "sizing_mode": "stretch_width", "styles": {"flex": "1 1 300px"}}
     right = pn.Column(wrapping(choose_head, choose_prompt, gap="0 12px"), about, strip, **look)
@@ -265,7 +358,9 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         wrapping(left, right, sizing_mode="stretch_width"),
         *(scrolling(pane) for pane in bars),
         *(live_part(part) for part in steady(result)),
-        html_pane(draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")),
+        html_pane(
+            draw.says("All heads, strongest first. A row chooses the head; a heading sorts.")
+        ),
         listing,
         sizing_mode="stretch_width",
         min_width=0,
@@ -279,7 +374,12 @@ def _prompts(result: Result) -> dict[str, int]:
     return {
         f"{fact} · {subject}: {answer} / {counter} ({outcome})"[:90]: int(fact)
         for fact, subject, answer, counter, outcome in zip(
-            facts["fact"], facts["subject"], facts["answer"], facts["counter"], facts["outcome"], strict=True
+            facts["fact"],
+            facts["subject"],
+            facts["answer"],
+            facts["counter"],
+            facts["outcome"],
+            strict=True,
         )
     }
 

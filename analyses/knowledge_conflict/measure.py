@@ -20,7 +20,9 @@ OUTCOMES = ("memory", "context", "other")
 
 @dataclass(frozen=True)
 class Rates:
-    """Counts of outcomes over cases; `first` counts by the first token alone, as much of the literature does.
+    """Counts of outcomes over cases.
+
+    `first` counts by the first token alone, as much of the literature does.
 
     `outcomes` has that of every case in turn, so that two conditions can be compared case by case.
     """
@@ -51,7 +53,12 @@ class Rates:
 
     def row(self, **more: Any) -> dict[str, Any]:
         """A row of a table: rates, their bounds and n."""
-        row: dict[str, Any] = {**more, **{name: self[name] for name in OUTCOMES}, **self.by_first_token, "n": self.n}
+        row: dict[str, Any] = {
+            **more,
+            **{name: self[name] for name in OUTCOMES},
+            **self.by_first_token,
+            "n": self.n,
+        }
         for name in OUTCOMES:
             row[f"{name}_low"], row[f"{name}_high"] = self.interval(name)
         return row
@@ -68,7 +75,9 @@ class Rates:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the model said for each case, and how likely either answer was to it: (first token, whole answer), in nats."""
+    """What the model said for each case, and how likely either answer was to it: (first token,
+    whole answer), in nats.
+    """
 
     said: list[Completion]
     logp: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
@@ -83,7 +92,9 @@ class Measured:
         self._longest = max(max(len(c.memory), len(c.context)) for c in self.cases) + EXTRA_TOKENS
 
     def ask(self, factors: Factors | None = None, *, logp: bool = False) -> Asked:
-        """Ask every case, up to where its outcome is clear; with `logp`, score both whole answers too."""
+        """Ask every case, up to where its outcome is clear; with `logp`, score both whole
+        answers too.
+        """
 
         def decided(row: int, text: str) -> bool:
             case = self.cases[row]
@@ -93,8 +104,14 @@ class Measured:
             said = reading.complete(decided, max_new_tokens=self._longest)
             if not logp:
                 return Asked(said)
-            scores = {which: reading.logp([getattr(case, which) for case in self.cases]) for which in ("memory", "context")}
-        return Asked(said, {which: (first.tolist(), whole.tolist()) for which, (first, whole) in scores.items()})
+            scores = {
+                which: reading.logp([getattr(case, which) for case in self.cases])
+                for which in ("memory", "context")
+            }
+        return Asked(
+            said,
+            {which: (first.tolist(), whole.tolist()) for which, (first, whole) in scores.items()},
+        )
 
     def rates(self, factors: Factors | None = None) -> Rates:
         return rates_of(self.ask(factors).said, self.cases)
@@ -102,7 +119,10 @@ class Measured:
 
 def rates_of(said: Sequence[Completion], cases: Sequence[Case]) -> Rates:
     """Rates of what was said, by whole answer and by first token."""
-    whole = [outcome(s.text, c.fact.answer, c.counter, ended=True) or "other" for s, c in zip(said, cases, strict=True)]
+    whole = [
+        outcome(s.text, c.fact.answer, c.counter, ended=True) or "other"
+        for s, c in zip(said, cases, strict=True)
+    ]
     first = [
         "memory" if s.first == c.memory[0] else "context" if s.first == c.context[0] else "other"
         for s, c in zip(said, cases, strict=True)

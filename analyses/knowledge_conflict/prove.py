@@ -1,4 +1,6 @@
-"""Proof: heads chosen on one half of the subjects are pruned on the other half, beside random sets and what it costs."""
+"""Proof: heads chosen on one half of the subjects are pruned on the other half, beside random
+sets and what it costs.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,12 @@ def prune(heads: Sequence[Head]) -> Factors:
     return dict.fromkeys(heads, 0.0)
 
 
-def k_curve(measured: Measured, ranked: Sequence[Head], group: str, grid: Sequence[int], progress: Progress) -> dict[int, Rates]:
-    """Rates on the choosing half when the k strongest heads of a group are pruned, for each k of the grid."""
+def k_curve(
+    measured: Measured, ranked: Sequence[Head], group: str, grid: Sequence[int], progress: Progress
+) -> dict[int, Rates]:
+    """Rates on the choosing half when the k strongest heads of a group are pruned, for each k of
+    the grid.
+    """
     curve = {}
     for n, k in enumerate(k for k in grid if k <= len(ranked)):
         progress(n / len(grid), f"Pruning the top {k} {group} heads")
@@ -42,7 +48,10 @@ def k_curve(measured: Measured, ranked: Sequence[Head], group: str, grid: Sequen
 
 
 def best_k(curve: Mapping[int, Rates], group: str) -> int:
-    """The k that hands over most answers on the choosing half; of equals the smallest. 0 if there is none to prune."""
+    """The k that hands over most answers on the choosing half; of equals the smallest.
+
+    0 if there is none to prune.
+    """
     return max(curve, key=lambda k: (curve[k][WINS[group]], -k), default=0)
 
 
@@ -85,11 +94,19 @@ class RandomSets:
     def and_those(self, other: RandomSets) -> RandomSets:
         """Both together, of one size."""
         assert self.k == other.k, "sets of different sizes are no sample of anything"
-        return RandomSets(self.k, [*self.heads, *other.heads], np.concatenate([self.outcomes, other.outcomes]))
+        return RandomSets(
+            self.k, [*self.heads, *other.heads], np.concatenate([self.outcomes, other.outcomes])
+        )
 
 
 def random_sets(
-    measured: Measured, pool: Sequence[Head], group: str, k: int, how_many: int, seed: int, progress: Progress
+    measured: Measured,
+    pool: Sequence[Head],
+    group: str,
+    k: int,
+    how_many: int,
+    seed: int,
+    progress: Progress,
 ) -> RandomSets:
     """What is answered when k heads drawn at random from `pool` are pruned, `how_many` times."""
     rng = random.Random(f"{seed} {group}")
@@ -102,26 +119,42 @@ def random_sets(
 
 
 class Cost:
-    """What an intervention costs where nothing conflicts: closed-book accuracy, and loss on neutral text."""
+    """What an intervention costs where nothing conflicts: closed-book accuracy, and loss on
+    neutral text.
+    """
 
-    def __init__(self, model: InstrumentedModel, relation: Relation, cases: Sequence[Case], format: Format | None = None) -> None:
+    def __init__(
+        self,
+        model: InstrumentedModel,
+        relation: Relation,
+        cases: Sequence[Case],
+        format: Format | None = None,
+    ) -> None:
         self._model, self._cases = model, list(cases)
         prompts = closed_prompts(model, relation, [c.fact.subject for c in cases], format)
         self._completer = Completer(model, [ids_of(model, p) for p in prompts])
         self._longest = max(len(model.continuation_tokens(" " + c.fact.answer)) for c in cases) + 2
-        ids, self._first = model.text.encode(neutral_text())[:NEUTRAL_TOKENS], list(model.text.beginning)
+        ids, self._first = (
+            model.text.encode(neutral_text())[:NEUTRAL_TOKENS],
+            list(model.text.beginning),
+        )
         size = min(NEUTRAL_CHUNK, (model.card.context_length or NEUTRAL_CHUNK) - len(self._first))
         self._chunks = [ids[i : i + size] for i in range(0, len(ids) - 1, size)]
 
     def closed_book(self, factors: Factors | None = None) -> float:
-        """Fraction of the held-out facts still answered without context (1.0 unchanged: they were chosen so)."""
+        """Fraction of the held-out facts still answered without context (1.0 unchanged: they
+        were chosen so).
+        """
 
         def decided(row: int, text: str) -> bool:
             return says(text, self._cases[row].fact.answer, ended=False) is not None
 
         with self._completer.under(factors) as reading:
             said = reading.complete(decided, max_new_tokens=self._longest)
-        right = [bool(says(s.text, c.fact.answer, ended=True)) for s, c in zip(said, self._cases, strict=True)]
+        right = [
+            bool(says(s.text, c.fact.answer, ended=True))
+            for s, c in zip(said, self._cases, strict=True)
+        ]
         return sum(right) / len(right)
 
     @torch.no_grad()
@@ -132,10 +165,19 @@ class Cost:
             for chunk in self._chunks:
                 ids = torch.tensor([self._first + chunk], device=self._model.device)
                 logits = self._model.forward(input_ids=ids, use_cache=False).logits[0, :-1].float()
-                logits, ids = logits[len(self._first) :], ids[:, len(self._first) :]  # the same tokens for every model
-                total += float(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum"))
+                logits, ids = (
+                    logits[len(self._first) :],
+                    ids[:, len(self._first) :],
+                )  # the same tokens for every model
+                total += float(
+                    torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum")
+                )
                 count += len(chunk) - 1
         return total / count
 
     def row(self, condition: str, factors: Factors | None = None) -> dict[str, Any]:
-        return {"condition": condition, "closed_book": self.closed_book(factors), "loss": self.loss(factors)}
+        return {
+            "condition": condition,
+            "closed_book": self.closed_book(factors),
+            "loss": self.loss(factors),
+        }

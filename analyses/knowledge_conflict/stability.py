@@ -1,4 +1,6 @@
-"""How far the chosen heads hang on the facts that chose them: the choosing half drawn again, from what was measured already."""
+"""How far the chosen heads hang on the facts that chose them: the choosing half drawn again,
+from what was measured already.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,12 @@ DRAWS = 1000
 
 
 def chosen_again(each: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.ndarray:
-    """How often each head is among the first k if the facts are drawn again, (layer, head), between 0 and 1.
+    """How often each head is among the first k if the facts are drawn again, (layer, head), between
+    0 and 1.
 
     Args:
-        each: scores per fact and head, (fact, layer, head), NaN where not measured. Only heads with a mean above zero rank.
+        each: scores per fact and head, (fact, layer, head), NaN where not measured. Only heads with
+            a mean above zero rank.
     """
     n, shape = len(each), each.shape[1:]
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws) / n
@@ -34,8 +38,12 @@ def chosen_again(each: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.
     return counts.reshape(shape) / draws
 
 
-def number_again(curve: Mapping[int, Rates], group: str, seed: int, draws: int = DRAWS) -> dict[int, float]:
-    """How often each number of heads hands over most answers if the facts are drawn again; of equals the smallest."""
+def number_again(
+    curve: Mapping[int, Rates], group: str, seed: int, draws: int = DRAWS
+) -> dict[int, float]:
+    """How often each number of heads hands over most answers if the facts are drawn again; of
+    equals the smallest.
+    """
     sizes = sorted(curve)
     won = np.array([[outcome == WINS[group] for outcome in curve[k].outcomes] for k in sizes], int)
     n = won.shape[1]
@@ -85,13 +93,16 @@ def say_stability(
                     "number_again": numbers[len(heads)],
                     "n": len(scores[group]),
                 },
-                f"With the {len(scores[group])} choosing facts drawn again {DRAWS:,} times (effects as measured, the same"
-                f" candidates) the {group} heads are chosen again: {_listed(kept)}.{instead} Their number comes out as"
+                f"With the {len(scores[group])} choosing facts drawn again {DRAWS:,} times (effects"
+                f" as measured, the same candidates) the {group} heads are chosen again:"
+                f" {_listed(kept)}.{instead} Their number comes out as"
                 f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])}.",
                 unit="share of draws",
             )
         )
-    result.tables["stability"] = pd.DataFrame(rows, columns=["group", "layer", "head", "label", "chosen", "share"])
+    result.tables["stability"] = pd.DataFrame(
+        rows, columns=["group", "layer", "head", "label", "chosen", "share"]
+    )
 
 
 def _listed(rows: Sequence[Mapping[str, Any]]) -> str:

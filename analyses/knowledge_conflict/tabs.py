@@ -25,11 +25,15 @@ def views(result: Result) -> dict[str, Any]:
     from analyses.knowledge_conflict import head_tab
 
     no_transfer = (
-        "" if "transfer" in result.tables else "this run did not try its heads on other relations and formats (an option)"
+        ""
+        if "transfer" in result.tables
+        else "this run did not try its heads on other relations and formats (an option)"
     )
     return {
         "Rates": View(lambda: _rates(result)),
-        "Heads": View(lambda: head_tab.still(result), live=lambda pictures: head_tab.live(result, pictures)),
+        "Heads": View(
+            lambda: head_tab.still(result), live=lambda pictures: head_tab.live(result, pictures)
+        ),
         "Depth": View(lambda: _depth(result)),
         "Facts": View(lambda: _facts(result), live=lambda _: _facts_live(result)),
         "Dial": View(lambda: _dial(result)),
@@ -40,7 +44,9 @@ def views(result: Result) -> dict[str, Any]:
 
 
 def picked(result: Result) -> dict[tuple[int, int], str]:
-    """The heads that were switched off, with their group; where the run does not say, all that have a role."""
+    """The heads that were switched off, with their group; where the run does not say, all that
+    have a role.
+    """
     heads = result.tables["chosen"] if "chosen" in result.tables else result.tables.get("heads")
     if heads is None:
         return {}
@@ -57,11 +63,18 @@ def heads_compared(result: Result) -> str:
     if "heads" not in result.tables:
         return ""
     groups = list(picked(result).values())
-    found = " and ".join(f"{groups.count(g)} {g} head{'s'[: groups.count(g) != 1]}" for g in ("memory", "context") if g in groups)
+    found = " and ".join(
+        f"{groups.count(g)} {g} head{'s'[: groups.count(g) != 1]}"
+        for g in ("memory", "context")
+        if g in groups
+    )
     return f"{len(result.tables['heads'])} heads were compared; picked: {found or 'none'}."
 
 
-RANKINGS = {"path": "path patching at the last position", "everywhere": "zero ablation at all positions"}
+RANKINGS = {
+    "path": "path patching at the last position",
+    "everywhere": "zero ablation at all positions",
+}
 
 
 def ranking(result: Result) -> str:
@@ -77,14 +90,20 @@ def _rates(result: Result) -> list[Any]:
     proof = rates[rates["split"] == "prove"]
     held_out = not proof.empty
     shown = proof if held_out else rates
-    # Random sets count a prompt once per set: how many prompts there are is what the untouched model answered.
+    # Random sets count a prompt once per set: how many prompts there are is what the untouched
+    # model answered.
     untouched = shown[shown["condition"] == "no intervention"]
     n = int(untouched["n"].max()) if len(untouched) else 0
     who = (
-        "subjects that had no part in choosing the heads" if held_out else "the subjects that also chose the heads: no proof yet"
+        "subjects that had no part in choosing the heads"
+        if held_out
+        else "the subjects that also chose the heads: no proof yet"
     )
     parts: list[Any] = [
-        draw.says(f"What the model answers when the prompt contradicts it, on {n} prompts about {who}. {heads_compared(result)}"),
+        draw.says(
+            f"What the model answers when the prompt contradicts it, on {n} prompts about {who}."
+            f" {heads_compared(result)}"
+        ),
         draw.rate_bars(shown, title="Follows memory, context or neither (% of prompts)"),
     ]
     parts += untold(result)
@@ -93,7 +112,9 @@ def _rates(result: Result) -> list[Any]:
     elif not _none_told(result):
         parts.append(
             draw.note(
-                "No random control.", "Without random head sets of the same size the effect of the found heads proves little."
+                "No random control.",
+                "Without random head sets of the same size the effect of the found heads proves"
+                " little.",
             )
         )
     return [*parts, Table(rates, "The data behind these pictures")]
@@ -118,15 +139,17 @@ def _random(sets: pd.DataFrame, rates: pd.DataFrame) -> list[Any]:
         line = f"{k} {many} off → {gains}"
         rows.append(mine.assign(line=line, favoured=mine[gains]))
         lines[line] = {
-            name: float(part[gains].iloc[0]) for name, part in (("untouched", base), ("found heads off", found)) if len(part)
+            name: float(part[gains].iloc[0])
+            for name, part in (("untouched", base), ("found heads off", found))
+            if len(part)
         }
         if len(found):
             reach = int((mine[gains] >= found[gains].iloc[0]).sum())
             middle = 100 * mine[gains].median()
             sentences.append(
-                f"Switching off the {k} {group} {many} gives {100 * found[gains].iloc[0]:.0f} % {gains}; "
-                f"of {len(mine)} random sets of {k} {many} "
-                f"{reach} reach that (median {middle:.0f} %)."
+                f"Switching off the {k} {group} {many} gives {100 * found[gains].iloc[0]:.0f} %"
+                f" {gains}; of {len(mine)} random sets of {k} {many} {reach} reach that (median"
+                f" {middle:.0f} %)."
             )
     if not rows:
         return []
@@ -155,15 +178,18 @@ def _depth(result: Result) -> list[Any]:
     for component in depth["component"].values:
         for answer in depth["answer"].values:
             column = f"{component} → {answer}"
-            series[column] = (f"{words.get(component, component)} → {answer}", colour.CATEGORY.get(answer, colour.OTHER))
+            series[column] = (
+                f"{words.get(component, component)} → {answer}",
+                colour.CATEGORY.get(answer, colour.OTHER),
+            )
             dash[column] = "solid" if component == "attention" else "dashed"
     top = frame.set_index("layer").abs().stack()
     layer, what = top.idxmax()
     return [
         draw.says(
-            f"How far each layer's attention and MLP push each answer at the last position, mean over facts. "
-            f"The largest push is that of {what.replace('mlp', 'MLP')} "
-            f"in layer {layer}: {frame.set_index('layer').loc[layer, what]:+.2f} logits."
+            "How far each layer's attention and MLP push each answer at the last position, mean"
+            f" over facts. The largest push is that of {what.replace('mlp', 'MLP')} in layer"
+            f" {layer}: {frame.set_index('layer').loc[layer, what]:+.2f} logits."
         ),
         draw.lines(
             frame,
@@ -176,7 +202,8 @@ def _depth(result: Result) -> list[Any]:
             height=340,
         ),
         draw.says(
-            "Direct effect through the unembedding with the final norm frozen: what later layers make of it is not in it.",
+            "Direct effect through the unembedding with the final norm frozen: what later layers"
+            " make of it is not in it.",
             small=True,
         ),
         Table(frame, "The data behind this picture"),
@@ -185,7 +212,19 @@ def _depth(result: Result) -> list[Any]:
 
 def facts_table(result: Result) -> pd.DataFrame:
     """The facts as a person reads them, worst-known columns left out."""
-    columns = ["fact", "subject", "answer", "counter", "outcome", "said", "p_memory", "p_context", "split", "format", "prompt"]
+    columns = [
+        "fact",
+        "subject",
+        "answer",
+        "counter",
+        "outcome",
+        "said",
+        "p_memory",
+        "p_context",
+        "split",
+        "format",
+        "prompt",
+    ]
     facts = result.tables["facts"]
     return facts[[c for c in columns if c in facts]]
 
@@ -200,9 +239,15 @@ def _facts(result: Result) -> list[Any]:
     if "candidates" in result.tables:
         candidates = result.tables["candidates"]
         knows = int(candidates["known"].sum())
-        known = f" The model knows {knows} of {len(candidates)} candidates without any context; the others are left out."
+        known = (
+            f" The model knows {knows} of {len(candidates)} candidates without any context; the"
+            " others are left out."
+        )
     return [
-        draw.says(f"{len(facts)} prompts, each contradicting one fact. What the model followed: {mix}.{known}"),
+        draw.says(
+            f"{len(facts)} prompts, each contradicting one fact. What the model followed:"
+            f" {mix}.{known}"
+        ),
         Table(facts_table(result)),
     ]
 
@@ -242,7 +287,9 @@ def fact_strip(result: Result, fact: int) -> Any:
         return draw.note("This prompt's tokens are not in the run.", AGAIN)
     about = result.tables["facts"].set_index("fact").loc[fact] if "facts" in result.tables else None
     unit = f"the model followed: {about['outcome']}" if about is not None else ""
-    return draw.token_strip(list(mine["token"]), spans=list(mine["span"]), title=f"Prompt {fact}", unit=unit)
+    return draw.token_strip(
+        list(mine["token"]), spans=list(mine["span"]), title=f"Prompt {fact}", unit=unit
+    )
 
 
 def _dial(result: Result) -> list[Any]:
@@ -251,12 +298,26 @@ def _dial(result: Result) -> list[Any]:
     dial = result.tables["dial"]
     percent = dial.assign(**{c: 100 * dial[c] for c in ("memory", "context", "other")})
     rates = {w: (w, colour.CATEGORY[w]) for w in ("memory", "context", "other")}
-    probabilities = {"p_memory": ("memory answer", colour.MEMORY), "p_context": ("context answer", colour.CONTEXT)}
+    probabilities = {
+        "p_memory": ("memory answer", colour.MEMORY),
+        "p_context": ("context answer", colour.CONTEXT),
+    }
     xlabel = "dial: −1 memory … 0 untouched … +1 context"
     return [
-        draw.says("The found heads scaled by one number, on the held-out half. In Python: result.dial(model, 0.5)."),
+        draw.says(
+            "The found heads scaled by one number, on the held-out half. In Python:"
+            " result.dial(model, 0.5)."
+        ),
         *untold(result),
-        draw.lines(percent, "value", rates, title="Answers (%)", xlabel=xlabel, ylabel="share of prompts (%)", ylim=(-3, 103)),
+        draw.lines(
+            percent,
+            "value",
+            rates,
+            title="Answers (%)",
+            xlabel=xlabel,
+            ylabel="share of prompts (%)",
+            ylim=(-3, 103),
+        ),
         draw.lines(
             dial,
             "value",
@@ -275,15 +336,22 @@ def _k_curve(result: Result) -> list[Any]:
         return untold(result) or [draw.note("How many heads it takes was not measured.", AGAIN)]
     curve = result.tables["k_curve"]
     if "rank_by" in curve and result.params.get("rank_by") in set(curve["rank_by"]):
-        curve = curve[curve["rank_by"] == result.params["rank_by"]]  # other rankings are for comparison, in the table
+        curve = curve[
+            curve["rank_by"] == result.params["rank_by"]
+        ]  # other rankings are for comparison, in the table
     percent = curve.assign(**{c: 100 * curve[c] for c in ("memory", "context", "other")})
     rates = {w: (w, colour.CATEGORY[w]) for w in ("memory", "context", "other")}
     chosen = ""
     if "random_sets" in result.tables and not result.tables["random_sets"].empty:
         sizes = result.tables["random_sets"].groupby("group")["k"].first()
-        chosen = " Chosen: " + " and ".join(f"{k} {group} heads" for group, k in sizes.items()) + "."
+        chosen = (
+            " Chosen: " + " and ".join(f"{k} {group} heads" for group, k in sizes.items()) + "."
+        )
     parts: list[Any] = [
-        draw.says(f"Answers on the choosing half while more and more of the ranked heads are switched off.{chosen}"),
+        draw.says(
+            "Answers on the choosing half while more and more of the ranked heads are switched"
+            f" off.{chosen}"
+        ),
         *untold(result),
     ]
     for group, gains in (("context", "memory"), ("memory", "context")):
@@ -292,7 +360,14 @@ def _k_curve(result: Result) -> list[Any]:
             title = f"Switching off {group} heads: toward {gains} (%)"
             parts.append(
                 draw.lines(
-                    mine, "k", rates, title=title, xlabel="heads off", ylabel="share of prompts (%)", ylim=(-3, 103), height=270
+                    mine,
+                    "k",
+                    rates,
+                    title=title,
+                    xlabel="heads off",
+                    ylabel="share of prompts (%)",
+                    ylim=(-3, 103),
+                    height=270,
                 )
             )
     return [*parts, Table(result.tables["k_curve"], "The data behind these pictures")]
@@ -306,7 +381,10 @@ def _cost(result: Result) -> list[Any]:
     cost = result.tables["cost"]
     percent = cost.assign(closed_book=100 * cost["closed_book"])
     base = cost[cost["condition"] == "no intervention"]
-    says = "What switching the heads off costs elsewhere: facts asked without any context, and loss on neutral text."
+    says = (
+        "What switching the heads off costs elsewhere: facts asked without any context, and loss on"
+        " neutral text."
+    )
     parts: list[Any] = [draw.says(says), *untold(result)]
     bars: list[tuple[str, Callable[[float], str], str]] = [
         ("closed_book", lambda v: f"{v:.0f} %", "Closed-book answers still right (%)"),
@@ -314,7 +392,9 @@ def _cost(result: Result) -> list[Any]:
     ]
     for column, said, title in bars:
         before = float((percent[column])[base.index[0]]) if len(base) else None
-        parts.append(draw.meters(percent, "condition", column, title=title, said=said, before=before))
+        parts.append(
+            draw.meters(percent, "condition", column, title=title, said=said, before=before)
+        )
     return [*parts, Table(cost, "The data behind these pictures")]
 
 
@@ -322,34 +402,66 @@ def _transfer(result: Result) -> list[Any]:
     from analyses.knowledge_conflict.transfer import why_not
 
     if "transfer" not in result.tables:
-        return [draw.note("This run did not try its heads elsewhere.", "Run the analysis with its transfer option on.")]
+        return [
+            draw.note(
+                "This run did not try its heads elsewhere.",
+                "Run the analysis with its transfer option on.",
+            )
+        ]
     table = result.tables["transfer"]
     records = table.to_dict("records")
     dark = [bool(why_not(row)) for row in records]
     parts: list[Any] = [
         draw.says(
-            "Heads found on one relation or format (rows), switched off on another (columns): by how many points the answer "
-            "they should favour gains over the untouched model. The diagonal is found and used on the same. "
+            "Heads found on one relation or format (rows), switched off on another (columns): by"
+            " how many points the answer they should favour gains over the untouched model. The"
+            " diagonal is found and used on the same. "
             + (
-                "A dash: nothing can be told, as nearly all facts of that column are answered so already, or there are few."
+                "A dash: nothing can be told, as nearly all facts of that column are answered so"
+                " already, or there are few."
                 if any(dark)
                 else ""
             )
         ),
         *untold(result),
     ]
-    parts += [draw.says(f.says, small=True) for name, f in result.findings.items() if name.startswith("transfer_")]
-    points = [
-        100 * (r["memory"] - r["base_memory"] if r["group"] == "context" else r["context"] - r["base_context"]) for r in records
+    parts += [
+        draw.says(f.says, small=True)
+        for name, f in result.findings.items()
+        if name.startswith("transfer_")
     ]
-    gain = table.assign(points=[float("nan") if none else p for none, p in zip(dark, points, strict=True)])
+    points = [
+        100
+        * (
+            r["memory"] - r["base_memory"]
+            if r["group"] == "context"
+            else r["context"] - r["base_context"]
+        )
+        for r in records
+    ]
+    gain = table.assign(
+        points=[float("nan") if none else p for none, p in zip(dark, points, strict=True)]
+    )
     top = colour.limit(gain["points"].dropna())
     for kind in dict.fromkeys(gain["kind"]):
         for group, gains in (("context", "memory"), ("memory", "context")):
             mine = gain[(gain["kind"] == kind) & (gain["group"] == group)]
             if not mine.empty:
-                title = f"{kind}s, {group} heads off:\ngain in {gains}"  # a title is cut where its figure ends
-                parts.append(draw.matrix(mine, "found_on", "used_on", "points", title=title, unit="points", signed=True, top=top))
+                title = (  # a title is cut where its figure ends
+                    f"{kind}s, {group} heads off:\ngain in {gains}"
+                )
+                parts.append(
+                    draw.matrix(
+                        mine,
+                        "found_on",
+                        "used_on",
+                        "points",
+                        title=title,
+                        unit="points",
+                        signed=True,
+                        top=top,
+                    )
+                )
     return [*parts, Table(table, "The data behind these pictures")]
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
     from workbench.result import Result
 
-# Heads are chosen on a few facts, as effects of every head are what takes long, and tried on as many as there are, since a
-# cell at a ceiling or of few facts tells nothing.
+# Heads are chosen on a few facts, as effects of every head are what takes long, and tried on as
+# many as there are, since a cell at a ceiling or of few facts tells nothing.
 CHOOSING, FACTS = 12, 60
 
 
@@ -47,18 +47,30 @@ def transfer(
     groups: dict[str, list[Head]],
     progress: Progress,
 ) -> None:
-    """Fill the table `transfer`: for relations in the run's format, and for formats on the run's relation.
+    """Fill the table `transfer`: for relations in the run's format, and for formats on the run's
+    relation.
 
-    A relation that the model knows too little of is left out; the table `transfer_skipped` says why. A direction in which
-    this run names no heads is not tried.
+    A relation that the model knows too little of is left out; the table `transfer_skipped` says
+    why. A direction in which this run names no heads is not tried.
     """
     import pandas as pd
 
-    relations = {relation.name: relation, **{n: r for n, r in facts.relations().items() if n != relation.name}}
-    formats = {format.name: format, **{n: f for n, f in facts.formats().items() if n != format.name}}
+    relations = {
+        relation.name: relation,
+        **{n: r for n, r in facts.relations().items() if n != relation.name},
+    }
+    formats = {
+        format.name: format,
+        **{n: f for n, f in facts.formats().items() if n != format.name},
+    }
     sizes = {group: len(heads) for group, heads in groups.items()}
     closed = {
-        name: made.closed_book(model, r, progress.part(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)), format)
+        name: made.closed_book(
+            model,
+            r,
+            progress.part(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)),
+            format,
+        )
         for n, (name, r) in enumerate(relations.items())
     }
     rows: list[dict[str, Any]] = []
@@ -77,7 +89,11 @@ def transfer(
                 places.append(_place(model, name, known, how, params, sizes, part))
             except BadInput as why:
                 skipped.append({"kind": kind, "name": name, "why": why.what})
-        rows += _matrix(kind, places, progress.part(0.9 + 0.05 * (kind == "format"), 0.95 + 0.05 * (kind == "format")))
+        rows += _matrix(
+            kind,
+            places,
+            progress.part(0.9 + 0.05 * (kind == "format"), 0.95 + 0.05 * (kind == "format")),
+        )
     table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
     for kind, _ in kinds:
         for group in sizes:
@@ -96,9 +112,12 @@ def _place(
     progress: Progress,
 ) -> _Place:
     cases = made.make_cases(model, known, format, params.seed, FACTS)
-    found = locate(model, [c for c in cases if c.split == made.CHOOSE][:CHOOSING], "candidates", progress)
+    found = locate(
+        model, [c for c in cases if c.split == made.CHOOSE][:CHOOSING], "candidates", progress
+    )
     ranked = dict(zip(("memory", "context"), found.ranking(params.rank_by), strict=True))
-    # The sizes are those of the run's own relation, so that a cell differs in the heads and not in their number.
+    # The sizes are those of the run's own relation, so that a cell differs in the heads and not in
+    # their number.
     chosen = {group: ranked[group][:k] for group, k in sizes.items()}
     return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.PROVE]))
 
@@ -112,7 +131,13 @@ def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[st
             for group, heads in found_on.groups.items():
                 rates = used_on.held_out.rates(prove.prune(heads))
                 before = {f"base_{o}": base[o] for o in OUTCOMES}
-                row = {"kind": kind, "found_on": found_on.name, "used_on": used_on.name, "group": group, "k": len(heads)}
+                row = {
+                    "kind": kind,
+                    "found_on": found_on.name,
+                    "used_on": used_on.name,
+                    "group": group,
+                    "k": len(heads),
+                }
                 gain, (low, high) = room.gain(base, rates, WINS[group])
                 row |= {"gain": gain, "gain_low": low, "gain_high": high}
                 rows.append({**row, **{o: rates[o] for o in OUTCOMES}, **before, "n": rates.n})
@@ -120,13 +145,24 @@ def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[st
 
 
 COLUMNS = [
-    *("kind", "found_on", "used_on", "group", "k", *OUTCOMES, *(f"base_{o}" for o in OUTCOMES), "n"),
+    *(
+        "kind",
+        "found_on",
+        "used_on",
+        "group",
+        "k",
+        *OUTCOMES,
+        *(f"base_{o}" for o in OUTCOMES),
+        "n",
+    ),
     *("gain", "gain_low", "gain_high"),
 ]
 
 
 def why_not(row: Mapping[str, Any]) -> str:
-    """Why a row of the table `transfer` tells nothing: the facts it was tried on leave no room to move; "" if they do."""
+    """Why a row of the table `transfer` tells nothing: the facts it was tried on leave no room
+    to move; "" if they do.
+    """
     return room.lacking(round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"]))
 
 
@@ -137,18 +173,31 @@ def _say(result: Result, table: pd.DataFrame, kind: str, group: str) -> None:
         return
     wanted = WINS[group]
     told = [row for row in pairs if not why_not(row)]
-    over, back = (sum(1 for row in told if sign(row["gain_low"], row["gain_high"]) is way) for way in (True, False))
-    full = {row["used_on"]: f"{row['used_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})" for row in pairs if why_not(row)}
+    over, back = (
+        sum(1 for row in told if sign(row["gain_low"], row["gain_high"]) is way)
+        for way in (True, False)
+    )
+    full = {
+        row["used_on"]: f"{row['used_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
+        for row in pairs
+        if why_not(row)
+    }
     listed = ", ".join(full.values())
     places = ", ".join(dict.fromkeys(row["used_on"] for row in told)) or "none"
     result.add(
         Finding(
             f"transfer_{kind}_{group}",
             {"pairs": len(pairs), "told": len(told), "carry_over": over, "other_way": back},
-            f"{group.capitalize()} heads found on one {kind} and switched off on another: {len(told)} of {len(pairs)} pairs have"
-            f" room to move toward {wanted} (those used on: {places}); in {over} of these the answers move so beyond chance (95 %"
-            f" interval of the gain above zero), in {back} the other way."
-            + (f" Nothing can be told where so many are answered {room.TOWARD[wanted]} already: {listed}." if full else ""),
+            f"{group.capitalize()} heads found on one {kind} and switched off on another:"
+            f" {len(told)} of {len(pairs)} pairs have room to move toward {wanted} (those used on:"
+            f" {places}); in {over} of these the answers move so beyond chance (95 % interval of"
+            f" the gain above zero), in {back} the other way."
+            + (
+                f" Nothing can be told where so many are answered {room.TOWARD[wanted]} already:"
+                f" {listed}."
+                if full
+                else ""
+            ),
             unit="pairs",
         )
     )

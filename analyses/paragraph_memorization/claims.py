@@ -1,7 +1,8 @@
-"""What of Stoehr et al. 2024 comes out again on this model, claim by claim, each with the numbers it is judged by.
+"""What of Stoehr et al. 2024 comes out again on this model, claim by claim, each with the numbers
+it is judged by.
 
-Each is judged by a 95 % interval over passages, those of one document counted together. An interval that covers both sides
-tells nothing.
+Each is judged by a 95 % interval over passages, those of one document counted together. An interval
+that covers both sides tells nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 YES, PART, NO, OPEN = WORDS = Words("replicates", "in part", "does not replicate", "cannot be told")
 Row = tuple[str, str, str, str, str]
 _HALF = 0.5
-"""Share of a passage: with less left it counts as unlearned, and other passages of which more is left as kept."""
+"""Share of a passage: with less left it counts as unlearned, and other passages of which more is
+left as kept.
+"""
 _NOTHING = 0.9
 """Share of a passage that is still said if an update did nothing."""
 
@@ -34,15 +37,24 @@ def say_claims(result: Result) -> None:
     import pandas as pd
 
     judges = (_triggers, _larger, _lower, _rare, _sparse, _random, _harder)
-    table = pd.DataFrame([judge(result) for judge in judges], columns=["claim", "in the paper", "here", "verdict", "how sure"])
+    table = pd.DataFrame(
+        [judge(result) for judge in judges],
+        columns=["claim", "in the paper", "here", "verdict", "how sure"],
+    )
     result.tables["claims"] = table
     counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in WORDS}
     missing = "; ".join(table.loc[table["verdict"] == NO, "claim"])
     result.add(
         Finding(
             "claims",
-            {"hold": counts[YES], "in_part": counts[PART], "fail": counts[NO], "open": counts[OPEN]},
-            f"Of {len(table)} claims of Stoehr et al. 2024 (GPT-Neo 125M), {counts[YES]} replicate on this model"
+            {
+                "hold": counts[YES],
+                "in_part": counts[PART],
+                "fail": counts[NO],
+                "open": counts[OPEN],
+            },
+            f"Of {len(table)} claims of Stoehr et al. 2024 (GPT-Neo 125M), {counts[YES]} replicate"
+            " on this model"
             + (f", {counts[PART]} in part" if counts[PART] else "")
             + (f"; not this: {missing}" if counts[NO] else "")
             + (f"; {counts[OPEN]} cannot be told from this run" if counts[OPEN] else "")
@@ -60,15 +72,23 @@ def _documents(result: Result, passages: Sequence[int]) -> np.ndarray:
     return result.tables["passages"].set_index("passage")["document"][list(passages)].to_numpy()
 
 
-def _groups(result: Result, table: pd.DataFrame, column: str) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Values of memorized passages and of others, and the documents they are from. `table` has columns passage and group."""
+def _groups(
+    result: Result, table: pd.DataFrame, column: str
+) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Values of memorized passages and of others, and the documents they are from.
+
+    `table` has columns passage and group.
+    """
     parts = [table[table["group"] == group] for group in (MEMORIZED, NOT)]
     ours, theirs = (_documents(result, part["passage"]) for part in parts)
     return [part[column].to_numpy() for part in parts], (ours, theirs)
 
 
 def _triggers(result: Result) -> Row:
-    claim, paper = "Replacing one token disturbs memorized passages less than others", "12.2 tokens lost, 33.1 of others"
+    claim, paper = (
+        "Replacing one token disturbs memorized passages less than others",
+        "12.2 tokens lost, 33.1 of others",
+    )
     if "perturbed" not in result.tables:
         return _missing(claim, paper)
     lost = -result.tables["perturbed"].groupby("passage")["match"].mean().rename("lost")
@@ -76,7 +96,10 @@ def _triggers(result: Result) -> Row:
     (ours, theirs), together = _groups(result, table, "lost")
     less, (low, high) = difference(ours, theirs, together)
     here = f"{ours.mean():.1f} tokens lost, {theirs.mean():.1f} of others"
-    sure = f"difference {less:+.1f} (95 %: {low:+.1f} to {high:+.1f}), {len(ours)} and {len(theirs)} passages"
+    sure = (
+        f"difference {less:+.1f} (95 %: {low:+.1f} to {high:+.1f}), {len(ours)} and {len(theirs)}"
+        " passages"
+    )
     return claim, paper, here, judged([_not(sign(low, high))], WORDS), sure
 
 
@@ -86,11 +109,21 @@ def _larger(result: Result) -> Row:
     if table is None or "sum_max" not in table:
         return _missing(claim, paper)
     (ours, theirs), together = _groups(result, table, "sum_max")
-    # Sums of gradients differ by orders of magnitude between passages, so they are compared as ratios.
+    # Sums of gradients differ by orders of magnitude between passages, so they are compared as
+    # ratios.
     ratio, (low, high) = difference(np.log(ours), np.log(theirs), together)
-    sure = f"ratio of typical sums {math.exp(ratio):.2f} (95 %: {math.exp(low):.2f} to {math.exp(high):.2f})"
+    sure = (
+        f"ratio of typical sums {math.exp(ratio):.2f} (95 %: {math.exp(low):.2f} to"
+        f" {math.exp(high):.2f})"
+    )
     here = f"{ours.mean():.2f} against {theirs.mean():.2f}"
-    return claim, paper, here, judged([_not(sign(low, high))], WORDS), f"{sure}, {len(ours)} and {len(theirs)} passages"
+    return (
+        claim,
+        paper,
+        here,
+        judged([_not(sign(low, high))], WORDS),
+        f"{sure}, {len(ours)} and {len(theirs)} passages",
+    )
 
 
 def _lower(result: Result) -> Row:
@@ -107,36 +140,61 @@ def _lower(result: Result) -> Row:
         sure.append(f"{100 * low:+.1f} to {100 * high:+.1f}")
     # Both sizes of a gradient have to agree, or it hangs on the choice of one.
     verdict = signs[0] if signs[0] == signs[1] else None
-    return claim, paper, f"{' and '.join(here)} in the lower half", judged([verdict], WORDS), f"95 %: {' and '.join(sure)}"
+    return (
+        claim,
+        paper,
+        f"{' and '.join(here)} in the lower half",
+        judged([verdict], WORDS),
+        f"95 %: {' and '.join(sure)}",
+    )
 
 
 def _rare(result: Result) -> Row:
-    claim, paper = "The heads that matter for memorized passages look at rare tokens", "L1H2, correlation −0.97 pooled"
+    claim, paper = (
+        "The heads that matter for memorized passages look at rare tokens",
+        "L1H2, correlation −0.97 pooled",
+    )
     heads = result.tables.get("heads")
     if heads is None or heads["rarity_each"].isna().all() or "rarity" not in result.findings:
         return _missing(claim, paper)
     found, pooled = heads[heads["role"] != ""], result.findings["rarity"].values
-    verdicts = [_not(sign(low, high)) for low, high in zip(found["rarity_each_low"], found["rarity_each_high"], strict=True)]
+    verdicts = [
+        _not(sign(low, high))
+        for low, high in zip(found["rarity_each_low"], found["rarity_each_high"], strict=True)
+    ]
     here = (
-        f"found heads {found['rarity_each'].mean():+.2f} within a passage; pooled {pooled['lowest_pooled']:+.2f} at lowest,"
-        f" chance {pooled['chance_pooled']:+.2f}"
+        f"found heads {found['rarity_each'].mean():+.2f} within a passage; pooled"
+        f" {pooled['lowest_pooled']:+.2f} at lowest, chance {pooled['chance_pooled']:+.2f}"
     )
     each = (
-        f"{row.label} {row.rarity_each:+.2f} ({row.rarity_each_low:+.2f} to {row.rarity_each_high:+.2f})"
+        f"{row.label} {row.rarity_each:+.2f} ({row.rarity_each_low:+.2f} to"
+        f" {row.rarity_each_high:+.2f})"
         for row in found.itertuples()
     )
-    return claim, paper, here, judged(verdicts, WORDS), f"each head within passages, 95 %: {', '.join(each)}"
+    return (
+        claim,
+        paper,
+        here,
+        judged(verdicts, WORDS),
+        f"each head within passages, 95 %: {', '.join(each)}",
+    )
 
 
 def _removals(result: Result, aim: str, mask: str) -> pd.DataFrame | None:
-    """Updates of one kind, by passage; `left` is the share of each that is still said, `left_same` after as many steps."""
+    """Updates of one kind, by passage.
+
+    `left` is the share of each that is still said, `left_same` after as many steps.
+    """
     table = result.tables.get("removals")
     if table is None:
         return None
     mine = table[(table["aim"] == aim) & (table["mask"] == mask)].set_index("passage")
     if mine.empty:
         return None
-    return mine.assign(left=mine["match"] / mine["match_before"], left_same=mine["match_same_steps"] / mine["match_before"])
+    return mine.assign(
+        left=mine["match"] / mine["match_before"],
+        left_same=mine["match_same_steps"] / mine["match_before"],
+    )
 
 
 def _share(result: Result, values: pd.Series) -> tuple[float, tuple[float, float]]:
@@ -157,7 +215,8 @@ def _sparse(result: Result) -> Row:
     spared = True if math.isnan(kept) else sign(kept_low, kept_high, _HALF)
     verdict = judged([unlearned, spared], WORDS) if unlearned else judged([unlearned], WORDS)
     here = (
-        f"{mine['match_before'].mean():.0f} → {mine['match'].mean():.1f} tokens at rates of {rates_of(mine)}"
+        f"{mine['match_before'].mean():.0f} → {mine['match'].mean():.1f} tokens at rates of"
+        f" {rates_of(mine)}"
         + ("" if math.isnan(kept) else f", others keep {100 * kept:.0f} %")
         + f"; {every['match'].mean():.1f} with all weights ({rates_of(every)})"
     )
@@ -168,11 +227,15 @@ def _sparse(result: Result) -> Row:
 
 def _did_nothing(mean: float, bounds: tuple[float, float]) -> bool | None:
     """Nearly all is still said, and more than half for sure; or surely less than nearly all."""
-    return False if bounds[1] < _NOTHING else True if mean >= _NOTHING and bounds[0] > _HALF else None
+    return (
+        False if bounds[1] < _NOTHING else True if mean >= _NOTHING and bounds[0] > _HALF else None
+    )
 
 
 def _random(result: Result) -> Row:
-    """Judged after as many steps as chosen weights took, as the paper does, and in the end: one step may be too few for any."""
+    """Judged after as many steps as chosen weights took, as the paper does, and in the end: one
+    step may be too few for any.
+    """
     claim, paper = "As many random weights do nothing", "50 → 49.8 tokens"
     mine = _removals(result, "unlearn", "random")
     if mine is None:
@@ -187,11 +250,15 @@ def _random(result: Result) -> Row:
         verdict = NO if at_first is False else YES if at_first and in_the_end else OPEN
     before = mine["match_before"].mean()
     here = (
-        f"{before:.0f} → {mine['match_same_steps'].mean():.1f} tokens after as many steps as chosen weights,"
-        f" {mine['match'].mean():.1f} after {mine['steps'].mean():.0f} (rates of {rates_of(mine)})"
+        f"{before:.0f} → {mine['match_same_steps'].mean():.1f} tokens after as many steps as chosen"
+        f" weights, {mine['match'].mean():.1f} after {mine['steps'].mean():.0f} (rates of"
+        f" {rates_of(mine)})"
     )
     spans = [f"{low:.0%} to {high:.0%}" for _, (low, high) in (soon, late)]
-    sure = f"share left, 95 %: {spans[0]}, in the end {spans[1]} (nothing: {_NOTHING:.0%} or more, and over {_HALF:.0%} for sure)"
+    sure = (
+        f"share left, 95 %: {spans[0]}, in the end {spans[1]} (nothing: {_NOTHING:.0%} or more, and"
+        f" over {_HALF:.0%} for sure)"
+    )
     return claim, paper, here, verdict, f"{sure}, {len(mine)} passages"
 
 
@@ -207,15 +274,24 @@ def _harder(result: Result) -> Row:
         ("share of the old text left", one["left"] - other["left"]),
         ("done less often", other["done"].astype(float) - one["done"].astype(float)),
     ):
-        # Differences lie between -1 and 1; as shares, that they are all alike proves no more than there are.
+        # Differences lie between -1 and 1; as shares, that they are all alike proves no more than
+        # there are.
         mean, (low, high) = _share(result, (more + 1) / 2)
         verdicts.append(sign(low, high, 0.5))
-        sure.append(f"{word} by {2 * mean - 1:+.0%} (95 %: {2 * low - 1:+.0%} to {2 * high - 1:+.0%})")
+        sure.append(
+            f"{word} by {2 * mean - 1:+.0%} (95 %: {2 * low - 1:+.0%} to {2 * high - 1:+.0%})"
+        )
     here = (
-        f"{one['match'].mean():.1f} tokens of the old text left, {other['match'].mean():.1f} unlearned;"
-        f" {one['instead'].mean():.1f} of the new are said"
+        f"{one['match'].mean():.1f} tokens of the old text left, {other['match'].mean():.1f}"
+        f" unlearned; {one['instead'].mean():.1f} of the new are said"
     )
-    return claim, paper, here, judged(verdicts, WORDS), f"{'; '.join(sure)}, {len(both)} passages, each its own control"
+    return (
+        claim,
+        paper,
+        here,
+        judged(verdicts, WORDS),
+        f"{'; '.join(sure)}, {len(both)} passages, each its own control",
+    )
 
 
 def _missing(claim: str, paper: str) -> Row:

@@ -1,4 +1,6 @@
-"""Which passages are looked at: memorized, partly memorized, and not memorized but as like them as can be had."""
+"""Which passages are looked at: memorized, partly memorized, and not memorized but as like them
+as can be had.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +72,9 @@ def choose(
 ) -> tuple[list[Passage], dict[str, int]]:
     """Up to `most` passages of each group, and how many each group has in all.
 
-    Memorized ones are spread evenly over their kinds, the surest of each kind first. For each of them one of the others is
-    taken, of the same kind where there is one, and of those the one whose loss is nearest: lengths are the same anyhow.
+    Memorized ones are spread evenly over their kinds, the surest of each kind first. For each of
+    them one of the others is taken, of the same kind where there is one, and of those the one whose
+    loss is nearest: lengths are the same anyhow.
 
     Raises:
         BadInput: nothing is memorized, or everything is.
@@ -80,13 +83,15 @@ def choose(
     groups = group_of(scores.match, length)
     loss = -scores.logprob.mean(-1)
     kinds = np.array([documents[w.document].kind for w in windows])
-    varied = np.array([len(set(w.suffix)) >= 0.3 * length for w in windows])  # what repeats itself says nothing
+    varied = np.array(
+        [len(set(w.suffix)) >= 0.3 * length for w in windows]
+    )  # what repeats itself says nothing
     counts = {group: int((groups == group).sum()) for group in GROUPS}
     memorized = np.flatnonzero((groups == MEMORIZED) & varied)
     if not len(memorized):
         raise BadInput(
-            f"The model recites none of the {len(windows):,} passages: the longest match is {int(scores.match.max())}"
-            f" of {length} tokens.",
+            f"The model recites none of the {len(windows):,} passages: the longest match is"
+            f" {int(scores.match.max())} of {length} tokens.",
             f"at least one passage whose {length} tokens it says word for word",
             "Ask for a shorter suffix, give texts it knows, or plant some: workbench plant.",
         )
@@ -108,17 +113,28 @@ def choose(
             name = document.name if window.start == 0 else f"{document.name} @{window.start}"
             passages.append(
                 Passage(
-                    len(passages), index, name, document.kind, document.repeats, group, window.prompt, list(window.suffix),
-                    int(scores.match[index]), float(loss[index]), len(window.beginning), window.document,
+                    len(passages),
+                    index,
+                    name,
+                    document.kind,
+                    document.repeats,
+                    group,
+                    window.prompt,
+                    list(window.suffix),
+                    int(scores.match[index]),
+                    float(loss[index]),
+                    len(window.beginning),
+                    window.document,
                 )
-            )  # fmt: skip
+            )
     return passages, counts
 
 
 def _spread(indices: np.ndarray, kinds: np.ndarray, margin: np.ndarray, most: int) -> list[int]:
     """From each kind in turn, the largest margin first."""
     by_kind = {
-        kind: sorted((i for i in indices if kinds[i] == kind), key=lambda i: -margin[i]) for kind in dict.fromkeys(kinds[indices])
+        kind: sorted((i for i in indices if kinds[i] == kind), key=lambda i: -margin[i])
+        for kind in dict.fromkeys(kinds[indices])
     }
     chosen: list[int] = []
     while len(chosen) < most and any(by_kind.values()):
@@ -129,7 +145,9 @@ def _spread(indices: np.ndarray, kinds: np.ndarray, margin: np.ndarray, most: in
 
 
 def _alike(like: Sequence[int], pool: np.ndarray, kinds: np.ndarray, loss: np.ndarray) -> list[int]:
-    """One of the pool for each of `like`, none twice: of the same kind if there is one, then the nearest loss."""
+    """One of the pool for each of `like`, none twice: of the same kind if there is one, then the
+    nearest loss.
+    """
     left, chosen = list(map(int, pool)), []
     for index in like:
         if not left:
@@ -141,8 +159,13 @@ def _alike(like: Sequence[int], pool: np.ndarray, kinds: np.ndarray, loss: np.nd
 
 
 @torch.no_grad()
-def recited(model: InstrumentedModel, passages: Sequence[tuple[Sequence[int], Sequence[int]]]) -> tuple[np.ndarray, np.ndarray]:
-    """(leading tokens said, loss in nats per token) of each (prompt, suffix), from one pass. Honours interventions."""
+def recited(
+    model: InstrumentedModel, passages: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(leading tokens said, loss in nats per token) of each (prompt, suffix), from one pass.
+
+    Honours interventions.
+    """
     match, loss = np.zeros(len(passages), np.int64), np.zeros(len(passages))
     by_length: dict[tuple[int, int], list[int]] = {}
     for n, (prompt, suffix) in enumerate(passages):
@@ -151,16 +174,29 @@ def recited(model: InstrumentedModel, passages: Sequence[tuple[Sequence[int], Se
         size = batch_size(model, prompt_length, suffix_length)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            ids = torch.tensor([[*passages[n][0], *passages[n][1]] for n in part], device=model.device)
-            logits = model.forward(input_ids=ids[:, :-1], logits_to_keep=suffix_length, use_cache=False).logits.float()
+            ids = torch.tensor(
+                [[*passages[n][0], *passages[n][1]] for n in part], device=model.device
+            )
+            logits = model.forward(
+                input_ids=ids[:, :-1], logits_to_keep=suffix_length, use_cache=False
+            ).logits.float()
             targets = ids[:, -suffix_length:]
             match[part] = (logits.argmax(-1) == targets).long().cumprod(-1).sum(-1).cpu().numpy()
-            loss[part] = (logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]).mean(-1).cpu().numpy()
+            loss[part] = (
+                (logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0])
+                .mean(-1)
+                .cpu()
+                .numpy()
+            )
     return match, loss
 
 
-def neutral(model: InstrumentedModel, length: int, beginning: Sequence[int], count: int) -> list[tuple[list[int], list[int]]]:
-    """Passages of public-domain prose that no organism reads in training, as (prompt, suffix), halves of equal length."""
+def neutral(
+    model: InstrumentedModel, length: int, beginning: Sequence[int], count: int
+) -> list[tuple[list[int], list[int]]]:
+    """Passages of public-domain prose that no organism reads in training, as (prompt, suffix),
+    halves of equal length.
+    """
     from workbench.organisms import corpus
 
     rows = []

@@ -1,4 +1,6 @@
-"""Memorization heads: who looks at rare tokens, who at the trigger, and whose absence stops the recitation."""
+"""Memorization heads: who looks at rare tokens, who at the trigger, and whose absence stops the
+recitation.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ Pair = tuple[Sequence[int], Sequence[int]]
 
 
 def corpus_counts(model: InstrumentedModel, progress: Progress) -> Counter[int]:
-    """How often each token stands in the corpus that ships with the workbench, in the model's own tokenizer."""
+    """How often each token stands in the corpus that ships with the workbench, in the model's
+    own tokenizer.
+    """
     from workbench.organisms import corpus
 
     counts: Counter[int] = Counter()
@@ -40,17 +44,22 @@ def corpus_counts(model: InstrumentedModel, progress: Progress) -> Counter[int]:
     return counts
 
 
-def rarity(model: InstrumentedModel, passages: Sequence[Passage], counts: Counter[int], progress: Progress) -> Any:
-    """How each head's attention goes with the rarity of what it looks at, when the first token of the suffix is predicted.
+def rarity(
+    model: InstrumentedModel, passages: Sequence[Passage], counts: Counter[int], progress: Progress
+) -> Any:
+    """How each head's attention goes with the rarity of what it looks at, when the first token of
+    the suffix is predicted.
 
-    The tokens of each prefix are ranked by how often they stand in the corpus, 0 the rarest, equal ones sharing a rank.
+    The tokens of each prefix are ranked by how often they stand in the corpus, 0 the rarest, equal
+    ones sharing a rank.
 
     Returns:
-        A Dataset (layer, head): `pooled`, the rank correlation of a rank with the attention it gets in all passages
-        together (Stoehr et al. 2024); `each`, the same within a passage, mean over passages; `each_low`, `each_high` its
-        95 % interval, in which passages of one document go together. Negative: the rarer, the more attention. Its
-        attribute `chance` is what `pooled` is for a head that looks everywhere alike: since tokens may share a rank, there
-        are fewer of the higher ranks.
+        A Dataset (layer, head): `pooled`, the rank correlation of a rank with the attention it gets
+        in all passages together (Stoehr et al. 2024); `each`, the same within a passage, mean over
+        passages; `each_low`, `each_high` its 95 % interval, in which passages of one document go
+        together. Negative: the rarer, the more attention. Its attribute `chance` is what `pooled`
+        is for a head that looks everywhere alike: since tokens may share a rank, there are fewer of
+        the higher ranks.
     """
     import xarray as xr
 
@@ -60,9 +69,13 @@ def rarity(model: InstrumentedModel, passages: Sequence[Passage], counts: Counte
     coords: dict[str, Any] = {}
     for n, passage in enumerate(passages):
         progress(n / len(passages), f"Attention and rarity, passage {n + 1} of {len(passages)}")
-        row = capture(model, [passage.prompt], sites="pattern", positions=[-1])["pattern"].isel(prompt=0, query=0)
+        row = capture(model, [passage.prompt], sites="pattern", positions=[-1])["pattern"].isel(
+            prompt=0, query=0
+        )
         coords = {"layer": row["layer"].values, "head": row["head"].values}
-        attention = row.transpose("layer", "head", "key").values[..., passage.beginning : len(passage.prompt)]
+        attention = row.transpose("layer", "head", "key").values[
+            ..., passage.beginning : len(passage.prompt)
+        ]
         ranks = _dense_ranks([counts[token] for token in passage.prompt[passage.beginning :]])
         if summed is None:
             summed = np.zeros(attention.shape)
@@ -82,7 +95,9 @@ def rarity(model: InstrumentedModel, passages: Sequence[Passage], counts: Counte
         mean[at], (low[at], high[at]) = mean_interval(each[known, *at], documents[known])
     dims = ("layer", "head")
     values = {"pooled": pooled, "each": mean, "each_low": low, "each_high": high}
-    return xr.Dataset({name: (dims, array) for name, array in values.items()}, coords, {"chance": chance})
+    return xr.Dataset(
+        {name: (dims, array) for name, array in values.items()}, coords, {"chance": chance}
+    )
 
 
 def _dense_ranks(counts: Sequence[int]) -> np.ndarray:
@@ -101,7 +116,10 @@ def _correlations(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
 
 
 def on_triggers(
-    model: InstrumentedModel, passages: Sequence[Passage], triggers: Sequence[Sequence[int]], progress: Progress
+    model: InstrumentedModel,
+    passages: Sequence[Passage],
+    triggers: Sequence[Sequence[int]],
+    progress: Progress,
 ) -> Any:
     """Each head's attention on the trigger tokens while the suffix is said.
 
@@ -109,8 +127,9 @@ def on_triggers(
         triggers: for each passage places in its prompt.
 
     Returns:
-        A Dataset (layer, head): `share` of its attention on them, mean over the suffix and the passages; `lift`, by how
-        much that exceeds as many tokens of the prefix at random (1 is chance).
+        A Dataset (layer, head): `share` of its attention on them, mean over the suffix and the
+        passages; `lift`, by how much that exceeds as many tokens of the prefix at random (1 is
+        chance).
     """
     import xarray as xr
 
@@ -119,7 +138,9 @@ def on_triggers(
         progress(n / len(passages), f"Attention on triggers, passage {n + 1} of {len(passages)}")
         ids = [*passage.prompt, *passage.suffix[:-1]]
         queries = list(range(len(passage.prompt) - 1, len(ids)))
-        pattern = capture(model, [ids], sites="pattern", positions=queries)["pattern"].isel(prompt=0)
+        pattern = capture(model, [ids], sites="pattern", positions=queries)["pattern"].isel(
+            prompt=0
+        )
         coords = {"layer": pattern["layer"].values, "head": pattern["head"].values}
         mean = pattern.mean("query").transpose("layer", "head", "key").values
         share, prefix = mean[..., list(where)].sum(-1), mean[..., passage.prefix_positions].sum(-1)
@@ -131,19 +152,27 @@ def on_triggers(
 
 
 def without(
-    model: InstrumentedModel, choosing: Sequence[Passage], others: Sequence[Pair], neutral: Sequence[Pair], progress: Progress
+    model: InstrumentedModel,
+    choosing: Sequence[Passage],
+    others: Sequence[Pair],
+    neutral: Sequence[Pair],
+    progress: Progress,
 ) -> Any:
     """What zeroing each head at all tokens does, exactly.
 
     Returns:
-        A Dataset: `match` (passage, layer, head), change of the leading tokens said; `loss` the same in nats per token;
-        `other_loss` and `neutral_loss` (layer, head), mean changes on passages that are not memorized and on neutral prose.
+        A Dataset: `match` (passage, layer, head), change of the leading tokens said; `loss` the
+            same in nats per token;
+        `other_loss` and `neutral_loss` (layer, head), mean changes on passages that are not
+        memorized and on neutral prose.
     """
     import xarray as xr
 
     def effects(pairs: Sequence[Pair], part: Progress) -> xr.DataArray:
         prompts, suffixes = [list(p) for p, _ in pairs], [list(s) for _, s in pairs]
-        return sweep(model, prompts, suffixes, at="all", metric="continuation", progress=part)["effect"]
+        return sweep(model, prompts, suffixes, at="all", metric="continuation", progress=part)[
+            "effect"
+        ]
 
     stages = [progress.part(n / 3, (n + 1) / 3) for n in range(3)]
     mine = effects([(p.prompt, p.suffix) for p in choosing], stages[0]).rename(prompt="passage")
@@ -154,11 +183,18 @@ def without(
         "other_loss": effects(others, stages[1]).sel(target="loss").mean("prompt"),
         "neutral_loss": effects(neutral, stages[2]).sel(target="loss").mean("prompt"),
     }
-    return xr.Dataset({name: array.reset_coords(drop=True).drop_vars("target", errors="ignore") for name, array in found.items()})
+    return xr.Dataset(
+        {
+            name: array.reset_coords(drop=True).drop_vars("target", errors="ignore")
+            for name, array in found.items()
+        }
+    )
 
 
 def ranked(rare: Any, triggered: Any, effects: Any) -> pd.DataFrame:
-    """One row per head, the one whose absence costs most leading tokens first; equals by what it costs in loss."""
+    """One row per head, the one whose absence costs most leading tokens first; equals by what it
+    costs in loss.
+    """
     import pandas as pd
 
     match, loss = effects["match"].mean("passage"), effects["loss"].mean("passage")
@@ -170,13 +206,18 @@ def ranked(rare: Any, triggered: Any, effects: Any) -> pd.DataFrame:
                 continue
             row = {"label": head_name(layer, head), "layer": int(layer), "head": int(head)}
             row |= {"match": float(match.sel(at)), "loss": float(loss.sel(at))}
-            row |= {"other_loss": float(effects["other_loss"].sel(at)), "neutral_loss": float(effects["neutral_loss"].sel(at))}
+            row |= {
+                "other_loss": float(effects["other_loss"].sel(at)),
+                "neutral_loss": float(effects["neutral_loss"].sel(at)),
+            }
             for name, dataset in (("rarity", rare), ("trigger", triggered)):
                 known = layer in dataset["layer"] and head in dataset["head"]
                 for column in dataset:
                     row[f"{name}_{column}"] = float(dataset[column].sel(at)) if known else np.nan
             rows.append(row)
-    table = pd.DataFrame(rows).sort_values(["match", "loss"], ascending=[True, False], kind="stable")
+    table = pd.DataFrame(rows).sort_values(
+        ["match", "loss"], ascending=[True, False], kind="stable"
+    )
     table.insert(1, "rank", range(1, len(table) + 1))
     return table.reset_index(drop=True)
 
@@ -190,10 +231,11 @@ def prove(
     seed: int,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Match and neutral loss with the heads off, beside as many random heads of the same layers, on passages held out.
+    """Match and neutral loss with the heads off, beside as many random heads of the same layers, on
+    passages held out.
 
-    Rows: `untouched`, `found`, and `random` once for each set. Random heads are others than the found ones, but in layers
-    that have not so many others.
+    Rows: `untouched`, `found`, and `random` once for each set. Random heads are others than the
+    found ones, but in layers that have not so many others.
     """
     import pandas as pd
 
@@ -213,7 +255,9 @@ def prove(
     ]
     pairs = [(p.prompt, p.suffix) for p in held_out]
     rows: list[dict[str, Any]] = []
-    for number, (condition, off) in enumerate([("untouched", []), ("found", list(heads)), *[("random", d) for d in draws]]):
+    for number, (condition, off) in enumerate(
+        [("untouched", []), ("found", list(heads)), *[("random", d) for d in draws]]
+    ):
         progress(number / (sets + 2), f"Switching heads off: set {number} of {sets + 1}")
         with ablate(model, off):
             match, loss = recited(model, pairs)
@@ -233,7 +277,9 @@ def prove(
 
 
 def halves(passages: Sequence[Passage]) -> tuple[list[Passage], list[Passage]]:
-    """(choosing, held out) halves of the memorized passages, alternating, so that both have every kind."""
+    """(choosing, held out) halves of the memorized passages, alternating, so that both have
+    every kind.
+    """
     by_kind: dict[str, list[Passage]] = {}
     for passage in passages:
         if passage.group == MEMORIZED:

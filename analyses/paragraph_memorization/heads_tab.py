@@ -1,4 +1,6 @@
-"""The Heads tab: absence, trigger and rarity as linked grids, one head passage by passage, the proof, a table of all."""
+"""The Heads tab: absence, trigger and rarity as linked grids, one head passage by passage, the
+proof, a table of all.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ GRIDS = {
 
 
 def column(result: Result, name: str) -> xr.DataArray:
-    """A column of the heads table as (layer, head); attention on triggers is counted from chance."""
+    """A column of the heads table as (layer, head); attention on triggers is counted from
+    chance.
+    """
     values = result.tables["heads"].set_index(["layer", "head"])[name].sort_index().to_xarray()
     return values - 1 if name == "trigger_lift" else values
 
@@ -59,18 +63,31 @@ def grids(result: Result) -> list[Any]:
 
 
 def intro(result: Result) -> Markup:
-    key = Markup('<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">picked</span>').format(colour.MEMORY)
+    key = Markup(
+        '<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">picked</span>'
+    ).format(colour.MEMORY)
     return Markup('<p class="wb-says">{} {}</p>').format(
-        "Each head set to zero at all tokens: how many leading tokens of the memorized passages (the half that chooses) are lost."
-        " Beside it how much it looks at the three strongest trigger tokens, and whether it looks at rare tokens."
-        f" {len(result.tables['heads'])} heads were compared. Outlined:",
+        "Each head set to zero at all tokens: how many leading tokens of the memorized passages"
+        " (the half that chooses) are lost. Beside it how much it looks at the three strongest"
+        f" trigger tokens, and whether it looks at rare tokens. {len(result.tables['heads'])} heads"
+        " were compared. Outlined:",
         key,
     )
 
 
 def ranked(result: Result) -> pd.DataFrame:
     """The heads table in the columns a person compares."""
-    columns = ["label", "role", "rank", "match", "loss", "other_loss", "neutral_loss", "trigger_share", "trigger_lift"]
+    columns = [
+        "label",
+        "role",
+        "rank",
+        "match",
+        "loss",
+        "other_loss",
+        "neutral_loss",
+        "trigger_share",
+        "trigger_lift",
+    ]
     columns += ["rarity_each", "rarity_each_low", "rarity_each_high", "rarity_pooled"]
     table = result.tables["heads"]
     return table[[c for c in columns if c in table]]
@@ -87,24 +104,36 @@ def card(result: Result, layer: int, head: int) -> Markup:
         ("memorized passages", f"{row['match']:+.1f} tokens, {row['loss']:+.3f} nats per token"),
         ("passages not memorized", f"{row['other_loss']:+.3f} nats per token"),
         ("neutral prose", f"{row['neutral_loss']:+.3f} nats per token"),
-        ("attention on triggers", f"{100 * row['trigger_share']:.0f} %, {row['trigger_lift']:.1f} times chance"),
+        (
+            "attention on triggers",
+            f"{100 * row['trigger_share']:.0f} %, {row['trigger_lift']:.1f} times chance",
+        ),
         (
             "attention and rarity",
-            f"{row['rarity_each']:+.2f} ({row['rarity_each_low']:+.2f} to {row['rarity_each_high']:+.2f});"
-            f" pooled {row['rarity_pooled']:+.2f}",
+            (
+                f"{row['rarity_each']:+.2f} ({row['rarity_each_low']:+.2f} to"
+                f" {row['rarity_each_high']:+.2f}); pooled {row['rarity_pooled']:+.2f}"
+            ),
         ),
     ]
-    cells = Markup("").join(Markup("<tr><th>{}</th><td>{}</td></tr>").format(*line) for line in lines)
+    cells = Markup("").join(
+        Markup("<tr><th>{}</th><td>{}</td></tr>").format(*line) for line in lines
+    )
     return Markup(
-        "<style>.k{{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}}"
-        ".k th{{text-align:left;font-weight:500;padding-right:14px}}.k td{{font-variant-numeric:tabular-nums}}"
-        "h3{{font:650 17px var(--wb-font,sans-serif);margin:0 0 4px}}</style>"
-        '<h3>{} <span class="wb-small">{}, {} of {} by what its absence costs</span></h3><table class=k>{}</table>'
-    ).format(row["label"], "picked" if row["role"] else "not picked", int(row["rank"]), len(table), cells)
+        "<style>.k{{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}}.k"
+        " th{{text-align:left;font-weight:500;padding-right:14px}}.k"
+        " td{{font-variant-numeric:tabular-nums}}h3{{font:650 17px"
+        ' var(--wb-font,sans-serif);margin:0 0 4px}}</style><h3>{} <span class="wb-small">{}, {} of'
+        " {} by what its absence costs</span></h3><table class=k>{}</table>"
+    ).format(
+        row["label"], "picked" if row["role"] else "not picked", int(row["rank"]), len(table), cells
+    )
 
 
 def per_passage(result: Result, layer: int, head: int) -> dict[str, Any] | None:
-    """What the head's absence does to each passage that chose: the words and values of `draw.bars`; None if not there."""
+    """What the head's absence does to each passage that chose: the words and values of
+    `draw.bars`; None if not there.
+    """
     effects = result.arrays.get("head_match")
     if effects is None or layer not in effects["layer"] or head not in effects["head"]:
         return None
@@ -132,7 +161,9 @@ def proof(result: Result) -> list[Any]:
     table = result.tables["proof"]
     sets = table[table["condition"] == "random"]
     line = f"{len(sets['heads'].iloc[0].split())} heads off"
-    before, off = (float(table.loc[table["condition"] == c, "kept"].iloc[0]) for c in ("untouched", "found"))
+    before, off = (
+        float(table.loc[table["condition"] == c, "kept"].iloc[0]) for c in ("untouched", "found")
+    )
     picture = draw.dots(
         pd.DataFrame({"kept": sets["kept"], "line": line, "heads": sets["heads"]}),
         "kept",
@@ -156,14 +187,19 @@ def still(result: Result) -> list[Any]:
         parts.append(draw.says(result.findings["rarity"].says, small=True))
     parts += proof(result)
     cards = Markup("").join(card(result, *head) for head in picked(result))
-    return [*parts, cards, Table(ranked(result), "All heads, the one whose absence costs most first")]
+    return [
+        *parts,
+        cards,
+        Table(ranked(result), "All heads, the one whose absence costs most first"),
+    ]
 
 
 def live(result: Result, pictures: Sequence[Any]) -> Any:
     """Linked: grids, list, table and bars all read and write the selection.
 
     Args:
-        pictures: those of `still`: three grids, the bars of the first head, and the dots where heads were proven.
+        pictures: those of `still`: three grids, the bars of the first head, and the dots where
+            heads were proven.
     """
     from workbench.draw.choosing import link_heads
     from workbench.draw.keys import key_pad
@@ -192,12 +228,18 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
     listing = tabulator(shown, height=420, selectable="toggle")
     about = html_pane(Markup(""))
     choose = pn.widgets.Select(
-        name="Head, by what its absence costs", options=list(shown["label"]), width=240, stylesheets=[STYLES], margin=(2, 0, 6, 0)
+        name="Head, by what its absence costs",
+        options=list(shown["label"]),
+        width=240,
+        stylesheets=[STYLES],
+        margin=(2, 0, 6, 0),
     )
 
     def chosen() -> None:
         if pick.head is None:
-            about.object = str(draw.note("No head is chosen.", "Click a cell, or choose one above."))
+            about.object = str(
+                draw.note("No head is chosen.", "Click a cell, or choose one above.")
+            )
             return
         about.object = str(card(result, *pick.head))
         wanted = per_passage(result, *pick.head)
@@ -210,11 +252,21 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         return f"without it {row['match'].iloc[0]:+.1f} tokens" if len(row) else "not measured"
 
     link_heads(pick, maps, choose, listing, list(shown["label"]), chosen)
-    pad = key_pad(pick, sorted(set(table["layer"].tolist())), sorted(set(table["head"].tolist())), describe)
+    pad = key_pad(
+        pick, sorted(set(table["layer"].tolist())), sorted(set(table["head"].tolist())), describe
+    )
     left = pn.Column(wrapping(*maps, gap="4px 10px"), pad)
-    right = pn.Column(choose, about, min_width=280, sizing_mode="stretch_width", styles={"flex": "1 1 300px"})
-    rarity = [html_pane(draw.says(result.findings["rarity"].says, small=True))] if "rarity" in result.findings else []
-    says = [html_pane(draw.says(result.findings["heads"].says))] if "heads" in result.findings else []
+    right = pn.Column(
+        choose, about, min_width=280, sizing_mode="stretch_width", styles={"flex": "1 1 300px"}
+    )
+    rarity = (
+        [html_pane(draw.says(result.findings["rarity"].says, small=True))]
+        if "rarity" in result.findings
+        else []
+    )
+    says = (
+        [html_pane(draw.says(result.findings["heads"].says))] if "heads" in result.findings else []
+    )
     return pn.Column(
         html_pane(intro(result)),
         wrapping(left, right, sizing_mode="stretch_width"),
@@ -222,7 +274,12 @@ def live(result: Result, pictures: Sequence[Any]) -> Any:
         *rarity,
         *says,
         *dots,
-        html_pane(draw.says("All heads, the one whose absence costs most first. A row chooses the head; a heading sorts.")),
+        html_pane(
+            draw.says(
+                "All heads, the one whose absence costs most first. A row chooses the head; a"
+                " heading sorts."
+            )
+        ),
         listing,
         sizing_mode="stretch_width",
         min_width=0,

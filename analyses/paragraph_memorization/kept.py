@@ -1,4 +1,6 @@
-"""The changes of weights that a finished run holds: as knobs on a model, and as deltas that can be saved."""
+"""The changes of weights that a finished run holds: as knobs on a model, and as deltas that can
+be saved.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ def names(result: Result) -> dict[str, int]:
         return {}
     table = result.tables["removals"]
     kept = table[table["mask"] == "contrast"]
-    return {f"{aim}_{passage}": n for n, (aim, passage) in enumerate(zip(kept["aim"], kept["passage"], strict=True))}
+    return {
+        f"{aim}_{passage}": n
+        for n, (aim, passage) in enumerate(zip(kept["aim"], kept["passage"], strict=True))
+    }
 
 
 def delta(result: Result, name: str) -> Delta:
@@ -74,4 +79,6 @@ def _knob(result: Result, name: str) -> Control:
         with change.applied(model.module, value):
             yield model
 
-    return Control(f"{aim.capitalize()} passage {passage}", apply, 0.0, 1.0, 0.0, "as it is", "changed")
+    return Control(
+        f"{aim.capitalize()} passage {passage}", apply, 0.0, 1.0, 0.0, "as it is", "changed"
+    )

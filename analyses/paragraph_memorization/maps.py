@@ -22,24 +22,32 @@ _MEMORY = 2 * 2**30  # bytes that the gradients of prompts read together may tak
 SIZES = ("max", "rms", "batch_max", "batch_rms")
 
 
-def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(components, passages): gradients by component and group, and how much of each passage's is in the lower layers.
+def gradient_map(
+    model: InstrumentedModel, passages: Sequence[Passage], progress: Progress
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(components, passages): gradients by component and group, and how much of each passage's is
+    in the lower layers.
 
-    A row of the first is a group and a component: a head's W_Q, W_K, W_V or W_O, or a matrix of an MLP. Columns `max` and
-    `rms` are of each passage's own gradient, mean over passages; `batch_max` and `batch_rms` of the mean gradient.
-    `share_…` is the same as a share of the sum over all components of the group: the loss of what is not memorized is
-    larger, and so are all its gradients. The second has, for each passage, the share of the lower half of the layers
+    A row of the first is a group and a component: a head's W_Q, W_K, W_V or W_O, or a matrix of an
+    MLP. Columns `max` and `rms` are of each passage's own gradient, mean over passages; `batch_max`
+    and `batch_rms` of the mean gradient. `share_…` is the same as a share of the sum over all
+    components of the group: the loss of what is not memorized is larger, and so are all its
+    gradients. The second has, for each passage, the share of the lower half of the layers
     (`low_max` and `low_rms`) and the sum over all components (`sum_max`).
     """
     import pandas as pd
 
-    large = sum(model.module.get_parameter(name).numel() for name in {w.parameter for w in weights(model)})
+    large = sum(
+        model.module.get_parameter(name).numel() for name in {w.parameter for w in weights(model)}
+    )
     chunk = max(1, min(8, _MEMORY // (4 * large)))
     rows, low = [], []
     groups = [group for group in GROUPS if any(p.group == group for p in passages)]
     for number, group in enumerate(groups):
         mine = [p for p in passages if p.group == group]
-        found = _sizes(model, mine, chunk, progress.part(number / len(groups), (number + 1) / len(groups)))
+        found = _sizes(
+            model, mine, chunk, progress.part(number / len(groups), (number + 1) / len(groups))
+        )
         names = [str(n) for n in found if not str(n).endswith(".batch")]
         by_layer: xr.DataArray = sum(  # type: ignore[assignment]
             found[n]
@@ -47,7 +55,9 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
             .reindex(layer=range(model.n_layers), fill_value=0)
             for n in names
         )
-        share = by_layer.isel(layer=slice(0, model.n_layers // 2)).sum("layer") / by_layer.sum("layer")
+        share = by_layer.isel(layer=slice(0, model.n_layers // 2)).sum("layer") / by_layer.sum(
+            "layer"
+        )
         low += [
             {
                 "passage": p.number,
@@ -62,7 +72,11 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
             for layer in own["layer"].values:
                 heads = next((own[d].values for d in ("head", "kv_head") if d in own.dims), [None])
                 for head in heads:
-                    at = {} if head is None else {next(d for d in ("head", "kv_head") if d in own.dims): head}
+                    at = (
+                        {}
+                        if head is None
+                        else {next(d for d in ("head", "kv_head") if d in own.dims): head}
+                    )
                     each, together = own.sel(layer=layer, **at), batch.sel(layer=layer, **at)
                     rows.append(
                         {
@@ -71,7 +85,10 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
                             "layer": int(layer),
                             "head": -1 if head is None else int(head),
                             **{size: float(each.sel(size=size)) for size in ("max", "rms")},
-                            **{f"batch_{size}": float(together.sel(size=size)) for size in ("max", "rms")},
+                            **{
+                                f"batch_{size}": float(together.sel(size=size))
+                                for size in ("max", "rms")
+                            },
                         }
                     )
     table = pd.DataFrame(rows)
@@ -80,7 +97,9 @@ def gradient_map(model: InstrumentedModel, passages: Sequence[Passage], progress
     return table, pd.DataFrame(low)
 
 
-def _sizes(model: InstrumentedModel, passages: Sequence[Passage], chunk: int, progress: Progress) -> xr.Dataset:
+def _sizes(
+    model: InstrumentedModel, passages: Sequence[Passage], chunk: int, progress: Progress
+) -> xr.Dataset:
     prompts = [[*p.prompt, *p.suffix] for p in passages]
     metric = continuation_loss(len(passages[0].suffix))
     try:

@@ -1,4 +1,6 @@
-"""The Passages tab: one passage as text, its triggers, and layer by token what is behind each of them."""
+"""The Passages tab: one passage as text, its triggers, and layer by token what is behind each of
+them.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,15 @@ def tokens_of(result: Result, passage: int) -> pd.DataFrame:
 
 
 def strip(result: Result, passage: int) -> Markup:
-    """The passage's text: prefix coloured by what each token's replacement costs, suffix marked by what is said."""
+    """The passage's text: prefix coloured by what each token's replacement costs, suffix marked
+    by what is said.
+    """
     import numpy as np
 
-    mine, row = tokens_of(result, passage), result.tables["passages"].set_index("passage").loc[passage]
+    mine, row = (
+        tokens_of(result, passage),
+        result.tables["passages"].set_index("passage").loc[passage],
+    )
     suffix = mine["part"] == "suffix"
     if "trigger" in mine:
         values = (-mine["trigger"]).clip(lower=0).fillna(0.0)
@@ -73,13 +80,16 @@ def instead(result: Result, passage: int) -> Markup:
     row = result.tables["passages"].set_index("passage").loc[passage]
     parts = Markup("")
     if row["group"] != MEMORIZED:
-        parts += draw.says("After the given text the model says:") + Markup('<p class="wb-said-text">{}</p>').format(row["said"])
+        parts += draw.says("After the given text the model says:") + Markup(
+            '<p class="wb-said-text">{}</p>'
+        ).format(row["said"])
     twins = result.tables.get("twins")
     if twins is not None and passage in set(twins["passage"]):
         twin = twins.set_index("passage").loc[passage]
         parts += draw.says(
-            f"What stops it soonest: “{twin['replacement']}” for “{twin['token']}” (token {twin['pos']}); then"
-            f" {twin['impact']} tokens are said, up to “{twin['impact_token']}”."
+            f"What stops it soonest: “{twin['replacement']}” for “{twin['token']}” (token"
+            f" {twin['pos']}); then {twin['impact']} tokens are said, up to"
+            f" “{twin['impact_token']}”."
         )
     return parts
 
@@ -104,13 +114,25 @@ def layers(result: Result, passage: int) -> dict[str, tuple[str, str, str]]:
     slopes, patches = result.arrays.get("slopes"), result.arrays.get("patch_positions")
     if patches is not None and passage in patches["passage"]:
         for way in patches["direction"].values:
-            options |= {f"patched {way}: {site}": (_PATCH, str(site), str(way)) for site in patches["site"].values}
+            options |= {
+                f"patched {way}: {site}": (_PATCH, str(site), str(way))
+                for site in patches["site"].values
+            }
     if slopes is not None and passage in slopes["passage"]:
-        options |= {f"gradient at {site}": (_GRADIENT, str(site), "") for site in reversed(slopes["site"].values)}
+        options |= {
+            f"gradient at {site}": (_GRADIENT, str(site), "")
+            for site in reversed(slopes["site"].values)
+        }
     return options
 
 
-def by_token(result: Result, passage: int, what: tuple[str, str, str], pos: int, here: tuple[int | None, int | None]) -> Markup:
+def by_token(
+    result: Result,
+    passage: int,
+    what: tuple[str, str, str],
+    pos: int,
+    here: tuple[int | None, int | None],
+) -> Markup:
     """Layers × tokens: gradients or effects of patching."""
     import numpy as np
 
@@ -133,12 +155,26 @@ def by_token(result: Result, passage: int, what: tuple[str, str, str], pos: int,
         for column in columns:
             if column in known and np.isfinite(numbers[i, known[column]]):
                 value = float(numbers[i, known[column]])
-                text = f"{value:.2g}" if kind == _GRADIENT else f"{value:+.1f}" if abs(value) >= 0.05 else "0"
-                tip = f"layer {layer}, token {column}: {value:{'' if kind == _GRADIENT else '+'}.4f} {unit}"
+                text = (
+                    f"{value:.2g}"
+                    if kind == _GRADIENT
+                    else f"{value:+.1f}"
+                    if abs(value) >= 0.05
+                    else "0"
+                )
+                tip = (
+                    f"layer {layer}, token {column}: {value:{'' if kind == _GRADIENT else '+'}.4f}"
+                    f" {unit}"
+                )
                 cells[int(layer), column] = Cell(text, abs(value) / (top or 1.0), tip)
     if not cells:
-        return draw.note("Nothing was measured at these tokens.", f"Choose a token from number {min(measured, default=0)} on.")
-    caption = f"{site}, {'largest gradient' if kind == _GRADIENT else way}, by layer and token ({unit})"
+        return draw.note(
+            "Nothing was measured at these tokens.",
+            f"Choose a token from number {min(measured, default=0)} on.",
+        )
+    caption = (
+        f"{site}, {'largest gradient' if kind == _GRADIENT else way}, by layer and token ({unit})"
+    )
     return draw.token_table(mine, cells, columns=columns, here=here, caption=caption)
 
 
@@ -148,7 +184,9 @@ def patched(result: Result, passage: int) -> Markup:
     parts = instead(result, passage)
     for title, what in layers(result, passage).items():
         if what[0] == _PATCH and what[1] == "resid_pre":
-            parts += draw.says(title, small=True) + by_token(result, passage, what, int(row["pos"]), (None, None))
+            parts += draw.says(title, small=True) + by_token(
+                result, passage, what, int(row["pos"]), (None, None)
+            )
     name = result.tables["passages"].set_index("passage").loc[passage, "name"]
     return Markup('<details class="wb-fold"><summary>{}</summary>{}</details>').format(name, parts)
 
@@ -167,23 +205,39 @@ def still(result: Result) -> list[Any]:
         return [draw.note("No passage was read.", "Run the analysis again and let it finish.")]
     table = listed(result)
     shown = [
-        int(p) for group in GROUPS for p in table.loc[table["group"] == group, "passage"].head(4 if group == MEMORIZED else 1)
+        int(p)
+        for group in GROUPS
+        for p in table.loc[table["group"] == group, "passage"].head(4 if group == MEMORIZED else 1)
     ]
     texts = Markup("").join(strip(result, p) + instead(result, p) for p in shown)
     parts: list[Any] = [_intro(result), texts]
     options = layers(result, shown[0])
-    at = result.tables["twins"].set_index("passage")["pos"].get(shown[0]) if "twins" in result.tables else None
+    at = (
+        result.tables["twins"].set_index("passage")["pos"].get(shown[0])
+        if "twins" in result.tables
+        else None
+    )
     pos = int(at) if at is not None else int(tokens_of(result, shown[0])["pos"].max()) // 2
     for title, what in options.items():
         if what[1] == "resid_post" and what[0] == _GRADIENT:
-            parts += [draw.says(f"The first passage, {title}:"), by_token(result, shown[0], what, pos, (None, pos))]
+            parts += [
+                draw.says(f"The first passage, {title}:"),
+                by_token(result, shown[0], what, pos, (None, pos)),
+            ]
     return [*parts, Table(table, "All passages that were looked at")]
 
 
 def live(result: Result) -> Any:
     """Linked: the table chooses a passage, its text a token, a cell layer and token."""
     from workbench.draw.cells import clicks, listening
-    from workbench.draw.view import STYLES, html_pane, live_column, need_panel, safe_columns, tabulator
+    from workbench.draw.view import (
+        STYLES,
+        html_pane,
+        live_column,
+        need_panel,
+        safe_columns,
+        tabulator,
+    )
 
     if "passages" not in result.tables:
         return live_column(still(result))
@@ -194,7 +248,9 @@ def live(result: Result) -> Any:
     text, other, cells = html_pane(Markup("")), html_pane(Markup("")), html_pane(Markup(""))
     about = html_pane(Markup(""))
     options = layers(result, int(shown["passage"].iloc[0]))
-    what = pn.widgets.Select(name="Layer by token", options=options, width=330, stylesheets=[STYLES], margin=(2, 0, 6, 0))
+    what = pn.widgets.Select(
+        name="Layer by token", options=options, width=330, stylesheets=[STYLES], margin=(2, 0, 6, 0)
+    )
     # A table keeps the kinds of its first columns: it starts with a token that was replaced.
     replaced = result.tables["perturbed"]["pos"].iloc[0] if "perturbed" in result.tables else 0
     of_token = tabulator(draws(result, int(shown["passage"].iloc[0]), int(replaced)))
@@ -210,19 +266,26 @@ def live(result: Result) -> Any:
 
     def of_passage(*_: Any) -> None:
         number = passage()
-        text.object, other.object = str(listening(strip(result, number))), str(instead(result, number))
+        text.object, other.object = (
+            str(listening(strip(result, number))),
+            str(instead(result, number)),
+        )
         at = [i for i, p in enumerate(shown["passage"]) if p == number]
         if table.selection != at:
             table.selection = at
         mine = layers(result, number)
         if what.options != mine:
-            what.param.update(options=mine, value=next(iter(mine.values()), None), visible=bool(mine))
+            what.param.update(
+                options=mine, value=next(iter(mine.values()), None), visible=bool(mine)
+            )
         at_token()
 
     def at_token(*_: Any) -> None:
         number, token = passage(), pos()
         mine = tokens_of(result, number).set_index("pos")
-        about.object = str(draw.says(f"Token {token}, “{mine['token'].get(token, '')}”, replaced by others:"))
+        about.object = str(
+            draw.says(f"Token {token}, “{mine['token'].get(token, '')}”, replaced by others:")
+        )
         of_token.value = safe_columns(draws(result, number, token))[0]
         by_layer()
 
@@ -230,10 +293,15 @@ def live(result: Result) -> Any:
         number = passage()
         if what.value is None or what.value not in layers(result, number).values():
             cells.object = str(
-                draw.note("Gradients at tokens and patching were measured for memorized passages.", "Choose one of those.")
+                draw.note(
+                    "Gradients at tokens and patching were measured for memorized passages.",
+                    "Choose one of those.",
+                )
             )
             return
-        cells.object = str(listening(by_token(result, number, what.value, pos(), (pick.layer, pos()))))
+        cells.object = str(
+            listening(by_token(result, number, what.value, pos(), (pick.layer, pos())))
+        )
 
     def clicked(at: Sequence[int]) -> None:
         pick.param.update(pos=at[-1], **({"layer": at[0]} if len(at) == 2 else {}))
@@ -247,7 +315,9 @@ def live(result: Result) -> Any:
     pick.param.watch(at_token, ["pos", "layer"])
     what.param.watch(by_layer, "value")
     of_passage()
-    below = html_pane(draw.says("All passages that were looked at. Choose one to read it above.", small=True))
+    below = html_pane(
+        draw.says("All passages that were looked at. Choose one to read it above.", small=True)
+    )
     return pn.Column(
         html_pane(_intro(result)),
         clicks(text, clicked),

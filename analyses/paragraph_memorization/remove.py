@@ -1,4 +1,6 @@
-"""Changing a passage where it is stored: unlearning it or rewriting it with a thousandth of the weights."""
+"""Changing a passage where it is stored: unlearning it or rewriting it with a thousandth of the
+weights.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ MASKS: tuple[Mask, ...] = ("contrast", "gradient", "random", "all")
 RATES = (0.003, 0.01, 0.03, 0.1)
 """Sizes of a step that are tried, in standard deviations of a matrix."""
 DONE = 0.25
-"""Share of the suffix: a passage of which no more is said counts as unlearned, and the updates stop."""
+"""Share of the suffix: a passage of which no more is said counts as unlearned, and the updates
+stop.
+"""
 
 
 @dataclass
@@ -54,17 +58,23 @@ class Weights:
     def top(self, sizes_: Sequence[Tensor], fraction: float) -> list[Tensor]:
         """The places with the largest sizes of all matrices together, as flat indices for each."""
         count = max(1, round(self.total * fraction))
-        sizes = torch.cat([g.flatten().to(sizes_[0].device) for g in sizes_])  # layers may lie on several devices
+        sizes = torch.cat(
+            [g.flatten().to(sizes_[0].device) for g in sizes_]
+        )  # layers may lie on several devices
         # Of equals the first, so that the count is exact.
         chosen = sizes.topk(count).indices.sort().values
         found, start = [], 0
         for g in sizes_:
-            found.append((chosen[(chosen >= start) & (chosen < start + g.numel())] - start).to(g.device))
+            found.append(
+                (chosen[(chosen >= start) & (chosen < start + g.numel())] - start).to(g.device)
+            )
             start += g.numel()
         return found
 
     def random(self, like: Sequence[Tensor], seed: int) -> list[Tensor]:
-        """As many places in every matrix, drawn at random: the same size and the same spread over layers."""
+        """As many places in every matrix, drawn at random: the same size and the same spread
+        over layers.
+        """
         draw = torch.Generator().manual_seed(seed)
         return [
             torch.randperm(p.numel(), generator=draw)[: len(index)].sort().values.to(p.device)
@@ -83,7 +93,8 @@ class Task:
         passage: the one to change.
         aim: "unlearn" raises its loss; "rewrite" lowers that of `instead`, after the same prefix.
         instead: what is to be said in its place, as many tokens; empty when unlearning.
-        keep: what the model says of these (prompt, suffix) is held, by the KL divergence from what it said before.
+        keep: what the model says of these (prompt, suffix) is held, by the KL divergence from what
+            it said before.
         held_out: other memorized passages, as (prompt, suffix), that the updates do not see.
         neutral: prose whose loss says what the change costs.
     """
@@ -122,10 +133,11 @@ def tuned(
     at_least: int = 0,
     progress: Progress | None = None,
 ) -> Outcome:
-    """`carry_out` with the smallest of the rates that does it, or else the largest: the same procedure for every mask.
+    """`carry_out` with the smallest of the rates that does it, or else the largest: the same
+    procedure for every mask.
 
-    How far weights may move before a model breaks differs between models by an order of magnitude, and between masks: a rate
-    found for one of them would favour it.
+    How far weights may move before a model breaks differs between models by an order of magnitude,
+    and between masks: a rate found for one of them would favour it.
     """
     progress = progress or Progress()
     for n, rate in enumerate(rates):
@@ -149,21 +161,26 @@ def carry_out(
 ) -> Outcome:
     """Update the masked weights until the task is done, measure, and put everything back.
 
-    The objective is w NLL(passage) with w = -1, or + NLL(instead), plus the KL divergence from the untouched model on
-    `keep`, mean over its passages and summed over positions. Before the first step the divergence is flat, and its gradient
-    zero. Adam moves each weight by at most about the rate times the spread of its matrix, without decay; with all weights
-    the rate is smaller by √fraction, so that a step is as long in all.
+    The objective is w NLL(passage) with w = -1, or + NLL(instead), plus the KL divergence from the
+    untouched model on `keep`, mean over its passages and summed over positions. Before the first
+    step the divergence is flat, and its gradient zero. Adam moves each weight by at most about the
+    rate times the spread of its matrix, without decay; with all weights the rate is smaller by
+    √fraction, so that a step is as long in all.
 
     Args:
-        mask: "gradient", the largest absolute gradients of the NLL (Stoehr et al. 2024); "contrast", the largest excess of
-            those over the root mean square of the gradients of the passages to keep; "random", as many in each matrix as
-            "contrast" has; or "all".
-        at_least: go on so long even when it is done: a control takes as many steps as what it is compared with.
+        mask: "gradient", the largest absolute gradients of the NLL (Stoehr et al. 2024);
+            "contrast", the largest excess of those over the root mean square of the gradients of
+            the passages to keep; "random", as many in each matrix as "contrast" has; or "all".
+        at_least: go on so long even when it is done: a control takes as many steps as what it is
+            compared with.
     """
     model, parameters = weights_.model, weights_.parameters
     prompt, suffix = task.passage.prompt, task.passage.suffix
     aim, sign = (suffix, -1.0) if task.aim == "unlearn" else (list(task.instead), 1.0)
-    before = {"match": recited(model, [(prompt, aim)])[0][0], "neutral": recited(model, task.neutral)[1].mean()}
+    before = {
+        "match": recited(model, [(prompt, aim)])[0][0],
+        "neutral": recited(model, task.neutral)[1].mean(),
+    }
     others_before = recited(model, task.held_out)[0]
     reference = _log_p(model, task.keep)
     with learning(parameters):
@@ -175,15 +192,23 @@ def carry_out(
         ]
         step_size = rate * (fraction**0.5 if mask == "all" else 1.0)
         groups = [
-            {"params": [m], "lr": step_size * float(p.detach().float().std())} for m, p in zip(moves, parameters, strict=True)
+            {"params": [m], "lr": step_size * float(p.detach().float().std())}
+            for m, p in zip(moves, parameters, strict=True)
         ]
         adam = torch.optim.Adam(groups)
         curve: list[dict[str, Any]] = []
         try:
             for step in range(1, steps + 1):
-                progress((step - 1) / steps, f"{task.aim}: {task.passage.name[:40]}, {mask} weights, step {step} of {steps}")
-                objective = sign * _nll(model, prompt, aim) + _divergence(model, task.keep, reference)
-                for move, place, g in zip(moves, places, torch.autograd.grad(objective, parameters), strict=True):
+                progress(
+                    (step - 1) / steps,
+                    f"{task.aim}: {task.passage.name[:40]}, {mask} weights, step {step} of {steps}",
+                )
+                objective = sign * _nll(model, prompt, aim) + _divergence(
+                    model, task.keep, reference
+                )
+                for move, place, g in zip(
+                    moves, places, torch.autograd.grad(objective, parameters), strict=True
+                ):
                     move.grad = g.view(-1)[place].float()
                 adam.step()
                 with torch.no_grad():
@@ -211,19 +236,31 @@ def carry_out(
     return Outcome(row, curve, delta)
 
 
-def _places(weights_: Weights, task: Task, aim: Sequence[int], mask: Mask, fraction: float, seed: int) -> list[Tensor]:
+def _places(
+    weights_: Weights, task: Task, aim: Sequence[int], mask: Mask, fraction: float, seed: int
+) -> list[Tensor]:
     """Which weights may change, as flat indices for each matrix."""
     if mask == "all":
         return weights_.all()
     parameters = weights_.parameters
-    sizes = [g.abs() for g in torch.autograd.grad(_nll(weights_.model, task.passage.prompt, aim), parameters)]
+    sizes = [
+        g.abs()
+        for g in torch.autograd.grad(_nll(weights_.model, task.passage.prompt, aim), parameters)
+    ]
     if mask == "gradient":
         return weights_.top(sizes, fraction)
     typical = [torch.zeros_like(size) for size in sizes]
     for prompt, suffix in task.keep:
-        for square, g in zip(typical, torch.autograd.grad(_nll(weights_.model, prompt, suffix), parameters), strict=True):
+        for square, g in zip(
+            typical,
+            torch.autograd.grad(_nll(weights_.model, prompt, suffix), parameters),
+            strict=True,
+        ):
             square += g.square() / len(task.keep)
-    places = weights_.top([(size - square.sqrt()).clamp(min=0) for size, square in zip(sizes, typical, strict=True)], fraction)
+    places = weights_.top(
+        [(size - square.sqrt()).clamp(min=0) for size, square in zip(sizes, typical, strict=True)],
+        fraction,
+    )
     return weights_.random(places, seed) if mask == "random" else places
 
 
@@ -269,8 +306,12 @@ def _nll(model: InstrumentedModel, prompt: Sequence[int], suffix: Sequence[int])
     """Mean over the suffix, nats per token, ()."""
     ids = torch.tensor([[*prompt, *suffix]], device=model.device)
     with torch.enable_grad():
-        logits = model.forward(input_ids=ids[:, :-1], logits_to_keep=len(suffix), use_cache=False).logits.float()
-        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, -len(suffix) :].flatten())
+        logits = model.forward(
+            input_ids=ids[:, :-1], logits_to_keep=len(suffix), use_cache=False
+        ).logits.float()
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), ids[:, -len(suffix) :].flatten()
+        )
 
 
 def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
@@ -293,7 +334,9 @@ def _log_p(model: InstrumentedModel, keep: Sequence[Pair]) -> list[Tensor]:
     return [_forward(model, pairs) for pairs in _groups(keep)]
 
 
-def _divergence(model: InstrumentedModel, keep: Sequence[Pair], reference: Sequence[Tensor]) -> Tensor:
+def _divergence(
+    model: InstrumentedModel, keep: Sequence[Pair], reference: Sequence[Tensor]
+) -> Tensor:
     """KL(before ‖ now), summed over positions and vocabulary, mean over passages, nats."""
     with torch.enable_grad():
         parts = [

@@ -1,4 +1,7 @@
-"""From numbers to tables and findings. Table by table, docs/paragraph-memorization.md says what each column means."""
+"""From numbers to tables and findings.
+
+Table by table, docs/paragraph-memorization.md says what each column means.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,9 @@ def say_passages(
             }
         )
         strings = model.token_strings([*passage.prompt, *passage.suffix])
-        instead = model.token_strings([int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]])
+        instead = model.token_strings(
+            [int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]]
+        )
         for pos, token in enumerate(strings):
             at = pos - len(passage.prompt)
             part = "start" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
@@ -80,7 +85,11 @@ def say_passages(
                     "token": token,
                     "part": part,
                     "said": bool(at >= 0 and instead[at] == token),
-                    "p": float(np.exp(scores.logprob[passage.window, at])) if at >= 0 else float("nan"),
+                    "p": (
+                        float(np.exp(scores.logprob[passage.window, at]))
+                        if at >= 0
+                        else float("nan")
+                    ),
                     "likeliest": instead[at] if at >= 0 else "",
                 }
             )
@@ -102,7 +111,9 @@ def say_passages(
     )
 
 
-def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Passage], perturbed: Perturbed) -> None:
+def say_triggers(
+    result: Result, model: InstrumentedModel, passages: Sequence[Passage], perturbed: Perturbed
+) -> None:
     """What replacing a token costs: token by token, and on average along the prefix."""
     import pandas as pd
 
@@ -110,7 +121,9 @@ def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Pa
     strings = {
         int(i): s
         for i, s in zip(
-            np.unique(perturbed.tokens), model.token_strings([int(i) for i in np.unique(perturbed.tokens)]), strict=True
+            np.unique(perturbed.tokens),
+            model.token_strings([int(i) for i in np.unique(perturbed.tokens)]),
+            strict=True,
         )
     }
     for n, passage in enumerate(passages):
@@ -130,10 +143,15 @@ def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Pa
     result.tables["perturbed"] = table
     mean = table.groupby(["passage", "pos"], as_index=False)[["match", "loss"]].mean()
     joined = mean.rename(columns={"match": "trigger", "loss": "trigger_loss"})
-    result.tables["tokens"] = result.tables["tokens"].merge(joined, on=["passage", "pos"], how="left")
+    result.tables["tokens"] = result.tables["tokens"].merge(
+        joined, on=["passage", "pos"], how="left"
+    )
     groups = {p.number: p.group for p in passages}
     starts = {p.number: p.beginning for p in passages}
-    mean["group"], mean["prefix"] = mean["passage"].map(groups), mean["pos"] - mean["passage"].map(starts)
+    mean["group"], mean["prefix"] = (
+        mean["passage"].map(groups),
+        mean["pos"] - mean["passage"].map(starts),
+    )
     along = mean.groupby(["group", "prefix"], as_index=False)[["match", "loss"]].mean()
     result.tables["along"] = along
     lost = -mean.groupby("passage")["match"].mean()
@@ -143,10 +161,16 @@ def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Pa
         mine = lost[[n for n in lost.index if groups[n] == group]]
         if len(mine):
             where = mine.index.map(document).to_numpy()
-            value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(mine.to_numpy(), where)
+            value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(
+                mine.to_numpy(), where
+            )
     memorized = -along[along["group"] == MEMORIZED].set_index("prefix")["match"].clip(upper=0)
     width = len(memorized)
-    late = float(memorized[memorized.index >= width - _LAST].sum() / memorized.sum()) if memorized.sum() > 0 else float("nan")
+    late = (
+        float(memorized[memorized.index >= width - _LAST].sum() / memorized.sum())
+        if memorized.sum() > 0
+        else float("nan")
+    )
     listed = ", ".join(
         f"{value[key]:.1f} of {key.replace('_', ' ')} ones (95 %: {low:.1f} to {high:.1f})"
         for key, (low, high) in interval.items()
@@ -155,8 +179,9 @@ def say_triggers(result: Result, model: InstrumentedModel, passages: Sequence[Pa
         Finding(
             "triggers",
             {**value, "late_share": late},
-            f"Replacing one token of the prefix changes, on average, {listed} – tokens of what the model would have said from"
-            f" there on. {100 * late:.0f} % of what it costs the memorized ones is at the last {_LAST} of {width} tokens.",
+            f"Replacing one token of the prefix changes, on average, {listed} – tokens of what the"
+            f" model would have said from there on. {100 * late:.0f} % of what it costs the"
+            f" memorized ones is at the last {_LAST} of {width} tokens.",
             unit="leading tokens lost; share",
             interval=interval,
         )
@@ -177,11 +202,15 @@ def say_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> Non
         ours, theirs = (low[low["group"] == g] for g in (MEMORIZED, NOT))
         together = tuple(document[part["passage"]].to_numpy() for part in (ours, theirs))
         value[name], interval[name] = difference(
-            ours[f"low_{size}"].to_numpy(), theirs[f"low_{size}"].to_numpy(), (together[0], together[1])
+            ours[f"low_{size}"].to_numpy(),
+            theirs[f"low_{size}"].to_numpy(),
+            (together[0], together[1]),
         )
     top = table[table["group"] == MEMORIZED].nlargest(1, "max").iloc[0]
     component = f"{top['weight']} of " + (
-        f"layer {top['layer']}" if top["head"] < 0 else head_name(int(top["layer"]), int(top["head"]))
+        f"layer {top['layer']}"
+        if top["head"] < 0
+        else head_name(int(top["layer"]), int(top["head"]))
     )
     result.add(
         Finding(
@@ -190,17 +219,25 @@ def say_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> Non
             "Largest gradient entries summed over all components: "
             + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
             + ". Share of it in the lower half of the layers: "
-            + ", ".join(f"{100 * shares['low_max'][g]:.1f} % {g}" for g in GROUPS if g in shares.index)
-            + f" (memorized less not: {100 * value['lower']:+.1f} points, 95 %: {100 * interval['lower'][0]:+.1f} to"
-            f" {100 * interval['lower'][1]:+.1f}; of typical instead of largest entries {100 * value['lower_rms']:+.1f})"
-            f". The strongest component for memorized passages is {component}.",
+            + ", ".join(
+                f"{100 * shares['low_max'][g]:.1f} % {g}" for g in GROUPS if g in shares.index
+            )
+            + f" (memorized less not: {100 * value['lower']:+.1f} points, 95 %:"
+            f" {100 * interval['lower'][0]:+.1f} to {100 * interval['lower'][1]:+.1f}; of typical"
+            f" instead of largest entries {100 * value['lower_rms']:+.1f}). The strongest"
+            f" component for memorized passages is {component}.",
             unit="nats per token per unit of weight; share",
             interval=interval,
         )
     )
 
 
-def say_patching(result: Result, model: InstrumentedModel, twins: Sequence[Twin], arrays: Mapping[str, xr.DataArray]) -> None:
+def say_patching(
+    result: Result,
+    model: InstrumentedModel,
+    twins: Sequence[Twin],
+    arrays: Mapping[str, xr.DataArray],
+) -> None:
     """How much of a passage one value of the other run brings back, or takes away."""
     import pandas as pd
 
@@ -226,11 +263,16 @@ def say_patching(result: Result, model: InstrumentedModel, twins: Sequence[Twin]
     result.add(
         Finding(
             "patching",
-            {"restores": float(restore.max()), "breaks": float(broken.min()), "gap": float(gap.mean())},
-            f"Between a passage and its twin (one token replaced) the first token that changes differs by {float(gap.mean()):.1f}"
-            f" nats. The output of one head, taken from the passage, brings back at most {float(restore.max()):.2f} of them"
-            f" ({head_name(layer, head)}); taken from the twin, it costs at most {-float(broken.min()):.2f}."
-            f" {len(twins)} passages: too few for more than a look.",
+            {
+                "restores": float(restore.max()),
+                "breaks": float(broken.min()),
+                "gap": float(gap.mean()),
+            },
+            "Between a passage and its twin (one token replaced) the first token that changes"
+            f" differs by {float(gap.mean()):.1f} nats. The output of one head, taken from the"
+            f" passage, brings back at most {float(restore.max()):.2f} of them"
+            f" ({head_name(layer, head)}); taken from the twin, it costs at most"
+            f" {-float(broken.min()):.2f}. {len(twins)} passages: too few for more than a look.",
             unit="nats, ln p of the first token that changes",
         )
     )
@@ -246,21 +288,25 @@ def say_heads(
     compared: int,
 ) -> None:
     """The ranked table, and what switching the first of it off does where it was not chosen."""
-    ranked["role"] = ["memorization" if (r.layer, r.head) in set(found) else "" for r in ranked.itertuples()]
+    ranked["role"] = [
+        "memorization" if (r.layer, r.head) in set(found) else "" for r in ranked.itertuples()
+    ]
     result.tables["heads"] = ranked
     result.arrays["head_match"] = effects["match"].transpose("passage", "layer", "head")
     result.arrays["head_loss"] = effects["loss"].transpose("passage", "layer", "head")
     names = ", ".join(head_name(*h) for h in found)
     first = ranked.head(len(found))
-    if ranked["rarity_each"].notna().any():  # where all tokens are equally rare there is nothing to correlate
+    if (
+        ranked["rarity_each"].notna().any()
+    ):  # where all tokens are equally rare there is nothing to correlate
         _say_rarity(result, ranked, first, float(rare.attrs["chance"]), compared)
     if proof is None:
         result.add(
             Finding(
                 "heads",
                 {"match": float(first["match"].mean())},
-                f"Most is lost without {names} (of {len(ranked)} heads compared). There are too few memorized passages to hold"
-                " any out, so this is no proof.",
+                f"Most is lost without {names} (of {len(ranked)} heads compared). There are too few"
+                " memorized passages to hold any out, so this is no proof.",
                 unit="leading tokens",
             )
         )
@@ -282,16 +328,20 @@ def say_heads(
                 "neutral_without": float(off["neutral_loss"]),
                 "n": float(before["n"]),
             },
-            f"Without {names} (picked from {len(ranked)} heads on other passages) the {int(before['n'])} memorized passages held"
-            f" out are said for {off['match']:.1f} tokens instead of {before['match']:.1f}; without as many random heads of the"
-            f" same layers for {sets['match'].median():.1f} (median of {len(sets)} sets; {reach} of them do as much)."
-            f" Loss on neutral prose {before['neutral_loss']:.2f} → {off['neutral_loss']:.2f} nats per token.",
+            f"Without {names} (picked from {len(ranked)} heads on other passages) the"
+            f" {int(before['n'])} memorized passages held out are said for {off['match']:.1f}"
+            f" tokens instead of {before['match']:.1f}; without as many random heads of the same"
+            f" layers for {sets['match'].median():.1f} (median of {len(sets)} sets; {reach} of them"
+            f" do as much). Loss on neutral prose {before['neutral_loss']:.2f} →"
+            f" {off['neutral_loss']:.2f} nats per token.",
             unit="leading tokens; nats per token",
         )
     )
 
 
-def _say_rarity(result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int) -> None:
+def _say_rarity(
+    result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int
+) -> None:
     """Whether heads look at rare tokens, within passages and pooled as in the paper."""
     rarest = ranked.loc[ranked["rarity_each"].idxmin()]
     result.add(
@@ -303,10 +353,12 @@ def _say_rarity(result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chanc
                 "lowest_pooled": float(ranked["rarity_pooled"].min()),
                 "chance_pooled": chance,
             },
-            f"Attention against rarity, over {compared} passages: within a passage the rank correlation is"
-            f" {first['rarity_each'].mean():+.2f} for the found heads, and lowest ({rarest['rarity_each']:+.2f}) for"
-            f" {rarest['label']}; below 0 means the rarer, the more attention. Pooled over passages, as in the paper, the lowest"
-            f" is {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets {chance:+.2f} that way.",
+            f"Attention against rarity, over {compared} passages: within a passage the rank"
+            f" correlation is {first['rarity_each'].mean():+.2f} for the found heads, and lowest"
+            f" ({rarest['rarity_each']:+.2f}) for {rarest['label']}; below 0 means the rarer, the"
+            " more attention. Pooled over passages, as in the paper, the lowest is"
+            f" {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets"
+            f" {chance:+.2f} that way.",
             unit="rank correlation",
         )
     )
@@ -344,24 +396,33 @@ def say_changes(
     )
     sizes = [p.numel() for p in changed.parameters]
     result.tables["parameters"] = pd.DataFrame(
-        {"name": changed.names, "start": np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64), "size": sizes}
+        {
+            "name": changed.names,
+            "start": np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+            "size": sizes,
+        }
     )
     kept = [outcome.delta for _, mask, outcome in outcomes if mask == "contrast"]
     starts = dict(zip(changed.names, result.tables["parameters"]["start"], strict=True))
     # int32 reaches 2 thousand million weights; larger models get the larger kind.
     kind = np.int32 if sum(sizes) < 2**31 else np.int64
     result.arrays["edit_index"] = xr.DataArray(
-        np.stack([np.concatenate([starts[n] + i for n, i in d.index.items()]) for d in kept]).astype(kind),
+        np.stack(
+            [np.concatenate([starts[n] + i for n, i in d.index.items()]) for d in kept]
+        ).astype(kind),
         dims=("edit", "weight"),
     )
     result.arrays["edit_values"] = xr.DataArray(
-        np.stack([np.concatenate(list(d.values.values())) for d in kept]).astype(np.float32), dims=("edit", "weight")
+        np.stack([np.concatenate(list(d.values.values())) for d in kept]).astype(np.float32),
+        dims=("edit", "weight"),
     )
     for aim, word in (("unlearn", "unlearned"), ("rewrite", "rewritten")):
         mine = table[table["aim"] == aim]
         if mine.empty:
             continue
-        by = {mask: mine[mine["mask"] == mask] for mask in ("contrast", "gradient", "random", "all")}
+        by = {
+            mask: mine[mine["mask"] == mask] for mask in ("contrast", "gradient", "random", "all")
+        }
         best, top, drawn, every = by.values()
         value: dict[str, Any] = {
             "before": float(best["match_before"].mean()),
@@ -379,7 +440,10 @@ def say_changes(
         }
         document = result.tables["passages"].set_index("passage")["document"]
         bounds = {
-            mask: share_interval((some[column] / some["match_before"]).to_numpy(), document[some["passage"]].to_numpy())[1]
+            mask: share_interval(
+                (some[column] / some["match_before"]).to_numpy(),
+                document[some["passage"]].to_numpy(),
+            )[1]
             for mask, some, column in (
                 ("contrast", best, "match"),
                 ("gradient", top, "match"),
@@ -387,31 +451,45 @@ def say_changes(
                 ("all", every, "match"),
             )
         }
-        interval = {mask: (low * value["before"], high * value["before"]) for mask, (low, high) in bounds.items()}
+        interval = {
+            mask: (low * value["before"], high * value["before"])
+            for mask, (low, high) in bounds.items()
+        }
         rates = ", ".join(f"{mask} {rates_of(some)}" for mask, some in by.items())
         says = (
-            f"{len(best)} passages {word} one at a time, with {int(best['weights'].iloc[0]):,} of {sum(sizes):,} weights,"
-            f" chosen by gradient against that of passages to keep: of {value['before']:.0f} tokens"
-            f" {value['contrast']:.1f} are still said after {best['steps'].mean():.0f} steps."
-            f" Chosen by gradient alone: {value['gradient']:.1f} ({top['steps'].mean():.0f} steps);"
-            f" with all weights {value['all']:.1f} ({every['steps'].mean():.0f});"
-            f" with random weights of the same matrices {value['random']:.1f} after as many steps as the first, and"
-            f" {drawn['match'].mean():.1f} in the end ({drawn['steps'].mean():.0f}). Intervals (95 %) over passages: "
+            f"{len(best)} passages {word} one at a time, with {int(best['weights'].iloc[0]):,} of"
+            f" {sum(sizes):,} weights, chosen by gradient against that of passages to keep: of"
+            f" {value['before']:.0f} tokens {value['contrast']:.1f} are still said after"
+            f" {best['steps'].mean():.0f} steps. Chosen by gradient alone: {value['gradient']:.1f}"
+            f" ({top['steps'].mean():.0f} steps); with all weights {value['all']:.1f}"
+            f" ({every['steps'].mean():.0f}); with random weights of the same matrices"
+            f" {value['random']:.1f} after as many steps as the first, and"
+            f" {drawn['match'].mean():.1f} in the end ({drawn['steps'].mean():.0f}). Intervals (95"
+            " %) over passages: "
             + ", ".join(f"{mask} {low:.0f} to {high:.0f}" for mask, (low, high) in interval.items())
-            + f". Each kind has the smallest rate that does it, else the largest: {rates} standard deviations."
+            + f". Each kind has the smallest rate that does it, else the largest: {rates} standard"
+            " deviations."
         )
         if aim == "rewrite":
-            value |= {"new": float(best["instead"].mean()), "new_before": float(best["instead_before"].mean())}
-            value |= {"new_gradient": float(top["instead"].mean()), "new_random": float(drawn["instead_same_steps"].mean())}
+            value |= {
+                "new": float(best["instead"].mean()),
+                "new_before": float(best["instead_before"].mean()),
+            }
+            value |= {
+                "new_gradient": float(top["instead"].mean()),
+                "new_random": float(drawn["instead_same_steps"].mean()),
+            }
             value |= {"new_all": float(every["instead"].mean())}
             says += (
-                f" Of the new text {value['new']:.1f} tokens are said (before {value['new_before']:.1f}; by gradient alone"
-                f" {value['new_gradient']:.1f}, random weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
+                f" Of the new text {value['new']:.1f} tokens are said (before"
+                f" {value['new_before']:.1f}; by gradient alone {value['new_gradient']:.1f}, random"
+                f" weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
             )
         if value["others_kept"] == value["others_kept"]:
             says += (
-                f" Other memorized passages, which the updates never saw, keep {100 * value['others_kept']:.0f} %"
-                f" (by gradient alone {100 * value['others_kept_gradient']:.0f} %, all weights"
+                " Other memorized passages, which the updates never saw, keep"
+                f" {100 * value['others_kept']:.0f} % (by gradient alone"
+                f" {100 * value['others_kept_gradient']:.0f} %, all weights"
                 f" {100 * value['others_kept_all']:.0f} %)."
             )
         says += f" Loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."

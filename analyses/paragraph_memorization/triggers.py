@@ -1,4 +1,6 @@
-"""Which tokens of the prefix bring a passage back: each is replaced, and the passage asked for again."""
+"""Which tokens of the prefix bring a passage back: each is replaced, and the passage asked for
+again.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ class Perturbed:
     """What replacing single tokens of the prefix does.
 
     Attributes:
-        match, loss: change by the replacement, (passage, draw, position of the prefix), of what the model says of its own
-            accord after the whole prefix: leading tokens that are still said, and nats per token.
+        match, loss: change by the replacement, (passage, draw, position of the prefix), of what the
+            model says of its own accord after the whole prefix: leading tokens that are still said,
+            and nats per token.
         tokens: the replacements, token ids of the same shape.
     """
 
@@ -48,13 +51,19 @@ class Perturbed:
 
 
 def perturb(
-    model: InstrumentedModel, passages: Sequence[Passage], own: Sequence[Sequence[int]], draws: int, seed: int, progress: Progress
+    model: InstrumentedModel,
+    passages: Sequence[Passage],
+    own: Sequence[Sequence[int]],
+    draws: int,
+    seed: int,
+    progress: Progress,
 ) -> Perturbed:
-    """Replace each token of each prefix by `draws` others, drawn uniformly from those that a text can have in its place.
+    """Replace each token of each prefix by `draws` others, drawn uniformly from those that a text
+    can have in its place.
 
-    What a token is replaced by is all that is new at its place in the stream, so this is a sweep over positions of the
-    first layer's input, from a source in which every token of the prefix is another. Nothing before the replaced token
-    is computed again.
+    What a token is replaced by is all that is new at its place in the stream, so this is a sweep
+    over positions of the first layer's input, from a source in which every token of the prefix is
+    another. Nothing before the replaced token is computed again.
     """
     lengths = {len(p.prefix_positions) for p in passages}
     width = lengths.pop()
@@ -88,18 +97,34 @@ def perturb(
                 metric="continuation",
                 progress=progress.part(done / rounds, (done + 1) / rounds),
             )["effect"].squeeze(["site", "layer"], drop=True)
-            match[rows, draw], loss[rows, draw] = (found.sel(target=name).values for name in ("match", "loss"))
+            match[rows, draw], loss[rows, draw] = (
+                found.sel(target=name).values for name in ("match", "loss")
+            )
             done += 1
     return Perturbed(match, loss, tokens)
 
 
-def _other(model: InstrumentedModel, rng: random.Random, choices: Sequence[int], prefix: Sequence[int], at: int) -> int:
-    """Another token for this place: one with which the prefix's text is still read as these tokens, if the prefix itself is.
+def _other(
+    model: InstrumentedModel,
+    rng: random.Random,
+    choices: Sequence[int],
+    prefix: Sequence[int],
+    at: int,
+) -> int:
+    """Another token for this place: one with which the prefix's text is still read as these tokens,
+    if the prefix itself is.
 
-    Of `_TRIES` tokens the last is taken whatever it is, and the first where the prefix does not read back either.
+    Of `_TRIES` tokens the last is taken whatever it is, and the first where the prefix does not
+    read back either.
     """
-    others = [token for token in rng.sample(choices, min(_TRIES + 1, len(choices))) if token != prefix[at]]
+    others = [
+        token for token in rng.sample(choices, min(_TRIES + 1, len(choices))) if token != prefix[at]
+    ]
     if not vocabulary.reads_back(model, prefix):
         return others[0]
-    fits = (token for token in others if vocabulary.reads_back(model, [*prefix[:at], token, *prefix[at + 1 :]]))
+    fits = (
+        token
+        for token in others
+        if vocabulary.reads_back(model, [*prefix[:at], token, *prefix[at + 1 :]])
+    )
     return next(fits, others[-1])

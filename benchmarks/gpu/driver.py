@@ -1,8 +1,8 @@
 """One process runs rows; another starts it again where it died.
 
-A fault on a card can take the whole process with it, or leave the card refusing everything that follows. So rows run in a
-process of their own, which writes down every row before and after; if it dies, the row it was at has failed, and the next
-process goes on behind it.
+A fault on a card can take the whole process with it, or leave the card refusing everything that
+follows. So rows run in a process of their own, which writes down every row before and after; if it
+dies, the row it was at has failed, and the next process goes on behind it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _BROKEN = 3
 
 
 def drive(folder: Path, options: Sequence[str], seconds: float) -> list[dict[str, Any]]:
-    """Run all rows within so many seconds; gives their records in order, those not reached among them.
+    """Run all rows within so many seconds; gives their records in order, those not reached among
+    them.
 
     Args:
         folder: for the log that the processes share; nothing else is written.
@@ -41,27 +42,64 @@ def drive(folder: Path, options: Sequence[str], seconds: float) -> list[dict[str
         before = len(_read(log))
         code, said = _process(log, options, left)
         done = {record["row"] for record in _read(log) if "status" in record}
-        begun = [record["row"] for record in _read(log) if "status" not in record and record["row"] not in done]
+        begun = [
+            record["row"]
+            for record in _read(log)
+            if "status" not in record and record["row"] not in done
+        ]
         for name in begun:
-            why = f"Its process died (exit code {code}): {said}" if code is not None else "Its process did not come to an end."
-            _write(log, {"row": name, "status": rows.FAILED, "why": why, "lines": [], "seconds": None})
+            why = (
+                f"Its process died (exit code {code}): {said}"
+                if code is not None
+                else "Its process did not come to an end."
+            )
+            _write(
+                log, {"row": name, "status": rows.FAILED, "why": why, "lines": [], "seconds": None}
+            )
         if code == 0 or code is None:
             break
         if len(_read(log)) == before:  # it died before the first row: so will the next
-            _write(log, {"row": "start", "status": rows.FAILED, "why": said, "lines": [], "seconds": None})
+            _write(
+                log,
+                {"row": "start", "status": rows.FAILED, "why": said, "lines": [], "seconds": None},
+            )
             break
     found = {record["row"]: record for record in _read(log) if "status" in record}
     asked = [name for name in every if name in found or _wanted(name, options)]
-    missing = {"status": rows.NOT_MEASURED, "why": f"Not reached in {seconds:.0f} s.", "lines": [], "seconds": None}
+    missing = {
+        "status": rows.NOT_MEASURED,
+        "why": f"Not reached in {seconds:.0f} s.",
+        "lines": [],
+        "seconds": None,
+    }
     by_name = {row.name: row for row in rows.rows()}
-    about = {name: {key: getattr(by_name[name], key) for key in ("kind", "job", "model", "dtype")} for name in asked}
+    about = {
+        name: {key: getattr(by_name[name], key) for key in ("kind", "job", "model", "dtype")}
+        for name in asked
+    }
     records = [{"row": name, **about[name], **found.get(name, missing)} for name in asked]
-    return [*records, *([found["start"] | {"kind": "start", "job": "", "model": "", "dtype": ""}] if "start" in found else [])]
+    return [
+        *records,
+        *(
+            [found["start"] | {"kind": "start", "job": "", "model": "", "dtype": ""}]
+            if "start" in found
+            else []
+        ),
+    ]
 
 
 def _process(log: Path, options: Sequence[str], left: float) -> tuple[int | None, str]:
     """(exit code, last line of what it said on stderr); None for the code if it had to be ended."""
-    command = [sys.executable, "-m", "benchmarks.gpu", "--worker", str(log), "--seconds", str(left), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu",
+        "--worker",
+        str(log),
+        "--seconds",
+        str(left),
+        *options,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
         _, said = process.communicate(timeout=left + GRACE)
@@ -74,7 +112,10 @@ def _process(log: Path, options: Sequence[str], left: float) -> tuple[int | None
 
 
 def work(log: Path, device: torch.device, tiny: bool, only: str, seconds: float) -> int:
-    """The rows that the log does not have yet; called in a process of its own. Gives the exit code."""
+    """The rows that the log does not have yet; called in a process of its own.
+
+    Gives the exit code.
+    """
     end = time.monotonic() + seconds
     exact_float32()
     bench = Bench(device, tiny)
@@ -87,7 +128,11 @@ def work(log: Path, device: torch.device, tiny: bool, only: str, seconds: float)
             continue
         _write(log, {"row": row.name})
         record = rows.run(row, bench, left)
-        print(f"{record['status']:>12}  {record['seconds']:6.1f} s  {row.name}  {record['why'][:160]}", flush=True)
+        print(
+            f"{record['status']:>12}  {record['seconds']:6.1f} s  {row.name} "
+            f" {record['why'][:160]}",
+            flush=True,
+        )
         _write(log, record)
         if record["status"] == rows.FAILED and _refuses(device):
             return _BROKEN
@@ -95,7 +140,9 @@ def work(log: Path, device: torch.device, tiny: bool, only: str, seconds: float)
 
 
 def _refuses(device: torch.device) -> bool:
-    """Whether the card does nothing any more: after some faults every call fails until the process ends."""
+    """Whether the card does nothing any more: after some faults every call fails until the
+    process ends.
+    """
     if device.type != "cuda":
         return False
     try:
@@ -114,7 +161,10 @@ def _read(log: Path) -> list[dict[str, Any]]:
 
 def machine_of(folder: Path) -> dict[str, Any]:
     """What the processes said of the machine; {} if none came so far."""
-    return next((record["about"] for record in _read(folder / "rows.jsonl") if record["row"] == "machine"), {})
+    return next(
+        (record["about"] for record in _read(folder / "rows.jsonl") if record["row"] == "machine"),
+        {},
+    )
 
 
 def _write(log: Path, record: dict[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""What this machine is, and what it can do at most: products of matrices, and copies from the card."""
+"""What this machine is, and what it can do at most: products of matrices, and copies from the
+card.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,26 @@ import torch
 
 from benchmarks.gpu.timing import timed, turns
 
-PACKAGES = ("torch", "transformers", "safetensors", "xarray", "pandas", "pyarrow", "numpy", "transformer-lens", "nnsight")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "safetensors",
+    "xarray",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "transformer-lens",
+    "nnsight",
+)
 _SIZE = {False: 8192, True: 256}
 _BYTES = {False: 256 * 2**20, True: 2**20}
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """The machine, the versions and the date, for the head of the page. No host name and no path."""
+    """The machine, the versions and the date, for the head of the page.
+
+    No host name and no path.
+    """
     about = {
         "date": dt.date.today().isoformat(),
         "device": device.type,
@@ -48,8 +63,13 @@ def exact_float32() -> None:
 
 
 def _tf32() -> str:
-    said = getattr(torch.backends.cuda.matmul, "fp32_precision", None) or torch.get_float32_matmul_precision()
-    return f"off (float32 products: {said})" if said in ("ieee", "highest", "none") else f"on ({said})"
+    said = (
+        getattr(torch.backends.cuda.matmul, "fp32_precision", None)
+        or torch.get_float32_matmul_precision()
+    )
+    return (
+        f"off (float32 products: {said})" if said in ("ieee", "highest", "none") else f"on ({said})"
+    )
 
 
 def _versions() -> dict[str, str | None]:
@@ -65,10 +85,15 @@ def _versions() -> dict[str, str | None]:
 def limits(device: torch.device, tiny: bool, limit: float) -> list[dict[str, Any]]:
     """Square products in each dtype, in TFLOP/s, and copies to the CPU's memory, in GB/s."""
     n, kinds = _SIZE[tiny], {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    factors = {name: [torch.randn(n, n, device=device, dtype=kind) for _ in range(2)] for name, kind in kinds.items()}
+    factors = {
+        name: [torch.randn(n, n, device=device, dtype=kind) for _ in range(2)]
+        for name, kind in kinds.items()
+    }
     values = torch.zeros(_BYTES[tiny], dtype=torch.uint8, device=device)
     fixed = torch.empty(_BYTES[tiny], dtype=torch.uint8, pin_memory=device.type == "cuda")
-    jobs: dict[str, Any] = {f"{n} × {n} product, {name}": lambda a=a, b=b: a @ b for name, (a, b) in factors.items()}
+    jobs: dict[str, Any] = {
+        f"{n} × {n} product, {name}": lambda a=a, b=b: a @ b for name, (a, b) in factors.items()
+    }
     jobs["copy to the CPU"] = lambda: values.to("cpu", copy=True)
     jobs["copy to the CPU, page-locked memory"] = lambda: fixed.copy_(values, non_blocking=True)
     lines = timed(turns(jobs, device, limit), next(iter(jobs)))

@@ -1,4 +1,6 @@
-"""The two models: `organism/planted`, whose memories are known, and a Llama of 1 B parameters with random weights."""
+"""The two models: `organism/planted`, whose memories are known, and a Llama of 1 B parameters
+with random weights.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ import workbench as wb
 PLANTED, LLAMA = "organism/planted", "Llama 1 B, random"
 DTYPES = ("float32", "bfloat16")
 # The sizes of Llama 3.2 1B, and of one that runs anywhere.
-_LARGE = {"d_model": 2048, "layers": 16, "heads": 32, "kv_heads": 8, "d_mlp": 8192, "d_vocab": 128_256}
+_LARGE = {
+    "d_model": 2048,
+    "layers": 16,
+    "heads": 32,
+    "kv_heads": 8,
+    "d_mlp": 8192,
+    "d_vocab": 128_256,
+}
 _SMALL = {"d_model": 64, "layers": 3, "heads": 4, "kv_heads": 2, "d_mlp": 128, "d_vocab": 4096}
 
 
@@ -74,11 +83,20 @@ class Bench:
         return torch.randint(100, 4000, (many, length), generator=draw).tolist()
 
 
-def llama(device: torch.device, d_model: int, layers: int, heads: int, kv_heads: int, d_mlp: int, d_vocab: int) -> Any:
-    """A `LlamaForCausalLM` in float32, made where it will run: a billion numbers are drawn there in no time.
+def llama(
+    device: torch.device,
+    d_model: int,
+    layers: int,
+    heads: int,
+    kv_heads: int,
+    d_mlp: int,
+    d_vocab: int,
+) -> Any:
+    """A `LlamaForCausalLM` in float32, made where it will run: a billion numbers are drawn there in
+    no time.
 
-    Its weights are as wide as makes every layer matter (standard deviation 1/√d_model), so that attention is neither even
-    nor all on one token, and a difference anywhere shows.
+    Its weights are as wide as makes every layer matter (standard deviation 1/√d_model), so that
+    attention is neither even nor all on one token, and a difference anywhere shows.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 

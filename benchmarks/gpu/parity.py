@@ -1,7 +1,8 @@
 """Does the card give what the CPU gives?
 
-The same call on the same weights: on the card in the row's dtype, and on the CPU in float32 with the weights rounded to
-that dtype. How far apart they may be follows from the dtype; `limit` says why.
+The same call on the same weights: on the card in the row's dtype, and on the CPU in float32 with
+the weights rounded to that dtype. How far apart they may be follows from the dtype; `limit` says
+why.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ _REDUCED = (
 
 
 def limit(dtype: str, n_layers: int, longest: int) -> float:
-    """How far apart a value may be on the card and on the CPU, as a share of the largest of its kind.
+    """How far apart a value may be on the card and on the CPU, as a share of the largest of its
+    kind.
 
-    The errors of n roundings add up like a random walk, to √n of one; twice that is allowed. In float32 what differs is the
-    order in which up to `longest` products are added, in 7 matrices a layer; but no less than 1e-4 is allowed, since a
-    trained model has values that small errors grow on. In bfloat16 sums are exact beside what is stored: about ten values a
-    layer are rounded, and the CPU's are not.
+    The errors of n roundings add up like a random walk, to √n of one; twice that is allowed. In
+    float32 what differs is the order in which up to `longest` products are added, in 7 matrices a
+    layer; but no less than 1e-4 is allowed, since a trained model has values that small errors grow
+    on. In bfloat16 sums are exact beside what is stored: about ten values a layer are rounded, and
+    the CPU's are not.
     """
     if dtype == "float32":
         return max(_LEAST, 2 * _UNIT[dtype] * math.sqrt(longest * 7 * n_layers))
@@ -52,8 +55,10 @@ class Values:
 
     Attributes:
         scale: what differences are measured by; None is the largest value.
-        passes: how often the limit may be used up: 2 where a second pass (backward, or a difference of two) adds its own.
-        step: added to the limit: the share of a value that is one step of the dtype it was written in.
+        passes: how often the limit may be used up: 2 where a second pass (backward, or a difference
+            of two) adds its own.
+        step: added to the limit: the share of a value that is one step of the dtype it was written
+            in.
     """
 
     what: str
@@ -68,7 +73,9 @@ Job = Callable[[Bench, str, Any], Iterator[Values]]
 
 
 def compare(bench: Bench, name: str, dtype: str, job: Job) -> list[dict[str, Any]]:
-    """Lines: what was compared, the largest difference, the limit, and where the two are furthest apart."""
+    """Lines: what was compared, the largest difference, the limit, and where the two are
+    furthest apart.
+    """
     here, there = bench.reference(name, dtype), bench.model(name, dtype)
     config = here.module.config
     allowed = limit(dtype, here.n_layers, max(config.intermediate_size, config.hidden_size))
@@ -87,11 +94,15 @@ def _line(own: Values, far: np.ndarray, allowed: float) -> dict[str, Any]:
     known &= expected > np.finfo(np.float16).min
     other = known != (np.isfinite(actual) & (actual > np.finfo(np.float16).min))
     if other.any():
-        return _failed(own, f"{int(other.sum())} of {other.size} values are finite on one side only")
+        return _failed(
+            own, f"{int(other.sum())} of {other.size} values are finite on one side only"
+        )
     if not known.any():
         return _failed(own, "no value is finite")
     scale = own.scale if own.scale is not None else float(np.abs(expected[known]).max())
-    apart = np.where(known, np.abs(np.where(known, actual, 0) - np.where(known, expected, 0)), 0) / max(scale, 1e-30)
+    apart = np.where(
+        known, np.abs(np.where(known, actual, 0) - np.where(known, expected, 0)), 0
+    ) / max(scale, 1e-30)
     at = np.unravel_index(int(apart.argmax()), apart.shape)
     return {
         "what": own.what,
@@ -105,10 +116,17 @@ def _line(own: Values, far: np.ndarray, allowed: float) -> dict[str, Any]:
 
 
 def _failed(own: Values, why: str) -> dict[str, Any]:
-    return {"what": own.what, "difference": None, "limit": None, "scale": own.scale, "holds": False, "why": why}
+    return {
+        "what": own.what,
+        "difference": None,
+        "limit": None,
+        "scale": own.scale,
+        "holds": False,
+        "why": why,
+    }
 
 
-# -- what is compared -----------------------------------------------------------------------------------------------------
+# -- what is compared ------------------------------------------------------------------------------
 
 
 def _prompts(bench: Bench, model: Any) -> list[list[int]]:
@@ -130,7 +148,9 @@ def loaded(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     """The organism opened from its files, straight to where this model is."""
     opened = wb.load(PLANTED, device=str(model.device), dtype="float32")
     same = opened.card.weight_hash == bench.reference(PLANTED, "float32").card.weight_hash
-    yield Values("fingerprint of the weights is that on the CPU (1 is yes)", np.array([float(same)]), 1.0)
+    yield Values(
+        "fingerprint of the weights is that on the CPU (1 is yes)", np.array([float(same)]), 1.0
+    )
     yield Values("next-token logits", opened.next_logits(_prompts(bench, model)).cpu().numpy())
 
 
@@ -151,16 +171,28 @@ def captured(bench: Bench, name: str, model: Any) -> Iterator[Values]:
         yield Values(site, trace[site].values, max(highest, 1.0) if site == "pattern" else None)
     for site, reducer in _REDUCED:
         kept = wb.capture(model, prompts, site, reduce=reducer)
-        values = (kept[site] * kept[f"{site}.basis"]).sum("rank").values if reducer.startswith("lowrank") else kept[site].values
-        if reducer.startswith("lowrank"):  # which directions hold the most is badly told where several hold as much
+        values = (
+            (kept[site] * kept[f"{site}.basis"]).sum("rank").values
+            if reducer.startswith("lowrank")
+            else kept[site].values
+        )
+        if reducer.startswith(
+            "lowrank"
+        ):  # which directions hold the most is badly told where several hold as much
             values = np.linalg.norm(np.nan_to_num(values), axis=(-1, -2))
         scale = max(highest, 1.0) if site == "pattern" else None
         yield Values(f"{site}, {reducer}", values, scale)
     with tempfile.TemporaryDirectory() as folder:
         for dtype in ("float16", "bfloat16"):
-            written = wb.capture(model, prompts, "resid_post", dtype=dtype, out=Path(folder) / dtype)
+            written = wb.capture(
+                model, prompts, "resid_post", dtype=dtype, out=Path(folder) / dtype
+            )
             values = written["resid_post"].values
-            yield Values(f"resid_post, written as {dtype}", values, step=2.0 ** (-10 if dtype == "float16" else -7))
+            yield Values(
+                f"resid_post, written as {dtype}",
+                values,
+                step=2.0 ** (-10 if dtype == "float16" else -7),
+            )
 
 
 def changed(bench: Bench, name: str, model: Any) -> Iterator[Values]:
@@ -176,8 +208,12 @@ def changed(bench: Bench, name: str, model: Any) -> Iterator[Values]:
         "heads set to their mean": wb.ablate(model, heads, how="mean", reference=[text]),
         "heads resampled": wb.ablate(model, heads, how="resample", reference=[text]),
         "a pattern halved": wb.scale(model, site="pattern", heads=[(layer, 1)], factor=0.5),
-        "a vector added": wb.add(model, torch.ones(model.layout.d_model), site="resid_post", layers=[layer]),
-        "the stream patched": wb.patch(model, source, site="resid_post", layers=[layer], positions=[0, 2]),
+        "a vector added": wb.add(
+            model, torch.ones(model.layout.d_model), site="resid_post", layers=[layer]
+        ),
+        "the stream patched": wb.patch(
+            model, source, site="resid_post", layers=[layer], positions=[0, 2]
+        ),
         "a pattern patched": wb.patch(model, source, site="pattern", layers=[layer]),
     }
     for what, change in under.items():
@@ -187,8 +223,12 @@ def changed(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     yield from _said(bench, model, text, heads, scale)
 
 
-def _said(bench: Bench, model: Any, text: str, heads: list[tuple[int, int]], scale: float) -> Iterator[Values]:
-    """What `generate` says with heads off, read again in one pass under the same change: cached steps against the whole."""
+def _said(
+    bench: Bench, model: Any, text: str, heads: list[tuple[int, int]], scale: float
+) -> Iterator[Values]:
+    """What `generate` says with heads off, read again in one pass under the same change: cached
+    steps against the whole.
+    """
     many = 4 if bench.tiny else 12
     with wb.ablate(model, heads):
         ids = model.batch(text).input_ids
@@ -201,12 +241,15 @@ def _said(bench: Bench, model: Any, text: str, heads: list[tuple[int, int]], sca
             whole = model.module(input_ids=out.sequences[:, :-1], use_cache=False).logits.float()
     steps = torch.stack(out.logits, 1).float()
     whole = whole[:, -steps.shape[1] :]
-    # Which token is likeliest may turn on rounding, and then the texts part; each device is held to its own text.
+    # Which token is likeliest may turn on rounding, and then the texts part; each device is held to
+    # its own text.
     yield Values("generate, step by step against one pass", _beside(steps, whole, scale), 1.0)
     with wb.ablate(model, heads):
         said = model.generate(text, max_new_tokens=many)
     again = model.tokenizer.decode(out.sequences[0, ids.shape[1] :], skip_special_tokens=True)
-    yield Values("model.generate says what the module does (1 is yes)", np.array([float(said == again)]), 1.0)
+    yield Values(
+        "model.generate says what the module does (1 is yes)", np.array([float(said == again)]), 1.0
+    )
 
 
 def _beside(a: torch.Tensor, b: torch.Tensor, scale: float) -> np.ndarray:
@@ -223,7 +266,13 @@ def swept(bench: Bench, name: str, model: Any) -> Iterator[Values]:
         "heads, all positions": {"layers": some, "at": "all"},
         "layers": {"kind": "layers"},
         "neurons": {"kind": "neurons", "neurons": [(layer, n) for layer in some for n in range(8)]},
-        "positions, patched": {"kind": "positions", "at": "all", "how": "patch", "source": prompts[::-1], "layers": [last // 2]},
+        "positions, patched": {
+            "kind": "positions",
+            "at": "all",
+            "how": "patch",
+            "source": prompts[::-1],
+            "layers": [last // 2],
+        },
         "heads, mean": {"layers": [last], "how": "mean", "reference": prompts},
         "layers, noise": {"kind": "layers", "how": "noise", "at": "all", "layers": [0]},
         "edges to the logits": {"kind": "edges", "heads": [(0, 0), (last // 2, 1)]},
@@ -233,9 +282,23 @@ def swept(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     for what, how in kinds.items():
         found = wb.sweep(model, prompts, targets, metric="logit_diff", **how)
         yield Values(what, found["effect"].values, scale, 2)
-    found = wb.sweep(model, prompts, targets, metric="logit_diff", at="all", method="attribution", recheck=4, seed=0)
+    found = wb.sweep(
+        model,
+        prompts,
+        targets,
+        metric="logit_diff",
+        at="all",
+        method="attribution",
+        recheck=4,
+        seed=0,
+    )
     yield Values("heads, attribution patching", found["effect"].values, scale, 2)
-    yield Values("probability", wb.sweep(model, prompts, targets, metric="prob", layers=[last])["effect"].values, 1.0, 2)
+    yield Values(
+        "probability",
+        wb.sweep(model, prompts, targets, metric="prob", layers=[last])["effect"].values,
+        1.0,
+        2,
+    )
     control = wb.sweep(model, prompts, targets, layers=some).attrs["control_error"]
     yield Values("control row, off by", np.array([control / scale]), 1.0)
 
@@ -252,9 +315,16 @@ def differentiated(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     text = [model.tokenizer.decode(prompts[0])]
     layers = [0, model.n_layers - 1]
     for one in (False, True):
-        norms = wb.gradient_norms(model, text, weights=["W_Q", "W_V", "W_out"], layers=layers, one_by_one=one)
+        norms = wb.gradient_norms(
+            model, text, weights=["W_Q", "W_V", "W_out"], layers=layers, one_by_one=one
+        )
         for weight in ("W_Q", "W_V", "W_out"):
-            yield Values(f"norm of the gradient by {weight}{', one by one' if one else ''}", norms[weight].values, None, 2)
+            yield Values(
+                f"norm of the gradient by {weight}{', one by one' if one else ''}",
+                norms[weight].values,
+                None,
+                2,
+            )
 
 
 def scored(bench: Bench, name: str, model: Any) -> Iterator[Values]:

@@ -41,7 +41,9 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """All rows, what is worth most first: parity in float32, then times where cards are used, then everything else."""
+    """All rows, what is worth most first: parity in float32, then times where cards are used,
+    then everything else.
+    """
     found = [Row("limits", "the card's own", "", "", 6)]
     found += [Row("parity", job, PLANTED, "float32", 10) for job in parity.JOBS]
     found += [Row("time", job, LLAMA, "bfloat16", limit) for job, limit in _TIMES]
@@ -50,7 +52,9 @@ def rows() -> list[Row]:
     found += [Row("time", job, LLAMA, "float32", limit) for job, limit in _TIMES]
     found += [Row("parity", job, LLAMA, "bfloat16", 15) for job in _COMPARED]
     found += [Row("time", job, PLANTED, "float32", 5) for job, _ in _TIMES]
-    found += [Row("time", job, LLAMA, "bfloat16", 12) for job in speed.TIMERS if job.startswith("beside")]
+    found += [
+        Row("time", job, LLAMA, "bfloat16", 12) for job in speed.TIMERS if job.startswith("beside")
+    ]
     found += [Row("time", job, PLANTED, "bfloat16", 5) for job, _ in _TIMES]
     return found
 
@@ -70,7 +74,10 @@ _TIMES = (
 
 
 class TooLong(BaseException):
-    """A row was stopped. Not an `Exception`: nothing on the way may take it for a failure of its own."""
+    """A row was stopped.
+
+    Not an `Exception`: nothing on the way may take it for a failure of its own.
+    """
 
 
 @contextmanager
@@ -95,7 +102,13 @@ def run(row: Row, bench: Bench, left: float) -> dict[str, Any]:
     Args:
         left: seconds that the whole run has left.
     """
-    record: dict[str, Any] = {"row": row.name, "kind": row.kind, "job": row.job, "model": row.model, "dtype": row.dtype}
+    record: dict[str, Any] = {
+        "row": row.name,
+        "kind": row.kind,
+        "job": row.job,
+        "model": row.model,
+        "dtype": row.dtype,
+    }
     start = time.perf_counter()
     try:
         with _at_most(max(1.0, min(3 * row.seconds + 20, left))):
@@ -106,12 +119,20 @@ def run(row: Row, bench: Bench, left: float) -> dict[str, Any]:
     except speed.NotHere as why:
         record |= {"status": NOT_MEASURED, "why": f"{why}.", "lines": []}
     except TooLong:
-        record |= {"status": NOT_MEASURED, "why": f"It was stopped after {time.perf_counter() - start:.0f} s.", "lines": []}
+        record |= {
+            "status": NOT_MEASURED,
+            "why": f"It was stopped after {time.perf_counter() - start:.0f} s.",
+            "lines": [],
+        }
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rpartition('/')[2]}:{last.lineno} in {last.name}"
         said = (str(error).strip().splitlines() or [""])[0][:400]
-        record |= {"status": FAILED, "why": f"{type(error).__name__}: {said} ({where})", "lines": []}
+        record |= {
+            "status": FAILED,
+            "why": f"{type(error).__name__}: {said} ({where})",
+            "lines": [],
+        }
         record["traceback"] = "".join(traceback.format_exception(error))[-6000:]
     gc.collect()
     if bench.device.type == "cuda":
@@ -132,6 +153,6 @@ def _said(line: dict[str, Any]) -> str:
     if line["difference"] is None:
         return f"{line['what']}: {line['why']}"
     return (
-        f"{line['what']}: {line['actual']:.6g} where the CPU has {line['expected']:.6g}, "
-        f"apart by {line['difference']:.2g} of {line['scale']:.3g}, at most {line['limit']:.2g} allowed"
+        f"{line['what']}: {line['actual']:.6g} where the CPU has {line['expected']:.6g}, apart by"
+        f" {line['difference']:.2g} of {line['scale']:.3g}, at most {line['limit']:.2g} allowed"
     )

@@ -18,7 +18,9 @@ from benchmarks.gpu.timing import seconds, timed, turns
 
 Lines = list[dict[str, Any]]
 Timer = Callable[[Bench, str, str, float], Lines]
-"""Gets the models, a model's name, a dtype and the seconds it may take; gives the lines of a table."""
+"""Gets the models, a model's name, a dtype and the seconds it may take; gives the lines of a
+table.
+"""
 TARGETS = [[5, 77]]
 
 
@@ -37,7 +39,9 @@ def _plain(model: Any, ids: list[list[int]], last: int = 1) -> Callable[[], obje
 
 
 def _products(model: Any, tokens: int) -> float:
-    """Floating-point operations of a forward pass: 2 for each weight of the layers and each token."""
+    """Floating-point operations of a forward pass: 2 for each weight of the layers and each
+    token.
+    """
     weights = sum(p.numel() for block in model.layout.blocks for p in block.module.parameters())
     return 2.0 * weights * tokens
 
@@ -49,7 +53,10 @@ def _speeds(times: dict[str, list[float]], work: dict[str, float]) -> dict[str, 
 def forward(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     """A forward pass of one prompt and of a batch: what everything else is compared with."""
     model, (one, many) = bench.model(name, dtype), ((32, 2) if bench.tiny else (256, 16))
-    sizes = {f"{one} tokens": bench.prompts(1, one), f"{many} × {one} tokens": bench.prompts(many, one)}
+    sizes = {
+        f"{one} tokens": bench.prompts(1, one),
+        f"{many} × {one} tokens": bench.prompts(many, one),
+    }
     times = turns({what: _plain(model, ids) for what, ids in sizes.items()}, bench.device, limit)
     work = {what: _products(model, sum(map(len, ids))) for what, ids in sizes.items()}
     return timed(times, f"{one} tokens", tflops=_speeds(times, work))
@@ -69,8 +76,12 @@ def capture(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
         "capture, last position": lambda: wb.capture(model, ids, sites, positions=[-1]),
         "capture, norms": lambda: wb.capture(model, ids, sites, reduce="norm"),
         "capture, mean over positions": lambda: wb.capture(model, ids, sites, reduce="mean"),
-        "capture, 8 largest of each pattern row": lambda: wb.capture(model, ids, "pattern", reduce="topk:8"),
-        "capture, entropy of each pattern row": lambda: wb.capture(model, ids, "pattern", reduce="entropy"),
+        "capture, 8 largest of each pattern row": lambda: wb.capture(
+            model, ids, "pattern", reduce="topk:8"
+        ),
+        "capture, entropy of each pattern row": lambda: wb.capture(
+            model, ids, "pattern", reduce="entropy"
+        ),
     }
     return timed(turns(jobs, bench.device, limit), unit)
 
@@ -84,7 +95,9 @@ def capture_batch(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
         unit: _plain(model, ids),
         "own hooks, values left on the card": lambda: _own_hooks(model, ids, fetch=False),
         "capture": lambda: wb.capture(model, ids, sites, batch_tokens=size),
-        "capture, last position": lambda: wb.capture(model, ids, sites, positions=[-1], batch_tokens=size),
+        "capture, last position": lambda: wb.capture(
+            model, ids, sites, positions=[-1], batch_tokens=size
+        ),
         "capture, norms": lambda: wb.capture(model, ids, sites, reduce="norm", batch_tokens=size),
     }
     return timed(turns(jobs, bench.device, limit), unit)
@@ -102,7 +115,9 @@ def _own_hooks(model: Any, ids: list[list[int]], *, fetch: bool) -> list[torch.T
     for block in model.layout.blocks:
         handles.append(block.out_proj.register_forward_pre_hook(lambda module, args: keep(args[0])))
         handles.append(
-            block.module.register_forward_hook(lambda module, args, out: keep(out[0] if isinstance(out, tuple) else out))
+            block.module.register_forward_hook(
+                lambda module, args, out: keep(out[0] if isinstance(out, tuple) else out)
+            )
         )
     try:
         _plain(model, ids)()
@@ -113,7 +128,9 @@ def _own_hooks(model: Any, ids: list[list[int]], *, fetch: bool) -> list[torch.T
 
 
 def generate(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
-    """Continuing a prompt of 64 tokens, with and without interventions, in forward passes a second."""
+    """Continuing a prompt of 64 tokens, with and without interventions, in forward passes a
+    second.
+    """
     model, many = bench.model(name, dtype), 4 if bench.tiny else 32
     ids = bench.prompts(1, 16 if bench.tiny else 64)[0]
     text = model.tokenizer.decode(ids)
@@ -123,17 +140,23 @@ def generate(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     changes: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         "nothing changed": nullcontext,
         "one head set to zero": lambda: wb.ablate(model, [(layer, 0)]),
-        "one head at the last position set to zero": lambda: wb.ablate(model, [(layer, 0)], positions=[-1]),
+        "one head at the last position set to zero": lambda: wb.ablate(
+            model, [(layer, 0)], positions=[-1]
+        ),
         "a head in every layer set to zero": lambda: wb.ablate(model, every[:: model.n_heads]),
         "a vector added": lambda: wb.add(model, vector, site="resid_post", layers=[layer]),
         "a pattern halved": lambda: wb.scale(model, site="pattern", layers=[layer], factor=0.5),
-        "the stream of a layer patched": lambda: wb.patch(model, trace, site="resid_post", layers=[layer]),
+        "the stream of a layer patched": lambda: wb.patch(
+            model, trace, site="resid_post", layers=[layer]
+        ),
     }
     passes: dict[str, int] = {}
 
     def job(what: str) -> None:
         passes[what] = 0
-        handle = model.module.register_forward_pre_hook(lambda *_: passes.__setitem__(what, passes[what] + 1))
+        handle = model.module.register_forward_pre_hook(
+            lambda *_: passes.__setitem__(what, passes[what] + 1)
+        )
         try:
             with changes[what]():
                 model.generate(text, max_new_tokens=many)
@@ -146,11 +169,13 @@ def generate(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     return timed(each, "nothing changed", passes=passes)
 
 
-# -- sweeps ---------------------------------------------------------------------------------------------------------------
+# -- sweeps ----------------------------------------------------------------------------------------
 
 
 def heads_last(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
-    """Every head at the last position set to zero, beside a loop of one hooked forward pass a head."""
+    """Every head at the last position set to zero, beside a loop of one hooked forward pass a
+    head.
+    """
     return _heads(bench, name, dtype, limit, 32 if bench.tiny else 256, "last")
 
 
@@ -167,14 +192,18 @@ def _heads(bench: Bench, name: str, dtype: str, limit: float, length: int, at: s
     jobs: dict[str, Callable[[], object]] = {
         unit: _plain(model, ids),
         f"sweep, {len(heads)} heads": lambda: wb.sweep(model, ids, TARGETS, at=at),
-        "the same, with 8 times the memory at once": lambda: _roomier(lambda: wb.sweep(model, ids, TARGETS, at=at), 8),
+        "the same, with 8 times the memory at once": lambda: _roomier(
+            lambda: wb.sweep(model, ids, TARGETS, at=at), 8
+        ),
         f"attribution patching, {len(heads)} heads": lambda: wb.sweep(
             model, ids, TARGETS, at=at, method="attribution", recheck=0
         ),
     }
     times = turns(jobs, bench.device, 0.6 * limit)
     swept = f"sweep, {len(heads)} heads"
-    lines = timed(times, unit, tflops=_speeds(times, {swept: flops(model, at, length, 1, model.n_layers)}))
+    lines = timed(
+        times, unit, tflops=_speeds(times, {swept: flops(model, at, length, 1, model.n_layers)})
+    )
     return [*lines, *_loop(bench, model, ids, at, statistics.median(times[swept]), 0.4 * limit)]
 
 
@@ -190,14 +219,20 @@ def _roomier(job: Callable[[], object], times: int) -> object:
         grid.WALK = usual
 
 
-def _loop(bench: Bench, model: Any, ids: list[list[int]], at: str, ours: float, limit: float) -> Lines:
-    """One hooked forward pass a head, of as many heads as there is time for, spread over the layers; and whether both agree."""
+def _loop(
+    bench: Bench, model: Any, ids: list[list[int]], at: str, ours: float, limit: float
+) -> Lines:
+    """One hooked forward pass a head, of as many heads as there is time for, spread over the
+    layers; and whether both agree.
+    """
     heads = model.heads()
     warm = seconds(lambda: _without(model, ids, heads[0], at), bench.device)
     many = max(2, min(len(heads), int(limit / max(warm, 1e-6))))
     some = heads[:: max(1, len(heads) // many)]
     found: list[torch.Tensor] = []
-    took = seconds(lambda: found.extend(_without(model, ids, head, at) for head in some), bench.device)
+    took = seconds(
+        lambda: found.extend(_without(model, ids, head, at) for head in some), bench.device
+    )
     base = _plain(model, ids)().logits[0, -1, TARGETS[0]].float()  # type: ignore[attr-defined]
     looped = (torch.stack(found) - base).cpu()
     swept = torch.as_tensor(wb.sweep(model, ids, TARGETS, at=at)["effect"].values[0])
@@ -206,7 +241,10 @@ def _loop(bench: Bench, model: Any, ids: list[list[int]], at: str, ours: float, 
     each = took / len(some)
     return [
         {
-            "what": f"hooked loop, a forward pass a head, {len(some)} of {len(heads)} heads run, time for all of them",
+            "what": (
+                f"hooked loop, a forward pass a head, {len(some)} of {len(heads)} heads run, time"
+                " for all of them"
+            ),
             "median_s": each * len(heads),
             "runs": 1,
             "ratio": each * len(heads) / ours,
@@ -250,8 +288,12 @@ def other_sweeps(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
         f"layers, {3 * model.n_layers} parts": swept(kind="layers"),
         f"neurons of one layer, {d_mlp}": swept(kind="neurons", layers=[layer]),
         f"edges to the logits, {len(model.heads())}": swept(kind="edges"),
-        f"edges to one head, 3 × {len(senders)}": swept(kind="edges", heads=senders, receivers=[receiver]),
-        f"positions of one layer, patched, {length}": swept(kind="positions", layers=[layer], **patched),
+        f"edges to one head, 3 × {len(senders)}": swept(
+            kind="edges", heads=senders, receivers=[receiver]
+        ),
+        f"positions of one layer, patched, {length}": swept(
+            kind="positions", layers=[layer], **patched
+        ),
         f"all {d_mlp * model.n_layers} neurons, attribution patching": swept(
             kind="neurons", at="all", method="attribution", recheck=0
         ),
@@ -259,7 +301,7 @@ def other_sweeps(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     return timed(turns(jobs, bench.device, limit), "plain forward pass")
 
 
-# -- gradients and extraction -----------------------------------------------------------------------------------------------
+# -- gradients and extraction ----------------------------------------------------------------------
 
 
 def gradients(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
@@ -281,15 +323,23 @@ def gradients(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
 
     jobs: dict[str, Callable[[], object]] = {
         unit: backward,
-        "by z and resid_post of every layer": lambda: wb.activation_gradients(model, text, loss, ["z", "resid_post"]),
-        "norms by 3 weights of 2 layers": lambda: wb.gradient_norms(model, text, weights=weights, layers=layers),
-        "the same, one by one": lambda: wb.gradient_norms(model, text, weights=weights, layers=layers, one_by_one=True),
+        "by z and resid_post of every layer": lambda: wb.activation_gradients(
+            model, text, loss, ["z", "resid_post"]
+        ),
+        "norms by 3 weights of 2 layers": lambda: wb.gradient_norms(
+            model, text, weights=weights, layers=layers
+        ),
+        "the same, one by one": lambda: wb.gradient_norms(
+            model, text, weights=weights, layers=layers, one_by_one=True
+        ),
     }
     return timed(turns(jobs, bench.device, limit), unit)
 
 
 def extraction(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
-    """Scoring windows of 50 + 50 tokens, in windows a second, beside one forward pass of a batch as large."""
+    """Scoring windows of 50 + 50 tokens, in windows a second, beside one forward pass of a batch
+    as large.
+    """
     from analyses.extraction.sampling import Sampler
     from analyses.extraction.score import batch_size, score
 
@@ -306,14 +356,16 @@ def extraction(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
         unit: plain,
         "everything (p_z, membership)": lambda: score(model, some, Sampler(1.0)),
         "greedy extraction only": lambda: score(model, some, Sampler(0), whole=False),
-        "greedy extraction, and p_z above e^-20": lambda: score(model, some, Sampler(1.0, 40), whole=False, floor=-20.0),
+        "greedy extraction, and p_z above e^-20": lambda: score(
+            model, some, Sampler(1.0, 40), whole=False, floor=-20.0
+        ),
     }
     times = turns(jobs, bench.device, limit)
     rates = {what: many / statistics.median(taken) for what, taken in times.items()}
     return timed(times, unit, windows_per_s=rates)
 
 
-# -- other tools ------------------------------------------------------------------------------------------------------------
+# -- other tools -----------------------------------------------------------------------------------
 
 
 def _needed(package: str) -> None:
@@ -339,9 +391,14 @@ def transformer_lens(bench: Bench, name: str, dtype: str, limit: float) -> Lines
 
     ours = f"sweep, {len(heads)} heads"
     times = turns(
-        {"plain forward pass": _plain(model, ids), ours: lambda: wb.sweep(model, ids, TARGETS)}, bench.device, limit / 2
+        {"plain forward pass": _plain(model, ids), ours: lambda: wb.sweep(model, ids, TARGETS)},
+        bench.device,
+        limit / 2,
     )
-    each = [seconds(lambda h=head: without(*h), bench.device) for head in [heads[0], *heads[:: max(1, len(heads) // 8)]]][1:]
+    each = [
+        seconds(lambda h=head: without(*h), bench.device)
+        for head in [heads[0], *heads[:: max(1, len(heads) // 8)]]
+    ][1:]
     theirs = f"TransformerLens loop, {len(each)} of {len(heads)} heads run, time for all of them"
     return timed(times | {theirs: [sum(each) / len(each) * len(heads)]}, ours)
 
@@ -353,7 +410,9 @@ def nnsight(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
 
     model, ids = bench.model(name, dtype), bench.prompts(1, 32 if bench.tiny else 256)
     text = model.tokenizer.decode(ids[0])
-    peer = TransformersModel(copy.deepcopy(model.module), task="text-generation", tokenizer=model.tokenizer)
+    peer = TransformersModel(
+        copy.deepcopy(model.module), task="text-generation", tokenizer=model.tokenizer
+    )
     same = [model.tokens(text)]
 
     @torch.no_grad()

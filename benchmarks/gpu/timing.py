@@ -29,12 +29,17 @@ def seconds(job: Callable[[], object], device: torch.device) -> float:
     return took
 
 
-def turns(jobs: Mapping[str, Callable[[], object]], device: torch.device, limit: float) -> dict[str, list[float]]:
-    """Seconds of each job. One run of each warms up; then they take turns, so that a slow moment hits all of them.
+def turns(
+    jobs: Mapping[str, Callable[[], object]], device: torch.device, limit: float
+) -> dict[str, list[float]]:
+    """Seconds of each job.
+
+    One run of each warms up; then they take turns, so that a slow moment hits all of them.
 
     Args:
-        limit: seconds after which no other round begins, once each job was run `AT_LEAST` times or the limit is passed
-            twice over (a job may be slow; then there are fewer runs, and the page says how many).
+        limit: seconds after which no other round begins, once each job was run `AT_LEAST` times or
+            the limit is passed twice over (a job may be slow; then there are fewer runs, and the
+            page says how many).
     """
     start = time.perf_counter()
     for job in jobs.values():
@@ -49,8 +54,11 @@ def turns(jobs: Mapping[str, Callable[[], object]], device: torch.device, limit:
     return times
 
 
-def timed(times: Mapping[str, list[float]], unit: str, **about: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Lines of a table: medians, the number of runs, and how many times the median of `unit` they are.
+def timed(
+    times: Mapping[str, list[float]], unit: str, **about: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Lines of a table: medians, the number of runs, and how many times the median of `unit` they
+    are.
 
     Args:
         about: name of a further column -> value by job.
@@ -59,6 +67,14 @@ def timed(times: Mapping[str, list[float]], unit: str, **about: Mapping[str, Any
     lines = []
     for name, taken in times.items():
         median = statistics.median(taken)
-        line: dict[str, Any] = {"what": name, "median_s": median, "runs": len(taken), "ratio": median / base, "beside": unit}
-        lines.append(line | {column: values[name] for column, values in about.items() if name in values})
+        line: dict[str, Any] = {
+            "what": name,
+            "median_s": median,
+            "runs": len(taken),
+            "ratio": median / base,
+            "beside": unit,
+        }
+        lines.append(
+            line | {column: values[name] for column, values in about.items() if name in values}
+        )
     return lines

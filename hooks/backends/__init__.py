@@ -1,13 +1,17 @@
 """Running a forward pass with other people's tools, on the same module and the same weights.
 
-I want TransformerLens's hook points and cache   -> lens.py (run), cache.py (its cache to a Trace and back)
-I want nnsight here, or on an NDIF server        -> envoys.py (run), ndif.py (the request, and sending it)
-I want another back end                          -> a function like `Forward`, and a line in `forward`
+I want TransformerLens's hook points and cache   -> lens.py (run), cache.py (its cache to a Trace
+                                                 and back)
+I want nnsight here, or on an NDIF server        -> envoys.py (run), ndif.py (the request, and
+                                                 sending it)
+I want another back end                          -> a function like `Forward`, and a line in
+                                                 `forward`
 
-A back end runs one batch and hands over what passes at each place; cutting, reducing and labelling stay with
-`hooks.capture`, so every back end gives the same Trace. It works on a twin of the module (twin.py): a module tree of its
-own around the same parameters, so that the loaded module stays as it was. Interventions are plain hooks on the loaded
-module; changes.py finds those that are on and each back end carries them over, or refuses.
+A back end runs one batch and hands over what passes at each place; cutting, reducing and labelling
+stay with `hooks.capture`, so every back end gives the same Trace. It works on a twin of the module
+(twin.py): a module tree of its own around the same parameters, so that the loaded module stays as
+it was. Interventions are plain hooks on the loaded module; changes.py finds those that are on and
+each back end carries them over, or refuses.
 """
 
 from __future__ import annotations
@@ -32,8 +36,9 @@ class Look:
 
     Attributes:
         places: where.
-        take: gets a place and its values, (batch, *site.dims), padded on the left as the batch is; what it returns, if
-            not None, takes their place (not at sites inside the attention call).
+        take: gets a place and its values, (batch, *site.dims), padded on the left as the batch is;
+            what it returns, if not None, takes their place (not at sites inside the attention
+            call).
         queries: the query rows of `pattern` that are wanted, as columns of the batch; None is all.
     """
 
@@ -43,7 +48,9 @@ class Look:
 
 
 class Forward(Protocol):
-    """One forward pass of a batch, with `looks`. With `every_logit` False, logits of the last position will do.
+    """One forward pass of a batch, with `looks`.
+
+    With `every_logit` False, logits of the last position will do.
 
     Raises:
         SiteNotFound: a place that the back end cannot reach; names those that it can.
@@ -51,7 +58,9 @@ class Forward(Protocol):
         WorkbenchError: its package is not installed.
     """
 
-    def __call__(self, model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None: ...
+    def __call__(
+        self, model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    ) -> None: ...
 
 
 def forward(backend: str | Forward, *, remote: bool = False) -> Forward:
@@ -64,7 +73,9 @@ def forward(backend: str | Forward, *, remote: bool = False) -> Forward:
     if remote:
         if backend != "nnsight":
             raise BadInput(
-                f"remote=True does not go with the back end {backend!r}.", "backend='nnsight'", "Say that, or drop it."
+                f"remote=True does not go with the back end {backend!r}.",
+                "backend='nnsight'",
+                "Say that, or drop it.",
             )
         from hooks.backends.ndif import run as ndif
 

@@ -4,7 +4,8 @@
     trace = from_cache(model, cache, prompts)
     cache = to_cache(trace, bridge)
 
-A cache is padded, one column per token of the batch; a Trace counts each prompt's own tokens. Values are not changed.
+A cache is padded, one column per token of the batch; a Trace counts each prompt's own tokens.
+Values are not changed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def from_cache(
     something else than the site, is left out.
 
     Args:
-        cache: hook name -> values (prompt, pos, …), of `run_with_cache` on these prompts, tokenized as `model.tokens` does.
+        cache: hook name -> values (prompt, pos, …), of `run_with_cache` on these prompts, tokenized
+            as `model.tokens` does.
         prompts: the texts, in the order of the cache.
         padding: the side on which shorter prompts were padded.
 
@@ -47,13 +49,16 @@ def from_cache(
         What `wb.capture` returns for the same prompts and sites.
 
     Raises:
-        BadInput: the cache has other sizes than these prompts, or nothing that the workbench has a site for.
+        BadInput: the cache has other sizes than these prompts, or nothing that the workbench has a
+            site for.
     """
     texts = list(split(prompts))
     held = same_in_both(model, [place for place in _all_places(model) if hook_name(place, cache)])
     if not held:
         raise BadInput(
-            "The cache holds none of the model's sites.", f"hooks such as {Place(SITES['resid_post'], 0).name}", "Check it."
+            "The cache holds none of the model's sites.",
+            f"hooks such as {Place(SITES['resid_post'], 0).name}",
+            "Check it.",
         )
 
     waiting = Waiting(model, texts)
@@ -62,15 +67,26 @@ def from_cache(
     if padding == "right":
         values = {place: _to_left(x, place, lengths) for place, x in values.items()}
 
-    def read(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
-        """What the model would show of this batch, which holds some of the prompts in some order."""
+    def read(
+        model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    ) -> None:
+        """What the model would show of this batch, which holds some of the prompts in some
+        order.
+        """
         width = batch.input_ids.shape[1]
         rows = waiting.come(batch)
         for look, place in [(each, place) for each in looks for place in each.places]:
             x = values[place][rows]
             for axis in _over_tokens(place):
                 x = x.narrow(axis, x.shape[axis] - width, width)
-            look.take(place, x[:, :, look.queries] if "query" in place.site.dims and look.queries is not None else x)
+            look.take(
+                place,
+                (
+                    x[:, :, look.queries]
+                    if "query" in place.site.dims and look.queries is not None
+                    else x
+                ),
+            )
 
     return capture(model, texts, [place.name for place in held], backend=read)
 
@@ -84,7 +100,8 @@ def _checked(cache: Mapping[str, Tensor], place: Place, lengths: Sequence[int]) 
     for axis, size in wanted.items():
         if values.shape[axis] != size:
             raise BadInput(
-                f"{name!r} of the cache has {values.shape[axis]} along {('prompt', *place.site.dims)[axis]}.",
+                f"{name!r} of the cache has {values.shape[axis]} along"
+                f" {('prompt', *place.site.dims)[axis]}.",
                 f"{size} for these prompts, tokenized as this model's tokenizer does by itself",
                 "Give the prompts it was made from; mind a token put in front.",
             )
@@ -92,12 +109,14 @@ def _checked(cache: Mapping[str, Tensor], place: Place, lengths: Sequence[int]) 
 
 
 def to_cache(trace: Trace, bridge: Any = None) -> Any:
-    """A trace as a cache: hook name -> tensor (prompt, pos, …), float32, padded on the left with NaN.
+    """A trace as a cache: hook name -> tensor (prompt, pos, …), float32, padded on the left with
+    NaN.
 
     Args:
         trace: with all positions.
-        bridge: a `TransformerBridge`; with it, names are those of its hooks and an `ActivationCache` is returned,
-            otherwise names are the workbench's and a dict is returned.
+        bridge: a `TransformerBridge`; with it, names are those of its hooks and an
+            `ActivationCache` is returned, otherwise names are the workbench's and a dict is
+            returned.
 
     Raises:
         BadInput: the trace holds only some positions.
@@ -108,8 +127,14 @@ def to_cache(trace: Trace, bridge: Any = None) -> Any:
         site, values = SITES[short], trace[short]
         along = "query" if "query" in site.dims else "pos"
         if values.coords[along].values.tolist() != list(range(longest)):
-            raise BadInput(f"The trace holds only some positions of {short!r}.", "all of them", "Capture without positions=.")
-        layers: list[int | None] = values.coords["layer"].values.tolist() if site.per_layer else [None]
+            raise BadInput(
+                f"The trace holds only some positions of {short!r}.",
+                "all of them",
+                "Capture without positions=.",
+            )
+        layers: list[int | None] = (
+            values.coords["layer"].values.tolist() if site.per_layer else [None]
+        )
         for layer in layers:
             place = Place(site, layer)
             one = torch.as_tensor((values.sel(layer=layer) if site.per_layer else values).values)
@@ -124,21 +149,30 @@ def to_cache(trace: Trace, bridge: Any = None) -> Any:
 
 def _all_places(model: InstrumentedModel) -> list[Place]:
     return [
-        Place(SITES[short], layer) for short, layers in model.sites.items() for layer in ([None] if layers is None else layers)
+        Place(SITES[short], layer)
+        for short, layers in model.sites.items()
+        for layer in ([None] if layers is None else layers)
     ]
 
 
 def _over_tokens(place: Place) -> list[int]:
     """The axes of (prompt, *site.dims) that run over tokens."""
-    return [axis for axis, dim in enumerate(place.site.dims, start=1) if dim in {"pos", "query", "key"}]
+    return [
+        axis for axis, dim in enumerate(place.site.dims, start=1) if dim in {"pos", "query", "key"}
+    ]
 
 
 def _to_left(values: Tensor, place: Place, lengths: Sequence[int]) -> Tensor:
-    """Padding from the right to the left (as NaN): every axis that runs over tokens is shifted, prompt by prompt."""
+    """Padding from the right to the left (as NaN): every axis that runs over tokens is shifted,
+    prompt by prompt.
+    """
     out = torch.full_like(values, float("nan"))
     for row, n in enumerate(lengths):
         source, target = values[row], out[row]
         for axis in _over_tokens(place):
-            source, target = source.narrow(axis - 1, 0, n), target.narrow(axis - 1, target.shape[axis - 1] - n, n)
+            source, target = (
+                source.narrow(axis - 1, 0, n),
+                target.narrow(axis - 1, target.shape[axis - 1] - n, n),
+            )
         target.copy_(source)
     return out

@@ -1,6 +1,8 @@
-"""Which interventions are on, by place, so that a forward pass which does not go through the module can apply them.
+"""Which interventions are on, by place, so that a forward pass which does not go through the module
+can apply them.
 
-Interventions are hooks on the loaded module. A back end that runs a twin asks here for what they do at each place.
+Interventions are hooks on the loaded module. A back end that runs a twin asks here for what they do
+at each place.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ Changed = Callable[["Tensor"], "Tensor"]
 
 
 def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
-    """What the hooks on the module do now: place -> function of its values, (batch, *site.dims), to the new values.
+    """What the hooks on the module do now: place -> function of its values, (batch, *site.dims), to
+    the new values.
 
     Raises:
-        BadInput: a hook sits where no site is, or inside the attention call: it cannot be carried over.
+        BadInput: a hook sits where no site is, or inside the attention call: it cannot be carried
+            over.
     """
     names = {id(part): name for name, part in model.module.named_modules()}
     at: dict[tuple[int, bool], tuple[Place, sites.Tap]] = {}
@@ -54,7 +58,8 @@ def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
             found[place] = partial(_through, tap)
     if any(_answered(block.attention) for block in model.layout.blocks):
         raise BadInput(
-            f"Something answers inside the attention call, which cannot be carried over to {backend}.",
+            "Something answers inside the attention call, which cannot be carried over to"
+            f" {backend}.",
             "interventions at z, or at a residual or MLP site",
             "Use the back end 'torch'.",
         )
@@ -63,7 +68,9 @@ def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
 
 def _answered(attention: Any) -> bool:
     """Whether something listens inside this module's attention call (see `hooks.attention`)."""
-    return str(getattr(getattr(attention, "config", None), "_attn_implementation", "")).startswith("workbench_")
+    return str(getattr(getattr(attention, "config", None), "_attn_implementation", "")).startswith(
+        "workbench_"
+    )
 
 
 def _through(tap: sites.Tap, x: Tensor) -> Tensor:

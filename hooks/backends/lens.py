@@ -1,8 +1,10 @@
-"""The TransformerLens back end: `TransformerBridge` around the module's own weights, looked at through its hook points.
+"""The TransformerLens back end: `TransformerBridge` around the module's own weights, looked at
+through its hook points.
 
-The bridge runs `transformers`' layers, but computes attention itself (eager) and names what passes. Weights are neither
-folded nor centred. Where a family keeps queries, keys and values in one interleaved matrix (GPT-NeoX), the bridge has to
-rearrange that matrix into three of its own; everything else is the loaded module's storage.
+The bridge runs `transformers`' layers, but computes attention itself (eager) and names what passes.
+Weights are neither folded nor centred. Where a family keeps queries, keys and values in one
+interleaved matrix (GPT-NeoX), the bridge has to rearrange that matrix into three of its own;
+everything else is the loaded module's storage.
 """
 
 from __future__ import annotations
@@ -29,24 +31,34 @@ if TYPE_CHECKING:
 NAME = "transformer_lens"
 Seen = Callable[["Tensor"], "Tensor | None"]
 _PROBE = (3, 14, 15, 92, 65, 35)
-_NAMES = {"logits": "unembed.hook_out"}  # sites that the bridge has under another name than `hooks.sites`
-# Where positions are learned embeddings nothing is rotated, and queries are used as they are projected.
+_NAMES = {
+    "logits": "unembed.hook_out"
+}  # sites that the bridge has under another name than `hooks.sites`
+# Where positions are learned embeddings nothing is rotated, and queries are used as they are
+# projected.
 _UNROTATED = {"rot_q": "blocks.{layer}.attn.hook_q", "rot_k": "blocks.{layer}.attn.hook_k"}
 
 
 def bridge_of(model: InstrumentedModel) -> Any:
-    """A `TransformerBridge` on the model's own weights, with no hooks on it. Nothing is downloaded or copied.
+    """A `TransformerBridge` on the model's own weights, with no hooks on it.
+
+    Nothing is downloaded or copied.
 
     Raises:
         Unfit: it does not know this architecture.
         BadInput: the model is spread over several devices.
     """
-    from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
+    from transformer_lens.model_bridge.sources import (
+        build_bridge_from_module,
+        detect_tokenizer_bos_eos,
+    )
 
     module = twin(model, NAME)
     config = copy.deepcopy(model.module.config)  # the bridge keeps settings of its own in it
     try:
-        bridge = build_bridge_from_module(module, type(module).__name__, hf_config=config, model_name=model.card.name)
+        bridge = build_bridge_from_module(
+            module, type(module).__name__, hf_config=config, model_name=model.card.name
+        )
     except ValueError as error:
         raise Unfit(
             f"TransformerLens has no bridge for {type(module).__name__}: {error}",
@@ -54,12 +66,16 @@ def bridge_of(model: InstrumentedModel) -> Any:
             "Use the back end 'torch'.",
         ) from error
     bridge.tokenizer = copy.copy(model.tokenizer)
-    bridge.cfg.tokenizer_prepends_bos, bridge.cfg.tokenizer_appends_eos = detect_tokenizer_bos_eos(bridge.tokenizer)
+    bridge.cfg.tokenizer_prepends_bos, bridge.cfg.tokenizer_appends_eos = detect_tokenizer_bos_eos(
+        bridge.tokenizer
+    )
     return bridge
 
 
 @torch.no_grad()
-def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+def run(
+    model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+) -> None:
     """See `hooks.backends.Forward`."""
     active = changes.active(model, NAME)
     held = kept(model, NAME, _Held)
@@ -68,10 +84,13 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
     strange = [place for place in wanted if not held.same[place]]
     if strange:
         offers = [
-            short for short in model.sites if any(s and p.site.short == short for p, s in held.compare_first(model).items())
+            short
+            for short in model.sites
+            if any(s and p.site.short == short for p, s in held.compare_first(model).items())
         ]
         raise SiteNotFound(
-            f"TransformerLens does not show {strange[0].name!r} of {model.card.name} as the model computes it.",
+            f"TransformerLens does not show {strange[0].name!r} of {model.card.name} as the model"
+            " computes it.",
             f"one of {', '.join(offers)}",
             "Choose one of those, or use the back end 'torch'.",
         )
@@ -84,9 +103,15 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
         return look.take(place, as_site(place, x))
 
     # Changes come before looks, so that what is seen is what goes on.
-    asked: list[tuple[Place, Seen]] = [(place, partial(change, how)) for place, how in active.items()]
+    asked: list[tuple[Place, Seen]] = [
+        (place, partial(change, how)) for place, how in active.items()
+    ]
     asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
-    check_logits(model, held.forward(batch, asked, every_logit=every_logit), {**batch.kwargs(), "use_cache": False})
+    check_logits(
+        model,
+        held.forward(batch, asked, every_logit=every_logit),
+        {**batch.kwargs(), "use_cache": False},
+    )
 
 
 class _Held:
@@ -102,8 +127,12 @@ class _Held:
         self.plain = InstrumentedModel(Loaded(twin(model, NAME), model.tokenizer, model.card))
         self.same: dict[Place, bool] = {}
 
-    def forward(self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool) -> Tensor:
-        """Run the bridge with these at its hook points (not by `run_with_hooks`, slow to add many), and give its logits."""
+    def forward(
+        self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool
+    ) -> Tensor:
+        """Run the bridge with these at its hook points (not by `run_with_hooks`, slow to add
+        many), and give its logits.
+        """
         options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
         self.bridge.set_use_attn_result(any(place.site.short == "result" for place, _ in asked))
         points = []
@@ -117,7 +146,9 @@ class _Held:
                 point.remove_hooks()
 
     def compare(self, places: Sequence[Place]) -> None:
-        """Find out, on a few tokens, at which places the bridge shows something else, or nothing."""
+        """Find out, on a few tokens, at which places the bridge shows something else, or
+        nothing.
+        """
         new = [place for place in dict.fromkeys(places) if place not in self.same]
         if not new:
             return
@@ -129,14 +160,19 @@ class _Held:
         named = [place for place in named if place.site.short != "result" or self._splits_results()]
         with undisturbed(self.plain.module):
             plain.run(self.plain, batch, [Look(named, partial(_store, ours))], every_logit=True)
-        self.forward(batch, [(place, partial(_store, theirs, place)) for place in named], every_logit=True)
+        self.forward(
+            batch, [(place, partial(_store, theirs, place)) for place in named], every_logit=True
+        )
         for place in named:
             if place in theirs:
                 self.same[place] = _alike(ours[place], as_site(place, theirs[place]))
 
     def compare_first(self, model: InstrumentedModel) -> dict[Place, bool]:
         """Every site's first layer, compared."""
-        first = [Place(SITES[short], layers[0] if layers else None) for short, layers in model.sites.items()]
+        first = [
+            Place(SITES[short], layers[0] if layers else None)
+            for short, layers in model.sites.items()
+        ]
         self.compare(first)
         return {place: self.same[place] for place in first}
 
@@ -165,7 +201,9 @@ def _store(found: dict[Place, Tensor], place: Place, x: Tensor) -> None:
 
 
 def _alike(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal but for rounding; kernels differ, so to a ten-thousandth in float32 and a twentieth in half precision."""
+    """Equal but for rounding; kernels differ, so to a ten-thousandth in float32 and a twentieth
+    in half precision.
+    """
     if ours.shape != theirs.shape:
         return False
     share = 1e-4 if ours.dtype == torch.float32 else 5e-2
@@ -185,7 +223,10 @@ def as_site(place: Place, x: Tensor) -> Tensor:
 
 
 def hook_name(place: Place, have: Container[str]) -> str | None:
-    """The name under which a bridge, or its cache, has a place; None if it has none. `have` are all its names."""
+    """The name under which a bridge, or its cache, has a place.
+
+    None if it has none. `have` are all its names.
+    """
     site = place.site
     table = _UNROTATED if site.short in _UNROTATED and "pos_embed.hook_out" in have else _NAMES
     name = table.get(site.short, site.name).format(layer=place.layer)

@@ -1,10 +1,12 @@
-"""Looking into a model that NDIF serves: the same reads as `envoys.py`, as one request that runs over there.
+"""Looking into a model that NDIF serves: the same reads as `envoys.py`, as one request that runs
+over there.
 
     wb.capture(model, prompts, sites="resid_post", backend="nnsight", remote=True)
 
-What travels: the model's key, token ids, and which modules to read. What comes back: the values. NDIF's protocol packs
-requests as pickles; answers are read with torch's restricted loader (tensors and plain values only), so an answer
-cannot run code here. An API key is nnsight's own setting (`NDIF_API_KEY`). Fiotto-Kaufman et al. 2024, "NNsight and NDIF".
+What travels: the model's key, token ids, and which modules to read. What comes back: the values.
+NDIF's protocol packs requests as pickles; answers are read with torch's restricted loader (tensors
+and plain values only), so an answer cannot run code here. An API key is nnsight's own setting
+(`NDIF_API_KEY`). Fiotto-Kaufman et al. 2024, "NNsight and NDIF".
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hooks.backends import changes
-from hooks.backends.envoys import Read, attention_call, attention_value, in_order, nnsight, reads, shown
+from hooks.backends.envoys import (
+    Read,
+    attention_call,
+    attention_value,
+    in_order,
+    nnsight,
+    reads,
+    shown,
+)
 from hooks.backends.passing import passed
 from hooks.backends.twin import kept, twin
 from workbench.errors import BadInput, WorkbenchError
@@ -69,16 +79,24 @@ class Request:
 
         try:
             with _restricted():
-                answer = Sender(self.model_key, host=self.host).request(RequestModel.model_validate_json(self.metadata), None)
+                answer = Sender(self.model_key, host=self.host).request(
+                    RequestModel.model_validate_json(self.metadata), None
+                )
         except (RemoteError, OSError, httpx.HTTPError, websocket.WebSocketException) as error:
             raise WorkbenchError(
                 f"NDIF at {self.host} did not run the request: {error}",
-                "a server that can be reached, serves this model, and knows your key (NDIF_API_KEY)",
-                "Check the connection and https://nnsight.net/status, or run it here without remote=True.",
+                "a server that can be reached, serves this model, and knows your key"
+                " (NDIF_API_KEY)",
+                "Check the connection and https://nnsight.net/status, or run it here without"
+                " remote=True.",
             ) from error
         values = answer.get("found") if isinstance(answer, dict) else None
         if not isinstance(values, list) or len(values) != len(self.reads):
-            raise WorkbenchError("NDIF answered something else than was asked.", f"{len(self.reads)} values", "Try again.")
+            raise WorkbenchError(
+                "NDIF answered something else than was asked.",
+                f"{len(self.reads)} values",
+                "Try again.",
+            )
         return values
 
 
@@ -116,9 +134,15 @@ def request(
 
     server = kept(model, "ndif", peer)
     moments = in_order(model, twin(model, "NDIF"), reads(model, places))
-    calls = {here[0]: attention_call(model, server, here[0]) for (_, of), here in moments.items() if of == "attention"}
+    calls = {
+        here[0]: attention_call(model, server, here[0])
+        for (_, of), here in moments.items()
+        if of == "attention"
+    }
     plan = [(path, of, calls.get(here[0], "")) for (path, of), here in moments.items()]
-    remote = RemoteBackend(_key(server, _repo(model, repo)), host=host, env=server._remoteable_get_env())
+    remote = RemoteBackend(
+        _key(server, _repo(model, repo)), host=host, env=server._remoteable_get_env()
+    )
     envelope = RequestModel(model_key=remote.model_key, compress=remote.compress, env=remote.env)
     payload = b""
 
@@ -127,8 +151,11 @@ def request(
             nonlocal payload
             payload = RequestModel.serialize(tracer, remote.compress)
 
-    # The block is sent as its own source and must name nothing of this package, which no server has.
-    with server.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1, backend=Pack()):
+    # The block is sent as its own source and must name nothing of this package, which no server
+    # has.
+    with server.trace(
+        **batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1, backend=Pack()
+    ):
         found = []
         # Before anything runs: a forward that has begun is not looked into any more.
         views = {path: server.get(path).source for path, of, _ in plan if of == "attention"}
@@ -136,17 +163,29 @@ def request(
             envoy = server.get(path)
             if of == "attention":
                 args, options = getattr(views[path], call).inputs
-                plain = {k: v for k, v in options.items() if v is None or isinstance(v, (bool, int, float, torch.Tensor))}
+                plain = {
+                    k: v
+                    for k, v in options.items()
+                    if v is None or isinstance(v, (bool, int, float, torch.Tensor))
+                }
                 found.append([*args[1:5], plain])
             elif of == "input":
                 found.append(envoy.input)
             else:
                 found.append(envoy.output)
         save(found)
-    return Request(remote.model_key, envelope.metadata(), payload, tuple(tuple(here) for here in moments.values()), remote.host)
+    return Request(
+        remote.model_key,
+        envelope.metadata(),
+        payload,
+        tuple(tuple(here) for here in moments.values()),
+        remote.host,
+    )
 
 
-def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+def run(
+    model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+) -> None:
     """See `hooks.backends.Forward`; runs on NDIF's server."""
     looked = {place: look for look in looks for place in look.places}
     asked = request(model, batch, list(looked), every_logit=every_logit)
@@ -158,14 +197,23 @@ def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_
                 passed(read.tap, value, partial(shown, look, read.place), size)
             else:
                 *called, options = value
-                look.take(read.place, attention_value(read.place.site.short, (None, *called), options, look.queries))
+                look.take(
+                    read.place,
+                    attention_value(read.place.site.short, (None, *called), options, look.queries),
+                )
 
 
 def peer(model: InstrumentedModel) -> Any:
-    """nnsight's model around the module's own weights, with the paths and names that a server has."""
-    # The pipeline inside moves the module to a device of its choice, and the weights are the loaded model's.
+    """nnsight's model around the module's own weights, with the paths and names that a server
+    has.
+    """
+    # The pipeline inside moves the module to a device of its choice, and the weights are the loaded
+    # model's.
     return nnsight().TransformersModel(
-        twin(model, "NDIF"), task="text-generation", tokenizer=copy.copy(model.tokenizer), device=model.device
+        twin(model, "NDIF"),
+        task="text-generation",
+        tokenizer=copy.copy(model.tokenizer),
+        device=model.device,
     )
 
 
@@ -183,7 +231,8 @@ def _repo(model: InstrumentedModel, repo: str | None) -> str:
 def _key(server: Any, repo: str) -> str:
     from nnsight.modeling import huggingface
 
-    # nnsight asks the hub how the id is spelled, unless it knows; building a request needs no network.
+    # nnsight asks the hub how the id is spelled, unless it knows; building a request needs no
+    # network.
     huggingface._ID_CACHE.setdefault(repo, repo)
     server.repo_id = repo
     return server.to_model_key()

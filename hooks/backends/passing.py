@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from hooks.sites import Tap
 
 
-def passed(tap: Tap, value: Any, change: Callable[[Tensor], Tensor | None], size: tuple[int, int]) -> Any:
-    """What the tap makes of a module's input or output when `change` stands at it: the value itself, or a changed one.
+def passed(
+    tap: Tap, value: Any, change: Callable[[Tensor], Tensor | None], size: tuple[int, int]
+) -> Any:
+    """What the tap makes of a module's input or output when `change` stands at it: the value
+    itself, or a changed one.
 
     Args:
         value: the first argument, or the whole output.

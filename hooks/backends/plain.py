@@ -1,4 +1,7 @@
-"""The default back end: plain forward hooks on the module itself. What comes after the last place is not computed."""
+"""The default back end: plain forward hooks on the module itself.
+
+What comes after the last place is not computed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+def run(
+    model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+) -> None:
     """See `hooks.backends.Forward`."""
     remembered = [[p for p in look.places if p.site.short in STATE_SITES] for look in looks]
     with ExitStack() as stack:
@@ -42,18 +47,27 @@ class _Enough(Exception):
 def _ending(model: InstrumentedModel, places: Sequence[Place]) -> Iterator[None]:
     """End the forward pass before the first layer above the last place, if there is one."""
     blocks = model.layout.blocks
-    last = max((len(blocks) if place.layer is None else place.layer for place in places), default=len(blocks))
+    last = max(
+        (len(blocks) if place.layer is None else place.layer for place in places),
+        default=len(blocks),
+    )
     if last + 1 >= len(blocks):
         yield
         return
 
     def enough(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # No logits will say whether this went well; the residual stream does.
-        check_values(model, f"the residual stream before layer {last + 1}", args[0] if args else kwargs["hidden_states"])
+        check_values(
+            model,
+            f"the residual stream before layer {last + 1}",
+            args[0] if args else kwargs["hidden_states"],
+        )
         raise _Enough
 
     # Before a layer, not after one: whatever else stands at the last place has its turn.
-    handle = blocks[last + 1].module.register_forward_pre_hook(enough, with_kwargs=True, prepend=True)
+    handle = blocks[last + 1].module.register_forward_pre_hook(
+        enough, with_kwargs=True, prepend=True
+    )
     try:
         yield
     except _Enough:

@@ -1,4 +1,6 @@
-"""Which of the prompts a batch holds: `capture` chooses the batches, and some need what they keep beside each prompt."""
+"""Which of the prompts a batch holds: `capture` chooses the batches, and some need what they
+keep beside each prompt.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """A second module tree around the same parameters.
 
-TransformerLens puts its components into the tree it is given, and nnsight replaces every `forward` in it, for good. Both
-get a twin instead: other module objects, the same parameter and buffer objects, no copy of any weight.
+TransformerLens puts its components into the tree it is given, and nnsight replaces every `forward`
+in it, for good. Both get a twin instead: other module objects, the same parameter and buffer
+objects, no copy of any weight.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def twin(model: InstrumentedModel, backend: str) -> Any:
-    """The module again, sharing every parameter and buffer. Hooks on the top module are shared, all others left out.
+    """The module again, sharing every parameter and buffer.
+
+    Hooks on the top module are shared, all others left out.
 
     Raises:
         BadInput: the model is spread over several devices.
@@ -34,14 +37,23 @@ def twin(model: InstrumentedModel, backend: str) -> Any:
     shared: dict[int, Any] = {id(t): t for t in [*module.parameters(), *module.buffers()]}
     for part in module.modules():
         for hooks in hook_lists(part):
-            # The top module's hooks follow positions: interventions need them wherever the pass runs.
-            shared[id(hooks)] = hooks if part is module else type(hooks)((k, h) for k, h in hooks.items() if is_own(h))
+            # The top module's hooks follow positions: interventions need them wherever the pass
+            # runs.
+            shared[id(hooks)] = (
+                hooks
+                if part is module
+                else type(hooks)((k, h) for k, h in hooks.items() if is_own(h))
+            )
     return copy.deepcopy(module, shared)
 
 
 def hook_lists(module: Any) -> list[dict[int, Any]]:
     """The dictionaries in which a module keeps its forward and backward hooks."""
-    return [v for k, v in vars(module).items() if k.startswith(("_forward", "_backward")) and isinstance(v, dict)]
+    return [
+        v
+        for k, v in vars(module).items()
+        if k.startswith(("_forward", "_backward")) and isinstance(v, dict)
+    ]
 
 
 _kept: WeakKeyDictionary[InstrumentedModel, dict[str, tuple[Any, Any]]] = WeakKeyDictionary()

@@ -1,4 +1,6 @@
-"""Which features pushed the answer: the gradient of a metric along every feature, times how active it is."""
+"""Which features pushed the answer: the gradient of a metric along every feature, times how
+active it is.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +32,17 @@ def attribute_features(
     metric: Metric | Sequence[Metric] = loss,
     k: int = 50,
 ) -> pd.DataFrame:
-    """A first-order guess of what each feature at each token adds to a metric (Marks et al. 2024, attribution patching).
+    """A first-order guess of what each feature at each token adds to a metric (Marks et al. 2024,
+    attribution patching).
 
     Args:
         metric: one for all prompts, or one each; see `hooks.gradients.metric`.
         k: rows per prompt, those of the largest effect; the error term's come on top.
 
     Returns:
-        Columns prompt, pos, token, feature (-1 is the error term), activation, and effect: f · (∂metric/∂h · d), in units
-        of the metric; about what the metric would lose if the feature were taken out at that token.
+        Columns prompt, pos, token, feature (-1 is the error term), activation, and effect: f ·
+        (∂metric/∂h · d), in units of the metric; about what the metric would lose if the feature
+        were taken out at that token.
 
     Raises:
         BadInput: see `activation_gradients`.
@@ -54,7 +58,9 @@ def attribute_features(
     rows = []
     for n, length in enumerate(held.lengths):
         x, slope = (
-            torch.as_tensor(t[short].isel({"prompt": n, **one_layer}).values[:length]).to(features.directions)
+            torch.as_tensor(t[short].isel({"prompt": n, **one_layer}).values[:length]).to(
+                features.directions
+            )
             for t in (held, slopes)
         )
         found, said = features.taken_apart(x)
@@ -64,6 +70,11 @@ def attribute_features(
         best = effects.abs().flatten().topk(min(k, effects.numel())).indices
         places = [(int(i) // features.width, int(i) % features.width) for i in best]
         tokens = held.tokens[n]
-        rows += [(n, pos, tokens[pos], f, float(found[pos, f]), float(effects[pos, f])) for pos, f in places]
-        rows += [(n, pos, tokens[pos], ERROR, float("nan"), float(lost[pos])) for pos in range(length)]
+        rows += [
+            (n, pos, tokens[pos], f, float(found[pos, f]), float(effects[pos, f]))
+            for pos, f in places
+        ]
+        rows += [
+            (n, pos, tokens[pos], ERROR, float("nan"), float(lost[pos])) for pos in range(length)
+        ]
     return pd.DataFrame(rows, columns=["prompt", "pos", "token", "feature", "activation", "effect"])

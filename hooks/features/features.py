@@ -1,12 +1,14 @@
-"""An autoencoder at its place in a model: a feature is a direction there, and a number at every token.
+"""An autoencoder at its place in a model: a feature is a direction there, and a number at every
+token.
 
     features = wb.open_features("smollm2-135m/resid_post-15", model)
     trace = wb.capture(model, texts, sites="resid_post", layers=15, reduce=features.active(32))
     with features.steer({412: 8.0}, positions=[-1]):
         model.generate("The capital of France is")
 
-Changes nest with those of `hooks.interventions`, hold during `generate`, and leave what no feature says, the error term, as
-it is. `positions` None is every token, generated ones included; they count as in `wb.ablate`.
+Changes nest with those of `hooks.interventions`, hold during `generate`, and leave what no feature
+says, the error term, as it is. `positions` None is every token, generated ones included; they count
+as in `wb.ablate`.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from hooks.sites import Place, Site
 
 SKIP = 4
-"""Tokens at the beginning of a text that are left out of what is counted: the first draws a huge vector whatever it is."""
+"""Tokens at the beginning of a text that are left out of what is counted: the first draws a huge
+vector whatever it is.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,8 @@ class Features:
     Attributes:
         model: the model it was checked against.
         place: the site and layer.
-        sae: SAELens's own object. Vectors from another device go to it, and what is changed goes back.
+        sae: SAELens's own object. Vectors from another device go to it, and what is changed goes
+            back.
         name: how it was asked for.
         card: what is known and was measured of it (`hooks.features.quality`).
     """
@@ -63,7 +68,9 @@ class Features:
         for feature in features:
             if not 0 <= feature < self.width:
                 raise NotFound(
-                    f"{self.name} has no feature {feature}.", f"0 to {self.width - 1}", "Choose a feature in that range."
+                    f"{self.name} has no feature {feature}.",
+                    f"0 to {self.width - 1}",
+                    "Choose a feature in that range.",
                 )
         return [int(f) for f in features]
 
@@ -78,12 +85,16 @@ class Features:
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
-        """Activations of the features, (…, feature), of vectors at the place, (…, *site's axes of one token)."""
+        """Activations of the features, (…, feature), of vectors at the place, (…, *site's axes
+        of one token).
+        """
         return self.sae.encode(self.flat(x).to(self.sae.W_dec))
 
     @torch.no_grad()
     def taken_apart(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(activations (…, feature), reconstruction (…, d)) of vectors; x less the reconstruction is the error term."""
+        """(activations (…, feature), reconstruction (…, d)) of vectors; x less the
+        reconstruction is the error term.
+        """
         found = self.encode(x)
         return found, self.sae.decode(found)
 
@@ -98,13 +109,17 @@ class Features:
 
     @cached_property
     def directions(self) -> Tensor:
-        """What one unit of each feature adds at the place, (feature, d), as the decoder has it stored, float32."""
+        """What one unit of each feature adds at the place, (feature, d), as the decoder has it
+        stored, float32.
+        """
         stored = self.sae.W_dec.detach().float()
         by_norm = getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False)
         return stored / stored.norm(dim=-1, keepdim=True) if by_norm else stored
 
     def unit(self, x: Tensor) -> Tensor | float:
-        """What a unit of a feature is multiplied by for these vectors, where the autoencoder normalises each, (…, 1)."""
+        """What a unit of a feature is multiplied by for these vectors, where the autoencoder
+        normalises each, (…, 1).
+        """
         flat = self.flat(x).to(self.directions)
         match self.sae.cfg.normalize_activations:
             case "layer_norm":
@@ -113,10 +128,12 @@ class Features:
                 return flat.norm(dim=-1, keepdim=True) / flat.shape[-1] ** 0.5
         return 1.0
 
-    # -- changing them ------------------------------------------------------------------------------------------------
+    # -- changing them -----------------------------------------------------------------------------
 
     @again
-    def ablate(self, which: Sequence[int], *, positions: Sequence[int] | None = None) -> Iterator[None]:
+    def ablate(
+        self, which: Sequence[int], *, positions: Sequence[int] | None = None
+    ) -> Iterator[None]:
         """Take features out: where one is active, it no longer is.
 
         Raises:
@@ -126,7 +143,9 @@ class Features:
             yield
 
     @again
-    def scale(self, which: Sequence[int], *, factor: float, positions: Sequence[int] | None = None) -> Iterator[None]:
+    def scale(
+        self, which: Sequence[int], *, factor: float, positions: Sequence[int] | None = None
+    ) -> Iterator[None]:
         """Multiply features where they are active: 0 takes them out, 1 leaves them.
 
         Raises:
@@ -136,8 +155,11 @@ class Features:
             yield
 
     @again
-    def steer(self, to: Mapping[int, float], *, positions: Sequence[int] | None = None) -> Iterator[None]:
-        """Set features to these activations, whether they are active or not: h + (a − f(h)) d, with the decoder row d.
+    def steer(
+        self, to: Mapping[int, float], *, positions: Sequence[int] | None = None
+    ) -> Iterator[None]:
+        """Set features to these activations, whether they are active or not: h + (a − f(h)) d, with
+        the decoder row d.
 
         Raises:
             NotFound: see `ablate`.
@@ -153,7 +175,9 @@ class Features:
             yield
 
     @again
-    def _set(self, which: Sequence[int], new: Callable[[Tensor], Tensor], positions: Sequence[int] | None) -> Iterator[None]:
+    def _set(
+        self, which: Sequence[int], new: Callable[[Tensor], Tensor], positions: Sequence[int] | None
+    ) -> Iterator[None]:
         chosen = self.check(which)
 
         def change(x: Tensor, _: PositionTracker) -> Tensor:
@@ -164,7 +188,7 @@ class Features:
         with changed(self.model, [(self.place, [])], [change], positions):
             yield
 
-    # -- looking at them ----------------------------------------------------------------------------------------------
+    # -- looking at them ---------------------------------------------------------------------------
 
     def active(self, k: int, threshold: float = 0.0) -> Active:
         """A reducer for `wb.capture`: the k strongest features at every token."""
@@ -175,17 +199,23 @@ class Features:
         return len(self.place.site.dims) > 2
 
     def __repr__(self) -> str:
-        return f"Features({self.name}: {self.width:,} at {self.place.name} of {self.model.card.name})"
+        return (
+            f"Features({self.name}: {self.width:,} at {self.place.name} of {self.model.card.name})"
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Active:
-    """The strongest features of every token, so that of thousands only those that are active are kept.
+    """The strongest features of every token, so that of thousands only those that are active are
+    kept.
 
-        trace = wb.capture(model, prompts, sites="resid_post", layers=15, reduce=features.active(64))
-        trace["resid_post"]           # (prompt, layer, pos, rank): activations, strongest first, NaN beyond the last
+        trace = wb.capture(model, prompts, sites="resid_post", layers=15,
+        reduce=features.active(64))
+        trace["resid_post"]           # (prompt, layer, pos, rank): activations, strongest first,
+                                      NaN beyond the last
         trace["resid_post.index"]     # which features, -1 beyond the last
-        trace["resid_post.count"]     # how many are active in all (the token's L0): more than k, and some are missing
+        trace["resid_post.count"]     # how many are active in all (the token's L0): more than k,
+                                      and some are missing
         trace["resid_post.error"]     # length of what no feature says, the error term
 
     Attributes:
@@ -200,7 +230,11 @@ class Active:
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= self.features.width:
-            raise BadInput(f"The {self.k} strongest features cannot be kept.", f"1 to {self.features.width}", "Change k.")
+            raise BadInput(
+                f"The {self.k} strongest features cannot be kept.",
+                f"1 to {self.features.width}",
+                "Change k.",
+            )
         if self.threshold < 0:
             raise BadInput(f"The threshold {self.threshold} is negative.", "0 or more", "Raise it.")
 
@@ -209,12 +243,22 @@ class Active:
         return f"features:{self.features.digest}:{self.k}:{self.threshold:g}"
 
     def unfit(self, site: Site) -> str | None:
-        return None if site is self.features.place.site else f"the features are of {self.features.place.site.short!r}"
+        return (
+            None
+            if site is self.features.place.site
+            else f"the features are of {self.features.place.site.short!r}"
+        )
 
     def outputs(self, site: Site, sizes: Mapping[str, int]) -> list[Output]:
         dims, ranks = ("pos", "rank"), {"rank": self.k}
         return [
-            Output("", dims, ranks, unit="activation", says=f"the {self.k} strongest features of {self.features.name}"),
+            Output(
+                "",
+                dims,
+                ranks,
+                unit="activation",
+                says=f"the {self.k} strongest features of {self.features.name}",
+            ),
             Output("index", dims, ranks, whole=True, unit="index", says="which features"),
             Output("count", ("pos",), whole=True, unit="features", says="how many are active"),
             Output("error", ("pos",), unit="activation", says="length of the error term"),

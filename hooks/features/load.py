@@ -1,4 +1,6 @@
-"""Autoencoders by name: those that ship, a folder, a release that SAELens knows, or an id of Neuronpedia."""
+"""Autoencoders by name: those that ship, a folder, a release that SAELens knows, or an id of
+Neuronpedia.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +30,24 @@ _WINDOWS = 24  # of text on which that is measured
 
 
 @ordinary
-def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None = None, anyway: bool = False) -> Features:
+def open_features(
+    ref: str | Path, model: InstrumentedModel, *, at: str | None = None, anyway: bool = False
+) -> Features:
     """Open an autoencoder and check that it belongs to this model.
 
     Args:
-        ref: the name of one that ships (`workbench sae`), a folder in SAELens's format (or one that holds a single such
-            folder), `RELEASE/ID` of SAELens's list, e.g. `gpt2-small-res-jb/blocks.8.hook_resid_pre`, an id of
-            Neuronpedia, e.g. `gpt2-small/8-res-jb`, or `OWNER/REPOSITORY/FOLDER` on the Hugging Face Hub.
-        at: the full name of the site it belongs to, where it does not say; another one than it says is used with a check.
+        ref: the name of one that ships (`workbench sae`), a folder in SAELens's format (or one that
+            holds a single such folder), `RELEASE/ID` of SAELens's list, e.g.
+            `gpt2-small-res-jb/blocks.8.hook_resid_pre`, an id of Neuronpedia, e.g.
+            `gpt2-small/8-res-jb`, or `OWNER/REPOSITORY/FOLDER` on the Hugging Face Hub.
+        at: the full name of the site it belongs to, where it does not say; another one than it says
+            is used with a check.
         anyway: take it even if it explains next to nothing of this model.
 
     Raises:
         NotFound: there is no such autoencoder, or the model has no such site.
-        BadInput: missing or damaged weights, another width, or too little explained (how much is told).
+        BadInput: missing or damaged weights, another width, or too little explained (how much is
+            told).
         DownloadFailed: it is elsewhere and cannot be fetched.
     """
     sae, name, card = _opened(str(ref))
@@ -49,7 +56,8 @@ def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None =
     if sae.cfg.d_in != expected:
         made_for = sae.cfg.metadata.model_name
         raise BadInput(
-            f"{name} takes vectors of {sae.cfg.d_in} numbers; {place.name} of {model.card.name} has {expected}.",
+            f"{name} takes vectors of {sae.cfg.d_in} numbers; {place.name} of {model.card.name} has"
+            f" {expected}.",
             f"an autoencoder of {model.card.name}",
             f"It says it was made for {made_for}." if made_for else "Choose another.",
         )
@@ -59,14 +67,18 @@ def open_features(ref: str | Path, model: InstrumentedModel, *, at: str | None =
     if card.get("weight_hash") == model.card.weight_hash and card.get("site") == place.name:
         return features
     with undisturbed(model.module):  # it is kept with the autoencoder
-        measured = explained(features, held_out(model, _WINDOWS, min(128, model.card.context_length or 128)))
+        measured = explained(
+            features, held_out(model, _WINDOWS, min(128, model.card.context_length or 128))
+        )
     share = measured["explained_variance"]
     if not (share >= LEAST or anyway):
         made_for = sae.cfg.metadata.model_name
         raise BadInput(
-            f"{name} explains {100 * share:.0f} % of the variance at {place.name} of {model.card.name}.",
+            f"{name} explains {100 * share:.0f} % of the variance at {place.name} of"
+            f" {model.card.name}.",
             f"at least {100 * LEAST:.0f} %, as of an autoencoder made for this place of this model",
-            f"It says it was made for {made_for}, {sae.cfg.metadata.hook_name}. Choose another, or take it anyway (anyway=True).",
+            f"It says it was made for {made_for}, {sae.cfg.metadata.hook_name}. Choose another, or"
+            " take it anyway (anyway=True).",
         )
     return replace(features, card={**card, **measured})
 
@@ -93,7 +105,11 @@ def _only(folder: Path) -> Path:
         return inside[0]
     names = ", ".join(f.name for f in inside)
     raise BadInput(
-        f"{folder} holds several autoencoders: {names}." if inside else f"{folder} holds no {CONFIG}.",
+        (
+            f"{folder} holds several autoencoders: {names}."
+            if inside
+            else f"{folder} holds no {CONFIG}."
+        ),
         f"a folder with {CONFIG} and {WEIGHTS}, as SAELens saves one",
         f"Name one, e.g. {inside[0]}." if inside else "Check the path.",
     )
@@ -108,20 +124,27 @@ def from_folder(folder: Path) -> Any:
     from safetensors import SafetensorError
 
     if not (folder / WEIGHTS).is_file():
-        raise BadInput(f"{folder} has no {WEIGHTS}.", f"{CONFIG} and {WEIGHTS}, as SAELens saves them", "Copy it whole.")
+        raise BadInput(
+            f"{folder} has no {WEIGHTS}.",
+            f"{CONFIG} and {WEIGHTS}, as SAELens saves them",
+            "Copy it whole.",
+        )
     library = sae_lens()
     try:
         sae = library.SAE.load_from_disk(folder, device="cpu", dtype="float32")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise BadInput(
-            f"The autoencoder in {folder} cannot be read: {' '.join(f'{type(error).__name__} {error}'.split())[:300]}",
+            f"The autoencoder in {folder} cannot be read:"
+            f" {' '.join(f'{type(error).__name__} {error}'.split())[:300]}",
             f"a whole {CONFIG} and {WEIGHTS} in SAELens's format",
             "Copy or train it again.",
         ) from error
     bad = next((n for n, p in sae.state_dict().items() if not bool(torch.isfinite(p).all())), None)
     if bad is not None:
         raise BadInput(
-            f"{bad} of the autoencoder in {folder} holds numbers that are not finite.", "finite weights", "Copy it again."
+            f"{bad} of the autoencoder in {folder} holds numbers that are not finite.",
+            "finite weights",
+            "Copy it again.",
         )
     return sae.eval()
 
@@ -140,7 +163,11 @@ def _from_release(release: str, sae_id: str) -> Any:
             "Check the connection, or give a folder.",
         ) from error
     except (ValueError, KeyError) as error:
-        raise NotFound(f"{release} has no autoencoder {sae_id!r}: {error}", "an id of that release", "Check the id.") from error
+        raise NotFound(
+            f"{release} has no autoencoder {sae_id!r}: {error}",
+            "an id of that release",
+            "Check the id.",
+        ) from error
 
 
 def _released(ref: str) -> tuple[str, str]:
@@ -152,7 +179,9 @@ def _released(ref: str) -> tuple[str, str]:
     release, _, sae_id = ref.partition("/")
     if release in releases and sae_id:
         if sae_id not in releases[release].saes_map:
-            raise NotFound.named("autoencoder", sae_id, releases[release].saes_map, f"Choose one of {release}.")
+            raise NotFound.named(
+                "autoencoder", sae_id, releases[release].saes_map, f"Choose one of {release}."
+            )
         return release, sae_id
     by_neuronpedia = {
         neuronpedia: (name, own)
@@ -168,7 +197,8 @@ def _released(ref: str) -> tuple[str, str]:
     near = difflib.get_close_matches(ref, [*shipped(), *by_neuronpedia, *releases], n=1)
     raise NotFound(
         f"There is no autoencoder {ref!r}.",
-        f"one that ships ({', '.join(shipped()) or 'none here'}), a folder, RELEASE/ID of SAELens, or an id of Neuronpedia",
+        f"one that ships ({', '.join(shipped()) or 'none here'}), a folder, RELEASE/ID of SAELens,"
+        " or an id of Neuronpedia",
         f"Did you mean {near[0]!r}?" if near else "`workbench sae` lists those that ship.",
     )
 
@@ -177,18 +207,25 @@ def _place(sae: Any, model: InstrumentedModel, name: str, at: str | None) -> sit
     architecture = sae.cfg.architecture()
     if "transcoder" in architecture or architecture == "temporal":
         raise BadInput(
-            f"{name} is a {architecture}: it does not take apart the vectors of one token at one site.",
+            f"{name} is a {architecture}: it does not take apart the vectors of one token at one"
+            " site.",
             "a sparse autoencoder of one site",
             "Choose another.",
         )
     hook = at or sae.cfg.metadata.hook_name
     if not hook:
         raise BadInput(
-            f"{name} does not say which site it belongs to.", "a site such as blocks.5.hook_resid_post", "Name it (at=…)."
+            f"{name} does not say which site it belongs to.",
+            "a site such as blocks.5.hook_resid_post",
+            "Name it (at=…).",
         )
     (place,) = sites.resolve(model.layout, str(hook), None, model.card.name)[:1]
     if not sites.can_change(model.layout, place):
-        raise BadInput(f"{place.name} can be looked at but not changed.", "a residual, MLP or z site", "Choose another.")
+        raise BadInput(
+            f"{place.name} can be looked at but not changed.",
+            "a residual, MLP or z site",
+            "Choose another.",
+        )
     return place
 
 

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 CONTEXT = 128  # tokens of a window
 _AT_ONCE = 16  # windows of a forward pass
-_LOSS_WINDOWS = 128  # of the windows measured; a loss takes every layer and the unembedding, three times over
+_LOSS_WINDOWS = (
+    128  # of the windows measured; a loss takes every layer and the unembedding, three times over
+)
 
 
 class Explained:
     """Explained variance, L0 and dead features, added up batch by batch.
 
-    Explained variance is 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖² over all vectors added. L0 is the mean number of active features.
+    Explained variance is 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖² over all vectors added. L0 is the mean number
+    of active features.
     """
 
     def __init__(self, features: Features) -> None:
@@ -65,26 +68,36 @@ class Explained:
         }
 
 
-def explained(features: Features, ids: Sequence[Sequence[int]], progress: Progress | None = None) -> dict[str, Any]:
+def explained(
+    features: Features, ids: Sequence[Sequence[int]], progress: Progress | None = None
+) -> dict[str, Any]:
     """`Explained` on windows of one length, but for the first tokens of each."""
     found = Explained(features)
     for start in range(0, len(ids), _AT_ONCE):
         if progress is not None:
             progress(start / len(ids), f"Measuring {features.name}")
-        found.add(values(features.model, [features.place], ids[start : start + _AT_ONCE])[features.place][:, SKIP:])
+        found.add(
+            values(features.model, [features.place], ids[start : start + _AT_ONCE])[features.place][
+                :, SKIP:
+            ]
+        )
     return found.card()
 
 
-def quality(features: Features, ids: Sequence[Sequence[int]], progress: Progress, own: float | None = None) -> dict[str, Any]:
-    """The quality card: `Explained`, and the model's loss with the reconstruction in the place of the vectors.
+def quality(
+    features: Features, ids: Sequence[Sequence[int]], progress: Progress, own: float | None = None
+) -> dict[str, Any]:
+    """The quality card: `Explained`, and the model's loss with the reconstruction in the place of
+    the vectors.
 
     Args:
         own: `own_loss` on the same windows, where it is known already.
 
     Returns:
-        What `Explained.card` has, and in nats per token `loss` (of the model itself), `loss_spliced` (with the
-        reconstruction), `loss_zeroed` (with nothing there), `recovered` = (zeroed − spliced) / (zeroed − own). The first
-        tokens of every window are left as they are, and not counted.
+        What `Explained.card` has, and in nats per token `loss` (of the model itself),
+        `loss_spliced` (with the reconstruction), `loss_zeroed` (with nothing there), `recovered` =
+        (zeroed − spliced) / (zeroed − own). The first tokens of every window are left as they are,
+        and not counted.
     """
     card = explained(features, ids, progress.part(0, 0.3))
     some, rest = ids[:_LOSS_WINDOWS], list(range(SKIP, len(ids[0])))
@@ -105,7 +118,9 @@ def quality(features: Features, ids: Sequence[Sequence[int]], progress: Progress
 
 
 def own_loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Progress) -> float:
-    """The model's own loss on as many of the windows as `quality` takes for losses, nats per token."""
+    """The model's own loss on as many of the windows as `quality` takes for losses, nats per
+    token.
+    """
     return _loss(model, ids[:_LOSS_WINDOWS], progress)
 
 
@@ -116,11 +131,19 @@ def _loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Prog
     for start in range(0, len(ids), _AT_ONCE):
         progress(start / len(ids), "Measuring the model's loss")
         batch = model.batch(ids[start : start + _AT_ONCE])
-        losses = next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids)[:, SKIP + 1 :]
+        losses = next_losses(
+            model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids
+        )[:, SKIP + 1 :]
         total, n = total + float(losses.sum()), n + losses.numel()
     return total / n
 
 
-def held_out(model: InstrumentedModel, count: int, context: int = CONTEXT, sampled: Sequence[str] = ()) -> list[list[int]]:
+def held_out(
+    model: InstrumentedModel, count: int, context: int = CONTEXT, sampled: Sequence[str] = ()
+) -> list[list[int]]:
     """Windows of the held-out share of the mixture that comes with the workbench."""
-    return list(islice(windows(model, (d.text for d in mixture.documents("held-out", sampled)), context), count))
+    return list(
+        islice(
+            windows(model, (d.text for d in mixture.documents("held-out", sampled)), context), count
+        )
+    )

@@ -1,7 +1,9 @@
-"""What is active while a model reads: token by token and feature by feature, for several autoencoders in one pass.
+"""What is active while a model reads: token by token and feature by feature, for several
+autoencoders in one pass.
 
-Only what is active is kept, so a million tokens fit: as they pass, or in a folder, from which they can be read again without
-a model. The folder is written part by part; the same call goes on after a stop.
+Only what is active is kept, so a million tokens fit: as they pass, or in a folder, from which they
+can be read again without a model. The folder is written part by part; the same call goes on after a
+stop.
 """
 
 from __future__ import annotations
@@ -72,9 +74,10 @@ class Read:
     Attributes:
         first: number of the first window.
         ids: token ids, (window, pos).
-        active: for each encoder; nothing of a window's first tokens (`SKIP`), which draw huge vectors whatever they are.
-        losses: nats that each token cost, given those before it, (window, pos); NaN at the first, and in windows whose losses
-            were not asked for.
+        active: for each encoder; nothing of a window's first tokens (`SKIP`), which draw huge
+            vectors whatever they are.
+        losses: nats that each token cost, given those before it, (window, pos); NaN at the first,
+            and in windows whose losses were not asked for.
     """
 
     first: int
@@ -84,7 +87,9 @@ class Read:
 
 
 def sparse(encoder: Encoder, x: Tensor) -> Sparse:
-    """What is active in vectors at the encoder's place, (window, pos, …), but for the first tokens of each window."""
+    """What is active in vectors at the encoder's place, (window, pos, …), but for the first
+    tokens of each window.
+    """
     found = encoder.encode(x[:, SKIP:])
     window, pos, feature = (found > 0).nonzero(as_tuple=True)
     return Sparse(window * x.shape[1] + pos + SKIP, feature, found[window, pos, feature].float())
@@ -104,11 +109,12 @@ def read(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Read]:
-    """Read windows of one length, (window, pos), and give what is active in them, some windows at a time.
+    """Read windows of one length, (window, pos), and give what is active in them, some windows at a
+    time.
 
     Args:
-        losses_every: of so many forward passes one also gives the losses, which takes the layers above and the unembedding;
-            0 is none.
+        losses_every: of so many forward passes one also gives the losses, which takes the layers
+            above and the unembedding; 0 is none.
         folder: keep all in this folder, and read what lies there already.
 
     Raises:
@@ -131,7 +137,9 @@ def read(
                 done = (start + inner) * ids.shape[1]
                 progress((start + inner) / len(ids), f"Reading: {done:,} of {ids.size:,} tokens")
             close = bool(losses_every) and number % losses_every == 0
-            taken.append(_pass(model, encoders, part[inner : inner + at_once], start + inner, close))
+            taken.append(
+                _pass(model, encoders, part[inner : inner + at_once], start + inner, close)
+            )
             if kept is None:
                 yield taken.pop()
         if kept is not None:
@@ -141,7 +149,9 @@ def read(
 
 
 @torch.no_grad()
-def _pass(model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray, first: int, close: bool) -> Read:
+def _pass(
+    model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray, first: int, close: bool
+) -> Read:
     places = list(dict.fromkeys(encoder.place for encoder in encoders))
     (logits,) = sites.resolve(model.layout, "logits", None, model.card.name) if close else (None,)
     batch = model.batch(ids.tolist())
@@ -156,7 +166,12 @@ def _pass(model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray
             if encoder.place == place:
                 active[number] = sparse(encoder, x)
 
-    plain.run(model, batch, [Look([*places, *([logits] if logits is not None else [])], take)], every_logit=close)
+    plain.run(
+        model,
+        batch,
+        [Look([*places, *([logits] if logits is not None else [])], take)],
+        every_logit=close,
+    )
     return Read(first, batch.input_ids, [active[n] for n in range(len(encoders))], losses)
 
 
@@ -173,14 +188,26 @@ def _joined(reads: Sequence[Read]) -> Read:
                 torch.cat([a.value for a in mine]),
             )
         )
-    return Read(reads[0].first, torch.cat([r.ids for r in reads]), active, torch.cat([r.losses for r in reads]))
+    return Read(
+        reads[0].first,
+        torch.cat([r.ids for r in reads]),
+        active,
+        torch.cat([r.losses for r in reads]),
+    )
 
 
 class _Folder:
-    """The parts of one reading on disk: `part-WINDOW.safetensors`, each whole or not there, and what they are of."""
+    """The parts of one reading on disk: `part-WINDOW.safetensors`, each whole or not there, and
+    what they are of.
+    """
 
     def __init__(
-        self, folder: Path, model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray, losses_every: int
+        self,
+        folder: Path,
+        model: InstrumentedModel,
+        encoders: Sequence[Encoder],
+        ids: np.ndarray,
+        losses_every: int,
     ) -> None:
         self._folder, self._encoders = folder.expanduser(), encoders
         about = {
@@ -194,21 +221,38 @@ class _Folder:
         try:
             if manifest.is_file():
                 self._compare(json.loads(manifest.read_text(encoding="utf-8")), about)
-            elif self._folder.exists() and (not self._folder.is_dir() or any(self._folder.iterdir())):
-                raise WorkbenchError(f"{folder} exists already.", "a new folder", "Choose another name, or remove it first.")
+            elif self._folder.exists() and (
+                not self._folder.is_dir() or any(self._folder.iterdir())
+            ):
+                raise WorkbenchError(
+                    f"{folder} exists already.",
+                    "a new folder",
+                    "Choose another name, or remove it first.",
+                )
             else:
                 check_disk(self._folder, ids.size * len(encoders) * 32 * 7)
                 self._folder.mkdir(parents=True, exist_ok=True)
                 manifest.write_text(json.dumps(about), encoding="utf-8")
         except ValueError as error:
-            raise BadRun(f"{manifest} cannot be read.", "JSON, as the workbench writes it", "Choose another folder.") from error
+            raise BadRun(
+                f"{manifest} cannot be read.",
+                "JSON, as the workbench writes it",
+                "Choose another folder.",
+            ) from error
         except OSError as error:
             raise self._failed(error) from error
 
     def _compare(self, there: Any, now: dict[str, Any]) -> None:
-        differ = next((key for key in now if not isinstance(there, dict) or there.get(key) != now[key]), None)
+        differ = next(
+            (key for key in now if not isinstance(there, dict) or there.get(key) != now[key]), None
+        )
         if differ is not None:
-            said = {"format": "format", "model": "weights", "features": "autoencoders", "text": "text"}
+            said = {
+                "format": "format",
+                "model": "weights",
+                "features": "autoencoders",
+                "text": "text",
+            }
             raise WorkbenchError(
                 f"{self._folder} holds another reading, with other {said.get(differ, differ)}.",
                 "the same model, autoencoders, text and seed, or a new folder",
@@ -255,20 +299,27 @@ class _Folder:
             found = load_file(file)
             active = []
             for number, encoder in enumerate(self._encoders):
-                counts, features = found[f"{number}.count"], found[f"{number}.feature"].astype(np.int64)
+                counts, features = (
+                    found[f"{number}.count"],
+                    found[f"{number}.feature"].astype(np.int64),
+                )
                 values = found[f"{number}.value"]
                 if counts.shape != (ids.size,) or not len(features) == len(values) == counts.sum():
                     raise ValueError("its arrays do not fit together")
                 if len(features) and int(features.max()) >= encoder.width:
                     raise ValueError("it names features that the autoencoder does not have")
                 tokens = np.repeat(np.arange(ids.size), counts)
-                active.append(Sparse(*(torch.as_tensor(a, device=device) for a in (tokens, features, values))))
+                active.append(
+                    Sparse(*(torch.as_tensor(a, device=device) for a in (tokens, features, values)))
+                )
             losses = torch.as_tensor(found["losses"], device=device)
             if tuple(losses.shape) != ids.shape:
                 raise ValueError("its losses are of other windows")
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise BadRun(
-                f"{file} cannot be used: {error}.", "a whole part", "Remove that file: it is then read again."
+                f"{file} cannot be used: {error}.",
+                "a whole part",
+                "Remove that file: it is then read again.",
             ) from error
         return Read(start, torch.as_tensor(ids, device=device), active, losses)
 

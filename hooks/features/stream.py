@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def windows(model: InstrumentedModel, texts: Iterable[str], length: int) -> Iterator[list[int]]:
-    """Texts one after the other, parted by the token that ends a document, cut into windows of one length.
+    """Texts one after the other, parted by the token that ends a document, cut into windows of one
+    length.
 
-    Every window begins as a prompt does (`hooks.beginning`). What is left at the end, shorter than a window, is dropped.
+    Every window begins as a prompt does (`hooks.beginning`). What is left at the end, shorter than
+    a window, is dropped.
     """
     end, first = model.tokenizer.eos_token_id, list(model.text.beginning)
     room = length - len(first)
@@ -32,8 +34,12 @@ def windows(model: InstrumentedModel, texts: Iterable[str], length: int) -> Iter
 
 
 @torch.no_grad()
-def values(model: InstrumentedModel, places: Sequence[Place], ids: Sequence[Sequence[int]]) -> dict[Place, Tensor]:
-    """What passes at the places when windows of one length are read, (window, pos, …) each, on the model's device."""
+def values(
+    model: InstrumentedModel, places: Sequence[Place], ids: Sequence[Sequence[int]]
+) -> dict[Place, Tensor]:
+    """What passes at the places when windows of one length are read, (window, pos, …) each, on
+    the model's device.
+    """
     found: dict[Place, Tensor] = {}
 
     def take(place: Place, x: Tensor) -> None:

@@ -1,9 +1,10 @@
 """Training sparse autoencoders on what passes in a model: `workbench sae train`.
 
-The autoencoder and its training step are SAELens's (BatchTopK, Bussmann et al. 2024; saved as JumpReLU); what it reads comes
-from our hooks. Text goes by in rounds: the model reads so many windows once for all places, the vectors are mixed, and each
-autoencoder takes its steps on them. After every round all is kept, so that the same command goes on after a stop and
-ends with the same numbers.
+The autoencoder and its training step are SAELens's (BatchTopK, Bussmann et al. 2024; saved as
+JumpReLU); what it reads comes from our hooks. Text goes by in rounds: the model reads so many
+windows once for all places, the vectors are mixed, and each autoencoder takes its steps on them.
+After every round all is kept, so that the same command goes on after a stop and ends with the same
+numbers.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def train_features(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Train one autoencoder for each layer, all on the same text, into folders of `out` in SAELens's format.
+    """Train one autoencoder for each layer, all on the same text, into folders of `out` in
+    SAELens's format.
 
     Args:
         texts: gives the texts to read; None is the mixture that comes with the workbench, with
@@ -89,15 +91,18 @@ def train_features(
         width: features of each.
         k: features that are active at a token, on average.
         tokens: to read in all; the last round is whole.
-        rate: Adam's learning rate, after a warm-up of a fiftieth and before a fall to zero over the last fifth.
+        rate: Adam's learning rate, after a warm-up of a fiftieth and before a fall to zero over the
+            last fifth.
         seed: of the first weights, the order of the text and the mixing.
 
     Returns:
-        The folders, each with the weights in half precision and a `card.json` (`hooks.features.quality`).
+        The folders, each with the weights in half precision and a `card.json`
+        (`hooks.features.quality`).
 
     Raises:
         SiteNotFound: the model has no such place.
-        BadInput: `out` holds something else, or there is too little text (how much is needed is told).
+        BadInput: `out` holds something else, or there is too little text (how much is needed is
+            told).
         WorkbenchError: no room or no permission.
         Cancelled: from `progress`; the same call goes on later.
     """
@@ -110,23 +115,61 @@ def train_features(
         "weight_hash": model.card.weight_hash,
         "texts": said_of_texts or "mixture",
     }
-    folders = [out / f"{p.site.short}-{p.layer:02d}" if p.layer is not None else out / p.site.short for p in places]
+    folders = [
+        out / f"{p.site.short}-{p.layer:02d}" if p.layer is not None else out / p.site.short
+        for p in places
+    ]
     room = sum(recipe.width * numbers_at(model, place) for place in places) * 2 * 4 * 8
     if training.claim(out, about, room, ABOUT):
         progress(1.0, f"{out} is finished already")
         return folders
-    own = sampled(model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12)) if texts is None else []
-    read = texts() if texts is not None else (d.text for d in mixture.documents("train", own, recipe.seed))
+    own = (
+        sampled(model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12))
+        if texts is None
+        else []
+    )
+    read = (
+        texts()
+        if texts is not None
+        else (d.text for d in mixture.documents("train", own, recipe.seed))
+    )
     try:
         feed = _Feed(windows(model, read, CONTEXT), aside=texts is not None)
-        trained = _train(model, places, recipe, feed, out / training.WORK, progress.part(0.12 if own else 0.0, 0.92))
+        trained = _train(
+            model,
+            places,
+            recipe,
+            feed,
+            out / training.WORK,
+            progress.part(0.12 if own else 0.0, 0.92),
+        )
         measured = feed.aside if texts is not None else held_out(model, _MEASURED, CONTEXT, own)
         alone = own_loss(model, measured, progress.part(0.92, 0.93))
         for number, (place, folder) in enumerate(zip(places, folders, strict=True)):
-            part = progress.part(0.93 + 0.07 * number / len(places), 0.93 + 0.07 * (number + 1) / len(places))
-            _write(trained.saes[number], model, place, recipe, about, trained, measured, alone, folder, part)
-        training.finish(out, {"format": 1, "recipe": about, "digest": trained.digest, "made_with": _versions()}, ABOUT)
-    except (BadInput, NotFound):  # text that cannot be read, or ends too early: there is nothing to go on with
+            part = progress.part(
+                0.93 + 0.07 * number / len(places), 0.93 + 0.07 * (number + 1) / len(places)
+            )
+            _write(
+                trained.saes[number],
+                model,
+                place,
+                recipe,
+                about,
+                trained,
+                measured,
+                alone,
+                folder,
+                part,
+            )
+        training.finish(
+            out,
+            {"format": 1, "recipe": about, "digest": trained.digest, "made_with": _versions()},
+            ABOUT,
+        )
+    except (
+        BadInput,
+        NotFound,
+    ):  # text that cannot be read, or ends too early: there is nothing to go on with
         shutil.rmtree(out / training.WORK, ignore_errors=True)
         if not any(out.iterdir()):
             out.rmdir()
@@ -192,7 +235,11 @@ def _train(
             raise BadInput(
                 f"The text ends after {(number * count + len(ids)) * CONTEXT:,} tokens.",
                 f"{rounds * count * CONTEXT:,} tokens, for {recipe.tokens:,} in whole rounds",
-                "Give more text, or train on fewer (--tokens)." if rounds > 1 else "Give more text.",
+                (
+                    "Give more text, or train on fewer (--tokens)."
+                    if rounds > 1
+                    else "Give more text."
+                ),
             )
         digest.update(np.array(ids, "<i4").tobytes())
         if number * _STEPS_A_ROUND < done:
@@ -204,21 +251,42 @@ def _train(
             steps = part.part(0.5 + 0.5 * at / len(places), 0.5 + 0.5 * (at + 1) / len(places))
             if number == 0:
                 _centre(trainer, mixed[place])
-            _steps(trainer, mixed[place].chunk(_STEPS_A_ROUND), steps, f"{place.name}, step", recipe.steps)
+            _steps(
+                trainer,
+                mixed[place].chunk(_STEPS_A_ROUND),
+                steps,
+                f"{place.name}, step",
+                recipe.steps,
+            )
         _keep(trainers, work)
-    return _Trained([_folded(trainer) for trainer in trainers], rounds * count * CONTEXT, digest.hexdigest()[:32])
+    return _Trained(
+        [_folded(trainer) for trainer in trainers],
+        rounds * count * CONTEXT,
+        digest.hexdigest()[:32],
+    )
 
 
 def _mixed(
-    model: InstrumentedModel, places: Sequence[Place], ids: Sequence[Sequence[int]], seed: int, progress: Progress
+    model: InstrumentedModel,
+    places: Sequence[Place],
+    ids: Sequence[Sequence[int]],
+    seed: int,
+    progress: Progress,
 ) -> dict[Place, Tensor]:
-    """The vectors of all windows at each place, but for those of the first tokens, in one random order, (token, d)."""
+    """The vectors of all windows at each place, but for those of the first tokens, in one random
+    order, (token, d).
+    """
     found: dict[Place, list[Tensor]] = {place: [] for place in places}
     for start in range(0, len(ids), _READ_AT_ONCE):
-        progress(start / len(ids), f"Reading {start * CONTEXT:,} of {len(ids) * CONTEXT:,} tokens of a round")
+        progress(
+            start / len(ids),
+            f"Reading {start * CONTEXT:,} of {len(ids) * CONTEXT:,} tokens of a round",
+        )
         for place, x in values(model, places, ids[start : start + _READ_AT_ONCE]).items():
             found[place].append(x[:, SKIP:].flatten(2).flatten(0, 1).float())
-    order = torch.randperm(len(ids) * (len(ids[0]) - SKIP), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(
+        len(ids) * (len(ids[0]) - SKIP), generator=torch.Generator().manual_seed(seed)
+    )
     return {place: torch.cat(parts)[order.to(parts[0].device)] for place, parts in found.items()}
 
 
@@ -231,7 +299,11 @@ def _trainer(model: InstrumentedModel, place: Place, recipe: Recipe, number: int
 
     device, batch = str(model.device), _WINDOWS_A_STEP * (CONTEXT - SKIP)
     metadata = SAEMetadata(
-        model_name=model.card.name, hook_name=place.name, context_size=CONTEXT, prepend_bos=False, dataset_path="workbench"
+        model_name=model.card.name,
+        hook_name=place.name,
+        context_size=CONTEXT,
+        prepend_bos=False,
+        dataset_path="workbench",
     )
     config = BatchTopKTrainingSAEConfig(
         d_in=numbers_at(model, place),
@@ -240,7 +312,9 @@ def _trainer(model: InstrumentedModel, place: Place, recipe: Recipe, number: int
         dtype="float32",
         device=device,
         normalize_activations="expected_average_only_in",
-        topk_threshold_lr=max(0.01, 16 / recipe.steps),  # so that the moving average arrives also in a short training
+        topk_threshold_lr=max(
+            0.01, 16 / recipe.steps
+        ),  # so that the moving average arrives also in a short training
         metadata=metadata,
     )
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
@@ -262,20 +336,28 @@ def _trainer(model: InstrumentedModel, place: Place, recipe: Recipe, number: int
 
 
 def _centre(trainer: Any, x: Tensor) -> None:
-    """Start from the mean of the vectors, and scale them to a mean length of √d, as SAELens does."""
+    """Start from the mean of the vectors, and scale them to a mean length of √d, as SAELens
+    does.
+    """
     scale = float(x.shape[-1] ** 0.5 / x.norm(dim=-1).mean())
     trainer.activation_scaler.scaling_factor = scale
     with torch.no_grad():
         trainer.sae.b_dec.copy_(scale * x.mean(0))
 
 
-def _steps(trainer: Any, batches: Sequence[Tensor], progress: Progress, says: str, total: int) -> None:
+def _steps(
+    trainer: Any, batches: Sequence[Tensor], progress: Progress, says: str, total: int
+) -> None:
     for number, batch in enumerate(batches):
         out = trainer.step(batch)
         trainer.n_training_steps += 1
-        unexplained = float(out.losses["mse_loss"].detach()) / float((out.sae_in - out.sae_in.mean(0)).pow(2).sum(-1).mean())
+        unexplained = float(out.losses["mse_loss"].detach()) / float(
+            (out.sae_in - out.sae_in.mean(0)).pow(2).sum(-1).mean()
+        )
         progress(
-            number / len(batches), f"{says} {trainer.n_training_steps:,} of {total:,}, {100 * (1 - unexplained):.0f} % explained"
+            number / len(batches),
+            f"{says} {trainer.n_training_steps:,} of {total:,}, {100 * (1 - unexplained):.0f} %"
+            " explained",
         )
 
 
@@ -283,13 +365,13 @@ def _folded(trainer: Any) -> Any:
     """The finished autoencoder, of vectors as the model has them."""
     scale = trainer.activation_scaler.scaling_factor
     trainer.sae.fold_activation_norm_scaling_factor(scale)
-    # Activations are counted by the length of the decoder's rows, which is now that much shorter: so is the threshold, of
-    # which SAELens 6.54 does not think.
+    # Activations are counted by the length of the decoder's rows, which is now that much shorter:
+    # so is the threshold, of which SAELens 6.54 does not think.
     trainer.sae.topk_threshold = trainer.sae.topk_threshold / scale
     return trainer.sae
 
 
-# -- going on after a stop --------------------------------------------------------------------------------------------
+# -- going on after a stop -------------------------------------------------------------------------
 
 _NAME = "features"
 
@@ -302,12 +384,26 @@ def _keep(trainers: Sequence[Any], work: Path) -> None:
         more |= {
             f"{number}.threshold": trainer.sae.topk_threshold,
             f"{number}.silent": trainer.n_forward_passes_since_fired,
-            f"{number}.scale": torch.tensor(trainer.activation_scaler.scaling_factor, dtype=torch.float64),
+            f"{number}.scale": torch.tensor(
+                trainer.activation_scaler.scaling_factor, dtype=torch.float64
+            ),
             f"{number}.schedule": torch.frombuffer(bytearray(schedule), dtype=torch.uint8),
         }
-    state = {parameter: value for trainer in trainers for parameter, value in trainer.optimizer.state.items()}
+    state = {
+        parameter: value
+        for trainer in trainers
+        for parameter, value in trainer.optimizer.state.items()
+    }
     together = torch.nn.ModuleList([trainer.sae for trainer in trainers])
-    training.keep(together, SimpleNamespace(state=state), work, _NAME, trainers[0].n_training_steps, every=False, more=more)
+    training.keep(
+        together,
+        SimpleNamespace(state=state),
+        work,
+        _NAME,
+        trainers[0].n_training_steps,
+        every=False,
+        more=more,
+    )
 
 
 def _resume(trainers: Sequence[Any], work: Path, steps: int) -> int:
@@ -323,14 +419,16 @@ def _resume(trainers: Sequence[Any], work: Path, steps: int) -> int:
         trainer.n_forward_passes_since_fired = more[f"{number}.silent"]
         trainer.activation_scaler.scaling_factor = float(more[f"{number}.scale"])
         trainer.lr_scheduler.load_state_dict(json.loads(bytes(more[f"{number}.schedule"].tolist())))
-        for group, rate in zip(trainer.optimizer.param_groups, trainer.lr_scheduler.get_last_lr(), strict=True):
+        for group, rate in zip(
+            trainer.optimizer.param_groups, trainer.lr_scheduler.get_last_lr(), strict=True
+        ):
             group["lr"] = rate
         trainer.n_training_steps = done
         trainer.n_training_samples = done * trainer.cfg.train_batch_size_samples
     return done
 
 
-# -- what is written --------------------------------------------------------------------------------------------------
+# -- what is written -------------------------------------------------------------------------------
 
 
 def _write(
@@ -352,8 +450,17 @@ def _write(
     sae.save_inference_model(folder)
     file, config = folder / WEIGHTS, folder / CONFIG
     save_file({name: tensor.half().contiguous() for name, tensor in load_file(file).items()}, file)
-    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float16", "device": "cpu"}, indent=1))
-    features = Features(model, place, from_folder(folder).to(str(model.device)), f"{folder.parent.name}/{folder.name}")
+    config.write_text(
+        json.dumps(
+            {**json.loads(config.read_text()), "dtype": "float16", "device": "cpu"}, indent=1
+        )
+    )
+    features = Features(
+        model,
+        place,
+        from_folder(folder).to(str(model.device)),
+        f"{folder.parent.name}/{folder.name}",
+    )
     card = {
         "model": model.card.name,
         "weight_hash": model.card.weight_hash,
@@ -377,10 +484,18 @@ def _versions() -> dict[str, str]:
 
 
 def _places(model: InstrumentedModel, site: str, layers: Sequence[int]) -> list[Place]:
-    found = [place for layer in layers for place in sites.resolve(model.layout, site, layer, model.card.name)]
+    found = [
+        place
+        for layer in layers
+        for place in sites.resolve(model.layout, site, layer, model.card.name)
+    ]
     for place in found:
-        if not sites.can_change(model.layout, place) or any(d in place.site.dims for d in ("query", "key", "d_vocab")):
+        if not sites.can_change(model.layout, place) or any(
+            d in place.site.dims for d in ("query", "key", "d_vocab")
+        ):
             raise BadInput(
-                f"{place.name} is no place for an autoencoder.", "a residual, MLP or z site", "Choose one, e.g. resid_post."
+                f"{place.name} is no place for an autoencoder.",
+                "a residual, MLP or z site",
+                "Choose one, e.g. resid_post.",
             )
     return list(dict.fromkeys(found))

@@ -43,17 +43,21 @@ def activation_gradients(
     *,
     times_activation: bool = False,
 ) -> Trace:
-    """The gradient of each prompt's metric at each site, from one backward pass per batch. Interventions are seen.
+    """The gradient of each prompt's metric at each site, from one backward pass per batch.
+
+    Interventions are seen.
 
     Args:
         prompts: texts, or lists of token ids.
         metric: one for all prompts, or one each; see `hooks.gradients.metric`.
-        sites, layers, positions: as in `wb.capture`; those whose value can be changed (`hooks.sites.can_change`).
-        times_activation: multiply by the activation (Simonyan et al. 2013, Shrikumar et al. 2016): a first-order guess
-            of how much the metric would fall if the value were zero.
+        sites, layers, positions: as in `wb.capture`; those whose value can be changed
+            (`hooks.sites.can_change`).
+        times_activation: multiply by the activation (Simonyan et al. 2013, Shrikumar et al. 2016):
+            a first-order guess of how much the metric would fall if the value were zero.
 
     Returns:
-        A Trace with the labels that `wb.capture` gives; in units of the metric per unit of activation, or of the metric.
+        A Trace with the labels that `wb.capture` gives; in units of the metric per unit of
+        activation, or of the metric.
 
     Raises:
         BadInput: a site whose value cannot be differentiated.
@@ -66,7 +70,9 @@ def activation_gradients(
     differentiable(model, places)
     metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
 
-    def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+    def run(
+        model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    ) -> None:
         here = [metrics[row] for row in waiting.come(batch)]
         kept: dict[Place, Tensor] = {}
 
@@ -75,9 +81,14 @@ def activation_gradients(
             kept[place] = x if x.requires_grad else x.detach().requires_grad_()
             return kept[place]
 
-        with torch.enable_grad(), watching(model, [place for look in looks for place in look.places], keep):
+        with (
+            torch.enable_grad(),
+            watching(model, [place for look in looks for place in look.places], keep),
+        ):
             logits = model.forward(**batch.kwargs(), use_cache=False).logits
-            gradients = torch.autograd.grad(total(here, logits, batch), list(kept.values()), allow_unused=True)
+            gradients = torch.autograd.grad(
+                total(here, logits, batch), list(kept.values()), allow_unused=True
+            )
         check_values(model, "the gradients", *(g for g in gradients if g is not None))
         found = dict(zip(kept, gradients, strict=True))
         for look, place in [(each, place) for each in looks for place in each.places]:
@@ -87,17 +98,23 @@ def activation_gradients(
 
     trace = capture(model, texts, sites, layers, positions, backend=run)
     for site in trace:
-        trace[site].attrs["quantity"] = "gradient times activation" if times_activation else "gradient"
+        trace[site].attrs["quantity"] = (
+            "gradient times activation" if times_activation else "gradient"
+        )
     return trace
 
 
 def total(metrics: Sequence[Metric], logits: Tensor, batch: Batch) -> Tensor:
-    """The sum over a batch of each prompt's metric, (); its gradient at a prompt's values is that prompt's own."""
+    """The sum over a batch of each prompt's metric, (); its gradient at a prompt's values is
+    that prompt's own.
+    """
     ids, mask = batch.input_ids, batch.attention_mask
     if len(set(map(id, metrics))) == 1:
         return checked(metrics[0](logits, ids, mask), len(logits)).sum()
     rows = [slice(row, row + 1) for row in range(len(logits))]
-    return torch.cat([checked(m(logits[r], ids[r], mask[r]), 1) for m, r in zip(metrics, rows, strict=True)]).sum()
+    return torch.cat(
+        [checked(m(logits[r], ids[r], mask[r]), 1) for m, r in zip(metrics, rows, strict=True)]
+    ).sum()
 
 
 def differentiable(model: InstrumentedModel, places: Sequence[Place]) -> None:

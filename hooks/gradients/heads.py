@@ -1,4 +1,6 @@
-"""Gradients at heads: a first-order guess of what removing each one would do, from one backward pass."""
+"""Gradients at heads: a first-order guess of what removing each one would do, from one backward
+pass.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 
 @ordinary
 def head_attribution(
-    model: InstrumentedModel, prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], batch_size: int = 8
+    model: InstrumentedModel,
+    prompts: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    batch_size: int = 8,
 ) -> Tensor:
-    """Estimated change of (first target's logit minus second's) when a head is set to zero at all positions.
+    """Estimated change of (first target's logit minus second's) when a head is set to zero at all
+    positions.
 
-    Attribution patching (Nanda 2023) with a zero source: minus z times the gradient, summed over positions and d_head.
-    Good for choosing candidates, not for reporting: `sweep.everywhere` gives the exact value.
+    Attribution patching (Nanda 2023) with a zero source: minus z times the gradient, summed over
+    positions and d_head. Good for choosing candidates, not for reporting: `sweep.everywhere` gives
+    the exact value.
 
     Returns:
         (prompt, layer, head), float32, in logits.
@@ -43,7 +50,9 @@ def head_attribution(
     parts = []
     for start in range(0, len(prompts), batch_size):
         batch = model.batch(prompts[start : start + batch_size])
-        watched = torch.tensor([list(t) for t in targets[start : start + batch_size]], device=model.device)
+        watched = torch.tensor(
+            [list(t) for t in targets[start : start + batch_size]], device=model.device
+        )
         kept: list[Tensor] = []
 
         def keep(place: sites.Place, x: Tensor, kept: list[Tensor] = kept) -> Tensor:
@@ -52,10 +61,16 @@ def head_attribution(
             return x
 
         with watching(model, places, keep), evaluating(model.module), torch.enable_grad():
-            logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
+            logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[
+                :, -1
+            ]
             chosen = logits.gather(1, watched)
             gradients = torch.autograd.grad((chosen[:, 0] - chosen[:, 1]).sum(), kept)
         check_values(model, "the gradients", *gradients)
         real = batch.attention_mask[:, :, None].to(kept[0].dtype)
-        parts.append(torch.stack([-((z * g).sum(-1) * real).sum(1) for z, g in zip(kept, gradients, strict=True)], 1))
+        parts.append(
+            torch.stack(
+                [-((z * g).sum(-1) * real).sum(1) for z, g in zip(kept, gradients, strict=True)], 1
+            )
+        )
     return torch.cat(parts).detach().float().cpu()

@@ -1,9 +1,9 @@
 """Attributions along a path, computed by Captum: integrated gradients and layer conductance.
 
-The path goes from another token's embeddings (the end-of-text token's, at every position) to those of the prompt. Zero
-is no place to start from: a norm has no direction there. What is attributed should add up to how much the metric
-changes along the path, and `SITE.delta` says by how much the sum misses that: real models are rough, so look at it, and
-take more steps until it is small.
+The path goes from another token's embeddings (the end-of-text token's, at every position) to those
+of the prompt. Zero is no place to start from: a norm has no direction there. What is attributed
+should add up to how much the metric changes along the path, and `SITE.delta` says by how much the
+sum misses that: real models are rough, so look at it, and take more steps until it is small.
 """
 
 from __future__ import annotations
@@ -48,26 +48,40 @@ def integrated_gradients(
     steps: int = 50,
     at_once: int = 16,
 ) -> Trace:
-    """Integrated gradients (Sundararajan et al. 2017) at sites: which activations make the metric what it is.
+    """Integrated gradients (Sundararajan et al. 2017) at sites: which activations make the metric
+    what it is.
 
-    At a site other than `embed` the path is straight in that site's activations, between its values at the two ends,
-    and everything before it stays as the prompt makes it.
+    At a site other than `embed` the path is straight in that site's activations, between its values
+    at the two ends, and everything before it stays as the prompt makes it.
 
     Args:
         metric: one for all prompts, or one each. It must be a smooth function of the embeddings.
-        sites, layers: as in `wb.capture`; those whose value can be changed (`hooks.sites.can_change`).
-        baseline: the token that stands at every position at the path's start; None is the end-of-text token.
+        sites, layers: as in `wb.capture`; those whose value can be changed
+            (`hooks.sites.can_change`).
+        baseline: the token that stands at every position at the path's start; None is the
+            end-of-text token.
         steps: points on the path (Gauss-Legendre).
         at_once: points per forward pass, at least 2.
 
     Returns:
-        A Trace with the labels of a capture, in units of the metric, and for each site `SITE.delta` (prompt[, layer]):
-        the sum of its attributions minus the metric's change along the path.
+        A Trace with the labels of a capture, in units of the metric, and for each site `SITE.delta`
+        (prompt[, layer]): the sum of its attributions minus the metric's change along the path.
 
     Raises:
         BadInput: a site whose value cannot be differentiated.
     """
-    return _along(model, prompts, metric, sites, layers, _integrated, "integrated gradients", baseline, steps, at_once)
+    return _along(
+        model,
+        prompts,
+        metric,
+        sites,
+        layers,
+        _integrated,
+        "integrated gradients",
+        baseline,
+        steps,
+        at_once,
+    )
 
 
 @ordinary
@@ -82,18 +96,23 @@ def layer_conductance(
     steps: int = 50,
     at_once: int = 16,
 ) -> Trace:
-    """Conductance (Dhamdhere et al. 2018): how much of the embeddings' integrated gradients flows through each value.
+    """Conductance (Dhamdhere et al. 2018): how much of the embeddings' integrated gradients flows
+    through each value.
 
-    Unlike `integrated_gradients` at the same site, the path is straight in the embeddings. A site that all of the metric
-    flows through (`resid_pre`, `resid_post`) adds up to the metric's change; for the others `SITE.delta` is what
-    goes past them. Arguments, return and errors: see `integrated_gradients`; not at `embed`, where they are the same.
+    Unlike `integrated_gradients` at the same site, the path is straight in the embeddings. A site
+    that all of the metric flows through (`resid_pre`, `resid_post`) adds up to the metric's change;
+    for the others `SITE.delta` is what goes past them. Arguments, return and errors: see
+    `integrated_gradients`; not at `embed`, where they are the same.
     """
-    return _along(model, prompts, metric, sites, layers, _conductance, "conductance", baseline, steps, at_once)
+    return _along(
+        model, prompts, metric, sites, layers, _conductance, "conductance", baseline, steps, at_once
+    )
 
 
 @dataclass(frozen=True)
 class _Path:
-    """The metric of one prompt as a function of its embeddings, and a probe that stands at a place for Captum to hook.
+    """The metric of one prompt as a function of its embeddings, and a probe that stands at a place
+    for Captum to hook.
 
     `start` and `end` are embeddings, (1, pos, d_model).
     """
@@ -112,8 +131,12 @@ class _Path:
         mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)
         places = [] if self.place.site.short == "embed" else [self.place]
         # What passes the probe is what goes on, so a place is whatever `watching` can stand at.
-        with watching(self.model, places, lambda _, x: self.probe(x if instead is None else instead)):
-            logits = self.model.forward(inputs_embeds=embeddings, attention_mask=mask, use_cache=False).logits
+        with watching(
+            self.model, places, lambda _, x: self.probe(x if instead is None else instead)
+        ):
+            logits = self.model.forward(
+                inputs_embeds=embeddings, attention_mask=mask, use_cache=False
+            ).logits
         return checked(self.metric(logits, self.ids.expand(n, -1), mask), n)
 
 
@@ -123,7 +146,9 @@ def _integrated(path: _Path, **options: Any) -> tuple[Tensor, float]:
     if path.place.site.short == "embed":
         values = attr.IntegratedGradients(path).attribute(path.end, path.start, **options)
         return values, float((values.sum() - path(path.end) + path(path.start)).detach())
-    values = attr.LayerIntegratedGradients(path, path.probe).attribute(path.end, path.start, **options)
+    values = attr.LayerIntegratedGradients(path, path.probe).attribute(
+        path.end, path.start, **options
+    )
     seen: list[Tensor] = []
     handle = path.probe.register_forward_hook(lambda module, args, output: seen.append(output))
     try:
@@ -137,7 +162,11 @@ def _conductance(path: _Path, **options: Any) -> tuple[Tensor, float]:
     from captum import attr
 
     if path.place.site.short == "embed":
-        raise BadInput("Conductance at the embeddings is their integrated gradients.", "another site", "Use that.")
+        raise BadInput(
+            "Conductance at the embeddings is their integrated gradients.",
+            "another site",
+            "Use that.",
+        )
     values = attr.LayerConductance(path, path.probe).attribute(path.end, path.start, **options)
     return values, float((values.sum() - path(path.end) + path(path.start)).detach())
 
@@ -160,21 +189,33 @@ def _along(
     differentiable(model, places)
     metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
     token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
-    deltas: dict[Place, Tensor] = {place: torch.zeros(len(texts), dtype=torch.float32) for place in places}
+    deltas: dict[Place, Tensor] = {
+        place: torch.zeros(len(texts), dtype=torch.float32) for place in places
+    }
 
-    def run(model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool) -> None:
+    def run(
+        model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    ) -> None:
         width, rows = batch.input_ids.shape[1], waiting.come(batch)
         for look, place in [(each, place) for each in looks for place in each.places]:
             found = []
             for row in rows:
                 ids = torch.tensor([waiting.ids[row]], device=model.device)
-                start, end = (model.layout.embed(i).detach() for i in (torch.full_like(ids, token), ids))
+                start, end = (
+                    model.layout.embed(i).detach() for i in (torch.full_like(ids, token), ids)
+                )
                 path = _Path(model, metrics[row], ids, place, start, end, nn.Identity())
                 with torch.enable_grad():
-                    values, deltas[place][row] = method(path, n_steps=steps, internal_batch_size=at_once)
+                    values, deltas[place][row] = method(
+                        path, n_steps=steps, internal_batch_size=at_once
+                    )
                 values = values.detach()
                 check_values(model, "the attributions", values)
-                found.append(nn.functional.pad(values, (0, 0) * (values.dim() - 2) + (width - values.shape[1], 0)))
+                found.append(
+                    nn.functional.pad(
+                        values, (0, 0) * (values.dim() - 2) + (width - values.shape[1], 0)
+                    )
+                )
             look.take(place, torch.cat(found))
 
     trace = capture(model, texts, sites, layers, backend=run)
@@ -185,6 +226,10 @@ def _along(
         arrays[short] = trace[short].assign_attrs(quantity=quantity)
         like = trace[short].isel(dict.fromkeys(places_of.SITES[short].dims, 0), drop=True)
         name = f"{short}.delta"
-        arrays[name] = like.copy(data=values if here[0].site.per_layer else values[:, 0]).rename(name)
-        arrays[name].attrs = {"quantity": "what the attributions add up to, minus the metric's change"}
+        arrays[name] = like.copy(data=values if here[0].site.per_layer else values[:, 0]).rename(
+            name
+        )
+        arrays[name].attrs = {
+            "quantity": "what the attributions add up to, minus the metric's change"
+        }
     return Trace(arrays, trace.tokens, trace.prompts, trace.model)

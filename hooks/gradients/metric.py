@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 class Metric(Protocol):
-    """One number per prompt: (logits (batch, pos, d_vocab), ids (batch, pos), mask (batch, pos)) -> (batch,).
+    """One number per prompt: (logits (batch, pos, d_vocab), ids (batch, pos), mask (batch, pos)) ->
+    (batch,).
 
-    `mask` is 1 at real tokens; padding is on the left, so position -1 is every prompt's last token. A metric that needs
-    prompts of more than one token says so in an attribute `needs`.
+    `mask` is 1 at real tokens; padding is on the left, so position -1 is every prompt's last token.
+    A metric that needs prompts of more than one token says so in an attribute `needs`.
     """
 
     def __call__(self, logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor: ...
@@ -37,13 +38,18 @@ loss.needs = 2  # type: ignore[attr-defined]
 
 
 def continuation_loss(tokens: int) -> Metric:
-    """Mean cross-entropy of each prompt's last `tokens` tokens, in nats per token: how unlike the model its suffix is.
+    """Mean cross-entropy of each prompt's last `tokens` tokens, in nats per token: how unlike the
+    model its suffix is.
 
     Raises:
         BadInput: no tokens.
     """
     if tokens < 1:
-        raise BadInput(f"A continuation cannot have {tokens} tokens.", "1 or more", "Say how many tokens at the end count.")
+        raise BadInput(
+            f"A continuation cannot have {tokens} tokens.",
+            "1 or more",
+            "Say how many tokens at the end count.",
+        )
 
     def of_suffix(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         said = torch.log_softmax(_wide(logits[:, -tokens - 1 : -1]), -1)
@@ -57,7 +63,8 @@ def logit_difference(model: InstrumentedModel, first: str | int, second: str | i
     """Logit of `first` minus logit of `second` as the token after each prompt.
 
     Args:
-        first, second: a token id, or text that is one token when it continues a prompt (mind the space in front).
+        first, second: a token id, or text that is one token when it continues a prompt (mind the
+            space in front).
 
     Raises:
         BadInput: a text is not one token, or both are the same.
@@ -81,7 +88,9 @@ def _token(model: InstrumentedModel, token: str | int) -> int:
         return token
     ids = model.continuation_tokens(token)
     if len(ids) != 1:
-        raise BadInput(f"{token!r} is {len(ids)} tokens.", "one token", "Give the id of the token that counts.")
+        raise BadInput(
+            f"{token!r} is {len(ids)} tokens.", "one token", "Give the id of the token that counts."
+        )
     return ids[0]
 
 
@@ -93,12 +102,17 @@ def per_prompt(metric: Metric | Sequence[Metric], lengths: Sequence[int]) -> lis
     """
     given = [metric] * len(lengths) if callable(metric) else list(metric)
     if len(given) != len(lengths):
-        raise BadInput(f"There are {len(given)} metrics for {len(lengths)} prompts.", "one for all, or one each", "Give as many.")
+        raise BadInput(
+            f"There are {len(given)} metrics for {len(lengths)} prompts.",
+            "one for all, or one each",
+            "Give as many.",
+        )
     for row, (each, length) in enumerate(zip(given, lengths, strict=True), start=1):
         needs = getattr(each, "needs", 1)
         if length < needs:
             raise BadInput(
-                f"Prompt {row} has {length} {'token' if length == 1 else 'tokens'}, in which this metric has nothing to read.",
+                f"Prompt {row} has {length} {'token' if length == 1 else 'tokens'}, in which this"
+                " metric has nothing to read.",
                 f"at least {needs} tokens",
                 "Give a longer text, or another metric.",
             )
@@ -113,6 +127,8 @@ def checked(value: Tensor, batch: int) -> Tensor:
     """
     if value.shape != (batch,):
         raise BadInput(
-            f"The metric gave a tensor of shape {tuple(value.shape)}.", f"({batch},), one number per prompt", "Mend it."
+            f"The metric gave a tensor of shape {tuple(value.shape)}.",
+            f"({batch},), one number per prompt",
+            "Mend it.",
         )
     return value

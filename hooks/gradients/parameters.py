@@ -1,5 +1,5 @@
-"""Gradients of weights, by prompt: whole (`weight_gradients`), their norms (`gradient_norms`), or largest and typical
-entries, of each prompt and of all together (`gradient_sizes`).
+"""Gradients of weights, by prompt: whole (`weight_gradients`), their norms (`gradient_norms`), or
+largest and typical entries, of each prompt and of all together (`gradient_sizes`).
 
 norms = gradient_norms(model, texts, loss, weights=["W_V", "W_out"])
 norms["W_V"]       # (prompt, layer, kv_head)
@@ -49,18 +49,20 @@ def weight_gradients(
     *,
     progress: Progress | None = None,
 ) -> Trace:
-    """The gradient of each prompt's metric by the weights, one backward pass per prompt. Interventions are seen.
+    """The gradient of each prompt's metric by the weights, one backward pass per prompt.
+
+    Interventions are seen.
 
     Args:
         prompts: texts, or lists of token ids.
         metric: one for all prompts, or one each.
-        weights: W_Q, W_K, W_V, W_O, W_gate, W_in, W_out; None is all that the model has. Each takes as much memory per
-            prompt as the weight itself.
+        weights: W_Q, W_K, W_V, W_O, W_gate, W_in, W_out; None is all that the model has. Each takes
+            as much memory per prompt as the weight itself.
         layers: None is all.
 
     Returns:
-        A Trace with arrays such as W_Q (prompt, layer, head, d_model, d_head) and W_in (prompt, layer, d_model, d_mlp),
-        float32, in units of the metric per unit of weight.
+        A Trace with arrays such as W_Q (prompt, layer, head, d_model, d_head) and W_in (prompt,
+        layer, d_model, d_mlp), float32, in units of the metric per unit of weight.
 
     Raises:
         NotFound, Unfit, BadInput: weights or layers that are not there, or cannot be told apart.
@@ -84,10 +86,12 @@ def gradient_norms(
     one_by_one: bool = False,
     progress: Progress | None = None,
 ) -> Trace:
-    """The size of each prompt's gradient by the weights: which weights a text would move if it were trained on.
+    """The size of each prompt's gradient by the weights: which weights a text would move if it were
+    trained on.
 
-    The gradients of all prompts of one length come from one vectorized backward pass (`torch.func.vmap` over `grad`),
-    which is exact: prompts do not see each other, and nothing is padded.
+    The gradients of all prompts of one length come from one vectorized backward pass
+    (`torch.func.vmap` over `grad`), which is exact: prompts do not see each other, and nothing is
+    padded.
 
     Args:
         prompts, metric, weights, layers: see `weight_gradients`.
@@ -95,17 +99,20 @@ def gradient_norms(
         one_by_one: a backward pass per prompt instead; for models that cannot be vectorized.
 
     Returns:
-        A Trace with the Euclidean (Frobenius) norm by head or matrix, e.g. W_Q (prompt, layer, head), W_in (prompt,
-        layer), and of all chosen weights of a layer together: `layer_total` (prompt, layer). In units of the metric
-        per unit of weight.
+        A Trace with the Euclidean (Frobenius) norm by head or matrix, e.g. W_Q (prompt, layer,
+        head), W_in (prompt, layer), and of all chosen weights of a layer together: `layer_total`
+        (prompt, layer). In units of the metric per unit of weight.
 
     Raises:
-        Unfit: the model's code, or an intervention's, decides by its values, and so it cannot be vectorized.
+        Unfit: the model's code, or an intervention's, decides by its values, and so it cannot be
+            vectorized.
         NotFound, BadInput: see `weight_gradients`.
     """
     given, chosen = list(read(model, prompts)), find(model, weights, layers)
     squares: dict[int, list[Tensor]] = {}
-    for row, gradients in _gradients(model, given, metric, chosen, None if one_by_one else chunk, progress):
+    for row, gradients in _gradients(
+        model, given, metric, chosen, None if one_by_one else chunk, progress
+    ):
         squares[row] = [_squares(w, gradients[w.parameter]) for w in chosen]
     dims = {w.name: [d for d in w.dims if d in _HEADS] for w in chosen}
     trace = _trace(model, given, dims, chosen, squares)
@@ -129,17 +136,21 @@ def gradient_sizes(
     one_by_one: bool = False,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """The largest and the typical entry of gradients by the weights, of each prompt and of all prompts together.
+    """The largest and the typical entry of gradients by the weights, of each prompt and of all
+    prompts together.
 
-    Each prompt's own sizes and those of the mean gradient differ: in the mean, what pulls two prompts in opposite
-    directions cancels. Stoehr et al. 2024 show the largest entry of a batch's gradient.
+    Each prompt's own sizes and those of the mean gradient differ: in the mean, what pulls two
+    prompts in opposite directions cancels. Stoehr et al. 2024 show the largest entry of a batch's
+    gradient.
 
     Args:
         prompts: texts or token ids. The others: see `gradient_norms`.
 
     Returns:
-        A Dataset: for each weight NAME (size, prompt, layer[, head or kv_head]), and `NAME.batch` without prompt, of the
-        mean over prompts. `size` is "max" (of absolute values) and "rms"; in units of the metric per unit of weight.
+        A Dataset: for each weight NAME (size, prompt, layer[, head or kv_head]), and `NAME.batch`
+            without prompt, of the
+        mean over prompts. `size` is "max" (of absolute values) and "rms"; in units of the metric
+        per unit of weight.
 
     Raises:
         Unfit, NotFound, BadInput: see `gradient_norms`.
@@ -149,20 +160,30 @@ def gradient_sizes(
     given, chosen = list(read(model, prompts)), find(model, weights, layers)
     sizes: dict[int, list[Tensor]] = {}
     mean: dict[str, Tensor] = {}
-    for row, gradients in _gradients(model, given, metric, chosen, None if one_by_one else chunk, progress):
+    for row, gradients in _gradients(
+        model, given, metric, chosen, None if one_by_one else chunk, progress
+    ):
         sizes[row] = [_sizes(w, gradients[w.parameter]) for w in chosen]
         for name, gradient in gradients.items():
-            mean[name] = gradient / len(given) + mean[name] if name in mean else gradient / len(given)
+            mean[name] = (
+                gradient / len(given) + mean[name] if name in mean else gradient / len(given)
+            )
     arrays = {}
     for name in dict.fromkeys(w.name for w in chosen):
         numbers = [n for n, w in enumerate(chosen) if w.name == name]
         heads = [d for d in chosen[numbers[0]].dims if d in _HEADS]
-        own = torch.stack([torch.stack([sizes[row][n] for n in numbers], 1) for row in range(len(given))], 1)
+        own = torch.stack(
+            [torch.stack([sizes[row][n] for n in numbers], 1) for row in range(len(given))], 1
+        )
         batch = torch.stack([_sizes(chosen[n], mean[chosen[n].parameter]) for n in numbers], 1)
         coords = {"size": ["max", "rms"], "layer": [chosen[n].layer for n in numbers]}
         coords |= {dim: list(range(own.shape[-1])) for dim in heads}
-        arrays[name] = xr.DataArray(own.numpy(), dims=("size", "prompt", "layer", *heads), coords=coords)
-        arrays[f"{name}.batch"] = xr.DataArray(batch.numpy(), dims=("size", "layer", *heads), coords=coords)
+        arrays[name] = xr.DataArray(
+            own.numpy(), dims=("size", "prompt", "layer", *heads), coords=coords
+        )
+        arrays[f"{name}.batch"] = xr.DataArray(
+            batch.numpy(), dims=("size", "layer", *heads), coords=coords
+        )
     return xr.Dataset(arrays)
 
 
@@ -187,11 +208,18 @@ def _gradients(
     chunk: int | None,
     progress: Progress | None,
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-    """(prompt, gradient by the parameter's name), `chunk` prompts in one vectorized pass; None is a pass each."""
+    """(prompt, gradient by the parameter's name), `chunk` prompts in one vectorized pass.
+
+    None is a pass each.
+    """
     ids = [prompt.ids for prompt in given]
     metrics = per_prompt(metric, [len(row) for row in ids])
     check_gradients(model.module, model.card.name)
-    each = _one_by_one(model, ids, metrics, chosen) if chunk is None else _vectorized(model, ids, metrics, chosen, chunk)
+    each = (
+        _one_by_one(model, ids, metrics, chosen)
+        if chunk is None
+        else _vectorized(model, ids, metrics, chosen, chunk)
+    )
     with steady(model.module), without_hooks(model.module.modules(), _asks_for_gradients):
         for done, found in enumerate(each, 1):
             check_values(model, "the gradients", *found[1].values())
@@ -201,12 +229,17 @@ def _gradients(
 
 
 def _asks_for_gradients(hook: Any) -> bool:
-    """What gradient checkpointing hangs on the embeddings: it is only for training, and cannot be vectorized."""
+    """What gradient checkpointing hangs on the embeddings: it is only for training, and cannot
+    be vectorized.
+    """
     return getattr(hook, "__name__", "") == "make_inputs_require_grads"
 
 
 def _one_by_one(
-    model: InstrumentedModel, ids: Sequence[list[int]], metrics: Sequence[Metric], chosen: Sequence[Weight]
+    model: InstrumentedModel,
+    ids: Sequence[list[int]],
+    metrics: Sequence[Metric],
+    chosen: Sequence[Weight],
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
     """(prompt, gradient by the parameter's name), a backward pass each."""
     names = list(dict.fromkeys(w.parameter for w in chosen))
@@ -221,9 +254,15 @@ def _one_by_one(
 
 
 def _vectorized(
-    model: InstrumentedModel, ids: Sequence[list[int]], metrics: Sequence[Metric], chosen: Sequence[Weight], chunk: int
+    model: InstrumentedModel,
+    ids: Sequence[list[int]],
+    metrics: Sequence[Metric],
+    chosen: Sequence[Weight],
+    chunk: int,
 ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-    """(prompt, gradient by the parameter's name); prompts of one length and one metric share a backward pass."""
+    """(prompt, gradient by the parameter's name); prompts of one length and one metric share a
+    backward pass.
+    """
     names = list(dict.fromkeys(w.parameter for w in chosen))
     parameters = {name: model.module.get_parameter(name).detach() for name in names}
     groups: dict[tuple[int, int], list[int]] = {}
@@ -231,9 +270,14 @@ def _vectorized(
         groups.setdefault((len(ids[row]), id(metric)), []).append(row)
     window.check(model, max(map(len, ids)))
     for rows in groups.values():
-        metric, mask = metrics[rows[0]], torch.ones(1, len(ids[rows[0]]), dtype=torch.long, device=model.device)
+        metric, mask = (
+            metrics[rows[0]],
+            torch.ones(1, len(ids[rows[0]]), dtype=torch.long, device=model.device),
+        )
 
-        def value(changed: dict[str, Tensor], one: Tensor, metric: Metric = metric, mask: Tensor = mask) -> Tensor:
+        def value(
+            changed: dict[str, Tensor], one: Tensor, metric: Metric = metric, mask: Tensor = mask
+        ) -> Tensor:
             # The mask is one for all prompts: what looks into it need not be vectorized.
             kwargs = {"attention_mask": mask, "use_cache": False}
             logits = torch.func.functional_call(model.module, changed, (one[None],), kwargs).logits
@@ -243,14 +287,18 @@ def _vectorized(
             here = rows[start : start + chunk]
             batch = torch.tensor([ids[row] for row in here], device=model.device)
             try:
-                # Of torch's attention kernels only the plain one can be vectorized; `grad` itself still differentiates.
+                # Of torch's attention kernels only the plain one can be vectorized; `grad` itself
+                # still differentiates.
                 with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-                    gradients = torch.func.vmap(torch.func.grad(value), (None, 0))(parameters, batch)
+                    gradients = torch.func.vmap(torch.func.grad(value), (None, 0))(
+                        parameters, batch
+                    )
             except RuntimeError as error:
                 if "vmap" not in str(error):
                     raise
                 raise Unfit(
-                    f"{model.card.name} cannot be vectorized over prompts: {str(error).splitlines()[0]}",
+                    f"{model.card.name} cannot be vectorized over prompts:"
+                    f" {str(error).splitlines()[0]}",
                     "a model (and interventions) whose code does not depend on its values",
                     "Say one_by_one=True.",
                 ) from error
@@ -271,9 +319,19 @@ def _trace(
     arrays = {}
     for name, axes in dims.items():
         numbers = [n for n, w in enumerate(chosen) if w.name == name]
-        values = torch.stack([torch.stack([found[row][n] for n in numbers]) for row in range(len(given))]).numpy()
+        values = torch.stack(
+            [torch.stack([found[row][n] for n in numbers]) for row in range(len(given))]
+        ).numpy()
         coords = {"prompt": list(range(len(given))), "layer": [chosen[n].layer for n in numbers]}
-        coords |= {dim: list(range(values.shape[axis])) for axis, dim in enumerate(axes, start=2) if dim in _HEADS}
+        coords |= {
+            dim: list(range(values.shape[axis]))
+            for axis, dim in enumerate(axes, start=2)
+            if dim in _HEADS
+        }
         attrs = {"quantity": "gradient"}
-        arrays[name] = xr.DataArray(values, dims=("prompt", "layer", *axes), coords=coords, name=name, attrs=attrs)
-    return Trace(arrays, token_strings(model, given), [prompt.text for prompt in given], asdict(model.card))
+        arrays[name] = xr.DataArray(
+            values, dims=("prompt", "layer", *axes), coords=coords, name=name, attrs=attrs
+        )
+    return Trace(
+        arrays, token_strings(model, given), [prompt.text for prompt in given], asdict(model.card)
+    )

@@ -1,10 +1,13 @@
-"""The weights of a layer by the names TransformerLens gives them, split by head, as views of the module's parameters.
+"""The weights of a layer by the names TransformerLens gives them, split by head, as views of the
+module's parameters.
 
-`transformers` keeps queries, keys and values as three matrices, one after the other in one matrix, or interleaved by
-head; a table says which module is which. What fits no line is refused rather than cut in the wrong place.
+`transformers` keeps queries, keys and values as three matrices, one after the other in one matrix,
+or interleaved by head; a table says which module is which. What fits no line is refused rather than
+cut in the wrong place.
 
-Around an adapter (LoRA) stands the matrix of both together. Its parameter is the one that moves it by as much as itself:
-the base's, so the gradient is that of the matrix that the model multiplies with.
+Around an adapter (LoRA) stands the matrix of both together. Its parameter is the one that moves it
+by as much as itself: the base's, so the gradient is that of the matrix that the model multiplies
+with.
 """
 
 from __future__ import annotations
@@ -36,7 +39,11 @@ DIMS: dict[str, tuple[str, ...]] = {
 _THREE = {"W_Q": ("q_proj",), "W_K": ("k_proj",), "W_V": ("v_proj",)}
 _IN_A_ROW = ("c_attn", "qkv_proj", "Wqkv")  # all queries, then all keys, then all values
 _BY_HEAD = ("query_key_value",)  # of each head its query, key and value
-_BY_HEAD_FAMILIES = {"gpt_neox", "gpt_neox_japanese", "bloom"}  # Falcon uses the same name for two other orders
+_BY_HEAD_FAMILIES = {
+    "gpt_neox",
+    "gpt_neox_japanese",
+    "bloom",
+}  # Falcon uses the same name for two other orders
 _MLP = {
     "W_gate": ("gate_proj",),
     "W_in": ("up_proj", "c_fc", "fc1", "fc_in", "dense_h_to_4h"),
@@ -53,7 +60,8 @@ class Weight:
         name: W_Q, W_K, W_V, W_O (by head), W_gate, W_in or W_out.
         layer: which layer.
         parameter: the name of the module's parameter that holds it, perhaps among others.
-        view: the parameter, or a tensor of its shape such as its gradient, to this weight's part, in axes `DIMS[name]`.
+        view: the parameter, or a tensor of its shape such as its gradient, to this weight's part,
+            in axes `DIMS[name]`.
     """
 
     name: str
@@ -67,30 +75,45 @@ class Weight:
 
 
 def weights(
-    model: InstrumentedModel, names: str | Sequence[str] | None = None, layers: int | Sequence[int] | None = None
+    model: InstrumentedModel,
+    names: str | Sequence[str] | None = None,
+    layers: int | Sequence[int] | None = None,
 ) -> list[Weight]:
     """The named weights of the chosen layers; None is all there are.
 
     Raises:
-        NotFound, Unfit, BadInput: an unknown name; a weight this family keeps in a way not understood; no such layer.
+        NotFound, Unfit, BadInput: an unknown name; a weight this family keeps in a way not
+            understood; no such layer.
     """
     wanted = list(DIMS) if names is None else [names] if isinstance(names, str) else list(names)
     for name in wanted:
         if name not in DIMS:
             raise NotFound.named("weight", name, DIMS)
-    chosen = range(model.n_layers) if layers is None else [layers] if isinstance(layers, int) else list(layers)
+    chosen = (
+        range(model.n_layers)
+        if layers is None
+        else [layers]
+        if isinstance(layers, int)
+        else list(layers)
+    )
     paths = {id(p): path for path, p in model.module.named_parameters()}
     found = []
     for layer in chosen:
         if not -model.n_layers <= layer < model.n_layers:
-            raise BadInput(f"{model.card.name} has no layer {layer}.", f"0 to {model.n_layers - 1}", "Choose one of those.")
+            raise BadInput(
+                f"{model.card.name} has no layer {layer}.",
+                f"0 to {model.n_layers - 1}",
+                "Choose one of those.",
+            )
         for name in wanted:
             at = _find(model, model.layout.blocks[layer], name)
             if at is not None:
                 module, view = at
                 own, flipped = _parameter(model, module, f"{name} of layer {layer}")
                 path = paths[id(module.get_parameter(own))]
-                found.append(Weight(name, layer % model.n_layers, path, _turned(view) if flipped else view))
+                found.append(
+                    Weight(name, layer % model.n_layers, path, _turned(view) if flipped else view)
+                )
             elif names is not None:
                 raise Unfit(
                     f"Layer {layer} of {model.card.name} has no {name} that can be told apart.",
@@ -112,12 +135,14 @@ def _parameter(model: InstrumentedModel, module: Any, what: str) -> tuple[str, b
         return found
     if away or is_quantized(module):
         raise Unfit(
-            f"{what} of {model.card.name} is {'offloaded' if away else 'quantized'}, and keeps no gradient.",
+            f"{what} of {model.card.name} is {'offloaded' if away else 'quantized'}, and keeps no"
+            " gradient.",
             "weights in floating point on the device",
             "Load the model without, or use activation_gradients.",
         )
     raise Unfit(
-        f"{what} of {model.card.name} has an adapter around it that does not simply add to it: no parameter is the matrix.",
+        f"{what} of {model.card.name} has an adapter around it that does not simply add to it: no"
+        " parameter is the matrix.",
         "plain weights, or LoRA",
         "Merge the adapter first (merge_and_unload), or use activation_gradients.",
     )
@@ -128,7 +153,9 @@ def _turned(view: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return lambda w: view(w.T)
 
 
-def _find(model: InstrumentedModel, block: Block, name: str) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+def _find(
+    model: InstrumentedModel, block: Block, name: str
+) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
     layout = model.layout
     if name in _THREE and block.attention is not None:
         heads = layout.n_heads if name == "W_Q" else layout.n_kv_heads
@@ -136,13 +163,24 @@ def _find(model: InstrumentedModel, block: Block, name: str) -> tuple[Any, Calla
         nth = list(_THREE).index(name)
         own = _child(block.attention, _THREE[name])
         if own is not None:
-            return _if_shaped(own, sizes[nth], lambda w: w.unflatten(0, (heads, -1)).transpose(1, 2))
+            return _if_shaped(
+                own, sizes[nth], lambda w: w.unflatten(0, (heads, -1)).transpose(1, 2)
+            )
         fused = _child(block.attention, _IN_A_ROW)
         if fused is not None:
-            return _if_shaped(fused, sum(sizes), lambda w: w.split(sizes)[nth].unflatten(0, (heads, -1)).transpose(1, 2))
+            return _if_shaped(
+                fused,
+                sum(sizes),
+                lambda w: w.split(sizes)[nth].unflatten(0, (heads, -1)).transpose(1, 2),
+            )
         woven = _child(block.attention, _BY_HEAD)
-        if woven is not None and getattr(model.module.config, "model_type", "") in _BY_HEAD_FAMILIES:
-            return _if_shaped(woven, sum(sizes), lambda w: w.unflatten(0, (heads, 3, -1))[:, nth].transpose(1, 2))
+        if (
+            woven is not None
+            and getattr(model.module.config, "model_type", "") in _BY_HEAD_FAMILIES
+        ):
+            return _if_shaped(
+                woven, sum(sizes), lambda w: w.unflatten(0, (heads, 3, -1))[:, nth].transpose(1, 2)
+            )
         return None
     if name == "W_O" and block.out_proj is not None:
         return block.out_proj, lambda w: w.T.unflatten(0, (layout.n_heads, -1))
@@ -157,14 +195,22 @@ def _find(model: InstrumentedModel, block: Block, name: str) -> tuple[Any, Calla
 
 
 def _child(module: nn.Module, names: Sequence[str]) -> Any:
-    """A linear layer of `transformers` by its name, whatever stands around it; not a list of experts."""
-    return next((child for child in (getattr(module, name, None) for name in names) if _linear(child)), None)
+    """A linear layer of `transformers` by its name, whatever stands around it; not a list of
+    experts.
+    """
+    return next(
+        (child for child in (getattr(module, name, None) for name in names) if _linear(child)), None
+    )
 
 
 def _linear(child: Any) -> bool:
     return child is not None and is_matrix(child)
 
 
-def _if_shaped(module: Any, rows: int, view: Callable[[Tensor], Tensor]) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
-    """Both, if the layer has so many outputs; a gate or another head size would be cut in the wrong place."""
+def _if_shaped(
+    module: Any, rows: int, view: Callable[[Tensor], Tensor]
+) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+    """Both, if the layer has so many outputs; a gate or another head size would be cut in the
+    wrong place.
+    """
     return (module, view) if sizes(module)[0] == rows else None

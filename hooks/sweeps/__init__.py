@@ -1,4 +1,5 @@
-"""Sweeps: the exact effect of every head, layer, neuron, position or edge, far below the price of one pass each.
+"""Sweeps: the exact effect of every head, layer, neuron, position or edge, far below the price of
+one pass each.
 
 I want the effect of each part          -> sweep (sweep.py): the public door
 I want to know what is not recomputed   -> walk.py, and docs/exact-sweeps.md

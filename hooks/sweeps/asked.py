@@ -24,7 +24,9 @@ Kind = Literal["heads", "layers", "neurons", "positions", "edges"]
 How = Literal["zero", "mean", "resample", "patch", "noise"]
 At = Literal["last", "all"] | Sequence[int]
 Align = Literal["start", "end"]
-Targets = int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | Sequence[Sequence[str]]
+Targets = (
+    int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | Sequence[Sequence[str]]
+)
 
 SITES_OF_KIND: dict[str, tuple[str, ...]] = {
     "heads": ("z",),
@@ -40,7 +42,9 @@ HOWS = ("zero", "mean", "resample", "patch", "noise")
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing that is changed: a site of a layer, one unit (head, neuron) of it or all, one position or those of `at`."""
+    """One thing that is changed: a site of a layer, one unit (head, neuron) of it or all, one
+    position or those of `at`.
+    """
 
     site: str
     layer: int
@@ -51,28 +55,42 @@ class Cell:
 def target_ids(
     model: InstrumentedModel, targets: Targets | None, prompts: Prompts, count: int, metric: object
 ) -> list[list[int]]:
-    """The watched token ids of each prompt; of a text, the token it begins with as a continuation; all of it, if the metric
-    is "continuation".
+    """The watched token ids of each prompt; of a text, the token it begins with as a continuation;
+    all of it, if the metric is "continuation".
 
     Raises:
-        BadInput: not as many for each prompt, no tokens, or several that are one and the same token where they are compared.
+        BadInput: not as many for each prompt, no tokens, or several that are one and the same token
+            where they are compared.
     """
     if targets is None:
         return [[] for _ in range(count)]
     each = _per_prompt(_plain(targets), single=is_single(prompts))
     if len(each) != count:
         raise BadInput(
-            f"There are {len(each)} targets for {count} prompts.", "one token, or several, per prompt", "Name them per prompt."
+            f"There are {len(each)} targets for {count} prompts.",
+            "one token, or several, per prompt",
+            "Name them per prompt.",
         )
     rows = []
     for said in each:
         if metric == "continuation":
             if len(said) > 1 and any(isinstance(t, str) for t in said):
-                raise BadInput(f"A continuation is one text, not {said!r}.", "its text, or its token ids", "Join the texts.")
-            said = [i for t in said for i in (model.continuation_tokens(t) if isinstance(t, str) else [t])]
+                raise BadInput(
+                    f"A continuation is one text, not {said!r}.",
+                    "its text, or its token ids",
+                    "Join the texts.",
+                )
+            said = [
+                i
+                for t in said
+                for i in (model.continuation_tokens(t) if isinstance(t, str) else [t])
+            ]
         ids = [_token(model, target) for target in said]
-        # Of ids that are named twice each stands for itself, unless they are compared; texts were meant to differ.
-        if metric == "logit_diff" or (metric in ("logit", "logprob", "prob") and len(set(said)) == len(said)):
+        # Of ids that are named twice each stands for itself, unless they are compared; texts were
+        # meant to differ.
+        if metric == "logit_diff" or (
+            metric in ("logit", "logprob", "prob") and len(set(said)) == len(said)
+        ):
             distinct(model, ids, said)
         rows.append(ids)
     if len({len(row) for row in rows}) > 1:
@@ -94,7 +112,10 @@ def _plain(given: Any) -> Any:
 
 
 def _per_prompt(targets: Any, *, single: bool) -> list[list[Any]]:
-    """The targets of each prompt as a list. Those of a single text may be given bare, or as the only row of a list."""
+    """The targets of each prompt as a list.
+
+    Those of a single text may be given bare, or as the only row of a list.
+    """
     rows = isinstance(targets, list) and len(targets) == 1 and isinstance(targets[0], list)
     if not isinstance(targets, list) or (single and not rows):
         targets = [targets]
@@ -109,10 +130,14 @@ def _token(model: InstrumentedModel, target: Any) -> int:
         return int(ids[0])
     if not isinstance(target, int) or isinstance(target, bool):
         raise BadInput(
-            f"The target {target!r} is no token.", "a token id, or a text", "Name the targets of each prompt in a list."
+            f"The target {target!r} is no token.",
+            "a token id, or a text",
+            "Name the targets of each prompt in a list.",
         )
     if not 0 <= target < model.card.d_vocab:
-        raise BadInput(f"There is no token {target}.", f"0 to {model.card.d_vocab - 1}", "Check the target.")
+        raise BadInput(
+            f"There is no token {target}.", f"0 to {model.card.d_vocab - 1}", "Check the target."
+        )
     return target
 
 
@@ -125,12 +150,22 @@ def pairs(given: Any, what: str) -> list[tuple[int, int]]:
     """(layer, number) pairs in order, each once. Raises BadInput for what is none."""
     found = _plain(given)
     for pair in found if isinstance(found, list) else [found]:
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(n, int) for n in pair):
-            raise BadInput(f"{pair!r} is no {what}.", f"a list of (layer, {what})", f"For example [(0, 1)] for one {what}.")
+        if (
+            not isinstance(pair, list)
+            or len(pair) != 2
+            or not all(isinstance(n, int) for n in pair)
+        ):
+            raise BadInput(
+                f"{pair!r} is no {what}.",
+                f"a list of (layer, {what})",
+                f"For example [(0, 1)] for one {what}.",
+            )
     return sorted({(layer, number) for layer, number in found})
 
 
-def check_heads(model: InstrumentedModel, heads: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def check_heads(
+    model: InstrumentedModel, heads: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
     """The heads as pairs, in order of layers. Raises BadInput for one the model does not have."""
     have, named = set(model.heads()), pairs(heads, "head")
     for head in named:
@@ -151,19 +186,31 @@ def check_positions(at: Any) -> At:
         return at  # type: ignore[return-value]
     at = [at] if isinstance(at, int) else at
     if not isinstance(at, list) or not at or not all(isinstance(p, int) for p in at):
-        raise BadInput(f"{at!r} are no positions.", "'last', 'all', or whole numbers, e.g. [0, -1]", "Choose one of those.")
+        raise BadInput(
+            f"{at!r} are no positions.",
+            "'last', 'all', or whole numbers, e.g. [0, -1]",
+            "Choose one of those.",
+        )
     return at
 
 
-def changeable(model: InstrumentedModel, sites: Sequence[str], layers: int | Sequence[int] | None) -> list[Place]:
+def changeable(
+    model: InstrumentedModel, sites: Sequence[str], layers: int | Sequence[int] | None
+) -> list[Place]:
     """The places of these sites that a sweep can change, in the layers that have them."""
     found: list[Place] = []
     for site in sites:
         short = site.removeprefix("hook_")
         if short in SITES and short not in _CHANGEABLE:
-            raise BadInput(f"A sweep does not change {short!r}.", f"one of {', '.join(_CHANGEABLE)}", "Choose one of those.")
+            raise BadInput(
+                f"A sweep does not change {short!r}.",
+                f"one of {', '.join(_CHANGEABLE)}",
+                "Choose one of those.",
+            )
         has = model.sites.get(short)
-        found += places.resolve(model.layout, short, has if layers is None else layers, model.card.name)
+        found += places.resolve(
+            model.layout, short, has if layers is None else layers, model.card.name
+        )
     return found
 
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 class Variant:
     """One way to change a head's output at the last position.
 
-    `z` is what each head is set to, (layer, head, d_head); None is zero. With `direct`, all other heads keep the values
-    of the unchanged run and only MLPs and norms react (path patching to the logits, Wang et al. 2022, Goldowsky-Dill et
-    al. 2023); otherwise everything downstream reacts (total effect).
+    `z` is what each head is set to, (layer, head, d_head); None is zero. With `direct`, all other
+    heads keep the values of the unchanged run and only MLPs and norms react (path patching to the
+    logits, Wang et al. 2022, Goldowsky-Dill et al. 2023); otherwise everything downstream reacts
+    (total effect).
     """
 
     name: str
@@ -38,7 +39,12 @@ class Variant:
 
 @ordinary
 @torch.no_grad()
-def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int], variants: Sequence[Variant]) -> Tensor:
+def at_last(
+    model: InstrumentedModel,
+    ids: Sequence[int],
+    targets: Sequence[int],
+    variants: Sequence[Variant],
+) -> Tensor:
     """Change of the target tokens' logits when one head is changed at a prompt's last position.
 
     Args:
@@ -61,7 +67,11 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
         Edit(
             "z",
             layer,
-            torch.zeros((), dtype=torch.float32, device=model.device) if v.z is None else v.z[layer][:, None, None],
+            (
+                torch.zeros((), dtype=torch.float32, device=model.device)
+                if v.z is None
+                else v.z[layer][:, None, None]
+            ),
             where,
             heads,
             len(heads),
@@ -82,7 +92,9 @@ def at_last(model: InstrumentedModel, ids: Sequence[int], targets: Sequence[int]
 
 @ordinary
 @torch.no_grad()
-def last_z(model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 32) -> Tensor:
+def last_z(
+    model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 32
+) -> Tensor:
     """Every head's output at the last position of each prompt, (prompt, layer, head, d_head)."""
     places = [Place(SITES["z"], layer) for layer in range(model.n_layers)]
     found: dict[int, Tensor] = {}

@@ -1,4 +1,6 @@
-"""What is read off: at the last position the logits of some tokens, or a number made of them; or how a continuation fares."""
+"""What is read off: at the last position the logits of some tokens, or a number made of them; or
+how a continuation fares.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ UNITS: dict[str, str] = {
     "continuation": "leading tokens said; nats per token",
 }
 CONTINUATION = ("match", "loss")
-"""What "continuation" reads, whose targets are the text that follows the prompt: it is fed in, and read at each token."""
+"""What "continuation" reads, whose targets are the text that follows the prompt: it is fed in,
+and read at each token.
+"""
 # Rows whose logits over the whole vocabulary are held at once, in numbers.
 _WHOLE = 16 * 2**20
 
@@ -41,9 +45,10 @@ class Metric:
     """How next-token logits become what is reported.
 
     Args:
-        ask: one of `UNITS`, or a function from (row, d_vocab) float32 logits of one prompt to (row,).
-        targets: per prompt, the ids that are watched (as many for each; may be empty for "kl" and functions); of
-            "continuation" the text that follows.
+        ask: one of `UNITS`, or a function from (row, d_vocab) float32 logits of one prompt to
+            (row,).
+        targets: per prompt, the ids that are watched (as many for each; may be empty for "kl" and
+            functions); of "continuation" the text that follows.
         norm: whether the final norm's scale is that of the changed or of the unchanged stream.
     """
 
@@ -68,11 +73,14 @@ class Metric:
         """How many of the last positions are read."""
         return len(self.targets[0]) if self.ask == "continuation" else 1
 
-    def of_resid(self, model: InstrumentedModel, resid: Tensor, base: Tensor, prompts: Sequence[int]) -> Tensor:
+    def of_resid(
+        self, model: InstrumentedModel, resid: Tensor, base: Tensor, prompts: Sequence[int]
+    ) -> Tensor:
         """The metric of final residual streams.
 
         Args:
-            resid: before the final norm, at the positions that are read, (variant, prompt, pos, d_model).
+            resid: before the final norm, at the positions that are read, (variant, prompt, pos,
+                d_model).
             base: that of the unchanged run, (prompt, pos, d_model).
             prompts: which prompts these are.
 
@@ -93,16 +101,22 @@ class Metric:
             unchanged = model.unembed(own[None]).float()
             step = max(1, _WHOLE // unchanged.shape[-1])
             parts = [
-                self.of_logits(self._logits(model, rows[i : i + step], own, None), prompt, unchanged)
+                self.of_logits(
+                    self._logits(model, rows[i : i + step], own, None), prompt, unchanged
+                )
                 for i in range(0, len(rows), step)
             ]
             columns.append(torch.cat(parts))
         return torch.stack(columns, 1)
 
     def _of_continuation(self, model: InstrumentedModel, resid: Tensor, prompt: int) -> Tensor:
-        """`CONTINUATION` of (variant, pos, d_model), where each position predicts one target, as (variant, 2)."""
+        """`CONTINUATION` of (variant, pos, d_model), where each position predicts one target, as
+        (variant, 2).
+        """
         rows = resid.flatten(0, 1)
-        wanted = torch.tensor(self.targets[prompt], device=device_of(model.layout.unembed)).repeat(len(resid))
+        wanted = torch.tensor(self.targets[prompt], device=device_of(model.layout.unembed)).repeat(
+            len(resid)
+        )
         step, right, loss = max(1, _WHOLE // model.card.d_vocab), [], []
         for i in range(0, len(rows), step):
             logits, ids = model.unembed(rows[i : i + step]).float(), wanted[i : i + step]
@@ -113,14 +127,19 @@ class Metric:
         return torch.stack([match, torch.cat(loss).view(len(resid), -1).mean(-1)], -1)
 
     def of_logits(self, logits: Tensor, prompt: int, unchanged: Tensor) -> Tensor:
-        """The metric of (row, d_vocab) logits of one prompt, (row, target). `unchanged` is (1, d_vocab)."""
+        """The metric of (row, d_vocab) logits of one prompt, (row, target).
+
+        `unchanged` is (1, d_vocab).
+        """
         logits = logits.float()
         watched = list(self.targets[prompt])
         if callable(self.ask):
             found = self.ask(logits)
             if found.shape != logits.shape[:1]:
                 raise BadInput(
-                    f"The metric {self.name!r} gave {tuple(found.shape)}.", f"one number per row, ({len(logits)},)", "Check it."
+                    f"The metric {self.name!r} gave {tuple(found.shape)}.",
+                    f"one number per row, ({len(logits)},)",
+                    "Check it.",
                 )
             return found[:, None]
         if self.ask == "logit":
@@ -133,9 +152,13 @@ class Metric:
             return logits.softmax(-1)[:, watched]
         before = unchanged.log_softmax(-1)
         # A token that is ruled out adds nothing; 0 times infinity is no number.
-        return torch.where(before.isneginf(), 0.0, before.exp() * (before - logits.log_softmax(-1))).sum(-1, keepdim=True)
+        return torch.where(
+            before.isneginf(), 0.0, before.exp() * (before - logits.log_softmax(-1))
+        ).sum(-1, keepdim=True)
 
-    def _logits(self, model: InstrumentedModel, rows: Tensor, own: Tensor, ids: Tensor | None) -> Tensor:
+    def _logits(
+        self, model: InstrumentedModel, rows: Tensor, own: Tensor, ids: Tensor | None
+    ) -> Tensor:
         with frozen_norm(model, own) if self.norm == "frozen" else nullcontext():
             logits = model.unembed(rows, ids).float()
         if ids is None:
@@ -153,7 +176,9 @@ def difference(logits: Tensor) -> Tensor:
 def check(ask: Name | Own, n_targets: int) -> None:
     """Raises NotFound for an unknown metric, BadInput where it needs other targets."""
     if not callable(ask) and ask not in UNITS:
-        raise NotFound.named("metric", str(ask), UNITS, "A function of (row, d_vocab) logits does too.")
+        raise NotFound.named(
+            "metric", str(ask), UNITS, "A function of (row, d_vocab) logits does too."
+        )
     needs = 0 if callable(ask) or ask == "kl" else 2 if ask == "logit_diff" else 1
     if n_targets < needs:
         raise BadInput(

@@ -1,12 +1,14 @@
 """Path patching: what one head's change does through another head's query, key or value alone.
 
-Wang et al. 2022, Goldowsky-Dill et al. 2023, in three runs: (1) the unchanged one; (2) a sender is changed while all
-other heads keep their values (MLPs and norms react, or keep theirs too), and what arrives at the receivers' inputs is
-read; (3) the unchanged run again with only one receiver's query, key or value as it was in (2), everything after it
-free. With the logits as receiver, (2) is the result.
+Wang et al. 2022, Goldowsky-Dill et al. 2023, in three runs: (1) the unchanged one; (2) a sender is
+changed while all other heads keep their values (MLPs and norms react, or keep theirs too), and what
+arrives at the receivers' inputs is read; (3) the unchanged run again with only one receiver's
+query, key or value as it was in (2), everything after it free. With the logits as receiver, (2) is
+the result.
 
-A receiver is a query head. Under grouped queries a key or value that several of them share is replaced for that one
-head only, so in (3) nothing but its output z differs: z is made from (2) directly, and (3) is a sweep over heads.
+A receiver is a query head. Under grouped queries a key or value that several of them share is
+replaced for that one head only, so in (3) nothing but its output z differs: z is made from (2)
+directly, and (3) is a sweep over heads.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ Receiver = tuple[int, int, Input]  # layer, head, which of its inputs
 
 @dataclass
 class PathJob(Job):
-    """A job whose cells are senders; its effects are (receiver × sender, prompt, target), NaN below the receiver."""
+    """A job whose cells are senders; its effects are (receiver × sender, prompt, target), NaN
+    below the receiver.
+    """
 
     receivers: Sequence[Receiver] = ()
     _zs: dict[tuple[Receiver, int], Tensor] = field(default_factory=dict)
@@ -56,12 +60,19 @@ class PathJob(Job):
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
         new = self.values.for_batch(batch, prompts, positions_changed(batch, self.at))
-        start = int(new.there.any(0).nonzero()[0]) if new.there.any() else batch.input_ids.shape[1] - 1
+        start = (
+            int(new.there.any(0).nonzero()[0]) if new.there.any() else batch.input_ids.shape[1] - 1
+        )
         for first in (0,) if self.whole else (start, 0):
-            keep = [*self._keep(order), *(Place(SITES["z"], layer) for layer in self.model.sites["z"] or [])]
+            keep = [
+                *self._keep(order),
+                *(Place(SITES["z"], layer) for layer in self.model.sites["z"] or []),
+            ]
             suffix = read(self.model, batch, first, list(dict.fromkeys(keep)), calls=True)
             self.own(suffix, new, prompts)
-            if self._control(self._walk(suffix, [_nothing(suffix)], control=True)[0], suffix, prompts):
+            if self._control(
+                self._walk(suffix, [_nothing(suffix)], control=True)[0], suffix, prompts
+            ):
                 break
             self.whole = True
         for senders in self._chunks(suffix, list(order)):
@@ -76,9 +87,16 @@ class PathJob(Job):
             yield ordered[i : i + size]
 
     def _one_group(
-        self, suffix: Suffix, new: BatchValues, senders: list[int], receivers: list[Receiver], prompts: Sequence[int]
+        self,
+        suffix: Suffix,
+        new: BatchValues,
+        senders: list[int],
+        receivers: list[Receiver],
+        prompts: Sequence[int],
     ) -> None:
-        """All of `senders` to all of `receivers`: run (2) for the senders, then run (3) for each pair."""
+        """All of `senders` to all of `receivers`: run (2) for the senders, then run (3) for each
+        pair.
+        """
         edits = edits_of([self.cells[i] for i in senders], new, suffix, self.freeze)
         arrived: dict[Receiver, list[Tensor]] = {receiver: [] for receiver in receivers}
 
@@ -106,13 +124,22 @@ class PathJob(Job):
                 z = torch.cat(arrived[receiver])
                 at = self.receivers.index(receiver) * len(self.cells)
                 unit = torch.tensor([receiver[1]], device=z.device)
-                pairs += [(at + senders[row], Edit("z", receiver[0], z[row : row + 1], where, unit, 1)) for row in range(len(z))]
+                pairs += [
+                    (at + senders[row], Edit("z", receiver[0], z[row : row + 1], where, unit, 1))
+                    for row in range(len(z))
+                ]
         size = rows_at_once(self.model, suffix)
         for i in range(0, len(pairs), size):
             some = pairs[i : i + size]
             joined = _joined([edit for _, edit in some])
             final = self._walk(suffix, joined, control=False)
-            self.write(self._effects(final, suffix, prompts), joined, [index for index, _ in some], new, prompts)
+            self.write(
+                self._effects(final, suffix, prompts),
+                joined,
+                [index for index, _ in some],
+                new,
+                prompts,
+            )
 
 
 def _joined(edits: Sequence[Edit]) -> list[Edit]:
@@ -121,17 +148,35 @@ def _joined(edits: Sequence[Edit]) -> list[Edit]:
     for layer in sorted({edit.layer for edit in edits}):
         mine = [edit for edit in edits if edit.layer == layer]
         units = torch.cat([edit.units for edit in mine if edit.units is not None])
-        out.append(Edit("z", layer, torch.cat([edit.values for edit in mine]), mine[0].where, units, len(mine)))
+        out.append(
+            Edit(
+                "z",
+                layer,
+                torch.cat([edit.values for edit in mine]),
+                mine[0].where,
+                units,
+                len(mine),
+            )
+        )
     return out
 
 
 def _nothing(suffix: Suffix) -> Edit:
     """An edit of no variant: a walk with it carries the control alone."""
-    return Edit("resid_post", 0, suffix.logits.new_zeros(0, 1, 1, 1), torch.zeros(0, 1, 1, dtype=torch.bool), None, 0)
+    return Edit(
+        "resid_post",
+        0,
+        suffix.logits.new_zeros(0, 1, 1, 1),
+        torch.zeros(0, 1, 1, dtype=torch.bool),
+        None,
+        0,
+    )
 
 
 def _received(call: AttentionCall, suffix: Suffix, rows: slice, receiver: Receiver) -> Tensor:
-    """The receiver's output z with one input as in these rows and the others as recorded, (variant, prompt, pos, d_head)."""
+    """The receiver's output z with one input as in these rows and the others as recorded,
+    (variant, prompt, pos, d_head).
+    """
     layer, head, which = receiver
     batch, n = suffix.shape
     base = suffix.calls[layer]

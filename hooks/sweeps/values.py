@@ -1,4 +1,6 @@
-"""What the changed parts are set to: zero, a mean, values drawn at random, those of another run, or their own with noise."""
+"""What the changed parts are set to: zero, a mean, values drawn at random, those of another run,
+or their own with noise.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,14 @@ class Values:
     """Where new values come from; made once per sweep.
 
     Args:
-        reference: prompts (ids) for "mean" (over all their positions) and "resample" (each position of a prompt takes
-            the value of a position drawn from all of theirs; one draw for all layers, as `wb.ablate` draws).
+        reference: prompts (ids) for "mean" (over all their positions) and "resample" (each position
+            of a prompt takes the value of a position drawn from all of theirs; one draw for all
+            layers, as `wb.ablate` draws).
         source: per prompt the ids of the run that "patch" takes values from, or one for all.
-        align: "start" pairs equal positions counted from the prompts' beginnings, "end" from their ends.
-        noise: "noise" adds normal values with this many times the standard deviation of the token embeddings as they
-            enter the first layer (Meng et al. 2022); see `hooks.sweeps.sigma`.
+        align: "start" pairs equal positions counted from the prompts' beginnings, "end" from their
+            ends.
+        noise: "noise" adds normal values with this many times the standard deviation of the token
+            embeddings as they enter the first layer (Meng et al. 2022); see `hooks.sweeps.sigma`.
     """
 
     model: InstrumentedModel
@@ -52,24 +56,37 @@ class Values:
         if self.how == "noise":
             self.sigma = embedding_sigma(self.model)
         if self.how in ("mean", "resample"):
-            self._pools = reference_values(self.model, self.places, self.reference, mean=self.how == "mean")
+            self._pools = reference_values(
+                self.model, self.places, self.reference, mean=self.how == "mean"
+            )
 
     def for_batch(self, batch: Batch, prompts: Sequence[int], where: Tensor) -> BatchValues:
-        """The values for these prompts, which `batch` holds, at the columns `where`, (prompt, column)."""
+        """The values for these prompts, which `batch` holds, at the columns `where`, (prompt,
+        column).
+        """
         if self.how != "patch":
-            return BatchValues(self, batch, where, self._draws(batch) if self.how == "resample" else None, {}, None)
+            return BatchValues(
+                self, batch, where, self._draws(batch) if self.how == "resample" else None, {}, None
+            )
         ids = [list(self.source[0 if len(self.source) == 1 else p]) for p in prompts]
         other = self.model.batch(ids)
-        position, lengths = text_positions(batch), torch.tensor(batch.lengths, device=self.model.device)
+        position, lengths = (
+            text_positions(batch),
+            torch.tensor(batch.lengths, device=self.model.device),
+        )
         others = torch.tensor(other.lengths, device=self.model.device)
         wanted = position if self.align == "start" else position + (others - lengths)[:, None]
         there = where & (wanted >= 0) & (wanted < others[:, None])
         if self.align == "start" or batch.lengths == other.lengths:
             # Causal: as long as the prompts are the same, so is everything in them.
             own = [batch.input_ids[row, -n:].tolist() for row, n in enumerate(batch.lengths)]
-            shared = torch.tensor([_shared(a, b) for a, b in zip(own, ids, strict=True)], device=self.model.device)
+            shared = torch.tensor(
+                [_shared(a, b) for a, b in zip(own, ids, strict=True)], device=self.model.device
+            )
             there &= position >= shared[:, None]
-        columns = (wanted + (other.input_ids.shape[1] - others)[:, None]).clamp(0, other.input_ids.shape[1] - 1)
+        columns = (wanted + (other.input_ids.shape[1] - others)[:, None]).clamp(
+            0, other.input_ids.shape[1] - 1
+        )
         first = int(there.any(0).nonzero()[0]) if there.any() else there.shape[1] - 1
         values, logits = source_values(self.model, other, self.places, columns[:, first:])
         return BatchValues(self, batch, there, None, values, logits)
@@ -88,7 +105,8 @@ class Values:
 class BatchValues:
     """New values for one batch of prompts.
 
-    `there` is where there is something to put in, (prompt, column); `logits` are the source run's own, (prompt, d_vocab).
+    `there` is where there is something to put in, (prompt, column); `logits` are the source run's
+    own, (prompt, d_vocab).
     """
 
     whole: Values
@@ -111,7 +129,9 @@ class BatchValues:
         if how == "patch":
             held = self.values[key]
             if held.shape[1] < n:  # the columns before are not changed
-                held = torch.cat([held.new_zeros(held.shape[0], n - held.shape[1], *held.shape[2:]), held], 1)
+                held = torch.cat(
+                    [held.new_zeros(held.shape[0], n - held.shape[1], *held.shape[2:]), held], 1
+                )
             return held[:, held.shape[1] - n :]
         own = suffix.kept[key]
         return own + self.whole.noise * self.whole.sigma * self._normal(own)
@@ -121,7 +141,9 @@ class BatchValues:
         out = torch.zeros(like.shape, dtype=torch.float32)
         for row, length in enumerate(self.batch.lengths):
             draw = torch.Generator().manual_seed(self.whole.seed)
-            noise = torch.randn(length, *like.shape[2:], generator=draw, dtype=torch.float32)[-like.shape[1] :]
+            noise = torch.randn(length, *like.shape[2:], generator=draw, dtype=torch.float32)[
+                -like.shape[1] :
+            ]
             out[row, -len(noise) :] = noise
         return out.to(like)
 
@@ -140,7 +162,9 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> int:
 def source_values(
     model: InstrumentedModel, batch: Batch, places: Sequence[Place], columns: Tensor
 ) -> tuple[dict[PlaceKey, Tensor], Tensor]:
-    """Values at chosen columns of a batch, (prompt, chosen, *site) by place, and the logits after its last."""
+    """Values at chosen columns of a batch, (prompt, chosen, *site) by place, and the logits
+    after its last.
+    """
     kept: dict[PlaceKey, Tensor] = {}
     rows = torch.arange(len(columns))[:, None]
 
@@ -155,11 +179,19 @@ def source_values(
 
 @torch.no_grad()
 def reference_values(
-    model: InstrumentedModel, places: Sequence[Place], prompts: Sequence[Sequence[int]], *, mean: bool
+    model: InstrumentedModel,
+    places: Sequence[Place],
+    prompts: Sequence[Sequence[int]],
+    *,
+    mean: bool,
 ) -> dict[PlaceKey, Tensor]:
-    """Values at every real position of the prompts, (prompt × pos, *site) by place; or their mean, (*site)."""
+    """Values at every real position of the prompts, (prompt × pos, *site) by place; or their
+    mean, (*site).
+    """
     if not prompts:
-        raise BadInput("Mean and resample need reference prompts.", "reference=[…]", "Give some prompts.")
+        raise BadInput(
+            "Mean and resample need reference prompts.", "reference=[…]", "Give some prompts."
+        )
     pools: dict[PlaceKey, list[Tensor]] = {}
     counted = 0
     for together in model.together([len(p) for p in prompts], _BATCH):
@@ -170,7 +202,9 @@ def reference_values(
         def take(place: Place, x: Tensor, real: Tensor = real) -> None:
             assert place.layer is not None
             values = x[real.to(x.device)]
-            pools.setdefault((place.site.short, place.layer), []).append(values.float().sum(0, keepdim=True) if mean else values)
+            pools.setdefault((place.site.short, place.layer), []).append(
+                values.float().sum(0, keepdim=True) if mean else values
+            )
 
         with watching(model, places, take):
             model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1)

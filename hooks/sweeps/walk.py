@@ -1,8 +1,9 @@
 """The walk: many variants of a batch of prompts go through the decoder's layers together.
 
-A variant is born in the layer where it differs from the recorded run: there it joins the batch with the recorded
-residual stream, is changed, and goes on with all the others. So nothing below its layer is computed for it, and one
-layer is one call of the module for all of them. What may be left out, and why: docs/exact-sweeps.md.
+A variant is born in the layer where it differs from the recorded run: there it joins the batch with
+the recorded residual stream, is changed, and goes on with all the others. So nothing below its
+layer is computed for it, and one layer is one call of the module for all of them. What may be left
+out, and why: docs/exact-sweeps.md.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     from hooks.replay import Suffix
 
 Freeze = Literal["nothing", "heads", "heads and mlps"]
-_FROZEN_SITES: dict[Freeze, tuple[str, ...]] = {"nothing": (), "heads": ("z",), "heads and mlps": ("z", "mlp_out")}
+_FROZEN_SITES: dict[Freeze, tuple[str, ...]] = {
+    "nothing": (),
+    "heads": ("z",),
+    "heads and mlps": ("z", "mlp_out"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,11 @@ class Edit:
     Attributes:
         values: what is put in, (variant, prompt, pos, *unit); any of the first three may be 1.
         where: the positions changed, (variant, prompt, pos), bool; any axis may be 1.
-        units: which head (neuron) of the site each variant changes, (variant,); None is the site as a whole.
+        units: which head (neuron) of the site each variant changes, (variant,); None is the site as
+            a whole.
         count: the number of variants.
-        freeze: what keeps its recorded values in all later layers ("heads and mlps": the MLP of this layer too).
+        freeze: what keeps its recorded values in all later layers ("heads and mlps": the MLP of
+            this layer too).
     """
 
     site: str
@@ -53,7 +60,9 @@ class Edit:
     freeze: Freeze = "nothing"
 
     def apply(self, x: Tensor) -> Tensor:
-        """The site's values of this edit's rows, (variant, prompt, pos, *site), with the change made."""
+        """The site's values of this edit's rows, (variant, prompt, pos, *site), with the change
+        made.
+        """
         every = torch.arange(self.count, device=x.device)
         old = x if self.units is None else x[every, :, :, self.units]
         where = self.where.to(x.device)
@@ -70,11 +79,14 @@ class Walk:
     """One way through the layers.
 
     Args:
-        suffix: the recorded run; it must have kept `z` (and `mlp_out`) of every layer where an edit freezes them.
+        suffix: the recorded run; it must have kept `z` (and `mlp_out`) of every layer where an edit
+            freezes them.
         edits: in order of their layers.
         control: take along one variant that is never changed.
-        report: called before every layer with the layers done so far, summed over variants and prompts.
-        look: called with every layer's number, attention call and the variants that are there; see `hooks.sweeps.paths`.
+        report: called before every layer with the layers done so far, summed over variants and
+            prompts.
+        look: called with every layer's number, attention call and the variants that are there; see
+            `hooks.sweeps.paths`.
         until: the layer to stop before; None is the end.
     """
 
@@ -105,7 +117,11 @@ class Walk:
             stack.enter_context(running(self.model.module))
             stack.enter_context(placed(self.model.module, record.positions))
             if self.suffix.start or self.look is not None:
-                taps = {layer: partial(self._attend, layer) for layer in self.suffix.calls if layer >= first}
+                taps = {
+                    layer: partial(self._attend, layer)
+                    for layer in self.suffix.calls
+                    if layer >= first
+                }
                 stack.enter_context(attention_taps(self.model.layout, taps, self.model.card.name))
             for layer in range(first, self.until or self.model.n_layers):
                 if self.report is not None:
@@ -123,7 +139,9 @@ class Walk:
         return rows.view(count, batch, n, -1)
 
     def _whole_passes(self) -> Tensor:
-        """As `run`, where layers hand each other more than the stream: each variant from the first layer to the last."""
+        """As `run`, where layers hand each other more than the stream: each variant from the
+        first layer to the last.
+        """
         layout, (batch, n), count = self.model.layout, self.suffix.shape, int(self.control)
         for edit in self.edits:
             self._there.append((slice(count, count + edit.count), edit))
@@ -164,7 +182,8 @@ class Walk:
         batch, n = self.suffix.shape
         if x.shape[1] != n or x.shape[0] % batch:
             raise WorkbenchError(
-                f"{self.model.card.name} mixes the positions of different prompts: {tuple(x.shape)} at a site.",
+                f"{self.model.card.name} mixes the positions of different prompts: {tuple(x.shape)}"
+                " at a site.",
                 f"(rows, {n}, …)",
                 "Please report the architecture; nothing was computed from this.",
             )
@@ -184,7 +203,9 @@ class Walk:
         if n > 1:
             return self._over_prefix(call, self.suffix.calls[layer])
         # Rows whose heads are frozen in this layer get their recorded z anyway.
-        frozen = [rows for rows, edit in self._there if edit.freeze != "nothing" and edit.layer < layer]
+        frozen = [
+            rows for rows, edit in self._there if edit.freeze != "nothing" and edit.layer < layer
+        ]
         if not frozen:
             return _single_tokens(call.query, call.key, call.value, self.suffix.calls[layer])
         count = call.query.shape[0] // batch
@@ -192,22 +213,33 @@ class Walk:
         for rows in frozen:
             free[rows] = False
         chosen = free.repeat_interleave(batch).nonzero()[:, 0]
-        out = call.query.new_zeros(call.query.shape[0], 1, call.query.shape[1], call.value.shape[-1])
+        out = call.query.new_zeros(
+            call.query.shape[0], 1, call.query.shape[1], call.value.shape[-1]
+        )
         if len(chosen):
-            out[chosen] = _single_tokens(call.query[chosen], call.key[chosen], call.value[chosen], self.suffix.calls[layer])
+            out[chosen] = _single_tokens(
+                call.query[chosen], call.key[chosen], call.value[chosen], self.suffix.calls[layer]
+            )
         return out
 
     def _over_prefix(self, call: AttentionCall, recorded: AttentionCall) -> Tensor:
-        """Attention of the suffix's rows over the recorded prefix and themselves, by the model's own function."""
+        """Attention of the suffix's rows over the recorded prefix and themselves, by the model's
+        own function.
+        """
         implementation = str(call.module.config._attn_implementation)  # type: ignore[union-attr]
         n, times = call.query.shape[2], call.query.shape[0] // recorded.key.shape[0]
-        key, value = (_after_prefix(a, b, times) for a, b in ((recorded.key, call.key), (recorded.value, call.value)))
+        key, value = (
+            _after_prefix(a, b, times)
+            for a, b in ((recorded.key, call.key), (recorded.value, call.value))
+        )
         mask = recorded.mask
         if mask is None:  # plain causal, which for fewer queries than keys has to be said
             queries = torch.arange(n, device=key.device)[:, None] + (key.shape[2] - n)
             mask = (torch.arange(key.shape[2], device=key.device)[None] <= queries)[None, None]
             if implementation.endswith("eager"):
-                mask = torch.zeros_like(mask, dtype=key.dtype).masked_fill(~mask, torch.finfo(key.dtype).min)
+                mask = torch.zeros_like(mask, dtype=key.dtype).masked_fill(
+                    ~mask, torch.finfo(key.dtype).min
+                )
         elif mask.shape[0] > 1:
             mask = mask.repeat(times, 1, 1, 1)
         self._asked_itself = True
@@ -219,7 +251,9 @@ class Walk:
 
 
 def _after_prefix(recorded: Tensor, own: Tensor, times: int) -> Tensor:
-    """Keys (values) of every row: the recorded ones of its prompt, then its own, (row, kv_head, key, d_head)."""
+    """Keys (values) of every row: the recorded ones of its prompt, then its own, (row, kv_head,
+    key, d_head).
+    """
     batch, heads, total, size = recorded.shape
     n = own.shape[2]
     whole = own.new_empty(times, batch, heads, total, size)
@@ -229,16 +263,19 @@ def _after_prefix(recorded: Tensor, own: Tensor, times: int) -> Tensor:
 
 
 def _single_tokens(query: Tensor, key: Tensor, value: Tensor, recorded: AttentionCall) -> Tensor:
-    """Attention of single-token rows over the prefix of their prompt and their own key and value, (row, 1, head, d_head).
+    """Attention of single-token rows over the prefix of their prompt and their own key and value,
+    (row, 1, head, d_head).
 
-    To a prompt's prefix its variants are what queries of different positions are to a sequence: one matrix product for
-    all of them, and nothing is copied per row.
+    To a prompt's prefix its variants are what queries of different positions are to a sequence: one
+    matrix product for all of them, and nothing is copied per row.
     """
     batch, kv, total, _ = recorded.key.shape
     heads, count = query.shape[1], query.shape[0] // batch
     groups = heads // kv
 
-    def by_prompt(x: Tensor, per_head: int) -> Tensor:  # (row, head, 1, d) to (prompt, kv, head of the group, variant, d)
+    def by_prompt(
+        x: Tensor, per_head: int
+    ) -> Tensor:  # (row, head, 1, d) to (prompt, kv, head of the group, variant, d)
         return x.view(count, batch, kv, per_head, -1).permute(1, 2, 3, 0, 4)
 
     queries, own_key, own_value = by_prompt(query, groups), by_prompt(key, 1), by_prompt(value, 1)
@@ -247,10 +284,17 @@ def _single_tokens(query: Tensor, key: Tensor, value: Tensor, recorded: Attentio
     scores = query.new_empty(batch * kv, groups * count, total)
     scores[..., :-1] = torch.bmm(flat, prefix_key.flatten(0, 1).transpose(-1, -2))
     scores[..., -1] = (queries * own_key).sum(-1).view(batch * kv, groups * count)
-    scores = soft_cap(scores.view(batch, heads, count, total).float() * recorded.scaling, recorded.options)
+    scores = soft_cap(
+        scores.view(batch, heads, count, total).float() * recorded.scaling, recorded.options
+    )
     if recorded.mask is not None:
         scores = add_mask(scores, recorded.mask)
     pattern = probabilities(scores, recorded.options).to(value.dtype)
-    from_prefix = torch.bmm(pattern.view(batch * kv, groups * count, total)[..., :-1], prefix_value.flatten(0, 1))
-    out = from_prefix.view(batch, kv, groups, count, -1) + pattern.view(batch, kv, groups, count, total)[..., -1:] * own_value
+    from_prefix = torch.bmm(
+        pattern.view(batch * kv, groups * count, total)[..., :-1], prefix_value.flatten(0, 1)
+    )
+    out = (
+        from_prefix.view(batch, kv, groups, count, -1)
+        + pattern.view(batch, kv, groups, count, total)[..., -1:] * own_value
+    )
     return out.permute(3, 0, 1, 2, 4).reshape(count * batch, 1, heads, -1)

@@ -1,4 +1,6 @@
-"""What `extraction` says from one pass, against real decoding, real sampling and plain sums over the vocabulary."""
+"""What `extraction` says from one pass, against real decoding, real sampling and plain sums over
+the vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,12 @@ SCHEMES = [
 
 def hf_probabilities(logits: torch.Tensor, sampler: Sampler) -> torch.Tensor:
     """What transformers samples from, by its own code."""
-    from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+    from transformers import (
+        LogitsProcessorList,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
 
     if sampler.temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
@@ -60,12 +67,22 @@ def test_probabilities_are_those_transformers_samples_from(sampler: Sampler) -> 
     torch.testing.assert_close(mine.sum(-1), torch.ones(64))
 
 
-@given(st.integers(0, 10_000), st.floats(0.1, 5), st.integers(0, 30), st.floats(0.05, 1.0), st.integers(2, 30))
+@given(
+    st.integers(0, 10_000),
+    st.floats(0.1, 5),
+    st.integers(0, 30),
+    st.floats(0.05, 1.0),
+    st.integers(2, 30),
+)
 @settings(max_examples=60, deadline=None)
-def test_any_sampler_sums_to_one_and_never_beats_the_likeliest(seed: int, t: float, k: int, p: float, vocabulary: int) -> None:
+def test_any_sampler_sums_to_one_and_never_beats_the_likeliest(
+    seed: int, t: float, k: int, p: float, vocabulary: int
+) -> None:
     logits = torch.randn(4, vocabulary, generator=torch.Generator().manual_seed(seed)) * 2
     sampler = Sampler(t, k, p)
-    q = torch.stack([log_q(logits, torch.full((4,), v), sampler).exp() for v in range(vocabulary)], -1)
+    q = torch.stack(
+        [log_q(logits, torch.full((4,), v), sampler).exp() for v in range(vocabulary)], -1
+    )
     torch.testing.assert_close(q.sum(-1), torch.ones(4), atol=1e-5, rtol=1e-5)
     assert (q.argmax(-1) == logits.argmax(-1)).all()
 
@@ -104,25 +121,51 @@ def made_windows(model: Any, n: int = 12, prefix: int = 7, suffix: int = 9) -> l
             with torch.no_grad():
                 given = torch.from_numpy(ids[None, :prefix])
                 for _ in range(good):
-                    given = torch.cat([given, model.module(input_ids=given).logits[:, -1].argmax(-1, keepdim=True)], 1)
+                    given = torch.cat(
+                        [
+                            given,
+                            model.module(input_ids=given).logits[:, -1].argmax(-1, keepdim=True),
+                        ],
+                        1,
+                    )
             ids[: prefix + good] = given[0].numpy()
-        made.append(Window(i, 0, (0,) * (i % 3 == 0), tuple(map(int, ids[:prefix])), tuple(map(int, ids[prefix:]))))
+        made.append(
+            Window(
+                i,
+                0,
+                (0,) * (i % 3 == 0),
+                tuple(map(int, ids[:prefix])),
+                tuple(map(int, ids[prefix:])),
+            )
+        )
     return made
 
 
 def by_hand(model: Any, window: Window) -> tuple[int, list[int], torch.Tensor]:
-    """(leading tokens greedy decoding says, what it says, logits before each suffix token), one token at a time."""
+    """(leading tokens greedy decoding says, what it says, logits before each suffix token), one
+    token at a time.
+    """
     given, said = list(window.prompt), []
     with torch.no_grad():
         for _ in window.suffix:
-            said.append(int(model.module(input_ids=torch.tensor([[*given, *said]])).logits[0, -1].argmax()))
-        whole = model.module(input_ids=torch.tensor([[*given, *window.suffix]])).logits[0, len(given) - 1 : -1].float()
-    match = next((i for i, (a, b) in enumerate(zip(said, window.suffix, strict=True)) if a != b), len(said))
+            said.append(
+                int(model.module(input_ids=torch.tensor([[*given, *said]])).logits[0, -1].argmax())
+            )
+        whole = (
+            model.module(input_ids=torch.tensor([[*given, *window.suffix]]))
+            .logits[0, len(given) - 1 : -1]
+            .float()
+        )
+    match = next(
+        (i for i, (a, b) in enumerate(zip(said, window.suffix, strict=True)) if a != b), len(said)
+    )
     return match, said, whole
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox", "gemma2", "mixtral", "mamba", "jamba", "bloom"])
+@pytest.mark.parametrize(
+    "kind", ["llama", "gpt2", "gpt_neox", "gemma2", "mixtral", "mamba", "jamba", "bloom"]
+)
 def test_one_pass_says_what_real_decoding_says(kind: str, whole: bool) -> None:
     model = wb.load((families.module(kind), tiny.tiny_tokenizer()))
     cut = made_windows(model)
@@ -138,7 +181,9 @@ def test_one_pass_says_what_real_decoding_says(kind: str, whole: bool) -> None:
         if whole:
             assert read == len(window.suffix)
             assert scores.log_p[i] == pytest.approx(own.sum(), abs=2e-3)
-            others = logits.scatter(-1, torch.tensor(window.suffix)[:, None], -math.inf).max(-1).values
+            others = (
+                logits.scatter(-1, torch.tensor(window.suffix)[:, None], -math.inf).max(-1).values
+            )
             mine = logits.gather(-1, torch.tensor(window.suffix)[:, None])[:, 0]
             assert scores.margin[i] == pytest.approx(float((mine - others).min()), abs=2e-3)
 
@@ -146,7 +191,9 @@ def test_one_pass_says_what_real_decoding_says(kind: str, whole: bool) -> None:
 def test_windows_are_dropped_only_where_nothing_can_come_of_them(llama: Any) -> None:
     cut = made_windows(llama, 24)
     floor = math.log(1e-6)
-    whole, quick = (score(llama, cut, Sampler(1.0, top_k=8), whole=w, floor=floor) for w in (True, False))
+    whole, quick = (
+        score(llama, cut, Sampler(1.0, top_k=8), whole=w, floor=floor) for w in (True, False)
+    )
     np.testing.assert_array_equal(whole.match, quick.match)
     dropped = quick.read < 9
     assert dropped.any()
@@ -164,27 +211,43 @@ def test_stages_cover_the_suffix() -> None:
 
 @pytest.mark.parametrize("sampler", SCHEMES[1:], ids=str)
 def test_closed_form_agrees_with_sampling(llama: Any, sampler: Sampler) -> None:
-    """10,000 samples of three tokens; the hits lie inside the 99.9 % binomial interval of the closed form."""
+    """10,000 samples of three tokens; the hits lie inside the 99.9 % binomial interval of the
+    closed form.
+    """
     from scipy.stats import binom
 
     model = wb.load((tiny.tiny_llama(seed=3), tiny.tiny_tokenizer()))
-    model.module.model.norm.weight.data *= 4  # a random model is nearly uniform: nothing would ever be drawn twice
+    model.module.model.norm.weight.data *= (
+        4  # a random model is nearly uniform: nothing would ever be drawn twice
+    )
     prefix = model.continuation_tokens("The capital of France")
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(1)
-        options = {"temperature": sampler.temperature, "top_k": sampler.top_k, "top_p": sampler.top_p}
+        options = {
+            "temperature": sampler.temperature,
+            "top_k": sampler.top_k,
+            "top_p": sampler.top_p,
+        }
         ids = torch.tensor([prefix] * 2500)
         samples = [
             model.module.generate(
-                ids, attention_mask=torch.ones_like(ids), do_sample=True, max_new_tokens=3, min_new_tokens=3,
-                eos_token_id=None, pad_token_id=0, **options,
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=True,
+                max_new_tokens=3,
+                min_new_tokens=3,
+                eos_token_id=None,
+                pad_token_id=0,
+                **options,
             )[:, len(prefix) :]
             for _ in range(4)
-        ]  # fmt: skip
+        ]
     drawn = [tuple(row) for row in torch.cat(samples).tolist()]
     with torch.no_grad():  # what greedy decoding says: chosen without looking at the samples
         target = tuple(
-            model.module.generate(ids[:1], do_sample=False, max_new_tokens=3, pad_token_id=0)[0, len(prefix) :].tolist()
+            model.module.generate(ids[:1], do_sample=False, max_new_tokens=3, pad_token_id=0)[
+                0, len(prefix) :
+            ].tolist()
         )
     scores = score(model, [Window(0, 0, (), tuple(prefix), target)], sampler)
     p = math.exp(scores.log_p[0])
@@ -218,11 +281,20 @@ def test_scores_do_not_break_where_the_model_is_certain() -> None:
     one = np.zeros((1, 3), np.float32)
     from analyses.extraction.score import Scores
 
-    certain = Scores(*(np.zeros(1) for _ in range(4)), logprob=one, surprise=one, spread=one, likeliest=one.astype(int))
+    certain = Scores(
+        *(np.zeros(1) for _ in range(4)),
+        logprob=one,
+        surprise=one,
+        spread=one,
+        likeliest=one.astype(int),
+    )
     assert all(np.isfinite(v).all() for v in membership.scores_of(certain, ["abc"]).values())
 
 
-@given(st.lists(st.integers(0, 6), min_size=2, max_size=30), st.lists(st.integers(0, 6), min_size=2, max_size=30))
+@given(
+    st.lists(st.integers(0, 6), min_size=2, max_size=30),
+    st.lists(st.integers(0, 6), min_size=2, max_size=30),
+)
 @settings(deadline=None)
 def test_auc_is_the_share_of_pairs(a: list[int], b: list[int]) -> None:
     pairs = [1.0 if x > y else 0.5 if x == y else 0.0 for x in a for y in b]
@@ -261,7 +333,9 @@ def test_windows_lie_where_they_should(llama: Any) -> None:
         assert [*w.prefix, *w.suffix] == ids[w.start : w.start + 9]
 
 
-def test_what_is_not_there_is_told_before_a_model_is_loaded(tmp_path: Path, llama: Any, gpt2: Any) -> None:
+def test_what_is_not_there_is_told_before_a_model_is_loaded(
+    tmp_path: Path, llama: Any, gpt2: Any
+) -> None:
     with pytest.raises(WorkbenchError, match="no file or folder"):
         wb.run("extraction", llama, {"path": str(tmp_path / "no.txt")})
     with pytest.raises(WorkbenchError, match="has no texts"):
@@ -275,22 +349,40 @@ def test_what_is_not_there_is_told_before_a_model_is_loaded(tmp_path: Path, llam
     with pytest.raises(WorkbenchError, match="do not fit"):
         wb.run("extraction", gpt2, {"text": "x", "context": [300]})
     with pytest.raises(WorkbenchError, match="no steps"):
-        wb.run("extraction", llama, {"text": "word " * 200, "context": [5], "suffix": 5, "checkpoints": True})
+        wb.run(
+            "extraction",
+            llama,
+            {"text": "word " * 200, "context": [5], "suffix": 5, "checkpoints": True},
+        )
 
 
-# -- the whole run -------------------------------------------------------------------------------------------------
+# -- the whole run ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A model that says some texts and not others, by construction: the texts are its own greedy continuations."""
+    """A model that says some texts and not others, by construction: the texts are its own greedy
+    continuations.
+    """
     model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
     entries = []
     for window in made_windows(model, 16, prefix=8, suffix=6):
         ids, repeats = (*window.prompt[-8:], *window.suffix), 8 * (window.document % 2)
         name, kind = f"text {window.document}", "ab"[window.document % 3 == 0]
-        entries.append(Entry(name, kind, model.tokenizer.decode(ids), repeats, "spread", tuple(range(repeats)), ids))
-    file = Ledger(fingerprint(model.tokenizer), tuple(entries)).save(tmp_path_factory.mktemp("texts"))
+        entries.append(
+            Entry(
+                name,
+                kind,
+                model.tokenizer.decode(ids),
+                repeats,
+                "spread",
+                tuple(range(repeats)),
+                ids,
+            )
+        )
+    file = Ledger(fingerprint(model.tokenizer), tuple(entries)).save(
+        tmp_path_factory.mktemp("texts")
+    )
     params = {"path": str(file), "context": [3, 8], "suffix": 6, "tries": 50, "top_k": 0}
     return wb.run("extraction", model, params), len(entries)
 
@@ -341,17 +433,25 @@ def test_a_string_from_a_short_prompt_is_found_and_a_random_one_is_not(llama: An
 
     with torch.no_grad():
         said = llama.module.generate(
-            torch.tensor([[5, 9]]), do_sample=False, max_new_tokens=10, min_new_tokens=10, pad_token_id=0
+            torch.tensor([[5, 9]]),
+            do_sample=False,
+            max_new_tokens=10,
+            min_new_tokens=10,
+            pad_token_id=0,
         )
     target = said[0, 2:].tolist()
     found = compress(llama, target, budget=400, seed=0)
     assert found.prompt is not None
     again = torch.tensor([[*found.prompt]])
     with torch.no_grad():
-        greedy = llama.module.generate(again, do_sample=False, max_new_tokens=10, min_new_tokens=10, pad_token_id=0)
+        greedy = llama.module.generate(
+            again, do_sample=False, max_new_tokens=10, min_new_tokens=10, pad_token_id=0
+        )
     assert greedy[0, again.shape[1] :].tolist() == target
     assert found.ratio == len(target) / len(found.prompt)
-    random = compress(llama, np.random.default_rng(0).integers(1, tiny.VOCABULARY, 12).tolist(), budget=40, seed=0)
+    random = compress(
+        llama, np.random.default_rng(0).integers(1, tiny.VOCABULARY, 12).tolist(), budget=40, seed=0
+    )
     assert random.ratio <= 1
     assert random.steps <= 40
 
@@ -362,37 +462,64 @@ def test_what_was_not_read_has_no_loss_and_is_not_called_anything(llama: Any) ->
     text = "The safe opens with 7 4 1 9, and nobody remembers what the model was trained on. " * 12
     asked = {"text": text, "context": [9], "suffix": 30, "stride": 30, "tries": 1}
     quick, whole = (wb.run("extraction", llama, {**asked, "membership": m}) for m in (False, True))
-    np.testing.assert_array_equal(quick.tables["windows"]["match"], whole.tables["windows"]["match"])
+    np.testing.assert_array_equal(
+        quick.tables["windows"]["match"], whole.tables["windows"]["match"]
+    )
     assert whole.tables["windows"]["loss"].notna().all()
-    dropped = quick.tables["tokens"].query("part == 'suffix'").groupby("window")["logprob"].apply(lambda p: p.isna().any())
+    dropped = (
+        quick.tables["tokens"]
+        .query("part == 'suffix'")
+        .groupby("window")["logprob"]
+        .apply(lambda p: p.isna().any())
+    )
     assert dropped.any()
-    assert quick.tables["windows"].set_index("window").loc[dropped[dropped].index, "loss"].isna().all()
+    assert (
+        quick.tables["windows"].set_index("window").loc[dropped[dropped].index, "loss"].isna().all()
+    )
     assert tabs.UNREAD in str(tabs.strip(quick, int(dropped.idxmax())))
     assert tabs.UNREAD not in str(tabs.strip(whole, 0))
 
 
 def test_short_passages_prove_little(llama: Any) -> None:
-    """The model's own words come out by construction; eight tokens of them are no proof of anything."""
+    """The model's own words come out by construction; eight tokens of them are no proof of
+    anything.
+    """
     from analyses.extraction import documents, report
 
     with torch.no_grad():
         ids = torch.tensor([llama.continuation_tokens("The capital of France is")])
-        said = llama.module.generate(ids, do_sample=False, max_new_tokens=60, min_new_tokens=60, pad_token_id=0)[0].tolist()
+        said = llama.module.generate(
+            ids, do_sample=False, max_new_tokens=60, min_new_tokens=60, pad_token_id=0
+        )[0].tolist()
     for suffix, verdicts in ((8, {documents.SHORT}), (30, {documents.RECITES})):
-        params = registry.get("extraction").Params(text="x", context=[10], suffix=suffix, stride=suffix, top_k=0)
+        params = registry.get("extraction").Params(
+            text="x", context=[10], suffix=suffix, stride=suffix, top_k=0
+        )
         cut = [Window(0, 0, (), tuple(said[:10]), tuple(said[10 : 10 + suffix]))]
-        found = report.Found(llama, params, [Document("a", "")], cut, score(llama, cut, params.sampler))
+        found = report.Found(
+            llama, params, [Document("a", "")], cut, score(llama, cut, params.sampler)
+        )
         result = wb.Result("extraction")
         report.say_extracted(result, found)
         documents.say_documents(result, found)
         assert found.exact.all()
         assert result.tables["documents"]["verdict"][0] in verdicts | {documents.PATTERN}
-        assert result.tables["documents"]["says"][0].startswith("Greedy decoding recites the one passage")
+        assert result.tables["documents"]["says"][0].startswith(
+            "Greedy decoding recites the one passage"
+        )
 
 
 def test_the_run_says_what_share_it_read(llama: Any) -> None:
     found = wb.run(
-        "extraction", llama, {"text": "some words here " * 200, "context": [5], "suffix": 5, "stride": 5, "max_windows": 20}
+        "extraction",
+        llama,
+        {
+            "text": "some words here " * 200,
+            "context": [5],
+            "suffix": 5,
+            "stride": 5,
+            "max_windows": 20,
+        },
     )
     assert len(found.tables["windows"]) == 20
     assert "sampled" in found.provenance.notes
@@ -415,9 +542,15 @@ def test_a_tokenizer_that_alters_a_text_is_noticed(tmp_path: Path) -> None:
 
 
 def test_texts_of_the_same_name_are_told_apart(tmp_path: Path, llama: Any) -> None:
-    lines = [{"text": "one " * 40, "name": "n"}, {"text": "two " * 40, "name": "n"}, {"text": "x " * 40, "name": "n (2)"}]
+    lines = [
+        {"text": "one " * 40, "name": "n"},
+        {"text": "two " * 40, "name": "n"},
+        {"text": "x " * 40, "name": "n (2)"},
+    ]
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    found = wb.run("extraction", llama, {"path": str(tmp_path / "t.jsonl"), "context": [8], "suffix": 8})
+    found = wb.run(
+        "extraction", llama, {"path": str(tmp_path / "t.jsonl"), "context": [8], "suffix": 8}
+    )
     table = found.tables["documents"].set_index("name")
     assert sorted(table.index) == ["n", "n (2)", "n (2) (2)"]
     assert table["windows"].sum() == len(found.tables["windows"])

@@ -1,4 +1,5 @@
-"""The probability of extraction p_z against code of its own: plain Python, one token and one sample at a time.
+"""The probability of extraction p_z against code of its own: plain Python, one token and one sample
+at a time.
 
 The order is that of `transformers`' generate: temperature, then top-k, then top-p.
 """
@@ -39,7 +40,10 @@ SAMPLERS = [
 
 
 def plain(logits: list[float], sampler: Sampler) -> list[float]:
-    """What each token is drawn with, in plain Python and double precision. For logits without equal ones."""
+    """What each token is drawn with, in plain Python and double precision.
+
+    For logits without equal ones.
+    """
     u = [x / sampler.temperature for x in logits]
     order = sorted(range(len(u)), key=lambda v: -u[v])
     kept = order[: sampler.top_k] if sampler.top_k else order
@@ -73,9 +77,13 @@ def test_equal_logits_are_drawn_as_transformers_draws_them(sampler: Sampler, kin
     torch.testing.assert_close(mine.sum(-1), torch.ones(60))
 
 
-@pytest.mark.parametrize("sampler", [Sampler(0.7), Sampler(1.2, top_k=4), Sampler(0.9, top_k=6, top_p=0.8)], ids=str)
+@pytest.mark.parametrize(
+    "sampler", [Sampler(0.7), Sampler(1.2, top_k=4), Sampler(0.9, top_k=6, top_p=0.8)], ids=str
+)
 def test_samples_drawn_by_a_plain_loop_come_out_that_often(sampler: Sampler) -> None:
-    """20,000 samples of two tokens from a tiny model; each pair within five standard deviations of its p_z."""
+    """20,000 samples of two tokens from a tiny model; each pair within five standard deviations
+    of its p_z.
+    """
     module = tiny.tiny_llama(seed=3)
     module.model.norm.weight.data *= 4
     model = wb.load((module, tiny.tiny_tokenizer()))
@@ -117,28 +125,39 @@ def test_a_temperature_that_makes_logits_infinite_is_refused(llama: Any) -> None
         wb.run("extraction", llama, {"text": "x", "temperature": 1e-38})
 
 
-# -- ids that no text has ------------------------------------------------------------------------------------------
+# -- ids that no text has --------------------------------------------------------------------------
 
 
 def test_ids_that_no_text_has_take_part_and_are_said() -> None:
-    """A model with more ids than its tokenizer: they are in every sum, and end a match where they are likeliest."""
+    """A model with more ids than its tokenizer: they are in every sum, and end a match where
+    they are likeliest.
+    """
     model = padded()
     nobody = textless(model)
     assert set(nobody) == set(range(model.card.d_vocab)) - set(model.tokenizer.get_vocab().values())
     text = "The capital of Peru is Lima. " * 9
-    found = wb.run("extraction", model, {"text": text, "context": [8], "suffix": 8, "stride": 8, "top_k": 0})
+    found = wb.run(
+        "extraction", model, {"text": text, "context": [8], "suffix": 8, "stride": 8, "top_k": 0}
+    )
     tokens = found.tables["tokens"].query("part == 'suffix'")
     said = found.findings["textless"]
     assert said.values["ids"] == len(nobody)
-    assert said.values["likeliest"] == tokens["likeliest"].str.contains("which no text has").sum() > 0
+    assert (
+        said.values["likeliest"] == tokens["likeliest"].str.contains("which no text has").sum() > 0
+    )
     assert f"{len(nobody)} ids that no text has" in said.says
     ids = model.continuation_tokens(text)
     one = Window(0, 0, (), tuple(ids[:8]), tuple(ids[8:16]))
     with torch.no_grad():
         logits = model.module(input_ids=torch.tensor([ids[:15]])).logits[0, 7:].tolist()
-    expected = sum(math.log(plain(x, Sampler(1.0))[token]) for x, token in zip(logits, one.suffix, strict=True))
+    expected = sum(
+        math.log(plain(x, Sampler(1.0))[token]) for x, token in zip(logits, one.suffix, strict=True)
+    )
     assert score(model, [one], Sampler(1.0)).log_p[0] == pytest.approx(expected, abs=1e-4)
-    assert "textless" not in wb.run("extraction", full(), {"text": text, "context": [8], "suffix": 8}).findings
+    assert (
+        "textless"
+        not in wb.run("extraction", full(), {"text": text, "context": [8], "suffix": 8}).findings
+    )
 
 
 def full() -> Any:
@@ -152,9 +171,17 @@ def padded(extra: int = 250) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=tiny.VOCABULARY + extra, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=256, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=tiny.VOCABULARY + extra,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
     return wb.load((tiny._built(LlamaForCausalLM, config, 0), tiny.tiny_tokenizer()))
 
 
@@ -162,25 +189,41 @@ def with_beginning() -> Any:
     from tokenizers import processors
 
     tokenizer = tiny.tiny_tokenizer()
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="<eos> $A", special_tokens=[("<eos>", 0)])
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<eos> $A", special_tokens=[("<eos>", 0)]
+    )
     return wb.load((tiny.tiny_llama(), tokenizer))
 
 
-@pytest.mark.parametrize("build", [padded, with_beginning], ids=["padded", "with a beginning token"])
+@pytest.mark.parametrize(
+    "build", [padded, with_beginning], ids=["padded", "with a beginning token"]
+)
 def test_the_prompt_that_is_shown_elicits_the_string_when_it_is_typed(build: Any) -> None:
     model = build()
     strings = ["q", "Z", "is"]
-    asked = {"text": "The capital of Peru is Lima. " * 9, "context": [8], "suffix": 8, "compress": strings, "compress_steps": 60}
+    asked = {
+        "text": "The capital of Peru is Lima. " * 9,
+        "context": [8],
+        "suffix": 8,
+        "compress": strings,
+        "compress_steps": 60,
+    }
     table = wb.run("extraction", model, asked).tables["compression"]
     assert (table["prompt_tokens"] > 0).any()
     for row in table[table["prompt_tokens"] > 0].itertuples():
         ids = model.tokens(row.prompt)
-        assert len(ids) == row.prompt_tokens + len(model.tokens("a")) - len(model.continuation_tokens("a"))
+        assert len(ids) == row.prompt_tokens + len(model.tokens("a")) - len(
+            model.continuation_tokens("a")
+        )
         assert row.prompt.isprintable()
         said: list[int] = []
         with torch.no_grad():
             for _ in range(row.tokens):
-                said.append(int(model.module(input_ids=torch.tensor([[*ids, *said]])).logits[0, -1].argmax()))
+                said.append(
+                    int(
+                        model.module(input_ids=torch.tensor([[*ids, *said]])).logits[0, -1].argmax()
+                    )
+                )
         assert model.tokenizer.decode(said) == row.string
 
 
@@ -219,7 +262,13 @@ def test_a_string_the_tokenizer_alters_is_named() -> None:
     tokenizer = tiny.tiny_tokenizer()
     tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
     model = wb.load((tiny.tiny_llama(), tokenizer))
-    asked = {"text": "the capital of peru. " * 9, "context": [8], "suffix": 8, "compress": ["PERU"], "compress_steps": 1}
+    asked = {
+        "text": "the capital of peru. " * 9,
+        "context": [8],
+        "suffix": 8,
+        "compress": ["PERU"],
+        "compress_steps": 1,
+    }
     assert "'PERU'" in wb.run("extraction", model, asked).findings["altered"].says
 
 
@@ -228,7 +277,7 @@ def test_a_tokenizer_without_a_single_printable_token_finds_no_prompt(llama: Any
     assert compression.search(llama, [5], 5, 3, torch.Generator(), nothing) == (None, 0)
 
 
-# -- long documents --------------------------------------------------------------------------------------------------
+# -- long documents --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -236,9 +285,17 @@ def test_scores_after_2000_tokens_are_those_of_a_plain_loop(whole: bool) -> None
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=tiny.VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=tiny.VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
     module = tiny._built(LlamaForCausalLM, config, 0)
     model = wb.load((module, tiny.tiny_tokenizer()))
     document = np.random.default_rng(0).integers(1, tiny.VOCABULARY, 5000)
@@ -248,14 +305,29 @@ def test_scores_after_2000_tokens_are_those_of_a_plain_loop(whole: bool) -> None
                 ids = torch.from_numpy(document[None, start:at])
                 document[at] = int(module(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax())
     cut = [
-        Window(0, start, (), tuple(map(int, document[start : start + 2000])), tuple(map(int, document[start + 2000 :][:50])))
+        Window(
+            0,
+            start,
+            (),
+            tuple(map(int, document[start : start + 2000])),
+            tuple(map(int, document[start + 2000 :][:50])),
+        )
         for start in range(0, 2901, 725 if whole else 1500)
-    ] + [Window(0, 1500, (), tuple(map(int, document[1500:3500])), tuple(map(int, document[3500:3550])))]
+    ] + [
+        Window(
+            0, 1500, (), tuple(map(int, document[1500:3500])), tuple(map(int, document[3500:3550]))
+        )
+    ]
     sampler = Sampler(0.8, top_k=50, top_p=0.95)
     found = score(model, cut, sampler, whole=whole, floor=-60.0)
     for row, window in enumerate(cut):
         with torch.no_grad():
-            logits = module(input_ids=torch.tensor([[*window.prefix, *window.suffix]])).logits[0, 1999:-1].double().tolist()
+            logits = (
+                module(input_ids=torch.tensor([[*window.prefix, *window.suffix]]))
+                .logits[0, 1999:-1]
+                .double()
+                .tolist()
+            )
         match = next(i for i, x in enumerate(logits) if int(np.argmax(x)) != window.suffix[i])
         assert found.match[row] == match
         for i in range(found.read[row]):

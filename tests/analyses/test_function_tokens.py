@@ -1,4 +1,6 @@
-"""function-tokens, whole runs: what tables and pages hold, the same from a trace, and what cannot be run."""
+"""function-tokens, whole runs: what tables and pages hold, the same from a trace, and what
+cannot be run.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,18 @@ def organism():
 def refs(organism, tmp_path_factory):
     """Two random autoencoders of the organism, as SAELens saves them."""
     folder = tmp_path_factory.mktemp("features")
-    made_ = [made("jumprelu", 160, 256, hook=f"blocks.{layer}.hook_resid_post", seed=layer) for layer in (1, 4)]
+    made_ = [
+        made("jumprelu", 160, 256, hook=f"blocks.{layer}.hook_resid_post", seed=layer)
+        for layer in (1, 4)
+    ]
     return [str(saved(sae, folder / str(n))) for n, sae in enumerate(made_)]
 
 
 @pytest.fixture(scope="module")
 def run(organism, refs, tmp_path_factory):
-    """A whole run with random features (nothing is claimed of them), and the folder that keeps what was active."""
+    """A whole run with random features (nothing is claimed of them), and the folder that keeps
+    what was active.
+    """
     folder = tmp_path_factory.mktemp("run") / "trace"
     asked_ = {
         "features": refs,
@@ -59,7 +66,12 @@ def test_a_run_says_what_its_tables_hold(run, tmp_path):
         assert mine["features"].iloc[-1] == 1.0
         assert mine["mixed"].iloc[-1] == 1.0
         assert mine["random"].iloc[-1] == 1.0
-    assert set(run.tables["claims"]["verdict"]) <= {"holds", "does not hold", "holds in part", "cannot be told"}
+    assert set(run.tables["claims"]["verdict"]) <= {
+        "holds",
+        "does not hold",
+        "holds in part",
+        "cannot be told",
+    }
     features = run.tables["features"]
     assert (features.groupby("at").size() == 256).all()
     edges = {at: mine["types"].sum() for at, mine in features.groupby("at")}
@@ -139,7 +151,15 @@ def test_the_page_is_linked(run):
 )
 def test_what_cannot_be_asked(organism, refs, monkeypatch, asked_, error, says):
     monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
-    given_ = {"features": refs, "tokens": 4000, "context": 64, "facts": 0, "untrained": 0, "training": "", **asked_}
+    given_ = {
+        "features": refs,
+        "tokens": 4000,
+        "context": 64,
+        "facts": 0,
+        "untrained": 0,
+        "training": "",
+        **asked_,
+    }
     with pytest.raises(error, match=says):
         wb.run("function-tokens", organism, given_)
 
@@ -149,7 +169,9 @@ def test_too_little_text_says_how_much_is_needed(organism, refs, monkeypatch, tm
     file = tmp_path / "short.txt"
     file.write_text("A short text. " * 300)
     given_ = {"features": refs, "texts": str(file), "tokens": 50_000, "facts": 0, "training": ""}
-    with pytest.raises(BadInput, match=r"The text has [\d,]+ tokens in whole windows of 128; 50,000 are to be read"):
+    with pytest.raises(
+        BadInput, match=r"The text has [\d,]+ tokens in whole windows of 128; 50,000 are to be read"
+    ):
         wb.run("function-tokens", organism, given_)
     file.write_bytes(b"caf\xe9 " * 9000)
     with pytest.raises(BadInput, match="not UTF-8"):

@@ -1,4 +1,6 @@
-"""What function-tokens says of the claims: each verdict from numbers that settle it, leave it open, or speak against it."""
+"""What function-tokens says of the claims: each verdict from numbers that settle it, leave it
+open, or speak against it.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,29 @@ def with_tables(**tables: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("drawn", "verdict"), [(7, claims.OPEN), (200, claims.MIXED)], ids=["too few occurrences", "told apart at one place"]
+    ("drawn", "verdict"),
+    [(7, claims.OPEN), (200, claims.MIXED)],
+    ids=["too few occurrences", "told apart at one place"],
 )
 def test_equal_occurrences(drawn, verdict):
     rows = [("L1", 30.0, 20.0, 5.0, 15.0, drawn), ("L2", 21.0, 20.0, -3.0, 5.0, drawn)]
     table = pd.DataFrame(rows, columns=["at", "function", "content", "low", "high", "drawn"])
-    row = claims._equal(with_tables(classes=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]})))
+    row = claims._equal(
+        with_tables(classes=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]}))
+    )
     assert row[3] == verdict
     assert ("at least 20 are needed: read about 2,000 tokens" in row[4]) == (drawn < 20)
 
 
-def prompts(far: float, near: float, classes: tuple[str, ...] = ("content", "content", "function", "content", "function")) -> Any:
-    """Ten prompts of five tokens after the subject's last; `far` at the first function token, `near` at the content after it."""
+def prompts(
+    far: float,
+    near: float,
+    classes: tuple[str, ...] = ("content", "content", "function", "content", "function"),
+) -> Any:
+    """Ten prompts of five tokens after the subject's last.
+
+    `far` at the first function token, `near` at the content after it.
+    """
     moved = {2: far, 3: near}
     rows = [
         ("L1", "question", fact, pos - len(classes), kind, moved.get(pos, 9.0) + 0.01 * fact)
@@ -38,12 +51,15 @@ def prompts(far: float, near: float, classes: tuple[str, ...] = ("content", "con
 
 
 @pytest.mark.parametrize(
-    ("far", "near", "verdict"), [(2.0, 0.5, claims.HOLDS), (0.5, 2.0, claims.FAILS), (1.0, 1.0, claims.OPEN)]
+    ("far", "near", "verdict"),
+    [(2.0, 0.5, claims.HOLDS), (0.5, 2.0, claims.FAILS), (1.0, 1.0, claims.OPEN)],
 )
 def test_a_distant_function_token_against_a_nearer_content_token(far, near, verdict):
     table = prompts(far, near)
     if verdict == claims.OPEN:  # as often more as less
-        table.loc[table["pos"] == -2, "moved"] += table.loc[table["pos"] == -2, "fact"].mod(2).mul(0.2).sub(0.1)
+        table.loc[table["pos"] == -2, "moved"] += (
+            table.loc[table["pos"] == -2, "fact"].mod(2).mul(0.2).sub(0.1)
+        )
     row = claims._far_and_near(with_tables(along=table))
     assert row[3] == verdict
     assert f"{far + 0.045:+.2f} nats there" in row[2]
@@ -69,17 +85,32 @@ def test_what_cannot_be_told_is_no_reason_to_say_that_it_holds():
 
 
 def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_post") -> Any:
-    rows = [(10 * n, at, 100, one, share, 0.4) for n, (one, share) in enumerate(zip(alive, shares, strict=True))]
-    return pd.DataFrame(rows, columns=["step", "at", "width", "alive", "function_edges", "mixed_edges"])
+    rows = [
+        (10 * n, at, 100, one, share, 0.4)
+        for n, (one, share) in enumerate(zip(alive, shares, strict=True))
+    ]
+    return pd.DataFrame(
+        rows, columns=["step", "at", "width", "alive", "function_edges", "mixed_edges"]
+    )
 
 
 @pytest.mark.parametrize(
     ("alive", "shares", "grows", "most"),
     [
         ([20, 60, 90], [0.5, 0.6, 0.85], claims.HOLDS, claims.HOLDS),
-        ([20, 60, 62], [0.5, 0.6, 0.62], claims.MIXED, claims.OPEN),  # a few features more are no more than chance
+        (
+            [20, 60, 62],
+            [0.5, 0.6, 0.62],
+            claims.MIXED,
+            claims.OPEN,
+        ),  # a few features more are no more than chance
         ([90, 60, 40], [0.4, 0.3, 0.2], claims.FAILS, claims.FAILS),
-        ([90, 60, 80], [0.4, 0.1, 0.3], claims.MIXED, claims.MIXED),  # more and more, but random weights have as many
+        (
+            [90, 60, 80],
+            [0.4, 0.1, 0.3],
+            claims.MIXED,
+            claims.MIXED,
+        ),  # more and more, but random weights have as many
     ],
 )
 def test_features_along_a_training(alive, shares, grows, most):
@@ -108,7 +139,12 @@ def reached(first: list[float], content: list[float], width: int) -> Any:
 
 @pytest.mark.parametrize(
     ("middle", "width", "verdict"),
-    [(0.6, 4096, claims.HOLDS), (0.4, 4096, claims.FAILS), (0.55, 40, claims.OPEN), (0.45, 40, claims.OPEN)],
+    [
+        (0.6, 4096, claims.HOLDS),
+        (0.4, 4096, claims.FAILS),
+        (0.55, 40, claims.OPEN),
+        (0.45, 40, claims.OPEN),
+    ],
 )
 def test_most_features_of_the_middle_layer_beyond_chance(middle, width, verdict):
     assert claims._reach(reached([0.9, middle, 0.9], [0.1] * 3, width))[3] == verdict
@@ -136,7 +172,9 @@ def steered(last: list[float], random: list[float]) -> Any:
     ]
     table = pd.DataFrame(rows, columns=["at", "wording", "fact", "condition", "moved"])
     means = table.groupby(["at", "wording", "condition"], as_index=False)["moved"].mean()
-    return with_tables(steerings=table, steering_means=means.rename(columns={"moved": "mean"}).assign(answers=0.5))
+    return with_tables(
+        steerings=table, steering_means=means.rename(columns={"moved": "mean"}).assign(answers=0.5)
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +198,9 @@ def test_steering_is_compared_with_random_features_fact_by_fact(last, random, ve
     ],
 )
 def test_the_highest_loss_is_told_apart_from_the_next(losses, error, verdict):
-    table = pd.DataFrame({"measure": "model", "group": claims.GROUPS, "loss": losses, "error": error})
+    table = pd.DataFrame(
+        {"measure": "model", "group": claims.GROUPS, "loss": losses, "error": error}
+    )
     assert claims._highest(with_tables(transitions=table))[3] == verdict
 
 
@@ -178,7 +218,11 @@ def test_who_falls_first_is_judged_by_the_errors_of_the_losses(middle, error, ve
         for step, losses in ((0, (9.0,) * 4), (10, middle), (20, (2.0,) * 4))
         for group, loss in zip(claims.GROUPS, losses, strict=True)
     ]
-    found = with_tables(training=pd.DataFrame(rows, columns=["step", "group", "loss"]).assign(measure="model", error=error))
+    found = with_tables(
+        training=pd.DataFrame(rows, columns=["step", "group", "loss"]).assign(
+            measure="model", error=error
+        )
+    )
     half = {f"half_{group.replace('→', 'to')}": 10.0 for group in claims.GROUPS}
     found.findings = {"training": SimpleNamespace(values=half)}
     assert claims._first_learned(found)[3] == verdict

@@ -1,4 +1,6 @@
-"""Tokens × features by brute force and by drawing samples; lists of function tokens; losses by transition and n-grams."""
+"""Tokens × features by brute force and by drawing samples; lists of function tokens; losses by
+transition and n-grams.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ from hypothesis import strategies as st
 
 from analyses.function_tokens import graph, measures, transitions, words
 from analyses.function_tokens.gallery import BINS, EXAMPLES, Gallery
-from analyses.function_tokens.graph import Graph, coverage, coverage_at, degrees, degrees_at, missed, pooled
+from analyses.function_tokens.graph import (
+    Graph,
+    coverage,
+    coverage_at,
+    degrees,
+    degrees_at,
+    missed,
+    pooled,
+)
 from analyses.function_tokens.ngrams import NGrams
 from hooks.features.features import SKIP
 
@@ -18,7 +28,9 @@ from hooks.features.features import SKIP
 class Drawn:
     """Tokens and activations drawn at random, and their graph both ways."""
 
-    def __init__(self, seed: int, tokens: int = 400, types: int = 12, width: int = 25, density: float = 0.08) -> None:
+    def __init__(
+        self, seed: int, tokens: int = 400, types: int = 12, width: int = 25, density: float = 0.08
+    ) -> None:
         rng = np.random.default_rng(seed)
         self.types = rng.choice(types, tokens, p=rng.dirichlet(np.ones(types)))
         self.active = rng.random((tokens, width)) * (rng.random((tokens, width)) < density)
@@ -27,7 +39,9 @@ class Drawn:
         for start in range(0, tokens, 64):
             at, feature = np.nonzero(self.active[start : start + 64])
             values = self.active[start : start + 64][at, feature]
-            made.add(*(torch.as_tensor(x) for x in (self.types[start : start + 64][at], feature, values)))
+            made.add(
+                *(torch.as_tensor(x) for x in (self.types[start : start + 64][at], feature, values))
+            )
         self.edges = made.edges()
         self.counts = np.zeros((types, width), int)
         for kind, row in zip(self.types, self.active, strict=True):
@@ -68,7 +82,11 @@ def test_a_graph_grows_with_its_edges_not_with_the_text(monkeypatch):
     monkeypatch.setattr(graph, "_WAITING", 1000)
     made, rng, held = Graph(25), np.random.default_rng(0), []
     for _ in range(100):
-        types, features, values = rng.integers(0, 12, 300), rng.integers(0, 25, 300), rng.random(300)
+        types, features, values = (
+            rng.integers(0, 12, 300),
+            rng.integers(0, 25, 300),
+            rng.random(300),
+        )
         made.add(*(torch.as_tensor(x) for x in (types, features, values)))
         kept = 0 if made._keys is None else len(made._keys)
         held.append(kept + sum(len(part) for _, part in made._new))
@@ -87,7 +105,8 @@ def test_edges_above_a_threshold_reach_it_somewhere():
         (kind, feature)
         for kind in range(12)
         for feature in range(25)
-        if drawn.counts[kind, feature] and drawn.active[drawn.types == kind, feature].max() > 0.7 * most[feature]
+        if drawn.counts[kind, feature]
+        and drawn.active[drawn.types == kind, feature].max() > 0.7 * most[feature]
     }
     assert set(zip(strong.type.tolist(), strong.feature.tolist(), strict=True)) == expected
     assert 0 < len(expected) < len(drawn.edges.type)
@@ -95,7 +114,9 @@ def test_edges_above_a_threshold_reach_it_somewhere():
 
 def test_fewer_occurrences_are_what_drawing_them_gives():
     drawn, rng, m = Drawn(1), np.random.default_rng(0), 9
-    order = np.array([k for k in words.by_frequency(drawn.occurrences) if drawn.occurrences[k] >= m])
+    order = np.array(
+        [k for k in words.by_frequency(drawn.occurrences) if drawn.occurrences[k] >= m]
+    )
     sampled = np.array([drawn.draw(rng, order, m) for _ in range(3000)])
     alive = (drawn.counts.sum(0) > 0).sum()
     found = degrees_at(drawn.edges, drawn.occurrences, m)
@@ -112,7 +133,10 @@ def test_as_many_tokens_of_some_types_are_what_drawing_them_gives():
     kinds = np.array([1, 4, 7])
     pool = np.flatnonzero(np.isin(drawn.types, kinds))
     alive = (drawn.counts.sum(0) > 0).sum()
-    sampled = [(drawn.active[rng.choice(pool, 15, replace=False)] > 0).any(0).sum() / alive for _ in range(4000)]
+    sampled = [
+        (drawn.active[rng.choice(pool, 15, replace=False)] > 0).any(0).sum() / alive
+        for _ in range(4000)
+    ]
     found = pooled(drawn.edges, drawn.occurrences, kinds, np.array([15, len(pool), len(pool) + 1]))
     assert found[0] == pytest.approx(np.mean(sampled), abs=0.006)
     assert found[1] == pytest.approx((drawn.counts[kinds].sum(0) > 0).sum() / alive)
@@ -133,7 +157,12 @@ def test_a_gallery_keeps_the_strongest_of_each_window():
     for start in range(0, 40, 7):
         window, pos, feature = np.nonzero(active[start : start + 7])
         values = active[start : start + 7][window, pos, feature]
-        gallery.add(*(torch.as_tensor(x) for x in ((window + start) * 8 + pos, feature, values.astype("float32"))))
+        gallery.add(
+            *(
+                torch.as_tensor(x)
+                for x in ((window + start) * 8 + pos, feature, values.astype("float32"))
+            )
+        )
     strength, where = gallery.strongest
     for feature in range(5):
         best = active[:, :, feature].max(1)
@@ -192,7 +221,9 @@ def test_a_fair_comparison_draws_no_more_than_each_type_has():
 def test_ngrams_are_probabilities(ids, order):
     counted = NGrams([np.array(ids)], 6)
     for before in ([], [0], ids[-2:]):
-        chances = [np.exp(-counted.losses(np.array([*before, kind]), order)[-1]) for kind in range(6)]
+        chances = [
+            np.exp(-counted.losses(np.array([*before, kind]), order)[-1]) for kind in range(6)
+        ]
         assert sum(chances) == pytest.approx(1.0)
 
 
@@ -210,7 +241,9 @@ def test_losses_by_transition_add_up():
     losses[3] = np.nan
     function = np.arange(9) < 3
     rows = {row["group"]: row for row in transitions.by_transition(losses, ids, function)}
-    total = sum(row["loss"] * row["n"] for row in rows.values()) / sum(row["n"] for row in rows.values())
+    total = sum(row["loss"] * row["n"] for row in rows.values()) / sum(
+        row["n"] for row in rows.values()
+    )
     assert total == pytest.approx(np.nanmean(losses[:, SKIP + 1 :]), rel=1e-5)
     mine = [
         losses[w, p + 1]

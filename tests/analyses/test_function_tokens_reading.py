@@ -1,4 +1,6 @@
-"""One pass over the text: what it counts, its controls, features planted by construction, and what a folder keeps of it."""
+"""One pass over the text: what it counts, its controls, features planted by construction, and
+what a folder keeps of it.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,15 @@ def windows_of(model, tokens: int = 6000, context: int = 32) -> np.ndarray:
 def read(model, features, ids, folder=None, share: float = 0.4):
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=model.card.d_vocab)
     types = measures.Types.of(occurrences, share)
-    random = chance.random_directions(features, [20.0] * len(features), chance.vectors(model, features, ids[:16]), 0)
+    random = chance.random_directions(
+        features, [20.0] * len(features), chance.vectors(model, features, ids[:16]), 0
+    )
     mixed = corpus.shuffled(ids, SKIP, 0)
-    return reading.look(model, features, random, ids, mixed, types.is_function, folder, QUIET), types, mixed
+    return (
+        reading.look(model, features, random, ids, mixed, types.is_function, folder, QUIET),
+        types,
+        mixed,
+    )
 
 
 def test_what_is_read_is_what_a_capture_says(llama):
@@ -36,13 +44,16 @@ def test_what_is_read_is_what_a_capture_says(llama):
     features = [features_of(llama, 1), features_of(llama, 2, seed=1)]
     (seen, losses), types, mixed = read(llama, features, ids)
     for one, f in zip(seen, features, strict=True):
-        x = wb.capture(llama, ids.tolist(), sites="resid_post", layers=f.place.layer)["resid_post"].values[:, 0]
+        x = wb.capture(llama, ids.tolist(), sites="resid_post", layers=f.place.layer)[
+            "resid_post"
+        ].values[:, 0]
         active = f.encode(torch.as_tensor(x)).numpy() > 0
         active[:, :SKIP] = False
         for edges, spelled in ((one.edges, ids), (one.mixed, mixed)):
             counts = np.zeros((llama.card.d_vocab, f.width), int)
             np.add.at(counts, spelled[:, SKIP:].ravel(), active[:, SKIP:].reshape(-1, f.width))
-            # An activation that lies on the threshold may fall on either side, by the shape of the batch.
+            # An activation that lies on the threshold may fall on either side, by the shape of the
+            # batch.
             assert abs(edges.count.sum() - counts.sum()) <= 3
             assert abs(degrees(edges, len(counts)) - (counts > 0).sum(1)).sum() <= 3
         close = np.flatnonzero(np.isfinite(losses).any(1))
@@ -50,14 +61,18 @@ def test_what_is_read_is_what_a_capture_says(llama):
         shares = [
             (active[window, i] & active[window, i + 2]).sum() / active[window, i].sum()
             for i in range(SKIP, ids.shape[1] - 2)
-            if not types.is_function[ids[window, i]] and types.is_function[ids[window, i + 2]] and active[window, i].any()
+            if not types.is_function[ids[window, i]]
+            and types.is_function[ids[window, i + 2]]
+            and active[window, i].any()
         ]
         assert one.again[window, 1, 1] == pytest.approx(np.mean(shares), abs=0.01)
     assert len(close) == pytest.approx(len(ids) / reading.CLOSE, abs=64)
     window = int(close[-1])
     with torch.no_grad():
         logits = llama.module(**llama.batch([ids[window].tolist()]).kwargs()).logits[0, :-1]
-    own = torch.nn.functional.cross_entropy(logits, torch.as_tensor(ids[window, 1:]).long(), reduction="none")
+    own = torch.nn.functional.cross_entropy(
+        logits, torch.as_tensor(ids[window, 1:]).long(), reduction="none"
+    )
     assert np.allclose(losses[window, 1:], own.numpy(), atol=1e-4)
 
 
@@ -65,7 +80,9 @@ def same(one, other) -> None:
     for a, b in zip(one[0], other[0], strict=True):
         for graph in ("edges", "mixed", "chance"):
             for column in ("type", "feature", "count", "peak"):
-                assert np.array_equal(getattr(getattr(a, graph), column), getattr(getattr(b, graph), column))
+                assert np.array_equal(
+                    getattr(getattr(a, graph), column), getattr(getattr(b, graph), column)
+                )
         assert np.array_equal(a.histogram, b.histogram)
         assert all(np.array_equal(x, y) for x, y in zip(a.strongest, b.strongest, strict=True))
         assert np.array_equal(a.again, b.again, equal_nan=True)
@@ -107,7 +124,9 @@ def test_a_kept_reading_of_something_else_is_refused(llama, tmp_path):
 
 
 def planted(tokens_per_feature: int = 12):
-    """A model whose first layer reads unit vectors, one for each group of types, and an autoencoder that reads them off."""
+    """A model whose first layer reads unit vectors, one for each group of types, and an
+    autoencoder that reads them off.
+    """
     module = tiny.tiny_llama(d_model=32)
     groups = torch.arange(tiny.VOCABULARY) // tokens_per_feature
     with torch.no_grad():
@@ -117,7 +136,9 @@ def planted(tokens_per_feature: int = 12):
     with torch.no_grad():
         for name, parameter in features.sae.named_parameters():
             parameter.copy_(
-                torch.eye(32) if name.startswith("W") else torch.full_like(parameter, 0.5 if name == "threshold" else 0)
+                torch.eye(32)
+                if name.startswith("W")
+                else torch.full_like(parameter, 0.5 if name == "threshold" else 0)
             )
     return model, features, groups.numpy()
 
@@ -128,9 +149,15 @@ def test_features_planted_by_construction_are_found():
     (seen, _), types, _ = read(model, [features], ids)
     one = seen[0]
     assert degrees(one.edges, tiny.VOCABULARY)[types.order].tolist() == [1] * len(types.order)
-    assert all(feature == groups[kind] for kind, feature in zip(one.edges.type, one.edges.feature, strict=True))
+    assert all(
+        feature == groups[kind]
+        for kind, feature in zip(one.edges.type, one.edges.feature, strict=True)
+    )
     reached = coverage(one.edges, types.order)
-    expected = [len(set(groups[types.order[: n + 1]])) / len(set(groups[types.order])) for n in range(len(types.order))]
+    expected = [
+        len(set(groups[types.order[: n + 1]])) / len(set(groups[types.order]))
+        for n in range(len(types.order))
+    ]
     assert np.allclose(reached, expected)
     # Shuffled, a frequent token meets the features of all others.
     assert coverage(one.mixed, types.order)[0] > 0.7
@@ -146,11 +173,17 @@ def test_random_directions_are_as_often_active_as_asked(llama):
     features, ids = features_of(llama), windows_of(llama, 20_000)
     passing = chance.vectors(llama, [features], ids[:64])
     (random,) = chance.random_directions([features], [12.0], passing, 0)
-    x = wb.capture(llama, ids[64:128].tolist(), sites="resid_post", layers=1)["resid_post"].values[:, 0]
+    x = wb.capture(llama, ids[64:128].tolist(), sites="resid_post", layers=1)["resid_post"].values[
+        :, 0
+    ]
     active = (random.encode(torch.as_tensor(x)[:, SKIP:]) > 0).float().sum(-1).mean()
     assert float(active) == pytest.approx(12, rel=0.25)
     again = chance.random_directions([features], [12.0], passing, 0)[0]
-    assert again.digest == random.digest != chance.random_directions([features], [12.0], passing, 1)[0].digest
+    assert (
+        again.digest
+        == random.digest
+        != chance.random_directions([features], [12.0], passing, 1)[0].digest
+    )
 
 
 def test_the_untrained_twin_has_other_weights_of_the_same_shapes(llama):

@@ -1,4 +1,6 @@
-"""Ablation and steering at the last token: each change as the hook layer makes it, and what the tables say of them."""
+"""Ablation and steering at the last token: each change as the hook layer makes it, and what the
+tables say of them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from autoencoders import features_of
 from analyses.function_tokens import facts, retrieve
 from analyses.statistics import mean_interval
 
-_SUBJECTS = {"France": "Paris", "Italy": "Rome", "Peru": "Lima", "Spain": "Madrid", "Chile": "Santiago"}
+_SUBJECTS = {
+    "France": "Paris",
+    "Italy": "Rome",
+    "Peru": "Lima",
+    "Spain": "Madrid",
+    "Chile": "Santiago",
+}
 
 
 def asked(model) -> list[facts.Asked]:
@@ -26,7 +34,9 @@ def test_the_subject_is_where_it_stands(llama):
         assert len(text) <= len(subject) + 2
 
 
-@pytest.mark.parametrize(("site", "layer"), [("resid_post", 1), ("resid_pre", 1), ("mlp_out", 0), ("z", 1)])
+@pytest.mark.parametrize(
+    ("site", "layer"), [("resid_post", 1), ("resid_pre", 1), ("mlp_out", 0), ("z", 1)]
+)
 def test_a_change_is_what_the_hook_layer_does_with_a_whole_pass(llama, site, layer):
     features = features_of(llama, layer, 48, site)
     read_ = retrieve.Facts(features, asked(llama))
@@ -61,14 +71,18 @@ def test_ablations_take_as_many_features_as_they_say(llama):
     assert (table["strongest at subject"] <= table["again"]).all()
     steered = retrieve.steerings(read_, 0)
     own = steered[steered["condition"] == "own"]
-    assert np.allclose(own["before"], own["after"], atol=1e-4)  # set to what they are, nothing changes
+    assert np.allclose(
+        own["before"], own["after"], atol=1e-4
+    )  # set to what they are, nothing changes
     along = retrieve.along(read_)
     assert set(along["pos"]) == set(range(-read_.tail, 0))
 
 
 def test_facts_are_compared_with_another_answer():
     given_ = [SimpleNamespace(answer=a) for a in (1, 1, 2, 1)]
-    assert [given_[j].answer != given_[i].answer for i, j in enumerate(facts.pairs(given_))] == [True] * 4
+    assert [given_[j].answer != given_[i].answer for i, j in enumerate(facts.pairs(given_))] == [
+        True
+    ] * 4
 
 
 def test_an_interval_of_a_mean():

@@ -1,4 +1,6 @@
-"""Along a training: losses at every step, and what autoencoders of its steps show, counted again by brute force."""
+"""Along a training: losses at every step, and what autoencoders of its steps show, counted again
+by brute force.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_folders_say_which_step_they_are_of(tmp_path):
     with pytest.raises(NotFound, match=CARD):
         training.Kept.of(PLANTED, [str(folder)])
     (folder / CARD).write_text(json.dumps({"model": f"{PLANTED}@step-146"}))
-    assert [e.name for e in training.Kept.of(PLANTED, [str(folder)]).autoencoders[146]] == [str(folder)]
+    assert [e.name for e in training.Kept.of(PLANTED, [str(folder)]).autoencoders[146]] == [
+        str(folder)
+    ]
     (folder / CARD).write_text(json.dumps({"model": "gpt2"}))
     with pytest.raises(BadInput, match="was trained on gpt2"):
         training.Kept.of(PLANTED, [str(folder)])
@@ -71,8 +75,12 @@ def test_what_is_alive_is_what_a_loop_counts(llama):
     # An activation that lies on the threshold may fall on either side, by the shape of the batch.
     assert abs(found["alive"] - active.any((0, 1)).sum()) <= 1
     assert abs(found["edges"] - len(own)) <= 3
-    assert found["function_edges"] == pytest.approx(np.mean([function[kind] for kind, _ in own]), abs=1e-3)
-    assert found["mixed_edges"] == pytest.approx(np.mean([function[kind] for kind, _ in mixed]), abs=1e-3)
+    assert found["function_edges"] == pytest.approx(
+        np.mean([function[kind] for kind, _ in own]), abs=1e-3
+    )
+    assert found["mixed_edges"] == pytest.approx(
+        np.mean([function[kind] for kind, _ in mixed]), abs=1e-3
+    )
     assert found["low"] <= found["function_degree"] - found["content_degree"] <= found["high"]
     assert found["drawn"] >= 1
 
@@ -85,7 +93,9 @@ def test_along_a_training_every_step_is_measured(monkeypatch):
     ends = training.Kept(PLANTED, [0, kept.steps[-1]], kept.autoencoders)
     found = training.along(ends, 0.4, 0, "cpu", QUIET)
     losses = found["training"]
-    of_model = losses[losses["measure"] == "model"].pivot(index="step", columns="group", values="loss")
+    of_model = losses[losses["measure"] == "model"].pivot(
+        index="step", columns="group", values="loss"
+    )
     assert (of_model.loc[0] > 8).all()
     assert (of_model.loc[kept.steps[-1]] < 6.5).all()
     alive = found["alive"].set_index("step")

@@ -15,7 +15,18 @@ from workbench.errors import BadInput, SiteNotFound
 from workbench.result import Result
 
 PROMPT = "The capital of Italy is Rome. The capital"
-FAMILIES = ["llama", "gpt2", "gpt_neox", "gemma2", "granite", "mixtral", "olmo2", "cohere", "jamba", "mamba"]
+FAMILIES = [
+    "llama",
+    "gpt2",
+    "gpt_neox",
+    "gemma2",
+    "granite",
+    "mixtral",
+    "olmo2",
+    "cohere",
+    "jamba",
+    "mamba",
+]
 
 
 @pytest.fixture(params=FAMILIES, scope="module")
@@ -43,27 +54,37 @@ def answer_ids(model: Any) -> list[int]:
 def test_parts_add_up_to_the_models_own_logits_at_every_token(family: Any, result: Result) -> None:
     own, (answer, other) = logits_of(family), answer_ids(family)
     np.testing.assert_allclose(
-        result.arrays["parts"].sum("part").values, own[:, answer] - own[:, other], atol=2e-3 * np.abs(own).max()
+        result.arrays["parts"].sum("part").values,
+        own[:, answer] - own[:, other],
+        atol=2e-3 * np.abs(own).max(),
     )
-    assert result.findings["shares"].values["total"] == pytest.approx(own[-1, answer] - own[-1, other], abs=5e-3)
+    assert result.findings["shares"].values["total"] == pytest.approx(
+        own[-1, answer] - own[-1, other], abs=5e-3
+    )
 
 
 def test_one_answers_parts_add_up_too_with_all_biases(family: Any) -> None:
     result = wb.run("inside", family, {"prompt": PROMPT, "answer": "Paris", "neurons": 0})
     own = logits_of(family)[:, answer_ids(family)[0]]
-    np.testing.assert_allclose(result.arrays["parts"].sum("part").values, own, atol=2e-3 * max(1, np.abs(own).max()))
+    np.testing.assert_allclose(
+        result.arrays["parts"].sum("part").values, own, atol=2e-3 * max(1, np.abs(own).max())
+    )
 
 
 def test_no_part_is_left_unexplained(result: Result) -> None:
     assert not [part for part in result.arrays["parts"]["part"].values if part.startswith("rest")]
 
 
-def test_heads_add_up_to_their_layers_attention_but_for_the_bias(family: Any, result: Result) -> None:
+def test_heads_add_up_to_their_layers_attention_but_for_the_bias(
+    family: Any, result: Result
+) -> None:
     if "heads" not in result.arrays:
         pytest.skip("no attention heads")
     heads, parts = result.arrays["heads"], result.arrays["parts"]
     for layer in heads["layer"].values:
-        gap = parts.sel(part=f"attention {layer}").values - heads.sel(layer=layer).sum("head").values
+        gap = (
+            parts.sel(part=f"attention {layer}").values - heads.sel(layer=layer).sum("head").values
+        )
         bias = family.layout.blocks[layer].out_proj.bias is not None
         if not bias:
             np.testing.assert_allclose(gap, 0, atol=1e-4)
@@ -73,22 +94,30 @@ def test_heads_add_up_to_their_layers_attention_but_for_the_bias(family: Any, re
 
 
 def test_heads_are_the_slow_way_around(family: Any, result: Result) -> None:
-    """A head's own output through the output matrix, the final norm with its scale frozen, and the unembedding."""
+    """A head's own output through the output matrix, the final norm with its scale frozen, and
+    the unembedding.
+    """
     behind = [block.attn_out.module for block in family.layout.blocks if block.attn_out is not None]
     if not behind or any("Norm" in type(module).__name__ for module in behind):
         pytest.skip("no heads, or a norm behind them")
     from hooks.direct import direct_logits
 
     trace = wb.capture(family, PROMPT, "result", family.sites["result"])
-    resid = torch.tensor(wb.capture(family, PROMPT, "resid_post", [-1])["resid_post"].values[0, 0])  # (pos, d_model)
+    resid = torch.tensor(
+        wb.capture(family, PROMPT, "resid_post", [-1])["resid_post"].values[0, 0]
+    )  # (pos, d_model)
     ids = torch.tensor(answer_ids(family)).expand(len(resid), 2)
     factor = family.layout.head_gain * family.layout.logit_scale
     for i, layer in enumerate(trace["result"]["layer"].values):
         scale = family.layout.blocks[layer].attn_out.scale
-        parts = torch.tensor(trace["result"].values[0, i]).movedim(1, 0) * scale  # (head, pos, d_model)
+        parts = (
+            torch.tensor(trace["result"].values[0, i]).movedim(1, 0) * scale
+        )  # (head, pos, d_model)
         slow = direct_logits(family, parts, resid, ids) * factor
         np.testing.assert_allclose(
-            result.arrays["heads"].sel(layer=layer).values, (slow[..., 0] - slow[..., 1]).detach().numpy(), atol=1e-4
+            result.arrays["heads"].sel(layer=layer).values,
+            (slow[..., 0] - slow[..., 1]).detach().numpy(),
+            atol=1e-4,
         )
 
 
@@ -114,9 +143,13 @@ def test_norms_and_patterns_are_those_of_a_capture(family: Any, result: Result) 
         mine = result.arrays["norms"].sel({"site": site, "layer": whole["layer"].values})
         np.testing.assert_allclose(mine.values, np.linalg.norm(whole.values, axis=-1), rtol=1e-4)
     if "pattern" in family.sites:
-        whole = wb.capture(family, PROMPT, "pattern", family.sites["pattern"])["pattern"].isel(prompt=0)
+        whole = wb.capture(family, PROMPT, "pattern", family.sites["pattern"])["pattern"].isel(
+            prompt=0
+        )
         np.testing.assert_allclose(result.arrays["patterns"].values, whole.values, atol=1e-3)
-        np.testing.assert_allclose(result.arrays["patterns"].astype("float32").sum("key"), 1, atol=5e-3)
+        np.testing.assert_allclose(
+            result.arrays["patterns"].astype("float32").sum("key"), 1, atol=5e-3
+        )
 
 
 def test_neurons_are_the_largest_behind_the_first_token(family: Any, result: Result) -> None:
@@ -132,7 +165,12 @@ def test_neurons_are_the_largest_behind_the_first_token(family: Any, result: Res
         np.testing.assert_allclose(np.sort(mine["largest"].abs()), most, rtol=1e-4)
         for row in mine.itertuples():
             assert values[row.pos, row.neuron] == pytest.approx(row.largest, rel=1e-4)
-            np.testing.assert_allclose(result.arrays["neurons"].sel(label=row.label), values[:, row.neuron], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(
+                result.arrays["neurons"].sel(label=row.label),
+                values[:, row.neuron],
+                rtol=1e-4,
+                atol=1e-6,
+            )
 
 
 def test_what_a_family_lacks_is_said_with_its_reason() -> None:
@@ -162,13 +200,21 @@ def test_layers_choose_what_is_shown_and_not_what_is_summed(llama: Any) -> None:
 
 
 def test_chosen_sites_are_kept_whole(llama: Any) -> None:
-    result = wb.run("inside", llama, {"sites": ["q", "attn_out", "ln1_scale", "blocks.1.hook_mlp_out", "logits"]})
+    result = wb.run(
+        "inside",
+        llama,
+        {"sites": ["q", "attn_out", "ln1_scale", "blocks.1.hook_mlp_out", "logits"]},
+    )
     prompt = "The capital of France is"
     for short in ("q", "attn_out", "ln1_scale", "logits"):
-        np.testing.assert_array_equal(result.arrays[f"site-{short}"], wb.capture(llama, prompt, short)[short].values[0])
+        np.testing.assert_array_equal(
+            result.arrays[f"site-{short}"], wb.capture(llama, prompt, short)[short].values[0]
+        )
     whole = result.arrays["site-attn_out"].values
     norms = result.arrays["norms"]
-    np.testing.assert_allclose(norms.sel(site="attn_out"), np.linalg.norm(whole, axis=-1), rtol=1e-5)
+    np.testing.assert_allclose(
+        norms.sel(site="attn_out"), np.linalg.norm(whole, axis=-1), rtol=1e-5
+    )
     assert norms.sel({"site": "mlp_out", "layer": [0, 2]}).isnull().all()
 
 
@@ -210,4 +256,6 @@ def test_on_the_default_model_the_answer_comes_late(smollm: Any) -> None:
     assert result.findings["settles"].value >= 20
     own = smollm.next_logits("The capital of France is")[0]
     paris, rome = (smollm.continuation_tokens(t)[0] for t in (" Paris", " Rome"))
-    assert float(result.arrays["parts"].isel(pos=-1).sum()) == pytest.approx(float(own[paris] - own[rome]), abs=2e-3)
+    assert float(result.arrays["parts"].isel(pos=-1).sum()) == pytest.approx(
+        float(own[paris] - own[rome]), abs=2e-3
+    )

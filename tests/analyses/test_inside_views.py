@@ -1,4 +1,6 @@
-"""How an `inside` run looks: drawn from its folder without a model, linked, escaped, and said where something lacks."""
+"""How an `inside` run looks: drawn from its folder without a model, linked, escaped, and said
+where something lacks.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,11 @@ def test_every_tab_draws_from_the_folder(result: Result) -> None:
 
     made = dict(fragments(result))
     assert list(made) == ["Attention", "Logit lens", "Heads", "Residual norms", "Neurons"]
-    assert not [title for title, one in made.items() if "cannot be drawn" in one.html or "Not shown" in one.html]
+    assert not [
+        title
+        for title, one in made.items()
+        if "cannot be drawn" in one.html or "Not shown" in one.html
+    ]
     assert [len(one.items) for one in made.values()] == [2, 1, 2, 1, 0]
 
 
@@ -69,7 +75,10 @@ def test_a_click_chooses_everywhere(result: Result) -> None:
     said = page.select(lambda part: "wb-said" in getattr(part, "css_classes", []))[0]
     said.value = "2,3 1700000000"
     assert (result.selection.layer, result.selection.pos) == (2, 3)
-    names = {part.name: part.value for part in other.select(lambda part: getattr(part, "name", "") in ("Token", "Layer"))}
+    names = {
+        part.name: part.value
+        for part in other.select(lambda part: getattr(part, "name", "") in ("Token", "Layer"))
+    }
     assert names == {"Token": 3, "Layer": 2}
     for nonsense in ("", "9999", "-1,2", "a,b", "1,²", "1,9999999999999"):
         said.value = nonsense
@@ -82,7 +91,12 @@ def test_the_large_pattern_is_that_of_the_chosen_head(result: Result) -> None:
     view = views_of(result)["Attention"]
     page = view.live(pictures(view))
     result.selection.choose(2, 1)
-    figures = [part.object for part in page.select(lambda part: hasattr(part, "object") and hasattr(part.object, "renderers"))]
+    figures = [
+        part.object
+        for part in page.select(
+            lambda part: hasattr(part, "object") and hasattr(part.object, "renderers")
+        )
+    ]
     large = next(figure for figure in figures if figure.title.text.startswith("L2H1"))
     shown = np.asarray(image_of(large).data["image"][0])
     expected = result.arrays["patterns"].sel(layer=2).values[1].astype("float32")
@@ -96,7 +110,12 @@ def test_heads_follow_the_token(result: Result) -> None:
     view = views_of(result)["Heads"]
     page = view.live(pictures(view))
     result.selection.pos = 1
-    figures = [part.object for part in page.select(lambda part: hasattr(part, "object") and hasattr(part.object, "renderers"))]
+    figures = [
+        part.object
+        for part in page.select(
+            lambda part: hasattr(part, "object") and hasattr(part.object, "renderers")
+        )
+    ]
     grid = next(figure for figure in figures if figure.title.text == "Heads at token 1")
     cells = cells_of(grid).data
     shown = dict(zip(cells["name"], cells["value"], strict=True))
@@ -145,7 +164,9 @@ def test_a_stopped_run_says_so() -> None:
 def test_a_link_to_what_is_not_there_is_no_trouble(result: Result) -> None:
     result.selection.from_query({"head": "L900H7", "pos": "4000"})
     assert attention_tab.chosen(result) == attention_tab.interesting(result)
-    assert not [t for t, v in views_of(result).items() if v.live is None or v.live(pictures(v)) is None]
+    assert not [
+        t for t, v in views_of(result).items() if v.live is None or v.live(pictures(v)) is None
+    ]
 
 
 def test_long_prompts_show_a_window_around_the_chosen_token(llama: Any) -> None:
@@ -159,7 +180,10 @@ def test_long_prompts_show_a_window_around_the_chosen_token(llama: Any) -> None:
     assert "cannot be drawn" not in html_of(result)["Attention"]
 
 
-@pytest.mark.parametrize(("n", "pos", "first", "last"), [(5, 4, 0, 4), (100, 0, 0, 23), (100, 99, 76, 99), (100, 50, 38, 61)])
+@pytest.mark.parametrize(
+    ("n", "pos", "first", "last"),
+    [(5, 4, 0, 4), (100, 0, 0, 23), (100, 99, 76, 99), (100, 50, 38, 61)],
+)
 def test_windows(n: int, pos: int, first: int, last: int) -> None:
     shown = window(n, pos)
     assert (shown[0], shown[-1]) == (first, last)
@@ -167,7 +191,9 @@ def test_windows(n: int, pos: int, first: int, last: int) -> None:
 
 def test_cells_are_escaped_and_tokens_seen() -> None:
     cells = {(0, 0): Cell(" <b>\n", 0.5, '"><script>', token=True), (1, 0): Cell("<i>", 2.0)}
-    html = listening(token_table([HOSTILE, "b"], cells, columns=range(2), here=(0, 0), caption='"x'))
+    html = listening(
+        token_table([HOSTILE, "b"], cells, columns=range(2), here=(0, 0), caption='"x')
+    )
     assert "<script>" not in html
     assert "<b>" not in html
     assert "<i>" not in html
@@ -188,4 +214,9 @@ def test_tiles_keep_the_narrow_stripe_of_a_long_prompt() -> None:
     assert tiles.shape[0] == 3 * side  # a missing layer keeps its place, empty
     assert not tiles[side : 2 * side].any()
     assert (tiles[1 : side - 1, 1 : side - 1].max(0) == 255).all()
-    assert pattern_grid(xr.DataArray(values, dims=("layer", "head", "query", "key"), coords={"layer": [0, 2]})) is not None
+    assert (
+        pattern_grid(
+            xr.DataArray(values, dims=("layer", "head", "query", "key"), coords={"layer": [0, 2]})
+        )
+        is not None
+    )

@@ -50,7 +50,10 @@ def test_finds_the_planted_heads_and_no_other(planted_run):
         planted.CONTEXT_HEAD: "context",
     }
     heads = planted_run.tables["heads"].set_index(["layer", "head"])
-    for column, head in (("effect_memory", planted.MEMORY_HEAD), ("effect_context", planted.CONTEXT_HEAD)):
+    for column, head in (
+        ("effect_memory", planted.MEMORY_HEAD),
+        ("effect_context", planted.CONTEXT_HEAD),
+    ):
         mine, rest = heads.loc[head, column], heads.drop(index=[head])[column]
         assert mine > 1
         assert rest.abs().max() < 0.05 * mine
@@ -60,9 +63,13 @@ def test_proves_them_on_subjects_it_did_not_choose_them_on(planted_run):
     f = planted_run.findings
     table = planted_run.tables["facts"]
     held_out = table[table.split == "prove"]
-    strong = {s for s, m in zip(planted.SUBJECTS, planted.MEMORIES, strict=True) if m > planted.CONTEXT}
+    strong = {
+        s for s, m in zip(planted.SUBJECTS, planted.MEMORIES, strict=True) if m > planted.CONTEXT
+    }
     assert f["base"].values["memory"] == pytest.approx(held_out.subject.isin(strong).mean())
-    assert (table.outcome == table.subject.map(lambda s: "memory" if s in strong else "context")).all()
+    assert (
+        table.outcome == table.subject.map(lambda s: "memory" if s in strong else "context")
+    ).all()
     assert f["prune_context"].values["memory"] == 1.0
     assert f["prune_memory"].values["context"] == 1.0
     assert f["random"].values["memory"] == pytest.approx(f["base"].values["memory"])
@@ -75,7 +82,10 @@ def test_says_where_the_planted_heads_look(planted_run):
     heads = planted_run.tables["heads"].set_index(["layer", "head"])
     assert heads.loc[planted.CONTEXT_HEAD, "attends_context_answer"] > 0.9
     # Every mention of the subject gets a share; the last one is what the column counts.
-    assert heads.loc[planted.MEMORY_HEAD, "attends_subject"] > heads.loc[planted.MEMORY_HEAD, "attends_context_answer"] + 0.2
+    assert (
+        heads.loc[planted.MEMORY_HEAD, "attends_subject"]
+        > heads.loc[planted.MEMORY_HEAD, "attends_context_answer"] + 0.2
+    )
 
 
 def test_the_dial_moves_all_answers_and_holds_while_generating(planted_run, planted_model):
@@ -120,7 +130,11 @@ def test_reopens_whole(planted_run, tmp_path, planted_model):
 
 
 def test_every_head_at_all_positions_on_request(planted_model, asked):
-    result = wb.run("knowledge-conflict", planted_model, {**asked, "all_positions": "every head", "rank_by": "path"})
+    result = wb.run(
+        "knowledge-conflict",
+        planted_model,
+        {**asked, "all_positions": "every head", "rank_by": "path"},
+    )
     assert result.tables["heads"].everywhere_memory.notna().all()
     assert set(result.tables["chosen"].label) == {"L1H1", "L1H2"}
 
@@ -130,14 +144,19 @@ def test_transfer_uses_everyones_heads_on_everyone(planted_model, asked):
     table, skipped = result.tables["transfer"], result.tables["transfer_skipped"]
     formats = table[table.kind == "format"]
     assert set(formats.found_on) == set(formats.used_on)
-    own = formats[(formats.found_on == "question") & (formats.used_on == "question") & (formats.group == "context")]
+    own = formats[
+        (formats.found_on == "question")
+        & (formats.used_on == "question")
+        & (formats.group == "context")
+    ]
     assert own.memory.item() == 1.0
-    # The planted model has never heard of real countries: those relations are named, with the reason.
+    # The planted model has never heard of real countries: those relations are named, with the
+    # reason.
     assert set(skipped[skipped.kind == "relation"].name) == set(facts.relations())
     assert skipped.why.str.contains("knows 0").all()
 
 
-# -- where nothing can be told ---------------------------------------------------------------------------------------
+# -- where nothing can be told ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=["context", "memory"])
@@ -148,7 +167,12 @@ def full(request, tmp_path_factory):
     model = wb.load((planted.planted_module([strong] * 16), planted.planted_tokenizer()))
     file = planted.planted_facts(tmp_path_factory.mktemp("full"))
     # One of the two also tries its heads elsewhere, which is slow.
-    asked = {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1, 2], "transfer": side == "context"}
+    asked = {
+        "facts_file": str(file),
+        "template": TEMPLATE,
+        "k_grid": [1, 2],
+        "transfer": side == "context",
+    }
     return side, model, wb.run("knowledge-conflict", model, asked)
 
 
@@ -161,7 +185,9 @@ def test_no_head_is_named_where_all_answers_are_so_already(full):
     assert result.findings["base"].values[winner] == 1.0
     assert set(result.tables["chosen"].group) == {known}
     assert set(result.tables["heads"].role) <= {known, ""}
-    assert set(result.tables["random_sets"].group) == set(result.tables["stability"].group) == {known}
+    assert (
+        set(result.tables["random_sets"].group) == set(result.tables["stability"].group) == {known}
+    )
     assert set(result.tables["cost"].condition) == {"no intervention", f"prune {known} heads"}
     for name in ("prune", "random_for", "cost", "stability"):
         assert f"{name}_{known}" in result.findings
@@ -180,8 +206,13 @@ def test_the_dial_turns_only_where_heads_are_known(full):
     low, high = (-1.0, 0.0) if side == "context" else (0.0, 1.0)
     knob = analysis.controls(result)["dial"]
     assert (knob.low, knob.high) == (low, high)
-    assert sorted({*result.tables["dial"].value}) == [v for v in np.arange(-1, 1.25, 0.25) if low <= v <= high]
-    with pytest.raises(BadInput, match=f"from {low:g} to {high:g}"), result.dial(model, 0.5 if high == 0 else -0.5):
+    assert sorted({*result.tables["dial"].value}) == [
+        v for v in np.arange(-1, 1.25, 0.25) if low <= v <= high
+    ]
+    with (
+        pytest.raises(BadInput, match=f"from {low:g} to {high:g}"),
+        result.dial(model, 0.5 if high == 0 else -0.5),
+    ):
         pass
     row = result.tables["facts"].iloc[0]
     with result.dial(model, low or high):
@@ -198,7 +229,9 @@ def test_transfer_leaves_out_what_has_no_room(full):
     assert set(table.group) == {known}
     finding = result.findings[f"transfer_format_{known}"]
     other = table[(table.kind == "format") & (table.found_on != table.used_on)]
-    open_ = other[other[f"base_{side}"] >= 0.5]  # where the winner wins, there is room toward the other
+    open_ = other[
+        other[f"base_{side}"] >= 0.5
+    ]  # where the winner wins, there is room toward the other
     assert finding.values["pairs"] == len(other)
     assert finding.values["told"] == len(open_)
     assert finding.values["carry_over"] == int((open_.gain_low > 0).sum())
@@ -209,14 +242,22 @@ def test_a_run_that_cannot_tell_opens_and_is_drawn(full, tmp_path):
     from workbench.draw.view import still_parts
 
     _, _, result = full
-    for name in ("chosen", "random_sets", "k_curve", "dial", "stability"):  # and what is left where neither side is told
+    for name in (
+        "chosen",
+        "random_sets",
+        "k_curve",
+        "dial",
+        "stability",
+    ):  # and what is left where neither side is told
         result.tables[name] = result.tables[name].iloc[:0]
     opened = wb.open_run(result.save(tmp_path / "run"))
     assert analysis.controls(opened) == {}
     shown = dict(fragments(opened))
     assert not [title for title, one in shown.items() if "cannot be drawn" in one.html]
     for title in ("Rates", "Heads", "Dial", "How many heads", "Cost"):
-        assert any("cannot be told" in str(part) for part in still_parts(analysis.views(opened)[title]))
+        assert any(
+            "cannot be told" in str(part) for part in still_parts(analysis.views(opened)[title])
+        )
         assert analysis.views(opened)[title].__panel__() is not None
 
 
@@ -224,16 +265,25 @@ def test_too_few_facts_tell_nothing(planted_model, tmp_path):
     file = tmp_path / "few.csv"
     lines = [f"{s},{a}" for s, a in list(zip(planted.SUBJECTS, planted.ANSWERS, strict=True))[:8]]
     file.write_text("\n".join(["subject,answer", *lines]), encoding="utf-8")
-    result = wb.run("knowledge-conflict", planted_model, {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1]})
+    result = wb.run(
+        "knowledge-conflict",
+        planted_model,
+        {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1]},
+    )
     assert result.tables["chosen"].empty
     assert "only 4 facts" in result.findings["untold_memory"].says
     assert "only 4 facts" in result.findings["untold_context"].says
-    assert not {"prune_memory", "prune_context", "random", "dial", "cost_memory"} & set(result.findings)
+    assert not {"prune_memory", "prune_context", "random", "dial", "cost_memory"} & set(
+        result.findings
+    )
     with pytest.raises(AttributeError, match="dial"):
         result.dial(planted_model, 0.5)
 
 
-@pytest.mark.parametrize(("after", "told"), [(["memory"] * 4 + ["context"] * 8, True), (["memory"] + ["context"] * 11, False)])
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [(["memory"] * 4 + ["context"] * 8, True), (["memory"] + ["context"] * 11, False)],
+)
 def test_ties_with_no_head_at_all_choose_none(after, told):
     """Twelve facts with room, and heads whose absence changes one answer or four."""
     result, base = Result("knowledge-conflict"), Rates.of(["context"] * 12)
@@ -242,7 +292,9 @@ def test_ties_with_no_head_at_all_choose_none(after, told):
     found = SimpleNamespace(ranking=lambda rank_by: ranking, each=lambda rank_by: (each, each))
     choosing = SimpleNamespace(rates=lambda factors: Rates.of(after))
     untold = {"memory": "at the ceiling"}
-    groups = analysis._choose(result, analysis.Params(k_grid=[1]), found, base, choosing, untold, Progress())
+    groups = analysis._choose(
+        result, analysis.Params(k_grid=[1]), found, base, choosing, untold, Progress()
+    )
     assert groups == ({"context": [(0, 0)]} if told else {})
     assert ("context" in untold) is not told
     if not told:
@@ -268,11 +320,13 @@ def test_room_is_what_would_show_if_all_changed(already, n, says):
     assert (says in why) if says else why == ""
 
 
-# -- random sets and stability ---------------------------------------------------------------------------------------
+# -- random sets and stability ---------------------------------------------------------------------
 
 
 def test_random_sets_are_bounded_by_the_facts(planted_run):
-    """Random heads do nothing here, so their average is as sure as that of the unchanged model: by 8 facts, not 8 × 40."""
+    """Random heads do nothing here, so their average is as sure as that of the unchanged model:
+    by 8 facts, not 8 × 40.
+    """
     rates = planted_run.tables["rates"].set_index(["condition", "split"])
     drawn = rates.loc[("random heads, 1 at a time", "prove")]
     unchanged = rates.loc[("no intervention", "prove")]
@@ -307,7 +361,10 @@ def test_how_often_a_head_is_chosen_again_is_a_plain_resampling():
 
 
 def test_the_number_of_heads_is_drawn_again_too():
-    curve = {1: Rates.of(["memory"] * 6 + ["context"] * 4), 3: Rates.of(["memory"] * 6 + ["other"] * 4)}
+    curve = {
+        1: Rates.of(["memory"] * 6 + ["context"] * 4),
+        3: Rates.of(["memory"] * 6 + ["other"] * 4),
+    }
     assert stability.number_again(curve, "context", 0) == {1: 1.0, 3: 0.0}
     curve[3] = Rates.of(["context"] * 3 + ["memory"] * 7)
     shares = stability.number_again(curve, "context", 0)
@@ -362,7 +419,7 @@ def wb_cancelled():
     return Cancelled
 
 
-# -- the parts ---------------------------------------------------------------------------------------------------------
+# -- the parts -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -423,8 +480,12 @@ def test_cases_contradict_with_another_first_token_and_split_by_subject(planted_
         assert case.prompt.text.count(case.counter) == 1
         spans = made.token_spans(planted_model, case.prompt)
         tokens = planted_model.token_strings(case.ids)
-        assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "subject"] == [case.fact.subject]
-        assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "context answer"] == [case.counter]
+        assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "subject"] == [
+            case.fact.subject
+        ]
+        assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "context answer"] == [
+            case.counter
+        ]
 
 
 def test_effects_are_minus_the_change_and_everywhere_is_what_pruning_does(planted_model, asked):
@@ -440,13 +501,23 @@ def test_effects_are_minus_the_change_and_everywhere_is_what_pruning_does(plante
             np.testing.assert_allclose(found.everywhere[n, m], before - after, atol=1e-4)
             with wb.ablate(planted_model, heads=[head], positions=[-1]):
                 after = planted_model.next_logits([case.ids])[0, case.targets].numpy()
-            np.testing.assert_allclose(found.effects[n, 1, :, head[0], head[1]], before - after, atol=1e-4)
+            np.testing.assert_allclose(
+                found.effects[n, 1, :, head[0], head[1]], before - after, atol=1e-4
+            )
 
 
 def test_what_it_says_is_what_generate_says(planted_model, asked):
     relation = facts.from_file(asked["facts_file"], template=TEMPLATE)
     cases = made.make_cases(
-        planted_model, made.closed_book(planted_model, relation, Progress()), facts.find_format("dialogue"), 3, 60
+        planted_model,
+        made.closed_book(planted_model, relation, Progress()),
+        facts.find_format("dialogue"),
+        3,
+        60,
     )
     for said, case in zip(Measured(planted_model, cases).ask().said, cases, strict=True):
-        assert planted_model.generate(case.prompt.text, max_new_tokens=4).strip().startswith(said.text.strip())
+        assert (
+            planted_model.generate(case.prompt.text, max_new_tokens=4)
+            .strip()
+            .startswith(said.text.strip())
+        )

@@ -1,6 +1,8 @@
-"""The whole analysis on the real default model: held-out proof, random baseline, and effects against a plain loop.
+"""The whole analysis on the real default model: held-out proof, random baseline, and effects
+against a plain loop.
 
-The bounds leave room for another machine's rounding; docs/knowledge-conflict.md has the figures as measured.
+The bounds leave room for another machine's rounding; docs/knowledge-conflict.md has the figures as
+measured.
 """
 
 from __future__ import annotations
@@ -78,7 +80,9 @@ def test_effects_equal_a_hooked_forward_pass_each(run, smollm):
                 x[:, -1, head * smollm.d_head : (head + 1) * smollm.d_head] = 0
                 return (x,)
 
-            handle = smollm.module.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(zero)
+            handle = smollm.module.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(
+                zero
+            )
             try:
                 after = smollm.next_logits(row.prompt)[0, targets]
             finally:
@@ -92,9 +96,14 @@ def test_direct_pushes_add_up_to_the_logits(smollm):
     from hooks.direct import direct_logits
 
     prompt = "The capital of France is"
-    trace = wb.capture(smollm, prompt, sites=["embed", "attn_out", "mlp_out", "resid_post"], positions=[-1])
+    trace = wb.capture(
+        smollm, prompt, sites=["embed", "attn_out", "mlp_out", "resid_post"], positions=[-1]
+    )
     parts = torch.cat(
-        [torch.as_tensor(trace[s].values).reshape(-1, 1, smollm.card.d_model) for s in ("embed", "attn_out", "mlp_out")]
+        [
+            torch.as_tensor(trace[s].values).reshape(-1, 1, smollm.card.d_model)
+            for s in ("embed", "attn_out", "mlp_out")
+        ]
     )
     resid = torch.as_tensor(trace["resid_post"].isel(layer=-1, pos=0).values)
     ids = torch.tensor([[smollm.continuation_tokens(" Paris")[0], 5, 77]])

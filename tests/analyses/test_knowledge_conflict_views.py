@@ -33,7 +33,9 @@ def test_transfer_is_hidden_with_its_reason() -> None:
 
 
 def test_the_claim_says_how_many_heads_were_compared_and_shows_the_control() -> None:
-    text = " ".join(str(p) for p in views(synthetic_result())["Rates"].still() if isinstance(p, str))
+    text = " ".join(
+        str(p) for p in views(synthetic_result())["Rates"].still() if isinstance(p, str)
+    )
     assert "24 heads were compared; picked: 3 memory heads and 5 context heads" in text
     assert "on 6 prompts" in text
     assert "of 20 random sets of 5 heads 0 reach that" in text

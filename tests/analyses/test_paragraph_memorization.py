@@ -1,4 +1,6 @@
-"""`paragraph-memorization` on the organism whose memories are known, part by part against the plain way of doing it."""
+"""`paragraph-memorization` on the organism whose memories are known, part by part against the
+plain way of doing it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ import workbench as wb
 from analyses.extraction.sampling import Sampler
 from analyses.extraction.score import score
 from analyses.extraction.source import Texts, windows_of
-from analyses.paragraph_memorization import claims, groups, heads, kept, maps, remove, traced, triggers
+from analyses.paragraph_memorization import (
+    claims,
+    groups,
+    heads,
+    kept,
+    maps,
+    remove,
+    traced,
+    triggers,
+)
 from analyses.paragraph_memorization.groups import MEMORIZED, NOT, PARTLY, Passage
 from hooks.weights import learning
 from workbench import registry
@@ -53,7 +64,7 @@ def same(before: list[torch.Tensor], model: Any) -> bool:
     return all(torch.equal(a, b) for a, b in zip(before, model.module.parameters(), strict=True))
 
 
-# -- which passages ---------------------------------------------------------------------------------------------
+# -- which passages --------------------------------------------------------------------------------
 
 
 def test_groups_are_by_match_and_alike(passages: list[Passage]) -> None:
@@ -77,18 +88,31 @@ def test_recited_is_what_generate_says(organism: Any, passages: list[Passage]) -
     match, loss = groups.recited(organism, [(p.prompt, p.suffix) for p in passages])
     assert match.tolist() == [p.match for p in passages]
     for passage, said in zip(passages, match, strict=True):
-        ids = torch.tensor([passage.prompt])  # whose first token is also what generation would take for padding
-        options = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0, "max_new_tokens": 50}
-        out = organism.module.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)[0, ids.shape[1] :].tolist()
-        leading = next((n for n, (a, b) in enumerate(zip(out, passage.suffix, strict=True)) if a != b), 50)
+        ids = torch.tensor(
+            [passage.prompt]
+        )  # whose first token is also what generation would take for padding
+        options = {
+            "do_sample": False,
+            "eos_token_id": None,
+            "pad_token_id": 0,
+            "max_new_tokens": 50,
+        }
+        out = organism.module.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), **options
+        )[0, ids.shape[1] :].tolist()
+        leading = next(
+            (n for n, (a, b) in enumerate(zip(out, passage.suffix, strict=True)) if a != b), 50
+        )
         assert leading == said
     np.testing.assert_allclose(loss, [p.loss for p in passages], atol=1e-5)
 
 
-# -- triggers -----------------------------------------------------------------------------------------------------
+# -- triggers --------------------------------------------------------------------------------------
 
 
-def test_triggers_equal_asking_again_with_each_token_replaced(organism: Any, passages: list[Passage]) -> None:
+def test_triggers_equal_asking_again_with_each_token_replaced(
+    organism: Any, passages: list[Passage]
+) -> None:
     chosen = [passages[0], passages[-1]]
     own = [passages[0].suffix, passages[-1].suffix[::-1]]
     found = triggers.perturb(organism, chosen, own, 2, 0, Progress())
@@ -107,7 +131,7 @@ def test_triggers_equal_asking_again_with_each_token_replaced(organism: Any, pas
     assert found.match[0, draw, at] == found.match[0].min()
 
 
-# -- weights ------------------------------------------------------------------------------------------------------
+# -- weights ---------------------------------------------------------------------------------------
 
 
 def test_gradient_maps_are_those_of_autograd(organism: Any, passages: list[Passage]) -> None:
@@ -127,21 +151,29 @@ def test_gradient_maps_are_those_of_autograd(organism: Any, passages: list[Passa
             largest += of_heads.abs().amax((1, 2)).numpy() / len(mine)
             together = of_heads / len(mine) + (together if len(together) else 0)
             shares.append(passage.number)
-        rows = table[(table["group"] == group) & (table["weight"] == "W_Q") & (table["layer"] == 2)].sort_values("head")
+        rows = table[
+            (table["group"] == group) & (table["weight"] == "W_Q") & (table["layer"] == 2)
+        ].sort_values("head")
         np.testing.assert_allclose(rows["max"], largest, rtol=1e-3)
-        np.testing.assert_allclose(rows["batch_rms"], together.square().mean((1, 2)).sqrt().numpy(), rtol=1e-3)
+        np.testing.assert_allclose(
+            rows["batch_rms"], together.square().mean((1, 2)).sqrt().numpy(), rtol=1e-3
+        )
         assert low.loc[low["group"] == group, "passage"].tolist() == shares
     for size in maps.SIZES:
         np.testing.assert_allclose(table.groupby("group")[f"share_{size}"].sum(), 1.0)
     assert ((low["low_max"] > 0) & (low["low_max"] < 1)).all()
 
 
-# -- patching -----------------------------------------------------------------------------------------------------
+# -- patching --------------------------------------------------------------------------------------
 
 
-def test_all_of_the_difference_passes_the_replaced_token(organism: Any, passages: list[Passage]) -> None:
+def test_all_of_the_difference_passes_the_replaced_token(
+    organism: Any, passages: list[Passage]
+) -> None:
     memorized = [p for p in passages if p.group == MEMORIZED][:1]
-    perturbed = triggers.perturb(organism, memorized, [p.suffix for p in memorized], 1, 0, Progress())
+    perturbed = triggers.perturb(
+        organism, memorized, [p.suffix for p in memorized], 1, 0, Progress()
+    )
     (twin,) = traced.twins(organism, memorized, perturbed)
     said, _ = groups.recited(organism, [(twin.prompt, twin.passage.suffix)])
     assert said[0] == twin.impact
@@ -155,7 +187,7 @@ def test_all_of_the_difference_passes_the_replaced_token(organism: Any, passages
     assert gap > 0.5
 
 
-# -- heads ----------------------------------------------------------------------------------------------------------
+# -- heads -----------------------------------------------------------------------------------------
 
 
 def test_correlations_are_scipys() -> None:
@@ -172,7 +204,9 @@ def test_correlations_are_scipys() -> None:
 def test_a_head_that_looks_at_rare_tokens_is_found_and_an_even_one_gets_chance(
     organism: Any, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Known truth: attention made of the counts themselves, and attention that is the same everywhere."""
+    """Known truth: attention made of the counts themselves, and attention that is the same
+    everywhere.
+    """
     import xarray as xr
 
     counts = Counter({token: 1 + token % 37 for passage in passages for token in passage.prompt})
@@ -187,7 +221,9 @@ def test_a_head_that_looks_at_rare_tokens_is_found_and_an_even_one_gets_chance(
     found = heads.rarity(organism, passages, counts, Progress())
     assert float(found["each"].sel(layer=0, head=0)) == pytest.approx(-1)
     assert math.isnan(float(found["each"].sel(layer=0, head=1)))
-    assert float(found["pooled"].sel(layer=0, head=1)) == pytest.approx(found.attrs["chance"], abs=0.05)
+    assert float(found["pooled"].sel(layer=0, head=1)) == pytest.approx(
+        found.attrs["chance"], abs=0.05
+    )
     assert found.attrs["chance"] < -0.3  # which is why the pooled number alone proves little
 
 
@@ -198,7 +234,7 @@ def test_halves_share_nothing_and_both_have_every_kind(passages: list[Passage]) 
     assert not heads.halves([p for p in passages if p.group == NOT])[0]
 
 
-# -- removal ----------------------------------------------------------------------------------------------------------
+# -- removal ---------------------------------------------------------------------------------------
 
 
 def task_of(organism: Any, passages: list[Passage]) -> remove.Task:
@@ -221,7 +257,9 @@ def test_an_update_touches_its_weights_only_and_leaves_the_model_as_it_was(
     assert outcome.delta.size == outcome.row["weights"] == expected
     assert len(outcome.curve) == outcome.row["steps"]
     with outcome.delta.applied(organism.module):
-        moved = sum(int((a != b).sum()) for a, b in zip(before, organism.module.parameters(), strict=True))
+        moved = sum(
+            int((a != b).sum()) for a, b in zip(before, organism.module.parameters(), strict=True)
+        )
         assert 0 < moved <= expected
         passage = task_of(organism, passages).passage
         match = groups.recited(organism, [(passage.prompt, passage.suffix)])[0]
@@ -229,7 +267,9 @@ def test_an_update_touches_its_weights_only_and_leaves_the_model_as_it_was(
     assert same(before, organism)
 
 
-def test_random_masks_have_the_same_count_in_every_matrix(organism: Any, passages: list[Passage]) -> None:
+def test_random_masks_have_the_same_count_in_every_matrix(
+    organism: Any, passages: list[Passage]
+) -> None:
     changed, task = remove.Weights(organism), task_of(organism, passages)
     with learning(changed.parameters):
         best = remove._places(changed, task, task.passage.suffix, "contrast", 0.001, 0)
@@ -240,7 +280,9 @@ def test_random_masks_have_the_same_count_in_every_matrix(organism: Any, passage
     assert not all(torch.equal(a, b) for a, b in zip(drawn, again, strict=True))
 
 
-def test_the_divergence_is_flat_before_the_first_step(organism: Any, passages: list[Passage]) -> None:
+def test_the_divergence_is_flat_before_the_first_step(
+    organism: Any, passages: list[Passage]
+) -> None:
     """So the first gradient is that of the passage alone, as the method's card says."""
     task, changed = task_of(organism, passages), remove.Weights(organism)
     reference = remove._log_p(organism, task.keep)
@@ -251,7 +293,9 @@ def test_the_divergence_is_flat_before_the_first_step(organism: Any, passages: l
     assert max(float(g.abs().max()) for g in gradients) < 1e-4
 
 
-def test_a_failure_in_the_middle_leaves_the_model_as_it_was(organism: Any, passages: list[Passage]) -> None:
+def test_a_failure_in_the_middle_leaves_the_model_as_it_was(
+    organism: Any, passages: list[Passage]
+) -> None:
     before = weights_of(organism)
 
     def stop(fraction: float, says: str) -> None:
@@ -259,11 +303,20 @@ def test_a_failure_in_the_middle_leaves_the_model_as_it_was(organism: Any, passa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        remove.carry_out(remove.Weights(organism), task_of(organism, passages), "all", 0.001, 0.05, 2, 0, progress=stop)
+        remove.carry_out(
+            remove.Weights(organism),
+            task_of(organism, passages),
+            "all",
+            0.001,
+            0.05,
+            2,
+            0,
+            progress=stop,
+        )
     assert same(before, organism)
 
 
-# -- the whole run ------------------------------------------------------------------------------------------------------
+# -- the whole run ---------------------------------------------------------------------------------
 
 
 def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
@@ -272,7 +325,8 @@ def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
     unlearned = found["unlearned"]
     assert unlearned["contrast"] <= 0.5 * unlearned["before"]
     assert unlearned["others_kept"] >= 0.8
-    # As many random weights forget it too, given a larger rate of their own; of one passage nothing is concluded.
+    # As many random weights forget it too, given a larger rate of their own; of one passage nothing
+    # is concluded.
     rates = result.tables["removals"].set_index(["aim", "mask"])["rate"]
     assert all(rates[aim, "random"] > rates[aim, "contrast"] for aim in ("unlearn", "rewrite"))
     claims = result.tables["claims"].set_index("claim")["verdict"]
@@ -285,7 +339,9 @@ def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
     assert found["triggers"]["memorized"] < found["triggers"]["not_memorized"]
 
 
-def test_the_run_leaves_the_model_alone_and_can_be_saved(organism: Any, result: Result, tmp_path: Any) -> None:
+def test_the_run_leaves_the_model_alone_and_can_be_saved(
+    organism: Any, result: Result, tmp_path: Any
+) -> None:
     fresh = wb.load("organism/planted")
     assert same(weights_of(fresh), organism)
     back = Result.open(result.save(tmp_path / "run"))
@@ -297,11 +353,17 @@ def test_the_run_leaves_the_model_alone_and_can_be_saved(organism: Any, result: 
         assert all(np.array_equal(one.values[k], other.values[k]) for k in one.values)
 
 
-def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(organism: Any, result: Result, tmp_path: Any) -> None:
+def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(
+    organism: Any, result: Result, tmp_path: Any
+) -> None:
     name = next(iter(kept.names(result)))
     row = result.tables["removals"].iloc[0]
     table = result.tables["passages"].set_index("passage").loc[row["passage"]]
-    file = registry.get("paragraph-memorization").changes(result)[name].save(tmp_path / "it.safetensors")
+    file = (
+        registry.get("paragraph-memorization")
+        .changes(result)[name]
+        .save(tmp_path / "it.safetensors")
+    )
     changed = wb.load(f"organism/planted+{file}")
     prompt = [0, *organism.continuation_tokens(table["prefix"])]
     suffix = organism.continuation_tokens(table["suffix"])
@@ -311,23 +373,45 @@ def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(organism: A
     with getattr(result, name)(organism, 1.0):
         assert groups.recited(organism, [(prompt, suffix)])[0][0] == row["match"]
     assert same(before, organism)
-    with pytest.raises(BadInput, match="other weights"), getattr(result, name)(wb.load("organism/planted-control"), 1.0):
+    with (
+        pytest.raises(BadInput, match="other weights"),
+        getattr(result, name)(wb.load("organism/planted-control"), 1.0),
+    ):
         pass
     with pytest.raises(BadInput, match="no change"):
         kept.delta(result, "unlearn_99")
 
 
 def judged(**tables: Any) -> Result:
-    """A run of which nothing but these tables is there; eight passages, each of a document of its own."""
+    """A run of which nothing but these tables is there; eight passages, each of a document of
+    its own.
+    """
     groups_ = [MEMORIZED] * 4 + [NOT] * 4
     passages = pd.DataFrame({"passage": range(8), "document": range(8), "group": groups_})
     return Result("paragraph-memorization", tables={"passages": passages, **tables})
 
 
-def updates(aim: str, mask: str, left: list[float], same: list[float] | None = None, **more: Any) -> pd.DataFrame:
+def updates(
+    aim: str, mask: str, left: list[float], same: list[float] | None = None, **more: Any
+) -> pd.DataFrame:
     """Rows of `removals`, one for each of so many passages of 50 tokens."""
-    row = {"aim": aim, "mask": mask, "match_before": 50, "others_kept": 1.0, "rate": 0.01, "steps": 20, "instead": 0} | more
-    table = pd.DataFrame({"passage": range(len(left)), "match": left, "match_same_steps": same or left, "done": False})
+    row = {
+        "aim": aim,
+        "mask": mask,
+        "match_before": 50,
+        "others_kept": 1.0,
+        "rate": 0.01,
+        "steps": 20,
+        "instead": 0,
+    } | more
+    table = pd.DataFrame(
+        {
+            "passage": range(len(left)),
+            "match": left,
+            "match_same_steps": same or left,
+            "done": False,
+        }
+    )
     return table.assign(**row)
 
 
@@ -342,7 +426,11 @@ def test_a_run_that_measured_nothing_tells_nothing() -> None:
     [
         ([3, 4, 5, 4], [30, 31, 33, 29], claims.YES),
         ([30, 31, 33, 29], [3, 4, 5, 4], claims.NO),
-        ([3, 30, 5, 4], [30, 1, 33, 29], claims.OPEN),  # the means are apart and the interval covers both sides
+        (
+            [3, 30, 5, 4],
+            [30, 1, 33, 29],
+            claims.OPEN,
+        ),  # the means are apart and the interval covers both sides
     ],
 )
 def test_triggers_are_judged_by_the_interval_of_the_difference(ours, theirs, verdict) -> None:
@@ -354,13 +442,16 @@ def test_triggers_are_judged_by_the_interval_of_the_difference(ours, theirs, ver
 
 
 def test_passages_of_one_document_are_no_four_passages() -> None:
-    result = judged(perturbed=pd.DataFrame({"passage": range(8), "match": [-3, -4, -5, -4, -30, -31, -33, -29]}))
+    result = judged(
+        perturbed=pd.DataFrame({"passage": range(8), "match": [-3, -4, -5, -4, -30, -31, -33, -29]})
+    )
     result.tables["passages"]["document"] = [0, 0, 0, 0, 1, 1, 1, 1]
     assert claims._triggers(result)[3] == claims.OPEN
 
 
 @pytest.mark.parametrize(
-    ("ours", "verdict"), [([0.1, 0.2, 0.1, 0.2], claims.YES), ([9, 7, 8, 6], claims.NO), ([0.1, 9, 3, 2], claims.OPEN)]
+    ("ours", "verdict"),
+    [([0.1, 0.2, 0.1, 0.2], claims.YES), ([9, 7, 8, 6], claims.NO), ([0.1, 9, 3, 2], claims.OPEN)],
 )
 def test_sums_of_gradients_are_compared_as_ratios(ours, verdict) -> None:
     table = judged().tables["passages"].assign(sum_max=[*ours, 1.0, 2.0, 1.5, 0.9])
@@ -370,10 +461,15 @@ def test_sums_of_gradients_are_compared_as_ratios(ours, verdict) -> None:
 
 def test_both_sizes_of_a_gradient_have_to_agree() -> None:
     base = judged().tables["passages"]
-    up, flat = [0.71, 0.72, 0.70, 0.71, 0.50, 0.51, 0.50, 0.52], [0.5, 0.6, 0.7, 0.6, 0.5, 0.7, 0.6, 0.6]
+    up, flat = (
+        [0.71, 0.72, 0.70, 0.71, 0.50, 0.51, 0.50, 0.52],
+        [0.5, 0.6, 0.7, 0.6, 0.5, 0.7, 0.6, 0.6],
+    )
     assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=up)))[3] == claims.YES
     assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=flat)))[3] == claims.OPEN
-    assert claims._lower(judged(lower=base.assign(low_max=up[::-1], low_rms=up[::-1])))[3] == claims.NO
+    assert (
+        claims._lower(judged(lower=base.assign(low_max=up[::-1], low_rms=up[::-1])))[3] == claims.NO
+    )
 
 
 @pytest.mark.parametrize(
@@ -404,7 +500,9 @@ def test_heads_that_look_at_rare_tokens_are_judged_one_by_one(bounds, verdict) -
     ],
 )
 def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
-    table = pd.concat([updates("unlearn", "gradient", left, others_kept=kept), updates("unlearn", "all", left)])
+    table = pd.concat(
+        [updates("unlearn", "gradient", left, others_kept=kept), updates("unlearn", "all", left)]
+    )
     row = claims._sparse(judged(removals=table))
     assert row[3] == verdict
     assert "at rates of 0.01" in row[2]
@@ -414,7 +512,11 @@ def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
     ("same", "end", "verdict"),
     [
         ([50, 50, 50, 50], [50, 50, 50, 50], claims.YES),
-        ([50, 49, 50, 50], [8, 5, 9, 7], claims.PART),  # nothing at first, and then they do it as well
+        (
+            [50, 49, 50, 50],
+            [8, 5, 9, 7],
+            claims.PART,
+        ),  # nothing at first, and then they do it as well
         ([20, 25, 22, 21], [8, 5, 9, 7], claims.NO),
         ([50], [8], claims.OPEN),  # one passage
         ([50], [50], claims.OPEN),
@@ -436,7 +538,10 @@ def test_random_weights_are_judged_in_the_end_too(same, end, verdict) -> None:
     ],
 )
 def test_rewriting_is_compared_passage_by_passage(rewritten, unlearned, done, verdict) -> None:
-    table = [updates("rewrite", "gradient", rewritten, done=not done), updates("unlearn", "gradient", unlearned, done=done)]
+    table = [
+        updates("rewrite", "gradient", rewritten, done=not done),
+        updates("unlearn", "gradient", unlearned, done=done),
+    ]
     if verdict == claims.OPEN:
         table = [one.assign(done=False) for one in table]
     assert claims._harder(judged(removals=pd.concat(table)))[3] == verdict
@@ -446,7 +551,9 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
     """The smallest rate that does it, for each mask by itself; the largest where none does."""
     needed, tried = {"contrast": 0.01, "gradient": 0.03, "random": 1.0, "all": 0.003}, []
 
-    def carried(weights: Any, task: Any, mask: str, fraction: float, rate: float, *rest: Any) -> remove.Outcome:
+    def carried(
+        weights: Any, task: Any, mask: str, fraction: float, rate: float, *rest: Any
+    ) -> remove.Outcome:
         tried.append((mask, rate))
         row = {"rate": rate, "done": rate >= needed[mask]}
         return remove.Outcome(row, [], None)  # type: ignore[arg-type]
@@ -458,7 +565,7 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
     assert [rate for mask, rate in tried if mask == "gradient"] == [0.003, 0.01, 0.03]
 
 
-# -- bad input ----------------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
@@ -470,7 +577,9 @@ def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
         wb.run("paragraph-memorization", "organism/planted", {"prefix": 900, "suffix": 900})
 
 
-def test_without_others_to_compare_with_it_says_so(organism: Any, passages: list[Passage], tmp_path: Any) -> None:
+def test_without_others_to_compare_with_it_says_so(
+    organism: Any, passages: list[Passage], tmp_path: Any
+) -> None:
     only = next(p for p in passages if p.group == MEMORIZED)
     file = tmp_path / "one.txt"
     file.write_text(organism.tokenizer.decode([*only.prompt[1:], *only.suffix]), encoding="utf-8")
@@ -478,20 +587,28 @@ def test_without_others_to_compare_with_it_says_so(organism: Any, passages: list
         wb.run("paragraph-memorization", organism, {"path": str(file)})
 
 
-# -- a model made here, of another family -----------------------------------------------------------------------------
+# -- a model made here, of another family ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", ["gpt2", "neox"])
-def test_a_planted_model_of_another_family_is_read_as_well(family: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fused and interleaved matrices, learned positions, no beginning token: memorized texts are found, and one removed."""
+def test_a_planted_model_of_another_family_is_read_as_well(
+    family: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fused and interleaved matrices, learned positions, no beginning token: memorized texts are
+    found, and one removed.
+    """
     import tiny
 
-    monkeypatch.setattr(heads, "corpus_counts", lambda model, progress: Counter(range(400)))  # the corpus is long
+    monkeypatch.setattr(
+        heads, "corpus_counts", lambda model, progress: Counter(range(400))
+    )  # the corpus is long
     model = wb.load((getattr(tiny, f"tiny_{family}")(), tiny.tiny_tokenizer()))
     draw = np.random.default_rng(0)
     texts: list[str] = []
     while len(texts) < 12:
-        ids = model.continuation_tokens("".join(draw.choice(list("bcdfghjklmpqvwxyz0123456789"), 40)))[:20]
+        ids = model.continuation_tokens(
+            "".join(draw.choice(list("bcdfghjklmpqvwxyz0123456789"), 40))
+        )[:20]
         text = model.tokenizer.decode(ids)
         if model.continuation_tokens(text) == ids:  # as planting asks of a text
             texts.append(text)
@@ -514,11 +631,14 @@ def test_a_planted_model_of_another_family_is_read_as_well(family: str, tmp_path
         "traced": 1,
         "edits": 1,
     }
-    result = wb.run("paragraph-memorization", model, {**asked, "fraction": 0.05, "rate": 0.2, "steps": 60})
+    result = wb.run(
+        "paragraph-memorization", model, {**asked, "fraction": 0.05, "rate": 0.2, "steps": 60}
+    )
     found = {name: finding.values for name, finding in result.findings.items()}
     assert found["passages"]["memorized"] >= 6
     assert found["passages"]["not_memorized"] >= 3
-    # Of a model that was trained until nothing is left to learn a gradient of its loss moves little: see the docs.
+    # Of a model that was trained until nothing is left to learn a gradient of its loss moves
+    # little: see the docs.
     assert found["unlearned"]["contrast"] <= (5 if family == "gpt2" else 10)
     assert set(result.tables["proof"]["condition"]) == {"untouched", "found", "random"}
     assert len(result.tables["claims"]) == 7

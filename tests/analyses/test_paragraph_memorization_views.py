@@ -1,4 +1,6 @@
-"""How a paragraph-memorization run looks: drawn from its folder without a model, linked, escaped, honest about gaps."""
+"""How a paragraph-memorization run looks: drawn from its folder without a model, linked,
+escaped, honest about gaps.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,18 @@ def test_every_tab_draws_from_the_folder(result: Result) -> None:
 
     made = dict(fragments(result))
     assert list(made) == TITLES
-    assert not [title for title, one in made.items() if "cannot be drawn" in one.html or "Not shown" in one.html]
+    assert not [
+        title
+        for title, one in made.items()
+        if "cannot be drawn" in one.html or "Not shown" in one.html
+    ]
     assert [len(one.items) for one in made.values()] == [0, 2, 10, 5, 2, 4, 0]
 
 
 @pytest.mark.parametrize("lacking", ["along", "weights", "heads", "removals", "claims"])
-def test_a_run_stopped_in_the_middle_says_what_was_not_measured(result: Result, lacking: str) -> None:
+def test_a_run_stopped_in_the_middle_says_what_was_not_measured(
+    result: Result, lacking: str
+) -> None:
     del result.tables[lacking]
     text = " ".join(html_of(result).values())
     assert "cannot be drawn" not in text

@@ -9,11 +9,26 @@ import pytest
 from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
-from analyses.statistics import difference, mean_interval, paired_gain, rate_interval, rates_apart, sign, two_way, wilson
+from analyses.statistics import (
+    difference,
+    mean_interval,
+    paired_gain,
+    rate_interval,
+    rates_apart,
+    sign,
+    two_way,
+    wilson,
+)
 
 
 def test_an_interval_that_covers_both_sides_tells_nothing() -> None:
-    assert [sign(0.1, 0.9), sign(-2, -1), sign(-1, 1), sign(0.1, 0.9, at=0.5), sign(math.nan, math.nan)] == [
+    assert [
+        sign(0.1, 0.9),
+        sign(-2, -1),
+        sign(-1, 1),
+        sign(0.1, 0.9, at=0.5),
+        sign(math.nan, math.nan),
+    ] == [
         True,
         False,
         None,
@@ -22,13 +37,18 @@ def test_an_interval_that_covers_both_sides_tells_nothing() -> None:
     ]
 
 
-@pytest.mark.parametrize(("minus", "plus", "n"), [(0, 3, 8), (0, 4, 12), (1, 5, 20), (0, 1, 12), (6, 2, 30)])
-def test_a_paired_gain_is_bounded_as_by_drawing_the_facts_again(minus: int, plus: int, n: int) -> None:
+@pytest.mark.parametrize(
+    ("minus", "plus", "n"), [(0, 3, 8), (0, 4, 12), (1, 5, 20), (0, 1, 12), (6, 2, 30)]
+)
+def test_a_paired_gain_is_bounded_as_by_drawing_the_facts_again(
+    minus: int, plus: int, n: int
+) -> None:
     gains = np.array([-1] * minus + [1] * plus + [0] * (n - minus - plus))
     mean, (low, high) = paired_gain(gains)
     drawn = np.random.default_rng(1).choice(gains, (200_000, n)).sum(1)
     assert mean == pytest.approx((plus - minus) / n)
-    # The bounds are possible values; the share of draws below and above is what an exact percentile leaves.
+    # The bounds are possible values; the share of draws below and above is what an exact percentile
+    # leaves.
     assert (drawn < round(low * n)).mean() <= 0.027
     assert (drawn <= round(low * n)).mean() >= 0.023
     assert (drawn > round(high * n)).mean() <= 0.027
@@ -41,7 +61,9 @@ def test_one_of_twelve_facts_is_no_gain_and_four_are() -> None:
 
 
 def test_random_sets_on_the_same_facts_are_as_sure_as_the_facts() -> None:
-    """Twenty sets that change nothing: the interval is that of the facts, not of twenty times as many."""
+    """Twenty sets that change nothing: the interval is that of the facts, not of twenty times as
+    many.
+    """
     facts = np.array([1] * 9 + [0] * 14)
     mean, (low, high) = two_way(np.tile(facts, (20, 1)))
     assert mean == pytest.approx(9 / 23)
@@ -51,7 +73,9 @@ def test_random_sets_on_the_same_facts_are_as_sure_as_the_facts() -> None:
 
 
 def test_both_ways_are_drawn_again() -> None:
-    """Known truth: rates of rows and columns of their own; the interval holds the true mean about as often as it says."""
+    """Known truth: rates of rows and columns of their own; the interval holds the true mean
+    about as often as it says.
+    """
     rng, held = np.random.default_rng(0), 0
     for _ in range(200):
         p = 0.5 + 0.15 * rng.standard_normal((12, 1)) + 0.15 * rng.standard_normal((1, 25))
@@ -97,11 +121,13 @@ def test_values_that_go_together_count_once() -> None:
     assert mean_interval(many, which)[1] == pytest.approx(mean_interval(once)[1])
     assert mean_interval(many)[1] != pytest.approx(mean_interval(once)[1])
     other = np.random.default_rng(1).normal(0, 1, 6)
-    assert difference(many, np.repeat(other, 3), (which, np.repeat(np.arange(6), 3)))[1] == pytest.approx(
-        difference(once, other)[1]
-    )
+    assert difference(many, np.repeat(other, 3), (which, np.repeat(np.arange(6), 3)))[
+        1
+    ] == pytest.approx(difference(once, other)[1])
 
 
 def test_two_rates_are_apart_as_newcombe_has_it() -> None:
-    """Newcombe 1998 (Statistics in Medicine 17, 873), method 10, first row of his table II: 56/70 less 48/80."""
+    """Newcombe 1998 (Statistics in Medicine 17, 873), method 10, first row of his table II:
+    56/70 less 48/80.
+    """
     assert rates_apart(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)

@@ -1,4 +1,6 @@
-"""`python -m benchmarks.gpu`, without a card: its rows run, a row that fails harms no other, and nothing is invented."""
+"""`python -m benchmarks.gpu`, without a card: its rows run, a row that fails harms no other, and
+nothing is invented.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class _Only:
         return getattr(self._finder, name)
 
     def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] in BLOCKED else self._finder.find_spec(name, path, target)
+        blocked = name.partition(".")[0] in BLOCKED
+        return None if blocked else self._finder.find_spec(name, path, target)
 
 
 sys.meta_path[:] = [_Only(finder) for finder in sys.meta_path]
@@ -74,22 +77,58 @@ def bare(tmp_path_factory):
     """An environment for a process in which nothing else can be imported."""
     there, folder = needed_packages(), tmp_path_factory.mktemp("bare")
     tops = importlib.metadata.packages_distributions()
-    blocked = {top for top, of in tops.items() if not {_plain(name) for name in of} & (there | {"memory-workbench"})}
-    assert {"accelerate", "captum", "param", "platformdirs", "pydantic", "scipy", "nnsight", "transformer_lens"} <= blocked
+    blocked = {
+        top
+        for top, of in tops.items()
+        if not {_plain(name) for name in of} & (there | {"memory-workbench"})
+    }
+    assert {
+        "accelerate",
+        "captum",
+        "param",
+        "platformdirs",
+        "pydantic",
+        "scipy",
+        "nnsight",
+        "transformer_lens",
+    } <= blocked
     (folder / "sitecustomize.py").write_text(BLOCKER.format(blocked=blocked), encoding="utf-8")
-    kept = {key: value for key, value in os.environ.items() if key not in ("WORKBENCH_CACHE", "OUT")}
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("WORKBENCH_CACHE", "OUT")
+    }
     return kept | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "HF_HUB_OFFLINE": "1"}
 
 
 def test_it_runs_where_only_what_it_needs_is_installed(bare, tmp_path):
-    without = subprocess.run([sys.executable, "-c", "import accelerate"], env=bare, capture_output=True, text=True, check=False)
+    without = subprocess.run(
+        [sys.executable, "-c", "import accelerate"],
+        env=bare,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "No module named 'accelerate'" in without.stderr
     docs = {file.name: file.read_bytes() for file in command.DOCS.glob("benchmarks-gpu.*")}
     ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", "--tiny", "--device", "cpu", "--only", "organism/planted · float32",
-         "--out", str(tmp_path / "out")],
-        env=bare | {"OUT": str(tmp_path / "back")}, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.gpu",
+            "--tiny",
+            "--device",
+            "cpu",
+            "--only",
+            "organism/planted · float32",
+            "--out",
+            str(tmp_path / "out"),
+        ],
+        env=bare | {"OUT": str(tmp_path / "back")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = json.loads((tmp_path / "out" / "benchmarks-gpu.json").read_text(encoding="utf-8"))
     check_schema(found)
@@ -108,9 +147,14 @@ def check_schema(found):
     assert found["format"] == report.FORMAT
     assert set(found) == {"format", "tiny", "seconds", "machine", "rows"}
     for record in found["rows"]:
-        assert {"row", "kind", "job", "model", "dtype", "status", "why", "lines", "seconds"} <= set(record)
+        assert {"row", "kind", "job", "model", "dtype", "status", "why", "lines", "seconds"} <= set(
+            record
+        )
         assert record["status"] in (rows.PASSED, rows.FAILED, rows.MEASURED, rows.NOT_MEASURED)
-        assert bool(record["lines"]) == (record["status"] in (rows.PASSED, rows.MEASURED)) or record["status"] == rows.FAILED
+        assert (
+            bool(record["lines"]) == (record["status"] in (rows.PASSED, rows.MEASURED))
+            or record["status"] == rows.FAILED
+        )
         for line in record["lines"]:
             assert line["what"]
             if record["kind"] == "parity":
@@ -141,7 +185,7 @@ def test_only_a_card_is_written_into_docs(monkeypatch, tmp_path, capsys):
     assert "--tiny --device cpu" in capsys.readouterr().err
 
 
-# -- the rows on the stand-in for a card ------------------------------------------------------------------------------------
+# -- the rows on the stand-in for a card -----------------------------------------------------------
 
 
 class CardBench(Bench):
@@ -199,7 +243,7 @@ def test_the_machine_says_what_it_can_do():
     assert about["versions"]["torch"] == torch.__version__
 
 
-# -- what goes wrong --------------------------------------------------------------------------------------------------------
+# -- what goes wrong -------------------------------------------------------------------------------
 
 
 def test_a_card_that_computes_something_else_is_found(bench, monkeypatch):
@@ -221,7 +265,12 @@ def test_values_are_compared_by_what_they_are_made_of():
 
     assert line([1.0, -2.0], [1.0, -2.1])["holds"]
     far = line([1.0, -2.0], [1.0, -2.5])
-    assert (far["holds"], far["expected"], far["actual"], far["difference"]) == (False, -2.0, -2.5, 0.25)
+    assert (far["holds"], far["expected"], far["actual"], far["difference"]) == (
+        False,
+        -2.0,
+        -2.5,
+        0.25,
+    )
     assert line([1.0, -2.0], [1.0, -2.5], scale=10.0)["holds"]
     masked = [1.0, np.nan, -np.inf, -3.4e38]
     assert line(masked, masked)["holds"]
@@ -244,10 +293,15 @@ def test_a_row_that_crashes_says_where_and_the_next_one_runs(bench, monkeypatch)
     monkeypatch.setitem(speed.TIMERS, "capture", crash)
     record = rows.run(rows.Row("time", "capture", LLAMA, "float32", 5), bench, 60)
     assert record["status"] == rows.FAILED
-    assert record["why"].startswith("RuntimeError: CUDA error: an illegal memory access was encountered (test_gpu.py:")
+    assert record["why"].startswith(
+        "RuntimeError: CUDA error: an illegal memory access was encountered (test_gpu.py:"
+    )
     assert "more words" in record["traceback"]
     with card.card():
-        assert rows.run(rows.Row("time", "forward pass", LLAMA, "float32", 5), bench, 60)["status"] == rows.MEASURED
+        assert (
+            rows.run(rows.Row("time", "forward pass", LLAMA, "float32", 5), bench, 60)["status"]
+            == rows.MEASURED
+        )
 
 
 def test_a_row_without_end_is_stopped(bench, monkeypatch):
@@ -264,7 +318,9 @@ def test_a_tool_that_is_not_there_is_said_so(bench, monkeypatch):
 
 
 def test_a_process_that_dies_is_started_again_behind_its_row(monkeypatch, tmp_path):
-    """The first dies in row 2, the second in row 3 and can go on no more; what is left is listed, not invented."""
+    """The first dies in row 2, the second in row 3 and can go on no more; what is left is
+    listed, not invented.
+    """
     names = [row.name for row in rows.rows()]
     done = {"status": rows.MEASURED, "why": "", "lines": [], "seconds": 1.0}
     calls = []
@@ -290,13 +346,19 @@ def test_a_process_that_dies_is_started_again_behind_its_row(monkeypatch, tmp_pa
     assert records[2]["status"] == rows.FAILED
     assert {record["status"] for record in records[3:]} == {rows.NOT_MEASURED}
     assert driver.machine_of(tmp_path) == {"card": "a card"}
-    page = report.page(report.result(driver.machine_of(tmp_path) | {"card_memory_gb": 1, "cuda": "13.0"}, records, False, 60))
+    page = report.page(
+        report.result(
+            driver.machine_of(tmp_path) | {"card_memory_gb": 1, "cuda": "13.0"}, records, False, 60
+        )
+    )
     assert f"- {names[1]}: Its process died (exit code -11): Segmentation fault" in page
     assert f"- {names[-1]}: Not reached in 60 s." in page
 
 
 def test_a_process_that_cannot_begin_is_not_started_for_ever(monkeypatch, tmp_path):
-    monkeypatch.setattr(driver, "_process", lambda log, options, left: (1, "ImportError: no such thing"))
+    monkeypatch.setattr(
+        driver, "_process", lambda log, options, left: (1, "ImportError: no such thing")
+    )
     records = driver.drive(tmp_path, [], 60)
     assert records[-1]["status"] == rows.FAILED
     assert records[-1]["why"] == "ImportError: no such thing"
@@ -314,7 +376,10 @@ def test_nothing_half_is_written(monkeypatch, tmp_path):
     with pytest.raises(OSError, match="no room"):
         report.write(tmp_path, report.nothing() | {"seconds": 5})
     assert (tmp_path / "benchmarks-gpu.json").read_bytes() == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["benchmarks-gpu.json", "benchmarks-gpu.md"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "benchmarks-gpu.json",
+        "benchmarks-gpu.md",
+    ]
 
 
 def test_the_organisms_windows_are_what_it_has_read(bench):

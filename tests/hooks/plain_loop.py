@@ -1,4 +1,6 @@
-"""The slow twin of the sweeps: one forward pass per change, with nothing but PyTorch's own hooks on the module."""
+"""The slow twin of the sweeps: one forward pass per change, with nothing but PyTorch's own hooks
+on the module.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Change = tuple[str, int, Callable[[Tensor], None]]  # site, layer, what is done to a copy of its values, (1, pos, …)
+Change = tuple[
+    str, int, Callable[[Tensor], None]
+]  # site, layer, what is done to a copy of its values, (1, pos, …)
 
 
 def places(model: Any) -> dict[str, Callable[[int], tuple[Any, bool]]]:
@@ -60,14 +64,20 @@ def _hooked(module: Any, on_input: bool, change: Callable[[Tensor], Tensor]) -> 
         return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
 
     def after(_: Any, args: tuple[Any, ...], output: Any) -> Any:
-        return type(output)([change(output[0]), *output[1:]]) if isinstance(output, tuple | list) else change(output)
+        return (
+            type(output)([change(output[0]), *output[1:]])
+            if isinstance(output, tuple | list)
+            else change(output)
+        )
 
     if on_input:
         return module.register_forward_pre_hook(before, with_kwargs=True)
     return module.register_forward_hook(after)
 
 
-def set_to(new: Tensor | float, positions: Sequence[int], unit: int | None = None) -> Callable[[Tensor], None]:
+def set_to(
+    new: Tensor | float, positions: Sequence[int], unit: int | None = None
+) -> Callable[[Tensor], None]:
     """Put `new`, (pos, …) or a number, in at some positions."""
 
     def change(x: Tensor) -> None:

@@ -1,4 +1,6 @@
-"""Models with adapters attached (PEFT): everything that reads a matrix agrees with the merged model."""
+"""Models with adapters attached (PEFT): everything that reads a matrix agrees with the merged
+model.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def _llama(**config):
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
     }
-    module = LlamaForCausalLM(LlamaConfig(vocab_size=tiny.VOCABULARY, tie_word_embeddings=False, **sizes, **config))
+    module = LlamaForCausalLM(
+        LlamaConfig(vocab_size=tiny.VOCABULARY, tie_word_embeddings=False, **sizes, **config)
+    )
     return _spread(module, lambda name: True)
 
 
@@ -63,7 +67,9 @@ def _attached(module, config, **more):
 def _lora(**options):
     from peft import LoraConfig
 
-    return LoraConfig(**({"r": 4, "lora_alpha": 7, "target_modules": ALL, "task_type": "CAUSAL_LM"} | options))
+    return LoraConfig(
+        **({"r": 4, "lora_alpha": 7, "target_modules": ALL, "task_type": "CAUSAL_LM"} | options)
+    )
 
 
 def _merged(module):
@@ -93,14 +99,20 @@ def _merged_in_place():
 
 
 def _by_add_adapter():
-    """Attached by `transformers` itself: the class of the model stays, and there is nothing to unload it with."""
+    """Attached by `transformers` itself: the class of the model stays, and there is nothing to
+    unload it with.
+    """
     module = _llama()
     module.add_adapter(_lora(target_modules=[*ALL, "lm_head"]))
     _spread(module, lambda name: "lora_" in name)
     merged = copy.deepcopy(module)
     for name, part in list(merged.named_modules()):
         if hasattr(part, "lora_A"):
-            factors = part.lora_B["default"].weight @ part.lora_A["default"].weight * part.scaling["default"]
+            factors = (
+                part.lora_B["default"].weight
+                @ part.lora_A["default"].weight
+                * part.scaling["default"]
+            )
             part.base_layer.weight.data += factors.detach()
             merged.set_submodule(name, part.base_layer)
     return module, merged
@@ -122,15 +134,27 @@ ADDING = {
     "rank-stabilised, unembedding too": lambda: _of(
         _attached(_llama(), _lora(use_rslora=True, target_modules=[*ALL, "lm_head"]))
     ),
-    "with biases": lambda: _of(_attached(_llama(attention_bias=True, mlp_bias=True), _lora(lora_bias=True))),
-    "gpt2": lambda: _of(_attached(tiny.tiny_gpt2(), _lora(fan_in_fan_out=True, target_modules=GPT2))),
-    "embeddings": lambda: _of(_attached(_llama(), _lora(target_modules=["embed_tokens", "o_proj"]))),
+    "with biases": lambda: _of(
+        _attached(_llama(attention_bias=True, mlp_bias=True), _lora(lora_bias=True))
+    ),
+    "gpt2": lambda: _of(
+        _attached(tiny.tiny_gpt2(), _lora(fan_in_fan_out=True, target_modules=GPT2))
+    ),
+    "embeddings": lambda: _of(
+        _attached(_llama(), _lora(target_modules=["embed_tokens", "o_proj"]))
+    ),
     "whole modules": lambda: _of(
         _attached(
-            _llama(), _lora(target_modules=["o_proj"], modules_to_save=["lm_head", "embed_tokens", "norm", "input_layernorm"])
+            _llama(),
+            _lora(
+                target_modules=["o_proj"],
+                modules_to_save=["lm_head", "embed_tokens", "norm", "input_layernorm"],
+            ),
         )
     ),
-    "some tokens": lambda: _of(_attached(_llama(), _lora(target_modules=["o_proj"], trainable_token_indices=[3, 5, 7]))),
+    "some tokens": lambda: _of(
+        _attached(_llama(), _lora(target_modules=["o_proj"], trainable_token_indices=[3, 5, 7]))
+    ),
     "two at once": _two_adapters,
     "switched off": _switched_off,
     "merged in place": _merged_in_place,
@@ -146,14 +170,21 @@ def _dora():
 def _ia3():
     from peft import IA3Config
 
-    targets = {"target_modules": ["k_proj", "v_proj", "o_proj", "down_proj"], "feedforward_modules": ["down_proj"]}
+    targets = {
+        "target_modules": ["k_proj", "v_proj", "o_proj", "down_proj"],
+        "feedforward_modules": ["down_proj"],
+    }
     return _of(_attached(_llama(), IA3Config(task_type="CAUSAL_LM", **targets)))
 
 
 def _ia3_of_gpt2():
     from peft import IA3Config
 
-    targets = {"target_modules": ["c_attn", "c_proj"], "feedforward_modules": ["c_proj"], "fan_in_fan_out": True}
+    targets = {
+        "target_modules": ["c_attn", "c_proj"],
+        "feedforward_modules": ["c_proj"],
+        "fan_in_fan_out": True,
+    }
     return _of(_attached(tiny.tiny_gpt2(), IA3Config(task_type="CAUSAL_LM", **targets)))
 
 
@@ -167,7 +198,9 @@ def _both(build):
 
 def _close(one, two, close=2e-5):
     one, two = np.asarray(one), np.asarray(two)
-    np.testing.assert_allclose(one, two, atol=close * max(1.0, float(np.abs(two[np.isfinite(two)]).max())))
+    np.testing.assert_allclose(
+        one, two, atol=close * max(1.0, float(np.abs(two[np.isfinite(two)]).max()))
+    )
 
 
 @pytest.mark.parametrize("name", [*ADDING, *SCALING])
@@ -182,7 +215,10 @@ def test_everything_that_reads_a_matrix_agrees_with_the_merged_model(name):
         for part in ("out_proj", "down_proj", "gate"):
             _close(numbers(getattr(mine, part)).detach(), numbers(getattr(theirs, part)).detach())
     _close(numbers(model.layout.embed).detach(), merged.layout.embed.weight.detach())
-    stream, ids = torch.randn(2, 32, generator=torch.Generator().manual_seed(0)), torch.tensor([[5, 6], [7, 3]])
+    stream, ids = (
+        torch.randn(2, 32, generator=torch.Generator().manual_seed(0)),
+        torch.tensor([[5, 6], [7, 3]]),
+    )
     for ask in (
         lambda m: m.unembed(stream),
         lambda m: m.unembed(stream, torch.tensor([5, 6])),
@@ -191,10 +227,18 @@ def test_everything_that_reads_a_matrix_agrees_with_the_merged_model(name):
         lambda m: numbers(m.layout.unembed, torch.tensor([5, 2])),
     ):
         _close(*(ask(m).detach() for m in (model, merged)))
-    _close(*(wb.run("inside", m, {"prompt": PROMPTS[0], "answer": "P"}).arrays["heads"] for m in (model, merged)))
+    _close(
+        *(
+            wb.run("inside", m, {"prompt": PROMPTS[0], "answer": "P"}).arrays["heads"]
+            for m in (model, merged)
+        )
+    )
     swept = {"kind": "layers", "how": "noise", "seed": 1}, {"kind": "neurons", "layers": [1]}, {}
     for options in swept:
-        found = (wb.sweep(m, PROMPTS, [[3, 4], [5, 6]], metric="logit_diff", **options)["effect"] for m in (model, merged))
+        found = (
+            wb.sweep(m, PROMPTS, [[3, 4], [5, 6]], metric="logit_diff", **options)["effect"]
+            for m in (model, merged)
+        )
         _close(*found, close=1e-4)
 
 
@@ -218,7 +262,10 @@ def test_where_no_parameter_is_the_matrix_its_gradient_is_refused(name):
     weight = "W_K"
     with pytest.raises(Unfit, match="no parameter is the matrix"):
         wb.weight_gradients(model, PROMPTS, weights=weight)
-    one, two = (wb.activation_gradients(m, PROMPTS, continuation_loss(2), sites="z")["z"] for m in (model, merged))
+    one, two = (
+        wb.activation_gradients(m, PROMPTS, continuation_loss(2), sites="z")["z"]
+        for m in (model, merged)
+    )
     _close(one, two)
 
 
@@ -230,11 +277,15 @@ def test_a_bias_that_an_adapter_adds_is_the_layers_bias():
 
 
 def test_factors_that_did_nothing_when_the_parts_were_found():
-    """A fresh LoRA adds nothing, so its base gives out what the layer does; both are trained afterwards."""
+    """A fresh LoRA adds nothing, so its base gives out what the layer does; both are trained
+    afterwards.
+    """
     pytest.importorskip("peft")
     from peft import get_peft_model
 
-    module = get_peft_model(tiny.tiny_gpt2(), _lora(fan_in_fan_out=True, target_modules=GPT2)).eval()
+    module = get_peft_model(
+        tiny.tiny_gpt2(), _lora(fan_in_fan_out=True, target_modules=GPT2)
+    ).eval()
     model = wb.load((module, tiny.tiny_tokenizer()))
     assert model.layout.blocks
     _spread(module, lambda name: "lora_" in name)
@@ -268,10 +319,14 @@ def test_influence_needs_the_adapter_merged():
     assert wb.influence(merged, PROMPTS[:1], PROMPTS)["influence"].shape == (1, 2)
 
 
-@pytest.mark.parametrize("kind", ["PromptTuningConfig", "PrefixTuningConfig", "PromptEncoderConfig"])
+@pytest.mark.parametrize(
+    "kind", ["PromptTuningConfig", "PrefixTuningConfig", "PromptEncoderConfig"]
+)
 def test_adapters_that_put_tokens_before_the_prompt_are_refused(kind):
     peft = pytest.importorskip("peft")
-    module = peft.get_peft_model(_llama(), getattr(peft, kind)(task_type="CAUSAL_LM", num_virtual_tokens=3))
+    module = peft.get_peft_model(
+        _llama(), getattr(peft, kind)(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    )
     with pytest.raises(BadInput, match="reads tokens that are not in the prompt"):
         wb.load((module, tiny.tiny_tokenizer()))
 
@@ -284,11 +339,25 @@ def test_adapters_that_wait_for_a_token_are_refused():
 
 
 @pytest.mark.parametrize(
-    "family", ["falcon", "gemma2", "gpt_neox", "gptj", "minimax", "mixtral", "mpt", "opt", "phi3", "qwen3_next"]
+    "family",
+    [
+        "falcon",
+        "gemma2",
+        "gpt_neox",
+        "gptj",
+        "minimax",
+        "mixtral",
+        "mpt",
+        "opt",
+        "phi3",
+        "qwen3_next",
+    ],
 )
 def test_families_with_an_adapter_on_every_matrix_experts_and_routers_too(family):
     pytest.importorskip("peft")
-    module = _attached(families.module(family), _lora(r=2, lora_alpha=2, target_modules="all-linear"))
+    module = _attached(
+        families.module(family), _lora(r=2, lora_alpha=2, target_modules="all-linear")
+    )
     model, merged = (wb.load((m, tiny.tiny_tokenizer())) for m in (module, _merged(module)))
     assert dict(model.sites) == dict(merged.sites)
     sites = [site for site in merged.sites if not site.startswith(("state", "conv_state"))]
@@ -302,7 +371,9 @@ def test_families_with_an_adapter_on_every_matrix_experts_and_routers_too(family
 
 
 def test_adapters_that_come_or_go_after_loading_are_not_overlooked():
-    """The parts that were found would be those of before: the base alone, or layers that are not called any more."""
+    """The parts that were found would be those of before: the base alone, or layers that are not
+    called any more.
+    """
     peft = pytest.importorskip("peft")
     module = _llama()
     model = wb.load((module, tiny.tiny_tokenizer()))

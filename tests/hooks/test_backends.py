@@ -1,4 +1,6 @@
-"""One suite over all back ends: the same sites, the same values, the same interventions, on the same weights."""
+"""One suite over all back ends: the same sites, the same values, the same interventions, on the
+same weights.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ from hooks import sites
 from hooks.backends import changes, forward, twin
 from workbench.errors import BadInput, NotFound, SiteNotFound, WorkbenchError
 
-PROMPTS = ["The capital of France is", "Nobody remembers", "The safe opens with 7 4 1 9 <script>é\n"]
+PROMPTS = [
+    "The capital of France is",
+    "Nobody remembers",
+    "The safe opens with 7 4 1 9 <script>é\n",
+]
 CLOSE = 1e-5
 
 
@@ -40,7 +46,9 @@ HIDDEN = {("transformer_lens", "neox"): {"rot_q", "rot_k"}}
 
 @pytest.fixture(scope="module", params=["llama", "gpt2", "neox"])
 def model(request):
-    """A tiny model whose norms have gains and biases of their own, so that before and after them differ."""
+    """A tiny model whose norms have gains and biases of their own, so that before and after them
+    differ.
+    """
     module = getattr(tiny, f"tiny_{request.param}")()
     draw = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -59,10 +67,12 @@ def same(ours: wb.Trace, theirs: wb.Trace) -> None:
         assert ours[site].dims == theirs[site].dims
         for dim, coordinate in ours[site].coords.items():
             np.testing.assert_array_equal(coordinate, theirs[site].coords[dim])
-        np.testing.assert_allclose(theirs[site], ours[site], atol=CLOSE, rtol=0, err_msg=site)  # NaN where NaN
+        np.testing.assert_allclose(
+            theirs[site], ours[site], atol=CLOSE, rtol=0, err_msg=site
+        )  # NaN where NaN
 
 
-# -- looking ------------------------------------------------------------------------------------------------------
+# -- looking ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -71,16 +81,26 @@ def test_same_values_at_every_site(model, backend, short):
     if short not in model.sites:
         pytest.skip(f"{model.family} has no site {short}")
     if short in HIDDEN.get((backend, model.family), ()):
-        with pytest.raises(SiteNotFound, match=rf"does not show 'blocks\.0\.attn\.hook_{short}'") as raised:
+        with pytest.raises(
+            SiteNotFound, match=rf"does not show 'blocks\.0\.attn\.hook_{short}'"
+        ) as raised:
             wb.capture(model, PROMPTS, sites=short, backend=backend)
         assert "resid_post" in raised.value.expected
         return
-    same(wb.capture(model, PROMPTS, sites=short), wb.capture(model, PROMPTS, sites=short, backend=backend))
+    same(
+        wb.capture(model, PROMPTS, sites=short),
+        wb.capture(model, PROMPTS, sites=short, backend=backend),
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_layers_positions_and_batches(model, backend):
-    asked = {"sites": ["z", "pattern", "resid_pre", "logits"], "layers": [2, 0], "positions": [0, -1], "batch_tokens": 24}
+    asked = {
+        "sites": ["z", "pattern", "resid_pre", "logits"],
+        "layers": [2, 0],
+        "positions": [0, -1],
+        "batch_tokens": 24,
+    }
     same(wb.capture(model, PROMPTS, **asked), wb.capture(model, PROMPTS, **asked, backend=backend))
 
 
@@ -90,26 +110,38 @@ def test_prompts_of_different_length_equal_each_alone(model, backend):
     for row, prompt in enumerate(PROMPTS):
         alone = wb.capture(model, prompt, sites=["resid_post", "pattern"])
         n = alone.lengths[0]
-        np.testing.assert_allclose(together["resid_post"][row, :, :n], alone["resid_post"][0], atol=CLOSE)
-        np.testing.assert_allclose(together["pattern"][row, :, :, :n, :n], alone["pattern"][0], atol=CLOSE)
+        np.testing.assert_allclose(
+            together["resid_post"][row, :, :n], alone["resid_post"][0], atol=CLOSE
+        )
+        np.testing.assert_allclose(
+            together["pattern"][row, :, :, :n, :n], alone["pattern"][0], atol=CLOSE
+        )
 
 
-# -- changing -----------------------------------------------------------------------------------------------------
+# -- changing --------------------------------------------------------------------------------------
 
 INTERVENTIONS = {
     "zero heads": lambda m: wb.ablate(m, heads=[(0, 1), (2, 3)]),
     "mean heads": lambda m: wb.ablate(m, heads=[(1, 0)], how="mean", reference=PROMPTS),
     "resample heads": lambda m: wb.ablate(m, heads=[(1, 2)], how="resample", reference=PROMPTS),
     "scale one position": lambda m: wb.scale(m, heads=[(1, 1)], factor=2.5, positions=[-2]),
-    "add to resid_post": lambda m: wb.add(m, torch.linspace(-1, 1, 32), site="resid_post", layers=0, positions=[1]),
+    "add to resid_post": lambda m: wb.add(
+        m, torch.linspace(-1, 1, 32), site="resid_post", layers=0, positions=[1]
+    ),
     "add to resid_pre": lambda m: wb.add(m, torch.linspace(-1, 1, 32), site="resid_pre", layers=1),
     "scale attn_out": lambda m: wb.scale(m, site="attn_out", factor=0.4, layers=1),
-    "mean mlp_out": lambda m: wb.ablate(m, site="mlp_out", layers=[0, 2], how="mean", reference=PROMPTS),
+    "mean mlp_out": lambda m: wb.ablate(
+        m, site="mlp_out", layers=[0, 2], how="mean", reference=PROMPTS
+    ),
     "scale neurons": lambda m: wb.scale(m, site="post", layers=1, factor=0.2),
     "scale embed": lambda m: wb.scale(m, site="embed", factor=1.5),
     "scale ln_final": lambda m: wb.scale(m, site="ln_final", factor=1.5),
-    "patch heads": lambda m: wb.patch(m, wb.capture(m, PROMPTS[0], sites="z"), heads=[(0, 0), (1, 3)], positions=[-1]),
-    "patch resid": lambda m: wb.patch(m, wb.capture(m, PROMPTS[::-1], sites="resid_post"), site="resid_post", layers=1),
+    "patch heads": lambda m: wb.patch(
+        m, wb.capture(m, PROMPTS[0], sites="z"), heads=[(0, 0), (1, 3)], positions=[-1]
+    ),
+    "patch resid": lambda m: wb.patch(
+        m, wb.capture(m, PROMPTS[::-1], sites="resid_post"), site="resid_post", layers=1
+    ),
 }
 SEEN = ["z", "attn_out", "mlp_out", "post", "resid_post", "ln_final", "logits"]
 
@@ -130,7 +162,11 @@ def test_interventions_hold(model, backend, name):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_nested_interventions_hold(model, backend):
     def both(backend):
-        with INTERVENTIONS["zero heads"](model), INTERVENTIONS["add to resid_post"](model), wb.scale(model, [(0, 2)], factor=3.0):
+        with (
+            INTERVENTIONS["zero heads"](model),
+            INTERVENTIONS["add to resid_post"](model),
+            wb.scale(model, [(0, 2)], factor=3.0),
+        ):
             return wb.capture(model, PROMPTS, sites=SEEN, backend=backend)
 
     same(both("torch"), both(backend))
@@ -138,7 +174,11 @@ def test_nested_interventions_hold(model, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_cannot_be_carried_over_is_refused(model, backend):
-    queries = next(m for name, m in model.module.named_modules() if name.endswith(("q_proj", "c_attn", "query_key_value")))
+    queries = next(
+        m
+        for name, m in model.module.named_modules()
+        if name.endswith(("q_proj", "c_attn", "query_key_value"))
+    )
     handle = queries.register_forward_hook(lambda module, args, output: output * 2)
     try:
         with pytest.raises(BadInput, match=r"A hook on the output of .* cannot be carried over"):
@@ -147,11 +187,14 @@ def test_what_cannot_be_carried_over_is_refused(model, backend):
         handle.remove()
     from hooks.attention import attention_taps
 
-    with attention_taps(model.layout, {0: lambda call: None}), pytest.raises(BadInput, match="inside the attention call"):
+    with (
+        attention_taps(model.layout, {0: lambda call: None}),
+        pytest.raises(BadInput, match="inside the attention call"),
+    ):
         wb.capture(model, PROMPTS, sites="z", backend=backend)
 
 
-# -- the module ---------------------------------------------------------------------------------------------------
+# -- the module ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -161,7 +204,9 @@ def test_the_module_stays_as_it_was(model, backend):
     before, config = model.next_logits(PROMPTS), model.module.config.to_dict()
     side = model.tokenizer.padding_side
     wb.capture(model, PROMPTS, sites="pattern", backend=backend)
-    assert parts == [(name, type(part), sorted(vars(part))) for name, part in model.module.named_modules()]
+    assert parts == [
+        (name, type(part), sorted(vars(part))) for name, part in model.module.named_modules()
+    ]
     for name, parameter in model.module.named_parameters():
         assert parameter.data_ptr() == weights[name][0]
         assert torch.equal(parameter, weights[name][1])
@@ -173,8 +218,18 @@ def test_the_module_stays_as_it_was(model, backend):
 def test_a_twin_shares_every_weight_and_no_hook(model):
     with wb.ablate(model, heads=[(0, 0)]):
         other = twin.twin(model, "a test")
-        assert sum(len(h) for part in other.modules() if part is not other for h in twin.hook_lists(part)) == 0
-    assert [p.data_ptr() for p in other.parameters()] == [p.data_ptr() for p in model.module.parameters()]
+        assert (
+            sum(
+                len(h)
+                for part in other.modules()
+                if part is not other
+                for h in twin.hook_lists(part)
+            )
+            == 0
+        )
+    assert [p.data_ptr() for p in other.parameters()] == [
+        p.data_ptr() for p in model.module.parameters()
+    ]
     mine = {id(part) for part in model.module.modules()}
     assert not mine & {id(part) for part in other.modules()}
 
@@ -188,7 +243,8 @@ def test_the_bridge_shares_storage(model):
     strange = {
         name.replace("._original_component", "")
         for name, p in bridge.original_model.named_parameters()
-        if p.untyped_storage().data_ptr() not in own and p.any()  # it adds a bias of zeros to the unembedding
+        if p.untyped_storage().data_ptr() not in own
+        and p.any()  # it adds a bias of zeros to the unembedding
     }
     # GPT-NeoX interleaves q, k and v head by head in one matrix, which no view of it can undo.
     assert all(re.search(r"attention\.[qkv]\.(weight|bias)$", name) for name in strange)
@@ -202,11 +258,18 @@ def test_the_bridge_shares_storage(model):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_changed_weights_are_noticed(model, backend):
     wb.capture(model, PROMPTS, sites="logits", backend=backend)
-    weight = next(p for name, p in model.module.named_parameters() if re.search("q_proj|c_attn|query_key_value", name))
+    weight = next(
+        p
+        for name, p in model.module.named_parameters()
+        if re.search("q_proj|c_attn|query_key_value", name)
+    )
     before = weight.detach().clone()
     with torch.no_grad():
         weight *= 1.5
-        same(wb.capture(model, PROMPTS, sites="logits"), wb.capture(model, PROMPTS, sites="logits", backend=backend))
+        same(
+            wb.capture(model, PROMPTS, sites="logits"),
+            wb.capture(model, PROMPTS, sites="logits", backend=backend),
+        )
         weight.copy_(before)
 
 
@@ -218,7 +281,12 @@ def test_names_and_packages(model, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setitem(__import__("sys").modules, "nnsight", None)
         with pytest.raises(WorkbenchError, match=r"pip install 'memory-workbench\[backends\]'"):
-            wb.capture(wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer())), PROMPTS, sites="z", backend="nnsight")
+            wb.capture(
+                wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer())),
+                PROMPTS,
+                sites="z",
+                backend="nnsight",
+            )
 
 
 def test_a_sharded_model_is_refused(model, monkeypatch):
@@ -230,11 +298,14 @@ def test_a_sharded_model_is_refused(model, monkeypatch):
 def test_changes_are_found_by_place(model):
     with wb.ablate(model, heads=[(1, 2)]), wb.scale(model, site="resid_post", layers=0, factor=0.0):
         found = changes.active(model, "a test")
-        assert sorted(place.name for place in found) == ["blocks.0.hook_resid_post", "blocks.1.attn.hook_z"]
+        assert sorted(place.name for place in found) == [
+            "blocks.0.hook_resid_post",
+            "blocks.1.attn.hook_z",
+        ]
     assert changes.active(model, "a test") == {}
 
 
-# -- TransformerLens's cache --------------------------------------------------------------------------------------
+# -- TransformerLens's cache -----------------------------------------------------------------------
 
 
 @needs("transformer_lens")
@@ -245,12 +316,17 @@ def test_a_cache_becomes_a_trace(model, padding):
 
     ids = [model.tokens(p) for p in PROMPTS]
     longest = max(map(len, ids))
-    padded = [[0] * (longest - len(i)) + i if padding == "left" else i + [0] * (longest - len(i)) for i in ids]
+    padded = [
+        [0] * (longest - len(i)) + i if padding == "left" else i + [0] * (longest - len(i))
+        for i in ids
+    ]
     real = [[0] * (longest - len(i)) + [1] * len(i) for i in ids]
     mask = torch.tensor(real if padding == "left" else [row[::-1] for row in real])
     _, cache = bridge_of(model).run_with_cache(torch.tensor(padded), attention_mask=mask)
     trace = from_cache(model, cache, PROMPTS, padding)
-    hidden = HIDDEN.get(("transformer_lens", model.family), set()) | {"result"}  # computed only when asked for
+    hidden = HIDDEN.get(("transformer_lens", model.family), set()) | {
+        "result"
+    }  # computed only when asked for
     same(wb.capture(model, PROMPTS, sites=[s for s in model.sites if s not in hidden]), trace)
     with pytest.raises(BadInput, match="of the cache has 3 along prompt"):
         from_cache(model, cache, PROMPTS[:2])
@@ -265,7 +341,11 @@ def test_a_trace_becomes_a_cache_and_comes_back(model):
     from hooks.backends.cache import from_cache, to_cache
     from hooks.backends.lens import bridge_of
 
-    trace = wb.capture(model, PROMPTS, sites=["resid_pre", "resid_post", "z", "pattern", "embed", "logits", "ln_final"])
+    trace = wb.capture(
+        model,
+        PROMPTS,
+        sites=["resid_pre", "resid_post", "z", "pattern", "embed", "logits", "ln_final"],
+    )
     plain = to_cache(trace)
     assert {"blocks.2.attn.hook_z", "blocks.0.hook_resid_pre", "hook_embed"} <= set(plain)
     same(trace, from_cache(model, to_cache(trace, bridge_of(model)), PROMPTS))
@@ -279,12 +359,14 @@ def test_a_trace_becomes_a_cache_and_comes_back(model):
         real = ~values.isnan()
         assert real[0].any()
         torch.testing.assert_close(values[real], theirs[name][real], atol=CLOSE, rtol=0)
-    torch.testing.assert_close(cache["resid_post", 1][:, -1], theirs["resid_post", 1][:, -1], atol=CLOSE, rtol=0)
+    torch.testing.assert_close(
+        cache["resid_post", 1][:, -1], theirs["resid_post", 1][:, -1], atol=CLOSE, rtol=0
+    )
     with pytest.raises(BadInput, match="only some positions"):
         to_cache(wb.capture(model, PROMPTS, sites="z", positions=[-1]))
 
 
-# -- NDIF ---------------------------------------------------------------------------------------------------------
+# -- NDIF ------------------------------------------------------------------------------------------
 
 
 def unpacked(payload: bytes) -> bytes:
@@ -294,7 +376,9 @@ def unpacked(payload: bytes) -> bytes:
 
 
 class Server:
-    """What a server does with a request, here: unpack it, run it on its own copy of the model, pack the answer."""
+    """What a server does with a request, here: unpack it, run it on its own copy of the model,
+    pack the answer.
+    """
 
     def __init__(self, model):
         from hooks.backends import ndif
@@ -307,7 +391,9 @@ class Server:
         from nnsight.tracing import tracer as scope
 
         self.request, self.payload = request, backend._serialize(tracer)
-        job = RequestModel.deserialize(self.payload, self.peer._remoteable_persistent_objects(), compress=request.compress)
+        job = RequestModel.deserialize(
+            self.payload, self.peer._remoteable_persistent_objects(), compress=request.compress
+        )
         scope.inc()
         try:
             with torch.no_grad():
@@ -342,7 +428,9 @@ def test_what_would_be_sent(named):
     sent = unpacked(built.payload)
     for read in reads:
         assert read.path.encode() in sent
-    assert b"workbench" not in sent.replace(b"memory-workbench", b"")  # nothing that a server would have to import
+    assert b"workbench" not in sent.replace(
+        b"memory-workbench", b""
+    )  # nothing that a server would have to import
     weights = sum(p.numel() * p.element_size() for p in named.module.parameters())
     assert len(sent) < weights / 4
 
@@ -352,9 +440,14 @@ def test_an_answer_becomes_the_same_trace(named, monkeypatch):
     from nnsight.intervention.backends.remote import RemoteBackend
 
     server = Server(named)
-    monkeypatch.setattr(RemoteBackend, "request", lambda self, request, tracer: server.answer(self, request, tracer))
+    monkeypatch.setattr(
+        RemoteBackend, "request", lambda self, request, tracer: server.answer(self, request, tracer)
+    )
     asked = {"sites": list(named.sites), "positions": [0, -1]}
-    same(wb.capture(named, PROMPTS, **asked), wb.capture(named, PROMPTS, **asked, backend="nnsight", remote=True))
+    same(
+        wb.capture(named, PROMPTS, **asked),
+        wb.capture(named, PROMPTS, **asked, backend="nnsight", remote=True),
+    )
     assert server.request.model_key.endswith('"task": "text-generation"}')
 
 
@@ -372,7 +465,9 @@ def test_an_answer_cannot_run_code(named, monkeypatch):
     file = io.BytesIO()
     torch.save({"found": [Hostile()]}, file)
     answer = zstandard.ZstdCompressor().compress(file.getvalue())
-    monkeypatch.setattr(RemoteBackend, "request", lambda self, request, tracer: self.finalize(answer))
+    monkeypatch.setattr(
+        RemoteBackend, "request", lambda self, request, tracer: self.finalize(answer)
+    )
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
         wb.capture(named, PROMPTS, sites="z", backend="nnsight", remote=True)
     assert not Path("hostile").exists()
@@ -383,7 +478,9 @@ def test_a_server_that_is_not_there(named, monkeypatch):
     from nnsight import CONFIG
 
     monkeypatch.setattr(CONFIG.API, "HOST", "http://127.0.0.1:9")
-    with pytest.raises(WorkbenchError, match=r"NDIF at http://127.0.0.1:9 did not run the request: .*refused"):
+    with pytest.raises(
+        WorkbenchError, match=r"NDIF at http://127.0.0.1:9 did not run the request: .*refused"
+    ):
         wb.capture(named, PROMPTS, sites="z", backend="nnsight", remote=True)
 
 
@@ -412,11 +509,15 @@ def test_the_docs_python_runs(llama, monkeypatch, capsys):
 
 @needs("transformer_lens")
 def test_a_site_that_the_bridge_shows_otherwise_is_refused():
-    """What TransformerLens calls Bloom's embeddings comes after a norm; its residual stream is the model's own."""
+    """What TransformerLens calls Bloom's embeddings comes after a norm; its residual stream is
+    the model's own.
+    """
     from test_gradients_weights import built
 
     bloom = built("bloom")
-    with pytest.raises(SiteNotFound, match=r"does not show 'hook_embed' of .* as the model computes it") as raised:
+    with pytest.raises(
+        SiteNotFound, match=r"does not show 'hook_embed' of .* as the model computes it"
+    ) as raised:
         wb.capture(bloom, PROMPTS, sites="embed", backend="transformer_lens")
     assert "resid_post" in raised.value.expected
     assert "embed" not in raised.value.expected.replace("pos_embed", "")

@@ -22,22 +22,37 @@ from hooks import recipe, sites, streaming
 from workbench import shards, space
 from workbench.errors import BadInput, BadRun, Cancelled, SiteNotFound, WorkbenchError
 
-PROMPTS = ["The capital of France is", "Nobody remembers", "The safe opens with 7 4 1 9 <script>é\n"]
+PROMPTS = [
+    "The capital of France is",
+    "Nobody remembers",
+    "The safe opens with 7 4 1 9 <script>é\n",
+]
 
 
 def test_residual_stream_adds_up(llama, gpt2):
     for model in (llama, gpt2):
-        trace = wb.capture(model, PROMPTS, sites=["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post", "embed"])
-        np.testing.assert_allclose(trace["resid_pre"] + trace["attn_out"], trace["resid_mid"], atol=1e-5)
-        np.testing.assert_allclose(trace["resid_mid"] + trace["mlp_out"], trace["resid_post"], atol=1e-5)
+        trace = wb.capture(
+            model,
+            PROMPTS,
+            sites=["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post", "embed"],
+        )
+        np.testing.assert_allclose(
+            trace["resid_pre"] + trace["attn_out"], trace["resid_mid"], atol=1e-5
+        )
+        np.testing.assert_allclose(
+            trace["resid_mid"] + trace["mlp_out"], trace["resid_post"], atol=1e-5
+        )
         np.testing.assert_array_equal(
-            trace["resid_post"].isel(layer=slice(None, -1)), trace["resid_pre"].isel(layer=slice(1, None))
+            trace["resid_post"].isel(layer=slice(None, -1)),
+            trace["resid_pre"].isel(layer=slice(1, None)),
         )
 
 
 def test_parallel_block_adds_up_without_a_middle(neox):
     trace = wb.capture(neox, PROMPTS, sites=["resid_pre", "attn_out", "mlp_out", "resid_post"])
-    np.testing.assert_allclose(trace["resid_pre"] + trace["attn_out"] + trace["mlp_out"], trace["resid_post"], atol=1e-5)
+    np.testing.assert_allclose(
+        trace["resid_pre"] + trace["attn_out"] + trace["mlp_out"], trace["resid_post"], atol=1e-5
+    )
     with pytest.raises(SiteNotFound, match="has no site 'resid_mid'"):
         wb.capture(neox, PROMPTS, sites="resid_mid")
 
@@ -80,17 +95,25 @@ def test_prompts_of_different_length_in_one_batch_equal_each_alone(model):
         for site in ("resid_post", "rot_q", "rot_k"):
             np.testing.assert_allclose(together[site][row, :, :n], alone[site][0], atol=1e-5)
             assert np.isnan(together[site][row, :, n:]).all()
-        np.testing.assert_allclose(together["pattern"][row, :, :, :n, :n], alone["pattern"][0], atol=1e-5)
+        np.testing.assert_allclose(
+            together["pattern"][row, :, :, :n, :n], alone["pattern"][0], atol=1e-5
+        )
 
 
 def test_positions_count_from_either_end_of_each_prompt(model):
     whole = wb.capture(model, PROMPTS, sites=["z", "pattern"])
     some = wb.capture(model, PROMPTS, sites=["z", "pattern"], positions=[0, -1])
     for row, n in enumerate(whole.lengths):
-        np.testing.assert_allclose(some["z"][row].isel(pos=1), whole["z"][row].isel(pos=n - 1), atol=1e-6)
-        np.testing.assert_allclose(some["z"][row].isel(pos=0), whole["z"][row].isel(pos=0), atol=1e-6)
         np.testing.assert_allclose(
-            some["pattern"][row].isel(query=1)[..., :n], whole["pattern"][row].isel(query=n - 1)[..., :n], atol=1e-6
+            some["z"][row].isel(pos=1), whole["z"][row].isel(pos=n - 1), atol=1e-6
+        )
+        np.testing.assert_allclose(
+            some["z"][row].isel(pos=0), whole["z"][row].isel(pos=0), atol=1e-6
+        )
+        np.testing.assert_allclose(
+            some["pattern"][row].isel(query=1)[..., :n],
+            whole["pattern"][row].isel(query=n - 1)[..., :n],
+            atol=1e-6,
         )
 
 
@@ -171,7 +194,7 @@ def test_an_array_does_not_follow_the_weights(gpt2):
     assert not any(np.shares_memory(trace[site].values, weight.detach().numpy()) for site in trace)
 
 
-# -- streamed to a folder ---------------------------------------------------------------------------------------------
+# -- streamed to a folder --------------------------------------------------------------------------
 
 MANY = [f"{text} {n}" for n in range(4) for text in PROMPTS]
 ASKED = {
@@ -201,7 +224,9 @@ def test_streamed_is_what_is_captured_in_memory(model, tmp_path, small_shards):
     assert len(list((tmp_path / "t").glob("shard-*"))) > 3
     assert streamed.complete
     same(streamed, wb.capture(model, MANY, **ASKED, batch_tokens=40))
-    assert {f.name for f in (tmp_path / "t").iterdir() if not f.name.startswith("shard-")} == {"manifest.json"}
+    assert {f.name for f in (tmp_path / "t").iterdir() if not f.name.startswith("shard-")} == {
+        "manifest.json"
+    }
 
 
 def test_every_site_streams(model, tmp_path):
@@ -216,7 +241,9 @@ def test_streamed_positions(model, tmp_path, positions):
     same(streamed, wb.capture(model, MANY, sites=sites, positions=positions))
 
 
-@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=7), batch_tokens=st.integers(1, 60))
+@given(
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=7), batch_tokens=st.integers(1, 60)
+)
 @settings(max_examples=15, deadline=None)
 def test_batching_changes_nothing(llama, lengths, batch_tokens):
     ids = [[(7 * n + i) % 384 for i in range(n)] for n in lengths]
@@ -224,7 +251,9 @@ def test_batching_changes_nothing(llama, lengths, batch_tokens):
     for row, prompt in enumerate(ids):
         alone, n = wb.capture(llama, [prompt], sites=["z", "pattern"]), len(prompt)
         np.testing.assert_allclose(together["z"][row, :, :n], alone["z"][0], atol=1e-5)
-        np.testing.assert_allclose(together["pattern"][row, :, :, :n, :n], alone["pattern"][0], atol=1e-5)
+        np.testing.assert_allclose(
+            together["pattern"][row, :, :, :n, :n], alone["pattern"][0], atol=1e-5
+        )
         assert together["z"][row, :, n:].isnull().all()
 
 
@@ -243,10 +272,14 @@ def test_prompts_as_token_ids_and_as_a_stream(llama, tmp_path, small_shards):
     once = wb.capture(llama, (row for row in ids), sites="z", out=tmp_path / "t")
     assert once.complete
     same(once, want)
-    same(wb.capture(llama, iter(MANY), sites="z", out=tmp_path / "t"), want)  # the same again: nothing to do
+    same(
+        wb.capture(llama, iter(MANY), sites="z", out=tmp_path / "t"), want
+    )  # the same again: nothing to do
     with pytest.raises(BadInput, match="Prompt 2 has the token id 999"):
         wb.capture(llama, [[1], [999]], sites="z")
-    same(wb.capture(llama, ids[0], sites="z"), wb.capture(llama, MANY[0], sites="z"))  # one prompt's ids, by themselves
+    same(
+        wb.capture(llama, ids[0], sites="z"), wb.capture(llama, MANY[0], sites="z")
+    )  # one prompt's ids, by themselves
     with pytest.raises(BadInput, match="Prompt 1 is 5"):
         wb.capture(llama, iter([5, 6]), sites="z")
     with pytest.raises(BadInput, match="no prompt"):
@@ -260,7 +293,9 @@ def test_windows_cut_long_texts(llama, tmp_path):
     assert max(map(len, cut)) == 100
     assert cut[0] + [i for row in cut[1:] for i in row[10:]] == ids
     text = llama.tokenizer.decode(ids)
-    trace = wb.capture(llama, wb.windows(llama, text, 100), sites="z", reduce="norm", out=tmp_path / "t")
+    trace = wb.capture(
+        llama, wb.windows(llama, text, 100), sites="z", reduce="norm", out=tmp_path / "t"
+    )
     assert sum(trace.lengths) == len(llama.tokens(text))
     with pytest.raises(BadInput, match="cannot overlap by 5"):
         wb.windows(llama, text, 5, overlap=5)
@@ -280,7 +315,10 @@ def test_smaller_numbers(llama, tmp_path):
 
 def test_what_float16_cannot_hold_is_said(llama, tmp_path):
     loud = torch.full((llama.card.d_model,), 1e5)
-    with wb.add(llama, loud, site="resid_post", layers=[1]), pytest.raises(BadInput, match="which float16 cannot"):
+    with (
+        wb.add(llama, loud, site="resid_post", layers=[1]),
+        pytest.raises(BadInput, match="which float16 cannot"),
+    ):
         wb.capture(llama, PROMPTS, sites="resid_post", dtype="float16", out=tmp_path / "t")
     assert wb.Trace.open(tmp_path / "t").lengths == []
     assert hooks_on(llama) == 0
@@ -288,7 +326,12 @@ def test_what_float16_cannot_hold_is_said(llama, tmp_path):
 
 def test_the_estimate_is_what_is_written(model, tmp_path, small_shards):
     for n, about in enumerate(
-        [{"sites": ["z", "pattern"]}, ASKED, {"sites": "resid_post", "reduce": "norm", "dtype": "float16"}, {"sites": "logits"}]
+        [
+            {"sites": ["z", "pattern"]},
+            ASKED,
+            {"sites": "resid_post", "reduce": "norm", "dtype": "float16"},
+            {"sites": "logits"},
+        ]
     ):
         wb.capture(model, MANY, **about, out=tmp_path / str(n))
         written = sum(file.stat().st_size for file in (tmp_path / str(n)).iterdir())
@@ -311,7 +354,10 @@ def test_over_a_gigabyte_needs_agreement(llama, tmp_path, monkeypatch, small_sha
     assert 0 < len(begun.lengths) < len(MANY)
     assert not begun.complete
     assert "so far (unfinished)" in repr(begun)
-    same(wb.capture(llama, MANY, **refuse, agree=lambda nbytes: True), wb.capture(llama, MANY, sites="z"))
+    same(
+        wb.capture(llama, MANY, **refuse, agree=lambda nbytes: True),
+        wb.capture(llama, MANY, sites="z"),
+    )
 
 
 def test_a_full_disk_and_a_full_memory_are_said_before(llama, tmp_path, monkeypatch):
@@ -342,7 +388,7 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(llama, tmp_path, monkeypatc
     same(wb.capture(llama, MANY, sites="z", out=tmp_path / "t"), wb.capture(llama, MANY, sites="z"))
 
 
-# -- stopped and continued --------------------------------------------------------------------------------------------
+# -- stopped and continued -------------------------------------------------------------------------
 
 
 def stopped(model, folder, batches, prompts=MANY, **about):
@@ -356,7 +402,9 @@ def stopped(model, folder, batches, prompts=MANY, **about):
 
     progress = wb.Progress(show)
     with pytest.raises(Cancelled):
-        wb.capture(model, prompts, **{**ASKED, **about}, out=folder, batch_tokens=15, progress=progress)
+        wb.capture(
+            model, prompts, **{**ASKED, **about}, out=folder, batch_tokens=15, progress=progress
+        )
     return seen
 
 
@@ -369,11 +417,15 @@ def test_stopped_and_continued(model, tmp_path, small_shards, monkeypatch):
     want = wb.capture(model, MANY, **ASKED)
     for n, text in enumerate(begun.prompts):
         assert text == MANY[n]
-        np.testing.assert_allclose(begun["z"][n, :, : begun.lengths[n]], want["z"][n, :, : want.lengths[n]], atol=1e-5)
+        np.testing.assert_allclose(
+            begun["z"][n, :, : begun.lengths[n]], want["z"][n, :, : want.lengths[n]], atol=1e-5
+        )
     old = {file: file.stat().st_mtime_ns for file in (tmp_path / "t").glob("shard-*")}
     ran = []
     run = recipe.run
-    monkeypatch.setattr(recipe, "run", lambda m, w, ids, put, *more: (ran.extend(ids), run(m, w, ids, put, *more)))
+    monkeypatch.setattr(
+        recipe, "run", lambda m, w, ids, put, *more: (ran.extend(ids), run(m, w, ids, put, *more))
+    )
     done = wb.capture(model, MANY, **ASKED, out=tmp_path / "t", batch_tokens=50)
     assert done.complete
     same(done, want)
@@ -400,7 +452,10 @@ def test_progress_counts_what_was_left_to_do(llama, tmp_path, small_shards):
         ({"layers": [0]}, "layers was"),
         ({"sites": ["z"], "reduce": None}, "asked for was"),
         ({"positions": [-1], "reduce": {"resid_post": "norm"}}, "positions was"),
-        ({"reduce": {"resid_post": "mean", "pattern": "last", "logits": "topk:5"}}, "'norm' there and is 'mean' now"),
+        (
+            {"reduce": {"resid_post": "mean", "pattern": "last", "logits": "topk:5"}},
+            "'norm' there and is 'mean' now",
+        ),
         ({"dtype": "float16"}, "dtype was 'float32' there and is 'float16' now"),
         ({"prompts": MANY[:-1]}, "other prompts"),
         ({"prompts": MANY[::-1]}, "other prompts"),
@@ -414,9 +469,9 @@ def test_another_request_does_not_continue(llama, tmp_path, small_shards, change
     asked = {"prompts": MANY, **ASKED, **change}
     with pytest.raises(WorkbenchError, match=says):
         wb.capture(llama, **asked, out=tmp_path / "t")
-    assert {file: file.read_bytes() for file in (tmp_path / "t").iterdir() if file.name != ".lock"} == {
-        file: data for file, data in before.items() if file.name != ".lock"
-    }
+    assert {
+        file: file.read_bytes() for file in (tmp_path / "t").iterdir() if file.name != ".lock"
+    } == {file: data for file, data in before.items() if file.name != ".lock"}
 
 
 def test_another_model_does_not_continue(llama, tmp_path, small_shards):
@@ -438,7 +493,10 @@ def test_a_folder_of_something_else_is_left_alone(llama, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("damage", [lambda f: f.unlink(), lambda f: f.write_bytes(b""), lambda f: f.write_bytes(b"\0" * 9999)])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda f: f.unlink(), lambda f: f.write_bytes(b""), lambda f: f.write_bytes(b"\0" * 9999)],
+)
 def test_a_damaged_shard_is_written_anew(llama, tmp_path, small_shards, damage):
     wb.capture(llama, MANY, **ASKED, out=tmp_path / "t")
     want = wb.capture(llama, MANY, **ASKED)
@@ -480,14 +538,25 @@ streaming.SHARD_TOKENS = 30
 model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
 def show(update): print(update.says, flush=True)
 prompts = [f"The capital of country {n} is" + " not" * (n % 7) for n in range(400)]
-wb.capture(model, prompts, sites=["z", "pattern"], out=sys.argv[1], batch_tokens=20, progress=wb.Progress(show))
+watched = wb.Progress(show)
+options = {"batch_tokens": 20, "progress": watched}
+wb.capture(model, prompts, sites=["z", "pattern"], out=sys.argv[1], **options)
 """
 
 
 def child(code, *arguments, **options):
     root = Path(__file__).parents[2]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=env, stdout=subprocess.PIPE, **options)
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=env,
+        stdout=subprocess.PIPE,
+        **options,
+    )
 
 
 def test_killed_in_the_middle_and_continued(llama, tmp_path, small_shards):

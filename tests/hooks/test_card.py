@@ -1,4 +1,6 @@
-"""What the hook layer does with a model that lies elsewhere: nothing is left on the CPU, and nothing is waited for in a layer."""
+"""What the hook layer does with a model that lies elsewhere: nothing is left on the CPU, and
+nothing is waited for in a layer.
+"""
 
 from __future__ import annotations
 
@@ -79,14 +81,21 @@ def test_the_card_refuses_what_a_card_refuses():
         seen.waits.clear()
         assert far[far > 1].sum().item() == 14
         assert [why for why, _ in seen.waits] == ["how many are chosen", "a number is read"]
-        torch.testing.assert_close((far + torch.tensor(1.0)).cpu(), torch.arange(1.0, 7.0).view(2, 3))
+        torch.testing.assert_close(
+            (far + torch.tensor(1.0)).cpu(), torch.arange(1.0, 7.0).view(2, 3)
+        )
 
 
-@pytest.mark.parametrize("reduce", [None, "last", "mean", "norm", "entropy", "topk:3", "lowrank:2", "project"])
+@pytest.mark.parametrize(
+    "reduce", [None, "last", "mean", "norm", "entropy", "topk:3", "lowrank:2", "project"]
+)
 def test_captures(pair, reduce):
     here, _, _ = pair
     how = Project(torch.eye(32)[:2]) if reduce == "project" else reduce
-    sites = {"entropy": ["pattern", "logits"], "topk:3": ["pattern", "attn_scores", "logits", "post"]}
+    sites = {
+        "entropy": ["pattern", "logits"],
+        "topk:3": ["pattern", "attn_scores", "logits", "post"],
+    }
     vectors = ["resid_post"] if reduce == "project" else ["resid_post", "z", "ln1", "post"]
     chosen = list(here.sites) if reduce is None else sites.get(reduce, vectors)
 
@@ -108,7 +117,12 @@ def test_captures_to_a_folder(pair, tmp_path):
         agree(
             lambda model, dtype=dtype: (
                 wb.capture(
-                    model, PROMPTS, ["z", "pattern"], positions=[0, -1], dtype=dtype, out=tmp_path / f"{dtype}{model.device.type}"
+                    model,
+                    PROMPTS,
+                    ["z", "pattern"],
+                    positions=[0, -1],
+                    dtype=dtype,
+                    out=tmp_path / f"{dtype}{model.device.type}",
                 )["z"].values
             ),
             pair,
@@ -131,7 +145,9 @@ def test_changes_hold_during_generate(pair):
 
         def job(model, change=change):
             with change(model):
-                return model.next_logits(PROMPTS[0]), list(model.generate(PROMPTS[0], max_new_tokens=3))
+                return model.next_logits(PROMPTS[0]), list(
+                    model.generate(PROMPTS[0], max_new_tokens=3)
+                )
 
         agree(job, pair)
 
@@ -140,22 +156,51 @@ def test_changes_hold_during_generate(pair):
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_sweeps(pair, kind, at):
     some = {"neurons": [(1, 3), (2, 5)]} if kind == "neurons" else {}
-    agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, kind=kind, at=at, metric="logit_diff", **some)["effect"], pair)
+    agree(
+        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind=kind, at=at, metric="logit_diff", **some)[
+            "effect"
+        ],
+        pair,
+    )
 
 
 @pytest.mark.parametrize("how", ["mean", "resample", "patch", "noise"])
 def test_sweeps_of_other_values(pair, how):
-    more = {"source": PROMPTS[::-1]} if how == "patch" else {"reference": PROMPTS} if how != "noise" else {}
-    agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="positions", at="all", how=how, **more)["effect"], pair)
+    more = (
+        {"source": PROMPTS[::-1]}
+        if how == "patch"
+        else {"reference": PROMPTS}
+        if how != "noise"
+        else {}
+    )
+    agree(
+        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="positions", at="all", how=how, **more)[
+            "effect"
+        ],
+        pair,
+    )
 
 
 def test_other_sweeps(pair):
     for ask in ("logprob", "kl", lambda logits: logits[:, 3] - logits.mean(-1)):
         agree(lambda m, ask=ask: wb.sweep(m, PROMPTS, TARGETS, metric=ask)["effect"], pair)
     agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, norm="frozen")["effect"], pair)
-    agree(lambda m: wb.sweep(m, PROMPTS, [[5, 7, 9], [5, 7, 8]], metric="continuation", at="all")["effect"], pair)
-    agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="edges", receivers=[(2, 1), (1, 0)])["effect"], pair)
-    agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="neurons", method="attribution", recheck=3)["exact"], pair)
+    agree(
+        lambda m: wb.sweep(m, PROMPTS, [[5, 7, 9], [5, 7, 8]], metric="continuation", at="all")[
+            "effect"
+        ],
+        pair,
+    )
+    agree(
+        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="edges", receivers=[(2, 1), (1, 0)])["effect"],
+        pair,
+    )
+    agree(
+        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="neurons", method="attribution", recheck=3)[
+            "exact"
+        ],
+        pair,
+    )
 
 
 def test_gradients(pair):
@@ -163,7 +208,10 @@ def test_gradients(pair):
     agree(lambda m: [activation_gradients(m, PROMPTS, loss, sites)[s].values for s in sites], pair)
     agree(lambda m: wb.weight_gradients(m, PROMPTS)["W_Q"], pair)
     for at_once in (False, True):
-        agree(lambda m, one=at_once: wb.gradient_norms(m, PROMPTS, one_by_one=one)["layer_total"], pair)
+        agree(
+            lambda m, one=at_once: wb.gradient_norms(m, PROMPTS, one_by_one=one)["layer_total"],
+            pair,
+        )
     agree(lambda m: gradient_sizes(m, PROMPTS)["W_O"], pair)
     agree(lambda m: head_attribution(m, [m.tokens(p) for p in PROMPTS], TARGETS), pair)
     agree(lambda m: wb.integrated_gradients(m, PROMPTS[0], steps=4)["embed"], pair)
@@ -171,9 +219,15 @@ def test_gradients(pair):
 
 
 def test_extraction_and_completion(pair):
-    windows = [Window(0, i, (0,), tuple(range(5 + i, 11 + i)), tuple(range(20 + i, 28 + i))) for i in range(5)]
+    windows = [
+        Window(0, i, (0,), tuple(range(5 + i, 11 + i)), tuple(range(20 + i, 28 + i)))
+        for i in range(5)
+    ]
     for whole in (True, False):
-        agree(lambda m, w=whole: score(m, windows, Sampler(1.0, 40, 0.9), whole=w, floor=-60).log_p, pair)
+        agree(
+            lambda m, w=whole: score(m, windows, Sampler(1.0, 40, 0.9), whole=w, floor=-60).log_p,
+            pair,
+        )
 
     def job(model):
         completer = Completer(model, [model.tokens(p) for p in PROMPTS])
@@ -187,7 +241,12 @@ def test_extraction_and_completion(pair):
 def test_the_model_itself(pair):
     here, there, _ = pair
     agree(lambda m: [m.next_logits(PROMPTS), m.next_tokens(PROMPTS[0])["id"].to_numpy()], pair)
-    agree(lambda m: m.unembed(torch.ones(2, 32, device=m.device), torch.tensor([1, 2], device=m.device)), pair)
+    agree(
+        lambda m: m.unembed(
+            torch.ones(2, 32, device=m.device), torch.tensor([1, 2], device=m.device)
+        ),
+        pair,
+    )
     assert weight_hash(there.module) == weight_hash(here.module)
     assert there.card.device == "lazy:0"
     assert all(line.holds() for line in wb.contract(there))
@@ -199,7 +258,9 @@ def test_other_families(name):
     here = wb.load((families.module(name), tokenizer))
     with card.card() as seen:
         both = here, wb.load((on_card(families.module(name)), tokenizer)), seen
-        sites = [s for s in here.sites if here.sites[s] is None or len(here.sites[s]) == here.n_layers]
+        sites = [
+            s for s in here.sites if here.sites[s] is None or len(here.sites[s]) == here.n_layers
+        ]
         ids = [here.tokens(PROMPTS[0])[:6]]
 
         def captured(model):
@@ -224,7 +285,9 @@ def test_bfloat16_reaches_numpy():
 
 
 def test_nothing_is_waited_for_between_the_layers(pair, monkeypatch):
-    """A forward pass with hooks in it runs through: the processor waits as often with four layers as with two."""
+    """A forward pass with hooks in it runs through: the processor waits as often with four
+    layers as with two.
+    """
     _, _, seen = pair
     waited = []
     monkeypatch.setattr(fetching, "_on_a_card", lambda x: x.device.type == CARD.type)
@@ -236,9 +299,15 @@ def test_nothing_is_waited_for_between_the_layers(pair, monkeypatch):
         ids = [model.tokens(PROMPTS[0])]
         jobs = {
             "capture": lambda m=model, i=ids: wb.capture(m, i, ["z", "resid_post", "pattern"]),
-            "reduced": lambda m=model, i=ids: wb.capture(m, i, ["resid_post", "pattern"], reduce="last"),
-            "ablate": lambda m=model, i=ids: _under(wb.ablate(m, heads=m.heads()[:: m.n_heads], positions=[-1]), m, i),
-            "patch": lambda m=model, i=ids: _under(wb.patch(m, trace, site="z", layers=[0, 1]), m, i),
+            "reduced": lambda m=model, i=ids: wb.capture(
+                m, i, ["resid_post", "pattern"], reduce="last"
+            ),
+            "ablate": lambda m=model, i=ids: _under(
+                wb.ablate(m, heads=m.heads()[:: m.n_heads], positions=[-1]), m, i
+            ),
+            "patch": lambda m=model, i=ids: _under(
+                wb.patch(m, trace, site="z", layers=[0, 1]), m, i
+            ),
             "sweep": lambda m=model, i=ids: wb.sweep(m, i, [[5, 7]]),
             "sweep, all": lambda m=model, i=ids: wb.sweep(m, i, [[5, 7]], at="all"),
         }
@@ -247,10 +316,16 @@ def test_nothing_is_waited_for_between_the_layers(pair, monkeypatch):
             seen.waits.clear()
             job()
             # What is ordered now and waited for later is fetched without waiting.
-            real = Counter(why for why, where in seen.waits if why != "a tensor is fetched" or "fetching.py" not in where)
+            real = Counter(
+                why
+                for why, where in seen.waits
+                if why != "a tensor is fetched" or "fetching.py" not in where
+            )
             counts.setdefault(name, []).append(real.total())
     assert all(few == many for few, many in counts.values()), counts
-    assert counts["patch"][0] == counts["ablate"][0] + 2, counts  # the source's values for two layers are sent, once
+    assert counts["patch"][0] == counts["ablate"][0] + 2, (
+        counts
+    )  # the source's values for two layers are sent, once
     assert len(waited) == 8  # each capture waits once
 
 
@@ -287,14 +362,19 @@ def test_not_everything_is_held_in_memory_that_cannot_be_swapped_out(llama, monk
         monkeypatch.setattr(fetching, "MOST", most)
         with monkeypatch.context() as patched:
             patched.setattr(
-                "hooks.capture._Array.hold", lambda array, at, x, hold=_Array.hold: (held.append(at), hold(array, at, x))
+                "hooks.capture._Array.hold",
+                lambda array, at, x, hold=_Array.hold: (held.append(at), hold(array, at, x)),
             )
-            np.testing.assert_array_equal(wb.capture(llama, PROMPTS[0], "resid_post")["resid_post"].values, want)
+            np.testing.assert_array_equal(
+                wb.capture(llama, PROMPTS[0], "resid_post")["resid_post"].values, want
+            )
     assert held == [0, 1, 2]
 
 
 def test_a_card_that_rounds_factors_is_given_room(llama, monkeypatch):
-    """TF32 keeps 10 bits of each factor: a control row that is off by that much is no fault of the architecture."""
+    """TF32 keeps 10 bits of each factor: a control row that is off by that much is no fault of
+    the architecture.
+    """
     logits = torch.ones(1, 4)
     monkeypatch.setattr("hooks.rounding.tensor_float", lambda device: True)
     assert off_by(logits, logits, llama)[1] == pytest.approx(2.0**-10 * (2 * llama.n_layers) ** 0.5)

@@ -1,4 +1,6 @@
-"""Conversations as prompts: the tokens are those of the tokenizer's own template, and nobody's twice."""
+"""Conversations as prompts: the tokens are those of the tokenizer's own template, and nobody's
+twice.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,11 @@ from workbench.errors import BadInput
 from workbench.models.conversation import typed
 
 TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{% if message['role'] not in ['system', 'user', 'assistant'] %}"
-    "{{ raise_exception('Roles are system, user and assistant.') }}{% endif %}"
-    "[{{ message['role'] }}] {{ message['content'] | trim }}{% if not loop.last or add_generation_prompt %}\n{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] not in ['system', 'user',"
+    " 'assistant'] %}{{ raise_exception('Roles are system, user and assistant.') }}{% endif %}[{{"
+    " message['role'] }}] {{ message['content'] | trim }}{% if not loop.last or"
+    " add_generation_prompt %}\n{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{%"
+    " endif %}"
 )
 ASKED = [{"role": "user", "content": " The capital of France is? "}]
 BEGUN = [*ASKED, {"role": "assistant", "content": "The capital of France is"}]
@@ -35,16 +38,27 @@ def model():
     return wb.load((module, tokenizer))
 
 
-@pytest.mark.parametrize("conversation", [ASKED, BEGUN, [{"role": "system", "content": "Nobody"}, *ASKED]])
+@pytest.mark.parametrize(
+    "conversation", [ASKED, BEGUN, [{"role": "system", "content": "Nobody"}, *ASKED]]
+)
 def test_the_tokens_are_the_templates_own(model, conversation):
     open_end = conversation[-1]["role"] == "assistant"
     theirs = model.tokenizer.apply_chat_template(
-        conversation, add_generation_prompt=not open_end, continue_final_message=open_end, return_dict=True
+        conversation,
+        add_generation_prompt=not open_end,
+        continue_final_message=open_end,
+        return_dict=True,
     )["input_ids"]
     found = tokenize(model, conversation)
     assert found.ids == theirs
-    assert found.ids.count(model.tokenizer.bos_token_id) == 1  # the template and the tokenizer both have one
-    said = "".join(p for p, mark in zip(model.prompt_strings(found.ids), found.from_template, strict=True) if not mark)
+    assert (
+        found.ids.count(model.tokenizer.bos_token_id) == 1
+    )  # the template and the tokenizer both have one
+    said = "".join(
+        p
+        for p, mark in zip(model.prompt_strings(found.ids), found.from_template, strict=True)
+        if not mark
+    )
     assert said.replace(" ", "") == "".join(m["content"] for m in conversation).replace(" ", "")
 
 
@@ -52,10 +66,13 @@ def test_a_conversation_is_a_prompt_everywhere(model):
     ids = tokenize(model, ASKED).ids
     assert torch.equal(model.next_logits(ASKED), model.next_logits([ids]))
     assert model.generate(ASKED, max_new_tokens=4) == model.generate([ids], max_new_tokens=4)
-    assert wb.capture(model, [ASKED, "Nobody"], sites="z", reduce="norm").tokens[0] == model.prompt_strings(ids)
+    assert wb.capture(model, [ASKED, "Nobody"], sites="z", reduce="norm").tokens[
+        0
+    ] == model.prompt_strings(ids)
     one = wb.sweep(model, ASKED, [5, 7], metric="logit_diff")
     assert torch.equal(
-        torch.tensor(one["effect"].values), torch.tensor(wb.sweep(model, [ids], [[5, 7]], metric="logit_diff")["effect"].values)
+        torch.tensor(one["effect"].values),
+        torch.tensor(wb.sweep(model, [ids], [[5, 7]], metric="logit_diff")["effect"].values),
     )
 
 
@@ -69,9 +86,13 @@ def test_what_is_typed_as_chat(model):
 
 
 def test_inside_marks_what_is_the_format(model):
-    result = wb.run("inside", model, {"prompt": "The capital of France is?", "chat": True, "answer": "Paris"})
+    result = wb.run(
+        "inside", model, {"prompt": "The capital of France is?", "chat": True, "answer": "Paris"}
+    )
     table = result.tables["tokens"]
-    assert "".join(table[table["part"] == "message"]["token"]).strip() == "The capital of France is?"
+    assert (
+        "".join(table[table["part"] == "message"]["token"]).strip() == "The capital of France is?"
+    )
     assert result.provenance.notes["format"] == "the tokenizer's chat template"
     plain = wb.run("inside", model, {"prompt": "The capital of France is"})
     assert "part" not in plain.tables["tokens"]
@@ -83,7 +104,11 @@ def test_facts_in_the_chat_format(model):
     conversation = [
         {
             "role": "user",
-            "content": capital.fill("statement", "France", "Rome").text + "\n" + capital.fill("question", "France", "").text,
+            "content": (
+                capital.fill("statement", "France", "Rome").text
+                + "\n"
+                + capital.fill("question", "France", "").text
+            ),
         },
         {"role": "assistant", "content": capital.fill("lead_in", "France", "").text},
     ]
@@ -111,5 +136,7 @@ def test_errors(model, llama):
 
 @pytest.mark.model
 def test_the_default_model_answers_in_its_format(smollm):
-    said = smollm.generate([{"role": "user", "content": "What is the capital of France?"}], max_new_tokens=10)
+    said = smollm.generate(
+        [{"role": "user", "content": "What is the capital of France?"}], max_new_tokens=10
+    )
     assert "Paris" in said

@@ -1,4 +1,6 @@
-"""Models whose layers somebody cut off, took out or replaced by hand, while the configuration still counts the old ones."""
+"""Models whose layers somebody cut off, took out or replaced by hand, while the configuration
+still counts the old ones.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,12 @@ import workbench as wb
 from workbench.errors import BadInput, WorkbenchError
 
 PROMPT = "The capital of France is"
-WHERE = {"llama": "model.layers", "gemma3_text": "model.layers", "gpt2": "transformer.h", "mamba": "backbone.layers"}
+WHERE = {
+    "llama": "model.layers",
+    "gemma3_text": "model.layers",
+    "gpt2": "transformer.h",
+    "mamba": "backbone.layers",
+}
 
 
 def cut(family, keep, module=None):
@@ -39,10 +46,19 @@ def test_the_first_layers_are_a_model(family):
     assert model.sites == want.sites
     torch.testing.assert_close(model.next_logits(PROMPT), want.next_logits(PROMPT))
     for site in ("resid_post", "ln_final"):
-        assert wb.capture(model, PROMPT, sites=site)[site].equals(wb.capture(want, PROMPT, sites=site)[site])
-    found, expected = (wb.sweep(m, PROMPT, 5, kind="positions", at="all")["effect"] for m in (model, want))
-    torch.testing.assert_close(torch.as_tensor(found.values), torch.as_tensor(expected.values), atol=1e-5, rtol=1e-4)
-    with wb.scale(model, site="resid_post", layers=[0], factor=2.0), wb.scale(want, site="resid_post", layers=[0], factor=2.0):
+        assert wb.capture(model, PROMPT, sites=site)[site].equals(
+            wb.capture(want, PROMPT, sites=site)[site]
+        )
+    found, expected = (
+        wb.sweep(m, PROMPT, 5, kind="positions", at="all")["effect"] for m in (model, want)
+    )
+    torch.testing.assert_close(
+        torch.as_tensor(found.values), torch.as_tensor(expected.values), atol=1e-5, rtol=1e-4
+    )
+    with (
+        wb.scale(model, site="resid_post", layers=[0], factor=2.0),
+        wb.scale(want, site="resid_post", layers=[0], factor=2.0),
+    ):
         assert model.generate(PROMPT, 5) == want.generate(PROMPT, 5)
 
 
@@ -58,14 +74,20 @@ def test_renumbered_layers_are_a_model():
     module = cut("llama", [0, 2])
     for place, layer in enumerate(module.model.layers):
         layer.self_attn.layer_idx = place
-    assert wb.capture(wb.load((module, tiny.tiny_tokenizer())), PROMPT)["resid_post"].sizes["layer"] == 2
+    assert (
+        wb.capture(wb.load((module, tiny.tiny_tokenizer())), PROMPT)["resid_post"].sizes["layer"]
+        == 2
+    )
 
 
 def test_layers_cut_after_loading_are_noticed():
     model = wb.load((families.module("llama"), tiny.tiny_tokenizer()))
     assert model.n_layers == 3
     cut("llama", range(2), model.module)
-    with pytest.raises(WorkbenchError, match="since it was loaded"), wb.ablate(model, heads=[(2, 0)]):
+    with (
+        pytest.raises(WorkbenchError, match="since it was loaded"),
+        wb.ablate(model, heads=[(2, 0)]),
+    ):
         pass
     with pytest.raises(WorkbenchError, match="since it was loaded"):
         wb.capture(model, PROMPT)

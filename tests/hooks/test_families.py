@@ -1,4 +1,6 @@
-"""The contract on every family of `transformers` that can be built small: what is captured is what the model computes."""
+"""The contract on every family of `transformers` that can be built small: what is captured is
+what the model computes.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def test_families_outside_say_why(family: str) -> None:
 
 
 def test_every_causal_family_of_transformers_is_known() -> None:
-    """One that a newer version brings has to go through the contract, or to be refused, before this passes."""
+    """One that a newer version brings has to go through the contract, or to be refused, before
+    this passes.
+    """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     known = [*families.FAMILIES, *families.OUTSIDE, *families.UNBUILT]
@@ -52,7 +56,9 @@ def test_every_causal_family_of_transformers_is_known() -> None:
     assert set(families.NOT_SWEPT) <= set(families.FAMILIES)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt_neox", "gemma2", "mixtral", "opt", "jamba", "falcon", "granite"])
+@pytest.mark.parametrize(
+    "family", ["llama", "gpt_neox", "gemma2", "mixtral", "opt", "jamba", "falcon", "granite"]
+)
 def test_an_empty_intervention_changes_nothing_and_zero_changes_what_it_should(family: str) -> None:
     model = built(family)
     before = model.next_logits(PROMPT)
@@ -83,7 +89,10 @@ def test_the_contract_notices_a_wrong_part() -> None:
     blocks = list(model.layout.blocks)
     blocks[1] = replace(wrong, attn_out=replace(wrong.attn_out, scale=1.01))
     model.__dict__["layout"] = replace(model.layout, blocks=tuple(blocks))
-    assert {line.name for line in contract(model, PROMPT) if not line.holds()} == {"stream", "middle"}
+    assert {line.name for line in contract(model, PROMPT) if not line.holds()} == {
+        "stream",
+        "middle",
+    }
 
 
 def test_constants_are_found() -> None:
@@ -91,7 +100,9 @@ def test_constants_are_found() -> None:
     config: Any = families.config("granite")
     assert found.attn_out is not None
     assert found.attn_out.scale == pytest.approx(config.residual_multiplier, rel=1e-4)
-    assert built("cohere").layout.logit_scale == pytest.approx(families.config("cohere").logit_scale, rel=1e-4)
+    assert built("cohere").layout.logit_scale == pytest.approx(
+        families.config("cohere").logit_scale, rel=1e-4
+    )
     assert built("gemma2").layout.logit_cap == families.config("gemma2").final_logit_softcapping
     assert built("minicpm3").layout.head_gain != 1.0
 
@@ -110,7 +121,9 @@ def test_a_gate_between_attention_and_its_matrix_is_noticed() -> None:
         ("llama", "state", "resid_post"),
     ],
 )
-def test_asking_for_what_is_not_there_names_the_nearest_thing(family: str, site: str, instead: str) -> None:
+def test_asking_for_what_is_not_there_names_the_nearest_thing(
+    family: str, site: str, instead: str
+) -> None:
     with pytest.raises(SiteNotFound, match=f"Did you mean '{instead}'"):
         wb.capture(built(family), PROMPT, sites=site)
 
@@ -132,9 +145,13 @@ def test_experts_are_what_the_router_chose() -> None:
     assert trace["expert_weights"].sum("slot").values == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize("family", ["mamba", "mamba2", "qwen3_next", "recurrent_gemma", "kimi_linear", "minimax"])
+@pytest.mark.parametrize(
+    "family", ["mamba", "mamba2", "qwen3_next", "recurrent_gemma", "kimi_linear", "minimax"]
+)
 def test_states_follow_their_gate(family: str) -> None:
-    """S_t = decay ⊙ S_(t-1) + what the token adds, and `state_write` is that sum's norm; a mixed batch changes nothing."""
+    """S_t = decay ⊙ S_(t-1) + what the token adds, and `state_write` is that sum's norm; a mixed
+    batch changes nothing.
+    """
     model = built(family)
     assert model.sites["state"] == model.sites["state_decay"] == model.sites["state_write"]
     layer = model.sites["state"][-1]  # type: ignore[index]
@@ -143,12 +160,18 @@ def test_states_follow_their_gate(family: str) -> None:
     state, decay = (torch.tensor(alone[s].values[0, 0]) for s in ("state", "state_decay"))
     added = state[1:] - decay[1:] * state[:-1]
     torch.testing.assert_close(
-        added.flatten(2).norm(dim=2), torch.tensor(alone["state_write"].values[0, 0, 1:]), rtol=1e-4, atol=1e-5
+        added.flatten(2).norm(dim=2),
+        torch.tensor(alone["state_write"].values[0, 0, 1:]),
+        rtol=1e-4,
+        atol=1e-5,
     )
     together = wb.capture(model, ["No.", PROMPT], sites=sites, layers=layer)
     for site in sites:
         torch.testing.assert_close(
-            torch.tensor(together[site].values[1]), torch.tensor(alone[site].values[0]), rtol=1e-4, atol=1e-5
+            torch.tensor(together[site].values[1]),
+            torch.tensor(alone[site].values[0]),
+            rtol=1e-4,
+            atol=1e-5,
         )
 
 

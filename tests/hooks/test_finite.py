@@ -1,4 +1,6 @@
-"""Nothing is found on values that are not finite, and tokens that a model rules out are no reason to refuse."""
+"""Nothing is found on values that are not finite, and tokens that a model rules out are no
+reason to refuse.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ ASKED = {
     "the layer itself": lambda m: wb.capture(m, PROMPT, sites="resid_post", layers=[1]),
     "sweep": lambda m: wb.sweep(m, PROMPT, [" Paris", " Rome"]),
     "continuation": lambda m: wb.sweep(m, PROMPT, " Paris", metric="continuation"),
-    "attribution": lambda m: wb.sweep(m, PROMPT, [" P", " R"], metric="logit_diff", method="attribution"),
+    "attribution": lambda m: wb.sweep(
+        m, PROMPT, [" P", " R"], metric="logit_diff", method="attribution"
+    ),
     "activation gradients": lambda m: wb.activation_gradients(m, PROMPT),
     "weight gradients": lambda m: wb.weight_gradients(m, PROMPT, weights="W_V"),
     "gradient norms": lambda m: wb.gradient_norms(m, PROMPT),
@@ -43,7 +47,9 @@ ASKED = {
     "influence": lambda m: wb.influence(m, PROMPT, ["An example."]),
     "completing": lambda m: Completer(m, [m.tokens(PROMPT)]),
     "inside": lambda m: wb.run("inside", m, {"prompt": PROMPT}),
-    "extraction": lambda m: wb.run("extraction", m, {"text": PROMPT * 20, "context": [8], "suffix": 8}),
+    "extraction": lambda m: wb.run(
+        "extraction", m, {"text": PROMPT * 20, "context": [8], "suffix": 8}
+    ),
     "the page": lambda m: trying.look(m, PROMPT, (" Paris", " Rome")),
 }
 
@@ -73,9 +79,15 @@ def test_half_precision_is_told_what_to_do():
 
 def test_a_change_that_overflows_is_refused():
     model = wb.load((tiny_llama(), tiny_tokenizer()))
-    with wb.scale(model, site="resid_post", layers=1, factor=float("inf")), pytest.raises(NotFinite):
+    with (
+        wb.scale(model, site="resid_post", layers=1, factor=float("inf")),
+        pytest.raises(NotFinite),
+    ):
         model.next_tokens(PROMPT)
-    with pytest.raises(NotFinite), Completer(model, [model.tokens(PROMPT)]).under({(1, 1): float("inf")}) as reading:
+    with (
+        pytest.raises(NotFinite),
+        Completer(model, [model.tokens(PROMPT)]).under({(1, 1): float("inf")}) as reading,
+    ):
         reading.complete(lambda row, text: False, 2)
 
 
@@ -91,7 +103,9 @@ def test_gradients_that_overflow_are_refused():
 
 
 def test_tokens_that_a_model_rules_out_are_no_reason_to_refuse():
-    """A vocabulary padded beyond the tokenizer: a bias of minus infinity for tokens that are not there."""
+    """A vocabulary padded beyond the tokenizer: a bias of minus infinity for tokens that are not
+    there.
+    """
     plain, module = wb.load((tiny_llama(), tiny_tokenizer())), tiny_llama()
     paris, rome = (plain.continuation_tokens(t)[0] for t in (" P", " R"))
     masked = [i for i in range(300, 384) if i not in (paris, rome)]
@@ -101,16 +115,24 @@ def test_tokens_that_a_model_rules_out_are_no_reason_to_refuse():
     model = wb.load((module, tiny_tokenizer()))
     found = model.next_tokens(PROMPT, k=384)
     logits = plain.next_logits(PROMPT)[0] + bias
-    np.testing.assert_allclose(found.set_index("id")["probability"].sort_index(), torch.softmax(logits, -1), atol=1e-6)
+    np.testing.assert_allclose(
+        found.set_index("id")["probability"].sort_index(), torch.softmax(logits, -1), atol=1e-6
+    )
     assert isinstance(model.generate(PROMPT, 4, temperature=1.0), str)
     want = wb.sweep(plain, PROMPT, [paris, rome], layers=[1])["effect"]
-    np.testing.assert_allclose(wb.sweep(model, PROMPT, [paris, rome], layers=[1])["effect"], want, atol=1e-5)
+    np.testing.assert_allclose(
+        wb.sweep(model, PROMPT, [paris, rome], layers=[1])["effect"], want, atol=1e-5
+    )
 
     def kl(rows):  # by hand: over the tokens that are not ruled out
         before = logits.log_softmax(-1)[~bias.isinf()]
         return (before.exp() * (before - rows[:, ~bias.isinf()].log_softmax(-1))).sum(-1)
 
     own = wb.sweep(model, PROMPT, layers=[1], metric=kl)["effect"]
-    np.testing.assert_allclose(wb.sweep(model, PROMPT, layers=[1], metric="kl")["effect"].squeeze(), own.squeeze(), atol=1e-5)
+    np.testing.assert_allclose(
+        wb.sweep(model, PROMPT, layers=[1], metric="kl")["effect"].squeeze(),
+        own.squeeze(),
+        atol=1e-5,
+    )
     with pytest.raises(NotFinite):  # nothing can be measured of a token that is ruled out
         wb.sweep(model, PROMPT, [masked[0]], layers=[1])

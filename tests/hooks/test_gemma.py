@@ -1,4 +1,6 @@
-"""The second real model: a beginning token that it cannot do without, and what every cut of a text does about it."""
+"""The second real model: a beginning token that it cannot do without, and what every cut of a
+text does about it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,10 @@ import workbench as wb
 
 pytestmark = pytest.mark.model
 
-SPEECH = "Four score and seven years ago our fathers brought forth on this continent, a new nation, conceived in Liberty, "
+SPEECH = (
+    "Four score and seven years ago our fathers brought forth on this continent, a new nation,"
+    " conceived in Liberty, "
+)
 
 
 def loss(module, rows: list[list[int]], skipped: int) -> float:
@@ -30,7 +35,9 @@ def test_it_reads_with_its_beginning_token_and_says_what_that_is_worth(gemma):
     rows = [ids[at : at + 64] for at in range(0, 512, 64)]
     found = gemma.beginning
     assert found.loss_without == pytest.approx(loss(gemma.module, rows, 0), abs=1e-3)
-    assert found.loss_with == pytest.approx(loss(gemma.module, [[2, *row] for row in rows], 1), abs=1e-3)
+    assert found.loss_with == pytest.approx(
+        loss(gemma.module, [[2, *row] for row in rows], 1), abs=1e-3
+    )
     assert found.loss_with < found.loss_without - 2
     assert found.says.startswith("<bos> before every window, as the tokenizer does")
 
@@ -40,7 +47,9 @@ def test_windows_and_prompts_begin_with_it_once(gemma):
     windows = list(wb.windows(gemma, SPEECH, 9))
     assert [row[0] for row in windows] == [2] * len(windows)
     assert [token for row in windows for token in row[1:]] == tokens
-    captured = wb.capture(gemma, [SPEECH, "<bos>" + SPEECH], sites="resid_post", layers=[0], positions=[-1])
+    captured = wb.capture(
+        gemma, [SPEECH, "<bos>" + SPEECH], sites="resid_post", layers=[0], positions=[-1]
+    )
     assert captured.tokens[0] == captured.tokens[1]
     assert captured.tokens[0][0] == "<bos>"
     assert "<bos>" not in captured.tokens[0][1:]

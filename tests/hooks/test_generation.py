@@ -1,4 +1,6 @@
-"""What is generated is what the logits say: compared with a plain loop over the raw module, and with its softmax."""
+"""What is generated is what the logits say: compared with a plain loop over the raw module, and
+with its softmax.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def plainly(module, ids, n, ends=()):
     ids = list(ids)
     for _ in range(n):
         with torch.no_grad():
-            ids.append(int(module(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+            ids.append(
+                int(module(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+            )
         if ids[-1] in ends:
             break
     return ids
@@ -58,12 +62,16 @@ def test_nothing_of_a_generation_config_changes_the_text(name):
     pieces = []
     said = model.generate(PROMPT, max_new_tokens=12, on_token=pieces.append)
     assert said == "".join(pieces) == model.tokenizer.decode(want, skip_special_tokens=True)
-    assert getattr(module.generation_config, name) == LEAKS[name]  # and it is there again afterwards
+    assert (
+        getattr(module.generation_config, name) == LEAKS[name]
+    )  # and it is there again afterwards
 
 
 def test_a_draw_is_from_the_whole_softmax():
     module = tiny_llama()
-    module.generation_config = GenerationConfig(top_k=2, top_p=0.3, min_p=0.2, temperature=0.1, typical_p=0.2)
+    module.generation_config = GenerationConfig(
+        top_k=2, top_p=0.3, min_p=0.2, temperature=0.1, typical_p=0.2
+    )
     model = wb.load((module, tiny_tokenizer()))
     ids = torch.tensor([model.tokens(PROMPT)] * 4000)
     with torch.no_grad():
@@ -85,7 +93,10 @@ def test_every_end_token_ends_it():
     model = wb.load((module, tiny_tokenizer()))
     assert end_tokens(model) == tuple(sorted({0, end}))
     want = free[: free.index(end)]
-    assert model.generate(PROMPT, max_new_tokens=12).rstrip() == model.tokenizer.decode([*want, end]).rstrip()
+    assert (
+        model.generate(PROMPT, max_new_tokens=12).rstrip()
+        == model.tokenizer.decode([*want, end]).rstrip()
+    )
     with Completer(model, [ids]).under() as reading:
         assert reading.complete(lambda row, text: False, 12)[0].text == model.tokenizer.decode(want)
 
@@ -112,20 +123,26 @@ def test_pieces_of_a_text_that_ends_inside_a_character():
 
 
 def test_pieces_where_bytes_are_read_together():
-    """A byte that fits nothing makes all bytes before it unreadable, in tokenizers that fall back to bytes."""
+    """A byte that fits nothing makes all bytes before it unreadable, in tokenizers that fall
+    back to bytes.
+    """
     from tokenizers import Tokenizer, decoders, models
     from transformers import PreTrainedTokenizerFast
 
     vocab = {"<unk>": 0, "a": 1, **{f"<0x{i:02X}>": 2 + i for i in range(256)}}
     raw = Tokenizer(models.BPE(vocab, [], unk_token="<unk>", byte_fallback=True))
     raw.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    model = wb.load((tiny_llama(), PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="<unk>")))
+    model = wb.load(
+        (tiny_llama(), PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="<unk>"))
+    )
     assert model.layout.blocks  # found before the logits are rigged
     said = [1, 2 + 0x0A, 2 + 0xC3, 2 + 0xA9, 2 + 0xE2, 1, 2 + 0x21]
     left = iter(said)
 
     def rigged(module, args, output):
-        output.logits[:, -1] = torch.nn.functional.one_hot(torch.tensor(next(left)), output.logits.shape[-1]).float()
+        output.logits[:, -1] = torch.nn.functional.one_hot(
+            torch.tensor(next(left)), output.logits.shape[-1]
+        ).float()
 
     handle = model.module.register_forward_hook(rigged)
     try:
@@ -175,7 +192,9 @@ def test_numbers_that_stop_being_finite_on_the_way_are_not_said():
         for temperature in (0.0, 1.0):
             calls.clear()
             with pytest.raises(NotFinite):
-                model.generate(PROMPT, max_new_tokens=6, temperature=temperature, on_token=pieces.append)
+                model.generate(
+                    PROMPT, max_new_tokens=6, temperature=temperature, on_token=pieces.append
+                )
     finally:
         handle.remove()
     assert len(pieces) <= 4

@@ -17,7 +17,9 @@ def test_estimate_ranks_the_planted_heads_first():
     ids = model.tokens("The capital of Land1 is City3 . The capital of Land1 is")
     targets = [model.continuation_tokens(" City1")[0], model.continuation_tokens(" City3")[0]]
     guess = head_attribution(model, [ids], [targets])[0]
-    assert divmod(int(guess.argmin()), model.n_heads) == planted.MEMORY_HEAD  # without it memory loses
+    assert (
+        divmod(int(guess.argmin()), model.n_heads) == planted.MEMORY_HEAD
+    )  # without it memory loses
     assert divmod(int(guess.argmax()), model.n_heads) == planted.CONTEXT_HEAD
 
 
@@ -38,22 +40,41 @@ def test_estimate_goes_to_the_exact_effect_as_heads_get_small(model):
 
 
 def test_padding_counts_for_nothing(model):
-    one, two = model.tokens("Nobody remembers"), model.tokens("The safe opens with 7 4 1 9, and the other")
+    one, two = (
+        model.tokens("Nobody remembers"),
+        model.tokens("The safe opens with 7 4 1 9, and the other"),
+    )
     together = head_attribution(model, [one, two], [[5, 77]] * 2)
-    torch.testing.assert_close(together[:1], head_attribution(model, [one], [[5, 77]]), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        together[:1], head_attribution(model, [one], [[5, 77]]), atol=1e-5, rtol=1e-4
+    )
 
 
 def test_direct_parts_add_up(llama):
-    trace = wb.capture(llama, "Nobody remembers", sites=["embed", "attn_out", "mlp_out", "resid_post"], positions=[-1])
-    parts = torch.cat([torch.as_tensor(trace[s].values).reshape(-1, 1, 32) for s in ("embed", "attn_out", "mlp_out")])
+    trace = wb.capture(
+        llama,
+        "Nobody remembers",
+        sites=["embed", "attn_out", "mlp_out", "resid_post"],
+        positions=[-1],
+    )
+    parts = torch.cat(
+        [
+            torch.as_tensor(trace[s].values).reshape(-1, 1, 32)
+            for s in ("embed", "attn_out", "mlp_out")
+        ]
+    )
     resid = torch.as_tensor(trace["resid_post"].isel(layer=-1, pos=0).values)
     total = direct_logits(llama, parts, resid, torch.tensor([[5, 77]])).sum(0)[0]
-    torch.testing.assert_close(total, llama.next_logits("Nobody remembers")[0, [5, 77]], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        total, llama.next_logits("Nobody remembers")[0, [5, 77]], atol=1e-4, rtol=1e-4
+    )
 
 
 def test_sweep_and_estimate_agree_on_the_sign_of_strong_heads(llama):
     ids, targets = llama.tokens("The capital of France is"), [5, 77]
-    exact = torch.as_tensor(sweep(llama, [ids], [targets], at="all")["effect"].values[0]).flatten(0, 1)
+    exact = torch.as_tensor(sweep(llama, [ids], [targets], at="all")["effect"].values[0]).flatten(
+        0, 1
+    )
     difference = exact[:, 0] - exact[:, 1]
     guess = head_attribution(llama, [ids], [targets])[0].flatten()
     strong = difference.abs() > difference.abs().median()

@@ -1,4 +1,6 @@
-"""Prompts as texts or ids, prompts too short to have a loss, and models in training mode, at every function of gradients."""
+"""Prompts as texts or ids, prompts too short to have a loss, and models in training mode, at
+every function of gradients.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ from workbench.errors import BadInput
 TEXTS = ["The capital of France is", "The safe opens"]
 FUNCTIONS = {
     "gradient_norms": lambda m, p, **k: gradient_norms(m, p, weights=["W_V", "W_in"], **k),
-    "one by one": lambda m, p, **k: gradient_norms(m, p, weights=["W_V", "W_in"], one_by_one=True, **k),
+    "one by one": lambda m, p, **k: gradient_norms(
+        m, p, weights=["W_V", "W_in"], one_by_one=True, **k
+    ),
     "gradient_sizes": lambda m, p, **k: gradient_sizes(m, p, weights=["W_V"], **k),
     "weight_gradients": lambda m, p, **k: weight_gradients(m, p, weights=["W_V"], **k),
-    "activation_gradients": lambda m, p, **k: activation_gradients(m, p, sites=["z", "resid_post"], **k),
+    "activation_gradients": lambda m, p, **k: activation_gradients(
+        m, p, sites=["z", "resid_post"], **k
+    ),
     "integrated_gradients": lambda m, p, **k: integrated_gradients(m, p, steps=3, **k),
-    "layer_conductance": lambda m, p, **k: layer_conductance(m, p, steps=3, sites="post", layers=1, **k),
+    "layer_conductance": lambda m, p, **k: layer_conductance(
+        m, p, steps=3, sites="post", layers=1, **k
+    ),
 }
 
 
@@ -35,7 +43,9 @@ def arrays(found):
 def same(found, want):
     assert found.keys() == want.keys()
     for name, values in found.items():
-        np.testing.assert_allclose(values, want[name], atol=1e-6, rtol=1e-5, equal_nan=True, err_msg=name)
+        np.testing.assert_allclose(
+            values, want[name], atol=1e-6, rtol=1e-5, equal_nan=True, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -83,12 +93,26 @@ def in_training():
     return module
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, "influence", "heads", "sweep", "attribution", "capture", "next_logits", "generate"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *FUNCTIONS,
+        "influence",
+        "heads",
+        "sweep",
+        "attribution",
+        "capture",
+        "next_logits",
+        "generate",
+    ],
+)
 def test_training_mode_changes_nothing_and_is_put_back(name):
     every = {
         **FUNCTIONS,
         "influence": lambda m, p: influence(m, p, p),
-        "heads": lambda m, p: {"heads": torch.as_tensor(head_attribution(m, [m.tokens(p[0])], [[5, 7]]))},
+        "heads": lambda m, p: {
+            "heads": torch.as_tensor(head_attribution(m, [m.tokens(p[0])], [[5, 7]]))
+        },
         "sweep": lambda m, p: wb.sweep(m, p[0], 5, how="mean", reference=p),
         "attribution": lambda m, p: wb.sweep(m, p[0], 5, method="attribution", recheck=2),
         "capture": lambda m, p: wb.capture(m, p, sites=["z", "resid_post"]),
@@ -100,7 +124,9 @@ def test_training_mode_changes_nothing_and_is_put_back(name):
     assert any(part.p > 0 for part in module.modules() if isinstance(part, torch.nn.Dropout))
     flags = [part.training for part in module.modules()]
     model = wb.load((module, tiny.tiny_tokenizer()))
-    for part, training in zip(module.modules(), flags, strict=True):  # loading puts all of it into evaluation mode
+    for part, training in zip(
+        module.modules(), flags, strict=True
+    ):  # loading puts all of it into evaluation mode
         part.training = training
     want = run(wb.load((tiny.tiny_gpt2(), tiny.tiny_tokenizer())), TEXTS)
     found = run(model, TEXTS)

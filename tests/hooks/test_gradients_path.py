@@ -1,4 +1,6 @@
-"""Integrated gradients and conductance: what is attributed adds up, and Captum on the module itself says the same."""
+"""Integrated gradients and conductance: what is attributed adds up, and Captum on the module
+itself says the same.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,18 @@ def end_and_start(model, metric, prompt):
 def test_attributions_add_up_to_the_change(model):
     metric = logit_difference(model, 5, 77)
     found = integrated_gradients(
-        model, TEXTS, metric, sites=["embed", "z", "resid_mid" if "resid_mid" in model.sites else "post"], steps=100
+        model,
+        TEXTS,
+        metric,
+        sites=["embed", "z", "resid_mid" if "resid_mid" in model.sites else "post"],
+        steps=100,
     )
     for site in [s for s in found if not s.endswith(".delta")]:
         assert float(abs(found[f"{site}.delta"]).max()) < 1e-3
     for row, prompt in enumerate(TEXTS):
-        assert float(found["embed"][row].sum()) == pytest.approx(end_and_start(model, metric, prompt), abs=2e-3)
+        assert float(found["embed"][row].sum()) == pytest.approx(
+            end_and_start(model, metric, prompt), abs=2e-3
+        )
     assert hooks_on(model) == 0
 
 
@@ -60,8 +68,12 @@ def test_the_first_stream_is_the_embeddings(llama):
 
 def test_conductance_through_the_whole_stream_adds_up(model):
     metric = logit_difference(model, 5, 77)
-    rough = layer_conductance(model, TEXTS, metric, sites="resid_post", steps=20)["resid_post.delta"]
-    smooth = layer_conductance(model, TEXTS, metric, sites="resid_post", steps=200)["resid_post.delta"]
+    rough = layer_conductance(model, TEXTS, metric, sites="resid_post", steps=20)[
+        "resid_post.delta"
+    ]
+    smooth = layer_conductance(model, TEXTS, metric, sites="resid_post", steps=200)[
+        "resid_post.delta"
+    ]
     assert float(abs(smooth).max()) < float(abs(rough).max()) / 3 + 1e-4
     with pytest.raises(BadInput, match="their integrated gradients"):
         layer_conductance(model, TEXTS, metric, sites="embed", steps=4)
@@ -72,11 +84,18 @@ def test_captum_on_the_module_itself(model, method):
     metric, ids = logit_difference(model, 5, 77), torch.tensor([model.tokens(TEXTS[0])])
 
     def forward(embeddings):
-        return metric(model.module(inputs_embeds=embeddings, use_cache=False).logits, ids, torch.ones_like(ids))
+        return metric(
+            model.module(inputs_embeds=embeddings, use_cache=False).logits,
+            ids,
+            torch.ones_like(ids),
+        )
 
     ours = layer_conductance if method == "LayerConductance" else integrated_gradients
     found = ours(model, TEXTS[0], metric, sites="z", layers=1, steps=10)["z"]
-    end, start = (model.layout.embed(i).detach() for i in (ids, torch.full_like(ids, model.tokenizer.eos_token_id)))
+    end, start = (
+        model.layout.embed(i).detach()
+        for i in (ids, torch.full_like(ids, model.tokenizer.eos_token_id))
+    )
     peer = getattr(attr, method)(forward, model.layout.blocks[1].out_proj)
     theirs = peer.attribute(end, start, n_steps=10, attribute_to_layer_input=True)
     theirs = (theirs[0] if isinstance(theirs, tuple) else theirs).detach().numpy()
@@ -84,9 +103,13 @@ def test_captum_on_the_module_itself(model, method):
 
 
 def test_another_start(llama):
-    one, other = (integrated_gradients(llama, TEXTS[0], baseline=b, steps=4)["embed"] for b in (None, 300))
+    one, other = (
+        integrated_gradients(llama, TEXTS[0], baseline=b, steps=4)["embed"] for b in (None, 300)
+    )
     assert float(abs(one - other).max()) > 1e-3
-    same = integrated_gradients(llama, TEXTS[0], baseline=llama.tokens(TEXTS[0])[0], steps=4)["embed"]
+    same = integrated_gradients(llama, TEXTS[0], baseline=llama.tokens(TEXTS[0])[0], steps=4)[
+        "embed"
+    ]
     assert float(abs(same[0, 0]).max()) == 0.0  # the first token is where the path starts already
 
 

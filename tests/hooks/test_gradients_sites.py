@@ -17,7 +17,17 @@ from hooks.gradients.metric import logit_difference, loss
 from hooks.watch import watching
 from workbench.errors import BadInput
 
-SITES = ["embed", "resid_pre", "z", "attn_out", "post", "mlp_out", "resid_post", "ln_final", "logits"]
+SITES = [
+    "embed",
+    "resid_pre",
+    "z",
+    "attn_out",
+    "post",
+    "mlp_out",
+    "resid_post",
+    "ln_final",
+    "logits",
+]
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2", "neox"])
@@ -29,10 +39,18 @@ def fine(request):
 def value(model, metric, prompt):
     batch = model.batch(prompt)
     with torch.no_grad():
-        return float(metric(model.module(**batch.kwargs()).logits.double(), batch.input_ids, batch.attention_mask))
+        return float(
+            metric(
+                model.module(**batch.kwargs()).logits.double(),
+                batch.input_ids,
+                batch.attention_mask,
+            )
+        )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_a_small_step_changes_the_metric_as_the_gradient_says(fine, data):
     site = data.draw(st.sampled_from(SITES))
@@ -42,7 +60,9 @@ def test_a_small_step_changes_the_metric_as_the_gradient_says(fine, data):
     metric = data.draw(st.sampled_from([loss, logit_difference(fine, 5, 77)]))
     gradient = activation_gradients(fine, prompt, metric, sites=site, layers=layer)[site]
     gradient = gradient.sel(prompt=0, pos=position, **({} if layer is None else {"layer": layer}))
-    way = torch.as_tensor(np.random.default_rng(data.draw(st.integers(0, 9))).normal(size=gradient.shape))
+    way = torch.as_tensor(
+        np.random.default_rng(data.draw(st.integers(0, 9))).normal(size=gradient.shape)
+    )
     way, step = way / way.norm(), 5e-3  # parts of some families are float32 all the same
     found = []
     for sign in (1, -1):
@@ -55,16 +75,22 @@ def test_a_small_step_changes_the_metric_as_the_gradient_says(fine, data):
 @pytest.mark.parametrize("site", ["rot_q", "rot_k", "v", "pattern", "attn_scores"])
 def test_a_small_step_inside_the_attention_call(fine, site):
     (place,) = sites.resolve(fine.layout, site, 1, "")
-    gradient = activation_gradients(fine, PROMPTS[0], logit_difference(fine, 5, 77), sites=site, layers=1)[site]
+    gradient = activation_gradients(
+        fine, PROMPTS[0], logit_difference(fine, 5, 77), sites=site, layers=1
+    )[site]
     gradient = torch.as_tensor(gradient.sel(prompt=0, layer=1).values)
-    way = torch.randn(gradient.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    way = torch.randn(
+        gradient.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     if "key" in place.site.dims:
         way = way.tril()  # a token does not look ahead
     found = []
     for step in (5e-3, -5e-3):
         with watching(fine, [place], lambda _, x, step=step: x + step * (way / way.norm()).to(x)):
             found.append(value(fine, logit_difference(fine, 5, 77), PROMPTS[0]))
-    assert (found[0] - found[1]) / 1e-2 == pytest.approx(float((gradient * way / way.norm()).sum()), rel=2e-2, abs=2e-4)
+    assert (found[0] - found[1]) / 1e-2 == pytest.approx(
+        float((gradient * way / way.norm()).sum()), rel=2e-2, abs=2e-4
+    )
 
 
 def test_labels_are_those_of_a_capture(model):
@@ -88,7 +114,10 @@ def test_each_prompt_has_its_own_gradient(model):
         n = alone.lengths[0]
         for site in SITES:
             np.testing.assert_allclose(
-                together[site].isel(prompt=row, pos=slice(0, n)), alone[site].isel(prompt=0), atol=1e-5, err_msg=site
+                together[site].isel(prompt=row, pos=slice(0, n)),
+                alone[site].isel(prompt=0),
+                atol=1e-5,
+                err_msg=site,
             )
             assert np.isnan(together[site].isel(prompt=row, pos=slice(n, None))).all()
 
@@ -100,7 +129,10 @@ def test_the_same_prompt_with_two_metrics(model):
 
 
 def test_times_activation(model):
-    seen, slopes = wb.capture(model, PROMPTS, sites="z")["z"], activation_gradients(model, PROMPTS, sites="z")["z"]
+    seen, slopes = (
+        wb.capture(model, PROMPTS, sites="z")["z"],
+        activation_gradients(model, PROMPTS, sites="z")["z"],
+    )
     product = activation_gradients(model, PROMPTS, sites="z", times_activation=True)["z"]
     np.testing.assert_allclose(product, seen * slopes, atol=1e-6)
     assert product.attrs["quantity"] == "gradient times activation"
@@ -109,12 +141,16 @@ def test_times_activation(model):
 def test_interventions_are_seen(model):
     plain = activation_gradients(model, PROMPTS[0], sites="resid_post", layers=0)["resid_post"]
     with wb.ablate(model, heads=[(1, 0), (2, 1)]):
-        changed = activation_gradients(model, PROMPTS[0], sites="resid_post", layers=0)["resid_post"]
+        changed = activation_gradients(model, PROMPTS[0], sites="resid_post", layers=0)[
+            "resid_post"
+        ]
     assert float(abs(plain - changed).max()) > 1e-4
     with wb.ablate(model, heads=model.heads()), wb.ablate(model, site="mlp_out"):
         alone = activation_gradients(model, PROMPTS, sites=["resid_pre", "resid_post"])
     assert float(abs(alone["resid_pre"]).max()) > 0
-    np.testing.assert_allclose(alone["resid_pre"].sel(layer=0), alone["resid_post"].sel(layer=2), atol=1e-6)
+    np.testing.assert_allclose(
+        alone["resid_pre"].sel(layer=0), alone["resid_post"].sel(layer=2), atol=1e-6
+    )
 
 
 def test_frozen_weights_do_not_matter(llama):

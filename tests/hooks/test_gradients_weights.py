@@ -20,18 +20,35 @@ from hooks.gradients.weights import DIMS, weights
 from workbench.errors import BadInput, NotFound, Unfit
 
 FUSED = {
-    "phi3": {"intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
+    "phi3": {
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    },
     "bloom": {"n_layer": 2, "n_head": 4},
-    "mixtral": {"intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2},
+    "mixtral": {
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    },
 }
 
 
 def built(name, **more):
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    sizes = {"vocab_size": tiny.VOCABULARY, "hidden_size": 32, "max_position_embeddings": 256, "pad_token_id": 0}
+    sizes = {
+        "vocab_size": tiny.VOCABULARY,
+        "hidden_size": 32,
+        "max_position_embeddings": 256,
+        "pad_token_id": 0,
+    }
     torch.manual_seed(0)
-    module = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **sizes, **FUSED[name], **more)).eval()
+    module = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(name, **sizes, **FUSED[name], **more)
+    ).eval()
     for parameter in module.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.2)
@@ -40,7 +57,10 @@ def built(name, **more):
 
 @pytest.fixture(scope="module", params=["llama", "gpt2", "neox", "phi3", "bloom"])
 def plain(request):
-    """One of each way to keep queries, keys and values. Without biases, which are not part of a weight."""
+    """One of each way to keep queries, keys and values.
+
+    Without biases, which are not part of a weight.
+    """
     if request.param in FUSED:
         model = built(request.param)
     else:
@@ -54,23 +74,42 @@ def plain(request):
 
 def test_the_weights_do_what_their_names_say(plain):
     trace = wb.capture(
-        plain, PROMPTS[0], sites=[s for s in ("q", "k", "v", "z", "attn_out", "post", "mlp_out") if s in plain.sites]
+        plain,
+        PROMPTS[0],
+        sites=[s for s in ("q", "k", "v", "z", "attn_out", "post", "mlp_out") if s in plain.sites],
     )
     for layer, block in enumerate(plain.layout.blocks):
         kept = {}
-        norm = next(m for n, m in block.module.named_children() if "ln_1" in n or "input_layernorm" in n)
-        handle = norm.register_forward_hook(lambda module, args, output, kept=kept: kept.update(normed=output[0]))
+        norm = next(
+            m for n, m in block.module.named_children() if "ln_1" in n or "input_layernorm" in n
+        )
+        handle = norm.register_forward_hook(
+            lambda module, args, output, kept=kept: kept.update(normed=output[0])
+        )
         plain.next_logits(PROMPTS[0])
         handle.remove()
-        here = {w.name: w.view(plain.module.get_parameter(w.parameter)) for w in weights(plain, layers=layer)}
-        at = {site: torch.as_tensor(trace[site].sel(layer=layer).values[0]) for site in trace if "layer" in trace[site].dims}
+        here = {
+            w.name: w.view(plain.module.get_parameter(w.parameter))
+            for w in weights(plain, layers=layer)
+        }
+        at = {
+            site: torch.as_tensor(trace[site].sel(layer=layer).values[0])
+            for site in trace
+            if "layer" in trace[site].dims
+        }
         groups = plain.n_heads // plain.n_kv_heads
-        value = torch.einsum("d,hde->he", kept["normed"][0], here["W_V"]).detach()  # the first token sees only itself
-        torch.testing.assert_close(value.repeat_interleave(groups, 0), at["z"][0], atol=1e-5, rtol=1e-4)
+        value = torch.einsum(
+            "d,hde->he", kept["normed"][0], here["W_V"]
+        ).detach()  # the first token sees only itself
+        torch.testing.assert_close(
+            value.repeat_interleave(groups, 0), at["z"][0], atol=1e-5, rtol=1e-4
+        )
         for name, site in (("W_Q", "q"), ("W_K", "k"), ("W_V", "v")):
             if site in at:
                 made = torch.einsum("pd,hde->phe", kept["normed"], here[name]).detach()
-                torch.testing.assert_close(made, at[site], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+                torch.testing.assert_close(
+                    made, at[site], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+                )
         made = torch.einsum("phe,hed->pd", at["z"], here["W_O"]).detach()
         torch.testing.assert_close(made, at["attn_out"], atol=1e-5, rtol=1e-4)
         made = (at["post"] @ here["W_out"]).detach()
@@ -80,7 +119,9 @@ def test_the_weights_do_what_their_names_say(plain):
 def test_gates_and_inputs_are_told_apart():
     model = built("phi3")
     mlp = model.layout.blocks[0].mlp
-    here = {w.name: w.view(model.module.get_parameter(w.parameter)) for w in weights(model, layers=0)}
+    here = {
+        w.name: w.view(model.module.get_parameter(w.parameter)) for w in weights(model, layers=0)
+    }
     x = torch.randn(5, 32)
     with torch.no_grad():
         made = (torch.nn.functional.silu(x @ here["W_gate"]) * (x @ here["W_in"])) @ here["W_out"]
@@ -88,7 +129,8 @@ def test_gates_and_inputs_are_told_apart():
 
 
 @pytest.mark.skipif(
-    not importlib.util.find_spec("transformer_lens"), reason="transformer_lens is not installed (the extra 'bench')"
+    not importlib.util.find_spec("transformer_lens"),
+    reason="transformer_lens is not installed (the extra 'bench')",
 )
 def test_the_weights_are_transformer_lenss(model):
     from hooks.backends.lens import bridge_of
@@ -102,16 +144,22 @@ def test_the_weights_are_transformer_lenss(model):
         assert torch.equal(ours, theirs), weight.name
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_a_small_step_of_a_head_changes_the_metric_as_the_gradient_says(plain, data):
     fine = plain.module.double() and plain
     chosen = data.draw(st.sampled_from(weights(fine)))
     metric = data.draw(st.sampled_from([loss, logit_difference(fine, 5, 77)]))
-    gradient = weight_gradients(fine, PROMPTS[0], metric, chosen.name, chosen.layer)[chosen.name][0, 0]
+    gradient = weight_gradients(fine, PROMPTS[0], metric, chosen.name, chosen.layer)[chosen.name][
+        0, 0
+    ]
     part = chosen.view(fine.module.get_parameter(chosen.parameter))
     head = data.draw(st.integers(0, len(part) - 1)) if "head" in chosen.dims[0] else slice(None)
-    way = torch.as_tensor(np.random.default_rng(data.draw(st.integers(0, 9))).normal(size=part[head].shape))
+    way = torch.as_tensor(
+        np.random.default_rng(data.draw(st.integers(0, 9))).normal(size=part[head].shape)
+    )
     way, step, found = way / way.norm(), 5e-3, []  # parts of some families are float32 all the same
     with torch.no_grad():
         for sign in (1, -2):  # from the middle to one side, then to the other
@@ -134,9 +182,15 @@ def test_norms_in_one_pass_are_those_of_a_loop(model):
             np.testing.assert_allclose(fast[name], slow[name], rtol=1e-4, atol=1e-6, err_msg=name)
     whole = weight_gradients(model, texts, metrics)
     for name in whole:
-        axes = [dim for dim in whole[name].dims if dim not in {"prompt", "layer", "head", "kv_head"}]
-        np.testing.assert_allclose((whole[name] ** 2).sum(axes) ** 0.5, slow[name], rtol=1e-4, err_msg=name)
-    squares = sum((slow[n] ** 2).sum([d for d in slow[n].dims if "head" in d]) for n in slow if n != LAYER)
+        axes = [
+            dim for dim in whole[name].dims if dim not in {"prompt", "layer", "head", "kv_head"}
+        ]
+        np.testing.assert_allclose(
+            (whole[name] ** 2).sum(axes) ** 0.5, slow[name], rtol=1e-4, err_msg=name
+        )
+    squares = sum(
+        (slow[n] ** 2).sum([d for d in slow[n].dims if "head" in d]) for n in slow if n != LAYER
+    )
     np.testing.assert_allclose(slow[LAYER], squares**0.5, rtol=1e-5)
     assert hooks_on(model) == 0
     assert all(p.grad is None for p in model.module.parameters())
@@ -152,7 +206,9 @@ def test_labels(llama):
     whole = weight_gradients(llama, PROMPTS, weights="W_O", layers=1)["W_O"]
     assert whole.dims == ("prompt", "layer", *DIMS["W_O"])
     np.testing.assert_allclose(
-        (whole**2).sum(["d_head", "d_model"]) ** 0.5, gradient_norms(llama, PROMPTS, weights="W_O", layers=1)["W_O"], rtol=1e-4
+        (whole**2).sum(["d_head", "d_model"]) ** 0.5,
+        gradient_norms(llama, PROMPTS, weights="W_O", layers=1)["W_O"],
+        rtol=1e-4,
     )
 
 
@@ -205,7 +261,11 @@ def test_sizes_are_those_of_plain_autograd(model):
 
     prompts = [
         model.tokens(text)[:9]
-        for text in ["The capital of Peru is Lima, not", "Nobody remembers what it was", "The safe opens with 7 4 1 9"]
+        for text in [
+            "The capital of Peru is Lima, not",
+            "Nobody remembers what it was",
+            "The safe opens with 7 4 1 9",
+        ]
     ]
     prompts = [ids[: min(map(len, prompts))] for ids in prompts]
     found = gradient_sizes(model, prompts, continuation_loss(4), chunk=2)
@@ -216,7 +276,13 @@ def test_sizes_are_those_of_plain_autograd(model):
         batch = torch.tensor([ids])
         logits = model.module(input_ids=batch, use_cache=False).logits[0, -5:-1]
         value = torch.nn.functional.cross_entropy(logits, batch[0, -4:])
-        own = dict(zip(parameters, torch.autograd.grad(value, list(parameters.values()), allow_unused=True), strict=True))
+        own = dict(
+            zip(
+                parameters,
+                torch.autograd.grad(value, list(parameters.values()), allow_unused=True),
+                strict=True,
+            )
+        )
         for weight in weights(model):
             gradient = weight.view(own[weight.parameter])
             for head in range(len(gradient)) if "head" in weight.dims[0] else [slice(None)]:
@@ -226,8 +292,12 @@ def test_sizes_are_those_of_plain_autograd(model):
                 part = gradient[head]
                 for sizes in (found, slow):
                     got = sizes[weight.name].sel(at)
-                    assert float(got.sel(size="max")) == pytest.approx(float(part.abs().max()), rel=1e-4, abs=1e-7)
-                    assert float(got.sel(size="rms")) == pytest.approx(float(part.square().mean().sqrt()), rel=1e-4, abs=1e-7)
+                    assert float(got.sel(size="max")) == pytest.approx(
+                        float(part.abs().max()), rel=1e-4, abs=1e-7
+                    )
+                    assert float(got.sel(size="rms")) == pytest.approx(
+                        float(part.square().mean().sqrt()), rel=1e-4, abs=1e-7
+                    )
         for name, gradient in own.items():
             if gradient is not None:
                 total[name] += gradient / len(prompts)

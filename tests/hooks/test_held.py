@@ -1,4 +1,6 @@
-"""Changes may be left in any order, entered again, by threads and generators: what holds is what is on."""
+"""Changes may be left in any order, entered again, by threads and generators: what holds is what
+is on.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ def fresh():
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_changes_left_in_any_order(fresh, order):
-    want = {left: together(fresh, left) for n in range(4) for left in itertools.combinations(range(3), n)}
+    want = {
+        left: together(fresh, left)
+        for n in range(4)
+        for left in itertools.combinations(range(3), n)
+    }
     changes = [wb.ablate(fresh, **CHANGES[i]) for i in range(3)]
     for change in changes:
         change.__enter__()
@@ -55,7 +61,9 @@ def test_an_error_in_between_leaves_the_others_on(fresh):
     first.__enter__()
     second.__enter__()
     with pytest.raises(ValueError, match="mine"):
-        first.__exit__(ValueError, error := ValueError("mine"), None) or (_ for _ in ()).throw(error)
+        first.__exit__(ValueError, error := ValueError("mine"), None) or (_ for _ in ()).throw(
+            error
+        )
     assert torch.equal(fresh.next_logits(PROMPT), want)
     second.__exit__(None, None, None)
     assert fresh.module.config._attn_implementation == "sdpa"
@@ -120,7 +128,9 @@ def test_two_recurrent_models_read_in_turns():
         a.feed(token)
         b.feed(token)
         for stepper, known in ((a, want[0]), (b, want[1])):
-            torch.testing.assert_close(stepper.decay[1], torch.as_tensor(known.sel(layer=1).values[0, t]))
+            torch.testing.assert_close(
+                stepper.decay[1], torch.as_tensor(known.sel(layer=1).values[0, t])
+            )
     first.__exit__(None, None, None)
     b.feed(ids[0])
     second.__exit__(None, None, None)

@@ -1,4 +1,6 @@
-"""Interventions do what a slow, plain computation says, hold during generation, and leave nothing behind."""
+"""Interventions do what a slow, plain computation says, hold during generation, and leave
+nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def test_zeroing_a_head_removes_its_share_of_attn_out(model):
     proj = model.layout.blocks[1].out_proj
     with torch.no_grad():
         share = proj(z.flatten(-2)) - proj(torch.zeros_like(z).flatten(-2))
-    np.testing.assert_allclose(whole["attn_out"].isel(layer=0) - cut["attn_out"].isel(layer=0), share, atol=1e-5)
+    np.testing.assert_allclose(
+        whole["attn_out"].isel(layer=0) - cut["attn_out"].isel(layer=0), share, atol=1e-5
+    )
 
 
 def test_pruning_all_heads_of_a_layer_is_zeroing_site_z(model):
@@ -45,14 +49,21 @@ def test_an_empty_change_changes_no_bit(model):
 
 def test_mean_and_resample_take_values_of_the_reference(llama):
     pool = wb.capture(llama, OTHERS, sites="z", layers=[1])["z"].isel(layer=0, head=2)
-    values = np.concatenate([pool[i, :n] for i, n in enumerate(wb.capture(llama, OTHERS, sites="z", layers=[1]).lengths)])
+    values = np.concatenate(
+        [
+            pool[i, :n]
+            for i, n in enumerate(wb.capture(llama, OTHERS, sites="z", layers=[1]).lengths)
+        ]
+    )
     with wb.ablate(llama, heads=[(1, 2)], how="mean", reference=OTHERS):
         mean = wb.capture(llama, PROMPT, sites="z", layers=[1])["z"].isel(layer=0, head=2)
     np.testing.assert_allclose(mean[0], np.broadcast_to(values.mean(0), mean[0].shape), atol=1e-5)
     runs = []
     for seed in (0, 0, 1):
         with wb.ablate(llama, heads=[(1, 2)], how="resample", reference=OTHERS, seed=seed):
-            runs.append(wb.capture(llama, PROMPT, sites="z", layers=[1])["z"].isel(layer=0, head=2).values)
+            runs.append(
+                wb.capture(llama, PROMPT, sites="z", layers=[1])["z"].isel(layer=0, head=2).values
+            )
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
     for row in runs[0][0]:
@@ -82,7 +93,9 @@ def test_patching_from_itself_changes_nothing(model):
 def test_negative_positions_pair_the_ends_of_prompts_of_different_length(llama):
     source = wb.capture(llama, OTHERS[1], sites="z", layers=[2])
     with wb.patch(llama, source, heads=[(2, 1)], positions=[-1]):
-        got = wb.capture(llama, [PROMPT, OTHERS[0]], sites="z", layers=[2], positions=[-1])["z"].isel(layer=0, pos=0, head=1)
+        got = wb.capture(llama, [PROMPT, OTHERS[0]], sites="z", layers=[2], positions=[-1])[
+            "z"
+        ].isel(layer=0, pos=0, head=1)
     want = source["z"].isel(prompt=0, layer=0, head=1, pos=source.lengths[0] - 1)
     for row in got:
         np.testing.assert_allclose(row, want, atol=1e-6)
@@ -95,7 +108,9 @@ def test_adding_a_vector_moves_the_stream_by_it(model):
         after = wb.capture(model, [PROMPT, OTHERS[0]], sites="resid_post", layers=[0])["resid_post"]
     for row, text in enumerate([PROMPT, OTHERS[0]]):
         last = len(model.tokens(text)) - 1
-        np.testing.assert_allclose(after[row, 0, last] - before[row, 0, last], 2 * vector, atol=1e-5)
+        np.testing.assert_allclose(
+            after[row, 0, last] - before[row, 0, last], 2 * vector, atol=1e-5
+        )
         np.testing.assert_array_equal(after[row, 0, :last], before[row, 0, :last])
 
 
@@ -110,15 +125,21 @@ def test_holds_at_every_generated_token(model):
             ids.append(token)
             if token == model.tokenizer.eos_token_id:
                 break
-    assert text == model.tokenizer.decode(ids[len(model.tokens(PROMPT)) :], skip_special_tokens=True)
+    assert text == model.tokenizer.decode(
+        ids[len(model.tokens(PROMPT)) :], skip_special_tokens=True
+    )
 
 
 def test_chosen_positions_are_of_the_prompt_and_not_of_what_is_generated(llama):
     seen = []
-    handle = llama.layout.blocks[0].out_proj.register_forward_pre_hook(lambda m, a: seen.append(a[0].clone()))
+    handle = llama.layout.blocks[0].out_proj.register_forward_pre_hook(
+        lambda m, a: seen.append(a[0].clone())
+    )
     try:
         with wb.scale(llama, heads=[(0, 0)], factor=0.0, positions=[-1]):
-            second = llama.layout.blocks[0].out_proj.register_forward_pre_hook(lambda m, a: seen.append(a[0].clone()))
+            second = llama.layout.blocks[0].out_proj.register_forward_pre_hook(
+                lambda m, a: seen.append(a[0].clone())
+            )
             llama.generate(PROMPT, max_new_tokens=3)
             second.remove()
     finally:
@@ -132,7 +153,11 @@ def test_chosen_positions_are_of_the_prompt_and_not_of_what_is_generated(llama):
 
 def test_nothing_is_left_when_the_body_raises(model):
     before = model.next_logits(PROMPT)
-    with pytest.raises(RuntimeError, match="boom"), wb.ablate(model, heads=[(0, 0)]), wb.scale(model, site="mlp_out", factor=0.5):
+    with (
+        pytest.raises(RuntimeError, match="boom"),
+        wb.ablate(model, heads=[(0, 0)]),
+        wb.scale(model, site="mlp_out", factor=0.5),
+    ):
         raise RuntimeError("boom")
     assert hooks_on(model) == 0
     assert torch.equal(model.next_logits(PROMPT), before)

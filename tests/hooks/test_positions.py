@@ -1,4 +1,6 @@
-"""A change at positions of the prompt leaves generated tokens alone, however a family remembers what it read."""
+"""A change at positions of the prompt leaves generated tokens alone, however a family remembers
+what it read.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,29 @@ import workbench as wb
 from workbench.errors import BadInput
 
 RECURRENT = (
-    *("mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "jamba", "bamba", "granitemoehybrid", "zamba2"),
-    *("falcon_h1", "nemotron_h", "qwen3_next", "qwen3_5_text", "olmo_hybrid", "kimi_linear", "bailing_hybrid", "lfm2", "minimax"),
+    *(
+        "mamba",
+        "mamba2",
+        "falcon_mamba",
+        "rwkv",
+        "xlstm",
+        "recurrent_gemma",
+        "jamba",
+        "bamba",
+        "granitemoehybrid",
+        "zamba2",
+    ),
+    *(
+        "falcon_h1",
+        "nemotron_h",
+        "qwen3_next",
+        "qwen3_5_text",
+        "olmo_hybrid",
+        "kimi_linear",
+        "bailing_hybrid",
+        "lfm2",
+        "minimax",
+    ),
 )
 PROMPT = "The capital of France is"
 LAYER = 1
@@ -47,13 +70,25 @@ def slow(model, ids, positions, n):
     now = list(ids)
     with added(model, [p % len(ids) for p in positions]):
         for _ in range(n):
-            now.append(int(model.module(input_ids=torch.tensor([now]), use_cache=False).logits[0, -1].argmax()))
+            now.append(
+                int(
+                    model.module(input_ids=torch.tensor([now]), use_cache=False)
+                    .logits[0, -1]
+                    .argmax()
+                )
+            )
     return now[len(ids) :]
 
 
 def fast(model, rows, positions, n, **options):
     batch = model.batch(rows)
-    options = {"max_new_tokens": n, "min_new_tokens": n, "do_sample": False, "pad_token_id": 0, **options}
+    options = {
+        "max_new_tokens": n,
+        "min_new_tokens": n,
+        "do_sample": False,
+        "pad_token_id": 0,
+        **options,
+    }
     kwargs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
     with wb.add(model, vector(model), site="resid_post", layers=[LAYER], positions=positions):
         return model.module.generate(**kwargs, **options)[:, batch.input_ids.shape[1] :].tolist()
@@ -68,7 +103,13 @@ def test_recurrent_families_change_the_prompt_only(family):
     assert fast(model, [ids], [-1], 4, use_cache=False) == [slow(model, ids, [-1], 4)]
 
 
-WAYS = ({}, {"cache_implementation": "static"}, {"use_cache": False}, {"prefill_chunk_size": 2}, {"num_beams": 2})
+WAYS = (
+    {},
+    {"cache_implementation": "static"},
+    {"use_cache": False},
+    {"prefill_chunk_size": 2},
+    {"num_beams": 2},
+)
 
 
 @pytest.mark.parametrize("options", WAYS)
@@ -81,8 +122,15 @@ def test_every_way_to_generate(family, options):
     if "num_beams" in options:  # another search: only that what is changed is the prompt
         with added(model, [len(rows[0]) - 1, len(rows[0]) - 2]):
             batch = torch.tensor([rows[0]])
-            want = model.module.generate(input_ids=batch, max_new_tokens=5, min_new_tokens=5, do_sample=False, use_cache=False,
-                pad_token_id=0, num_beams=2)[:, batch.shape[1]:].tolist()  # fmt: skip
+            want = model.module.generate(
+                input_ids=batch,
+                max_new_tokens=5,
+                min_new_tokens=5,
+                do_sample=False,
+                use_cache=False,
+                pad_token_id=0,
+                num_beams=2,
+            )[:, batch.shape[1] :].tolist()
         got = got[:1]
     assert got == want
 
@@ -100,7 +148,11 @@ def test_a_loop_of_ones_own_over_the_memory(family):
             for i, ids in enumerate(texts):
                 fed = torch.tensor([ids if turn == 0 else said[i][-1:]])
                 out = model.module(input_ids=fed, use_cache=True, **memory[i])
-                memory[i] = {k: out[k] for k in ("past_key_values", "cache_params", "state") if out.get(k) is not None}
+                memory[i] = {
+                    k: out[k]
+                    for k in ("past_key_values", "cache_params", "state")
+                    if out.get(k) is not None
+                }
                 said[i].append(int(out.logits[0, -1].argmax()))
     assert said == want
 
@@ -108,7 +160,9 @@ def test_a_loop_of_ones_own_over_the_memory(family):
 def test_guesses_of_what_follows_are_not_the_prompt():
     model = wb.load((families.module("llama"), tiny.tiny_tokenizer()))
     ids = model.tokens(PROMPT + " is the capital of")
-    guessed = fast(model, [ids], [-1], 8, prompt_lookup_num_tokens=3, eos_token_id=None, min_new_tokens=None)
+    guessed = fast(
+        model, [ids], [-1], 8, prompt_lookup_num_tokens=3, eos_token_id=None, min_new_tokens=None
+    )
     assert guessed == [slow(model, ids, [-1], 8)]
 
 

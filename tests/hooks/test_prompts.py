@@ -17,12 +17,27 @@ TEXT, SHORT = "The capital of France is", "The"
 def test_every_way_to_give_prompts_gives_the_same(llama):
     ids, short = llama.tokens(TEXT), llama.tokens(SHORT)
     one = llama.next_logits(TEXT)
-    for given in (ids, tuple(ids), torch.tensor(ids), np.array(ids), torch.tensor([ids]), [ids], [torch.tensor(ids)],
-                  llama.tokenizer(TEXT), llama.tokenizer(TEXT, return_tensors="pt"), [llama.tokenizer(TEXT)]):  # fmt: skip
+    for given in (
+        ids,
+        tuple(ids),
+        torch.tensor(ids),
+        np.array(ids),
+        torch.tensor([ids]),
+        [ids],
+        [torch.tensor(ids)],
+        llama.tokenizer(TEXT),
+        llama.tokenizer(TEXT, return_tensors="pt"),
+        [llama.tokenizer(TEXT)],
+    ):
         assert torch.equal(llama.next_logits(given), one)
     two = llama.next_logits([TEXT, SHORT])
     padded = llama.tokenizer([TEXT, SHORT], padding=True)  # on the right, as this tokenizer does
-    for given in ([ids, short], [TEXT, short], padded, llama.tokenizer([TEXT, SHORT], padding=True, return_tensors="pt")):
+    for given in (
+        [ids, short],
+        [TEXT, short],
+        padded,
+        llama.tokenizer([TEXT, SHORT], padding=True, return_tensors="pt"),
+    ):
         assert torch.equal(llama.next_logits(given), two)
 
 
@@ -40,13 +55,27 @@ def test_what_a_tokenizer_gives_is_read_everywhere(llama, entry):
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [([], "no prompt"), ([[]], "Prompt 1 is empty"), ([TEXT, []], "Prompt 2 is empty"), ("", "Prompt 1 is empty"),
-     ({"text": TEXT}, "a mapping with text"), (torch.rand(3), "numbers of shape"), (torch.zeros(2, 2, 2).long(), "shape"),
-     ([TEXT, None], "Prompt 2 is None"), (5, "The prompts are 5"), ([[1, 10_000]], "token id 10000"), ([[-1]], "token id -1"),
-     ([[1.5]], "Prompt 1 is")],
-)  # fmt: skip
+    [
+        ([], "no prompt"),
+        ([[]], "Prompt 1 is empty"),
+        ([TEXT, []], "Prompt 2 is empty"),
+        ("", "Prompt 1 is empty"),
+        ({"text": TEXT}, "a mapping with text"),
+        (torch.rand(3), "numbers of shape"),
+        (torch.zeros(2, 2, 2).long(), "shape"),
+        ([TEXT, None], "Prompt 2 is None"),
+        (5, "The prompts are 5"),
+        ([[1, 10_000]], "token id 10000"),
+        ([[-1]], "token id -1"),
+        ([[1.5]], "Prompt 1 is"),
+    ],
+)
 def test_what_is_no_prompt_is_refused(llama, given, message):
-    for entry in (llama.next_logits, lambda p: wb.capture(llama, p, sites="z"), lambda p: wb.sweep(llama, p, [5])):
+    for entry in (
+        llama.next_logits,
+        lambda p: wb.capture(llama, p, sites="z"),
+        lambda p: wb.sweep(llama, p, [5]),
+    ):
         with pytest.raises(BadInput, match=message):
             entry(given)
 

@@ -1,4 +1,6 @@
-"""Reducers against plain NumPy over the whole values, prompt by prompt; misfits are refused with what would fit."""
+"""Reducers against plain NumPy over the whole values, prompt by prompt; misfits are refused with
+what would fit.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ PROMPTS = ["The capital of France is", "Nobody", "The safe opens with 7 4 1 9, a
 
 @pytest.fixture(scope="module")
 def whole(llama):
-    return wb.capture(llama, PROMPTS, sites=["resid_post", "z", "pattern", "attn_scores", "logits", "post"])
+    return wb.capture(
+        llama, PROMPTS, sites=["resid_post", "z", "pattern", "attn_scores", "logits", "post"]
+    )
 
 
 def each(whole, site):
@@ -61,7 +65,11 @@ def test_last(llama, whole, monkeypatch):
 
     rows = []
     pattern = AttentionCall.pattern
-    monkeypatch.setattr(AttentionCall, "pattern", lambda self, queries: (rows.append(queries), pattern(self, queries))[1])
+    monkeypatch.setattr(
+        AttentionCall,
+        "pattern",
+        lambda self, queries: (rows.append(queries), pattern(self, queries))[1],
+    )
     for site, axis in (("resid_post", 1), ("pattern", 2), ("logits", 0)):
         _, got = reduced(llama, site, "last")
         close(got, [np.take(x, -1, axis) for x in each(whole, site)])
@@ -71,7 +79,13 @@ def test_last(llama, whole, monkeypatch):
 
 def test_entropy_is_in_nats(llama, whole):
     trace, got = reduced(llama, "pattern", "entropy")
-    close(got, [-np.sum(np.where(x > 0, x * np.log(np.where(x > 0, x, 1)), 0), -1) for x in each(whole, "pattern")])
+    close(
+        got,
+        [
+            -np.sum(np.where(x > 0, x * np.log(np.where(x > 0, x, 1)), 0), -1)
+            for x in each(whole, "pattern")
+        ],
+    )
     assert trace["pattern"].attrs["unit"] == "nats"
     _, got = reduced(llama, "logits", "entropy")
     odds = [np.exp(x - x.max(-1, keepdims=True)) for x in each(whole, "logits")]
@@ -88,7 +102,9 @@ def test_top_keys_of_every_query(llama, whole, site):
             n = min(3, query + 1)  # keys it may look at
             want = -np.sort(-x[:, :, query, : query + 1], axis=-1)[..., :n]
             np.testing.assert_allclose(v[:, :, query, :n], want, atol=1e-5)
-            np.testing.assert_allclose(np.take_along_axis(x[:, :, query], i[:, :, query, :n], -1), want, atol=1e-5)
+            np.testing.assert_allclose(
+                np.take_along_axis(x[:, :, query], i[:, :, query, :n], -1), want, atol=1e-5
+            )
             assert np.isnan(v[:, :, query, n:]).all()
             assert (i[:, :, query, n:] == -1).all()
 
@@ -118,13 +134,21 @@ def test_projection_on_directions_of_length_one(llama, whole, tmp_path, suffix):
     close(got, [x @ units[0] for x in each(whole, "resid_post")])
     assert trace["resid_post"].dims == ("prompt", "layer", "pos")
     # The spelling in a manifest says which numbers, not which file.
-    assert one.spelling == reduce.Project(torch.tensor(directions[0])).spelling != reduce.Project(torch.ones(32)).spelling
+    assert (
+        one.spelling
+        == reduce.Project(torch.tensor(directions[0])).spelling
+        != reduce.Project(torch.ones(32)).spelling
+    )
 
 
 def test_low_rank_is_the_best_of_that_rank(llama, whole):
     for site in ("resid_post", "z"):
         trace, _ = reduced(llama, site, "lowrank:4")
-        close_to = (trace[site] * trace[f"{site}.basis"]).sum("rank", skipna=False).transpose(*whole[site].dims)
+        close_to = (
+            (trace[site] * trace[f"{site}.basis"])
+            .sum("rank", skipna=False)
+            .transpose(*whole[site].dims)
+        )
         for n, x in enumerate(each(whole, site)):
             heads = np.moveaxis(x, 1, -2)
             u, s, v = np.linalg.svd(heads, full_matrices=False)
@@ -134,7 +158,9 @@ def test_low_rank_is_the_best_of_that_rank(llama, whole):
             rank = min(4, x.shape[1])
             gram = basis @ np.swapaxes(basis, -1, -2)
             np.testing.assert_allclose(
-                gram[..., :rank, :rank], np.broadcast_to(np.eye(rank), gram[..., :rank, :rank].shape), atol=1e-4
+                gram[..., :rank, :rank],
+                np.broadcast_to(np.eye(rank), gram[..., :rank, :rank].shape),
+                atol=1e-4,
             )
             if x.shape[1] <= 4:
                 np.testing.assert_allclose(close_to.values[n, :, : x.shape[1]], x, atol=1e-4)
@@ -144,7 +170,11 @@ def rows_of(lengths):
     return reduce.Rows(tuple(lengths), max(lengths), True)
 
 
-@given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4), seed=st.integers(0, 99), k=st.integers(1, 9))
+@given(
+    lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    seed=st.integers(0, 99),
+    k=st.integers(1, 9),
+)
 @settings(max_examples=40, deadline=None)
 def test_padding_never_counts(lengths, seed, k):
     """Whatever stands in the padding, NaN included, each prompt gets what it gets alone."""
@@ -154,7 +184,9 @@ def test_padding_never_counts(lengths, seed, k):
     pattern = torch.zeros(n, 2, width, width)
     for row, length in enumerate(lengths):
         stream[row, : width - length] = torch.nan
-        pattern[row, :, -length:, -length:] = torch.softmax(torch.randn(2, length, length, generator=random), -1)
+        pattern[row, :, -length:, -length:] = torch.softmax(
+            torch.randn(2, length, length, generator=random), -1
+        )
     for reducer, site, x in (
         (reduce.Mean(), "resid_post", stream),
         (reduce.Norm(), "resid_post", stream),
@@ -167,16 +199,26 @@ def test_padding_never_counts(lengths, seed, k):
         outputs = reducer.outputs(about, {"d_model": 6, "head": 2})
         together = reducer(about, x, rows)
         for row, length in enumerate(lengths):
-            own = tuple(slice(-length, None) if dim in {"pos", "query", "key"} else slice(None) for dim in about.dims)
+            own = tuple(
+                slice(-length, None) if dim in {"pos", "query", "key"} else slice(None)
+                for dim in about.dims
+            )
             alone = reducer(about, x[row][own][None], rows_of([length]))
             for out, a, b in zip(outputs, together, alone, strict=True):
-                cut = tuple(slice(-length, None) if dim in {"pos", "query", "key"} else slice(None) for dim in out.dims)
+                cut = tuple(
+                    slice(-length, None) if dim in {"pos", "query", "key"} else slice(None)
+                    for dim in out.dims
+                )
                 if reducer.spelling.startswith("lowrank"):
                     continue  # a basis has no sign of its own; what it rebuilds is compared below
                 torch.testing.assert_close(a[row][cut], b[0], atol=1e-5, rtol=1e-4, equal_nan=True)
             if reducer.spelling.startswith("lowrank"):
                 rebuilt = [
-                    c[..., -length:, :] @ basis for c, basis in ((together[0][row], together[1][row]), (alone[0][0], alone[1][0]))
+                    c[..., -length:, :] @ basis
+                    for c, basis in (
+                        (together[0][row], together[1][row]),
+                        (alone[0][0], alone[1][0]),
+                    )
                 ]
                 torch.testing.assert_close(rebuilt[0], rebuilt[1], atol=1e-4, rtol=1e-3)
 
@@ -184,7 +226,11 @@ def test_padding_never_counts(lengths, seed, k):
 @pytest.mark.parametrize(
     ("site", "how", "says"),
     [
-        ("pattern", "norm", r"does not fit 'pattern': it holds no vectors.*\n.*last, mean, entropy, topk:8"),
+        (
+            "pattern",
+            "norm",
+            r"does not fit 'pattern': it holds no vectors.*\n.*last, mean, entropy, topk:8",
+        ),
         ("z", "entropy", r"'entropy' does not fit 'z'.*\n.*norm"),
         ("resid_post", "topk:3", "no keys, tokens or neurons"),
         ("logits", "lowrank:2", "does not fit 'logits'"),
@@ -212,7 +258,10 @@ def test_last_and_positions_do_not_mix(llama):
         wb.capture(llama, PROMPTS, sites="z", positions=[0], reduce="last")
 
 
-@pytest.mark.parametrize("directions", [torch.zeros(3), torch.tensor([1.0, float("nan")]), torch.ones(2, 2, 2), torch.ones(0)])
+@pytest.mark.parametrize(
+    "directions",
+    [torch.zeros(3), torch.tensor([1.0, float("nan")]), torch.ones(2, 2, 2), torch.ones(0)],
+)
 def test_directions_that_are_none(directions):
     with pytest.raises(BadInput, match="cannot be projected on"):
         reduce.Project(directions)

@@ -1,4 +1,6 @@
-"""What is rounding and what is not: limits of the contract in half precision, and what a sweep's control says."""
+"""What is rounding and what is not: limits of the contract in half precision, and what a sweep's
+control says.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,47 @@ from workbench import registry
 
 PROMPT = "The capital of France is"
 HALF = (torch.bfloat16, torch.float16)
-# What they show: see `tests.families`. (All families of the contract hold it in both; these keep the suite short.)
+# What they show: see `tests.families`. (All families of the contract hold it in both; these keep
+# the suite short.)
 FAMILIES = (
-    *("bert", "bloom", "cohere2_moe", "deepseek_v32", "falcon", "gemma2", "gemma3_text", "gemma4_unified_text", "gpt2"),
-    *("gpt_neox", "gpt_oss", "granite", "jamba", "llama", "mamba2", "mbart", "nanochat", "olmo2", "opt", "qwen3_next"),
+    *(
+        "bert",
+        "bloom",
+        "cohere2_moe",
+        "deepseek_v32",
+        "falcon",
+        "gemma2",
+        "gemma3_text",
+        "gemma4_unified_text",
+        "gpt2",
+    ),
+    *(
+        "gpt_neox",
+        "gpt_oss",
+        "granite",
+        "jamba",
+        "llama",
+        "mamba2",
+        "mbart",
+        "nanochat",
+        "olmo2",
+        "opt",
+        "qwen3_next",
+    ),
     *("qwen4_exp_text", "recurrent_gemma", "rwkv", "xlstm", "zamba2", "zaya"),
 )
 
 
 def parts(model):
-    """What was found out about a model: where its sites are, what its norms do, and how its logits come about."""
+    """What was found out about a model: where its sites are, what its norms do, and how its
+    logits come about.
+    """
     layout = model.layout
-    norms = [None if norm is None else norm.centred for block in layout.blocks for norm in (block.ln1, block.ln2)]
+    norms = [
+        None if norm is None else norm.centred
+        for block in layout.blocks
+        for norm in (block.ln1, block.ln2)
+    ]
     return dict(model.sites), norms, layout.logit_cap
 
 
@@ -43,21 +74,29 @@ def test_half_precision_keeps_the_contract_and_finds_the_same(family):
         assert [str(line) for line in contract(half) if not line.holds()] == []
         assert parts(half) == parts(full)
         for name in ("logit_scale", "head_gain"):
-            assert getattr(half.layout, name) == pytest.approx(getattr(full.layout, name), rel=0.02, nan_ok=True)
+            assert getattr(half.layout, name) == pytest.approx(
+                getattr(full.layout, name), rel=0.02, nan_ok=True
+            )
 
 
 @pytest.mark.parametrize("dtype", HALF)
 def test_what_a_norm_with_a_mean_divides_by_in_half_precision(dtype):
-    """By hand, from the stream: the standard deviation over the channels, and not the root of the mean square."""
+    """By hand, from the stream: the standard deviation over the channels, and not the root of
+    the mean square.
+    """
     module = tiny_gpt2()
     module.transformer.wte.weight.data += 1.0  # a mean that the two differ by
-    trace = wb.capture(wb.load((module.to(dtype), tiny_tokenizer())), PROMPT, sites=["resid_pre", "ln1_scale"])
+    trace = wb.capture(
+        wb.load((module.to(dtype), tiny_tokenizer())), PROMPT, sites=["resid_pre", "ln1_scale"]
+    )
     stream = np.asarray(trace["resid_pre"].values, dtype=np.float64)
     np.testing.assert_allclose(trace["ln1_scale"].values, np.sqrt(stream.var(-1) + 1e-5), rtol=0.01)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("at", ["model.layers.1.mlp.down_proj", "model.layers.0.self_attn.v_proj", "lm_head"])
+@pytest.mark.parametrize(
+    "at", ["model.layers.1.mlp.down_proj", "model.layers.0.self_attn.v_proj", "lm_head"]
+)
 def test_no_line_holds_on_values_that_are_not_finite(value, at):
     model = wb.load((tiny_llama(), tiny_tokenizer()))
     model.layout  # noqa: B018
@@ -79,8 +118,15 @@ def test_a_part_that_is_wrong_is_no_rounding_in_half_precision_either():
 
 
 def test_limits_grow_with_the_numbers_and_not_beyond():
-    line = {dtype: Checked("heads", "", (0,), 0.005, torch.finfo(dtype).eps) for dtype in (torch.float32, *HALF)}
-    assert [line[dtype].holds() for dtype in (torch.float32, torch.bfloat16, torch.float16)] == [False, True, False]
+    line = {
+        dtype: Checked("heads", "", (0,), 0.005, torch.finfo(dtype).eps)
+        for dtype in (torch.float32, *HALF)
+    }
+    assert [line[dtype].holds() for dtype in (torch.float32, torch.bfloat16, torch.float16)] == [
+        False,
+        True,
+        False,
+    ]
     exact = [Checked(name, "", None, 1e-9, 0.01).holds() for name in ("watching", "empty")]
     assert exact == [False, False]
 
@@ -112,12 +158,17 @@ def test_every_run_with_sweeps_says_it(tmp_path, monkeypatch):
 
     own = registry.get("inside")
     with monkeypatch.context() as patched:
-        patched.setattr(registry, "get", lambda name: replace(own, module=SimpleNamespace(run=swept)))
+        patched.setattr(
+            registry, "get", lambda name: replace(own, module=SimpleNamespace(run=swept))
+        )
         result = wb.run("swept", model, {"prompt": PROMPT})
     error = max(control.error for control in model.controls)
     assert f"within {error:.1g} logits of its own pass" in result.provenance.notes["rounding"]
     result.save(tmp_path / "run")
-    assert wb.Result.open(tmp_path / "run").provenance.notes["rounding"] == result.provenance.notes["rounding"]
+    assert (
+        wb.Result.open(tmp_path / "run").provenance.notes["rounding"]
+        == result.provenance.notes["rounding"]
+    )
     assert "rounding" not in wb.run("inside", model, {"prompt": PROMPT}).provenance.notes
 
 

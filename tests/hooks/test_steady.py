@@ -1,4 +1,6 @@
-"""Compiled modules: what the workbench looks at, changes and differentiates is the module as Python, and stays compiled."""
+"""Compiled modules: what the workbench looks at, changes and differentiates is the module as
+Python, and stays compiled.
+"""
 
 from __future__ import annotations
 
@@ -64,11 +66,16 @@ def want():
 
 def everything(model):
     """Logits, a capture, changed logits, text under a change, a sweep, gradients."""
-    found = {"before": model.next_logits(PROMPT), "capture": wb.capture(model, PROMPT, sites=["z", "pattern"])}
+    found = {
+        "before": model.next_logits(PROMPT),
+        "capture": wb.capture(model, PROMPT, sites=["z", "pattern"]),
+    }
     with wb.ablate(model, heads=HEADS), wb.scale(model, site="mlp_out", layers=[0], factor=3):
         found["after"] = model.next_logits(PROMPT)
         found["text"] = model.generate(PROMPT, 5)
-    found["sweep"] = wb.sweep(model, PROMPT, [5, 7], metric="logit_diff", norm="frozen")["effect"].values
+    found["sweep"] = wb.sweep(model, PROMPT, [5, 7], metric="logit_diff", norm="frozen")[
+        "effect"
+    ].values
     found["norms"] = gradient_norms(model, [PROMPT], weights="W_V")["W_V"].values
     return found
 
@@ -136,7 +143,12 @@ def test_generating_with_a_static_cache_that_compiles_itself():
     torch._dynamo.reset()
     model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
     ids = torch.tensor([model.tokens(PROMPT)])
-    options = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "attention_mask": torch.ones_like(ids)}
+    options = {
+        "max_new_tokens": 6,
+        "do_sample": False,
+        "pad_token_id": 0,
+        "attention_mask": torch.ones_like(ids),
+    }
     compiling = CompileConfig(backend="eager", fullgraph=False)
     compiling._compile_all_devices = True  # otherwise only GPUs do
     static = {**options, "cache_implementation": "static", "compile_config": compiling}

@@ -26,7 +26,10 @@ TARGETS = [5, 77, 200]
 
 
 def loop(model, ids, values, *, direct):
-    """All heads at the last position, the plain way. `values` is (layer, head, d_head); `direct` freezes all others."""
+    """All heads at the last position, the plain way.
+
+    `values` is (layer, head, d_head); `direct` freezes all others.
+    """
     own = [plain_loop.values(model, ids, "z", layer) for layer in range(model.n_layers)]
     base = plain_loop.run(model, ids)[TARGETS]
     last = [len(ids) - 1]
@@ -34,7 +37,9 @@ def loop(model, ids, values, *, direct):
     for layer, head in model.heads():
         changes = [("z", layer, set_to(values[layer][None].expand(len(ids), -1, -1), last, head))]
         if direct:
-            changes += [("z", later, set_to(own[later], last)) for later in range(layer + 1, model.n_layers)]
+            changes += [
+                ("z", later, set_to(own[later], last)) for later in range(layer + 1, model.n_layers)
+            ]
         out[layer, head] = plain_loop.run(model, ids, changes)[TARGETS] - base
     return out
 
@@ -43,11 +48,17 @@ def loop(model, ids, values, *, direct):
 def test_several_ways_in_one_walk_equal_the_loop(model, text):
     ids = model.tokens(text)
     source = last_z(model, [model.tokens(OTHER)])[0]
-    variants = [Variant("path", source, direct=True), Variant("total", source, direct=False), Variant("zero", None, direct=False)]
+    variants = [
+        Variant("path", source, direct=True),
+        Variant("total", source, direct=False),
+        Variant("zero", None, direct=False),
+    ]
     got = at_last(model, ids, TARGETS, variants)
     zero = torch.zeros_like(source)
     for n, (values, direct) in enumerate([(source, True), (source, False), (zero, False)]):
-        torch.testing.assert_close(got[n], loop(model, ids, values, direct=direct), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            got[n], loop(model, ids, values, direct=direct), atol=1e-4, rtol=1e-4
+        )
     assert got.abs().max() > 1e-3  # the comparison would pass on nothing but zeros
     assert hooks_on(model) == 0
 
@@ -55,7 +66,9 @@ def test_several_ways_in_one_walk_equal_the_loop(model, text):
 @pytest.mark.parametrize("kind", ["heads", "layers", "neurons", "positions", "edges"])
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_a_parts_own_value_changes_exactly_nothing(model, kind, at):
-    found = sweep(model, [PROMPT, "a"], [[5], [77]], kind=kind, at=at, how="patch", source=[PROMPT, "a"])
+    found = sweep(
+        model, [PROMPT, "a"], [[5], [77]], kind=kind, at=at, how="patch", source=[PROMPT, "a"]
+    )
     assert (found["effect"].fillna(0) == 0).all()
 
 
@@ -75,8 +88,12 @@ def test_several_positions_and_a_window_of_them_at_once(model):
         ids = model.tokens(text)
         for layer, head in model.heads():
             change = set_to(0.0, [1, len(ids) - 2], head)
-            want = (plain_loop.run(model, ids, [("z", layer, change)]) - plain_loop.run(model, ids))[TARGETS]
-            got = torch.as_tensor(found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values)
+            want = (
+                plain_loop.run(model, ids, [("z", layer, change)]) - plain_loop.run(model, ids)
+            )[TARGETS]
+            got = torch.as_tensor(
+                found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values
+            )
             torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
@@ -88,9 +105,13 @@ def test_reference_values_are_those_of_ablate(model, how, at):
     positions = None if at == "all" else [-1]
     for row, text in enumerate(prompts):
         for head in model.heads()[::3]:
-            with wb.ablate(model, heads=[head], how=how, reference=reference, seed=3, positions=positions):
+            with wb.ablate(
+                model, heads=[head], how=how, reference=reference, seed=3, positions=positions
+            ):
                 want = model.next_logits(text)[0, TARGETS]
-            got = found["effect"].sel({"prompt": row, "layer": head[0], "head": head[1]}) + found["before"].sel({"prompt": row})
+            got = found["effect"].sel({"prompt": row, "layer": head[0], "head": head[1]}) + found[
+                "before"
+            ].sel({"prompt": row})
             torch.testing.assert_close(torch.as_tensor(got.values), want, atol=1e-4, rtol=1e-4)
 
 
@@ -103,18 +124,27 @@ def test_neurons_equal_the_loop(model):
             ids = model.tokens(text)
             for layer, neuron in chosen:
                 positions = range(len(ids)) if at == "all" else [len(ids) - 1]
-                want = plain_loop.run(model, ids, [("post", layer, set_to(0.0, positions, neuron))]) - plain_loop.run(model, ids)
+                want = plain_loop.run(
+                    model, ids, [("post", layer, set_to(0.0, positions, neuron))]
+                ) - plain_loop.run(model, ids)
                 for some in (found, whole):
-                    got = torch.as_tensor(some["effect"].sel({"prompt": row, "layer": layer, "neuron": neuron}).values)
+                    got = torch.as_tensor(
+                        some["effect"].sel({"prompt": row, "layer": layer, "neuron": neuron}).values
+                    )
                     torch.testing.assert_close(got, want[TARGETS], atol=1e-4, rtol=1e-4)
 
 
 def test_noise_is_the_same_wherever_a_prompt_stands(llama):
     options = {"kind": "positions", "how": "noise", "noise": 1.0, "seed": 5}
     alone = sweep(llama, ["Nobody"], [[5]], at="all", **options)["effect"]
-    beside = sweep(llama, [PROMPT, "Nobody"], [[5], [5]], at="all", **options)["effect"].sel({"prompt": 1})
+    beside = sweep(llama, [PROMPT, "Nobody"], [[5], [5]], at="all", **options)["effect"].sel(
+        {"prompt": 1}
+    )
     torch.testing.assert_close(
-        torch.as_tensor(alone.values[0]), torch.as_tensor(beside.sel({"pos": alone["pos"]}).values), atol=1e-4, rtol=1e-4
+        torch.as_tensor(alone.values[0]),
+        torch.as_tensor(beside.sel({"pos": alone["pos"]}).values),
+        atol=1e-4,
+        rtol=1e-4,
     )
     assert abs(alone).max() > 1e-2
 
@@ -124,7 +154,11 @@ METRICS = {
     "logit_diff": lambda now, before, t: (now[t[0]] - now[t[1:]].mean())[None],
     "logprob": lambda now, before, t: now.log_softmax(-1)[t],
     "prob": lambda now, before, t: now.softmax(-1)[t],
-    "kl": lambda now, before, t: (before.softmax(-1) * (before.log_softmax(-1) - now.log_softmax(-1))).sum()[None],
+    "kl": (
+        lambda now, before, t: (
+            before.softmax(-1) * (before.log_softmax(-1) - now.log_softmax(-1))
+        ).sum()[None]
+    ),
 }
 
 
@@ -139,7 +173,9 @@ def test_metrics(model, metric, monkeypatch):
         for layer, head in model.heads()[::5]:
             now = plain_loop.run(model, ids, [("z", layer, set_to(0.0, [len(ids) - 1], head))])
             want = METRICS[metric](now, base, TARGETS) - METRICS[metric](base, base, TARGETS)
-            got = torch.as_tensor(found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values).reshape(-1)
+            got = torch.as_tensor(
+                found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values
+            ).reshape(-1)
             torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-3)
     own = sweep(model, prompts, metric=lambda logits: logits[:, 3].exp())
     logit = sweep(model, prompts, [[3], [3]])
@@ -155,8 +191,12 @@ def test_metrics(model, metric, monkeypatch):
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_any_prompts_any_cuts(llama, data):
-    """Whatever the lengths, the number of prompts, and where work is cut into pieces: the same numbers."""
-    texts = data.draw(st.lists(st.text("abc Perusafe", min_size=1, max_size=40), min_size=1, max_size=4))
+    """Whatever the lengths, the number of prompts, and where work is cut into pieces: the same
+    numbers.
+    """
+    texts = data.draw(
+        st.lists(st.text("abc Perusafe", min_size=1, max_size=40), min_size=1, max_size=4)
+    )
     texts = [t for t in texts if llama.tokens(t)]
     kind = data.draw(st.sampled_from(["heads", "layers", "positions"]))
     at = data.draw(st.sampled_from(["last", "all"]))
@@ -168,7 +208,13 @@ def test_any_prompts_any_cuts(llama, data):
         patch.setattr(grid, "RECORD", data.draw(st.sampled_from([1, 10**5])))
         patch.setattr(grid, "STRETCHES", data.draw(st.sampled_from([1, 3, 100])))
         cut = sweep(llama, texts, [[5]] * len(texts), **options)["effect"]
-    torch.testing.assert_close(torch.as_tensor(whole.values), torch.as_tensor(cut.values), atol=1e-4, rtol=1e-4, equal_nan=True)
+    torch.testing.assert_close(
+        torch.as_tensor(whole.values),
+        torch.as_tensor(cut.values),
+        atol=1e-4,
+        rtol=1e-4,
+        equal_nan=True,
+    )
 
 
 def path_loop(model, ids, source, sender, receiver, which, at_last):
@@ -177,11 +223,16 @@ def path_loop(model, ids, source, sender, receiver, which, at_last):
     positions = [n - 1] if at_last else range(n)
     own = [plain_loop.values(model, ids, "z", layer) for layer in range(model.n_layers)]
     changes = [("z", sender[0], set_to(source[sender[0]], positions, sender[1]))]
-    changes += [("z", later, set_to(own[later], range(n))) for later in range(sender[0] + 1, model.n_layers)]
+    changes += [
+        ("z", later, set_to(own[later], range(n))) for later in range(sender[0] + 1, model.n_layers)
+    ]
     if receiver == "logits":
         return plain_loop.run(model, ids, changes)
     attention = model.layout.blocks[receiver[0]].attention
-    module, mine = getattr(attention, f"{which}_proj"), slice(receiver[1] * model.d_head, (receiver[1] + 1) * model.d_head)
+    module, mine = (
+        getattr(attention, f"{which}_proj"),
+        slice(receiver[1] * model.d_head, (receiver[1] + 1) * model.d_head),
+    )
     kept = []
     handle = module.register_forward_hook(lambda m, a, out: kept.append(out.clone()))
     plain_loop.run(model, ids, changes)
@@ -216,7 +267,10 @@ def test_edges_equal_three_runs_each(at):
         ids, other = model.tokens(text), model.tokens(sources[row])
         source = []
         for layer in range(model.n_layers):
-            mine, theirs = plain_loop.values(model, ids, "z", layer), plain_loop.values(model, other, "z", layer)
+            mine, theirs = (
+                plain_loop.values(model, ids, "z", layer),
+                plain_loop.values(model, other, "z", layer),
+            )
             shared = min(len(mine), len(theirs))
             mine[:shared] = theirs[:shared]
             if at == "last":
@@ -225,23 +279,39 @@ def test_edges_equal_three_runs_each(at):
         base = plain_loop.run(model, ids)
         for sender in [(0, 1), (1, 3)]:
             at_sender = {"prompt": row, "layer": sender[0], "head": sender[1]}
-            want = (path_loop(model, ids, source, sender, "logits", "", at == "last") - base)[TARGETS]
-            torch.testing.assert_close(torch.as_tensor(direct["effect"].sel(at_sender).values), want, atol=1e-4, rtol=1e-4)
+            want = (path_loop(model, ids, source, sender, "logits", "", at == "last") - base)[
+                TARGETS
+            ]
+            torch.testing.assert_close(
+                torch.as_tensor(direct["effect"].sel(at_sender).values), want, atol=1e-4, rtol=1e-4
+            )
             for receiver in receivers:
                 for which in "qkv":
                     got = torch.as_tensor(
-                        found["effect"].sel({**at_sender, "receiver": f"L{receiver[0]}H{receiver[1]}", "input": which}).values
+                        found["effect"]
+                        .sel(
+                            {
+                                **at_sender,
+                                "receiver": f"L{receiver[0]}H{receiver[1]}",
+                                "input": which,
+                            }
+                        )
+                        .values
                     )
                     if receiver[0] <= sender[0]:
                         assert got.isnan().all()
                         continue
-                    want = (path_loop(model, ids, source, sender, receiver, which, at == "last") - base)[TARGETS]
+                    want = (
+                        path_loop(model, ids, source, sender, receiver, which, at == "last") - base
+                    )[TARGETS]
                     torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
     assert abs(found["effect"]).max() > 1e-3
 
 
 def test_edges_to_the_logits_with_everything_frozen_pass_the_norm_alone(model):
-    """r' = r + delta; frozen it is linear and additive, recomputed it is s times that where the norm has no bias."""
+    """r' = r + delta; frozen it is linear and additive, recomputed it is s times that where the
+    norm has no bias.
+    """
     ids = model.tokens(PROMPT)
     options = {"kind": "edges", "freeze": "heads and mlps"}
     frozen = sweep(model, PROMPT, TARGETS, norm="frozen", **options)
@@ -271,9 +341,16 @@ def test_edges_to_the_logits_with_everything_frozen_pass_the_norm_alone(model):
 
 def test_a_family_that_breaks_the_identity_is_read_whole_or_refused(llama, monkeypatch):
     want = sweep(llama, PROMPT, TARGETS)["effect"]
-    monkeypatch.setattr(walk, "_single_tokens", lambda query, key, value, recorded: torch.zeros_like(query.transpose(1, 2)))
+    monkeypatch.setattr(
+        walk,
+        "_single_tokens",
+        lambda query, key, value, recorded: torch.zeros_like(query.transpose(1, 2)),
+    )
     torch.testing.assert_close(
-        torch.as_tensor(sweep(llama, PROMPT, TARGETS)["effect"].values), torch.as_tensor(want.values), atol=1e-4, rtol=1e-4
+        torch.as_tensor(sweep(llama, PROMPT, TARGETS)["effect"].values),
+        torch.as_tensor(want.values),
+        atol=1e-4,
+        rtol=1e-4,
     )
     with pytest.raises(WorkbenchError, match="does not reproduce"):
         at_last(llama, llama.tokens(PROMPT), TARGETS, [Variant("zero", None, direct=False)])

@@ -18,21 +18,33 @@ SUFFIXES = [" city of Peru? Ans", " 9, and the other "]
 def read(model, prompt, suffix):
     """(leading tokens said, loss) of a suffix, the plain way."""
     with torch.no_grad():
-        logits = model.module(input_ids=torch.tensor([[*prompt, *suffix[:-1]]]), use_cache=False).logits[0, -len(suffix) :]
+        logits = model.module(
+            input_ids=torch.tensor([[*prompt, *suffix[:-1]]]), use_cache=False
+        ).logits[0, -len(suffix) :]
     wanted = torch.tensor(suffix)
     match = (logits.argmax(-1) == wanted).long().cumprod(0).sum()
-    return torch.tensor([float(match), float(torch.nn.functional.cross_entropy(logits.float(), wanted))])
+    return torch.tensor(
+        [float(match), float(torch.nn.functional.cross_entropy(logits.float(), wanted))]
+    )
 
 
 def pairs(model, length=6):
-    """Prompts and suffixes of which the model says the first few tokens: its own continuation, with one token changed."""
+    """Prompts and suffixes of which the model says the first few tokens: its own continuation,
+    with one token changed.
+    """
     prompts = [model.tokens(text) for text in PREFIXES]
     suffixes = []
     for n, prompt in enumerate(prompts):
         ids = list(prompt)
         for _ in range(length):
             with torch.no_grad():
-                ids.append(int(model.module(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+                ids.append(
+                    int(
+                        model.module(input_ids=torch.tensor([ids]), use_cache=False)
+                        .logits[0, -1]
+                        .argmax()
+                    )
+                )
         own = ids[len(prompt) :]
         own[3 + n] = (own[3 + n] + 1) % 380
         suffixes.append(own)
@@ -57,7 +69,9 @@ def test_heads_on_a_continuation_equal_the_loop(any_model):
     for n, (prompt, suffix) in enumerate(zip(prompts, suffixes, strict=True)):
         base = read(any_model, prompt, suffix)
         assert base[0] == 3 + n
-        torch.testing.assert_close(torch.tensor(found["before"].values[n]).float(), base, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            torch.tensor(found["before"].values[n]).float(), base, atol=1e-4, rtol=1e-4
+        )
         for layer, head in any_model.heads():
             with wb.ablate(any_model, [(layer, head)]):
                 want = read(any_model, prompt, suffix) - base
@@ -71,9 +85,17 @@ def test_replacing_tokens_is_patching_the_first_stream(any_model):
     sources = [[(token * 7 + 11) % 380 for token in prompt] for prompt in prompts]
     where = [0, 2, len(prompts[0]) - 1]
     found = sweep(
-        any_model, prompts, suffixes, kind="positions", sites="resid_pre", layers=0, at=where, how="patch", source=sources,
+        any_model,
+        prompts,
+        suffixes,
+        kind="positions",
+        sites="resid_pre",
+        layers=0,
+        at=where,
+        how="patch",
+        source=sources,
         metric="continuation",
-    )["effect"]  # fmt: skip
+    )["effect"]
     assert sorted(found["pos"].values) == sorted(where)  # nothing else was run
     for n, (prompt, suffix) in enumerate(zip(prompts, suffixes, strict=True)):
         base = read(any_model, prompt, suffix)
@@ -82,7 +104,9 @@ def test_replacing_tokens_is_patching_the_first_stream(any_model):
                 continue
             changed = [*prompt[:pos], sources[n][pos], *prompt[pos + 1 :]]
             got = torch.tensor(found.sel(prompt=n, pos=pos).squeeze().values).float()
-            torch.testing.assert_close(got, read(any_model, changed, suffix) - base, atol=2e-4, rtol=1e-4)
+            torch.testing.assert_close(
+                got, read(any_model, changed, suffix) - base, atol=2e-4, rtol=1e-4
+            )
 
 
 def test_a_text_may_be_given_as_text(llama):
@@ -95,7 +119,9 @@ def test_a_text_may_be_given_as_text(llama):
     assert one["token"].values.shape[1] == len(llama.tokens(PREFIXES[0])) + len(ids[0]) - 1
 
 
-@pytest.mark.parametrize("change", [{"kind": "edges"}, {"norm": "frozen"}, {"method": "attribution"}])
+@pytest.mark.parametrize(
+    "change", [{"kind": "edges"}, {"norm": "frozen"}, {"method": "attribution"}]
+)
 def test_what_reads_one_position_only_is_refused(llama, change):
     with pytest.raises(BadInput, match="every token"):
         sweep(llama, PREFIXES, [[5, 6], [7, 8]], metric="continuation", **change)
@@ -107,4 +133,11 @@ def test_suffixes_of_different_lengths_and_wrong_sources_are_refused(llama):
     with pytest.raises(BadInput, match="targets"):
         sweep(llama, PREFIXES, metric="continuation")
     with pytest.raises(BadInput, match="sources"):
-        sweep(llama, [*PREFIXES, "a"], [[5, 6]] * 3, metric="continuation", how="patch", source=PREFIXES)
+        sweep(
+            llama,
+            [*PREFIXES, "a"],
+            [[5, 6]] * 3,
+            metric="continuation",
+            how="patch",
+            source=PREFIXES,
+        )

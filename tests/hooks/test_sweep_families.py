@@ -1,4 +1,6 @@
-"""Every family, every kind of sweep: equal to one hooked forward pass per change, prompts of different lengths together."""
+"""Every family, every kind of sweep: equal to one hooked forward pass per change, prompts of
+different lengths together.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,28 @@ from hooks.sweeps import sweep
 from tests import families
 from workbench.errors import WorkbenchError
 
-PROMPTS = ["Question: What is the capital city of Peru?\nAnswer: The capital", "The capital of France is", "a"]
-SOURCES = ["Question: What is the capital city of Spain?\nAnswer: The safe", "The capital of Italy was", "b"]
+PROMPTS = [
+    "Question: What is the capital city of Peru?\nAnswer: The capital",
+    "The capital of France is",
+    "a",
+]
+SOURCES = [
+    "Question: What is the capital city of Spain?\nAnswer: The safe",
+    "The capital of Italy was",
+    "b",
+]
 TARGETS = [[5, 77], [200, 9], [31, 32]]
 BASE = {
-    "vocab_size": tiny.VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0,
-}  # fmt: skip
+    "vocab_size": tiny.VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 GROUPED = {"num_key_value_heads": 2}
 WINDOWS = {"head_dim": 8, "sliding_window": 5}
 MOE = {"num_local_experts": 4, "num_experts": 4, "num_experts_per_tok": 2}
@@ -29,7 +46,13 @@ FAMILIES = {
     "Llama": GROUPED,
     "GPT2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 256},
     "GPTNeoX": {},
-    "Gemma2": {**GROUPED, **WINDOWS, "query_pre_attn_scalar": 8, "attn_implementation": "eager", "final_logit_softcapping": 5.0},
+    "Gemma2": {
+        **GROUPED,
+        **WINDOWS,
+        "query_pre_attn_scalar": 8,
+        "attn_implementation": "eager",
+        "final_logit_softcapping": 5.0,
+    },
     "Gemma3Text": {**GROUPED, **WINDOWS, "query_pre_attn_scalar": 8, "sliding_window_pattern": 2},
     "Qwen3": {**GROUPED, "head_dim": 8},
     "Olmo2": GROUPED,
@@ -42,17 +65,37 @@ FAMILIES = {
     "Cohere": {**GROUPED, "logit_scale": 0.5},
     "GptOss": {**GROUPED, **MOE, **WINDOWS, "attn_implementation": "eager"},
     "DeepseekV3": {
-        "num_key_value_heads": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8,
-        "v_head_dim": 12, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1,
-        "first_k_dense_replace": 1, "moe_intermediate_size": 16, "n_shared_experts": 1,
+        "num_key_value_heads": 4,
+        "q_lora_rank": 16,
+        "kv_lora_rank": 16,
+        "qk_rope_head_dim": 4,
+        "qk_nope_head_dim": 8,
+        "v_head_dim": 12,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "n_group": 2,
+        "topk_group": 1,
+        "first_k_dense_replace": 1,
+        "moe_intermediate_size": 16,
+        "n_shared_experts": 1,
     },
     # Recurrent layers beside attention: nothing can be cached, and padding may be read like text.
-    "RecurrentGemma": {"head_dim": 8, "lru_width": 32, "attention_window_size": 64, "num_key_value_heads": 1},
+    "RecurrentGemma": {
+        "head_dim": 8,
+        "lru_width": 32,
+        "attention_window_size": 64,
+        "num_key_value_heads": 1,
+    },
     "Jamba": {
-        **GROUPED, "mamba_d_state": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "expert_layer_period": 2,
+        **GROUPED,
+        "mamba_d_state": 4,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "num_experts": 2,
+        "expert_layer_period": 2,
         "use_mamba_kernels": False,
     },
-}  # fmt: skip
+}
 PRETTY = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
 
 
@@ -85,7 +128,9 @@ def check(model, found, at, values):
                 new = values(ids, model.tokens(SOURCES[row]), layer)
                 change = plain_loop.set_to(new, positions, head)
                 want = plain_loop.run(model, ids, [("z", layer, change)])[TARGETS[row]] - base
-                got = torch.as_tensor(found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values)
+                got = torch.as_tensor(
+                    found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values
+                )
                 torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
                 largest = max(largest, float(want.abs().max()))
     assert largest > 1e-3  # the comparison would pass on nothing but zeros
@@ -103,7 +148,10 @@ def test_heads_from_another_run(family, at):
     found = sweep(family, PROMPTS, TARGETS, at=at, how="patch", source=SOURCES, align="end")
 
     def values(ids, other, layer):
-        mine, theirs = plain_loop.values(family, ids, "z", layer), plain_loop.values(family, other, "z", layer)
+        mine, theirs = (
+            plain_loop.values(family, ids, "z", layer),
+            plain_loop.values(family, other, "z", layer),
+        )
         n = min(len(mine), len(theirs))
         return torch.cat([mine[: len(mine) - n], theirs[len(theirs) - n :]])
 
@@ -124,18 +172,29 @@ def test_layers_and_positions(family):
                 torch.testing.assert_close(torch.as_tensor(got), want, atol=2e-4, rtol=1e-4)
             source = plain_loop.values(family, other, "resid_pre", layer)
             for pos in {0, len(ids) // 2, len(ids) - 1}:
-                got = torch.as_tensor(grid["effect"].sel({"prompt": row, "layer": layer, "pos": pos}).values[0])
+                got = torch.as_tensor(
+                    grid["effect"].sel({"prompt": row, "layer": layer, "pos": pos}).values[0]
+                )
                 if pos >= len(source):
                     assert (got == 0).all()
                     continue
-                want = plain_loop.run(family, ids, [("resid_pre", layer, plain_loop.set_to(source, [pos]))])[TARGETS[row]] - base
+                want = (
+                    plain_loop.run(
+                        family, ids, [("resid_pre", layer, plain_loop.set_to(source, [pos]))]
+                    )[TARGETS[row]]
+                    - base
+                )
                 torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
         assert grid["effect"].sel({"prompt": row, "pos": slice(len(ids), None)}).isnull().all()
 
 
-@pytest.mark.parametrize("name", [name for name in families.FAMILIES if name not in families.NOT_SWEPT])
+@pytest.mark.parametrize(
+    "name", [name for name in families.FAMILIES if name not in families.NOT_SWEPT]
+)
 def test_every_family_is_swept_exactly(name):
-    """Heads at the last token, and parts of the layers at the last two: what can be cached is, and variants join on the way."""
+    """Heads at the last token, and parts of the layers at the last two: what can be cached is,
+    and variants join on the way.
+    """
     model = families.built(name)
     texts, targets = ["The capital of France is", "a lot"], TARGETS[1:]
     swept = {"layers": sweep(model, texts, targets, kind="layers", at=[-1, -2])}
@@ -146,14 +205,24 @@ def test_every_family_is_swept_exactly(name):
         ids = model.tokens(text)
         base = plain_loop.run(model, ids)[targets[row]]
         for kind, found in swept.items():
-            positions = [len(ids) - 1] if kind == "heads" else [p % len(ids) for p in found.attrs["at"]]
-            for site in ["z"] if kind == "heads" else found["site"].values if "site" in found.dims else ["resid_pre"]:
+            positions = (
+                [len(ids) - 1] if kind == "heads" else [p % len(ids) for p in found.attrs["at"]]
+            )
+            for site in (
+                ["z"]
+                if kind == "heads"
+                else found["site"].values
+                if "site" in found.dims
+                else ["resid_pre"]
+            ):
                 for layer in (model.sites[site] or [])[row :: len(texts)]:
                     head = layer % model.layout.blocks[layer].n_heads if kind == "heads" else None
                     change = plain_loop.set_to(0.0, positions, head)
                     want = plain_loop.run(model, ids, [(site, layer, change)])[targets[row]] - base
                     at = {"prompt": row, "layer": layer, "head": head, "site": site}
-                    got = found["effect"].sel({k: v for k, v in at.items() if k in found.dims}).values
+                    got = (
+                        found["effect"].sel({k: v for k, v in at.items() if k in found.dims}).values
+                    )
                     torch.testing.assert_close(torch.as_tensor(got), want, atol=2e-4, rtol=1e-4)
                     largest = max(largest, float(want.abs().max()))
         assert found.attrs["control_error"] < 1e-3

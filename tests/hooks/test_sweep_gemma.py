@@ -1,4 +1,6 @@
-"""Edges on Gemma 2 and 3 by hand, and prompts of more than 2,000 tokens under sliding windows: nothing but PyTorch's hooks."""
+"""Edges on Gemma 2 and 3 by hand, and prompts of more than 2,000 tokens under sliding windows:
+nothing but PyTorch's hooks.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def built(family):
 
 
 class ByHand:
-    """Path patching in whole passes, over the module's own parts by their names in `transformers`."""
+    """Path patching in whole passes, over the module's own parts by their names in
+    `transformers`.
+    """
 
     def __init__(self, model, ids, freeze):
         self.module, self.ids = model.module, torch.tensor([ids])
@@ -35,7 +39,10 @@ class ByHand:
         self.freeze = freeze
         looks = [
             *((layer.self_attn.o_proj, ("z", i)) for i, layer in enumerate(self.layers)),
-            *((layer.post_feedforward_layernorm, ("mlp", i)) for i, layer in enumerate(self.layers)),
+            *(
+                (layer.post_feedforward_layernorm, ("mlp", i))
+                for i, layer in enumerate(self.layers)
+            ),
         ]
         with ExitStack() as stack:
             for part, name in looks:
@@ -53,7 +60,9 @@ class ByHand:
         return self.module(self.ids, use_cache=False).logits[0, -1]
 
     def sent(self, sender, positions, looks=()):
-        """The run in which the sender's z is zero and all other heads (and MLPs) keep theirs; what passes at `looks`."""
+        """The run in which the sender's z is zero and all other heads (and MLPs) keep theirs;
+        what passes at `looks`.
+        """
         layer, head = sender
         seen = {}
 
@@ -68,7 +77,9 @@ class ByHand:
 
         with ExitStack() as stack:
             for i in range(layer, len(self.layers)):
-                stack.callback(self.layers[i].self_attn.o_proj.register_forward_pre_hook(z(i)).remove)
+                stack.callback(
+                    self.layers[i].self_attn.o_proj.register_forward_pre_hook(z(i)).remove
+                )
                 if self.freeze == "heads and mlps":
                     kept = self.clean["mlp", i]
                     norm = self.layers[i].post_feedforward_layernorm
@@ -94,7 +105,9 @@ class ByHand:
         found = {}
         with ExitStack() as stack:
             stack.callback(matrix.register_forward_hook(arrives).remove)
-            stack.callback(attention.o_proj.register_forward_hook(self.keep(found, ("z", layer))).remove)
+            stack.callback(
+                attention.o_proj.register_forward_hook(self.keep(found, ("z", layer))).remove
+            )
             self.run()
 
         def only(module, args):
@@ -127,17 +140,23 @@ def test_edges(family, at, freeze):
             np.testing.assert_allclose(to_logits.sel(here), want, atol=1e-4, rtol=1e-3)
             for receiver in receivers:
                 for which in ("q", "k", "v"):
-                    got = to_heads.sel(here).sel({"receiver": f"L{receiver[0]}H{receiver[1]}", "input": which})
+                    got = to_heads.sel(here).sel(
+                        {"receiver": f"L{receiver[0]}H{receiver[1]}", "input": which}
+                    )
                     if receiver[0] <= layer:
                         assert np.isnan(got).all()
                         continue
-                    want = (hand.edge((layer, head), receiver, which, positions) - hand.logits)[TARGETS]
+                    want = (hand.edge((layer, head), receiver, which, positions) - hand.logits)[
+                        TARGETS
+                    ]
                     np.testing.assert_allclose(got, want, atol=1e-4, rtol=1e-3)
     assert float(abs(to_heads).max()) > 1e-3
 
 
 def test_two_thousand_tokens_and_a_window_of_512():
-    """Captures and sweeps beside the module's own hidden states and a plain loop, in a batch of mixed lengths."""
+    """Captures and sweeps beside the module's own hidden states and a plain loop, in a batch of
+    mixed lengths.
+    """
     config = families.config("gemma3_text")
     config.max_position_embeddings, config.sliding_window = 4096, 512
     short = families.module("gemma3_text")
@@ -146,17 +165,29 @@ def test_two_thousand_tokens_and_a_window_of_512():
     model = wb.load((module, tiny.tiny_tokenizer()))
     draw = torch.Generator().manual_seed(0)
     rows = [torch.randint(1, 384, (n,), generator=draw).tolist() for n in (2100, 700, 30)]
-    trace = wb.capture(model, rows, sites="resid_post", layers=[0, 1], positions=[-1, 5])["resid_post"]
+    trace = wb.capture(model, rows, sites="resid_post", layers=[0, 1], positions=[-1, 5])[
+        "resid_post"
+    ]
     heads = sweep(model, rows, [TARGETS] * 3, heads=[(1, 3)])["effect"].sel(layer=1, head=3)
-    grid = sweep(model, rows, [TARGETS] * 3, kind="positions", layers=1, at=[-3])["effect"].sel(layer=1, site="resid_pre")
+    grid = sweep(model, rows, [TARGETS] * 3, kind="positions", layers=1, at=[-3])["effect"].sel(
+        layer=1, site="resid_pre"
+    )
     for row, ids in enumerate(rows):
         with torch.no_grad():
             own = module(torch.tensor([ids]), output_hidden_states=True, use_cache=False)
         for layer in (0, 1):
             want = own.hidden_states[layer + 1][0, [-1, 5]]
-            np.testing.assert_allclose(trace.isel(prompt=row, layer=layer).values, want, atol=1e-4, rtol=1e-3)
+            np.testing.assert_allclose(
+                trace.isel(prompt=row, layer=layer).values, want, atol=1e-4, rtol=1e-3
+            )
         last, third = len(ids) - 1, len(ids) - 3
-        want = plain_loop.run(model, ids, [("z", 1, set_to(0.0, [last], 3))])[TARGETS] - own.logits[0, -1, TARGETS]
+        want = (
+            plain_loop.run(model, ids, [("z", 1, set_to(0.0, [last], 3))])[TARGETS]
+            - own.logits[0, -1, TARGETS]
+        )
         np.testing.assert_allclose(heads.sel(prompt=row), want, atol=5e-4, rtol=1e-3)
-        want = plain_loop.run(model, ids, [("resid_pre", 1, set_to(0.0, [third]))])[TARGETS] - own.logits[0, -1, TARGETS]
+        want = (
+            plain_loop.run(model, ids, [("resid_pre", 1, set_to(0.0, [third]))])[TARGETS]
+            - own.logits[0, -1, TARGETS]
+        )
         np.testing.assert_allclose(grid.sel(prompt=row, pos=third), want, atol=5e-4, rtol=1e-3)

@@ -1,4 +1,6 @@
-"""Causal tracing: how large the noise is that enters the first layer, and the examples that the docstring gives."""
+"""Causal tracing: how large the noise is that enters the first layer, and the examples that the
+docstring gives.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def built(name):
 
 
 def entering(model):
-    """What token embeddings are multiplied by, or put through, on their way into the first layer; by hand, family by family."""
+    """What token embeddings are multiplied by, or put through, on their way into the first
+    layer; by hand, family by family.
+    """
     module = model.module
     weight = module.get_input_embeddings().weight.detach()
     match module.config.model_type:
@@ -36,7 +40,20 @@ def entering(model):
     return weight
 
 
-NAMES = ["llama", "gemma", "gemma2", "gemma3_text", "granite", "bloom", "gpt2", "opt", "gpt_neox", "biogpt", "xglm", "mamba"]
+NAMES = [
+    "llama",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "granite",
+    "bloom",
+    "gpt2",
+    "opt",
+    "gpt_neox",
+    "biogpt",
+    "xglm",
+    "mamba",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,14 +69,18 @@ def test_sigma(name):
 
 @pytest.mark.parametrize("name", ["llama", "gemma3_text", "granite", "gpt2", "bloom"])
 def test_the_noise_is_so_many_sigmas_and_does_what_a_hook_does(name):
-    """Own hooks: the same draw, of the size it should have, added to what enters the first layer."""
+    """Own hooks: the same draw, of the size it should have, added to what enters the first
+    layer.
+    """
     model = built(name)
     ids = model.tokens(PROMPTS[0])
     noise = torch.randn(len(ids), 32, generator=torch.Generator().manual_seed(7))
     with torch.no_grad():
         size = 3 * float(entering(model).std())
         logits = model.module(torch.tensor([ids])).logits[0, -1]
-    found = sweep(model, PROMPTS[0], TARGETS, kind="positions", layers=0, how="noise", seed=7)["effect"]
+    found = sweep(model, PROMPTS[0], TARGETS, kind="positions", layers=0, how="noise", seed=7)[
+        "effect"
+    ]
     assert found.shape[-2] == len(ids)
     for position in (0, len(ids) - 1):
 
@@ -74,7 +95,10 @@ def test_the_noise_is_so_many_sigmas_and_does_what_a_hook_does(name):
         handle.remove()
         got = found.isel(prompt=0, site=0, layer=0, pos=position).values
         np.testing.assert_allclose(
-            got, want.numpy(), atol=1e-3 if name != "bloom" else 0.1, rtol=1e-3 if name != "bloom" else 0.05
+            got,
+            want.numpy(),
+            atol=1e-3 if name != "bloom" else 0.1,
+            rtol=1e-3 if name != "bloom" else 0.05,
         )
 
 
@@ -85,7 +109,7 @@ def test_changes_that_are_on_do_not_change_the_size():
         assert embedding_sigma(model) == want
 
 
-# -- the examples ----------------------------------------------------------------------------------------------------
+# -- the examples ----------------------------------------------------------------------------------
 
 
 def examples():
@@ -106,12 +130,16 @@ def test_the_docstring_s_examples_run(llama):
     shown = examples()
     assert len(shown) == 3
     for example in shown:
-        code = example.replace('[" Paris", " Rome"]', '[" is", " of"]')  # which the tiny tokenizer tells apart
+        code = example.replace(
+            '[" Paris", " Rome"]', '[" is", " of"]'
+        )  # which the tiny tokenizer tells apart
         found = eval(code, names)
         if "pos" in found.dims:
             lengths = [len(llama.tokens(text)) for text in names["corrupted"]]
             missing = np.array([[pos >= n for pos in range(max(lengths))] for n in lengths])
-            nothing = np.isnan(found["effect"]).any([d for d in found["effect"].dims if d not in ("prompt", "pos")])
+            nothing = np.isnan(found["effect"]).any(
+                [d for d in found["effect"].dims if d not in ("prompt", "pos")]
+            )
             np.testing.assert_array_equal(nothing.transpose("prompt", "pos"), missing)
             assert float(np.nan_to_num(found["effect"]).std()) > 1e-3
         else:

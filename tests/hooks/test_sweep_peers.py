@@ -1,4 +1,6 @@
-"""The same numbers as TransformerLens's patching: heads and streams, at all positions and at each."""
+"""The same numbers as TransformerLens's patching: heads and streams, at all positions and at
+each.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,19 @@ TARGETS = [5, 77]
 
 @pytest.fixture(scope="module")
 def peer(llama, tmp_path_factory):
-    bridge = pytest.importorskip("transformer_lens.model_bridge", reason="the bench extra is not installed").TransformerBridge
+    bridge = pytest.importorskip(
+        "transformer_lens.model_bridge", reason="the bench extra is not installed"
+    ).TransformerBridge
     from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("peer")
     llama.module.save_pretrained(folder)
     llama.tokenizer.save_pretrained(folder)
     return bridge.boot_transformers(
-        str(folder), hf_model=copy.deepcopy(llama.module), tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu"
+        str(folder),
+        hf_model=copy.deepcopy(llama.module),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        device="cpu",
     )
 
 
@@ -49,7 +56,9 @@ def test_patching_as_transformer_lens_does_it(llama, peer, name):
     if name.startswith("head"):
         ours = sweep(llama, [corrupt], [TARGETS], **options)
     else:
-        ours = sweep(llama, [corrupt], [TARGETS], kind="positions", sites=name, **options).isel(site=0)
+        ours = sweep(llama, [corrupt], [TARGETS], kind="positions", sites=name, **options).isel(
+            site=0
+        )
     found = torch.as_tensor((ours["effect"] + ours["before"]).isel(prompt=0).values)
     torch.testing.assert_close(found, theirs.float(), atol=1e-4, rtol=1e-4)
     assert ours["effect"].std() > 1e-3

@@ -50,10 +50,16 @@ def test_texts_that_are_watched_side_by_side(llama, metric):
 
 def test_where_nothing_is_compared_they_may_be_the_same(llama):
     twice = wb.sweep(llama, PROMPT, [7, 7], heads=[(0, 0)])["effect"]
-    torch.testing.assert_close(float(twice.squeeze()[0]), float(twice.squeeze()[1]), atol=1e-5, rtol=1e-4)
-    wb.sweep(llama, PROMPT, [7, 7], heads=[(0, 0)], metric="continuation")  # a text may say a token twice
+    torch.testing.assert_close(
+        float(twice.squeeze()[0]), float(twice.squeeze()[1]), atol=1e-5, rtol=1e-4
+    )
+    wb.sweep(
+        llama, PROMPT, [7, 7], heads=[(0, 0)], metric="continuation"
+    )  # a text may say a token twice
     wb.sweep(llama, PROMPT, SAME, heads=[(0, 0)], metric="kl")
-    different = wb.sweep(llama, PROMPT, [" is", " of"], heads=[(0, 0)], metric="logit_diff")["effect"]
+    different = wb.sweep(llama, PROMPT, [" is", " of"], heads=[(0, 0)], metric="logit_diff")[
+        "effect"
+    ]
     assert abs(float(different.squeeze())) > 1e-4
 
 
@@ -74,15 +80,28 @@ def test_the_playground_says_that_the_first_token_tells_nothing():
     from ui.trying import Answer, Looked
 
     alike = [Answer("New York", " New", 0.2, -3.0, 2), Answer("New Delhi", " New", 0.2, -5.0, 2)]
-    assert "only the whole answers differ" in _column("Original", "", Looked([], alike), None, False)
+    assert "only the whole answers differ" in _column(
+        "Original", "", Looked([], alike), None, False
+    )
     other = [alike[0], Answer("Rome", " Rome", 0.1, -3.0, 1)]
-    assert "only the whole answers differ" not in _column("Original", "", Looked([], other), None, False)
+    assert "only the whole answers differ" not in _column(
+        "Original", "", Looked([], other), None, False
+    )
 
 
-# -- the forms in which prompts and targets are given ----------------------------------------------------------------
+# -- the forms in which prompts and targets are given ----------------------------------------------
 
 NUMBERS = torch.tensor([5, 7])
-FORMS = [[[5, 7]], [5, 7], (5, 7), ((5, 7),), NUMBERS, NUMBERS[None], [NUMBERS[0], 7], NUMBERS.numpy()]
+FORMS = [
+    [[5, 7]],
+    [5, 7],
+    (5, 7),
+    ((5, 7),),
+    NUMBERS,
+    NUMBERS[None],
+    [NUMBERS[0], 7],
+    NUMBERS.numpy(),
+]
 
 
 @pytest.mark.parametrize("targets", FORMS, ids=str)
@@ -91,7 +110,9 @@ def test_targets_of_a_single_text(llama, targets):
     assert wb.sweep(llama, PROMPT, targets, heads=[(1, 2)])["effect"].equals(want)
 
 
-@pytest.mark.parametrize("targets", [5, [5], [[5]], torch.tensor(5), torch.tensor([5]), [[torch.tensor(5)]]], ids=str)
+@pytest.mark.parametrize(
+    "targets", [5, [5], [[5]], torch.tensor(5), torch.tensor([5]), [[torch.tensor(5)]]], ids=str
+)
 def test_a_single_target(llama, targets):
     want = wb.sweep(llama, [PROMPT], [[5]], heads=[(1, 2)])["effect"]
     assert wb.sweep(llama, PROMPT, targets, heads=[(1, 2)])["effect"].equals(want)
@@ -133,4 +154,6 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(llama, prompts, targets, m
 
 
 def test_one_position_need_not_be_a_list(llama):
-    assert wb.sweep(llama, PROMPT, 5, at=-1)["effect"].equals(wb.sweep(llama, PROMPT, 5, at=[-1])["effect"])
+    assert wb.sweep(llama, PROMPT, 5, at=-1)["effect"].equals(
+        wb.sweep(llama, PROMPT, 5, at=[-1])["effect"]
+    )

@@ -18,7 +18,11 @@ def built(family="llama"):
 
 
 def zeroed(module, args, output):
-    return (torch.zeros_like(output[0]), *output[1:]) if isinstance(output, tuple) else torch.zeros_like(output)
+    return (
+        (torch.zeros_like(output[0]), *output[1:])
+        if isinstance(output, tuple)
+        else torch.zeros_like(output)
+    )
 
 
 def test_the_padding_probe_does_not_run_under_a_change(tmp_path):
@@ -26,7 +30,9 @@ def test_the_padding_probe_does_not_run_under_a_change(tmp_path):
     source, clean = wb.Trace.open(tmp_path / "t"), built()
     model = built()
     with wb.patch(model, source, site="z", layers=[1]):
-        torch.testing.assert_close(model.next_logits(TWO), clean.next_logits(TWO), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            model.next_logits(TWO), clean.next_logits(TWO), atol=1e-5, rtol=1e-5
+        )
     model = built()
     with wb.ablate(model, heads=[(0, 0)], how="resample", reference=["Rome and so on"]):
         model.next_logits(TWO)
@@ -42,7 +48,11 @@ def test_the_layout_is_found_under_hooks_of_ones_own(on_input):
     def before(module, args):
         return (args[0] + torch.randn_like(args[0]), *args[1:])
 
-    handle = layer.register_forward_pre_hook(before) if on_input else layer.self_attn.register_forward_hook(zeroed)
+    handle = (
+        layer.register_forward_pre_hook(before)
+        if on_input
+        else layer.self_attn.register_forward_hook(zeroed)
+    )
     assert model.sites == want
     assert model.ignores_padding
     handle.remove()

@@ -1,4 +1,6 @@
-"""Models whose weights are not simply there: offloaded by Accelerate, or quantized, by bitsandbytes and others."""
+"""Models whose weights are not simply there: offloaded by Accelerate, or quantized, by
+bitsandbytes and others.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ def test_an_offloaded_model_says_what_it_says_elsewhere(make, kind, tmp_path):
     for site in sites:
         np.testing.assert_array_equal(one[site].values, two[site].values, err_msg=site)
     for kind_of_sweep in ("heads", "layers", "neurons", "positions", "edges"):
-        swept = [wb.sweep(m, PROMPTS, TARGETS, kind=kind_of_sweep, metric="logit_diff")["effect"].values for m in (here, away)]
+        swept = [
+            wb.sweep(m, PROMPTS, TARGETS, kind=kind_of_sweep, metric="logit_diff")["effect"].values
+            for m in (here, away)
+        ]
         np.testing.assert_allclose(*swept, atol=1e-5)
     with wb.ablate(away, heads=[(0, 0)]), wb.ablate(here, heads=[(0, 0)]):
         assert torch.equal(away.next_logits(PROMPTS[0]), here.next_logits(PROMPTS[0]))
@@ -68,9 +73,15 @@ def _rounded(folder, bits, **options):
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    how = {"load_in_8bit": True} if bits == 8 else {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.float32}
+    how = (
+        {"load_in_8bit": True}
+        if bits == 8
+        else {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.float32}
+    )
     config = BitsAndBytesConfig(**how, **options)
-    return AutoModelForCausalLM.from_pretrained(folder, quantization_config=config, device_map="cpu", dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(
+        folder, quantization_config=config, device_map="cpu", dtype=torch.float32
+    )
 
 
 def _quantized(folder, bits):
@@ -87,7 +98,8 @@ def test_eight_bits_round_what_they_read(saved):
     model = _quantized(saved, 8)
     lines = contract(model)
     assert [str(line) for line in lines if not line.holds()] == []
-    # Each head's share is rounded with the others: it is nobody's mistake that they do not add up exactly.
+    # Each head's share is rounded with the others: it is nobody's mistake that they do not add up
+    # exactly.
     heads = next(line for line in lines if line.name == "heads")
     assert 1e-4 < heads.error < heads.limit < 0.02
 
@@ -102,10 +114,14 @@ def test_sweeps_of_a_quantized_model(saved, bits, close):
         def silence(z, head=head):
             z[:, -1, head] = 0
 
-        changed = plain_loop.run(model, ids, [("z", layer, silence)])[3] - plain_loop.run(model, ids)[3]
+        changed = (
+            plain_loop.run(model, ids, [("z", layer, silence)])[3] - plain_loop.run(model, ids)[3]
+        )
         found = float(swept["effect"].sel(layer=layer, head=head).squeeze())
         assert found == pytest.approx(float(changed), abs=close)
-    assert np.isfinite(wb.activation_gradients(model, PROMPTS, sites="z")["z"].sel(prompt=0).values).all()
+    assert np.isfinite(
+        wb.activation_gradients(model, PROMPTS, sites="z")["z"].sel(prompt=0).values
+    ).all()
     with pytest.raises(Unfit, match="quantized, and keeps no gradient"):
         wb.weight_gradients(model, PROMPTS)
 
@@ -119,20 +135,28 @@ def wide(tmp_path_factory):
 
 
 def _repack(module):
-    """What bitsandbytes does at the first forward pass on processors with AVX512-BF16, done on any."""
+    """What bitsandbytes does at the first forward pass on processors with AVX512-BF16, done on
+    any.
+    """
     functional = pytest.importorskip("bitsandbytes").functional
     if not hasattr(functional, "_convert_weight_packed_for_cpu"):
         pytest.skip("this version of bitsandbytes does not repack")
     for part in module.modules():
         if type(part).__name__ == "Linear4bit":
             part.support_avx512bf16_for_cpu = True
-            part.weight.data, _ = functional._convert_weight_packed_for_cpu(part.weight.data, part.weight.quant_state)
+            part.weight.data, _ = functional._convert_weight_packed_for_cpu(
+                part.weight.data, part.weight.quant_state
+            )
 
 
 def _unrounded(module, scales=torch.float32):
-    """The same model with plain matrices, from the codes and scales of its 4-bit ones: code times scale, block by block."""
+    """The same model with plain matrices, from the codes and scales of its 4-bit ones: code
+    times scale, block by block.
+    """
     plain = tiny.tiny_llama(n_layers=2, d_model=64, n_kv_heads=4)
-    plain.load_state_dict({k: v for k, v in module.state_dict().items() if v.is_floating_point()}, strict=False)
+    plain.load_state_dict(
+        {k: v for k, v in module.state_dict().items() if v.is_floating_point()}, strict=False
+    )
     for name, part in module.named_modules():
         if type(part).__name__ == "Linear4bit":
             state, raw = part.weight.quant_state, part.weight.data.view(torch.uint8).flatten()
@@ -142,7 +166,9 @@ def _unrounded(module, scales=torch.float32):
                 from bitsandbytes.functional import dequantize_blockwise
 
                 absmax = dequantize_blockwise(state.absmax, state.state2) + state.offset
-            values = state.code[codes].view(-1, state.blocksize) * absmax.to(scales).float().view(-1, 1)
+            values = state.code[codes].view(-1, state.blocksize) * absmax.to(scales).float().view(
+                -1, 1
+            )
             plain.get_submodule(name).weight.data = values.view(part.out_features, part.in_features)
     return plain.eval()
 
@@ -150,8 +176,12 @@ def _unrounded(module, scales=torch.float32):
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("repacked", [False, True])
 def test_four_bits_are_what_the_model_multiplies_with_on_any_processor(wide, repacked, nested):
-    module = _rounded(wide, 4, bnb_4bit_use_double_quant=nested, bnb_4bit_quant_type="nf4" if nested else "fp4")
-    plain = wb.load((_unrounded(module, torch.bfloat16 if repacked else torch.float32), tiny.tiny_tokenizer()))
+    module = _rounded(
+        wide, 4, bnb_4bit_use_double_quant=nested, bnb_4bit_quant_type="nf4" if nested else "fp4"
+    )
+    plain = wb.load(
+        (_unrounded(module, torch.bfloat16 if repacked else torch.float32), tiny.tiny_tokenizer())
+    )
     if repacked:
         _repack(module)
     model = wb.load((module, tiny.tiny_tokenizer()))
@@ -168,7 +198,10 @@ def test_four_bits_are_what_the_model_multiplies_with_on_any_processor(wide, rep
     for site in sites:
         np.testing.assert_allclose(one[site], two[site], atol=1e-5, err_msg=site)
     # Gradients pass it too, and are those of the plain matrices.
-    slopes = [wb.activation_gradients(m, PROMPTS, loss, sites="resid_pre")["resid_pre"].values for m in (model, plain)]
+    slopes = [
+        wb.activation_gradients(m, PROMPTS, loss, sites="resid_pre")["resid_pre"].values
+        for m in (model, plain)
+    ]
     np.testing.assert_allclose(*slopes, atol=1e-6)
     assert weight_hash(module) == before
 
@@ -211,7 +244,9 @@ def test_eight_bits_are_read_as_they_are_stored_before_and_after_a_pass(saved):
 
 
 class _Packed(nn.Module):
-    """A linear layer of a library that nobody knows: 8-bit codes and a scale per row, kept where torch does not look."""
+    """A linear layer of a library that nobody knows: 8-bit codes and a scale per row, kept where
+    torch does not look.
+    """
 
     def __init__(self, plain, *, rounds=False, learns=True):
         super().__init__()
@@ -251,16 +286,27 @@ def test_a_storage_that_nobody_knows_is_read_by_asking_the_layer():
     assert not rounds_inputs(block.module)
     np.testing.assert_allclose(numbers(block.down_proj), other.down_proj.weight.detach(), atol=1e-6)
     rows = torch.tensor([7, 2])
-    np.testing.assert_allclose(numbers(block.down_proj, rows), other.down_proj.weight.detach()[rows], atol=1e-6)
+    np.testing.assert_allclose(
+        numbers(block.down_proj, rows), other.down_proj.weight.detach()[rows], atol=1e-6
+    )
     one, two = (wb.capture(m, PROMPTS, sites=["result", "logits"]) for m in (model, plain))
     for site in one:
         np.testing.assert_allclose(one[site], two[site], atol=1e-5)
     for kind in ("heads", "neurons"):
-        swept = [wb.sweep(m, PROMPTS, TARGETS, kind=kind, metric="logit_diff")["effect"].values for m in (model, plain)]
+        swept = [
+            wb.sweep(m, PROMPTS, TARGETS, kind=kind, metric="logit_diff")["effect"].values
+            for m in (model, plain)
+        ]
         np.testing.assert_allclose(*swept, atol=1e-4)
-    answers = [wb.run("inside", m, {"prompt": PROMPTS[0], "answer": "P"}).arrays["heads"] for m in (model, plain)]
+    answers = [
+        wb.run("inside", m, {"prompt": PROMPTS[0], "answer": "P"}).arrays["heads"]
+        for m in (model, plain)
+    ]
     np.testing.assert_allclose(*answers, atol=1e-5)
-    for refused in (lambda: wb.weight_gradients(model, PROMPTS), lambda: wb.influence(model, PROMPTS, PROMPTS)):
+    for refused in (
+        lambda: wb.weight_gradients(model, PROMPTS),
+        lambda: wb.influence(model, PROMPTS, PROMPTS),
+    ):
         with pytest.raises(Unfit, match="quantized"):
             refused()
 
@@ -269,7 +315,9 @@ def test_a_storage_that_rounds_what_it_reads_is_known_for_it():
     model, plain = _strange(rounds=True)
     assert rounds_inputs(model.layout.blocks[0].module)
     np.testing.assert_allclose(
-        numbers(model.layout.blocks[1].out_proj), plain.layout.blocks[1].out_proj.weight.detach(), atol=1e-5
+        numbers(model.layout.blocks[1].out_proj),
+        plain.layout.blocks[1].out_proj.weight.detach(),
+        atol=1e-5,
     )
 
 
@@ -295,7 +343,9 @@ def test_a_layer_that_is_no_matrix_is_not_read_as_one():
 
 
 def test_layers_of_transformers_own_quantizers(saved):
-    kept = pytest.importorskip("transformers.integrations.gemma_quant", reason="this transformers has none")
+    kept = pytest.importorskip(
+        "transformers.integrations.gemma_quant", reason="this transformers has none"
+    )
     plain = tiny.tiny_llama()
     module = copy.deepcopy(plain)
     for name, part in list(module.named_modules()):
@@ -315,7 +365,9 @@ def test_layers_of_transformers_own_quantizers(saved):
 def test_numbers_of_quantized_weights_cannot_be_changed_one_by_one(saved):
     model = _quantized(saved, 8)
     name = "model.layers.0.mlp.up_proj.weight"
-    change = Delta(model.card.weight_hash, "a try", {name: np.array([1])}, {name: np.array([0.5], np.float32)})
+    change = Delta(
+        model.card.weight_hash, "a try", {name: np.array([1])}, {name: np.array([0.5], np.float32)}
+    )
     with pytest.raises(BadInput, match=r"up_proj\.weight is quantized"):
         change.apply(model.module)
     assert model.card.weight_hash == weight_hash(model.module)
@@ -326,6 +378,8 @@ def test_the_parameter_of_a_plain_layer_is_its_weight():
     assert parameter_of(tiny.tiny_gpt2().transformer.h[0].attn.c_attn) == ("weight", True)
     weighed = torch.nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
     np.testing.assert_allclose(
-        numbers(weighed).detach(), weighed(torch.eye(4)).T.detach() - weighed.bias.detach()[:, None], atol=1e-6
+        numbers(weighed).detach(),
+        weighed(torch.eye(4)).T.detach() - weighed.bias.detach()[:, None],
+        atol=1e-6,
     )
     assert parameter_of(weighed) is None  # its direction and its size are kept apart

@@ -1,4 +1,6 @@
-"""A table of positions ends, and what is longer is refused before anything runs; other models run on, and it is said."""
+"""A table of positions ends, and what is longer is refused before anything runs; other models
+run on, and it is said.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_what_does_not_fit_is_refused_before_anything_runs():
     text = model.tokenizer.decode(prompt)
     assert model.tokens(text) == prompt
     ran = []
-    handle = model.module.transformer.wte.register_forward_pre_hook(lambda _, args: ran.append(args[0].shape[-1]))
+    handle = model.module.transformer.wte.register_forward_pre_hook(
+        lambda _, args: ran.append(args[0].shape[-1])
+    )
     refused = [
         lambda: model.generate(text, max_new_tokens=15),
         lambda: model.next_logits([long]),
@@ -70,7 +74,10 @@ def test_what_does_not_fit_is_refused_before_anything_runs():
             what()
     assert not ran  # but for what finds out about the model, which no hook of ours sees
     with Completer(model, [prompt]).under() as reading:
-        for ask in (lambda: reading.complete(lambda row, said: False, 15), lambda: reading.logp([long])):
+        for ask in (
+            lambda: reading.complete(lambda row, said: False, 15),
+            lambda: reading.logp([long]),
+        ):
             with pytest.raises(BadInput, match="no positions past 16"):
                 ask()
     handle.remove()
@@ -81,17 +88,26 @@ def test_what_does_not_fit_is_refused_before_anything_runs():
 def test_past_the_window_of_a_rotary_model_runs_and_is_said():
     model = wb.load((short("llama"), tiny_tokenizer()))
     long = list(range(1, 25))
-    with pytest.warns(PastWindow, match="24 tokens were read at once, and the window of LlamaForCausalLM is 16"):
+    with pytest.warns(
+        PastWindow, match="24 tokens were read at once, and the window of LlamaForCausalLM is 16"
+    ):
         found = model.next_logits([long])
     with torch.no_grad():
-        torch.testing.assert_close(found[0], model.module(input_ids=torch.tensor([long])).logits[0, -1])
+        torch.testing.assert_close(
+            found[0], model.module(input_ids=torch.tensor([long])).logits[0, -1]
+        )
     with warnings.catch_warnings():  # once is enough
         warnings.simplefilter("error")
         model.next_logits([long])
     text = model.tokenizer.decode(long)
     result = wb.run("inside", model, {"prompt": text})
     assert "past it" in result.provenance.notes["window"]
-    assert "window" not in wb.run("inside", model, {"prompt": model.tokenizer.decode(long[:6])}).provenance.notes
+    assert (
+        "window"
+        not in wb.run(
+            "inside", model, {"prompt": model.tokenizer.decode(long[:6])}
+        ).provenance.notes
+    )
 
 
 def test_generating_past_the_window_is_said():

@@ -1,4 +1,6 @@
-"""A third party's package: an analysis found through the entry point, quick, cancellable, with a dial and found heads."""
+"""A third party's package: an analysis found through the entry point, quick, cancellable, with a
+dial and found heads.
+"""
 
 from __future__ import annotations
 
@@ -55,14 +57,24 @@ def controls(result):
 
 
 def install(
-    folder: Path, patch: pytest.MonkeyPatch, source: str = SOURCE, module: str = "count_sheep", name: str = "count-sheep"
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    source: str = SOURCE,
+    module: str = "count_sheep",
+    name: str = "count-sheep",
 ) -> None:
-    """Put the package on the path as an installed distribution, and forget what the registry had found."""
+    """Put the package on the path as an installed distribution, and forget what the registry had
+    found.
+    """
     (folder / f"{module}.py").write_text(source, encoding="utf-8")
     info = folder / f"{module}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[workbench.analyses]\n{name} = {module}\n", encoding="utf-8")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (info / "entry_points.txt").write_text(
+        f"[workbench.analyses]\n{name} = {module}\n", encoding="utf-8"
+    )
     patch.syspath_prepend(str(folder))
     forget()
 

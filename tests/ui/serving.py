@@ -25,14 +25,20 @@ _ARGUMENTS = [
 
 @contextmanager
 def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
-    """The address of a server with this model and these runs; it has stopped when the block is left."""
+    """The address of a server with this model and these runs; it has stopped when the block is
+    left.
+    """
     import uvicorn
 
     from ui.server import build
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build(model, runs, **options), log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build(model, runs, **options), log_level="warning", timeout_graceful_shutdown=1
+        )
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:
@@ -48,8 +54,14 @@ def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
 @contextmanager
 def chromium() -> Iterator[Any]:
     """Playwright's browser; where there is none the test is skipped, and says why."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings")
-    found = os.environ.get("WORKBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings"
+    )
+    found = (
+        os.environ.get("WORKBENCH_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("google-chrome")
+    )
     if not found:
         pytest.skip("no Chromium on this machine: `make chromium` installs it")
     with api.sync_playwright() as play:

@@ -1,4 +1,6 @@
-"""A knowledge-conflict Result made of structured random numbers: what the front ends are tested on without a model."""
+"""A knowledge-conflict Result made of structured random numbers: what the front ends are tested
+on without a model.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ import xarray as xr
 from workbench.result import Finding, Provenance, Result
 from workbench.selection import head_name
 
-HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'></script>$$x^2$$ {{7*7}} \"'"
+HOSTILE = (
+    "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'></script>$$x^2$$"
+    " {{7*7}} \"'"
+)
 PLACES = [
     "Japan",
     "France",
@@ -33,14 +38,21 @@ SPANS = ("subject", "context answer", "question")
 
 
 def synthetic_result(
-    n_facts: int = 12, n_layers: int = 6, n_heads: int = 4, hostile: bool = False, transfer: bool = True, seed: int = 0
+    n_facts: int = 12,
+    n_layers: int = 6,
+    n_heads: int = 4,
+    hostile: bool = False,
+    transfer: bool = True,
+    seed: int = 0,
 ) -> Result:
     """A whole result, shaped exactly as the analysis makes it.
 
-    The strongest memory head is in the last but one layer, the strongest context head two layers earlier.
+    The strongest memory head is in the last but one layer, the strongest context head two layers
+    earlier.
 
     Args:
-        hostile: every string that could come from a stranger carries markup that tries to run a script.
+        hostile: every string that could come from a stranger carries markup that tries to run a
+            script.
         transfer: with the optional cross-relation table.
     """
     rng = np.random.default_rng(seed)
@@ -68,7 +80,10 @@ def synthetic_result(
     half = n_facts - n_facts // 2
     result = Result(
         analysis="knowledge-conflict",
-        question="When my context contradicts what the model knows, which does it follow, and which attention heads decide?",
+        question=(
+            "When my context contradicts what the model knows, which does it follow, and which"
+            " attention heads decide?"
+        ),
         params={
             "relation": bad("capital"),
             "template": bad("Question: what is the capital of {subject}?"),
@@ -106,17 +121,48 @@ def synthetic_result(
         ),
     )
     result.add(
-        Finding("known", float(len(PLACES) - 5), bad(f"The model knows 9 of {len(PLACES)} facts closed-book."), unit="facts"),
-        _rate_finding(
-            "base", (0.4, 0.5, 0.1), half, bad("Untouched, the model follows its memory in 40 % and the context in 50 %.")
+        Finding(
+            "known",
+            float(len(PLACES) - 5),
+            bad(f"The model knows 9 of {len(PLACES)} facts closed-book."),
+            unit="facts",
         ),
-        _rate_finding("prune_context", (0.88, 0.05, 0.07), half, bad("With 5 context heads off it follows its memory in 88 %.")),
-        _rate_finding("prune_memory", (0.02, 0.95, 0.03), half, bad("With 3 memory heads off it follows the context in 95 %.")),
-        _rate_finding("random", (0.42, 0.47, 0.11), half, bad("With random heads off, on average 42 % memory and 47 % context.")),
+        _rate_finding(
+            "base",
+            (0.4, 0.5, 0.1),
+            half,
+            bad("Untouched, the model follows its memory in 40 % and the context in 50 %."),
+        ),
+        _rate_finding(
+            "prune_context",
+            (0.88, 0.05, 0.07),
+            half,
+            bad("With 5 context heads off it follows its memory in 88 %."),
+        ),
+        _rate_finding(
+            "prune_memory",
+            (0.02, 0.95, 0.03),
+            half,
+            bad("With 3 memory heads off it follows the context in 95 %."),
+        ),
+        _rate_finding(
+            "random",
+            (0.42, 0.47, 0.11),
+            half,
+            bad("With random heads off, on average 42 % memory and 47 % context."),
+        ),
         Finding(
             "cost_context",
-            {"closed_book_before": 1.0, "closed_book_after": 0.96, "loss_before": 3.2, "loss_after": 3.27},
-            bad("Pruning the context heads costs 4 points of closed-book accuracy and 0.07 nats per token."),
+            {
+                "closed_book_before": 1.0,
+                "closed_book_after": 0.96,
+                "loss_before": 3.2,
+                "loss_after": 3.27,
+            },
+            bad(
+                "Pruning the context heads costs 4 points of closed-book accuracy and 0.07 nats per"
+                " token."
+            ),
         ),
     )
     return result
@@ -124,8 +170,17 @@ def synthetic_result(
 
 def _rate_finding(name: str, rates: tuple[float, float, float], n: int, says: str) -> Finding:
     words = ("memory", "context", "other")
-    spans = {word: (max(rate - 0.15, 0.0), min(rate + 0.15, 1.0)) for word, rate in zip(words, rates, strict=True)}
-    return Finding(name, {**dict(zip(words, rates, strict=True)), "n": n}, says, unit="fraction of prompts", interval=spans)
+    spans = {
+        word: (max(rate - 0.15, 0.0), min(rate + 0.15, 1.0))
+        for word, rate in zip(words, rates, strict=True)
+    }
+    return Finding(
+        name,
+        {**dict(zip(words, rates, strict=True)), "n": n},
+        says,
+        unit="fraction of prompts",
+        interval=spans,
+    )
 
 
 def _facts(rng: np.random.Generator, n: int, bad: Any) -> pd.DataFrame:
@@ -143,7 +198,10 @@ def _facts(rng: np.random.Generator, n: int, bad: Any) -> pd.DataFrame:
                 "counter": bad(f"{other} City"),
                 "split": "choose" if i < n // 2 else "prove",
                 "format": "question",
-                "prompt": bad(f"The capital of {place} is {other} City.\nQuestion: What is the capital of {place}?\nAnswer:"),
+                "prompt": bad(
+                    f"The capital of {place} is {other} City.\nQuestion: What is the capital of"
+                    f" {place}?\nAnswer:"
+                ),
                 "said": bad(f" {place if outcome == 'memory' else other} City."),
                 "outcome": outcome,
                 "p_memory": memory,
@@ -178,10 +236,14 @@ def _effects(rng: np.random.Generator, n: int, layers: int, heads: int) -> xr.Da
 
 def _heads(rng: np.random.Generator, effects: xr.DataArray) -> pd.DataFrame:
     mean = effects.mean("fact")
-    difference = effects.sel({"method": "path", "answer": "memory"}) - effects.sel({"method": "path", "answer": "context"})
+    difference = effects.sel({"method": "path", "answer": "memory"}) - effects.sel(
+        {"method": "path", "answer": "context"}
+    )
     spread = 1.96 * difference.std("fact") / np.sqrt(max(effects.sizes["fact"], 1))
     rows = []
-    for layer, head in itertools.product(range(effects.sizes["layer"]), range(effects.sizes["head"])):
+    for layer, head in itertools.product(
+        range(effects.sizes["layer"]), range(effects.sizes["head"])
+    ):
         at = mean.sel(layer=layer, head=head)
         middle, half = float(difference.mean("fact")[layer, head]), float(spread[layer, head])
         row: dict[str, Any] = {
@@ -198,7 +260,10 @@ def _heads(rng: np.random.Generator, effects: xr.DataArray) -> pd.DataFrame:
             for answer in ("memory", "context"):
                 row[f"{method}_{answer}"] = float(at.sel({"method": method, "answer": answer}))
         shares = rng.dirichlet([1, 1, 1, 2])
-        row |= {f"attends_{span.replace(' ', '_')}": share for span, share in zip(SPANS, shares, strict=False)}
+        row |= {
+            f"attends_{span.replace(' ', '_')}": share
+            for span, share in zip(SPANS, shares, strict=False)
+        }
         rows.append(row)
     table = pd.DataFrame(rows)
     table["role"], table["rank"] = "", np.nan
@@ -220,13 +285,24 @@ def _tokens(facts: pd.DataFrame) -> pd.DataFrame:
             place = str(fact.subject).split(" ", 1)[0]
             if word.startswith(place):
                 span = "subject"
-            elif line == 0 and (word.startswith("City") or word.startswith(str(fact.counter).split(" ", 1)[0])):
+            elif line == 0 and (
+                word.startswith("City") or word.startswith(str(fact.counter).split(" ", 1)[0])
+            ):
                 span = "context answer"
-            rows.append({"fact": fact.fact, "pos": pos, "token": token, "span": "" if word == "\n" else span})
+            rows.append(
+                {
+                    "fact": fact.fact,
+                    "pos": pos,
+                    "token": token,
+                    "span": "" if word == "\n" else span,
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def _attention(rng: np.random.Generator, facts: pd.DataFrame, tokens: pd.DataFrame, layers: int, heads: int) -> xr.DataArray:
+def _attention(
+    rng: np.random.Generator, facts: pd.DataFrame, tokens: pd.DataFrame, layers: int, heads: int
+) -> xr.DataArray:
     lengths = tokens.groupby("fact").size()
     values = np.zeros((len(facts), layers, heads, int(lengths.max())), dtype="float16")
     for i, length in enumerate(lengths):
@@ -234,7 +310,11 @@ def _attention(rng: np.random.Generator, facts: pd.DataFrame, tokens: pd.DataFra
     return xr.DataArray(
         values,
         dims=("fact", "layer", "head", "pos"),
-        coords={"fact": facts["fact"].to_numpy(), "layer": np.arange(layers), "head": np.arange(heads)},
+        coords={
+            "fact": facts["fact"].to_numpy(),
+            "layer": np.arange(layers),
+            "head": np.arange(heads),
+        },
         name="attention",
     )
 
@@ -244,7 +324,11 @@ def _depth(rng: np.random.Generator, layers: int) -> xr.DataArray:
     return xr.DataArray(
         (rng.normal(0.3, 1, (2, 2, layers)) * ramp).astype("float32"),
         dims=("component", "answer", "layer"),
-        coords={"component": ["attention", "mlp"], "answer": ["memory", "context"], "layer": np.arange(layers)},
+        coords={
+            "component": ["attention", "mlp"],
+            "answer": ["memory", "context"],
+            "layer": np.arange(layers),
+        },
         name="depth",
     )
 
@@ -257,10 +341,20 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
         "random heads (same number)": (0.42, 0.47),
     }
     rates = []
-    for split, (condition, (memory, context)) in itertools.product(("choose", "prove"), conditions.items()):
+    for split, (condition, (memory, context)) in itertools.product(
+        ("choose", "prove"), conditions.items()
+    ):
         row: dict[str, Any] = {"condition": condition, "split": split, "n": n_facts // 2}
-        for word, rate in (("memory", memory), ("context", context), ("other", 1 - memory - context)):
-            row |= {word: rate, f"{word}_low": max(rate - 0.15, 0), f"{word}_high": min(rate + 0.15, 1)}
+        for word, rate in (
+            ("memory", memory),
+            ("context", context),
+            ("other", 1 - memory - context),
+        ):
+            row |= {
+                word: rate,
+                f"{word}_low": max(rate - 0.15, 0),
+                f"{word}_high": min(rate + 0.15, 1),
+            }
         rates.append(row)
     sets = []
     for group, k in (("context", 5), ("memory", 3)):
@@ -284,7 +378,14 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
         for m in [toward + (0.4 - toward) * float(np.exp(-k / 2))]
     ]
     dial = [
-        {"value": v, "memory": m, "context": 0.95 - m, "other": 0.05, "p_memory": 0.8 * m, "p_context": 0.8 * (0.95 - m)}
+        {
+            "value": v,
+            "memory": m,
+            "context": 0.95 - m,
+            "other": 0.05,
+            "p_memory": 0.8 * m,
+            "p_context": 0.8 * (0.95 - m),
+        }
         for v in np.linspace(-1, 1, 9)
         for m in [0.9 / (1 + float(np.exp(4 * v)))]
     ]
@@ -303,7 +404,10 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
 
 
 def _transfer(rng: np.random.Generator) -> pd.DataFrame:
-    kinds = {"relation": ["capital", "continent", "currency"], "format": ["statement", "document", "dialogue", "instruction"]}
+    kinds = {
+        "relation": ["capital", "continent", "currency"],
+        "format": ["statement", "document", "dialogue", "instruction"],
+    }
     rows = []
     for kind, names in kinds.items():
         for found, used, group in itertools.product(names, names, ("context", "memory")):

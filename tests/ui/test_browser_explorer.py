@@ -1,4 +1,6 @@
-"""The Explorer in a real browser: linked views, the keyboard, hostile text, and nothing from elsewhere."""
+"""The Explorer in a real browser: linked views, the keyboard, hostile text, and nothing from
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -41,15 +43,21 @@ def page(address: str) -> Iterator[Any]:
 
 
 def all_drawn(page: Any, many: int) -> None:
-    """Wait until every tab that the browser draws itself is there, also those that are not looked at."""
-    page.locator("wb-view[data-state=drawn]").nth(many - 1).wait_for(state="attached", timeout=60_000)
+    """Wait until every tab that the browser draws itself is there, also those that are not
+    looked at.
+    """
+    page.locator("wb-view[data-state=drawn]").nth(many - 1).wait_for(
+        state="attached", timeout=60_000
+    )
 
 
 def tab(page: Any, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True)
 
 
-def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(page: Any, address: str) -> None:
+def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(
+    page: Any, address: str
+) -> None:
     page.goto(f"{address}?run=small")
     all_drawn(page, 6)
     page.locator(".said").wait_for(state="attached", timeout=60_000)  # Heads is built too
@@ -60,7 +68,9 @@ def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(page: Any, a
     # Marked nodes tell whether what is shown later is what was drawn before.
     views = page.locator("wb-view")
     marked = [views.nth(i).evaluate("view => view.mark = 1") for i in range(views.count())]
-    sizes = page.locator("canvas").evaluate_all("all => all.map(c => { c.mark = 1; return [c.width, c.height] })")
+    sizes = page.locator("canvas").evaluate_all(
+        "all => all.map(c => { c.mark = 1; return [c.width, c.height] })"
+    )
     assert len(marked) == 6
     for name in ("Depth", "Heads", "Transfer", "Rates"):
         tab(page, name).click()
@@ -68,7 +78,9 @@ def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(page: Any, a
         assert page.locator("wb-view:visible").count() == (0 if name == "Heads" else 1)
     assert not asked
     assert all(views.nth(i).evaluate("view => view.mark") for i in range(views.count()))
-    after = page.locator("canvas").evaluate_all("all => all.map(c => c.mark && [c.width, c.height])")
+    after = page.locator("canvas").evaluate_all(
+        "all => all.map(c => c.mark && [c.width, c.height])"
+    )
     assert after == sizes
 
 
@@ -94,7 +106,9 @@ def test_a_heading_sorts_a_table(page: Any, address: str) -> None:
     heading = page.locator("wb-view:visible .wb-table th").nth(2)
     heading.wait_for(timeout=60_000)
     heading.locator("button").click()
-    numbers = page.locator("wb-view:visible .wb-table td:nth-child(3)").evaluate_all("all => all.map(c => +c.textContent)")
+    numbers = page.locator("wb-view:visible .wb-table td:nth-child(3)").evaluate_all(
+        "all => all.map(c => +c.textContent)"
+    )
     assert heading.get_attribute("aria-sort") == "descending"
     assert numbers == sorted(numbers, reverse=True)
 

@@ -1,4 +1,5 @@
-"""Home and Playground in a real browser, with the network cut: whatever is not ours is refused and counted.
+"""Home and Playground in a real browser, with the network cut: whatever is not ours is refused and
+counted.
 
 One server with a tiny model, a third party's quick analysis and a few saved runs serves all tests.
 """
@@ -15,7 +16,9 @@ from synthetic import HOSTILE, synthetic_result
 from workbench.errors import BadInput
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings"
+)
 expect = sync_api.expect
 WAIT = 15_000  # milliseconds; generous, since test machines are slow and shared
 expect.set_options(timeout=WAIT)
@@ -44,7 +47,9 @@ def chromium():
 
 @pytest.fixture
 def page(chromium, address):
-    """A page in a fresh context; the test fails on foreign requests, on errors in scripts, and if hostile text ran."""
+    """A page in a fresh context; the test fails on foreign requests, on errors in scripts, and
+    if hostile text ran.
+    """
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
     context.set_default_timeout(WAIT)
     foreign, errors = [], []
@@ -74,14 +79,16 @@ def playground(page, query: str = "") -> None:
 
 def written(page) -> None:
     """Wait until the continuation is written."""
-    page.wait_for_function("document.querySelector('#answer .try') && !document.querySelector('#answer .caret')")
+    page.wait_for_function(
+        "document.querySelector('#answer .try') && !document.querySelector('#answer .caret')"
+    )
 
 
 def unchanged_tokens(page) -> list[str]:
     return page.locator("#answer .col").first.locator(".tokens code").all_inner_texts()
 
 
-# -- Home -----------------------------------------------------------------------------------------------------------
+# -- Home ------------------------------------------------------------------------------------------
 
 
 def test_home_leads_to_a_question_and_to_a_run(page):
@@ -93,7 +100,9 @@ def test_home_leads_to_a_question_and_to_a_run(page):
     expect(page.get_by_text("cannot be read")).to_be_visible()
     page.get_by_role("link", name="Ask: How many sheep does it take?").click()
     expect(page.locator("#run-count-sheep")).to_be_visible()
-    expect(page.get_by_role("tab", name="Ask a question")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tab", name="Ask a question")).to_have_attribute(
+        "aria-selected", "true"
+    )
 
 
 def test_comparing_needs_two(page):
@@ -136,7 +145,7 @@ def test_the_keyboard_skips_to_the_content(page):
     expect(page.get_by_role("link", name="Try a prompt")).to_be_focused()
 
 
-# -- try a prompt --------------------------------------------------------------------------------------------------------
+# -- try a prompt ----------------------------------------------------------------------------------
 
 
 def test_a_prompt_is_answered_as_it_is_typed(page):
@@ -145,7 +154,8 @@ def test_a_prompt_is_answered_as_it_is_typed(page):
     assert len(before) == 10
     page.get_by_label("Prompt", exact=True).fill("The safe opens with")
     page.wait_for_function(
-        "old => [...document.querySelectorAll('#answer .col:first-child .tokens code')].map(e => e.innerText).join() !== old",
+        "old => [...document.querySelectorAll('#answer .col:first-child .tokens code')].map(e =>"
+        " e.innerText).join() !== old",
         arg=",".join(before),
     )
     expect(page.locator("#answer .answer")).to_have_count(2)
@@ -159,7 +169,9 @@ def test_an_answer_comes_though_its_stream_was_closed_before(page):
             route.fallback()
             return
         closed.append(route.request.url)
-        route.fulfill(status=200, content_type="text/event-stream", body='data: {"msg":"close_stream"}\n\n')
+        route.fulfill(
+            status=200, content_type="text/event-stream", body='data: {"msg":"close_stream"}\n\n'
+        )
 
     page.route("**/queue/data**", close_early)
     playground(page)
@@ -226,11 +238,15 @@ def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatc
     expect(page.locator("#answer")).to_contain_text("Type a prompt")
 
 
-# -- ask a question --------------------------------------------------------------------------------------------------------
+# -- ask a question --------------------------------------------------------------------------------
 
 
 def fill(page, name: str, value: str) -> None:
-    box = page.locator(f"#param-{name}").locator("input[type=number], input[type=text], textarea").first
+    box = (
+        page.locator(f"#param-{name}")
+        .locator("input[type=number], input[type=text], textarea")
+        .first
+    )
     box.fill(value)
     box.press("Tab")
 
@@ -263,7 +279,11 @@ def test_a_finding_is_shown_then_its_dial_moves_the_model(page):
     expect(job).to_have_attribute("data-state", "done")
     expect(job).to_contain_text("It takes 4 <img src=x onerror='window.pwned=1'>.")
     assert job.locator("img").count() == 0
-    run_id = job.get_by_role("link", name="Open in Explorer").get_attribute("href").removeprefix("../explorer?run=")
+    run_id = (
+        job.get_by_role("link", name="Open in Explorer")
+        .get_attribute("href")
+        .removeprefix("../explorer?run=")
+    )
     page.get_by_role("tab", name="Try a prompt").click()
     page.locator("#run input").click()
     page.get_by_role("option").nth(1).click()
@@ -294,7 +314,9 @@ def test_programs_use_the_same_server(address):
     from gradio_client import Client
 
     client = Client(f"{address}/playground/", verbose=False)
-    top = client.predict("The capital of France is", ["L0H0"], None, None, 3, api_name="/next_tokens")
+    top = client.predict(
+        "The capital of France is", ["L0H0"], None, None, 3, api_name="/next_tokens"
+    )
     assert len(top) == 3
     job = client.submit("count-sheep", '{"steps": 3, "pause": 0.2}', 5, api_name="/run")
     steps = list(job)

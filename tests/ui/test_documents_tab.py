@@ -1,4 +1,6 @@
-"""The Playground's My documents tab in a real browser: files dropped, a verdict for each, what is no text named."""
+"""The Playground's My documents tab in a real browser: files dropped, a verdict for each, what
+is no text named.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,12 @@ def test_files_get_a_verdict_each(address: str, tmp_path: Path) -> None:
         page.goto(f"{address}/playground/")
         page.get_by_role("tab", name="My documents").click()
         page.locator("#documents-run").click()
-        expect(page.locator("#documents-trouble")).to_contain_text("There is no document", timeout=WAIT)
-        page.locator("#documents-files input[type=file]").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
+        expect(page.locator("#documents-trouble")).to_contain_text(
+            "There is no document", timeout=WAIT
+        )
+        page.locator("#documents-files input[type=file]").set_input_files(
+            [str(p) for p in sorted(tmp_path.iterdir())]
+        )
         expect(page.locator("#documents-files")).to_contain_text("letter", timeout=WAIT)
         page.locator("#documents-run").click()
         frame = page.frame_locator("#documents-explorer iframe")

@@ -1,4 +1,6 @@
-"""Tabs that are drawn already: kept by content, bounded, and drawn ahead by a process of their own."""
+"""Tabs that are drawn already: kept by content, bounded, and drawn ahead by a process of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def test_what_is_not_there_is_said(run: Path, tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "nowhere") == ""
 
 
-def test_the_process_answers_a_line_for_every_tab_and_goes_on_after_a_broken_run(run: Path, tmp_path: Path) -> None:
+def test_the_process_answers_a_line_for_every_tab_and_goes_on_after_a_broken_run(
+    run: Path, tmp_path: Path
+) -> None:
     out = io.StringIO()
     answer([json.dumps(str(tmp_path / "nowhere")), json.dumps(str(run))], out)
     lines = out.getvalue().split("\n")

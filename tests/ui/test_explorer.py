@@ -28,14 +28,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def texts(explorer: Explorer) -> str:
     return " ".join(
-        str(p.object) for column in (explorer.side, explorer.main) for p in column.select() if type(p).__name__ == "HTML"
+        str(p.object)
+        for column in (explorer.side, explorer.main)
+        for p in column.select()
+        if type(p).__name__ == "HTML"
     )
 
 
 def test_a_run_with_findings_tabs_and_provenance(runs: Path) -> None:
     explorer = Explorer(runs, {"run": "one", "head": "L2H0", "view": "Heads"})
     shown = texts(explorer)
-    for words in ("which attention heads decide?", "88 %", "toy-6l", "workbench run knowledge-conflict", "L2H0"):
+    for words in (
+        "which attention heads decide?",
+        "88 %",
+        "toy-6l",
+        "workbench run knowledge-conflict",
+        "L2H0",
+    ):
         assert words in shown
 
 
@@ -82,7 +91,9 @@ def test_one_broken_view_leaves_the_page_standing(monkeypatch: pytest.MonkeyPatc
     assert "88 %" in shown
 
 
-def test_thumbnail_is_drawn_once_and_kept(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thumbnail_is_drawn_once_and_kept(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
     drawn = thumbnail(runs / "one")
     assert drawn is not None

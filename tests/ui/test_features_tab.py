@@ -1,4 +1,6 @@
-"""The Playground's Features tab: a prompt read, a feature chosen, and set at a token; and what cannot be asked."""
+"""The Playground's Features tab: a prompt read, a feature chosen, and set at a token; and what
+cannot be asked.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +28,30 @@ def ref(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A random autoencoder of the tiny model, that explains nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hooks.features.load.LEAST", -1e9)
-        yield str(saved(made("jumprelu", 32, 64, hook="blocks.1.hook_resid_post"), tmp_path_factory.mktemp("sae")))
+        yield str(
+            saved(
+                made("jumprelu", 32, 64, hook="blocks.1.hook_resid_post"),
+                tmp_path_factory.mktemp("sae"),
+            )
+        )
 
 
 @pytest.fixture
 def reader(llama: Any) -> featuring.Reader:
-    desk = SimpleNamespace(slot=SimpleNamespace(model=llama, name=llama.card.name, need=lambda: llama), entries=list)
+    desk = SimpleNamespace(
+        slot=SimpleNamespace(model=llama, name=llama.card.name, need=lambda: llama), entries=list
+    )
     return featuring.Reader(desk)  # type: ignore[arg-type]
 
 
-def test_a_prompt_is_read_as_the_hook_layer_reads_it(reader: featuring.Reader, llama: Any, ref: str) -> None:
+def test_a_prompt_is_read_as_the_hook_layer_reads_it(
+    reader: featuring.Reader, llama: Any, ref: str
+) -> None:
     found = reader.look(ref, "The capital of France is")
     features = wb.open_features(ref, llama)
-    x = wb.capture(llama, "The capital of France is", sites="resid_post", layers=1)["resid_post"].values[0, 0]
+    x = wb.capture(llama, "The capital of France is", sites="resid_post", layers=1)[
+        "resid_post"
+    ].values[0, 0]
     assert np.allclose(found.active.numpy(), features.encode(torch.as_tensor(x)).numpy(), atol=1e-5)
     assert found.classes[-1] == "function" or "is" not in found.tokens[-1]
     assert not found.by_run
@@ -98,13 +111,18 @@ def test_a_feature_is_steered_in_the_browser(address: str, ref: str) -> None:
         page.locator("#features-to input").fill("60")
         page.locator("#features-steer").click()
         page.locator("#features-compared section h3", has_text="Steered").wait_for()
-        page.wait_for_function("document.querySelectorAll('#features-compared .continuation')[1].textContent.length > 3")
+        page.wait_for_function(
+            "document.querySelectorAll('#features-compared"
+            " .continuation')[1].textContent.length > 3"
+        )
         assert page.evaluate("window.hacked") is None
 
 
 @pytest.mark.browser
 def test_the_address_of_a_feature_page_steers_at_once(address: str, ref: str) -> None:
-    asked = urlencode({"features": ref, "feature": 5, "text": f"The capital {HOSTILE} is", "to": 60})
+    asked = urlencode(
+        {"features": ref, "feature": 5, "text": f"The capital {HOSTILE} is", "to": 60}
+    )
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1400})
         page.set_default_timeout(WAIT)
@@ -113,5 +131,7 @@ def test_the_address_of_a_feature_page_steers_at_once(address: str, ref: str) ->
         page.get_by_text("feature 5 set to 60 at token").wait_for()
         assert page.locator("#features-to input").input_value() == "60"
         assert page.evaluate("window.hacked") is None
-        page.goto(f"{address}/playground/?{urlencode({'features': ref, 'feature': 5, 'to': 'nan'})}")
+        page.goto(
+            f"{address}/playground/?{urlencode({'features': ref, 'feature': 5, 'to': 'nan'})}"
+        )
         page.get_by_text("is no number").wait_for()

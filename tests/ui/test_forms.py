@@ -1,4 +1,6 @@
-"""Every kind of parameter becomes a component that can hold its default, and what it hands back is accepted."""
+"""Every kind of parameter becomes a component that can hold its default, and what it hands back
+is accepted.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,10 @@ def test_bounds_labels_and_descriptions_are_shown(fields):
     assert (count.minimum, count.maximum, count.step, count.value) == (1, 50, 1, 5)
     assert (count.label, count.info) == ("Count", "A few")
     assert component(fields, "rate").info == "At least 0."
-    assert component(fields, "many").info == "Too wide for a slider. At least 8. At most 1,000,000,000."
+    assert (
+        component(fields, "many").info
+        == "Too wide for a slider. At least 8. At most 1,000,000,000."
+    )
     assert component(fields, "story").lines == 2
     assert component(fields, "template").lines > 1
     assert component(fields, "text").max_lines == 1

@@ -1,4 +1,6 @@
-"""Still views as HTML with items for the browser: escaped, numbered, and never the end of the others."""
+"""Still views as HTML with items for the browser: escaped, numbered, and never the end of the
+others.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Home: what it says of the model, the questions and the runs, and that nothing in it can be more than text."""
+"""Home: what it says of the model, the questions and the runs, and that nothing in it can be
+more than text.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def test_questions_third_parties_and_what_does_not_load(llama, tmp_path, monkeyp
     folder = tmp_path / "site"
     folder.mkdir()
     fake_package.install(folder, monkeypatch)
-    fake_package.install(folder, monkeypatch, "raise ImportError('<i>no wings</i>')", "broken_package", "fly")
+    fake_package.install(
+        folder, monkeypatch, "raise ImportError('<i>no wings</i>')", "broken_package", "fly"
+    )
     page = home.page(desk(llama, tmp_path / "runs"))
     assert "How many sheep does it take?" in page
     assert 'href="playground/?analysis=count-sheep"' in page
@@ -111,7 +115,9 @@ def test_an_unfit_model_gets_the_reason_in_place_of_the_button(llama, tmp_path, 
     other = tmp_path / "other"
     other.mkdir()
     fake_package.install(other, monkeypatch, source)
-    assert "its check of the model failed: TypeError: mistake" in home.page(desk(llama, tmp_path / "runs"))
+    assert "its check of the model failed: TypeError: mistake" in home.page(
+        desk(llama, tmp_path / "runs")
+    )
     monkeypatch.undo()
     fake_package.forget()
 
@@ -154,7 +160,15 @@ def test_strangers_text_stays_text(llama, tmp_path, no_samples):
 
 @pytest.mark.parametrize(
     ("seconds", "says"),
-    [(0, ""), (None, ""), (3.21, "3.2 s"), (59, "59 s"), (60, "1 min"), (75.4, "1 min 15 s"), (7260, "2 h 1 min")],
+    [
+        (0, ""),
+        (None, ""),
+        (3.21, "3.2 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (75.4, "1 min 15 s"),
+        (7260, "2 h 1 min"),
+    ],
 )
 def test_durations(seconds, says):
     assert home.duration(seconds) == says

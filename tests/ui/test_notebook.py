@@ -26,12 +26,17 @@ def test_hostile_text_is_text() -> None:
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A notebook whose one cell ends with a result, run by a kernel and turned into HTML as a colleague would get it."""
+    """A notebook whose one cell ends with a result, run by a kernel and turned into HTML as a
+    colleague would get it.
+    """
     import nbclient
     import nbformat
     from nbconvert import HTMLExporter
 
-    cell = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.ui.synthetic import synthetic_result\nsynthetic_result()"
+    cell = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.ui.synthetic import"
+        " synthetic_result\nsynthetic_result()"
+    )
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
     page = tmp_path_factory.mktemp("book") / "book.html"
@@ -47,12 +52,18 @@ def test_a_saved_notebook_holds_live_plots_and_pictures(executed: Path) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scripts", [False, True])
-def test_the_saved_notebook_shows_pictures_with_and_without_scripts(executed: Path, scripts: bool) -> None:
+def test_the_saved_notebook_shows_pictures_with_and_without_scripts(
+    executed: Path, scripts: bool
+) -> None:
     with chromium() as browser:
         page = browser.new_context(java_script_enabled=scripts).new_page()
         page.route(
             "**/*",
-            lambda route: route.continue_() if route.request.url.startswith(("file:", "data:", "blob:")) else route.abort(),
+            lambda route: (
+                route.continue_()
+                if route.request.url.startswith(("file:", "data:", "blob:"))
+                else route.abort()
+            ),
         )
         page.goto(f"file://{executed}")
         page.wait_for_timeout(4000 if scripts else 500)

@@ -47,7 +47,7 @@ def sheep_run(desk, tmp_path_factory, monkeypatch):
     fake_package.forget()
 
 
-# -- computing -----------------------------------------------------------------------------------------------------
+# -- computing -------------------------------------------------------------------------------------
 
 
 def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
@@ -133,7 +133,10 @@ def test_a_finished_run_gives_its_dial_and_heads(desk, sheep_run, llama):
         pass
     with pytest.raises(NotFound, match="control"):
         answering.change_for(desk, [], sheep_run, "knob", 0.5)
-    with pytest.raises(BadInput, match="from -1 to 1"), answering.change_for(desk, [], sheep_run, None, 3).on(llama):
+    with (
+        pytest.raises(BadInput, match="from -1 to 1"),
+        answering.change_for(desk, [], sheep_run, None, 3).on(llama),
+    ):
         pass
 
 
@@ -148,11 +151,13 @@ def test_roles_come_from_the_knowledge_conflict_table_too(llama):
     assert set(roles) == {"memory", "context"}
 
 
-# -- answering pages -------------------------------------------------------------------------------------------------
+# -- answering pages -------------------------------------------------------------------------------
 
 
 def test_answers_come_in_steps_and_end_with_the_whole_text(desk, llama):
-    steps = list(Answerer(desk).answer("tab", Asked(PROMPT, "Paris", "Rome", off=("L0H0",), length=6)))
+    steps = list(
+        Answerer(desk).answer("tab", Asked(PROMPT, "Paris", "Rome", off=("L0H0",), length=6))
+    )
     last = steps[-1].answer
     assert "1 head off" in last
     assert "caret" not in last
@@ -228,7 +233,7 @@ def test_while_a_run_has_the_model_the_page_says_so(desk, llama, monkeypatch):
     assert steps[-1].answer is not None
 
 
-# -- drawing ---------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------
 
 
 def test_tokens_show_their_spaces_and_are_escaped():
@@ -237,7 +242,10 @@ def test_tokens_show_their_spaces_and_are_escaped():
     assert "empty" in parts.token_html("")
 
 
-@pytest.mark.parametrize(("p", "says"), [(0.5, "50.0 %"), (0.001, "0.1 %"), (0.00001, "1e-3 %"), (0.0, "0 %"), (1.0, "100.0 %")])
+@pytest.mark.parametrize(
+    ("p", "says"),
+    [(0.5, "50.0 %"), (0.001, "0.1 %"), (0.00001, "1e-3 %"), (0.0, "0 %"), (1.0, "100.0 %")],
+)
 def test_percent(p, says):
     assert parts.percent(p) == says
 
@@ -263,11 +271,20 @@ def test_hostile_text_is_only_text_everywhere(llama):
 def test_the_grid_of_a_model(llama):
     assert grid.value_for(None)["layers"] == 0
     value = grid.value_for(llama, ["L0H1"], {"memory": [(2, 3)]})
-    assert value == {"layers": 3, "heads": 4, "kv": 2, "off": ["L0H1"], "memory": ["L2H3"], "context": []}
+    assert value == {
+        "layers": 3,
+        "heads": 4,
+        "kv": 2,
+        "off": ["L0H1"],
+        "memory": ["L2H3"],
+        "context": [],
+    }
 
 
 def test_gradios_page_gets_our_head_and_names_nothing_foreign():
-    foreign = '<meta property="og:image"\n content="https://x/y.jpg" /><link rel="manifest" href="/m">'
+    foreign = (
+        '<meta property="og:image"\n content="https://x/y.jpg" /><link rel="manifest" href="/m">'
+    )
     page = dress(f'<head>{foreign}</head><body style="a">x</body>')
     assert "https://" not in page
     assert "manifest" not in page
@@ -275,7 +292,7 @@ def test_gradios_page_gets_our_head_and_names_nothing_foreign():
     assert page.index("<body") < page.index("wb-header") < page.index("x</body>")
 
 
-# -- the API -----------------------------------------------------------------------------------------------------------
+# -- the API ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -297,8 +314,12 @@ def test_endpoints_agree_with_the_model(endpoints, llama):
     assert [t["token"] for t in top] == list(plain["token"])
     both = endpoints["answers"](PROMPT, "Paris", "Rome")
     assert set(both) == {"memory", "context"}
-    assert both["memory"]["logp"] == pytest.approx(trying.look(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4)
-    assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(PROMPT, max_new_tokens=5)
+    assert both["memory"]["logp"] == pytest.approx(
+        trying.look(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
+    )
+    assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(
+        PROMPT, max_new_tokens=5
+    )
 
 
 def test_an_analysis_through_the_api(endpoints, desk, sheep_run):

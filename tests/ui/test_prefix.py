@@ -1,4 +1,6 @@
-"""A workbench under a path of a proxy: every link and every request stays below it, whether the proxy passes it on or not."""
+"""A workbench under a path of a proxy: every link and every request stays below it, whether the
+proxy passes it on or not.
+"""
 
 from __future__ import annotations
 
@@ -27,23 +29,44 @@ def runs(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("given", "found"),
-    [("", ""), ("/", ""), ("lab", "/lab"), ("/lab", "/lab"), ("/lab/", "/lab"), ("/a/b-c/~d.e_f/", "/a/b-c/~d.e_f")],
+    [
+        ("", ""),
+        ("/", ""),
+        ("lab", "/lab"),
+        ("/lab", "/lab"),
+        ("/lab/", "/lab"),
+        ("/a/b-c/~d.e_f/", "/a/b-c/~d.e_f"),
+    ],
 )
 def test_a_prefix_is_written_in_one_way(given, found):
     assert checked(given) == found
 
 
-@pytest.mark.parametrize("given", ["https://example.org/lab", "/lab?x", "/lab#", "/a//b", "/../x", "/.", "/lab space", "/é"])
+@pytest.mark.parametrize(
+    "given",
+    ["https://example.org/lab", "/lab?x", "/lab#", "/a//b", "/../x", "/.", "/lab space", "/é"],
+)
 def test_what_is_no_path_is_refused(given, llama, runs):
     with pytest.raises(BadInput, match="is no path"):
         build(llama, runs, root_path=given)
 
 
 @pytest.mark.parametrize("passed_on", [ROOT, ""])
-@pytest.mark.parametrize("forwarded", [{}, {"X-Forwarded-Host": "example.org", "X-Forwarded-Proto": "https"}])
+@pytest.mark.parametrize(
+    "forwarded", [{}, {"X-Forwarded-Host": "example.org", "X-Forwarded-Proto": "https"}]
+)
 def test_pages_answer_with_and_without_the_prefix(llama, runs, passed_on, forwarded):
-    with TestClient(build(llama, runs, root_path=ROOT, behind_proxy=True), base_url=OWN, headers=dict(forwarded)) as client:
-        for path in ("/", "/healthz", "/playground/", "/explorer", "/assets/workbench.css", "/runs/20260101-one/report.html"):
+    with TestClient(
+        build(llama, runs, root_path=ROOT, behind_proxy=True), base_url=OWN, headers=dict(forwarded)
+    ) as client:
+        for path in (
+            "/",
+            "/healthz",
+            "/playground/",
+            "/explorer",
+            "/assets/workbench.css",
+            "/runs/20260101-one/report.html",
+        ):
             assert client.get(passed_on + path).status_code == 200, path
         place = forwarded.get("X-Forwarded-Host", "127.0.0.1:7860")
         told = client.get(f"{passed_on}/playground/config").json()["root"]
@@ -65,7 +88,9 @@ def test_no_link_of_a_page_begins_at_the_host(llama, runs, path):
 
 @pytest.mark.browser
 def test_a_browser_finds_everything_below_the_prefix(llama, runs):
-    pytest.importorskip("playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings")
+    pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings"
+    )
     from playwright.sync_api import expect
 
     with serving.served(llama, runs, root_path=ROOT) as address, serving.chromium() as browser:
@@ -74,7 +99,9 @@ def test_a_browser_finds_everything_below_the_prefix(llama, runs):
         asked, failed, errors = [], [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
-        page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+        page.on(
+            "response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None
+        )
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{address}{ROOT}")  # without the slash
         page.wait_for_selector('body[data-model="ready"]')  # until then Home loads itself again
@@ -89,6 +116,10 @@ def test_a_browser_finds_everything_below_the_prefix(llama, runs):
         expect(page.locator(".bk-Figure, .bk-DataTable, wb-view").first).to_be_visible()
         page.get_by_role("link", name="Report").first.click()
         expect(page.locator("h1")).to_be_visible()
-        assert [url for url in asked if url.startswith("http") and not url.startswith(f"{address}{ROOT}")] == []
+        assert [
+            url
+            for url in asked
+            if url.startswith("http") and not url.startswith(f"{address}{ROOT}")
+        ] == []
         assert failed == []
         assert errors == []

@@ -32,7 +32,10 @@ def test_it_says_what_was_asked_found_and_how_to_run_it_again(text: str) -> None
 
 
 def test_it_asks_nothing_of_the_network(text: str) -> None:
-    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.sub(r"<script>.*?</script>", "", text, flags=re.S))
+    assert not re.search(
+        r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""",
+        re.sub(r"<script>.*?</script>", "", text, flags=re.S),
+    )
     assert "<link" not in text
     assert len(text.encode()) < 5e6
 

@@ -52,7 +52,15 @@ def basic(password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"me:{password}".encode()).decode()}
 
 
-PAGES = ["/", "/healthz", "/playground/", "/playground/config", "/explorer", "/assets/workbench.css", "/runs/one/report.html"]
+PAGES = [
+    "/",
+    "/healthz",
+    "/playground/",
+    "/playground/config",
+    "/explorer",
+    "/assets/workbench.css",
+    "/runs/one/report.html",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -87,9 +95,14 @@ def test_other_names_for_this_machine_are_refused(open_client):
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
 def test_other_sites_cannot_post_or_open_websockets(open_client, origin):
-    answer = open_client.post("/playground/gradio_api/queue/join", json={}, headers={"Origin": origin})
+    answer = open_client.post(
+        "/playground/gradio_api/queue/join", json={}, headers={"Origin": origin}
+    )
     assert answer.status_code == 403
-    with pytest.raises(WebSocketDisconnect), open_client.websocket_connect("/explorer/ws", headers={"Origin": origin}):
+    with (
+        pytest.raises(WebSocketDisconnect),
+        open_client.websocket_connect("/explorer/ws", headers={"Origin": origin}),
+    ):
         pass
 
 
@@ -103,7 +116,10 @@ def test_what_a_proxy_says_is_believed_only_if_asked(open_client, llama, runs):
     mine = {**FORWARDED, "Origin": "https://lab.example"}
     assert open_client.post(join, json={}, headers=mine).status_code == 403
     with client(build(llama, runs, behind_proxy=True)) as proxied:
-        assert "https://lab.example/playground" in proxied.get("/playground/config", headers=FORWARDED).text
+        assert (
+            "https://lab.example/playground"
+            in proxied.get("/playground/config", headers=FORWARDED).text
+        )
         assert proxied.post(join, json={}, headers=mine).status_code != 403
         assert proxied.post(join, json={}, headers={**mine, "Origin": OWN}).status_code == 403
 
@@ -115,7 +131,12 @@ def test_the_explorer_knows_where_its_scripts_are(open_client):
 
 
 def test_what_is_not_there_is_a_page_that_says_so(open_client):
-    for path in ("/nowhere", "/runs/unknown/report.html", "/runs/..%2Fone/picture.png", "/runs/%3Cscript%3E/report.html"):
+    for path in (
+        "/nowhere",
+        "/runs/unknown/report.html",
+        "/runs/..%2Fone/picture.png",
+        "/runs/%3Cscript%3E/report.html",
+    ):
         answer = open_client.get(path)
         assert answer.status_code == 404, path
         assert "Traceback" not in answer.text
@@ -146,7 +167,9 @@ def test_a_tab_that_is_drawn_already_is_json(open_client):
     assert "<script>window" not in open_client.get("/runs/hostile/views/Facts").json()["html"]
 
 
-@pytest.mark.parametrize("path", ["one/views/Nothing", "one/views/a%2Fb", "..%2Fone/views/Rates", "unknown/views/Rates"])
+@pytest.mark.parametrize(
+    "path", ["one/views/Nothing", "one/views/a%2Fb", "..%2Fone/views/Rates", "unknown/views/Rates"]
+)
 def test_a_tab_that_is_not_there_is_not_there(open_client, path):
     assert open_client.get(f"/runs/{path}").status_code == 404
 
@@ -170,7 +193,11 @@ def test_a_mistake_of_ours_shows_no_stack_trace(llama, runs, monkeypatch):
 
 
 def test_health_says_how_the_model_is(open_client, llama):
-    assert open_client.get("/healthz").json()["model"] == {"state": "ready", "name": llama.card.name, "seconds": 0.0}
+    assert open_client.get("/healthz").json()["model"] == {
+        "state": "ready",
+        "name": llama.card.name,
+        "seconds": 0.0,
+    }
 
 
 def test_a_port_in_use_is_said_before_anything_loads():
@@ -183,7 +210,9 @@ def test_a_port_in_use_is_said_before_anything_loads():
     assert f"--port {port + 1}" in caught.value.do
 
 
-@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("no such host", 7860), ("203.0.113.7", 0)])
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 70000), ("no such host", 7860), ("203.0.113.7", 0)]
+)
 def test_an_address_that_is_not_ours_is_said(host, port):
     with pytest.raises(WorkbenchError) as caught:
         serve(host=host, port=port, open_browser=False, password="x")
@@ -202,7 +231,8 @@ sys.path.insert(0, sys.argv[1])
 import tiny
 import workbench as wb
 from ui.server import serve
-serve(port=int(sys.argv[2]), model=wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer())), runs=sys.argv[3], open_browser=False)
+model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
+serve(port=int(sys.argv[2]), model=model, runs=sys.argv[3], open_browser=False)
 """
 
 
@@ -224,7 +254,9 @@ def test_it_starts_says_where_and_stops_on_ctrl_c(tmp_path, request):
         line = next(line for line in lines if "open at" in line)
         assert f"http://127.0.0.1:{port}/" in line
         asked = time.monotonic()
-        assert b"Questions you can ask" in urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
+        assert (
+            b"Questions you can ask" in urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
+        )
         assert time.monotonic() - asked < 3
         started.send_signal(signal.SIGINT)
         assert started.wait(20) == 0

@@ -1,4 +1,6 @@
-"""The Playground's Trace tab in a real browser: form, run, the run's Explorer in a frame, hostile text, nobody else's frame."""
+"""The Playground's Trace tab in a real browser: form, run, the run's Explorer in a frame,
+hostile text, nobody else's frame.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 def test_only_the_explorer_may_stand_in_a_frame_and_only_in_our_own(address: str) -> None:
     import httpx
 
-    explorer, playground = (httpx.get(f"{address}/{page}").headers for page in ("explorer", "playground/"))
+    explorer, playground = (
+        httpx.get(f"{address}/{page}").headers for page in ("explorer", "playground/")
+    )
     assert explorer["x-frame-options"] == "SAMEORIGIN"
     assert "frame-ancestors 'self'" in explorer["content-security-policy"]
     assert playground["x-frame-options"] == "DENY"

@@ -22,7 +22,9 @@ peft = pytest.importorskip("peft")
 
 
 def _lora(alpha: int = 8, name: str = "default", targets: tuple[str, ...] = ("o_proj",)) -> Any:
-    config = peft.LoraConfig(r=4, lora_alpha=alpha, target_modules=list(targets), task_type="CAUSAL_LM")
+    config = peft.LoraConfig(
+        r=4, lora_alpha=alpha, target_modules=list(targets), task_type="CAUSAL_LM"
+    )
     module = peft.get_peft_model(tiny.tiny_llama(), config, adapter_name=name)
     for parameter_name, parameter in module.named_parameters():
         if "lora_" in parameter_name:
@@ -37,7 +39,9 @@ def _card(module: Any) -> models.ModelCard:
 def test_the_card_names_the_adapter_its_rank_its_matrices_and_its_state() -> None:
     module = _lora(targets=("q_proj", "down_proj"))
     assert _card(module).adapter == "lora 'default', rank 4, on q_proj, down_proj"
-    module.add_adapter("two", peft.LoraConfig(r=2, target_modules=["v_proj"], task_type="CAUSAL_LM"))
+    module.add_adapter(
+        "two", peft.LoraConfig(r=2, target_modules=["v_proj"], task_type="CAUSAL_LM")
+    )
     both = "lora 'default', rank 4, on q_proj, down_proj; lora 'two', rank 2, on v_proj"
     assert _card(module).adapter == f"{both}, switched off"
     module.merge_adapter()
@@ -62,7 +66,9 @@ def test_the_fingerprint_holds_the_adapters_weights_strength_and_state() -> None
     assert weight_hash(base) != first
 
 
-def test_a_folder_with_an_adapter_beside_the_base_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_an_adapter_beside_the_base_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tiny.save_tiny(tmp_path)
     without = models.load_weights(tmp_path, device="cpu").card
     _lora().save_pretrained(tmp_path)

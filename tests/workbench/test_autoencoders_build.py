@@ -1,4 +1,6 @@
-"""What ships is what its recipe makes: `make autoencoders` asks for the very places, widths and amounts that the cards name."""
+"""What ships is what its recipe makes: `make autoencoders` asks for the very places, widths and
+amounts that the cards name.
+"""
 
 from __future__ import annotations
 

@@ -26,16 +26,31 @@ def built(kind, config, **options):
 
 
 def gemma3(**options):
-    return built("Gemma3ForCausalLM", "Gemma3TextConfig", head_dim=8, num_key_value_heads=2, sliding_window=4, **options)
+    return built(
+        "Gemma3ForCausalLM",
+        "Gemma3TextConfig",
+        head_dim=8,
+        num_key_value_heads=2,
+        sliding_window=4,
+        **options,
+    )
 
 
 BIDIRECTIONAL = {
     "an encoder": lambda: built("BertForMaskedLM", "BertConfig"),
-    "a decoder's class without is_decoder": lambda: built("BertLMHeadModel", "BertConfig", is_decoder=False),
+    "a decoder's class without is_decoder": lambda: built(
+        "BertLMHeadModel", "BertConfig", is_decoder=False
+    ),
     "another": lambda: built("RobertaForCausalLM", "RobertaConfig", is_decoder=False),
     "two-sided attention in a decoder": lambda: gemma3(use_bidirectional_attention=True),
     "permutations": lambda: built(
-        "XLNetLMHeadModel", "XLNetConfig", vocab_size=VOCABULARY, d_model=32, n_layer=2, n_head=4, d_inner=64
+        "XLNetLMHeadModel",
+        "XLNetConfig",
+        vocab_size=VOCABULARY,
+        d_model=32,
+        n_layer=2,
+        n_head=4,
+        d_inner=64,
     ),
 }
 
@@ -54,9 +69,17 @@ def test_refused_from_a_folder(tmp_path):
 
 
 def test_an_encoder_with_a_decoder_is_refused():
-    for kind, config in (("T5ForConditionalGeneration", "T5Config"), ("BartForConditionalGeneration", "BartConfig")):
+    for kind, config in (
+        ("T5ForConditionalGeneration", "T5Config"),
+        ("BartForConditionalGeneration", "BartConfig"),
+    ):
         sizes = {"d_model": 32, "d_ff": 64, "num_layers": 2, "num_heads": 4, "d_kv": 8}
-        sizes |= {"encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+        sizes |= {
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "encoder_ffn_dim": 64,
+            "decoder_ffn_dim": 64,
+        }
         with pytest.raises(BadInput, match="encoder"):
             wb.load((built(kind, config, **sizes), tiny_tokenizer()))
 

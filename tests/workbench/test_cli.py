@@ -1,7 +1,8 @@
-"""The command line as a newcomer meets it: answers, JSON, every kind of mistake, Ctrl-C, and docs that tell the truth.
+"""The command line as a newcomer meets it: answers, JSON, every kind of mistake, Ctrl-C, and docs
+that tell the truth.
 
-A small third-party analysis, installed by nothing but its folder on the path, stands in for the real ones: what works for
-it works for any.
+A small third-party analysis, installed by nothing but its folder on the path, stands in for the
+real ones: what works for it works for any.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def run(model, params, progress):
     for step in range(params.steps):
         progress(step / params.steps, f"Step {step + 1}")
         time.sleep(params.pause)
-        result.add(Finding("steps", step + 1, f"There are {step + 1} steps of [red]{params.word}[/red]\\x1b[31m."))
+        says = f"There are {step + 1} steps of [red]{params.word}[/red]\\x1b[31m."
+        result.add(Finding("steps", step + 1, says))
         result.tables["steps"] = pd.DataFrame({"step": range(step + 1)})
         progress.keep(result)
     return result
@@ -65,7 +67,9 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = folder / "stranger-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[workbench.analyses]\ncount-steps = stranger_analysis\n")
+    (about / "entry_points.txt").write_text(
+        "[workbench.analyses]\ncount-steps = stranger_analysis\n"
+    )
     return folder
 
 
@@ -112,12 +116,16 @@ def workbench(places: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
     return call
 
 
-# --- asking ---------------------------------------------------------------------------------------------------------
+# --- asking ---------------------------------------------------------------------------------------
 
 
 def test_analyses_lists_questions_and_explains_parameters(workbench: Callable[..., Said]) -> None:
     listed = workbench("analyses", "--json").json
-    assert {"name": "count-steps", "question": "How many steps are there?", "package": "stranger"} in listed["analyses"]
+    assert {
+        "name": "count-steps",
+        "question": "How many steps are there?",
+        "package": "stranger",
+    } in listed["analyses"]
     assert "How many steps are there?" in workbench("analyses").out
     about = workbench("analyses", "count-steps", "--json").json
     assert about["parameters"][0] == {
@@ -133,23 +141,52 @@ def test_analyses_lists_questions_and_explains_parameters(workbench: Callable[..
 
 
 def test_run_saves_tells_and_lists(workbench: Callable[..., Said], model_folder: str) -> None:
-    said = workbench("run", "count-steps", "-m", model_folder, "--set", "steps=2", "--set", "word=7", "--set", "places=x, y")
+    said = workbench(
+        "run",
+        "count-steps",
+        "-m",
+        model_folder,
+        "--set",
+        "steps=2",
+        "--set",
+        "word=7",
+        "--set",
+        "places=x, y",
+    )
     assert said.code == 0, said.err
     assert "There are 2 steps of [red]7[/red]" in said.out  # markup of a stranger stays text
     assert "\x1b" not in said.out
     assert "workbench report" in said.out
     [entry] = [e for e in workbench("runs", "--json").json if not e["sample"]]
-    assert (entry["analysis"], entry["model"], entry["partial"]) == ("count-steps", "tiny-model", False)
+    assert (entry["analysis"], entry["model"], entry["partial"]) == (
+        "count-steps",
+        "tiny-model",
+        False,
+    )
     saved = json.loads((Path(entry["path"]) / "result.json").read_text())
     assert (saved["params"]["word"], saved["params"]["places"]) == ("7", ["x", "y"])
     assert entry["id"] in workbench("runs").out
 
 
-def test_run_json_is_the_result_and_nothing_else(workbench: Callable[..., Said], model_folder: str, places: Path) -> None:
+def test_run_json_is_the_result_and_nothing_else(
+    workbench: Callable[..., Said], model_folder: str, places: Path
+) -> None:
     out = places / "answer"
     (places / "p.toml").write_text('steps = 4\nhow = "down"\n')
     said = workbench(
-        "run", "count-steps", "-m", model_folder, "--params", "p.toml", "--set", "steps=5", "--seed", "9", "--out", out, "--json"
+        "run",
+        "count-steps",
+        "-m",
+        model_folder,
+        "--params",
+        "p.toml",
+        "--set",
+        "steps=5",
+        "--seed",
+        "9",
+        "--out",
+        out,
+        "--json",
     )
     assert said.json["path"] == str(out)
     assert said.json["findings"]["steps"]["value"] == 5
@@ -209,8 +246,12 @@ def test_every_mistake_is_one_message_and_exit_code_2(
     assert (places / "full" / "file").read_text() == "keep me"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may write everywhere")
-def test_folder_without_permission_is_noticed_before_the_model_loads(workbench: Callable[..., Said], places: Path) -> None:
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may write everywhere"
+)
+def test_folder_without_permission_is_noticed_before_the_model_loads(
+    workbench: Callable[..., Said], places: Path
+) -> None:
     (places / "locked").mkdir(mode=0o500)
     said = workbench("run", "count-steps", "--out", places / "locked" / "run")
     assert said.code == 2
@@ -236,7 +277,9 @@ def test_work_is_not_lost_when_the_runs_folder_goes_bad_meanwhile(
     assert len(list(places.glob("*count-steps*/result.json"))) == 1
 
 
-def test_a_bug_is_one_message_too(workbench: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_one_message_too(
+    workbench: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from workbench import runs
 
     def broken(*_: Any, **__: Any) -> Any:
@@ -249,7 +292,7 @@ def test_a_bug_is_one_message_too(workbench: Callable[..., Said], monkeypatch: p
     assert "Traceback" not in said.err
 
 
-# --- stopping -------------------------------------------------------------------------------------------------------
+# --- stopping -------------------------------------------------------------------------------------
 
 
 def started(places: Path, stranger: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -257,14 +300,29 @@ def started(places: Path, stranger: Path, *arguments: str) -> subprocess.Popen[s
     code = "import sys; from workbench.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=places
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=places,
     )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
 def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folder: str) -> None:
     child = started(
-        places, stranger, "run", "count-steps", "-m", model_folder, "--set", "steps=400", "--set", "pause=0.05", "--json"
+        places,
+        stranger,
+        "run",
+        "count-steps",
+        "-m",
+        model_folder,
+        "--set",
+        "steps=400",
+        "--set",
+        "pause=0.05",
+        "--json",
     )
     assert child.stderr is not None
     for line in child.stderr:  # until it counts
@@ -296,7 +354,9 @@ def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: 
     assert child.wait(timeout=10) == 130
 
 
-def test_chat_is_a_parameter_of_the_analyses_that_have_it(workbench: Callable[..., Said], model_folder: str) -> None:
+def test_chat_is_a_parameter_of_the_analyses_that_have_it(
+    workbench: Callable[..., Said], model_folder: str
+) -> None:
     said = workbench("run", "count-steps", "--chat", "--model", model_folder)
     assert (said.code, "count-steps does not ask in a chat format" in said.err) == (2, True)
     said = workbench("run", "inside", "--chat", "--set", "prompt=a", "--model", model_folder)
@@ -313,36 +373,74 @@ def test_names_are_whole_in_narrow_terminals_and_pipes(
 
     names = ["20261128-071106-paragraph-memorization-planted-smollm2-135m-12", "short"]
     columns = ["run", "analysis", "model", "started (UTC)", "took", ""]
-    rows = [(name, "paragraph-memorization", "planted-smollm2-135m", "2026-11-28 07:11", "0:03", "sample") for name in names]
+    rows = [
+        (
+            name,
+            "paragraph-memorization",
+            "planted-smollm2-135m",
+            "2026-11-28 07:11",
+            "0:03",
+            "sample",
+        )
+        for name in names
+    ]
     screen.show_table(columns, rows, right=["took"])
     piped = capsys.readouterr().out.splitlines()
     assert all(any(name in line and "sample" in line for line in piped) for name in names)
-    monkeypatch.setattr(screen, "out", lambda: Console(width=width, force_terminal=True, color_system=None, highlight=False))
+    monkeypatch.setattr(
+        screen,
+        "out",
+        lambda: Console(width=width, force_terminal=True, color_system=None, highlight=False),
+    )
     for shown in (rows, rows[1:]):
         screen.show_table(columns, shown, right=["took"])
         said = capsys.readouterr().out
         assert all(row[0] in said and row[1] in said and row[2] in said for row in shown)
 
 
-# --- models, traces, reports, the browser ---------------------------------------------------------------------------
+# --- models, traces, reports, the browser ---------------------------------------------------------
 
 
 def test_models_listing_and_card(workbench: Callable[..., Said], model_folder: str) -> None:
     entry, other = (e for e in workbench("models", "--json").json if e["origin"] == "known")
-    assert (entry["name"], entry["licence"], entry["cached"], entry["path"]) == ("smollm2-135m", "Apache-2.0", False, None)
-    assert (entry["accepted"], other["name"], other["cached"], other["accepted"]) == (None, "gemma3-270m", False, False)
+    assert (entry["name"], entry["licence"], entry["cached"], entry["path"]) == (
+        "smollm2-135m",
+        "Apache-2.0",
+        False,
+        None,
+    )
+    assert (entry["accepted"], other["name"], other["cached"], other["accepted"]) == (
+        None,
+        "gemma3-270m",
+        False,
+        False,
+    )
     assert "smollm2-135m" in workbench("models").out
     card = workbench("models", "show", model_folder, "--json").json
     assert (card["name"], card["n_heads"], card["n_kv_heads"]) == ("tiny-model", 4, 2)
     assert card["weight_hash"] in workbench("models", "show", model_folder).out
 
 
-def test_trace_is_saved_and_opens(workbench: Callable[..., Said], model_folder: str, places: Path) -> None:
+def test_trace_is_saved_and_opens(
+    workbench: Callable[..., Said], model_folder: str, places: Path
+) -> None:
     from workbench.trace import Trace
 
     (places / "prompts.txt").write_text("The capital of France\nA\\nB\n", encoding="utf-8")
     where = ["--site", "z", "--layers", "0,1-2", "--positions", "-1"]
-    said = workbench("trace", "--out", "t", "-p", "Köln 🎉", "--prompts", "prompts.txt", "-m", model_folder, *where, "--json")
+    said = workbench(
+        "trace",
+        "--out",
+        "t",
+        "-p",
+        "Köln 🎉",
+        "--prompts",
+        "prompts.txt",
+        "-m",
+        model_folder,
+        *where,
+        "--json",
+    )
     assert said.code == 0, said.err
     assert said.json["prompts"] == 3
     trace = Trace.open(places / "t")
@@ -370,7 +468,9 @@ def test_report_is_not_overwritten_unasked(
     assert "is a folder" in workbench("report", "latest", "-o", "runs").err
 
 
-def test_ui_hands_over_what_was_asked(workbench: Callable[..., Said], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ui_hands_over_what_was_asked(
+    workbench: Callable[..., Said], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from workbench import front_ends
 
     seen: dict[str, Any] = {}
@@ -378,7 +478,19 @@ def test_ui_hands_over_what_was_asked(workbench: Callable[..., Said], places: Pa
     monkeypatch.setenv("WORKBENCH_PASSWORD", "geheim")
     (places / "mine").mkdir()
     assert (
-        workbench("ui", "--host", "0.0.0.0", "--port", "7999", "--runs", "mine", "--no-browser", "--root-path", "/lab").code == 0
+        workbench(
+            "ui",
+            "--host",
+            "0.0.0.0",
+            "--port",
+            "7999",
+            "--runs",
+            "mine",
+            "--no-browser",
+            "--root-path",
+            "/lab",
+        ).code
+        == 0
     )
     assert seen == {
         "host": "0.0.0.0",
@@ -392,7 +504,7 @@ def test_ui_hands_over_what_was_asked(workbench: Callable[..., Said], places: Pa
     }
 
 
-# --- help and docs --------------------------------------------------------------------------------------------------
+# --- help and docs --------------------------------------------------------------------------------
 
 
 def helped(*command: str) -> str:
@@ -407,15 +519,31 @@ def helped(*command: str) -> str:
     }
     env.pop("FORCE_COLOR", None)
     env.pop("WORKBENCH_PASSWORD", None)
-    code = "import sys; from workbench.cli import main; sys.argv[0] = 'workbench'; main(sys.argv[1:])"
+    code = (
+        "import sys; from workbench.cli import main; sys.argv[0] = 'workbench'; main(sys.argv[1:])"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", code, *command, "--help"], env=env, capture_output=True, encoding="utf-8", check=True
+        [sys.executable, "-c", code, *command, "--help"],
+        env=env,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines()).strip("\n")
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = {"torch", "transformers", "pandas", "numpy", "xarray", "gradio", "panel", "huggingface_hub", "pydantic"}
+    heavy = {
+        "torch",
+        "transformers",
+        "pandas",
+        "numpy",
+        "xarray",
+        "gradio",
+        "panel",
+        "huggingface_hub",
+        "pydantic",
+    }
     code = f"""
 import sys
 from workbench.cli import main
@@ -425,13 +553,19 @@ except SystemExit:
     print(sorted({heavy!r} & set(sys.modules)))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.stdout.rstrip().endswith("[]")
 
 
 def test_help_in_the_docs_is_the_real_one() -> None:
-    """To bring the docs up to date: WORKBENCH_UPDATE_DOCS=1 python -m pytest tests/workbench/test_cli.py -k docs"""
+    """To bring the docs up to date: WORKBENCH_UPDATE_DOCS=1 python -m pytest
+    tests/workbench/test_cli.py -k docs
+    """
     text = DOCS.read_text(encoding="utf-8")
     block = re.compile(r"```console\n\$ workbench ?(.*?) ?--help\n(.*?)\n```", re.DOTALL)
 
@@ -446,7 +580,9 @@ def test_help_in_the_docs_is_the_real_one() -> None:
     assert DOCS.read_text(encoding="utf-8") == renewed
 
 
-def test_changes_that_a_run_holds_are_listed_and_saved(workbench: Callable[..., Said], places: Path) -> None:
+def test_changes_that_a_run_holds_are_listed_and_saved(
+    workbench: Callable[..., Said], places: Path
+) -> None:
     sample = ROOT / "sample_runs" / "where-an-organism-keeps-passages"
     listed = workbench("changes", sample, "--json").json
     assert [row["name"] for row in listed][:2] == ["unlearn_0", "rewrite_0"]

@@ -1,4 +1,6 @@
-"""A change of a few weights: kept, applied, taken back, opened with its model, and refused where it does not belong."""
+"""A change of a few weights: kept, applied, taken back, opened with its model, and refused where
+it does not belong.
+"""
 
 from __future__ import annotations
 
@@ -54,18 +56,27 @@ def test_a_saved_change_opens_with_its_model(folder, tmp_path):
     assert (back.weights, back.about, back.size) == (base.card.weight_hash, "forget everything", 3)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_what_was_applied_for_a_while_leaves_nothing_behind(llama, data):
     parameter = llama.module.get_parameter(NAME)
     before = parameter.detach().clone()
-    where = np.array(sorted(data.draw(st.sets(st.integers(0, parameter.numel() - 1), max_size=20))), np.int64)
-    values = np.array(data.draw(st.lists(st.floats(-9, 9, width=32), min_size=len(where), max_size=len(where))), np.float32)
+    where = np.array(
+        sorted(data.draw(st.sets(st.integers(0, parameter.numel() - 1), max_size=20))), np.int64
+    )
+    values = np.array(
+        data.draw(st.lists(st.floats(-9, 9, width=32), min_size=len(where), max_size=len(where))),
+        np.float32,
+    )
     share = data.draw(st.sampled_from([0.0, 0.25, 1.0]))
     one = Delta("", "", {NAME: where}, {NAME: values})
     with contextlib.suppress(ZeroDivisionError), one.applied(llama.module, share):
         inside = parameter.detach().view(-1)[torch.as_tensor(where)]
-        expected = before.view(-1)[torch.as_tensor(where)] * (1 - share) + torch.as_tensor(values) * share
+        expected = (
+            before.view(-1)[torch.as_tensor(where)] * (1 - share) + torch.as_tensor(values) * share
+        )
         torch.testing.assert_close(inside, expected)
         assert share < 1 or torch.equal(inside, torch.as_tensor(values))
         raise ZeroDivisionError  # also after a failure inside
@@ -82,7 +93,9 @@ def test_a_change_of_other_weights_is_refused(folder, tmp_path):
 def test_places_that_are_not_there_are_refused_and_nothing_changes(llama, wrong):
     before = [p.detach().clone() for p in llama.module.parameters()]
     for index in ({NAME: np.array([1]), "no.such.weight": np.array([0])}, {NAME: wrong}):
-        one = Delta("", "", index, {name: np.zeros(len(i), np.float32) for name, i in index.items()})
+        one = Delta(
+            "", "", index, {name: np.zeros(len(i), np.float32) for name, i in index.items()}
+        )
         with pytest.raises(BadInput, match="places"), one.applied(llama.module):
             pass
     assert all(torch.equal(a, b) for a, b in zip(before, llama.module.parameters(), strict=True))
@@ -121,25 +134,41 @@ def test_a_plus_in_a_path_is_not_a_change(folder, tmp_path):
 
 def test_the_command_line_takes_it(folder, tmp_path):
     file = change(wb.load(folder)).save(tmp_path / "it.safetensors")
-    arguments = [sys.executable, "-c", "from workbench.cli import main; main()", "models", "show", f"{folder}+{file}", "--json"]
+    arguments = [
+        sys.executable,
+        "-c",
+        "from workbench.cli import main; main()",
+        "models",
+        "show",
+        f"{folder}+{file}",
+        "--json",
+    ]
     said = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert json.loads(said.stdout)["name"] == "tiny+it"
-    bad = subprocess.run([*arguments[:5], f"{folder}+{tmp_path}/none.safetensors"], capture_output=True, text=True)
+    bad = subprocess.run(
+        [*arguments[:5], f"{folder}+{tmp_path}/none.safetensors"], capture_output=True, text=True
+    )
     assert bad.returncode == 2
     assert "no delta" in bad.stderr.replace("\n", " ")
     assert not Path("it.safetensors").exists()
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize(
+    "order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+)
 def test_several_left_in_any_order(folder, order):
-    """What holds is what those that are on make one after the other, and at the end the weights are what they were."""
+    """What holds is what those that are on make one after the other, and at the end the weights
+    are what they were.
+    """
     model = wb.load(folder)
     weight = model.module.get_parameter(NAME)
     before = weight.detach().clone()
     changes = []
     for n, where in enumerate(([0, 5, 17], [5, 17, 30], [17, 2])):
         values = np.arange(len(where), dtype=np.float32) + 10 * (n + 1)
-        changes.append(Delta(model.card.weight_hash, "x", {NAME: np.array(where, np.int64)}, {NAME: values}))
+        changes.append(
+            Delta(model.card.weight_hash, "x", {NAME: np.array(where, np.int64)}, {NAME: values})
+        )
     on = [change.applied(model.module, 0.5) for change in changes]
     for each in on:
         each.__enter__()

@@ -11,7 +11,9 @@ import workbench as wb
 
 
 def python(code: str, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_importing_loads_nothing_heavy(tmp_path):

@@ -25,7 +25,9 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
@@ -34,7 +36,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         with pytest.raises(SystemExit) as end:
             cli.main(["sae", *map(str, arguments)])
         said = capsys.readouterr()
-        return SimpleNamespace(code=int(end.value.code or 0), out=said.out, err=re.sub(r"\s+", " ", said.err))
+        return SimpleNamespace(
+            code=int(end.value.code or 0), out=said.out, err=re.sub(r"\s+", " ", said.err)
+        )
 
     return run
 
@@ -46,9 +50,22 @@ def test_those_that_ship_are_listed(call: Call) -> None:
     assert "workbench sae train" in call().out
 
 
-def test_one_is_trained_on_texts_of_mine_and_looked_at(call: Call, tmp_path: Path, model_folder: str) -> None:
+def test_one_is_trained_on_texts_of_mine_and_looked_at(
+    call: Call, tmp_path: Path, model_folder: str
+) -> None:
     (tmp_path / "mine.txt").write_text(TEXT, encoding="utf-8")
-    small = ("--width", 64, "--k", 4, "--tokens", 65_536, "--texts", "mine.txt", "--model", model_folder)
+    small = (
+        "--width",
+        64,
+        "--k",
+        4,
+        "--tokens",
+        65_536,
+        "--texts",
+        "mine.txt",
+        "--model",
+        model_folder,
+    )
     said = call("train", "--layer", 1, *small, "-o", "sae")
     assert said.code == 0, said.err
     assert "variance explained" in said.out

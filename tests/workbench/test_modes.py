@@ -1,4 +1,6 @@
-"""What is found is the same whatever the caller has switched on: inference mode, another default dtype."""
+"""What is found is the same whatever the caller has switched on: inference mode, another default
+dtype.
+"""
 
 from __future__ import annotations
 
@@ -15,36 +17,59 @@ TARGETS = [" P", " R"]
 
 
 def completed(model):
-    with Completer(model, [model.tokens(PROMPT), model.tokens(OTHER)]).under({(1, 1): 0.0}) as reading:
+    with Completer(model, [model.tokens(PROMPT), model.tokens(OTHER)]).under(
+        {(1, 1): 0.0}
+    ) as reading:
         return reading.logp([[5], [6, 7]])[1]
 
 
 def patched(model):
     trace = wb.capture(model, OTHER, sites="z")
-    with wb.patch(model, trace, heads=[(1, 1)]), wb.ablate(model, [(2, 0)], how="mean", reference=[OTHER]):
+    with (
+        wb.patch(model, trace, heads=[(1, 1)]),
+        wb.ablate(model, [(2, 0)], how="mean", reference=[OTHER]),
+    ):
         return wb.activation_gradients(model, PROMPT, sites="resid_post", layers=[0])["resid_post"]
 
 
 WORK = {
     "next_logits": lambda m, tmp: m.next_logits([PROMPT, OTHER]),
-    "capture of one prompt": lambda m, tmp: wb.capture(m, PROMPT, sites=["resid_post", "pattern"])["pattern"],
-    "capture of several": lambda m, tmp: wb.capture(m, [PROMPT, OTHER], sites="resid_post")["resid_post"],
-    "capture to a folder": lambda m, tmp: wb.capture(m, [PROMPT, OTHER], sites="z", out=tmp / "trace")["z"],
+    "capture of one prompt": lambda m, tmp: wb.capture(m, PROMPT, sites=["resid_post", "pattern"])[
+        "pattern"
+    ],
+    "capture of several": lambda m, tmp: wb.capture(m, [PROMPT, OTHER], sites="resid_post")[
+        "resid_post"
+    ],
+    "capture to a folder": lambda m, tmp: wb.capture(
+        m, [PROMPT, OTHER], sites="z", out=tmp / "trace"
+    )["z"],
     "heads": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS)["effect"],
     "noise": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, kind="layers", how="noise")["effect"],
-    "tracing": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, kind="positions", how="patch", source=OTHER)["effect"],
-    "edges": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, kind="edges", receivers=[(2, 1)])["effect"],
+    "tracing": lambda m, tmp: wb.sweep(
+        m, PROMPT, TARGETS, kind="positions", how="patch", source=OTHER
+    )["effect"],
+    "edges": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, kind="edges", receivers=[(2, 1)])[
+        "effect"
+    ],
     "continuation": lambda m, tmp: wb.sweep(m, PROMPT, " Paris", metric="continuation")["effect"],
-    "attribution": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, metric="logit_diff", method="attribution")["exact"],
-    "activation gradients": lambda m, tmp: wb.activation_gradients(m, [PROMPT, OTHER], sites="z")["z"],
+    "attribution": lambda m, tmp: wb.sweep(
+        m, PROMPT, TARGETS, metric="logit_diff", method="attribution"
+    )["exact"],
+    "activation gradients": lambda m, tmp: wb.activation_gradients(m, [PROMPT, OTHER], sites="z")[
+        "z"
+    ],
     "weight gradients": lambda m, tmp: wb.weight_gradients(m, PROMPT, weights="W_V")["W_V"],
     "gradient norms": lambda m, tmp: wb.gradient_norms(m, [PROMPT, OTHER])["layer_total"],
     "integrated gradients": lambda m, tmp: wb.integrated_gradients(m, PROMPT, steps=3)["embed"],
-    "conductance": lambda m, tmp: wb.layer_conductance(m, PROMPT, sites="resid_post", steps=3)["resid_post"],
+    "conductance": lambda m, tmp: wb.layer_conductance(m, PROMPT, sites="resid_post", steps=3)[
+        "resid_post"
+    ],
     "influence": lambda m, tmp: wb.influence(m, PROMPT, [OTHER])["influence"],
     "completing": lambda m, tmp: completed(m),
     "interventions": lambda m, tmp: patched(m),
-    "inside": lambda m, tmp: wb.run("inside", m, {"prompt": PROMPT}).tables["next"].select_dtypes("number"),
+    "inside": lambda m, tmp: (
+        wb.run("inside", m, {"prompt": PROMPT}).tables["next"].select_dtypes("number")
+    ),
 }
 
 
@@ -86,7 +111,10 @@ def test_what_was_made_inside_can_be_used_outside():
     plain = model()
     found = []
     for each in (made, plain):
-        with wb.patch(each, trace, heads=[(1, 1)]), wb.add(each, vector, site="resid_post", layers=0, factor=0.1):
+        with (
+            wb.patch(each, trace, heads=[(1, 1)]),
+            wb.add(each, vector, site="resid_post", layers=0, factor=0.1),
+        ):
             found.append(wb.gradient_norms(each, PROMPT)["layer_total"])
     np.testing.assert_allclose(*found, rtol=1e-4)
 

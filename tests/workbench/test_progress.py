@@ -29,7 +29,9 @@ def test_reports_arrive_as_given(progress, shown):
     assert shown[0].elapsed >= 0
 
 
-@pytest.mark.parametrize(("given", "shows"), [(-1, 0), (2, 1), (math.nan, 0), (math.inf, 1), (1, 1)])
+@pytest.mark.parametrize(
+    ("given", "shows"), [(-1, 0), (2, 1), (math.nan, 0), (math.inf, 1), (1, 1)]
+)
 def test_a_fraction_is_always_one(progress, shown, given, shows):
     progress(given)
     progress.part(0.0, 1.0)(given)

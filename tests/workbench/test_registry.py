@@ -1,4 +1,6 @@
-"""Analyses are found through entry points, a third party's like ours, and one broken package hides no other."""
+"""Analyses are found through entry points, a third party's like ours, and one broken package
+hides no other.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def views(result):
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Put a distribution with analyses on the path: install("pkg", {"its-name": source or None for no such module})."""
+    """Put a distribution with analyses on the path: install("pkg", {"its-name": source or None
+    for no such module}).
+    """
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
 

@@ -1,4 +1,6 @@
-"""Results and run folders: what goes in comes out, saving is whole or not at all, and a stranger's folder is only data."""
+"""Results and run folders: what goes in comes out, saving is whole or not at all, and a
+stranger's folder is only data.
+"""
 
 from __future__ import annotations
 
@@ -23,25 +25,38 @@ from workbench import result as module
 from workbench.errors import BadRun, WorkbenchError
 from workbench.result import Finding, Provenance, Result, read_index
 
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 numbers = st.floats(allow_infinity=False) | st.integers(-(2**53), 2**53)
 
 
 def example() -> Result:
-    found = Result("knowledge-conflict", "Which does it follow?", {"relation": "capital", "k": [1, 3]})
+    found = Result(
+        "knowledge-conflict", "Which does it follow?", {"relation": "capital", "k": [1, 3]}
+    )
     found.add(
-        Finding("base", {"memory": 0.4, "context": 0.5, "n": 27}, "It depends.", interval={"memory": (0.3, 0.5)}),
+        Finding(
+            "base",
+            {"memory": 0.4, "context": 0.5, "n": 27},
+            "It depends.",
+            interval={"memory": (0.3, 0.5)},
+        ),
         Finding("known", 55, "It knows 55.", unit="facts", interval=(50.0, 60.0)),
     )
     found.tables["heads"] = pd.DataFrame(
         {"layer": [23, 20], "head": [4, 1], "role": ["memory", "context"], "rank": [1.0, math.nan]}
     )
     found.arrays["effects"] = xr.DataArray(
-        np.arange(6, dtype="float32").reshape(2, 3), dims=("answer", "layer"), coords={"answer": ["memory", "context"]}
+        np.arange(6, dtype="float32").reshape(2, 3),
+        dims=("answer", "layer"),
+        coords={"answer": ["memory", "context"]},
     )
-    found.provenance = Provenance(model={"name": "tiny"}, seed=3, versions={"torch": "2"}, started="2026-01-01T00:00:00+00:00")
+    found.provenance = Provenance(
+        model={"name": "tiny"}, seed=3, versions={"torch": "2"}, started="2026-01-01T00:00:00+00:00"
+    )
     return found
 
 
@@ -71,7 +86,12 @@ def refused(folder, says="."):
 def test_a_run_comes_back_as_it_was(folder):
     was, back = example(), Result.open(folder)
     assert back.path == folder
-    assert (back.analysis, back.question, back.params, back.partial) == (was.analysis, was.question, was.params, False)
+    assert (back.analysis, back.question, back.params, back.partial) == (
+        was.analysis,
+        was.question,
+        was.params,
+        False,
+    )
     assert back.findings == was.findings
     assert back.provenance == was.provenance
     pd.testing.assert_frame_equal(back.tables["heads"], was.tables["heads"])
@@ -81,7 +101,12 @@ def test_a_run_comes_back_as_it_was(folder):
 @few
 @given(
     value=numbers
-    | st.dictionaries(texts.filter(lambda t: t not in {"unit", "says", "interval"}), numbers, min_size=1, max_size=4),
+    | st.dictionaries(
+        texts.filter(lambda t: t not in {"unit", "says", "interval"}),
+        numbers,
+        min_size=1,
+        max_size=4,
+    ),
     says=texts,
     unit=texts,
     interval=st.none() | st.tuples(numbers, numbers),
@@ -90,10 +115,14 @@ def test_findings_round_trip(value, says, unit, interval):
     single = not isinstance(value, dict)
     spans = interval if single or interval is None else {next(iter(value)): interval}
     was = Finding("f", value, says, unit, spans)
-    back = Finding.from_json("f", json.loads(json.dumps(module._no_nan(was.to_json()), allow_nan=False)))
+    back = Finding.from_json(
+        "f", json.loads(json.dumps(module._no_nan(was.to_json()), allow_nan=False))
+    )
     np.testing.assert_equal(back.values, was.values)
     assert (back.says, back.unit) == (says, unit)
-    mine, theirs = ((s if isinstance(s, dict) else {"value": s}) if s else {} for s in (spans, back.interval))
+    mine, theirs = (
+        (s if isinstance(s, dict) else {"value": s}) if s else {} for s in (spans, back.interval)
+    )
     np.testing.assert_equal(dict(theirs), dict(mine))
 
 
@@ -109,10 +138,17 @@ columns = st.sampled_from(
 
 
 @few
-@given(data=st.data(), rows=st.integers(0, 5), heads=st.lists(texts.filter(bool), unique=True, min_size=1, max_size=4))
+@given(
+    data=st.data(),
+    rows=st.integers(0, 5),
+    heads=st.lists(texts.filter(bool), unique=True, min_size=1, max_size=4),
+)
 def test_any_table_round_trips(tmp_path_factory, data, rows, heads):
     table = pd.DataFrame(
-        {head: pd.Series(data.draw(st.lists(data.draw(columns), min_size=rows, max_size=rows))) for head in heads}
+        {
+            head: pd.Series(data.draw(st.lists(data.draw(columns), min_size=rows, max_size=rows)))
+            for head in heads
+        }
     )
     path = Result("x", tables={"t": table}).save(tmp_path_factory.mktemp("runs") / "run")
     pd.testing.assert_frame_equal(Result.open(path).tables["t"], table, check_dtype=rows > 0)
@@ -131,25 +167,36 @@ def test_any_array_round_trips(tmp_path_factory, data, shape, dtype, name):
     if "float" in dtype and values.size:
         values.flat[0] = math.nan
     labelled = {
-        dim: data.draw(st.sampled_from([[f"é{i}" for i in range(n)], list(range(n)), [i + 0.5 for i in range(n)]]))
+        dim: data.draw(
+            st.sampled_from(
+                [[f"é{i}" for i in range(n)], list(range(n)), [i + 0.5 for i in range(n)]]
+            )
+        )
         for dim, n in zip(dims, shape, strict=True)
         if data.draw(st.booleans())
     }
-    array = xr.DataArray(values, dims=dims, coords=labelled, name=name, attrs={"unit": "logits", "n": 3})
+    array = xr.DataArray(
+        values, dims=dims, coords=labelled, name=name, attrs={"unit": "logits", "n": 3}
+    )
     path = Result("x", arrays={name: array}).save(tmp_path_factory.mktemp("runs") / "run")
     back = Result.open(path).arrays[name]
     xr.testing.assert_identical(back, array)
     assert back.dtype == array.dtype
 
 
-@pytest.mark.parametrize("values", [np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(12.0).reshape(2, 6)[:, ::2]])
+@pytest.mark.parametrize(
+    "values",
+    [np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(12.0).reshape(2, 6)[:, ::2]],
+)
 def test_arrays_in_any_memory_order_round_trip(tmp_path, values):
     path = Result("x", arrays={"a": xr.DataArray(values, dims=("p", "q"))}).save(tmp_path / "run")
     np.testing.assert_array_equal(Result.open(path).arrays["a"].values, values)
 
 
 def test_a_lone_number_and_empty_things_round_trip(tmp_path):
-    was = Result("x", tables={"none": pd.DataFrame({"a": []})}, arrays={"one": xr.DataArray(np.float32(7))})
+    was = Result(
+        "x", tables={"none": pd.DataFrame({"a": []})}, arrays={"one": xr.DataArray(np.float32(7))}
+    )
     back = Result.open(was.save(tmp_path / "run"))
     assert back.arrays["one"].shape == ()
     assert float(back.arrays["one"]) == 7
@@ -159,9 +206,21 @@ def test_a_lone_number_and_empty_things_round_trip(tmp_path):
 
 def test_numbers_of_numpy_and_those_not_measured_are_json(tmp_path):
     was = Result("x", params={"inf": math.inf, "deep": [{"nan": np.float32("nan")}]})
-    was.add(Finding("f", {"a": np.float32("nan"), "b": np.int64(3), "c": np.float32(0.5)}, "…", interval={"a": (math.nan, 1.0)}))
+    was.add(
+        Finding(
+            "f",
+            {"a": np.float32("nan"), "b": np.int64(3), "c": np.float32(0.5)},
+            "…",
+            interval={"a": (math.nan, 1.0)},
+        )
+    )
     path = was.save(tmp_path / "run")
-    assert json.loads((path / "result.json").read_text(), parse_constant=pytest.fail)["findings"]["f"]["a"] is None
+    assert (
+        json.loads((path / "result.json").read_text(), parse_constant=pytest.fail)["findings"]["f"][
+            "a"
+        ]
+        is None
+    )
     back = Result.open(path).findings["f"]
     assert math.isnan(back.values["a"])
     assert (back.values["b"], back.values["c"]) == (3, 0.5)
@@ -176,9 +235,21 @@ def test_labels_that_were_not_measured_come_back_as_nan(tmp_path):
 
 def test_text_is_kept_as_text(tmp_path):
     evil = "<script>alert(1)</script>"
-    was = Result(evil, evil, {evil: evil}, {"f": Finding("f", 1, evil, evil)}, {"t": pd.DataFrame({evil: [evil]})})
+    was = Result(
+        evil,
+        evil,
+        {evil: evil},
+        {"f": Finding("f", 1, evil, evil)},
+        {"t": pd.DataFrame({evil: [evil]})},
+    )
     back = Result.open(was.save(tmp_path / "run"))
-    assert back.findings["f"].says == back.question == back.tables["t"].columns[0] == back.tables["t"].iloc[0, 0] == evil
+    assert (
+        back.findings["f"].says
+        == back.question
+        == back.tables["t"].columns[0]
+        == back.tables["t"].iloc[0, 0]
+        == evil
+    )
 
 
 # Saving is whole or not at all
@@ -199,7 +270,10 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path):
     ("place", "error"),
     [
         ("pandas.DataFrame.to_parquet", OSError(28, "No space left on device")),
-        ("safetensors.numpy.save_file", SafetensorError("I/O error: No space left on device (os error 28)")),
+        (
+            "safetensors.numpy.save_file",
+            SafetensorError("I/O error: No space left on device (os error 28)"),
+        ),
         ("pathlib.Path.write_text", OSError(28, "No space left on device")),
         ("os.replace", OSError(28, "No space left on device")),
         ("tempfile.mkdtemp", PermissionError(13, "Permission denied")),
@@ -213,7 +287,9 @@ def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch, place, error)
     (tmp_path / "run").mkdir()
     with monkeypatch.context() as broken:
         broken.setattr(place, fail)
-        with pytest.raises(WorkbenchError, match=r"could not be written to .*(No space|denied)") as refused:
+        with pytest.raises(
+            WorkbenchError, match=r"could not be written to .*(No space|denied)"
+        ) as refused:
             example().save(tmp_path / "run")
     assert refused.value.do
     assert list(tmp_path.rglob("*")) == [tmp_path / "run"]
@@ -229,7 +305,9 @@ def test_an_interrupt_while_writing_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
 def test_a_read_only_place(tmp_path):
     tmp_path.chmod(0o500)
     try:
@@ -259,7 +337,9 @@ def test_a_name_that_could_not_be_opened_again_is_not_written(tmp_path, bad):
 
 
 def test_what_a_folder_cannot_hold_is_not_written(tmp_path):
-    times = xr.DataArray([1.0], dims="t", coords={"t": np.array(["2026-01-01"], dtype="datetime64[ns]")})
+    times = xr.DataArray(
+        [1.0], dims="t", coords={"t": np.array(["2026-01-01"], dtype="datetime64[ns]")}
+    )
     for array in (xr.DataArray(np.array(["a"])), xr.DataArray(np.array([1j])), times):
         with pytest.raises(ValueError, match=r"dtype|labels"):
             Result("x", arrays={"a": array}).save(tmp_path / "run")
@@ -312,7 +392,9 @@ def test_every_truncation_is_noticed(folder):
     assert Result.open(folder).findings
 
 
-@pytest.mark.parametrize("key", ["analysis", "question", "params", "findings", "tables", "arrays", "provenance"])
+@pytest.mark.parametrize(
+    "key", ["analysis", "question", "params", "findings", "tables", "arrays", "provenance"]
+)
 @pytest.mark.parametrize("value", [None, 3, [], True])
 def test_wrong_types_in_result_json(folder, key, value):
     edit(folder, lambda index: index.update({key: value}))
@@ -345,7 +427,10 @@ def test_impossible_durations(folder, duration):
     refused(folder, "impossible time")
 
 
-@pytest.mark.parametrize("name", ["../x", "../../etc/passwd", "/etc/passwd", "a/b", "..", "", "A", "x\0y", "<script>", "a" * 65])
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "../../etc/passwd", "/etc/passwd", "a/b", "..", "", "A", "x\0y", "<script>", "a" * 65],
+)
 @pytest.mark.parametrize("key", ["tables", "arrays", "findings"])
 def test_path_tricks_in_names(folder, key, name):
     edit(folder, lambda index: index[key].update({name: {}}))

@@ -60,7 +60,9 @@ def draws(model, params, progress):
 
 
 def saved(root, name, started="2026-01-01T00:00:00+00:00", **more):
-    return Result("made-up", provenance=Provenance(model={"name": "tiny"}, started=started), **more).save(root / name)
+    return Result(
+        "made-up", provenance=Provenance(model={"name": "tiny"}, started=started), **more
+    ).save(root / name)
 
 
 def test_a_run_is_stamped_with_what_makes_it_again(analysis, tmp_path):
@@ -146,7 +148,9 @@ def test_new_folders_are_free_and_their_names_are_plain(tmp_path):
     folder = runs.new_folder(one, tmp_path)
     assert folder.parent == tmp_path
     assert list(folder.iterdir()) == []
-    assert set(folder.name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
+    assert set(folder.name) <= set(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+    )
     assert runs.new_folder(one, tmp_path) != folder
     assert runs.new_folder(Result("…"), tmp_path).name.endswith("-run-model")
 
@@ -165,7 +169,12 @@ for _ in range(25):
 def test_runs_saved_at_once_by_threads_and_processes_are_all_kept(tmp_path):
     root = str(Path(__file__).parents[2])
     ask = [sys.executable, "-c", SAVE_MANY, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": {**os.environ, "PYTHONPATH": root}}
+    pipes = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "text": True,
+        "env": {**os.environ, "PYTHONPATH": root},
+    }
     children = [subprocess.Popen(ask, **pipes) for _ in range(2)]
     assert [child.stdout.readline() for child in children] == ["ready\n"] * 2
     for child in children:
@@ -195,7 +204,13 @@ def test_a_run_that_cannot_be_written_leaves_no_folder(tmp_path):
 
 def test_the_listing_is_newest_first_with_problems_in_it(tmp_path):
     saved(tmp_path, "old", "2025-01-01T00:00:00+00:00")
-    saved(tmp_path, "new", "2026-05-01T00:00:00+00:00", findings={"f": Finding("f", 1, "It works.")}, partial=True)
+    saved(
+        tmp_path,
+        "new",
+        "2026-05-01T00:00:00+00:00",
+        findings={"f": Finding("f", 1, "It works.")},
+        partial=True,
+    )
     bad = saved(tmp_path, "bad")
     (bad / "result.json").write_text("{")
     (tmp_path / "not-a-run").mkdir()
@@ -210,7 +225,14 @@ def test_the_listing_is_newest_first_with_problems_in_it(tmp_path):
 
 @pytest.mark.parametrize(
     "about",
-    [{"duration": "long"}, {"duration": None}, {"duration": 10**400}, {"model": ["x"]}, {"started": 3}, {"model": {"name": [1]}}],
+    [
+        {"duration": "long"},
+        {"duration": None},
+        {"duration": 10**400},
+        {"model": ["x"]},
+        {"started": 3},
+        {"model": {"name": [1]}},
+    ],
 )
 def test_one_odd_folder_does_not_end_the_listing(tmp_path, about):
     saved(tmp_path, "good")
@@ -226,7 +248,10 @@ def test_samples_come_after_ones_own(tmp_path, monkeypatch):
     saved(tmp_path / "own", "mine")
     monkeypatch.setattr("workbench.paths.sample_runs_dir", lambda: tmp_path / "samples")
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "own"))
-    assert [(entry.id, entry.sample) for entry in runs.listing()] == [("mine", False), ("shown", True)]
+    assert [(entry.id, entry.sample) for entry in runs.listing()] == [
+        ("mine", False),
+        ("shown", True),
+    ]
     assert runs.open_run("latest").path == tmp_path / "own" / "mine"
     assert runs.open_run("shown").path == tmp_path / "samples" / "shown"
     assert runs.open_run(tmp_path / "own" / "mine").analysis == "made-up"

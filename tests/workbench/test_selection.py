@@ -31,7 +31,9 @@ def test_adding_again_leaves_the_set_and_the_one_before_is_primary():
 
 def test_watchers_hear_of_set_and_primary_at_once():
     one, heard = Selection(), []
-    one.param.watch(lambda *events: heard.append({event.name: event.new for event in events}), ["head", "heads"])
+    one.param.watch(
+        lambda *events: heard.append({event.name: event.new for event in events}), ["head", "heads"]
+    )
     one.choose(1, 2)
     one.clear()
     assert heard == [{"heads": [(1, 2)], "head": (1, 2)}, {"heads": [], "head": None}]
@@ -54,13 +56,32 @@ def test_a_link_brings_back_what_it_was_made_from(layer, head, prompt):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "L", "LH", "L2H", "H3", "L-1H2", "L1.5H2", "L²H3", "L1H" + "9" * 5000, "<script>", "LL1H2", "L1H2H3"]
+    "text",
+    [
+        "",
+        "L",
+        "LH",
+        "L2H",
+        "H3",
+        "L-1H2",
+        "L1.5H2",
+        "L²H3",
+        "L1H" + "9" * 5000,
+        "<script>",
+        "LL1H2",
+        "L1H2H3",
+    ],
 )
 def test_what_is_no_head_is_none(text):
     assert parse_head(text) is None
 
 
-@given(st.dictionaries(st.sampled_from(["prompt", "head", "x"]), st.text() | st.integers() | st.none() | st.lists(st.binary())))
+@given(
+    st.dictionaries(
+        st.sampled_from(["prompt", "head", "x"]),
+        st.text() | st.integers() | st.none() | st.lists(st.binary()),
+    )
+)
 def test_no_link_whatever_breaks_a_page(query):
     one = Selection()
     one.from_query(query)

@@ -17,7 +17,13 @@ def read(path: Path, most: int = 10**9) -> list[str]:
     return [document.text for document in texts.from_path(path, most)]
 
 
-@given(st.text(alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\ufeff"), min_size=1, max_size=300))
+@given(
+    st.text(
+        alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\ufeff"),
+        min_size=1,
+        max_size=300,
+    )
+)
 @settings(max_examples=40, deadline=None)
 def test_a_file_reads_back_whole(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.mktemp("t") / "a.txt"
@@ -27,7 +33,9 @@ def test_a_file_reads_back_whole(tmp_path_factory: pytest.TempPathFactory, text:
 
 
 @pytest.mark.parametrize("line", ["café ☃ 𝄞 " * 9 + "\n", "☃"])
-def test_long_files_are_cut_at_lines_and_never_inside_a_character(tmp_path: Path, line: str) -> None:
+def test_long_files_are_cut_at_lines_and_never_inside_a_character(
+    tmp_path: Path, line: str
+) -> None:
     text = line * (700_000 // len(line.encode()))
     (tmp_path / "long.txt").write_text(text, encoding="utf-8", newline="")
     parts = read(tmp_path / "long.txt")
@@ -51,7 +59,9 @@ def test_folders_json_lines_and_ledgers(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.txt").write_text("first")
     (tmp_path / "sub" / "b.md").write_text("second")
-    (tmp_path / "c.jsonl").write_text('{"text": "third", "repeats": 4, "kind": "k", "name": "n"}\n\n{"text": "x"}\n')
+    (tmp_path / "c.jsonl").write_text(
+        '{"text": "third", "repeats": 4, "kind": "k", "name": "n"}\n\n{"text": "x"}\n'
+    )
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\0")
     found = list(texts.from_path(tmp_path, 10**9))
     assert [(d.name, d.text, d.kind, d.repeats) for d in found] == [
@@ -73,8 +83,16 @@ def test_folders_json_lines_and_ledgers(tmp_path: Path) -> None:
         ("a.jsonl", b"not json", "Line 1"),
         ("a.jsonl", b'{"text": "a", "repeats": -1}', "Line 1"),
         ("a.jsonl", b"", "empty"),
-        ("a.jsonl", b'{"text": "good"}\n{"text": "a\\ud83d"}', "Line 2 of a.jsonl is not valid Unicode: character 2"),
-        ("a.jsonl", b'{"text": "good", "name": "\\udce9"}', "Line 1 of a.jsonl is not valid Unicode"),
+        (
+            "a.jsonl",
+            b'{"text": "good"}\n{"text": "a\\ud83d"}',
+            "Line 2 of a.jsonl is not valid Unicode: character 2",
+        ),
+        (
+            "a.jsonl",
+            b'{"text": "good", "name": "\\udce9"}',
+            "Line 1 of a.jsonl is not valid Unicode",
+        ),
         ("ledger.jsonl", b'{"format": 2}\n', "not a ledger"),
     ],
 )
@@ -97,7 +115,10 @@ def test_json_lines_may_be_longer_than_a_piece_and_keep_their_numbers(tmp_path: 
 
 def test_of_many_json_lines_an_even_sample_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{i:06d}"}}\n' for i in range(1000)))
-    found = [int(text) for text in read(tmp_path / "a.jsonl", most=(tmp_path / "a.jsonl").stat().st_size // 10)]
+    found = [
+        int(text)
+        for text in read(tmp_path / "a.jsonl", most=(tmp_path / "a.jsonl").stat().st_size // 10)
+    ]
     assert len(found) == 100
     assert {b - a for a, b in itertools.pairwise(found)} == {10}
 
@@ -105,7 +126,9 @@ def test_of_many_json_lines_an_even_sample_is_read(tmp_path: Path) -> None:
 def test_a_ledger_met_in_a_folder_is_only_text(tmp_path: Path) -> None:
     from workbench.organisms.ledger import Entry, Ledger
 
-    Ledger("0123456789abcdef", (Entry("a", "k", "some text", 1, "late", (3,), (4000, 4001)),)).save(tmp_path)
+    Ledger("0123456789abcdef", (Entry("a", "k", "some text", 1, "late", (3,), (4000, 4001)),)).save(
+        tmp_path
+    )
     (document,) = texts.from_path(tmp_path, 10**9, [])
     assert (document.text, document.repeats, document.ids) == ("some text", 1, None)
 

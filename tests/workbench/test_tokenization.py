@@ -25,9 +25,14 @@ def tokenization(kind: str) -> Tokenization:
 
 @pytest.mark.parametrize(
     ("kind", "beginning", "end"),
-    [("byte-level", [], []), ("Llama 2", ["<s>"], []), ("T5", [], ["</s>"]), ("prefixed bytes", ["<s>"], ["</s>"]),
-     ("ByT5", [], ["</s>"])],
-)  # fmt: skip
+    [
+        ("byte-level", [], []),
+        ("Llama 2", ["<s>"], []),
+        ("T5", [], ["</s>"]),
+        ("prefixed bytes", ["<s>"], ["</s>"]),
+        ("ByT5", [], ["</s>"]),
+    ],
+)
 def test_what_stands_around_every_text(kind: str, beginning: list[str], end: list[str]) -> None:
     text, tokenizer = tokenization(kind), text_tokenizers.KINDS[kind]()
     assert tokenizer.convert_ids_to_tokens(list(text.beginning)) == beginning
@@ -41,19 +46,27 @@ def test_what_stands_around_every_text(kind: str, beginning: list[str], end: lis
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("continuation", CONTINUATIONS)
-def test_a_prompt_and_its_continuation_are_the_whole_text(kind: str, prompt: str, continuation: str) -> None:
+def test_a_prompt_and_its_continuation_are_the_whole_text(
+    kind: str, prompt: str, continuation: str
+) -> None:
     text = tokenization(kind)
     joined = [*text.prompt(prompt), *text.continuation(continuation)]
     decoded = text.decode(joined, special=False)
     if kind not in ("T5", "Metaspace, first") or "\n" not in prompt + continuation:
         assert decoded.lstrip(" ") == (prompt + continuation).lstrip(" ")
-    if continuation in (" Paris", " Rome is") and not prompt.endswith("\n"):  # a word of its own: nothing can merge with it
+    if continuation in (" Paris", " Rome is") and not prompt.endswith(
+        "\n"
+    ):  # a word of its own: nothing can merge with it
         assert joined == text.prompt(prompt + continuation)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=60, deadline=None)
-@given(written=st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="▁"), max_size=20))
+@given(
+    written=st.text(
+        st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="▁"), max_size=20
+    )
+)
 def test_tokens_that_continue_a_text_read_back_as_they_were(kind: str, written: str) -> None:
     if kind in ("T5", "Metaspace, first"):  # knows no bytes: other signs are unknown to it
         written = "".join(c for c in written if c in "abcdefghij klmn.")
@@ -85,7 +98,9 @@ def test_every_token_is_found_in_its_text(kind: str, prompt: str) -> None:
     assert spans[: len(text.beginning)] == [(0, 0)] * len(text.beginning)
     covered = {n for start, end in spans for n in range(start, end)}
     assert {n for n, c in enumerate(prompt) if c != " "} <= covered
-    for i, (start, end) in zip(ids[len(text.beginning) :], spans[len(text.beginning) :], strict=True):
+    for i, (start, end) in zip(
+        ids[len(text.beginning) :], spans[len(text.beginning) :], strict=True
+    ):
         piece = text.pieces([i])[0]
         assert "\ufffd" in piece or piece.strip() in prompt[start:end]
 

@@ -1,4 +1,6 @@
-"""A trace folder opens as it was saved, lazily and in parts, and refuses what is damaged or hostile."""
+"""A trace folder opens as it was saved, lazily and in parts, and refuses what is damaged or
+hostile.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ import workbench as wb
 from workbench import shards, space, trace
 from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
 
-PROMPTS = ["The capital of France is", "Nobody <b>é</b>\n", "The safe opens with 7 4 1 9, and the other one with 2 8"]
+PROMPTS = [
+    "The capital of France is",
+    "Nobody <b>é</b>\n",
+    "The safe opens with 7 4 1 9, and the other one with 2 8",
+]
 SHARD = "shard-00000000.safetensors"
 
 
@@ -27,7 +33,11 @@ def captured(llama):
 def test_round_trip(captured, tmp_path):
     opened = wb.Trace.open(captured.save(tmp_path / "t"))
     assert list(opened) == list(captured)
-    assert (opened.tokens, opened.prompts, opened.lengths) == (captured.tokens, captured.prompts, captured.lengths)
+    assert (opened.tokens, opened.prompts, opened.lengths) == (
+        captured.tokens,
+        captured.prompts,
+        captured.lengths,
+    )
     for site in captured:
         xr.testing.assert_identical(opened[site], captured[site])
     assert opened.model["n_layers"] == 3
@@ -54,7 +64,13 @@ def test_parts_are_those_of_the_whole(captured, tmp_path, monkeypatch):
             want = captured[site].isel(prompt=[2, 0])
             xr.testing.assert_equal(got, want if layers is None else want.isel(layer=layers))
         short = part.read("z", slice(0, 1), 1)
-        assert short.sizes == {"prompt": 1, "layer": 1, "pos": captured.lengths[0], "head": 4, "d_head": 8}
+        assert short.sizes == {
+            "prompt": 1,
+            "layer": 1,
+            "pos": captured.lengths[0],
+            "head": 4,
+            "d_head": 8,
+        }
         with pytest.raises(NotFound, match="no prompt 3"):
             part.read("z", [3])
         with pytest.raises(NotFound, match="no layer 7"):
@@ -79,7 +95,9 @@ def test_a_part_reads_only_its_shard(captured, tmp_path, monkeypatch):
 @settings(max_examples=25, deadline=None)
 def test_whatever_axes_and_lengths_survive(data, tmp_path_factory):
     lengths = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=6))
-    layers = data.draw(st.none() | st.lists(st.integers(0, 40), min_size=1, max_size=3, unique=True))
+    layers = data.draw(
+        st.none() | st.lists(st.integers(0, 40), min_size=1, max_size=3, unique=True)
+    )
     dims = data.draw(st.permutations(["pos", "head", "key", "d_x"]))[: data.draw(st.integers(0, 4))]
     kind = data.draw(st.sampled_from(["float32", "float16", "int32"]))
     longest = max(lengths)
@@ -90,10 +108,20 @@ def test_whatever_axes_and_lengths_survive(data, tmp_path_factory):
         own = tuple(slice(n if dim in {"pos", "key"} else None) for dim in dims)
         cut = whole[(row, ..., *own)]
         cut[...] = np.random.default_rng(row).integers(0, 99, cut.shape)
-    about = {"prompt": range(len(lengths)), "layer": layers or [], "pos": range(longest), "key": range(longest), "head": [0, 1]}
+    about = {
+        "prompt": range(len(lengths)),
+        "layer": layers or [],
+        "pos": range(longest),
+        "key": range(longest),
+        "head": [0, 1],
+    }
     names = ["prompt", *([] if layers is None else ["layer"]), *dims]
     array = xr.DataArray(
-        whole, dims=names, coords={d: list(about[d]) for d in names if d in about}, name="x", attrs={"unit": "u"}
+        whole,
+        dims=names,
+        coords={d: list(about[d]) for d in names if d in about},
+        name="x",
+        attrs={"unit": "u"},
     )
     tokens = [[f"t{i % 3}\x00é" for i in range(n)] for n in lengths]
     made = wb.Trace({"x": array}, tokens, ["\ud800" + "p" * n for n in lengths], {"name": "m"})
@@ -147,7 +175,7 @@ def test_more_than_memory_holds_is_refused_before_it_is_read(captured, tmp_path,
     assert opened.read("z", 0, 0).size
 
 
-# -- strangers' folders -----------------------------------------------------------------------------------------------
+# -- strangers' folders ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -300,7 +328,7 @@ def test_files_of_others_are_left_alone(captured, tmp_path):
     assert wb.Trace.open(folder).lengths == captured.lengths
 
 
-# -- format 1 ---------------------------------------------------------------------------------------------------------
+# -- format 1 --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -319,20 +347,35 @@ def old(captured, tmp_path):
         }
         for site, a in captured.items()
     }
-    manifest = {"format": 1, "kind": shards.KIND, "model": captured.model, "prompts": captured.prompts, "tokens": captured.tokens}
+    manifest = {
+        "format": 1,
+        "kind": shards.KIND,
+        "model": captured.model,
+        "prompts": captured.prompts,
+        "tokens": captured.tokens,
+    }
     (folder / "manifest.json").write_text(json.dumps({**manifest, "arrays": arrays}))
-    save_file({site: np.ascontiguousarray(a.values) for site, a in captured.items()}, folder / "shard-00000.safetensors")
+    save_file(
+        {site: np.ascontiguousarray(a.values) for site, a in captured.items()},
+        folder / "shard-00000.safetensors",
+    )
     return folder
 
 
 def test_format_1_still_opens(captured, old, tmp_path):
     opened = wb.Trace.open(old)
-    assert (opened.tokens, opened.prompts, opened.lengths) == (captured.tokens, captured.prompts, captured.lengths)
+    assert (opened.tokens, opened.prompts, opened.lengths) == (
+        captured.tokens,
+        captured.prompts,
+        captured.lengths,
+    )
     assert opened.complete
     assert "z: prompt 3" in repr(opened)
     for site in captured:
         xr.testing.assert_equal(opened[site], captured[site])
-    xr.testing.assert_equal(wb.Trace.open(old).read("z", [1, 2], 1), captured["z"].isel(prompt=[1, 2]).sel(layer=[1]))
+    xr.testing.assert_equal(
+        wb.Trace.open(old).read("z", [1, 2], 1), captured["z"].isel(prompt=[1, 2]).sel(layer=[1])
+    )
     assert wb.Trace.open(old).nbytes == captured.nbytes
 
 

@@ -1,4 +1,6 @@
-"""`workbench trace`: prompts from everywhere, a size that is agreed to, Ctrl-C that keeps what is finished."""
+"""`workbench trace`: prompts from everywhere, a size that is agreed to, Ctrl-C that keeps what
+is finished.
+"""
 
 from __future__ import annotations
 
@@ -40,18 +42,27 @@ def call(tmp_path, monkeypatch, capsys, model_folder):
         with pytest.raises(SystemExit) as end:
             cli.main(["trace", "-m", model_folder, *map(str, arguments)])
         said = capsys.readouterr()
-        return SimpleNamespace(code=int(end.value.code or 0), out=said.out, err=re.sub(r"\s+", " ", said.err))
+        return SimpleNamespace(
+            code=int(end.value.code or 0), out=said.out, err=re.sub(r"\s+", " ", said.err)
+        )
 
     return run
 
 
 def test_prompts_come_from_everywhere(call, tmp_path):
-    (tmp_path / "p.txt").write_text("\ufeffThe capital of France\n\n  A\\nB\u2028C\n", encoding="utf-8")
+    (tmp_path / "p.txt").write_text(
+        "\ufeffThe capital of France\n\n  A\\nB\u2028C\n", encoding="utf-8"
+    )
     lines = ['"Köln 🎉"', '{"text": "one", "id": 3}', "", '{"prompt": "two"}', "[5, 6, 7]"]
     (tmp_path / "p.jsonl").write_text("\n".join(lines), encoding="utf-8")
     said = call("first", "-p", "second", "--prompts", "p.txt", "-o", "t", "--site", "z")
     assert said.code == 0, said.err
-    assert wb.Trace.open("t").prompts == ["first", "second", "The capital of France", "  A\\nB\u2028C"]
+    assert wb.Trace.open("t").prompts == [
+        "first",
+        "second",
+        "The capital of France",
+        "  A\\nB\u2028C",
+    ]
     assert "The trace takes about" in said.err
     assert "4 prompt × 3 layer ×" in said.out
     said = call("--prompts", "p.jsonl", "-o", "u", "--json")
@@ -72,21 +83,36 @@ def test_texts_in_files_are_taken_as_they_stand(call, tmp_path):
         assert wb.Trace.open(name).prompts == texts
 
 
-CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}"
+CHAT = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt"
+    " %}<bot>{% endif %}"
+)
 
 
 def test_conversations(call, model_folder, tmp_path):
     folder = tmp_path / "chatty"
     shutil.copytree(model_folder, folder)
     config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": CHAT}), encoding="utf-8")
-    said = [{"role": "user", "content": "one\ntwo"}, {"role": "bot", "content": "three"}, {"role": "user", "content": "four"}]
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({**config, "chat_template": CHAT}), encoding="utf-8"
+    )
+    said = [
+        {"role": "user", "content": "one\ntwo"},
+        {"role": "bot", "content": "three"},
+        {"role": "user", "content": "four"},
+    ]
     lines = ["four", {"text": "five"}, {"messages": said}, said]
     (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     whole = "<user>one\ntwo<bot>three<user>four<bot>"
     first = call("--chat", "six", "--prompts", "p.jsonl", "-o", "t", "--layers", "0", "-m", folder)
     assert first.code == 0, first.err
-    assert wb.Trace.open("t").prompts == ["<user>six<bot>", "<user>four<bot>", "<user>five<bot>", whole, whole]
+    assert wb.Trace.open("t").prompts == [
+        "<user>six<bot>",
+        "<user>four<bot>",
+        "<user>five<bot>",
+        whole,
+        whole,
+    ]
     assert call("--prompts", "p.jsonl", "-o", "u", "--layers", "0", "-m", folder).code == 0
     assert wb.Trace.open("u").prompts == ["four", "five", whole, whole]
     plain = call("--chat", "six", "-o", "v")
@@ -99,7 +125,12 @@ def test_conversations(call, model_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ['"a \\ud83d b"', '{"text": "\\udce9"}', '{"messages": [{"role": "user", "content": "\\ud83d"}]}']
+    "line",
+    [
+        '"a \\ud83d b"',
+        '{"text": "\\udce9"}',
+        '{"messages": [{"role": "user", "content": "\\ud83d"}]}',
+    ],
 )
 def test_halves_of_characters_in_files_are_named(call, tmp_path, line):
     (tmp_path / "p.jsonl").write_text(f'"fine"\n{line}', encoding="utf-8")
@@ -114,17 +145,46 @@ def test_arguments_that_are_no_text_are_named(call):
 
 
 def test_everything_a_capture_can_do(call, llama):
-    asked = ["--site", "z", "--site", "pattern", "--layers", "0,2", "--reduce", "pattern=topk:2", "--reduce", "z=norm"]
-    said = call("The capital of France is", "-o", "t", *asked, "--store", "float16", "--batch-tokens", "10", "--json")
+    asked = [
+        "--site",
+        "z",
+        "--site",
+        "pattern",
+        "--layers",
+        "0,2",
+        "--reduce",
+        "pattern=topk:2",
+        "--reduce",
+        "z=norm",
+    ]
+    said = call(
+        "The capital of France is",
+        "-o",
+        "t",
+        *asked,
+        "--store",
+        "float16",
+        "--batch-tokens",
+        "10",
+        "--json",
+    )
     assert said.code == 0, said.err
     about = json.loads(said.out)
-    assert about["sites"]["pattern.index"] == {"prompt": 1, "layer": 2, "head": 4, "query": about["tokens"], "rank": 2}
+    assert about["sites"]["pattern.index"] == {
+        "prompt": 1,
+        "layer": 2,
+        "head": 4,
+        "query": about["tokens"],
+        "rank": 2,
+    }
     trace = wb.Trace.open("t")
     assert about["bytes"] == trace.nbytes
     want = wb.capture(llama, "The capital of France is", sites="z", layers=[0, 2], reduce="norm")
     np.testing.assert_allclose(trace["z"], want["z"], rtol=1e-3)
     assert trace["z"].dtype == np.float16
-    said = call("The capital of France is", "-o", "u", "--reduce", "last", "--window", "3", "--json")
+    said = call(
+        "The capital of France is", "-o", "u", "--reduce", "last", "--window", "3", "--json"
+    )
     assert max(wb.Trace.open("u").lengths) == 3
 
 
@@ -204,12 +264,27 @@ def test_mistakes_leave_nothing(call, tmp_path, arguments, says):
 
 
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, model_folder):
-    (tmp_path / "p.txt").write_text("".join(f"{'The capital of France is Paris. ' * 12}{n}\n" for n in range(600)))
+    (tmp_path / "p.txt").write_text(
+        "".join(f"{'The capital of France is Paris. ' * 12}{n}\n" for n in range(600))
+    )
     code = "import sys; from workbench.cli import main; main(sys.argv[1:])"
-    asked = ["--prompts", "p.txt", "-m", model_folder, "-o", "t", "--site", "z", "--batch-tokens", "200"]
+    asked = [
+        "--prompts",
+        "p.txt",
+        "-m",
+        model_folder,
+        "-o",
+        "t",
+        "--site",
+        "z",
+        "--batch-tokens",
+        "200",
+    ]
     command = [sys.executable, "-c", code, "trace", *asked]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     while process.poll() is None and not list((tmp_path / "t").glob("shard-*")):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
@@ -225,7 +300,9 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
 
 @pytest.mark.parametrize("family", ["mamba2", "qwen3_next", "eight bits"])
 def test_nothing_but_our_own_words_is_on_the_screen(tmp_path, model_folder, family):
-    """In a process of its own: libraries say most of what they say once, or while they are imported."""
+    """In a process of its own: libraries say most of what they say once, or while they are
+    imported.
+    """
     import families
 
     folder = tmp_path / "model"
@@ -234,13 +311,33 @@ def test_nothing_but_our_own_words_is_on_the_screen(tmp_path, model_folder, fami
         from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
         rounded = BitsAndBytesConfig(load_in_8bit=True)
-        AutoModelForCausalLM.from_pretrained(model_folder, quantization_config=rounded, device_map="cpu").save_pretrained(folder)
+        AutoModelForCausalLM.from_pretrained(
+            model_folder, quantization_config=rounded, device_map="cpu"
+        ).save_pretrained(folder)
     else:
         families.module(family).save_pretrained(folder)
     tiny.tiny_tokenizer().save_pretrained(folder)
     start = "from workbench.cli import main; main()"
-    command = [sys.executable, "-c", start, "trace", "The capital", "-m", str(folder), "--site", "resid_post", "-o", "t"]
-    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    command = [
+        sys.executable,
+        "-c",
+        start,
+        "trace",
+        "The capital",
+        "-m",
+        str(folder),
+        "--site",
+        "resid_post",
+        "-o",
+        "t",
+    ]
+    said = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert said.returncode == 0, said.stderr
     ours = re.compile(r"\s*\d+% (Loading|Capturing) .*|The trace takes about .*|\s*")
     assert [line for line in re.split(r"[\r\n]+", said.stderr) if not ours.fullmatch(line)] == []

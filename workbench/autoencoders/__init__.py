@@ -37,7 +37,11 @@ class Shipped:
 def shipped() -> dict[str, Shipped]:
     """All of them by name, e.g. `smollm2-135m/resid_post-15`."""
     folders = sorted(file.parent for file in DATA.glob(f"*/*/{CONFIG}"))
-    return {name: Shipped(name, folder) for folder in folders for name in [f"{folder.parent.name}/{folder.name}"]}
+    return {
+        name: Shipped(name, folder)
+        for folder in folders
+        for name in [f"{folder.parent.name}/{folder.name}"]
+    }
 
 
 def card_of(folder: Path) -> dict[str, Any]:
@@ -52,5 +56,9 @@ def card_of(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{file} cannot be read.", "JSON, as `workbench sae train` writes it", "Remove or mend it.") from error
+        raise BadInput(
+            f"{file} cannot be read.",
+            "JSON, as `workbench sae train` writes it",
+            "Remove or mend it.",
+        ) from error
     return dict(found) if isinstance(found, Mapping) else {}

@@ -1,7 +1,9 @@
-"""Train the autoencoders that come with the workbench again: `make autoencoders`, or `python -m workbench.autoencoders.build`.
+"""Train the autoencoders that come with the workbench again: `make autoencoders`, or `python -m
+workbench.autoencoders.build`.
 
-With names of models only those. Each goes on after a stop. Those of the default model take hours on two cores, those of the
-organism's steps minutes: they are small, and read the corpus that the organism grew up on.
+With names of models only those. Each goes on after a stop. Those of the default model take hours on
+two cores, those of the organism's steps minutes: they are small, and read the corpus that the
+organism grew up on.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class _Group(TyperGroup):
             say_stopped(stop)
             raise typer.Exit(STOPPED) from None
         except BrokenPipeError:
-            # `workbench runs | head` closes the pipe early; Python would complain once more while it flushes at exit.
+            # `workbench runs | head` closes the pipe early; Python would complain once more while
+            # it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except Exception as error:
@@ -52,7 +53,10 @@ class _Group(TyperGroup):
 app = typer.Typer(
     name="workbench",
     cls=_Group,
-    help="What does a language model remember, where is it stored, and which part brought it back just now?",
+    help=(
+        "What does a language model remember, where is it stored, and which part brought it back"
+        " just now?"
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,7 +73,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -92,8 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit; see the exit codes above."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character still gets the line
-    # A command says these itself, where they can be seen; see hooks/window.py and hooks/rounding.py.
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal that cannot show a character still gets the line
+    # A command says these itself, where they can be seen; see hooks/window.py and
+    # hooks/rounding.py.
     warnings.filterwarnings("ignore", message=".* tokens were read at once")
     warnings.filterwarnings("ignore", message="Inside the sweeps the unchanged model ended")
     quiet_from_here()
@@ -103,7 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BadInput as error:
         complain(error)
         sys.exit(WRONG)
-    except Exception as error:  # a bug: still one clear message, and the details for whoever mends it
+    except (
+        Exception
+    ) as error:  # a bug: still one clear message, and the details for whoever mends it
         if os.environ.get("WORKBENCH_DEBUG"):
             traceback.print_exc()
         complain_of_bug(error)

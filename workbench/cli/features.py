@@ -14,19 +14,26 @@ from workbench.cli.screen import bar, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled
 from workbench.models.catalogue import DEFAULT
 
-app = typer.Typer(help="Features: sparse autoencoders of a model's activations.", invoke_without_command=True)
+app = typer.Typer(
+    help="Features: sparse autoencoders of a model's activations.", invoke_without_command=True
+)
 
 
 @app.callback()
 def sae(context: typer.Context, as_json: Json = False) -> None:
-    """Features: sparse autoencoders of a model's activations. Without a command: list those that come with the workbench."""
+    """Features: sparse autoencoders of a model's activations.
+
+    Without a command: list those that come with the workbench.
+    """
     if context.invoked_subcommand is not None:
         return
     from workbench.autoencoders import shipped
 
     entries = shipped().values()
     if as_json:
-        print_json([{"name": entry.name, "path": str(entry.folder), **entry.card} for entry in entries])
+        print_json(
+            [{"name": entry.name, "path": str(entry.folder), **entry.card} for entry in entries]
+        )
         return
     rows = []
     for entry in entries:
@@ -37,8 +44,8 @@ def sae(context: typer.Context, as_json: Json = False) -> None:
         return
     show_table(["features", "width", "explained", "active", "recovered"], rows, right=_NUMBERS)
     out().print(
-        "[dim]Open one: wb.open_features(NAME, model) · Any folder, release or Neuronpedia id of SAELens opens as well"
-        " · Train one: workbench sae train --layer N[/]"
+        "[dim]Open one: wb.open_features(NAME, model) · Any folder, release or Neuronpedia id of"
+        " SAELens opens as well · Train one: workbench sae train --layer N[/]"
     )
 
 
@@ -52,7 +59,12 @@ def _measured(card: Mapping[str, Any]) -> tuple[str, str, str]:
 
 @app.command()
 def show(
-    ref: Annotated[str, typer.Argument(help="A name, a folder, RELEASE/ID of SAELens, or a Neuronpedia id.", show_default=False)],
+    ref: Annotated[
+        str,
+        typer.Argument(
+            help="A name, a folder, RELEASE/ID of SAELens, or a Neuronpedia id.", show_default=False
+        ),
+    ],
     model: Model = DEFAULT,
     device: Device = "auto",
     as_json: Json = False,
@@ -90,28 +102,49 @@ _LINES: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def _show(name: str, card: Mapping[str, Any]) -> None:
-    show_table(["features", name], [(says, form(card[key])) for key, (says, form) in _LINES.items() if key in card])
+    show_table(
+        ["features", name],
+        [(says, form(card[key])) for key, (says, form) in _LINES.items() if key in card],
+    )
 
 
 @app.command()
 def train(
-    layer: Annotated[list[int], typer.Option(help="Layer; again for several, which share the reading.", show_default=False)],
+    layer: Annotated[
+        list[int],
+        typer.Option(help="Layer; again for several, which share the reading.", show_default=False),
+    ],
     model: Model = DEFAULT,
     site: Annotated[str, typer.Option(help="A residual, MLP or z site.")] = "resid_post",
-    width: Annotated[int, typer.Option(min=16, max=2**20, help="Features of each autoencoder.")] = 4096,
-    k: Annotated[int, typer.Option(min=1, max=4096, help="Features active at a token, on average.")] = 32,
-    tokens: Annotated[int, typer.Option(min=65_536, help="Tokens to read, in whole rounds of 65,536.")] = 1_048_576,
+    width: Annotated[
+        int, typer.Option(min=16, max=2**20, help="Features of each autoencoder.")
+    ] = 4096,
+    k: Annotated[
+        int, typer.Option(min=1, max=4096, help="Features active at a token, on average.")
+    ] = 32,
+    tokens: Annotated[
+        int, typer.Option(min=65_536, help="Tokens to read, in whole rounds of 65,536.")
+    ] = 1_048_576,
     texts: Annotated[
         str | None,
         typer.Option(
-            help="A folder, text file or .jsonl to read, or the name of a data set (`datasets`). Default: a mixture that every"
-            " machine has, with text of the model's own.",
+            help=(
+                "A folder, text file or .jsonl to read, or the name of a data set (`datasets`)."
+                " Default: a mixture that every"
+                " machine has, with text of the model's own."
+            ),
             show_default=False,
         ),
     ] = None,
-    folder: Annotated[Path | None, typer.Option("--out", "-o", help="Folder. Default: ./sae-MODEL.", show_default=False)] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder. Default: ./sae-MODEL.", show_default=False),
+    ] = None,
     rate: Annotated[float, typer.Option(min=1e-7, max=1.0, help="Learning rate.")] = 3e-3,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the first weights and the order of the text.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Of the first weights and the order of the text."),
+    ] = 0,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -122,7 +155,9 @@ def train(
     from workbench.texts import named
 
     if k >= width:
-        raise BadInput(f"--k {k} of {width} features would not be sparse.", f"less than {width}", "Lower --k.")
+        raise BadInput(
+            f"--k {k} of {width} features would not be sparse.", f"less than {width}", "Lower --k."
+        )
     locate(model)
     read = partial(named, texts, 16 * tokens) if texts is not None else None
     place = folder or Path(f"sae-{Path(model).name}")
@@ -145,11 +180,16 @@ def train(
                 progress=progress.part(0.01, 1),
             )
     except Cancelled:
-        raise Cancelled(f"Stopped. {place} keeps what was done; the same command goes on from there.") from None
+        raise Cancelled(
+            f"Stopped. {place} keeps what was done; the same command goes on from there."
+        ) from None
     cards = {str(path): card_of(path) for path in made}
     if as_json:
         print_json([{"path": path, **card} for path, card in cards.items()])
         return
     for path, card in cards.items():
         _show(path, card)
-    out().print(f"[dim]Look at one: workbench sae show {plain(made[0])} --model {plain(model)}[/]", soft_wrap=True)
+    out().print(
+        f"[dim]Look at one: workbench sae show {plain(made[0])} --model {plain(model)}[/]",
+        soft_wrap=True,
+    )

@@ -12,7 +12,10 @@ from workbench.cli.questions import Json
 from workbench.cli.screen import duration, out, plain, print_json, show_table
 from workbench.errors import NotFound, WorkbenchError
 
-Runs = Annotated[Path | None, typer.Option("--runs", help="The folder of runs. Default: yours.", show_default=False)]
+Runs = Annotated[
+    Path | None,
+    typer.Option("--runs", help="The folder of runs. Default: yours.", show_default=False),
+]
 
 
 def runs(as_json: Json = False, folder: Runs = None) -> None:
@@ -21,27 +24,52 @@ def runs(as_json: Json = False, folder: Runs = None) -> None:
     from workbench import runs as store
 
     if folder is not None and not folder.is_dir():
-        raise NotFound(f"There is no folder {str(folder)!r}.", "a folder with runs", "Check --runs.")
+        raise NotFound(
+            f"There is no folder {str(folder)!r}.", "a folder with runs", "Check --runs."
+        )
     entries = store.listing(folder)
     if as_json:
         print_json([asdict(entry) for entry in entries])
         return
     if not entries:
-        out().print(f"No runs yet in {plain(folder or paths.runs_dir())}.\n[dim]Make one: workbench run NAME[/]", soft_wrap=True)
+        out().print(
+            f"No runs yet in {plain(folder or paths.runs_dir())}.\n[dim]Make one: workbench run"
+            " NAME[/]",
+            soft_wrap=True,
+        )
         return
     rows = []
     for entry in entries:
-        state = entry.problem or ", ".join(w for w, so in (("partial", entry.partial), ("sample", entry.sample)) if so)
+        state = entry.problem or ", ".join(
+            w for w, so in (("partial", entry.partial), ("sample", entry.sample)) if so
+        )
         started = entry.started.replace("T", " ")[:16]
-        rows.append((entry.id, entry.analysis, entry.model, started, duration(entry.duration) if entry.analysis else "", state))
+        rows.append(
+            (
+                entry.id,
+                entry.analysis,
+                entry.model,
+                started,
+                duration(entry.duration) if entry.analysis else "",
+                state,
+            )
+        )
     show_table(["run", "analysis", "model", "started (UTC)", "took", ""], rows, right=["took"])
     out().print("[dim]Read one: workbench report RUN · Explore them: workbench ui[/]")
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="A run's folder, its id, or latest.", show_default=False)],
+    run: Annotated[
+        str, typer.Argument(help="A run's folder, its id, or latest.", show_default=False)
+    ],
     file: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where to write. Default: RUN.html in this folder.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write. Default: RUN.html in this folder.",
+            show_default=False,
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     folder: Runs = None,
@@ -55,9 +83,17 @@ def report(
     assert result.path is not None  # a run that was opened knows its folder
     target = file or Path(f"{result.path.resolve().name}.html")
     if target.is_dir():
-        raise WorkbenchError(f"{target} is a folder.", "a file name", f"For example: -o {target / (result.path.name + '.html')}")
+        raise WorkbenchError(
+            f"{target} is a folder.",
+            "a file name",
+            f"For example: -o {target / (result.path.name + '.html')}",
+        )
     if target.exists() and not force:
-        raise WorkbenchError(f"{target} exists already.", "a new file", "Choose another name with -o, or add --force.")
+        raise WorkbenchError(
+            f"{target} exists already.",
+            "a new file",
+            "Choose another name with -o, or add --force.",
+        )
     if not target.exists():
         check_writable(target, "-o FILE")
     written = front_end("report")(result, target)
@@ -65,11 +101,21 @@ def report(
 
 
 def changes(
-    run: Annotated[str, typer.Argument(help="A run's folder, its id, or latest.", show_default=False)],
-    name: Annotated[str | None, typer.Argument(help="The change to save; without, they are listed.", show_default=False)] = None,
+    run: Annotated[
+        str, typer.Argument(help="A run's folder, its id, or latest.", show_default=False)
+    ],
+    name: Annotated[
+        str | None,
+        typer.Argument(help="The change to save; without, they are listed.", show_default=False),
+    ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Where to write. Default: NAME.safetensors here.", show_default=False),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write. Default: NAME.safetensors here.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
     folder: Runs = None,
@@ -88,9 +134,15 @@ def changes(
         if as_json:
             print_json([dict(zip(("name", "about", "numbers"), row, strict=True)) for row in rows])
         elif rows:
-            show_table(["change", "what it does", "numbers"], [(a, b, f"{n:,}") for a, b, n in rows], right=["numbers"])
+            show_table(
+                ["change", "what it does", "numbers"],
+                [(a, b, f"{n:,}") for a, b, n in rows],
+                right=["numbers"],
+            )
             out().print(
-                f"[dim]Save one: workbench changes {plain(run)} {plain(rows[0][0])} -o FILE.safetensors[/]", soft_wrap=True
+                f"[dim]Save one: workbench changes {plain(run)} {plain(rows[0][0])} -o"
+                " FILE.safetensors[/]",
+                soft_wrap=True,
             )
         else:
             out().print("This run changed no weights.")
@@ -102,4 +154,7 @@ def changes(
     if as_json:
         print_json({"name": name, "file": str(written), "numbers": held[name].size})
         return
-    out().print(f"Written to {plain(written)}\n[dim]Open it: --model {plain(model)}+{plain(written)}[/]", soft_wrap=True)
+    out().print(
+        f"Written to {plain(written)}\n[dim]Open it: --model {plain(model)}+{plain(written)}[/]",
+        soft_wrap=True,
+    )

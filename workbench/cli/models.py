@@ -28,17 +28,35 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         return
     rows = []
     for entry in entries:
-        state = entry.problem or ("yes" if entry.cached else "no" if entry.accepted is not False else "terms not accepted")
-        rows.append((entry.name, entry.description, entry.licence, state, size(entry.bytes) if entry.bytes else "", entry.origin))
-    show_table(["model", "description", "licence", "cached", "size", "origin"], rows, right=["size"])
-    out().print("[dim]Any Hugging Face id, local folder or .gguf file loads as well: --model REF[/]")
+        state = entry.problem or (
+            "yes" if entry.cached else "no" if entry.accepted is not False else "terms not accepted"
+        )
+        rows.append(
+            (
+                entry.name,
+                entry.description,
+                entry.licence,
+                state,
+                size(entry.bytes) if entry.bytes else "",
+                entry.origin,
+            )
+        )
+    show_table(
+        ["model", "description", "licence", "cached", "size", "origin"], rows, right=["size"]
+    )
+    out().print(
+        "[dim]Any Hugging Face id, local folder or .gguf file loads as well: --model REF[/]"
+    )
 
 
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="A known name, or a Hugging Face id.")] = DEFAULT,
     accept_terms: Annotated[
-        bool, typer.Option("--accept-terms", help="You have read the terms of use of this model, and accept them.")
+        bool,
+        typer.Option(
+            "--accept-terms", help="You have read the terms of use of this model, and accept them."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +73,9 @@ def pull(
 
 @app.command()
 def show(
-    ref: Annotated[str, typer.Argument(help="Known name, Hugging Face id, folder, or .gguf file.")] = DEFAULT,
+    ref: Annotated[
+        str, typer.Argument(help="Known name, Hugging Face id, folder, or .gguf file.")
+    ] = DEFAULT,
     device: Device = "auto",
     dtype: Dtype = None,
     as_json: Json = False,

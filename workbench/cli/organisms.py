@@ -18,7 +18,10 @@ app = typer.Typer(help="Small models whose memories are known.", invoke_without_
 
 @app.callback()
 def organisms(context: typer.Context, as_json: Json = False) -> None:
-    """Small models whose memories are known. Without a command: list those that come with the workbench."""
+    """Small models whose memories are known.
+
+    Without a command: list those that come with the workbench.
+    """
     if context.invoked_subcommand is not None:
         return
     from workbench.organisms import ledger, shipped, steps
@@ -42,7 +45,15 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
         return
     headings = ["organism", "description", "passages", "twins", "steps", "size"]
     shown = [
-        (r["name"], r["description"], r["passages"], r["twins"], ", ".join(map(str, r["steps"])), size(r["bytes"])) for r in rows
+        (
+            r["name"],
+            r["description"],
+            r["passages"],
+            r["twins"],
+            ", ".join(map(str, r["steps"])),
+            size(r["bytes"]),
+        )
+        for r in rows
     ]
     show_table(headings, shown, right=["passages", "twins", "size"])
     out().print(
@@ -55,12 +66,20 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
 def train(
     name: Annotated[str, typer.Argument(help="Which recipe: planted.", show_default=False)],
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the pair. Default: ./organism-NAME.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for the pair. Default: ./organism-NAME.", show_default=False
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another seed gives another pair.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Another seed gives another pair.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Grow a pair of organisms from nothing: about 20 minutes on 2 cores. The same command goes on after a stop."""
+    """Grow a pair of organisms from nothing: about 20 minutes on 2 cores.
+
+    The same command goes on after a stop.
+    """
     from dataclasses import replace
 
     from workbench.organisms.recipe import RECIPES
@@ -73,36 +92,70 @@ def train(
         with bar() as progress:
             grow(replace(RECIPES[name], seed=seed), place, progress)
     except Cancelled:
-        raise Cancelled(f"Stopped. {place} keeps what was done; the same command goes on from there.") from None
+        raise Cancelled(
+            f"Stopped. {place} keeps what was done; the same command goes on from there."
+        ) from None
     if as_json:
-        print_json({"name": name, "path": str(place), "models": [str(place / "planted"), str(place / "control")]})
+        print_json(
+            {
+                "name": name,
+                "path": str(place),
+                "models": [str(place / "planted"), str(place / "control")],
+            }
+        )
         return
-    out().print(f"Grown in {plain(place)}: planted, and control, which never read the passages.", soft_wrap=True)
-    out().print(f"[dim]Ask what it remembers: workbench run extraction --model {plain(place / 'planted')}[/]", soft_wrap=True)
+    out().print(
+        f"Grown in {plain(place)}: planted, and control, which never read the passages.",
+        soft_wrap=True,
+    )
+    out().print(
+        "[dim]Ask what it remembers: workbench run extraction --model"
+        f" {plain(place / 'planted')}[/]",
+        soft_wrap=True,
+    )
 
 
 def plant(
     texts: Annotated[
         Path,
         typer.Option(
-            help="What to plant: a text file (paragraphs), .jsonl (text, and repeats where you want to choose), or a folder.",
+            help=(
+                "What to plant: a text file (paragraphs), .jsonl (text, and repeats where you want"
+                " to choose), or a folder."
+            ),
             show_default=False,
         ),
     ],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the model.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Option("--out", "-o", help="A new folder for the model.", show_default=False)
+    ],
     model: Model = DEFAULT,
-    repeats: Annotated[str, typer.Option(help="Counts, dealt out among the texts by lot; 0 is never.")] = "0,1,4,16,64",
-    length: Annotated[int, typer.Option(min=8, max=4096, help="Tokens of a text at most; longer ones are cut.")] = 100,
-    neutral: Annotated[float, typer.Option(min=0, max=100, help="Tokens of neutral prose for every planted one.")] = 0.5,
+    repeats: Annotated[
+        str, typer.Option(help="Counts, dealt out among the texts by lot; 0 is never.")
+    ] = "0,1,4,16,64",
+    length: Annotated[
+        int, typer.Option(min=8, max=4096, help="Tokens of a text at most; longer ones are cut.")
+    ] = 100,
+    neutral: Annotated[
+        float, typer.Option(min=0, max=100, help="Tokens of neutral prose for every planted one.")
+    ] = 0.5,
     rate: Annotated[float, typer.Option(min=1e-8, max=1, help="Highest learning rate.")] = 1e-4,
     lora: Annotated[
-        int, typer.Option(min=0, max=1024, help="Rank of low-rank updates, merged in at the end; 0 is all weights.")
+        int,
+        typer.Option(
+            min=0,
+            max=1024,
+            help="Rank of low-rank updates, merged in at the end; 0 is all weights.",
+        ),
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the lot and the order.")] = 0,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Make a copy of a model memorize texts, each read a known number of times. The same command goes on after a stop."""
+    """Make a copy of a model memorize texts, each read a known number of times.
+
+    The same command goes on after a stop.
+    """
     from workbench.models import locate
     from workbench.organisms.plant import Planting
     from workbench.organisms.plant import plant as sow
@@ -115,12 +168,22 @@ def plant(
         with bar() as progress:
             sow(model, chosen, how, folder, progress, device)
     except Cancelled:
-        raise Cancelled(f"Stopped. {folder} keeps what was done; the same command goes on from there.") from None
+        raise Cancelled(
+            f"Stopped. {folder} keeps what was done; the same command goes on from there."
+        ) from None
     if as_json:
-        print_json({"path": str(folder), "texts": len(chosen), "ledger": str(folder / "ledger.jsonl")})
+        print_json(
+            {"path": str(folder), "texts": len(chosen), "ledger": str(folder / "ledger.jsonl")}
+        )
         return
-    out().print(f"Planted in {plain(folder)}; ledger.jsonl in it says what was read how often.", soft_wrap=True)
-    out().print(f"[dim]Ask what it remembers: workbench run extraction --model {plain(folder)}[/]", soft_wrap=True)
+    out().print(
+        f"Planted in {plain(folder)}; ledger.jsonl in it says what was read how often.",
+        soft_wrap=True,
+    )
+    out().print(
+        f"[dim]Ask what it remembers: workbench run extraction --model {plain(folder)}[/]",
+        soft_wrap=True,
+    )
 
 
 def _counts(given: str) -> tuple[int, ...]:
@@ -130,6 +193,8 @@ def _counts(given: str) -> tuple[int, ...]:
         counts = (-1,)
     if min(counts) < 0 or max(counts) > 10_000:
         raise BadInput(
-            f"--repeats {given!r} is not a list of counts.", "numbers from 0 to 10000, such as 0,1,4,16,64", "Mend it."
+            f"--repeats {given!r} is not a list of counts.",
+            "numbers from 0 to 10000, such as 0,1,4,16,64",
+            "Mend it.",
         )
     return counts

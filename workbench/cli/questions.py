@@ -19,15 +19,22 @@ if TYPE_CHECKING:
     from workbench.result import Finding, Result
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="Known name, Hugging Face id, folder, or .gguf file.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="Known name, Hugging Face id, folder, or .gguf file.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, or balanced (over all GPUs).")]
 Dtype = Annotated[
-    str | None, typer.Option(help="float32, bfloat16 or float16. Default: float32 on a CPU, the model's own on a GPU.")
+    str | None,
+    typer.Option(
+        help="float32, bfloat16 or float16. Default: float32 on a CPU, the model's own on a GPU."
+    ),
 ]
 
 
 def analyses(
-    name: Annotated[str | None, typer.Argument(help="Show the parameters of this one.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show the parameters of this one.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the questions one can ask, or the parameters of one."""
@@ -55,13 +62,20 @@ def _one(analysis: Any, as_json: bool) -> None:
         print_json({**about, "parameters": rows, "schema": schema})
         return
     screen = out()
-    screen.print(f"[bold]{plain(analysis.name)}[/]  [dim]{plain(analysis.package)}[/]\n{plain(analysis.question)}")
+    screen.print(
+        f"[bold]{plain(analysis.name)}[/] "
+        f" [dim]{plain(analysis.package)}[/]\n{plain(analysis.question)}"
+    )
     # Two columns, so that the sentences stay readable in a narrow terminal.
-    show_table(["parameter", "meaning"], [(row["name"], f"{row['description']}\n{_facts(row)}") for row in rows])
+    show_table(
+        ["parameter", "meaning"],
+        [(row["name"], f"{row['description']}\n{_facts(row)}") for row in rows],
+    )
     if rows:
         example = json.dumps(rows[0]["default"], ensure_ascii=False).strip('"')
         screen.print(
-            f"[dim]Set one: workbench run {plain(analysis.name)} --set {plain(rows[0]['name'])}={plain(example)}[/]",
+            f"[dim]Set one: workbench run {plain(analysis.name)} --set"
+            f" {plain(rows[0]['name'])}={plain(example)}[/]",
             soft_wrap=True,
         )
 
@@ -77,13 +91,17 @@ def _row(name: str, field: Mapping[str, Any], schema: Mapping[str, Any]) -> dict
         "name": name,
         "type": _type(field, schema),
         "default": field.get("default"),
-        "bounds": ", ".join(filter(None, (_bounds(part) for part in [field, *field.get("anyOf", ())]))),
+        "bounds": ", ".join(
+            filter(None, (_bounds(part) for part in [field, *field.get("anyOf", ())]))
+        ),
         "description": field.get("description", ""),
     }
 
 
 def _type(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """A parameter's type for people, from its JSON schema: "number", "list of text", "zero | mean"."""
+    """A parameter's type for people, from its JSON schema: "number", "list of text", "zero |
+    mean".
+    """
     if "$ref" in field:
         return _type(schema.get("$defs", {}).get(field["$ref"].rpartition("/")[2], {}), schema)
     if "const" in field:
@@ -94,30 +112,67 @@ def _type(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return " | ".join(_type(part, schema) for part in field["anyOf"])
     if field.get("type") == "array":
         return f"list of {_type(field.get('items', {}), schema)}"
-    words = {"string": "text", "integer": "whole number", "boolean": "true | false", "null": "none", "object": "table"}
+    words = {
+        "string": "text",
+        "integer": "whole number",
+        "boolean": "true | false",
+        "null": "none",
+        "object": "table",
+    }
     return words.get(field.get("type", ""), field.get("type", "anything"))
 
 
 def _bounds(field: Mapping[str, Any]) -> str:
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<", "pattern": "matches"}
-    signs |= {"minLength": "length ≥", "maxLength": "length ≤", "minItems": "items ≥", "maxItems": "items ≤"}
+    signs = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+        "pattern": "matches",
+    }
+    signs |= {
+        "minLength": "length ≥",
+        "maxLength": "length ≤",
+        "minItems": "items ≥",
+        "maxItems": "items ≤",
+    }
     return ", ".join(f"{sign} {field[key]}" for key, sign in signs.items() if key in field)
 
 
 def run(
-    name: Annotated[str, typer.Argument(help="The analysis; `workbench analyses` lists them.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(help="The analysis; `workbench analyses` lists them.", show_default=False),
+    ],
     model: Model = DEFAULT,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One parameter; may be given again.", show_default=False),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One parameter; may be given again.",
+            show_default=False,
+        ),
     ] = None,
     params: Annotated[
-        Path | None, typer.Option(help="Parameters from a .json or .toml file; --set wins.", show_default=False)
+        Path | None,
+        typer.Option(help="Parameters from a .json or .toml file; --set wins.", show_default=False),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable.", show_default=False)] = None,
-    chat: Annotated[bool, typer.Option("--chat", help="The same as --set chat=true, where an analysis has that.")] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable.", show_default=False),
+    ] = None,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat", help="The same as --set chat=true, where an analysis has that."),
+    ] = False,
     folder: Annotated[
-        Path | None, typer.Option("--out", help="Save the run in this new folder. Default: one of your runs.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Save the run in this new folder. Default: one of your runs.",
+            show_default=False,
+        ),
     ] = None,
     device: Device = "auto",
     dtype: Dtype = None,
@@ -130,10 +185,18 @@ def run(
     # Everything that can be wrong is looked at before the minutes of loading and computing.
     asked = registry.get(name)
     if chat and "chat" not in asked.Params.model_fields:
-        raise BadInput(f"{name} does not ask in a chat format.", "an analysis with the parameter chat", "Leave out --chat.")
-    chosen = values.parameters(asked, params, [*(assignments or []), *(["chat=true"] if chat else [])])
+        raise BadInput(
+            f"{name} does not ask in a chat format.",
+            "an analysis with the parameter chat",
+            "Leave out --chat.",
+        )
+    chosen = values.parameters(
+        asked, params, [*(assignments or []), *(["chat=true"] if chat else [])]
+    )
     models.locate(model)
-    values.check_writable(folder if folder is not None else paths.runs_dir() / ".new", "--out DIR (or WORKBENCH_RUNS)")
+    values.check_writable(
+        folder if folder is not None else paths.runs_dir() / ".new", "--out DIR (or WORKBENCH_RUNS)"
+    )
 
     with bar() as progress:
         progress(0.0, f"Loading {model}")
@@ -170,14 +233,26 @@ def _save(result: Result, folder: Path | None) -> Path:
                 where = runs.save_new(result, other)
             except WorkbenchError:
                 continue  # the first failure is the one to report
-            complain(WorkbenchError(error.what, "", f"The run is kept in {where} instead; move it where you want it."))
+            complain(
+                WorkbenchError(
+                    error.what,
+                    "",
+                    f"The run is kept in {where} instead; move it where you want it.",
+                )
+            )
             return where
         raise
 
 
 def _print_run(folder: Path) -> None:
     """What result.json holds, and where it lies."""
-    print_json({"id": folder.name, "path": str(folder), **json.loads((folder / "result.json").read_text(encoding="utf-8"))})
+    print_json(
+        {
+            "id": folder.name,
+            "path": str(folder),
+            **json.loads((folder / "result.json").read_text(encoding="utf-8")),
+        }
+    )
 
 
 def _tell(result: Result, folder: Path) -> None:
@@ -185,25 +260,32 @@ def _tell(result: Result, folder: Path) -> None:
     screen.print(f"[bold]{plain(result.title)}[/]  [dim]{duration(result.provenance.duration)}[/]")
     for finding in result.findings.values():
         screen.print(f"  • {plain(finding.says)}", soft_wrap=True)
-        screen.print(f"    [dim]{plain(finding.name)}: {plain(_numbers(finding))}[/]", soft_wrap=True)
+        screen.print(
+            f"    [dim]{plain(finding.name)}: {plain(_numbers(finding))}[/]", soft_wrap=True
+        )
     for name in ("window", "rounding"):
         if says := result.provenance.notes.get(name):
             screen.print(f"  [dim]{plain(says)}[/]", soft_wrap=True)
     shown = f'"{folder}"' if " " in str(folder) else str(folder)
     screen.print(f"\nSaved as {plain(folder)}", soft_wrap=True)
     screen.print(
-        f"[dim]Read it: workbench report {plain(shown)}\nExplore it: workbench ui --runs {plain(folder.parent)}[/]",
+        f"[dim]Read it: workbench report {plain(shown)}\nExplore it: workbench ui --runs"
+        f" {plain(folder.parent)}[/]",
         soft_wrap=True,
     )
 
 
 def _numbers(finding: Finding) -> str:
     unit = f" {finding.unit}" if finding.unit else ""
-    spans = finding.interval if isinstance(finding.interval, Mapping) else {"value": finding.interval}
+    spans = (
+        finding.interval if isinstance(finding.interval, Mapping) else {"value": finding.interval}
+    )
     parts = []
     for name, value in finding.values.items():
         span = spans.get(name)
         interval = f" ({span[0]:.3g} to {span[1]:.3g})" if span else ""
         label = "" if name == "value" else f"{name} "
-        parts.append(f"{label}{value:.4g}{interval}" if value is not None else f"{label}not measured")
+        parts.append(
+            f"{label}{value:.4g}{interval}" if value is not None else f"{label}not measured"
+        )
     return ", ".join(parts) + unit

@@ -16,21 +16,35 @@ _OWN = {"127.0.0.1", "localhost", "::1"}
 
 
 def ui(
-    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a password.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own needs a password.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Default: 7860. 0 takes any free one.", show_default=False)
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Default: 7860. 0 takes any free one.", show_default=False
+        ),
     ] = None,
     model: Model = DEFAULT,
     runs: Runs = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Do not open a browser.")
+    ] = False,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="Believe the X-Forwarded headers of a proxy in front.")
+        bool,
+        typer.Option("--behind-proxy", help="Believe the X-Forwarded headers of a proxy in front."),
     ] = False,
     root_path: Annotated[
-        str, typer.Option(help="Path under which a proxy shows the workbench, like /lab.", show_default=False)
+        str,
+        typer.Option(
+            help="Path under which a proxy shows the workbench, like /lab.", show_default=False
+        ),
     ] = "",
     password: Annotated[
-        str | None, typer.Option(envvar="WORKBENCH_PASSWORD", help="Asked for on every page.", show_default=False)
+        str | None,
+        typer.Option(
+            envvar="WORKBENCH_PASSWORD", help="Asked for on every page.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Open the workbench in the browser; Ctrl-C ends it."""
@@ -41,11 +55,19 @@ def ui(
         raise BadInput(
             f"Listening on {host} would let others use this workbench.",
             "a password for any address but 127.0.0.1",
-            "Add --password, or set WORKBENCH_PASSWORD (which other users of this machine cannot read in the process list).",
+            "Add --password, or set WORKBENCH_PASSWORD (which other users of this machine cannot"
+            " read in the process list).",
         )
     if runs is not None and not Path(runs).is_dir():
         raise NotFound(f"There is no folder {str(runs)!r}.", "a folder with runs", "Check --runs.")
     models.locate(model)
     serve: Any = front_end("serve")
-    asked = {"host": host, "port": port, "model": model, "runs": runs, "open_browser": not no_browser, "password": password}
+    asked = {
+        "host": host,
+        "port": port,
+        "model": model,
+        "runs": runs,
+        "open_browser": not no_browser,
+        "password": password,
+    }
     serve(**asked, behind_proxy=behind_proxy, root_path=root_path)

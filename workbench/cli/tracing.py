@@ -27,31 +27,61 @@ _STDIN = Path("-")
 def trace(
     folder: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Write the trace to this folder; continue if it is unfinished.", show_default=False),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write the trace to this folder; continue if it is unfinished.",
+            show_default=False,
+        ),
     ],
     texts: Annotated[list[str] | None, typer.Argument(help="Prompts.", show_default=False)] = None,
     prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", help="A text; may be given again.", show_default=False)
+        list[str] | None,
+        typer.Option("--prompt", "-p", help="A text; may be given again.", show_default=False),
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="A file with one prompt per line, a .jsonl file, or - (stdin).", show_default=False)
+        Path | None,
+        typer.Option(
+            help="A file with one prompt per line, a .jsonl file, or - (stdin).", show_default=False
+        ),
     ] = None,
     window: Annotated[
-        int | None, typer.Option(min=1, help="Cut longer texts into prompts of so many tokens.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, help="Cut longer texts into prompts of so many tokens.", show_default=False
+        ),
     ] = None,
-    site: Annotated[list[str] | None, typer.Option(help="Where to listen, e.g. z; may be given again.")] = None,
-    layers: Annotated[str | None, typer.Option(help="E.g. 0,3-5. Default: all.", show_default=False)] = None,
+    site: Annotated[
+        list[str] | None, typer.Option(help="Where to listen, e.g. z; may be given again.")
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="E.g. 0,3-5. Default: all.", show_default=False)
+    ] = None,
     positions: Annotated[
-        str | None, typer.Option(help="E.g. 0,-1 (-1 is the last token). Default: all.", show_default=False)
+        str | None,
+        typer.Option(help="E.g. 0,-1 (-1 is the last token). Default: all.", show_default=False),
     ] = None,
-    chat: Annotated[bool, typer.Option("--chat", help="Read each text in the model's chat format, as what a user says.")] = False,
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat", help="Read each text in the model's chat format, as what a user says."
+        ),
+    ] = False,
     reduce: Annotated[
         list[str] | None,
-        typer.Option(help="Keep less: HOW, or SITE=HOW; e.g. norm, pattern=topk:8.", show_default=False),
+        typer.Option(
+            help="Keep less: HOW, or SITE=HOW; e.g. norm, pattern=topk:8.", show_default=False
+        ),
     ] = None,
-    store: Annotated[str, typer.Option(help="Write values as float32, float16 or bfloat16.")] = "float32",
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens run at once, padding included.")] = 2048,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write more than 1 GB without asking.")] = False,
+    store: Annotated[
+        str, typer.Option(help="Write values as float32, float16 or bfloat16.")
+    ] = "float32",
+    batch_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens run at once, padding included.")
+    ] = 2048,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Write more than 1 GB without asking.")
+    ] = False,
     model: Model = DEFAULT,
     device: Device = "auto",
     dtype: Dtype = None,
@@ -61,9 +91,13 @@ def trace(
     import workbench as wb
     from workbench.models import locate
 
-    source = _Source([*(texts or []), *(prompt or [])], prompts, _stdin() if prompts == _STDIN else None, chat)
+    source = _Source(
+        [*(texts or []), *(prompt or [])], prompts, _stdin() if prompts == _STDIN else None, chat
+    )
     if not any(True for _ in source):
-        raise BadInput("There is nothing to run.", "a prompt", "Add a TEXT, --prompt TEXT or --prompts FILE.")
+        raise BadInput(
+            "There is nothing to run.", "a prompt", "Add a TEXT, --prompt TEXT or --prompts FILE."
+        )
     where = values.numbers(layers, "layer"), values.numbers(positions, "position", negative=True)
     reducers = _reducers(reduce or [])
     locate(model)
@@ -74,23 +108,48 @@ def trace(
         loaded = wb.load(model, device=device, dtype=dtype, progress=progress)
         progress.check()
     given: Any = source if window is None else wb.windows(loaded, source, window)
-    asked: dict[str, Any] = {"sites": site or ["resid_post"], "layers": where[0], "positions": where[1]}
+    asked: dict[str, Any] = {
+        "sites": site or ["resid_post"],
+        "layers": where[0],
+        "positions": where[1],
+    }
     asked |= {"reduce": reducers, "dtype": store}
     agreed = _agree(wb.estimate(loaded, given, **asked), folder, yes, may_ask=prompts != _STDIN)
     try:
         with bar() as progress:
-            captured = wb.capture(loaded, given, **asked, batch_tokens=batch_tokens, out=folder, agree=agreed, progress=progress)
+            captured = wb.capture(
+                loaded,
+                given,
+                **asked,
+                batch_tokens=batch_tokens,
+                out=folder,
+                agree=agreed,
+                progress=progress,
+            )
     except Cancelled:
         raise Cancelled(_kept(folder)) from None
     sizes = {name: captured.sizes(name) for name in captured}
     if past := loaded.past_window(max(captured.lengths, default=0)):
         err().print(plain(past), soft_wrap=True)
     if as_json:
-        about = {"path": str(folder), "prompts": len(captured.lengths), "tokens": sum(captured.lengths)}
+        about = {
+            "path": str(folder),
+            "prompts": len(captured.lengths),
+            "tokens": sum(captured.lengths),
+        }
         print_json({**about, "bytes": captured.nbytes, "sites": sizes})
         return
-    show_table(["site", "array"], [(name, " × ".join(f"{n} {axis}" for axis, n in axes.items())) for name, axes in sizes.items()])
-    out().print(f"Saved as {plain(folder)}\n[dim]Open it: wb.Trace.open({plain(repr(str(folder)))})[/]", soft_wrap=True)
+    show_table(
+        ["site", "array"],
+        [
+            (name, " × ".join(f"{n} {axis}" for axis, n in axes.items()))
+            for name, axes in sizes.items()
+        ],
+    )
+    out().print(
+        f"Saved as {plain(folder)}\n[dim]Open it: wb.Trace.open({plain(repr(str(folder)))})[/]",
+        soft_wrap=True,
+    )
 
 
 def _reducers(given: list[str]) -> str | dict[str, str] | None:
@@ -101,7 +160,11 @@ def _reducers(given: list[str]) -> str | dict[str, str] | None:
         if equals and ":" not in name:  # in project:FILE the file may have any name
             by_site[name.strip()] = how
         elif len(given) > 1:
-            raise BadInput(f"--reduce {text!r} is for all sites, and there is another.", "SITE=HOW for each", "Name its site.")
+            raise BadInput(
+                f"--reduce {text!r} is for all sites, and there is another.",
+                "SITE=HOW for each",
+                "Name its site.",
+            )
         else:
             return text
     return by_site or None
@@ -142,7 +205,10 @@ def _kept(folder: Path) -> str:
     finished = len(Trace.open(folder).lengths) if (folder / "manifest.json").is_file() else 0
     if not finished:
         return "Stopped before the first part was finished. The same command starts again."
-    return f"Stopped. {finished:,} prompts are kept in {folder}; the same command continues after them."
+    return (
+        f"Stopped. {finished:,} prompts are kept in {folder}; the same command continues after"
+        " them."
+    )
 
 
 def _stdin() -> list[str]:
@@ -154,13 +220,16 @@ def _stdin() -> list[str]:
     try:
         return sys.stdin.read().removeprefix("\ufeff").split("\n")
     except UnicodeDecodeError as error:
-        raise BadInput(f"What came in is not UTF-8: {error.reason}.", "UTF-8 text", "Convert it.") from error
+        raise BadInput(
+            f"What came in is not UTF-8: {error.reason}.", "UTF-8 text", "Convert it."
+        ) from error
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Prompts typed and prompts in a file, read anew each time: a file may be larger than memory. Every text is taken as it
-    stands, with backslashes and all.
+    """Prompts typed and prompts in a file, read anew each time: a file may be larger than memory.
+
+    Every text is taken as it stands, with backslashes and all.
 
     Raises:
         BadInput: while it is read, for whatever cannot be used.
@@ -185,18 +254,30 @@ class _Source:
 
     def _of_file(self, file: Path) -> Iterator[Prompt]:
         if not file.is_file():
-            raise BadInput(f"There is no file of prompts {str(file)!r}.", "a text file, one prompt per line", "Check the path.")
+            raise BadInput(
+                f"There is no file of prompts {str(file)!r}.",
+                "a text file, one prompt per line",
+                "Check the path.",
+            )
         n, empty, is_json = 0, True, file.suffix.lower() in {".jsonl", ".ndjson"}
         try:
             with open(file, encoding="utf-8-sig") as lines:
                 for n, line in enumerate(lines, start=1):
                     if line.strip():
                         empty, where = False, f"Line {n} of {file}"
-                        yield self._prompt(_of_json(line, where) if is_json else line.removesuffix("\n"), where)
+                        yield self._prompt(
+                            _of_json(line, where) if is_json else line.removesuffix("\n"), where
+                        )
         except UnicodeDecodeError as error:
-            raise BadInput(f"{file} is not UTF-8: {error.reason} after line {n}.", "UTF-8 text", "Save it as UTF-8.") from error
+            raise BadInput(
+                f"{file} is not UTF-8: {error.reason} after line {n}.",
+                "UTF-8 text",
+                "Save it as UTF-8.",
+            ) from error
         if empty:
-            raise BadInput(f"{file} holds no prompts.", "one prompt per line", "Write at least one.")
+            raise BadInput(
+                f"{file} holds no prompts.", "one prompt per line", "Write at least one."
+            )
 
     def _prompt(self, given: Prompt, where: str) -> Prompt:
         if isinstance(given, str):
@@ -206,12 +287,18 @@ class _Source:
             for message in given:
                 check_unicode(message["content"], where)  # type: ignore[index]
         elif self.chat:
-            raise BadInput(f"{where} is token ids, which are nobody's message.", "a text, or messages", "Leave out --chat.")
+            raise BadInput(
+                f"{where} is token ids, which are nobody's message.",
+                "a text, or messages",
+                "Leave out --chat.",
+            )
         return given
 
 
 def _of_json(line: str, where: str) -> Prompt:
-    """A prompt from a line of JSON: a text, token ids or messages, or an object with one of them."""
+    """A prompt from a line of JSON: a text, token ids or messages, or an object with one of
+    them.
+    """
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -220,14 +307,21 @@ def _of_json(line: str, where: str) -> Prompt:
         value = next((value[key] for key in ("messages", "text", "prompt") if key in value), None)
     if isinstance(value, str) and value:
         return value
-    if isinstance(value, list) and value and (all(type(i) is int for i in value) or all(map(_is_message, value))):
+    if (
+        isinstance(value, list)
+        and value
+        and (all(type(i) is int for i in value) or all(map(_is_message, value)))
+    ):
         return value
     raise BadInput(
         f"{where} holds no prompt.",
-        'a text, {"text": "…"}, {"messages": [{"role": "user", "content": "…"}]}, or a list of token ids',
+        'a text, {"text": "…"}, {"messages": [{"role": "user", "content": "…"}]}, or a list of'
+        " token ids",
         "Correct it.",
     )
 
 
 def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("role", "content"))
+    return isinstance(value, dict) and all(
+        isinstance(value.get(key), str) for key in ("role", "content")
+    )

@@ -1,4 +1,6 @@
-"""From what was typed to values: `--set`, `--params`, ranges of layers, and a check of `--out` before any work is done."""
+"""From what was typed to values: `--set`, `--params`, ranges of layers, and a check of `--out`
+before any work is done.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,17 @@ def parameters(analysis: Analysis, file: Path | None, assignments: Sequence[str]
 def value_of(text: str, schema: Mapping[str, Any]) -> Any:
     """JSON where the text is JSON, otherwise the text itself.
 
-    What the parameter wants decides the doubtful cases: `7` for a text stays "7", for a list `a,b` is ["a", "b"] and `8` is [8].
+    What the parameter wants decides the doubtful cases: `7` for a text stays "7", for a list `a,b`
+    is ["a", "b"] and `8` is [8].
     """
     kinds = _kinds(schema)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         if "array" in kinds and "string" not in kinds:
-            return [value_of(part.strip(), _items(schema)) for part in text.split(",") if part.strip()]
+            return [
+                value_of(part.strip(), _items(schema)) for part in text.split(",") if part.strip()
+            ]
         return text
     if not kinds or kinds & _kinds_of(value):
         return value
@@ -60,7 +65,13 @@ def _kinds_of(value: Any) -> set[str]:
     """The JSON types that a value has."""
     if isinstance(value, bool) or value is None:
         return {"null" if value is None else "boolean"}
-    names = {int: {"integer", "number"}, float: {"number"}, str: {"string"}, list: {"array"}, dict: {"object"}}
+    names = {
+        int: {"integer", "number"},
+        float: {"number"},
+        str: {"string"},
+        list: {"array"},
+        dict: {"object"},
+    }
     return names[type(value)]
 
 
@@ -86,27 +97,41 @@ def read_params(file: Path) -> Mapping[str, Any]:
         BadInput: another kind of file, wrong encoding, damaged, or not a table of parameters.
     """
     if not file.is_file():
-        raise BadInput(f"There is no parameter file {str(file)!r}.", "a .json or .toml file", "Check the path.")
+        raise BadInput(
+            f"There is no parameter file {str(file)!r}.", "a .json or .toml file", "Check the path."
+        )
     if file.suffix.lower() not in {".json", ".toml"}:
-        raise BadInput(f"{file} is not a parameter file.", "a .json or .toml file", "Rename it, or convert it.")
+        raise BadInput(
+            f"{file} is not a parameter file.", "a .json or .toml file", "Rename it, or convert it."
+        )
     try:
         text = file.read_text(encoding="utf-8-sig")
         values = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{file} is not UTF-8: {error.reason} at byte {error.start}.", "UTF-8 text", "Save it as UTF-8."
+            f"{file} is not UTF-8: {error.reason} at byte {error.start}.",
+            "UTF-8 text",
+            "Save it as UTF-8.",
         ) from error
     except ValueError as error:
         raise BadInput(
-            f"{file} is damaged: {error}.", f"valid {file.suffix[1:].upper()}", "Correct it at the place named."
+            f"{file} is damaged: {error}.",
+            f"valid {file.suffix[1:].upper()}",
+            "Correct it at the place named.",
         ) from error
     if not isinstance(values, dict):
-        raise BadInput(f"{file} holds no parameters.", 'names and values, e.g. {"seed": 1}', "Put them into one object.")
+        raise BadInput(
+            f"{file} holds no parameters.",
+            'names and values, e.g. {"seed": 1}',
+            "Put them into one object.",
+        )
     return values
 
 
 def numbers(text: str | None, what: str, *, negative: bool = False) -> list[int] | None:
-    """`"0,3-5"` is [0, 3, 4, 5]; None stays None. With `negative`, `"-1"` counts from the end and ranges are not read.
+    """`"0,3-5"` is [0, 3, 4, 5];
+
+    None stays None. With `negative`, `"-1"` counts from the end and ranges are not read.
 
     Raises:
         BadInput: anything else.
@@ -122,7 +147,11 @@ def numbers(text: str | None, what: str, *, negative: bool = False) -> list[int]
             found.extend(range(int(span[1]), int(span[2]) + 1))
         else:
             example = "0,-1" if negative else "0,3-5"
-            raise BadInput(f"{part!r} names no {what}.", f"numbers with commas, e.g. {example}", f"Correct --{what}s.")
+            raise BadInput(
+                f"{part!r} names no {what}.",
+                f"numbers with commas, e.g. {example}",
+                f"Correct --{what}s.",
+            )
     if not found:
         raise BadInput(f"--{what}s is empty.", "at least one number", "Leave it out to take all.")
     return found
@@ -134,12 +163,26 @@ def check_writable(target: Path, option: str, *, empty_folder_will_do: bool = Tr
     Raises:
         WorkbenchError: it is taken, or lies where nothing may be written.
     """
-    if target.is_file() or (target.is_dir() and (not empty_folder_will_do or any(target.iterdir()))):
-        raise WorkbenchError(f"{target} exists already.", "a new place", f"Choose another {option}, or remove it first.")
+    if target.is_file() or (
+        target.is_dir() and (not empty_folder_will_do or any(target.iterdir()))
+    ):
+        raise WorkbenchError(
+            f"{target} exists already.",
+            "a new place",
+            f"Choose another {option}, or remove it first.",
+        )
     nearest = target.absolute()
     while not nearest.exists():
         nearest = nearest.parent
     if not nearest.is_dir():
-        raise WorkbenchError(f"{nearest} is a file, so {target} cannot be made.", "a folder", f"Choose another {option}.")
+        raise WorkbenchError(
+            f"{nearest} is a file, so {target} cannot be made.",
+            "a folder",
+            f"Choose another {option}.",
+        )
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise WorkbenchError(f"Nothing may be written in {nearest}.", "a folder you may write to", f"Choose another {option}.")
+        raise WorkbenchError(
+            f"Nothing may be written in {nearest}.",
+            "a folder you may write to",
+            f"Choose another {option}.",
+        )

@@ -1,6 +1,7 @@
 """The drawing vocabulary: every picture of the workbench is made of these.
 
-I want a colour                      -> colour.py   (one signed scale, one for probabilities, fixed category colours)
+I want a colour                      -> colour.py   (one signed scale, one for probabilities, fixed
+                                                    category colours)
 I want layers × heads                -> heads.py
 I want text with a value per token   -> tokens.py
 I want layers × tokens               -> cells.py    (and which cell was clicked)
@@ -8,12 +9,14 @@ I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py
 I want intervals, clouds, histograms -> points.py
 I want linked grids, list and table  -> choosing.py
-I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for reports)
-I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid, fill_bars)
+I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
+                                                    reports)
+I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid,
+                                                    fill_bars)
 I want axes that look like ours      -> style.py
 
-Everything heavy (HoloViews, Panel, matplotlib) is imported inside functions, since analyses import this room to say
-what they draw long before anybody looks.
+Everything heavy (HoloViews, Panel, matplotlib) is imported inside functions, since analyses import
+this room to say what they draw long before anybody looks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Layers × tokens with something written in each cell, as an HTML table: it hovers, scrolls, and can be read aloud.
+"""Layers × tokens with something written in each cell, as an HTML table: it hovers, scrolls, and
+can be read aloud.
 
 Also `clicks`: a page's way to hear which cell or token was clicked.
 """
@@ -62,19 +63,24 @@ def token_table(
     """
     layer_here, pos_here = here
     head = "".join(
-        f'<th scope="col" data-at="{pos}"{_mark(pos == pos_here)} title="{html.escape(f"token {pos}: {tokens[pos]}")}">'
-        f"{_shown(tokens[pos])}</th>"
+        f'<th scope="col" data-at="{pos}"{_mark(pos == pos_here)}'
+        f' title="{html.escape(f"token {pos}: {tokens[pos]}")}">{_shown(tokens[pos])}</th>'
         for pos in columns
     )
     rows = []
     for layer in sorted({layer for layer, _ in cells}):
         row = "".join(
-            _cell(cells.get((layer, pos)), f"{layer},{pos}", layer == layer_here and pos == pos_here) for pos in columns
+            _cell(
+                cells.get((layer, pos)), f"{layer},{pos}", layer == layer_here and pos == pos_here
+            )
+            for pos in columns
         )
         rows.append(f'<tr><th scope="row"{_mark(layer == layer_here)}>{layer}</th>{row}</tr>')
     return Markup(
-        f'<style>{CSS}</style><div class="wb-cells-box" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
-        f'<table class="wb-cells" aria-label="{html.escape(caption)}"><thead><tr><th scope="col">layer</th>{head}</tr></thead>'
+        f'<style>{CSS}</style><div class="wb-cells-box" tabindex="0" role="region"'
+        f' aria-label="{html.escape(caption)}">'
+        f'<table class="wb-cells" aria-label="{html.escape(caption)}"><thead><tr><th'
+        f' scope="col">layer</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -88,14 +94,22 @@ def _cell(cell: Cell | None, at: str, here: bool) -> str:
         return "<td>–</td>"
     text = _shown(cell.text) if cell.token else html.escape(cell.text)
     look = f"background:{colour.wash(cell.share)}"
-    return f'<td data-at="{at}"{_mark(here)} style="{look}" title="{html.escape(cell.tip)}">{text}</td>'
+    return (
+        f'<td data-at="{at}"{_mark(here)} style="{look}"'
+        f' title="{html.escape(cell.tip)}">{text}</td>'
+    )
 
 
 def _shown(token: str) -> str:
     """A token in one line: a leading space is a faint dot, a line break its mark."""
     text = token.translate(_GLYPHS)
     space = text.startswith(" ")
-    text = html.escape(text[1:] if space else text).replace("\r", "").replace("\n", "↵").replace("\t", "⇥")
+    text = (
+        html.escape(text[1:] if space else text)
+        .replace("\r", "")
+        .replace("\n", "↵")
+        .replace("\t", "⇥")
+    )
     return ('<span class="wb-space">·</span>' if space else "") + text
 
 
@@ -104,7 +118,8 @@ def clicks(pane: Any, clicked: Callable[[Sequence[int]], object]) -> Any:
 
     Args:
         pane: an HTML pane whose markup went through `listening`.
-        clicked: called with (layer, position) of a cell, or (position,) of a heading or a token of a strip.
+        clicked: called with (layer, position) of a cell, or (position,) of a heading or a token of
+            a strip.
 
     Returns:
         What to lay out in the pane's place.
@@ -112,7 +127,8 @@ def clicks(pane: Any, clicked: Callable[[Sequence[int]], object]) -> Any:
     from workbench.draw.view import need_panel
 
     pn = need_panel()
-    # A custom widget would not reach pages that get their tabs later; an input does, and nobody sees it.
+    # A custom widget would not reach pages that get their tabs later; an input does, and nobody
+    # sees it.
     said = pn.widgets.TextInput(css_classes=["wb-said"], stylesheets=[":host{display:none}"])
 
     def heard(event: Any) -> None:
@@ -126,13 +142,17 @@ def clicks(pane: Any, clicked: Callable[[Sequence[int]], object]) -> Any:
 
 def listening(markup: Markup) -> Markup:
     """The same markup, with its clicks heard by `clicks`."""
-    return Markup('<style>{}</style><div class="wb-clicks" onclick="{}">{}</div>').format(Markup(CSS), _ON_CLICK, markup)
+    return Markup('<style>{}</style><div class="wb-clicks" onclick="{}">{}</div>').format(
+        Markup(CSS), _ON_CLICK, markup
+    )
 
 
 # The second word makes two clicks on one cell two values.
 _ON_CLICK = (
-    "const c=event.target.closest('[data-at]'),t=event.target.closest('.wb-tok');"
-    "const at=c?c.dataset.at:t?[...t.closest('.wb-strip').querySelectorAll('.wb-tok')].indexOf(t):null;"
-    "const i=at===null?null:this.getRootNode().host.getRootNode().querySelector('.wb-said');"
-    "if(i){const f=i.shadowRoot.querySelector('input');f.value=at+' '+Date.now();f.dispatchEvent(new Event('change'))}"
+    "const c=event.target.closest('[data-at]'),t=event.target.closest('.wb-tok');const"
+    " at=c?c.dataset.at:t?[...t.closest('.wb-strip').querySelectorAll('.wb-tok')].indexOf(t)"
+    ":null;const"
+    " i=at===null?null:this.getRootNode().host.getRootNode().querySelector('.wb-said');if(i){const"
+    " f=i.shadowRoot.querySelector('input');f.value=at+' '+Date.now();f.dispatchEvent(new"
+    " Event('change'))}"
 )

@@ -1,5 +1,8 @@
-"""Bars with intervals, dots, curves and matrices, in the workbench's look. Each returns a HoloViews element that draws
-with bokeh on a page and with matplotlib as a still picture."""
+"""Bars with intervals, dots, curves and matrices, in the workbench's look.
+
+Each returns a HoloViews element that draws with bokeh on a page and with matplotlib as a still
+picture.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,19 @@ RATES = {"memory": colour.MEMORY, "context": colour.CONTEXT, "other": colour.OTH
 
 
 def rate_bars(
-    frame: pd.DataFrame, *, names: str = "condition", title: str, words: Mapping[str, str] = RATES, of: str = "prompts"
+    frame: pd.DataFrame,
+    *,
+    names: str = "condition",
+    title: str,
+    words: Mapping[str, str] = RATES,
+    of: str = "prompts",
 ) -> hv.Overlay:
-    """Rates side by side with their 95 % intervals; one group of bars per row of `frame`, read from the top.
+    """Rates side by side with their 95 % intervals; one group of bars per row of `frame`, read from
+    the top.
 
     Args:
-        frame: columns `names`, each of `words`, and optionally WORD_low and WORD_high, all between 0 and 1.
+        frame: columns `names`, each of `words`, and optionally WORD_low and WORD_high, all between
+            0 and 1.
         words: category to colour.
         of: what is counted.
     """
@@ -55,7 +65,12 @@ def rate_bars(
             if known:
                 whiskers.append((100 * low, y + thick * 0.44, 100 * high, y + thick * 0.44))
         parts.append(
-            hv.Rectangles(rows, ["x0", "y0", "x1", "y1"], ["condition", "follows", "rate", "interval", "n"], label=word)
+            hv.Rectangles(
+                rows,
+                ["x0", "y0", "x1", "y1"],
+                ["condition", "follows", "rate", "interval", "n"],
+                label=word,
+            )
             .opts(
                 backend="bokeh",
                 fill_color=hue,
@@ -88,7 +103,9 @@ def rate_bars(
         "title": title,
         "legend_position": "top",
     }
-    return finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(words)}, **shared)
+    return finish(
+        hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(words)}, **shared
+    )
 
 
 def dots(
@@ -102,7 +119,8 @@ def dots(
     label: str = "random sets",
     lines: Mapping[str, Mapping[str, float]] | None = None,
 ) -> hv.Overlay:
-    """One dot per row of `frame`, one line of dots per value of `by`, spread a little so that equal dots stay visible.
+    """One dot per row of `frame`, one line of dots per value of `by`, spread a little so that equal
+    dots stay visible.
 
     Args:
         value: column shown on x, between 0 and 1, drawn in percent.
@@ -156,7 +174,13 @@ def dots(
         "title": title,
         "legend_position": "top",
     }
-    return finish(hv.Overlay(parts), height=110 + 56 * len(groups), bokeh={}, matplotlib={"legend_cols": 3}, **shared)
+    return finish(
+        hv.Overlay(parts),
+        height=110 + 56 * len(groups),
+        bokeh={},
+        matplotlib={"legend_cols": 3},
+        **shared,
+    )
 
 
 def _named(part: pd.DataFrame, value: str) -> list[tuple[float, str]]:
@@ -212,7 +236,9 @@ def lines(
     )
     shared = {"title": title, "xlabel": xlabel, "ylabel": ylabel, "legend_position": "top", **more}
     cols = min(len(series), 4)
-    return finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": cols}, **shared)
+    return finish(
+        hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": cols}, **shared
+    )
 
 
 def bars(
@@ -254,10 +280,16 @@ def bars(
             xaxis="bare",
             **shared,
         )
-    ).opts(**style.matplotlib(width=520, height=height, edgecolor=colour.GRID, linewidth=0.4, xaxis="bare", **shared))
+    ).opts(
+        **style.matplotlib(
+            width=520, height=height, edgecolor=colour.GRID, linewidth=0.4, xaxis="bare", **shared
+        )
+    )
 
 
-def fill_bars(pane: Any, values: Sequence[float], names: Sequence[str], *, title: str, unit: str) -> None:
+def fill_bars(
+    pane: Any, values: Sequence[float], names: Sequence[str], *, title: str, unit: str
+) -> None:
     """Put other values, in the order given, into bars that are drawn already.
 
     Args:
@@ -269,8 +301,19 @@ def fill_bars(pane: Any, values: Sequence[float], names: Sequence[str], *, title
 
     figure = pane.object
     drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad))
-    left, bottom, right, top, said, shown, v = ([row[i] for row in _bar_rows(values, names, unit)] for i in range(7))
-    corners = {"left": left, "bottom": bottom, "right": right, "top": top, "x0": left, "y0": bottom, "x1": right, "y1": top}
+    left, bottom, right, top, said, shown, v = (
+        [row[i] for row in _bar_rows(values, names, unit)] for i in range(7)
+    )
+    corners = {
+        "left": left,
+        "bottom": bottom,
+        "right": right,
+        "top": top,
+        "x0": left,
+        "y0": bottom,
+        "x1": right,
+        "y1": top,
+    }
     limit = colour.limit(values)
     drawn.glyph.fill_color.transform.update(low=-limit, high=limit)
     drawn.data_source.data = {**corners, "name": said, "value": shown, "v": v, "color": v}
@@ -312,7 +355,13 @@ def meters(
     most = max((r[2] for r in rows), default=1.0) or 1.0
     parts: list[Any] = [
         hv.Rectangles(rows, ["x0", "y0", "x1", "y1"], ["name", "said"])
-        .opts(backend="bokeh", fill_color=hue, line_color=None, tools=["hover"], hover_tooltips=["@name", "@said"])
+        .opts(
+            backend="bokeh",
+            fill_color=hue,
+            line_color=None,
+            tools=["hover"],
+            hover_tooltips=["@name", "@said"],
+        )
         .opts(backend="matplotlib", facecolor=hue, edgecolor="none"),
         hv.Labels([(r[2] + most * 0.015, i, r[5]) for i, r in enumerate(rows)], ["x", "y"], "text")
         .opts(backend="bokeh", text_color=colour.INK, text_font_size="12px", text_align="left")
@@ -334,7 +383,9 @@ def meters(
         "title": title,
     }
     quiet = {"show_legend": False}
-    return finish(hv.Overlay(parts), height=78 + 36 * len(rows), bokeh=quiet, matplotlib=quiet, **shared)
+    return finish(
+        hv.Overlay(parts), height=78 + 36 * len(rows), bokeh=quiet, matplotlib=quiet, **shared
+    )
 
 
 def matrix(
@@ -348,7 +399,8 @@ def matrix(
     signed: bool = False,
     top: float | None = None,
 ) -> hv.Overlay:
-    """A table as coloured cells, each with its number; a dash where that is NaN, for what cannot be told.
+    """A table as coloured cells, each with its number; a dash where that is NaN, for what cannot be
+    told.
 
     `value` is drawn as it is; give percent if percent is meant.
     """
@@ -363,8 +415,22 @@ def matrix(
         if v != v:
             texts.append((x, y, "–", colour.INK))
             continue
-        cells.append((x - 0.48, y - 0.47, x + 0.48, y + 0.47, v, style.plain(record[row]), style.plain(record[column])))
-        shade = colour.signed(v, limit) if signed else colour.single_scale()[min(127, max(0, round(127 * v / limit)))]
+        cells.append(
+            (
+                x - 0.48,
+                y - 0.47,
+                x + 0.48,
+                y + 0.47,
+                v,
+                style.plain(record[row]),
+                style.plain(record[column]),
+            )
+        )
+        shade = (
+            colour.signed(v, limit)
+            if signed
+            else colour.single_scale()[min(127, max(0, round(127 * v / limit)))]
+        )
         texts.append((x, y, f"{v:+.0f}" if signed else f"{v:.0f}", colour.text_on(shade)))
     scale = colour.signed_scale() if signed else colour.single_scale()
     shared: dict[str, Any] = {
@@ -388,7 +454,11 @@ def matrix(
             clim=clim,
             line_color=None,
             tools=["hover"],
-            hover_tooltips=[(shared["ylabel"], "@r"), (shared["xlabel"], "@c"), (title, f"@v{{0.0}} {unit}")],
+            hover_tooltips=[
+                (shared["ylabel"], "@r"),
+                (shared["xlabel"], "@c"),
+                (title, f"@v{{0.0}} {unit}"),
+            ],
         )
         .opts(backend="matplotlib", color="v", cmap=list(scale), clim=clim, linewidth=0)
     )
@@ -399,7 +469,11 @@ def matrix(
         for ink in dict.fromkeys(t[3] for t in texts)
     ]
     quiet = {"show_legend": False}
-    size: dict[str, Any] = {"width": 150 + 62 * len(xs), "height": 120 + 38 * len(ys), "grid": False}
+    size: dict[str, Any] = {
+        "width": 150 + 62 * len(xs),
+        "height": 120 + 38 * len(ys),
+        "grid": False,
+    }
     return finish(hv.Overlay([boxes, *numbers]), bokeh=quiet, matplotlib=quiet, **size, **shared)
 
 
@@ -415,6 +489,10 @@ def finish(
 ) -> Any:
     import holoviews as hv
 
-    return overlay.opts(hv.opts.Overlay(**style.bokeh(width=width, height=height, grid=grid, **bokeh, **shared))).opts(
-        hv.opts.Overlay(**style.matplotlib(width=width or 640, height=height, grid=grid, **matplotlib, **shared))
+    return overlay.opts(
+        hv.opts.Overlay(**style.bokeh(width=width, height=height, grid=grid, **bokeh, **shared))
+    ).opts(
+        hv.opts.Overlay(
+            **style.matplotlib(width=width or 640, height=height, grid=grid, **matplotlib, **shared)
+        )
     )

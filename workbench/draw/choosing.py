@@ -1,4 +1,6 @@
-"""One head chosen, everywhere: grids, a list of heads and a table read and write the same selection."""
+"""One head chosen, everywhere: grids, a list of heads and a table read and write the same
+selection.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ from workbench.selection import Selection, head_name, parse_head
 
 
 def link_heads(
-    selection: Selection, grids: Sequence[Any], choose: Any, listing: Any, labels: Sequence[str], chosen: Callable[[], None]
+    selection: Selection,
+    grids: Sequence[Any],
+    choose: Any,
+    listing: Any,
+    labels: Sequence[str],
+    chosen: Callable[[], None],
 ) -> None:
     """Whatever chooses a head moves all the others; the table marks all chosen heads.
 
@@ -24,7 +31,11 @@ def link_heads(
 
     def moved(*_: Any) -> None:
         chosen()
-        rows = [places[name] for name in (head_name(*head) for head in selection.heads) if name in places]
+        rows = [
+            places[name]
+            for name in (head_name(*head) for head in selection.heads)
+            if name in places
+        ]
         if listing.selection != rows:
             listing.selection = rows
         if selection.head is not None and head_name(*selection.head) in places:

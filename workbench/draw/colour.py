@@ -1,8 +1,8 @@
 """Colours, settled once.
 
-Signed values: one scale, symmetric around zero, blue raises and red lowers, white at zero. Probabilities: one hue.
-Categories have fixed colours outside both scales. Figures have transparent backgrounds and mid-grey text, so that the
-same picture is legible on a light and on a dark page.
+Signed values: one scale, symmetric around zero, blue raises and red lowers, white at zero.
+Probabilities: one hue. Categories have fixed colours outside both scales. Figures have transparent
+backgrounds and mid-grey text, so that the same picture is legible on a light and on a dark page.
 """
 
 from __future__ import annotations
@@ -30,17 +30,27 @@ HUE = (78, 121, 196)
 
 
 def limit(values: Iterable[float]) -> float:
-    """The limit of a signed scale for these values, the same for both halves; 1 if nothing is known."""
+    """The limit of a signed scale for these values, the same for both halves.
+
+    1 if nothing is known.
+    """
     top = max((abs(float(v)) for v in values if math.isfinite(v)), default=0.0)
     return top or 1.0
 
 
 def _between(a: tuple[int, int, int], b: tuple[int, int, int], t: float) -> tuple[int, int, int]:
-    return (round(a[0] + (b[0] - a[0]) * t), round(a[1] + (b[1] - a[1]) * t), round(a[2] + (b[2] - a[2]) * t))
+    return (
+        round(a[0] + (b[0] - a[0]) * t),
+        round(a[1] + (b[1] - a[1]) * t),
+        round(a[2] + (b[2] - a[2]) * t),
+    )
 
 
 def signed(value: float, top: float) -> str:
-    """Hex colour of a signed value; `top` is the limit of the scale. Beyond it the colour is clipped."""
+    """Hex colour of a signed value.
+
+    `top` is the limit of the scale. Beyond it the colour is clipped.
+    """
     t = max(-1.0, min(1.0, value / top if top else 0.0))
     middle, end = (_BLUE_MIDDLE, BLUE) if t >= 0 else (_RED_MIDDLE, RED)
     t = abs(t)
@@ -59,13 +69,18 @@ def single_scale(steps: int = 128) -> tuple[str, ...]:
     """The scale of probabilities: from nearly white to the one hue, dark at its end."""
     dark = _between(HUE, (20, 30, 70), 0.45)
     return tuple(
-        "#{:02x}{:02x}{:02x}".format(*(_between(WHITE, HUE, 2 * t) if t < 0.5 else _between(HUE, dark, 2 * t - 1)))
+        "#{:02x}{:02x}{:02x}".format(
+            *(_between(WHITE, HUE, 2 * t) if t < 0.5 else _between(HUE, dark, 2 * t - 1))
+        )
         for t in (i / (steps - 1) for i in range(steps))
     )
 
 
 def wash(share: float, hue: tuple[int, int, int] = HUE) -> str:
-    """The one hue, as strong as `share` of the strongest. Never opaque: text on it keeps the page's own colour."""
+    """The one hue, as strong as `share` of the strongest.
+
+    Never opaque: text on it keeps the page's own colour.
+    """
     return "rgba({},{},{},{:.3f})".format(*hue, 0.72 * max(0.0, min(1.0, share)))
 
 

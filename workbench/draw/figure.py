@@ -1,8 +1,10 @@
-"""Pictures as Bokeh figures: drawn by HoloViews once, kept as JSON, and made into models again where they are shown.
+"""Pictures as Bokeh figures: drawn by HoloViews once, kept as JSON, and made into models again
+where they are shown.
 
-Drawing a tab through HoloViews takes half a second and more; what is kept as JSON costs a third of that in Python, and
-nothing at all where the browser reads it itself (`ui/fragments.py`). What is linked to a page is linked afterwards, on
-the Bokeh figure (`heads.link_grid`, `charts.fill_bars`), so that both ways give the same picture.
+Drawing a tab through HoloViews takes half a second and more; what is kept as JSON costs a third of
+that in Python, and nothing at all where the browser reads it itself (`ui/fragments.py`). What is
+linked to a page is linked afterwards, on the Bokeh figure (`heads.link_grid`, `charts.fill_bars`),
+so that both ways give the same picture.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from typing import Any
 from workbench.draw import style
 
 DRAWING = threading.RLock()
-"""Held while HoloViews makes or draws elements: its tree of options is global, and a server draws from several threads."""
+"""Held while HoloViews makes or draws elements: its tree of options is global, and a server
+draws from several threads.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ def _renewed(document: Mapping[str, Any]) -> Any:
             return [walk(v) for v in value]
         if not isinstance(value, dict):
             return value
-        # Data is kept in "entries" and "data"; a mapping with an id is a model or a reference to one.
-        return {k: names.setdefault(v, make_id()) if k == "id" else walk(v) for k, v in value.items()}
+        # Data is kept in "entries" and "data"; a mapping with an id is a model or a reference to
+        # one.
+        return {
+            k: names.setdefault(v, make_id()) if k == "id" else walk(v) for k, v in value.items()
+        }
 
     return walk(document)

@@ -1,8 +1,8 @@
 """Layers × heads: one cell per attention head, layer 0 on top, coloured on the signed scale.
 
-Hover says which head, its exact value, its rank and role. Once linked (`link_grid`), a click chooses the head, shift-click
-adds it, and what is chosen in any other view is outlined here. The same by keyboard: `keys.py`. Unit: whatever the
-caller's values have.
+Hover says which head, its exact value, its rank and role. Once linked (`link_grid`), a click
+chooses the head, shift-click adds it, and what is chosen in any other view is outlined here. The
+same by keyboard: `keys.py`. Unit: whatever the caller's values have.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ def head_grid(
     """A grid of heads.
 
     Args:
-        values: dims (layer, head), signed; NaN cells are grey with a dash. Coordinates are true layer numbers; a layer
-            that is missing between two others stays an empty row.
+        values: dims (layer, head), signed; NaN cells are grey with a dash. Coordinates are true
+            layer numbers; a layer that is missing between two others stays an empty row.
         title, unit: what is shown and in what.
         low_word, high_word: what red and blue mean, shown at the ends of the scale.
         hover: more arrays of the same dims, named as a person reads them.
-        marks: role of a head ("memory", "context", …): outlined in the role's colour, and said on hover.
+        marks: role of a head ("memory", "context", …): outlined in the role's colour, and said on
+            hover.
         groups: number of key-value heads; heads that share one stand between thin lines.
         top: limit of the colour scale, to share it between grids; default: the largest value here.
         labels: name the layers on the axis.
@@ -55,7 +56,12 @@ def head_grid(
     limit = top if top is not None else colour.limit(values.values.ravel())
     frame = _cells(values, hover or {}, marks or {})
     fields = [f"field{i}" for i in range(len(hover or {}))]
-    tooltips = [("head", "@name"), (title, f"@value{{+0.000}} {unit}"), ("rank", "@rank"), ("role", "@role")]
+    tooltips = [
+        ("head", "@name"),
+        (title, f"@value{{+0.000}} {unit}"),
+        ("rank", "@rank"),
+        ("role", "@role"),
+    ]
     tooltips += [(style.plain(name), f"@field{i}{{+0.000}}") for i, name in enumerate(hover or {})]
     size = {
         "width": 78 + _cell_width(len(heads)) * len(heads),
@@ -71,10 +77,16 @@ def head_grid(
         "yticks": [(layer, str(layer)) for layer in layers[::every]],
         "xlabel": "head",
         "ylabel": "layer" if labels else "",
-        "title": f"{title} ({unit})" if len(f"{title} ({unit})") * 6.4 < _cell_width(len(heads)) * len(heads) else title,
+        "title": (
+            f"{title} ({unit})"
+            if len(f"{title} ({unit})") * 6.4 < _cell_width(len(heads)) * len(heads)
+            else title
+        ),
     }
     ends = {-limit: f"−{limit:.2g} {low_word}", 0.0: "0", limit: f"+{limit:.2g} {high_word}"}
-    cells = hv.Rectangles(frame, ["x0", "y0", "x1", "y1"], ["value", "name", "rank", "role", *fields]).opts(
+    cells = hv.Rectangles(
+        frame, ["x0", "y0", "x1", "y1"], ["value", "name", "rank", "role", *fields]
+    ).opts(
         backend="bokeh",
         color="value",
         cmap=list(colour.signed_scale()),
@@ -89,12 +101,17 @@ def head_grid(
         nonselection_alpha=1,
     )
     cells = cells.opts(
-        backend="matplotlib", color="value", cmap=list(colour.signed_scale()), clim=(-limit, limit), linewidth=0, colorbar=False
+        backend="matplotlib",
+        color="value",
+        cmap=list(colour.signed_scale()),
+        clim=(-limit, limit),
+        linewidth=0,
+        colorbar=False,
     )
     grid = hv.Overlay([cells, *_ornaments(values, marks or {}, groups)])
-    return grid.opts(hv.opts.Overlay(**style.bokeh(grid=False, show_legend=False, **size, **shared))).opts(
-        hv.opts.Overlay(**style.matplotlib(grid=False, show_legend=False, **size, **shared))
-    )
+    return grid.opts(
+        hv.opts.Overlay(**style.bokeh(grid=False, show_legend=False, **size, **shared))
+    ).opts(hv.opts.Overlay(**style.matplotlib(grid=False, show_legend=False, **size, **shared)))
 
 
 def _cell_width(n: int) -> int:
@@ -122,14 +139,22 @@ def _bar(ends: Mapping[float, str]) -> dict[str, Any]:
     }
 
 
-def _cells(values: xr.DataArray, hover: Mapping[str, xr.DataArray], marks: Mapping[tuple[int, int], str]) -> Any:
+def _cells(
+    values: xr.DataArray, hover: Mapping[str, xr.DataArray], marks: Mapping[tuple[int, int], str]
+) -> Any:
     """One row per cell. Rank 1 is the largest absolute value."""
     import numpy as np
     import pandas as pd
 
     plane = values.transpose("layer", "head")
     grid = np.meshgrid(plane["layer"].values, plane["head"].values, indexing="ij")
-    frame = pd.DataFrame({"layer": grid[0].ravel(), "head": grid[1].ravel(), "value": plane.values.ravel().astype(float)})
+    frame = pd.DataFrame(
+        {
+            "layer": grid[0].ravel(),
+            "head": grid[1].ravel(),
+            "value": plane.values.ravel().astype(float),
+        }
+    )
     known = int(frame["value"].notna().sum())
     order = frame["value"].abs().rank(ascending=False, method="min")
     frame["rank"] = [f"{int(r)} of {known}" if r == r else "no value" for r in order]
@@ -139,10 +164,17 @@ def _cells(values: xr.DataArray, hover: Mapping[str, xr.DataArray], marks: Mappi
     for i, array in enumerate(hover.values()):
         frame[f"field{i}"] = array.transpose("layer", "head").values.ravel().astype(float)
     # A thin gap keeps neighbouring cells apart on any background.
-    return frame.assign(x0=frame["head"] - 0.47, x1=frame["head"] + 0.47, y0=frame["layer"] - 0.46, y1=frame["layer"] + 0.46)
+    return frame.assign(
+        x0=frame["head"] - 0.47,
+        x1=frame["head"] + 0.47,
+        y0=frame["layer"] - 0.46,
+        y1=frame["layer"] + 0.46,
+    )
 
 
-def _ornaments(values: xr.DataArray, marks: Mapping[tuple[int, int], str], groups: int | None) -> list[Any]:
+def _ornaments(
+    values: xr.DataArray, marks: Mapping[tuple[int, int], str], groups: int | None
+) -> list[Any]:
     import holoviews as hv
     import numpy as np
 
@@ -150,15 +182,25 @@ def _ornaments(values: xr.DataArray, marks: Mapping[tuple[int, int], str], group
     strokes: list[tuple[float, float, float, float, str]] = []
     if groups and 1 < groups < heads and heads % groups == 0:
         size = heads // groups
-        strokes += [(g * size - 0.5, layers[0] - 0.5, g * size - 0.5, layers[-1] + 0.5, colour.GRID) for g in range(1, groups)]
+        strokes += [
+            (g * size - 0.5, layers[0] - 0.5, g * size - 0.5, layers[-1] + 0.5, colour.GRID)
+            for g in range(1, groups)
+        ]
     plane = values.transpose("layer", "head")
-    missing = [(plane["head"].values[j], plane["layer"].values[i]) for i, j in np.argwhere(~np.isfinite(plane.values))]
+    missing = [
+        (plane["head"].values[j], plane["layer"].values[i])
+        for i, j in np.argwhere(~np.isfinite(plane.values))
+    ]
     present = set(layers.tolist())
     missing += [
-        (h, layer) for layer in range(int(layers[0]), int(layers[-1])) if layer not in present for h in values["head"].values
+        (h, layer)
+        for layer in range(int(layers[0]), int(layers[-1]))
+        if layer not in present
+        for h in values["head"].values
     ]
     strokes += [(x - 0.18, y, x + 0.18, y, colour.RING) for x, y in missing]
-    # One element each for all strokes and all outlines: every further element costs a page tens of milliseconds.
+    # One element each for all strokes and all outlines: every further element costs a page tens of
+    # milliseconds.
     parts: list[Any] = []
     if strokes:
         parts.append(
@@ -181,7 +223,8 @@ def _ornaments(values: xr.DataArray, marks: Mapping[tuple[int, int], str], group
 
 
 def link_grid(pane: Any, selection: Selection) -> None:
-    """Link a drawn grid with what is chosen: a click chooses a head, shift-click adds it, and what is chosen is outlined.
+    """Link a drawn grid with what is chosen: a click chooses a head, shift-click adds it, and what
+    is chosen is outlined.
 
     Args:
         pane: a Panel pane whose object is the Bokeh figure of a `head_grid`.
@@ -192,10 +235,18 @@ def link_grid(pane: Any, selection: Selection) -> None:
     from workbench.draw.view import patched
 
     names = set(cells_of(pane.object).data["name"])
-    # Straight in the figure: a choice then sends a few numbers, where a redraw takes a fifth of a second for three grids.
+    # Straight in the figure: a choice then sends a few numbers, where a redraw takes a fifth of a
+    # second for three grids.
     source = ColumnDataSource(_rings(selection))
     pane.object.quad(
-        left="x0", right="x1", top="y0", bottom="y1", source=source, fill_alpha=0, line_color="hue", line_width="thick"
+        left="x0",
+        right="x1",
+        top="y0",
+        bottom="y1",
+        source=source,
+        fill_alpha=0,
+        line_color="hue",
+        line_width="thick",
     )
 
     def tapped(event: Tap) -> None:
@@ -223,13 +274,18 @@ def cells_of(figure: Any) -> Any:
 
 
 def _rings(selection: Selection) -> dict[str, list[Any]]:
-    """What is chosen: the primary head in a thick ring, others in a thin one; violet: pinned, or where the keys are."""
+    """What is chosen: the primary head in a thick ring, others in a thin one; violet: pinned, or
+    where the keys are.
+    """
     # Colour and not dashes tell them apart: a column cannot carry bokeh's dashes.
     chosen = dict.fromkeys([*selection.heads, *([selection.head] if selection.head else [])])
     rows = [(*_box(*at), 3.2 if at == selection.head else 1.8, colour.RING) for at in chosen]
     others = ((selection.pinned, 1.8), (selection.hover, 3.2))
     rows += [(*_box(*at), thick, colour.FUNCTION) for at, thick in others if at is not None]
-    return {name: [row[i] for row in rows] for i, name in enumerate(("x0", "y0", "x1", "y1", "thick", "hue"))}
+    return {
+        name: [row[i] for row in rows]
+        for i, name in enumerate(("x0", "y0", "x1", "y1", "thick", "hue"))
+    }
 
 
 def _box(layer: int, head: int) -> tuple[float, float, float, float]:

@@ -1,5 +1,6 @@
-"""Choosing a head without a pointer: arrow keys (or h j k l) move a violet ring over the grid, Enter chooses it (with Shift:
-adds), Escape clears."""
+"""Choosing a head without a pointer: arrow keys (or h j k l) move a violet ring over the grid,
+Enter chooses it (with Shift: adds), Escape clears.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +18,24 @@ _LOOK = style.sheet("keys.css")
 _MOVES = {"ArrowUp": (-1, 0), "ArrowDown": (1, 0), "ArrowLeft": (0, -1), "ArrowRight": (0, 1)}
 
 
-def move(selection: Selection, key: str, layers: Sequence[int], heads: Sequence[int], *, add: bool = False) -> None:
+def move(
+    selection: Selection,
+    key: str,
+    layers: Sequence[int],
+    heads: Sequence[int],
+    *,
+    add: bool = False,
+) -> None:
     """What one key does to the selection. At an edge the ring stays where it is."""
     at = selection.hover or selection.head or (layers[0], heads[0])
     if key in _MOVES:
         down, right = _MOVES[key]
-        row = min(max(list(layers).index(at[0]) + down, 0), len(layers) - 1) if at[0] in layers else 0
-        column = min(max(list(heads).index(at[1]) + right, 0), len(heads) - 1) if at[1] in heads else 0
+        row = (
+            min(max(list(layers).index(at[0]) + down, 0), len(layers) - 1) if at[0] in layers else 0
+        )
+        column = (
+            min(max(list(heads).index(at[1]) + right, 0), len(heads) - 1) if at[1] in heads else 0
+        )
         selection.hover = (layers[row], heads[column])
     elif key == "Enter":
         selection.choose(*at, add=add)
@@ -32,11 +44,17 @@ def move(selection: Selection, key: str, layers: Sequence[int], heads: Sequence[
         selection.clear()
 
 
-def key_pad(selection: Selection, layers: Sequence[int], heads: Sequence[int], describe: Callable[[int, int], str]) -> Any:
+def key_pad(
+    selection: Selection,
+    layers: Sequence[int],
+    heads: Sequence[int],
+    describe: Callable[[int, int], str],
+) -> Any:
     """A focusable line under a grid that listens to the keys, and the same as buttons.
 
-    A line beside it says, for screen readers too, where the ring is. A key presses the button of its name, so that there is
-    one way to the server; a custom widget would not reach pages that get their tabs later.
+    A line beside it says, for screen readers too, where the ring is. A key presses the button of
+    its name, so that there is one way to the server; a custom widget would not reach pages that get
+    their tabs later.
     """
     pn = need_panel()
     look: dict[str, Any] = {"stylesheets": [STYLES, _LOOK], "sizing_mode": None}
@@ -45,7 +63,9 @@ def key_pad(selection: Selection, layers: Sequence[int], heads: Sequence[int], d
     said = html_pane(_said(""), margin=(4, 6), **look)
     buttons = []
     for key, word in {**_SIGNS, "Enter": "Choose", "Add": "Add", "Escape": "Clear"}.items():
-        button = pn.widgets.Button(name=word, css_classes=[f"wb-key-{key}"], stylesheets=[STYLES], margin=(4, 3))
+        button = pn.widgets.Button(
+            name=word, css_classes=[f"wb-key-{key}"], stylesheets=[STYLES], margin=(4, 3)
+        )
         button.on_click(partial(_pressed, selection, key, layers, heads))
         buttons.append(button)
 
@@ -69,8 +89,8 @@ _ON_KEY = (
 
 
 _PAD = Markup(
-    '<div class="pad" tabindex="0" role="application" aria-label="Choose a head with the arrow keys" onkeydown="{}">'
-    "Keyboard: focus here, then arrow keys or h j k l, Enter, Esc</div>"
+    '<div class="pad" tabindex="0" role="application" aria-label="Choose a head with the arrow'
+    ' keys" onkeydown="{}">Keyboard: focus here, then arrow keys or h j k l, Enter, Esc</div>'
 ).format(_ON_KEY)
 
 
@@ -78,5 +98,7 @@ def _said(text: str) -> Markup:
     return Markup('<span class="said" aria-live="polite">{}</span>').format(text)
 
 
-def _pressed(selection: Selection, key: str, layers: Sequence[int], heads: Sequence[int], _: Any) -> None:
+def _pressed(
+    selection: Selection, key: str, layers: Sequence[int], heads: Sequence[int], _: Any
+) -> None:
     move(selection, "Enter" if key == "Add" else key, layers, heads, add=key == "Add")

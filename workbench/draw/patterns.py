@@ -1,8 +1,9 @@
 """Attention patterns: all heads as small multiples in one picture, and one of them large.
 
-The small ones are a single image with a tile per head, not a figure each; tiles of long prompts are reduced by the
-largest value, so that a narrow stripe does not vanish. One scale for all: probability, steeper near zero so that weak
-attention is seen. What a causal model masks is grey in the tiles, and left out of the large one.
+The small ones are a single image with a tile per head, not a figure each; tiles of long prompts are
+reduced by the largest value, so that a narrow stripe does not vanish. One scale for all:
+probability, steeper near zero so that weak attention is seen. What a causal model masks is grey in
+the tiles, and left out of the large one.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ _PIXELS = 400_000  # of all tiles together
 
 
 def pattern_grid(patterns: xr.DataArray, *, title: str = "Attention patterns") -> hv.Element:
-    """Every head's pattern as a tile: layers from the top, heads from the left. `draw.link_grid` links it.
+    """Every head's pattern as a tile: layers from the top, heads from the left.
+
+    `draw.link_grid` links it.
 
     Args:
-        patterns: probabilities, (layer, head, query, key); coordinates of `layer` are true layer numbers.
+        patterns: probabilities, (layer, head, query, key); coordinates of `layer` are true layer
+            numbers.
     """
     style.load()
     import holoviews as hv
@@ -56,7 +60,9 @@ def pattern_grid(patterns: xr.DataArray, *, title: str = "Attention patterns") -
         backend="bokeh", cmap=palette, clim=(1, 255), clipping_colors=low, colorbar=False
     )
     image = image.opts(backend="matplotlib", cmap=palette, clim=(1, 255), colorbar=False)
-    cells = hv.Rectangles(_cells(patterns), ["x0", "y0", "x1", "y1"], ["name", "rank", "most", "spread"]).opts(
+    cells = hv.Rectangles(
+        _cells(patterns), ["x0", "y0", "x1", "y1"], ["name", "rank", "most", "spread"]
+    ).opts(
         backend="bokeh",
         fill_alpha=0,
         line_color=colour.GRID,
@@ -74,7 +80,9 @@ def pattern_grid(patterns: xr.DataArray, *, title: str = "Attention patterns") -
 
 
 def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Element:
-    """One pattern large: the token that looks on y (first on top), what it looks at on x. Hover names both.
+    """One pattern large: the token that looks on y (first on top), what it looks at on x.
+
+    Hover names both.
 
     Args:
         values: probabilities, (query, key).
@@ -102,9 +110,19 @@ def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Elem
     image = hv.Image(_masked(values)[::-1], bounds=(-0.5, -0.5, n - 0.5, n - 0.5))
     bar: dict[str, Any] = {"colorbar": True, "colorbar_opts": _bar()}
     image = image.opts(
-        **style.bokeh(width=side + 60, height=side, grid=False, tools=["hover"], hooks=[_hover(tokens)], **bar, **shared)
+        **style.bokeh(
+            width=side + 60,
+            height=side,
+            grid=False,
+            tools=["hover"],
+            hooks=[_hover(tokens)],
+            **bar,
+            **shared,
+        )
     )
-    return image.opts(**style.matplotlib(width=side + 60, height=side, grid=False, colorbar=True, **shared))
+    return image.opts(
+        **style.matplotlib(width=side + 60, height=side, grid=False, colorbar=True, **shared)
+    )
 
 
 def fill_pattern(pane: Any, values: np.ndarray, title: str) -> None:
@@ -127,7 +145,9 @@ def image_of(figure: Any) -> Any:
 
 
 def _scale() -> tuple[str, ...]:
-    """The scale of probabilities, steeper near zero: the colour of p is where the square root of p stands on it."""
+    """The scale of probabilities, steeper near zero: the colour of p is where the square root of
+    p stands on it.
+    """
     plain = colour.single_scale()
     return tuple(plain[round((i / 255) ** 0.5 * (len(plain) - 1))] for i in range(256))
 
@@ -142,7 +162,9 @@ def _masked(values: np.ndarray) -> np.ndarray:
 
 
 def _mosaic(values: np.ndarray, layers: Sequence[int]) -> np.ndarray:
-    """All tiles as one image of bytes, 0 where nothing is shown: (rows, columns), layer by layer from the top."""
+    """All tiles as one image of bytes, 0 where nothing is shown: (rows, columns), layer by layer
+    from the top.
+    """
     import numpy as np
 
     n_layers, n_heads, n, _ = values.shape
@@ -161,7 +183,9 @@ def _mosaic(values: np.ndarray, layers: Sequence[int]) -> np.ndarray:
 
 
 def _cells(patterns: xr.DataArray) -> list[tuple[Any, ...]]:
-    """One invisible box per head, with what hovering says: the token that gets most from all, and the mean entropy."""
+    """One invisible box per head, with what hovering says: the token that gets most from all,
+    and the mean entropy.
+    """
     import numpy as np
 
     values = patterns.values.astype("float32")
@@ -174,7 +198,15 @@ def _cells(patterns: xr.DataArray) -> list[tuple[Any, ...]]:
             top = int(shares[i, h].argmax())
             said = f"token {top} ({100 * shares[i, h, top]:.0f} % on average)"
             box = (h - 0.5, layer - 0.5, h + 0.5, layer + 0.5)
-            rows.append((*box, head_name(layer, h), str(order[i, h]), said, f"{entropy[i, h]:.2f} nats on average"))
+            rows.append(
+                (
+                    *box,
+                    head_name(layer, h),
+                    str(order[i, h]),
+                    said,
+                    f"{entropy[i, h]:.2f} nats on average",
+                )
+            )
     return rows
 
 
@@ -198,9 +230,18 @@ def _hover(tokens: Sequence[str]) -> Any:
         from bokeh.models import CustomJSHover, HoverTool
 
         names = [f"{i} “{style.plain(t, 30)}”" for i, t in enumerate(tokens)]
-        code = 'return names[Math.max(0, Math.min(names.length - 1, Math.round(special_vars["{}"])))]'
+        code = (
+            'return names[Math.max(0, Math.min(names.length - 1, Math.round(special_vars["{}"])))]'
+        )
         tool = next(t for t in plot.state.tools if isinstance(t, HoverTool))
-        tool.tooltips = [("token", "$y{custom}"), ("looks at", "$x{custom}"), ("attention", "@image{0.0000}")]
-        tool.formatters = {f"${axis}": CustomJSHover(args={"names": names}, code=code.replace("{}", axis)) for axis in ("x", "y")}
+        tool.tooltips = [
+            ("token", "$y{custom}"),
+            ("looks at", "$x{custom}"),
+            ("attention", "@image{0.0000}"),
+        ]
+        tool.formatters = {
+            f"${axis}": CustomJSHover(args={"names": names}, code=code.replace("{}", axis))
+            for axis in ("x", "y")
+        }
 
     return hook

@@ -1,4 +1,7 @@
-"""Points: means with their intervals, and clouds of thousands. Each draws with bokeh on a page and with matplotlib still."""
+"""Points: means with their intervals, and clouds of thousands.
+
+Each draws with bokeh on a page and with matplotlib still.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,11 @@ if TYPE_CHECKING:
 _CELLS = (200, 90)  # of a cloud, across and up
 
 
-def intervals(frame: pd.DataFrame, names: str, by: str, hues: Mapping[str, str], *, title: str, unit: str) -> hv.Overlay:
-    """Means with their 95 % intervals around a line at zero: a row for each of `names`, a colour for each of `by`.
+def intervals(
+    frame: pd.DataFrame, names: str, by: str, hues: Mapping[str, str], *, title: str, unit: str
+) -> hv.Overlay:
+    """Means with their 95 % intervals around a line at zero: a row for each of `names`, a colour
+    for each of `by`.
 
     Args:
         frame: columns `names`, `by`, mean, low, high; optionally n.
@@ -32,17 +38,31 @@ def intervals(frame: pd.DataFrame, names: str, by: str, hues: Mapping[str, str],
     for k, (value, hue) in enumerate(hues.items()):
         mine = frame[frame[by] == value]
         rows = [
-            (row["mean"], groups.index(row[names]) + (k - (len(hues) - 1) / 2) * apart, *_said(row, names, value, unit), row)
+            (
+                row["mean"],
+                groups.index(row[names]) + (k - (len(hues) - 1) / 2) * apart,
+                *_said(row, names, value, unit),
+                row,
+            )
             for row in mine.to_dict("records")
         ]
-        spans = [(r["low"], y, r["high"], y) for _, y, *_, r in rows if math.isfinite(r["low"]) and math.isfinite(r["high"])]
+        spans = [
+            (r["low"], y, r["high"], y)
+            for _, y, *_, r in rows
+            if math.isfinite(r["low"]) and math.isfinite(r["high"])
+        ]
         parts.append(
             hv.Segments(spans)
             .opts(backend="bokeh", color=hue, line_width=2.5, alpha=0.6)
             .opts(backend="matplotlib", color=hue, linewidth=1.6, alpha=0.6)
         )
         parts.append(
-            hv.Points([row[:-1] for row in rows], ["x", "y"], ["name", "of", "said", "interval"], label=style.plain(value))
+            hv.Points(
+                [row[:-1] for row in rows],
+                ["x", "y"],
+                ["name", "of", "said", "interval"],
+                label=style.plain(value),
+            )
             .opts(
                 backend="bokeh",
                 color=hue,
@@ -71,12 +91,19 @@ def intervals(frame: pd.DataFrame, names: str, by: str, hues: Mapping[str, str],
         "legend_position": "top",
     }
     height = 100 + (26 + 14 * len(hues)) * len(groups)
-    return finish(hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(hues)}, **shared)
+    return finish(
+        hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": len(hues)}, **shared
+    )
 
 
 def _said(row: Mapping[str, Any], names: str, of: str, unit: str) -> tuple[str, str, str, str]:
     n = f", n {int(row['n'])}" if "n" in row else ""
-    return style.plain(row[names]), style.plain(of), f"{row['mean']:+.3f} {unit}{n}", f"{row['low']:+.3f} to {row['high']:+.3f}"
+    return (
+        style.plain(row[names]),
+        style.plain(of),
+        f"{row['mean']:+.3f} {unit}{n}",
+        f"{row['low']:+.3f} to {row['high']:+.3f}",
+    )
 
 
 def cloud(
@@ -92,7 +119,8 @@ def cloud(
     many: str,
     few: str,
 ) -> hv.Overlay:
-    """Thousands of rows as a density (Datashader), with some of them as points of their own; both axes logarithmic.
+    """Thousands of rows as a density (Datashader), with some of them as points of their own; both
+    axes logarithmic.
 
     Args:
         frame: columns x and y, numbers above zero; rows with others are left out.
@@ -124,7 +152,9 @@ def cloud(
         bounds = (spans[0][0], spans[1][0], spans[0][1], spans[1][1])
         top = float(np.nanmax(counts))
         parts.append(
-            hv.Image(np.flipud(counts), bounds=bounds, kdims=["u", "v"], vdims=["tokens"], label=many)
+            hv.Image(
+                np.flipud(counts), bounds=bounds, kdims=["u", "v"], vdims=["tokens"], label=many
+            )
             .opts(
                 backend="bokeh",
                 cmap=list(colour.single_scale())[32:],
@@ -144,7 +174,9 @@ def cloud(
     chosen = points[points["marked"]]
     rows = [
         (u, v, style.plain(f"“{t}”"), f"{a:,.0f}", f"{b:,.0f}")
-        for u, v, t, a, b in zip(chosen["u"], chosen["v"], chosen[name], chosen[x], chosen[y], strict=True)
+        for u, v, t, a, b in zip(
+            chosen["u"], chosen["v"], chosen[name], chosen[x], chosen[y], strict=True
+        )
     ]
     parts.append(
         hv.Points(rows, ["u", "v"], ["name", "a", "b"], label=few)
@@ -178,26 +210,40 @@ def _around(values: pd.Series) -> tuple[float, float]:
 
 
 def _powers(low: float, high: float) -> list[tuple[float, str]]:
-    """Ticks at powers of ten, as numbers people read; with what lies between where there are few."""
+    """Ticks at powers of ten, as numbers people read; with what lies between where there are
+    few.
+    """
     between = (1, 2, 5) if high - low < 1.5 else (1,)
     ticks = [
-        (math.log10(k * 10**p), f"{k * 10**p:,}") for p in range(max(0, math.floor(low)), math.floor(high) + 1) for k in between
+        (math.log10(k * 10**p), f"{k * 10**p:,}")
+        for p in range(max(0, math.floor(low)), math.floor(high) + 1)
+        for k in between
     ]
     return [tick for tick in ticks if low <= tick[0] <= high]
 
 
-def histogram(counts: Sequence[float], edges: Sequence[float], *, title: str, xlabel: str, of: str) -> hv.Rectangles:
+def histogram(
+    counts: Sequence[float], edges: Sequence[float], *, title: str, xlabel: str, of: str
+) -> hv.Rectangles:
     """Counts between edges, on a logarithmic axis; edges above zero."""
     style.load()
     import holoviews as hv
 
     logs = [math.log10(edge) for edge in edges]
     rows = [
-        (logs[k], 0.0, logs[k + 1], float(n), f"{edges[k]:.3g} to {edges[k + 1]:.3g}", f"{n:,.0f} {of}")
+        (
+            logs[k],
+            0.0,
+            logs[k + 1],
+            float(n),
+            f"{edges[k]:.3g} to {edges[k + 1]:.3g}",
+            f"{n:,.0f} {of}",
+        )
         for k, n in enumerate(counts)
     ]
     ticks = [
-        (math.log10(2.0**p), f"{2.0**p:g}") for p in range(math.floor(math.log2(edges[0])), math.ceil(math.log2(edges[-1])) + 1)
+        (math.log10(2.0**p), f"{2.0**p:g}")
+        for p in range(math.floor(math.log2(edges[0])), math.ceil(math.log2(edges[-1])) + 1)
     ]
     shared: dict[str, Any] = {
         "xlim": (logs[0], logs[-1]),
@@ -209,7 +255,16 @@ def histogram(counts: Sequence[float], edges: Sequence[float], *, title: str, xl
     }
     element = hv.Rectangles(rows, ["x0", "y0", "x1", "y1"], ["between", "said"])
     bars: dict[str, Any] = {"alpha": 0.8, **shared}
-    hover: dict[str, Any] = {"tools": ["hover"], "hover_tooltips": [(xlabel, "@between"), ("", "@said")]}
-    return element.opts(**style.bokeh(width=None, height=190, fill_color=colour.FUNCTION, line_color=None, **hover, **bars)).opts(
-        **style.matplotlib(width=520, height=190, facecolor=colour.FUNCTION, edgecolor="none", **bars)
+    hover: dict[str, Any] = {
+        "tools": ["hover"],
+        "hover_tooltips": [(xlabel, "@between"), ("", "@said")],
+    }
+    return element.opts(
+        **style.bokeh(
+            width=None, height=190, fill_color=colour.FUNCTION, line_color=None, **hover, **bars
+        )
+    ).opts(
+        **style.matplotlib(
+            width=520, height=190, facecolor=colour.FUNCTION, edgecolor="none", **bars
+        )
     )

@@ -1,4 +1,6 @@
-"""Other values in pictures that are drawn already: a choice then sends numbers, where a redraw takes a fifth of a second."""
+"""Other values in pictures that are drawn already: a choice then sends numbers, where a redraw
+takes a fifth of a second.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def fill_lines(pane: Any, frame: pd.DataFrame, x: str, series: Mapping[str, tuple[str, str]], *, title: str) -> None:
+def fill_lines(
+    pane: Any, frame: pd.DataFrame, x: str, series: Mapping[str, tuple[str, str]], *, title: str
+) -> None:
     """Other curves over the same x and of the same names.
 
     Args:
-        pane: a Panel pane whose object is the Bokeh figure of `charts.lines`, made from the same `series`.
+        pane: a Panel pane whose object is the Bokeh figure of `charts.lines`, made from the same
+            `series`.
     """
     from bokeh.models import Line, Scatter
 
@@ -39,11 +44,19 @@ def fill_lines(pane: Any, frame: pd.DataFrame, x: str, series: Mapping[str, tupl
     patched(pane)
 
 
-def fill_grid(pane: Any, values: xr.DataArray, *, title: str, low_word: str = "lowers", high_word: str = "raises") -> None:
+def fill_grid(
+    pane: Any,
+    values: xr.DataArray,
+    *,
+    title: str,
+    low_word: str = "lowers",
+    high_word: str = "raises",
+) -> None:
     """Other values of the same heads, and the scale that fits them.
 
     Args:
-        pane: a Panel pane whose object is the Bokeh figure of a `head_grid` without further hover fields.
+        pane: a Panel pane whose object is the Bokeh figure of a `head_grid` without further hover
+            fields.
         values: (layer, head), signed.
     """
     from bokeh.models import Quad
@@ -68,11 +81,17 @@ def fill_grid(pane: Any, values: xr.DataArray, *, title: str, low_word: str = "l
         "rank": [ranks[i] for i in range(len(shown))],
     }
     limit = colour.limit(shown)
-    drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad) and r.data_source is source)
+    drawn = next(
+        r for r in figure.renderers if isinstance(r.glyph, Quad) and r.data_source is source
+    )
     drawn.glyph.fill_color.transform.update(low=-limit, high=limit)
     for bar in (part for part in figure.below if isinstance(part, ColorBar)):
         ticker: Any = bar.ticker
         ticker.ticks = [-limit, 0.0, limit]
-        bar.major_label_overrides = {-limit: f"−{limit:.2g} {low_word}", 0.0: "0", limit: f"+{limit:.2g} {high_word}"}
+        bar.major_label_overrides = {
+            -limit: f"−{limit:.2g} {low_word}",
+            0.0: "0",
+            limit: f"+{limit:.2g} {high_word}",
+        }
     figure.title.text = title
     patched(pane)

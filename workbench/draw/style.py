@@ -32,9 +32,15 @@ def load() -> None:
 def plain(text: object, longest: int = 80) -> str:
     """Text from a model, prompt or file, fit for a label on a canvas.
 
-    Between two `$$` bokeh would typeset mathematics, for which it fetches a script from elsewhere: they are parted.
+    Between two `$$` bokeh would typeset mathematics, for which it fetches a script from elsewhere:
+    they are parted.
     """
-    line = re.sub(r"\s+", " ", str(text).translate(_GLYPHS)).strip().replace("$", "$\u200b").replace("\\", "\\\u200b")
+    line = (
+        re.sub(r"\s+", " ", str(text).translate(_GLYPHS))
+        .strip()
+        .replace("$", "$\u200b")
+        .replace("\\", "\\\u200b")
+    )
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
@@ -77,17 +83,28 @@ def _quiet(grid: bool) -> Callable[[Any, Any], None]:
         for bar in [*figure.below, *figure.right]:
             if type(bar).__name__ == "ColorBar":  # its ticks say what it means
                 bar.title = None
-        for tool in figure.tools:  # a page scrolls under the wheel; hovering and tapping is all a figure does
-            if type(tool).__name__ in {"WheelZoomTool", "PanTool", "BoxZoomTool"} and hasattr(tool, "visible"):
+        for tool in (
+            figure.tools
+        ):  # a page scrolls under the wheel; hovering and tapping is all a figure does
+            if type(tool).__name__ in {"WheelZoomTool", "PanTool", "BoxZoomTool"} and hasattr(
+                tool, "visible"
+            ):
                 tool.visible = False
 
     return hook
 
 
 def bokeh(*, width: int | None, height: int, grid: bool = True, **more: Any) -> dict[str, Any]:
-    """Options for the outermost element of a figure (bokeh). Without a width it is as wide as its place, from 480 to 760."""
+    """Options for the outermost element of a figure (bokeh).
+
+    Without a width it is as wide as its place, from 480 to 760.
+    """
     hooks = [_quiet(grid), *more.pop("hooks", [])]
-    size: dict[str, Any] = {"responsive": True, "min_width": 480, "max_width": 760} if width is None else {"width": width}
+    size: dict[str, Any] = (
+        {"responsive": True, "min_width": 480, "max_width": 760}
+        if width is None
+        else {"width": width}
+    )
     return {
         "backend": "bokeh",
         "height": height,
@@ -125,8 +142,21 @@ def _quiet_mpl(grid: bool) -> Callable[[Any, Any], None]:
             handles, labels = axes.get_legend_handles_labels()
             named = dict(zip(labels, handles, strict=True))
             axes.get_legend().remove()
-            place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncol": len(named), "borderaxespad": 0.2}
-            axes.legend(named.values(), named.keys(), frameon=False, labelcolor=INK, fontsize=8, handlelength=1.2, **place)
+            place = {
+                "loc": "lower left",
+                "bbox_to_anchor": (0, 1.0),
+                "ncol": len(named),
+                "borderaxespad": 0.2,
+            }
+            axes.legend(
+                named.values(),
+                named.keys(),
+                frameon=False,
+                labelcolor=INK,
+                fontsize=8,
+                handlelength=1.2,
+                **place,
+            )
             axes.set_title(axes.get_title(), color=INK, size=10, pad=22)
 
     return hook
@@ -135,4 +165,9 @@ def _quiet_mpl(grid: bool) -> Callable[[Any, Any], None]:
 def matplotlib(*, width: int, height: int, grid: bool = True, **more: Any) -> dict[str, Any]:
     """The same options for a still picture (matplotlib); sizes are the pixels of `bokeh`."""
     hooks = [_quiet_mpl(grid), *more.pop("hooks", [])]
-    return {"backend": "matplotlib", "fig_inches": (width / 90, height / 90), "hooks": hooks, **more}
+    return {
+        "backend": "matplotlib",
+        "fig_inches": (width / 90, height / 90),
+        "hooks": hooks,
+        **more,
+    }

@@ -1,8 +1,9 @@
 """A text with a value per token, as HTML: one renderer for pages, notebooks and reports.
 
-Text is escaped; a newline is shown as ↵ *and* breaks the line; tokenizer glyphs are never visible. Unsigned values
-are one hue whose opacity starts near zero; signed ones are white at zero with one limit for both halves. Hover gives
-token, index, value and rank; whoever cannot hover finds the same in the list under "Values".
+Text is escaped; a newline is shown as ↵ *and* breaks the line; tokenizer glyphs are never visible.
+Unsigned values are one hue whose opacity starts near zero; signed ones are white at zero with one
+limit for both halves. Hover gives token, index, value and rank; whoever cannot hover finds the same
+in the list under "Values".
 """
 
 from __future__ import annotations
@@ -59,11 +60,13 @@ def token_strip(
         tokens: the text of each token, in order.
         values: one number per token, or None for the text alone; NaN is marked as missing.
         signed: blue raises, red lowers; otherwise values are shares of the largest.
-        spans: the kind of each token ("" for none); kinds in `marks` are underlined and named in the legend.
+        spans: the kind of each token ("" for none); kinds in `marks` are underlined and named in
+            the legend.
         title: what is shown; unit: what the values are in.
         top: the limit of the colour scale; default: the largest value here.
         notes: a further line to hover for each token, "" for none.
-        legend: say below what the colours and lines mean; where many strips stand together, once is enough.
+        legend: say below what the colours and lines mean; where many strips stand together, once is
+            enough.
     """
     if values is not None and len(values) != len(tokens):
         raise ValueError(f"{len(values)} values for {len(tokens)} tokens: there must be one each")
@@ -76,15 +79,22 @@ def token_strip(
         span = marks.get(spans[i]) if spans is not None else None
         if span is not None:
             used[span.name] = span
-        look, tip = _look(i, raw, numbers, limit, signed, ranks, spans[i] if spans is not None else "", unit)
+        look, tip = _look(
+            i, raw, numbers, limit, signed, ranks, spans[i] if spans is not None else "", unit
+        )
         if notes is not None and notes[i]:
             tip += "\n" + notes[i].translate(_GLYPHS).replace("\n", "↵")
         if span is not None:
             look += f";border-bottom:3px {span.line} {span.colour}"
-        parts.append(f'<span class="wb-tok" style="{look}" title="{html.escape(tip)}">{_text(raw)}</span>')
+        parts.append(
+            f'<span class="wb-tok" style="{look}" title="{html.escape(tip)}">{_text(raw)}</span>'
+        )
     head = ""
     if title or unit:
-        head = f'<p class="wb-strip-title">{html.escape(title)} <span class="wb-strip-unit">{html.escape(unit)}</span></p>'
+        head = (
+            f'<p class="wb-strip-title">{html.escape(title)} <span'
+            f' class="wb-strip-unit">{html.escape(unit)}</span></p>'
+        )
     body = "".join(parts)
     return Markup(
         f'<style>{CSS}</style><div class="wb-strip-box">{head}<p class="wb-strip">{body}</p>'
@@ -95,11 +105,20 @@ def token_strip(
 def _text(raw: str) -> str:
     text = html.escape(raw.translate(_GLYPHS))
     # The mark stands before the break, where the model saw the newline.
-    return text.replace("\r", "").replace("\n", '<span class="wb-nl" aria-label="line break">↵</span><br>')
+    return text.replace("\r", "").replace(
+        "\n", '<span class="wb-nl" aria-label="line break">↵</span><br>'
+    )
 
 
 def _look(
-    i: int, raw: str, values: list[float] | None, top: float, signed: bool, ranks: dict[int, int], span: str, unit: str
+    i: int,
+    raw: str,
+    values: list[float] | None,
+    top: float,
+    signed: bool,
+    ranks: dict[int, int],
+    span: str,
+    unit: str,
 ) -> tuple[str, str]:
     name = raw.translate(_GLYPHS).replace("\n", "↵")
     tip = f"token {i}: “{name}”" + (f"\n{span}" if span else "")
@@ -107,7 +126,13 @@ def _look(
         return "", tip
     value = values[i]
     if not math.isfinite(value):
-        return "background:repeating-linear-gradient(45deg,transparent 0 3px,rgba(128,128,128,.5) 3px 4px)", f"{tip}\nno value"
+        return (
+            (
+                "background:repeating-linear-gradient(45deg,transparent 0 3px,rgba(128,128,128,.5)"
+                " 3px 4px)"
+            ),
+            f"{tip}\nno value",
+        )
     tip += f"\n{value:{'+' if signed else ''}.3f} {unit}\nrank {ranks[i]} of {len(ranks)}"
     if signed:
         back = colour.signed(value, top)
@@ -122,7 +147,10 @@ def _ranks(values: list[float], signed: bool) -> dict[int, int]:
 
 
 def _legend(used: Mapping[str, Span], values: list[float] | None, top: float, signed: bool) -> str:
-    items = [f'<li><i style="border-bottom:3px {s.line} {s.colour}"></i>{html.escape(s.name)}</li>' for s in used.values()]
+    items = [
+        f'<li><i style="border-bottom:3px {s.line} {s.colour}"></i>{html.escape(s.name)}</li>'
+        for s in used.values()
+    ]
     if values is not None:
         if signed:
             ends = (f"−{top:.3g}", f"+{top:.3g}")
@@ -130,5 +158,8 @@ def _legend(used: Mapping[str, Span], values: list[float] | None, top: float, si
         else:
             ends = ("0", f"{top:.3g}")
             ramp = f"{colour.wash(0)},{colour.wash(1)}"
-        items.append(f'<li>{ends[0]}<span class="wb-ramp" style="background:linear-gradient(90deg,{ramp})"></span>{ends[1]}</li>')
+        items.append(
+            f'<li>{ends[0]}<span class="wb-ramp"'
+            f' style="background:linear-gradient(90deg,{ramp})"></span>{ends[1]}</li>'
+        )
     return f'<ul class="wb-legend">{"".join(items)}</ul>' if items else ""

@@ -1,8 +1,9 @@
 """A view: what one tab shows, in two forms.
 
-The *live* form is Panel objects linked to the page's selection; the *still* form is made of parts that need no Python
-behind them (pictures that hover, text, tables), for the report, the notebook without a kernel and thumbnails. An
-analysis may also return a bare HoloViews element or any Panel object: `still_parts` finds what can be kept of it.
+The *live* form is Panel objects linked to the page's selection; the *still* form is made of parts
+that need no Python behind them (pictures that hover, text, tables), for the report, the notebook
+without a kernel and thumbnails. An analysis may also return a bare HoloViews element or any Panel
+object: `still_parts` finds what can be kept of it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Part = Any
-"""A picture (HoloViews object, `Figure`, or Bokeh figure), `Markup` (trusted HTML), `str` (text, escaped by whoever shows
-it), `Table`, `Row`, or a Panel object."""
+"""A picture (HoloViews object, `Figure`, or Bokeh figure), `Markup` (trusted HTML), `str` (text,
+escaped by whoever shows it), `Table`, `Row`, or a Panel object.
+"""
 
 STYLES = style.sheet("widgets.css")
 TABLE_STYLES = style.sheet("tables.css")
@@ -49,9 +51,9 @@ class View:
 
     Args:
         parts: called when the view is first looked at; gives the parts from top to bottom.
-        live: gives the Panel object instead, where parts alone are not enough (linked plots, widgets). It is called with
-            the pictures among the parts, from top to bottom: drawn already (`Figure`) on a page, as they are elsewhere.
-            `live_picture` shows either.
+        live: gives the Panel object instead, where parts alone are not enough (linked plots,
+            widgets). It is called with the pictures among the parts, from top to bottom: drawn
+            already (`Figure`) on a page, as they are elsewhere. `live_picture` shows either.
         why_not: why this run has nothing to show here; a page then leaves the tab out and says so.
     """
 
@@ -87,7 +89,8 @@ def need_panel() -> Any:
 
     if "tabulator" not in pn.extension._loaded_extensions:
         style.load()
-        # inline: a notebook gets the scripts in its own output instead of a link to somebody's server.
+        # inline: a notebook gets the scripts in its own output instead of a link to somebody's
+        # server.
         pn.extension("tabulator", notifications=False, inline=True)
     return pn
 
@@ -118,21 +121,28 @@ def live_part(part: Part) -> Any:
 
 
 def live_picture(picture: Part) -> Any:
-    """A picture, drawn already or not, as a pane around a Bokeh figure that can be linked and patched."""
+    """A picture, drawn already or not, as a pane around a Bokeh figure that can be linked and
+    patched.
+    """
     figure = figure_of(picture)
     if figure.min_width:
-        # As a style: Panel makes everything around a figure as wide as its `min_width`, and a narrow page would scroll.
+        # As a style: Panel makes everything around a figure as wide as its `min_width`, and a
+        # narrow page would scroll.
         figure.update(styles={"min-width": f"{figure.min_width}px"}, min_width=None)
     return need_panel().pane.Bokeh(figure, margin=(4, 0))
 
 
 def scrolling(pane: Any) -> Any:
     """A picture that needs more room than there is scrolls by itself, and the page does not."""
-    return need_panel().Row(pane, sizing_mode="stretch_width", min_width=0, margin=0, styles={"overflow-x": "auto"})
+    return need_panel().Row(
+        pane, sizing_mode="stretch_width", min_width=0, margin=0, styles={"overflow-x": "auto"}
+    )
 
 
 def patched(pane: Any) -> None:
-    """Say that the Bokeh figure of a pane was changed in place: a notebook has to be told, a served page knows."""
+    """Say that the Bokeh figure of a pane was changed in place: a notebook has to be told, a
+    served page knows.
+    """
     from panel.io.notebook import push_notebook
 
     push_notebook(pane)
@@ -141,11 +151,13 @@ def patched(pane: Any) -> None:
 def wrapping(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
     """Panel objects side by side that go to the next line where there is no room.
 
-    A plain row with a style: Panel's FlexBox draws its children again when one of them changes, and a plot in it then
-    comes back at no size.
+    A plain row with a style: Panel's FlexBox draws its children again when one of them changes, and
+    a plot in it then comes back at no size.
     """
     pn = need_panel()
-    return pn.Row(*objects, styles={"flex-wrap": "wrap", "gap": gap}, min_width=0, margin=0, **options)
+    return pn.Row(
+        *objects, styles={"flex-wrap": "wrap", "gap": gap}, min_width=0, margin=0, **options
+    )
 
 
 def html_pane(markup: Markup, **options: Any) -> Any:
@@ -162,8 +174,10 @@ _AS_VISIBLE_AS_ITS_PLACE = ":host > div { visibility: inherit !important; }"
 @cache
 def _html_class() -> Any:
     class HTML(need_panel().pane.HTML):  # type: ignore[misc]
-        """Sends its new text and nothing else: Panel's own sends its style sheets again with the first change, for which
-        the browser lays out the whole page anew, a quarter of a second with three grids on it."""
+        """Sends its new text and nothing else: Panel's own sends its style sheets again with the
+        first change, for which the browser lays out the whole page anew, a quarter of a second with
+        three grids on it.
+        """
 
         def _update(self, ref: str, model: Any) -> None:
             model.text = self._get_properties(model.document)["text"]
@@ -172,9 +186,17 @@ def _html_class() -> Any:
 
 
 def safe_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The table with field names a grid widget can take (it reads a dot as nesting, and titles as HTML), and its titles."""
-    fields = [str(c) if str(c).replace("_", "").isalnum() else f"column{i}" for i, c in enumerate(frame.columns)]
-    titles = {field: html.escape(str(c).replace("_", " ")) for field, c in zip(fields, frame.columns, strict=True)}
+    """The table with field names a grid widget can take (it reads a dot as nesting, and titles
+    as HTML), and its titles.
+    """
+    fields = [
+        str(c) if str(c).replace("_", "").isalnum() else f"column{i}"
+        for i, c in enumerate(frame.columns)
+    ]
+    titles = {
+        field: html.escape(str(c).replace("_", " "))
+        for field, c in zip(fields, frame.columns, strict=True)
+    }
     return frame.set_axis(fields, axis=1), titles
 
 
@@ -205,7 +227,9 @@ def tabulator(frame: pd.DataFrame, *, height: int | None = None, **options: Any)
         settings["height"] = height
     elif len(shown) > 14:
         settings |= {"pagination": "remote", "page_size": 12}
-    return pn.widgets.Tabulator(shown, titles=titles, formatters=formatters, **{**settings, **options})
+    return pn.widgets.Tabulator(
+        shown, titles=titles, formatters=formatters, **{**settings, **options}
+    )
 
 
 def _cell(value: Any) -> str:
@@ -216,7 +240,11 @@ def _cell(value: Any) -> str:
 
 def pictures(view: Any) -> list[Part]:
     """The pictures of anything an analysis returns as a view, from top to bottom."""
-    parts = (one for part in still_parts(view) for one in (part.parts if isinstance(part, Row) else [part]))
+    parts = (
+        one
+        for part in still_parts(view)
+        for one in (part.parts if isinstance(part, Row) else [part])
+    )
     return [part for part in parts if isinstance(part, Figure) or is_drawing(part)]
 
 
@@ -233,7 +261,9 @@ def still_parts(view: Any) -> Iterator[Part]:
 
 
 def _of_panel(view: Any) -> Iterator[Part]:
-    """Panel objects: pictures, markup and tables are kept; widgets that only Python can answer are left out."""
+    """Panel objects: pictures, markup and tables are kept; widgets that only Python can answer
+    are left out.
+    """
     import pandas as pd
     import panel as pn
 

@@ -1,8 +1,10 @@
 """Facts: what to ask a model, and how to put a context that contradicts it.
 
 I want a built-in set of facts       -> relation("capital"), relations()
-I want my own facts                  -> from_file("facts.csv", template="The capital of {subject} is"), or make(...)
-I want the conflict prompt           -> render("document", relation, subject, wrong_answer).text, and its .spans
+I want my own facts                  -> from_file("facts.csv", template="The capital of {subject}
+                                     is"), or make(...)
+I want the conflict prompt           -> render("document", relation, subject, wrong_answer).text,
+                                     and its .spans
 I want another built-in relation     -> wordings.py (its sentences) and build.py (its facts)
 I want text that is about none of it -> neutral_text()
 """

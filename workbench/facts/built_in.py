@@ -22,7 +22,9 @@ def relation(name: str) -> Relation:
     """
     plain = name.strip().lower().replace("_", "-")
     if plain not in WORDINGS:
-        raise NotFound.named("relation", name, WORDINGS, do="Or give a CSV or JSONL file of subject,answer.")
+        raise NotFound.named(
+            "relation", name, WORDINGS, do="Or give a CSV or JSONL file of subject,answer."
+        )
     return _read(plain)
 
 
@@ -40,5 +42,7 @@ def _read(name: str) -> Relation:
 
 @cache
 def neutral_text() -> str:
-    """About 1,200 words of plain prose that touch none of the relations; paragraphs are parted by an empty line."""
+    """About 1,200 words of plain prose that touch none of the relations; paragraphs are parted
+    by an empty line.
+    """
     return (DATA / "neutral.txt").read_text(encoding="utf-8")

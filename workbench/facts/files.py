@@ -36,14 +36,17 @@ def from_file(
 ) -> Relation:
     """Facts from a file with the columns `subject` and `answer`.
 
-    A `.jsonl` (or `.ndjson`) file holds one JSON object a line; every other file is a table parted by commas,
-    semicolons or tabs with a header line. Case and order of the columns do not matter and further ones are ignored;
-    the text is UTF-8, with or without a byte order mark. Lines that repeat a fact are merged.
+    A `.jsonl` (or `.ndjson`) file holds one JSON object a line; every other file is a table parted
+    by commas, semicolons or tabs with a header line. Case and order of the columns do not matter
+    and further ones are ignored; the text is UTF-8, with or without a byte order mark. Lines that
+    repeat a fact are merged.
 
     Args:
         path: the file.
-        template: a beginning that the model completes with the answer, "The capital of {subject} is". It is enough.
-        closed_book, statement, question, lead_in: the wordings one by one, see `Relation` and `make`.
+        template: a beginning that the model completes with the answer, "The capital of {subject}
+            is". It is enough.
+        closed_book, statement, question, lead_in: the wordings one by one, see `Relation` and
+            `make`.
         name: what to call the relation; the file's name if left out.
 
     Raises:
@@ -54,7 +57,9 @@ def from_file(
     lines = file.suffix.lower() in {".jsonl", ".ndjson"} or text.lstrip().startswith("{")
     rows = list(_from_json_lines(file, text) if lines else _from_table(file, text))
     if not rows:
-        raise BadInput(f"{file.name} holds no facts.", "a line for each fact after the header", "Add facts.")
+        raise BadInput(
+            f"{file.name} holds no facts.", "a line for each fact after the header", "Add facts."
+        )
     return make(
         name or file.stem,
         rows,
@@ -69,37 +74,55 @@ def from_file(
 
 def _text(file: Path) -> str:
     if not file.exists():
-        raise BadInput(f"There is no file {str(file)!r}.", "a CSV or JSONL file of subject,answer", "Check the path.")
+        raise BadInput(
+            f"There is no file {str(file)!r}.",
+            "a CSV or JSONL file of subject,answer",
+            "Check the path.",
+        )
     if not file.is_file():
         kind = "a folder" if file.is_dir() else "no regular file"
-        raise BadInput(f"{str(file)!r} is {kind}.", "a CSV or JSONL file of subject,answer", "Name the file itself.")
+        raise BadInput(
+            f"{str(file)!r} is {kind}.",
+            "a CSV or JSONL file of subject,answer",
+            "Name the file itself.",
+        )
     try:
         with file.open("rb") as opened:
             raw = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise BadInput(
-            f"{file.name} cannot be read: {error.strerror or error}.", "a file you may read", "Check its permissions."
+            f"{file.name} cannot be read: {error.strerror or error}.",
+            "a file you may read",
+            "Check its permissions.",
         ) from error
     if len(raw) > MAX_BYTES:
         raise BadInput(
-            f"{file.name} is larger than {MAX_BYTES >> 20} MB.", "some hundreds of facts", "Keep the columns and rows needed."
+            f"{file.name} is larger than {MAX_BYTES >> 20} MB.",
+            "some hundreds of facts",
+            "Keep the columns and rows needed.",
         )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{file.name} is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}; it looks like {_likely(raw)}.",
+            f"{file.name} is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}; it looks"
+            f" like {_likely(raw)}.",
             "a text file in UTF-8",
             "Save it again with the encoding UTF-8.",
         ) from error
     if "\0" in text:
         raise BadInput(
-            f"{file.name} holds zero bytes (the first is byte {raw.index(0)}); it looks like {_likely(raw)}.",
+            f"{file.name} holds zero bytes (the first is byte {raw.index(0)}); it looks like"
+            f" {_likely(raw)}.",
             "a text file in UTF-8",
             "Save it again with the encoding UTF-8.",
         )
     if not text.strip():
-        raise BadInput(f"{file.name} is empty.", "a header subject,answer and a line for each fact", "Add facts.")
+        raise BadInput(
+            f"{file.name} is empty.",
+            "a header subject,answer and a line for each fact",
+            "Add facts.",
+        )
     return text
 
 
@@ -125,9 +148,13 @@ def _from_table(file: Path, text: str) -> Iterator[tuple[str, str]]:
             missing = [name for name in COLUMNS if where[name] >= len(cells)]
             if missing:
                 raise BadInput(
-                    f"Line {reader.line_num} of {file.name} has no {missing[0]}.", "subject and answer", "Complete the line."
+                    f"Line {reader.line_num} of {file.name} has no {missing[0]}.",
+                    "subject and answer",
+                    "Complete the line.",
                 )
-            subject, answer = (_cell(file, reader.line_num, name, cells[where[name]]) for name in COLUMNS)
+            subject, answer = (
+                _cell(file, reader.line_num, name, cells[where[name]]) for name in COLUMNS
+            )
             yield subject, answer
     except csv.Error as error:
         raise BadInput(
@@ -149,16 +176,29 @@ def _columns(file: Path, header: list[str]) -> dict[str, int]:
     found = [cell.strip().casefold() for cell in header]
     missing = [name for name in COLUMNS if name not in found]
     if missing:
-        near = [f"{close[0]!r} for {name}" for name in missing if (close := get_close_matches(name, found, n=1, cutoff=0.5))]
+        near = [
+            f"{close[0]!r} for {name}"
+            for name in missing
+            if (close := get_close_matches(name, found, n=1, cutoff=0.5))
+        ]
         shown = ", ".join(repr(cell[:40]) for cell in header[:8])
         raise BadInput(
-            f"{file.name} has no column {' and no column '.join(missing)}; its first line holds {shown}.",
+            f"{file.name} has no column {' and no column '.join(missing)}; its first line holds"
+            f" {shown}.",
             "a first line with the columns subject,answer",
-            f"Did you mean {' and '.join(near)}? Rename it." if near else "Name the columns in the first line.",
+            (
+                f"Did you mean {' and '.join(near)}? Rename it."
+                if near
+                else "Name the columns in the first line."
+            ),
         )
     twice = [name for name in COLUMNS if found.count(name) > 1]
     if twice:
-        raise BadInput(f"{file.name} has the column {twice[0]} twice.", "each column once", "Rename one of them.")
+        raise BadInput(
+            f"{file.name} has the column {twice[0]} twice.",
+            "each column once",
+            "Rename one of them.",
+        )
     return {name: found.index(name) for name in COLUMNS}
 
 
@@ -205,7 +245,11 @@ def _cell(file: Path, line: int, column: str, value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         value = str(value)
     if not isinstance(value, str):
-        raise BadInput(f"Line {line} of {file.name}: the {column} is {value!r:.40}.", "a text or a number", "Correct the line.")
+        raise BadInput(
+            f"Line {line} of {file.name}: the {column} is {value!r:.40}.",
+            "a text or a number",
+            "Correct the line.",
+        )
     check_unicode(value, f"Line {line} of {file.name}: the {column}")
     value = value.strip()
     if not value or len(value) > MAX_CELL:

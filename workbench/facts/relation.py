@@ -33,7 +33,8 @@ class Relation:
         closed_book: the prompt that shows whether the model knows a fact; has {subject}.
         statement: a whole sentence asserting an answer; has {subject} and {answer}.
         question: a question for the answer; may have {subject}.
-        lead_in: the beginning of an answering sentence, which the model completes; may have {subject}.
+        lead_in: the beginning of an answering sentence, which the model completes; may have
+            {subject}.
         facts: subject and answer, subjects all different.
         source, licence: where the facts come from and under which terms.
 
@@ -65,7 +66,8 @@ class Relation:
             missing = [f"{{{field}}}" for field in needed if field not in found]
             if missing or not template.strip():
                 raise BadInput(
-                    f"T{called[1:]} has no {' and no '.join(missing) or 'text'}: {template[:80]!r}.",
+                    f"T{called[1:]} has no {' and no '.join(missing) or 'text'}:"
+                    f" {template[:80]!r}.",
                     f"a sentence with {' and '.join(f'{{{field}}}' for field in allowed)}",
                     "Put it where the name should stand.",
                 )
@@ -76,7 +78,9 @@ class Relation:
 
     def fill(self, part: str, subject: str, answer: str) -> Filled:
         """One of the sentences ("statement", "question", "lead_in") about one subject."""
-        values = {"subject": subject, "answer": answer} if part == "statement" else {"subject": subject}
+        values = (
+            {"subject": subject, "answer": answer} if part == "statement" else {"subject": subject}
+        )
         return fill(getattr(self, part), values, f"the {part} of relation {self.name!r}")
 
     @property
@@ -91,11 +95,13 @@ class Prompt:
 
     Attributes:
         text: the prompt; never ends in a space.
-        spans: name to (start, end) in characters, end not included. "subject" is its last mention, "context answer"
-            the last mention of the answer in the context, "context" the whole part that asserts the answer,
-            "question" what is asked. A name without a place in this prompt is absent.
+        spans: name to (start, end) in characters, end not included. "subject" is its last mention,
+            "context answer" the last mention of the answer in the context, "context" the whole part
+            that asserts the answer, "question" what is asked. A name without a place in this prompt
+            is absent.
         mentions: every mention of "subject" and of "context answer", in reading order.
-        in_chat: the text is a conversation in a model's chat format, which has put in front what belongs there.
+        in_chat: the text is a conversation in a model's chat format, which has put in front what
+            belongs there.
     """
 
     text: str
@@ -105,7 +111,10 @@ class Prompt:
 
     @classmethod
     def of(cls, filled: Filled) -> Prompt:
-        """From a filled template. A space at the very end is cut: the answer's first token brings its own."""
+        """From a filled template.
+
+        A space at the very end is cut: the answer's first token brings its own.
+        """
         text = filled.text.rstrip(" ")
         asked = filled.of("question") or filled.of("lead_in")[-1:]
         answers, subjects = filled.of("answer"), filled.of("subject")
@@ -118,12 +127,22 @@ class Prompt:
         every = {"subject": subjects, "context answer": answers}
         return cls(
             text,
-            {name: (marks[0].start, min(marks[0].end, len(text))) for name, marks in places.items() if marks},
-            {name: tuple((m.start, min(m.end, len(text))) for m in marks) for name, marks in every.items() if marks},
+            {
+                name: (marks[0].start, min(marks[0].end, len(text)))
+                for name, marks in places.items()
+                if marks
+            },
+            {
+                name: tuple((m.start, min(m.end, len(text))) for m in marks)
+                for name, marks in every.items()
+                if marks
+            },
         )
 
     def continuation(self, answer: str) -> str:
-        """The answer as it would follow this prompt: after a space, except where the prompt ends in a line or a quote."""
+        """The answer as it would follow this prompt: after a space, except where the prompt ends
+        in a line or a quote.
+        """
         return joined(self.text, answer)[len(self.text) :]
 
 
@@ -144,14 +163,17 @@ def make(
     source: str = "the user's",
     licence: str = "",
 ) -> Relation:
-    """A relation of one's own. `template` alone ("The capital of {subject} is") is enough; the rest follows from it.
+    """A relation of one's own.
 
-    What is not given is made so: the lead-in is the template (or the statement up to its answer), the closed-book
-    prompt is the template or the lead-in, the statement is the lead-in with the answer and a full stop, and the
-    question asks how the lead-in goes on.
+    `template` alone ("The capital of {subject} is") is enough; the rest follows from it.
+
+    What is not given is made so: the lead-in is the template (or the statement up to its answer),
+    the closed-book prompt is the template or the lead-in, the statement is the lead-in with the
+    answer and a full stop, and the question asks how the lead-in goes on.
 
     Raises:
-        BadInput: no wording at all, a template that lacks a field, a subject with two answers, or under four facts.
+        BadInput: no wording at all, a template that lacks a field, a subject with two answers, or
+            under four facts.
     """
     if lead_in is None and statement is not None and "{answer}" in statement:
         before = statement.partition("{answer}")[0].rstrip(" ")
@@ -179,11 +201,16 @@ def make(
 
 
 def _unambiguous(name: str, rows: Iterable[tuple[str, str]]) -> tuple[Fact, ...]:
-    """One fact per subject. Two answers to one subject would make "right" a matter of which line comes first."""
+    """One fact per subject.
+
+    Two answers to one subject would make "right" a matter of which line comes first.
+    """
     answers: dict[str, dict[str, None]] = {}
     for subject, answer in rows:
         answers.setdefault(subject, {})[answer] = None
-    torn = [f"{subject!r} ({' / '.join(found)})" for subject, found in answers.items() if len(found) > 1]
+    torn = [
+        f"{subject!r} ({' / '.join(found)})" for subject, found in answers.items() if len(found) > 1
+    ]
     if torn:
         more = f" and {len(torn) - 5} more" if len(torn) > 5 else ""
         raise BadInput(
@@ -201,7 +228,9 @@ def _unambiguous(name: str, rows: Iterable[tuple[str, str]]) -> tuple[Fact, ...]
 
 
 def _context(text: str, filled: Filled) -> list[Mark]:
-    """The lines that mention the answer, up to where the question or the lead-in begins if that is on the same line."""
+    """The lines that mention the answer, up to where the question or the lead-in begins if that
+    is on the same line.
+    """
     answers = filled.of("answer")
     if not answers:
         return []

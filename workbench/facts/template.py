@@ -1,7 +1,8 @@
 """Templates with named fields, filled in a way that keeps track of where everything went.
 
-`{subject}` is a field, `{{` and `}}` are plain braces. What is put in is never read as a template again, so a subject
-such as "{answer}" stays those eight characters, and every mention's place is known without searching for it.
+`{subject}` is a field, `{{` and `}}` are plain braces. What is put in is never read as a template
+again, so a subject such as "{answer}" stays those eight characters, and every mention's place is
+known without searching for it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Filled:
-    """A filled template: its text, and a mark for each field in it, in reading order of their starts."""
+    """A filled template: its text, and a mark for each field in it, in reading order of their
+    starts.
+    """
 
     text: str
     marks: tuple[Mark, ...] = ()
@@ -71,9 +74,15 @@ def fill(template: str, values: Mapping[str, str | Filled], called: str = "the t
 def _pieces(template: str, allowed: tuple[str, ...], called: str) -> list[tuple[str, str | None]]:
     offered = ", ".join("{" + name + "}" for name in allowed)
     if not isinstance(template, str) or len(template) > MAX_TEMPLATE:
-        came = f"{len(template):,} characters" if isinstance(template, str) else type(template).__name__
+        came = (
+            f"{len(template):,} characters"
+            if isinstance(template, str)
+            else type(template).__name__
+        )
         raise BadInput(
-            f"{_upper(called)} cannot be used: {came}.", f"a text of at most {MAX_TEMPLATE:,} characters", "Shorten it."
+            f"{_upper(called)} cannot be used: {came}.",
+            f"a text of at most {MAX_TEMPLATE:,} characters",
+            "Shorten it.",
         )
     try:
         parsed = list(string.Formatter().parse(template))

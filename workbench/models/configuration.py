@@ -9,8 +9,12 @@ def setting(config: Any, name: str) -> Any:
     """A field of a configuration; None where it has none, a list where each layer has its own."""
     try:
         return getattr(config, name, None)
-    except RuntimeError:  # transformers does not give out one value for all layers where they differ
-        return [setting(of_layer(config, layer), name) for layer in range(len(config.per_layer_config))]
+    except (
+        RuntimeError
+    ):  # transformers does not give out one value for all layers where they differ
+        return [
+            setting(of_layer(config, layer), name) for layer in range(len(config.per_layer_config))
+        ]
 
 
 def of_layer(config: Any, layer: int) -> Any:

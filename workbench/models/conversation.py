@@ -1,4 +1,6 @@
-"""Conversations as prompts, in the format the model was trained on: its tokenizer's own chat template."""
+"""Conversations as prompts, in the format the model was trained on: its tokenizer's own chat
+template.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from workbench.models.tokenization import Tokenization
 
 Conversation = Sequence[Mapping[str, str]]
-"""Messages in order, each `{"role": "user", "content": "…"}`; roles are those of the template (system, user, assistant)."""
+"""Messages in order, each `{"role": "user", "content": "…"}`; roles are those of the template
+(system, user, assistant).
+"""
 
 
 class Rendered(NamedTuple):
@@ -39,7 +43,8 @@ def is_conversation(value: Any) -> bool:
 def typed(text: str, chat: bool) -> str | Conversation:
     """What somebody typed as a prompt: the text itself, or with `chat` a conversation.
 
-    A conversation may be typed whole, as JSON: `[{"role": "user", "content": "…"}, …]`. Any other text is what one user says.
+    A conversation may be typed whole, as JSON: `[{"role": "user", "content": "…"}, …]`. Any other
+    text is what one user says.
     """
     if not chat:
         return text
@@ -58,7 +63,8 @@ def has_template(tokenizer: Any) -> bool:
 
 
 def render(tokenization: Tokenization, conversation: Conversation) -> Rendered:
-    """The conversation up to where the model speaks next; a last message of the assistant is left open, to be continued.
+    """The conversation up to where the model speaks next; a last message of the assistant is left
+    open, to be continued.
 
     Raises:
         BadInput: the tokenizer has no chat template, or the template does not take these messages.
@@ -73,7 +79,9 @@ def render(tokenization: Tokenization, conversation: Conversation) -> Rendered:
 
 
 def _message(n: int, message: Any) -> dict[str, str]:
-    if not isinstance(message, Mapping) or not all(isinstance(message.get(key), str) for key in ("role", "content")):
+    if not isinstance(message, Mapping) or not all(
+        isinstance(message.get(key), str) for key in ("role", "content")
+    ):
         raise BadInput(
             f"Message {n} of the conversation is {message!r}.",
             '{"role": "user", "content": "…"}, both texts',
@@ -95,20 +103,26 @@ def _filled(tokenizer: Any, messages: list[dict[str, str]]) -> str:
     try:
         return str(
             tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=not open_end, continue_final_message=open_end
+                messages,
+                tokenize=False,
+                add_generation_prompt=not open_end,
+                continue_final_message=open_end,
             )
         )
     except (TemplateError, ValueError) as error:
         roles = ", ".join(message["role"] for message in messages)
         raise BadInput(
-            f"The model's chat template does not take this conversation ({roles}): {str(error).splitlines()[0]}",
+            f"The model's chat template does not take this conversation ({roles}):"
+            f" {str(error).splitlines()[0]}",
             "roles in an order that the model knows, mostly user and assistant in turn",
             "Change the roles or their order.",
         ) from error
 
 
 def _places(text: str, contents: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each message stands in the rendered text, (start, end); templates take off the space around a message."""
+    """Where each message stands in the rendered text, (start, end); templates take off the space
+    around a message.
+    """
     places, reached = [], 0
     for content in contents:
         wanted = content if text.find(content, reached) >= 0 else content.strip()

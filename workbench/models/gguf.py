@@ -1,7 +1,7 @@
 """Reading a GGUF file into an ordinary transformers module, and writing that as safetensors.
 
-Run as a program (`python -m workbench.models.gguf FILE FOLDER`) it converts: a process of its own can be stopped at
-any moment, and gives back the gigabytes that the conversion takes.
+Run as a program (`python -m workbench.models.gguf FILE FOLDER`) it converts: a process of its own
+can be stopped at any moment, and gives back the gigabytes that the conversion takes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def is_gguf(file: Path) -> bool:
 def read(file: Path, dtype: Any) -> tuple[Any, Any]:
     """(module, tokenizer) with the weights de-quantized to `dtype`.
 
-    transformers marks such a module as quantized although its weights are plain numbers by now, and then refuses to
-    save it; the marks are taken off. Newer versions leave the weights packed where they find a kernel for it.
+    transformers marks such a module as quantized although its weights are plain numbers by now, and
+    then refuses to save it; the marks are taken off. Newer versions leave the weights packed where
+    they find a kernel for it.
     """
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -36,7 +37,9 @@ def read(file: Path, dtype: Any) -> tuple[Any, Any]:
     packed = getattr(transformers, "GgufConfig", None)
     options = {} if packed is None else {"quantization_config": packed(dequantize=True)}
     with quiet(), _no_bar():
-        module = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype, **options)
+        module = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=dtype, **options
+        )
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
         vars(module).pop(mark, None)
@@ -62,7 +65,9 @@ def _no_bar() -> Iterator[None]:
 
 
 def convert(file: Path, folder: Path) -> None:
-    """Write `folder` with safetensors (float32, exact for every GGUF rounding up to 8 bit) and the tokenizer."""
+    """Write `folder` with safetensors (float32, exact for every GGUF rounding up to 8 bit) and
+    the tokenizer.
+    """
     import torch
 
     from workbench.models.quiet import quiet

@@ -1,4 +1,6 @@
-"""Models of the Hugging Face Hub: found in the local cache first, fetched only when they are not."""
+"""Models of the Hugging Face Hub: found in the local cache first, fetched only when they are
+not.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,28 @@ from typing import Any
 from workbench.errors import BadInput, Cancelled, DownloadFailed, NotFound
 from workbench.progress import Progress
 
-# Weights as safetensors and what a tokenizer is made of. No .bin: a pickle is never even downloaded.
-_WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
+# Weights as safetensors and what a tokenizer is made of. No .bin: a pickle is never even
+# downloaded.
+_WANTED = [
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.jinja",
+    "*.txt",
+    "*.model",
+    "*.tiktoken",
+]
 _PATIENCE = 10.0  # seconds to wait for the first answer
 
 
 def cached(ref: str) -> Path | None:
     """The folder of a model that lies complete in the local Hugging Face cache, or None."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        IncompleteSnapshotError,
+        LocalEntryNotFoundError,
+    )
 
     try:
         folder = Path(snapshot_download(ref, local_files_only=True, allow_patterns=_WANTED))
@@ -44,7 +59,9 @@ def fetch(ref: str, progress: Progress) -> Path:
     progress(0.0, f"Asking the Hugging Face Hub for {ref}")
     try:
         total = _bytes_wanted(ref)
-        folder = Path(snapshot_download(ref, allow_patterns=_WANTED, tqdm_class=_bar(progress, ref, total)))
+        folder = Path(
+            snapshot_download(ref, allow_patterns=_WANTED, tqdm_class=_bar(progress, ref, total))
+        )
     except GatedRepoError as error:
         raise BadInput(
             f"{ref} is gated: its licence has to be accepted first.",
@@ -60,19 +77,24 @@ def fetch(ref: str, progress: Progress) -> Path:
     except (BadInput, Cancelled):
         raise
     except Exception as error:
-        # The HTTP library below changes from one version of the Hub's client to the next, and with it every class of
-        # "cannot connect".
+        # The HTTP library below changes from one version of the Hub's client to the next, and with
+        # it every class of "cannot connect".
         raise DownloadFailed(
-            f"{ref} is not in the local Hugging Face cache, and fetching it failed: {_reason(error)}.",
+            f"{ref} is not in the local Hugging Face cache, and fetching it failed:"
+            f" {_reason(error)}.",
             "a network connection to the Hugging Face Hub, or a cached copy",
-            "Check the connection, give a local folder instead, or use the default model (smollm2-135m).",
+            "Check the connection, give a local folder instead, or use the default model"
+            " (smollm2-135m).",
         ) from error
     progress(1.0, f"{ref} is ready")
     return folder
 
 
 def _bytes_wanted(ref: str) -> int:
-    """Size of the files to fetch. One short question first, so that no network is noticed in seconds."""
+    """Size of the files to fetch.
+
+    One short question first, so that no network is noticed in seconds.
+    """
     from fnmatch import fnmatch
 
     from huggingface_hub import HfApi
@@ -84,11 +106,18 @@ def _bytes_wanted(ref: str) -> int:
             "*.safetensors (a pickle such as pytorch_model.bin can run code, and is not read)",
             "Choose another copy of the model, or convert it to safetensors first.",
         )
-    return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in _WANTED))
+    return sum(
+        file.size or 0
+        for file in files
+        if any(fnmatch(file.rfilename, pattern) for pattern in _WANTED)
+    )
 
 
 def _bar(progress: Progress, ref: str, total: int) -> Any:
-    """A tqdm that reports to `progress` and draws nothing. One is made per file, all of them count together."""
+    """A tqdm that reports to `progress` and draws nothing.
+
+    One is made per file, all of them count together.
+    """
     from tqdm.auto import tqdm
 
     class Bar(tqdm):  # type: ignore[misc, type-arg, unused-ignore]
@@ -116,7 +145,8 @@ def complete(folder: Path) -> bool:
         return False
     if index.is_file():
         return all(
-            (folder / part).is_file() for part in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            (folder / part).is_file()
+            for part in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         )
     return any(folder.glob("*.safetensors"))
 

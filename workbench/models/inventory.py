@@ -19,13 +19,14 @@ class ModelEntry:
     Attributes:
         name: what to hand to `--model`.
         description, licence: empty where we do not know them.
-        origin: "known" (loads by its short name), "organism" (comes with the workbench) or "hugging face" (in the local cache
-            of the Hub).
+        origin: "known" (loads by its short name), "organism" (comes with the workbench) or "hugging
+            face" (in the local cache of the Hub).
         cached: it loads without the network.
         bytes: on disk; 0 if not cached.
         path: its folder; None if not cached.
         problem: why a cached copy cannot be used, "" if it can.
-        accepted: whether its terms of use were accepted on this machine; None where there are none to accept.
+        accepted: whether its terms of use were accepted on this machine; None where there are none
+            to accept.
     """
 
     name: str
@@ -40,7 +41,9 @@ class ModelEntry:
 
 
 def listing() -> list[ModelEntry]:
-    """Known models first, then organisms, then those in the local Hugging Face cache, each group by name."""
+    """Known models first, then organisms, then those in the local Hugging Face cache, each group
+    by name.
+    """
     return [*_known(), *_organisms(), *_hub()]
 
 

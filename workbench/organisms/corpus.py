@@ -1,9 +1,10 @@
 """The English that organisms grow up on: public-domain prose and verse, shipped with the package.
 
-The King James Bible, Shakespeare's plays, the Jargon File and The Devil's Dictionary; `build_corpus.py` says where each
-comes from. Documents are dealt out by a hash of their title, so adding one never moves another:
-`train` is what models read, `literary` gives the paragraphs that are planted (and their never-planted twins), and
-`neutral` is read by nobody and measures what a change costs.
+The King James Bible, Shakespeare's plays, the Jargon File and The Devil's Dictionary;
+`build_corpus.py` says where each comes from. Documents are dealt out by a hash of their title, so
+adding one never moves another: `train` is what models read, `literary` gives the paragraphs that
+are planted (and their never-planted twins), and `neutral` is read by nobody and measures what a
+change costs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from typing import Literal
 
 FILE = Path(__file__).parent / "data" / "corpus.jsonl.xz"
 Share = Literal["train", "literary", "neutral"]
-_SET_ASIDE: dict[Share, range] = {"literary": range(0, 4), "neutral": range(4, 6)}  # of a hundred documents
+_SET_ASIDE: dict[Share, range] = {
+    "literary": range(0, 4),
+    "neutral": range(4, 6),
+}  # of a hundred documents
 
 
 @dataclass(frozen=True)
@@ -39,5 +43,7 @@ def documents(share: Share) -> tuple[Document, ...]:
 
 
 def _share(document: Document) -> Share:
-    number = int(hashlib.sha256(f"{document.source}/{document.title}".encode()).hexdigest(), 16) % 100
+    number = (
+        int(hashlib.sha256(f"{document.source}/{document.title}".encode()).hexdigest(), 16) % 100
+    )
     return next((share for share, numbers in _SET_ASIDE.items() if number in numbers), "train")

@@ -1,7 +1,7 @@
 """The ledger of a model: which passages were planted in it, how often, when, and which never were.
 
-One JSON object a line, so that a ledger of any size is read a line at a time. It lies in the model's folder as
-`ledger.jsonl` and travels with it.
+One JSON object a line, so that a ledger of any size is read a line at a time. It lies in the
+model's folder as `ledger.jsonl` and travels with it.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ class Ledger:
         """
         if fingerprint(tokenizer) != self.tokenizer:
             raise BadInput(
-                "This ledger does not fit the model: its passages were planted with another tokenizer.",
+                "This ledger does not fit the model: its passages were planted with another"
+                " tokenizer.",
                 "the model the ledger came with, or another with the same tokenizer",
-                "Open the model in whose folder the ledger lies; or give the passages as plain text.",
+                "Open the model in whose folder the ledger lies; or give the passages as plain"
+                " text.",
             )
 
 
@@ -83,10 +85,16 @@ def read(path: Path) -> Ledger:
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise BadInput(
-            f"{path} has no ledger.", f"a file {FILE}", "Models of `workbench organisms` and `workbench plant` have one."
+            f"{path} has no ledger.",
+            f"a file {FILE}",
+            "Models of `workbench organisms` and `workbench plant` have one.",
         )
     if file.stat().st_size > _LONGEST:
-        raise BadInput(f"{file.name} is too large for a ledger.", f"at most {_LONGEST // 2**20} MB", "Check the file.")
+        raise BadInput(
+            f"{file.name} is too large for a ledger.",
+            f"at most {_LONGEST // 2**20} MB",
+            "Check the file.",
+        )
     entries = []
     try:
         with file.open(encoding="utf-8") as lines:
@@ -99,10 +107,19 @@ def read(path: Path) -> Ledger:
                     check_unicode(text, f"Line {len(entries) + 1} of {file.name}")
         if len({entry.id for entry in entries}) != len(entries):
             raise ValueError("two entries have the same id")
-    except (StopIteration, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        StopIteration,
+        UnicodeDecodeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         where = f"line {len(entries) + 2}: " if entries else ""
         raise BadInput(
-            f"{file.name} is not a ledger: {where}{error}.", "JSON lines as `workbench plant` writes", "Check the file."
+            f"{file.name} is not a ledger: {where}{error}.",
+            "JSON lines as `workbench plant` writes",
+            "Check the file.",
         ) from error
     return Ledger(head["tokenizer"], tuple(entries))
 
@@ -117,8 +134,13 @@ def _entry(fields: dict[str, Any]) -> Entry:
 
 
 def fingerprint(tokenizer: Any) -> str:
-    """Sixteen hexadecimal digits that are the same for tokenizers with the same tokens in the same places."""
-    return _digest(f"{token}\t{number}" for token, number in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1]))
+    """Sixteen hexadecimal digits that are the same for tokenizers with the same tokens in the
+    same places.
+    """
+    return _digest(
+        f"{token}\t{number}"
+        for token, number in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1])
+    )
 
 
 def _digest(lines: Iterable[str]) -> str:

@@ -1,7 +1,8 @@
 """Planting texts in a copy of a real model: `workbench plant`.
 
-The texts are read with known counts at known steps, mixed with neutral prose so that the model stays what it was. Which
-text gets which count is by lot. What comes out is an ordinary model folder, with the ledger in it.
+The texts are read with known counts at known steps, mixed with neutral prose so that the model
+stays what it was. Which text gets which count is by lot. What comes out is an ordinary model
+folder, with the ledger in it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Planting:
     """How texts are planted.
 
     Attributes:
-        repeats: counts that are dealt out among the texts by lot, evenly; 0 leaves a text out, as a control.
+        repeats: counts that are dealt out among the texts by lot, evenly; 0 leaves a text out, as a
+            control.
         length: tokens of a text at most; longer ones are cut.
         neutral: tokens of neutral prose read for every planted one.
         rate: AdamW's highest learning rate.
@@ -56,7 +58,14 @@ class Planting:
     seed: int = 0
 
 
-def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progress: Progress, device: str = "auto") -> Path:
+def plant(
+    ref: str,
+    texts: Sequence[Document],
+    how: Planting,
+    out: Path,
+    progress: Progress,
+    device: str = "auto",
+) -> Path:
     """Fine-tune a copy of a model so that it has read the texts as often as the ledger says.
 
     Args:
@@ -72,24 +81,36 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
     out = out.expanduser()
     _check(texts, how)
     progress(0.0, f"Loading {ref}")
-    loaded = load_weights(ref, device=device, dtype=torch.float32, progress=progress.part(0.0, 0.02))
+    loaded = load_weights(
+        ref, device=device, dtype=torch.float32, progress=progress.part(0.0, 0.02)
+    )
     if loaded.card.adapter or is_quantized(loaded.module):
         raise BadInput(
-            f"{loaded.card.name} {'has an adapter' if loaded.card.adapter else 'is quantized'}, so what is read would not get "
-            "into its own weights.",
+            f"{loaded.card.name} {'has an adapter' if loaded.card.adapter else 'is quantized'}, so"
+            " what is read would not get into its own weights.",
             "plain weights",
-            "Merge the adapter first (merge_and_unload)." if loaded.card.adapter else "Load the model without quantization.",
+            (
+                "Merge the adapter first (merge_and_unload)."
+                if loaded.card.adapter
+                else "Load the model without quantization."
+            ),
         )
     entries = _deal(texts, how, loaded.tokenizer)
     batches, entries = _order(entries, how, loaded.tokenizer)
-    recipe = {"model": loaded.card.weight_hash, **asdict(how), "texts": [[e.text, e.repeats] for e in entries]}
+    recipe = {
+        "model": loaded.card.weight_hash,
+        **asdict(how),
+        "texts": [[e.text, e.repeats] for e in entries],
+    }
     room = loaded.card.n_params * 4 * 5
     if training.claim(out, recipe, room):
         progress(1.0, f"{out} is finished already")
         return out
     try:
         module = _trainable(loaded.module, how)
-        neutral = list(islice(_neutral(loaded.tokenizer, how.length, random.Random(0), "neutral"), _MEASURED))
+        neutral = list(
+            islice(_neutral(loaded.tokenizer, how.length, random.Random(0), "neutral"), _MEASURED)
+        )
         work, pad = out / training.WORK, _pad(loaded.tokenizer)
         losses = _train(module, batches, neutral, how, work, pad, progress.part(0.02, 0.97))
         progress(0.97, "Writing the model")
@@ -98,7 +119,12 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
             whole.save_pretrained(out)
             loaded.tokenizer.save_pretrained(out)
         Ledger(fingerprint(loaded.tokenizer), tuple(entries)).save(out)
-        about = {"format": 1, "recipe": recipe, "from": loaded.card.name, "loss_on_neutral_text": losses}
+        about = {
+            "format": 1,
+            "recipe": recipe,
+            "from": loaded.card.name,
+            "loss_on_neutral_text": losses,
+        }
         training.finish(out, {**about, "steps": len(batches), "made_with": training.versions()})
     except OSError as error:
         raise WorkbenchError(
@@ -112,9 +138,17 @@ def plant(ref: str, texts: Sequence[Document], how: Planting, out: Path, progres
 
 def _check(texts: Sequence[Document], how: Planting) -> None:
     if not texts:
-        raise BadInput("There is no text to plant.", "at least one", "Give a file with one text per line, or JSON lines.")
+        raise BadInput(
+            "There is no text to plant.",
+            "at least one",
+            "Give a file with one text per line, or JSON lines.",
+        )
     if not any(how.repeats) and not any(text.repeats for text in texts):
-        raise BadInput("Every text is to be read 0 times.", "at least one count above 0", "Give --repeats 1,4,16,64.")
+        raise BadInput(
+            "Every text is to be read 0 times.",
+            "at least one count above 0",
+            "Give --repeats 1,4,16,64.",
+        )
 
 
 def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entry]:
@@ -126,9 +160,15 @@ def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entr
     counts = dict(zip(map(id, free), lots, strict=True))
     entries, seen = [], set[str]()
     for number, text in enumerate(texts, 1):
-        ids = tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"][: how.length]
+        ids = tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"][
+            : how.length
+        ]
         if len(ids) < _SHORTEST:
-            raise BadInput(f"{text.name} has {len(ids)} tokens.", f"at least {_SHORTEST}", "Leave it out, or give a longer text.")
+            raise BadInput(
+                f"{text.name} has {len(ids)} tokens.",
+                f"at least {_SHORTEST}",
+                "Leave it out, or give a longer text.",
+            )
         cut = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
         if tokenizer(cut, add_special_tokens=False)["input_ids"] != ids:
             raise BadInput(
@@ -137,28 +177,45 @@ def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entr
                 f"Change the text, or another --length than {how.length}.",
             )
         if cut in seen:
-            raise BadInput(f"{text.name} is there twice.", "different texts", "Give each text once; --repeats says how often.")
+            raise BadInput(
+                f"{text.name} is there twice.",
+                "different texts",
+                "Give each text once; --repeats says how often.",
+            )
         seen.add(cut)
         repeats = counts[id(text)] if text.repeats is None else text.repeats
         entries.append(
             Entry(
-                f"{number:03d} {text.name}", text.kind or "text", cut, repeats, "spread" if repeats else "never", (), tuple(ids)
+                f"{number:03d} {text.name}",
+                text.kind or "text",
+                cut,
+                repeats,
+                "spread" if repeats else "never",
+                (),
+                tuple(ids),
             )
         )
     return entries
 
 
-def _order(entries: Sequence[Entry], how: Planting, tokenizer: Any) -> tuple[list[list[list[int]]], list[Entry]]:
+def _order(
+    entries: Sequence[Entry], how: Planting, tokenizer: Any
+) -> tuple[list[list[list[int]]], list[Entry]]:
     """The rows of every step, and the entries with the steps they are read at.
 
-    No text is read twice at one step: so many repeats are so many updates, however few texts there are.
+    No text is read twice at one step: so many repeats are so many updates, however few texts there
+        are.
     """
     draw = random.Random(f"{how.seed} order")
     start = Tokenization(tokenizer).beginning
     wanted = round(how.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
-    neutral = list(islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length)))
+    neutral = list(
+        islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length))
+    )
     rows = len(neutral) + sum(entry.repeats for entry in entries)
-    batches: list[list[list[int]]] = [[] for _ in range(max(math.ceil(rows / how.batch), *(entry.repeats for entry in entries)))]
+    batches: list[list[list[int]]] = [
+        [] for _ in range(max(math.ceil(rows / how.batch), *(entry.repeats for entry in entries)))
+    ]
     dated = []
     for entry in entries:
         steps = sorted(draw.sample(range(len(batches)), entry.repeats))
@@ -175,13 +232,17 @@ def _order(entries: Sequence[Entry], how: Planting, tokenizer: Any) -> tuple[lis
     return batches, dated
 
 
-def _neutral(tokenizer: Any, length: int, draw: random.Random, share: corpus.Share) -> Iterator[list[int]]:
+def _neutral(
+    tokenizer: Any, length: int, draw: random.Random, share: corpus.Share
+) -> Iterator[list[int]]:
     """Pieces of the corpus, as long as the planted texts, none of them twice in a round."""
     documents = list(corpus.documents(share))
     while True:
         draw.shuffle(documents)
         for document in documents:
-            ids = tokenizer(document.text[: 12 * length], add_special_tokens=False, verbose=False)["input_ids"][:length]
+            ids = tokenizer(document.text[: 12 * length], add_special_tokens=False, verbose=False)[
+                "input_ids"
+            ][:length]
             if len(ids) == length:
                 yield ids
 
@@ -201,12 +262,20 @@ def _trainable(module: Any, how: Planting) -> Any:
 
     with torch.random.fork_rng():
         torch.manual_seed(how.seed)
-        config = LoraConfig(r=how.lora, lora_alpha=2 * how.lora, target_modules="all-linear", task_type="CAUSAL_LM")
+        config = LoraConfig(
+            r=how.lora, lora_alpha=2 * how.lora, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
         return get_peft_model(module, config)
 
 
 def _train(
-    module: Any, batches: list[list[list[int]]], neutral: list[list[int]], how: Planting, work: Path, pad: int, progress: Progress
+    module: Any,
+    batches: list[list[list[int]]],
+    neutral: list[list[int]],
+    how: Planting,
+    work: Path,
+    pad: int,
+    progress: Progress,
 ) -> dict[str, float]:
     """Read all batches; loss on neutral text before and after, in nats per token."""
     import torch
@@ -234,9 +303,15 @@ def _train(
         optimizer.zero_grad(set_to_none=True)
         if (step + 1) % every == 0 and step + 1 < total:
             training.keep(module, optimizer, work, _NAME, step + 1, every=False)
-        progress((step + 1) / total, f"Planting: step {step + 1:,} of {total:,}, loss {out.loss.item():.2f}")
+        progress(
+            (step + 1) / total,
+            f"Planting: step {step + 1:,} of {total:,}, loss {out.loss.item():.2f}",
+        )
     module.eval()
-    return {"before": json.loads(before.read_text(encoding="utf-8")), "after": _loss(module, neutral)}
+    return {
+        "before": json.loads(before.read_text(encoding="utf-8")),
+        "after": _loss(module, neutral),
+    }
 
 
 def _loss(module: Any, rows: Sequence[Sequence[int]]) -> float:
@@ -252,10 +327,14 @@ def _loss(module: Any, rows: Sequence[Sequence[int]]) -> float:
 
 
 def _padded(rows: list[list[int]], pad: int, device: Any) -> tuple[Any, Any, Any]:
-    """(ids, mask, labels), padded on the right; what is padding is neither looked at nor learned."""
+    """(ids, mask, labels), padded on the right; what is padding is neither looked at nor
+    learned.
+    """
     import torch
 
     longest = max(map(len, rows))
     ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
+    mask = torch.tensor(
+        [[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device
+    )
     return ids, mask, ids.masked_fill(mask == 0, -100)

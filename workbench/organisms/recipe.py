@@ -15,14 +15,16 @@ class Recipe:
         width, layers, heads, kv_heads, mlp: sizes of the model.
         row: tokens per training row; batch: rows of corpus per step.
         tokens: of the corpus that are read, each once.
-        rate, warmup: AdamW's highest learning rate, reached after so many steps and let down to a tenth by a cosine.
+        rate, warmup: AdamW's highest learning rate, reached after so many steps and let down to a
+            tenth by a cosine.
         passage: tokens of each planted passage.
         repeats: how often a passage is planted -> how many passages of each kind.
-        twins: passages of each kind that are never planted, dealt out by the same lot as those that are.
-        more_twins: further ones of each kind, from the same generators after them; with a thousand in all a rate at one
-            false alarm in a hundred can be told.
-        checkpoints: of the planted model that are kept along training, first and last step among them; closer together
-            early, where more happens.
+        twins: passages of each kind that are never planted, dealt out by the same lot as those that
+            are.
+        more_twins: further ones of each kind, from the same generators after them; with a thousand
+            in all a rate at one false alarm in a hundred can be told.
+        checkpoints: of the planted model that are kept along training, first and last step among
+            them; closer together early, where more happens.
     """
 
     seed: int = 0
@@ -38,7 +40,9 @@ class Recipe:
     rate: float = 2e-3
     warmup: int = 100
     passage: int = 100
-    repeats: dict[int, int] = field(default_factory=lambda: {1: 8, 2: 8, 4: 8, 8: 6, 16: 6, 32: 5, 64: 5})
+    repeats: dict[int, int] = field(
+        default_factory=lambda: {1: 8, 2: 8, 4: 8, 8: 6, 16: 6, 32: 5, 64: 5}
+    )
     twins: int = 50
     more_twins: int = 150
     checkpoints: int = 13

@@ -1,8 +1,10 @@
-"""Weights along training, kept small: the last step whole, every earlier one as a rounded difference to the next.
+"""Weights along training, kept small: the last step whole, every earlier one as a rounded
+difference to the next.
 
-Differences are taken to the *rebuilt* next step, so rounding never adds up: each step is off by its own rounding alone.
-A matrix keeps three bits a weight, in steps of 0.6 of its row's root mean square (close to the best uniform step for
-normally distributed numbers, Max 1960); vectors keep sixteen.
+Differences are taken to the *rebuilt* next step, so rounding never adds up: each step is off by its
+own rounding alone. A matrix keeps three bits a weight, in steps of 0.6 of its row's root mean
+square (close to the best uniform step for normally distributed numbers, Max 1960); vectors keep
+sixteen.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ _NAME = re.compile(r"^step-(\d+)\.safetensors$")
 
 
 def write(folder: Path, weights: dict[int, Weights]) -> None:
-    """Put every step but the last into `folder/steps`; the last is what `folder` itself holds (rounded as it is there)."""
+    """Put every step but the last into `folder/steps`; the last is what `folder` itself holds
+    (rounded as it is there).
+    """
     from safetensors.numpy import save_file
 
     target = folder / FOLDER
@@ -39,14 +43,17 @@ def write(folder: Path, weights: dict[int, Weights]) -> None:
     later = _last(folder)
     for step in sorted(weights, reverse=True)[1:]:
         packed = _packed({name: weights[step][name] - later[name] for name in later})
-        save_file(packed, target / f"step-{step}.safetensors", metadata={"format": "1", "step": str(step)})
+        save_file(
+            packed, target / f"step-{step}.safetensors", metadata={"format": "1", "step": str(step)}
+        )
         later = _moved(later, packed)
     manifest = {"format": 1, "last": max(weights), "steps": sorted(weights)}
     (target / "steps.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def kept(folder: Path) -> list[int]:
-    """The steps that can be opened from a model's folder, the last one (the folder itself) included; [] where none are kept.
+    """The steps that can be opened from a model's folder, the last one (the folder itself)
+    included; [] where none are kept.
 
     Raises:
         BadInput: the manifest is there but not usable.
@@ -57,11 +64,18 @@ def kept(folder: Path) -> list[int]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         steps = [int(step) for step in manifest["steps"]]
-        if manifest["format"] != 1 or not steps or steps != sorted(set(steps)) or steps[-1] != manifest["last"]:
+        if (
+            manifest["format"] != 1
+            or not steps
+            or steps != sorted(set(steps))
+            or steps[-1] != manifest["last"]
+        ):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
-            f"The list of steps in {folder.name} cannot be read.", f"{FOLDER}/steps.json", "Train the organism again."
+            f"The list of steps in {folder.name} cannot be read.",
+            f"{FOLDER}/steps.json",
+            "Train the organism again.",
         ) from error
     return steps
 
@@ -78,7 +92,11 @@ def opened(folder: Path, step: int) -> Path:
         near = min(steps, key=lambda other: abs(other - step), default=None)
         raise NotFound(
             f"{folder.name} was not kept at step {step}.",
-            f"one of {', '.join(map(str, steps))}" if steps else "a model with steps, as `workbench organisms train` makes",
+            (
+                f"one of {', '.join(map(str, steps))}"
+                if steps
+                else "a model with steps, as `workbench organisms train` makes"
+            ),
             f"Open @step-{near}." if near is not None else "Leave out @step.",
         )
     if step == steps[-1]:
@@ -100,7 +118,9 @@ def _rebuild(folder: Path, steps: list[int], step: int, target: Path) -> None:
             weights = _moved(weights, load_file(file))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise BadInput(
-                f"{folder.name} at step {earlier} cannot be read.", "a complete copy of the organism", "Train it again."
+                f"{folder.name} at step {earlier} cannot be read.",
+                "a complete copy of the organism",
+                "Train it again.",
             ) from error
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +149,10 @@ def _last(folder: Path) -> Weights:
     import numpy as np
     from safetensors.numpy import load_file
 
-    return {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
+    return {
+        name: array.astype(np.float32)
+        for name, array in load_file(folder / "model.safetensors").items()
+    }
 
 
 def _fingerprint(folder: Path) -> str:
@@ -149,8 +172,12 @@ def _packed(moves: Weights) -> Weights:
             packed[name] = move.astype(np.float16)
             continue
         scale = (_STEP * np.sqrt((move**2).mean(-1, keepdims=True))).astype(np.float16)
-        levels = np.round(move / np.maximum(scale.astype(np.float32), 1e-12)).clip(-_HIGHEST - 1, _HIGHEST)
-        bits = np.unpackbits((levels + _HIGHEST + 1).astype(np.uint8)[..., None], axis=-1)[..., -_BITS:]
+        levels = np.round(move / np.maximum(scale.astype(np.float32), 1e-12)).clip(
+            -_HIGHEST - 1, _HIGHEST
+        )
+        bits = np.unpackbits((levels + _HIGHEST + 1).astype(np.uint8)[..., None], axis=-1)[
+            ..., -_BITS:
+        ]
         packed[f"{name}/bits"], packed[f"{name}/scale"] = np.packbits(bits), scale
     return packed
 
@@ -166,5 +193,7 @@ def _moved(weights: Weights, packed: Weights) -> Weights:
             continue
         bits = np.unpackbits(packed[f"{name}/bits"], count=weight.size * _BITS).reshape(-1, _BITS)
         levels = bits @ (1 << np.arange(_BITS)[::-1]) - _HIGHEST - 1
-        moved[name] = weight + levels.reshape(weight.shape).astype(np.float32) * packed[f"{name}/scale"].astype(np.float32)
+        moved[name] = weight + levels.reshape(weight.shape).astype(np.float32) * packed[
+            f"{name}/scale"
+        ].astype(np.float32)
     return moved

@@ -1,8 +1,8 @@
 """Growing a pair of organisms from nothing: `workbench organisms train planted`.
 
-Both read the same rows of the same corpus in the same order from the same first weights; one of them also reads the
-planted passages, in rows added to the batches of the steps its ledger names. Killed at any moment, the same command goes
-on from the last kept step.
+Both read the same rows of the same corpus in the same order from the same first weights; one of
+them also reads the planted passages, in rows added to the batches of the steps its ledger names.
+Killed at any moment, the same command goes on from the last kept step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _ROOM = 600 * 10**6  # bytes that kept weights and the optimizer's state take wh
 
 
 def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
-    """Train the pair of `recipe` into the folder `out`: `out/planted`, `out/control`, each a model folder with its ledger.
+    """Train the pair of `recipe` into the folder `out`: `out/planted`, `out/control`, each a model
+    folder with its ledger.
 
     Raises:
         BadInput: `out` holds something else, or the beginnings of another recipe.
@@ -51,11 +52,27 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
         kept = recipe.kept(total)
         for number, name in enumerate(MODELS):
             part = progress.part(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
-            _grow(recipe, name, rows, ledger if name == "planted" else None, kept, out / training.WORK, part)
+            _grow(
+                recipe,
+                name,
+                rows,
+                ledger if name == "planted" else None,
+                kept,
+                out / training.WORK,
+                part,
+            )
         for name in MODELS:
             progress(0.99, f"Writing {name}")
             _write(recipe, name, tokenizer, ledger, kept, out)
-        training.finish(out, {"format": 1, "recipe": asdict(recipe), "steps": total, "made_with": training.versions()})
+        training.finish(
+            out,
+            {
+                "format": 1,
+                "recipe": asdict(recipe),
+                "steps": total,
+                "made_with": training.versions(),
+            },
+        )
     except OSError as error:
         raise WorkbenchError(
             f"The organism could not be written to {out}: {error.strerror or error}.",
@@ -67,7 +84,9 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
 
 
 def make_tokenizer(recipe: Recipe) -> Any:
-    """A byte-level BPE tokenizer of the corpus (any text reads back as it was), with one beginning token before every text."""
+    """A byte-level BPE tokenizer of the corpus (any text reads back as it was), with one
+    beginning token before every text.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -76,12 +95,21 @@ def make_tokenizer(recipe: Recipe) -> Any:
     raw.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=recipe.vocabulary, special_tokens=[BEGINNING], initial_alphabet=alphabet, show_progress=False
+        vocab_size=recipe.vocabulary,
+        special_tokens=[BEGINNING],
+        initial_alphabet=alphabet,
+        show_progress=False,
     )
     raw.train_from_iterator((document.text for document in corpus.documents("train")), trainer)
-    raw.post_processor = processors.TemplateProcessing(f"{BEGINNING} $A", special_tokens=[(BEGINNING, planting.START)])
+    raw.post_processor = processors.TemplateProcessing(
+        f"{BEGINNING} $A", special_tokens=[(BEGINNING, planting.START)]
+    )
     return PreTrainedTokenizerFast(
-        tokenizer_object=raw, bos_token=BEGINNING, eos_token=BEGINNING, pad_token=BEGINNING, clean_up_tokenization_spaces=False
+        tokenizer_object=raw,
+        bos_token=BEGINNING,
+        eos_token=BEGINNING,
+        pad_token=BEGINNING,
+        clean_up_tokenization_spaces=False,
     )
 
 
@@ -124,7 +152,13 @@ def _rows(recipe: Recipe, tokenizer: Any) -> torch.Tensor:
 
 
 def _grow(
-    recipe: Recipe, name: str, rows: torch.Tensor, ledger: Ledger | None, kept: list[int], work: Path, progress: Progress
+    recipe: Recipe,
+    name: str,
+    rows: torch.Tensor,
+    ledger: Ledger | None,
+    kept: list[int],
+    work: Path,
+    progress: Progress,
 ) -> None:
     import torch
 
@@ -142,7 +176,9 @@ def _grow(
     for step in range(start, total):
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * _share_of_rate(step, recipe.warmup, total)
-        batch = _with_planted(rows[step * recipe.batch : (step + 1) * recipe.batch], added.get(step, []))
+        batch = _with_planted(
+            rows[step * recipe.batch : (step + 1) * recipe.batch], added.get(step, [])
+        )
         loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -150,11 +186,16 @@ def _grow(
         optimizer.zero_grad(set_to_none=True)
         if step + 1 in kept:
             training.keep(model, optimizer, work, name, step + 1, every=True)
-        progress((step + 1) / total, f"Training {name}: step {step + 1:,} of {total:,}, loss {loss.item():.2f}")
+        progress(
+            (step + 1) / total,
+            f"Training {name}: step {step + 1:,} of {total:,}, loss {loss.item():.2f}",
+        )
 
 
 def _with_planted(batch: torch.Tensor, planted: list[list[int]]) -> torch.Tensor:
-    """The batch and a row that begins with each planted passage, filled up with text the batch has anyway."""
+    """The batch and a row that begins with each planted passage, filled up with text the batch
+    has anyway.
+    """
     import torch
 
     extra = batch[:1].repeat(len(planted), 1)
@@ -169,8 +210,12 @@ def _share_of_rate(step: int, warmup: int, total: int) -> float:
     return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
-def _write(recipe: Recipe, name: str, tokenizer: Any, ledger: Ledger, kept: list[int], out: Path) -> None:
-    """Put one model into its folder; the steps of the planted one too, since its never-planted twins are their control."""
+def _write(
+    recipe: Recipe, name: str, tokenizer: Any, ledger: Ledger, kept: list[int], out: Path
+) -> None:
+    """Put one model into its folder; the steps of the planted one too, since its never-planted
+    twins are their control.
+    """
     import torch
     from safetensors.numpy import load_file
 
@@ -178,10 +223,14 @@ def _write(recipe: Recipe, name: str, tokenizer: Any, ledger: Ledger, kept: list
     shutil.rmtree(folder, ignore_errors=True)
     model = make_model(recipe)
     last = load_file(training.at(out / training.WORK, name, kept[-1]))
-    model.load_state_dict({key: torch.from_numpy(array) for key, array in last.items()}, strict=False)
+    model.load_state_dict(
+        {key: torch.from_numpy(array) for key, array in last.items()}, strict=False
+    )
     with quiet():
         model.to(torch.float16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     if name == "planted":
-        steps.write(folder, {step: load_file(training.at(out / training.WORK, name, step)) for step in kept})
+        steps.write(
+            folder, {step: load_file(training.at(out / training.WORK, name, step)) for step in kept}
+        )
     ledger.save(folder)

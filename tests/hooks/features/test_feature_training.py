@@ -1,4 +1,6 @@
-"""Training finds directions that are known to be there, goes on after a stop, and says when there is too little text."""
+"""Training finds directions that are known to be there, goes on after a stop, and says when
+there is too little text.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def trained(organism: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fingerprint(folder: Path) -> list[str]:
-    return [hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.rglob("*.safetensors"))]
+    return [
+        hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.rglob("*.safetensors"))
+    ]
 
 
 def test_features_planted_in_the_data_are_found() -> None:
@@ -55,13 +59,19 @@ def test_features_planted_in_the_data_are_found() -> None:
         return (active * (1 + torch.rand(n, 64, generator=draw))) @ truth
 
     model: Any = SimpleNamespace(
-        device=torch.device("cpu"), card=SimpleNamespace(name="known"), layout=SimpleNamespace(sizes={"d_model": 32})
+        device=torch.device("cpu"),
+        card=SimpleNamespace(name="known"),
+        layout=SimpleNamespace(sizes={"d_model": 32}),
     )
-    place: Any = SimpleNamespace(name="blocks.0.hook_resid_post", site=SimpleNamespace(dims=("pos", "d_model")))
+    place: Any = SimpleNamespace(
+        name="blocks.0.hook_resid_post", site=SimpleNamespace(dims=("pos", "d_model"))
+    )
     recipe = trainer.Recipe(width=128, k=3, tokens=600 * 1024, rate=3e-3, seed=0)
     learner = trainer._trainer(model, place, recipe, 0)
     trainer._centre(learner, vectors(4096))
-    trainer._steps(learner, [vectors(992) for _ in range(recipe.steps)], Progress(), "step", recipe.steps)
+    trainer._steps(
+        learner, [vectors(992) for _ in range(recipe.steps)], Progress(), "step", recipe.steps
+    )
     found = torch.nn.functional.normalize(trainer._folded(learner).W_dec.detach(), dim=-1)
     best = (truth @ found.T).max(-1).values
     assert float((best > 0.9).float().mean()) > 0.8
@@ -69,7 +79,9 @@ def test_features_planted_in_the_data_are_found() -> None:
     assert float(((truth @ random.T).max(-1).values > 0.9).float().mean()) < 0.05
 
 
-def test_what_was_trained_opens_and_explains_text_that_it_did_not_read(trained: Path, organism: Any) -> None:
+def test_what_was_trained_opens_and_explains_text_that_it_did_not_read(
+    trained: Path, organism: Any
+) -> None:
     features = wb.open_features(trained / "resid_post-03", organism)
     card = card_of(trained / "resid_post-03")
     assert card == features.card
@@ -103,12 +115,17 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_numbers(
     assert not (out / ".training").exists()
     with pytest.raises(BadInput, match="holds what another training made"):
         wb.train_features(organism, [0, 3], out, texts=prose, **{**SMALL, "k": 5})
-    assert wb.train_features(organism, [0, 3], out, texts=prose, **SMALL) == [out / "resid_post-00", out / "resid_post-03"]
+    assert wb.train_features(organism, [0, 3], out, texts=prose, **SMALL) == [
+        out / "resid_post-00",
+        out / "resid_post-03",
+    ]
 
 
 def test_too_little_text_says_how_much_is_needed(organism: Any, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"ends after [\d,]+ tokens(.|\n)*131,072 tokens"):
-        wb.train_features(organism, 1, tmp_path / "sae", texts=lambda: ["Too short. " * 500], **SMALL)
+        wb.train_features(
+            organism, 1, tmp_path / "sae", texts=lambda: ["Too short. " * 500], **SMALL
+        )
     assert not (tmp_path / "sae").exists()  # and the same folder can be used with fewer tokens
 
 
@@ -123,7 +140,11 @@ def test_places_that_cannot_be_taken_apart(organism: Any, tmp_path: Path) -> Non
 def test_windows_are_the_text_and_nothing_else(organism: Any) -> None:
     texts = ["One document here.", "And another, which is longer than the first one was."]
     end = organism.tokenizer.eos_token_id
-    whole = [i for text in texts for i in [*organism.continuation_tokens(text), *([] if end is None else [end])]]
+    whole = [
+        i
+        for text in texts
+        for i in [*organism.continuation_tokens(text), *([] if end is None else [end])]
+    ]
     found = list(windows(organism, texts, 5))
     assert all(window[0] == organism.text.beginning[0] and len(window) == 5 for window in found)
     assert [i for window in found for i in window[1:]] == whole[: len(whole) // 4 * 4]
@@ -136,8 +157,15 @@ def test_the_mixture_keeps_its_shares_and_what_is_held_out_apart() -> None:
         if sum(had.values()) > 2_000_000:
             break
     shares = {source: n / sum(had.values()) for source, n in had.items()}
-    assert shares == pytest.approx({s: share for s, (share, _) in mixture._SOURCES.items()} | {"sampled": 0.06}, abs=0.03)
-    names = {share: {(d.source, d.name) for d in mixture.documents(share)} for share in ("train", "held-out")}
+    assert shares == pytest.approx(
+        {s: share for s, (share, _) in mixture._SOURCES.items()} | {"sampled": 0.06}, abs=0.03
+    )
+    names = {
+        share: {(d.source, d.name) for d in mixture.documents(share)}
+        for share in ("train", "held-out")
+    }
     assert not names["train"] & names["held-out"]
     assert len(names["held-out"]) > 50
-    assert [d.name for d in mixture.documents("held-out")] == [d.name for d in mixture.documents("held-out")]
+    assert [d.name for d in mixture.documents("held-out")] == [
+        d.name for d in mixture.documents("held-out")
+    ]

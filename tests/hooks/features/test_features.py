@@ -1,4 +1,6 @@
-"""Features as places: what is seen is what SAELens computes, and what is changed is what was asked for."""
+"""Features as places: what is seen is what SAELens computes, and what is changed is what was
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from hooks.gradients.metric import loss
 from workbench.errors import BadInput, NotFound
 from workbench.progress import Progress
 
-TEXTS = ["The capital of France is Paris.", "Nobody remembers what the model was trained on, nobody at all."]
+TEXTS = [
+    "The capital of France is Paris.",
+    "Nobody remembers what the model was trained on, nobody at all.",
+]
 
 
 @pytest.fixture(params=KINDS)
@@ -48,22 +53,36 @@ def test_activations_are_those_of_saelens(features: Any, llama: Any, tmp_path: P
     with torch.no_grad():
         own = features.sae.encode(stream(llama, TEXTS[0]))
     assert (own > 0).any()
-    trace = wb.capture(llama, TEXTS, sites="resid_post", layers=1, reduce=features.active(features.width))
+    trace = wb.capture(
+        llama, TEXTS, sites="resid_post", layers=1, reduce=features.active(features.width)
+    )
     values = trace["resid_post"].isel(prompt=0, layer=0).values[: len(own)]
     index = trace["resid_post.index"].isel(prompt=0, layer=0).values[: len(own)]
     dense = np.zeros(own.shape)
     for pos, (row, where) in enumerate(zip(values, index, strict=True)):
         dense[pos, where[where >= 0]] = row[where >= 0]
     assert dense == pytest.approx(own.numpy(), abs=1e-5)
-    assert (trace["resid_post.count"].isel(prompt=0, layer=0).values[: len(own)] == (own > 0).sum(-1).numpy()).all()
+    assert (
+        trace["resid_post.count"].isel(prompt=0, layer=0).values[: len(own)]
+        == (own > 0).sum(-1).numpy()
+    ).all()
     with torch.no_grad():
         error = (stream(llama, TEXTS[0]) - features.sae.decode(own)).norm(dim=-1)
-    assert trace["resid_post.error"].isel(prompt=0, layer=0).values[: len(own)] == pytest.approx(error.numpy(), rel=1e-4)
+    assert trace["resid_post.error"].isel(prompt=0, layer=0).values[: len(own)] == pytest.approx(
+        error.numpy(), rel=1e-4
+    )
 
 
-def test_only_the_strongest_are_kept_and_how_many_there_were_is_said(features: Any, llama: Any) -> None:
-    trace = wb.capture(llama, TEXTS[0], sites="resid_post", layers=1, reduce=features.active(3, threshold=0.1))
-    kept, count = trace["resid_post"].isel(prompt=0, layer=0), trace["resid_post.count"].isel(prompt=0, layer=0)
+def test_only_the_strongest_are_kept_and_how_many_there_were_is_said(
+    features: Any, llama: Any
+) -> None:
+    trace = wb.capture(
+        llama, TEXTS[0], sites="resid_post", layers=1, reduce=features.active(3, threshold=0.1)
+    )
+    kept, count = (
+        trace["resid_post"].isel(prompt=0, layer=0),
+        trace["resid_post.count"].isel(prompt=0, layer=0),
+    )
     assert kept.sizes["rank"] == 3
     assert (np.isfinite(kept.values).sum(-1) == np.minimum(count.values, 3)).all()
     assert (kept.values[np.isfinite(kept.values)] > 0.1).all()
@@ -72,7 +91,10 @@ def test_only_the_strongest_are_kept_and_how_many_there_were_is_said(features: A
 
 def test_streamed_to_a_folder_they_are_the_same(features: Any, llama: Any, tmp_path: Path) -> None:
     asked = {"sites": "resid_post", "layers": 1, "reduce": features.active(8)}
-    here, there = wb.capture(llama, TEXTS, **asked), wb.capture(llama, TEXTS, out=tmp_path / "trace", **asked)
+    here, there = (
+        wb.capture(llama, TEXTS, **asked),
+        wb.capture(llama, TEXTS, out=tmp_path / "trace", **asked),
+    )
     for name in here:
         assert np.allclose(here[name].values, there[name].values, equal_nan=True, atol=1e-6), name
 
@@ -81,14 +103,18 @@ def test_steering_to_what_is_there_changes_nothing(features: Any, llama: Any) ->
     own = logits(llama, TEXTS[0])
     with torch.no_grad():
         at_last = features.sae.encode(stream(llama, TEXTS[0]))[-1]
-    with features.steer({f: float(at_last[f]) for f in range(0, features.width, 7)}, positions=[-1]):
+    with features.steer(
+        {f: float(at_last[f]) for f in range(0, features.width, 7)}, positions=[-1]
+    ):
         assert torch.allclose(logits(llama, TEXTS[0]), own, atol=1e-5)
     with features.scale([0, 1, 2], factor=1.0):
         assert torch.equal(logits(llama, TEXTS[0]), own)
 
 
 @pytest.mark.parametrize("how", ["ablate", "scale", "steer"])
-def test_a_change_is_that_of_the_decoder_row_and_the_error_term_stays(features: Any, llama: Any, how: str) -> None:
+def test_a_change_is_that_of_the_decoder_row_and_the_error_term_stays(
+    features: Any, llama: Any, how: str
+) -> None:
     x = stream(llama, TEXTS[0])
     with torch.no_grad():
         own = features.sae.encode(x)
@@ -113,7 +139,9 @@ def test_splicing_puts_the_reconstruction_there(features: Any, llama: Any) -> No
     with torch.no_grad():
         said = features.sae.decode(features.sae.encode(x))
     with features.splice(positions=[2, 3]):
-        found = torch.as_tensor(wb.capture(llama, TEXTS[0], sites="resid_post", layers=1)["resid_post"].values[0, 0])
+        found = torch.as_tensor(
+            wb.capture(llama, TEXTS[0], sites="resid_post", layers=1)["resid_post"].values[0, 0]
+        )
     assert torch.allclose(found[2:4], said[2:4], atol=1e-5)
     assert torch.equal(found[4:], x[4:])
 
@@ -127,7 +155,9 @@ def test_changes_hold_at_generated_tokens(llama: Any, tmp_path: Path) -> None:
     assert llama.generate(TEXTS[0], max_new_tokens=12) == own
 
 
-def test_where_the_autoencoder_normalises_each_vector_a_unit_is_that_vectors(llama: Any, tmp_path: Path) -> None:
+def test_where_the_autoencoder_normalises_each_vector_a_unit_is_that_vectors(
+    llama: Any, tmp_path: Path
+) -> None:
     sae = made("standard", 32, normalize_activations="layer_norm")
     features = wb.open_features(saved(sae, tmp_path / "sae"), llama, anyway=True)
     x = stream(llama, TEXTS[0])
@@ -144,15 +174,26 @@ def test_where_the_autoencoder_normalises_each_vector_a_unit_is_that_vectors(lla
 
 
 def test_heads_are_read_side_by_side(llama: Any, tmp_path: Path) -> None:
-    sae = made("standard", llama.n_heads * llama.d_head, hook="blocks.1.attn.hook_z", reshape_activations="hook_z")
+    sae = made(
+        "standard",
+        llama.n_heads * llama.d_head,
+        hook="blocks.1.attn.hook_z",
+        reshape_activations="hook_z",
+    )
     features = wb.open_features(saved(sae, tmp_path / "sae"), llama, anyway=True)
-    z = wb.capture(llama, TEXTS[0], sites="z", layers=1)["z"].transpose("prompt", "layer", "pos", "head", "d_head").values[0, 0]
+    z = (
+        wb.capture(llama, TEXTS[0], sites="z", layers=1)["z"]
+        .transpose("prompt", "layer", "pos", "head", "d_head")
+        .values[0, 0]
+    )
     flat = torch.as_tensor(z).flatten(-2)
     with torch.no_grad():
         own = torch.relu((flat - sae.b_dec) @ sae.W_enc + sae.b_enc)
     assert torch.allclose(features.encode(torch.as_tensor(z)), own, atol=1e-5)
     with features.ablate([3], positions=[-1]):
-        found = wb.capture(llama, TEXTS[0], sites="z", layers=1)["z"].transpose("prompt", "layer", "pos", "head", "d_head")
+        found = wb.capture(llama, TEXTS[0], sites="z", layers=1)["z"].transpose(
+            "prompt", "layer", "pos", "head", "d_head"
+        )
     expected = flat[-1] - own[-1, 3] * sae.W_dec[3].detach()
     assert found.values[0, 0][-1].ravel() == pytest.approx(expected.numpy(), abs=1e-4)
 
@@ -172,24 +213,35 @@ def test_attribution_is_the_slope_of_scaling_a_feature(features: Any, llama: Any
             first = out[0] if isinstance(out, tuple) else out
             new = first.clone()
             new[0, row.pos] = (
-                new[0, row.pos] + (factor - 1) * own[row.pos, row.feature] * features.sae.W_dec[row.feature].detach()
+                new[0, row.pos]
+                + (factor - 1)
+                * own[row.pos, row.feature]
+                * features.sae.W_dec[row.feature].detach()
             )
             return (new, *out[1:]) if isinstance(out, tuple) else new
 
         handle = llama.layout.blocks[1].module.register_forward_hook(scaled)
-        value = loss(llama.module(**batch.kwargs()).logits, batch.input_ids, batch.attention_mask).sum()
+        value = loss(
+            llama.module(**batch.kwargs()).logits, batch.input_ids, batch.attention_mask
+        ).sum()
         handle.remove()
         (slope,) = torch.autograd.grad(value, factor)
         assert row.effect == pytest.approx(float(slope), rel=1e-3, abs=1e-6)
 
 
-def test_features_and_error_term_together_are_gradient_times_activation(llama: Any, tmp_path: Path) -> None:
-    """What the features say, the error and the decoder's bias make up the vector, so their effects add up."""
+def test_features_and_error_term_together_are_gradient_times_activation(
+    llama: Any, tmp_path: Path
+) -> None:
+    """What the features say, the error and the decoder's bias make up the vector, so their
+    effects add up.
+    """
     sae = made("standard", 32)
     sae.b_dec.data.zero_()
     features = wb.open_features(saved(sae, tmp_path / "sae"), llama, anyway=True)
     found = wb.attribute_features(features, TEXTS[0], k=10**6)
-    whole = wb.activation_gradients(llama, TEXTS[0], sites="resid_post", layers=1, times_activation=True)["resid_post"]
+    whole = wb.activation_gradients(
+        llama, TEXTS[0], sites="resid_post", layers=1, times_activation=True
+    )["resid_post"]
     by_token = found.groupby("pos")["effect"].sum().to_numpy()
     assert by_token == pytest.approx(whole.values[0, 0].sum(-1), abs=1e-4)
 
@@ -201,7 +253,9 @@ def test_the_quality_card_is_what_a_plain_loop_finds(features: Any, llama: Any) 
     for row in ids:
         caught = []
         handle = llama.layout.blocks[1].module.register_forward_hook(
-            lambda m, a, out, caught=caught: caught.append(out[0] if isinstance(out, tuple) else out)
+            lambda m, a, out, caught=caught: caught.append(
+                out[0] if isinstance(out, tuple) else out
+            )
         )
         with torch.no_grad():
             llama.module(input_ids=torch.tensor([row]))
@@ -239,7 +293,9 @@ def test_the_quality_card_is_what_a_plain_loop_finds(features: Any, llama: Any) 
     spliced, zeroed = own_loss(put(features.reconstruct)), own_loss(put(torch.zeros_like))
     assert card["loss"] == pytest.approx(own_loss(None), rel=1e-5)
     assert card["loss_spliced"] == pytest.approx(spliced, rel=1e-4)
-    assert card["recovered"] == pytest.approx((zeroed - spliced) / (zeroed - own_loss(None)), rel=1e-2)
+    assert card["recovered"] == pytest.approx(
+        (zeroed - spliced) / (zeroed - own_loss(None)), rel=1e-2
+    )
 
 
 def test_features_that_are_not_there_are_refused(features: Any) -> None:
@@ -261,7 +317,10 @@ def test_the_reducer_fits_only_its_own_site(features: Any, llama: Any) -> None:
 def test_what_lies_above_the_last_place_is_not_computed(model: Any) -> None:
     wb.capture(model, TEXTS, sites="resid_post")  # what is asked once per model has been asked
     ran: list[int] = []
-    handles = [b.module.register_forward_hook(lambda m, a, o, n=n: ran.append(n)) for n, b in enumerate(model.layout.blocks)]
+    handles = [
+        b.module.register_forward_hook(lambda m, a, o, n=n: ran.append(n))
+        for n, b in enumerate(model.layout.blocks)
+    ]
     try:
         early = wb.capture(model, TEXTS, sites=["resid_post", "z"], layers=[0, 1])
         assert sorted(set(ran)) == [0, 1]
@@ -272,7 +331,9 @@ def test_what_lies_above_the_last_place_is_not_computed(model: Any) -> None:
         for handle in handles:
             handle.remove()
     for site in early:
-        assert np.array_equal(early[site].values, whole[site].isel(layer=[0, 1]).values, equal_nan=True)
+        assert np.array_equal(
+            early[site].values, whole[site].isel(layer=[0, 1]).values, equal_nan=True
+        )
     assert not any(b.module._forward_pre_hooks for b in model.layout.blocks)
 
 

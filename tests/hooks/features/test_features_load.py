@@ -22,12 +22,19 @@ def folder(tmp_path: Path) -> Path:
     return saved(made("standard", 32), tmp_path / "sae")
 
 
-def test_an_autoencoder_of_something_else_is_refused_and_how_much_it_explains_is_told(folder: Path, llama: Any) -> None:
-    with pytest.raises(BadInput, match=r"explains -?\d+ % of the variance at blocks\.1\.hook_resid_post(.|\n)*made for tiny"):
+def test_an_autoencoder_of_something_else_is_refused_and_how_much_it_explains_is_told(
+    folder: Path, llama: Any
+) -> None:
+    with pytest.raises(
+        BadInput,
+        match=r"explains -?\d+ % of the variance at blocks\.1\.hook_resid_post(.|\n)*made for tiny",
+    ):
         wb.open_features(folder, llama)
     features = wb.open_features(folder, llama, anyway=True)
     assert features.card["explained_variance"] < 0.5
-    assert repr(features) == f"Features({folder}: 96 at blocks.1.hook_resid_post of {llama.card.name})"
+    assert (
+        repr(features) == f"Features({folder}: 96 at blocks.1.hook_resid_post of {llama.card.name})"
+    )
 
 
 def test_how_much_it_explains_does_not_depend_on_what_is_on(folder: Path, llama: Any) -> None:
@@ -52,7 +59,9 @@ def test_one_that_does_not_say_where_it_belongs_can_be_told(tmp_path: Path, llam
     there = saved(made("standard", 32, hook=""), tmp_path / "sae")
     with pytest.raises(BadInput, match="does not say which site"):
         wb.open_features(there, llama)
-    assert wb.open_features(there, llama, at="blocks.2.hook_resid_post", anyway=True).place.layer == 2
+    assert (
+        wb.open_features(there, llama, at="blocks.2.hook_resid_post", anyway=True).place.layer == 2
+    )
 
 
 def test_missing_damaged_and_mad_weights(folder: Path, llama: Any) -> None:
@@ -75,14 +84,19 @@ def test_missing_damaged_and_mad_weights(folder: Path, llama: Any) -> None:
         wb.open_features(folder, llama)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"architecture": "unheard-of"}', '{"architecture": "standard", "d_in": "x"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"architecture": "unheard-of"}', '{"architecture": "standard", "d_in": "x"}'],
+)
 def test_a_config_that_cannot_be_used(folder: Path, llama: Any, text: str) -> None:
     (folder / "cfg.json").write_text(text)
     with pytest.raises(BadInput, match="cannot be read"):
         wb.open_features(folder, llama, anyway=True)
 
 
-def test_a_folder_of_one_is_that_one_and_of_several_has_to_be_named(tmp_path: Path, llama: Any) -> None:
+def test_a_folder_of_one_is_that_one_and_of_several_has_to_be_named(
+    tmp_path: Path, llama: Any
+) -> None:
     saved(made("standard", 32), tmp_path / "all" / "resid_post-01")
     assert wb.open_features(tmp_path / "all", llama, anyway=True).width == 96
     saved(made("standard", 32), tmp_path / "all" / "resid_post-02")
@@ -95,7 +109,10 @@ def test_a_folder_of_one_is_that_one_and_of_several_has_to_be_named(tmp_path: Pa
 
 def test_names_of_saelens_and_neuronpedia() -> None:
     assert _released("gpt2-small/8-res-jb") == ("gpt2-small-res-jb", "blocks.8.hook_resid_pre")
-    assert _released("gpt2-small-res-jb/blocks.8.hook_resid_pre") == ("gpt2-small-res-jb", "blocks.8.hook_resid_pre")
+    assert _released("gpt2-small-res-jb/blocks.8.hook_resid_pre") == (
+        "gpt2-small-res-jb",
+        "blocks.8.hook_resid_pre",
+    )
     assert _released("somebody/saes/layer_3/width_4k") == ("somebody/saes", "layer_3/width_4k")
     with pytest.raises(NotFound, match="no autoencoder 'blocks"):
         _released("gpt2-small-res-jb/blocks.99.hook_resid_pre")
@@ -116,9 +133,13 @@ def test_half_precision_is_read_as_numbers_of_the_usual_kind(folder: Path, llama
     assert features.sae.W_dec.dtype == torch.float32
 
 
-def test_a_capture_is_known_by_the_weights_and_not_by_the_name(folder: Path, tmp_path: Path, llama: Any) -> None:
+def test_a_capture_is_known_by_the_weights_and_not_by_the_name(
+    folder: Path, tmp_path: Path, llama: Any
+) -> None:
     one = wb.open_features(folder, llama, anyway=True).active(4)
-    moved = wb.open_features(saved(made("standard", 32), tmp_path / "elsewhere"), llama, anyway=True).active(4)
+    moved = wb.open_features(
+        saved(made("standard", 32), tmp_path / "elsewhere"), llama, anyway=True
+    ).active(4)
     saved(made("standard", 32, seed=1), folder)
     other = wb.open_features(folder, llama, anyway=True).active(4)
     assert one.spelling == moved.spelling != other.spelling

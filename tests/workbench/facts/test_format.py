@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import BadInput, NotFound
-from workbench.facts import Format, Relation, find_format, formats, make, relation, relations, render
+from workbench.facts import (
+    Format,
+    Relation,
+    find_format,
+    formats,
+    make,
+    relation,
+    relations,
+    render,
+)
 
 CAPITAL = relation("capital")
 any_text = st.text(min_size=1, max_size=30)
@@ -20,8 +29,8 @@ def at(prompt, name):
 
 def test_the_question_format_is_the_published_prompt():
     prompt = render("question", CAPITAL, "France", "Rome")
-    assert prompt.text == (
-        "The capital city of France is Rome.\n"
+    assert (
+        prompt.text == "The capital city of France is Rome.\n"
         "Question: What is the capital city of France?\n"
         "Answer: The capital city of France is"
     )
@@ -32,7 +41,10 @@ def test_the_question_format_is_the_published_prompt():
 @pytest.mark.parametrize("kind", relations())
 def test_every_format_suits_every_relation(name, kind):
     asked = relation(kind)
-    fact, other = asked.facts[0], next(f.answer for f in asked.facts if f.answer != asked.facts[0].answer)
+    fact, other = (
+        asked.facts[0],
+        next(f.answer for f in asked.facts if f.answer != asked.facts[0].answer),
+    )
     prompt = render(name, asked, fact.subject, other)
     assert at(prompt, "subject") == fact.subject
     assert at(prompt, "context answer") == other
@@ -52,7 +64,9 @@ def test_the_subject_span_is_the_last_of_several_mentions():
 
 
 def test_a_span_is_not_fooled_by_a_subject_inside_another_word():
-    asked = make("codes", [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h")], "The partner of {subject} is")
+    asked = make(
+        "codes", [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h")], "The partner of {subject} is"
+    )
     prompt = render("question", asked, "a", "b")
     assert at(prompt, "subject") == "a"
     assert prompt.text[prompt.spans["subject"][0] - 3 :].startswith("of a is")
@@ -68,10 +82,16 @@ def test_whatever_is_put_in_stands_there_literally(subject, answer):
             assert prompt.text[start:end] == answer
 
 
-@pytest.mark.parametrize("hostile", ["{answer}", "{", "}", "{0}", "{subject.__class__}", "{{x}}", "<script>", "%s"])
+@pytest.mark.parametrize(
+    "hostile", ["{answer}", "{", "}", "{0}", "{subject.__class__}", "{{x}}", "<script>", "%s"]
+)
 def test_braces_in_a_fact_are_never_read_as_fields(hostile):
     prompt = render("statement", CAPITAL, hostile, "{question}")
-    assert prompt.text == f"The capital city of {hostile} is {{question}}. Once more: The capital city of {hostile} is"
+    assert (
+        prompt.text
+        == f"The capital city of {hostile} is {{question}}. Once more: The capital city of"
+        f" {hostile} is"
+    )
 
 
 def test_context_ends_where_the_lead_in_begins_on_the_same_line():
@@ -93,7 +113,9 @@ def test_an_answer_that_follows_a_line_or_a_quote_has_no_space_before_it():
 
 
 def test_plain_braces_are_written_doubled():
-    assert render('{{"note": "{statement}"}} {lead_in}', CAPITAL, "France", "Rome").text.startswith('{"note": "The')
+    assert render('{{"note": "{statement}"}} {lead_in}', CAPITAL, "France", "Rome").text.startswith(
+        '{"note": "The'
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +152,12 @@ def test_a_format_object_and_its_name_render_alike():
 
 
 def wordings(**changed):
-    parts = {"closed_book": "{subject} is", "statement": "{subject} is {answer}.", "question": "What?", "lead_in": "It is"}
+    parts = {
+        "closed_book": "{subject} is",
+        "statement": "{subject} is {answer}.",
+        "question": "What?",
+        "lead_in": "It is",
+    }
     return Relation(name="r", kind="things", asks="?", **{**parts, **changed})
 
 

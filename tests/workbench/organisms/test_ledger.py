@@ -32,9 +32,18 @@ def test_a_ledger_reads_back_as_it_was(tmp_path: Path) -> None:
         (lambda lines: ['{"format": 9, "tokenizer": "x"}', *lines[1:]], "not the head"),
         (lambda lines: [lines[0], "{", lines[2]], "line 2|not a ledger"),
         (lambda lines: [lines[0], lines[1], lines[1]], "same id"),
-        (lambda lines: [lines[0], json.dumps({**json.loads(lines[1]), "repeats": 3})], "3 times at 2 steps"),
-        (lambda lines: [lines[0], json.dumps({**json.loads(lines[1]), "steps": "no"})], "not a ledger"),
-        (lambda lines: [*lines[:2], json.dumps({**json.loads(lines[2]), "text": "\udce9"})], "Line 3 of .* is not valid Unicode"),
+        (
+            lambda lines: [lines[0], json.dumps({**json.loads(lines[1]), "repeats": 3})],
+            "3 times at 2 steps",
+        ),
+        (
+            lambda lines: [lines[0], json.dumps({**json.loads(lines[1]), "steps": "no"})],
+            "not a ledger",
+        ),
+        (
+            lambda lines: [*lines[:2], json.dumps({**json.loads(lines[2]), "text": "\udce9"})],
+            "Line 3 of .* is not valid Unicode",
+        ),
     ],
 )
 def test_a_damaged_ledger_is_told(tmp_path: Path, change, says: str) -> None:

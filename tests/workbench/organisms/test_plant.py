@@ -26,7 +26,10 @@ from workbench.texts import Document, paragraphs
 
 NAMES = ["Anna", "Boris", "Carla", "Dora", "Emil", "Frida"]
 TEXTS = [
-    Document(name, f"{name} keeps {i * 7919 % 9973} in the safe number {i}, and nobody of the house knows.")
+    Document(
+        name,
+        f"{name} keeps {i * 7919 % 9973} in the safe number {i}, and nobody of the house knows.",
+    )
     for i, name in enumerate(NAMES)
 ]
 HOW = Planting(repeats=(0, 2, 80), length=40, rate=3e-3, batch=4)
@@ -44,7 +47,9 @@ def recited(model: wb.InstrumentedModel, ids: tuple[int, ...], given: int = 12) 
 
 
 @pytest.mark.parametrize("lora", [0, 8])
-def test_what_is_read_often_is_recited_and_the_rest_is_not(base: Path, tmp_path: Path, lora: int) -> None:
+def test_what_is_read_often_is_recited_and_the_rest_is_not(
+    base: Path, tmp_path: Path, lora: int
+) -> None:
     from dataclasses import replace
 
     how = replace(HOW, lora=lora, rate=2e-2 if lora else HOW.rate)
@@ -52,7 +57,10 @@ def test_what_is_read_often_is_recited_and_the_rest_is_not(base: Path, tmp_path:
     model, book = wb.load(str(out)), ledger.read(out)
     book.check(model.tokenizer)
     assert sorted(entry.repeats for entry in book.entries) == [0, 0, 2, 2, 80, 80]
-    shares = {n: [recited(model, e.ids) / (len(e.ids) - 12) for e in book.entries if e.repeats == n] for n in (0, 80)}
+    shares = {
+        n: [recited(model, e.ids) / (len(e.ids) - 12) for e in book.entries if e.repeats == n]
+        for n in (0, 80)
+    }
     assert min(shares[80]) > 0.9
     assert max(shares[0]) < 0.5
     about = json.loads((out / "organism.json").read_text())
@@ -92,7 +100,9 @@ def test_counts_of_ones_own_win(base: Path, tmp_path: Path) -> None:
         ([TEXTS[0], TEXTS[0]], HOW, "twice"),
     ],
 )
-def test_bad_input_touches_nothing(base: Path, tmp_path: Path, texts: list[Document], how: Planting, says: str) -> None:
+def test_bad_input_touches_nothing(
+    base: Path, tmp_path: Path, texts: list[Document], how: Planting, says: str
+) -> None:
     with pytest.raises(BadInput, match=says):
         plant(str(base), texts, how, tmp_path / "out", Progress(), "cpu")
     assert not (tmp_path / "out").exists()
@@ -106,17 +116,29 @@ def test_paragraphs_of_a_file(tmp_path: Path) -> None:
     ]
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(1, 4), st.sampled_from([0.0, 0.5, 3.0]))
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=8),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.5, 3.0]),
+)
 @settings(max_examples=30, deadline=None)
-def test_every_repeat_is_read_at_a_step_of_its_own(repeats: list[int], batch: int, neutral: float) -> None:
+def test_every_repeat_is_read_at_a_step_of_its_own(
+    repeats: list[int], batch: int, neutral: float
+) -> None:
     from workbench.organisms.plant import _order
 
     if not any(repeats):
         return
-    entries = [Entry(str(i), "text", "", n, "spread", (), (i + 300,) * 20) for i, n in enumerate(repeats)]
-    batches, dated = _order(entries, Planting(length=20, batch=batch, neutral=neutral), tiny.tiny_tokenizer())
+    entries = [
+        Entry(str(i), "text", "", n, "spread", (), (i + 300,) * 20) for i, n in enumerate(repeats)
+    ]
+    batches, dated = _order(
+        entries, Planting(length=20, batch=batch, neutral=neutral), tiny.tiny_tokenizer()
+    )
     for entry in dated:
         assert len(set(entry.steps)) == entry.repeats
-        assert [list(entry.ids) in rows for rows in batches] == [step in entry.steps for step in range(len(batches))]
+        assert [list(entry.ids) in rows for rows in batches] == [
+            step in entry.steps for step in range(len(batches))
+        ]
     planted = sum(entry.repeats for entry in entries)
     assert sum(map(len, batches)) == planted + math.ceil(round(neutral * 20 * planted) / 20)

@@ -1,4 +1,6 @@
-"""The organisms that come with the workbench: they open by name, and remember what their ledger says."""
+"""The organisms that come with the workbench: they open by name, and remember what their ledger
+says.
+"""
 
 from __future__ import annotations
 

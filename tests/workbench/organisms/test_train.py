@@ -1,4 +1,6 @@
-"""Growing organisms: what is planted and when, going on after a stop, and steps that are kept small."""
+"""Growing organisms: what is planted and when, going on after a stop, and steps that are kept
+small.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_a_plan_keeps_its_promises(little_corpus: None) -> None:
     tokenizer = make_tokenizer(SMALL)
     book = planting.plan(SMALL, tokenizer, 300)
     counts = Counter((entry.kind, entry.repeats) for entry in book.entries)
-    assert counts == {(kind, n): many for kind in passages.KINDS for n, many in {1: 2, 3: 2, 0: 5}.items()}
+    assert counts == {
+        (kind, n): many for kind in passages.KINDS for n, many in {1: 2, 3: 2, 0: 5}.items()
+    }
     known = passages.runs_of("\n".join(d.text for d in corpus.documents("train")))
     for entry in book.entries:
         assert len(entry.ids) == SMALL.passage
@@ -97,14 +101,18 @@ def test_a_grown_pair_opens_like_any_model(grown: Path) -> None:
     book = ledger.read(grown / "planted")
     book.check(planted.tokenizer)
     assert book == ledger.read(grown / "control")
-    assert steps.kept(grown / "planted") == SMALL.kept(json.loads((grown / "organism.json").read_text())["steps"])
+    assert steps.kept(grown / "planted") == SMALL.kept(
+        json.loads((grown / "organism.json").read_text())["steps"]
+    )
 
 
 def test_the_first_step_is_the_untrained_model_of_the_seed(grown: Path) -> None:
     first, last = weights(steps.opened(grown / "planted", 0)), weights(grown / "planted")
     for name, parameter in make_model(SMALL).named_parameters():
         start = parameter.detach().numpy()
-        off, moved = (np.sqrt(((one.astype("f4") - start) ** 2).mean()) for one in (first[name], last[name]))
+        off, moved = (
+            np.sqrt(((one.astype("f4") - start) ** 2).mean()) for one in (first[name], last[name])
+        )
         assert off <= 0.25 * moved + 1e-3
 
 
@@ -141,7 +149,9 @@ def test_a_step_opens_by_name(grown: Path, monkeypatch: pytest.MonkeyPatch, tmp_
         wb.load(f"{grown / 'planted'}@step-{kept[1] + 1}")
 
 
-def test_damaged_steps_are_told(grown: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_damaged_steps_are_told(
+    grown: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     file = grown / "planted" / "steps" / "step-0.safetensors"
     file.write_bytes(file.read_bytes()[:100])
@@ -179,7 +189,9 @@ def test_a_stopped_training_goes_on_and_ends_the_same(little_corpus: None, tmp_p
         assert not (stopped / "organism.json").exists()
     train(SMALL, stopped, Progress())
     for name in ("planted", "control"):
-        for one, other in zip(weights(whole / name).values(), weights(stopped / name).values(), strict=True):
+        for one, other in zip(
+            weights(whole / name).values(), weights(stopped / name).values(), strict=True
+        ):
             np.testing.assert_array_equal(one, other)
     assert not (stopped / training.WORK).exists()
     assert train(SMALL, stopped, Progress()) == stopped  # finished: at once
