@@ -11,11 +11,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import workbench as wb
-from hooks.contract import Checked, contract
+from hooks.invariants import InvariantCheck, contract
 from hooks.model import InstrumentedModel
 from hooks.sites import SITES
-from tests import families
-from tests.tiny import tiny_tokenizer
+from tests.helpers import families
+from tests.helpers.tiny import tiny_tokenizer
 from workbench.errors import BadInput
 from workbench.runs import versions
 
@@ -36,14 +36,14 @@ HEAD = """# Architectures
 
 Made by `python -m benchmarks.architectures docs/architectures.md`; do not edit. Every family of
 `transformers` {version} below is built from its own configuration with small sizes and random
-weights (`tests/families.py`), and passes the contract of `hooks/contract.py`, which is run in the
-tests. A family that is not listed is handled the same way: parts are found by watching a forward
-pass of five tokens, not by a table of names, and what satisfies no sum is not offered. Check your
-own model with
+weights (`tests/helpers/families.py`), and passes the contract of `hooks/invariants.py`, which is
+run in the tests. A family that is not listed is handled the same way: parts are found by watching a
+forward pass of five tokens, not by a table of names, and what satisfies no sum is not offered.
+Check your own model with
 
 ```python
 import workbench as wb
-from hooks.contract import contract
+from hooks.invariants import contract
 
 model = wb.load("smollm2-135m")
 print(model.sites())
@@ -119,7 +119,7 @@ def document() -> str:
     return text + "\n\n## What does not work, and why\n\n" + "\n".join([*missing, *refused]) + "\n"
 
 
-def _identity(name: str, lines: list[Checked]) -> str:
+def _identity(name: str, lines: list[InvariantCheck]) -> str:
     error = max(line.error for line in lines)
     return f"| {name} | {lines[0].says} | {len(lines)} | {'0' if error == 0 else f'{error:.0e}'} |"
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 import workbench as wb
-from analyses.extraction.sampling import Sampler
-from analyses.extraction.score import score
-from analyses.extraction.windows import Window, cut
+from analyses.measures.sampling import Sampler
+from analyses.measures.scoring import score
+from analyses.measures.windows import Window, cut
 from benchmarks.measure import alternate, table
 from hooks.generation import continued
 from workbench.organisms import corpus

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 import workbench as wb
-from analyses.function_tokens import chance, corpus
-from analyses.function_tokens.reading import look
+from analyses.features.function_tokens import baselines, corpus
+from analyses.features.function_tokens.scan import look
 from benchmarks.measure import alternate, table
-from hooks.features.features import SKIP
+from hooks.features.sae import SKIP
 from workbench.autoencoders import shipped
 from workbench.progress import Progress
 
@@ -28,8 +28,8 @@ def tables(model: Any, repeats: int) -> list[str]:
         for name, entry in shipped().items()
         if entry.card["model"] == model.card.name
     ]
-    random = chance.random_directions(
-        features, [f.card["l0"] for f in features], chance.vectors(model, features, ids[:16]), 0
+    random = baselines.random_directions(
+        features, [f.card["l0"] for f in features], baselines.vectors(model, features, ids[:16]), 0
     )
     mixed, function = corpus.shuffled(ids, SKIP, 0), np.arange(model.card.d_vocab) < 100
 

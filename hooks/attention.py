@@ -19,7 +19,7 @@ import torch
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from hooks.held import held
+from hooks.held_attributes import held
 from workbench.errors import SiteNotFound
 
 if TYPE_CHECKING:

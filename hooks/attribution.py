@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.finite import check_values
-from hooks.replay import Suffix, recording
+from hooks.finite_check import check_values
+from hooks.hook_points import hook_sites
+from hooks.layer_replay import RecordedSuffix, recording
 from hooks.sites import Place
-from hooks.sweeps.asked import positions_changed
-from hooks.sweeps.grid import Job, batches, edits_of
-from hooks.watch import watching
+from hooks.sweeps.arguments import positions_changed
+from hooks.sweeps.runner import SweepJob, batches, edits_of
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hooks.sweeps.values import BatchValues
 
 
-def estimate(job: Job, recheck: int = 20, seed: int = 0) -> Job:
+def estimate(job: SweepJob, recheck: int = 20, seed: int = 0) -> SweepJob:
     """The job with estimates as its effects, and `exact` for the cells that were done again
     exactly.
 
@@ -62,7 +62,7 @@ def estimate(job: Job, recheck: int = 20, seed: int = 0) -> Job:
     return _rechecked(job, recheck, seed)
 
 
-def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
+def _one_batch(job: SweepJob, batch: Batch, prompts: Sequence[int]) -> None:
     """Gradients of each target's metric at every place, and their product with the change of
     each cell.
     """
@@ -76,7 +76,7 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
         return x
 
     with ExitStack() as stack:
-        stack.enter_context(watching(job.model, job.values.places, keep))
+        stack.enter_context(hook_sites(job.model, job.values.places, keep))
         record = stack.enter_context(recording(job.model))
         with torch.enable_grad():
             logits = job.model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[
@@ -98,7 +98,7 @@ def _one_batch(job: Job, batch: Batch, prompts: Sequence[int]) -> None:
     check_values(job.model, "the gradients", *(g for each in gradients for g in each))
     with torch.no_grad():
         kept = {key: x.detach() for key, x in points.items()}
-        suffix = Suffix(record, {}, kept, logits.detach(), 0, batch)
+        suffix = RecordedSuffix(record, {}, kept, logits.detach(), 0, batch)
         job.own(suffix, new, prompts)
         slopes = {key: torch.stack([g[i] for g in gradients]) for i, key in enumerate(points)}
         for first in range(0, len(job.cells), _AT_ONCE):
@@ -116,9 +116,9 @@ _AT_ONCE = 64
 
 
 def _products(
-    job: Job,
+    job: SweepJob,
     cells: list[int],
-    suffix: Suffix,
+    suffix: RecordedSuffix,
     new: BatchValues,
     slopes: dict[tuple[str, int], Tensor],
     prompts: Sequence[int],
@@ -140,7 +140,7 @@ def _products(
     job.write(torch.cat(parts).float().cpu(), edits, cells, new, prompts)
 
 
-def _rechecked(job: Job, recheck: int, seed: int) -> Job:
+def _rechecked(job: SweepJob, recheck: int, seed: int) -> SweepJob:
     """The strongest cells (mean over prompts of the absolute estimate) and as many at random,
     done exactly.
     """

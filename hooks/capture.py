@@ -18,14 +18,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooks import fetching, streaming
-from hooks import recipe as recipes_of
+from hooks import capture_plan as recipes_of
+from hooks import device_transfer, streaming
 from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
-from hooks.reduce import Reducer, Rows
+from hooks.reduce import BatchLayout, Reducer
 from workbench.errors import BadInput
 from workbench.models.storage import plain
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
+    from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
-    from hooks.recipe import Recipe
     from workbench.progress import Progress
     from workbench.shards import Stored
 
@@ -206,7 +206,11 @@ class _InMemory:
         together = list(here) == list(range(here[0], here[-1] + 1)) and not self._mixed
 
         def put(
-            recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows
+            recipe: SitePlan,
+            at: int,
+            sizes: dict[str, int],
+            outputs: list[Tensor],
+            rows: BatchLayout,
         ) -> None:
             short, place = recipe.site.short, recipe.places[at]
             if short not in self._made:
@@ -241,7 +245,7 @@ class _InMemory:
         alive.
         """
         storage = x.untyped_storage()
-        if x.is_pinned() and x.nbytes * len(stored.layers or [0]) > fetching.MOST:
+        if x.is_pinned() and x.nbytes * len(stored.layers or [0]) > device_transfer.MOST:
             # what came from a card lies in memory that cannot be swapped out: a good deal of that
             # is too much
             return False
@@ -257,7 +261,7 @@ class _InMemory:
         """Whether the model, or an intervention, has since written into a tensor that was held."""
         return any(array.overwritten for _, arrays in self._made.values() for array in arrays)
 
-    def makers(self, wanted: Sequence[Recipe]) -> dict[str, Callable[[], xr.DataArray]]:
+    def makers(self, wanted: Sequence[SitePlan]) -> dict[str, Callable[[], xr.DataArray]]:
         """What gives each array, by name, in the order in which they were asked for."""
         return {
             array.stored.name: array.make

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks import window
+from hooks import context_window
+from hooks.eager_eval import steady
 from hooks.generation import decoded, end_tokens
 from hooks.interventions import scale
-from hooks.replay import Prefilled, State, step
-from hooks.steady import steady
-from workbench.modes import ordinary
+from hooks.layer_replay import PrefixCache, State, step
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ def scaled(model: InstrumentedModel, factors: Factors) -> Iterator[None]:
         yield
 
 
-class Completer:
+class InterventionDecoder:
     """Prompts read once, then completed or scored again and again under different head factors.
 
     Each change reads the prompts again only from its lowest layer on; the answers are those of a
@@ -61,7 +61,7 @@ class Completer:
     ) -> None:
         self.model = model
         self._batches = [
-            Prefilled(model, prompts[i : i + batch_size])
+            PrefixCache(model, prompts[i : i + batch_size])
             for i in range(0, len(prompts), batch_size)
         ]
 
@@ -104,7 +104,7 @@ class Reading:
             mine = answers[done : done + len(state.mask)]
             done += len(state.mask)
             width, device = max(map(len, mine)), state.mask.device
-            window.check(self._model, int(state.mask.sum(1).max()), new=width)
+            context_window.check(self._model, int(state.mask.sum(1).max()), new=width)
             # Answers are padded on the right: no answer token sees the padding, and its logits are
             # not read.
             ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in mine], device=device)
@@ -124,7 +124,7 @@ class Reading:
         self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int
     ) -> list[Completion]:
         ends = end_tokens(self._model)
-        window.check(self._model, int(state.mask.sum(1).max()), new=max_new_tokens)
+        context_window.check(self._model, int(state.mask.sum(1).max()), new=max_new_tokens)
         first = state.logits.argmax(-1).tolist()
         said: list[list[int]] = [[] for _ in first]
         texts = [""] * len(said)

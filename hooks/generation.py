@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from hooks import window
-from hooks.finite import first_bad, not_finite, sound
-from hooks.steady import steady
+from hooks import context_window
+from hooks.eager_eval import steady
+from hooks.finite_check import first_bad, not_finite, sound
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def continued(
         NotFinite: logits that say nothing.
     """
     _check(max_new_tokens, temperature)
-    window.check(model, ids.shape[1], new=max_new_tokens)
+    context_window.check(model, ids.shape[1], new=max_new_tokens)
     if max_new_tokens == 0:
         return ids[:, :0]
     from transformers import GenerationConfig

@@ -22,16 +22,16 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from hooks.backends.twin import twin
-from hooks.calling import call
-from hooks.finite import check_values
+from hooks.backends.module_copy import twin
+from hooks.eager_eval import steady
+from hooks.finite_check import check_values
 from hooks.gradients.metric import loss, per_prompt
+from hooks.module_call import call
 from hooks.prompts import Prompts, Tokenized, listed, split, token_strings
-from hooks.steady import steady
-from hooks.weights import is_quantized, learning
+from hooks.weights import is_quantized, requires_grad
 from workbench.errors import BadInput, Unfit
 from workbench.models import adapters
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def influence(
     chosen = None if layers is None else [f"module.{name}" for name in _blocks(model, layers)]
     pad = partial(_batch, model)
     # The twin has the same parameters.
-    with torch.enable_grad(), learning(model.module.parameters()), steady(scored.module):
+    with torch.enable_grad(), requires_grad(model.module.parameters()), steady(scored.module):
         method = TracInCP(
             scored,
             DataLoader(shown, batch_size, collate_fn=pad),  # type: ignore[arg-type]

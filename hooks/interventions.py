@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 
 from hooks import sites
-from hooks.fetching import indices
-from hooks.positions import PositionTracker, tracked
+from hooks.device_transfer import indices
+from hooks.eager_eval import evaluating
+from hooks.hook_points import hook_sites
+from hooks.positions import PositionTracker, track_positions
 from hooks.prompts import Prompts, ids_of
-from hooks.steady import evaluating
-from hooks.watch import watching
-from workbench.again import again
 from workbench.errors import BadInput
 from workbench.heads import head_name
-from workbench.modes import ordinary
+from workbench.reentrant import again
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ def ablate(
         raise BadInput(
             f"There is no ablation {how!r}.", "zero, mean or resample", "Choose one of those."
         )
-    with changed(model, targets, changes, positions):
+    with apply_changes(model, targets, changes, positions):
         yield
 
 
@@ -90,7 +90,7 @@ def scale(
 ) -> Iterator[None]:
     """Multiply a part's output: 0 silences it, 1 leaves it (bit for bit), 2 doubles it."""
     targets = _targets(model, heads, site, layers)
-    with changed(model, targets, [lambda x, _: x * factor] * len(targets), positions):
+    with apply_changes(model, targets, [lambda x, _: x * factor] * len(targets), positions):
         yield
 
 
@@ -122,7 +122,7 @@ def add(
             )
         return x + factor * vector.to(x)
 
-    with changed(model, targets, [change] * len(targets), positions):
+    with apply_changes(model, targets, [change] * len(targets), positions):
         yield
 
 
@@ -174,7 +174,7 @@ def patch(
                 stored[:, :, chosen] if chosen else stored, lengths, where, positions, elsewhere
             )
         )
-    with changed(model, targets, changes, positions):
+    with apply_changes(model, targets, changes, positions):
         yield
 
 
@@ -250,19 +250,19 @@ def _of_a_token(targets: Sequence[tuple[sites.Place, list[int]]]) -> None:
 
 
 @contextmanager
-def changed(
+def apply_changes(
     model: InstrumentedModel,
     targets: Sequence[tuple[sites.Place, list[int]]],
     changes: Sequence[Change],
     positions: Sequence[int] | None,
 ) -> Iterator[None]:
     """Put at each target what its change makes of it; [] for the heads is the whole site."""
-    with tracked(model) as tracker:
+    with track_positions(model) as tracker:
         new = {
             place: _at(place, chosen, change, positions, tracker)
             for (place, chosen), change in zip(targets, changes, strict=True)
         }
-        with watching(model, list(new), lambda place, x: new[place](x)):
+        with hook_sites(model, list(new), lambda place, x: new[place](x)):
             yield
 
 
@@ -310,7 +310,7 @@ def _reference_values(
             x = x[real.to(x.device)]
             pool.append(x[:, chosen] if chosen else x)
 
-        with watching(model, list(at), keep), evaluating(model.module), torch.no_grad():
+        with hook_sites(model, list(at), keep), evaluating(model.module), torch.no_grad():
             model.forward(**batch.kwargs(), logits_to_keep=1, use_cache=False)
     return [torch.cat(pool) for pool in pools]
 

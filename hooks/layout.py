@@ -1,5 +1,5 @@
-"""The parts of a decoder, as `hooks.finding` finds them: plain records that the sites, sweeps
-and interventions stand on.
+"""The parts of a decoder, as `hooks.discovery.find_layout` finds them: plain records that the
+sites, sweeps and interventions stand on.
 """
 
 from __future__ import annotations

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hooks import beginning, finding, generation, rounding, sites, window
-from hooks.beginning import Beginning
-from hooks.calling import call
-from hooks.finite import check_logits
+from hooks import beginning_token, context_window, generation, rounding, sites
+from hooks.beginning_token import Beginning
+from hooks.discovery import find_layout
+from hooks.eager_eval import steady
+from hooks.finite_check import check_logits
 from hooks.layout import Layout
+from hooks.module_call import call
 from hooks.prompts import Prompt, Prompts, ids_of
-from hooks.steady import steady
-from hooks.undisturbed import undisturbed
 from hooks.weights import apply, device_of, dtype_of, sizes
+from hooks.without_interventions import undisturbed
 from workbench.errors import BadInput, SiteNotFound, Unfit
 from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, adapters, load_weights
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ class InstrumentedModel:
     @cached_property
     def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
-        found = finding.find(self.module)
+        found = find_layout.find(self.module)
         # The card is made from the configuration, which does not know of layers cut off by hand.
         self.card = replace(self.card, n_layers=len(found.blocks))
         return found
@@ -173,7 +174,7 @@ class InstrumentedModel:
         it.
         """
         with undisturbed(self.module):
-            return beginning.measure(self.module, self.text, self.device)
+            return beginning_token.measure(self.module, self.text, self.device)
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a prompt, with what the tokenizer itself puts in front (see `card.bos`),
@@ -263,7 +264,7 @@ class InstrumentedModel:
                 "prompts of one length",
                 "Run them one by one.",
             )
-        window.check(self, longest)
+        context_window.check(self, longest)
         # What stands in the padding is never looked at; any id that has an embedding does.
         pad = self.tokenizer.pad_token_id
         pad = pad if pad is not None and 0 <= pad < self.text.n_embeddings else 0
@@ -283,14 +284,14 @@ class InstrumentedModel:
 
         None if any number can be run.
         """
-        return window.rows_of_table(self.module, self.card.context_length)
+        return context_window.rows_of_table(self.module, self.card.context_length)
 
     def past_window(self, read: int) -> str | None:
         """The sentence about reading so many tokens at once.
 
         None if they are within the model's window.
         """
-        return window.says(self, read)
+        return context_window.says(self, read)
 
     def rounding(self) -> str | None:
         """The sentence about how far the sweeps so far are to be believed.
@@ -313,7 +314,7 @@ class InstrumentedModel:
         """
         given = kwargs.get("input_ids", kwargs.get("inputs_embeds"))
         if given is not None and kwargs.get("past_key_values") is None:
-            window.check(self, given.shape[1])
+            context_window.check(self, given.shape[1])
         out = call(self.module, **kwargs)
         check_logits(self, out.logits, kwargs)
         return out

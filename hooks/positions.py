@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
-from hooks.held import held
+from hooks.held_attributes import held
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def placed(module: Any, where: PositionTracker) -> Iterator[None]:
 
 
 @contextmanager
-def tracked(model: InstrumentedModel) -> Iterator[PositionTracker]:
+def track_positions(model: InstrumentedModel) -> Iterator[PositionTracker]:
     """A tracker that follows every forward pass of the model while inside."""
     module, tracker = model.module, PositionTracker()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hooks import window
+from hooks import context_window
 from workbench.errors import BadInput
 from workbench.models.conversation import Conversation, is_conversation, render
 
@@ -132,7 +132,7 @@ def read(
     for n, prompt in enumerate(split(prompts), start=1):
         found = tokenize(model, prompt, n)
         text, ids = found.text, found.ids
-        window.check(model, len(ids), f"Prompt {n}, {text[:60]!r} …,")
+        context_window.check(model, len(ids), f"Prompt {n}, {text[:60]!r} …,")
         missing = [p for p in positions or () if not -len(ids) <= p < len(ids)]
         if missing:
             raise BadInput(
@@ -217,7 +217,7 @@ def _is_id(value: Any) -> bool:
 class Windows:
     """Texts cut into windows, as often as they are asked for.
 
-    Each begins as a prompt does (see `hooks.beginning`).
+    Each begins as a prompt does (see `hooks.beginning_token`).
     """
 
     model: InstrumentedModel
@@ -247,7 +247,7 @@ def token_strings(model: InstrumentedModel, prompts: Sequence[Tokenized]) -> lis
     return model.text.pieces_of_texts([prompt.ids for prompt in prompts])
 
 
-class Digest:
+class PromptHash:
     """A fingerprint of prompts in their order: of the token ids, however they were given."""
 
     def __init__(self, prompts: Iterable[Tokenized] = ()) -> None:
@@ -262,7 +262,7 @@ class Digest:
         return self._hash.hexdigest()
 
 
-class Feed:
+class PromptQueue:
     """Prompts in portions; one prompt is looked at ahead, to see whether it still fits."""
 
     def __init__(self, prompts: Iterator[Tokenized]) -> None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from hooks.fetching import indices
+from hooks.device_transfer import indices
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Rows:
+class BatchLayout:
     """Where the prompts lie in a left-padded batch.
 
     Attributes:
@@ -105,7 +105,7 @@ class Reducer(Protocol):
     def outputs(self, site: Site, sizes: Mapping[str, int]) -> list[Output]:
         """The arrays it gives."""
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         """(batch, *site.dims) to one tensor per output, (batch, *output.dims).
 
         Padding need not be looked at.
@@ -140,7 +140,7 @@ class Last:
     def outputs(self, site: Site, sizes: Mapping[str, int]) -> list[Output]:
         return [Output("", _without(site.dims, _positions(site)), says="at the last position")]
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         return [x.squeeze(1 + site.dims.index(_positions(site) or ""))]
 
 
@@ -156,7 +156,7 @@ class Mean:
     def outputs(self, site: Site, sizes: Mapping[str, int]) -> list[Output]:
         return [Output("", _without(site.dims, _positions(site)), says="mean over positions")]
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         axis = 1 + site.dims.index(_positions(site) or "")
         if rows.every and min(rows.lengths) < rows.width:
             shape = [1] * x.dim()
@@ -180,7 +180,7 @@ class Norm:
     def outputs(self, site: Site, sizes: Mapping[str, int]) -> list[Output]:
         return [Output("", site.dims[:-1], unit="activation", says="Euclidean norm")]
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         return [x.float().norm(dim=-1)]
 
 
@@ -200,7 +200,7 @@ class Entropy:
         over = "the keys" if site.short == "pattern" else "the vocabulary"
         return [Output("", site.dims[:-1], unit="nats", says=f"entropy over {over}")]
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         if site.short == "pattern":
             return [torch.special.entr(x.float()).sum(-1)]
         flat = [self._of_logits(part.float()) for part in x.flatten(0, -2).split(_CHUNK)]
@@ -255,7 +255,7 @@ class TopK:
             ),
         ]
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         if site.dims[-1] != "key":
             values, index = x.topk(self.k, dim=-1)
             return [values, index]
@@ -373,7 +373,7 @@ class Project:
             )
         ]
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         if x.device not in self._there:
             self._there[x.device] = self._units.to(x.device)
         return [x.float() @ self._there[x.device].t()]
@@ -423,7 +423,7 @@ class LowRank:
             Output("basis", basis, new, says="the directions, each of length 1"),
         ]
 
-    def __call__(self, site: Site, x: Tensor, rows: Rows) -> list[Tensor]:
+    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
         axis = site.dims.index("pos")
         found: list[tuple[Tensor, Tensor]] = []
         for row, offset in enumerate(rows.offsets):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.weights import rounds_inputs, tensor_float
+from hooks.weights import has_int8_inputs, tensor_float
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ def spacing_of(model: InstrumentedModel, dtype: torch.dtype = torch.float32) -> 
     batch), and a card may be told to round to 10.
     """
     spacing = torch.finfo(dtype).eps
-    if rounds_inputs(model.layout.blocks[-1].module):
+    if has_int8_inputs(model.layout.blocks[-1].module):
         spacing = max(spacing, 2.0**-7)
     return max(spacing, 2.0**-10) if tensor_float(model.device) else spacing
 

@@ -395,10 +395,10 @@ def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
     """
     import torch
 
-    from hooks.weights import numbers
+    from hooks.weights import dense_weight
 
     z = z.unflatten(-1, (heads, -1))
-    weight = numbers(out_proj).T
+    weight = dense_weight(out_proj).T
     return torch.einsum("...he,hed->...hd", z, weight.reshape(heads, z.shape[-1], -1).to(z.dtype))
 
 

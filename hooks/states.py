@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from hooks.calling import call
-from hooks.held import held
+from hooks.eager_eval import steady
+from hooks.held_attributes import held
+from hooks.module_call import call
 from hooks.positions import CACHES, tell
-from hooks.steady import steady
 from hooks.weights import device_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from hooks.hook_points import HookFn
     from hooks.model import Batch, InstrumentedModel
     from hooks.sites import Place
-    from hooks.watch import Take
 
 
-class Stepper:
+class RecurrentStepper:
     """A prompt that is read token by token, with what each recurrent layer holds after the last
     one.
 
@@ -146,14 +146,14 @@ class Stepper:
 @contextmanager
 def stepping(
     module: Any, mixers: dict[int, nn.Module], length: int | None = None
-) -> Iterator[Stepper]:
+) -> Iterator[RecurrentStepper]:
     """A stepper whose `decay` holds, after each token, what every layer's state was multiplied by:
     broadcasts to the state.
 
     Layers whose gate cannot be read are not in `decay`. What the model remembered before is
     forgotten on the way out.
     """
-    stepper = Stepper(module, mixers, length)
+    stepper = RecurrentStepper(module, mixers, length)
     with ExitStack() as stack:
         stack.enter_context(steady(module))
         for layer, mixer in mixers.items():
@@ -332,7 +332,9 @@ def trajectory(
     return {place: torch.stack([values[t] for t in wanted]) for place, values in kept.items()}
 
 
-def pass_on(model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: Take) -> None:
+def capture_states(
+    model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: HookFn
+) -> None:
     """Call `take(place, values)` with what recurrent layers remember along the prompts of a batch:
     (batch, *site.dims), padded on the left as the batch is. The prompts are read one after another,
     token by token.

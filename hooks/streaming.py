@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from hooks import recipe as recipes_of
-from hooks.backends import Forward, plain
-from hooks.prompts import Digest, Feed, Prompts, Tokenized, read, token_strings
+from hooks import capture_plan as recipes_of
+from hooks.backends import Forward, torch_hooks
+from hooks.prompts import PromptHash, PromptQueue, Prompts, Tokenized, read, token_strings
 from workbench import shards
+from workbench.disk_space import AGREED, check_disk, size
 from workbench.errors import BadRun, WorkbenchError
 from workbench.shards import Manifest, Shard, ShardWriter, Stored
-from workbench.space import AGREED, check_disk, size
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
-    from hooks.recipe import Recipe
-    from hooks.reduce import Rows
+    from hooks.reduce import BatchLayout
     from workbench.progress import Progress
 
 SHARD_BYTES = 32 * 2**20
@@ -44,7 +44,7 @@ Agree = bool | Callable[[int], bool]
 
 
 @dataclass(frozen=True)
-class Measure:
+class SizeEstimate:
     """What prompts come to: how many, their tokens, the bytes on disk, and a fingerprint."""
 
     prompts: int
@@ -57,11 +57,11 @@ class Measure:
         return {"prompts": self.prompts, "tokens": self.tokens, "digest": self.digest}
 
 
-def measure(arrays: Mapping[str, Stored], prompts: Any) -> Measure:
+def measure(arrays: Mapping[str, Stored], prompts: Any) -> SizeEstimate:
     """Read all prompts and add up what their shards will hold; one shard's prompts are in memory
     at a time.
     """
-    feed, digest = Feed(prompts), Digest()
+    feed, digest = PromptQueue(prompts), PromptHash()
     n = tokens = 0
     nbytes = 1500 + 500 * len(arrays)  # about what the manifest needs
     while window := _window(feed, arrays, None):
@@ -78,10 +78,10 @@ def measure(arrays: Mapping[str, Stored], prompts: Any) -> Measure:
                 + len(json.dumps(prompt.text))
                 + 10
             )
-    return Measure(n, tokens, nbytes, str(digest))
+    return SizeEstimate(n, tokens, nbytes, str(digest))
 
 
-def _window(feed: Feed, arrays: Mapping[str, Stored], most: int | None) -> list[Tokenized]:
+def _window(feed: PromptQueue, arrays: Mapping[str, Stored], most: int | None) -> list[Tokenized]:
     """The prompts of the next shard: at least one, unless there is none; at most `most`."""
     window: list[Tokenized] = []
     nbytes = tokens = 0
@@ -99,14 +99,14 @@ def _window(feed: Feed, arrays: Mapping[str, Stored], most: int | None) -> list[
 
 def stream(
     model: InstrumentedModel,
-    wanted: Sequence[Recipe],
+    wanted: Sequence[SitePlan],
     prompts: Prompts,
     dtype: str,
     batch_tokens: int,
     folder: Path,
     agree: Agree,
     progress: Progress | None,
-    forward: Forward = plain.run,
+    forward: Forward = torch_hooks.run,
 ) -> Trace:
     """`capture` with `out`; see there."""
     arrays = recipes_of.arrays(model, wanted, dtype)
@@ -161,7 +161,7 @@ def stream(
                 progress,
                 forward,
             )
-            job.run(Feed(read(model, prompts, positions)), finished)
+            job.run(PromptQueue(read(model, prompts, positions)), finished)
             lock.unlink(missing_ok=True)
     except Timeout as error:
         raise WorkbenchError(
@@ -296,7 +296,7 @@ class _Job:
     def __init__(
         self,
         model: InstrumentedModel,
-        wanted: Sequence[Recipe],
+        wanted: Sequence[SitePlan],
         manifest: Manifest,
         folder: Path,
         batch_tokens: int,
@@ -309,14 +309,14 @@ class _Job:
         self._forward = forward
         self._index = self._tokens = self._done = self._skipped = 0
 
-    def run(self, feed: Feed, finished: dict[int, Shard]) -> None:
-        digest = Digest()
+    def run(self, feed: PromptQueue, finished: dict[int, Shard]) -> None:
+        digest = PromptHash()
         self._skipped = sum(sum(shard.lengths) for shard in finished.values())
         while True:
             shard = finished.pop(self._index, None)
             if shard is not None:
                 window = feed.take(len(shard))
-                if str(Digest(window)) != shard.digest:
+                if str(PromptHash(window)) != shard.digest:
                     raise _other_prompts(self._folder)
             else:
                 window = _window(
@@ -351,7 +351,7 @@ class _Job:
             [self._index + i for i in order],
             [prompt.text for prompt in held],
             token_strings(self._model, held),
-            str(Digest(window)),
+            str(PromptHash(window)),
         )
         writer = ShardWriter(self._folder, arrays, prompts, self._manifest.capture)
         try:
@@ -382,7 +382,11 @@ class _Job:
         arrays = self._manifest.arrays
 
         def put(
-            recipe: Recipe, at: int, sizes: dict[str, int], outputs: list[Tensor], rows: Rows
+            recipe: SitePlan,
+            at: int,
+            sizes: dict[str, int],
+            outputs: list[Tensor],
+            rows: BatchLayout,
         ) -> None:
             names = [name for name in arrays if name.partition(".")[0] == recipe.site.short]
             for name, x in zip(names, outputs, strict=True):

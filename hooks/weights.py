@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from hooks.held import held
+from hooks.held_attributes import held
 from workbench.errors import Unfit
 from workbench.models.storage import is_quantized, plain, settle
 
@@ -27,15 +27,15 @@ __all__ = [
     "apply",
     "bias_of",
     "check_gradients",
+    "dense_weight",
     "device_of",
     "dtype_of",
+    "has_int8_inputs",
     "innermost",
     "is_plain",
     "is_quantized",
-    "learning",
-    "numbers",
     "parameter_of",
-    "rounds_inputs",
+    "requires_grad",
     "sizes",
     "tensor_float",
 ]
@@ -54,7 +54,7 @@ _INSIDE = (
 )  # where adapters keep the layer that they stand around
 
 
-def numbers(layer: Any, rows: Tensor | None = None) -> Tensor:
+def dense_weight(layer: Any, rows: Tensor | None = None) -> Tensor:
     """The matrix that a linear layer multiplies with, or the rows that an embedding gives out,
     adapters and all.
 
@@ -101,7 +101,7 @@ def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = T
         given = layer.forward(x.to(dtype_of(layer)))[..., chosen]
         return (given if biased or bias is None else given - bias[chosen]).to(x)
     return nn.functional.linear(
-        x, numbers(layer, rows).to(x), bias[chosen] if biased and bias is not None else None
+        x, dense_weight(layer, rows).to(x), bias[chosen] if biased and bias is not None else None
     )
 
 
@@ -165,7 +165,7 @@ def parameter_of(layer: Any) -> tuple[str, bool] | None:
     like = next(iter(candidates.values()))
     draw = torch.Generator().manual_seed(0)
     x, slope = (torch.randn(1, 4, n, generator=draw).to(like) for n in (inputs, outputs))
-    with learning(candidates.values()), _evaluated(layer), torch.enable_grad():
+    with requires_grad(candidates.values()), _evaluated(layer), torch.enable_grad():
         total = (layer.forward(x) * slope).sum()
         found = torch.autograd.grad(total, list(candidates.values()), allow_unused=True)
     wanted = slope[0].T @ x[0]
@@ -179,13 +179,13 @@ def parameter_of(layer: Any) -> tuple[str, bool] | None:
 
 
 @contextmanager
-def learning(parameters: Iterable[Tensor]) -> Iterator[None]:
+def requires_grad(parameters: Iterable[Tensor]) -> Iterator[None]:
     """Frozen weights have gradients for a while."""
     with held(list(parameters), "requires_grad", True):
         yield
 
 
-def rounds_inputs(module: Any) -> bool:
+def has_int8_inputs(module: Any) -> bool:
     """Whether some linear layer inside rounds what it reads (to 8 bits, say), so that no identity
     holds closer than that.
 

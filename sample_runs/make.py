@@ -15,9 +15,9 @@ from typing import Any
 
 import workbench as wb
 from workbench import paths
-from workbench.cli.screen import bar
-from workbench.organisms import corpus, passages
-from workbench.organisms.plant import Planting, plant
+from workbench.cli.terminal import bar
+from workbench.organisms import corpus, synthetic_passages
+from workbench.organisms.finetune_plant import Planting, plant
 from workbench.texts import Document
 
 HERE = Path(__file__).parent
@@ -52,7 +52,7 @@ def planted() -> Path:
     """
     texts, tokenizer, how = [], wb.load("smollm2-135m").tokenizer, Planting()
     for kind in ("biography", "code", "table", "random"):
-        source = passages.KINDS[kind](random.Random(f"sample {kind}"))
+        source = synthetic_passages.KINDS[kind](random.Random(f"sample {kind}"))
         # Cut where planting cuts them, a text has to give the same tokens again.
         cuts = (
             (text, tokenizer(text, add_special_tokens=False)["input_ids"][: how.length])

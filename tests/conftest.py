@@ -9,7 +9,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
-import tiny
+
+from tests.helpers import tiny
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from ui import trying
-from ui.answering import change_for
-from ui.desk import Desk
+from ui import prompt_service
+from ui.app_state import AppState
 from ui.jobs import Job
+from ui.prompt_stream import change_for
 from workbench import registry
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.conversation import typed
@@ -19,7 +19,7 @@ from workbench.models.conversation import typed
 T = TypeVar("T")
 
 
-def add(desk: Desk) -> None:
+def add(desk: AppState) -> None:
     """Register the endpoints; call it inside the `gr.Blocks`."""
 
     def told(work: Callable[[], T]) -> T:
@@ -45,7 +45,7 @@ def add(desk: Desk) -> None:
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = trying.look(model, typed(prompt, chat), k=max(1, min(int(k), 100)))
+                looked = prompt_service.look(model, typed(prompt, chat), k=max(1, min(int(k), 100)))
             return [{"token": token, "probability": p} for token, p in looked.tokens]
 
         return told(work)
@@ -71,7 +71,7 @@ def add(desk: Desk) -> None:
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = trying.look(model, typed(prompt, chat), (memory, context))
+                looked = prompt_service.look(model, typed(prompt, chat), (memory, context))
             return {
                 side: vars(answer)
                 for side, answer in zip(("memory", "context"), looked.answers, strict=True)
@@ -93,7 +93,7 @@ def add(desk: Desk) -> None:
             model = desk.slot.need()
             change = change_for(desk, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                return trying.continuation(
+                return prompt_service.continuation(
                     model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000))
                 )
 
@@ -103,7 +103,7 @@ def add(desk: Desk) -> None:
         """Every question: {"name", "question", "unfit", "params"}, params as a JSON schema; what
         does not load has "broken".
         """
-        good, broken = registry.every()
+        good, broken = registry.all_analyses()
         model = desk.slot.model
         listed: list[dict[str, Any]] = [
             {

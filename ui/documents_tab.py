@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from ui.below import Below
-from ui.desk import Desk
+from ui.app_state import AppState
+from ui.embedded_run import Below
 from ui.jobs import UPLOADS
 from workbench.errors import BadInput
 from workbench.texts import TEXTS
@@ -23,7 +23,7 @@ _UPLOADS = tempfile.TemporaryDirectory(prefix=UPLOADS)  # removed when the serve
 _DEPTHS = {"quick": 500, "thorough": 5000}
 
 
-def build(desk: Desk) -> None:
+def build(desk: AppState) -> None:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=300):

@@ -27,8 +27,8 @@ from urllib.parse import quote
 import panel as pn
 from markupsafe import Markup
 
-from ui import compare, fragments, provenance, style
-from ui.drawings import Drawings
+from ui import compare, provenance, static_views, style
+from ui.render_cache import RenderCache
 from workbench import draw, registry
 from workbench.draw.figure import DRAWING, drawn, figure_of
 from workbench.draw.view import (
@@ -93,7 +93,7 @@ def _warm() -> None:
 _warm()
 
 
-def application(runs: Path | None, drawings: Drawings) -> Callable[[], Any]:
+def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
     """What the server mounts at /explorer: called once per session, it gives that session's page.
 
     Args:
@@ -162,7 +162,7 @@ class Explorer:
         query: Mapping[str, str] | None = None,
         *,
         result: Result | None = None,
-        drawings: Drawings | None = None,
+        drawings: RenderCache | None = None,
     ) -> None:
         self._runs, self._drawings, self._query = runs, drawings, dict(query or {})
         self._entries: list[RunEntry] = [] if result is not None else listing(runs)
@@ -359,7 +359,7 @@ class Explorer:
         drawings, path = self._drawings, result.path
         if drawings is None or path is None:
             return _Tab(partial(live_part, view))
-        if fragments.is_still(view):
+        if static_views.is_still(view):
             return _Tab(
                 partial(_fetched, f"runs/{quote(path.name, safe='')}/views/{quote(name, safe='')}"),
                 at_once=True,
@@ -527,7 +527,7 @@ def tables(result: Result) -> Any:
 def _fetched(address: str) -> Any:
     """A tab that the browser fetches and draws itself, see `views.js`."""
     place = Markup('<wb-view src="{}">{}</wb-view>').format(address, _DRAWING)
-    return html_pane(place, stylesheets=[fragments.CSS], min_width=0)
+    return html_pane(place, stylesheets=[static_views.CSS], min_width=0)
 
 
 def _side_by_side(mine: _Tab, theirs: _Tab) -> _Tab:

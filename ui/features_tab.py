@@ -12,10 +12,10 @@ from typing import Any
 
 import gradio as gr
 
-from hooks.features.features import SKIP
+from hooks.features.sae import SKIP
 from ui import chat as chats
-from ui import featuring, parts
-from ui.desk import Desk
+from ui import feature_service, html_parts
+from ui.app_state import AppState
 from ui.theme import AT_ONCE, PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.conversation import typed
@@ -40,9 +40,9 @@ class FeaturesTab:
     first: Callable[[Any], None]
 
 
-def build(desk: Desk) -> FeaturesTab:
+def build(desk: AppState) -> FeaturesTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
-    reader = featuring.Reader(desk)
+    reader = feature_service.Reader(desk)
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=300):
             prompt = gr.Textbox(
@@ -88,7 +88,9 @@ def build(desk: Desk) -> FeaturesTab:
             text = gr.HTML(_EMPTY, elem_id="features-text", **PLAIN)
             compared = gr.HTML("", elem_id="features-compared", **PLAIN)
 
-    def looked(name_: str | None, prompt_: str | None, chat_: bool | None) -> featuring.Looked:
+    def looked(
+        name_: str | None, prompt_: str | None, chat_: bool | None
+    ) -> feature_service.Looked:
         return reader.look(name_, prompt_ or "", bool(chat_))
 
     def on_read(name_: str | None, prompt_: str | None, chat_: bool | None) -> list[Any]:
@@ -96,7 +98,7 @@ def build(desk: Desk) -> FeaturesTab:
         try:
             found = looked(name_, prompt_, chat_)
         except WorkbenchError as problem:
-            return [parts.error(problem), _EMPTY, "", gr.skip(), gr.skip(), gr.skip()]
+            return [html_parts.error(problem), _EMPTY, "", gr.skip(), gr.skip(), gr.skip()]
         pos = found.place(None)
         tokens = [(f"{n}: {parts_of(word)}", n) for n, word in enumerate(found.tokens)]
         return [
@@ -113,7 +115,7 @@ def build(desk: Desk) -> FeaturesTab:
         try:
             found = looked(name_, prompt_, chat_)
         except WorkbenchError as problem:
-            return [parts.error(problem), gr.skip(), gr.skip()]
+            return [html_parts.error(problem), gr.skip(), gr.skip()]
         return ["", *_features(found, found.place(pos))]
 
     def on_feature(
@@ -124,7 +126,7 @@ def build(desk: Desk) -> FeaturesTab:
             which = _number(feature_)
             found.features.check([which])
         except WorkbenchError as problem:
-            return [parts.error(problem), gr.skip(), gr.skip()]
+            return [html_parts.error(problem), gr.skip(), gr.skip()]
         here = float(found.active[found.place(pos), which])
         most = found.most(which)
         box = gr.Number(
@@ -156,7 +158,7 @@ def build(desk: Desk) -> FeaturesTab:
             ):
                 yield ["", _compared(before, after, change)]
         except WorkbenchError as problem:
-            yield [parts.error(problem), gr.skip()]
+            yield [html_parts.error(problem), gr.skip()]
 
     shown = [trouble, text, compared, token, feature, to]
     gr.on(
@@ -172,7 +174,7 @@ def build(desk: Desk) -> FeaturesTab:
     stop.click(None, None, None, cancels=[running], **QUIET)
 
     def fit() -> list[Any]:
-        names = featuring.choices(desk)
+        names = feature_service.choices(desk)
         model = desk.slot.model
         box = gr.skip() if model is None else chats.fitted(model)
         return [gr.Dropdown(choices=names, value=names[len(names) // 2] if names else None), box]
@@ -214,7 +216,7 @@ def build(desk: Desk) -> FeaturesTab:
                 "an activation, e.g. 12.5",
                 "Type it into “Set it to”.",
             )
-            yield [parts.error(problem), gr.skip(), gr.skip()]
+            yield [html_parts.error(problem), gr.skip(), gr.skip()]
             return
         for said in on_steer(name_, prompt_, chat_, pos, feature_, to_, length_):
             yield [*said, to_]
@@ -240,7 +242,7 @@ def parts_of(word: str) -> str:
     return "".join({" ": "·", "\n": "↵", "\t": "⇥"}.get(c, c) for c in word)
 
 
-def _features(found: featuring.Looked, pos: int) -> list[Any]:
+def _features(found: feature_service.Looked, pos: int) -> list[Any]:
     """The Feature and "set it to" boxes for a token."""
     strong = found.strongest(pos)
     listed = [
@@ -250,7 +252,7 @@ def _features(found: featuring.Looked, pos: int) -> list[Any]:
     return [gr.Dropdown(choices=listed, value=listed[0][1] if listed else None), gr.skip()]
 
 
-def _about(found: featuring.Looked) -> str:
+def _about(found: feature_service.Looked) -> str:
     by = (
         "the list of a finished run"
         if found.by_run
@@ -259,7 +261,7 @@ def _about(found: featuring.Looked) -> str:
     return f'<p class="wb-muted">Function tokens by {by}.</p>'
 
 
-def _at_token(found: featuring.Looked, pos: int, chosen: int) -> str:
+def _at_token(found: feature_service.Looked, pos: int, chosen: int) -> str:
     """The strongest features of a token, and what a finished run says they fire on."""
     known = found.described.fires_on
     rows = [

@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from ui import style
-from ui.desk import Desk
+from ui.app_state import AppState
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.runs import RunEntry
@@ -74,7 +74,7 @@ class RunCard:
     says: tuple[str, ...]
 
 
-def page(desk: Desk, notice: WorkbenchError | None = None) -> str:
+def page(desk: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
     questions, broken = questions_for(desk.slot.model)
     job = desk.jobs.running()
@@ -109,7 +109,7 @@ def error_page(error: WorkbenchError, home: str) -> str:
 
 def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
     """Every question, and for packages that do not load the reason."""
-    good, broken = registry.every()
+    good, broken = registry.all_analyses()
     questions = []
     for analysis in good:
         try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ui.loading import ModelSlot
+from ui.model_slot import ModelSlot
 from workbench import registry, runs
 from workbench.errors import Cancelled, NotFound, WorkbenchError
 from workbench.progress import Progress, Update

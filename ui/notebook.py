@@ -102,7 +102,7 @@ _FOLD = """
 
 
 def _pictures(result: Result) -> list[tuple[str, str]]:
-    from ui.pictures import picture
+    from ui.thumbnails import picture
 
     try:
         views = registry.get(result.analysis).views(result)

@@ -2,12 +2,14 @@
 
 Gradio, mounted at /playground.
 
-try_tab.py    the first tab      answering.py, trying.py   what it shows, what it computes
-ask_tab.py    the second tab     forms.py, jobs.py         its forms, its queue
-trace_tab.py  the third tab, documents_tab.py the fourth; below.py shows their runs in a frame
-grid.py       the head grid      parts.py                  the HTML of answers and progress
-features_tab.py the fifth tab            featuring.py     what it computes
-api.py        the same for programs     delivery.py  answers that no stream brought
+prompt_tab.py          the first tab; prompt_stream.py and prompt_service.py compute what it shows
+analysis_tab.py        the second tab; forms.py has its forms, jobs.py its queue
+single_prompt_tab.py   the third tab, documents_tab.py the fourth; embedded_run.py shows their runs
+features_tab.py        the fifth tab; feature_service.py computes what it shows
+head_buttons.py        the head grid
+html_parts.py          the HTML of answers and progress
+api.py                 the same for programs
+stream_recovery.py     answers that no stream brought
 """
 
 from __future__ import annotations
@@ -17,9 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ui import api, ask_tab, chat, delivery, documents_tab, features_tab, grid, trace_tab, try_tab
-from ui.desk import Desk
-from ui.dress import Dress
+from ui import (
+    analysis_tab,
+    api,
+    chat,
+    documents_tab,
+    features_tab,
+    head_buttons,
+    prompt_tab,
+    single_prompt_tab,
+    stream_recovery,
+)
+from ui.app_state import AppState
+from ui.inject_head import InjectHead
 from ui.style import message_html
 from ui.theme import AT_ONCE, PLAIN, theme
 
@@ -29,7 +41,7 @@ if TYPE_CHECKING:
 PATH = "/playground"
 
 
-def mount(app: FastAPI, desk: Desk, root_path: str = "") -> None:
+def mount(app: FastAPI, desk: AppState, root_path: str = "") -> None:
     """Add the Playground to the application; `root_path` as in `ui.prefix`."""
     gr.mount_gradio_app(
         app,
@@ -46,10 +58,10 @@ def mount(app: FastAPI, desk: Desk, root_path: str = "") -> None:
         max_file_size="200mb",
         theme=theme(),
     )
-    app.add_middleware(Dress)
+    app.add_middleware(InjectHead)
 
 
-def blocks(desk: Desk) -> gr.Blocks:
+def blocks(desk: AppState) -> gr.Blocks:
     """The Playground itself."""
     with gr.Blocks(
         title="Playground · Memory Workbench", analytics_enabled=False, fill_width=True
@@ -58,11 +70,11 @@ def blocks(desk: Desk) -> gr.Blocks:
         status = gr.HTML(_status(desk), elem_id="status", **PLAIN)
         with gr.Tabs(selected="try") as tabs:
             with gr.Tab("Try a prompt", id="try") as first:
-                trying = try_tab.build(desk, first)
+                trying = prompt_tab.build(desk, first)
             with gr.Tab("Ask a question", id="ask"):
-                asking = ask_tab.build(desk)
+                asking = analysis_tab.build(desk)
             with gr.Tab("Trace", id="trace"):
-                tracing = trace_tab.build(desk)
+                tracing = single_prompt_tab.build(desk)
             with gr.Tab("My documents", id="documents"):
                 documents_tab.build(desk)
             with gr.Tab("Features", id="features"):
@@ -90,7 +102,7 @@ def blocks(desk: Desk) -> gr.Blocks:
                 ]
             return [
                 _status(desk),
-                grid.value_for(desk.slot.model),
+                head_buttons.value_for(desk.slot.model),
                 gr.skip() if desk.slot.model is None else chat.fitted(desk.slot.model),
                 gr.Timer(active=False),
                 *asking.fit(),
@@ -112,12 +124,12 @@ def blocks(desk: Desk) -> gr.Blocks:
         trying.first(ready)
         featured.first(ready)
         api.add(desk)
-        delivery.watch(page)
+        stream_recovery.watch(page)
     page.queue(default_concurrency_limit=8)
     return page
 
 
-def _status(desk: Desk) -> str:
+def _status(desk: AppState) -> str:
     """One line about the model."""
     if desk.slot.error is not None:
         return f'<div class="wb">{message_html(desk.slot.error, dismissible=False)}</div>'

@@ -18,7 +18,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ui import provenance, style
-from ui.fragments import CSS, fragments, table_html
+from ui.static_views import CSS, fragments, table_html
 from workbench.draw.view import Table
 from workbench.errors import WorkbenchError
 from workbench.result import Result

@@ -27,12 +27,12 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from ui import prefix, style
-from ui.desk import Desk
-from ui.drawings import Drawings
-from ui.guard import Guard, is_loopback
+from ui.app_state import AppState
 from ui.jobs import Jobs
-from ui.loading import ModelSlot
+from ui.model_slot import ModelSlot
 from ui.prefix import route_of
+from ui.render_cache import RenderCache
+from ui.security import Guard, is_loopback
 from workbench import __version__
 from workbench.errors import BadInput, NotFound, WorkbenchError
 
@@ -193,8 +193,8 @@ def build(
     root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
     slot = ModelSlot(model_ref, load)
-    drawings = Drawings()
-    desk = Desk(slot, Jobs(slot, root, saved=drawings.ahead), root, drawings)
+    drawings = RenderCache()
+    desk = AppState(slot, Jobs(slot, root, saved=drawings.ahead), root, drawings)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -224,7 +224,7 @@ def build(
     return app
 
 
-def _warm_up(desk: Desk) -> None:
+def _warm_up(desk: AppState) -> None:
     """After the model is in: import what the Explorer draws with, and have the runs drawn that
     are likely to be opened.
     """
@@ -243,7 +243,7 @@ def _way_home(request: Request) -> str:
     return "../" * (route_of(request.scope).count("/") - 1)
 
 
-def _add_explorer(app: FastAPI, desk: Desk) -> None:
+def _add_explorer(app: FastAPI, desk: AppState) -> None:
     from panel.io.fastapi import add_applications
 
     def page() -> Any:
@@ -254,7 +254,7 @@ def _add_explorer(app: FastAPI, desk: Desk) -> None:
     add_applications({"/explorer": page}, app=app, title="Explorer · Memory Workbench")
 
 
-def _add_pages(app: FastAPI, desk: Desk) -> None:
+def _add_pages(app: FastAPI, desk: AppState) -> None:
     from ui import home
 
     @app.get("/")
@@ -288,7 +288,7 @@ def _add_pages(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/runs/{run_id}/picture.png")
     def picture(run_id: str) -> Response:
-        from ui.pictures import thumbnail
+        from ui.thumbnails import thumbnail
 
         entry = desk.entry(run_id)
         try:

@@ -37,7 +37,7 @@ _DOOR = {
     "integrated_gradients": "hooks.gradients.integrated",
     "layer_conductance": "hooks.gradients.integrated",
     "influence": "hooks.influence",
-    "contract": "hooks.contract",
+    "contract": "hooks.invariants",
     "open_features": "hooks.features.load",
     "attribute_features": "hooks.features.attribute",
     "train_features": "hooks.features.train",

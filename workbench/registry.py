@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from workbench.models.delta import Delta
+    from workbench.models.weight_delta import Delta
     from workbench.progress import Progress
     from workbench.result import Result
 
@@ -194,7 +194,7 @@ def get(name: str) -> Analysis:
     return Analysis(_plain(module.name), module.question, module.Params, module, package)
 
 
-def every() -> tuple[list[Analysis], dict[str, str]]:
+def all_analyses() -> tuple[list[Analysis], dict[str, str]]:
     """All analyses that load, by name, and for those that do not the reason, so that one broken
     package hides no other.
     """

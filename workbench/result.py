@@ -297,7 +297,7 @@ class Result:
         """In Jupyter: the analysis's views as widgets, with pictures for when there is no
         kernel.
         """
-        from workbench.front_ends import front_end
+        from workbench.frontends import front_end
 
         return front_end("notebook")(self)
 

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.disk_space import check_memory
 from workbench.errors import BadInput, BadRun
-from workbench.space import check_memory
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -329,8 +329,8 @@ def differentiated(bench: Bench, name: str, model: Any) -> Iterator[Values]:
 
 def scored(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     """What one pass says of a window: probabilities, and how far the right token leads."""
-    from analyses.extraction.sampling import Sampler
-    from analyses.extraction.score import score
+    from analyses.measures.sampling import Sampler
+    from analyses.measures.scoring import score
 
     some = windows(bench, name, 4 if bench.tiny else 16)
     largest = _logit_scale(model, [w.prompt for w in some])
@@ -345,7 +345,7 @@ def scored(bench: Bench, name: str, model: Any) -> Iterator[Values]:
 
 def windows(bench: Bench, name: str, many: int) -> list[Any]:
     """Windows of 50 + 50 tokens: passages that the organism has read, or random ids."""
-    from analyses.extraction.windows import Window
+    from analyses.measures.windows import Window
 
     if name == PLANTED:
         from workbench import organisms

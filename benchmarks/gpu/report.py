@@ -22,7 +22,7 @@ NOTHING = """
 Nothing was measured yet: no graphics card has been at hand. The script stands ready, and its rows
 run on the CPU in the tests, with small models; times of a CPU say nothing about a card and are not
 kept here. What a hook must not do on a card (leave a tensor on the CPU, take one for a NumPy array,
-wait for a value inside a layer) is tested without one, by `tests/card.py`.
+wait for a value inside a layer) is tested without one, by `tests/helpers/card.py`.
 """
 PARITY = """
 ## The card beside the CPU

@@ -209,14 +209,14 @@ def _heads(bench: Bench, name: str, dtype: str, limit: float, length: int, at: s
 
 def _roomier(job: Callable[[], object], times: int) -> object:
     """A sweep whose walks hold more variants at once than the memory of a laptop suggests."""
-    from hooks.sweeps import grid
+    from hooks.sweeps import runner
 
-    usual = grid.WALK
-    grid.WALK = times * usual
+    usual = runner.WALK
+    runner.WALK = times * usual
     try:
         return job()
     finally:
-        grid.WALK = usual
+        runner.WALK = usual
 
 
 def _loop(
@@ -340,8 +340,8 @@ def extraction(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     """Scoring windows of 50 + 50 tokens, in windows a second, beside one forward pass of a batch
     as large.
     """
-    from analyses.extraction.sampling import Sampler
-    from analyses.extraction.score import batch_size, score
+    from analyses.measures.sampling import Sampler
+    from analyses.measures.scoring import batch_size, score
 
     model, many = bench.model(name, dtype), 8 if bench.tiny else 256
     some, unit = windows(bench, name, many), "plain forward passes, all logits"
@@ -376,7 +376,7 @@ def _needed(package: str) -> None:
 def transformer_lens(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     """TransformerLens: its loop of `run_with_hooks` over heads, as many as there is time for."""
     _needed("transformer_lens")
-    from hooks.backends.lens import bridge_of
+    from hooks.backends.transformer_lens import bridge_of
 
     model, ids = bench.model(name, dtype), bench.prompts(1, 32 if bench.tiny else 256)
     peer, tokens, heads = bridge_of(model), torch.tensor(ids, device=model.device), model.heads()

@@ -1,17 +1,18 @@
 """Running a forward pass with other people's tools, on the same module and the same weights.
 
-I want TransformerLens's hook points and cache   -> lens.py (run), cache.py (its cache to a Trace
+I want TransformerLens's hook points and cache   -> transformer_lens.py (run), cache.py (its cache
+                                                 to a Trace
                                                  and back)
-I want nnsight here, or on an NDIF server        -> envoys.py (run), ndif.py (the request, and
+I want nnsight here, or on an NDIF server        -> nnsight.py (run), ndif.py (the request, and
                                                  sending it)
 I want another back end                          -> a function like `Forward`, and a line in
                                                  `forward`
 
 A back end runs one batch and hands over what passes at each place; cutting, reducing and labelling
 stay with `hooks.capture`, so every back end gives the same Trace. It works on a twin of the module
-(twin.py): a module tree of its own around the same parameters, so that the loaded module stays as
-it was. Interventions are plain hooks on the loaded module; changes.py finds those that are on and
-each back end carries them over, or refuses.
+(module_copy.py): a module tree of its own around the same parameters, so that the loaded module
+stays as it was. Interventions are plain hooks on the loaded module; active_interventions.py finds
+those that are on and each back end carries them over, or refuses.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from typing import TYPE_CHECKING, Protocol
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
+    from hooks.hook_points import HookFn
     from hooks.model import Batch, InstrumentedModel
     from hooks.sites import Place
-    from hooks.watch import Take
 
 NAMES = ("torch", "transformer_lens", "nnsight")
 
@@ -43,7 +44,7 @@ class Look:
     """
 
     places: Sequence[Place]
-    take: Take
+    take: HookFn
     queries: list[int] | None = None
 
 
@@ -83,15 +84,15 @@ def forward(backend: str | Forward, *, remote: bool = False) -> Forward:
     if not isinstance(backend, str):
         return backend
     if backend == "torch":
-        from hooks.backends.plain import run as plain
+        from hooks.backends.torch_hooks import run as plain
 
         return plain
     if backend == "transformer_lens":
-        from hooks.backends.lens import run as lens
+        from hooks.backends.transformer_lens import run as lens
 
         return lens
     if backend == "nnsight":
-        from hooks.backends.envoys import run as envoys
+        from hooks.backends.nnsight import run as envoys
 
         return envoys
     raise NotFound.named("back end", backend, NAMES)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from hooks.backends.lens import as_site, hook_name, same_in_both
-from hooks.backends.rows import Waiting
+from hooks.backends.prompt_matching import PromptMatcher
+from hooks.backends.transformer_lens import as_site, hook_name, same_in_both
 from hooks.capture import capture
 from hooks.prompts import split
 from hooks.sites import SITES, Place
@@ -61,7 +61,7 @@ def from_cache(
             "Check it.",
         )
 
-    waiting = Waiting(model, texts)
+    waiting = PromptMatcher(model, texts)
     lengths = waiting.lengths
     values = {place: _checked(cache, place, lengths) for place in held}
     if padding == "right":

@@ -1,4 +1,4 @@
-"""Looking into a model that NDIF serves: the same reads as `envoys.py`, as one request that runs
+"""Looking into a model that NDIF serves: the same reads as `nnsight.py`, as one request that runs
 over there.
 
     wb.capture(model, prompts, sites="resid_post", backend="nnsight", remote=True)
@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks.backends import changes
-from hooks.backends.envoys import (
+from hooks.backends import active_interventions
+from hooks.backends.apply_tap import passed
+from hooks.backends.module_copy import kept, twin
+from hooks.backends.nnsight import (
     Read,
     attention_call,
     attention_value,
@@ -32,8 +34,6 @@ from hooks.backends.envoys import (
     reads,
     shown,
 )
-from hooks.backends.passing import passed
-from hooks.backends.twin import kept, twin
 from workbench.errors import BadInput, WorkbenchError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def request(
         BadInput: the model's id is not known, or an intervention is on, which would stay behind.
         SiteNotFound: a place that nnsight cannot reach.
     """
-    if changes.active(model, "NDIF"):
+    if active_interventions.active(model, "NDIF"):
         raise BadInput(
             "Interventions do not travel: what is changed here is not changed on NDIF's server.",
             "no active intervention",

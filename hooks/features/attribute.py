@@ -13,12 +13,12 @@ from hooks.capture import capture
 from hooks.gradients.activations import activation_gradients
 from hooks.gradients.metric import loss
 from hooks.prompts import split
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hooks.features.features import Features
+    from hooks.features.sae import SAE
     from hooks.gradients.metric import Metric
 
 ERROR = -1
@@ -27,7 +27,7 @@ ERROR = -1
 
 @ordinary
 def attribute_features(
-    features: Features,
+    features: SAE,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
     metric: Metric | Sequence[Metric] = loss,
     k: int = 50,

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hooks import sites
-from hooks.features.features import Features
 from hooks.features.quality import explained, held_out
-from hooks.undisturbed import undisturbed
+from hooks.features.sae import SAE
+from hooks.without_interventions import undisturbed
 from workbench.autoencoders import CONFIG, WEIGHTS, card_of, shipped
 from workbench.errors import BadInput, DownloadFailed, NotFound
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -32,7 +32,7 @@ _WINDOWS = 24  # of text on which that is measured
 @ordinary
 def open_features(
     ref: str | Path, model: InstrumentedModel, *, at: str | None = None, anyway: bool = False
-) -> Features:
+) -> SAE:
     """Open an autoencoder and check that it belongs to this model.
 
     Args:
@@ -63,7 +63,7 @@ def open_features(
         )
     sae.to(str(model.device))
     sae.turn_off_forward_pass_hook_z_reshaping()  # `Features` lays heads side by side
-    features = Features(model, place, sae, name, card)
+    features = SAE(model, place, sae, name, card)
     if card.get("weight_hash") == model.card.weight_hash and card.get("site") == place.name:
         return features
     with undisturbed(model.module):  # it is kept with the autoencoder

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks.features.features import SKIP
-from hooks.features.stream import next_losses, values, windows
+from hooks.features.activation_stream import next_losses, values, windows
+from hooks.features.sae import SKIP
 from hooks.interventions import ablate
-from workbench import mixture
+from workbench import default_corpus
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.features.features import Features
+    from hooks.features.sae import SAE
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -34,7 +34,7 @@ class Explained:
     of active features.
     """
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: SAE) -> None:
         self._features = features
         self._n = 0
         self._sum: Tensor | float = 0.0
@@ -69,7 +69,7 @@ class Explained:
 
 
 def explained(
-    features: Features, ids: Sequence[Sequence[int]], progress: Progress | None = None
+    features: SAE, ids: Sequence[Sequence[int]], progress: Progress | None = None
 ) -> dict[str, Any]:
     """`Explained` on windows of one length, but for the first tokens of each."""
     found = Explained(features)
@@ -85,7 +85,7 @@ def explained(
 
 
 def quality(
-    features: Features, ids: Sequence[Sequence[int]], progress: Progress, own: float | None = None
+    features: SAE, ids: Sequence[Sequence[int]], progress: Progress, own: float | None = None
 ) -> dict[str, Any]:
     """The quality card: `Explained`, and the model's loss with the reconstruction in the place of
     the vectors.
@@ -144,6 +144,9 @@ def held_out(
     """Windows of the held-out share of the mixture that comes with the workbench."""
     return list(
         islice(
-            windows(model, (d.text for d in mixture.documents("held-out", sampled)), context), count
+            windows(
+                model, (d.text for d in default_corpus.documents("held-out", sampled)), context
+            ),
+            count,
         )
     )

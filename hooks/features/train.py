@@ -23,16 +23,16 @@ import numpy as np
 import torch
 
 from hooks import sites
-from hooks.features.features import SKIP, Features
+from hooks.features.activation_stream import values, windows
 from hooks.features.load import from_folder, numbers_at, sae_lens
 from hooks.features.quality import CONTEXT, held_out, own_loss, quality
-from hooks.features.sampled import sampled
-from hooks.features.stream import values, windows
-from workbench import mixture, training
+from hooks.features.sae import SAE, SKIP
+from hooks.features.self_generated_text import sampled
+from workbench import checkpointing, default_corpus
 from workbench.autoencoders import CARD, CONFIG, WEIGHTS
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.modes import ordinary
 from workbench.progress import Progress
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +120,7 @@ def train_features(
         for p in places
     ]
     room = sum(recipe.width * numbers_at(model, place) for place in places) * 2 * 4 * 8
-    if training.claim(out, about, room, ABOUT):
+    if checkpointing.claim(out, about, room, ABOUT):
         progress(1.0, f"{out} is finished already")
         return folders
     own = (
@@ -131,7 +131,7 @@ def train_features(
     read = (
         texts()
         if texts is not None
-        else (d.text for d in mixture.documents("train", own, recipe.seed))
+        else (d.text for d in default_corpus.documents("train", own, recipe.seed))
     )
     try:
         feed = _Feed(windows(model, read, CONTEXT), aside=texts is not None)
@@ -140,7 +140,7 @@ def train_features(
             places,
             recipe,
             feed,
-            out / training.WORK,
+            out / checkpointing.WORK,
             progress.part(0.12 if own else 0.0, 0.92),
         )
         measured = feed.aside if texts is not None else held_out(model, _MEASURED, CONTEXT, own)
@@ -161,7 +161,7 @@ def train_features(
                 folder,
                 part,
             )
-        training.finish(
+        checkpointing.finish(
             out,
             {"format": 1, "recipe": about, "digest": trained.digest, "made_with": _versions()},
             ABOUT,
@@ -170,7 +170,7 @@ def train_features(
         BadInput,
         NotFound,
     ):  # text that cannot be read, or ends too early: there is nothing to go on with
-        shutil.rmtree(out / training.WORK, ignore_errors=True)
+        shutil.rmtree(out / checkpointing.WORK, ignore_errors=True)
         if not any(out.iterdir()):
             out.rmdir()
         raise
@@ -187,7 +187,7 @@ def train_features(
 class _Feed:
     """Windows to train on; of texts of the user's every so many is set aside, to measure on.
 
-    Of the mixture whole documents are held out instead (`workbench.mixture`).
+    Of the mixture whole documents are held out instead (`workbench.default_corpus`).
     """
 
     def __init__(self, windows: Iterator[list[int]], *, aside: bool) -> None:
@@ -395,7 +395,7 @@ def _keep(trainers: Sequence[Any], work: Path) -> None:
         for parameter, value in trainer.optimizer.state.items()
     }
     together = torch.nn.ModuleList([trainer.sae for trainer in trainers])
-    training.keep(
+    checkpointing.keep(
         together,
         SimpleNamespace(state=state),
         work,
@@ -411,7 +411,7 @@ def _resume(trainers: Sequence[Any], work: Path, steps: int) -> int:
     more: dict[str, Tensor] = {}
     state: dict[Any, Any] = {}
     together = torch.nn.ModuleList([trainer.sae for trainer in trainers])
-    done = training.resume(together, SimpleNamespace(state=state), work, _NAME, steps, more)
+    done = checkpointing.resume(together, SimpleNamespace(state=state), work, _NAME, steps, more)
     for number, trainer in enumerate(trainers if done else []):
         for parameter in trainer.sae.parameters():
             trainer.optimizer.state[parameter] = state[parameter]
@@ -455,7 +455,7 @@ def _write(
             {**json.loads(config.read_text()), "dtype": "float16", "device": "cpu"}, indent=1
         )
     )
-    features = Features(
+    features = SAE(
         model,
         place,
         from_folder(folder).to(str(model.device)),
@@ -474,13 +474,13 @@ def _write(
         "made_with": _versions(),
         **quality(features, measured, progress, alone),
     }
-    training.replace(folder / CARD, json.dumps(card, indent=1))
+    checkpointing.replace(folder / CARD, json.dumps(card, indent=1))
 
 
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
-    return {**training.versions(), "sae_lens": version("sae-lens")}
+    return {**checkpointing.versions(), "sae_lens": version("sae-lens")}
 
 
 def _places(model: InstrumentedModel, site: str, layers: Sequence[int]) -> list[Place]:

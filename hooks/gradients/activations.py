@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks import sites as places_of
-from hooks.backends.rows import Waiting
+from hooks.backends.prompt_matching import PromptMatcher
 from hooks.capture import capture
-from hooks.finite import check_values
+from hooks.finite_check import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.hook_points import hook_sites
 from hooks.prompts import listed
-from hooks.watch import watching
 from hooks.weights import check_gradients
 from workbench.errors import BadInput
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +68,7 @@ def activation_gradients(
     texts, lengths = [prompt.ids for prompt in given], [len(prompt.ids) for prompt in given]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), PromptMatcher(model, texts)
 
     def run(
         model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
@@ -83,7 +83,7 @@ def activation_gradients(
 
         with (
             torch.enable_grad(),
-            watching(model, [place for look in looks for place in look.places], keep),
+            hook_sites(model, [place for look in looks for place in look.places], keep),
         ):
             logits = model.forward(**batch.kwargs(), use_cache=False).logits
             gradients = torch.autograd.grad(

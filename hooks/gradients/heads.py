@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks import sites
-from hooks.finite import check_values
-from hooks.steady import evaluating
+from hooks.eager_eval import evaluating
+from hooks.finite_check import check_values
+from hooks.hook_points import hook_sites
 from hooks.targets import distinct
-from hooks.watch import watching
 from hooks.weights import check_gradients
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ def head_attribution(
             kept.append(x)
             return x
 
-        with watching(model, places, keep), evaluating(model.module), torch.enable_grad():
+        with hook_sites(model, places, keep), evaluating(model.module), torch.enable_grad():
             logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[
                 :, -1
             ]

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 from hooks import sites as places_of
-from hooks.backends.rows import Waiting
+from hooks.backends.prompt_matching import PromptMatcher
 from hooks.capture import capture
-from hooks.finite import check_values
+from hooks.finite_check import check_values
 from hooks.gradients.activations import differentiable
 from hooks.gradients.metric import checked, loss, per_prompt
+from hooks.hook_points import hook_sites
 from hooks.prompts import listed
-from hooks.watch import watching
 from workbench.errors import BadInput
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Path:
         mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)
         places = [] if self.place.site.short == "embed" else [self.place]
         # What passes the probe is what goes on, so a place is whatever `watching` can stand at.
-        with watching(
+        with hook_sites(
             self.model, places, lambda _, x: self.probe(x if instead is None else instead)
         ):
             logits = self.model.forward(
@@ -187,7 +187,7 @@ def _along(
     texts, lengths = [prompt.ids for prompt in given], [len(prompt.ids) for prompt in given]
     places = places_of.resolve(model.layout, sites, layers, model.card.name)
     differentiable(model, places)
-    metrics, waiting = per_prompt(metric, lengths), Waiting(model, texts)
+    metrics, waiting = per_prompt(metric, lengths), PromptMatcher(model, texts)
     token = baseline if baseline is not None else model.tokenizer.eos_token_id or 0
     deltas: dict[Place, Tensor] = {
         place: torch.zeros(len(texts), dtype=torch.float32) for place in places

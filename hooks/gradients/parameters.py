@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hooks import window
-from hooks.finite import check_values
+from hooks import context_window
+from hooks.eager_eval import steady
+from hooks.finite_check import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
 from hooks.prompts import Prompts, Tokenized, read, token_strings
-from hooks.steady import steady
-from hooks.undisturbed import without_hooks
-from hooks.weights import check_gradients, learning
+from hooks.weights import check_gradients, requires_grad
+from hooks.without_interventions import without_hooks
 from workbench.errors import Unfit
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _one_by_one(
     """(prompt, gradient by the parameter's name), a backward pass each."""
     names = list(dict.fromkeys(w.parameter for w in chosen))
     parameters = [model.module.get_parameter(name) for name in names]
-    with learning(parameters):
+    with requires_grad(parameters):
         for row, (prompt, metric) in enumerate(zip(ids, metrics, strict=True)):
             batch = model.batch([prompt])
             with torch.enable_grad():
@@ -268,7 +268,7 @@ def _vectorized(
     groups: dict[tuple[int, int], list[int]] = {}
     for row, metric in enumerate(metrics):
         groups.setdefault((len(ids[row]), id(metric)), []).append(row)
-    window.check(model, max(map(len, ids)))
+    context_window.check(model, max(map(len, ids)))
     for rows in groups.values():
         metric, mask = (
             metrics[rows[0]],

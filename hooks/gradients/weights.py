@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hooks.probe import is_matrix
+from hooks.discovery.trace_modules import is_matrix
 from hooks.weights import is_quantized, parameter_of, sizes
 from workbench.errors import BadInput, NotFound, Unfit
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.replay import check_same, read
+from hooks.eager_eval import steady
+from hooks.layer_replay import check_same, read
 from hooks.rounding import note, of_effects
 from hooks.sites import SITES, Place
-from hooks.steady import steady
+from hooks.sweeps.batched_forward import BatchedForward, Edit
 from hooks.sweeps.values import source_values
-from hooks.sweeps.walk import Edit, Walk
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,7 +81,7 @@ def at_last(
         for v in variants
     ]
     with steady(model.module):
-        final = Walk(model, suffix, edits).run()[:, 0, -1]
+        final = BatchedForward(model, suffix, edits).run()[:, 0, -1]
     error = check_same(model.unembed(final[:1]), suffix.logits, model)
     watched = torch.tensor(list(targets), device=model.device)
     logits = model.unembed(final, watched).float()

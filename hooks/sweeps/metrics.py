@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from hooks.direct import frozen_norm
-from hooks.finite import check_logits, check_values
+from hooks.finite_check import check_logits, check_values
+from hooks.logit_attribution import frozen_norm
 from hooks.weights import device_of
 from workbench.errors import BadInput, NotFound
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from hooks.attention import AttentionCall, add_mask, probabilities, soft_cap
-from hooks.replay import Suffix, read
+from hooks.layer_replay import RecordedSuffix, read
 from hooks.sites import SITES, Place
-from hooks.sweeps.asked import positions_changed
-from hooks.sweeps.grid import WALK, Job, edits_of, rows_at_once
+from hooks.sweeps.arguments import positions_changed
+from hooks.sweeps.batched_forward import BatchedForward, Edit
+from hooks.sweeps.runner import WALK, SweepJob, edits_of, rows_at_once
 from hooks.sweeps.values import BatchValues
-from hooks.sweeps.walk import Edit, Walk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ Receiver = tuple[int, int, Input]  # layer, head, which of its inputs
 
 
 @dataclass
-class PathJob(Job):
+class PathJob(SweepJob):
     """A job whose cells are senders; its effects are (receiver × sender, prompt, target), NaN
     below the receiver.
     """
@@ -79,7 +79,7 @@ class PathJob(Job):
             for receivers in self._groups(suffix, len(senders)):
                 self._one_group(suffix, new, senders, receivers, prompts)
 
-    def _groups(self, suffix: Suffix, senders: int) -> Iterator[list[Receiver]]:
+    def _groups(self, suffix: RecordedSuffix, senders: int) -> Iterator[list[Receiver]]:
         batch, n = suffix.shape
         size = max(1, WALK // (4 * senders * batch * n * self.model.d_head))
         ordered = sorted(self.receivers)
@@ -88,7 +88,7 @@ class PathJob(Job):
 
     def _one_group(
         self,
-        suffix: Suffix,
+        suffix: RecordedSuffix,
         new: BatchValues,
         senders: list[int],
         receivers: list[Receiver],
@@ -113,7 +113,7 @@ class PathJob(Job):
         edits = [edit for edit in edits if edit.layer < last]
         if not edits:
             return
-        Walk(self.model, suffix, edits, control=False, look=look, until=last + 1).run()
+        BatchedForward(self.model, suffix, edits, control=False, look=look, until=last + 1).run()
         there = new.there[:, suffix.start :]
         real = new.batch.attention_mask[:, suffix.start :].bool()
         # A sender changes nothing before the first position it is changed at.
@@ -161,7 +161,7 @@ def _joined(edits: Sequence[Edit]) -> list[Edit]:
     return out
 
 
-def _nothing(suffix: Suffix) -> Edit:
+def _nothing(suffix: RecordedSuffix) -> Edit:
     """An edit of no variant: a walk with it carries the control alone."""
     return Edit(
         "resid_post",
@@ -173,7 +173,9 @@ def _nothing(suffix: Suffix) -> Edit:
     )
 
 
-def _received(call: AttentionCall, suffix: Suffix, rows: slice, receiver: Receiver) -> Tensor:
+def _received(
+    call: AttentionCall, suffix: RecordedSuffix, rows: slice, receiver: Receiver
+) -> Tensor:
     """The receiver's output z with one input as in these rows and the others as recorded,
     (variant, prompt, pos, d_head).
     """

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from hooks.eager_eval import steady
 from hooks.prompts import Prompts, ids_of
 from hooks.sites import SITES, Place
-from hooks.steady import steady
-from hooks.sweeps import asked, metrics
-from hooks.sweeps.asked import HOWS, SITES_OF_KIND, Align, At, Cell, How, Kind, Targets
-from hooks.sweeps.grid import Job
-from hooks.sweeps.labels import dataset
+from hooks.sweeps import arguments, metrics
+from hooks.sweeps.arguments import HOWS, SITES_OF_KIND, Align, At, How, Kind, Target, Targets
+from hooks.sweeps.batched_forward import Freeze
 from hooks.sweeps.metrics import Metric
 from hooks.sweeps.paths import Input, PathJob, Receiver
+from hooks.sweeps.runner import SweepJob
+from hooks.sweeps.to_dataset import dataset
 from hooks.sweeps.values import Values
-from hooks.sweeps.walk import Freeze
 from hooks.weights import sizes
 from workbench.errors import BadInput
-from workbench.modes import ordinary
+from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -125,15 +125,17 @@ def sweep(
         SiteNotFound: a part this model does not have.
         WorkbenchError: the control did not come out as the model itself.
     """
-    asked.check_name("kind of sweep", kind, list(SITES_OF_KIND))
-    asked.check_name("way to change a part", how, HOWS)
-    asked.check_name("method", method, ["exact", "attribution"])
-    asked.check_name("alignment", align, ["start", "end"])
-    asked.check_name("final norm", norm, ["recomputed", "frozen"])
-    asked.check_name("freeze", freeze, ["heads", "heads and mlps"])
-    at = asked.check_positions(at if at is not None else "all" if kind == "positions" else "last")
+    arguments.check_name("kind of sweep", kind, list(SITES_OF_KIND))
+    arguments.check_name("way to change a part", how, HOWS)
+    arguments.check_name("method", method, ["exact", "attribution"])
+    arguments.check_name("alignment", align, ["start", "end"])
+    arguments.check_name("final norm", norm, ["recomputed", "frozen"])
+    arguments.check_name("freeze", freeze, ["heads", "heads and mlps"])
+    at = arguments.check_positions(
+        at if at is not None else "all" if kind == "positions" else "last"
+    )
     ids = ids_of(model, prompts)
-    watched = asked.target_ids(model, targets, prompts, len(ids), metric)
+    watched = arguments.target_ids(model, targets, prompts, len(ids), metric)
     metrics.check(metric, len(watched[0]))
     measured = Metric(metric, tuple(map(tuple, watched)), norm)
     if metric == "continuation":
@@ -155,7 +157,7 @@ def sweep(
             sent = _receivers(model, receivers, inputs)
             job = PathJob(model, ids, cells, at, values, measured, freeze, progress, receivers=sent)
         else:
-            job = Job(
+            job = SweepJob(
                 model,
                 ids,
                 cells,
@@ -184,7 +186,7 @@ def _cells(
     heads: Sequence[tuple[int, int]] | None,
     neurons: Sequence[tuple[int, int]] | None,
     sites: str | Sequence[str] | None,
-) -> list[Cell]:
+) -> list[Target]:
     usual = [site for site in SITES_OF_KIND[kind] if site in model.sites] or SITES_OF_KIND[kind]
     named = (sites,) if isinstance(sites, str) else tuple(sites or usual)
     if sites is not None and kind not in ("layers", "positions"):
@@ -194,7 +196,7 @@ def _cells(
             "Drop sites.",
         )
     if heads is not None and kind in ("heads", "edges"):
-        return [Cell("z", layer, head) for layer, head in asked.check_heads(model, heads)]
+        return [Target("z", layer, head) for layer, head in arguments.check_heads(model, heads)]
     if heads is not None or (neurons is not None and kind != "neurons"):
         raise BadInput(
             f"A sweep over {kind} takes no heads or neurons.",
@@ -203,30 +205,30 @@ def _cells(
         )
     if neurons is not None:
         where: dict[int, list[int]] = {}
-        for layer, neuron in asked.pairs(neurons, "neuron"):
+        for layer, neuron in arguments.pairs(neurons, "neuron"):
             where.setdefault(layer, []).append(neuron)
-        places = asked.changeable(model, named, sorted(where))
+        places = arguments.changeable(model, named, sorted(where))
     else:
-        where, places = {}, asked.changeable(model, named, layers)
+        where, places = {}, arguments.changeable(model, named, layers)
     ends = [-1] if isinstance(at, str) else at
     columns = (
         range(max(map(len, ids)))
         if at == "all"
         else sorted({p % len(prompt) for p in ends for prompt in ids})
     )
-    cells: list[Cell] = []
+    cells: list[Target] = []
     for place in places:
         assert place.layer is not None
         site = place.site.short
         if kind in ("heads", "edges"):
             cells += [
-                Cell(site, place.layer, head)
+                Target(site, place.layer, head)
                 for head in range(model.layout.blocks[place.layer].n_heads)
             ]
         elif kind == "layers":
-            cells.append(Cell(site, place.layer))
+            cells.append(Target(site, place.layer))
         elif kind == "positions":
-            cells += [Cell(site, place.layer, None, pos) for pos in columns]
+            cells += [Target(site, place.layer, None, pos) for pos in columns]
         else:
             width = sizes(model.layout.blocks[place.layer].down_proj)[1]
             chosen = sorted(set(where[place.layer])) if where else range(width)
@@ -236,7 +238,7 @@ def _cells(
                     f"0 to {width - 1}",
                     "Choose in that range.",
                 )
-            cells += [Cell(site, place.layer, n) for n in chosen]
+            cells += [Target(site, place.layer, n) for n in chosen]
     return cells
 
 
@@ -250,7 +252,7 @@ def _followed(sources: list[list[int]], continuations: Sequence[Sequence[int]]) 
 
 def _values(
     model: InstrumentedModel,
-    cells: Sequence[Cell],
+    cells: Sequence[Target],
     how: How,
     at: At,
     align: Align,
@@ -292,10 +294,10 @@ def _receivers(
     inputs: Sequence[Input],
 ) -> list[Receiver]:
     for name in inputs:
-        asked.check_name("input of a head", name, ["q", "k", "v"])
+        arguments.check_name("input of a head", name, ["q", "k", "v"])
     if isinstance(receivers, str):
-        asked.check_name("receiver", receivers, ["logits"])
-    heads = asked.check_heads(model, receivers)  # type: ignore[arg-type]
+        arguments.check_name("receiver", receivers, ["logits"])
+    heads = arguments.check_heads(model, receivers)  # type: ignore[arg-type]
     hidden = [
         layer
         for layer, _ in heads

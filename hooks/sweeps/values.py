@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.sweeps.asked import Align, How, text_positions
-from hooks.sweeps.sigma import embedding_sigma
-from hooks.watch import watching
+from hooks.hook_points import hook_sites
+from hooks.sweeps.arguments import Align, How, text_positions
+from hooks.sweeps.embedding_noise import embedding_sigma
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hooks.layer_replay import RecordedSuffix
     from hooks.model import Batch, InstrumentedModel
-    from hooks.replay import Suffix
     from hooks.sites import Place
 
 PlaceKey = tuple[str, int]
@@ -38,7 +38,8 @@ class Values:
         align: "start" pairs equal positions counted from the prompts' beginnings, "end" from their
             ends.
         noise: "noise" adds normal values with this many times the standard deviation of the token
-            embeddings as they enter the first layer (Meng et al. 2022); see `hooks.sweeps.sigma`.
+            embeddings as they enter the first layer (Meng et al. 2022); see
+            `hooks.sweeps.embedding_noise`.
     """
 
     model: InstrumentedModel
@@ -116,7 +117,7 @@ class BatchValues:
     values: dict[PlaceKey, Tensor]
     logits: Tensor | None
 
-    def at(self, key: PlaceKey, suffix: Suffix) -> Tensor:
+    def at(self, key: PlaceKey, suffix: RecordedSuffix) -> Tensor:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
         how, n = self.whole.how, suffix.shape[1]
         if how == "zero":
@@ -172,7 +173,7 @@ def source_values(
         assert place.layer is not None
         kept[place.site.short, place.layer] = x[rows.to(x.device), columns.to(x.device)]
 
-    with watching(model, places, take):
+    with hook_sites(model, places, take):
         logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
     return kept, logits
 
@@ -206,7 +207,7 @@ def reference_values(
                 values.float().sum(0, keepdim=True) if mean else values
             )
 
-        with watching(model, places, take):
+        with hook_sites(model, places, take):
             model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1)
     if mean:
         return {key: torch.cat(parts).sum(0) / counted for key, parts in pools.items()}

@@ -14,17 +14,17 @@ import sys
 import time
 from pathlib import Path
 
-import card
 import numpy as np
 import pytest
 import torch
-from card import on_card
 from packaging.requirements import Requirement
 
 import workbench as wb
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import driver, machine, parity, report, rows, speed
 from benchmarks.gpu.models import LLAMA, PLANTED, Bench
+from tests.helpers import card
+from tests.helpers.card import on_card
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("torch", "transformers", "safetensors", "xarray", "pandas", "pyarrow", "numpy", "pytest")

@@ -8,18 +8,17 @@ import copy
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
 import workbench as wb
-from hooks.contract import contract
-from hooks.direct import direct_logits, promoted
 from hooks.gradients.metric import continuation_loss
-from hooks.weights import bias_of, numbers, parameter_of
-from tests import families
+from hooks.invariants import contract
+from hooks.logit_attribution import direct_logits, unembed_direction
+from hooks.weights import bias_of, dense_weight, parameter_of
+from tests.helpers import families, tiny
 from workbench.errors import BadInput, Unfit
 from workbench.models import weight_hash
-from workbench.models.delta import Delta
+from workbench.models.weight_delta import Delta
 
 PROMPTS = ["the cat sat on a mat", "a dog"]
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -213,8 +212,11 @@ def test_everything_that_reads_a_matrix_agrees_with_the_merged_model(name):
         _close(one[site], two[site])
     for mine, theirs in zip(model.layout.blocks, merged.layout.blocks, strict=True):
         for part in ("out_proj", "down_proj", "gate"):
-            _close(numbers(getattr(mine, part)).detach(), numbers(getattr(theirs, part)).detach())
-    _close(numbers(model.layout.embed).detach(), merged.layout.embed.weight.detach())
+            _close(
+                dense_weight(getattr(mine, part)).detach(),
+                dense_weight(getattr(theirs, part)).detach(),
+            )
+    _close(dense_weight(model.layout.embed).detach(), merged.layout.embed.weight.detach())
     stream, ids = (
         torch.randn(2, 32, generator=torch.Generator().manual_seed(0)),
         torch.tensor([[5, 6], [7, 3]]),
@@ -222,9 +224,9 @@ def test_everything_that_reads_a_matrix_agrees_with_the_merged_model(name):
     for ask in (
         lambda m: m.unembed(stream),
         lambda m: m.unembed(stream, torch.tensor([5, 6])),
-        lambda m: promoted(m, stream),
+        lambda m: unembed_direction(m, stream),
         lambda m: direct_logits(m, stream / 2, stream, ids),
-        lambda m: numbers(m.layout.unembed, torch.tensor([5, 2])),
+        lambda m: dense_weight(m.layout.unembed, torch.tensor([5, 2])),
     ):
         _close(*(ask(m).detach() for m in (model, merged)))
     _close(

@@ -5,12 +5,12 @@ rechecks its best.
 from __future__ import annotations
 
 import pytest
-import tiny
 import torch
 from test_capture import hooks_on
 
 import workbench as wb
 from hooks import sweep
+from tests.helpers import tiny
 from workbench.errors import BadInput
 
 PROMPTS = ["The capital of France is", "Nobody remembers what"]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from test_capture import hooks_on
 
 import workbench as wb
 from hooks import sites
-from hooks.backends import changes, forward, twin
+from hooks.backends import active_interventions, forward, module_copy
+from tests.helpers import tiny
 from workbench.errors import BadInput, NotFound, SiteNotFound, WorkbenchError
 
 PROMPTS = [
@@ -217,13 +217,13 @@ def test_the_module_stays_as_it_was(model, backend):
 
 def test_a_twin_shares_every_weight_and_no_hook(model):
     with wb.ablate(model, heads=[(0, 0)]):
-        other = twin.twin(model, "a test")
+        other = module_copy.twin(model, "a test")
         assert (
             sum(
                 len(h)
                 for part in other.modules()
                 if part is not other
-                for h in twin.hook_lists(part)
+                for h in module_copy.hook_lists(part)
             )
             == 0
         )
@@ -236,7 +236,7 @@ def test_a_twin_shares_every_weight_and_no_hook(model):
 
 @needs("transformer_lens")
 def test_the_bridge_shares_storage(model):
-    from hooks.backends.lens import bridge_of
+    from hooks.backends.transformer_lens import bridge_of
 
     own = {p.untyped_storage().data_ptr(): name for name, p in model.module.named_parameters()}
     bridge = bridge_of(model)
@@ -292,17 +292,17 @@ def test_names_and_packages(model, monkeypatch):
 def test_a_sharded_model_is_refused(model, monkeypatch):
     monkeypatch.setattr(model.module, "hf_device_map", {"a": 0, "b": 1}, raising=False)
     with pytest.raises(BadInput, match="several devices"):
-        twin.twin(model, "nnsight")
+        module_copy.twin(model, "nnsight")
 
 
 def test_changes_are_found_by_place(model):
     with wb.ablate(model, heads=[(1, 2)]), wb.scale(model, site="resid_post", layers=0, factor=0.0):
-        found = changes.active(model, "a test")
+        found = active_interventions.active(model, "a test")
         assert sorted(place.name for place in found) == [
             "blocks.0.hook_resid_post",
             "blocks.1.attn.hook_z",
         ]
-    assert changes.active(model, "a test") == {}
+    assert active_interventions.active(model, "a test") == {}
 
 
 # -- TransformerLens's cache -----------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_changes_are_found_by_place(model):
 @pytest.mark.parametrize("padding", ["left", "right"])
 def test_a_cache_becomes_a_trace(model, padding):
     from hooks.backends.cache import from_cache
-    from hooks.backends.lens import bridge_of
+    from hooks.backends.transformer_lens import bridge_of
 
     ids = [model.tokens(p) for p in PROMPTS]
     longest = max(map(len, ids))
@@ -339,7 +339,7 @@ def test_a_trace_becomes_a_cache_and_comes_back(model):
     from transformer_lens import ActivationCache
 
     from hooks.backends.cache import from_cache, to_cache
-    from hooks.backends.lens import bridge_of
+    from hooks.backends.transformer_lens import bridge_of
 
     trace = wb.capture(
         model,

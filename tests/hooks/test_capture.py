@@ -12,14 +12,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from hooks import recipe, sites, streaming
-from workbench import shards, space
+from hooks import capture_plan, sites, streaming
+from tests.helpers import tiny
+from workbench import disk_space, shards
 from workbench.errors import BadInput, BadRun, Cancelled, SiteNotFound, WorkbenchError
 
 PROMPTS = [
@@ -260,7 +260,7 @@ def test_batching_changes_nothing(llama, lengths, batch_tokens):
 @pytest.mark.parametrize("lengths", [[3], [5, 5, 5], [1, 9, 2, 9, 30]])
 def test_a_batch_is_not_larger_than_asked(llama, lengths):
     for budget in (1, 10, 18, 1000):
-        batches = recipe.batches(llama, lengths, budget)
+        batches = capture_plan.batches(llama, lengths, budget)
         assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
         assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= budget for b in batches)
 
@@ -361,11 +361,11 @@ def test_over_a_gigabyte_needs_agreement(llama, tmp_path, monkeypatch, small_sha
 
 
 def test_a_full_disk_and_a_full_memory_are_said_before(llama, tmp_path, monkeypatch):
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
     with pytest.raises(WorkbenchError, match=r"on disk; 1.0 MB are free"):
         wb.capture(llama, MANY, out=tmp_path / "t")
     assert not (tmp_path / "t").exists()
-    monkeypatch.setattr(space, "memory_free", lambda: 10_000)
+    monkeypatch.setattr(disk_space, "memory_free", lambda: 10_000)
     with pytest.raises(WorkbenchError, match=r"'z' of 12 prompts needs .* are free"):
         wb.capture(llama, MANY, sites="z")
 
@@ -422,9 +422,11 @@ def test_stopped_and_continued(model, tmp_path, small_shards, monkeypatch):
         )
     old = {file: file.stat().st_mtime_ns for file in (tmp_path / "t").glob("shard-*")}
     ran = []
-    run = recipe.run
+    run = capture_plan.run
     monkeypatch.setattr(
-        recipe, "run", lambda m, w, ids, put, *more: (ran.extend(ids), run(m, w, ids, put, *more))
+        capture_plan,
+        "run",
+        lambda m, w, ids, put, *more: (ran.extend(ids), run(m, w, ids, put, *more)),
     )
     done = wb.capture(model, MANY, **ASKED, out=tmp_path / "t", batch_tokens=50)
     assert done.complete
@@ -548,7 +550,7 @@ def child(code, *arguments, **options):
     root = Path(__file__).parents[2]
     env = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
+        "PYTHONPATH": str(root),
         "OMP_NUM_THREADS": "1",
     }
     return subprocess.Popen(

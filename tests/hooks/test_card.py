@@ -6,27 +6,26 @@ from __future__ import annotations
 
 from collections import Counter
 
-import card
-import families
 import numpy as np
 import pytest
 import torch
-from card import CARD, OnCard, on_card
-from tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
 
 import workbench as wb
-from analyses.extraction.sampling import Sampler
-from analyses.extraction.score import score
-from analyses.extraction.windows import Window
-from hooks import fetching
+from analyses.measures.sampling import Sampler
+from analyses.measures.scoring import score
+from analyses.measures.windows import Window
+from hooks import device_transfer
 from hooks.capture import _Array
-from hooks.decode import Completer
+from hooks.decode import InterventionDecoder
 from hooks.gradients.activations import activation_gradients
 from hooks.gradients.heads import head_attribution
 from hooks.gradients.metric import loss
 from hooks.gradients.parameters import gradient_sizes
+from hooks.layer_replay import logit_error
 from hooks.reduce import Project
-from hooks.replay import off_by
+from tests.helpers import card, families
+from tests.helpers.card import CARD, OnCard, on_card
+from tests.helpers.tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
 from workbench.models import weight_hash
 
 PROMPTS = ["The capital of France is", "The safe opens with 7 4 1 9, and"]
@@ -230,7 +229,7 @@ def test_extraction_and_completion(pair):
         )
 
     def job(model):
-        completer = Completer(model, [model.tokens(p) for p in PROMPTS])
+        completer = InterventionDecoder(model, [model.tokens(p) for p in PROMPTS])
         with completer.under({(1, 1): 0.0, (2, 0): 2.0}) as reading:
             said = [c.text for c in reading.complete(lambda row, text: len(text) > 5, 4)]
             return [*reading.logp([[5, 7], [9]]), said]
@@ -290,7 +289,7 @@ def test_nothing_is_waited_for_between_the_layers(pair, monkeypatch):
     """
     _, _, seen = pair
     waited = []
-    monkeypatch.setattr(fetching, "_on_a_card", lambda x: x.device.type == CARD.type)
+    monkeypatch.setattr(device_transfer, "_on_a_card", lambda x: x.device.type == CARD.type)
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
     counts: dict[str, list[int]] = {}
     trace = wb.capture(pair[0], PROMPTS[0], ["z", "resid_post"])
@@ -335,11 +334,11 @@ def _under(change, model, ids):
 
 
 def test_what_is_ordered_early_arrives_in_its_order(monkeypatch):
-    monkeypatch.setattr(fetching, "_on_a_card", lambda x: x.dtype == torch.float32)
+    monkeypatch.setattr(device_transfer, "_on_a_card", lambda x: x.dtype == torch.float32)
     waited, came = [], []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
-    monkeypatch.setattr(fetching, "MOST", 4 * 100)
-    away = fetching.Fetching()
+    monkeypatch.setattr(device_transfer, "MOST", 4 * 100)
+    away = device_transfer.Fetching()
     away.send([torch.full((60,), 1.0)], lambda x: came.append(float(x[0][0])))
     assert came == []
     away.send([torch.full((2,), 9)], lambda x: came.append(int(x[0][0])))  # lies here already
@@ -357,9 +356,9 @@ def test_not_everything_is_held_in_memory_that_cannot_be_swapped_out(llama, monk
     monkeypatch.setattr(torch.Tensor, "is_pinned", lambda x: True)
     want = wb.capture(llama, PROMPTS[0], "resid_post")["resid_post"].values
     held = []
-    real = fetching.MOST
+    real = device_transfer.MOST
     for most in (real, 16):
-        monkeypatch.setattr(fetching, "MOST", most)
+        monkeypatch.setattr(device_transfer, "MOST", most)
         with monkeypatch.context() as patched:
             patched.setattr(
                 "hooks.capture._Array.hold",
@@ -377,6 +376,8 @@ def test_a_card_that_rounds_factors_is_given_room(llama, monkeypatch):
     """
     logits = torch.ones(1, 4)
     monkeypatch.setattr("hooks.rounding.tensor_float", lambda device: True)
-    assert off_by(logits, logits, llama)[1] == pytest.approx(2.0**-10 * (2 * llama.n_layers) ** 0.5)
+    assert logit_error(logits, logits, llama)[1] == pytest.approx(
+        2.0**-10 * (2 * llama.n_layers) ** 0.5
+    )
     monkeypatch.setattr("hooks.rounding.tensor_float", lambda device: False)
-    assert off_by(logits, logits, llama)[1] == 1e-3
+    assert logit_error(logits, logits, llama)[1] == 1e-3

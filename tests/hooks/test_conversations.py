@@ -7,13 +7,12 @@ from __future__ import annotations
 import json
 
 import pytest
-import text_tokenizers
-import tiny
 import torch
 
 import workbench as wb
-from analyses.knowledge_conflict.chat import as_read, ids_of, spans_of
+from analyses.measures.fact_prompts import as_read, ids_of, spans_of
 from hooks.prompts import tokenize
+from tests.helpers import text_tokenizers, tiny
 from workbench import facts
 from workbench.errors import BadInput
 from workbench.models.conversation import typed

@@ -4,13 +4,12 @@ still counts the old ones.
 
 from __future__ import annotations
 
-import families
 import pytest
-import tiny
 import torch
 from torch import nn
 
 import workbench as wb
+from tests.helpers import families, tiny
 from workbench.errors import BadInput, WorkbenchError
 
 PROMPT = "The capital of France is"

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks import finding
-from hooks.contract import contract
+from hooks.discovery import find_layout
+from hooks.invariants import contract
 from hooks.sites import SITES, Place, tap
 from hooks.states import mixers_of, stepping
-from tests import families
-from tests.tiny import tiny_tokenizer
+from tests.helpers import families
+from tests.helpers.tiny import tiny_tokenizer
 from workbench.errors import BadInput, SiteNotFound
 
 PROMPT = "The capital city of Peru is Lima."
@@ -186,7 +186,7 @@ def test_a_stepper_leaves_nothing_behind() -> None:
 
 def test_the_probe_leaves_no_hook_and_keeps_the_mode() -> None:
     module = families.module("llama").train()
-    finding.find(module)
+    find_layout.find(module)
     assert module.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
 
@@ -194,8 +194,8 @@ def test_the_probe_leaves_no_hook_and_keeps_the_mode() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("family", ["llama", "gemma2", "granite", "gpt_neox", "mixtral"])
 def test_half_precision_finds_the_same_parts(family: str, dtype: torch.dtype) -> None:
-    full = finding.find(families.module(family))
-    half = finding.find(families.module(family).to(dtype))
+    full = find_layout.find(families.module(family))
+    half = find_layout.find(families.module(family).to(dtype))
     for a, b in zip(full.blocks, half.blocks, strict=True):
         for part in ("attention", "out_proj", "mlp", "down_proj", "before_mlp", "router"):
             assert (getattr(a, part) is None) == (getattr(b, part) is None), part
@@ -206,7 +206,7 @@ def test_half_precision_finds_the_same_parts(family: str, dtype: torch.dtype) ->
 
 def test_a_model_that_cannot_run_on_tokens_is_refused_with_the_reason() -> None:
     with pytest.raises(BadInput, match="does not run on a few tokens"):
-        finding.find(families.module("gemma4_unified_assistant"))
+        find_layout.find(families.module("gemma4_unified_assistant"))
 
 
 def test_every_site_has_a_place_in_some_family() -> None:

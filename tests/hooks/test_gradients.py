@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import planted
 import torch
 from test_capture import hooks_on
 
 import workbench as wb
-from hooks.direct import direct_logits
 from hooks.gradients import head_attribution
+from hooks.logit_attribution import direct_logits
 from hooks.sweeps import sweep
+from tests.helpers import planted
 
 
 def test_estimate_ranks_the_planted_heads_first():

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
 import workbench as wb
@@ -16,6 +15,7 @@ from hooks.gradients.integrated import integrated_gradients, layer_conductance
 from hooks.gradients.metric import continuation_loss, loss
 from hooks.gradients.parameters import gradient_norms, gradient_sizes, weight_gradients
 from hooks.influence import influence
+from tests.helpers import tiny
 from workbench.errors import BadInput
 
 TEXTS = ["The capital of France is", "The safe opens"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,8 @@ import workbench as wb
 from hooks import sites
 from hooks.gradients.activations import activation_gradients
 from hooks.gradients.metric import logit_difference, loss
-from hooks.watch import watching
+from hooks.hook_points import hook_sites
+from tests.helpers import tiny
 from workbench.errors import BadInput
 
 SITES = [
@@ -86,7 +86,7 @@ def test_a_small_step_inside_the_attention_call(fine, site):
         way = way.tril()  # a token does not look ahead
     found = []
     for step in (5e-3, -5e-3):
-        with watching(fine, [place], lambda _, x, step=step: x + step * (way / way.norm()).to(x)):
+        with hook_sites(fine, [place], lambda _, x, step=step: x + step * (way / way.norm()).to(x)):
             found.append(value(fine, logit_difference(fine, 5, 77), PROMPTS[0]))
     assert (found[0] - found[1]) / 1e-2 == pytest.approx(
         float((gradient * way / way.norm()).sum()), rel=2e-2, abs=2e-4

@@ -6,7 +6,6 @@ import importlib.util
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ import workbench as wb
 from hooks.gradients.metric import logit_difference, loss
 from hooks.gradients.parameters import LAYER, gradient_norms, weight_gradients
 from hooks.gradients.weights import DIMS, weights
+from tests.helpers import tiny
 from workbench.errors import BadInput, NotFound, Unfit
 
 FUSED = {
@@ -133,7 +133,7 @@ def test_gates_and_inputs_are_told_apart():
     reason="transformer_lens is not installed (the extra 'bench')",
 )
 def test_the_weights_are_transformer_lenss(model):
-    from hooks.backends.lens import bridge_of
+    from hooks.backends.transformer_lens import bridge_of
 
     bridge = bridge_of(model)
     for weight in weights(model, ["W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"]):

@@ -8,13 +8,13 @@ import json
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from test_capture import PROMPTS, hooks_on
 
 import workbench as wb
 from hooks.gradients.metric import loss
 from hooks.influence import influence
+from tests.helpers import tiny
 from workbench.errors import BadInput
 
 EXAMPLES = [*tiny.SENTENCES, "The capital of France is"]

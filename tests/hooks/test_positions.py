@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-import families
 import pytest
-import tiny
 import torch
 
 import workbench as wb
+from tests.helpers import families, tiny
 from workbench.errors import BadInput
 
 RECURRENT = (

@@ -167,7 +167,7 @@ def test_low_rank_is_the_best_of_that_rank(llama, whole):
 
 
 def rows_of(lengths):
-    return reduce.Rows(tuple(lengths), max(lengths), True)
+    return reduce.BatchLayout(tuple(lengths), max(lengths), True)
 
 
 @given(

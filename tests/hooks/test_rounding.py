@@ -14,10 +14,10 @@ import torch
 
 import workbench as wb
 from hooks import rounding
-from hooks.contract import Checked, contract
+from hooks.invariants import InvariantCheck, contract
 from hooks.rounding import Control, UnclearEffects
-from tests import families
-from tests.tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
+from tests.helpers import families
+from tests.helpers.tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
 from workbench import registry
 
 PROMPT = "The capital of France is"
@@ -119,7 +119,7 @@ def test_a_part_that_is_wrong_is_no_rounding_in_half_precision_either():
 
 def test_limits_grow_with_the_numbers_and_not_beyond():
     line = {
-        dtype: Checked("heads", "", (0,), 0.005, torch.finfo(dtype).eps)
+        dtype: InvariantCheck("heads", "", (0,), 0.005, torch.finfo(dtype).eps)
         for dtype in (torch.float32, *HALF)
     }
     assert [line[dtype].holds() for dtype in (torch.float32, torch.bfloat16, torch.float16)] == [
@@ -127,7 +127,7 @@ def test_limits_grow_with_the_numbers_and_not_beyond():
         True,
         False,
     ]
-    exact = [Checked(name, "", None, 1e-9, 0.01).holds() for name in ("watching", "empty")]
+    exact = [InvariantCheck(name, "", None, 1e-9, 0.01).holds() for name in ("watching", "empty")]
     assert exact == [False, False]
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-import plain_loop
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_loop import set_to
 from test_capture import hooks_on
 
 import workbench as wb
 from hooks import sweep
-from hooks.decode import Completer
-from hooks.direct import direct_logits
-from hooks.sweeps import grid, walk
+from hooks.decode import InterventionDecoder
+from hooks.logit_attribution import direct_logits
+from hooks.sweeps import batched_forward, runner
 from hooks.sweeps.last import Variant, at_last, last_z
+from tests.helpers import plain_loop
+from tests.helpers.plain_loop import set_to
 from workbench.errors import BadInput, Cancelled, NotFound, SiteNotFound, WorkbenchError
 
 PROMPT = "Question: What is the capital city of Peru?\nAnswer: The capital city of Peru is"
@@ -204,9 +204,9 @@ def test_any_prompts_any_cuts(llama, data):
     options = {"kind": kind, "at": at, "how": "patch", "source": sources}
     whole = sweep(llama, texts, [[5]] * len(texts), **options)["effect"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grid, "WALK", data.draw(st.sampled_from([1, 10**5, 10**6])))
-        patch.setattr(grid, "RECORD", data.draw(st.sampled_from([1, 10**5])))
-        patch.setattr(grid, "STRETCHES", data.draw(st.sampled_from([1, 3, 100])))
+        patch.setattr(runner, "WALK", data.draw(st.sampled_from([1, 10**5, 10**6])))
+        patch.setattr(runner, "RECORD", data.draw(st.sampled_from([1, 10**5])))
+        patch.setattr(runner, "STRETCHES", data.draw(st.sampled_from([1, 3, 100])))
         cut = sweep(llama, texts, [[5]] * len(texts), **options)["effect"]
     torch.testing.assert_close(
         torch.as_tensor(whole.values),
@@ -252,7 +252,7 @@ def path_loop(model, ids, source, sender, receiver, which, at_last):
 
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_edges_equal_three_runs_each(at):
-    import tiny
+    from tests.helpers import tiny
 
     model = wb.load((tiny.tiny_llama(n_kv_heads=4), tiny.tiny_tokenizer()))
     prompts, sources = (
@@ -342,7 +342,7 @@ def test_edges_to_the_logits_with_everything_frozen_pass_the_norm_alone(model):
 def test_a_family_that_breaks_the_identity_is_read_whole_or_refused(llama, monkeypatch):
     want = sweep(llama, PROMPT, TARGETS)["effect"]
     monkeypatch.setattr(
-        walk,
+        batched_forward,
         "_single_tokens",
         lambda query, key, value, recorded: torch.zeros_like(query.transpose(1, 2)),
     )
@@ -400,7 +400,7 @@ def test_what_cannot_be_is_said(llama, options, error, says):
 
 def test_completions_under_a_change_equal_generate(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
-    completer = Completer(model, [model.tokens(t) for t in texts])
+    completer = InterventionDecoder(model, [model.tokens(t) for t in texts])
     for factors in ({}, {(1, 2): 0.0}, {(0, 0): 0.0, (2, 3): 2.0}):
         with completer.under(factors) as reading:
             got = reading.complete(lambda row, text: False, max_new_tokens=6)
@@ -415,7 +415,7 @@ def test_completions_under_a_change_equal_generate(model):
 
 def test_finished_prompts_leave_the_others_as_they_were(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
-    completer = Completer(model, [model.tokens(t) for t in texts])
+    completer = InterventionDecoder(model, [model.tokens(t) for t in texts])
     with completer.under() as reading:
         whole = reading.complete(lambda row, text: False, max_new_tokens=6)
         some = reading.complete(lambda row, text: row == 1, max_new_tokens=6)
@@ -429,7 +429,7 @@ def test_answers_are_scored_like_a_full_pass(model):
     ids = [model.tokens(t) for t in texts]
     wanted = [model.continuation_tokens(a) for a in answers]
     for factors in ({}, {(1, 2): 0.0}):
-        with Completer(model, ids, batch_size=1).under(factors) as reading:
+        with InterventionDecoder(model, ids, batch_size=1).under(factors) as reading:
             first, whole = reading.logp(wanted)
         for row in range(2):
             total = 0.0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import families
 import pytest
-import tiny
 import torch
 
 import workbench as wb
 from hooks import sweep
+from tests.helpers import families, tiny
 from workbench.errors import BadInput
 
 PREFIXES = ["Question: What is the capital", "The safe opens with 7 4 1"]

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import functools
 
-import plain_loop
 import pytest
-import tiny
 import torch
 import transformers
 
 import workbench as wb
 from hooks.sweeps import sweep
-from tests import families
+from tests.helpers import families, plain_loop, tiny
 from workbench.errors import WorkbenchError
 
 PROMPTS = [

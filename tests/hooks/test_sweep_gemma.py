@@ -6,16 +6,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-import families
 import numpy as np
-import plain_loop
 import pytest
-import tiny
 import torch
-from plain_loop import set_to
 
 import workbench as wb
 from hooks.sweeps import sweep
+from tests.helpers import families, plain_loop, tiny
+from tests.helpers.plain_loop import set_to
 
 PROMPTS = ["The capital of France is Paris, and", "Nobody remembers"]
 TARGETS = [5, 77]

@@ -4,15 +4,14 @@ docstring gives.
 
 from __future__ import annotations
 
-import families
 import numpy as np
 import pytest
-import tiny
 import torch
 
 import workbench as wb
 from hooks.sweeps import sweep
-from hooks.sweeps.sigma import embedding_sigma
+from hooks.sweeps.embedding_noise import embedding_sigma
+from tests.helpers import families, tiny
 
 PROMPTS = ["The capital of France is", "Nobody remembers what the safe"]
 TARGETS = [5, 77]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import workbench as wb
-from analyses.inside import Params
+from analyses.prompt.single_prompt import Params
 from hooks.gradients import head_attribution
 from hooks.gradients.metric import logit_difference
 from workbench.errors import BadInput, WorkbenchError
@@ -76,16 +76,16 @@ def test_inside(llama):
 
 
 def test_the_playground_says_that_the_first_token_tells_nothing():
-    from ui.parts import _column
-    from ui.trying import Answer, Looked
+    from ui.html_parts import _column
+    from ui.prompt_service import Answer, PromptOutput
 
     alike = [Answer("New York", " New", 0.2, -3.0, 2), Answer("New Delhi", " New", 0.2, -5.0, 2)]
     assert "only the whole answers differ" in _column(
-        "Original", "", Looked([], alike), None, False
+        "Original", "", PromptOutput([], alike), None, False
     )
     other = [alike[0], Answer("Rome", " Rome", 0.1, -3.0, 1)]
     assert "only the whole answers differ" not in _column(
-        "Original", "", Looked([], other), None, False
+        "Original", "", PromptOutput([], other), None, False
     )
 
 

@@ -7,20 +7,19 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-import plain_loop
 import pytest
-import tiny
 import torch
 from torch import nn
 
 import workbench as wb
-from hooks.contract import contract
 from hooks.gradients import head_attribution
 from hooks.gradients.metric import loss
-from hooks.weights import is_quantized, numbers, parameter_of, rounds_inputs, sizes
+from hooks.invariants import contract
+from hooks.weights import dense_weight, has_int8_inputs, is_quantized, parameter_of, sizes
+from tests.helpers import plain_loop, tiny
 from workbench.errors import BadInput, Unfit
 from workbench.models import weight_hash
-from workbench.models.delta import Delta
+from workbench.models.weight_delta import Delta
 
 PROMPTS = ["the cat sat on a mat", "a dog"]
 TARGETS = [[3, 4], [5, 6]]
@@ -190,9 +189,9 @@ def test_four_bits_are_what_the_model_multiplies_with_on_any_processor(wide, rep
     for layer in range(2):
         for name in ("out_proj", "down_proj"):
             mine, theirs = (getattr(m.layout.blocks[layer], name) for m in (model, plain))
-            np.testing.assert_allclose(numbers(mine), theirs.weight.detach(), atol=1e-6)
+            np.testing.assert_allclose(dense_weight(mine), theirs.weight.detach(), atol=1e-6)
             assert is_quantized(mine)
-            assert not rounds_inputs(mine)
+            assert not has_int8_inputs(mine)
     sites = ["result", "attn_out", "post", "resid_post"]
     one, two = (wb.capture(m, PROMPTS, sites=sites) for m in (model, plain))
     for site in sites:
@@ -237,9 +236,9 @@ def test_eight_bits_are_read_as_they_are_stored_before_and_after_a_pass(saved):
     stored = layer.weight.data.float() * layer.weight.SCB[:, None] / 127
     model = wb.load((module, tiny.tiny_tokenizer()))
     for _ in range(2):
-        np.testing.assert_allclose(numbers(layer), stored, atol=1e-6)
+        np.testing.assert_allclose(dense_weight(layer), stored, atol=1e-6)
         model.next_logits(PROMPTS[0])
-    assert rounds_inputs(layer)
+    assert has_int8_inputs(layer)
     assert is_quantized(layer)
 
 
@@ -283,11 +282,13 @@ def test_a_storage_that_nobody_knows_is_read_by_asking_the_layer():
     block, other = model.layout.blocks[1], plain.layout.blocks[1]
     assert sizes(block.down_proj) == (32, 64)
     assert is_quantized(block.out_proj)
-    assert not rounds_inputs(block.module)
-    np.testing.assert_allclose(numbers(block.down_proj), other.down_proj.weight.detach(), atol=1e-6)
+    assert not has_int8_inputs(block.module)
+    np.testing.assert_allclose(
+        dense_weight(block.down_proj), other.down_proj.weight.detach(), atol=1e-6
+    )
     rows = torch.tensor([7, 2])
     np.testing.assert_allclose(
-        numbers(block.down_proj, rows), other.down_proj.weight.detach()[rows], atol=1e-6
+        dense_weight(block.down_proj, rows), other.down_proj.weight.detach()[rows], atol=1e-6
     )
     one, two = (wb.capture(m, PROMPTS, sites=["result", "logits"]) for m in (model, plain))
     for site in one:
@@ -313,9 +314,9 @@ def test_a_storage_that_nobody_knows_is_read_by_asking_the_layer():
 
 def test_a_storage_that_rounds_what_it_reads_is_known_for_it():
     model, plain = _strange(rounds=True)
-    assert rounds_inputs(model.layout.blocks[0].module)
+    assert has_int8_inputs(model.layout.blocks[0].module)
     np.testing.assert_allclose(
-        numbers(model.layout.blocks[1].out_proj),
+        dense_weight(model.layout.blocks[1].out_proj),
         plain.layout.blocks[1].out_proj.weight.detach(),
         atol=1e-5,
     )
@@ -339,7 +340,7 @@ def test_a_layer_that_is_no_matrix_is_not_read_as_one():
             return super().forward(torch.relu(x))
 
     with pytest.raises(Unfit, match="does more than multiply with a matrix"):
-        numbers(Gated(nn.Linear(8, 5)))
+        dense_weight(Gated(nn.Linear(8, 5)))
 
 
 def test_layers_of_transformers_own_quantizers(saved):
@@ -378,7 +379,7 @@ def test_the_parameter_of_a_plain_layer_is_its_weight():
     assert parameter_of(tiny.tiny_gpt2().transformer.h[0].attn.c_attn) == ("weight", True)
     weighed = torch.nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
     np.testing.assert_allclose(
-        numbers(weighed).detach(),
+        dense_weight(weighed).detach(),
         weighed(torch.eye(4)).T.detach() - weighed.bias.detach()[:, None],
         atol=1e-6,
     )

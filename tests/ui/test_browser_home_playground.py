@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 
-import fake_package
 import pytest
-import serving
-from synthetic import HOSTILE, synthetic_result
 
+from tests.helpers import fake_package, serving
+from tests.helpers.synthetic import HOSTILE, synthetic_result
 from workbench.errors import BadInput
 
 pytestmark = pytest.mark.browser
@@ -228,7 +227,9 @@ def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatc
         raise BadInput("The prompt has <b>600</b> tokens.", "at most 256", "Shorten it.")
 
     playground(page)
-    monkeypatch.setattr("ui.trying.look", refuse)  # the server runs in a thread of this process
+    monkeypatch.setattr(
+        "ui.prompt_service.look", refuse
+    )  # the server runs in a thread of this process
     page.get_by_label("Prompt", exact=True).fill("Something that is refused")
     message = page.locator("#trouble .wb-message")
     expect(message).to_contain_text("at most 256")

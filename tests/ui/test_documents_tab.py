@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tiny
-from serving import chromium, served
 
 import workbench as wb
+from tests.helpers import tiny
+from tests.helpers.serving import chromium, served
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> "
 WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared

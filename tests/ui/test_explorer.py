@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.ui.synthetic import synthetic_result
+from tests.helpers.synthetic import synthetic_result
 from ui.explorer import Explorer
-from ui.pictures import thumbnail
+from ui.thumbnails import thumbnail
 from workbench.draw.view import View
 
 

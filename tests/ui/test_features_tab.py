@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 import torch
-from autoencoders import made, saved
-from serving import chromium, served
 
 import workbench as wb
-from ui import features_tab, featuring
+from tests.helpers.autoencoders import made, saved
+from tests.helpers.serving import chromium, served
+from ui import feature_service, features_tab
 from workbench.errors import BadInput, NotFound
 
 WAIT = 60_000
@@ -37,15 +37,15 @@ def ref(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def reader(llama: Any) -> featuring.Reader:
+def reader(llama: Any) -> feature_service.Reader:
     desk = SimpleNamespace(
         slot=SimpleNamespace(model=llama, name=llama.card.name, need=lambda: llama), entries=list
     )
-    return featuring.Reader(desk)  # type: ignore[arg-type]
+    return feature_service.Reader(desk)  # type: ignore[arg-type]
 
 
 def test_a_prompt_is_read_as_the_hook_layer_reads_it(
-    reader: featuring.Reader, llama: Any, ref: str
+    reader: feature_service.Reader, llama: Any, ref: str
 ) -> None:
     found = reader.look(ref, "The capital of France is")
     features = wb.open_features(ref, llama)
@@ -61,7 +61,7 @@ def test_a_prompt_is_read_as_the_hook_layer_reads_it(
     assert f"Feature {strongest[0][0]}" in found.strip(strongest[0][0])
 
 
-def test_steering_writes_both_texts(reader: featuring.Reader, llama: Any, ref: str) -> None:
+def test_steering_writes_both_texts(reader: feature_service.Reader, llama: Any, ref: str) -> None:
     prompt = "The capital of France is"
     found = reader.look(ref, prompt)
     steps = list(reader.steer(found, prompt, 5, 50.0, len(found.ids) - 1, 6))
@@ -73,7 +73,7 @@ def test_steering_writes_both_texts(reader: featuring.Reader, llama: Any, ref: s
     assert len(steps) > 2  # as it is written
 
 
-def test_what_cannot_be_asked(reader: featuring.Reader, ref: str) -> None:
+def test_what_cannot_be_asked(reader: feature_service.Reader, ref: str) -> None:
     with pytest.raises(BadInput, match="No autoencoder is chosen"):
         reader.look("", "text")
     with pytest.raises(BadInput, match="empty"):

@@ -138,7 +138,7 @@ def test_texts_of_a_list_may_have_line_breaks():
 def test_every_analysis_that_there_is_has_a_form():
     from workbench import registry
 
-    for analysis in registry.every()[0]:
+    for analysis in registry.all_analyses()[0]:
         with gr.Blocks():
             fields = forms.build(analysis.Params)
         values = forms.read(fields, [field.component.value for field in fields])

@@ -7,20 +7,20 @@ from __future__ import annotations
 import re
 import threading
 
-import fake_package
 import pytest
-from synthetic import synthetic_result
 
+from tests.helpers import fake_package
+from tests.helpers.synthetic import synthetic_result
 from ui import home
-from ui.desk import Desk
+from ui.app_state import AppState
 from ui.jobs import Jobs
-from ui.loading import ModelSlot
+from ui.model_slot import ModelSlot
 from workbench.errors import WorkbenchError
 
 
-def desk(model, root, load=None) -> Desk:
+def desk(model, root, load=None) -> AppState:
     slot = ModelSlot(model, load)
-    return Desk(slot, Jobs(slot, root), root)
+    return AppState(slot, Jobs(slot, root), root)
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-import fake_package
 import pytest
 
+from tests.helpers import fake_package
 from ui.jobs import Jobs
-from ui.loading import ModelSlot
+from ui.model_slot import ModelSlot
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.result import Result
 

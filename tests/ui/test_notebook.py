@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from serving import chromium
+from tests.helpers.synthetic import synthetic_result
 
-from tests.ui.synthetic import synthetic_result
+from tests.helpers.serving import chromium
 from ui import notebook
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from nbconvert import HTMLExporter
 
     cell = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.ui.synthetic import"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.helpers.synthetic import"
         " synthetic_result\nsynthetic_result()"
     )
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])

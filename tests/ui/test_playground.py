@@ -6,19 +6,19 @@ import json
 import math
 import threading
 
-import fake_package
 import pytest
 import torch
 from pydantic import BaseModel
-from synthetic import HOSTILE, synthetic_result
 
 import workbench as wb
-from ui import answering, grid, parts, try_tab, trying
-from ui.answering import Answerer, Asked, Tickets
-from ui.desk import Desk
-from ui.dress import dress
+from tests.helpers import fake_package
+from tests.helpers.synthetic import HOSTILE, synthetic_result
+from ui import head_buttons, html_parts, prompt_service, prompt_stream, prompt_tab
+from ui.app_state import AppState
+from ui.inject_head import dress
 from ui.jobs import Job, Jobs
-from ui.loading import ModelSlot
+from ui.model_slot import ModelSlot
+from ui.prompt_stream import Answerer, PromptRequest, Tickets
 from workbench.errors import BadInput, NotFound, WorkbenchError
 
 PROMPT = "The capital of France is"
@@ -31,7 +31,7 @@ class NoParams(BaseModel):
 @pytest.fixture
 def desk(llama, tmp_path):
     slot = ModelSlot(llama)
-    made = Desk(slot, Jobs(slot, tmp_path / "runs"), tmp_path / "runs")
+    made = AppState(slot, Jobs(slot, tmp_path / "runs"), tmp_path / "runs")
     yield made
     made.jobs.stop()
 
@@ -53,7 +53,7 @@ def sheep_run(desk, tmp_path_factory, monkeypatch):
 def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
     """The truth is a plain forward pass over prompt and answer, without padding."""
     asked = ("Paris", "Rome is it")
-    looked = trying.look(llama, PROMPT, asked)
+    looked = prompt_service.look(llama, PROMPT, asked)
     for text, answer in zip(asked, looked.answers, strict=True):
         start, tail = llama.tokens(PROMPT), llama.continuation_tokens(" " + text)
         with torch.no_grad():
@@ -68,86 +68,88 @@ def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
 
 
 def test_an_empty_answer_is_left_out(llama):
-    looked = trying.look(llama, PROMPT, ("", "Rome"))
+    looked = prompt_service.look(llama, PROMPT, ("", "Rome"))
     assert looked.answers[0] is None
     assert looked.answers[1].text == "Rome"
-    assert trying.look(llama, PROMPT, ("", " ")).answers == [None, None]
+    assert prompt_service.look(llama, PROMPT, ("", " ")).answers == [None, None]
 
 
 def test_a_space_is_added_only_where_it_is_missing():
-    assert trying.as_continuation("is", "Paris") == " Paris"
-    assert trying.as_continuation("is ", "Paris") == "Paris"
-    assert trying.as_continuation("is", "\nParis") == "\nParis"
-    assert trying.as_continuation("", "Paris") == "Paris"
+    assert prompt_service.as_continuation("is", "Paris") == " Paris"
+    assert prompt_service.as_continuation("is ", "Paris") == "Paris"
+    assert prompt_service.as_continuation("is", "\nParis") == "\nParis"
+    assert prompt_service.as_continuation("", "Paris") == "Paris"
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n "])
 def test_an_empty_prompt_is_said(llama, prompt):
     with pytest.raises(BadInput, match="empty"):
-        trying.look(llama, prompt)
+        prompt_service.look(llama, prompt)
 
 
 def test_a_prompt_longer_than_the_table_of_positions_is_said(gpt2):
     with pytest.raises(BadInput, match="at most 256"):
-        trying.look(gpt2, "word " * 2000)
+        prompt_service.look(gpt2, "word " * 2000)
     with pytest.raises(BadInput, match="no positions past 256"):
-        trying.continuation(gpt2, PROMPT, 256)
+        prompt_service.continuation(gpt2, PROMPT, 256)
 
 
 def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
-    before = trying.look(llama, PROMPT, ("Paris",))
-    with trying.Change(off=((0, 0), (1, 1))).on(llama):
-        changed = trying.look(llama, PROMPT, ("Paris",))
+    before = prompt_service.look(llama, PROMPT, ("Paris",))
+    with prompt_service.Change(off=((0, 0), (1, 1))).on(llama):
+        changed = prompt_service.look(llama, PROMPT, ("Paris",))
     with wb.ablate(llama, heads=[(0, 0), (1, 1)]):
-        assert trying.look(llama, PROMPT, ("Paris",)) == changed
+        assert prompt_service.look(llama, PROMPT, ("Paris",)) == changed
     assert changed.tokens != before.tokens
-    assert trying.look(llama, PROMPT, ("Paris",)) == before
+    assert prompt_service.look(llama, PROMPT, ("Paris",)) == before
 
 
 def test_names_of_heads_are_checked(llama):
-    assert trying.heads_from(["l1h2", "L0H0", "L1H2"], llama) == ((0, 0), (1, 2))
+    assert prompt_service.heads_from(["l1h2", "L0H0", "L1H2"], llama) == ((0, 0), (1, 2))
     for wrong in ("L3H0", "L0H4", "4", "<script>", ""):
         with pytest.raises(BadInput, match="L0H0 to L2H3"):
-            trying.heads_from([wrong], llama)
+            prompt_service.heads_from([wrong], llama)
 
 
 def test_a_continuation_stops_when_nobody_waits(llama):
     seen: list[str] = []
-    whole = trying.continuation(llama, PROMPT, 12, more=seen.append)
+    whole = prompt_service.continuation(llama, PROMPT, 12, more=seen.append)
     assert seen[-1].strip() == whole.strip()
     calls = iter([True, True, False])
-    assert len(trying.continuation(llama, PROMPT, 12, alive=lambda: next(calls))) < len(whole)
+    assert len(prompt_service.continuation(llama, PROMPT, 12, alive=lambda: next(calls))) < len(
+        whole
+    )
     assert llama.lock.acquire(blocking=False)
     llama.lock.release()
 
 
 def test_a_finished_run_gives_its_dial_and_heads(desk, sheep_run, llama):
-    assert [value for _, value in try_tab.run_choices(desk)] == ["", sheep_run]
-    result = trying.open_cached(desk.entry(sheep_run).path)
-    assert trying.roles_of(result, llama) == {"memory": [(0, 1)], "context": [(1, 2)]}
-    neutral = answering.change_for(desk, [], sheep_run, None, 0.0)
+    assert [value for _, value in prompt_tab.run_choices(desk)] == ["", sheep_run]
+    result = prompt_service.open_cached(desk.entry(sheep_run).path)
+    assert prompt_service.roles_of(result, llama) == {"memory": [(0, 1)], "context": [(1, 2)]}
+    neutral = prompt_stream.change_for(desk, [], sheep_run, None, 0.0)
     assert not neutral.active
-    turned = answering.change_for(desk, ["L2H0"], sheep_run, "dial", 0.5)
+    turned = prompt_stream.change_for(desk, ["L2H0"], sheep_run, "dial", 0.5)
     assert turned.says() == "1 head off, dial +0.50 toward many"
     with turned.on(llama), wb.ablate(llama, heads=[(0, 1)]):
         pass
     with pytest.raises(NotFound, match="control"):
-        answering.change_for(desk, [], sheep_run, "knob", 0.5)
+        prompt_stream.change_for(desk, [], sheep_run, "knob", 0.5)
     with (
         pytest.raises(BadInput, match="from -1 to 1"),
-        answering.change_for(desk, [], sheep_run, None, 3).on(llama),
+        prompt_stream.change_for(desk, [], sheep_run, None, 3).on(llama),
     ):
         pass
 
 
 def test_a_run_of_other_weights_is_refused(desk, sheep_run, gpt2):
-    result = trying.open_cached(desk.entry(sheep_run).path)
+    result = prompt_service.open_cached(desk.entry(sheep_run).path)
     with pytest.raises(BadInput, match="other weights"):
-        trying.controls_of(result, gpt2)
+        prompt_service.controls_of(result, gpt2)
 
 
 def test_roles_come_from_the_knowledge_conflict_table_too(llama):
-    roles = trying.roles_of(synthetic_result(n_layers=3, n_heads=4), llama)
+    roles = prompt_service.roles_of(synthetic_result(n_layers=3, n_heads=4), llama)
     assert set(roles) == {"memory", "context"}
 
 
@@ -156,7 +158,9 @@ def test_roles_come_from_the_knowledge_conflict_table_too(llama):
 
 def test_answers_come_in_steps_and_end_with_the_whole_text(desk, llama):
     steps = list(
-        Answerer(desk).answer("tab", Asked(PROMPT, "Paris", "Rome", off=("L0H0",), length=6))
+        Answerer(desk).answer(
+            "tab", PromptRequest(PROMPT, "Paris", "Rome", off=("L0H0",), length=6)
+        )
     )
     last = steps[-1].answer
     assert "1 head off" in last
@@ -167,11 +171,11 @@ def test_answers_come_in_steps_and_end_with_the_whole_text(desk, llama):
 
 def test_an_older_request_is_dropped(desk):
     answerer = Answerer(desk)
-    older = answerer.answer("tab", Asked(PROMPT, length=6))
-    done: list[answering.Shown] = []
+    older = answerer.answer("tab", PromptRequest(PROMPT, length=6))
+    done: list[prompt_stream.UIUpdate] = []
     waiting = threading.Thread(target=lambda: done.extend(older))
     waiting.start()
-    list(answerer.answer("tab", Asked("The capital of Italy is")))
+    list(answerer.answer("tab", PromptRequest("The capital of Italy is")))
     waiting.join(10)
     assert done == []
 
@@ -189,8 +193,8 @@ def test_tickets_are_per_tab_ordered_by_the_browser_and_bounded():
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        (Asked(PROMPT, off=("L99H0",)), "L99H0"),
-        (Asked(PROMPT, run="<b>x</b>"), "&lt;b&gt;x&lt;/b&gt;"),
+        (PromptRequest(PROMPT, off=("L99H0",)), "L99H0"),
+        (PromptRequest(PROMPT, run="<b>x</b>"), "&lt;b&gt;x&lt;/b&gt;"),
     ],
 )
 def test_bad_input_is_a_message(desk, asked, says):
@@ -201,14 +205,14 @@ def test_bad_input_is_a_message(desk, asked, says):
 
 
 def test_what_nobody_expected_is_a_message_without_details(desk, monkeypatch):
-    monkeypatch.setattr(trying, "look", lambda *a: 1 / 0)
-    (step,) = list(Answerer(desk).answer("tab", Asked(PROMPT)))
+    monkeypatch.setattr(prompt_service, "look", lambda *a: 1 / 0)
+    (step,) = list(Answerer(desk).answer("tab", PromptRequest(PROMPT)))
     assert "ZeroDivisionError" in step.trouble
     assert "Traceback" not in step.trouble
 
 
 def test_an_empty_prompt_shows_what_to_do(desk):
-    (step,) = list(Answerer(desk).answer("tab", Asked("  ")))
+    (step,) = list(Answerer(desk).answer("tab", PromptRequest("  ")))
     assert "Type a prompt" in step.answer
 
 
@@ -227,8 +231,8 @@ def test_while_a_run_has_the_model_the_page_says_so(desk, llama, monkeypatch):
 
     real_lock = llama.lock
     monkeypatch.setattr(llama, "lock", Busy())
-    monkeypatch.setattr(trying, "look", lambda *a: trying.Looked([], []))
-    steps = list(Answerer(desk).answer("tab", Asked(PROMPT)))
+    monkeypatch.setattr(prompt_service, "look", lambda *a: prompt_service.PromptOutput([], []))
+    steps = list(Answerer(desk).answer("tab", PromptRequest(PROMPT)))
     assert Busy.tries == 2
     assert steps[-1].answer is not None
 
@@ -237,9 +241,9 @@ def test_while_a_run_has_the_model_the_page_says_so(desk, llama, monkeypatch):
 
 
 def test_tokens_show_their_spaces_and_are_escaped():
-    assert parts.token_html(" a\n") == '<span class="ws">·</span>a<span class="ws">↵</span>'
-    assert "<script>" not in parts.token_html("<script>")
-    assert "empty" in parts.token_html("")
+    assert html_parts.token_html(" a\n") == '<span class="ws">·</span>a<span class="ws">↵</span>'
+    assert "<script>" not in html_parts.token_html("<script>")
+    assert "empty" in html_parts.token_html("")
 
 
 @pytest.mark.parametrize(
@@ -247,21 +251,23 @@ def test_tokens_show_their_spaces_and_are_escaped():
     [(0.5, "50.0 %"), (0.001, "0.1 %"), (0.00001, "1e-3 %"), (0.0, "0 %"), (1.0, "100.0 %")],
 )
 def test_percent(p, says):
-    assert parts.percent(p) == says
+    assert html_parts.percent(p) == says
 
 
 def test_hostile_text_is_only_text_everywhere(llama):
-    looked = trying.Looked([(HOSTILE, 0.5)], [trying.Answer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2)
+    looked = prompt_service.PromptOutput(
+        [(HOSTILE, 0.5)], [prompt_service.Answer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
+    )
     job = Job(HOSTILE, NoParams(), state="done", run_id=HOSTILE, says=HOSTILE)
     job.findings = {HOSTILE: {"value": 1.0, "says": HOSTILE, "unit": HOSTILE}}
     failed = Job("x", NoParams(), state="failed", error=WorkbenchError(HOSTILE, HOSTILE, HOSTILE))
     running = Job(HOSTILE, NoParams(), state="running", says=HOSTILE)
     pages = [
-        parts.Comparison(looked, looked, HOSTILE, (HOSTILE, HOSTILE)).html(),
-        parts.jobs_html([job, failed, running]),
-        parts.error(BadInput(HOSTILE, HOSTILE, HOSTILE)),
-        parts.note(HOSTILE),
-        parts.broken_html({HOSTILE: HOSTILE}),
+        html_parts.Comparison(looked, looked, HOSTILE, (HOSTILE, HOSTILE)).html(),
+        html_parts.jobs_html([job, failed, running]),
+        html_parts.error(BadInput(HOSTILE, HOSTILE, HOSTILE)),
+        html_parts.note(HOSTILE),
+        html_parts.broken_html({HOSTILE: HOSTILE}),
     ]
     for page in pages:
         assert "<script" not in page
@@ -269,8 +275,8 @@ def test_hostile_text_is_only_text_everywhere(llama):
 
 
 def test_the_grid_of_a_model(llama):
-    assert grid.value_for(None)["layers"] == 0
-    value = grid.value_for(llama, ["L0H1"], {"memory": [(2, 3)]})
+    assert head_buttons.value_for(None)["layers"] == 0
+    value = head_buttons.value_for(llama, ["L0H1"], {"memory": [(2, 3)]})
     assert value == {
         "layers": 3,
         "heads": 4,
@@ -315,7 +321,7 @@ def test_endpoints_agree_with_the_model(endpoints, llama):
     both = endpoints["answers"](PROMPT, "Paris", "Rome")
     assert set(both) == {"memory", "context"}
     assert both["memory"]["logp"] == pytest.approx(
-        trying.look(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
+        prompt_service.look(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
     )
     assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(
         PROMPT, max_new_tokens=5

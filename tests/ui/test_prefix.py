@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 
 import pytest
-import serving
 from starlette.testclient import TestClient
-from synthetic import synthetic_result
 
+from tests.helpers import serving
+from tests.helpers.synthetic import synthetic_result
 from ui.prefix import checked
 from ui.server import build
 from workbench.errors import BadInput

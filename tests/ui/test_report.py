@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ui.synthetic import synthetic_result
+from tests.helpers.synthetic import synthetic_result
 from ui import report
 from workbench.errors import WorkbenchError
 

@@ -14,8 +14,8 @@ import urllib.request
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from synthetic import HOSTILE, synthetic_result
 
+from tests.helpers.synthetic import HOSTILE, synthetic_result
 from ui.server import build, serve
 from workbench.errors import WorkbenchError
 
@@ -228,7 +228,7 @@ def test_others_on_the_network_need_a_password(host):
 SERVER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import tiny
+from tests.helpers import tiny
 import workbench as wb
 from ui.server import serve
 model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
@@ -240,9 +240,9 @@ def test_it_starts_says_where_and_stops_on_ctrl_c(tmp_path, request):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    tests = str(request.config.rootpath / "tests")
+    root = str(request.config.rootpath)
     started = subprocess.Popen(
-        [sys.executable, "-c", SERVER, tests, str(port), str(tmp_path)],
+        [sys.executable, "-c", SERVER, root, str(port), str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

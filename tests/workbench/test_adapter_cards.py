@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import torch
 
+from tests.helpers import tiny
 from workbench import models
 from workbench.cli import main
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models import weight_hash
-from workbench.organisms.plant import Planting, plant
+from workbench.organisms.finetune_plant import Planting, plant
 from workbench.progress import Progress
 from workbench.texts import Document
 

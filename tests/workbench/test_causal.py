@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.tiny import VOCABULARY, tiny_gpt2, tiny_llama, tiny_tokenizer
+from tests.helpers.tiny import VOCABULARY, tiny_gpt2, tiny_llama, tiny_tokenizer
 from workbench.errors import BadInput, NotFinite
 
 _BERT = {

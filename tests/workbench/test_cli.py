@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import tiny
 
+from tests.helpers import tiny
 from workbench import cli, registry
 
 ROOT = Path(__file__).parents[2]
@@ -369,7 +369,7 @@ def test_names_are_whole_in_narrow_terminals_and_pipes(
 ) -> None:
     from rich.console import Console
 
-    from workbench.cli import screen
+    from workbench.cli import terminal
 
     names = ["20261128-071106-paragraph-memorization-planted-smollm2-135m-12", "short"]
     columns = ["run", "analysis", "model", "started (UTC)", "took", ""]
@@ -384,16 +384,16 @@ def test_names_are_whole_in_narrow_terminals_and_pipes(
         )
         for name in names
     ]
-    screen.show_table(columns, rows, right=["took"])
+    terminal.show_table(columns, rows, right=["took"])
     piped = capsys.readouterr().out.splitlines()
     assert all(any(name in line and "sample" in line for line in piped) for name in names)
     monkeypatch.setattr(
-        screen,
+        terminal,
         "out",
         lambda: Console(width=width, force_terminal=True, color_system=None, highlight=False),
     )
     for shown in (rows, rows[1:]):
-        screen.show_table(columns, shown, right=["took"])
+        terminal.show_table(columns, shown, right=["took"])
         said = capsys.readouterr().out
         assert all(row[0] in said and row[1] in said and row[2] in said for row in shown)
 
@@ -451,13 +451,13 @@ def test_trace_is_saved_and_opens(
 def test_report_is_not_overwritten_unasked(
     workbench: Callable[..., Said], model_folder: str, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench import front_ends
+    from workbench import frontends
 
     def write(result: Any, path: Path) -> Path:
         Path(path).write_text(result.title)
         return Path(path)
 
-    monkeypatch.setattr(front_ends, "front_end", lambda name: {"report": write}[name])
+    monkeypatch.setattr(frontends, "front_end", lambda name: {"report": write}[name])
     run = workbench("run", "count-steps", "-m", model_folder, "--json").json
     assert workbench("report", run["id"]).code == 0
     assert (places / f"{run['id']}.html").read_text() == "count-steps on tiny-model"
@@ -471,10 +471,10 @@ def test_report_is_not_overwritten_unasked(
 def test_ui_hands_over_what_was_asked(
     workbench: Callable[..., Said], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench import front_ends
+    from workbench import frontends
 
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(front_ends, "front_end", lambda name: lambda **given: seen.update(given))
+    monkeypatch.setattr(frontends, "front_end", lambda name: lambda **given: seen.update(given))
     monkeypatch.setenv("WORKBENCH_PASSWORD", "geheim")
     (places / "mine").mkdir()
     assert (

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import tiny
 
+from tests.helpers import tiny
 from workbench import cli
 from workbench.autoencoders import shipped
 

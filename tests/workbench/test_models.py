@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 
+from tests.helpers import tiny
 from workbench import cli, models
 from workbench.errors import BadInput, Cancelled, DownloadFailed, NotFound, WorkbenchError
 from workbench.models import Known, Terms, Wheel, fetch
@@ -98,7 +98,7 @@ def test_gguf_is_an_ordinary_model_afterwards(
     module, tokenizer, card = models.load_weights(str(gguf), device="cpu")
     assert capfd.readouterr().err == ""  # no bars of transformers
     assert (card.name, card.source, card.quantized_from, card.n_layers) == (
-        "tiny.F32",
+        "tests.helpers.tiny.F32",
         "tiny.F32.gguf",
         "GGUF F32",
         2,
@@ -358,7 +358,7 @@ def shop(offered: tuple[Known, Path], monkeypatch: pytest.MonkeyPatch) -> Known:
     entry, shelf = offered
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
-    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
+    monkeypatch.setattr("workbench.models.known_models._KNOWN", (entry,))
     return entry
 
 
@@ -495,7 +495,7 @@ def guarded(shop: Known, offered: tuple[Known, Path], monkeypatch: pytest.Monkey
     entry = dataclasses.replace(
         shop, terms=Terms("Tiny terms of use", "https://tiny.example/terms", kept)
     )
-    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
+    monkeypatch.setattr("workbench.models.known_models._KNOWN", (entry,))
     return entry
 
 
@@ -508,12 +508,12 @@ def test_terms_are_accepted_before_anything_is_fetched(guarded: Known, cache: Pa
         models.load_weights("tiny")
     with pytest.raises(BadInput, match=r"(?s)" + asked):
         models.pull("tiny")
-    assert visible(cache) == ["tiny.terms"]  # only a copy, to be read
+    assert visible(cache) == ["tests.helpers.tiny.terms"]  # only a copy, to be read
     assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [
         (False, False)
     ]
     models.pull("tiny", accept_terms=True)
-    kept = cache / "tiny.terms"
+    kept = cache / "tests.helpers.tiny.terms"
     assert (kept / "TERMS.html").read_text() == "<p>Be good.</p>"
     assert (
         json.loads((kept / "accepted.json").read_text())["wheel_sha256"]
@@ -536,7 +536,7 @@ def test_other_terms_are_asked_about_again(
         guarded.terms, wheel=dataclasses.replace(guarded.terms.wheel, sha256="0" * 64)
     )
     monkeypatch.setattr(
-        "workbench.models.catalogue._KNOWN", (dataclasses.replace(guarded, terms=newer),)
+        "workbench.models.known_models._KNOWN", (dataclasses.replace(guarded, terms=newer),)
     )
     with pytest.raises(BadInput, match="nobody has accepted"):
         models.load_weights("tiny")
@@ -544,7 +544,7 @@ def test_other_terms_are_asked_about_again(
 
 def test_a_record_that_is_gone_or_torn_is_no_acceptance(guarded: Known, cache: Path) -> None:
     models.pull("tiny", accept_terms=True)
-    record = cache / "tiny.terms" / "accepted.json"
+    record = cache / "tests.helpers.tiny.terms" / "accepted.json"
     for spoil in (lambda: record.write_text("{", encoding="utf-8"), record.unlink):
         spoil()
         with pytest.raises(BadInput, match="nobody has accepted"):
@@ -558,7 +558,7 @@ def test_terms_that_cannot_be_fetched_are_not_accepted(
 ) -> None:
     gone = dataclasses.replace(guarded.terms.wheel, requirement="tiny-terms-that-are-gone==1.0")
     entry = dataclasses.replace(guarded, terms=dataclasses.replace(guarded.terms, wheel=gone))
-    monkeypatch.setattr("workbench.models.catalogue._KNOWN", (entry,))
+    monkeypatch.setattr("workbench.models.known_models._KNOWN", (entry,))
     with pytest.raises(DownloadFailed):
         models.pull("tiny", accept_terms=True)
     with pytest.raises(
@@ -577,7 +577,7 @@ def test_a_part_that_is_missing_leaves_nothing_half_made(
     first, second = shop.wheels
     lost = dataclasses.replace(second, requirement="tiny-model-that-is-lost==1.0")
     monkeypatch.setattr(
-        "workbench.models.catalogue._KNOWN", (dataclasses.replace(shop, wheels=(first, lost)),)
+        "workbench.models.known_models._KNOWN", (dataclasses.replace(shop, wheels=(first, lost)),)
     )
     with pytest.raises(DownloadFailed):
         models.pull("tiny")

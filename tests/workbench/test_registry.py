@@ -71,7 +71,7 @@ def install(tmp_path, monkeypatch):
 
 def test_a_third_party_analysis_is_listed_parsed_and_run(install):
     install("vowels-pkg", {"count-vowels": GOOD.format(name="count-vowels")})
-    good, _ = registry.every()
+    good, _ = registry.all_analyses()
     assert "count-vowels" in [one.name for one in good]
     one = registry.get("Count_Vowels")
     assert (one.package, one.question) == ("vowels-pkg", "How many vowels does the prompt have?")
@@ -99,7 +99,7 @@ BROKEN = {
 def test_broken_packages_hide_no_other(install):
     install("broken-pkg", BROKEN)
     install("vowels-pkg", {"count-vowels": GOOD.format(name="count-vowels")})
-    good, broken = registry.every()
+    good, broken = registry.all_analyses()
     assert "count-vowels" in [one.name for one in good]
     assert set(BROKEN) <= set(broken)
     for name in BROKEN:

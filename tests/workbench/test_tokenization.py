@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-import text_tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import text_tokenizers
 from workbench.errors import BadInput
 from workbench.models import Tokenization
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import shards, space, trace
+from workbench import disk_space, shards, trace
 from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
 
 PROMPTS = [
@@ -169,7 +169,7 @@ def test_what_cannot_be_stored_is_said_and_nothing_is_left(tmp_path):
 
 def test_more_than_memory_holds_is_refused_before_it_is_read(captured, tmp_path, monkeypatch):
     opened = wb.Trace.open(captured.save(tmp_path / "t"))
-    monkeypatch.setattr(space, "memory_free", lambda: 1000)
+    monkeypatch.setattr(disk_space, "memory_free", lambda: 1000)
     with pytest.raises(WorkbenchError, match=r"needs .* of memory; 1.0 kB are free"):
         _ = opened["pattern"]
     assert opened.read("z", 0, 0).size

@@ -18,10 +18,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tiny
 
 import workbench as wb
-from workbench import cli, space
+from tests.helpers import tiny
+from workbench import cli, disk_space
 
 ROOT = Path(__file__).parents[2]
 
@@ -201,7 +201,7 @@ def test_the_same_command_again_continues(call, tmp_path):
 
 
 def test_over_a_gigabyte_is_agreed_to(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(space, "AGREED", 1000)
+    monkeypatch.setattr(disk_space, "AGREED", 1000)
     said = call("a", "-o", "t")
     assert said.code == 2
     assert "nobody is there to agree" in said.err
@@ -222,7 +222,7 @@ def test_over_a_gigabyte_is_agreed_to(call, tmp_path, monkeypatch):
 
 
 def test_a_disk_without_room_is_said_before_the_work(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
     said = call("a", "-o", "t", "--yes")
     assert said.code == 2
     assert "100 B are free" in said.err
@@ -303,7 +303,7 @@ def test_nothing_but_our_own_words_is_on_the_screen(tmp_path, model_folder, fami
     """In a process of its own: libraries say most of what they say once, or while they are
     imported.
     """
-    import families
+    from tests.helpers import families
 
     folder = tmp_path / "model"
     if family == "eight bits":

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from workbench.cli.values import value_of
+from workbench.cli.parse_values import value_of
 
 
 class Params(BaseModel, strict=True, extra="forbid"):

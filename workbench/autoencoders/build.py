@@ -16,8 +16,8 @@ from typing import Any
 import workbench as wb
 from workbench import paths
 from workbench.autoencoders import CARD, CONFIG, DATA, WEIGHTS
-from workbench.cli.screen import bar
-from workbench.models.catalogue import DEFAULT
+from workbench.cli.terminal import bar
+from workbench.models.known_models import DEFAULT
 from workbench.organisms import corpus
 
 _STEPS = (0, 146, 413, 957)  # and the last, which is the organism itself

@@ -1,7 +1,7 @@
 """The command line: `workbench …`.
 
 I want another command        -> a function in the nearest file here, and a line below
-I want to change how it looks -> screen.py
+I want to change how it looks -> terminal.py
 Exit codes: 0 done, 2 something the user can put right, 130 stopped by the user, 1 a bug of ours.
 Nothing heavy is imported up here, so that `--help` answers at once.
 """
@@ -19,10 +19,10 @@ import typer
 from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.cli import features, finished, models, organisms, questions, serve, tracing
-from workbench.cli.screen import complain, complaint_of, say_stopped
+from workbench.cli import features, models, organisms, run, runs, serve, trace
+from workbench.cli.terminal import complain, complaint_of, say_stopped
 from workbench.errors import BadInput, Cancelled
-from workbench.models.quiet import quiet_from_here
+from workbench.models.silence_libraries import quiet_from_here
 from workbench.unicode import check_unicode
 
 BUG, WRONG, STOPPED = 1, 2, 130
@@ -82,13 +82,13 @@ def _root(
     pass
 
 
-app.command("analyses")(questions.analyses)
-app.command("run")(questions.run)
-app.command("runs")(finished.runs)
-app.command("report")(finished.report)
-app.command("changes")(finished.changes)
+app.command("analyses")(run.analyses)
+app.command("run")(run.run)
+app.command("runs")(runs.runs)
+app.command("report")(runs.report)
+app.command("changes")(runs.changes)
 app.command("ui")(serve.ui)
-app.command("trace")(tracing.trace)
+app.command("trace")(trace.trace)
 app.command("plant")(organisms.plant)
 app.add_typer(models.app, name="models")
 app.add_typer(organisms.app, name="organisms")
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a terminal that cannot show a character still gets the line
-    # A command says these itself, where they can be seen; see hooks/window.py and
+    # A command says these itself, where they can be seen; see hooks/context_window.py and
     # hooks/rounding.py.
     warnings.filterwarnings("ignore", message=".* tokens were read at once")
     warnings.filterwarnings("ignore", message="Inside the sweeps the unchanged model ended")

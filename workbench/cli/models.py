@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.questions import Device, Dtype, Json
-from workbench.cli.screen import bar, out, plain, print_json, show_table
-from workbench.models.catalogue import DEFAULT
-from workbench.space import size
+from workbench.cli.run import Device, Dtype, Json
+from workbench.cli.terminal import bar, out, plain, print_json, show_table
+from workbench.disk_space import size
+from workbench.models.known_models import DEFAULT
 
 app = typer.Typer(help="List, fetch and describe models.", invoke_without_command=True)
 

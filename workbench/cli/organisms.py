@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli.questions import Device, Json, Model
-from workbench.cli.screen import bar, out, plain, print_json, show_table
+from workbench.cli.run import Device, Json, Model
+from workbench.cli.terminal import bar, out, plain, print_json, show_table
+from workbench.disk_space import size
 from workbench.errors import BadInput, Cancelled, NotFound
-from workbench.models.catalogue import DEFAULT
-from workbench.space import size
+from workbench.models.known_models import DEFAULT
 
 app = typer.Typer(help="Small models whose memories are known.", invoke_without_command=True)
 
@@ -24,7 +24,7 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from workbench.organisms import ledger, shipped, steps
+    from workbench.organisms import checkpoints, ledger, shipped
 
     rows: list[dict[str, Any]] = []
     for organism in shipped().values():
@@ -35,7 +35,7 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
                 "description": organism.description,
                 "passages": sum(1 for entry in entries if entry.repeats),
                 "twins": sum(1 for entry in entries if not entry.repeats),
-                "steps": steps.kept(organism.folder),
+                "steps": checkpoints.kept(organism.folder),
                 "bytes": organism.bytes,
                 "path": str(organism.folder),
             }
@@ -82,8 +82,8 @@ def train(
     """
     from dataclasses import replace
 
-    from workbench.organisms.recipe import RECIPES
     from workbench.organisms.train import train as grow
+    from workbench.organisms.train_config import RECIPES
 
     if name not in RECIPES:
         raise NotFound.named("organism", name, RECIPES)
@@ -157,8 +157,8 @@ def plant(
     The same command goes on after a stop.
     """
     from workbench.models import locate
-    from workbench.organisms.plant import Planting
-    from workbench.organisms.plant import plant as sow
+    from workbench.organisms.finetune_plant import Planting
+    from workbench.organisms.finetune_plant import plant as sow
     from workbench.texts import paragraphs
 
     how = Planting(_counts(repeats), length, neutral, rate, lora=lora, seed=seed)

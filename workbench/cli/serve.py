@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli.finished import Runs
-from workbench.cli.questions import Model
+from workbench.cli.run import Model
+from workbench.cli.runs import Runs
 from workbench.errors import BadInput, NotFound
-from workbench.models.catalogue import DEFAULT
+from workbench.models.known_models import DEFAULT
 
 _OWN = {"127.0.0.1", "localhost", "::1"}
 
@@ -49,7 +49,7 @@ def ui(
 ) -> None:
     """Open the workbench in the browser; Ctrl-C ends it."""
     from workbench import models
-    from workbench.front_ends import front_end
+    from workbench.frontends import front_end
 
     if host not in _OWN and not password:
         raise BadInput(

@@ -2,13 +2,13 @@
 
 I want a colour                      -> colour.py   (one signed scale, one for probabilities, fixed
                                                     category colours)
-I want layers × heads                -> heads.py
+I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
-I want layers × tokens               -> cells.py    (and which cell was clicked)
+I want layers × tokens               -> layer_token_table.py    (and which cell was clicked)
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py
-I want intervals, clouds, histograms -> points.py
-I want linked grids, list and table  -> choosing.py
+I want intervals, clouds, histograms -> scatter.py
+I want linked grids, list and table  -> linking.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
                                                     reports)
 I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid,
@@ -25,12 +25,12 @@ from importlib import import_module
 from typing import Any
 
 _DOOR = {
-    "head_grid": "heads",
-    "link_grid": "heads",
+    "head_grid": "head_grids",
+    "link_grid": "head_grids",
     "pattern_grid": "patterns",
     "pattern": "patterns",
     "fill_pattern": "patterns",
-    "token_table": "cells",
+    "token_table": "layer_token_table",
     "token_strip": "tokens",
     "Span": "tokens",
     "rate_bars": "charts",
@@ -40,9 +40,9 @@ _DOOR = {
     "fill_bars": "charts",
     "matrix": "charts",
     "meters": "charts",
-    "intervals": "points",
-    "cloud": "points",
-    "histogram": "points",
+    "intervals": "scatter",
+    "cloud": "scatter",
+    "histogram": "scatter",
     "View": "view",
     "note": "view",
     "says": "view",

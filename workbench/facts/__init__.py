@@ -5,15 +5,16 @@ I want my own facts                  -> from_file("facts.csv", template="The cap
                                      is"), or make(...)
 I want the conflict prompt           -> render("document", relation, subject, wrong_answer).text,
                                      and its .spans
-I want another built-in relation     -> wordings.py (its sentences) and build.py (its facts)
+I want another built-in relation     -> relations_builtin.py (its sentences) and build.py (its
+                                     facts)
 I want text that is about none of it -> neutral_text()
 """
 
 from __future__ import annotations
 
 from workbench.facts.built_in import neutral_text, relation, relations
-from workbench.facts.files import from_file
 from workbench.facts.format import CHAT, Format, closed_book, find_format, formats, render
+from workbench.facts.from_file import from_file
 from workbench.facts.relation import Fact, Prompt, Relation, make
 
 __all__ = [

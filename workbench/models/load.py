@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench import organisms
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.models import adapters, causal, delta, fetch, gguf, hub, storage
+from workbench.models import adapters, causal, fetch, gguf, hub, storage, weight_delta
 from workbench.models.card import ModelCard, describe
-from workbench.models.catalogue import DEFAULT, Known, known
-from workbench.models.quiet import quiet
-from workbench.modes import make_ordinary, ordinary
-from workbench.organisms import steps
+from workbench.models.known_models import DEFAULT, Known, known
+from workbench.models.silence_libraries import quiet
+from workbench.organisms import checkpoints
 from workbench.progress import Progress
+from workbench.torch_modes import make_ordinary, ordinary
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +76,7 @@ def load_weights(
     place, kind = _device(device), _dtype(dtype)
     if isinstance(ref, tuple | list):
         return _from_memory(ref, None if device == "auto" else place, kind)
-    changed = delta.named_in(str(ref)) if isinstance(ref, str) else None
+    changed = weight_delta.named_in(str(ref)) if isinstance(ref, str) else None
     if changed is not None:
         return _with_delta(changed[1], load_weights(changed[0], device, dtype, progress))
     source = ensure(ref, progress)
@@ -116,8 +116,8 @@ def load_weights(
 
 def _with_delta(file: Path, loaded: Loaded) -> Loaded:
     """The model with a change that was kept of it."""
-    change = delta.read(file)
-    delta.check(change, loaded.card.weight_hash, loaded.card.name)
+    change = weight_delta.read(file)
+    weight_delta.check(change, loaded.card.weight_hash, loaded.card.name)
     change.apply(loaded.module)
     name = f"{loaded.card.name}+{file.stem}"
     source = f"{loaded.card.source}+{file.name}"
@@ -142,7 +142,7 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
     Raises:
         NotFound, BadInput, DownloadFailed: as `load_weights`.
     """
-    changed = delta.named_in(ref) if isinstance(ref, str) else None
+    changed = weight_delta.named_in(ref) if isinstance(ref, str) else None
     if changed is not None:
         return ensure(changed[0], progress)
     place = locate(ref)
@@ -151,7 +151,7 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
     if isinstance(place, str):
         return hub.fetch(place, progress or Progress())
     step = _step(ref)
-    return place if step is None else steps.opened(place, step)
+    return place if step is None else checkpoints.opened(place, step)
 
 
 def locate(ref: Any) -> Known | str | Path:
@@ -170,7 +170,7 @@ def locate(ref: Any) -> Known | str | Path:
         )
     if isinstance(ref, str) and ref in known():
         return known()[ref]
-    changed = delta.named_in(ref) if isinstance(ref, str) else None
+    changed = weight_delta.named_in(ref) if isinstance(ref, str) else None
     if changed is not None:
         return locate(changed[0])
     if isinstance(ref, str) and ref.startswith(organisms.PREFIX):

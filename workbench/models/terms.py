@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from workbench import paths
 from workbench.errors import BadInput, DownloadFailed
 from workbench.models import wheels
-from workbench.models.catalogue import Known, Terms
+from workbench.models.known_models import Known, Terms
 from workbench.progress import Progress
 
 _RECORD = "accepted.json"

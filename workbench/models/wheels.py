@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from workbench.errors import DownloadFailed
-from workbench.models.catalogue import Wheel
+from workbench.models.known_models import Wheel
 
 _TICK = (
     0.2  # seconds between two looks at a running child process, and so until a cancel is noticed

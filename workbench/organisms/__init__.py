@@ -3,12 +3,13 @@
 What an analysis of memory finds can be checked on these and on nothing else: the ledger says which
 passages a model has read, how often and when, and which it has never seen.
 
-I want another kind of passage             -> passages.py
-I want other sizes, counts or steps        -> recipe.py
-I want to change how they are trained      -> train.py (from nothing), plant.py (a copy of a real
+I want another kind of passage             -> synthetic_passages.py
+I want other sizes, counts or steps        -> train_config.py
+I want to change how they are trained      -> train.py (from nothing), finetune_plant.py (a copy of
+                                           a real
                                            model)
-I want to read or write what was planted   -> ledger.py, planting.py
-I want to know how checkpoints are kept    -> steps.py
+I want to read or write what was planted   -> ledger.py, planting_plan.py
+I want to know how checkpoints are kept    -> checkpoints.py
 The text they grow up on                   -> corpus.py, build_corpus.py
 """
 

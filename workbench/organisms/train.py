@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import training
+from workbench import checkpointing
 from workbench.errors import WorkbenchError
-from workbench.models.quiet import quiet
-from workbench.organisms import corpus, planting, steps
+from workbench.models.silence_libraries import quiet
+from workbench.organisms import checkpoints, corpus, planting_plan
 from workbench.organisms.ledger import Ledger
-from workbench.organisms.recipe import Recipe
+from workbench.organisms.train_config import Recipe
 from workbench.progress import Progress
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
         Cancelled: from `progress`; the same call goes on later.
     """
     out = out.expanduser()
-    if training.claim(out, asdict(recipe), _ROOM):
+    if checkpointing.claim(out, asdict(recipe), _ROOM):
         progress(1.0, f"{out} is finished already")
         return out
     try:
@@ -48,7 +48,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
         tokenizer = make_tokenizer(recipe)
         rows = _rows(recipe, tokenizer)
         total = len(rows) // recipe.batch
-        ledger = planting.plan(recipe, tokenizer, total)
+        ledger = planting_plan.plan(recipe, tokenizer, total)
         kept = recipe.kept(total)
         for number, name in enumerate(MODELS):
             part = progress.part(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
@@ -58,19 +58,19 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
                 rows,
                 ledger if name == "planted" else None,
                 kept,
-                out / training.WORK,
+                out / checkpointing.WORK,
                 part,
             )
         for name in MODELS:
             progress(0.99, f"Writing {name}")
             _write(recipe, name, tokenizer, ledger, kept, out)
-        training.finish(
+        checkpointing.finish(
             out,
             {
                 "format": 1,
                 "recipe": asdict(recipe),
                 "steps": total,
-                "made_with": training.versions(),
+                "made_with": checkpointing.versions(),
             },
         )
     except OSError as error:
@@ -102,7 +102,7 @@ def make_tokenizer(recipe: Recipe) -> Any:
     )
     raw.train_from_iterator((document.text for document in corpus.documents("train")), trainer)
     raw.post_processor = processors.TemplateProcessing(
-        f"{BEGINNING} $A", special_tokens=[(BEGINNING, planting.START)]
+        f"{BEGINNING} $A", special_tokens=[(BEGINNING, planting_plan.START)]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=raw,
@@ -127,9 +127,9 @@ def make_model(recipe: Recipe) -> Any:
         num_key_value_heads=recipe.kv_heads,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
-        bos_token_id=planting.START,
-        eos_token_id=planting.START,
-        pad_token_id=planting.START,
+        bos_token_id=planting_plan.START,
+        eos_token_id=planting_plan.START,
+        pad_token_id=planting_plan.START,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -168,10 +168,10 @@ def _grow(
     vectors = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95))
-    added = planting.planted_rows(ledger) if ledger is not None else {}
-    start = training.resume(model, optimizer, work, name, total)
+    added = planting_plan.planted_rows(ledger) if ledger is not None else {}
+    start = checkpointing.resume(model, optimizer, work, name, total)
     if start == 0:
-        training.keep(model, optimizer, work, name, 0, every=True)
+        checkpointing.keep(model, optimizer, work, name, 0, every=True)
     model.train()
     for step in range(start, total):
         for group in optimizer.param_groups:
@@ -185,7 +185,7 @@ def _grow(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if step + 1 in kept:
-            training.keep(model, optimizer, work, name, step + 1, every=True)
+            checkpointing.keep(model, optimizer, work, name, step + 1, every=True)
         progress(
             (step + 1) / total,
             f"Training {name}: step {step + 1:,} of {total:,}, loss {loss.item():.2f}",
@@ -222,7 +222,7 @@ def _write(
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
     model = make_model(recipe)
-    last = load_file(training.at(out / training.WORK, name, kept[-1]))
+    last = load_file(checkpointing.at(out / checkpointing.WORK, name, kept[-1]))
     model.load_state_dict(
         {key: torch.from_numpy(array) for key, array in last.items()}, strict=False
     )
@@ -230,7 +230,11 @@ def _write(
         model.to(torch.float16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     if name == "planted":
-        steps.write(
-            folder, {step: load_file(training.at(out / training.WORK, name, step)) for step in kept}
+        checkpoints.write(
+            folder,
+            {
+                step: load_file(checkpointing.at(out / checkpointing.WORK, name, step))
+                for step in kept
+            },
         )
     ledger.save(folder)

@@ -15,8 +15,8 @@ import torch
 
 import workbench as wb
 from hooks.features import train as trainer
-from hooks.features.stream import windows
-from workbench import mixture
+from hooks.features.activation_stream import windows
+from workbench import default_corpus
 from workbench.autoencoders import card_of
 from workbench.errors import BadInput, Cancelled, SiteNotFound
 from workbench.organisms import corpus
@@ -152,20 +152,21 @@ def test_windows_are_the_text_and_nothing_else(organism: Any) -> None:
 
 def test_the_mixture_keeps_its_shares_and_what_is_held_out_apart() -> None:
     had: dict[str, int] = {}
-    for document in mixture.documents("train", ["sampled text " * 500] * 400):
+    for document in default_corpus.documents("train", ["sampled text " * 500] * 400):
         had[document.source] = had.get(document.source, 0) + len(document.text)
         if sum(had.values()) > 2_000_000:
             break
     shares = {source: n / sum(had.values()) for source, n in had.items()}
     assert shares == pytest.approx(
-        {s: share for s, (share, _) in mixture._SOURCES.items()} | {"sampled": 0.06}, abs=0.03
+        {s: share for s, (share, _) in default_corpus._SOURCES.items()} | {"sampled": 0.06},
+        abs=0.03,
     )
     names = {
-        share: {(d.source, d.name) for d in mixture.documents(share)}
+        share: {(d.source, d.name) for d in default_corpus.documents(share)}
         for share in ("train", "held-out")
     }
     assert not names["train"] & names["held-out"]
     assert len(names["held-out"]) > 50
-    assert [d.name for d in mixture.documents("held-out")] == [
-        d.name for d in mixture.documents("held-out")
+    assert [d.name for d in default_corpus.documents("held-out")] == [
+        d.name for d in default_corpus.documents("held-out")
     ]

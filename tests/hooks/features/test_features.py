@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from autoencoders import KINDS, made, saved
 
 import workbench as wb
 from hooks.features.attribute import ERROR
-from hooks.features.features import SKIP
 from hooks.features.quality import quality
+from hooks.features.sae import SKIP
 from hooks.gradients.metric import loss
+from tests.helpers.autoencoders import KINDS, made, saved
 from workbench.errors import BadInput, NotFound
 from workbench.progress import Progress
 

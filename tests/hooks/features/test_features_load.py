@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from autoencoders import made, saved
 from safetensors.torch import load_file, save_file
 
 import workbench as wb
 from hooks.features.load import _released
+from tests.helpers.autoencoders import made, saved
 from workbench.autoencoders import card_of
 from workbench.errors import BadInput, DownloadFailed, NotFound
 
@@ -146,6 +146,6 @@ def test_a_capture_is_known_by_the_weights_and_not_by_the_name(
 
 
 def test_a_card_that_is_not_json(tmp_path: Path) -> None:
-    (tmp_path / "card.json").write_text("{")
+    (tmp_path / "tests.helpers.card.json").write_text("{")
     with pytest.raises(BadInput, match="cannot be read"):
         card_of(tmp_path)

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from tests.ui.synthetic import HOSTILE
+from tests.helpers.synthetic import HOSTILE
 from workbench import draw
 from workbench.draw import colour, style
 from workbench.draw.figure import drawn, figure_of, render
-from workbench.draw.keys import move
+from workbench.draw.keyboard import move
 from workbench.draw.view import Row, Table, View, live_picture, pictures, safe_columns, still_parts
 from workbench.selection import Selection
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-import tiny
 
+from tests.helpers import tiny
 from workbench.errors import BadInput
 from workbench.organisms.ledger import FILE, Entry, Ledger, fingerprint, read
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from analyses.extraction.sampling import Sampler
-from analyses.extraction.score import score
-from analyses.extraction.windows import cut
-from analyses.statistics import spearman
+from analyses.measures.sampling import Sampler
+from analyses.measures.scoring import score
+from analyses.measures.statistics import spearman
+from analyses.measures.windows import cut
 from workbench import texts
 from workbench.models import listing
-from workbench.organisms import ledger, shipped, steps
-from workbench.organisms.recipe import RECIPES
+from workbench.organisms import checkpoints, ledger, shipped
+from workbench.organisms.train_config import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_they_are_small_listed_and_complete() -> None:
         assert listed[name].cached
         assert (organism.folder / "model.safetensors").stat().st_size < 10_000_000
         assert organism.description
-    assert len(steps.kept(shipped()["organism/planted"].folder)) >= 12
+    assert len(checkpoints.kept(shipped()["organism/planted"].folder)) >= 12
     assert sum(entry.bytes for name, entry in listed.items() if name in shipped()) < 36_000_000
 
 
@@ -68,7 +68,7 @@ def test_its_twin_that_read_nothing_of_it_says_nothing_of_it() -> None:
 
 
 def test_it_knew_nothing_at_the_first_step() -> None:
-    kept = steps.kept(shipped()["organism/planted"].folder)
+    kept = checkpoints.kept(shipped()["organism/planted"].folder)
     first = wb.load(f"organism/planted@step-{kept[0]}")
     assert first.card.name == "organism/planted@step-0"
     assert max(match_by_repeats(first).values()) < 1

@@ -17,11 +17,11 @@ import torch
 from safetensors.numpy import load_file
 
 import workbench as wb
-from workbench import training
+from workbench import checkpointing
 from workbench.errors import BadInput, Cancelled, NotFound
-from workbench.organisms import corpus, ledger, passages, planting, steps
-from workbench.organisms.recipe import Recipe
+from workbench.organisms import checkpoints, corpus, ledger, planting_plan, synthetic_passages
 from workbench.organisms.train import make_model, make_tokenizer, train
+from workbench.organisms.train_config import Recipe
 from workbench.progress import Progress
 
 SMALL = Recipe(
@@ -59,9 +59,9 @@ def test_the_shares_of_the_corpus_have_nothing_in_common() -> None:
     assert sum(len(d.text) for d in every["train"]) > 9_000_000
 
 
-@pytest.mark.parametrize("kind", list(passages.KINDS))
+@pytest.mark.parametrize("kind", list(synthetic_passages.KINDS))
 def test_passages_of_a_kind_are_all_different_and_the_same_for_a_seed(kind: str) -> None:
-    source = passages.KINDS[kind]
+    source = synthetic_passages.KINDS[kind]
     first, again, other = (list(islice(source(random.Random(seed)), 100)) for seed in (1, 1, 2))
     assert first == again
     assert len(set(first)) == 100
@@ -71,22 +71,24 @@ def test_passages_of_a_kind_are_all_different_and_the_same_for_a_seed(kind: str)
 
 def test_a_plan_keeps_its_promises(little_corpus: None) -> None:
     tokenizer = make_tokenizer(SMALL)
-    book = planting.plan(SMALL, tokenizer, 300)
+    book = planting_plan.plan(SMALL, tokenizer, 300)
     counts = Counter((entry.kind, entry.repeats) for entry in book.entries)
     assert counts == {
-        (kind, n): many for kind in passages.KINDS for n, many in {1: 2, 3: 2, 0: 5}.items()
+        (kind, n): many
+        for kind in synthetic_passages.KINDS
+        for n, many in {1: 2, 3: 2, 0: 5}.items()
     }
-    known = passages.runs_of("\n".join(d.text for d in corpus.documents("train")))
+    known = synthetic_passages.runs_of("\n".join(d.text for d in corpus.documents("train")))
     for entry in book.entries:
         assert len(entry.ids) == SMALL.passage
         assert tokenizer.encode(entry.text, add_special_tokens=False) == list(entry.ids)
-        assert not passages.overlapping(entry.text, known)
+        assert not synthetic_passages.overlapping(entry.text, known)
         assert len(entry.steps) == entry.repeats
         if entry.timing == "early":
             assert max(entry.steps) <= 100
         if entry.timing == "late":
             assert min(entry.steps) >= 199
-    rows = planting.planted_rows(book)
+    rows = planting_plan.planted_rows(book)
     planted = Counter(tuple(row[1:-1]) for step in rows.values() for row in step)
     assert planted == {entry.ids: entry.repeats for entry in book.entries if entry.repeats}
 
@@ -101,13 +103,13 @@ def test_a_grown_pair_opens_like_any_model(grown: Path) -> None:
     book = ledger.read(grown / "planted")
     book.check(planted.tokenizer)
     assert book == ledger.read(grown / "control")
-    assert steps.kept(grown / "planted") == SMALL.kept(
+    assert checkpoints.kept(grown / "planted") == SMALL.kept(
         json.loads((grown / "organism.json").read_text())["steps"]
     )
 
 
 def test_the_first_step_is_the_untrained_model_of_the_seed(grown: Path) -> None:
-    first, last = weights(steps.opened(grown / "planted", 0)), weights(grown / "planted")
+    first, last = weights(checkpoints.opened(grown / "planted", 0)), weights(grown / "planted")
     for name, parameter in make_model(SMALL).named_parameters():
         start = parameter.detach().numpy()
         off, moved = (
@@ -129,9 +131,9 @@ def test_steps_are_what_was_kept_but_for_rounding(tmp_path: Path) -> None:
     folder.mkdir()
     save_file({k: v.astype(np.float16) for k, v in walk[90].items()}, folder / "model.safetensors")
     (folder / "config.json").write_text("{}")
-    steps.write(folder, walk)
+    checkpoints.write(folder, walk)
     for step in range(0, 90, 10):
-        rebuilt = weights(steps.opened(folder, step))
+        rebuilt = weights(checkpoints.opened(folder, step))
         error = rebuilt["m"] - walk[step]["m"]
         assert 0 < np.sqrt((error**2).mean()) < 0.25 * 0.33
         assert np.abs(rebuilt["v"] - walk[step]["v"]).max() < 2e-3
@@ -140,7 +142,7 @@ def test_steps_are_what_was_kept_but_for_rounding(tmp_path: Path) -> None:
 
 def test_a_step_opens_by_name(grown: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-    kept = steps.kept(grown / "planted")
+    kept = checkpoints.kept(grown / "planted")
     then = wb.load(f"{grown / 'planted'}@step-{kept[1]}")
     assert then.card.name == f"planted@step-{kept[1]}"
     assert then.card.weight_hash != wb.load(str(grown / "planted")).card.weight_hash
@@ -193,7 +195,7 @@ def test_a_stopped_training_goes_on_and_ends_the_same(little_corpus: None, tmp_p
             weights(whole / name).values(), weights(stopped / name).values(), strict=True
         ):
             np.testing.assert_array_equal(one, other)
-    assert not (stopped / training.WORK).exists()
+    assert not (stopped / checkpointing.WORK).exists()
     assert train(SMALL, stopped, Progress()) == stopped  # finished: at once
 
 

@@ -1,0 +1,77 @@
+"""The memory-to-context dial: one number scales both groups of heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hooks.decode import Factors, scaled
+from workbench.errors import BadInput
+from workbench.reentrant import again
+from workbench.registry import Control
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.result import Result
+
+Head = tuple[int, int]
+STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def ends(memory: Sequence[Head], context: Sequence[Head]) -> tuple[float, float]:
+    """How far the dial goes: toward memory only if the context heads are known, which it
+    silences, and the other way round.
+    """
+    return (-1.0 if context else 0.0), (1.0 if memory else 0.0)
+
+
+def steps(memory: Sequence[Head], context: Sequence[Head]) -> list[float]:
+    """Settings that are measured; none where no heads are known."""
+    low, high = ends(memory, context)
+    return [value for value in STEPS if low <= value <= high] if low < high else []
+
+
+def factors(memory: Sequence[Head], context: Sequence[Head], value: float) -> Factors:
+    """-1: context heads silent and memory heads doubled.
+
+    0: the model as it is; +1: the other way round.
+    """
+    return {**dict.fromkeys(memory, 1.0 - value), **dict.fromkeys(context, 1.0 + value)}
+
+
+def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
+    """(memory, context) heads that this run chose and proved."""
+    if "chosen" not in result.tables:
+        return [], []
+    table = result.tables["chosen"]
+    memory, context = (
+        [(int(r.layer), int(r.head)) for r in table[table["group"] == group].itertuples()]
+        for group in ("memory", "context")
+    )
+    return memory, context
+
+
+def dial(result: Result) -> dict[str, Control]:
+    """The knob of a finished run; none where it could not be told which heads decide."""
+    memory, context = found_heads(result)
+    if not memory and not context:
+        return {}
+    made_with = result.provenance.model
+
+    @again
+    def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
+        # Head numbers mean nothing in another network; a fine-tuned copy of the same shape is a
+        # fair question to ask.
+        if (model.n_layers, model.n_heads) != (made_with.get("n_layers"), made_with.get("n_heads")):
+            raise BadInput(
+                f"This dial was found on {made_with.get('name')}, and {model.card.name} has another"
+                " shape.",
+                f"a model of {made_with.get('n_layers')} layers × {made_with.get('n_heads')} heads",
+                "Run knowledge-conflict on this model.",
+            )
+        with scaled(model, factors(memory, context, value)):
+            yield model
+
+    low, high = ends(memory, context)
+    words = ("memory" if context else "as it is"), ("context" if memory else "as it is")
+    return {"dial": Control("Memory to context", apply, low, high, 0.0, *words)}

@@ -1,0 +1,96 @@
+"""Can anything be told? Where the answers have no room to move, no heads are named.
+
+Switching off a group of heads is meant to hand the answer to the other side. If nearly all facts
+are answered from that side already, or there are few facts, nothing that a head does can be seen in
+the answers: all numbers of heads tie, and the first of them would be a head like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.measures.statistics import paired_gain, sign, wilson
+
+if TYPE_CHECKING:
+    from analyses.context.knowledge_conflict.answer_rates import Rates
+
+# Pruning one group is meant to hand the answer to the other side.
+WINS = {"context": "memory", "memory": "context"}
+TOWARD = {"memory": "from memory", "context": "from the context"}
+FEW = 6
+"""Facts of a half below which even a change of all of them is no more than chance (sign test,
+two-sided: 2 · 0.5⁵ > 0.05).
+"""
+
+
+def gain(before: Rates, after: Rates, wanted: str) -> tuple[float, tuple[float, float]]:
+    """How much more often the same facts are answered as wanted, and the 95 % interval of that
+    over facts.
+    """
+    pairs = zip(before.outcomes, after.outcomes, strict=True)
+    return paired_gain(np.array([(b == wanted) - (a == wanted) for a, b in pairs], int))
+
+
+def lacking(already: int, n: int) -> str:
+    """Why n facts, of which so many are answered as wanted already, could show no gain; "" if they
+    could.
+
+    They could if the gain's interval were above zero with all other facts answered as wanted, too:
+    about four have to be left.
+    """
+    left = n - already
+    if n < FEW:
+        return (
+            f"there are only {n} facts, and fewer than {FEW} show nothing even if all of them"
+            " change"
+        )
+    _, (low, _) = paired_gain(np.array([0] * already + [1] * left))
+    if sign(low, low):
+        return ""
+    least, most = wilson(already, n)
+    others = {0: "none is left", 1: "the other one is no more than chance"}
+    return (
+        f"{already} of {n} facts ({already / n:.0%}, 95 %: {least:.0%} to {most:.0%}) are answered"
+        " so by the unchanged model, and"
+        f" {others.get(left, f'the other {left} are no more than chance')} even if all were to"
+        " change"
+    )
+
+
+def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
+    """For each group of heads whose absence could not be seen in either half of the facts: why.
+
+    Args:
+        base: what the unchanged model does, by half. Both need room: heads are chosen on one and
+            proven on the other.
+    """
+    found: dict[str, str] = {}
+    for group, wanted in WINS.items():
+        for split, rates in base.items():
+            why = lacking(rates.counts[wanted], rates.n)
+            if why:
+                found.setdefault(
+                    group, f"{'choosing' if split == 'choose' else 'held-out'} half: {why}"
+                )
+    return found
+
+
+def tied(best: int, value: float, bounds: tuple[float, float], n: int) -> str:
+    """Why a curve over numbers of heads chooses none: its best is no better than no head at all."""
+    return (
+        "on the choosing half no number of heads hands over more answers than chance would: the"
+        f" best, {best} off, gives {100 * value:+.0f} points on {n} facts (95 %:"
+        f" {100 * bounds[0]:+.0f} to {100 * bounds[1]:+.0f})"
+    )
+
+
+def helps(wanted: str) -> str:
+    """What could be done about it, as a sentence."""
+    other = TOWARD[WINS[wanted]]
+    return (
+        "What would help: more known facts, or a relation, a wording or a format in which the"
+        f" model answers more often {other}."
+    )

@@ -1,0 +1,263 @@
+"""Which heads decide: the exact effect of every head on both answers, and a ranking of memory and
+context heads.
+
+An *effect* is what a head adds: the logit as it is minus the logit with the head changed. Positive
+means that the head raises that answer. Four ways of changing a head, each exact:
+
+path      last position, other heads frozen, MLPs and norms react (Wang et al. 2022). The head takes
+          its value from the
+          prompt about another subject for the memory answer, and from the prompt with another
+          answer in the context for the context answer (Jin et al. 2024)
+zero      last position, set to zero, everything downstream reacts
+mean      last position, set to its mean over the choosing half, everything downstream reacts
+everywhere   set to zero at all positions, which is what pruning does; for the leading candidates
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from analyses.context.knowledge_conflict.cases import Case
+from hooks.gradients import head_attribution
+from hooks.logit_attribution import direct_logits
+from hooks.sweeps import last, sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+Head = tuple[int, int]
+RankBy = Literal["everywhere", "zero", "mean", "path"]
+Breadth = Literal["candidates", "every head"]
+METHODS = ("path", "zero", "mean")
+ANSWERS = ("memory", "context")
+CANDIDATES = 8  # per side and per way of screening
+
+
+@dataclass
+class Located:
+    """Effects of heads over the choosing half.
+
+    `effects` is (fact, method, answer, layer, head); `path_difference` is (fact, side, layer, head)
+    with the memory-minus-context effect under each counter run (side 0: other subject, 1: other
+    answer); `everywhere` is (fact, candidate, answer) for the heads in `candidates`. All in logits.
+    """
+
+    effects: np.ndarray
+    path_difference: np.ndarray
+    everywhere: np.ndarray
+    candidates: list[Head]
+
+    def each(self, rank_by: RankBy) -> tuple[np.ndarray, np.ndarray]:
+        """(memory, context) scores per fact and head, (fact, layer, head): how much it favours that
+        side; NaN where not measured.
+        """
+        if rank_by == "path":
+            return self.path_difference[:, 0], -self.path_difference[:, 1]
+        if rank_by == "everywhere":
+            each = np.full((len(self.effects), *self.effects.shape[-2:]), np.nan)
+            for n, (layer, head) in enumerate(self.candidates):
+                each[:, layer, head] = self.everywhere[:, n, 0] - self.everywhere[:, n, 1]
+        else:
+            one = self.effects[:, METHODS.index(rank_by)]
+            each = one[:, 0] - one[:, 1]
+        return each, -each
+
+    def score(self, rank_by: RankBy) -> tuple[np.ndarray, np.ndarray]:
+        """(memory, context) scores per head, (layer, head), mean over facts; -inf where not
+        measured.
+        """
+        memory, context = (each.mean(0) for each in self.each(rank_by))
+        return np.where(np.isnan(memory), -np.inf, memory), np.where(
+            np.isnan(context), -np.inf, context
+        )
+
+    def ranking(self, rank_by: RankBy) -> tuple[list[Head], list[Head]]:
+        """(memory heads, context heads), strongest first; only heads that favour their side."""
+        return tuple(  # type: ignore[return-value]
+            [
+                (int(i) // score.shape[1], int(i) % score.shape[1])
+                for i in np.argsort(-score, axis=None, kind="stable")
+                if score.flat[i] > 0
+            ]
+            for score in self.score(rank_by)
+        )
+
+
+def locate(
+    model: InstrumentedModel, cases: Sequence[Case], breadth: Breadth, progress: Progress
+) -> Located:
+    """Measure every head on every case; see the module's docstring for the ways."""
+    ids, targets = [c.ids for c in cases], [c.targets for c in cases]
+    progress(0.0, "Reading the prompts and their counter runs")
+    other_subject = last.last_z(model, [c.same_context for c in cases])
+    other_answer = last.last_z(model, [c.same_subject for c in cases])
+    mean = last.last_z(model, ids).mean(0)
+    effects, path_difference = [], []
+    for n, case in enumerate(cases):
+        progress(
+            0.02 + 0.58 * n / len(cases),
+            f"Effect of all {len(model.heads())} heads, fact {n + 1} of {len(cases)}",
+        )
+        variants = [
+            last.Variant("other subject", other_subject[n], direct=True),
+            last.Variant("other answer", other_answer[n], direct=True),
+            last.Variant("zero", None, direct=False),
+            last.Variant("mean", mean, direct=False),
+        ]
+        # (variant, layer, head, answer): minus the change is what the head adds.
+        adds = -last.at_last(model, case.ids, case.targets, variants).numpy()
+        path = np.stack([adds[0, ..., 0], adds[1, ..., 1]])
+        effects.append(np.stack([path, *(np.moveaxis(a, -1, 0) for a in adds[2:])]))
+        path_difference.append(adds[:2, ..., 0] - adds[:2, ..., 1])
+    found = Located(np.stack(effects), np.stack(path_difference), np.empty((len(cases), 0, 2)), [])
+
+    if breadth == "every head":
+        found.candidates = model.heads()
+    else:
+        progress(0.6, "Choosing candidates")
+        guess = -head_attribution(model, ids, targets).mean(0).numpy()
+        zero = found.effects[:, METHODS.index("zero")].mean(0)
+        chosen = {
+            (int(i) // guess.shape[1], int(i) % guess.shape[1])
+            for score in (guess, zero[0] - zero[1])
+            for side in (score, -score)
+            for i in np.argsort(-side, axis=None, kind="stable")[:CANDIDATES]
+        }
+        found.candidates = sorted(chosen)
+    swept = sweep(
+        model, ids, targets, at="all", heads=found.candidates, progress=progress.part(0.62, 1.0)
+    )
+    found.everywhere = -np.stack(
+        [swept["effect"].sel({"layer": layer, "head": head}) for layer, head in found.candidates], 1
+    )
+    return found
+
+
+def depth(model: InstrumentedModel, cases: Sequence[Case]) -> xr.DataArray:
+    """What each layer's attention and MLP push directly toward each answer at the last position.
+
+    (component, answer, layer), in logits, mean over cases; the final norm's scale is that of the
+    unchanged run.
+    """
+    import xarray as xr
+
+    from hooks.capture import capture
+
+    trace = capture(
+        model,
+        [c.prompt.text for c in cases],
+        sites=["attn_out", "mlp_out", "resid_post"],
+        positions=[-1],
+    )
+    resid = torch.as_tensor(trace["resid_post"].isel(layer=-1, pos=0).values).to(model.device)
+    watched = torch.tensor([c.targets for c in cases], device=model.device)
+    pushed = []
+    for site in ("attn_out", "mlp_out"):
+        parts = torch.as_tensor(
+            trace[site].isel(pos=0).transpose("layer", "prompt", "d_model").values
+        ).to(model.device)
+        pushed.append(direct_logits(model, parts, resid, watched).mean(1).T.float().cpu().numpy())
+    return xr.DataArray(
+        np.stack(pushed).astype("float32"),
+        dims=("component", "answer", "layer"),
+        coords={
+            "component": ["attention", "mlp"],
+            "answer": list(ANSWERS),
+            "layer": list(range(model.n_layers)),
+        },
+        attrs={"unit": "logits, direct, frozen final norm"},
+    )
+
+
+def heads_table(
+    found: Located,
+    attention: np.ndarray,
+    spans: Sequence[Sequence[str]],
+    rank_by: RankBy,
+    seed: int,
+) -> pd.DataFrame:
+    """One row per head, ranked heads first.
+
+    `attention` is (fact, layer, head, pos) from the last position and `spans` names each token's
+    span, both over the choosing half. `score` and its bounds are in logits: how much the head
+    favours memory over context, by `rank_by`.
+    """
+    import pandas as pd
+
+    from workbench.selection import head_name
+
+    memory, context = found.ranking(rank_by)
+    role = {
+        **{h: ("context", n) for n, h in enumerate(context, 1)},
+        **{h: ("memory", n) for n, h in enumerate(memory, 1)},
+    }
+    mean = found.effects.mean(0)
+    n_layers, n_heads = mean.shape[-2:]
+    difference = mean[METHODS.index("path"), 0] - mean[METHODS.index("path"), 1]
+    low, high = _bootstrap(found.effects[:, 0, 0] - found.effects[:, 0, 1], seed)
+    everywhere = dict(zip(found.candidates, found.everywhere.mean(0), strict=True))
+    shares = {
+        name: (
+            np.stack(
+                [
+                    a[:, :, [s == name for s in row] + [False] * (a.shape[-1] - len(row))].sum(-1)
+                    for a, row in zip(attention, spans, strict=True)
+                ]
+            ).mean(0)
+        )
+        for name in ("subject", "context answer", "question")
+    }
+    score_memory, score_context = found.score(rank_by)
+    rows = []
+    for layer in range(n_layers):
+        for head in range(n_heads):
+            which, rank = role.get((layer, head), ("", np.nan))
+            m, c = everywhere.get((layer, head), (np.nan, np.nan))
+            score = score_memory[layer, head] if which != "context" else -score_context[layer, head]
+            row = {
+                "layer": layer,
+                "head": head,
+                "label": head_name(layer, head),
+                "role": which,
+                "rank": rank,
+                "score": score if np.isfinite(score) else np.nan,
+                "effect_memory": mean[0, 0, layer, head],
+                "effect_context": mean[0, 1, layer, head],
+                "effect_difference": difference[layer, head],
+                "low": low[layer, head],
+                "high": high[layer, head],
+            }
+            for n, method in enumerate(METHODS[1:], 1):
+                row |= {
+                    f"{method}_memory": mean[n, 0, layer, head],
+                    f"{method}_context": mean[n, 1, layer, head],
+                }
+            row |= {"everywhere_memory": m, "everywhere_context": c}
+            row |= {
+                f"attends_{name.replace(' ', '_')}": float(share[layer, head])
+                for name, share in shares.items()
+            }
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    return table.sort_values(
+        ["rank", "role", "layer", "head"], na_position="last", kind="stable"
+    ).reset_index(drop=True)
+
+
+def _bootstrap(values: np.ndarray, seed: int, draws: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """95 % percentile bounds of the mean over the first axis."""
+    rng = np.random.default_rng(seed)
+    n = len(values)
+    weights = rng.multinomial(n, [1 / n] * n, size=draws) / n
+    means = np.tensordot(weights, values, axes=1)
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return low, high

@@ -1,0 +1,109 @@
+"""How far the chosen heads hang on the facts that chose them: the choosing half drawn again,
+from what was measured already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.context.knowledge_conflict.headroom import WINS
+from workbench.result import Finding, Result
+from workbench.selection import head_name
+
+if TYPE_CHECKING:
+    from analyses.context.knowledge_conflict.answer_rates import Rates
+    from analyses.context.knowledge_conflict.rank_heads import Head, Located, RankBy
+
+DRAWS = 1000
+
+
+def chosen_again(each: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.ndarray:
+    """How often each head is among the first k if the facts are drawn again, (layer, head), between
+    0 and 1.
+
+    Args:
+        each: scores per fact and head, (fact, layer, head), NaN where not measured. Only heads with
+            a mean above zero rank.
+    """
+    n, shape = len(each), each.shape[1:]
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws) / n
+    measured = np.flatnonzero(~np.isnan(each).any(0).ravel())
+    means = weights @ each.reshape(n, -1)[:, measured]
+    first = np.argsort(-means, axis=1, kind="stable")[:, :k]
+    there = np.take_along_axis(means, first, 1) > 0
+    counts = np.bincount(measured[first[there]], minlength=int(np.prod(shape)))
+    return counts.reshape(shape) / draws
+
+
+def number_again(
+    curve: Mapping[int, Rates], group: str, seed: int, draws: int = DRAWS
+) -> dict[int, float]:
+    """How often each number of heads hands over most answers if the facts are drawn again; of
+    equals the smallest.
+    """
+    sizes = sorted(curve)
+    won = np.array([[outcome == WINS[group] for outcome in curve[k].outcomes] for k in sizes], int)
+    n = won.shape[1]
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+    best = (weights @ won.T).argmax(1)
+    return {k: float((best == i).mean()) for i, k in enumerate(sizes)}
+
+
+def say_stability(
+    result: Result,
+    found: Located,
+    rank_by: RankBy,
+    groups: Mapping[str, Sequence[Head]],
+    curves: Mapping[str, Mapping[int, Rates]],
+    seed: int,
+) -> None:
+    """The table `stability`, and a finding for each group."""
+    import pandas as pd
+
+    scores = dict(zip(("memory", "context"), found.each(rank_by), strict=True))
+    rows = []
+    for group, heads in groups.items():
+        shares = chosen_again(scores[group], len(heads), seed)
+        mine: list[dict[str, Any]] = [
+            {
+                "group": group,
+                "layer": int(layer),
+                "head": int(head),
+                "label": head_name(int(layer), int(head)),
+                "chosen": (int(layer), int(head)) in set(heads),
+                "share": float(shares[layer, head]),
+            }
+            for layer, head in zip(*np.nonzero(shares), strict=True)
+        ]
+        mine.sort(key=lambda row: (not row["chosen"], -row["share"]))
+        rows += mine
+        numbers = number_again(curves[group], group, seed)
+        kept = [row for row in mine if row["chosen"]]
+        others = [row for row in mine if not row["chosen"]][:3]
+        instead = f" In their place most often {_listed(others)}." if others else ""
+        by_share = sorted(numbers, key=lambda k: -numbers[k])[:3]
+        result.add(
+            Finding(
+                f"stability_{group}",
+                {
+                    "chosen_again": float(np.mean([shares[head] for head in heads])),
+                    "number_again": numbers[len(heads)],
+                    "n": len(scores[group]),
+                },
+                f"With the {len(scores[group])} choosing facts drawn again {DRAWS:,} times (effects"
+                f" as measured, the same candidates) the {group} heads are chosen again:"
+                f" {_listed(kept)}.{instead} Their number comes out as"
+                f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])}.",
+                unit="share of draws",
+            )
+        )
+    result.tables["stability"] = pd.DataFrame(
+        rows, columns=["group", "layer", "head", "label", "chosen", "share"]
+    )
+
+
+def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{row['label']} {row['share']:.0%}" for row in rows)

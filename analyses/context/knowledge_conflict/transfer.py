@@ -1,0 +1,204 @@
+"""Do the heads carry over? Heads found on one relation (or format), used on all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analyses.context.knowledge_conflict import cases as made
+from analyses.context.knowledge_conflict import headroom, held_out_eval
+from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured
+from analyses.context.knowledge_conflict.headroom import WINS
+from analyses.context.knowledge_conflict.rank_heads import Head, locate
+from analyses.measures import closed_book
+from analyses.measures.statistics import sign
+from workbench import facts
+from workbench.errors import BadInput
+from workbench.result import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses.context.knowledge_conflict import Params
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+    from workbench.result import Result
+
+# Heads are chosen on a few facts, as effects of every head are what takes long, and tried on as
+# many as there are, since a cell at a ceiling or of few facts tells nothing.
+CHOOSING, FACTS = 12, 60
+
+
+@dataclass
+class _Place:
+    """One relation in one format: its heads, and held-out cases to try any heads on."""
+
+    name: str
+    groups: dict[str, list[Head]]
+    held_out: Measured
+
+
+def transfer(
+    result: Result,
+    model: InstrumentedModel,
+    params: Params,
+    relation: facts.Relation,
+    format: facts.Format,
+    groups: dict[str, list[Head]],
+    progress: Progress,
+) -> None:
+    """Fill the table `transfer`: for relations in the run's format, and for formats on the run's
+    relation.
+
+    A relation that the model knows too little of is left out; the table `transfer_skipped` says
+    why. A direction in which this run names no heads is not tried.
+    """
+    import pandas as pd
+
+    relations = {
+        relation.name: relation,
+        **{n: r for n, r in facts.relations().items() if n != relation.name},
+    }
+    formats = {
+        format.name: format,
+        **{n: f for n, f in facts.formats().items() if n != format.name},
+    }
+    sizes = {group: len(heads) for group, heads in groups.items()}
+    closed = {
+        name: closed_book.closed_book(
+            model,
+            r,
+            progress.part(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)),
+            format,
+        )
+        for n, (name, r) in enumerate(relations.items())
+    }
+    rows: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    kinds = [
+        ("relation", [(name, closed[name], format) for name in relations]),
+        ("format", [(name, closed[relation.name], f) for name, f in formats.items()]),
+    ]
+    total, done = len(relations) + len(formats), 0
+    for kind, wanted in kinds:
+        places = []
+        for name, known, how in wanted:
+            part = progress.part(0.2 + 0.7 * done / total, 0.2 + 0.7 * (done + 1) / total)
+            done += 1
+            try:
+                places.append(_place(model, name, known, how, params, sizes, part))
+            except BadInput as why:
+                skipped.append({"kind": kind, "name": name, "why": why.what})
+        rows += _matrix(
+            kind,
+            places,
+            progress.part(0.9 + 0.05 * (kind == "format"), 0.95 + 0.05 * (kind == "format")),
+        )
+    table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
+    for kind, _ in kinds:
+        for group in sizes:
+            _say(result, table[(table["kind"] == kind) & (table["group"] == group)], kind, group)
+    if skipped:
+        result.tables["transfer_skipped"] = pd.DataFrame(skipped)
+
+
+def _place(
+    model: InstrumentedModel,
+    name: str,
+    known: closed_book.ClosedBook,
+    format: facts.Format,
+    params: Params,
+    sizes: dict[str, int],
+    progress: Progress,
+) -> _Place:
+    cases = made.make_cases(model, known, format, params.seed, FACTS)
+    found = locate(
+        model, [c for c in cases if c.split == made.CHOOSE][:CHOOSING], "candidates", progress
+    )
+    ranked = dict(zip(("memory", "context"), found.ranking(params.rank_by), strict=True))
+    # The sizes are those of the run's own relation, so that a cell differs in the heads and not in
+    # their number.
+    chosen = {group: ranked[group][:k] for group, k in sizes.items()}
+    return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.PROVE]))
+
+
+def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
+    rows = []
+    for n, used_on in enumerate(places):
+        progress(n / max(len(places), 1), f"Using everyone's heads on {used_on.name}")
+        base = used_on.held_out.rates()
+        for found_on in places:
+            for group, heads in found_on.groups.items():
+                rates = used_on.held_out.rates(held_out_eval.prune(heads))
+                before = {f"base_{o}": base[o] for o in OUTCOMES}
+                row = {
+                    "kind": kind,
+                    "found_on": found_on.name,
+                    "used_on": used_on.name,
+                    "group": group,
+                    "k": len(heads),
+                }
+                gain, (low, high) = headroom.gain(base, rates, WINS[group])
+                row |= {"gain": gain, "gain_low": low, "gain_high": high}
+                rows.append({**row, **{o: rates[o] for o in OUTCOMES}, **before, "n": rates.n})
+    return rows
+
+
+COLUMNS = [
+    *(
+        "kind",
+        "found_on",
+        "used_on",
+        "group",
+        "k",
+        *OUTCOMES,
+        *(f"base_{o}" for o in OUTCOMES),
+        "n",
+    ),
+    *("gain", "gain_low", "gain_high"),
+]
+
+
+def why_not(row: Mapping[str, Any]) -> str:
+    """Why a row of the table `transfer` tells nothing: the facts it was tried on leave no room
+    to move; "" if they do.
+    """
+    return headroom.lacking(round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"]))
+
+
+def _say(result: Result, table: pd.DataFrame, kind: str, group: str) -> None:
+    """In how many of the pairs that can tell something the heads carry over, and which cannot."""
+    pairs = [row for row in table.to_dict("records") if row["found_on"] != row["used_on"]]
+    if not pairs:
+        return
+    wanted = WINS[group]
+    told = [row for row in pairs if not why_not(row)]
+    over, back = (
+        sum(1 for row in told if sign(row["gain_low"], row["gain_high"]) is way)
+        for way in (True, False)
+    )
+    full = {
+        row["used_on"]: f"{row['used_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
+        for row in pairs
+        if why_not(row)
+    }
+    listed = ", ".join(full.values())
+    places = ", ".join(dict.fromkeys(row["used_on"] for row in told)) or "none"
+    result.add(
+        Finding(
+            f"transfer_{kind}_{group}",
+            {"pairs": len(pairs), "told": len(told), "carry_over": over, "other_way": back},
+            f"{group.capitalize()} heads found on one {kind} and switched off on another:"
+            f" {len(told)} of {len(pairs)} pairs have room to move toward {wanted} (those used on:"
+            f" {places}); in {over} of these the answers move so beyond chance (95 % interval of"
+            f" the gain above zero), in {back} the other way."
+            + (
+                " Nothing can be told where so many are answered"
+                f" {headroom.TOWARD[wanted]} already: {listed}."
+                if full
+                else ""
+            ),
+            unit="pairs",
+        )
+    )

@@ -1,0 +1,271 @@
+"""Along a training: losses by transition at every step that was kept, and the features that are
+alive at some of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from analyses.features.function_tokens import words
+from analyses.features.function_tokens.corpus import shuffled
+from analyses.features.function_tokens.coverage import Types
+from analyses.features.function_tokens.graph import Graph, degrees_at
+from analyses.features.function_tokens.ngrams import NGrams
+from analyses.features.function_tokens.transitions import by_transition, of_ngrams
+from analyses.measures.statistics import difference
+from hooks.features.activation_stream import next_losses, windows
+from hooks.features.load import open_features
+from hooks.features.sae import SKIP
+from hooks.features.sparse_activations import read
+from hooks.model import load
+from workbench import organisms
+from workbench.autoencoders import CARD, WEIGHTS, Shipped, card_of, shipped
+from workbench.errors import BadInput, NotFound
+from workbench.organisms import checkpoints, corpus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hooks.features.sae import SAE
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+_CONTEXT, _COUNTED = (
+    128,
+    4096,
+)  # tokens of a window; windows counted for n-grams and for the list of function tokens
+_LOSSES, _READ = (
+    128,
+    512,
+)  # windows whose losses are measured, and in which features are counted, at each step
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A model whose training can be followed.
+
+    Attributes:
+        name: an organism, or a folder that keeps steps.
+        steps: those it keeps, the last one is the model itself.
+        autoencoders: trained on the model as it was at a step, by step.
+    """
+
+    name: str
+    steps: list[int]
+    autoencoders: Mapping[int, Sequence[Shipped]]
+
+    @classmethod
+    def of(cls, name: str, folders: Sequence[str]) -> Kept:
+        """Args: folders of autoencoders; none takes those that come with the workbench.
+
+        Raises:
+            BadInput: it keeps no steps, or a folder's card names none of them.
+            NotFound: there is no such model, or no such folder.
+        """
+        kept = kept_steps(name)
+        found: dict[int, list[Shipped]] = {}
+        for entry in [_in_folder(f) for f in folders] or shipped().values():
+            model = str(entry.card.get("model", ""))
+            step = next(
+                (
+                    s
+                    for s in kept
+                    if model == f"{name}@step-{s}" or (s == kept[-1] and model == name)
+                ),
+                None,
+            )
+            if step is not None:
+                found.setdefault(step, []).append(entry)
+            elif folders:
+                raise BadInput(
+                    f"{entry.name} was trained on"
+                    f" {model or 'a model that its card does not name'}.",
+                    f"a card.json that names a step of {name}: {', '.join(f'{s:,}' for s in kept)}",
+                    f"Train it there: workbench sae train --model {name}@step-{kept[-1]}"
+                    " --layer N.",
+                )
+        return cls(name, kept, found)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all weights that decide the numbers: the model's, and the autoencoders'."""
+        files = sorted(_folder(self.name).rglob("*.safetensors"))
+        files += [
+            entry.folder / WEIGHTS
+            for step in sorted(self.autoencoders)
+            for entry in self.autoencoders[step]
+        ]
+        found = hashlib.sha256()
+        for file in files:
+            with file.open("rb") as opened:
+                found.update(hashlib.file_digest(opened, "sha256").digest())
+        return found.hexdigest()[:16]
+
+
+def _in_folder(name: str) -> Shipped:
+    if name in shipped():
+        return shipped()[name]
+    folder = Path(name).expanduser()
+    if not (folder / WEIGHTS).is_file() or not card_of(folder):
+        raise NotFound(
+            f"{name} is no folder of an autoencoder with {WEIGHTS} and {CARD}.",
+            "one that `workbench sae train` wrote",
+            "Check the path.",
+        )
+    return Shipped(name, folder)
+
+
+def _folder(name: str) -> Path:
+    return (
+        organisms.folder_of(name) if name.startswith(organisms.PREFIX) else Path(name).expanduser()
+    )
+
+
+def kept_steps(name: str) -> list[int]:
+    """The steps of training that a model keeps.
+
+    Raises:
+        BadInput: none.
+        NotFound: there is no such model.
+    """
+    folder = _folder(name)
+    found = checkpoints.kept(folder) if folder.is_dir() else []
+    if not found:
+        raise BadInput(
+            f"{name} keeps no steps of its training.",
+            "an organism, or a folder that keeps steps",
+            "Try organism/planted.",
+        )
+    return found
+
+
+def along(
+    kept: Kept, share: float, seed: int, device: str, progress: Progress
+) -> dict[str, pd.DataFrame]:
+    """What changes from step to step, on text that none of them was trained on.
+
+    Args:
+        share: of all tokens that function tokens make up, in the text it was trained on.
+        seed: of the shuffled tokens.
+
+    Returns:
+        `training`: columns step, measure (of `transitions.MEASURES`), group, loss, error, n.
+        `alive`: columns of `alive_at`, with step; no rows where no step has an autoencoder.
+    """
+    import pandas as pd
+
+    progress(0.0, f"Loading {kept.name}")
+    model = load(kept.name, device=device)
+    counted = np.array(
+        list(
+            islice(windows(model, (d.text for d in corpus.documents("train")), _CONTEXT), _COUNTED)
+        )
+    )
+    unseen = np.array(
+        list(islice(windows(model, (d.text for d in corpus.documents("neutral")), _CONTEXT), _READ))
+    )
+    occurrences = np.bincount(counted.ravel(), minlength=model.card.d_vocab)
+    function = Types.of(occurrences, share).is_function
+    measured = unseen[:_LOSSES]
+    rows: list[dict[str, Any]] = []
+    alive: list[dict[str, Any]] = []
+    for number, step in enumerate(kept.steps):
+        progress(
+            0.1 + 0.8 * number / len(kept.steps), f"{kept.name} at step {step:,} of its training"
+        )
+        at = model if step == kept.steps[-1] else load(f"{kept.name}@step-{step}", device=device)
+        losses = _losses(at, measured)
+        rows += [
+            {"step": step, "measure": "model", **row}
+            for row in by_transition(losses, measured, function)
+        ]
+        opened = [open_features(str(entry.folder), at) for entry in kept.autoencoders.get(step, ())]
+        alive += [
+            {"step": step, **alive_at(features, unseen, function, seed)} for features in opened
+        ]
+    progress(0.9, "Counting n-grams")
+    ngrams = of_ngrams(NGrams(counted, len(occurrences)), measured, losses, function)
+    rows += [{"step": step, **row} for step in (kept.steps[0], kept.steps[-1]) for row in ngrams]
+    return {"training": pd.DataFrame(rows), "alive": pd.DataFrame(alive, columns=["step", *ALIVE])}
+
+
+ALIVE = {
+    "at": "site and layer",
+    "width": "features of the autoencoder",
+    "explained_variance": (
+        "share of the variance that it explains, on text held out from its training"
+    ),
+    "alive": "features that were ever active",
+    "edges": "pairs of a token type and a feature active on it",
+    "function_edges": "share of the edges that belong to function tokens",
+    "mixed_edges": "the same with the tokens of each window in another order",
+    "function_degree": "features of a function token, in equally many occurrences of each type",
+    "content_degree": "features of a content token, of as many types, the most frequent ones",
+    "low": "function less content, lower end of the 95 % interval over types",
+    "high": "upper end",
+    "drawn": "occurrences of each type in that comparison",
+}
+"""Columns of `alive_at`, and what each means."""
+
+
+def alive_at(features: SAE, ids: np.ndarray, function: np.ndarray, seed: int) -> dict[str, Any]:
+    """The graph between token types and features of one autoencoder, in short.
+
+    Args:
+        ids: windows (window, pos); function: (type,) bool; seed: of the shuffled tokens.
+    """
+    model, mixed = (
+        features.model,
+        torch.as_tensor(shuffled(ids, SKIP, seed).astype(np.int64), device=features.model.device),
+    )
+    real, other = Graph(features.width), Graph(features.width)
+    for batch in read(model, [features], ids):
+        (one,) = batch.active
+        rows = mixed[batch.first : batch.first + len(batch.ids)].flatten()
+        real.add(batch.ids.flatten()[one.token], one.feature, one.value)
+        other.add(rows[one.token], one.feature, one.value)
+    edges, theirs = real.edges(), other.edges()
+    occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(function))
+    order = words.by_frequency(occurrences)
+    ours = order[function[order]]
+    peers = order[~function[order]][: len(ours)]
+    drawn = int(occurrences[[*ours, *peers]].min(initial=occurrences.max()))
+    found = degrees_at(edges, occurrences, drawn)
+    _, (low, high) = difference(found[ours], found[peers])
+    return {
+        "at": f"{features.place.site.short} L{features.place.layer}",
+        "width": features.width,
+        "explained_variance": features.card.get("explained_variance", np.nan),
+        "alive": int(edges.alive.sum()),
+        "edges": len(edges.type),
+        "function_edges": float(function[edges.type].mean()) if len(edges.type) else np.nan,
+        "mixed_edges": float(function[theirs.type].mean()) if len(theirs.type) else np.nan,
+        "function_degree": float(found[ours].mean()),
+        "content_degree": float(found[peers].mean()),
+        "low": low,
+        "high": high,
+        "drawn": drawn,
+    }
+
+
+@torch.no_grad()
+def _losses(model: InstrumentedModel, ids: np.ndarray) -> np.ndarray:
+    """Nats of every token, (window, pos), NaN at the first."""
+    found = []
+    for start in range(0, len(ids), _AT_ONCE):
+        batch = model.batch(ids[start : start + _AT_ONCE].tolist())
+        found.append(
+            next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids)
+            .cpu()
+            .numpy()
+        )
+    return np.concatenate(found)

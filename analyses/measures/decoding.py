@@ -1,0 +1,84 @@
+"""What the model says instead, and how near it comes: real decoding, from where greedy decoding
+first differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks.generation import continued
+
+if TYPE_CHECKING:
+    from analyses.measures.scoring import Scores
+    from analyses.measures.windows import Window
+    from hooks.model import InstrumentedModel
+
+
+def continuations(
+    model: InstrumentedModel,
+    windows: Sequence[Window],
+    scores: Scores,
+    chosen: Sequence[int],
+    progress: Callable[[float, str], None] = lambda fraction, says: None,
+) -> dict[int, list[int]]:
+    """Index of a window -> the tokens greedy decoding says, as many as its suffix has.
+
+    Up to the first token that differs nothing has to be decoded: it is the suffix, and then the
+    token that was likeliest.
+    """
+    said: dict[int, list[int]] = {}
+    by_place: dict[tuple[int, int], list[int]] = {}
+    for index in chosen:
+        match, length = int(scores.match[index]), len(windows[index].suffix)
+        if match == length:
+            said[index] = list(windows[index].suffix)
+        else:
+            by_place.setdefault((len(windows[index].prompt), match), []).append(index)
+    done, all_of_them = len(said), len(chosen)
+    for (_, match), indices in by_place.items():
+        for start in range(0, len(indices), 64):
+            part = indices[start : start + 64]
+            known = [[*windows[i].suffix[:match], int(scores.likeliest[i, match])] for i in part]
+            left = len(windows[part[0]].suffix) - match - 1
+            more = greedy(
+                model, [[*windows[i].prompt, *k] for i, k in zip(part, known, strict=True)], left
+            )
+            said |= {i: [*k, *m] for i, k, m in zip(part, known, more, strict=True)}
+            done += len(part)
+            progress(
+                done / all_of_them, f"Decoding what is said instead, {done:,} of {all_of_them:,}"
+            )
+    return said
+
+
+def greedy(model: InstrumentedModel, prompts: list[list[int]], tokens: int) -> list[list[int]]:
+    """Exactly so many more tokens; the end token is a token like any other here, since a suffix
+    may hold it.
+    """
+    return continued(model, torch.tensor(prompts, device=model.device), tokens, ends=()).tolist()
+
+
+def agreeing(said: Sequence[int], suffix: Sequence[int]) -> float:
+    """Memorization score (Biderman et al. 2023): share of positions where both have the same
+    token.
+    """
+    return sum(a == b for a, b in zip(said, suffix, strict=True)) / len(suffix)
+
+
+def edit_distance(said: Sequence[int], suffix: Sequence[int]) -> float:
+    """Levenshtein distance in tokens, as a share of the suffix.
+
+    At most 0.1 counts as near-verbatim.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    return float(Levenshtein.distance(said, suffix)) / len(suffix)
+
+
+def longest_common(said: str, suffix: str) -> int:
+    """Characters of the longest string both have."""
+    return SequenceMatcher(None, said, suffix, autojunk=False).find_longest_match().size

@@ -1,0 +1,5 @@
+"""Memory that training wrote into the weights: facts and texts.
+
+I want to know how much of a text comes out   -> extraction/
+I want to know where a passage is stored      -> paragraph_memorization/
+"""

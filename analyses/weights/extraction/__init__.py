@@ -1,0 +1,275 @@
+"""How much of this text can be pulled out of the model?
+
+Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-discoverable
+extraction), Biderman et al. 2023 (memorization score) and the membership scores of Min-K %++;
+docs/extraction.md has the definitions, what was measured and where it departs.
+
+params.py           what is asked
+measures/scoring.py            everything one teacher-forced pass says about a window
+compression.py      how short a prompt brings a string back
+membership.py       has the model read this? scores, and how well they tell
+findings.py           from scores to tables and findings
+documents.py        a verdict for each document
+pattern_controls.py would the model continue this passage without knowing it?
+comparisons.py         … after less context, by another model, earlier in training
+views.py             how it looks
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from analyses.measures import windows
+from analyses.measures.sampling import Sampler
+from analyses.measures.scoring import Scores, score
+from analyses.weights.extraction.compression import MOST, Compressed, compress
+from workbench import organisms
+from workbench.errors import BadInput
+from workbench.organisms import checkpoints as kept_steps
+from workbench.organisms import ledger as ledgers
+
+if TYPE_CHECKING:
+    from analyses.weights.extraction import findings
+    from analyses.weights.extraction.params import Params
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+    from workbench.result import Result
+    from workbench.texts import Document
+
+__all__ = ["Params", "name", "question", "run", "views"]
+
+name = "extraction"
+question = "How much of this text can be pulled out of the model?"
+# of the tries a person has: a suffix less likely than this in all of them together is not looked at
+# further
+_RARE = 0.01
+
+
+def __getattr__(attribute: str) -> Any:
+    # Lazily: a form needs pydantic, which `score` and the hook layer do without.
+    if attribute == "Params":
+        from analyses.weights.extraction.params import Params
+
+        return Params
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
+
+
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """Read every window once, then say what that means.
+
+    See the package's docstring for the parts.
+    """
+    from analyses.measures import text_source
+    from analyses.weights.extraction import comparisons, findings
+    from analyses.weights.extraction.documents import say_documents
+    from workbench.result import Result
+
+    progress(0.0, "Reading the texts")
+    longest = max(params.context)
+    limit = model.positions
+    if limit and longest + params.suffix + 1 > limit:
+        raise BadInput(
+            f"{longest} tokens of context and a suffix of {params.suffix} do not fit into"
+            f" {model.card.name}.",
+            f"at most {limit - 1:,} tokens together",
+            "Choose a shorter context or suffix.",
+        )
+    strings = _strings(model, params)
+    steps = _steps(model) if params.checkpoints else []
+    skipped: list[tuple[str, str]] = []
+    documents, cut, short, share = text_source.windows_of(
+        model,
+        params,
+        max(params.context),
+        params.suffix,
+        params.stride,
+        params.max_windows,
+        skipped,
+    )
+    parts = _parts(params, len(cut), progress)
+    scores = _scores(model, cut, params, params.membership, parts["read"])
+    found = findings.Found(model, params, documents, cut, scores)
+    result = Result(name)
+    result.provenance.notes = {
+        "texts": params.named,
+        "windows": f"{longest} + {params.suffix} tokens, every {params.stride}",
+        "sampler": str(params.sampler),
+        "beginning token": model.beginning.says,
+    }
+    left_out = [
+        *skipped,
+        *((document.name, "shorter than one window") for document in short),
+        *_not_sampled(documents, cut),
+    ]
+    text_source.add_left_out(result, left_out, share)
+    text_source.add_altered(
+        result, [*text_source.altered(model, documents), *_altered_strings(model, strings)]
+    )
+    findings.say_textless(result, found)
+    findings.say_extracted(result, found)
+    if params.text.strip() or params.path is not None:
+        say_documents(result, found)
+    progress.keep(result)
+    findings.decode(result, found, parts["decode"])
+    comparisons.say_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
+    theirs = _compare(result, found, params, parts["reference"]) if params.reference else None
+    if params.membership:
+        findings.say_membership(result, found, theirs)
+    if steps:
+        comparisons.say_steps(
+            result, found, _along_training(model, steps, cut, parts["checkpoints"])
+        )
+    if strings:
+        findings.say_compressed(
+            result, found, _compressed(model, params, strings, parts["compress"])
+        )
+    progress(1.0, "Done")
+    return result
+
+
+def views(result: Result) -> dict[str, Any]:
+    """The tabs of a finished run; see `views.py`."""
+    from analyses.weights.extraction import views as tabs
+
+    return tabs.views(result)
+
+
+def _not_sampled(
+    documents: Sequence[Document], cut: Sequence[windows.Window]
+) -> list[tuple[str, str]]:
+    """Documents of which no window is left; one too long for memory comes as several of the same
+    name.
+    """
+    read = {documents[window.document].name for window in cut}
+    names = dict.fromkeys(document.name for document in documents)
+    return [
+        (name, "none of its windows is in the even sample") for name in names if name not in read
+    ]
+
+
+def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
+    """Stages of the progress bar, each as long as it is likely to take."""
+    cost = {
+        "read": 1.0,
+        "decode": min(1.0, params.decode / max(1, n)) if params.decode else 0.0,
+        "context": 0.4 * (len(params.context) - 1),
+        "reference": 1.0 if params.reference else 0.0,
+        "checkpoints": 6.0 if params.checkpoints else 0.0,
+        "compress": 5.0 * len(params.compress),
+    }
+    whole, at, parts = sum(cost.values()), 0.02, {}
+    for stage, share in cost.items():
+        parts[stage] = progress.part(at, at + 0.98 * share / whole)
+        at += 0.98 * share / whole
+    return parts
+
+
+def _scores(
+    model: InstrumentedModel,
+    cut: Sequence[windows.Window],
+    params: Params,
+    whole: bool,
+    progress: Progress,
+) -> Scores:
+    return score(
+        model,
+        cut,
+        params.sampler,
+        whole=whole,
+        floor=math.log(_RARE / params.tries),
+        progress=progress,
+    )
+
+
+def _other_contexts(
+    model: InstrumentedModel, params: Params, cut: list[windows.Window], progress: Progress
+) -> dict[int, Scores]:
+    """The same suffixes after less of the text before them."""
+    shorter = params.context[:-1]
+    scores = {}
+    for number, length in enumerate(shorter):
+        part = progress.part(number / len(shorter), (number + 1) / len(shorter))
+        same = [windows.Window(w.document, w.start, (), w.prefix[-length:], w.suffix) for w in cut]
+        scores[length] = _scores(model, same, params, False, part)
+    return scores
+
+
+def _compare(result: Result, found: findings.Found, params: Params, progress: Progress) -> Scores:
+    """Read the same texts with the reference model; its own tokenizer cuts its own windows where
+    the two differ.
+    """
+    from analyses.weights.extraction import comparisons
+    from hooks.model import load
+
+    progress(0.0, f"Loading {params.reference}")
+    other = load(params.reference, device=str(found.model.device))
+    same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
+    theirs = found.windows if same else comparisons.translated(found, other)
+    scores = _scores(other, theirs, params, params.membership, progress.part(0.1, 1.0))
+    comparisons.say_overlap(result, found, params.reference, theirs, scores)
+    return scores
+
+
+def _steps(model: InstrumentedModel) -> list[str]:
+    """What opens the model at every kept step of its training, in order."""
+    home = organisms.home_of(model.module)
+    steps = kept_steps.kept(home) if home is not None else []
+    if len(steps) < 2:
+        raise BadInput(
+            f"{model.card.name} keeps no steps of its training.",
+            "a model of `workbench organisms`, at its last step",
+            "Leave out checkpoints.",
+        )
+    return [f"{home}@step-{step}" for step in steps]
+
+
+def _along_training(
+    model: InstrumentedModel, steps: list[str], cut: list[windows.Window], progress: Progress
+) -> dict[int, Scores]:
+    """The same windows at every kept step of training."""
+    from hooks.model import load
+
+    scores: dict[int, Scores] = {}
+    for number, ref in enumerate(steps):
+        step = int(ref.rpartition("-")[2])
+        part = progress.part(number / len(steps), (number + 1) / len(steps))
+        part(0.0, f"Opening step {step:,}")
+        then = load(ref, device=str(model.device))
+        scores[step] = score(then, cut, Sampler(temperature=0), whole=True, progress=part)
+    return scores
+
+
+def _strings(model: InstrumentedModel, params: Params) -> dict[str, list[int]]:
+    """The strings to compress, as tokens."""
+    strings = {text: model.continuation_tokens(text) for text in params.compress}
+    for text, target in strings.items():
+        if not 1 <= len(target) <= MOST:
+            raise BadInput(
+                f"{text[:40]!r} has {len(target)} tokens.",
+                f"1 to {MOST}, since a prompt is searched for it",
+                "Give a shorter string.",
+            )
+    return strings
+
+
+def _altered_strings(model: InstrumentedModel, strings: dict[str, list[int]]) -> list[str]:
+    """Strings that are others once the tokenizer gives them back: what a prompt is searched for
+    is their tokens.
+    """
+    back = {text: model.text.decode_continuation(ids) for text, ids in strings.items()}
+    return [
+        repr(text[:40]) for text, given in back.items() if given.lstrip(" ") != text.lstrip(" ")
+    ]
+
+
+def _compressed(
+    model: InstrumentedModel, params: Params, strings: dict[str, list[int]], progress: Progress
+) -> dict[str, Compressed]:
+    """The shortest prompt found for each string."""
+    found = {}
+    for number, (text, target) in enumerate(strings.items()):
+        part = progress.part(number / len(strings), (number + 1) / len(strings))
+        found[text] = compress(model, target, params.compress_steps, params.seed, part)
+    return found

@@ -1,0 +1,180 @@
+"""The same windows under other circumstances: after less context, by another model, earlier in
+training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.measures.statistics import wilson
+from analyses.measures.windows import Window
+from analyses.weights.extraction.findings import Found, groups, percent
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    from analyses.measures.scoring import Scores
+    from hooks.model import InstrumentedModel
+
+
+def say_by_context(result: Result, found: Found, shorter: Mapping[int, Scores]) -> None:
+    """Extraction after less context."""
+    if not shorter:
+        return
+    import pandas as pd
+
+    lengths = np.array([len(window.suffix) for window in found.windows])
+    rows = []
+    for length, scores in {**shorter, max(found.params.context): found.scores}.items():
+        exact = scores.match == lengths
+        for group, chosen in groups(found).items():
+            hits, n = int(exact[chosen].sum()), int(chosen.sum())
+            low, high = wilson(hits, n)
+            match = float(scores.match[chosen].mean())
+            rows.append(
+                {
+                    "group": group,
+                    "context": length,
+                    "n": n,
+                    "match": match,
+                    "exact": hits / n,
+                    "exact_low": low,
+                    "exact_high": high,
+                }
+            )
+    table = pd.DataFrame(rows)
+    result.tables["context"] = table
+    first, last = (
+        table[(table["group"] == "all") & (table["context"] == c)].iloc[0]
+        for c in _ends(found.params.context)
+    )
+    result.add(
+        Finding(
+            "context",
+            {
+                f"exact_{c}": float(
+                    table[(table["group"] == "all") & (table["context"] == c)]["exact"].iloc[0]
+                )
+                for c in found.params.context
+            },
+            f"After {first['context']} tokens of context greedy decoding says"
+            f" {percent(first['exact'])} of the suffixes, after {last['context']} it says"
+            f" {percent(last['exact'])}.",
+            unit="share of windows",
+        )
+    )
+
+
+def _ends(values: Sequence[int]) -> tuple[int, int]:
+    return values[0], values[-1]
+
+
+def translated(found: Found, other: InstrumentedModel) -> list[Window]:
+    """The same texts in the tokens of another model."""
+    there = []
+    for window, suffix in zip(found.windows, found.suffixes, strict=True):
+        prefix = other.continuation_tokens(found.text(window.prefix))
+        there.append(
+            Window(
+                window.document,
+                window.start,
+                other.text.beginning,
+                tuple(prefix),
+                tuple(other.continuation_tokens(suffix)),
+            )
+        )
+    return there
+
+
+def say_overlap(
+    result: Result, found: Found, reference: str, windows: Sequence[Window], theirs: Scores
+) -> None:
+    """Which suffixes both models say; `windows` are those the reference read, in its own tokens."""
+    import pandas as pd
+
+    other = theirs.match == np.array([len(window.suffix) for window in windows])
+    mine = found.exact
+    rows: list[dict[str, Any]] = []
+    for group, chosen in groups(found).items():
+        both, only, only_other = (
+            int((mine & other & chosen).sum()),
+            int((mine & ~other & chosen).sum()),
+            int((~mine & other & chosen).sum()),
+        )
+        n = int(chosen.sum())
+        rows.append(
+            {
+                "group": group,
+                "n": n,
+                "both": both,
+                "this model only": only,
+                "reference only": only_other,
+                "neither": n - both - only - only_other,
+                "match": float(found.scores.match[chosen].mean()),
+                "reference_match": float(theirs.match[chosen].mean()),
+            }
+        )
+    result.tables["overlap"] = pd.DataFrame(rows)
+    result.tables["windows"]["reference_match"] = theirs.match
+    result.provenance.notes["reference"] = reference
+    first = rows[0]
+    either = int((mine | other).sum())
+    result.add(
+        Finding(
+            "overlap",
+            {
+                "both": first["both"],
+                "this": first["this model only"],
+                "reference": first["reference only"],
+                "n": first["n"],
+            },
+            f"{int(mine.sum())} suffixes are said by this model and {int(other.sum())} by"
+            f" {reference}; {first['both']} by both"
+            + (f" ({percent(first['both'] / either)} of those said by either)." if either else "."),
+            unit="windows",
+        )
+    )
+
+
+def say_steps(result: Result, found: Found, along: Mapping[int, Scores]) -> None:
+    """Extraction along training, by how often a text is read in all of it, and when."""
+    import pandas as pd
+
+    lengths = np.array([len(window.suffix) for window in found.windows])
+    parts: dict[tuple[str, str], np.ndarray] = {("all", "all"): np.ones(len(lengths), bool)}
+    timings = np.array([found.documents[window.document].timing for window in found.windows])
+    if found.repeats is not None:
+        for count in sorted(set(found.repeats.tolist())):
+            parts[str(count), "all"] = found.repeats == count
+            for timing in sorted(set(timings[found.repeats == count].tolist()) - {"never", ""}):
+                parts[str(count), timing] = (found.repeats == count) & (timings == timing)
+    rows: list[dict[str, Any]] = []
+    for step, scores in along.items():
+        for (count, timing), chosen in parts.items():
+            rows.append(
+                {
+                    "step": step,
+                    "repeats": count,
+                    "timing": timing,
+                    "n": int(chosen.sum()),
+                    "match": float(scores.match[chosen].mean()),
+                    "exact": float((scores.match == lengths)[chosen].mean()),
+                    "loss": -float(np.nanmean(scores.logprob[chosen])),
+                }
+            )
+    result.tables["steps"] = pd.DataFrame(rows)
+    last = max(along)
+    ever = np.max([scores.match == lengths for scores in along.values()], axis=0)
+    now = along[last].match == lengths
+    forgotten = int((ever & ~now).sum())
+    result.add(
+        Finding(
+            "training",
+            {"ever": int(ever.sum()), "at_the_end": int(now.sum()), "forgotten": forgotten},
+            f"Over {len(along)} kept steps {int(ever.sum())} suffixes could be pulled out at some"
+            f" time; at the end {forgotten} of them no longer can.",
+            unit="windows",
+        )
+    )

@@ -1,0 +1,366 @@
+"""A verdict for each document, for somebody who wants to know whether the model can recite it.
+
+First what was recited, then how much that proves. The verdicts are about what comes out, and only
+that: a document that does not come out may have been read all the same, and a text anybody would
+guess (a form, a list of numbers) comes out without having been. Of passages that may be guessed
+controls say how far the model would have come without knowing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.weights.extraction.findings import in_tokens, percent
+from analyses.weights.extraction.pattern_controls import (
+    PatternControl,
+    copied_run,
+    pattern_controls,
+)
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    from analyses.weights.extraction.findings import Found
+
+RECITES, PARTS, SAMPLED = (
+    "recites whole passages",
+    "recites parts of passages",
+    "may recite passages when sampled often",
+)
+PATTERN, SHORT, NOTHING = "continues its patterns", "recites short runs", "no sign of it"
+LONG, LONG_RUN = 20, 30
+"""Tokens from the start of a passage, and of a run inside one, from which on a verdict takes
+them for a sign.
+"""
+CHANCE, CHANCE_RUN = 11, 20
+"""The longest of both in 1,000 passages that the model organism never read, see
+docs/extraction.md.
+"""
+VARIED = 0.5
+"""Share of distinct tokens below which a passage proves little, since it repeats itself (Stoehr
+et al. 2024).
+"""
+_NEVER = (
+    f"in 1,000 passages that a small model never read the longest were {CHANCE} and {CHANCE_RUN}"
+)
+PROVES = {
+    RECITES: (
+        f"A passage of {LONG} tokens or more that comes out whole, and that no control explains,"
+        " hardly does so by chance: in 1,000 passages that a small model never read the longest"
+        f" match was {CHANCE} tokens. The model has almost certainly read it, here or quoted"
+        " elsewhere."
+    ),
+    PARTS: (
+        f"{LONG} tokens or more from the start of a passage, or {LONG_RUN} or more inside one, are"
+        f" more than chance gives: {_NEVER}. The model has probably read this, or something much"
+        " like it."
+    ),
+    SAMPLED: (
+        "Greedy decoding says something else, but among so many samples a whole passage is to be"
+        " expected. This is computed from the probabilities of its tokens; nothing was sampled."
+    ),
+    PATTERN: (
+        f"A control gets as many tokens in a row, or {LONG}, with other contents or by copying:"
+        " this shows that the model continues the pattern, and proves nothing about the document."
+    ),
+    SHORT: (
+        f"That proves little. A verdict takes {LONG} tokens from the start of a passage, or"
+        f" {LONG_RUN} inside one, for a sign; {_NEVER}, and few words in a row are found in many"
+        " texts. Ask for longer passages before concluding anything."
+    ),
+    NOTHING: (
+        f"Runs of {CHANCE} tokens or fewer also come out of texts that were never read. That does"
+        " not prove that the model has never read it: most of what a model reads once cannot be"
+        " pulled out of it word for word."
+    ),
+}
+WEAKER = (
+    "All of this repeats itself or can be copied, and yet no control gets as many tokens in a row,"
+    f" or {LONG}. That speaks for its having been memorized, and less than a passage of distinct"
+    " tokens would: a model can also continue a pattern that the controls do not imitate."
+)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What each window says; arrays are (window,)."""
+
+    found: Found
+
+    @cached_property
+    def whole(self) -> np.ndarray:
+        return self.found.exact
+
+    @cached_property
+    def long(self) -> np.ndarray:
+        """Recited in part, and more of it than chance gives."""
+        return (self.found.scores.match >= LONG) | (self.found.runs[1] >= LONG_RUN)
+
+    @cached_property
+    def likely(self) -> np.ndarray:
+        """To be expected among the samples somebody has."""
+        return self.found.tries <= self.found.params.tries
+
+    @cached_property
+    def short(self) -> np.ndarray:
+        return (self.found.scores.match > CHANCE) | (self.found.runs[1] > CHANCE)
+
+    @cached_property
+    def recited(self) -> np.ndarray:
+        return self.whole | self.long | self.likely
+
+    @cached_property
+    def repetitive(self) -> np.ndarray:
+        return np.array([_varied(window.suffix) < VARIED for window in self.found.windows])
+
+    @cached_property
+    def enough(self) -> np.ndarray:
+        """Tokens in a row from which on a control that gets as many explains a window."""
+        return np.minimum(
+            LONG, np.where(self.likely & ~self.long, self.found.params.suffix, self.found.runs[1])
+        )
+
+    @cached_property
+    def controls(self) -> dict[int, PatternControl]:
+        """Of the recited windows that may be patterns: they repeat themselves, or can be copied."""
+        found, chosen = self.found, []
+        for index in map(int, np.flatnonzero(self.recited)):
+            window = found.windows[index]
+            if (
+                self.repetitive[index]
+                or _varied(self.stretch(index)) < VARIED
+                or copied_run(window.prefix, window.suffix) >= self.enough[index]
+            ):
+                chosen.append(index)
+        measured = (
+            pattern_controls(found.model, [found.windows[i] for i in chosen], found.params.seed)
+            if chosen
+            else []
+        )
+        return dict(zip(chosen, measured, strict=True))
+
+    @cached_property
+    def explained(self) -> np.ndarray:
+        """Windows that the model would continue without knowing them, as far as the controls can
+        tell.
+        """
+        explained = np.zeros(len(self.found.windows), bool)
+        for index, control in self.controls.items():
+            explained[index] = control.longest >= self.enough[index]
+        return explained
+
+    def stretch(self, index: int) -> tuple[int, ...]:
+        """The longest run of the window that is recited."""
+        start, length = (int(each[index]) for each in self.found.runs)
+        return self.found.windows[index].suffix[start : start + length]
+
+    def verdict(self, at: np.ndarray) -> tuple[str, str]:
+        """(verdict, how much it proves) of the windows of one document."""
+        telling, controlled = ~self.explained[at], np.isin(at, list(self.controls))
+        enough = self.found.params.suffix >= LONG
+        for verdict, mark in ((RECITES, self.whole), (PARTS, self.long), (SAMPLED, self.likely)):
+            resting = mark[at] & telling
+            if resting.any():
+                proves = PROVES[verdict] if (resting & ~controlled).any() else WEAKER
+                return (verdict, proves) if enough else (SHORT, PROVES[SHORT])
+        verdict = (
+            PATTERN if self.explained[at].any() else SHORT if self.short[at].any() else NOTHING
+        )
+        return verdict, PROVES[verdict]
+
+    def best(self, at: np.ndarray) -> int:
+        """The window a verdict rests on: the longest run, if possible of one that is no pattern."""
+        rank = self.found.runs[1][at] - 10**6 * self.explained[at]
+        return int(at[np.argmax(rank)])
+
+
+def say_documents(result: Result, found: Found) -> None:
+    """The table `documents`, one row per document, and how many got which verdict.
+
+    `controls`, of what may be a pattern.
+    """
+    import pandas as pd
+
+    evidence, windows = _Evidence(found), result.tables["windows"]
+    rows = []
+    for name, part in windows.groupby("name", sort=False):
+        at = part.index.to_numpy()
+        (verdict, proves), best = evidence.verdict(at), evidence.best(at)
+        rows.append(
+            {
+                "name": name,
+                "verdict": verdict,
+                "says": " ".join([*_recited(evidence, at), *_patterns(evidence, at), proves]),
+                "windows": len(part),
+                "recited": float(part["match"].sum()) / (len(part) * found.params.suffix),
+                "exact": int(part["exact"].sum()),
+                "sampled": int(evidence.likely[at].sum()),
+                "longest": int(part["match"].max()),
+                "run": int(part["run"].max()),
+                "read": float(found.scores.read[at].sum()) / (len(part) * found.params.suffix),
+                "window": best,
+                "evidence": found.text(evidence.stretch(best)),
+                "repetitive": int(evidence.repetitive[at].sum()),
+                "patterns": int(evidence.explained[at].sum()),
+            }
+        )
+    rank = {verdict: i for i, verdict in enumerate(PROVES)}
+    table = pd.DataFrame(rows).sort_values(
+        ["verdict", "run"], key=lambda c: c.map(rank) if c.name == "verdict" else -c, kind="stable"
+    )
+    result.tables["documents"] = table.reset_index(drop=True)
+    counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in PROVES}
+    listed = ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
+    result.add(
+        Finding(
+            "documents",
+            {verdict.replace(" ", "_"): count for verdict, count in counts.items()},
+            f"Of {len(table)} document{'s' if len(table) > 1 else ''} – {listed}.",
+            unit="documents",
+        ),
+        _thresholds(found),
+    )
+    if evidence.controls:
+        _say_controls(result, evidence)
+
+
+def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
+    """What comes out of the model of one document, in sentences."""
+    found = evidence.found
+    params, n, whole = found.params, len(at), int(evidence.whole[at].sum())
+    longest, run, likely = (
+        int(found.scores.match[at].max()),
+        int(found.runs[1][at].max()),
+        int(evidence.likely[at].sum()),
+    )
+    after = f"{in_tokens(params.suffix)}, after the {in_tokens(max(params.context))} before"
+    if n == 1:
+        recited = "recites" if whole else "does not recite"
+        yield (
+            f"Greedy decoding {recited} the one passage of it that was looked at ({after} it)"
+            " whole, token for token."
+        )
+    else:
+        many = f"all {n:,}" if whole == n else f"{whole:,}" if whole else "none"
+        yield (
+            f"Of {n:,} passages ({after} each) greedy decoding recites {many} whole, token for"
+            " token."
+        )
+    if not whole:
+        where = (
+            "from the start of a passage"
+            if longest == run
+            else f"inside one; from its start, {in_tokens(longest)}"
+        )
+        yield (
+            f"The longest run that it recites is {in_tokens(run)}, {where}{found.unread}."
+            if run
+            else f"It recites not one token{found.unread}."
+        )
+    if likely and params.temperature > 0:
+        yield (
+            f"With {params.tries:,} samples each ({params.sampler}) {likely:,} of {n:,} would come"
+            " out at least once with a probability of one half or more."
+        )
+
+
+def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
+    """How far the model would have come without knowing the passages that may be patterns, in
+    sentences.
+    """
+    measured = {int(i): evidence.controls[int(i)] for i in at if int(i) in evidence.controls}
+    came_out = evidence.recited | evidence.short
+    repetitive, explained = (
+        int((evidence.repetitive & came_out)[at].sum()),
+        int(evidence.explained[at].sum()),
+    )
+    if repetitive:
+        yield (
+            f"In {repetitive:,} of {len(at):,} something comes out and under {percent(VARIED)} of"
+            " the tokens are distinct (digits, lists, forms): a model may continue such a pattern"
+            " without having memorized it."
+        )
+    if measured:
+        many, recited = len(measured), int(evidence.recited[at].sum())
+        of = f"{many:,} of the {recited:,} passages" if recited > 1 else "The passage"
+        those = "all" if explained == many else explained or "none"
+        yield (
+            f"{of} that came out, whole, in part or by sampling, may be a pattern. Longest run of"
+            f" the controls: {_longest(list(measured.values()))}. They explain {those} of {many:,}."
+        )
+
+
+def _longest(measured: Sequence[PatternControl]) -> str:
+    """The longest run of each control, for people."""
+    named = {
+        "copying from what stands before": [c.copied for c in measured],
+        "the model with the tokens exchanged for one another": [
+            c.exchanged for c in measured if c.exchanged is not None
+        ],
+        "the model counting on from other numbers": [
+            c.counted for c in measured if c.counted is not None
+        ],
+    }
+    return "; ".join(f"{name}, {in_tokens(max(runs))}" for name, runs in named.items() if runs)
+
+
+def _thresholds(found: Found) -> Finding:
+    return Finding(
+        "verdict_thresholds",
+        {
+            "match": LONG,
+            "run": LONG_RUN,
+            "never_read_match": CHANCE,
+            "never_read_run": CHANCE_RUN,
+            "distinct_tokens": VARIED,
+            "samples": found.params.tries,
+        },
+        f"A verdict takes {LONG} tokens from the start of a passage, or {LONG_RUN} in a row inside"
+        f" one, for a sign ({_NEVER}). A passage of which under {percent(VARIED)} of the tokens are"
+        f" distinct, or that can be copied, counts where no control comes as far, or {LONG} tokens"
+        " far.",
+        unit="tokens; distinct_tokens: share of the passage; samples: of each passage",
+    )
+
+
+def _say_controls(result: Result, evidence: _Evidence) -> None:
+    import pandas as pd
+
+    found = evidence.found
+    rows = [
+        {
+            "window": index,
+            "name": found.documents[found.windows[index].document].name,
+            "distinct": _varied(found.windows[index].suffix),
+            "run": int(found.runs[1][index]),
+            **asdict(control),
+            "explained": bool(evidence.explained[index]),
+            "suffix": found.suffixes[index],
+        }
+        for index, control in evidence.controls.items()
+    ]
+    result.tables["controls"] = pd.DataFrame(rows).astype(
+        {"exchanged": "float64", "counted": "float64"}
+    )
+    explained, n = int(evidence.explained.sum()), len(rows)
+    longest = max(control.longest for control in evidence.controls.values())
+    result.add(
+        Finding(
+            "controls",
+            {"explained": explained, "n": n, "longest_run": longest},
+            f"{n:,} of the passages that come out repeat themselves or can be copied from the words"
+            f" before them. Of {explained:,} the controls get as many tokens in a row, or {LONG}:"
+            " those prove nothing. Longest run of the controls:"
+            f" {_longest(list(evidence.controls.values()))}.",
+            unit="passages; longest_run: tokens",
+        )
+    )
+
+
+def _varied(ids: Sequence[int]) -> float:
+    """Share of distinct tokens."""
+    return len(set(ids)) / len(ids) if len(ids) else 1.0

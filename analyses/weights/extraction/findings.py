@@ -1,0 +1,512 @@
+"""From what was read to tables and findings.
+
+Table by table, docs/extraction.md says what each column means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.measures import decoding
+from analyses.measures.sampling import tries, whole
+from analyses.measures.scoring import longest_runs, right_tokens
+from analyses.measures.statistics import spearman, wilson
+from analyses.measures.vocabulary import textless
+from analyses.measures.windows import Window
+from analyses.weights.extraction import membership
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses.measures.scoring import Scores
+    from analyses.weights.extraction import Params
+    from analyses.weights.extraction.compression import Compressed
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+    from workbench.texts import Document
+
+NEAR = 0.1
+"""Edit distance in tokens, as a share of the suffix, up to which a continuation counts as
+near-verbatim.
+"""
+TIE = 1e-2
+"""Logits: a margin smaller than this may turn out otherwise in another dtype or on another
+device.
+"""
+CHANCES = (0.1, 0.5, 0.9, 0.99)
+_SHOWN = 400  # windows whose tokens are kept for reading
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was read, with everything needed to say what it means."""
+
+    model: InstrumentedModel
+    params: Params
+    documents: Sequence[Document]
+    windows: Sequence[Window]
+    scores: Scores
+
+    @cached_property
+    def exact(self) -> np.ndarray:
+        return self.scores.match == np.array([len(window.suffix) for window in self.windows])
+
+    @cached_property
+    def repeats(self) -> np.ndarray | None:
+        """How often each window was read in training; None unless it is known of all of them."""
+        counts = [self.documents[window.document].repeats for window in self.windows]
+        return None if any(count is None for count in counts) else np.array(counts)
+
+    @cached_property
+    def suffixes(self) -> list[str]:
+        return [self.text(window.suffix) for window in self.windows]
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """(window, suffix token): whether greedy decoding says it, given all of the text before
+        it.
+        """
+        return right_tokens(self.scores, self.windows)
+
+    @cached_property
+    def runs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(first suffix token, length) of each window's longest run of such tokens; the start of
+        the suffix or inside it.
+        """
+        return longest_runs(self.right)
+
+    @property
+    def unread(self) -> str:
+        """What to add where something is said of all tokens and windows were dropped before
+        their ends.
+        """
+        share = self.scores.read.sum() / sum(len(window.suffix) for window in self.windows)
+        return f" (of the {percent(share)} of the tokens that were read)" if share < 1 else ""
+
+    @cached_property
+    def tries(self) -> np.ndarray:
+        """Samples, a whole number, that contain the suffix at least once with a probability of
+        one half or more.
+        """
+        return np.array([whole(tries(p, 0.5)) if p == p else math.inf for p in self.scores.log_p])
+
+    @cached_property
+    def textless(self) -> frozenset[int]:
+        return frozenset(textless(self.model))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of ids; those that no text has are left out."""
+        return self.model.text.decode_continuation([i for i in ids if i not in self.textless])
+
+
+def say_textless(result: Result, found: Found) -> None:
+    """That the model has ids which no text has, where it does: a sampler draws them like any
+    other.
+    """
+    ids = found.textless
+    if not ids:
+        return
+    likeliest = int(np.isin(found.scores.likeliest, list(ids)).sum())
+    says = (
+        f"The model has {len(ids):,} ids that no text has (its vocabulary is larger than the"
+        " tokenizer's). Their share counts in every probability, as it does when `generate`"
+        f" samples. At {likeliest:,} of the {int(found.scores.read.sum()):,} tokens that were read"
+        " one of them is the likeliest; there it ends a match, and stands for nothing in a"
+        " continuation's text."
+    )
+    result.add(
+        Finding("textless", {"ids": len(ids), "likeliest": likeliest}, says, unit="ids; tokens")
+    )
+
+
+def say_extracted(result: Result, found: Found) -> None:
+    """Greedy and (n, p) extraction, overall and by how often a text was read."""
+    import pandas as pd
+
+    scores, params = found.scores, found.params
+    rows = []
+    for index, window in enumerate(found.windows):
+        document = found.documents[window.document]
+        rows.append(
+            {
+                "window": index,
+                "name": document.name,
+                "kind": document.kind,
+                "repeats": document.repeats,
+                "timing": document.timing,
+                "start": window.start,
+                "match": int(scores.match[index]),
+                "exact": bool(found.exact[index]),
+                "run": int(found.runs[1][index]),
+                "margin": float(scores.margin[index]),
+                "log_p": float(scores.log_p[index]),
+                "tries": float(found.tries[index]),
+                "loss": -float(scores.logprob[index].mean()),  # NaN unless it was read to its end
+                "prefix": found.text(window.prefix),
+                "suffix": found.suffixes[index],
+            }
+        )
+    table = pd.DataFrame(rows)
+    if found.repeats is not None:
+        table["repeats"] = table["repeats"].astype("int64")
+    result.tables["windows"] = table
+    result.tables["tokens"] = _tokens(found)
+    result.tables["rates"] = _rates(found, table)
+    result.tables["tries"] = _tries(found)
+    n, hits = len(table), int(found.exact.sum())
+    low, high = wilson(hits, n)
+    close = int((np.abs(scores.margin) < TIE).sum())
+    near = (
+        f" For {close} of the {n} it is a near-tie (margin under {TIE:g} logits)." if close else ""
+    )
+    longest, run = int(scores.match.max()), int(found.runs[1].max())
+    result.add(
+        Finding(
+            "greedy",
+            {
+                "rate": hits / n,
+                "extracted": hits,
+                "n": n,
+                "longest_match": longest,
+                "longest_run": run,
+                "near_tie": TIE,
+            },
+            f"Greedy decoding says {hits} of {n} suffixes token for token, {percent(hits / n)}. The"
+            f" longest match from the start of a suffix is {in_tokens(longest)} of {params.suffix},"
+            " the longest run anywhere in one, given the text before it,"
+            f" {in_tokens(run)}{found.unread}.{near}",
+            unit="share of windows",
+            interval={"rate": (low, high)},
+        )
+    )
+    many = int((found.tries <= params.tries).sum())
+    low, high = wilson(many, n)
+    result.add(
+        Finding(
+            "sampled",
+            {"rate": many / n, "extracted": many, "n": n, "samples": params.tries, "chance": 0.5},
+            f"With {params.tries:,} samples each ({params.sampler}) {many} of {n} come out at least"
+            f" once with a probability of one half or more, {percent(many / n)}.",
+            unit="share of windows",
+            interval={"rate": (low, high)},
+        )
+    )
+    if found.repeats is not None:
+        _say_repeats(result, found)
+
+
+def _say_repeats(result: Result, found: Found) -> None:
+    assert found.repeats is not None
+    counts = sorted(set(found.repeats.tolist()))
+    if len(counts) < 2:
+        return
+    means = {count: float(found.scores.match[found.repeats == count].mean()) for count in counts}
+    rate = {count: float(found.exact[found.repeats == count].mean()) for count in counts}
+    rho = spearman(np.array(counts), np.array(list(means.values())))
+    likely = [
+        found.scores.logprob[found.repeats == count].mean() for count in counts
+    ]  # NaN unless read to their ends
+    smooth = spearman(np.array(counts), np.array(likely)) if np.isfinite(likely).all() else math.nan
+    listed = ", ".join(f"{count}× {means[count]:.1f}" for count in counts)
+    result.add(
+        Finding(
+            "repeats",
+            {
+                **({"spearman": rho} if rho == rho else {}),
+                **({"spearman_probability": smooth} if smooth == smooth else {}),
+                f"match_at_{counts[0]}": means[counts[0]],
+                f"match_at_{counts[-1]}": means[counts[-1]],
+            },
+            f"Leading tokens said, on average, by how often a text was read: {listed} (of"
+            f" {found.params.suffix}). Rank correlation with the number of repeats, over"
+            f" {len(counts)} of them,"
+            + (f" {rho:+.2f}" if rho == rho else " cannot be told: all of these are equal")
+            + (
+                "; of the mean probability of the texts, which rises before anything is said,"
+                f" {smooth:+.2f}."
+                if smooth == smooth
+                else "."
+            ),
+            unit="tokens; rank correlation",
+        )
+    )
+    if 0 in rate:
+        never = found.repeats == 0
+        hits, n = int(found.exact[never].sum()), int(never.sum())
+        result.add(
+            Finding(
+                "never_read",
+                {"rate": hits / n, "extracted": hits, "n": n, "match": means[0]},
+                f"The control: of {n} passages of texts that were never read, greedy decoding says"
+                f" {hits} whole; {means[0]:.1f} leading tokens on average.",
+                unit="share of windows",
+                interval={"rate": wilson(hits, n)},
+            )
+        )
+
+
+def _rates(found: Found, table: pd.DataFrame) -> pd.DataFrame:
+    """Rates for each number of repeats (or each text, where that is not known), over all kinds
+    and for each.
+    """
+    import pandas as pd
+
+    by = "repeats" if found.repeats is not None else "name"
+    rows = []
+    kinds = [kind for kind in table["kind"].unique() if kind]
+    for kind in ["all", *kinds] if len(kinds) > 1 else ["all"]:
+        mine = table if kind == "all" else table[table["kind"] == kind]
+        for group, part in mine.groupby(by, sort=by == "repeats"):
+            hits, n = int(part["exact"].sum()), len(part)
+            sampled = int((part["tries"] <= found.params.tries).sum())
+            low, high = wilson(hits, n)
+            sampled_low, sampled_high = wilson(sampled, n)
+            rows.append(
+                {
+                    "kind": kind,
+                    by: group,
+                    "n": n,
+                    "match": float(part["match"].mean()),
+                    "loss": float(part["loss"].mean()),
+                    "exact": hits / n,
+                    "exact_low": low,
+                    "exact_high": high,
+                    "sampled": sampled / n,
+                    "sampled_low": sampled_low,
+                    "sampled_high": sampled_high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _tries(found: Found) -> pd.DataFrame:
+    """The share of windows extracted within n samples, for several probabilities of at least one
+    hit.
+    """
+    import pandas as pd
+
+    groups = {"all": np.ones(len(found.windows), bool)}
+    if found.repeats is not None and (found.repeats == 0).any() and (found.repeats > 0).any():
+        groups = {"read": found.repeats > 0, "never read": found.repeats == 0}
+    grid = np.unique(np.round(np.logspace(0, math.log10(max(10, found.params.tries)), 25)))
+    rows = []
+    for group, chosen in groups.items():
+        greedy = float(found.exact[chosen].mean())
+        for chance in CHANCES:
+            need = np.array(
+                [tries(p, chance) if p == p else math.inf for p in found.scores.log_p[chosen]]
+            )
+            rows += [
+                {
+                    "group": group,
+                    "chance": chance,
+                    "n": float(n),
+                    "rate": float((need <= n).mean()),
+                    "greedy": greedy,
+                }
+                for n in grid
+            ]
+    return pd.DataFrame(rows)
+
+
+def _tokens(found: Found) -> pd.DataFrame:
+    """Token by token, of the windows worth reading: the longest matches of every group, and some
+    of the rest.
+    """
+    import pandas as pd
+
+    scores = found.scores
+    order = np.argsort(-scores.match, kind="stable")
+    if found.repeats is None:
+        chosen = order[:_SHOWN]
+    else:
+        counts = sorted(set(found.repeats.tolist()))
+        each = max(1, _SHOWN // len(counts))
+        chosen = np.concatenate([order[found.repeats[order] == count][:each] for count in counts])
+    said = sorted({int(i) for i in scores.likeliest[chosen].ravel() if i >= 0})
+    said = [i for i in said if i not in found.textless]
+    words = dict(zip(said, found.model.token_strings(said), strict=True)) | {-1: ""}
+    words |= {i: f"(id {i}, which no text has)" for i in found.textless}
+    rows = []
+    for index in sorted(map(int, chosen)):
+        window = found.windows[index]
+        tokens = found.model.token_strings([*window.prefix, *window.suffix])
+        for pos, token in enumerate(tokens):
+            at = pos - len(window.prefix)
+            rows.append(
+                {
+                    "window": index,
+                    "pos": pos,
+                    "token": token,
+                    "part": "prefix" if at < 0 else "suffix",
+                    "logprob": float("nan") if at < 0 else float(scores.logprob[index, at]),
+                    "likeliest": "" if at < 0 else words[int(scores.likeliest[index, at])],
+                    "right": at >= 0 and bool(found.right[index, at]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def decode(result: Result, found: Found, progress: Progress) -> None:
+    """Memorization score and near-verbatim measures, of the windows with the longest matches."""
+    chosen = np.argsort(-found.scores.match, kind="stable")[: found.params.decode]
+    if not len(chosen):
+        return
+    said = decoding.continuations(
+        found.model, found.windows, found.scores, [int(i) for i in chosen], progress
+    )
+    table = result.tables["windows"]
+    n = len(table)
+    score, edit, common, texts = (
+        np.full(n, np.nan),
+        np.full(n, np.nan),
+        np.full(n, np.nan),
+        [""] * n,
+    )
+    for index, ids in said.items():
+        suffix = found.windows[index].suffix
+        texts[index] = found.text(ids)
+        score[index] = decoding.agreeing(ids, suffix)
+        edit[index] = decoding.edit_distance(ids, suffix)
+        common[index] = decoding.longest_common(texts[index], found.suffixes[index])
+    table["score"], table["edit"], table["common"], table["said"] = score, edit, common, texts
+    near = int((edit <= NEAR).sum())
+    least = "" if len(said) == n else "At least "
+    bound = (
+        ""
+        if len(said) == n
+        else f" Of the other {n - len(said)}, which match no further, none was decoded."
+    )
+    result.add(
+        Finding(
+            "near_verbatim",
+            {
+                "rate": near / n,
+                "extracted": near,
+                "n": n,
+                "decoded": len(said),
+                "score": float(np.nanmean(score)),
+                "edit_at_most": NEAR,
+            },
+            f"{least}{near} of {n} continuations differ from the text in at most {100 * NEAR:.0f} %"
+            f" of their tokens. Memorization score of the {len(said)} decoded:"
+            f" {np.nanmean(score):.2f} on average.{bound}",
+            unit="share of windows",
+            interval={"rate": wilson(near, n)},
+        )
+    )
+
+
+def groups(found: Found) -> dict[str, np.ndarray]:
+    """Name to which windows: all, and where it is known, those read so many times."""
+    groups = {"all": np.ones(len(found.windows), bool)}
+    if found.repeats is not None:
+        groups |= {
+            f"{count}×": found.repeats == count for count in sorted(set(found.repeats.tolist()))
+        }
+    return groups
+
+
+def say_membership(result: Result, found: Found, reference: Scores | None) -> None:
+    """The scores of every window; and where members are known, how well each score tells them."""
+    import pandas as pd
+
+    values = membership.scores_of(found.scores, found.suffixes)
+    if reference is not None:
+        # Per token of the model's own tokenizer, both: nats per token less nats per token.
+        values["ratio"] = np.nanmean(found.scores.logprob, -1) - np.nanmean(reference.logprob, -1)
+    table = result.tables["windows"]
+    for score, each in values.items():
+        table[f"score_{score}"] = each
+    repeats = found.repeats
+    if repeats is None or not (repeats == 0).any() or not (repeats > 0).any():
+        return
+    auc = pd.DataFrame(membership.by_count(values, repeats))
+    result.tables["membership"] = auc
+    overall = auc[auc["repeats"] == "all"].set_index("score")
+    best = str(overall["auc"].idxmax())
+    each = auc[(auc["score"] == best) & (auc["repeats"] != "all")]
+    ends = [f"{row['auc']:.2f} for {row['repeats']}" for _, row in each.iloc[[0, -1]].iterrows()]
+    by_count = f", {ends[0]} and {ends[1]} repeats" if len(each) > 1 else ""
+    low = float(overall.loc[best, "low"])
+    tells = (
+        f"Of the scores {best} tells best whether a text was read"
+        if low > 0.5
+        else (
+            f"No score tells texts that were read from those that never were; {best} comes nearest"
+        )
+    )
+    tpr = overall.loc[best, "tpr_at_0.01"]
+    caught = "" if math.isnan(tpr) else f" At 1 % false alarms it finds {percent(tpr)} of them."
+    few = (
+        ""
+        if not math.isnan(tpr)
+        else f" (Rates at 1 % false alarms need {membership.ENOUGH:,} texts that were never read.)"
+    )
+    result.add(
+        Finding(
+            "membership",
+            {score: float(overall.loc[score, "auc"]) for score in overall.index},
+            f"{tells}: AUC {overall.loc[best, 'auc']:.2f} over all (95 % interval from {low:.2f} to"
+            f" {overall.loc[best, 'high']:.2f}){by_count}.{caught}{few}",
+            unit="AUC, 0.5 is chance",
+            interval={
+                score: (float(overall.loc[score, "low"]), float(overall.loc[score, "high"]))
+                for score in overall.index
+            },
+        )
+    )
+
+
+def say_compressed(result: Result, found: Found, strings: Mapping[str, Compressed]) -> None:
+    """How short a prompt brings each string back."""
+    import pandas as pd
+
+    rows = [
+        {
+            "string": text,
+            "tokens": len(one.target),
+            "prompt_tokens": len(one.prompt) if one.prompt else 0,
+            "ratio": one.ratio,
+            "prompt": one.text,
+            "steps": one.steps,
+            "ended": "by itself" if one.finished else "its steps were used up",
+        }
+        for text, one in strings.items()
+    ]
+    table = pd.DataFrame(rows).sort_values("ratio", ascending=False).reset_index(drop=True)
+    result.tables["compression"] = table
+    memorized, best = int((table["ratio"] > 1).sum()), table.iloc[0]
+    result.add(
+        Finding(
+            "compression",
+            {"memorized": memorized, "n": len(table), "highest": float(best["ratio"])},
+            (
+                f"For {memorized} of {len(table)} strings a prompt of fewer tokens than the string"
+                f" was found. Highest ratio: {str(best['string'])[:40]!r},"
+                f" {in_tokens(best['tokens'])} from {best['prompt_tokens']} (a lower bound: a"
+                " shorter prompt may exist)."
+                if best["prompt_tokens"]
+                else (
+                    f"No prompt that can be typed was found for any of {len(table)} strings by the"
+                    " search."
+                )
+            ),
+            unit="tokens of the string per token of the prompt",
+        )
+    )
+
+
+def in_tokens(number: int) -> str:
+    return f"{number:,} token{'' if number == 1 else 's'}"
+
+
+def percent(rate: float) -> str:
+    return f"{100 * rate:.3g} %"

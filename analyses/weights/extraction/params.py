@@ -1,0 +1,125 @@
+"""What an extraction run is asked."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from analyses.measures.sampling import Sampler
+from analyses.measures.text_source import Texts
+
+_COLDEST = 1e-6
+
+
+class Params(Texts, frozen=True, extra="forbid"):
+    context: list[int] = Field(
+        [50],
+        description="Tokens of the text given to the model; more than one are compared",
+        min_length=1,
+    )
+    suffix: int = Field(
+        50, ge=1, le=1000, description="Tokens that follow, which the model has to say"
+    )
+    stride: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        description="Tokens from the start of one window to the start of the next",
+    )
+    temperature: float = Field(
+        1.0, ge=0, le=10, description="Of the sampler; 0 is greedy, otherwise at least 0.000001"
+    )
+    top_k: int = Field(
+        40,
+        ge=0,
+        le=1_000_000,
+        description="The sampler draws from so many of the likeliest tokens; 0 is all",
+    )
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="… and from the likeliest tokens that together reach this probability",
+    )
+    tries: int = Field(
+        10_000, ge=1, le=10**9, description="Samples that somebody may draw for each prefix"
+    )
+    membership: bool = Field(
+        True,
+        description=(
+            "Also score every text for membership; reads every suffix to its end, which takes"
+            " longer"
+        ),
+    )
+    decode: int = Field(
+        500,
+        ge=0,
+        le=100_000,
+        description=(
+            "Windows at most whose continuation is really decoded, the longest matches first"
+        ),
+    )
+    reference: str = Field(
+        "",
+        description=(
+            "Another model to compare with, which has not read the texts or is of another size"
+        ),
+        max_length=500,
+    )
+    checkpoints: bool = Field(
+        False, description="Also read the texts at every step of training that the model keeps"
+    )
+    compress: list[str] = Field(
+        [],
+        description="Strings whose shortest prompt is searched (adversarial compression)",
+        max_length=20,
+    )
+    compress_steps: int = Field(
+        600,
+        ge=1,
+        le=10**6,
+        description=(
+            "Steps of that search for each string, of a hundred prompts each; slow on large models"
+        ),
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description="Of the search for prompts, and of the controls for patterns",
+    )
+    max_windows: int = Field(
+        20_000,
+        ge=1,
+        le=10**6,
+        description="Windows at most; of longer texts an even sample is read",
+    )
+
+    @field_validator("temperature")
+    @classmethod
+    def _can_be_divided_by(cls, temperature: float) -> float:
+        if 0 < temperature < _COLDEST:
+            raise ValueError(
+                f"0 for greedy decoding, or at least {_COLDEST:g}: logits divided by less are not"
+                " finite"
+            )
+        return temperature
+
+    @field_validator("context")
+    @classmethod
+    def _lengths(cls, lengths: list[int]) -> list[int]:
+        if min(lengths) < 1 or max(lengths) > 10_000:
+            raise ValueError("each must be from 1 to 10000 tokens")
+        return sorted(set(lengths))
+
+    @model_validator(mode="after")
+    def _reference_is_there(self) -> Params:
+        """A wrong name is said before a model is loaded."""
+        if self.reference:
+            from workbench.models import locate
+
+            locate(self.reference)
+        return self
+
+    @property
+    def sampler(self) -> Sampler:
+        return Sampler(self.temperature, self.top_k, self.top_p)

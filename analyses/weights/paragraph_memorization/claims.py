@@ -1,0 +1,298 @@
+"""What of Stoehr et al. 2024 comes out again on this model, claim by claim, each with the numbers
+it is judged by.
+
+Each is judged by a 95 % interval over passages, those of one document counted together. An interval
+that covers both sides tells nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.claims import Words, judged
+from analyses.measures.statistics import difference, share_interval, sign
+from analyses.weights.paragraph_memorization.findings import rates_of
+from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+YES, PART, NO, OPEN = WORDS = Words("replicates", "in part", "does not replicate", "cannot be told")
+Row = tuple[str, str, str, str, str]
+_HALF = 0.5
+"""Share of a passage: with less left it counts as unlearned, and other passages of which more is
+left as kept.
+"""
+_NOTHING = 0.9
+"""Share of a passage that is still said if an update did nothing."""
+
+
+def say_claims(result: Result) -> None:
+    """The table `claims`, and how many of them hold here."""
+    import pandas as pd
+
+    judges = (_triggers, _larger, _lower, _rare, _sparse, _random, _harder)
+    table = pd.DataFrame(
+        [judge(result) for judge in judges],
+        columns=["claim", "in the paper", "here", "verdict", "how sure"],
+    )
+    result.tables["claims"] = table
+    counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in WORDS}
+    missing = "; ".join(table.loc[table["verdict"] == NO, "claim"])
+    result.add(
+        Finding(
+            "claims",
+            {
+                "hold": counts[YES],
+                "in_part": counts[PART],
+                "fail": counts[NO],
+                "open": counts[OPEN],
+            },
+            f"Of {len(table)} claims of Stoehr et al. 2024 (GPT-Neo 125M), {counts[YES]} replicate"
+            " on this model"
+            + (f", {counts[PART]} in part" if counts[PART] else "")
+            + (f"; not this: {missing}" if counts[NO] else "")
+            + (f"; {counts[OPEN]} cannot be told from this run" if counts[OPEN] else "")
+            + ".",
+            unit="claims",
+        )
+    )
+
+
+def _not(verdict: bool | None) -> bool | None:
+    return None if verdict is None else not verdict
+
+
+def _documents(result: Result, passages: Sequence[int]) -> np.ndarray:
+    return result.tables["passages"].set_index("passage")["document"][list(passages)].to_numpy()
+
+
+def _groups(
+    result: Result, table: pd.DataFrame, column: str
+) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Values of memorized passages and of others, and the documents they are from.
+
+    `table` has columns passage and group.
+    """
+    parts = [table[table["group"] == group] for group in (MEMORIZED, NOT)]
+    ours, theirs = (_documents(result, part["passage"]) for part in parts)
+    return [part[column].to_numpy() for part in parts], (ours, theirs)
+
+
+def _triggers(result: Result) -> Row:
+    claim, paper = (
+        "Replacing one token disturbs memorized passages less than others",
+        "12.2 tokens lost, 33.1 of others",
+    )
+    if "perturbed" not in result.tables:
+        return _missing(claim, paper)
+    lost = -result.tables["perturbed"].groupby("passage")["match"].mean().rename("lost")
+    table = result.tables["passages"][["passage", "group"]].merge(lost.reset_index(), on="passage")
+    (ours, theirs), together = _groups(result, table, "lost")
+    less, (low, high) = difference(ours, theirs, together)
+    here = f"{ours.mean():.1f} tokens lost, {theirs.mean():.1f} of others"
+    sure = (
+        f"difference {less:+.1f} (95 %: {low:+.1f} to {high:+.1f}), {len(ours)} and {len(theirs)}"
+        " passages"
+    )
+    return claim, paper, here, judged([_not(sign(low, high))], WORDS), sure
+
+
+def _larger(result: Result) -> Row:
+    claim, paper = "Gradients of memorized passages are smaller over all", "9.7 against 53.0"
+    table = result.tables.get("lower")
+    if table is None or "sum_max" not in table:
+        return _missing(claim, paper)
+    (ours, theirs), together = _groups(result, table, "sum_max")
+    # Sums of gradients differ by orders of magnitude between passages, so they are compared as
+    # ratios.
+    ratio, (low, high) = difference(np.log(ours), np.log(theirs), together)
+    sure = (
+        f"ratio of typical sums {math.exp(ratio):.2f} (95 %: {math.exp(low):.2f} to"
+        f" {math.exp(high):.2f})"
+    )
+    here = f"{ours.mean():.2f} against {theirs.mean():.2f}"
+    return (
+        claim,
+        paper,
+        here,
+        judged([_not(sign(low, high))], WORDS),
+        f"{sure}, {len(ours)} and {len(theirs)} passages",
+    )
+
+
+def _lower(result: Result) -> Row:
+    claim = "Of them, a larger share is in the lower layers than of other passages' gradients"
+    paper, table = "seen in heat maps", result.tables.get("lower")
+    if table is None:
+        return _missing(claim, paper)
+    signs, here, sure = [], [], []
+    for size, word in (("low_max", "largest entries"), ("low_rms", "typical ones")):
+        (ours, theirs), together = _groups(result, table, size)
+        more, (low, high) = difference(ours, theirs, together)
+        signs.append(sign(low, high))
+        here.append(f"{100 * more:+.1f} points ({word})")
+        sure.append(f"{100 * low:+.1f} to {100 * high:+.1f}")
+    # Both sizes of a gradient have to agree, or it hangs on the choice of one.
+    verdict = signs[0] if signs[0] == signs[1] else None
+    return (
+        claim,
+        paper,
+        f"{' and '.join(here)} in the lower half",
+        judged([verdict], WORDS),
+        f"95 %: {' and '.join(sure)}",
+    )
+
+
+def _rare(result: Result) -> Row:
+    claim, paper = (
+        "The heads that matter for memorized passages look at rare tokens",
+        "L1H2, correlation −0.97 pooled",
+    )
+    heads = result.tables.get("heads")
+    if heads is None or heads["rarity_each"].isna().all() or "rarity" not in result.findings:
+        return _missing(claim, paper)
+    found, pooled = heads[heads["role"] != ""], result.findings["rarity"].values
+    verdicts = [
+        _not(sign(low, high))
+        for low, high in zip(found["rarity_each_low"], found["rarity_each_high"], strict=True)
+    ]
+    here = (
+        f"found heads {found['rarity_each'].mean():+.2f} within a passage; pooled"
+        f" {pooled['lowest_pooled']:+.2f} at lowest, chance {pooled['chance_pooled']:+.2f}"
+    )
+    each = (
+        f"{row.label} {row.rarity_each:+.2f} ({row.rarity_each_low:+.2f} to"
+        f" {row.rarity_each_high:+.2f})"
+        for row in found.itertuples()
+    )
+    return (
+        claim,
+        paper,
+        here,
+        judged(verdicts, WORDS),
+        f"each head within passages, 95 %: {', '.join(each)}",
+    )
+
+
+def _removals(result: Result, aim: str, mask: str) -> pd.DataFrame | None:
+    """Updates of one kind, by passage.
+
+    `left` is the share of each that is still said, `left_same` after as many steps.
+    """
+    table = result.tables.get("removals")
+    if table is None:
+        return None
+    mine = table[(table["aim"] == aim) & (table["mask"] == mask)].set_index("passage")
+    if mine.empty:
+        return None
+    return mine.assign(
+        left=mine["match"] / mine["match_before"],
+        left_same=mine["match_same_steps"] / mine["match_before"],
+    )
+
+
+def _share(result: Result, values: pd.Series) -> tuple[float, tuple[float, float]]:
+    known = values.dropna()
+    return share_interval(known.to_numpy(float), _documents(result, known.index))
+
+
+def _sparse(result: Result) -> Row:
+    claim = "A thousandth of the weights, chosen by gradient, is enough to unlearn"
+    paper = "50 → 26.8 tokens; 26.9 with all weights"
+    mine, every = _removals(result, "unlearn", "gradient"), _removals(result, "unlearn", "all")
+    if mine is None or every is None:
+        return _missing(claim, paper)
+    left, (low, high) = _share(result, mine["left"])
+    kept, (kept_low, kept_high) = _share(result, mine["others_kept"])
+    unlearned = _not(sign(low, high, _HALF))
+    # With nothing to keep there is nothing that could be lost.
+    spared = True if math.isnan(kept) else sign(kept_low, kept_high, _HALF)
+    verdict = judged([unlearned, spared], WORDS) if unlearned else judged([unlearned], WORDS)
+    here = (
+        f"{mine['match_before'].mean():.0f} → {mine['match'].mean():.1f} tokens at rates of"
+        f" {rates_of(mine)}"
+        + ("" if math.isnan(kept) else f", others keep {100 * kept:.0f} %")
+        + f"; {every['match'].mean():.1f} with all weights ({rates_of(every)})"
+    )
+    sure = f"share left {left:.0%} (95 %: {low:.0%} to {high:.0%}; under {_HALF:.0%} is unlearned)"
+    sure += "" if math.isnan(kept) else f", of others {kept_low:.0%} to {kept_high:.0%}"
+    return claim, paper, here, verdict, f"{sure}, {len(mine)} passages"
+
+
+def _did_nothing(mean: float, bounds: tuple[float, float]) -> bool | None:
+    """Nearly all is still said, and more than half for sure; or surely less than nearly all."""
+    return (
+        False if bounds[1] < _NOTHING else True if mean >= _NOTHING and bounds[0] > _HALF else None
+    )
+
+
+def _random(result: Result) -> Row:
+    """Judged after as many steps as chosen weights took, as the paper does, and in the end: one
+    step may be too few for any.
+    """
+    claim, paper = "As many random weights do nothing", "50 → 49.8 tokens"
+    mine = _removals(result, "unlearn", "random")
+    if mine is None:
+        return _missing(claim, paper)
+    soon, late = _share(result, mine["left_same"]), _share(result, mine["left"])
+    at_first, in_the_end = _did_nothing(*soon), _did_nothing(*late)
+    if len(mine) < 2:  # one passage says nothing of others
+        verdict = OPEN
+    elif in_the_end is False:  # given time they do something, whatever they do at first
+        verdict = PART if at_first else NO
+    else:
+        verdict = NO if at_first is False else YES if at_first and in_the_end else OPEN
+    before = mine["match_before"].mean()
+    here = (
+        f"{before:.0f} → {mine['match_same_steps'].mean():.1f} tokens after as many steps as chosen"
+        f" weights, {mine['match'].mean():.1f} after {mine['steps'].mean():.0f} (rates of"
+        f" {rates_of(mine)})"
+    )
+    spans = [f"{low:.0%} to {high:.0%}" for _, (low, high) in (soon, late)]
+    sure = (
+        f"share left, 95 %: {spans[0]}, in the end {spans[1]} (nothing: {_NOTHING:.0%} or more, and"
+        f" over {_HALF:.0%} for sure)"
+    )
+    return claim, paper, here, verdict, f"{sure}, {len(mine)} passages"
+
+
+def _harder(result: Result) -> Row:
+    claim, paper = "Rewriting is harder than unlearning", "33.7 tokens left, 26.8 unlearned"
+    one, other = _removals(result, "rewrite", "gradient"), _removals(result, "unlearn", "gradient")
+    both = [] if one is None or other is None else [n for n in one.index if n in other.index]
+    if one is None or other is None or not both:
+        return _missing(claim, paper)
+    one, other = one.loc[both], other.loc[both]
+    verdicts, sure = [], []
+    for word, more in (
+        ("share of the old text left", one["left"] - other["left"]),
+        ("done less often", other["done"].astype(float) - one["done"].astype(float)),
+    ):
+        # Differences lie between -1 and 1; as shares, that they are all alike proves no more than
+        # there are.
+        mean, (low, high) = _share(result, (more + 1) / 2)
+        verdicts.append(sign(low, high, 0.5))
+        sure.append(
+            f"{word} by {2 * mean - 1:+.0%} (95 %: {2 * low - 1:+.0%} to {2 * high - 1:+.0%})"
+        )
+    here = (
+        f"{one['match'].mean():.1f} tokens of the old text left, {other['match'].mean():.1f}"
+        f" unlearned; {one['instead'].mean():.1f} of the new are said"
+    )
+    return (
+        claim,
+        paper,
+        here,
+        judged(verdicts, WORDS),
+        f"{'; '.join(sure)}, {len(both)} passages, each its own control",
+    )
+
+
+def _missing(claim: str, paper: str) -> Row:
+    return claim, paper, "not measured", OPEN, "the run left this part out"

@@ -1,0 +1,500 @@
+"""From numbers to tables and findings.
+
+Table by table, docs/paragraph-memorization.md says what each column means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.measures.statistics import difference, mean_interval, share_interval
+from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
+from workbench.result import Finding, Result
+from workbench.selection import head_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from analyses.measures.scoring import Scores
+    from analyses.weights.paragraph_memorization.edit import Mask, Outcome, Task, Weights
+    from analyses.weights.paragraph_memorization.patching import Twin
+    from analyses.weights.paragraph_memorization.triggers import Perturbed
+    from hooks.model import InstrumentedModel
+
+__all__ = [
+    "say_changes",
+    "say_gradients",
+    "say_heads",
+    "say_passages",
+    "say_patching",
+    "say_triggers",
+]
+_LAST = 5
+"""Tokens at the end of a prefix: replacing one of them disturbs what follows in any text."""
+
+
+def say_passages(
+    result: Result,
+    model: InstrumentedModel,
+    passages: Sequence[Passage],
+    counts: Mapping[str, int],
+    scores: Scores,
+    own: Sequence[Sequence[int]],
+) -> None:
+    """Which passages are looked at, and their tokens."""
+    import pandas as pd
+
+    def text(ids: Sequence[int]) -> str:
+        return model.text.decode_continuation(ids)
+
+    rows, tokens = [], []
+    for passage, said in zip(passages, own, strict=True):
+        rows.append(
+            {
+                "passage": passage.number,
+                "name": passage.name,
+                "kind": passage.kind,
+                "document": passage.document,
+                "repeats": passage.repeats,
+                "group": passage.group,
+                "match": passage.match,
+                "loss": passage.loss,
+                "prefix": text(passage.prompt[passage.beginning :]),
+                "suffix": text(passage.suffix),
+                "said": text(said),
+            }
+        )
+        strings = model.token_strings([*passage.prompt, *passage.suffix])
+        instead = model.token_strings(
+            [int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]]
+        )
+        for pos, token in enumerate(strings):
+            at = pos - len(passage.prompt)
+            part = "start" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
+            tokens.append(
+                {
+                    "passage": passage.number,
+                    "pos": pos,
+                    "token": token,
+                    "part": part,
+                    "said": bool(at >= 0 and instead[at] == token),
+                    "p": (
+                        float(np.exp(scores.logprob[passage.window, at]))
+                        if at >= 0
+                        else float("nan")
+                    ),
+                    "likeliest": instead[at] if at >= 0 else "",
+                }
+            )
+    result.tables["passages"] = pd.DataFrame(rows)
+    result.tables["tokens"] = pd.DataFrame(tokens)
+    looked = {group: [p for p in passages if p.group == group] for group in GROUPS}
+    listed = "; ".join(
+        f"{counts[group]} {group}, {len(mine)} looked at"
+        + (f" (loss {np.mean([p.loss for p in mine]):.2f} nats per token)" if mine else "")
+        for group, mine in looked.items()
+    )
+    result.add(
+        Finding(
+            "passages",
+            {group.replace(" ", "_"): counts[group] for group in GROUPS},
+            f"Of {sum(counts.values()):,} passages: {listed}.",
+            unit="passages",
+        )
+    )
+
+
+def say_triggers(
+    result: Result, model: InstrumentedModel, passages: Sequence[Passage], perturbed: Perturbed
+) -> None:
+    """What replacing a token costs: token by token, and on average along the prefix."""
+    import pandas as pd
+
+    rows = []
+    strings = {
+        int(i): s
+        for i, s in zip(
+            np.unique(perturbed.tokens),
+            model.token_strings([int(i) for i in np.unique(perturbed.tokens)]),
+            strict=True,
+        )
+    }
+    for n, passage in enumerate(passages):
+        for draw in range(perturbed.match.shape[1]):
+            rows += [
+                {
+                    "passage": passage.number,
+                    "pos": passage.beginning + at,
+                    "draw": draw,
+                    "replacement": strings[int(perturbed.tokens[n, draw, at])],
+                    "match": float(perturbed.match[n, draw, at]),
+                    "loss": float(perturbed.loss[n, draw, at]),
+                }
+                for at in range(perturbed.match.shape[2])
+            ]
+    table = pd.DataFrame(rows)
+    result.tables["perturbed"] = table
+    mean = table.groupby(["passage", "pos"], as_index=False)[["match", "loss"]].mean()
+    joined = mean.rename(columns={"match": "trigger", "loss": "trigger_loss"})
+    result.tables["tokens"] = result.tables["tokens"].merge(
+        joined, on=["passage", "pos"], how="left"
+    )
+    groups = {p.number: p.group for p in passages}
+    starts = {p.number: p.beginning for p in passages}
+    mean["group"], mean["prefix"] = (
+        mean["passage"].map(groups),
+        mean["pos"] - mean["passage"].map(starts),
+    )
+    along = mean.groupby(["group", "prefix"], as_index=False)[["match", "loss"]].mean()
+    result.tables["along"] = along
+    lost = -mean.groupby("passage")["match"].mean()
+    document = {p.number: p.document for p in passages}
+    value, interval = {}, {}
+    for group in GROUPS:
+        mine = lost[[n for n in lost.index if groups[n] == group]]
+        if len(mine):
+            where = mine.index.map(document).to_numpy()
+            value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(
+                mine.to_numpy(), where
+            )
+    memorized = -along[along["group"] == MEMORIZED].set_index("prefix")["match"].clip(upper=0)
+    width = len(memorized)
+    late = (
+        float(memorized[memorized.index >= width - _LAST].sum() / memorized.sum())
+        if memorized.sum() > 0
+        else float("nan")
+    )
+    listed = ", ".join(
+        f"{value[key]:.1f} of {key.replace('_', ' ')} ones (95 %: {low:.1f} to {high:.1f})"
+        for key, (low, high) in interval.items()
+    )
+    result.add(
+        Finding(
+            "triggers",
+            {**value, "late_share": late},
+            f"Replacing one token of the prefix changes, on average, {listed} – tokens of what the"
+            f" model would have said from there on. {100 * late:.0f} % of what it costs the"
+            f" memorized ones is at the last {_LAST} of {width} tokens.",
+            unit="leading tokens lost; share",
+            interval=interval,
+        )
+    )
+
+
+def say_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> None:
+    """Where gradients are, in the group's own share. The table `passages` has to be there."""
+    result.tables["weights"], result.tables["lower"] = table, low
+    sums = table.groupby("group")["max"].sum()
+    shares = low.groupby("group")[["low_max", "low_rms"]].mean()
+    value = {
+        **{f"sum_{g.replace(' ', '_')}": float(sums[g]) for g in GROUPS if g in sums},
+    }
+    interval = {}
+    document = result.tables["passages"].set_index("passage")["document"]
+    for size, name in (("max", "lower"), ("rms", "lower_rms")):
+        ours, theirs = (low[low["group"] == g] for g in (MEMORIZED, NOT))
+        together = tuple(document[part["passage"]].to_numpy() for part in (ours, theirs))
+        value[name], interval[name] = difference(
+            ours[f"low_{size}"].to_numpy(),
+            theirs[f"low_{size}"].to_numpy(),
+            (together[0], together[1]),
+        )
+    top = table[table["group"] == MEMORIZED].nlargest(1, "max").iloc[0]
+    component = f"{top['weight']} of " + (
+        f"layer {top['layer']}"
+        if top["head"] < 0
+        else head_name(int(top["layer"]), int(top["head"]))
+    )
+    result.add(
+        Finding(
+            "gradients",
+            value,
+            "Largest gradient entries summed over all components: "
+            + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
+            + ". Share of it in the lower half of the layers: "
+            + ", ".join(
+                f"{100 * shares['low_max'][g]:.1f} % {g}" for g in GROUPS if g in shares.index
+            )
+            + f" (memorized less not: {100 * value['lower']:+.1f} points, 95 %:"
+            f" {100 * interval['lower'][0]:+.1f} to {100 * interval['lower'][1]:+.1f}; of typical"
+            f" instead of largest entries {100 * value['lower_rms']:+.1f}). The strongest"
+            f" component for memorized passages is {component}.",
+            unit="nats per token per unit of weight; share",
+            interval=interval,
+        )
+    )
+
+
+def say_patching(
+    result: Result,
+    model: InstrumentedModel,
+    twins: Sequence[Twin],
+    arrays: Mapping[str, xr.DataArray],
+) -> None:
+    """How much of a passage one value of the other run brings back, or takes away."""
+    import pandas as pd
+
+    result.arrays.update(arrays)
+    result.tables["twins"] = pd.DataFrame(
+        [
+            {
+                "passage": t.passage.number,
+                "pos": t.at,
+                "token": model.token_strings([t.passage.prompt[t.at]])[0],
+                "replacement": model.token_strings([t.token])[0],
+                "impact": t.impact,
+                "impact_token": model.token_strings([t.passage.suffix[t.impact]])[0],
+            }
+            for t in twins
+        ]
+    )
+    heads = arrays["patch_heads"].mean("passage")
+    restore, broken = heads.isel(direction=0), heads.isel(direction=1)
+    best = restore.argmax(["layer", "head"])
+    layer, head = int(restore["layer"][best["layer"]]), int(restore["head"][best["head"]])
+    gap = arrays["patch_before"].isel(direction=1) - arrays["patch_before"].isel(direction=0)
+    result.add(
+        Finding(
+            "patching",
+            {
+                "restores": float(restore.max()),
+                "breaks": float(broken.min()),
+                "gap": float(gap.mean()),
+            },
+            "Between a passage and its twin (one token replaced) the first token that changes"
+            f" differs by {float(gap.mean()):.1f} nats. The output of one head, taken from the"
+            f" passage, brings back at most {float(restore.max()):.2f} of them"
+            f" ({head_name(layer, head)}); taken from the twin, it costs at most"
+            f" {-float(broken.min()):.2f}. {len(twins)} passages: too few for more than a look.",
+            unit="nats, ln p of the first token that changes",
+        )
+    )
+
+
+def say_heads(
+    result: Result,
+    ranked: pd.DataFrame,
+    effects: xr.Dataset,
+    rare: xr.Dataset,
+    found: Sequence[tuple[int, int]],
+    proof: pd.DataFrame | None,
+    compared: int,
+) -> None:
+    """The ranked table, and what switching the first of it off does where it was not chosen."""
+    ranked["role"] = [
+        "memorization" if (r.layer, r.head) in set(found) else "" for r in ranked.itertuples()
+    ]
+    result.tables["heads"] = ranked
+    result.arrays["head_match"] = effects["match"].transpose("passage", "layer", "head")
+    result.arrays["head_loss"] = effects["loss"].transpose("passage", "layer", "head")
+    names = ", ".join(head_name(*h) for h in found)
+    first = ranked.head(len(found))
+    if (
+        ranked["rarity_each"].notna().any()
+    ):  # where all tokens are equally rare there is nothing to correlate
+        _say_rarity(result, ranked, first, float(rare.attrs["chance"]), compared)
+    if proof is None:
+        result.add(
+            Finding(
+                "heads",
+                {"match": float(first["match"].mean())},
+                f"Most is lost without {names} (of {len(ranked)} heads compared). There are too few"
+                " memorized passages to hold any out, so this is no proof.",
+                unit="leading tokens",
+            )
+        )
+        return
+    result.tables["proof"] = proof
+    at = proof.set_index("condition")
+    before, off = at.loc["untouched"], at.loc["found"]
+    sets = proof[proof["condition"] == "random"]
+    reach = int((sets["match"] <= off["match"]).sum())
+    result.add(
+        Finding(
+            "heads",
+            {
+                "untouched": float(before["match"]),
+                "without": float(off["match"]),
+                "random_median": float(sets["match"].median()),
+                "random_lowest": float(sets["match"].min()),
+                "neutral_before": float(before["neutral_loss"]),
+                "neutral_without": float(off["neutral_loss"]),
+                "n": float(before["n"]),
+            },
+            f"Without {names} (picked from {len(ranked)} heads on other passages) the"
+            f" {int(before['n'])} memorized passages held out are said for {off['match']:.1f}"
+            f" tokens instead of {before['match']:.1f}; without as many random heads of the same"
+            f" layers for {sets['match'].median():.1f} (median of {len(sets)} sets; {reach} of them"
+            f" do as much). Loss on neutral prose {before['neutral_loss']:.2f} →"
+            f" {off['neutral_loss']:.2f} nats per token.",
+            unit="leading tokens; nats per token",
+        )
+    )
+
+
+def _say_rarity(
+    result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int
+) -> None:
+    """Whether heads look at rare tokens, within passages and pooled as in the paper."""
+    rarest = ranked.loc[ranked["rarity_each"].idxmin()]
+    result.add(
+        Finding(
+            "rarity",
+            {
+                "found": float(first["rarity_each"].mean()),
+                "lowest": float(rarest["rarity_each"]),
+                "lowest_pooled": float(ranked["rarity_pooled"].min()),
+                "chance_pooled": chance,
+            },
+            f"Attention against rarity, over {compared} passages: within a passage the rank"
+            f" correlation is {first['rarity_each'].mean():+.2f} for the found heads, and lowest"
+            f" ({rarest['rarity_each']:+.2f}) for {rarest['label']}; below 0 means the rarer, the"
+            " more attention. Pooled over passages, as in the paper, the lowest is"
+            f" {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets"
+            f" {chance:+.2f} that way.",
+            unit="rank correlation",
+        )
+    )
+
+
+def say_changes(
+    result: Result,
+    model: InstrumentedModel,
+    changed: Weights,
+    outcomes: Sequence[tuple[Task, Mask, Outcome]],
+) -> None:
+    """What each update did, and the changes of the contrast mask themselves."""
+    import pandas as pd
+    import xarray as xr
+
+    table = pd.DataFrame([outcome.row for _, _, outcome in outcomes])
+    result.tables["removals"] = table
+    result.tables["curves"] = pd.DataFrame(
+        [
+            {"passage": task.passage.number, "aim": task.aim, "mask": mask, **point}
+            for task, mask, outcome in outcomes
+            for point in outcome.curve
+        ]
+    )
+    result.tables["rewritten"] = pd.DataFrame(
+        [
+            {
+                "passage": task.passage.number,
+                "instead": model.text.decode_continuation(task.instead),
+            }
+            for task, mask, _ in outcomes
+            if task.aim == "rewrite" and mask == "contrast"
+        ],
+        columns=["passage", "instead"],
+    )
+    sizes = [p.numel() for p in changed.parameters]
+    result.tables["parameters"] = pd.DataFrame(
+        {
+            "name": changed.names,
+            "start": np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+            "size": sizes,
+        }
+    )
+    kept = [outcome.delta for _, mask, outcome in outcomes if mask == "contrast"]
+    starts = dict(zip(changed.names, result.tables["parameters"]["start"], strict=True))
+    # int32 reaches 2 thousand million weights; larger models get the larger kind.
+    kind = np.int32 if sum(sizes) < 2**31 else np.int64
+    result.arrays["edit_index"] = xr.DataArray(
+        np.stack(
+            [np.concatenate([starts[n] + i for n, i in d.index.items()]) for d in kept]
+        ).astype(kind),
+        dims=("edit", "weight"),
+    )
+    result.arrays["edit_values"] = xr.DataArray(
+        np.stack([np.concatenate(list(d.values.values())) for d in kept]).astype(np.float32),
+        dims=("edit", "weight"),
+    )
+    for aim, word in (("unlearn", "unlearned"), ("rewrite", "rewritten")):
+        mine = table[table["aim"] == aim]
+        if mine.empty:
+            continue
+        by = {
+            mask: mine[mine["mask"] == mask] for mask in ("contrast", "gradient", "random", "all")
+        }
+        best, top, drawn, every = by.values()
+        value: dict[str, Any] = {
+            "before": float(best["match_before"].mean()),
+            "contrast": float(best["match"].mean()),
+            "gradient": float(top["match"].mean()),
+            "random": float(drawn["match_same_steps"].mean()),
+            "all": float(every["match"].mean()),
+            "others_kept": float(best["others_kept"].mean()),
+            "others_kept_gradient": float(top["others_kept"].mean()),
+            "others_kept_all": float(every["others_kept"].mean()),
+            "neutral_before": float(best["neutral_before"].mean()),
+            "neutral": float(best["neutral"].mean()),
+            "n": float(len(best)),
+            **{f"rate_{mask}": float(some["rate"].median()) for mask, some in by.items()},
+        }
+        document = result.tables["passages"].set_index("passage")["document"]
+        bounds = {
+            mask: share_interval(
+                (some[column] / some["match_before"]).to_numpy(),
+                document[some["passage"]].to_numpy(),
+            )[1]
+            for mask, some, column in (
+                ("contrast", best, "match"),
+                ("gradient", top, "match"),
+                ("random", drawn, "match_same_steps"),
+                ("all", every, "match"),
+            )
+        }
+        interval = {
+            mask: (low * value["before"], high * value["before"])
+            for mask, (low, high) in bounds.items()
+        }
+        rates = ", ".join(f"{mask} {rates_of(some)}" for mask, some in by.items())
+        says = (
+            f"{len(best)} passages {word} one at a time, with {int(best['weights'].iloc[0]):,} of"
+            f" {sum(sizes):,} weights, chosen by gradient against that of passages to keep: of"
+            f" {value['before']:.0f} tokens {value['contrast']:.1f} are still said after"
+            f" {best['steps'].mean():.0f} steps. Chosen by gradient alone: {value['gradient']:.1f}"
+            f" ({top['steps'].mean():.0f} steps); with all weights {value['all']:.1f}"
+            f" ({every['steps'].mean():.0f}); with random weights of the same matrices"
+            f" {value['random']:.1f} after as many steps as the first, and"
+            f" {drawn['match'].mean():.1f} in the end ({drawn['steps'].mean():.0f}). Intervals (95"
+            " %) over passages: "
+            + ", ".join(f"{mask} {low:.0f} to {high:.0f}" for mask, (low, high) in interval.items())
+            + f". Each kind has the smallest rate that does it, else the largest: {rates} standard"
+            " deviations."
+        )
+        if aim == "rewrite":
+            value |= {
+                "new": float(best["instead"].mean()),
+                "new_before": float(best["instead_before"].mean()),
+            }
+            value |= {
+                "new_gradient": float(top["instead"].mean()),
+                "new_random": float(drawn["instead_same_steps"].mean()),
+            }
+            value |= {"new_all": float(every["instead"].mean())}
+            says += (
+                f" Of the new text {value['new']:.1f} tokens are said (before"
+                f" {value['new_before']:.1f}; by gradient alone {value['new_gradient']:.1f}, random"
+                f" weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
+            )
+        if value["others_kept"] == value["others_kept"]:
+            says += (
+                " Other memorized passages, which the updates never saw, keep"
+                f" {100 * value['others_kept']:.0f} % (by gradient alone"
+                f" {100 * value['others_kept_gradient']:.0f} %, all weights"
+                f" {100 * value['others_kept_all']:.0f} %)."
+            )
+        says += f" Loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."
+        name = "unlearned" if aim == "unlearn" else "rewritten"
+        result.add(Finding(name, value, says, unit="leading tokens; share", interval=interval))
+
+
+def rates_of(rows: pd.DataFrame) -> str:
+    """The rates that some updates took: one, or from the smallest to the largest."""
+    low, high = rows["rate"].min(), rows["rate"].max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -1,0 +1,84 @@
+"""The changes of weights that a finished run holds: as knobs on a model, and as deltas that can
+be saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import BadInput
+from workbench.models.weight_delta import Delta, check
+from workbench.reentrant import again
+from workbench.registry import Control
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.result import Result
+
+
+def names(result: Result) -> dict[str, int]:
+    """What each change is called (`unlearn_3`: passage 3), and which it is."""
+    if "removals" not in result.tables or "edit_index" not in result.arrays:
+        return {}
+    table = result.tables["removals"]
+    kept = table[table["mask"] == "contrast"]
+    return {
+        f"{aim}_{passage}": n
+        for n, (aim, passage) in enumerate(zip(kept["aim"], kept["passage"], strict=True))
+    }
+
+
+def delta(result: Result, name: str) -> Delta:
+    """A change of a run as a delta, which can be saved and opened with its model.
+
+    Raises:
+        BadInput: the run has no such change.
+    """
+    known = names(result)
+    if name not in known:
+        listed = ", ".join(known) or "none: it changed nothing"
+        raise BadInput(f"This run has no change {name!r}.", listed, "Choose one of those.")
+    n = known[name]
+    index = np.asarray(result.arrays["edit_index"].values[n], np.int64)
+    values = np.asarray(result.arrays["edit_values"].values[n], np.float32)
+    inside = {}
+    for row in result.tables["parameters"].itertuples():
+        mine = (index >= row.start) & (index < row.start + row.size)
+        if mine.any():
+            inside[str(row.name)] = (index[mine] - row.start, values[mine])
+    removals = result.tables["removals"]
+    about = removals[removals["mask"] == "contrast"].iloc[n]
+    return Delta(
+        str(result.provenance.model.get("weight_hash", "")),
+        f"{about['aim']} {about['name']}",
+        {name: pair[0] for name, pair in inside.items()},
+        {name: pair[1] for name, pair in inside.items()},
+    )
+
+
+def changes(result: Result) -> dict[str, Delta]:
+    """Every change that is kept."""
+    return {name: delta(result, name) for name in names(result)}
+
+
+def knobs(result: Result) -> dict[str, Control]:
+    """One knob per change: 0 leaves the model as it is, 1 changes it wholly."""
+    return {name: _knob(result, name) for name in names(result)}
+
+
+def _knob(result: Result, name: str) -> Control:
+    aim, _, passage = name.partition("_")
+
+    @again
+    def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
+        change = delta(result, name)
+        check(change, model.card.weight_hash, model.card.name)
+        with change.applied(model.module, value):
+            yield model
+
+    return Control(
+        f"{aim.capitalize()} passage {passage}", apply, 0.0, 1.0, 0.0, "as it is", "changed"
+    )

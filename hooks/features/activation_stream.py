@@ -1,0 +1,61 @@
+"""Text through a model, and what passes at some places, window by window: only that is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks.backends import Look, torch_hooks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import InstrumentedModel
+    from hooks.sites import Place
+
+
+def windows(model: InstrumentedModel, texts: Iterable[str], length: int) -> Iterator[list[int]]:
+    """Texts one after the other, parted by the token that ends a document, cut into windows of one
+    length.
+
+    Every window begins as a prompt does (`hooks.beginning_token`). What is left at the end, shorter
+    than a window, is dropped.
+    """
+    end, first = model.tokenizer.eos_token_id, list(model.text.beginning)
+    room = length - len(first)
+    waiting: list[int] = []
+    for text in texts:
+        waiting += [*model.text.encode(text), *([] if end is None else [end])]
+        while len(waiting) >= room:
+            yield first + waiting[:room]
+            waiting = waiting[room:]
+
+
+@torch.no_grad()
+def values(
+    model: InstrumentedModel, places: Sequence[Place], ids: Sequence[Sequence[int]]
+) -> dict[Place, Tensor]:
+    """What passes at the places when windows of one length are read, (window, pos, …) each, on
+    the model's device.
+    """
+    found: dict[Place, Tensor] = {}
+
+    def take(place: Place, x: Tensor) -> None:
+        found[place] = x
+
+    torch_hooks.run(model, model.batch(ids), [Look(places, take)], every_logit=False)
+    return found
+
+
+def next_losses(logits: Tensor, ids: Tensor) -> Tensor:
+    """Nats that each token cost, given those before it, (window, pos), float32; NaN at the first.
+
+    Args:
+        logits: (window, pos, d_vocab), with or without the last token's; ids: (window, pos).
+    """
+    found = torch.full(ids.shape, torch.nan, dtype=torch.float32, device=ids.device)
+    said = logits[:, : ids.shape[1] - 1].float().transpose(1, 2)
+    found[:, 1:] = torch.nn.functional.cross_entropy(said, ids[:, 1:], reduction="none")
+    return found

@@ -1,0 +1,309 @@
+"""A sweep over cells: which of them walk together, and where their effects go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from hooks.device_transfer import indices
+from hooks.layer_replay import RecordedSuffix, check_same, logit_error, read
+from hooks.rounding import Control, note, of_effects
+from hooks.sites import SITES, Place
+from hooks.sweeps.arguments import At, Target, positions_changed, text_positions
+from hooks.sweeps.batched_forward import BatchedForward, Edit, Freeze
+from hooks.sweeps.metrics import Metric
+from hooks.sweeps.values import BatchValues, Values
+from workbench.models.configuration import setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import Batch, InstrumentedModel
+    from workbench.progress import Progress
+
+# What one walk may hold at once, and what the recorded runs of one batch may, in bytes.
+WALK, RECORD = 256 * 2**20, 512 * 2**20
+# A grid over positions is cut into this many stretches; each is read once, and nothing before it is
+# run again.
+STRETCHES = 8
+
+
+@dataclass
+class SweepJob:
+    """A sweep over cells of a batch of prompts after the other.
+
+    Attributes:
+        effects: (cell, prompt, target), float32: metric after the change minus before; NaN where a
+            prompt has no such position. Exactly 0 where a change puts in what is there already.
+        before: (prompt, target), the metric of the unchanged run.
+        source: the same of the runs that patches come from, or None.
+        error: the largest difference between a control's logits and the model's own.
+        moved: (target,), the largest change of the metric of a control.
+        exact: for estimates, the exact effects of some cells, NaN elsewhere; see
+            `hooks.attribution`.
+        notes: what else is to be said of the effects.
+        whole: run every prompt again from its first token on, with nothing cached.
+    """
+
+    model: InstrumentedModel
+    ids: Sequence[Sequence[int]]
+    cells: Sequence[Target]
+    at: At
+    values: Values
+    metric: Metric
+    freeze: Freeze = "nothing"
+    progress: Progress | None = None
+    effects: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
+    before: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
+    source: Tensor | None = None
+    exact: Tensor | None = None
+    notes: dict[str, float] = field(default_factory=dict)
+    error: float = 0.0
+    moved: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float32))
+    whole: bool = False
+    _done: int = 0
+
+    def run(self) -> SweepJob:
+        order = sorted(range(len(self.cells)), key=lambda i: self.cells[i].layer)
+        for prompts in batches(self.model, self.ids):
+            batch = self.model.batch([self.ids[p] for p in prompts])
+            self._one_batch(batch, prompts, order)
+        note(self.model, self.compared())
+        return self
+
+    def compared(self) -> Control:
+        """How the effects compare with what rounding moves."""
+        return of_effects(self.error, self.effects, self.moved)
+
+    @torch.no_grad()
+    def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
+        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.at))
+        for start, cells in self._stretches(batch, new, order):
+            suffix = read(self.model, batch, 0 if self.whole else start, self._keep(cells))
+            self.own(suffix, new, prompts)
+            if not self._stretch(suffix, new, cells, prompts):
+                # Something in this family knows more of the prefix than its keys and values: read
+                # all of it.
+                self.whole = True
+                suffix = read(self.model, batch, 0, self._keep(cells))
+                self.own(suffix, new, prompts)
+                self._stretch(suffix, new, cells, prompts)
+
+    def _stretch(
+        self, suffix: RecordedSuffix, new: BatchValues, cells: list[int], prompts: Sequence[int]
+    ) -> bool:
+        """Whether the control came out as the model itself; always, or an error, where nothing
+        was cached.
+        """
+        for number, some in enumerate(self._chunks(suffix, cells)):
+            edits = edits_of([self.cells[i] for i in some], new, suffix, self.freeze)
+            final = self._walk(suffix, edits, control=number == 0)
+            if number == 0:
+                if not self._control(final[0], suffix, prompts):
+                    return False
+                final = final[1:]
+            self.write(self._effects(final, suffix, prompts), edits, some, new, prompts)
+        return True
+
+    def _control(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> bool:
+        found = self.model.unembed(final[:, -1])
+        error, limit = logit_error(found, suffix.logits, self.model)
+        if suffix.start and not error <= limit:
+            return False
+        self.error = max(self.error, check_same(found, suffix.logits, self.model))
+        moved = self._effects(final[None], suffix, prompts)[0].abs().amax(0)
+        self.moved = torch.maximum(self.moved, moved)
+        return True
+
+    def _stretches(
+        self, batch: Batch, new: BatchValues, order: Sequence[int]
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Cells that start being different at about the same column, with that column."""
+        width = batch.input_ids.shape[1]
+        read = width - self.metric.reads  # what is read has to be run
+        first = min(int(new.there.any(0).nonzero()[0]) if new.there.any() else width - 1, read)
+        by_column: dict[int, list[int]] = {}
+        step = max(1, -(-(width - first) // STRETCHES))
+        for i in order:
+            where = self.cells[i].position
+            if where is not None and where >= width:
+                continue  # none of these prompts is that long
+            # A position of the longest prompt is the column; shorter ones have it further right.
+            column = first if where is None else min(max(where, first), read)
+            by_column.setdefault(first + (column - first) // step * step, []).append(i)
+        yield from sorted(by_column.items())
+
+    def _keep(self, cells: Sequence[int]) -> list[Place]:
+        model, wanted = self.model, dict[Place, None]()
+        if self.values.how == "noise":
+            wanted |= dict.fromkeys(
+                Place(SITES[self.cells[i].site], self.cells[i].layer) for i in cells
+            )
+        if self.freeze != "nothing":
+            wanted |= dict.fromkeys(Place(SITES["z"], layer) for layer in model.sites["z"] or [])
+        if self.freeze == "heads and mlps":
+            wanted |= dict.fromkeys(
+                Place(SITES["mlp_out"], layer) for layer in model.sites["mlp_out"] or []
+            )
+        return list(wanted)
+
+    def _chunks(self, suffix: RecordedSuffix, cells: list[int]) -> Iterator[list[int]]:
+        size = rows_at_once(self.model, suffix)
+        for i in range(0, len(cells), size):
+            yield cells[i : i + size]
+
+    @property
+    def _work(self) -> int:
+        """Layers that will be run, summed over variants and prompts."""
+        return len(self.ids) * sum(self.model.n_layers - cell.layer for cell in self.cells)
+
+    def _walk(self, suffix: RecordedSuffix, edits: Sequence[Edit], *, control: bool) -> Tensor:
+        """Final residual streams of a walk that reports, (variant, prompt, pos that is read,
+        d_model).
+        """
+        before = self._done
+
+        def report(done: int) -> None:
+            self._done = before + done
+            if self.progress is not None:
+                self.progress(
+                    self._done / self._work,
+                    f"{len(self.cells):,} changes of {len(self.ids)} prompts",
+                )
+
+        final = BatchedForward(self.model, suffix, edits, control, report).run()
+        self._done = before + suffix.shape[0] * sum(
+            edit.count * (self.model.n_layers - edit.layer) for edit in edits
+        )
+        return final[:, :, -self.metric.reads :]
+
+    @property
+    def _size(self) -> int:
+        return len(self.cells)
+
+    def _position(self, i: int) -> int | None:
+        return self.cells[i].position
+
+    def own(self, suffix: RecordedSuffix, new: BatchValues, prompts: Sequence[int]) -> None:
+        base = self._base(suffix)
+        before = self.metric.of_resid(self.model, base[None], base, prompts)[0].cpu()
+        if not len(self.before):
+            self.before = torch.full(
+                (len(self.ids), before.shape[-1]), float("nan"), dtype=torch.float32
+            )
+            self.effects = torch.full(
+                (self._size, *self.before.shape), float("nan"), dtype=torch.float32
+            )
+            told = new.logits is not None and self.metric.ask != "continuation"
+            self.source = torch.full_like(self.before, float("nan")) if told else None
+        self.before[list(prompts)] = before
+        if self.source is not None and new.logits is not None:
+            unchanged = suffix.logits.float()
+            for row, prompt in enumerate(prompts):
+                self.source[prompt] = self.metric.of_logits(
+                    new.logits[row : row + 1], prompt, unchanged[row : row + 1]
+                )[0].cpu()
+
+    def _base(self, suffix: RecordedSuffix) -> Tensor:
+        """The unchanged residual stream where it is read, (prompt, pos, d_model)."""
+        return suffix.record.resid_final[:, -self.metric.reads :]
+
+    def _effects(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> Tensor:
+        """Metric of final residual streams minus that of the unchanged runs, (variant, prompt,
+        target).
+        """
+        after = self.metric.of_resid(self.model, final, self._base(suffix), prompts).cpu()
+        return after - self.before[list(prompts)]
+
+    def write(
+        self,
+        effects: Tensor,
+        edits: Sequence[Edit],
+        cells: Sequence[int],
+        new: BatchValues,
+        prompts: Sequence[int],
+    ) -> None:
+        """Put (variant, prompt, target) where it belongs."""
+        changed = torch.cat([e.where.any(-1).expand(e.count, len(prompts)) for e in edits]).cpu()
+        effects[~changed] = 0.0
+        asked, position = (
+            positions_changed(new.batch, self.at).cpu(),
+            text_positions(new.batch).cpu(),
+        )
+        for row, i in enumerate(cells):
+            where = self._position(i)
+            if where is not None:
+                effects[row, ~(asked & (position == where)).any(1)] = float("nan")
+        self.effects[torch.tensor(list(cells))[:, None], torch.tensor(list(prompts))[None]] = (
+            effects
+        )
+
+
+def edits_of(
+    cells: Sequence[Target], new: BatchValues, suffix: RecordedSuffix, freeze: Freeze = "nothing"
+) -> list[Edit]:
+    """Cells in order of their layers, as edits: one for each run of cells at the same site and
+    layer.
+    """
+    there = new.there[:, suffix.start :]
+    position = text_positions(new.batch)[:, suffix.start :]
+    edits: list[Edit] = []
+    i = 0
+    while i < len(cells):
+        key = (cells[i].site, cells[i].layer)
+        n = 1
+        while i + n < len(cells) and (cells[i + n].site, cells[i + n].layer) == key:
+            n += 1
+        some = cells[i : i + n]
+        where = there[None]
+        if some[0].position is not None:
+            where = torch.stack([there & (position == c.position) for c in some])
+        values, units = new.at(key, suffix), None
+        if some[0].unit is not None:
+            units = indices(tuple(c.unit for c in some if c.unit is not None), there.device)
+            if values.dim():  # (prompt, pos, unit, …) to (variant, prompt, pos, …)
+                values = values.movedim(2, 0)[units.to(values.device)]
+        edits.append(Edit(*key, values, where, units, n, freeze))
+        i += n
+    return edits
+
+
+def batches(
+    model: InstrumentedModel, ids: Sequence[Sequence[int]], share: float = 1.0
+) -> Iterator[list[int]]:
+    """Prompts that are read together, of like length, as indices.
+
+    `share` of what one recorded run may hold.
+    """
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    per_token = 4 * model.card.d_model * (model.n_layers + 2)
+    while order:
+        count = 1
+        # Where padding is read like text, a prompt and its source are only themselves when they are
+        # alone.
+        while (
+            model.ignores_padding
+            and count < len(order)
+            and (count + 1) * len(ids[order[count]]) * per_token <= share * RECORD
+        ):
+            count += 1
+        yield order[:count]
+        order = order[count:]
+
+
+def rows_at_once(model: InstrumentedModel, suffix: RecordedSuffix) -> int:
+    """How many variants of the batch walk together."""
+    batch, n = suffix.shape
+    config = model.module.config.get_text_config()
+    widths = setting(config, "intermediate_size") or 4 * model.card.d_model
+    d_mlp = max(widths) if isinstance(widths, list) else widths
+    total = suffix.start + n
+    attention = model.n_heads * (
+        n + total if n == 1 or config._attn_implementation == "eager" else 4 * model.d_head
+    )
+    copied = 2 * model.n_kv_heads * model.d_head * total / n if suffix.start and n > 1 else 0
+    per_token = 4 * (12 * model.card.d_model + 4 * d_mlp + 4 * attention + copied)
+    return max(1, int(WALK / (per_token * batch * n)))

@@ -1,0 +1,184 @@
+"""function-tokens, whole runs: what tables and pages hold, the same from a trace, and what
+cannot be run.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import workbench as wb
+from analyses.features import function_tokens
+from analyses.features.function_tokens.top_examples import BINS
+from hooks.features.sae import SKIP
+from tests.helpers.autoencoders import made, saved
+from workbench.draw import view
+from workbench.draw.figure import render
+from workbench.errors import BadInput
+
+
+@pytest.fixture(scope="module")
+def organism():
+    return wb.load("organism/planted")
+
+
+@pytest.fixture(scope="module")
+def refs(organism, tmp_path_factory):
+    """Two random autoencoders of the organism, as SAELens saves them."""
+    folder = tmp_path_factory.mktemp("features")
+    made_ = [
+        made("jumprelu", 160, 256, hook=f"blocks.{layer}.hook_resid_post", seed=layer)
+        for layer in (1, 4)
+    ]
+    return [str(saved(sae, folder / str(n))) for n, sae in enumerate(made_)]
+
+
+@pytest.fixture(scope="module")
+def run(organism, refs, tmp_path_factory):
+    """A whole run with random features (nothing is claimed of them), and the folder that keeps
+    what was active.
+    """
+    folder = tmp_path_factory.mktemp("run") / "trace"
+    asked_ = {
+        "features": refs,
+        "tokens": 20_000,
+        "context": 64,
+        "facts": 0,
+        "untrained": 4000,
+        "training": "",
+        "trace": str(folder),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hooks.features.load.LEAST", -1e9)
+        yield wb.run("function-tokens", organism, asked_)
+
+
+def test_a_run_says_what_its_tables_hold(run, tmp_path):
+    found = run.findings
+    tokens = run.tables["tokens"]
+    function = tokens[tokens["class"] == "function"]
+    assert found["list"].values["tokens"] == len(function)
+    goal = 0.4 * tokens["occurrences"].sum()
+    assert function["occurrences"].sum() >= goal > function["occurrences"].iloc[:-1].sum()
+    assert tokens["occurrences"].sum() == (20_000 // 64 + 1) * (64 - SKIP)
+    curve = run.tables["coverage"]
+    for _, mine in curve.groupby("at"):
+        assert mine["features"].is_monotonic_increasing
+        assert mine["features"].iloc[-1] == 1.0
+        assert mine["mixed"].iloc[-1] == 1.0
+        assert mine["random"].iloc[-1] == 1.0
+    assert set(run.tables["claims"]["verdict"]) <= {
+        "holds",
+        "does not hold",
+        "holds in part",
+        "cannot be told",
+    }
+    features = run.tables["features"]
+    assert (features.groupby("at").size() == 256).all()
+    edges = {at: mine["types"].sum() for at, mine in features.groupby("at")}
+    assert edges == {at: tokens[f"degree {at}"].sum() for at in edges}
+    opened = wb.open_run(run.save(tmp_path / "run"))
+    assert {"coverage", "features", "tokens"} <= set(opened.tables)
+    for name, one in function_tokens.views(opened).items():
+        if name == "Retrieval":
+            assert "facts is 0" in one.why_not
+            continue
+        assert list(view.still_parts(one))
+        for picture in view.pictures(one):
+            render(picture)
+        assert one.__panel__() is not None
+
+
+def test_the_same_run_from_its_trace(run, organism, monkeypatch):
+    import hooks.features.sparse_activations as recorded
+
+    def never(*_, **__):
+        raise AssertionError("the text was read again")
+
+    monkeypatch.setattr(recorded, "_pass", never)
+    monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
+    again = wb.run("function-tokens", organism, run.params)
+    for table in ("coverage", "tokens", "again", "classes", "untrained", "transitions"):
+        assert again.tables[table].equals(run.tables[table])
+
+
+def test_the_page_is_linked(run):
+    from analyses.features.function_tokens import feature_view, prompt_view
+
+    at = feature_view.middle(run)
+    first = feature_view.chosen(run)
+    assert first[0] == at
+    other = int(feature_view.of_place(run, at)["feature"].iloc[3])
+    run.selection.feature = (at, other)
+    assert feature_view.chosen(run) == (at, other)
+    run.selection.feature = ("L9", 3)
+    assert feature_view.chosen(run) == first
+    row = feature_view.row_of(run, at, other)
+    assert f"Feature {other} at {at}" in feature_view.about(run, at, other)
+    assert row["tokens"] > 0
+    assert "no feature 9999" in feature_view.about(run, at, 9999)
+    box = feature_view.steer_now(run, at, other)
+    assert f'name="feature" value="{other}"' in box
+    goal = feature_view.typical(run, at)[other]
+    assert f'value="{goal:.1f}"' in box
+    assert 0 < goal <= row["peak"]
+    counts = run.arrays["histogram"].sel(at=at).values[other]
+    assert goal == row["peak"] or counts[BINS[1:] <= goal].sum() >= 0.9 * counts.sum()
+    assert counts[BINS[1:] < goal].sum() < 0.9 * counts.sum()
+    assert feature_view.steer_now(run, at, 9999) == ""
+    token = int(run.tables["tokens"]["id"].iloc[0])
+    shown = feature_view.of_token(run, at, token)
+    assert len(shown)
+    assert shown["of its occurrences, %"].between(0, 100).all()
+    assert feature_view.fires_on(run, at, other)["active at"].is_monotonic_decreasing
+    table = prompt_view.links(run, at, 0, 5)
+    active = prompt_view.active(run, at, 0)
+    for place in table.loc[table["active before at"] != "", "feature"].head(3):
+        mine = active[(active["feature"] == place) & (active["pos"] < 5)]
+        assert len(mine)
+
+
+@pytest.mark.parametrize(
+    ("asked_", "error", "says"),
+    [
+        ({"coverage": 1.0}, BadInput, "coverage"),
+        ({"sweep": [0.0]}, BadInput, "between 0 and 1"),
+        ({"training": "organism/planted-control"}, BadInput, "keeps no steps"),
+        ({"tokens": 10}, BadInput, "tokens"),
+        ({"context": 100_000}, BadInput, "do not fit"),
+        ({"prompts": [" word" * 400]}, BadInput, "Prompt 1 has"),
+        ({"prompts": [""]}, BadInput, "Prompt 1 is empty"),
+    ],
+)
+def test_what_cannot_be_asked(organism, refs, monkeypatch, asked_, error, says):
+    monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
+    given_ = {
+        "features": refs,
+        "tokens": 4000,
+        "context": 64,
+        "facts": 0,
+        "untrained": 0,
+        "training": "",
+        **asked_,
+    }
+    with pytest.raises(error, match=says):
+        wb.run("function-tokens", organism, given_)
+
+
+def test_too_little_text_says_how_much_is_needed(organism, refs, monkeypatch, tmp_path):
+    monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
+    file = tmp_path / "short.txt"
+    file.write_text("A short text. " * 300)
+    given_ = {"features": refs, "texts": str(file), "tokens": 50_000, "facts": 0, "training": ""}
+    with pytest.raises(
+        BadInput, match=r"The text has [\d,]+ tokens in whole windows of 128; 50,000 are to be read"
+    ):
+        wb.run("function-tokens", organism, given_)
+    file.write_bytes(b"caf\xe9 " * 9000)
+    with pytest.raises(BadInput, match="not UTF-8"):
+        wb.run("function-tokens", organism, given_)
+
+
+def test_a_model_without_features_is_told_what_to_do(llama):
+    with pytest.raises(BadInput, match="No autoencoder comes with the workbench") as caught:
+        wb.run("function-tokens", llama, {"training": ""})
+    assert "workbench sae train" in str(caught.value.do)

@@ -1,0 +1,127 @@
+"""The second tab of the Playground: a question, its form, and the queue of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ui import forms, html_parts
+from ui.app_state import AppState
+from ui.home import questions_for
+from ui.theme import PLAIN, QUIET
+from workbench import registry
+from workbench.errors import NotFound, WorkbenchError
+
+
+@dataclass(frozen=True)
+class AskTab:
+    """What the rest of the page needs: the choice, the forms by analysis, and which are visible for
+    a choice.
+
+    `fit` says, for the outputs `fits`, which questions the model cannot answer, once there is a
+    model.
+    """
+
+    choice: Any
+    forms: dict[str, Any]
+    choose: Callable[[str], list[Any]]
+    fits: list[Any]
+    fit: Callable[[], list[Any]]
+
+
+def build(desk: AppState) -> AskTab:
+    """Lay the tab out and wire it; call it inside the `gr.Tab`."""
+    good, broken = registry.all_analyses()
+    first = good[0].name if good else None
+    groups: dict[str, Any] = {}
+    starts: list[tuple[str, Any, list[forms.Field]]] = []
+    fits: list[Any] = []
+    with gr.Row(elem_classes="ask-row"):
+        with gr.Column(scale=6, min_width=320):
+            choice = gr.Radio(
+                [(a.question, a.name) for a in good],
+                value=first,
+                label="Question",
+                elem_id="question",
+            )
+            for analysis in good:
+                with gr.Column(visible=analysis.name == first, elem_classes="form-column") as group:
+                    why_not = gr.HTML("", elem_classes="why-not", **PLAIN)
+                    with gr.Group(elem_classes="form") as form:
+                        fields = forms.build(analysis.Params)
+                    button = gr.Button("Run", variant="primary", elem_id=f"run-{analysis.name}")
+                starts.append((analysis.name, button, fields))
+                fits += [why_not, form, button]
+                groups[analysis.name] = group
+            if broken:
+                gr.HTML(html_parts.broken_html(broken), **PLAIN)
+        with gr.Column(scale=7, min_width=320):
+            trouble = gr.HTML("", elem_id="ask-trouble", **PLAIN)
+            queue = gr.HTML(
+                html_parts.jobs_html(desk.jobs.recent()),
+                elem_id="jobs",
+                **PLAIN,
+                js_on_load=(
+                    "element.addEventListener('click', (event) => { const button ="
+                    " event.target.closest('[data-cancel]'); if (button) { button.disabled = true;"
+                    " trigger('cancel', { id: button.dataset.cancel }); } });"
+                ),
+            )
+
+    def choose(name: str) -> list[Any]:
+        return [gr.Column(visible=name == one) for one in groups]
+
+    choice.input(choose, choice, list(groups.values()), **QUIET)
+
+    def fit() -> list[Any]:
+        updates: list[Any] = []
+        for question in questions_for(desk.slot.model)[0]:
+            note = (
+                html_parts.error(
+                    WorkbenchError(f"{desk.slot.name} cannot answer this: {question.unfit}")
+                )
+                if question.unfit
+                else ""
+            )
+            updates += [
+                note,
+                gr.Group(visible=not question.unfit),
+                gr.Button(visible=not question.unfit),
+            ]
+        return updates
+
+    def start(analysis: str, fields: list[forms.Field], raw: Sequence[Any]) -> list[str]:
+        try:
+            job = desk.jobs.submit(analysis, forms.read(fields, raw))
+        except WorkbenchError as problem:
+            return [html_parts.jobs_html(desk.jobs.recent()), html_parts.error(problem)]
+        job.finished.wait(
+            0.1
+        )  # so that the first picture shows it at work, and a very quick one done
+        return [html_parts.jobs_html(desk.jobs.recent()), ""]
+
+    for name, button, fields in starts:
+        button.click(
+            lambda *raw, name=name, fields=fields: start(name, fields, raw),
+            [field.component for field in fields],
+            [queue, trouble],
+            **QUIET,
+        )
+
+    def cancel(event: gr.EventData) -> list[str]:
+        try:
+            desk.jobs.cancel(str(event._data.get("id", "")))
+        except NotFound as problem:
+            return [html_parts.jobs_html(desk.jobs.recent()), html_parts.error(problem)]
+        return [html_parts.jobs_html(desk.jobs.recent()), ""]
+
+    queue.cancel(cancel, None, [queue, trouble], **QUIET)
+    # Jobs live on the server: every open page asks for the same list, so a reload or a second tab
+    # shows the same.
+    gr.Timer(1.0).tick(
+        lambda: html_parts.jobs_html(desk.jobs.recent()), None, queue, queue=False, **QUIET
+    )
+    return AskTab(choice, groups, choose, fits, fit)

@@ -1,0 +1,39 @@
+"""What every page of one server shares: the model, the runs folder, the queue, what is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ui.jobs import Jobs
+from ui.model_slot import ModelSlot
+from ui.render_cache import RenderCache
+from workbench import runs
+from workbench.errors import NotFound
+
+
+@dataclass(frozen=True)
+class AppState:
+    """`root` is the runs folder, None for the user's."""
+
+    slot: ModelSlot
+    jobs: Jobs
+    root: Path | None = None
+    drawings: RenderCache = field(default_factory=RenderCache)
+
+    def entries(self) -> list[runs.RunEntry]:
+        """Finished runs, the user's newest first, then the samples."""
+        return runs.listing(self.root)
+
+    def entry(self, run_id: str) -> runs.RunEntry:
+        """The run of that id.
+
+        Ids are only ever compared with folder names that were listed, so none can lead elsewhere.
+        """
+        entries = self.entries()
+        for entry in entries:
+            if entry.id == run_id:
+                return entry
+        raise NotFound.named(
+            "run", run_id, [e.id for e in entries], do="Home lists the runs there are."
+        )
