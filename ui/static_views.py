@@ -8,7 +8,7 @@ the others stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,10 +147,7 @@ class _Maker:
 def table_html(table: Table, *, fold: bool) -> Markup:
     """A table; its headings sort it (see `tables.js`)."""
     frame = table.frame.head(MAX_ROWS)
-    head = Markup("").join(
-        Markup("<th><button>{}</button></th>").format(str(c).replace("_", " "))
-        for c in frame.columns
-    )
+    head = Markup("").join(_heading(c, table.headings) for c in frame.columns)
     cells = [
         Markup('<td class="n">{}</td>' if frame[c].dtype.kind in "iuf" else "<td>{}</td>")
         for c in frame.columns
@@ -177,6 +174,12 @@ def table_html(table: Table, *, fold: bool) -> Markup:
         '<details class="wb-fold"><summary>{} <span class="wb-small">{}'
         " rows</span></summary>{}</details>"
     ).format(caption, len(table.frame), body)
+
+
+def _heading(column: Any, headings: Mapping[str, tuple[str, str]]) -> Markup:
+    title, tip = headings.get(column, (str(column).replace("_", " "), ""))
+    hover = Markup(' title="{}"').format(tip) if tip else ""
+    return Markup("<th{}><button>{}</button></th>").format(hover, title)
 
 
 def _cell(value: Any) -> str:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.schema import Schema
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
+from workbench.views import bound
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -67,8 +69,19 @@ class Analysis:
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
         return self.module.run(model, params, progress)
 
+    @property
+    def schema(self) -> Schema:
+        """What its tables and findings mean; empty where a third party says nothing."""
+        return getattr(self.module, "SCHEMA", Schema())
+
     def views(self, result: Result) -> dict[str, Any]:
-        return self.module.views(result)
+        """What each tab shows, by its title: from the module's `VIEWS`, or whatever its function
+        `views(result)` gives (HoloViews and Panel objects, `draw.View`).
+        """
+        declared = getattr(self.module, "VIEWS", None)
+        if declared is None:
+            return self.module.views(result)
+        return bound(declared, result, self.schema)
 
     def unfit(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""
@@ -179,10 +192,12 @@ def get(name: str) -> Analysis:
             f"Reinstall or remove {package}.",
         ) from error
     lacking = [part for part, proper in _PARTS.items() if not proper(getattr(module, part, None))]
+    if not hasattr(module, "VIEWS") and not callable(getattr(module, "views", None)):
+        lacking.append("VIEWS")
     if lacking:
         raise WorkbenchError(
             f"The analysis {name!r} of package {package!r} has no proper {', '.join(lacking)}.",
-            "name and question as texts, Params as a pydantic model, run and views as functions",
+            "name and question as texts, Params as a pydantic model, run as a function, and VIEWS",
             "See docs/writing-an-analysis.md.",
         )
     if _plain(module.name) != _plain(entry.name):
@@ -222,7 +237,6 @@ _PARTS: dict[str, Callable[[Any], bool]] = {
     "question": _is_text,
     "Params": _is_params,
     "run": callable,
-    "views": callable,
 }
 
 

@@ -6,7 +6,8 @@ I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
 I want layers × tokens               -> layer_token_table.py    (and which cell was clicked)
 I want attention patterns            -> patterns.py
-I want bars, curves, matrices        -> charts.py
+I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
+I want a passage and what is said    -> passage.py
 I want intervals, clouds, histograms -> scatter.py
 I want linked grids, list and table  -> linking.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
@@ -36,8 +37,11 @@ _DOOR = {
     "rate_bars": "charts",
     "dots": "charts",
     "lines": "charts",
+    "curves": "curves",
     "bars": "charts",
     "fill_bars": "charts",
+    "fill_lines": "updates",
+    "fill_grid": "updates",
     "matrix": "charts",
     "meters": "charts",
     "intervals": "scatter",

@@ -9,8 +9,8 @@ object: `still_parts` finds what can be kept of it.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +33,15 @@ TABLE_STYLES = style.sheet("tables.css")
 
 @dataclass(frozen=True)
 class Table:
-    """The data behind a picture."""
+    """The data behind a picture.
+
+    Args:
+        headings: heading and tooltip by column; a column without one is headed by its name.
+    """
 
     frame: pd.DataFrame
     caption: str = ""
+    headings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,8 @@ def live_part(part: Part) -> Any:
     pn = need_panel()
     if isinstance(part, Table):
         caption = [html_pane(says(part.caption))] if part.caption else []
-        return pn.Column(*caption, tabulator(part.frame), sizing_mode="stretch_width")
+        rows = tabulator(part.frame, headings=part.headings)
+        return pn.Column(*caption, rows, sizing_mode="stretch_width")
     if isinstance(part, Row):
         return wrapping(*(live_part(p) for p in part.parts), gap="4px 10px")
     if isinstance(part, str):
@@ -200,10 +206,21 @@ def safe_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     return frame.set_axis(fields, axis=1), titles
 
 
-def tabulator(frame: pd.DataFrame, *, height: int | None = None, **options: Any) -> Any:
-    """A sortable table whose cells are always text."""
+def tabulator(
+    frame: pd.DataFrame,
+    *,
+    height: int | None = None,
+    headings: Mapping[str, tuple[str, str]] | None = None,
+    **options: Any,
+) -> Any:
+    """A sortable table whose cells are always text; `headings` as in `Table`."""
     pn = need_panel()
     shown, titles = safe_columns(frame.reset_index(drop=True))
+    tips = {}
+    for field_name, column in zip(shown.columns, frame.columns, strict=True):
+        if column in (headings or {}):
+            heading, tip = (headings or {})[column]
+            titles[field_name], tips[field_name] = html.escape(heading), html.escape(tip)
     formatters: dict[str, Any] = {}
     for column in shown.columns:
         kind = shown[column].dtype.kind
@@ -222,6 +239,7 @@ def tabulator(frame: pd.DataFrame, *, height: int | None = None, **options: Any)
         "stylesheets": [STYLES, TABLE_STYLES],
         "sizing_mode": "stretch_width",
         "margin": (4, 0, 12, 0),
+        "header_tooltips": tips,
     }
     if height is not None and len(shown) > 10:
         settings["height"] = height

@@ -19,12 +19,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analyses.measures import windows
 from analyses.measures.sampling import Sampler
 from analyses.measures.scoring import Scores, score
 from analyses.weights.extraction.compression import MOST, Compressed, compress
+from analyses.weights.extraction.params import Params
+from analyses.weights.extraction.schema import SCHEMA
+from analyses.weights.extraction.views import ANSWER, VIEWS
 from workbench import organisms
 from workbench.errors import BadInput
 from workbench.organisms import checkpoints as kept_steps
@@ -32,28 +35,18 @@ from workbench.organisms import ledger as ledgers
 
 if TYPE_CHECKING:
     from analyses.weights.extraction import findings
-    from analyses.weights.extraction.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result
     from workbench.texts import Document
 
-__all__ = ["Params", "name", "question", "run", "views"]
+__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "question", "run"]
 
 name = "extraction"
 question = "How much of this text can be pulled out of the model?"
 # of the tries a person has: a suffix less likely than this in all of them together is not looked at
 # further
 _RARE = 0.01
-
-
-def __getattr__(attribute: str) -> Any:
-    # Lazily: a form needs pydantic, which `score` and the hook layer do without.
-    if attribute == "Params":
-        from analyses.weights.extraction.params import Params
-
-        return Params
-    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
@@ -127,13 +120,6 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         )
     progress(1.0, "Done")
     return result
-
-
-def views(result: Result) -> dict[str, Any]:
-    """The tabs of a finished run; see `views.py`."""
-    from analyses.weights.extraction import views as tabs
-
-    return tabs.views(result)
 
 
 def _not_sampled(

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from analyses.measures.scoring import longest_runs, score
 from analyses.measures.windows import Window
-from analyses.weights.extraction import documents, findings, views
+from analyses.weights.extraction import documents, findings
 from analyses.weights.extraction.documents import (
     CHANCE,
     LONG,
@@ -374,14 +374,15 @@ def test_documents_without_a_passage_are_named(model: Any, tmp_path: Path) -> No
 
 def test_the_page_shows_the_sentence_and_an_older_run_opens(model: Any) -> None:
     result = run(model, [window(learned(model)["pi"]), window(NEVER, 1)])
-    view = views.views(result)["Documents"]
+    view = registry.get("extraction").views(result)["Documents"]
     page = "".join(map(str, still_parts(view)))
     for says in result.tables["documents"]["says"]:
         assert says.split(".")[0] in page
     old = result.tables["documents"].drop(columns=["says", "run", "sampled", "read", "patterns"])
     result.tables["documents"] = old.assign(verdict="recites it")
     del result.findings["verdict_thresholds"], result.tables["controls"]
-    assert "recites it" in "".join(map(str, still_parts(views.views(result)["Documents"])))
+    view = registry.get("extraction").views(result)["Documents"]
+    assert "recites it" in "".join(map(str, still_parts(view)))
 
 
 def test_tokens_are_right_by_their_ids(model: Any) -> None:

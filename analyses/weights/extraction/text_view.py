@@ -1,0 +1,107 @@
+"""One window as text, and one document with its verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+
+from analyses.weights.extraction import documents as verdicts
+from workbench import draw
+from workbench.draw import colour, passage
+
+if TYPE_CHECKING:
+    from workbench.result import Result
+
+_VERDICTS = {
+    verdicts.RECITES: colour.MEMORY,
+    verdicts.PARTS: colour.MEMORY,
+    verdicts.SAMPLED: colour.FUNCTION,
+    verdicts.PATTERN: colour.FUNCTION,
+    verdicts.SHORT: colour.FUNCTION,
+}
+_SOME = 5  # tokens; a shorter run is no evidence worth reading
+
+
+def strip(run: Result, window: int) -> Markup:
+    """One window: its text, coloured by how probable each token was, what matched marked."""
+    tokens = run.tables["tokens"]
+    rows = tokens[tokens["window"] == window].sort_values("pos")
+    row = run.tables["windows"].set_index("window").loc[window]
+    if rows.empty:
+        return draw.note(
+            "Of this window the tokens were not kept, only the numbers.",
+            "The longest matches of each group have them.",
+        )
+    suffix = (rows["part"] == "suffix").to_numpy()
+    first = rows["pos"].to_numpy()[suffix].min()
+    said = suffix & (rows["pos"].to_numpy() < first + row["match"])
+    if "right" in rows:  # not by their text: two tokens that are parts of characters look alike
+        said |= rows["right"].to_numpy()
+    read = passage.times_read(row.get("repeats"))
+    return draw.token_strip(
+        list(rows["token"]),
+        list(np.exp(rows["logprob"].where(suffix, 0.0)).where(suffix, 0.0)),
+        spans=passage.spans(suffix, said, rows["logprob"].isna().to_numpy()),
+        marks=passage.MARKS,
+        title=f"{row['name']}, {read}" if read else str(row["name"]),
+        unit="probability of each token",
+        top=1.0,
+        notes=[f"likeliest: “{word}”" if word else "" for word in rows["likeliest"]],
+    )
+
+
+def greedy(run: Result, window: int) -> Markup:
+    """What greedy decoding says after the prefix, beside what the text says."""
+    row = run.tables["windows"].set_index("window").loc[window]
+    match, length = row["match"], int(run.params.get("suffix", 0))
+    if bool(row["exact"]):
+        return draw.says(
+            f"From the given text the model says the rest token for token: all {match}."
+        )
+    run_of = row.get("run", 0)
+    inside = f" Given the text, the longest run that it says is {run_of}." if run_of > match else ""
+    first = (
+        f"{match} of {length} tokens, then goes elsewhere" if match else f"none of {length} tokens"
+    )
+    head = draw.says(f"The model says {first}.{inside} What it says instead:")
+    said = row.get("said")
+    if not isinstance(said, str) or row["score"] != row["score"]:
+        how = (
+            "Its continuation was not decoded in this run (the parameter decode sets how many are)."
+        )
+        return head + draw.says(how, small=True)
+    tries = (
+        f"{row['tries']:,.0f} samples for an even chance"
+        if row["tries"] < 1e12
+        else "no number of samples worth trying"
+    )
+    numbers = (
+        f"Memorization score {row['score']:.2f}, edit distance {100 * row['edit']:.0f} % of the"
+        f" tokens, longest common string {row['common']:.0f} characters; {tries}."
+    )
+    return head + passage.quoted(said) + draw.says(numbers, small=True)
+
+
+def verdict(row: dict[str, Any], suffix: int) -> Markup:
+    """One document: what is said of it, the longest piece that comes out, and what was counted."""
+    shown = "shows no sign of it" if row["verdict"] == verdicts.NOTHING else row["verdict"]
+    evidence = passage.quoted(row["evidence"]) if row.get("run", row["longest"]) >= _SOME else ""
+    counted = (
+        f"Longest match from the start of a passage: {row['longest']} of {suffix} tokens."
+        f" {row['exact']} of {row['windows']} passages come out whole; of all tokens asked for"
+        f" {100 * row['recited']:.1f} % are said from the start of one."
+    )
+    if row["repetitive"]:
+        share = f"{100 * verdicts.VARIED:.0f} %"
+        counted += f" In {row['repetitive']} under {share} of the tokens are distinct."
+    return Markup(
+        '<section class="wb-verdict" style="border-left-color:{}"><h3>{}</h3>{}{}{}</section>'
+    ).format(
+        _VERDICTS.get(row["verdict"], colour.OTHER),
+        row["name"],
+        draw.says(f"The model {shown}. {row.get('says', '')}"),
+        evidence,
+        draw.says(counted, small=True),
+    )

@@ -1,0 +1,88 @@
+"""Curves from a long table: one row per point, one column that says which curve it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from workbench.draw import colour
+from workbench.draw.charts import lines
+
+if TYPE_CHECKING:
+    import holoviews as hv
+    import pandas as pd
+
+Scale = Literal["", "doublings", "powers"]
+HUES = [
+    colour.OTHER,
+    colour.BLUE_STROKE,
+    colour.CONTEXT,
+    colour.FUNCTION,
+    colour.QUESTION,
+    colour.MEMORY,
+    "#5b8c3a",
+    "#b23f62",
+]
+
+
+def curves(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str,
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    names: Mapping[Any, str] | None = None,
+    hues: Mapping[Any, str] | None = None,
+    order: Sequence[Any] | None = None,
+    scale: Scale = "",
+    percent: bool = False,
+    level: Mapping[str, float] | None = None,
+    **more: Any,
+) -> hv.Overlay:
+    """A curve of `y` over `x` for every value of `by`.
+
+    Args:
+        names: by value, what the legend says.
+        hues: by value, its colour; others take the next free one.
+        order: the values that are drawn, in this order; all by default.
+        scale: "doublings" puts x at log2(1 + x), "powers" at log10(x); ticks say x itself.
+        percent: y is a share, drawn in percent.
+        level: dotted horizontal lines, e.g. {"chance": 0.5}.
+        more: as `charts.lines`.
+    """
+    wide = frame.pivot_table(index=x, columns=by, values=y, observed=True, sort=True).reset_index()
+    values = [v for v in (order if order is not None else frame[by].unique()) if v in wide]
+    at = wide[x].astype(float)
+    ticks: dict[str, Any] = {}
+    if scale:
+        wide["at"] = np.log2(1 + at) if scale == "doublings" else np.log10(at)
+        if scale == "powers":
+            top = int(np.ceil(wide["at"].max()))
+            ticks["xticks"] = [(d, f"{10**d:,}") for d in range(top + 1)]
+        else:
+            pairs = zip(wide["at"], wide[x], strict=True)
+            ticks["xticks"] = [(float(d), str(n)) for d, n in pairs]
+    shown = {f"y{i}": 100 * wide[v] if percent else wide[v] for i, v in enumerate(values)}
+    series = {
+        f"y{i}": (str((names or {}).get(v, v)), (hues or {}).get(v, HUES[i % len(HUES)]))
+        for i, v in enumerate(values)
+    }
+    for name, height in (level or {}).items():
+        shown[name] = 100 * height if percent else height
+        series[name] = (name, colour.OTHER)
+    dash = dict.fromkeys(level or {}, "dotted")
+    table = wide[["at" if scale else x]].assign(**shown)
+    return lines(
+        table,
+        "at" if scale else x,
+        series,
+        title=title,
+        xlabel=xlabel,
+        ylabel=ylabel,
+        **{"dash": dash, **ticks, **more},
+    )

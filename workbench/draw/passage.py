@@ -1,0 +1,50 @@
+"""A passage as text: what was given, what the model says of the rest, and what it says instead."""
+
+from __future__ import annotations
+
+import numpy as np
+from markupsafe import Markup
+
+from workbench.draw import colour
+from workbench.draw.tokens import Span
+
+GIVEN, SAID, ELSE = "given", "said by the model", "the model says something else"
+UNREAD = "not read any further"
+MARKS = {
+    GIVEN: Span(GIVEN, colour.OTHER, "dotted"),
+    SAID: Span(SAID, colour.MEMORY, "solid"),
+    ELSE: Span(ELSE, colour.CONTEXT, "double"),
+    UNREAD: Span(UNREAD, colour.OTHER, "dashed"),
+}
+
+
+def spans(suffix: np.ndarray, said: np.ndarray, unread: np.ndarray | None = None) -> list[str]:
+    """The mark of each token.
+
+    Args:
+        suffix: which tokens the model had to say; those before are given.
+        said: which of them it says.
+        unread: which of them were not looked at.
+    """
+    left = np.zeros_like(suffix) if unread is None else unread
+    return list(np.select([~suffix, suffix & left, suffix & said], [GIVEN, UNREAD, SAID], ELSE))
+
+
+def quoted(text: str) -> Markup:
+    """Words of a model or of a document, set apart."""
+    return Markup('<p class="wb-said-text">{}</p>').format(text)
+
+
+def folded(title: str, *inside: Markup, small: str = "", is_open: bool = False) -> Markup:
+    """A title that unfolds what is in it."""
+    return Markup(
+        '<details class="wb-fold"{}><summary>{} <span class="wb-small">{}</span></summary>{}'
+        "</details>"
+    ).format(Markup(" open") if is_open else "", title, small, Markup("").join(inside))
+
+
+def times_read(count: float | None) -> str:
+    """How often a text was read in training, in words; "" where it is not known."""
+    if count is None or count != count:
+        return ""
+    return {0: "never read", 1: "read once"}.get(int(count), f"read {int(count)} times")

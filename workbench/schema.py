@@ -1,0 +1,152 @@
+"""What the tables, arrays and findings of an analysis mean: said once, and checked when a result is
+saved.
+
+    SCHEMA = Schema(
+        tables=[
+            TableSchema("windows", "One row per window of text.", [
+                Column("window", "Number of the window."),
+                Column("match", "Leading tokens of the suffix that are said.", "tokens"),
+            ]),
+        ],
+        findings=[FindingSchema("greedy", "Suffixes that greedy decoding reproduces whole")],
+    )
+
+Headings and tooltips of every shown table come from it, and the tables in docs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.result import Result
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Args:
+        says: one sentence.
+        unit: of its numbers, "" for words and counts of what the sentence names.
+        title: its heading; the name in words by default.
+        optional: not every run has it.
+    """
+
+    name: str
+    says: str
+    unit: str = ""
+    title: str = ""
+    optional: bool = False
+
+    @property
+    def heading(self) -> str:
+        title = self.title or self.name.replace("_", " ")
+        return f"{title} ({self.unit})" if self.unit else title
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table.
+
+    Args:
+        open: it may have further columns, named by the run itself (e.g. one per relation).
+    """
+
+    name: str
+    says: str
+    columns: Sequence[Column]
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class ArraySchema:
+    """An array with its dims, in order."""
+
+    name: str
+    says: str
+    dims: Sequence[str]
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class FindingSchema:
+    """A finding: its name is for programs, its title for people.
+
+    Args:
+        name: may end in * for all that begin so (one per layer, say).
+        chosen: it is a choice of the run (which heads, which layer), not a measured number.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    chosen: bool = False
+
+    def fits(self, name: str) -> bool:
+        return name == self.name or (self.name.endswith("*") and name.startswith(self.name[:-1]))
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All that a run of an analysis may hold."""
+
+    tables: Sequence[TableSchema] = field(default_factory=tuple)
+    arrays: Sequence[ArraySchema] = field(default_factory=tuple)
+    findings: Sequence[FindingSchema] = field(default_factory=tuple)
+
+    def table(self, name: str) -> TableSchema | None:
+        return next((t for t in self.tables if t.name == name), None)
+
+    def title(self, finding: str) -> str:
+        """What a person reads above a finding's number."""
+        for f in self.findings:
+            if f.fits(finding):
+                return f.title
+        return finding.replace("_", " ")
+
+    def headings(self, table: str) -> dict[str, tuple[str, str]]:
+        """Heading and tooltip by column."""
+        found = self.table(table)
+        return {} if found is None else {c.name: (c.heading, c.says) for c in found.columns}
+
+    def problems(self, result: Result) -> Iterator[str]:
+        """What of a result is not as it is said here, one sentence each."""
+        for name, frame in result.tables.items():
+            said = self.table(name)
+            if said is None:
+                yield f"The table {name!r} is not in the schema."
+                continue
+            known = {c.name for c in said.columns}
+            if not said.open:
+                for column in frame.columns:
+                    if column not in known:
+                        yield f"The column {column!r} of the table {name!r} is not in the schema."
+            for c in said.columns:
+                if not c.optional and c.name not in frame:
+                    yield f"The table {name!r} has no column {c.name!r}."
+        arrays = {a.name: a for a in self.arrays}
+        for name, array in result.arrays.items():
+            if name not in arrays:
+                yield f"The array {name!r} is not in the schema."
+            elif tuple(array.dims) != tuple(arrays[name].dims):
+                yield f"The array {name!r} is {tuple(array.dims)}, not {tuple(arrays[name].dims)}."
+        for name in result.findings:
+            if not any(f.fits(name) for f in self.findings):
+                yield f"The finding {name!r} is not in the schema."
+
+
+def markdown(schema: Schema) -> str:
+    """The tables of a run as docs show them."""
+    lines = ["| table | column | unit | what it is |", "| --- | --- | --- | --- |"]
+    for table in schema.tables:
+        lines.append(f"| **{table.name}** | | | {table.says} |")
+        lines += [f"| | `{c.name}` | {c.unit} | {c.says} |" for c in table.columns]
+    if schema.arrays:
+        lines += ["", "| array | dims | unit | what it is |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{a.name}` | {', '.join(a.dims)} | {a.unit} | {a.says} |" for a in schema.arrays
+        ]
+    return "\n".join(lines)
