@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import re
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from workbench import paths, registry
 from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.progress import Progress
 from workbench.result import Provenance, Result, read_index
+from workbench.schema import SchemaMismatch
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -93,6 +95,10 @@ def run(
         )
         if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
             result.provenance.notes["window"] = past
+        if problems := list(asked.schema.problems(result)):
+            # Said and kept, not raised: what was measured for an hour is not lost for a wrong word.
+            result.provenance.notes["schema"] = " ".join(problems)
+            warnings.warn(f"{asked.name}: {' '.join(problems)}", SchemaMismatch, stacklevel=2)
         if hasattr(model, "rounding") and (rounding := model.rounding()) is not None:
             result.provenance.notes["rounding"] = rounding
         return result

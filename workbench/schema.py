@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 
+class SchemaMismatch(UserWarning):
+    """A result that is not as its analysis says: an error of the analysis, not of who runs it."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -113,7 +117,12 @@ class Schema:
         return {} if found is None else {c.name: (c.heading, c.says) for c in found.columns}
 
     def problems(self, result: Result) -> Iterator[str]:
-        """What of a result is not as it is said here, one sentence each."""
+        """What of a result is not as it is said here, one sentence each.
+
+        An empty schema says nothing, so nothing differs from it.
+        """
+        if not (self.tables or self.arrays or self.findings):
+            return
         for name, frame in result.tables.items():
             said = self.table(name)
             if said is None:
