@@ -23,22 +23,11 @@ Everything heavy (Panel, HoloViews) is imported inside functions.
 """
 
 from workbench.views.items import Clicks, Item, Picture, Table, picture
-from workbench.views.parts import (
-    Heads,
-    Part,
-    Scale,
-    column,
-    download,
-    finding,
-    heads,
-    key_pad,
-    knob,
-    on,
-    row,
-    says,
-    show,
-    table,
-)
+from workbench.views.parts import Download as download
+from workbench.views.parts import Heads as heads
+from workbench.views.parts import KeyPad as key_pad
+from workbench.views.parts import Knob as knob
+from workbench.views.parts import Part, Scale, column, finding, on, row, says, show, table
 from workbench.views.pick import Pick
 from workbench.views.view import AGAIN, Answer, View, bound
 
@@ -46,7 +35,6 @@ __all__ = [
     "AGAIN",
     "Answer",
     "Clicks",
-    "Heads",
     "Item",
     "Part",
     "Pick",

@@ -310,7 +310,9 @@ def _knob(part: Knob, page: Page) -> Any:
             widget.value = value
 
     follow()
-    pick.watch([*part.keys, *([part.name] if pick.is_shared(part.name) else [])], follow)
+    pick.watch(part.keys, follow)
+    if pick.is_shared(part.name):
+        pick.watch(part.name, follow)
     return widget
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -77,7 +77,7 @@ class Knob:
     name: str
     label: str
     options: Callable[[Result, Pick], Mapping[str, Any]]
-    keys: tuple[str, ...] = ()
+    keys: str | Sequence[str] = ()
     width: int = 200
 
 
@@ -104,8 +104,8 @@ class Download:
 
     label: str
     file: Callable[[Result, Pick], tuple[str, bytes]]
-    keys: tuple[str, ...] = ()
-    needs: Callable[[Result], bool] = field(default=lambda run: True)
+    keys: str | Sequence[str] = ()
+    needs: Callable[[Result], bool] = lambda run: True
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Heads:
 
     table: str
     columns: Mapping[str, Scale]
-    marks: Callable[[Result], Mapping[tuple[int, int], str]]
     describe: Callable[[pd.Series], str]
-    hover: Callable[[Result], Mapping[str, xr.DataArray]]
-    one_scale: bool
+    marks: Callable[[Result], Mapping[tuple[int, int], str]] = lambda run: {}
+    hover: Callable[[Result], Mapping[str, xr.DataArray]] = lambda run: {}
+    one_scale: bool = False
 
     def pictures(self, run: Result) -> list[Picture]:
         from workbench.draw import colour
@@ -282,39 +282,6 @@ def table(
     return Part(lambda run, pick: make(run), picks=picks)
 
 
-def heads(
-    table: str,
-    columns: Mapping[str, Scale],
-    *,
-    marks: Callable[[Result], Mapping[tuple[int, int], str]] = lambda run: {},
-    describe: Callable[[pd.Series], str],
-    hover: Callable[[Result], Mapping[str, xr.DataArray]] = lambda run: {},
-    one_scale: bool = False,
-) -> Heads:
-    """Grids of all heads; see `Heads`."""
-    return Heads(table, columns, marks, describe, hover, one_scale)
-
-
-def knob(
-    name: str,
-    label: str,
-    options: Callable[[Result, Pick], Mapping[str, Any]],
-    *,
-    keys: str | Sequence[str] = (),
-    width: int = 200,
-) -> Knob:
-    """A list to choose from; see `Knob`."""
-    return Knob(name, label, options, _names(keys), width)
-
-
-def key_pad(
-    places: Callable[[Result], tuple[Sequence[int], Sequence[int]]],
-    describe: Callable[[Result, Pick, tuple[int, int]], str],
-) -> KeyPad:
-    """Arrow keys over a picture of heads that is not a `heads` part."""
-    return KeyPad(places, describe)
-
-
 def row(*parts: AnyPart, widths: Sequence[int] = (), sticky: bool = False) -> Row:
     """Parts side by side; see `Row`."""
     return Row(parts, tuple(widths) or (0,) * len(parts), sticky)
@@ -323,14 +290,3 @@ def row(*parts: AnyPart, widths: Sequence[int] = (), sticky: bool = False) -> Ro
 def column(*parts: AnyPart) -> Column:
     """Parts under each other, inside a row."""
     return Column(parts)
-
-
-def download(
-    label: str,
-    file: Callable[[Result, Pick], tuple[str, bytes]],
-    *,
-    keys: str | Sequence[str] = (),
-    needs: Callable[[Result], bool] = lambda run: True,
-) -> Download:
-    """A button that gives a file; see `Download`."""
-    return Download(label, file, _names(keys), needs)

@@ -89,8 +89,9 @@ class Pick:
         """From now on this widget holds the knob's value."""
         self._widgets[name] = widget
 
-    def watch(self, names: Sequence[str], call: Callable[[], None]) -> None:
+    def watch(self, names: str | Sequence[str], call: Callable[[], None]) -> None:
         """Call whenever one of these moves."""
+        names = [names] if isinstance(names, str) else names
         shared = [n for n in names if n in SELECTED]
         if "head" in shared:
             shared.append("heads")
