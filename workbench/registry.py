@@ -4,7 +4,7 @@ parties' alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,8 @@ from workbench.schema import Schema
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
 from workbench.views import bound
+from workbench.views.over_seeds import OVER_SEEDS
+from workbench.views.over_seeds import SCHEMA as SEEDS_SCHEMA
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -74,14 +76,26 @@ class Analysis:
         """What its tables and findings mean; empty where a third party says nothing."""
         return getattr(self.module, "SCHEMA", Schema())
 
+    @property
+    def choices(self) -> Mapping[str, Callable[[Result], Sequence[str]]]:
+        """What a run chooses (heads, layers), by what a person calls it: the chosen items' names.
+        Empty where nothing is declared.
+        """
+        return getattr(self.module, "CHOICES", {})
+
     def views(self, result: Result) -> dict[str, Any]:
         """What each tab shows, by its title: from the module's `VIEWS`, or whatever its function
         `views(result)` gives (HoloViews and Panel objects, `draw.View`).
         """
         declared = getattr(self.module, "VIEWS", None)
-        if declared is None:
-            return self.module.views(result)
-        return bound(declared, result, self.schema)
+        shown = (
+            dict(self.module.views(result))
+            if declared is None
+            else bound(declared, result, self.schema)
+        )
+        if not OVER_SEEDS.missing(result):
+            shown |= bound([OVER_SEEDS], result, SEEDS_SCHEMA)
+        return shown
 
     def unfit(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""
