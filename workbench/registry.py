@@ -16,7 +16,7 @@ from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.schema import Schema
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
-from workbench.views import bound
+from workbench.views import Answer, bound
 from workbench.views.over_seeds import OVER_SEEDS
 from workbench.views.over_seeds import SCHEMA as SEEDS_SCHEMA
 
@@ -75,6 +75,11 @@ class Analysis:
     def schema(self) -> Schema:
         """What its tables and findings mean; empty where a third party says nothing."""
         return getattr(self.module, "SCHEMA", Schema())
+
+    @property
+    def answer(self) -> Answer | None:
+        """What stands first; None where nothing is declared."""
+        return getattr(self.module, "ANSWER", None)
 
     @property
     def choices(self) -> Mapping[str, Callable[[Result], Sequence[str]]]:

@@ -251,6 +251,13 @@ class _Other(_Slot):
         self.panel.objects = [live_part(item)]
 
 
+_CLICK = {
+    "head": "A row chooses the head",
+    "prompt": "A row is shown above",
+    "pos": "A row chooses the token",
+    "layer": "A row chooses the layer",
+    "feature": "A row chooses the feature",
+}
 _SLOTS: dict[str, Any] = {slot.kind: slot for slot in (_Text, _Clicks, _Table, _Picture, _Other)}
 
 
@@ -269,8 +276,7 @@ def _markup(item: Markup | str) -> Markup:
 
 
 def _caption(item: Table) -> str:
-    what = {"head": "head", "prompt": "row's text", "feature": "feature"}.get(item.picks, "")
-    return f"{item.caption}. A row chooses its {what}; a heading sorts." if what else item.caption
+    return f"{item.caption}. {_CLICK[item.picks]}; a heading sorts." if item.picks else item.caption
 
 
 def _heads(part: Heads, page: Page) -> list[Any]:
