@@ -27,6 +27,7 @@ from analyses.measures.scoring import Scores, score
 from analyses.weights.extraction.compression import MOST, Compressed, compress
 from analyses.weights.extraction.params import Params
 from analyses.weights.extraction.schema import SCHEMA
+from analyses.weights.extraction.scored_windows import ScoredWindows
 from analyses.weights.extraction.views import ANSWER, VIEWS
 from workbench import organisms
 from workbench.errors import BadInput
@@ -34,7 +35,6 @@ from workbench.organisms import checkpoints as kept_steps
 from workbench.organisms import ledger as ledgers
 
 if TYPE_CHECKING:
-    from analyses.weights.extraction import findings
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result
@@ -83,7 +83,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     )
     parts = _parts(params, len(cut), progress)
     scores = _scores(model, cut, params, params.membership, parts["read"])
-    found = findings.Found(model, params, documents, cut, scores)
+    found = ScoredWindows(model, params, documents, cut, scores)
     result = Result(name)
     result.provenance.notes = {
         "texts": params.named,
@@ -100,8 +100,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     text_source.add_altered(
         result, [*text_source.altered(model, documents), *_altered_strings(model, strings)]
     )
-    findings.say_textless(result, found)
-    findings.say_extracted(result, found)
+    findings.add_textless(result, found)
+    findings.add_extracted(result, found)
     if params.text.strip() or params.path is not None:
         say_documents(result, found)
     progress.keep(result)
@@ -109,13 +109,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     comparisons.say_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
     theirs = _compare(result, found, params, parts["reference"]) if params.reference else None
     if params.membership:
-        findings.say_membership(result, found, theirs)
+        findings.add_membership(result, found, theirs)
     if steps:
         comparisons.say_steps(
             result, found, _along_training(model, steps, cut, parts["checkpoints"])
         )
     if strings:
-        findings.say_compressed(
+        findings.add_compressed(
             result, found, _compressed(model, params, strings, parts["compress"])
         )
     progress(1.0, "Done")
@@ -182,7 +182,7 @@ def _other_contexts(
     return scores
 
 
-def _compare(result: Result, found: findings.Found, params: Params, progress: Progress) -> Scores:
+def _compare(result: Result, found: ScoredWindows, params: Params, progress: Progress) -> Scores:
     """Read the same texts with the reference model; its own tokenizer cuts its own windows where
     the two differ.
     """

@@ -23,6 +23,7 @@ from analyses.measures.scoring import score, stages
 from analyses.measures.statistics import auc, spearman
 from analyses.measures.windows import Window
 from analyses.weights.extraction import membership
+from analyses.weights.extraction.scored_windows import ScoredWindows
 from tests.helpers import families, tiny
 from workbench import registry
 from workbench.errors import WorkbenchError
@@ -497,11 +498,11 @@ def test_short_passages_prove_little(llama: Any) -> None:
             text="x", context=[10], suffix=suffix, stride=suffix, top_k=0
         )
         cut = [Window(0, 0, (), tuple(said[:10]), tuple(said[10 : 10 + suffix]))]
-        found = findings.Found(
+        found = ScoredWindows(
             llama, params, [Document("a", "")], cut, score(llama, cut, params.sampler)
         )
         result = wb.Result("extraction")
-        findings.say_extracted(result, found)
+        findings.add_extracted(result, found)
         documents.say_documents(result, found)
         assert found.exact.all()
         assert result.tables["documents"]["verdict"][0] in verdicts | {documents.PATTERN}
