@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import workbench as wb
-from analyses.prompt.single_prompt import Params
+from analyses.prompt.single_prompt.params import Params
 from hooks.gradients import head_attribution
 from hooks.gradients.metric import logit_difference
 from workbench.errors import BadInput, WorkbenchError

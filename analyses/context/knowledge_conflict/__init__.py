@@ -18,24 +18,29 @@ views.py     how it looks (head_view.py: the linked grids)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, Field, field_validator, model_validator
 
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
 from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured, Rates, rates_of
 from analyses.context.knowledge_conflict.dial import dial as controls
 from analyses.context.knowledge_conflict.dial import factors, steps
+from analyses.context.knowledge_conflict.findings import (
+    add_known,
+    add_pruned,
+    add_random,
+    add_untold,
+    how,
+    n_heads,
+    no_roles,
+)
 from analyses.context.knowledge_conflict.headroom import WINS
+from analyses.context.knowledge_conflict.params import Params, relation_and_format
 from analyses.context.knowledge_conflict.rank_heads import (
     ANSWERS,
     METHODS,
-    Breadth,
     Head,
     Located,
     RankBy,
@@ -43,7 +48,7 @@ from analyses.context.knowledge_conflict.rank_heads import (
     heads_table,
     locate,
 )
-from analyses.context.knowledge_conflict.stability import say_stability
+from analyses.context.knowledge_conflict.stability import add_stability
 from analyses.context.knowledge_conflict.views import views
 from analyses.measures import closed_book
 from analyses.measures.statistics import sign
@@ -65,83 +70,6 @@ question = (
 )
 
 
-class Params(BaseModel, frozen=True, extra="forbid"):
-    relation: str = Field(
-        "capital",
-        description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
-        examples=list(facts.relations()),
-    )
-    facts_file: Path | None = Field(
-        None,
-        description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer",
-    )
-    template: str = Field(
-        "",
-        description=(
-            'Closed-book wording with {subject}, e.g. "The capital of {subject} is"; needed for'
-            " your own facts"
-        ),
-        max_length=2000,
-    )
-    format: str = Field(
-        "question",
-        description=(
-            "How the context is put: question, statement, document, dialogue, instruction, chat (in"
-            " the model's chat format), or your own template over {statement} {question} {lead_in}"
-            " {subject} {answer}"
-        ),
-        examples=[*facts.formats(), facts.CHAT.name],
-        max_length=4000,
-    )
-    max_facts: int = Field(
-        60,
-        ge=8,
-        le=1000,
-        description="At most this many known facts are used, half to choose heads, half to prove",
-    )
-    rank_by: RankBy = Field(
-        "everywhere",
-        description=(
-            "What ranks heads: zeroed at all positions (everywhere), zeroed or set to the mean at"
-            " the last position, or path patching"
-        ),
-    )
-    all_positions: Breadth = Field(
-        "candidates", description="Which heads are also measured at all positions"
-    )
-    k_grid: list[int] = Field(
-        [1, 3, 5, 7, 9, 15], description="How many heads to try pruning on the choosing half"
-    )
-    random_sets: int = Field(
-        20, ge=20, le=500, description="Random head sets of the same size, as a baseline"
-    )
-    transfer: bool = Field(
-        False,
-        description=(
-            "Also use the heads on all other built-in relations and formats, and theirs here (slow)"
-        ),
-    )
-    seed: int = Field(
-        0,
-        ge=0,
-        le=2**31 - 1,
-        description="Fixes the split, the contradicting answers and the random sets",
-    )
-
-    @field_validator("k_grid")
-    @classmethod
-    def _positive(cls, grid: list[int]) -> list[int]:
-        if not grid or min(grid) < 1:
-            raise ValueError("needs at least one number, each 1 or more")
-        return sorted(set(grid))
-
-    @model_validator(mode="after")
-    def _can_be_asked(self) -> Params:
-        """Unknown names and unreadable files are said before a model is loaded."""
-        _asked(self)
-        return self
-
-
 def unfit(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
@@ -151,7 +79,7 @@ def unfit(model: InstrumentedModel) -> str | None:
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Measure, locate, prove. See the package's docstring for the steps."""
-    relation, format = _asked(params)
+    relation, format = relation_and_format(params)
     # Everyone's heads on everyone takes about three times as long as the run itself.
     after, progress = (
         (progress.part(0.25, 1.0), progress.part(0.0, 0.25))
@@ -170,7 +98,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "scoring": "greedy continuation gives the whole answer; case and accents ignored",
     }
     closed = closed_book.closed_book(model, relation, progress.part(0.0, 0.08), format)
-    _say_known(result, closed, model.card.name)
+    add_known(result, closed, model.card.name)
     cases = made.make_cases(model, closed, format, params.seed, params.max_facts)
     choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
     proving = Measured(model, [c for c in cases if c.split == made.PROVE])
@@ -189,14 +117,14 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.arrays["effects"] = _effects(found, chosen_rows)
     result.arrays["depth"] = depth(model, choosing.cases)
     untold = headroom.without_room(base)
-    _no_roles(result, untold)
+    no_roles(result, untold)
     progress.keep(result)
 
     groups = _choose(
         result, params, found, base[made.CHOOSE], choosing, untold, progress.part(0.5, 0.65)
     )
-    _no_roles(result, untold)
-    _say_untold(result, untold, base)
+    no_roles(result, untold)
+    add_untold(result, untold, base)
     _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
     _cost(result, model, relation, format, groups, proving.cases, progress.part(0.87, 0.93))
     _turn_dial(result, groups, proving, progress.part(0.93, 1.0))
@@ -207,44 +135,6 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         transfer(result, model, params, relation, format, groups, after)
     (after or progress)(1.0, "Done")
     return result
-
-
-def _asked(params: Params) -> tuple[facts.Relation, facts.Format]:
-    format = facts.find_format(params.format)
-    if params.facts_file is not None:
-        return facts.from_file(params.facts_file, template=params.template or None), format
-    relation = facts.relation(params.relation)
-    if params.template:
-        pairs = [(fact.subject, fact.answer) for fact in relation.facts]
-        relation = facts.make(
-            relation.name, pairs, params.template, source=relation.source, licence=relation.licence
-        )
-    return relation, format
-
-
-def _say_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -> None:
-    import pandas as pd
-
-    facts_ = closed.relation.facts
-    result.tables["candidates"] = pd.DataFrame(
-        {
-            "subject": [f.subject for f in facts_],
-            "answer": [f.answer for f in facts_],
-            "said": [text.strip() for text in closed.said],
-            "known": closed.known,
-            "first_token_right": closed.first_token,
-        }
-    )
-    known, first = sum(closed.known), sum(closed.first_token)
-    result.add(
-        Finding(
-            "known",
-            {"value": known, "candidates": len(facts_), "first_token": first},
-            f"Without context {model_name} gives {known} of {len(facts_)} answers in full ({first}"
-            " begin with the right token); only those known in full are contradicted.",
-            unit="facts",
-        )
-    )
 
 
 def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) -> dict[str, Rates]:
@@ -376,37 +266,8 @@ def _choose(
         ],
         columns=["group", "rank", "layer", "head", "label"],
     )
-    say_stability(result, found, params.rank_by, groups, curves, params.seed)
+    add_stability(result, found, params.rank_by, groups, curves, params.seed)
     return groups
-
-
-def _no_roles(result: Result, untold: Iterable[str]) -> None:
-    """Effects are measured whatever the answers do; but a head gets no role where none can be
-    proven.
-    """
-    heads = result.tables["heads"]
-    heads.loc[heads["role"].isin(list(untold)), ["role", "rank"]] = ["", np.nan]
-
-
-def _say_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rates]) -> None:
-    for group, why in untold.items():
-        wanted, rates = WINS[group], base[made.CHOOSE]
-        result.add(
-            Finding(
-                f"untold_{group}",
-                {
-                    "rate": rates[wanted],
-                    "n": rates.n,
-                    "could_change": rates.n - rates.counts[wanted],
-                },
-                f"Which heads keep the model from answering {headroom.TOWARD[wanted]} cannot be"
-                " told,"
-                f" so no {group} heads are named, pruned or put on the dial: {why}."
-                f" {headroom.helps(wanted)}",
-                unit="fraction of choosing facts that are answered so already",
-                interval={"rate": rates.interval(wanted)},
-            )
-        )
 
 
 def _prove(
@@ -456,14 +317,14 @@ def _prove(
 
     said = (
         f"Of {unchanged.n} held-out facts the unchanged model answers"
-        f" {_how({o: unchanged[o] for o in OUTCOMES})}."
+        f" {how({o: unchanged[o] for o in OUTCOMES})}."
     )
     result.add(unchanged.finding("base", said))
     for group in ("context", "memory"):
         if group in groups:
-            _say_pruned(result, group, groups[group], unchanged, after[group])
+            add_pruned(result, group, groups[group], unchanged, after[group])
     for group, drawn in sets.items():
-        _say_random(result, group, drawn, after[group])
+        add_random(result, group, drawn, after[group])
     if of_size:
         k, drawn = max(of_size.items())
         rates = {o: drawn.rate(o) for o in OUTCOMES}
@@ -476,75 +337,12 @@ def _prove(
                     "sets": len(drawn.heads),
                     "k": k,
                 },
-                f"{len(drawn.heads)} random sets of {_heads(k)}, as many as the larger group has,"
-                f" leave it at {_how({o: mean for o, (mean, _) in rates.items()})} on average.",
+                f"{len(drawn.heads)} random sets of {n_heads(k)}, as many as the larger group has,"
+                f" leave it at {how({o: mean for o, (mean, _) in rates.items()})} on average.",
                 unit="fraction of held-out facts, mean over sets",
                 interval={o: bounds for o, (_, bounds) in rates.items()},
             )
         )
-
-
-def _how(rates: Mapping[str, float]) -> str:
-    return (
-        f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context,"
-        f" {rates['other']:.0%} otherwise"
-    )
-
-
-def _heads(k: int, group: str = "") -> str:
-    """How many heads: "the 1 memory head" and "5 heads"."""
-    return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
-
-
-def _say_pruned(
-    result: Result, group: str, heads: Sequence[Head], before: Rates, after: Rates
-) -> None:
-    """What is answered without a group on facts that did not choose it, and whether that proves
-    anything.
-    """
-    wanted = WINS[group]
-    gain, (low, high) = headroom.gain(before, after, wanted)
-    proven = "" if sign(low, high) else ", so these heads are not proven"
-    finding = after.finding(
-        f"prune_{group}",
-        f"Without the {_heads(len(heads), group)} ({', '.join(head_name(*h) for h in heads)}) it"
-        f" answers {_how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points"
-        f" {headroom.TOWARD[wanted]} on the same facts (95 %: {100 * low:+.0f} to"
-        f" {100 * high:+.0f}{proven}).",
-    )
-    assert isinstance(finding.interval, dict)
-    result.add(
-        replace(
-            finding,
-            value={**finding.values, "gain": gain},
-            interval={**finding.interval, "gain": (low, high)},
-        )
-    )
-
-
-def _say_random(result: Result, group: str, drawn: held_out_eval.RandomSets, after: Rates) -> None:
-    """As many random heads as a group has, and how many of the sets do less than it."""
-    wins = WINS[group]
-    rates = {o: drawn.rate(o) for o in OUTCOMES}
-    each = (drawn.outcomes == wins).mean(1)
-    beaten = int((each < after[wins]).sum())
-    mean, (low, high) = rates[wins]
-    result.add(
-        Finding(
-            f"random_for_{group}",
-            {
-                **{o: rate for o, (rate, _) in rates.items()},
-                "n": after.n,
-                "sets": len(each),
-                "beaten": beaten,
-            },
-            f"{len(each)} random sets of {_heads(drawn.k)} give {mean:.0%} {wins} on average (95 %:"
-            f" {low:.0%} to {high:.0%}; single sets {each.min():.0%} to {each.max():.0%}); the"
-            f" {group} heads beat {beaten} of them.",
-            unit="fraction of held-out facts, mean over sets",
-            interval={o: bounds for o, (_, bounds) in rates.items()},
-        )
-    )
 
 
 def _cost(

@@ -20,7 +20,7 @@ from workbench.result import Finding
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analyses.context.knowledge_conflict import Params
+    from analyses.context.knowledge_conflict.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result

@@ -47,6 +47,7 @@ from analyses.features.function_tokens import (
     findings,
     prompt_features,
     reactivation,
+    reactivation_findings,
     training,
     transitions,
 )
@@ -183,7 +184,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     occurrences = np.bincount(text.ids[:, SKIP:].ravel(), minlength=model.card.d_vocab)
     types = measures.Types.of(occurrences, params.coverage)
     result = Result(name)
-    findings.say_text(result, params.texts, text, labels, opened)
+    findings.add_text(result, params.texts, text, labels, opened)
 
     calibration = text.ids[:_CALIBRATED]
     passing = baselines.vectors(model, opened, calibration)
@@ -195,9 +196,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     seen, losses = look(
         model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part
     )
-    findings.say_list(result, model, types, text.ids, seen, labels)
-    findings.say_coverage(result, seen, labels, types, params.sweep)
-    findings.say_again(result, seen, labels)
+    findings.add_list(result, model, types, text.ids, seen, labels)
+    findings.add_coverage(result, seen, labels, types, params.sweep)
+    findings.add_again(result, seen, labels)
     of_text = {
         "model": model.card.weight_hash,
         "text": hashlib.sha256(text.ids.tobytes()).hexdigest()[:16],
@@ -210,7 +211,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         of_text,
         lambda: {"features": findings.described_features(model, seen, labels, types, part)},
     )
-    findings.say_features(result, model, seen, labels, types, text.ids, about["features"])
+    findings.add_features(result, model, seen, labels, types, text.ids, about["features"])
     progress.keep(result)
     if params.untrained:
         some = text.ids[: max(_CALIBRATED, params.untrained // params.context)]
@@ -222,13 +223,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
                 "untrained": _untrained(model, seen, labels, types, some, active, params.seed, part)
             },
         )
-        findings.say_untrained(result, of_twin["untrained"], some.size)
+        findings.add_untrained(result, of_twin["untrained"], some.size)
         progress.keep(result)
 
-    findings.say_transitions(
+    findings.add_transitions(
         result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8))
     )
-    findings.say_prompts(
+    reactivation_findings.add_prompts(
         result,
         prompt_features.looked_at(
             opened, labels, [typed(p, params.chat) for p in params.prompts], types.is_function
@@ -251,7 +252,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
                 part.part(0.4, 1.0),
             ),
         )
-        findings.say_retrieval(result, model, measured, types)
+        reactivation_findings.add_retrieval(result, model, measured, types)
         progress.keep(result)
     if params.training:
         part = progress.part(0.93, 1.0)
@@ -261,9 +262,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             {"training": [params.training, followed.fingerprint, params.coverage, params.seed]},
             lambda: training.along(followed, params.coverage, params.seed, str(model.device), part),
         )
-        findings.say_training(result, along["training"], params.training)
-        findings.say_alive(result, along["alive"], params.training)
-    claims.say_claims(result)
+        findings.add_training(result, along["training"], params.training)
+        findings.add_alive(result, along["alive"], params.training)
+    claims.add_claims(result)
     progress(1.0, "Done")
     return result
 

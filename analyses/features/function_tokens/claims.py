@@ -31,7 +31,7 @@ to tell them apart.
 Row = tuple[str, str, str, str, str]
 
 
-def say_claims(result: Result) -> None:
+def add_claims(result: Result) -> None:
     """The table `claims`, and how many of them hold here."""
     import pandas as pd
 

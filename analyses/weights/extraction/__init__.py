@@ -56,7 +56,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """
     from analyses.measures import text_source
     from analyses.weights.extraction import comparisons, findings
-    from analyses.weights.extraction.documents import say_documents
+    from analyses.weights.extraction.documents import add_documents
     from workbench.result import Result
 
     progress(0.0, "Reading the texts")
@@ -103,15 +103,15 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     findings.add_textless(result, found)
     findings.add_extracted(result, found)
     if params.text.strip() or params.path is not None:
-        say_documents(result, found)
+        add_documents(result, found)
     progress.keep(result)
     findings.decode(result, found, parts["decode"])
-    comparisons.say_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
+    comparisons.add_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
     theirs = _compare(result, found, params, parts["reference"]) if params.reference else None
     if params.membership:
         findings.add_membership(result, found, theirs)
     if steps:
-        comparisons.say_steps(
+        comparisons.add_steps(
             result, found, _along_training(model, steps, cut, parts["checkpoints"])
         )
     if strings:
@@ -194,7 +194,7 @@ def _compare(result: Result, found: ScoredWindows, params: Params, progress: Pro
     same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
     theirs = found.windows if same else comparisons.translated(found, other)
     scores = _scores(other, theirs, params, params.membership, progress.part(0.1, 1.0))
-    comparisons.say_overlap(result, found, params.reference, theirs, scores)
+    comparisons.add_overlap(result, found, params.reference, theirs, scores)
     return scores
 
 

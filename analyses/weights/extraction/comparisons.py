@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 
-def say_by_context(result: Result, found: ScoredWindows, shorter: Mapping[int, Scores]) -> None:
+def add_by_context(result: Result, found: ScoredWindows, shorter: Mapping[int, Scores]) -> None:
     """Extraction after less context."""
     if not shorter:
         return
@@ -88,7 +88,7 @@ def translated(found: ScoredWindows, other: InstrumentedModel) -> list[Window]:
     return there
 
 
-def say_overlap(
+def add_overlap(
     result: Result, found: ScoredWindows, reference: str, windows: Sequence[Window], theirs: Scores
 ) -> None:
     """Which suffixes both models say; `windows` are those the reference read, in its own tokens."""
@@ -138,7 +138,7 @@ def say_overlap(
     )
 
 
-def say_steps(result: Result, found: ScoredWindows, along: Mapping[int, Scores]) -> None:
+def add_steps(result: Result, found: ScoredWindows, along: Mapping[int, Scores]) -> None:
     """Extraction along training, by how often a text is read in all of it, and when."""
     import pandas as pd
 

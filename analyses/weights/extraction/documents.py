@@ -178,7 +178,7 @@ class _Evidence:
         return int(at[np.argmax(rank)])
 
 
-def say_documents(result: Result, found: ScoredWindows) -> None:
+def add_documents(result: Result, found: ScoredWindows) -> None:
     """The table `documents`, one row per document, and how many got which verdict.
 
     `controls`, of what may be a pattern.
@@ -225,7 +225,7 @@ def say_documents(result: Result, found: ScoredWindows) -> None:
         _thresholds(found),
     )
     if evidence.controls:
-        _say_controls(result, evidence)
+        _add_controls(result, evidence)
 
 
 def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
@@ -327,7 +327,7 @@ def _thresholds(found: ScoredWindows) -> Finding:
     )
 
 
-def _say_controls(result: Result, evidence: _Evidence) -> None:
+def _add_controls(result: Result, evidence: _Evidence) -> None:
     import pandas as pd
 
     found = evidence.found

@@ -32,6 +32,7 @@ from analyses.measures.text_source import Texts, altered, windows_of
 from analyses.weights.paragraph_memorization import (
     claims,
     edit,
+    edit_findings,
     findings,
     gradient_maps,
     heads,
@@ -183,23 +184,23 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         result, [*skipped, *((d.name, "shorter than one passage") for d in short)], share
     )
     text_source.add_altered(result, altered(model, documents))
-    findings.say_passages(result, model, passages, counts, scores, own)
+    findings.add_passages(result, model, passages, counts, scores, own)
     memorized = [p for p in passages if p.group == MEMORIZED]
 
     perturbed = triggers.perturb(
         model, passages, own, params.draws, params.seed, progress.part(0.08, 0.3)
     )
     strongest = [perturbed.strongest(n, _TRIGGERS) for n in range(len(passages))]
-    findings.say_triggers(result, model, passages, perturbed)
+    findings.add_triggers(result, model, passages, perturbed)
     progress.keep(result)
 
-    findings.say_gradients(
+    findings.add_gradients(
         result, *gradient_maps.gradient_map(model, passages, progress.part(0.3, 0.36))
     )
     twins = patching.twins(model, memorized, perturbed)
     if params.traced and twins:
         arrays = patching.patch(model, twins[: params.traced], progress.part(0.36, 0.46))
-        findings.say_patching(result, model, twins[: params.traced], arrays)
+        findings.add_patching(result, model, twins[: params.traced], arrays)
     result.arrays["slopes"] = patching.slopes(model, memorized, progress.part(0.46, 0.5))
     progress.keep(result)
 
@@ -225,13 +226,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if held_out:
         part = progress.part(0.72, 0.78)
         proof = heads.prove(model, found, held_out, plain, params.random_sets, params.seed, part)
-    findings.say_heads(result, ranked, effects, rare, found, proof, len(spread))
+    findings.add_heads(result, ranked, effects, rare, found, proof, len(spread))
     progress.keep(result)
 
     if params.edits:
         every = [(window.prompt, list(window.suffix)) for window in _memorized(cut, scores)]
         _change(result, model, params, memorized, every, twins, plain, progress.part(0.78, 1.0))
-    claims.say_claims(result)
+    claims.add_claims(result)
     progress(1.0, "Done")
     return result
 
@@ -341,4 +342,4 @@ def _change(
             )  # fmt: skip
             first = first or len(outcome.curve)
             outcomes.append((task, mask, outcome))
-    findings.say_changes(result, model, changed, outcomes)
+    edit_findings.add_changes(result, model, changed, outcomes)

@@ -15,7 +15,7 @@ import numpy as np
 
 from analyses.claims import Words, judged
 from analyses.measures.statistics import difference, share_interval, sign
-from analyses.weights.paragraph_memorization.findings import rates_of
+from analyses.weights.paragraph_memorization.edit_findings import rates_of
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT
 from workbench.result import Finding, Result
 
@@ -32,7 +32,7 @@ _NOTHING = 0.9
 """Share of a passage that is still said if an update did nothing."""
 
 
-def say_claims(result: Result) -> None:
+def add_claims(result: Result) -> None:
     """The table `claims`, and how many of them hold here."""
     import pandas as pd
 

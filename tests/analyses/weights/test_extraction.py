@@ -503,7 +503,7 @@ def test_short_passages_prove_little(llama: Any) -> None:
         )
         result = wb.Result("extraction")
         findings.add_extracted(result, found)
-        documents.say_documents(result, found)
+        documents.add_documents(result, found)
         assert found.exact.all()
         assert result.tables["documents"]["verdict"][0] in verdicts | {documents.PATTERN}
         assert result.tables["documents"]["says"][0].startswith(

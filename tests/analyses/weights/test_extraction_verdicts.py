@@ -124,7 +124,7 @@ def run(model: Any, cut: list[Window], **params: Any) -> Any:
     found = ScoredWindows(model, asked, names, cut, score(model, cut, asked.sampler))
     result = wb.Result("extraction", params=asked.model_dump())
     findings.add_extracted(result, found)
-    documents.say_documents(result, found)
+    documents.add_documents(result, found)
     return result
 
 

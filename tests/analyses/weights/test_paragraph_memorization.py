@@ -417,7 +417,7 @@ def updates(
 
 def test_a_run_that_measured_nothing_tells_nothing() -> None:
     result = judged()
-    claims.say_claims(result)
+    claims.add_claims(result)
     assert result.findings["claims"].values == {"hold": 0, "in_part": 0, "fail": 0, "open": 7}
 
 
