@@ -15,9 +15,9 @@ from typing import Any
 
 import workbench as wb
 from workbench import paths
-from workbench.cli.terminal import bar
+from workbench.finetune_plant import Planting, plant
 from workbench.organisms import corpus, synthetic_passages
-from workbench.organisms.finetune_plant import Planting, plant
+from workbench.terminal import bar
 from workbench.texts import Document
 
 HERE = Path(__file__).parent

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli import parse_values
-from workbench.cli.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 
 if TYPE_CHECKING:
     from workbench.result import Finding, Result
