@@ -321,7 +321,7 @@ def _loss(module: Any, rows: Sequence[Sequence[int]]) -> float:
     import torch
 
     with torch.no_grad():
-        losses = []
+        losses: list[float] = []
         for row in rows:
             ids = torch.tensor([list(row)], device=module.device)
             losses.append(module(input_ids=ids, labels=ids, use_cache=False).loss.item())

@@ -65,10 +65,12 @@ class Analysis:
 
     @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
-        return self.module.run(model, params, progress)
+        result: Result = self.module.run(model, params, progress)
+        return result
 
     def views(self, result: Result) -> dict[str, Any]:
-        return self.module.views(result)
+        views: dict[str, Any] = self.module.views(result)
+        return views
 
     def unfit(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""

@@ -119,7 +119,8 @@ def _type(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         "null": "none",
         "object": "table",
     }
-    return words.get(field.get("type", ""), field.get("type", "anything"))
+    kind = str(field.get("type", "anything"))
+    return words.get(kind, kind)
 
 
 def _bounds(field: Mapping[str, Any]) -> str:

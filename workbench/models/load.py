@@ -307,7 +307,8 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
             ", ".join(_DTYPES),
             "Leave it out to choose by itself.",
         )
-    return getattr(torch, name)
+    chosen: torch.dtype = getattr(torch, name)
+    return chosen
 
 
 def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loaded:
