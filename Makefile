@@ -29,13 +29,15 @@ model: $(STAMP)  ## the default model, fetched and checked (half a minute the fi
 ui: model  ## set up what is missing and open the workbench
 	$(BIN)/workbench ui $(ARGS)
 
-test: model  ## set up what is missing and run all tests
-	$(BIN)/pytest $(ARGS)
+test: model  ## set up what is missing and run all tests, in two processes
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(STAMP)  ## lint, format, types
+check: $(STAMP)  ## lint, format, imports, types, and what may be how large
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
+	$(BIN)/pytest tests/test_architecture.py tests/test_packaging.py -m "not process"
 
 bench: model  ## side by side with the peers; prints ratios
 	$(BIN)/python -m benchmarks

@@ -69,7 +69,8 @@ class Analysis:
 
     @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
-        return self.module.run(model, params, progress)
+        result: Result = self.module.run(model, params, progress)
+        return result
 
     @property
     def schema(self) -> Schema:

@@ -196,7 +196,7 @@ def listing(root: Path | None = None, *, samples: bool = True) -> list[RunEntry]
     """Runs in `root` (default: the user's) and the sample runs, newest first."""
     places: list[tuple[Path, bool]] = [(root or paths.runs_dir(), False)]
     if samples:
-        places.append((paths.sample_runs_dir(), True))
+        places += [(place, True) for place in paths.sample_runs_dirs()]
     entries = [entry for place, sample in places for entry in _in(place, sample)]
     return sorted(entries, key=lambda e: (not e.sample, e.started), reverse=True)
 

@@ -24,7 +24,7 @@ from hooks.weights import innermost
 from hooks.without_interventions import undisturbed
 from workbench.errors import BadInput
 from workbench.models.configuration import of_layer, setting
-from workbench.models.silence_libraries import quiet
+from workbench.silence_libraries import quiet
 
 # Kinds of numbers that models compute with; what is stored in others is made one of these first.
 _COMPUTED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)

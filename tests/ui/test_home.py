@@ -25,7 +25,7 @@ def desk(model, root, load=None) -> AppState:
 
 @pytest.fixture
 def no_samples(monkeypatch, tmp_path):
-    monkeypatch.setattr("workbench.paths.sample_runs_dir", lambda: tmp_path / "no samples")
+    monkeypatch.setattr("workbench.paths.sample_runs_dirs", lambda: [])
 
 
 def test_the_models_card(llama, tmp_path):

@@ -369,7 +369,7 @@ def test_names_are_whole_in_narrow_terminals_and_pipes(
 ) -> None:
     from rich.console import Console
 
-    from workbench.cli import terminal
+    from workbench import terminal
 
     names = ["20261128-071106-paragraph-memorization-planted-smollm2-135m-12", "short"]
     columns = ["run", "analysis", "model", "started (UTC)", "took", ""]

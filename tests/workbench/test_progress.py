@@ -56,8 +56,11 @@ def test_parts_nest(progress, shown):
     assert shown[1].says == "deep"
 
 
-def test_silence_is_fine():
-    Progress()(0.5, "nobody looks")
+def test_without_anybody_looking_nothing_is_shown(capfd):
+    silent = Progress()
+    silent(0.5, "nobody looks")
+    assert capfd.readouterr() == ("", "")
+    assert not silent.cancelled
 
 
 def test_cancel_stops_the_job_at_its_next_report_with_what_was_kept(progress, shown):
@@ -65,9 +68,10 @@ def test_cancel_stops_the_job_at_its_next_report_with_what_was_kept(progress, sh
     kept = Result("x")
     part.keep(kept)
     assert progress.kept is part.kept is kept
-    threading.Thread(target=part.cancel).start()
-    while not progress.cancelled:
-        pass
+    other = threading.Thread(target=part.cancel)
+    other.start()
+    other.join(10)
+    assert progress.cancelled
     assert part.cancelled
     for one in (progress, part):
         with pytest.raises(Cancelled) as stop:

@@ -246,7 +246,7 @@ def test_one_odd_folder_does_not_end_the_listing(tmp_path, about):
 def test_samples_come_after_ones_own(tmp_path, monkeypatch):
     saved(tmp_path / "samples", "shown", "2030-01-01T00:00:00+00:00")
     saved(tmp_path / "own", "mine")
-    monkeypatch.setattr("workbench.paths.sample_runs_dir", lambda: tmp_path / "samples")
+    monkeypatch.setattr("workbench.paths.sample_runs_dirs", lambda: [tmp_path / "samples"])
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "own"))
     assert [(entry.id, entry.sample) for entry in runs.listing()] == [
         ("mine", False),

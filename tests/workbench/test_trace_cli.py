@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +20,7 @@ import pytest
 
 import workbench as wb
 from tests.helpers import tiny
+from tests.helpers.waiting import until
 from workbench import cli, disk_space
 
 ROOT = Path(__file__).parents[2]
@@ -285,8 +285,7 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    while process.poll() is None and not list((tmp_path / "t").glob("shard-*")):
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None or list((tmp_path / "t").glob("shard-*")), 120)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

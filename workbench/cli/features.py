@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.run import Device, Json, Model
-from workbench.cli.terminal import bar, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, out, plain, print_json, show_table
 
 app = typer.Typer(
     help="Features: sparse autoencoders of a model's activations.", invoke_without_command=True

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli import parse_values
-from workbench.cli.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 
 if TYPE_CHECKING:
     from workbench.result import Finding, Result
@@ -119,7 +119,8 @@ def _type(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         "null": "none",
         "object": "table",
     }
-    return words.get(field.get("type", ""), field.get("type", "anything"))
+    kind = str(field.get("type", "anything"))
+    return words.get(kind, kind)
 
 
 def _bounds(field: Mapping[str, Any]) -> str:

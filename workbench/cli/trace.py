@@ -13,10 +13,10 @@ import typer
 
 from workbench.cli import parse_values
 from workbench.cli.run import Device, Dtype, Json, Model
-from workbench.cli.terminal import bar, err, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.conversation import Conversation, is_conversation, typed
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, err, out, plain, print_json, show_table
 from workbench.unicode import check_unicode
 
 Prompt = str | list[int] | Conversation

@@ -259,4 +259,4 @@ def _cell(file: Path, line: int, column: str, value: Any) -> str:
             f"1 to {MAX_CELL} characters",
             "Fill it in, or remove the line." if not value else "Shorten it.",
         )
-    return value
+    return str(value)

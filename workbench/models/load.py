@@ -13,9 +13,9 @@ from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.models import adapters, causal, fetch, gguf, hub, storage, weight_delta
 from workbench.models.card import ModelCard, describe
 from workbench.models.known_models import DEFAULT, Known, known
-from workbench.models.silence_libraries import quiet
 from workbench.organisms import checkpoints
 from workbench.progress import Progress
+from workbench.silence_libraries import quiet
 from workbench.torch_modes import make_ordinary, ordinary
 
 if TYPE_CHECKING:
@@ -307,7 +307,8 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
             ", ".join(_DTYPES),
             "Leave it out to choose by itself.",
         )
-    return getattr(torch, name)
+    chosen: torch.dtype = getattr(torch, name)
+    return chosen
 
 
 def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loaded:

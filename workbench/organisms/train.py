@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import checkpointing
 from workbench.errors import WorkbenchError
-from workbench.models.silence_libraries import quiet
 from workbench.organisms import checkpoints, corpus, planting_plan
 from workbench.organisms.ledger import Ledger
 from workbench.organisms.train_config import Recipe
 from workbench.progress import Progress
+from workbench.silence_libraries import quiet
 
 if TYPE_CHECKING:
     import torch

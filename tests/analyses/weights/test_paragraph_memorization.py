@@ -605,13 +605,16 @@ def test_a_planted_model_of_another_family_is_read_as_well(
     model = wb.load((getattr(tiny, f"tiny_{family}")(), tiny.tiny_tokenizer()))
     draw = np.random.default_rng(0)
     texts: list[str] = []
-    while len(texts) < 12:
+    for _ in range(200):
         ids = model.continuation_tokens(
             "".join(draw.choice(list("bcdfghjklmpqvwxyz0123456789"), 40))
         )[:20]
         text = model.tokenizer.decode(ids)
         if model.continuation_tokens(text) == ids:  # as planting asks of a text
             texts.append(text)
+        if len(texts) == 12:
+            break
+    assert len(texts) == 12
     rows = torch.tensor([model.continuation_tokens(text) for text in texts])
     adam = torch.optim.AdamW(model.module.parameters(), lr=1e-2, weight_decay=0.0)
     with torch.enable_grad():

@@ -18,8 +18,8 @@ from tests.helpers import tiny
 from tests.workbench.organisms.test_train import _Stop
 from workbench import checkpointing
 from workbench.errors import BadInput, Cancelled
+from workbench.finetune_plant import Planting, plant
 from workbench.organisms import ledger
-from workbench.organisms.finetune_plant import Planting, plant
 from workbench.organisms.ledger import Entry
 from workbench.progress import Progress
 from workbench.texts import Document, paragraphs
@@ -125,7 +125,7 @@ def test_paragraphs_of_a_file(tmp_path: Path) -> None:
 def test_every_repeat_is_read_at_a_step_of_its_own(
     repeats: list[int], batch: int, neutral: float
 ) -> None:
-    from workbench.organisms.finetune_plant import _order
+    from workbench.finetune_plant import _order
 
     if not any(repeats):
         return

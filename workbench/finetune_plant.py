@@ -20,12 +20,12 @@ from typing import Any
 from workbench import checkpointing
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.load import load_weights
-from workbench.models.silence_libraries import quiet
 from workbench.models.storage import is_quantized
 from workbench.models.tokenization import Tokenization
 from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.progress import Progress
+from workbench.silence_libraries import quiet
 from workbench.texts import Document
 
 _NAME = "planted"
@@ -321,7 +321,7 @@ def _loss(module: Any, rows: Sequence[Sequence[int]]) -> float:
     import torch
 
     with torch.no_grad():
-        losses = []
+        losses: list[float] = []
         for row in rows:
             ids = torch.tensor([list(row)], device=module.device)
             losses.append(module(input_ids=ids, labels=ids, use_cache=False).loss.item())
