@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from workbench import paths, registry
 from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.progress import Progress
-from workbench.result import Provenance, Result, read_index
+from workbench.result import Provenance, Result
+from workbench.run_folder import read_index
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -153,3 +153,25 @@ def test_a_control_stays_between_its_ends(value):
     with pytest.raises(BadInput, match="from -1 to 1"):
         dial("m", value)
     assert len(moved) == 1
+
+
+def test_a_result_gives_its_controls_by_name(install):
+    source = GOOD + textwrap.dedent("""
+        def controls(result):
+            from workbench.registry import Control
+            return {{"dial": Control("Dial", None, -1, 1, 0, "few", "many")}}
+    """)
+    install(
+        "vowels-pkg",
+        {
+            "count-vowels": source.format(name="count-vowels"),
+            "count-words": GOOD.format(name="count-words"),
+        },
+    )
+    assert Result("count-vowels").control("dial").label == "Dial"
+    assert not hasattr(Result("count-vowels"), "dial")
+    with pytest.raises(NotFound, match="one of dial") as error:
+        Result("count-vowels").control("dail")
+    assert error.value.do == "Did you mean 'dial'?"
+    with pytest.raises(NotFound, match="gives no controls"):
+        Result("count-words").control("dial")
