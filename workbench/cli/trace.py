@@ -181,7 +181,7 @@ def _agree(nbytes: int, folder: Path, yes: bool, *, may_ask: bool) -> bool:
         Cancelled: no.
     """
     from workbench.disk_space import AGREED, check_disk, size
-    from workbench.shards import shard_files
+    from workbench.trace_files.shard import shard_files
 
     there = sum(file.stat().st_size for file in shard_files(folder)) if folder.is_dir() else 0
     left = max(nbytes - there, 0)
