@@ -81,15 +81,15 @@ def build(desk: AppState) -> AskTab:
         for question in questions_for(desk.slot.model)[0]:
             note = (
                 html_parts.error(
-                    WorkbenchError(f"{desk.slot.name} cannot answer this: {question.unfit}")
+                    WorkbenchError(f"{desk.slot.name} cannot answer this: {question.unavailable}")
                 )
-                if question.unfit
+                if question.unavailable
                 else ""
             )
             updates += [
                 note,
-                gr.Group(visible=not question.unfit),
-                gr.Button(visible=not question.unfit),
+                gr.Group(visible=not question.unavailable),
+                gr.Button(visible=not question.unavailable),
             ]
         return updates
 

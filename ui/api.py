@@ -100,8 +100,8 @@ def add(desk: AppState) -> None:
         return told(work)
 
     def analyses() -> list[dict[str, Any]]:
-        """Every question: {"name", "question", "unfit", "params"}, params as a JSON schema; what
-        does not load has "broken".
+        """Every question: {"name", "question", "unavailable_reason", "params"}, params as a JSON
+        schema; what does not load has "broken".
         """
         good, broken = registry.all_analyses()
         model = desk.slot.model
@@ -109,7 +109,7 @@ def add(desk: AppState) -> None:
             {
                 "name": a.name,
                 "question": a.question,
-                "unfit": a.unfit(model) if model is not None else None,
+                "unavailable_reason": a.unavailable_reason(model) if model is not None else None,
                 "params": a.Params.model_json_schema(),
             }
             for a in good

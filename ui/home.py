@@ -52,13 +52,13 @@ def render(template: str, active: str = "home", home: str = "", **values: Any) -
 
 @dataclass(frozen=True)
 class Question:
-    """A question as Home shows it; `unfit` is why this model cannot answer."""
+    """A question as Home shows it; `unavailable` is why this model cannot answer."""
 
     name: str
     text: str
     package: str
     href: str
-    unfit: str | None
+    unavailable: str | None
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,12 @@ def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
     questions = []
     for analysis in good:
         try:
-            unfit = analysis.unfit(model) if model is not None else None
+            reason = analysis.unavailable_reason(model) if model is not None else None
         except Exception as error:
-            # A third party's `unfit` must not take the page down.
-            unfit = f"its check of the model failed: {type(error).__name__}: {error}"
+            # A third party's check must not take the page down.
+            reason = f"its check of the model failed: {type(error).__name__}: {error}"
         href = "playground/?" + urlencode({"analysis": analysis.name})
-        questions.append(Question(analysis.name, analysis.question, analysis.package, href, unfit))
+        questions.append(Question(analysis.name, analysis.question, analysis.package, href, reason))
     return questions, broken
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.legacy_contract import in_todays_words
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
 
@@ -70,9 +71,9 @@ class Analysis:
     def views(self, result: Result) -> dict[str, Any]:
         return self.module.views(result)
 
-    def unfit(self, model: Any) -> str | None:
+    def unavailable_reason(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""
-        ask = getattr(self.module, "unfit", None)
+        ask = getattr(self.module, "unavailable_reason", None)
         return ask(model) if ask is not None else None
 
     def controls(self, result: Result) -> Mapping[str, Control]:
@@ -165,7 +166,7 @@ def get(name: str) -> Analysis:
     try:
         if package == OURS:
             _check_not_shadowed(entry.module.partition(".")[0])
-        module = entry.load()
+        module = in_todays_words(entry.load())
     except WorkbenchError:
         raise
     except (

@@ -57,10 +57,10 @@ def run(
         import workbench as wb
 
         model = wb.load(model) if model is not None else wb.load()
-    why_not = asked.unfit(model)
-    if why_not:
+    reason = asked.unavailable_reason(model)
+    if reason:
         raise Unfit(
-            f"{model.card.name} cannot answer {asked.name!r}: {why_not}",
+            f"{model.card.name} cannot answer {asked.name!r}: {reason}",
             do="Choose another model or analysis.",
         )
     progress = progress or Progress()

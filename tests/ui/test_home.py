@@ -106,12 +106,12 @@ def test_questions_third_parties_and_what_does_not_load(llama, tmp_path, monkeyp
 
 
 def test_an_unfit_model_gets_the_reason_in_place_of_the_button(llama, tmp_path, monkeypatch):
-    source = fake_package.SOURCE + "\ndef unfit(model):\n    return 'it has no wool'\n"
+    source = fake_package.SOURCE + "\ndef unavailable_reason(model):\n    return 'it has no wool'\n"
     fake_package.install(tmp_path, monkeypatch, source)
     page = home.page(desk(llama, tmp_path / "runs"))
     assert "Not for this model: it has no wool" in page
     assert "analysis=count-sheep" not in page
-    source = fake_package.SOURCE + "\ndef unfit(model):\n    raise TypeError('mistake')\n"
+    source = fake_package.SOURCE + "\ndef unavailable_reason(model):\n    raise TypeError('mistake')\n"
     other = tmp_path / "other"
     other.mkdir()
     fake_package.install(other, monkeypatch, source)

@@ -79,7 +79,7 @@ def test_a_third_party_analysis_is_listed_parsed_and_run(install):
     assert isinstance(result, Result)
     assert result.findings["vowels"].value == 3
     assert one.views(result) == {}
-    assert one.unfit(None) is None
+    assert one.unavailable_reason(None) is None
     assert one.controls(result) == {}
 
 
@@ -175,3 +175,23 @@ def test_a_result_gives_its_controls_by_name(install):
     assert error.value.do == "Did you mean 'dial'?"
     with pytest.raises(NotFound, match="gives no controls"):
         Result("count-words").control("dial")
+
+
+def test_an_analysis_in_the_words_of_the_first_contract_still_works(install):
+    source = GOOD + "\ndef unfit(model):\n    return None if model else 'it has no vowels'\n"
+    both = source + "\ndef unavailable_reason(model):\n    return 'said today'\n"
+    install(
+        "vowels-pkg",
+        {
+            "count-vowels": source.format(name="count-vowels"),
+            "count-words": both.format(name="count-words"),
+        },
+    )
+    old = registry.get("count-vowels")
+    assert old.unavailable_reason(None) == "it has no vowels"
+    assert old.unavailable_reason("a model") is None
+    result = old.run(None, old.parse({"prompt": "banana"}), Progress())
+    assert result.findings["vowels"].value == 3
+    assert old.views(result) == {}
+    assert old.controls(result) == {}
+    assert registry.get("count-words").unavailable_reason(None) == "said today"

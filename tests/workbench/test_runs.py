@@ -41,10 +41,10 @@ MODEL = SimpleNamespace(card=Card())
 
 @pytest.fixture
 def analysis(monkeypatch):
-    """Register a made-up analysis: analysis(run=…, unfit=…)."""
+    """Register a made-up analysis: analysis(run=…, unavailable_reason=…)."""
 
-    def add(run, unfit=lambda model: None, params=Params):
-        module = SimpleNamespace(run=run, unfit=unfit, views=dict)
+    def add(run, unavailable_reason=lambda model: None, params=Params):
+        module = SimpleNamespace(run=run, unavailable_reason=unavailable_reason, views=dict)
         one = Analysis("made-up", "Does it work?", params, module, "a-package")
         monkeypatch.setattr(registry, "get", lambda name: one)
 
@@ -94,7 +94,7 @@ def test_an_analysis_without_a_seed_is_seeded_all_the_same(analysis):
 
 
 def test_bad_parameters_and_unfit_models_stop_it_before_it_starts(analysis):
-    analysis(pytest.fail, unfit=lambda model: "it has no attention")
+    analysis(pytest.fail, unavailable_reason=lambda model: "it has no attention")
     with pytest.raises(BadInput, match="size"):
         runs.run("made-up", MODEL, {"size": 0})
     with pytest.raises(NotFound, match="Did you mean 'size'"):

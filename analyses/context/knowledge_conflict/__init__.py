@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "controls", "name", "question", "run", "unfit", "views"]
+__all__ = ["Params", "controls", "name", "question", "run", "unavailable_reason", "views"]
 
 name = "knowledge-conflict"
 question = (
@@ -142,7 +142,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-def unfit(model: InstrumentedModel) -> str | None:
+def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
         return "some of its layers have no attention heads whose output could be switched off."

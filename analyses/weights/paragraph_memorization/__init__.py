@@ -51,7 +51,16 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "changes", "controls", "name", "question", "run", "unfit", "views"]
+__all__ = [
+    "Params",
+    "changes",
+    "controls",
+    "name",
+    "question",
+    "run",
+    "unavailable_reason",
+    "views",
+]
 
 name = "paragraph-memorization"
 question = "Where in the network is this passage stored, and can it be removed there?"
@@ -126,7 +135,7 @@ class Params(Texts, frozen=True, extra="forbid"):
     )
 
 
-def unfit(model: InstrumentedModel) -> str | None:
+def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
         return "some of its layers have no attention heads whose output could be switched off."
