@@ -19,7 +19,7 @@ from workbench.models.conversation import typed
 T = TypeVar("T")
 
 
-def add(desk: AppState) -> None:
+def add(app: AppState) -> None:
     """Register the endpoints; call it inside the `gr.Blocks`."""
 
     def told(work: Callable[[], T]) -> T:
@@ -42,8 +42,8 @@ def add(desk: AppState) -> None:
         """
 
         def work() -> list[dict[str, Any]]:
-            model = desk.slot.need()
-            change = change_for(desk, heads_off or [], run, None, dial)
+            model = app.slot.need()
+            change = change_for(app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 looked = prompt_service.look(model, typed(prompt, chat), k=max(1, min(int(k), 100)))
             return [{"token": token, "probability": p} for token, p in looked.tokens]
@@ -68,8 +68,8 @@ def add(desk: AppState) -> None:
                 raise BadInput(
                     "An answer is empty.", "a memory answer and a context answer", "Give both."
                 )
-            model = desk.slot.need()
-            change = change_for(desk, heads_off or [], run, None, dial)
+            model = app.slot.need()
+            change = change_for(app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 looked = prompt_service.look(model, typed(prompt, chat), (memory, context))
             return {
@@ -90,8 +90,8 @@ def add(desk: AppState) -> None:
         """The greedy continuation of the prompt by the model as changed."""
 
         def work() -> str:
-            model = desk.slot.need()
-            change = change_for(desk, heads_off or [], run, None, dial)
+            model = app.slot.need()
+            change = change_for(app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 return prompt_service.continuation(
                     model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000))
@@ -104,7 +104,7 @@ def add(desk: AppState) -> None:
         schema; what does not load has "broken".
         """
         good, broken = registry.all_analyses()
-        model = desk.slot.model
+        model = app.slot.model
         listed: list[dict[str, Any]] = [
             {
                 "name": a.name,
@@ -134,7 +134,7 @@ def add(desk: AppState) -> None:
                 ) from error
             if not isinstance(values, dict):
                 raise BadInput("params_json is not an object.", '{"name": value}', "Correct it.")
-            return desk.jobs.submit(analysis, values, None if seed is None else int(seed))
+            return app.jobs.submit(analysis, values, None if seed is None else int(seed))
 
         job = told(begin)
         while not job.finished.wait(0.3):

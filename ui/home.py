@@ -74,26 +74,26 @@ class RunCard:
     says: tuple[str, ...]
 
 
-def page(desk: AppState, notice: WorkbenchError | None = None) -> str:
+def page(app: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
-    questions, broken = questions_for(desk.slot.model)
-    job = desk.jobs.running()
+    questions, broken = questions_for(app.slot.model)
+    job = app.jobs.running()
     return render(
         "home.html",
-        state=desk.slot.state,
-        name=desk.slot.name,
-        seconds=desk.slot.seconds,
+        state=app.slot.state,
+        name=app.slot.name,
+        seconds=app.slot.seconds,
         error=(
-            Markup(style.message_html(desk.slot.error, dismissible=False))
-            if desk.slot.error
+            Markup(style.message_html(app.slot.error, dismissible=False))
+            if app.slot.error
             else None
         ),
         notice=Markup(style.message_html(notice)) if notice else None,
-        facts=model_facts(desk.slot.model.card) if desk.slot.model is not None else [],
+        facts=model_facts(app.slot.model.card) if app.slot.model is not None else [],
         questions=questions,
         broken=broken,
         job=job,
-        runs=[run_card(entry) for entry in desk.entries()],
+        runs=[run_card(entry) for entry in app.entries()],
     )
 
 

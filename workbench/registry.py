@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.legacy_contract import in_todays_words
+from workbench.playground import Playground
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
 
@@ -30,10 +31,10 @@ OURS = "memory-workbench"
 
 @dataclass(frozen=True)
 class Control:
-    """A knob that a finished run gives to the model, e.g. the memory-to-context dial.
+    """A setting of the model that a finished run gives, e.g. the memory-to-context dial.
 
-    `apply(model, value)` is a context manager: inside it the model behaves as the knob says. `low`
-    and `high` are its ends with their words; `neutral` is where nothing changes.
+    `apply(model, value)` is a context manager: inside it the model behaves as the control says.
+    `low` and `high` are its ends with their words; `neutral` is where nothing changes.
     """
 
     label: str
@@ -76,7 +77,18 @@ class Analysis:
         ask = getattr(self.module, "unavailable_reason", None)
         return ask(model) if ask is not None else None
 
+    @property
+    def playground(self) -> Playground:
+        """What it says of itself to the Playground."""
+        return getattr(self.module, "playground", Playground())
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether its runs may give controls to a model."""
+        return hasattr(self.module, "controls")
+
     def controls(self, result: Result) -> Mapping[str, Control]:
+        """What a finished run gives to a model, by name."""
         give = getattr(self.module, "controls", None)
         return give(result) if give is not None else {}
 
@@ -180,10 +192,13 @@ def get(name: str) -> Analysis:
             f"Reinstall or remove {package}.",
         ) from error
     lacking = [part for part, proper in _PARTS.items() if not proper(getattr(module, part, None))]
+    if not isinstance(getattr(module, "playground", Playground()), Playground):
+        lacking.append("playground")
     if lacking:
         raise WorkbenchError(
             f"The analysis {name!r} of package {package!r} has no proper {', '.join(lacking)}.",
-            "name and question as texts, Params as a pydantic model, run and views as functions",
+            "name and question as texts, Params as a pydantic model, run and views as functions;"
+            " playground as a workbench.playground.Playground",
             "See docs/writing-an-analysis.md.",
         )
     if _plain(module.name) != _plain(entry.name):

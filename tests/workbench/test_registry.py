@@ -195,3 +195,19 @@ def test_an_analysis_in_the_words_of_the_first_contract_still_works(install):
     assert old.views(result) == {}
     assert old.controls(result) == {}
     assert registry.get("count-words").unavailable_reason(None) == "said today"
+
+
+def test_what_an_analysis_says_to_the_playground_must_be_in_its_words(install):
+    source = GOOD + "\nplayground = {{'tab': 'vowels'}}\n"
+    install(
+        "vowels-pkg",
+        {
+            "count-vowels": source.format(name="count-vowels"),
+            "count-words": GOOD.format(name="count-words"),
+        },
+    )
+    with pytest.raises(WorkbenchError, match="no proper playground"):
+        registry.get("count-vowels")
+    said = registry.get("count-words").playground
+    assert said.form is None
+    assert said.roles == ()

@@ -30,7 +30,7 @@ from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
 from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured, Rates, rates_of
 from analyses.context.knowledge_conflict.dial import dial as controls
-from analyses.context.knowledge_conflict.dial import factors, steps
+from analyses.context.knowledge_conflict.dial import factors, playground, steps
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.context.knowledge_conflict.rank_heads import (
     ANSWERS,
@@ -56,7 +56,16 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "controls", "name", "question", "run", "unavailable_reason", "views"]
+__all__ = [
+    "Params",
+    "controls",
+    "name",
+    "playground",
+    "question",
+    "run",
+    "unavailable_reason",
+    "views",
+]
 
 name = "knowledge-conflict"
 question = (

@@ -51,6 +51,7 @@ from analyses.features.function_tokens import (
     transitions,
 )
 from analyses.features.function_tokens import coverage as measures
+from analyses.features.function_tokens.playground_tab import playground
 from analyses.features.function_tokens.scan import Seen, graph_alone, look
 from analyses.features.function_tokens.views import views
 from hooks.features.load import open_features
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "name", "question", "run", "views"]
+__all__ = ["Params", "name", "playground", "question", "run", "views"]
 
 name = "function-tokens"
 question = "Which tokens open the model's memory, and which features do they open?"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from analyses.prompt.single_prompt.playground_tab import playground
 from analyses.prompt.single_prompt.views import views
 from workbench.errors import BadInput
 from workbench.models.conversation import typed
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "name", "question", "run", "views"]
+__all__ = ["Params", "name", "playground", "question", "run", "views"]
 
 name = "inside"
 title = "Trace"

@@ -25,6 +25,7 @@ from analyses.measures import windows
 from analyses.measures.sampling import Sampler
 from analyses.measures.scoring import Scores, score
 from analyses.weights.extraction.compression import MOST, Compressed, compress
+from analyses.weights.extraction.playground_tab import playground
 from workbench import organisms
 from workbench.errors import BadInput
 from workbench.organisms import checkpoints as kept_steps
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
     from workbench.texts import Document
 
-__all__ = ["Params", "name", "question", "run", "views"]
+__all__ = ["Params", "name", "playground", "question", "run", "views"]
 
 name = "extraction"
 question = "How much of this text can be pulled out of the model?"
