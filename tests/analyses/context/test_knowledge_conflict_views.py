@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.helpers.synthetic import synthetic_result
 
 from analyses.context.knowledge_conflict import head_view, views
+from tests.helpers.synthetic import synthetic_result
 from workbench.draw.view import still_parts
 from workbench.result import Result
 

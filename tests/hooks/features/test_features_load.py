@@ -146,6 +146,6 @@ def test_a_capture_is_known_by_the_weights_and_not_by_the_name(
 
 
 def test_a_card_that_is_not_json(tmp_path: Path) -> None:
-    (tmp_path / "tests.helpers.card.json").write_text("{")
+    (tmp_path / "card.json").write_text("{")
     with pytest.raises(BadInput, match="cannot be read"):
         card_of(tmp_path)

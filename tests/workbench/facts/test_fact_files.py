@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import BadInput
+from workbench.facts import fact_files as files
 from workbench.facts import from_file, make, render
-from workbench.facts import from_file as files
 
 TEMPLATE = "The capital of {subject} is"
 ROWS = [("France", "Paris"), ("Japan", "Tokyo"), ("Peru", "Lima"), ("Cuba", "Havana")]
