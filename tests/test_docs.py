@@ -39,12 +39,14 @@ def test_the_features_pages_python_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_example_analysis_runs(llama):
-    (source,) = blocks(ROOT / "docs" / "writing-an-analysis.md", "python")
+    source = "\n".join(blocks(ROOT / "docs" / "writing-an-analysis.md", "python"))
     module = types.ModuleType("loudest_head")
     exec(compile(source, "writing-an-analysis.md", "exec"), module.__dict__)
     result = module.run(llama, module.Params(top=3), wb.Progress())
     assert len(result.tables["heads"]) == 3
     assert set(module.views(result)) == {"Heads"}
+    assert [role.off for role in module.playground.roles] == ["Loud heads off"]
+    assert len(module.playground.heads(result)["loudest"]) == 3
     assert re.fullmatch(r"L\dH\d is loudest\.", result.findings["loudest"].says)
 
 
