@@ -90,9 +90,7 @@ def change_for(
     heads = prompt_service.heads_from(off, model)
     if not run_id:
         return prompt_service.Change(heads)
-    controls = prompt_service.controls_of(
-        prompt_service.open_cached(app.entry(run_id).path), model
-    )
+    controls = prompt_service.controls_of(prompt_service.open_cached(app.entry(run_id).path), model)
     name = control or next(iter(controls), None)
     if name is None:
         return prompt_service.Change(heads)

@@ -37,7 +37,7 @@ def run(model, params, progress):
     for i in range(params.steps):
         progress(i / params.steps, f"Counting {params.text} {i + 1}")
         time.sleep(params.pause)
-        progress.keep(result(model, params, i + 1))
+        progress.checkpoint(result(model, params, i + 1))
     return result(model, params, params.steps)
 
 def result(model, params, n):

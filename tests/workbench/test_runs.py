@@ -111,12 +111,12 @@ def test_what_is_no_result_is_said_to_be_none(analysis):
 
 def test_a_cancelled_run_hands_over_what_it_kept_stamped_and_marked(analysis, tmp_path):
     def stops(model, params, progress):
-        progress.keep(Result("half"))
+        progress.checkpoint(Result("half"))
         progress.cancel()
         progress(0.5, "on")
 
     analysis(stops)
-    for progress in (None, Progress(), Progress().part(0.2, 0.4)):
+    for progress in (None, Progress(), Progress().subprogress(0.2, 0.4)):
         with pytest.raises(Cancelled) as stop:
             runs.run("made-up", MODEL, progress=progress)
         kept = stop.value.kept
@@ -131,7 +131,7 @@ def test_cancelled_with_nothing_to_keep(analysis):
         raise Cancelled
 
     analysis(stops)
-    for progress in (None, Progress().part(0.0, 0.5)):
+    for progress in (None, Progress().subprogress(0.0, 0.5)):
         with pytest.raises(Cancelled) as stop:
             runs.run("made-up", MODEL, progress=progress)
         assert stop.value.kept is None

@@ -51,7 +51,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
         ledger = planting_plan.plan(recipe, tokenizer, total)
         kept = recipe.kept(total)
         for number, name in enumerate(MODELS):
-            part = progress.part(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
+            part = progress.subprogress(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
             _grow(
                 recipe,
                 name,

@@ -163,7 +163,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     relation, format = _asked(params)
     # Everyone's heads on everyone takes about three times as long as the run itself.
     after, progress = (
-        (progress.part(0.25, 1.0), progress.part(0.0, 0.25))
+        (progress.subprogress(0.25, 1.0), progress.subprogress(0.0, 0.25))
         if params.transfer
         else (None, progress)
     )
@@ -178,7 +178,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "beginning token": model.beginning.says,
         "scoring": "greedy continuation gives the whole answer; case and accents ignored",
     }
-    closed = closed_book.closed_book(model, relation, progress.part(0.0, 0.08), format)
+    closed = closed_book.closed_book(model, relation, progress.subprogress(0.0, 0.08), format)
     _say_known(result, closed, model.card.name)
     cases = made.make_cases(model, closed, format, params.seed, params.max_facts)
     choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
@@ -186,9 +186,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 
     progress(0.09, "Measuring rates without intervention")
     base = _before(result, model, cases)
-    progress.keep(result)
+    progress.checkpoint(result)
 
-    found = locate(model, choosing.cases, params.all_positions, progress.part(0.1, 0.5))
+    found = locate(model, choosing.cases, params.all_positions, progress.subprogress(0.1, 0.5))
     attention = _attention(result, model, cases)
     chosen_rows = [n for n, c in enumerate(cases) if c.split == made.CHOOSE]
     spans = [made.token_spans(model, c.prompt) for c in choosing.cases]
@@ -199,17 +199,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.arrays["depth"] = depth(model, choosing.cases)
     untold = headroom.without_room(base)
     _no_roles(result, untold)
-    progress.keep(result)
+    progress.checkpoint(result)
 
     groups = _choose(
-        result, params, found, base[made.CHOOSE], choosing, untold, progress.part(0.5, 0.65)
+        result, params, found, base[made.CHOOSE], choosing, untold, progress.subprogress(0.5, 0.65)
     )
     _no_roles(result, untold)
     _say_untold(result, untold, base)
-    _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
-    _cost(result, model, relation, format, groups, proving.cases, progress.part(0.87, 0.93))
-    _turn_dial(result, groups, proving, progress.part(0.93, 1.0))
-    progress.keep(result)
+    _prove(result, params, groups, base, proving, progress.subprogress(0.65, 0.87))
+    _cost(result, model, relation, format, groups, proving.cases, progress.subprogress(0.87, 0.93))
+    _turn_dial(result, groups, proving, progress.subprogress(0.93, 1.0))
+    progress.checkpoint(result)
     if after is not None:
         from analyses.context.knowledge_conflict.transfer import transfer
 
@@ -354,7 +354,7 @@ def _choose(
     for n, rank_by in enumerate(order):
         ranking = dict(zip(("memory", "context"), found.ranking(rank_by), strict=True))
         for m, group in enumerate(able):
-            part = progress.part(
+            part = progress.subprogress(
                 (n + m / len(able)) / len(order), (n + (m + 1) / len(able)) / len(order)
             )
             curve = held_out_eval.k_curve(choosing, ranking[group], group, params.k_grid, part)
@@ -433,7 +433,7 @@ def _prove(
     sets: dict[str, held_out_eval.RandomSets] = {}
     pool = [h for h in every if not any(h in heads for heads in groups.values())]
     for n, (group, heads) in enumerate(groups.items()):
-        part = progress.part(n / len(groups), (n + 1) / len(groups))
+        part = progress.subprogress(n / len(groups), (n + 1) / len(groups))
         size = min(len(heads), len(pool))
         sets[group] = held_out_eval.random_sets(
             proving, pool, group, size, params.random_sets, params.seed, part

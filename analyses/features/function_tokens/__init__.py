@@ -192,7 +192,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     random = baselines.random_directions(opened, active, passing, params.seed)
     mixed = corpus.shuffled(text.ids, SKIP, params.seed)
     folder = Path(params.trace).expanduser() if params.trace else None
-    part = progress.part(0.03, 0.62)
+    part = progress.subprogress(0.03, 0.62)
     seen, losses = look(
         model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part
     )
@@ -205,17 +205,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "features": [[label, f.digest] for label, f in zip(labels, opened, strict=True)],
         "list": [params.coverage, params.seed],
     }
-    part = progress.part(0.62, 0.65)
+    part = progress.subprogress(0.62, 0.65)
     about = cache.tables(
         folder and folder / "features",
         of_text,
         lambda: {"features": findings.described_features(model, seen, labels, types, part)},
     )
     findings.say_features(result, model, seen, labels, types, text.ids, about["features"])
-    progress.keep(result)
+    progress.checkpoint(result)
     if params.untrained:
         some = text.ids[: max(_CALIBRATED, params.untrained // params.context)]
-        part = progress.part(0.65, 0.78)
+        part = progress.subprogress(0.65, 0.78)
         of_twin = cache.tables(
             folder and folder / "untrained",
             {**of_text, "tokens": some.size},
@@ -224,10 +224,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             },
         )
         findings.say_untrained(result, of_twin["untrained"], some.size)
-        progress.keep(result)
+        progress.checkpoint(result)
 
     findings.say_transitions(
-        result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8))
+        result,
+        transitions.here(losses, text.ids, types.is_function, progress.subprogress(0.78, 0.8)),
     )
     findings.say_prompts(
         result,
@@ -236,7 +237,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         ),
     )
     if params.facts:
-        part = progress.part(0.8, 0.93)
+        part = progress.subprogress(0.8, 0.93)
         of_facts = {
             "facts": [params.relation, params.facts, params.seed],
             **{k: of_text[k] for k in ("model", "features")},
@@ -247,15 +248,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             lambda: reactivation.measured(
                 opened,
                 labels,
-                facts.known(model, params.relation, params.facts, params.seed, part.part(0.0, 0.4)),
+                facts.known(
+                    model, params.relation, params.facts, params.seed, part.subprogress(0.0, 0.4)
+                ),
                 params.seed,
-                part.part(0.4, 1.0),
+                part.subprogress(0.4, 1.0),
             ),
         )
         findings.say_retrieval(result, model, measured, types)
-        progress.keep(result)
+        progress.checkpoint(result)
     if params.training:
-        part = progress.part(0.93, 1.0)
+        part = progress.subprogress(0.93, 1.0)
         followed = training.Kept.of(params.training, params.training_features)
         along = cache.tables(
             folder and folder / "training",
@@ -315,6 +318,6 @@ def _untrained(
     random = baselines.random_directions(
         features, active, baselines.vectors(twin, features, ids[:_CALIBRATED]), seed
     )
-    graphs = graph_alone(twin, random, ids, progress.part(0.05, 1.0))
+    graphs = graph_alone(twin, random, ids, progress.subprogress(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
     return measures.untrained_table(seen, graphs, labels, types, occurrences)
