@@ -17,7 +17,7 @@ from workbench.errors import NotFound, WorkbenchError
 
 
 @dataclass(frozen=True)
-class AskTab:
+class AnalysisTab:
     """What the rest of the page needs: the choice, the forms by analysis, and which are visible for
     a choice.
 
@@ -32,7 +32,7 @@ class AskTab:
     fit: Callable[[], list[Any]]
 
 
-def build(app: AppState) -> AskTab:
+def build(app: AppState) -> AnalysisTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
     good, broken = registry.all_analyses()
     first = good[0].name if good else None
@@ -124,4 +124,4 @@ def build(app: AppState) -> AskTab:
     gr.Timer(1.0).tick(
         lambda: html_parts.jobs_html(app.jobs.recent()), None, queue, queue=False, **QUIET
     )
-    return AskTab(choice, groups, choose, fits, fit)
+    return AnalysisTab(choice, groups, choose, fits, fit)

@@ -47,7 +47,7 @@ class PromptOutput:
 
 
 @dataclass(frozen=True)
-class Change:
+class ModelChange:
     """What is done to the model: heads switched off, and a control of a finished run set to a
     value.
     """

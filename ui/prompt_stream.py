@@ -80,7 +80,7 @@ class Tickets:
 
 def change_for(
     app: AppState, off: Sequence[str], run_id: str | None, control: str | None, value: float | None
-) -> prompt_service.Change:
+) -> prompt_service.ModelChange:
     """What a page or a program asks to be done to the model.
 
     Raises:
@@ -89,14 +89,14 @@ def change_for(
     model = app.slot.need()
     heads = prompt_service.heads_from(off, model)
     if not run_id:
-        return prompt_service.Change(heads)
+        return prompt_service.ModelChange(heads)
     controls = prompt_service.controls_of(prompt_service.open_cached(app.entry(run_id).path), model)
     name = control or next(iter(controls), None)
     if name is None:
-        return prompt_service.Change(heads)
+        return prompt_service.ModelChange(heads)
     if name not in controls:
         raise NotFound.named("control of this run", name, controls)
-    return prompt_service.Change(
+    return prompt_service.ModelChange(
         heads, controls[name], controls[name].neutral if value is None else float(value)
     )
 

@@ -98,7 +98,7 @@ def test_a_prompt_longer_than_the_table_of_positions_is_said(gpt2):
 
 def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
     before = prompt_service.look(llama, PROMPT, ("Paris",))
-    with prompt_service.Change(off=((0, 0), (1, 1))).on(llama):
+    with prompt_service.ModelChange(off=((0, 0), (1, 1))).on(llama):
         changed = prompt_service.look(llama, PROMPT, ("Paris",))
     with wb.ablate(llama, heads=[(0, 0), (1, 1)]):
         assert prompt_service.look(llama, PROMPT, ("Paris",)) == changed

@@ -267,12 +267,12 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
             "fact": range(len(cases)),
             "subject": [c.fact.subject for c in cases],
             "answer": [c.fact.answer for c in cases],
-            "counter": [c.counter for c in cases],
+            "counter": [c.counterfactual for c in cases],
             "split": [c.split for c in cases],
             "prompt": [c.prompt.text for c in cases],
             "said": [s.text.strip() for s in asked.said],
             "outcome": [
-                made.outcome(s.text, c.fact.answer, c.counter, ended=True)
+                made.outcome(s.text, c.fact.answer, c.counterfactual, ended=True)
                 for s, c in zip(asked.said, cases, strict=True)
             ],
             "p_memory": np.exp(memory[0]),

@@ -480,15 +480,15 @@ def test_cases_contradict_with_another_first_token_and_split_by_subject(planted_
     assert len(cases) == 16
     for case in cases:
         assert case.memory[0] != case.context[0]
-        assert case.counter in relation.answers
-        assert case.prompt.text.count(case.counter) == 1
+        assert case.counterfactual in relation.answers
+        assert case.prompt.text.count(case.counterfactual) == 1
         spans = made.token_spans(planted_model, case.prompt)
         tokens = planted_model.token_strings(case.ids)
         assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "subject"] == [
             case.fact.subject
         ]
         assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "context answer"] == [
-            case.counter
+            case.counterfactual
         ]
 
 
