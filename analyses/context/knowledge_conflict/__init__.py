@@ -11,7 +11,7 @@ rank_heads.py   the exact effect of every head, and the ranking
 headroom.py     whether anything can be told: at a ceiling no heads are named
 held_out_eval.py    pruning on held-out subjects, random sets, what it costs
 stability.py how far the chosen heads hang on the facts that chose them
-dial.py     the found heads as one knob
+dial.py     the found heads as one control
 transfer.py heads found on one relation or format, used on all others
 views.py     how it looks (head_view.py: the linked grids)
 """

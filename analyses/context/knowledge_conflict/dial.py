@@ -53,7 +53,7 @@ def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
 
 
 def dial(result: Result) -> dict[str, Control]:
-    """The knob of a finished run; none where it could not be told which heads decide."""
+    """The control of a finished run; none where it could not be told which heads decide."""
     memory, context = found_heads(result)
     if not memory and not context:
         return {}

@@ -12,7 +12,7 @@ heads.py    rare tokens, triggers, and the exact effect of every head; proof on 
 edit.py   unlearning and rewriting with a thousandth of the weights
 claims.py   what of the paper comes out again
 findings.py   from numbers to tables and findings
-weight_edits.py     a finished run's changes of weights: as knobs, as files
+weight_edits.py     a finished run's changes of weights: as controls, as files
 views.py     how it looks (passage_view.py: one passage as text; heads_view.py: the linked grids;
             removal_view.py)
 """
@@ -40,8 +40,7 @@ from analyses.weights.paragraph_memorization import (
 )
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
 from analyses.weights.paragraph_memorization.views import views
-from analyses.weights.paragraph_memorization.weight_edits import changes
-from analyses.weights.paragraph_memorization.weight_edits import knobs as controls
+from analyses.weights.paragraph_memorization.weight_edits import changes, controls
 from hooks.gradients.weights import weights
 from workbench.errors import BadInput, Unfit
 from workbench.result import Result

@@ -208,8 +208,8 @@ def test_no_head_is_named_where_all_answers_are_so_already(full):
 def test_the_dial_turns_only_where_heads_are_known(full):
     side, model, result = full
     low, high = (-1.0, 0.0) if side == "context" else (0.0, 1.0)
-    knob = analysis.controls(result)["dial"]
-    assert (knob.low, knob.high) == (low, high)
+    dial = analysis.controls(result)["dial"]
+    assert (dial.low, dial.high) == (low, high)
     assert sorted({*result.tables["dial"].value}) == [
         v for v in np.arange(-1, 1.25, 0.25) if low <= v <= high
     ]
