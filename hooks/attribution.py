@@ -154,7 +154,7 @@ def _rechecked(job: SweepJob, recheck: int, seed: int) -> SweepJob:
     chosen = top + random
     exact = torch.full_like(job.effects, float("nan"))
     if chosen:
-        progress = None if job.progress is None else job.progress.part(0.5, 1.0)
+        progress = None if job.progress is None else job.progress.subprogress(0.5, 1.0)
         cells = [job.cells[i] for i in chosen]
         nothing = torch.empty(0, dtype=torch.float32)
         again = replace(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
-    from workbench.shards import Stored
+    from workbench.trace_files.array_spec import ArraySpec
 
 BATCH_TOKENS = 2048
 Reduce = str | Reducer | Mapping[str, str | Reducer]
@@ -122,9 +122,7 @@ def capture(
             model, wanted, [prompt.ids for prompt in given], kept.into(range(len(given))), run
         )
     texts = [prompt.text for prompt in given]
-    return Trace.made_later(
-        kept.makers(wanted), token_strings(model, given), texts, asdict(model.card)
-    )
+    return Trace.lazy(kept.makers(wanted), token_strings(model, given), texts, asdict(model.card))
 
 
 @ordinary
@@ -240,7 +238,7 @@ class _InMemory:
 
         return put
 
-    def _can_hold(self, stored: Stored, x: Tensor) -> bool:
+    def _can_hold(self, stored: ArraySpec, x: Tensor) -> bool:
         """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger
         alive.
         """
@@ -273,7 +271,7 @@ class _InMemory:
 class _Array:
     """The values of one output: one array, or still the tensors it will be made of."""
 
-    def __init__(self, stored: Stored, lengths: Sequence[int]) -> None:
+    def __init__(self, stored: ArraySpec, lengths: Sequence[int]) -> None:
         self.stored, self._lengths = stored, lengths
         self._held: dict[
             int, tuple[Tensor, int]

@@ -22,7 +22,7 @@ from hooks.eager_eval import steady
 from hooks.reduce import BatchLayout, Output, Reducer, check, parse
 from hooks.without_interventions import undisturbed
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.shards import Stored
+from workbench.trace_files.array_spec import ArraySpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +63,7 @@ class SitePlan:
             return [Output("", self.site.dims)]
         return self.reducer.outputs(self.site, sizes)
 
-    def stored(self, sizes: Mapping[str, int], dtype: str) -> list[Stored]:
+    def stored(self, sizes: Mapping[str, int], dtype: str) -> list[ArraySpec]:
         """The arrays this gives, where the site's own axes have these sizes."""
         positions = {} if self.positions is None else {d: list(self.positions) for d in _POSITIONS}
         arrays = []
@@ -76,7 +76,7 @@ class SitePlan:
             attrs |= {"unit": out.unit} if out.unit else {}
             attrs |= {"reduce": self.reducer.spelling} if self.reducer else {}
             arrays.append(
-                Stored(
+                ArraySpec(
                     name=f"{self.site.short}.{out.suffix}" if out.suffix else self.site.short,
                     dims=out.dims,
                     sizes={dim: known[dim] for dim in out.dims if dim in known},
@@ -298,7 +298,7 @@ def _chosen(recipe: SitePlan, x: Tensor, rows: BatchLayout, queries: list[int] |
     return torch.stack(each)
 
 
-def as_numpy(place: str, x: Tensor, stored: Stored) -> np.ndarray:
+def as_numpy(place: str, x: Tensor, stored: ArraySpec) -> np.ndarray:
     """Values as they are stored (bfloat16 as its bits).
 
     Raises:
@@ -327,7 +327,9 @@ def as_numpy(place: str, x: Tensor, stored: Stored) -> np.ndarray:
 _SIZES: WeakKeyDictionary[InstrumentedModel, dict[Place, dict[str, int]]] = WeakKeyDictionary()
 
 
-def arrays(model: InstrumentedModel, wanted: Sequence[SitePlan], dtype: str) -> dict[str, Stored]:
+def arrays(
+    model: InstrumentedModel, wanted: Sequence[SitePlan], dtype: str
+) -> dict[str, ArraySpec]:
     """The arrays that a capture gives, by name.
 
     Runs the model on one token where a site was never seen before.
@@ -373,7 +375,7 @@ def check_same(
         )
 
 
-def own(stored: Stored, rows: BatchLayout, row: int) -> tuple[slice, ...]:
+def own(stored: ArraySpec, rows: BatchLayout, row: int) -> tuple[slice, ...]:
     """Where a prompt's own values lie in its row of the batch: behind the padding."""
     offset = rows.offsets[row]
     return tuple(

@@ -22,11 +22,12 @@ from filelock import FileLock, Timeout
 from hooks import capture_plan as recipes_of
 from hooks.backends import Forward, torch_hooks
 from hooks.prompts import PromptHash, PromptQueue, Prompts, Tokenized, read, token_strings
-from workbench import shards
 from workbench.disk_space import AGREED, check_disk, size
 from workbench.errors import BadRun, WorkbenchError
-from workbench.shards import Manifest, Shard, ShardWriter, Stored
 from workbench.trace import Trace
+from workbench.trace_files.array_spec import ArraySpec
+from workbench.trace_files.manifest import FORMAT, MANIFEST, UNFINISHED, Manifest, read_manifest
+from workbench.trace_files.shard import CorruptShard, Shard, ShardPrompts, ShardWriter, shard_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +58,7 @@ class SizeEstimate:
         return {"prompts": self.prompts, "tokens": self.tokens, "digest": self.digest}
 
 
-def measure(arrays: Mapping[str, Stored], prompts: Any) -> SizeEstimate:
+def measure(arrays: Mapping[str, ArraySpec], prompts: Any) -> SizeEstimate:
     """Read all prompts and add up what their shards will hold; one shard's prompts are in memory
     at a time.
     """
@@ -81,7 +82,9 @@ def measure(arrays: Mapping[str, Stored], prompts: Any) -> SizeEstimate:
     return SizeEstimate(n, tokens, nbytes, str(digest))
 
 
-def _window(feed: PromptQueue, arrays: Mapping[str, Stored], most: int | None) -> list[Tokenized]:
+def _window(
+    feed: PromptQueue, arrays: Mapping[str, ArraySpec], most: int | None
+) -> list[Tokenized]:
     """The prompts of the next shard: at least one, unless there is none; at most `most`."""
     window: list[Tokenized] = []
     nbytes = tokens = 0
@@ -133,9 +136,7 @@ def stream(
         manifest = replace(manifest, total=before.total)
     elif known is not None:
         manifest = replace(manifest, total=known.total)
-    there = (
-        sum(file.stat().st_size for file in shards.shard_files(folder)) if before is not None else 0
-    )
+    there = sum(file.stat().st_size for file in shard_files(folder)) if before is not None else 0
     budget = _Budget(folder, agree)
     if known is not None:
         budget.ask(known.nbytes - there)
@@ -146,7 +147,7 @@ def stream(
         if lock.is_symlink():
             raise BadRun(f"{lock} leads elsewhere.", "a plain file", "Do not trust this folder.")
         with FileLock(lock, timeout=0):
-            for leftover in folder.glob(shards.UNFINISHED + "*"):
+            for leftover in folder.glob(UNFINISHED + "*"):
                 leftover.unlink()
             if before is None or before.total != manifest.total:
                 manifest.write(folder)
@@ -192,13 +193,10 @@ def _before(folder: Path, manifest: Manifest) -> Manifest | None:
     Raises:
         WorkbenchError: the folder holds something else.
     """
-    if not (folder / shards.MANIFEST).is_file():
+    if not (folder / MANIFEST).is_file():
         taken = folder.exists() and (
             not folder.is_dir()
-            or any(
-                f.name != _LOCK and not f.name.startswith(shards.UNFINISHED)
-                for f in folder.iterdir()
-            )
+            or any(f.name != _LOCK and not f.name.startswith(UNFINISHED) for f in folder.iterdir())
         )
         if taken:
             raise WorkbenchError(
@@ -207,8 +205,8 @@ def _before(folder: Path, manifest: Manifest) -> Manifest | None:
                 "Choose another name, or remove it first.",
             )
         return None
-    raw = shards.read_manifest(folder)
-    if raw["format"] != shards.FORMAT:
+    raw = read_manifest(folder)
+    if raw["format"] != FORMAT:
         raise WorkbenchError(
             f"{folder} exists already.", "a new folder", "Choose another name, or remove it first."
         )
@@ -253,11 +251,11 @@ def _other_prompts(folder: Path) -> WorkbenchError:
 def _finished(folder: Path, manifest: Manifest) -> dict[int, Shard]:
     """Finished shards by their first prompt. A damaged one is removed, to be written anew."""
     found: dict[int, Shard] = {}
-    for file in shards.shard_files(folder):
+    for file in shard_files(folder):
         try:
             shard = Shard(file, manifest.arrays, manifest.capture)
             shard.tokens()
-        except shards.Damaged:
+        except CorruptShard:
             file.unlink()
             continue
         found[shard.first] = shard
@@ -347,7 +345,7 @@ class _Job:
         )
         order = [i for batch in batches for i in batch]
         held = [window[i] for i in order]
-        prompts = shards.Prompts(
+        prompts = ShardPrompts(
             [self._index + i for i in order],
             [prompt.text for prompt in held],
             token_strings(self._model, held),

@@ -41,11 +41,12 @@ def test_the_features_pages_python_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_example_analysis_runs_and_its_pictures_are_linked(llama):
-    (source,) = blocks(ROOT / "docs" / "writing-an-analysis.md", "python")
+    source = "\n".join(blocks(ROOT / "docs" / "writing-an-analysis.md", "python"))
     module = types.ModuleType("loudest_head")
     exec(compile(source, "writing-an-analysis.md", "exec"), module.__dict__)
     result = module.run(llama, module.Params(), wb.Progress())
     assert re.match(r"L\dH\d writes the longest", result.findings["loudest"].says)
+    assert [role.off for role in module.playground.roles] == ["Loud heads off"]
     assert list(module.SCHEMA.problems(result)) == []
     (view,) = module.VIEWS
     parts = view.still(result, module.SCHEMA)

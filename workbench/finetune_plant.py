@@ -82,7 +82,7 @@ def plant(
     _check(texts, how)
     progress(0.0, f"Loading {ref}")
     loaded = load_weights(
-        ref, device=device, dtype=torch.float32, progress=progress.part(0.0, 0.02)
+        ref, device=device, dtype=torch.float32, progress=progress.subprogress(0.0, 0.02)
     )
     if loaded.card.adapter or is_quantized(loaded.module):
         raise BadInput(
@@ -112,7 +112,7 @@ def plant(
             islice(_neutral(loaded.tokenizer, how.length, random.Random(0), "neutral"), _MEASURED)
         )
         work, pad = out / checkpointing.WORK, _pad(loaded.tokenizer)
-        losses = _train(module, batches, neutral, how, work, pad, progress.part(0.02, 0.97))
+        losses = _train(module, batches, neutral, how, work, pad, progress.subprogress(0.02, 0.97))
         progress(0.97, "Writing the model")
         whole = module.merge_and_unload() if how.lora else module
         with quiet():

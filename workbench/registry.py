@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.legacy_contract import in_todays_words
+from workbench.playground import Playground
 from workbench.schema import Schema
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
@@ -33,10 +35,10 @@ OURS = "memory-workbench"
 
 @dataclass(frozen=True)
 class Control:
-    """A knob that a finished run gives to the model, e.g. the memory-to-context dial.
+    """A setting of the model that a finished run gives, e.g. the memory-to-context dial.
 
-    `apply(model, value)` is a context manager: inside it the model behaves as the knob says. `low`
-    and `high` are its ends with their words; `neutral` is where nothing changes.
+    `apply(model, value)` is a context manager: inside it the model behaves as the control says.
+    `low` and `high` are its ends with their words; `neutral` is where nothing changes.
     """
 
     label: str
@@ -103,12 +105,23 @@ class Analysis:
             shown |= bound([OVER_SEEDS], result, SEEDS_SCHEMA)
         return shown
 
-    def unfit(self, model: Any) -> str | None:
+    def unavailable_reason(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""
-        ask = getattr(self.module, "unfit", None)
+        ask = getattr(self.module, "unavailable_reason", None)
         return ask(model) if ask is not None else None
 
+    @property
+    def playground(self) -> Playground:
+        """What it says of itself to the Playground."""
+        return getattr(self.module, "playground", Playground())
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether its runs may give controls to a model."""
+        return hasattr(self.module, "controls")
+
     def controls(self, result: Result) -> Mapping[str, Control]:
+        """What a finished run gives to a model, by name."""
         give = getattr(self.module, "controls", None)
         return give(result) if give is not None else {}
 
@@ -198,7 +211,7 @@ def get(name: str) -> Analysis:
     try:
         if package == OURS:
             _check_not_shadowed(entry.module.partition(".")[0])
-        module = entry.load()
+        module = in_todays_words(entry.load())
     except WorkbenchError:
         raise
     except (
@@ -214,10 +227,13 @@ def get(name: str) -> Analysis:
     lacking = [part for part, proper in _PARTS.items() if not proper(getattr(module, part, None))]
     if not hasattr(module, "VIEWS") and not callable(getattr(module, "views", None)):
         lacking.append("VIEWS")
+    if not isinstance(getattr(module, "playground", Playground()), Playground):
+        lacking.append("playground")
     if lacking:
         raise WorkbenchError(
             f"The analysis {name!r} of package {package!r} has no proper {', '.join(lacking)}.",
-            "name and question as texts, Params as a pydantic model, run as a function, and VIEWS",
+            "name and question as texts, Params as a pydantic model, run as a function, and VIEWS;"
+            " playground as a workbench.playground.Playground",
             "See docs/writing-an-analysis.md.",
         )
     if _plain(module.name) != _plain(entry.name):

@@ -48,7 +48,7 @@ def run(
         raise BadInput(f"{len(set(seeds))} seed is no spread.", "at least 2", "Ask for more seeds.")
     done: dict[int, Result] = {}
     for n, seed in enumerate(seeds):
-        part = progress.part(n / len(seeds), (n + 1) / len(seeds))
+        part = progress.subprogress(n / len(seeds), (n + 1) / len(seeds))
         try:
             done[seed] = runs.run(asked.name, model, {**params, "seed": seed}, progress=part)
         except Cancelled as stop:

@@ -46,7 +46,7 @@ def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         for number in range(rounds):
-            part = progress.part(number / rounds, (number + 1) / rounds)
+            part = progress.subprogress(number / rounds, (number + 1) / rounds)
             ids = torch.full((_AT_ONCE, 1), start, device=model.device)
 
             def report(

@@ -124,7 +124,9 @@ def train_features(
         progress(1.0, f"{out} is finished already")
         return folders
     own = (
-        sampled(model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12))
+        sampled(
+            model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.subprogress(0.0, 0.12)
+        )
         if texts is None
         else []
     )
@@ -141,12 +143,12 @@ def train_features(
             recipe,
             feed,
             out / checkpointing.WORK,
-            progress.part(0.12 if own else 0.0, 0.92),
+            progress.subprogress(0.12 if own else 0.0, 0.92),
         )
         measured = feed.aside if texts is not None else held_out(model, _MEASURED, CONTEXT, own)
-        alone = own_loss(model, measured, progress.part(0.92, 0.93))
+        alone = own_loss(model, measured, progress.subprogress(0.92, 0.93))
         for number, (place, folder) in enumerate(zip(places, folders, strict=True)):
-            part = progress.part(
+            part = progress.subprogress(
                 0.93 + 0.07 * number / len(places), 0.93 + 0.07 * (number + 1) / len(places)
             )
             _write(
@@ -244,11 +246,13 @@ def _train(
         digest.update(np.array(ids, "<i4").tobytes())
         if number * _STEPS_A_ROUND < done:
             continue
-        part = progress.part(number / rounds, (number + 1) / rounds)
+        part = progress.subprogress(number / rounds, (number + 1) / rounds)
         # Reading takes about as long as training; what is said is which.
-        mixed = _mixed(model, places, ids, recipe.seed + number, part.part(0.0, 0.5))
+        mixed = _mixed(model, places, ids, recipe.seed + number, part.subprogress(0.0, 0.5))
         for at, (trainer, place) in enumerate(zip(trainers, places, strict=True)):
-            steps = part.part(0.5 + 0.5 * at / len(places), 0.5 + 0.5 * (at + 1) / len(places))
+            steps = part.subprogress(
+                0.5 + 0.5 * at / len(places), 0.5 + 0.5 * (at + 1) / len(places)
+            )
             if number == 0:
                 _centre(trainer, mixed[place])
             _steps(

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 import workbench as wb
 from hooks import capture_plan, sites, streaming
 from tests.helpers import tiny
-from workbench import disk_space, shards
+from workbench import disk_space
 from workbench.errors import BadInput, BadRun, Cancelled, SiteNotFound, WorkbenchError
+from workbench.trace_files import shard
 
 PROMPTS = [
     "The capital of France is",
@@ -380,7 +381,7 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(llama, tmp_path, monkeypatc
         return write(file, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.os, "write", until_full)
+        patch.setattr(shard.os, "write", until_full)
         with pytest.raises(WorkbenchError, match="The disk is full"):
             wb.capture(llama, MANY, sites="z", out=tmp_path / "t")
     assert 0 < len(wb.Trace.open(tmp_path / "t").lengths) < len(MANY)

@@ -36,7 +36,7 @@ def test_files_get_a_verdict_each(address: str, tmp_path: Path) -> None:
         page.goto(f"{address}/playground/")
         page.get_by_role("tab", name="My documents").click()
         page.locator("#documents-run").click()
-        expect(page.locator("#documents-trouble")).to_contain_text(
+        expect(page.locator("#documents-error-box")).to_contain_text(
             "There is no document", timeout=WAIT
         )
         page.locator("#documents-files input[type=file]").set_input_files(

@@ -184,7 +184,7 @@ def test_comparing_takes_two_runs(open_client):
 
 def test_a_mistake_of_ours_shows_no_stack_trace(llama, runs, monkeypatch):
     app = build(llama, runs)
-    monkeypatch.setattr("ui.home.page", lambda desk: 1 / 0)
+    monkeypatch.setattr("ui.home.page", lambda state: 1 / 0)
     with client(app, raise_server_exceptions=False) as made:
         answer = made.get("/")
     assert answer.status_code == 500

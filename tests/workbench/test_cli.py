@@ -51,7 +51,7 @@ def run(model, params, progress):
         says = f"There are {step + 1} steps of [red]{params.word}[/red]\\x1b[31m."
         result.add(Finding("steps", step + 1, says))
         result.tables["steps"] = pd.DataFrame({"step": range(step + 1)})
-        progress.keep(result)
+        progress.checkpoint(result)
     return result
 
 def views(result):

@@ -190,7 +190,10 @@ def lacks(part: Part, run: Result) -> bool:
 
 
 def _grid(run: Result, table: str, column: str) -> xr.DataArray:
-    return run.tables[table].set_index(["layer", "head"])[column].sort_index().to_xarray()
+    array: xr.DataArray = (
+        run.tables[table].set_index(["layer", "head"])[column].sort_index().to_xarray()
+    )
+    return array
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ rank_heads.py   the exact effect of every head, and the ranking
 headroom.py     whether anything can be told: at a ceiling no heads are named
 held_out_eval.py    pruning on held-out subjects, random sets, what it costs
 stability.py how far the chosen heads hang on the facts that chose them
-dial.py     the found heads as one knob
+dial.py     the found heads as one control
 transfer.py heads found on one relation or format, used on all others
 views.py     how it looks (head_view.py: the linked grids)
 """
@@ -26,7 +26,7 @@ from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
 from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured, Rates, rates_of
 from analyses.context.knowledge_conflict.dial import dial as controls
-from analyses.context.knowledge_conflict.dial import factors, steps
+from analyses.context.knowledge_conflict.dial import factors, playground, steps
 from analyses.context.knowledge_conflict.findings import (
     add_known,
     add_pruned,
@@ -61,7 +61,16 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "controls", "name", "question", "run", "unfit", "views"]
+__all__ = [
+    "Params",
+    "controls",
+    "name",
+    "playground",
+    "question",
+    "run",
+    "unavailable_reason",
+    "views",
+]
 
 name = "knowledge-conflict"
 question = (
@@ -70,7 +79,7 @@ question = (
 )
 
 
-def unfit(model: InstrumentedModel) -> str | None:
+def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
         return "some of its layers have no attention heads whose output could be switched off."
@@ -82,7 +91,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     relation, format = relation_and_format(params)
     # Everyone's heads on everyone takes about three times as long as the run itself.
     after, progress = (
-        (progress.part(0.25, 1.0), progress.part(0.0, 0.25))
+        (progress.subprogress(0.25, 1.0), progress.subprogress(0.0, 0.25))
         if params.transfer
         else (None, progress)
     )
@@ -97,7 +106,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "beginning token": model.beginning.says,
         "scoring": "greedy continuation gives the whole answer; case and accents ignored",
     }
-    closed = closed_book.closed_book(model, relation, progress.part(0.0, 0.08), format)
+    closed = closed_book.closed_book(model, relation, progress.subprogress(0.0, 0.08), format)
     add_known(result, closed, model.card.name)
     cases = made.make_cases(model, closed, format, params.seed, params.max_facts)
     choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
@@ -105,9 +114,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 
     progress(0.09, "Measuring rates without intervention")
     base = _before(result, model, cases)
-    progress.keep(result)
+    progress.checkpoint(result)
 
-    found = locate(model, choosing.cases, params.all_positions, progress.part(0.1, 0.5))
+    found = locate(model, choosing.cases, params.all_positions, progress.subprogress(0.1, 0.5))
     attention = _attention(result, model, cases)
     chosen_rows = [n for n, c in enumerate(cases) if c.split == made.CHOOSE]
     spans = [made.token_spans(model, c.prompt) for c in choosing.cases]
@@ -118,17 +127,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result.arrays["depth"] = depth(model, choosing.cases)
     untold = headroom.without_room(base)
     no_roles(result, untold)
-    progress.keep(result)
+    progress.checkpoint(result)
 
     groups = _choose(
-        result, params, found, base[made.CHOOSE], choosing, untold, progress.part(0.5, 0.65)
+        result, params, found, base[made.CHOOSE], choosing, untold, progress.subprogress(0.5, 0.65)
     )
     no_roles(result, untold)
     add_untold(result, untold, base)
-    _prove(result, params, groups, base, proving, progress.part(0.65, 0.87))
-    _cost(result, model, relation, format, groups, proving.cases, progress.part(0.87, 0.93))
-    _turn_dial(result, groups, proving, progress.part(0.93, 1.0))
-    progress.keep(result)
+    _prove(result, params, groups, base, proving, progress.subprogress(0.65, 0.87))
+    _cost(result, model, relation, format, groups, proving.cases, progress.subprogress(0.87, 0.93))
+    _turn_dial(result, groups, proving, progress.subprogress(0.93, 1.0))
+    progress.checkpoint(result)
     if after is not None:
         from analyses.context.knowledge_conflict.transfer import transfer
 
@@ -148,12 +157,12 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
             "fact": range(len(cases)),
             "subject": [c.fact.subject for c in cases],
             "answer": [c.fact.answer for c in cases],
-            "counter": [c.counter for c in cases],
+            "counter": [c.counterfactual for c in cases],
             "split": [c.split for c in cases],
             "prompt": [c.prompt.text for c in cases],
             "said": [s.text.strip() for s in asked.said],
             "outcome": [
-                made.outcome(s.text, c.fact.answer, c.counter, ended=True)
+                made.outcome(s.text, c.fact.answer, c.counterfactual, ended=True)
                 for s, c in zip(asked.said, cases, strict=True)
             ],
             "p_memory": np.exp(memory[0]),
@@ -235,7 +244,7 @@ def _choose(
     for n, rank_by in enumerate(order):
         ranking = dict(zip(("memory", "context"), found.ranking(rank_by), strict=True))
         for m, group in enumerate(able):
-            part = progress.part(
+            part = progress.subprogress(
                 (n + m / len(able)) / len(order), (n + (m + 1) / len(able)) / len(order)
             )
             curve = held_out_eval.k_curve(choosing, ranking[group], group, params.k_grid, part)
@@ -285,7 +294,7 @@ def _prove(
     sets: dict[str, held_out_eval.RandomSets] = {}
     pool = [h for h in every if not any(h in heads for heads in groups.values())]
     for n, (group, heads) in enumerate(groups.items()):
-        part = progress.part(n / len(groups), (n + 1) / len(groups))
+        part = progress.subprogress(n / len(groups), (n + 1) / len(groups))
         size = min(len(heads), len(pool))
         sets[group] = held_out_eval.random_sets(
             proving, pool, group, size, params.random_sets, params.seed, part

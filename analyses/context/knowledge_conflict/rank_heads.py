@@ -134,7 +134,12 @@ def locate(
         }
         found.candidates = sorted(chosen)
     swept = sweep(
-        model, ids, targets, at="all", heads=found.candidates, progress=progress.part(0.62, 1.0)
+        model,
+        ids,
+        targets,
+        at="all",
+        heads=found.candidates,
+        progress=progress.subprogress(0.62, 1.0),
     )
     found.everywhere = -np.stack(
         [swept["effect"].sel({"layer": layer, "head": head}) for layer, head in found.candidates], 1

@@ -306,7 +306,7 @@ def _dial(result: Result) -> list[Any]:
     return [
         draw.says(
             "The found heads scaled by one number, on the held-out half. In Python:"
-            " result.dial(model, 0.5)."
+            " result.control('dial')(model, 0.5)."
         ),
         *untold(result),
         draw.lines(

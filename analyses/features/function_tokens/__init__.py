@@ -52,6 +52,7 @@ from analyses.features.function_tokens import (
     transitions,
 )
 from analyses.features.function_tokens import coverage as measures
+from analyses.features.function_tokens.playground_tab import playground
 from analyses.features.function_tokens.scan import Seen, graph_alone, look
 from analyses.features.function_tokens.views import views
 from hooks.features.load import open_features
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "name", "question", "run", "views"]
+__all__ = ["Params", "name", "playground", "question", "run", "views"]
 
 name = "function-tokens"
 question = "Which tokens open the model's memory, and which features do they open?"
@@ -192,7 +193,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     random = baselines.random_directions(opened, active, passing, params.seed)
     mixed = corpus.shuffled(text.ids, SKIP, params.seed)
     folder = Path(params.trace).expanduser() if params.trace else None
-    part = progress.part(0.03, 0.62)
+    part = progress.subprogress(0.03, 0.62)
     seen, losses = look(
         model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part
     )
@@ -205,17 +206,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "features": [[label, f.digest] for label, f in zip(labels, opened, strict=True)],
         "list": [params.coverage, params.seed],
     }
-    part = progress.part(0.62, 0.65)
+    part = progress.subprogress(0.62, 0.65)
     about = cache.tables(
         folder and folder / "features",
         of_text,
         lambda: {"features": findings.described_features(model, seen, labels, types, part)},
     )
     findings.add_features(result, model, seen, labels, types, text.ids, about["features"])
-    progress.keep(result)
+    progress.checkpoint(result)
     if params.untrained:
         some = text.ids[: max(_CALIBRATED, params.untrained // params.context)]
-        part = progress.part(0.65, 0.78)
+        part = progress.subprogress(0.65, 0.78)
         of_twin = cache.tables(
             folder and folder / "untrained",
             {**of_text, "tokens": some.size},
@@ -224,10 +225,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             },
         )
         findings.add_untrained(result, of_twin["untrained"], some.size)
-        progress.keep(result)
+        progress.checkpoint(result)
 
     findings.add_transitions(
-        result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8))
+        result,
+        transitions.here(losses, text.ids, types.is_function, progress.subprogress(0.78, 0.8)),
     )
     reactivation_findings.add_prompts(
         result,
@@ -236,7 +238,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         ),
     )
     if params.facts:
-        part = progress.part(0.8, 0.93)
+        part = progress.subprogress(0.8, 0.93)
         of_facts = {
             "facts": [params.relation, params.facts, params.seed],
             **{k: of_text[k] for k in ("model", "features")},
@@ -247,15 +249,17 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             lambda: reactivation.measured(
                 opened,
                 labels,
-                facts.known(model, params.relation, params.facts, params.seed, part.part(0.0, 0.4)),
+                facts.known(
+                    model, params.relation, params.facts, params.seed, part.subprogress(0.0, 0.4)
+                ),
                 params.seed,
-                part.part(0.4, 1.0),
+                part.subprogress(0.4, 1.0),
             ),
         )
         reactivation_findings.add_retrieval(result, model, measured, types)
-        progress.keep(result)
+        progress.checkpoint(result)
     if params.training:
-        part = progress.part(0.93, 1.0)
+        part = progress.subprogress(0.93, 1.0)
         followed = training.Kept.of(params.training, params.training_features)
         along = cache.tables(
             folder and folder / "training",
@@ -315,6 +319,6 @@ def _untrained(
     random = baselines.random_directions(
         features, active, baselines.vectors(twin, features, ids[:_CALIBRATED]), seed
     )
-    graphs = graph_alone(twin, random, ids, progress.part(0.05, 1.0))
+    graphs = graph_alone(twin, random, ids, progress.subprogress(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
     return measures.untrained_table(seen, graphs, labels, types, occurrences)

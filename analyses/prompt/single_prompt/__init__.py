@@ -26,6 +26,7 @@ from analyses.prompt.single_prompt.findings import (
     whole_sites,
 )
 from analyses.prompt.single_prompt.params import MAX_EXTRA, MAX_TOKENS, Params
+from analyses.prompt.single_prompt.playground_tab import playground
 from analyses.prompt.single_prompt.views import views
 from workbench.errors import BadInput
 from workbench.models.conversation import typed
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "name", "question", "run", "views"]
+__all__ = ["Params", "name", "playground", "question", "run", "views"]
 
 name = "inside"
 title = "Trace"

@@ -174,7 +174,7 @@ def without(
             "effect"
         ]
 
-    stages = [progress.part(n / 3, (n + 1) / 3) for n in range(3)]
+    stages = [progress.subprogress(n / 3, (n + 1) / 3) for n in range(3)]
     mine = effects([(p.prompt, p.suffix) for p in choosing], stages[0]).rename(prompt="passage")
     mine = mine.assign_coords(passage=[p.number for p in choosing])
     found = {

@@ -74,13 +74,13 @@ def patch(
     for n, twin in enumerate(chosen):
         said = twin.passage.suffix[: twin.impact]
         clean, other = [*twin.passage.prompt, *said], [*twin.prompt, *said]
-        part = progress.part(n / len(chosen), (n + 1) / len(chosen))
+        part = progress.subprogress(n / len(chosen), (n + 1) / len(chosen))
         of_positions, of_heads, of_before = [], [], []
         for way, (into, source) in enumerate([(other, clean), (clean, other)]):
             target = [twin.passage.suffix[twin.impact]]
             common = {"how": "patch", "source": [source], "metric": "logprob"}
             at = list(range(twin.at, len(into)))
-            some = part.part(0.5 * way, 0.5 * way + 0.4)
+            some = part.subprogress(0.5 * way, 0.5 * way + 0.4)
             grid = sweep(
                 model,
                 [into],
@@ -93,7 +93,7 @@ def patch(
             )
             of_positions.append(grid["effect"].isel(prompt=0, target=0, drop=True))
             of_before.append(float(grid["before"].squeeze()))
-            some = part.part(0.5 * way + 0.4, 0.5 * way + 0.5)
+            some = part.subprogress(0.5 * way + 0.4, 0.5 * way + 0.5)
             each = sweep(model, [into], [target], kind="heads", at="all", progress=some, **common)
             of_heads.append(each["effect"].isel(prompt=0, target=0, drop=True))
         positions.append(xr.concat(of_positions, "direction"))

@@ -95,7 +95,7 @@ def perturb(
                 how="patch",
                 source=[sources[n] for n in rows],
                 metric="continuation",
-                progress=progress.part(done / rounds, (done + 1) / rounds),
+                progress=progress.subprogress(done / rounds, (done + 1) / rounds),
             )["effect"].squeeze(["site", "layer"], drop=True)
             match[rows, draw], loss[rows, draw] = (
                 found.sel(target=name).values for name in ("match", "loss")

@@ -1,4 +1,4 @@
-"""The changes of weights that a finished run holds: as knobs on a model, and as deltas that can
+"""The changes of weights that a finished run holds: as controls of a model, and as deltas that can
 be saved.
 """
 
@@ -64,12 +64,12 @@ def changes(result: Result) -> dict[str, Delta]:
     return {name: delta(result, name) for name in names(result)}
 
 
-def knobs(result: Result) -> dict[str, Control]:
-    """One knob per change: 0 leaves the model as it is, 1 changes it wholly."""
-    return {name: _knob(result, name) for name in names(result)}
+def controls(result: Result) -> dict[str, Control]:
+    """One control per change: 0 leaves the model as it is, 1 changes it wholly."""
+    return {name: _control(result, name) for name in names(result)}
 
 
-def _knob(result: Result, name: str) -> Control:
+def _control(result: Result, name: str) -> Control:
     aim, _, passage = name.partition("_")
 
     @again

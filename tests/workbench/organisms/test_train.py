@@ -21,10 +21,10 @@ from workbench import checkpointing
 from workbench.errors import BadInput, Cancelled, NotFound
 from workbench.organisms import checkpoints, corpus, ledger, planting_plan, synthetic_passages
 from workbench.organisms.train import make_model, make_tokenizer, train
-from workbench.organisms.train_config import Recipe
+from workbench.organisms.train_config import TrainConfig
 from workbench.progress import Progress
 
-SMALL = Recipe(
+SMALL = TrainConfig(
     vocabulary=600, width=16, layers=2, heads=2, kv_heads=1, mlp=24, row=64, batch=4, warmup=5,
     passage=40, repeats={1: 2, 3: 2}, twins=3, more_twins=2, checkpoints=4,
 )  # fmt: skip
@@ -35,7 +35,7 @@ def little_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first documents of each share, cut short; so that a training takes two seconds."""
     real = corpus.documents
 
-    def few(share: corpus.Share) -> tuple[corpus.Document, ...]:
+    def few(share: corpus.Share) -> tuple[corpus.Chapter, ...]:
         return tuple(replace(d, text=d.text[:1500]) for d in real(share)[:40])
 
     monkeypatch.setattr(corpus, "documents", few)
