@@ -130,7 +130,9 @@ def _row(name: str, model: InstrumentedModel) -> str:
         have = [s for s in sites if s in model.sites]
         # Nobody misses the gate of an MLP without one, or the mixer of a model without one.
         expected = [
-            s for s in sites if s in model.sites or any(s in b.why for b in model.layout.blocks)
+            s
+            for s in sites
+            if s in model.sites or any(s in b.unavailable_reason for b in model.layout.blocks)
         ]
         marks.append("–" if not have else "●" if len(have) == len(expected) else "◐")
     return f"| {name} | " + " | ".join(marks) + " |"
@@ -140,7 +142,7 @@ def _notes(model: InstrumentedModel) -> list[tuple[str, str]]:
     """(sites that are missing, why) for every reason."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for block in model.layout.blocks:
-        for site, why in block.why.items():
+        for site, why in block.unavailable_reason.items():
             if site not in model.sites and site in SITES and site not in by_reason[why]:
                 by_reason[why].append(site)
     found = [

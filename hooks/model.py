@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hooks import beginning_token, context_window, generation, rounding, sites
 from hooks.beginning_token import Beginning
-from hooks.discovery import find_layout
+from hooks.discovery.find_layout import find_layout
 from hooks.eager_eval import steady
 from hooks.finite_check import check_logits
 from hooks.layout import Layout
@@ -106,7 +106,7 @@ class InstrumentedModel:
     @cached_property
     def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
-        found = find_layout.find(self.module)
+        found = find_layout(self.module)
         # The card is made from the configuration, which does not know of layers cut off by hand.
         self.card = replace(self.card, n_layers=len(found.blocks))
         return found

@@ -517,9 +517,9 @@ def resolve(
             near = difflib.get_close_matches(name, [*SITES, *(s.name for s in SITES.values())], n=1)
             why = next(
                 (
-                    b.why[site.short]
+                    b.unavailable_reason[site.short]
                     for b in layout.blocks
-                    if site is not None and site.short in b.why
+                    if site is not None and site.short in b.unavailable_reason
                 ),
                 "",
             )
@@ -543,7 +543,11 @@ def resolve(
             at = [
                 short for short, where in have.items() if where is not None and missing[0] in where
             ]
-            why = layout.blocks[missing[0]].why.get(site.short, "") if missing[0] < n_layers else ""
+            why = (
+                layout.blocks[missing[0]].unavailable_reason.get(site.short, "")
+                if missing[0] < n_layers
+                else ""
+            )
             near = _nearest(site.short, at)
             raise SiteNotFound(
                 f"{model_name} has no site"
