@@ -28,7 +28,7 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch
+    from hooks.batch import Batch
     from hooks.sweeps.values import BatchValues
 
 

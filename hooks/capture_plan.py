@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hooks import sites as places_of
-from hooks.backends import Forward, Look, torch_hooks
+from hooks.backends import Forward, HookRequest, torch_hooks
 from hooks.device_transfer import Fetching, indices
 from hooks.eager_eval import steady
 from hooks.reduce import BatchLayout, Output, Reducer, check, parse
@@ -192,7 +192,7 @@ def batches(model: InstrumentedModel, lengths: Sequence[int], batch_tokens: int)
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         # In order of length, so the newest is the longest of its batch.
         fits = found and (len(found[-1]) + 1) * lengths[index] <= batch_tokens
-        if fits and model.may_share(lengths[found[-1][-1]], lengths[index]):
+        if fits and model.can_batch(lengths[found[-1][-1]], lengths[index]):
             found[-1].append(index)
         else:
             found.append([index])
@@ -257,7 +257,7 @@ def run(
     asked = [
         (places, None if queries is None else list(queries)) for queries, places in groups.items()
     ]
-    looks = [Look(places, partial(take, queries), queries) for places, queries in asked]
+    looks = [HookRequest(places, partial(take, queries), queries) for places, queries in asked]
     with steady(model.module):
         forward(model, batch, looks, every_logit=needs_all_logits)
     away.arrive()

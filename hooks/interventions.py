@@ -298,7 +298,7 @@ def _reference_values(
     """Values of each target at every real position of the reference prompts, (prompt × pos, …)."""
     pools: list[list[Tensor]] = [[] for _ in targets]
     ids = ids_of(model, reference)
-    for together in model.together([len(row) for row in ids], 16):
+    for together in model.batch_indices([len(row) for row in ids], 16):
         batch = model.batch([ids[i] for i in together])
         real = batch.attention_mask.bool()
         at = {place: (pool, chosen) for pool, (place, chosen) in zip(pools, targets, strict=True)}

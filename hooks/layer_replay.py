@@ -30,7 +30,8 @@ from workbench.torch_modes import ordinary
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 

@@ -157,6 +157,19 @@ class Layout:
     logit_cap: float | None
     flat: frozenset[int]  # ids of modules that see all tokens of a batch in one row
 
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+    def heads(self) -> list[tuple[int, int]]:
+        """Every attention head as (layer, head)."""
+        return [
+            (layer, head)
+            for layer, block in enumerate(self.blocks)
+            if block.out_proj is not None
+            for head in range(block.n_heads)
+        ]
+
     def check(self) -> None:
         """Raises WorkbenchError if the module's layers are no longer those that were found."""
         now: Any = getattr(*self.stack)

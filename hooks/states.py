@@ -30,8 +30,9 @@ from hooks.weights import device_of
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from hooks.batch import Batch
     from hooks.hook_points import HookFn
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 

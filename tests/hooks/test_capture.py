@@ -534,7 +534,8 @@ def test_a_link_in_a_strangers_folder_leads_nowhere(llama, tmp_path, small_shard
 
 
 CHILD = """
-import sys, tiny, workbench as wb
+import sys, workbench as wb
+from tests.helpers import tiny
 from hooks import streaming
 streaming.SHARD_TOKENS = 30
 model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
