@@ -584,7 +584,8 @@ def test_killed_in_the_middle_and_continued(llama, tmp_path, small_shards):
 
 
 MEMORY = """
-import resource, sys, tiny, workbench as wb
+import resource, sys, workbench as wb
+from tests.helpers import tiny
 model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
 prompts = (f"The capital of country {n} is" + " not" * (n % 7) for n in range(int(sys.argv[2])))
 wb.capture(model, ["warm"] * 40, sites=["logits"], out=sys.argv[1] + "-warm")
