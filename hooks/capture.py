@@ -72,7 +72,7 @@ def capture(
         layers: None is all. Ignored for full names.
         positions: None is all; 0 is a prompt's first token, -1 its last. For `pattern` they choose
             query rows.
-        reduce: what to keep instead of all values: a reducer (`hooks.reduce`) or its spelling, for
+        reduce: what to keep instead of all values: a reducer (`hooks.reduce`) or its spec, for
             all sites or by site.
         dtype: what values are kept as: float32, float16, or bfloat16 (which NumPy reads as
             float32).

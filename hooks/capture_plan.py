@@ -74,7 +74,7 @@ class SitePlan:
                 "says": f"{self.site.says}; {out.says}" if out.says else self.site.says,
             }
             attrs |= {"unit": out.unit} if out.unit else {}
-            attrs |= {"reduce": self.reducer.spelling} if self.reducer else {}
+            attrs |= {"reduce": self.reducer.spec} if self.reducer else {}
             arrays.append(
                 Stored(
                     name=f"{self.site.short}.{out.suffix}" if out.suffix else self.site.short,
@@ -93,7 +93,7 @@ class SitePlan:
         return {
             "layers": None if self.layers is None else list(self.layers),
             "positions": None if self.positions is None else list(self.positions),
-            "reduce": self.reducer.spelling if self.reducer else None,
+            "reduce": self.reducer.spec if self.reducer else None,
         }
 
 
@@ -148,7 +148,7 @@ def recipes(
         if own is not None and positions is not None:
             raise BadInput(
                 f"{short!r} is asked for at positions {list(positions)} and at the"
-                f" {reducer.spelling if reducer else ''} one.",
+                f" {reducer.spec if reducer else ''} one.",
                 "one or the other",
                 "Leave out `positions`, or the reducer.",
             )
@@ -169,7 +169,7 @@ def _reducer(how: str | Reducer) -> Reducer:
         return how
     raise BadInput(
         f"{how!r} is no reducer.",
-        "a spelling such as 'norm', or one of hooks.reduce",
+        "a spec such as 'norm', or one of hooks.reduce",
         "See docs/capture.md.",
     )
 

@@ -241,10 +241,10 @@ class Active:
             raise BadInput(f"The threshold {self.threshold} is negative.", "0 or more", "Raise it.")
 
     @property
-    def spelling(self) -> str:
+    def spec(self) -> str:
         return f"features:{self.features.digest}:{self.k}:{self.threshold:g}"
 
-    def unfit(self, site: Site) -> str | None:
+    def reason_incompatible(self, site: Site) -> str | None:
         return (
             None
             if site is self.features.place.site

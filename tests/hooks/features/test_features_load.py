@@ -142,7 +142,7 @@ def test_a_capture_is_known_by_the_weights_and_not_by_the_name(
     ).active(4)
     saved(made("standard", 32, seed=1), folder)
     other = wb.open_features(folder, llama, anyway=True).active(4)
-    assert one.spelling == moved.spelling != other.spelling
+    assert one.spec == moved.spec != other.spec
 
 
 def test_a_card_that_is_not_json(tmp_path: Path) -> None:
