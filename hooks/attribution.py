@@ -19,7 +19,8 @@ import torch
 
 from hooks.finite_check import check_values
 from hooks.hook_points import hook_sites
-from hooks.layer_replay import RecordedSuffix, recording
+from hooks.layer_replay import RecordedSuffix
+from hooks.recording import recording
 from hooks.sites import Place
 from hooks.sweeps.arguments import positions_changed
 from hooks.sweeps.runner import SweepJob, batches, edits_of

@@ -13,7 +13,7 @@ from hooks import context_window
 from hooks.eager_eval import steady
 from hooks.generation import decoded, end_tokens
 from hooks.interventions import scale
-from hooks.layer_replay import PrefixCache, State, step
+from hooks.prefix_cache import PrefixCache, State, step
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
