@@ -113,12 +113,12 @@ def _states(
                 for layer in mixers:
                     for name, value in (("state", before[layer]), ("conv_state", conv[layer])):
                         if value is not None:
-                            stepper.put(layer, **{name: torch.zeros_like(value)})
-                            stepper.put(layer, **{name: value})
+                            stepper.set_state(layer, **{name: torch.zeros_like(value)})
+                            stepper.set_state(layer, **{name: value})
             errors.append(_off(stepper.feed(token)[None, None], logits[None, None, t]).flatten())
             for layer in mixers:
                 if layer in stepper.decay and (held := before[layer]) is not None:
-                    ranks.append(_second(stepper.added(layer, held), held))
+                    ranks.append(_second(stepper.state_update(layer, held), held))
     line = partial(InvariantCheck, spacing=found.spacing)
     yield line(
         "steps",

@@ -20,7 +20,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from hooks.attention import AttentionCall, attention_taps
 from hooks.eager_eval import steady
 from hooks.hook_points import hook_sites
-from hooks.recording import Recorded, recording
+from hooks.recording import RecordedPass, recording
 from hooks.rounding import spacing_of
 from workbench.errors import WorkbenchError
 from workbench.torch_modes import ordinary
@@ -44,7 +44,7 @@ class RecordedSuffix:
     (short site name, layer).
     """
 
-    record: Recorded
+    record: RecordedPass
     calls: dict[int, AttentionCall]
     kept: dict[tuple[str, int], Tensor]
     logits: Tensor  # (prompt, d_vocab), the model's own after the last column

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class State:
+class PrefixState:
     """Prompts that have been read, ready to be continued: key-value cache, mask, and the next
     token's logits.
     """
@@ -35,9 +35,9 @@ class State:
     mask: Tensor  # (batch, pos)
     logits: Tensor  # (batch, d_vocab)
 
-    def fork(self) -> State:
+    def fork(self) -> PrefixState:
         """The same state to continue from; continuing it leaves this one as it was."""
-        return State(_fork(self.cache), self.mask, self.logits)
+        return PrefixState(_fork(self.cache), self.mask, self.logits)
 
 
 def _fork(cache: Any) -> Any:
@@ -74,19 +74,19 @@ class PrefixCache:
 
     @ordinary
     @torch.no_grad()
-    def state(self, from_layer: int | None = None) -> State:
+    def state(self, from_layer: int | None = None) -> PrefixState:
         """As read; or read again from a layer on (under the interventions that are active now).
 
         Where layers hand on more than the stream, from the first on.
         """
         cache = _fork(self._cache)
         if from_layer is None:
-            return State(cache, self.mask, self._logits)
+            return PrefixState(cache, self.mask, self._logits)
         if self._record.hands_on:
             out = self.model.forward(
                 **self.model.batch(self.prompts).kwargs(), use_cache=True, logits_to_keep=1
             )
-            return State(out.past_key_values, self.mask, out.logits[:, -1])
+            return PrefixState(out.past_key_values, self.mask, out.logits[:, -1])
         for layer in cache.layers[from_layer:]:
             layer.reset()
         resid = self._record.resid_pre[from_layer]
@@ -95,12 +95,14 @@ class PrefixCache:
                 resid = self._record.call(self.model, layer, resid, cache)
         logits = self.model.unembed(resid[:, -1])
         check_logits(self.model, logits)
-        return State(cache, self.mask, logits)
+        return PrefixState(cache, self.mask, logits)
 
 
 @ordinary
 @torch.no_grad()
-def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State, Tensor]:
+def step(
+    model: InstrumentedModel, state: PrefixState, tokens: Tensor
+) -> tuple[PrefixState, Tensor]:
     """Feed (batch, n) further tokens.
 
     Returns the state after them and the logits at each, (batch, n, d_vocab).
@@ -114,4 +116,4 @@ def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State,
         past_key_values=state.cache,
         use_cache=True,
     )
-    return State(out.past_key_values, mask, out.logits[:, -1]), out.logits
+    return PrefixState(out.past_key_values, mask, out.logits[:, -1]), out.logits

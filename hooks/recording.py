@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Recorded:
+class RecordedPass:
     """What every layer was called with in one forward pass."""
 
     resid_pre: list[Tensor] = field(default_factory=list)  # per layer, (batch, pos, d_model)
@@ -98,9 +98,9 @@ def _held_by(shared: Mapping[Any, Any]) -> dict[Any, int]:
 
 
 @contextmanager
-def recording(model: InstrumentedModel) -> Iterator[Recorded]:
+def recording(model: InstrumentedModel) -> Iterator[RecordedPass]:
     """Record the forward pass that runs inside."""
-    record = Recorded()
+    record = RecordedPass()
     beside: dict[int, Tensor] = {}  # what layers gave beside the stream, by id, and alive
     shared: list[
         tuple[Mapping[Any, Any], dict[Any, int]]

@@ -61,7 +61,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
         self._later: dict[str, Callable[[], xr.DataArray]] = {}
 
     @classmethod
-    def made_later(
+    def lazy(
         cls,
         makers: Mapping[str, Callable[[], xr.DataArray]],
         tokens: list[list[str]],

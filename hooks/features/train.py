@@ -27,7 +27,7 @@ from hooks.features.activation_stream import values, windows
 from hooks.features.load import from_folder, numbers_at, sae_lens
 from hooks.features.quality import CONTEXT, held_out, own_loss, quality
 from hooks.features.sae import SAE, SKIP
-from hooks.features.self_generated_text import sampled
+from hooks.features.self_generated_text import self_generated_text
 from workbench import checkpointing, default_corpus
 from workbench.autoencoders import CARD, CONFIG, WEIGHTS
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -49,7 +49,7 @@ _SAMPLED = 0.06  # share of the text that is the model's own
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainConfig:
     """How autoencoders are trained; see `train_features`."""
 
     width: int
@@ -107,7 +107,7 @@ def train_features(
         Cancelled: from `progress`; the same call goes on later.
     """
     places = _places(model, site, [layers] if isinstance(layers, int) else layers)
-    recipe, progress = Recipe(width, k, tokens, rate, seed), progress or Progress()
+    recipe, progress = TrainConfig(width, k, tokens, rate, seed), progress or Progress()
     out = Path(out).expanduser()
     about = {
         **asdict(recipe),
@@ -124,7 +124,9 @@ def train_features(
         progress(1.0, f"{out} is finished already")
         return folders
     own = (
-        sampled(model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12))
+        self_generated_text(
+            model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12)
+        )
         if texts is None
         else []
     )
@@ -219,7 +221,7 @@ class _Trained:
 def _train(
     model: InstrumentedModel,
     places: Sequence[Place],
-    recipe: Recipe,
+    recipe: TrainConfig,
     feed: Iterator[list[int]],
     work: Path,
     progress: Progress,
@@ -290,7 +292,7 @@ def _mixed(
     return {place: torch.cat(parts)[order.to(parts[0].device)] for place, parts in found.items()}
 
 
-def _trainer(model: InstrumentedModel, place: Place, recipe: Recipe, number: int) -> Any:
+def _trainer(model: InstrumentedModel, place: Place, recipe: TrainConfig, number: int) -> Any:
     sae_lens()
     from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
     from sae_lens.config import LoggingConfig, SAETrainerConfig
@@ -435,7 +437,7 @@ def _write(
     sae: Any,
     model: InstrumentedModel,
     place: Place,
-    recipe: Recipe,
+    recipe: TrainConfig,
     about: dict[str, Any],
     trained: _Trained,
     measured: Sequence[Sequence[int]],

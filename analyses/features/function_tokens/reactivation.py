@@ -155,7 +155,7 @@ class Facts:
                 for g in goals
             ]
         )
-        return held + (by * features.unit(held)).reshape(len(goals), *held.shape).to(held)
+        return held + (by * features.input_norm(held)).reshape(len(goals), *held.shape).to(held)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_features_planted_in_the_data_are_found() -> None:
     place: Any = SimpleNamespace(
         name="blocks.0.hook_resid_post", site=SimpleNamespace(dims=("pos", "d_model"))
     )
-    recipe = trainer.Recipe(width=128, k=3, tokens=600 * 1024, rate=3e-3, seed=0)
+    recipe = trainer.TrainConfig(width=128, k=3, tokens=600 * 1024, rate=3e-3, seed=0)
     learner = trainer._trainer(model, place, recipe, 0)
     trainer._centre(learner, vectors(4096))
     trainer._steps(
