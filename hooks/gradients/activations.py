@@ -18,7 +18,7 @@ from hooks.finite_check import check_values
 from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.hook_points import hook_sites
 from hooks.prompts import listed
-from hooks.weights import check_gradients
+from hooks.quantized_layers import check_gradients
 from workbench.errors import BadInput
 from workbench.torch_modes import ordinary
 
@@ -127,7 +127,7 @@ def differentiable(model: InstrumentedModel, places: Sequence[Place]) -> None:
 
     Raises:
         BadInput: names the first of them.
-        Unfit: see `hooks.weights.check_gradients`.
+        Unfit: see `hooks.quantized_layers.check_gradients`.
     """
     check_gradients(model.module, model.card.name)
     fixed = [place.name for place in places if not places_of.can_change(model.layout, place)]

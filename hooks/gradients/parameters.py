@@ -21,7 +21,8 @@ from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
 from hooks.prompts import Prompts, Tokenized, read, token_strings
-from hooks.weights import check_gradients, requires_grad
+from hooks.quantized_layers import check_gradients
+from hooks.weights import requires_grad
 from hooks.without_interventions import without_hooks
 from workbench.errors import Unfit
 from workbench.torch_modes import ordinary
