@@ -107,10 +107,7 @@ def train_features(
         "weight_hash": model.card.weight_hash,
         "texts": said_of_texts or "mixture",
     }
-    folders = [
-        out / f"{p.site.short}-{p.layer:02d}" if p.layer is not None else out / p.site.short
-        for p in places
-    ]
+    folders = [out / _folder_name(place) for place in places]
     room = sum(config.width * numbers_at(model, place) for place in places) * 2 * 4 * 8
     if checkpointing.claim(out, about, room, ABOUT):
         progress(1.0, f"{out} is finished already")
@@ -320,6 +317,11 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {**checkpointing.versions(), "sae_lens": version("sae-lens")}
+
+
+def _folder_name(place: Place) -> str:
+    layer = place.layer
+    return place.site.short if layer is None else f"{place.site.short}-{layer:02d}"
 
 
 def _places(model: InstrumentedModel, site: str, layers: Sequence[int]) -> list[Place]:
