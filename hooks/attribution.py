@@ -19,7 +19,8 @@ import torch
 
 from hooks.finite_check import check_values
 from hooks.hook_points import hook_sites
-from hooks.layer_replay import RecordedSuffix, recording
+from hooks.layer_replay import RecordedSuffix
+from hooks.recording import recording
 from hooks.sites import Place
 from hooks.sweeps.arguments import positions_changed
 from hooks.sweeps.runner import SweepJob, batches, edits_of
@@ -28,7 +29,7 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch
+    from hooks.batch import Batch
     from hooks.sweeps.values import BatchValues
 
 

@@ -84,6 +84,19 @@ def test_no_module_imports_a_package_that_imports_it():
     assert circles == TO_BE_TURNED
 
 
+def test_hooks_know_nothing_of_pages():
+    """What runs a model must run where nothing is drawn: no widgets, no state of a page."""
+    pages = {"param", "panel", "gradio", "holoviews", "bokeh", "workbench.selection"}
+    wrong = [
+        f"{ids(file)}:{line} imports {name}"
+        for file in FILES
+        if ids(file).startswith("hooks/")
+        for line, name in imported(file)
+        if {name, name.partition(".")[0]} & pages or name.startswith("workbench.draw")
+    ]
+    assert not wrong
+
+
 @pytest.mark.parametrize("file", FILES, ids=ids)
 def test_nothing_unpickles(file):
     wrong = [

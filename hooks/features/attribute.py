@@ -63,8 +63,8 @@ def attribute_features(
             )
             for t in (held, slopes)
         )
-        found, said = features.taken_apart(x)
-        by_unit = (features.flat(slope).float() * features.unit(x)) @ features.directions.T
+        found, said = features.encode_decode(x)
+        by_unit = (features.flat(slope).float() * features.input_norm(x)) @ features.directions.T
         effects = (found * by_unit).cpu()
         lost = ((features.flat(x) - said) * features.flat(slope)).sum(-1).cpu()
         best = effects.abs().flatten().topk(min(k, effects.numel())).indices

@@ -44,7 +44,7 @@ class Explained:
     def add(self, x: Tensor) -> None:
         """Vectors at the place, (…, *site's axes of one token)."""
         features = self._features
-        found, said = features.taken_apart(x)
+        found, said = features.encode_decode(x)
         flat = features.flat(x).to(said).double()
         off = flat - said.double()
         self._n += found[..., 0].numel()

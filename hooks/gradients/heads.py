@@ -13,8 +13,8 @@ from hooks import sites
 from hooks.eager_eval import evaluating
 from hooks.finite_check import check_values
 from hooks.hook_points import hook_sites
+from hooks.quantized_layers import check_gradients
 from hooks.targets import distinct
-from hooks.weights import check_gradients
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:

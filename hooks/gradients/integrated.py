@@ -30,9 +30,10 @@ from workbench.trace import Trace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import Look
+    from hooks.backends import HookRequest
+    from hooks.batch import Batch
     from hooks.gradients.metric import Metric
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 
@@ -194,10 +195,14 @@ def _along(
     }
 
     def run(
-        model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+        model: InstrumentedModel,
+        batch: Batch,
+        requests: Sequence[HookRequest],
+        *,
+        every_logit: bool,
     ) -> None:
-        width, rows = batch.input_ids.shape[1], waiting.come(batch)
-        for look, place in [(each, place) for each in looks for place in each.places]:
+        width, rows = batch.input_ids.shape[1], waiting.match(batch)
+        for request, place in [(r, place) for r in requests for place in r.places]:
             found = []
             for row in rows:
                 ids = torch.tensor([waiting.ids[row]], device=model.device)
@@ -216,7 +221,7 @@ def _along(
                         values, (0, 0) * (values.dim() - 2) + (width - values.shape[1], 0)
                     )
                 )
-            look.take(place, torch.cat(found))
+            request.take(place, torch.cat(found))
 
     trace = capture(model, texts, sites, layers, backend=run)
     arrays = {}

@@ -21,7 +21,8 @@ from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
 from hooks.prompts import Prompts, Tokenized, read, token_strings
-from hooks.weights import check_gradients, requires_grad
+from hooks.quantized_layers import check_gradients
+from hooks.weights import requires_grad
 from hooks.without_interventions import without_hooks
 from workbench.errors import Unfit
 from workbench.torch_modes import ordinary
@@ -168,23 +169,29 @@ def gradient_sizes(
             mean[name] = (
                 gradient / len(given) + mean[name] if name in mean else gradient / len(given)
             )
+    in_order = [sizes[row] for row in range(len(given))]
     arrays = {}
     for name in dict.fromkeys(w.name for w in chosen):
         numbers = [n for n, w in enumerate(chosen) if w.name == name]
-        heads = [d for d in chosen[numbers[0]].dims if d in _HEADS]
-        own = torch.stack(
-            [torch.stack([sizes[row][n] for n in numbers], 1) for row in range(len(given))], 1
-        )
+        per_prompt = torch.stack([torch.stack([own[n] for n in numbers], 1) for own in in_order], 1)
         batch = torch.stack([_sizes(chosen[n], mean[chosen[n].parameter]) for n in numbers], 1)
-        coords = {"size": ["max", "rms"], "layer": [chosen[n].layer for n in numbers]}
-        coords |= {dim: list(range(own.shape[-1])) for dim in heads}
-        arrays[name] = xr.DataArray(
-            own.numpy(), dims=("size", "prompt", "layer", *heads), coords=coords
-        )
-        arrays[f"{name}.batch"] = xr.DataArray(
-            batch.numpy(), dims=("size", "layer", *heads), coords=coords
-        )
+        of_layers = [chosen[n] for n in numbers]
+        arrays[name] = _labelled(per_prompt, ("size", "prompt", "layer"), of_layers)
+        arrays[f"{name}.batch"] = _labelled(batch, ("size", "layer"), of_layers)
     return xr.Dataset(arrays)
+
+
+def _labelled(values: Tensor, dims: tuple[str, ...], weights: Sequence[Weight]) -> xr.DataArray:
+    """Sizes of one weight in some layers, (*dims[, head or kv_head])."""
+    import xarray as xr
+
+    heads = [dim for dim in weights[0].dims if dim in _HEADS]
+    coords: dict[str, list[Any]] = {
+        "size": ["max", "rms"],
+        "layer": [weight.layer for weight in weights],
+        **{dim: list(range(values.shape[-1])) for dim in heads},
+    }
+    return xr.DataArray(values.numpy(), dims=(*dims, *heads), coords=coords)
 
 
 def _sizes(weight: Weight, gradient: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from workbench.heads import head_name
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
 
 Kind = Literal["heads", "layers", "neurons", "positions", "edges"]
 How = Literal["zero", "mean", "resample", "patch", "noise"]

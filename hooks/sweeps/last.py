@@ -98,7 +98,7 @@ def last_z(
     """Every head's output at the last position of each prompt, (prompt, layer, head, d_head)."""
     places = [Place(SITES["z"], layer) for layer in range(model.n_layers)]
     found: dict[int, Tensor] = {}
-    for together in model.together([len(p) for p in prompts], batch_size):
+    for together in model.batch_indices([len(p) for p in prompts], batch_size):
         batch = model.batch([list(prompts[i]) for i in together])
         last = torch.full((len(together), 1), batch.input_ids.shape[1] - 1)
         with steady(model.module):

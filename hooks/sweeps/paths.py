@@ -30,7 +30,7 @@ from hooks.sweeps.values import BatchValues
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch
+    from hooks.batch import Batch
 
 Input = Literal["q", "k", "v"]
 Receiver = tuple[int, int, Input]  # layer, head, which of its inputs

@@ -21,7 +21,8 @@ from workbench.models.configuration import setting
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
 # What one walk may hold at once, and what the recorded runs of one batch may, in bytes.

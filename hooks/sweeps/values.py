@@ -18,8 +18,9 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hooks.batch import Batch
     from hooks.layer_replay import RecordedSuffix
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 PlaceKey = tuple[str, int]
@@ -195,7 +196,7 @@ def reference_values(
         )
     pools: dict[PlaceKey, list[Tensor]] = {}
     counted = 0
-    for together in model.together([len(p) for p in prompts], _BATCH):
+    for together in model.batch_indices([len(p) for p in prompts], _BATCH):
         batch = model.batch([list(prompts[i]) for i in together])
         real = batch.attention_mask.bool()
         counted += int(real.sum())

@@ -230,7 +230,7 @@ def test_extraction_and_completion(pair):
 
     def job(model):
         completer = InterventionDecoder(model, [model.tokens(p) for p in PROMPTS])
-        with completer.under({(1, 1): 0.0, (2, 0): 2.0}) as reading:
+        with completer.with_head_scales({(1, 1): 0.0, (2, 0): 2.0}) as reading:
             said = [c.text for c in reading.complete(lambda row, text: len(text) > 5, 4)]
             return [*reading.logp([[5, 7], [9]]), said]
 

@@ -86,7 +86,9 @@ def test_a_change_that_overflows_is_refused():
         model.next_tokens(PROMPT)
     with (
         pytest.raises(NotFinite),
-        InterventionDecoder(model, [model.tokens(PROMPT)]).under({(1, 1): float("inf")}) as reading,
+        InterventionDecoder(model, [model.tokens(PROMPT)]).with_head_scales(
+            {(1, 1): float("inf")}
+        ) as reading,
     ):
         reading.complete(lambda row, text: False, 2)
 

@@ -402,7 +402,7 @@ def test_completions_under_a_change_equal_generate(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
     completer = InterventionDecoder(model, [model.tokens(t) for t in texts])
     for factors in ({}, {(1, 2): 0.0}, {(0, 0): 0.0, (2, 3): 2.0}):
-        with completer.under(factors) as reading:
+        with completer.with_head_scales(factors) as reading:
             got = reading.complete(lambda row, text: False, max_new_tokens=6)
             assert reading.complete(lambda row, text: False, max_new_tokens=6) == got
         for text, said in zip(texts, got, strict=True):
@@ -416,7 +416,7 @@ def test_completions_under_a_change_equal_generate(model):
 def test_finished_prompts_leave_the_others_as_they_were(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
     completer = InterventionDecoder(model, [model.tokens(t) for t in texts])
-    with completer.under() as reading:
+    with completer.with_head_scales() as reading:
         whole = reading.complete(lambda row, text: False, max_new_tokens=6)
         some = reading.complete(lambda row, text: row == 1, max_new_tokens=6)
     assert [some[0], some[2]] == [whole[0], whole[2]]
@@ -429,7 +429,7 @@ def test_answers_are_scored_like_a_full_pass(model):
     ids = [model.tokens(t) for t in texts]
     wanted = [model.continuation_tokens(a) for a in answers]
     for factors in ({}, {(1, 2): 0.0}):
-        with InterventionDecoder(model, ids, batch_size=1).under(factors) as reading:
+        with InterventionDecoder(model, ids, batch_size=1).with_head_scales(factors) as reading:
             first, whole = reading.logp(wanted)
         for row in range(2):
             total = 0.0

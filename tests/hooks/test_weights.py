@@ -15,7 +15,8 @@ import workbench as wb
 from hooks.gradients import head_attribution
 from hooks.gradients.metric import loss
 from hooks.invariants import contract
-from hooks.weights import dense_weight, has_int8_inputs, is_quantized, parameter_of, sizes
+from hooks.quantized_layers import has_int8_inputs
+from hooks.weights import dense_weight, is_quantized, parameter_of, sizes
 from tests.helpers import plain_loop, tiny
 from workbench.errors import BadInput, Unfit
 from workbench.models import weight_hash

@@ -17,7 +17,7 @@ TARGETS = [" P", " R"]
 
 
 def completed(model):
-    with InterventionDecoder(model, [model.tokens(PROMPT), model.tokens(OTHER)]).under(
+    with InterventionDecoder(model, [model.tokens(PROMPT), model.tokens(OTHER)]).with_head_scales(
         {(1, 1): 0.0}
     ) as reading:
         return reading.logp([[5], [6, 7]])[1]

@@ -129,7 +129,7 @@ def trace(
                 **asked,
                 batch_tokens=batch_tokens,
                 out=folder,
-                agree=agreed,
+                confirm=agreed,
                 progress=progress,
             )
     except Cancelled:

@@ -97,12 +97,12 @@ class Measured:
         answers too.
         """
 
-        def decided(row: int, text: str) -> bool:
+        def is_decided(row: int, text: str) -> bool:
             case = self.cases[row]
             return outcome(text, case.fact.answer, case.counterfactual, ended=False) is not None
 
-        with self._completer.under(factors) as reading:
-            said = reading.complete(decided, max_new_tokens=self._longest)
+        with self._completer.with_head_scales(factors) as reading:
+            said = reading.complete(is_decided, max_new_tokens=self._longest)
             if not logp:
                 return Responses(said)
             scores = {

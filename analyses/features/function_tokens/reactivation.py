@@ -64,7 +64,7 @@ class Facts:
         model, place = features.model, features.place
         self._batches: list[tuple[list[int], RecordedSuffix]] = []
         rows = [list(a.ids) for a in asked]
-        for same in model.together([len(row) for row in rows], _AT_ONCE):
+        for same in model.batch_indices([len(row) for row in rows], _AT_ONCE):
             batch = model.batch([rows[i] for i in same])
             first = min(asked[i].subject[0] for i in same)
             suffix = read(model, batch, batch.input_ids.shape[1] + first, [place])
@@ -155,7 +155,7 @@ class Facts:
                 for g in goals
             ]
         )
-        return held + (by * features.unit(held)).reshape(len(goals), *held.shape).to(held)
+        return held + (by * features.input_norm(held)).reshape(len(goals), *held.shape).to(held)
 
 
 @dataclass(frozen=True)

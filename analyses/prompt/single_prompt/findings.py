@@ -288,7 +288,13 @@ def left_out(
 
     def of_sites(*shorts: str) -> str:
         return next(
-            (block.why[s] for s in shorts for block in model.layout.blocks if s in block.why), ""
+            (
+                block.unavailable_reason[s]
+                for s in shorts
+                for block in model.layout.blocks
+                if s in block.unavailable_reason
+            ),
+            "",
         )
 
     if "patterns" not in result.arrays:

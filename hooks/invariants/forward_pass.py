@@ -1,35 +1,20 @@
-"""Whether what is captured is what the model computes: identities that hold on any decoder,
-measured on this one.
-
-    for line in contract(model): print(line)
-
-Each identity recomputes a value of the forward pass from other captured values and gives the
-largest error of any token: the length of the difference, as a share of the length of what is
-compared and of the parts that it is the sum of. Rounding is a share of those, whatever the model (a
-stream of 1,000 and heads that cancel included), so one limit for a kind of number does. A site that
-a model does not have drops the identities that need it; the reason stands in
-`InstrumentedModel.why`. `docs/architectures.md` is made from this.
-"""
+"""All sites of one forward pass, and the identities between them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from hooks import sites
-from hooks.eager_eval import steady
 from hooks.finite_check import sound
 from hooks.hook_points import hook_sites
+from hooks.invariants.check import InvariantCheck, difference, largest, length, relative_error
 from hooks.layout import Block, Term
 from hooks.module_call import call
-from hooks.prompts import ids_of
 from hooks.rounding import spacing_of
 from hooks.sites import Place
-from hooks.states import mixers_of, stepping
 from hooks.weights import bias_of, dtype_of
 
 if TYPE_CHECKING:
@@ -37,127 +22,8 @@ if TYPE_CHECKING:
 
     from hooks.model import InstrumentedModel
 
-TEXT = "The capital of France is Paris."
 
-
-# What float32 leaves of an identity, over some layers. Zamba 2 and Nemotron-H clamp their time step
-# in the parallel kernel only, which shows in the fourth digit.
-_FLOOR = {"watching": 0.0, "empty": 0.0, "steps": 1e-3, "restored": 1e-3, "write": 1e-3}
-# How many times the spacing of the numbers (2^-7 of a bfloat16, 2^-10 of a float16) an identity may
-# be off. Rounding a number costs a third of it on the average; what was read token by token has
-# been rounded at every layer and token.
-_SPACINGS = {"watching": 0.0, "empty": 0.0, "steps": 16.0, "restored": 16.0, "norm": 2.0}
-
-
-@dataclass(frozen=True)
-class InvariantCheck:
-    """One identity: the layers it was checked in (None: it is about the whole model) and the
-    largest relative error.
-
-    `spacing` is that of the coarsest numbers in the model, as a share of them. The error is
-    infinite where something is not a finite number.
-    """
-
-    name: str
-    says: str
-    layers: tuple[int, ...] | None
-    error: float
-    spacing: float = torch.finfo(torch.float32).eps
-
-    @property
-    def limit(self) -> float:
-        """The largest error that is rounding: none at all where nothing may change."""
-        return max(_FLOOR.get(self.name, 1e-4), _SPACINGS.get(self.name, 1.0) * self.spacing)
-
-    def holds(self) -> bool:
-        """Whether the error is rounding."""
-        return self.error <= self.limit
-
-    def __str__(self) -> str:
-        where = "" if self.layers is None else f" (layers {', '.join(map(str, self.layers))})"
-        allowed = f"of {self.limit:.2g} that rounding explains"
-        return (
-            f"{self.name}: {self.says}{where}: largest relative error {self.error:.2g}, {allowed}"
-        )
-
-
-@torch.no_grad()
-def contract(model: InstrumentedModel, prompt: str | Sequence[int] = TEXT) -> list[InvariantCheck]:
-    """Check every identity that this model has the sites for.
-
-    None holds where a value is not a finite number.
-
-    Args:
-        prompt: text or token ids; a dozen tokens show everything.
-    """
-    (ids,) = ids_of(model, prompt)
-    with steady(model.module):
-        found = _Everything(model, ids)
-    steps = any(block.states for block in model.layout.blocks)
-    remembered = list(_states(model, ids, found)) if steps else []
-    return [*found.whole(), *found.per_layer(), *remembered]
-
-
-def _states(
-    model: InstrumentedModel, ids: Sequence[int], found: _Everything
-) -> Iterator[InvariantCheck]:
-    """Identities of recurrent layers."""
-    mixers, layers, logits = mixers_of(model), tuple(mixers_of(model)), found.logits[0]
-    errors: list[Tensor] = []
-    ranks = [torch.zeros(1)]
-    with stepping(model.module, mixers, len(ids)) as stepper:
-        for t, token in enumerate(ids):
-            before = {layer: stepper.state(layer) for layer in mixers}
-            conv = {layer: stepper.conv_state(layer) for layer in mixers}
-            if t == len(ids) - 1:  # wipe what the layers remember, and put it back
-                for layer in mixers:
-                    for name, value in (("state", before[layer]), ("conv_state", conv[layer])):
-                        if value is not None:
-                            stepper.put(layer, **{name: torch.zeros_like(value)})
-                            stepper.put(layer, **{name: value})
-            errors.append(_off(stepper.feed(token)[None, None], logits[None, None, t]).flatten())
-            for layer in mixers:
-                if layer in stepper.decay and (held := before[layer]) is not None:
-                    ranks.append(_second(stepper.added(layer, held), held))
-    line = partial(InvariantCheck, spacing=found.spacing)
-    yield line(
-        "steps",
-        "read token by token, from state to state, the model gives the same logits",
-        layers,
-        _largest(errors),
-    )
-    yield line(
-        "restored",
-        "a state that is wiped and put back gives the same logits",
-        layers,
-        _largest(errors[-1:]),
-    )
-    decayed = tuple(layer for layer in mixers if "state_decay" in model.layout.blocks[layer].states)
-    if decayed:
-        yield line(
-            "write",
-            "what a token adds to the decayed state is one outer product",
-            decayed,
-            _largest(ranks),
-        )
-
-
-def _second(added: Tensor, before: Tensor) -> Tensor:
-    """How much of (head, row, column) is more than one outer product, as a share of it and of
-    the state it is added to.
-    """
-    if min(added.shape[-2:]) < 2 or not torch.isfinite(added).all():
-        return (
-            added.new_zeros(1)
-            if torch.isfinite(added).all()
-            else added.new_full((1,), float("inf"))
-        )
-    sizes = torch.linalg.svdvals(added)
-    whole = (sizes[:, 0] ** 2 + before.flatten(1).pow(2).sum(1)).sqrt()
-    return sizes[:, 1] / whole.clamp(min=1e-9)
-
-
-class _Everything:
+class CapturedPass:
     """All sites of one forward pass, and the identities between them."""
 
     def __init__(self, model: InstrumentedModel, ids: Sequence[int]) -> None:
@@ -213,10 +79,10 @@ class _Everything:
         yield self._line(
             "watching",
             "looking at every site changes no logit, bit for bit",
-            _difference(self.watched, self.logits),
+            difference(self.watched, self.logits),
         )
         says = "putting every value back where it was changes no logit, bit for bit"
-        yield self._line("empty", says, _difference(self.replaced, self.logits))
+        yield self._line("empty", says, difference(self.replaced, self.logits))
         last = self.get("resid_post", len(layout.blocks) - 1)
         told = layout.head_gain == layout.head_gain and layout.logit_scale == layout.logit_scale
         if last is not None and told:
@@ -225,11 +91,13 @@ class _Everything:
             yield self._line(
                 "logits",
                 "unembedding the last residual stream gives the logits",
-                _off(shown, self.logits),
+                relative_error(shown, self.logits),
             )
         if (logits := self.get("logits")) is not None:
             yield self._line(
-                "site logits", "the site `logits` is the model's output", _off(logits, self.logits)
+                "site logits",
+                "the site `logits` is the model's output",
+                relative_error(logits, self.logits),
             )
 
     def per_layer(self) -> Iterator[InvariantCheck]:
@@ -270,7 +138,7 @@ class _Everything:
     ) -> InvariantCheck:
         broken = self.broken & {None, *(layers or ())}
         return InvariantCheck(
-            name, says, layers, float("inf") if broken else _largest(errors), self.spacing
+            name, says, layers, float("inf") if broken else largest(errors), self.spacing
         )
 
     def _sum(self, whole: str, layer: int, parts: Sequence[str]) -> Tensor | None:
@@ -280,7 +148,7 @@ class _Everything:
         if start is None or end is None or not added:
             return None
         found = torch.stack([start, *added])
-        return _off(found.sum(0), end, _length(found, from_=0))
+        return relative_error(found.sum(0), end, length(found, from_=0))
 
     def _stream(self, layer: int, block: Block) -> Tensor | None:
         return self._sum("resid_post", layer, ("attn_out", "mixer_out", "mlp_out"))
@@ -311,8 +179,8 @@ class _Everything:
         whole = result.sum(-2) + (0 if bias is None else bias.float())
         # Heads that cancel leave their rounding behind, and a norm on the way out makes it larger
         # with the rest.
-        larger = _length(result) / _length(whole).clamp(min=1e-12) * _length(added)
-        return _off(
+        larger = length(result) / length(whole).clamp(min=1e-12) * length(added)
+        return relative_error(
             self._through(whole, block.attention, block.out_proj, block.attn_out), added, larger
         )
 
@@ -322,7 +190,7 @@ class _Everything:
             return None
         v = v.repeat_interleave(pattern.shape[1] // v.shape[2], dim=2)
         mixed, sizes = (torch.einsum("bhqk,bkhe->bqhe", pattern, x) for x in (v, v.abs()))
-        return _off(mixed, z, _length(sizes) * self._scores(layer))
+        return relative_error(mixed, z, length(sizes) * self._scores(layer))
 
     def _scores(self, layer: int) -> Tensor:
         """The largest attention score of each token: what it is rounded by, its probability is
@@ -354,7 +222,7 @@ class _Everything:
         ):
             return None
         x = block.down_proj(post.to(dtype_of(block.down_proj)))
-        return _off(self._through(x, block.mlp, block.down_proj, block.mlp_out), added)
+        return relative_error(self._through(x, block.mlp, block.down_proj, block.mlp_out), added)
 
     def _experts(self, layer: int, block: Block) -> Tensor | None:
         scores, weights, chosen = (
@@ -379,39 +247,4 @@ class _Everything:
         a, b = x / scale[..., None], out
         a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
         gain = (a * b).sum(1, keepdim=True) / a.pow(2).sum(1, keepdim=True).clamp(min=1e-12)
-        return _off(gain * a, b, _length(out))
-
-
-def _difference(a: Tensor, b: Tensor) -> Tensor:
-    """0 only if equal bit for bit."""
-    return torch.where(a == b, 0.0, (a - b).abs())
-
-
-def _length(x: Tensor, from_: int | None = None) -> Tensor:
-    """The length of each token's numbers, (batch, pos, …) to (batch, pos).
-
-    `from_` an axis before those.
-    """
-    x = x if from_ is None else x.movedim(from_, -1)
-    return x.float().flatten(2).norm(dim=-1)
-
-
-def _off(found: Tensor, own: Tensor, parts: Tensor | float = 0.0) -> Tensor:
-    """How far each token's numbers are from the model's own, as a share of those and of what they
-    are the sum of.
-
-    Args:
-        found, own: (batch, pos, …).
-        parts: length of the parts, (batch, pos).
-    """
-    found, own = found.float(), own.float()
-    difference = torch.where(
-        found == own, 0.0, found - own
-    )  # tokens that are ruled out are minus infinity in both
-    finite = torch.where(own.isneginf(), 0.0, own)
-    return _length(difference) / (_length(finite) ** 2 + parts**2).sqrt().clamp(min=1e-12)
-
-
-def _largest(errors: Sequence[Tensor]) -> float:
-    """The largest error; infinite if one is not a number."""
-    return max(float(e.nan_to_num(nan=float("inf")).max()) for e in errors)
+        return relative_error(gain * a, b, length(out))
