@@ -4,8 +4,8 @@ I want to know which places there are        -> sites.py (names and shapes), lay
                                              are in a module)
 I want to see activations                    -> capture.py
 I want to change them while the model runs   -> interventions.py
-I want the effect of every part, fast        -> sweeps/ (and layer_replay.py, which it stands on),
-                                             attribution.py
+I want the effect of every part, fast        -> sweeps/ (and layer_replay.py, which it stands on)
+I want to say what is measured               -> metrics/ (for sweeps and gradients alike)
 I want attention patterns or queries/keys    -> attention.py
 I want a weight, wherever it is kept         -> weights.py
 I want many prompts completed under a change -> decode.py

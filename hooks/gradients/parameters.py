@@ -17,9 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from hooks import context_window
 from hooks.eager_eval import steady
 from hooks.finite_check import check_values
-from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
+from hooks.metrics import checked, loss, per_prompt
 from hooks.prompts import Prompts, Tokenized, read, token_strings
 from hooks.weights import check_gradients, requires_grad
 from hooks.without_interventions import without_hooks
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
-    from hooks.gradients.metric import Metric
+    from hooks.metrics import Metric, Metrics
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -43,7 +43,7 @@ _HEADS = ("head", "kv_head")
 def weight_gradients(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -78,7 +78,7 @@ def weight_gradients(
 def gradient_norms(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -128,7 +128,7 @@ def gradient_norms(
 def gradient_sizes(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -203,7 +203,7 @@ def _squares(weight: Weight, gradient: Tensor) -> Tensor:
 def _gradients(
     model: InstrumentedModel,
     given: Sequence[Tokenized],
-    metric: Metric | Sequence[Metric],
+    metric: Metrics,
     chosen: Sequence[Weight],
     chunk: int | None,
     progress: Progress | None,

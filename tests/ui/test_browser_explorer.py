@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.helpers.synthetic import synthetic_result
 
 from tests.helpers.serving import chromium, served
+from tests.helpers.synthetic import synthetic_result
 
 pytestmark = pytest.mark.browser
 

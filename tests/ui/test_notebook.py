@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.helpers.synthetic import synthetic_result
 
 from tests.helpers.serving import chromium
+from tests.helpers.synthetic import synthetic_result
 from ui import notebook
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.synthetic import synthetic_result
 
+from tests.helpers.synthetic import synthetic_result
 from ui import render_cache as module
 from ui.render_cache import RenderCache, answer, fingerprint
 from ui.static_views import Fragment

@@ -9,8 +9,8 @@ from typing import Any
 import holoviews as hv
 import pandas as pd
 import pytest
-from tests.helpers.synthetic import HOSTILE, synthetic_result
 
+from tests.helpers.synthetic import HOSTILE, synthetic_result
 from ui.static_views import MAX_ROWS, fragment, fragments, is_still, table_html
 from workbench.draw import style
 from workbench.draw.view import Row, Table, View
