@@ -4,7 +4,7 @@ one pass each.
 I want the effect of each part          -> sweep (sweep.py): the public door
 I want to know what is not recomputed   -> batched_forward.py, and docs/exact-sweeps.md
 I want other components to be changed   -> over.py
-I want another way to change them       -> change.py (what was asked), values.py (the numbers)
+I want another way to change them       -> change.py (the request), values.py (the numbers)
 I want another number to be read off    -> hooks/metrics, or pass a function as `read`
 I want head-to-head edges               -> paths.py
 I want a quick estimate of every effect -> attribution.py

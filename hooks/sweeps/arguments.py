@@ -1,4 +1,4 @@
-"""What a sweep was asked for, checked and in one form."""
+"""The arguments of a sweep, checked and in one form."""
 
 from __future__ import annotations
 

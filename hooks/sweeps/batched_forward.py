@@ -146,10 +146,10 @@ class BatchedForward:
         for edit in self.edits:
             self._joined.append((slice(count, count + edit.count), edit))
             count += edit.count
-        found: list[Tensor] = []
+        streams: list[Tensor] = []
 
         def keep(module: Any, args: tuple[Any, ...], out: Any) -> None:
-            found.append(out[0] if isinstance(out, tuple | list) else out)
+            streams.append(out[0] if isinstance(out, tuple | list) else out)
 
         with ExitStack() as stack:
             if self.inspect is not None:
@@ -160,7 +160,7 @@ class BatchedForward:
             stack.callback(layout.blocks[-1].module.register_forward_hook(keep).remove)
             given = {name: x.repeat(count, 1) for name, x in self.suffix.batch.kwargs().items()}
             module_call.call(self.model.module, **given, use_cache=False, logits_to_keep=1)
-        return found[0].view(count, batch, n, -1)
+        return streams[0].view(count, batch, n, -1)
 
     def _changes(self, layer: int) -> ExitStack:
         """Hooks for the edits of a layer, and for what is frozen there."""

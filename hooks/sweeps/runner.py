@@ -279,7 +279,7 @@ def edits_of(
         where = mask[None]
         if same[0].position is not None:
             where = torch.stack([mask & (position == c.position) for c in same])
-        values, units = new.at(key, suffix), None
+        values, units = new.for_site(key, suffix), None
         if same[0].unit is not None:
             units = indices(tuple(c.unit for c in same if c.unit is not None), mask.device)
             if values.dim():  # (prompt, pos, unit, …) to (variant, prompt, pos, …)

@@ -108,7 +108,7 @@ class BatchValues:
     of_source: dict[PlaceKey, Tensor]
     logits: Tensor | None
 
-    def at(self, key: PlaceKey, suffix: RecordedSuffix) -> Tensor:
+    def for_site(self, key: PlaceKey, suffix: RecordedSuffix) -> Tensor:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
         change, n = self.values.change, suffix.shape[1]
         if isinstance(change, Zero):

@@ -206,7 +206,9 @@ def test_every_family_is_swept_exactly(name):
         base = plain_loop.run(model, ids)[targets[row]]
         for kind, found in swept.items():
             positions = (
-                [len(ids) - 1] if kind == "heads" else [p % len(ids) for p in found.attrs["at"]]
+                [len(ids) - 1]
+                if kind == "heads"
+                else [p % len(ids) for p in found.attrs["positions"]]
             )
             for site in (
                 ["z"]
