@@ -6,8 +6,8 @@ I want the parts of a model                  -> layout.py (what they are), disco
 I want to see activations                    -> capture.py (capture_plan.py, capture_batch.py,
                                                 streaming.py), reduce/ (what is kept of them)
 I want to change them while the model runs   -> interventions.py
-I want the effect of every part, fast        -> sweeps/ (and layer_replay.py, which it stands on),
-                                                attribution.py
+I want the effect of every part, fast        -> sweeps/ (and layer_replay.py, which it stands on)
+I want to say what is measured               -> metrics/ (for sweeps and gradients alike)
 I want attention patterns or queries/keys    -> attention.py
 I want what recurrent layers remember        -> states.py
 I want a weight, wherever it is kept         -> weights.py

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from hooks.backends.module_copy import twin
 from hooks.eager_eval import steady
 from hooks.finite_check import check_values
-from hooks.gradients.metric import loss, per_prompt
+from hooks.metrics import loss, per_prompt
 from hooks.module_call import call
 from hooks.prompts import Prompts, Tokenized, listed, split, token_strings
 from hooks.weights import is_quantized, requires_grad

@@ -15,8 +15,8 @@ from hooks import sites as places_of
 from hooks.backends.prompt_matching import PromptMatcher
 from hooks.capture import capture
 from hooks.finite_check import check_values
-from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.hook_points import hook_sites
+from hooks.metrics import checked, loss, per_prompt
 from hooks.prompts import listed
 from hooks.quantized_layers import check_gradients
 from workbench.errors import BadInput
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hooks.backends import HookRequest
     from hooks.batch import Batch
-    from hooks.gradients.metric import Metric
+    from hooks.metrics import Metric, Metrics
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
     from workbench.trace import Trace
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def activation_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     sites: str | Sequence[str] = "resid_post",
     layers: int | Sequence[int] | None = None,
     positions: Sequence[int] | None = None,
@@ -50,7 +50,7 @@ def activation_gradients(
 
     Args:
         prompts: texts, or lists of token ids.
-        metric: one for all prompts, or one each; see `hooks.gradients.metric`.
+        metric: one for all prompts, or one each; see `hooks.metrics`.
         sites, layers, positions: as in `wb.capture`; those whose value can be changed
             (`hooks.sites.can_change`).
         times_activation: multiply by the activation (Simonyan et al. 2013, Shrikumar et al. 2016):

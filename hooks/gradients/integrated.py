@@ -20,8 +20,8 @@ from hooks.backends.prompt_matching import PromptMatcher
 from hooks.capture import capture
 from hooks.finite_check import check_values
 from hooks.gradients.activations import differentiable
-from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.hook_points import hook_sites
+from hooks.metrics import checked, loss, per_prompt
 from hooks.prompts import listed
 from workbench.errors import BadInput
 from workbench.torch_modes import ordinary
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hooks.backends import HookRequest
     from hooks.batch import Batch
-    from hooks.gradients.metric import Metric
+    from hooks.metrics import Metric, Metrics
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def integrated_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     sites: str | Sequence[str] = "embed",
     layers: int | Sequence[int] | None = None,
     *,
@@ -89,7 +89,7 @@ def integrated_gradients(
 def layer_conductance(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     sites: str | Sequence[str] = "post",
     layers: int | Sequence[int] | None = None,
     *,
@@ -175,7 +175,7 @@ def _conductance(path: _Path, **options: Any) -> tuple[Tensor, float]:
 def _along(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
-    metric: Metric | Sequence[Metric],
+    metric: Metrics,
     sites: str | Sequence[str],
     layers: int | Sequence[int] | None,
     method: Callable[..., tuple[Tensor, float]],

@@ -17,9 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from hooks import context_window
 from hooks.eager_eval import steady
 from hooks.finite_check import check_values
-from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
+from hooks.metrics import checked, loss, per_prompt
 from hooks.prompts import Prompts, Tokenized, read, token_strings
 from hooks.quantized_layers import check_gradients
 from hooks.weights import requires_grad
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
-    from hooks.gradients.metric import Metric
+    from hooks.metrics import Metric, Metrics
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -44,7 +44,7 @@ _HEADS = ("head", "kv_head")
 def weight_gradients(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -79,7 +79,7 @@ def weight_gradients(
 def gradient_norms(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -129,7 +129,7 @@ def gradient_norms(
 def gradient_sizes(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -210,7 +210,7 @@ def _squares(weight: Weight, gradient: Tensor) -> Tensor:
 def _gradients(
     model: InstrumentedModel,
     given: Sequence[Tokenized],
-    metric: Metric | Sequence[Metric],
+    metric: Metrics,
     chosen: Sequence[Weight],
     chunk: int | None,
     progress: Progress | None,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analyses.weights.paragraph_memorization.groups import GROUPS, Passage
-from hooks.gradients.metric import continuation_loss
 from hooks.gradients.parameters import gradient_sizes
 from hooks.gradients.weights import weights
+from hooks.metrics import continuation_loss
 from workbench.errors import Unfit
 
 if TYPE_CHECKING:

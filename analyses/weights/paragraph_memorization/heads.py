@@ -170,7 +170,7 @@ def without(
 
     def effects(pairs: Sequence[Pair], part: Progress) -> xr.DataArray:
         prompts, suffixes = [list(p) for p, _ in pairs], [list(s) for _, s in pairs]
-        return sweep(model, prompts, suffixes, at="all", metric="continuation", progress=part)[
+        return sweep(model, prompts, suffixes, read="continuation", positions="all", progress=part)[
             "effect"
         ]
 

@@ -15,7 +15,7 @@ import workbench as wb
 from hooks.features.attribute import ERROR
 from hooks.features.quality import quality
 from hooks.features.sae import SKIP
-from hooks.gradients.metric import loss
+from hooks.metrics import loss
 from tests.helpers.autoencoders import KINDS, made, saved
 from workbench.errors import BadInput, NotFound
 from workbench.progress import Progress

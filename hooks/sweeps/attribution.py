@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,9 +20,12 @@ import torch
 from hooks.finite_check import check_values
 from hooks.hook_points import hook_sites
 from hooks.layer_replay import RecordedSuffix
+from hooks.metrics import KL
+from hooks.quantized_layers import check_gradients
 from hooks.recording import recording
 from hooks.sites import Place
 from hooks.sweeps.arguments import positions_changed
+from hooks.sweeps.change import check_seed
 from hooks.sweeps.runner import SweepJob, batches, edits_of
 from workbench.errors import BadInput
 
@@ -33,41 +36,69 @@ if TYPE_CHECKING:
     from hooks.sweeps.values import BatchValues
 
 
-def estimate(job: SweepJob, recheck: int = 20, seed: int = 0) -> SweepJob:
-    """The job with estimates as its effects, and `exact` for the cells that were done again
+@dataclass(frozen=True)
+class Attribution:
+    """Estimate every effect from one backward pass per target.
+
+    Args:
+        recheck: the strongest so many, and as many drawn at random, are then done exactly; 0 is
+            none.
+        seed: of the draw.
+
+    Raises:
+        BadInput: no whole numbers, or a negative one.
+    """
+
+    recheck: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.recheck, bool) or not isinstance(self.recheck, int) or self.recheck < 0:
+            raise BadInput(
+                f"{self.recheck!r} components cannot be done again.",
+                "a whole number from 0 on",
+                "For example Attribution(recheck=20).",
+            )
+        check_seed(self.seed)
+
+
+def estimate(job: SweepJob, method: Attribution) -> SweepJob:
+    """The job with estimates as its effects, and `exact` for the components that were done again
     exactly.
 
-    Its notes: over the rechecked cells `median_error`, `worst_error` (absolute, in the metric's
-    unit), the correlation `r` and `same_sign` (share) of estimates with exact values, each over the
-    `random` and over the `top` cells.
+    Its notes: over the rechecked components `median_error`, `worst_error` (absolute, in the
+    metric's unit), the correlation `r` and `same_sign` (share) of estimates with exact values, each
+    over the `random` and over the `top` components.
 
     Raises:
         BadInput: the metric has no gradient at the unchanged run.
+        Unfit: gradients do not pass the model.
     """
-    if job.metric.ask == "kl":
+    check_gradients(job.model.module, job.model.card.name)
+    if isinstance(job.readout.read, KL):
         raise BadInput(
             "The KL divergence is flat at the unchanged run: its gradient says nothing.",
             "another metric",
             "Choose one.",
         )
-    if job.metric.norm == "frozen":
+    if job.readout.norm == "frozen":
         raise BadInput(
             "Attribution patching follows the model's own final norm.",
-            "norm='recomputed'",
+            "a read with norm='recomputed'",
             "Leave norm out.",
         )
     for done, prompts in enumerate(batches(job.model, job.ids, share=0.25)):
         if job.progress is not None:
             job.progress(0.5 * done * len(prompts) / len(job.ids), "Estimating by a backward pass")
         _one_batch(job, job.model.batch([job.ids[p] for p in prompts]), prompts)
-    return _rechecked(job, recheck, seed)
+    return _rechecked(job, method)
 
 
 def _one_batch(job: SweepJob, batch: Batch, prompts: Sequence[int]) -> None:
     """Gradients of each target's metric at every place, and their product with the change of
-    each cell.
+    each component.
     """
-    new = job.values.for_batch(batch, prompts, positions_changed(batch, job.at))
+    new = job.values.for_batch(batch, prompts, positions_changed(batch, job.positions))
     points: dict[tuple[str, int], Tensor] = {}
 
     def keep(place: Place, x: Tensor) -> Tensor:
@@ -84,7 +115,7 @@ def _one_batch(job: SweepJob, batch: Batch, prompts: Sequence[int]) -> None:
                 :, -1
             ]
             rows = [
-                job.metric.of_logits(logits[i : i + 1], p, logits[i : i + 1].detach())[0]
+                job.readout.of_logits(logits[i : i + 1], p, logits[i : i + 1].detach())[0]
                 for i, p in enumerate(prompts)
             ]
             measured = torch.stack(rows)  # (prompt, target)
@@ -100,12 +131,12 @@ def _one_batch(job: SweepJob, batch: Batch, prompts: Sequence[int]) -> None:
     with torch.no_grad():
         kept = {key: x.detach() for key, x in points.items()}
         suffix = RecordedSuffix(record, {}, kept, logits.detach(), 0, batch)
-        job.own(suffix, new, prompts)
+        job.write_unchanged(suffix, new, prompts)
         slopes = {key: torch.stack([g[i] for g in gradients]) for i, key in enumerate(points)}
-        for first in range(0, len(job.cells), _AT_ONCE):
+        for first in range(0, len(job.components), _AT_ONCE):
             _products(
                 job,
-                list(range(first, min(first + _AT_ONCE, len(job.cells)))),
+                list(range(first, min(first + _AT_ONCE, len(job.components)))),
                 suffix,
                 new,
                 slopes,
@@ -118,56 +149,61 @@ _AT_ONCE = 64
 
 def _products(
     job: SweepJob,
-    cells: list[int],
+    components: list[int],
     suffix: RecordedSuffix,
     new: BatchValues,
     slopes: dict[tuple[str, int], Tensor],
     prompts: Sequence[int],
 ) -> None:
-    cells.sort(key=lambda i: (job.cells[i].layer, job.cells[i].site))
-    edits = edits_of([job.cells[i] for i in cells], new, suffix)
+    components.sort(key=lambda i: (job.components[i].layer, job.components[i].site))
+    edits = edits_of([job.components[i] for i in components], new, suffix)
     parts = []
     for edit in edits:
-        here = suffix.kept[edit.site, edit.layer]
+        current = suffix.kept[edit.site, edit.layer]
         slope = slopes[edit.site, edit.layer]  # (target, prompt, pos, …)
         if edit.units is None:
-            old, slope = here[None], slope[:, None]
+            old, slope = current[None], slope[:, None]
         else:
-            old, slope = here.movedim(2, 0)[edit.units], slope.movedim(3, 1)[:, edit.units]
+            old, slope = current.movedim(2, 0)[edit.units], slope.movedim(3, 1)[:, edit.units]
         where = edit.where.view(*edit.where.shape, *[1] * (old.dim() - 3))
         change = torch.where(where, edit.values.to(old) - old, 0.0)
         product = (change[None] * slope).flatten(3).sum(-1)  # (target, variant, prompt)
         parts.append(product.expand(-1, edit.count, -1).permute(1, 2, 0))
-    job.write(torch.cat(parts).float().cpu(), edits, cells, new, prompts)
+    job.write(torch.cat(parts).float().cpu(), edits, components, new, prompts)
 
 
-def _rechecked(job: SweepJob, recheck: int, seed: int) -> SweepJob:
-    """The strongest cells (mean over prompts of the absolute estimate) and as many at random,
+def _rechecked(job: SweepJob, method: Attribution) -> SweepJob:
+    """The strongest components (mean over prompts of the absolute estimate) and as many at random,
     done exactly.
     """
     strength = job.effects.abs().nanmean((1, 2)).nan_to_num(-1.0)
-    top = strength.topk(min(recheck, len(strength))).indices.tolist()
+    top = strength.topk(min(method.recheck, len(strength))).indices.tolist()
     rest = sorted(set(range(len(strength))) - set(top))
-    draw = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))[
-        :recheck
+    draw = torch.randperm(len(rest), generator=torch.Generator().manual_seed(method.seed))[
+        : method.recheck
     ].tolist()
     random = [rest[i] for i in draw]
     chosen = top + random
     exact = torch.full_like(job.effects, float("nan"))
     if chosen:
         progress = None if job.progress is None else job.progress.subprogress(0.5, 1.0)
-        cells = [job.cells[i] for i in chosen]
+        components = [job.components[i] for i in chosen]
         nothing = torch.empty(0, dtype=torch.float32)
         again = replace(
-            job, cells=cells, progress=progress, effects=nothing, before=nothing, source=None
+            job,
+            components=components,
+            progress=progress,
+            effects=nothing,
+            before=nothing,
+            source=None,
         ).run()
         exact[chosen] = again.effects
         job.error, job.moved = again.error, again.moved
     job.exact = exact
-    for name, some in (("top", top), ("random", random)):
+    for name, rows in (("top", top), ("random", random)):
         job.notes |= {
             f"{name}_{key}": value
-            for key, value in _agreement(job.effects[some], exact[some]).items()
+            for key, value in _agreement(job.effects[rows], exact[rows]).items()
         }
     return job
 
