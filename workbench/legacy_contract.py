@@ -20,7 +20,8 @@ class LegacyModule:
         return getattr(self._module, name)
 
     def unavailable_reason(self, model: Any) -> str | None:
-        return self._module.unfit(model)
+        reason: str | None = self._module.unfit(model)
+        return reason
 
 
 def in_todays_words(module: Any) -> Any:
