@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -59,6 +59,18 @@ class Control:
         return self.apply(model, value)
 
 
+class AnalysisModule(Protocol):
+    """What every analysis has; what it may have besides is asked for by name."""
+
+    name: str
+    question: str
+    Params: type[BaseModel]
+
+    def run(self, model: Any, params: Any, progress: Progress) -> Result: ...
+
+    def views(self, result: Result) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Analysis:
     """One question with everything needed to ask it and to look at the answer."""
@@ -66,7 +78,7 @@ class Analysis:
     name: str
     question: str
     Params: type[BaseModel]
-    module: Any
+    module: AnalysisModule
     package: str  # the distribution it came from
 
     @ordinary

@@ -166,7 +166,7 @@ def read_index(folder: Path) -> dict[str, Any]:
             "Do not trust this folder.",
         )
     try:
-        index = json.loads(file.read_text(encoding="utf-8"))
+        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadRun(
             f"result.json of {folder.name!r} cannot be read: {error.strerror or error}.",

@@ -187,7 +187,7 @@ class Shard:
     @cached_property
     def _about(self) -> dict[str, Any]:
         with self._reading("numpy") as stored:
-            about = json.loads(stored.metadata()["workbench"])
+            about: dict[str, Any] = json.loads(stored.metadata()["workbench"])
             texts, vocabulary = about["prompts"], about["vocabulary"]
             if not all(
                 isinstance(text, str)
