@@ -44,7 +44,7 @@ class Column:
     @property
     def heading(self) -> str:
         title = self.title or self.name.replace("_", " ")
-        return f"{title} ({self.unit})" if self.unit else title
+        return f"{title} ({self.unit})" if self.unit not in ("", title) else title
 
 
 @dataclass(frozen=True)

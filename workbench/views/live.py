@@ -87,12 +87,24 @@ def _row(part: Row, page: Page) -> Any:
     for i, (inner, width) in enumerate(zip(part.parts, part.widths, strict=True)):
         if not (objects := _live(inner, page)):
             continue
+        if isinstance(inner, Knob):  # one that is not seen then takes no room
+            boxes += objects
+            continue
         styles = {"flex": f"1 1 {width}px"} if width else {"max-width": "100%"}
         if part.sticky and i == len(part.parts) - 1:
             styles |= {"position": "sticky", "top": "8px", "align-self": "flex-start"}
-        look = {"sizing_mode": "stretch_width"} if width else {"sizing_mode": None}
+        look = {"sizing_mode": "stretch_width"} if width else _as_wide_as_pictures(objects)
         boxes.append(_column(objects, styles=styles, **look))
-    return wrapping(*boxes, sizing_mode="stretch_width")
+    gap = "0 12px" if all(isinstance(inner, Knob) for inner in part.parts) else "8px 24px"
+    return wrapping(*boxes, gap=gap, sizing_mode="stretch_width")
+
+
+def _as_wide_as_pictures(objects: list[Any]) -> dict[str, Any]:
+    """A box beside others is as wide as the words in it, and its pictures would be cut off."""
+    panes = [pane for one in objects for pane in one.select(need_panel().pane.Bokeh)]
+    wide = max((pane.object.width or 0 for pane in panes), default=0)
+    narrow = f":host {{ min-width: min({wide}px, 100%) !important; }}"
+    return {"sizing_mode": None, "stylesheets": [narrow if wide else _NARROW]}
 
 
 def _linked(part: Part, page: Page) -> Any:

@@ -14,7 +14,7 @@ import workbench as wb
 from workbench import draw
 from workbench import views as v
 from workbench.draw import view as drawing
-from workbench.schema import ArraySchema, Schema
+from workbench.schema import ArraySchema, Column, Schema
 
 
 @pytest.fixture
@@ -41,6 +41,14 @@ def test_what_a_run_lacks_takes_no_room_in_a_row(run: Any) -> None:
     (row,) = view.live(run).objects
     assert len(row.objects) == 1
     assert [str(part) for part in view.still(run)] == ['<p class="wb-says">There.</p>']
+
+
+def test_a_picture_in_a_row_is_not_cut_off_by_what_stands_beside_it(run: Any) -> None:
+    grid = v.show(lambda run: v.picture("head_grid", run.arrays["grid"], title="Grid", unit=""))
+    view = v.View("Row", [v.row(v.column(grid), v.says("Beside."), widths=(0, 300))])
+    (row,) = view.live(run).objects
+    (pane,) = row.select(pn.pane.Bokeh)
+    assert f"min({pane.object.width}px" in "".join(row.objects[0].stylesheets)
 
 
 def test_a_row_of_lists_is_nothing_on_a_still_page(run: Any) -> None:
@@ -98,6 +106,11 @@ def test_arrays_of_one_kind_share_a_line_of_the_schema(run: Any) -> None:
     run.arrays["site-q"] = run.arrays["grid"]
     (problem,) = said.problems(run)
     assert "'grid'" in problem
+
+
+def test_a_heading_does_not_say_its_unit_twice() -> None:
+    assert Column("loss", "The loss.", "nats").heading == "loss (nats)"
+    assert Column("logits", "What is written.", "logits").heading == "logits"
 
 
 def test_lens_and_magnitudes_are_told_around_the_chosen_token() -> None:
