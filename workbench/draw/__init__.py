@@ -5,6 +5,7 @@ I want a colour                      -> colour.py   (one signed scale, one for p
 I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
 I want layers × tokens               -> layer_token_table.py    (and which cell was clicked)
+                                                    token_grids.py (from a table or an array)
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
 I want a passage and what is said    -> passage.py
@@ -32,6 +33,8 @@ _DOOR = {
     "pattern": "patterns",
     "fill_pattern": "patterns",
     "token_table": "layer_token_table",
+    "lens_table": "token_grids",
+    "magnitude_table": "token_grids",
     "token_strip": "tokens",
     "Span": "tokens",
     "rate_bars": "charts",

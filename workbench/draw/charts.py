@@ -212,8 +212,8 @@ def lines(
     parts: list[Any] = []
     points: list[tuple[float, float, str, str]] = []
     frame = frame.sort_values(x)
-    for column, (name, hue) in series.items():
-        kind = (dash or {}).get(column, "solid")
+    for column, (said, hue) in series.items():
+        name, kind = style.plain(said), (dash or {}).get(column, "solid")
         data = list(zip(frame[x].astype(float), frame[column].astype(float), strict=True))
         points += [(*at, name, hue) for at in data]
         parts.append(

@@ -24,7 +24,7 @@ HoloViews or Panel can show.
 # By picture of the drawing vocabulary: who gives it other values once it is drawn, and which.
 _FILLED: dict[str, tuple[str, tuple[str, ...]]] = {
     "bars": ("fill_bars", ("values", "names", "title", "unit")),
-    "lines": ("fill_lines", ("frame", "x", "series", "title")),
+    "lines": ("fill_lines", ("frame", "x", "series", "title", "ylim")),
     "head_grid": ("fill_grid", ("values", "title", "low_word", "high_word")),
     "pattern": ("fill_pattern", ("values", "title")),
 }

@@ -20,8 +20,8 @@ from workbench.draw.view import (
     live_part,
     live_picture,
     need_panel,
-    safe_columns,
     scrolling,
+    shown_cells,
     tabulator,
     wrapping,
 )
@@ -54,9 +54,15 @@ class Page:
 
 def column(parts: Sequence[AnyPart], page: Page, **options: Any) -> Any:
     """The parts from top to bottom."""
-    pn = need_panel()
-    objects = [made for part in parts for made in _live(part, page)]
-    return pn.Column(*objects, **{**_WIDE, "stylesheets": [_NARROW], **options})
+    return _column(_objects(parts, page), **options)
+
+
+def _column(objects: list[Any], **options: Any) -> Any:
+    return need_panel().Column(*objects, **{**_WIDE, "stylesheets": [_NARROW], **options})
+
+
+def _objects(parts: Sequence[AnyPart], page: Page) -> list[Any]:
+    return [made for part in parts for made in _live(part, page)]
 
 
 def _live(part: AnyPart, page: Page) -> list[Any]:
@@ -65,25 +71,40 @@ def _live(part: AnyPart, page: Page) -> list[Any]:
     if isinstance(part, Row):
         return [_row(part, page)]
     if isinstance(part, Column):
-        return [column(part.parts, page)]
+        objects = _objects(part.parts, page)
+        return [_column(objects)] if objects else []
     if isinstance(part, Heads):
         return _heads(part, page)
     if isinstance(part, Knob):
         return [_knob(part, page)]
     if isinstance(part, KeyPad):
-        return [_key_pad(part, page)]
+        return [] if lacks(part, page.run) else [_key_pad(part, page)]
     return [_download(part, page)] if part.needs(page.run) else []
 
 
 def _row(part: Row, page: Page) -> Any:
     boxes = []
     for i, (inner, width) in enumerate(zip(part.parts, part.widths, strict=True)):
+        if not (objects := _live(inner, page)):
+            continue
+        if isinstance(inner, Knob):  # one that is not seen then takes no room
+            boxes += objects
+            continue
         styles = {"flex": f"1 1 {width}px"} if width else {"max-width": "100%"}
         if part.sticky and i == len(part.parts) - 1:
             styles |= {"position": "sticky", "top": "8px", "align-self": "flex-start"}
-        look = {"sizing_mode": "stretch_width"} if width else {"sizing_mode": None}
-        boxes.append(column([inner], page, styles=styles, **look))
-    return wrapping(*boxes, sizing_mode="stretch_width")
+        look = {"sizing_mode": "stretch_width"} if width else _as_wide_as_pictures(objects)
+        boxes.append(_column(objects, styles=styles, **look))
+    gap = "0 12px" if all(isinstance(inner, Knob) for inner in part.parts) else "8px 24px"
+    return wrapping(*boxes, gap=gap, sizing_mode="stretch_width")
+
+
+def _as_wide_as_pictures(objects: list[Any]) -> dict[str, Any]:
+    """A box beside others is as wide as the words in it, and its pictures would be cut off."""
+    panes = [pane for one in objects for pane in one.select(need_panel().pane.Bokeh)]
+    wide = max((pane.object.width or 0 for pane in panes), default=0)
+    narrow = f":host {{ min-width: min({wide}px, 100%) !important; }}"
+    return {"sizing_mode": None, "stylesheets": [narrow if wide else _NARROW]}
 
 
 def _linked(part: Part, page: Page) -> Any:
@@ -167,7 +188,8 @@ class _Table(_Slot):
         options = {"selectable": selectable} if item.picks else {}
         headings = page.schema.headings(item.of)
         self._rows = tabulator(item.frame, height=item.height, headings=headings, **options)
-        caption = [html_pane(draw.says(_caption(item)))] if item.caption else []
+        self._caption = _Text(draw.says(_caption(item)), page)
+        caption = [self._caption.panel] if item.caption else []
         self.panel = need_panel().Column(*caption, self._rows, stylesheets=[_NARROW], **_WIDE)
         if item.picks:
             self._rows.on_click(self._clicked)
@@ -176,7 +198,8 @@ class _Table(_Slot):
 
     def fill(self, item: Table) -> None:
         if not item.frame.equals(self._item.frame):
-            self._rows.value = safe_columns(item.frame.reset_index(drop=True))[0]
+            self._rows.value = shown_cells(item.frame)[0]
+        self._caption.fill(draw.says(_caption(item)))
         self._item = item
         if item.picks:
             self._mark()
@@ -298,9 +321,9 @@ def _key_pad(part: KeyPad, page: Page) -> Any:
 
 
 def _knob(part: Knob, page: Page) -> Any:
-    pick = page.pick
+    pick, options = page.pick, dict(page.pick.offered(part.name))
     widget = need_panel().widgets.Select(
-        name=part.label, options=dict(pick.offered(part.name)), width=part.width, **_LOOK
+        name=part.label, options=options, width=part.width, visible=bool(options), **_LOOK
     )
     if pick.is_shared(part.name):
         widget.param.watch(lambda event: _chosen(pick, part.name, event.new), "value")

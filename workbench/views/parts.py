@@ -88,10 +88,12 @@ class KeyPad:
     Args:
         places: layers and heads of the grid above.
         describe: what is said of the head under the ring.
+        needs: tables and arrays without which there are no heads.
     """
 
     places: Callable[[Result], tuple[Sequence[int], Sequence[int]]]
     describe: Callable[[Result, Pick, tuple[int, int]], str]
+    needs: str | Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,9 @@ class Heads:
 AnyPart = Part | Row | Column | Knob | KeyPad | Download | Heads
 
 
-def lacks(part: Part, run: Result) -> bool:
+def lacks(part: Part | KeyPad, run: Result) -> bool:
     """Whether the run has no table or array that the part needs."""
-    return any(name not in run.tables and name not in run.arrays for name in part.needs)
+    return any(name not in run.tables and name not in run.arrays for name in _names(part.needs))
 
 
 def _grid(run: Result, table: str, column: str) -> xr.DataArray:

@@ -70,7 +70,10 @@ class View:
 
         if self.missing(run):
             return drawing.live_column(self.still(run, schema))
-        return column(self.parts, Page(run, self.pick(run), iter(figures), schema))
+        pick = self.pick(run)
+        if "head" in self.first and pick.selection.head is None:
+            pick.choose("head", pick.head)  # grids and tables of the whole page mark it
+        return column(self.parts, Page(run, pick, iter(figures), schema))
 
     @property
     def is_linked(self) -> bool:
@@ -142,7 +145,7 @@ def _still(part: AnyPart, run: Result, pick: Pick, schema: Schema) -> Iterator[A
 
 def _beside(items: list[Any]) -> Iterator[Any]:
     """Pictures side by side; where there is text among them, everything under each other."""
-    if all(drawing.is_drawing(item) for item in items):
+    if items and all(drawing.is_drawing(item) for item in items):
         yield drawing.Row(items)
     else:
         yield from items

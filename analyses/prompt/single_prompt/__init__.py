@@ -4,11 +4,11 @@ norms and neurons.
 Everything comes from one forward pass (and one before it, where the answer is not given). It
 describes one prompt and is no finding about the model: docs/inside.md has the definitions.
 
-forward_pass.py           the forward pass: what is kept of every site, and what is computed where
-                          it passes
-                  by
-dla.py         the direction of a logit, and what each head writes along it
-views.py           how it looks   attention_view.py, lens_view.py, heads_view.py, neurons_view.py
+forward_pass.py    what is kept of every site, and what is computed where it passes by
+dla.py             the direction of a logit, and what each head writes along it
+schema.py          what the tables, arrays and findings mean
+selections.py      what is looked at of a run
+views.py           how it looks
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from analyses.prompt.single_prompt.findings import (
 )
 from analyses.prompt.single_prompt.params import MAX_EXTRA, MAX_TOKENS, Params
 from analyses.prompt.single_prompt.playground_tab import playground
-from analyses.prompt.single_prompt.views import views
+from analyses.prompt.single_prompt.schema import SCHEMA
+from analyses.prompt.single_prompt.views import ANSWER, VIEWS
 from workbench.errors import BadInput
 from workbench.models.conversation import typed
 from workbench.result import Result
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "name", "playground", "question", "run", "views"]
+__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "playground", "question", "run"]
 
 name = "inside"
 title = "Trace"
