@@ -44,13 +44,16 @@ TABLE = TableSchema("claims", "One row per claim of the paper.", [
     Column("in the paper", "What the paper reports of it."),
     Column("here", "What this run measured on its own model."),
     Column("verdict", f"One of: {', '.join(VERDICTS)}."),
-    Column("how sure", "The interval that the verdict rests on, and what it was taken over."),
+    Column(
+        "how sure", "The interval that the verdict rests on, and what it was taken over.",
+        optional=True,
+    ),
 ])  # fmt: skip
 FINDING = FindingSchema("claims", "Claims of the paper that replicate", "claims")
 
 
 class Measured(NamedTuple):
-    """What a run says of a claim."""
+    """What a run says of a claim, and the interval that this rests on."""
 
     here: str
     verdict: str
@@ -112,6 +115,21 @@ def say_claims(result: Result, claims: Sequence[Claim], paper: str) -> None:
         + (f"; {counts[OPEN]} cannot be told from this run" if counts[OPEN] else "")
     )
     result.add(Finding("claims", values, f"{says}.", unit="claims"))
+
+
+def view(claims: Sequence[Claim], paper: str) -> v.View:
+    """The tab of an analysis that follows a paper: how many of its claims replicate, and each.
+
+    Args:
+        paper: as for `say_claims`.
+    """
+    about = (
+        f"The claims of {paper}, and what this run says of each on its own model. A claim that"
+        " replicates on one model is no law; one that does not may have been about the other"
+        " model's size or training."
+    )
+    parts = [v.finding("claims"), v.says(about, small=True), part(claims)]
+    return v.View("Claims", parts, needs="claims")
 
 
 def part(claims: Sequence[Claim]) -> v.Part:

@@ -13,8 +13,8 @@ edit.py   unlearning and rewriting with a thousandth of the weights
 claims.py   what of the paper comes out again
 findings.py   from numbers to tables and findings
 weight_edits.py     a finished run's changes of weights: as knobs, as files
-views.py     how it looks (passage_view.py: one passage as text; heads_view.py: the linked grids;
-            removal_view.py)
+schema.py    what its tables and findings mean
+views.py     how it looks (selections.py: what of the run is shown)
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from analyses.weights.paragraph_memorization import (
     triggers,
 )
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
-from analyses.weights.paragraph_memorization.views import views
+from analyses.weights.paragraph_memorization.schema import SCHEMA
+from analyses.weights.paragraph_memorization.views import ANSWER, VIEWS
 from analyses.weights.paragraph_memorization.weight_edits import changes
 from analyses.weights.paragraph_memorization.weight_edits import knobs as controls
 from hooks.gradients.weights import weights
@@ -52,7 +53,18 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "changes", "controls", "name", "question", "run", "unfit", "views"]
+__all__ = [
+    "ANSWER",
+    "SCHEMA",
+    "VIEWS",
+    "Params",
+    "changes",
+    "controls",
+    "name",
+    "question",
+    "run",
+    "unfit",
+]
 
 name = "paragraph-memorization"
 question = "Where in the network is this passage stored, and can it be removed there?"
