@@ -6,6 +6,8 @@ I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
 I want layers × tokens               -> layer_token_table.py    (and which cell was clicked)
                                                     token_grids.py (from a table or an array)
+                                        effect_tables.py (numbers of an array)
+I want one head, say, in numbers     -> cards.py
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
 I want a passage and what is said    -> passage.py
@@ -28,6 +30,7 @@ from typing import Any
 
 _DOOR = {
     "head_grid": "head_grids",
+    "grids_beside": "head_grids",
     "link_grid": "head_grids",
     "pattern_grid": "patterns",
     "pattern": "patterns",
@@ -35,6 +38,9 @@ _DOOR = {
     "token_table": "layer_token_table",
     "lens_table": "token_grids",
     "magnitude_table": "token_grids",
+    "effect_table": "effect_tables",
+    "card": "cards",
+    "outline_key": "head_grids",
     "token_strip": "tokens",
     "Span": "tokens",
     "rate_bars": "charts",

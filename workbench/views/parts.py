@@ -112,12 +112,17 @@ class Download:
 
 @dataclass(frozen=True)
 class Scale:
-    """How a column of heads is coloured: title, unit, and the words at the two ends."""
+    """How a column of heads is coloured: title, unit, and the words at the two ends.
+
+    Args:
+        middle: the value between them, from which all are counted.
+    """
 
     title: str
     unit: str
     low: str
     high: str
+    middle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,10 @@ class Heads:
     def pictures(self, run: Result) -> list[Picture]:
         from workbench.draw import colour
 
-        arrays = {scale.title: _grid(run, self.table, c) for c, scale in self.columns.items()}
+        arrays = {
+            scale.title: _grid(run, self.table, column) - scale.middle
+            for column, scale in self.columns.items()
+        }
         hover = {**arrays, **self.hover(run)}
         every = (v for array in arrays.values() for v in array.values.ravel())
         top = colour.limit(every) if self.one_scale else None

@@ -13,8 +13,8 @@ edit.py   unlearning and rewriting with a thousandth of the weights
 claims.py   what of the paper comes out again
 findings.py   from numbers to tables and findings
 weight_edits.py     a finished run's changes of weights: as controls, as files
-views.py     how it looks (passage_view.py: one passage as text; heads_view.py: the linked grids;
-            removal_view.py)
+schema.py    what its tables and findings mean
+views.py     how it looks (selections.py: what of the run is shown)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from analyses.claims import say_claims
 from analyses.measures import text_source
 from analyses.measures.decoding import continuations
 from analyses.measures.sampling import Sampler
@@ -40,7 +41,8 @@ from analyses.weights.paragraph_memorization import (
     triggers,
 )
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
-from analyses.weights.paragraph_memorization.views import views
+from analyses.weights.paragraph_memorization.schema import SCHEMA
+from analyses.weights.paragraph_memorization.views import ANSWER, VIEWS
 from analyses.weights.paragraph_memorization.weight_edits import changes, controls
 from hooks.gradients.weights import weights
 from workbench.errors import BadInput, Unfit
@@ -52,6 +54,9 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 __all__ = [
+    "ANSWER",
+    "SCHEMA",
+    "VIEWS",
     "Params",
     "changes",
     "controls",
@@ -59,7 +64,6 @@ __all__ = [
     "question",
     "run",
     "unavailable_reason",
-    "views",
 ]
 
 name = "paragraph-memorization"
@@ -242,7 +246,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         _change(
             result, model, params, memorized, every, twins, plain, progress.subprogress(0.78, 1.0)
         )
-    claims.add_claims(result)
+    say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
 

@@ -4,7 +4,9 @@ be saved.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +58,33 @@ def delta(result: Result, name: str) -> Delta:
         f"{about['aim']} {about['name']}",
         {name: pair[0] for name, pair in inside.items()},
         {name: pair[1] for name, pair in inside.items()},
+    )
+
+
+def file(result: Result, name: str) -> tuple[str, bytes]:
+    """A change of a run as a file: its name and what is in it.
+
+    Raises:
+        BadInput: as `delta`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        saved = delta(result, name).save(Path(folder) / f"{name}.safetensors")
+        return saved.name, saved.read_bytes()
+
+
+def how_to_keep(result: Result) -> str | None:
+    """Which changes there are and how to use one, in words; None where there is none."""
+    known = names(result)
+    if not known:
+        return None
+    first = next(iter(known))
+    where = result.path.name if result.path is not None else "RUN"
+    model = result.provenance.model.get("source", "MODEL")
+    return (
+        "Each change of the first kind is kept in this run"
+        f" ({delta(result, first).size:,} numbers): {', '.join(known)}. As a file:"
+        f" workbench changes {where} {first} -o {first}.safetensors; the model with it opens as"
+        f" {model}+{first}.safetensors."
     )
 
 
