@@ -5,6 +5,7 @@ I want a colour                      -> colour.py   (one signed scale, one for p
 I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
 I want layers × tokens               -> layer_token_table.py    (and which cell was clicked)
+I want one head, say, in numbers     -> cards.py
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
 I want a passage and what is said    -> passage.py
@@ -27,11 +28,14 @@ from typing import Any
 
 _DOOR = {
     "head_grid": "head_grids",
+    "grids_beside": "head_grids",
     "link_grid": "head_grids",
     "pattern_grid": "patterns",
     "pattern": "patterns",
     "fill_pattern": "patterns",
     "token_table": "layer_token_table",
+    "card": "cards",
+    "outline_key": "head_grids",
     "token_strip": "tokens",
     "Span": "tokens",
     "rate_bars": "charts",

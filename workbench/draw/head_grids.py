@@ -11,7 +11,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from workbench.draw import colour, style
+from workbench.draw.view import Row
 from workbench.selection import Selection, head_name
 
 if TYPE_CHECKING:
@@ -112,6 +115,47 @@ def head_grid(
     return grid.opts(
         hv.opts.Overlay(**style.bokeh(grid=False, show_legend=False, **size, **shared))
     ).opts(hv.opts.Overlay(**style.matplotlib(grid=False, show_legend=False, **size, **shared)))
+
+
+def grids_beside(
+    arrays: Mapping[str, xr.DataArray],
+    unit: str,
+    low_word: str,
+    high_word: str,
+    *,
+    one_scale: bool = False,
+) -> Row:
+    """Grids of the same heads beside each other.
+
+    Args:
+        arrays: by title, (layer, head).
+        one_scale: all share their colours' limit.
+    """
+    top = colour.limit(v for array in arrays.values() for v in array.values.ravel())
+    grids = [
+        head_grid(
+            array,
+            title=title,
+            unit=unit,
+            low_word=low_word,
+            high_word=high_word,
+            top=top if one_scale else None,
+            labels=i == 0,
+        )
+        for i, (title, array) in enumerate(arrays.items())
+    ]
+    return Row(grids)
+
+
+def outline_key(text: str, roles: Mapping[str, str]) -> Markup:
+    """A paragraph that ends with what outlines mean.
+
+    Args:
+        roles: words to colours.
+    """
+    look = '<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">{}</span>'
+    keys = (Markup(look).format(hue, word) for word, hue in roles.items())
+    return Markup('<p class="wb-says">{} Outlined: {}</p>').format(text, Markup(" ").join(keys))
 
 
 def _cell_width(n: int) -> int:

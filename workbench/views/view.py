@@ -26,7 +26,7 @@ class View:
 
     Args:
         title: what a person reads on the tab.
-        needs: tables and arrays without which there is nothing to show here.
+        needs: tables (with a row at least) and arrays without which there is nothing to show here.
         otherwise: why this run lacks them on purpose, or a function that says it; the tab is then
             left out, and that is said. Without it the tab says that the run was stopped.
         first: see `pick.First`.
@@ -41,7 +41,10 @@ class View:
     def missing(self, run: Result) -> bool:
         """Whether this run lacks what the view needs."""
         needs = (self.needs,) if isinstance(self.needs, str) else self.needs
-        return any(name not in run.tables and name not in run.arrays for name in needs)
+        return any(
+            run.tables[name].empty if name in run.tables else name not in run.arrays
+            for name in needs
+        )
 
     def unavailable_reason(self, run: Result) -> str:
         """Why the tab is left out; "" if it is not."""
@@ -70,7 +73,10 @@ class View:
 
         if self.missing(run):
             return drawing.live_column(self.still(run, schema))
-        return column(self.parts, Page(run, self.pick(run), iter(figures), schema))
+        pick = self.pick(run)
+        if "head" in self.first and pick.selection.head is None:
+            pick.choose("head", pick.head)  # grids and tables of the whole page mark it
+        return column(self.parts, Page(run, pick, iter(figures), schema))
 
     @property
     def is_linked(self) -> bool:
@@ -142,7 +148,7 @@ def _still(part: AnyPart, run: Result, pick: Pick, schema: Schema) -> Iterator[A
 
 def _beside(items: list[Any]) -> Iterator[Any]:
     """Pictures side by side; where there is text among them, everything under each other."""
-    if all(drawing.is_drawing(item) for item in items):
+    if items and all(drawing.is_drawing(item) for item in items):
         yield drawing.Row(items)
     else:
         yield from items
