@@ -68,6 +68,7 @@ def synthetic_result(
                 "answer": [bad(f"{p} City") for p in PLACES],
                 "said": [bad(f" {p} City.\nIt is") for p in PLACES],
                 "known": [i % 3 != 0 for i in range(len(PLACES))],
+                "first_token_right": [i % 4 != 0 for i in range(len(PLACES))],
             }
         ),
         "facts": facts,
@@ -145,6 +146,21 @@ def synthetic_result(
             half,
             bad("With 3 memory heads off it follows the context in 95 %."),
         ),
+        *(
+            _rate_finding(
+                f"random_for_{group}",
+                rates,
+                half,
+                bad(
+                    f"20 random sets of {k} heads give 42% {wins} on average; the {group} heads"
+                    " beat 20 of them."
+                ),
+            )
+            for group, k, wins, rates in (
+                ("context", 5, "memory", (0.42, 0.48, 0.1)),
+                ("memory", 3, "context", (0.48, 0.42, 0.1)),
+            )
+        ),
         _rate_finding(
             "random",
             (0.42, 0.47, 0.11),
@@ -197,7 +213,6 @@ def _facts(rng: np.random.Generator, n: int, bad: Any) -> pd.DataFrame:
                 "answer": bad(f"{place} City"),
                 "counter": bad(f"{other} City"),
                 "split": "choose" if i < n // 2 else "prove",
-                "format": "question",
                 "prompt": bad(
                     f"The capital of {place} is {other} City.\nQuestion: What is the capital of"
                     f" {place}?\nAnswer:"
@@ -221,11 +236,11 @@ def _effects(rng: np.random.Generator, n: int, layers: int, heads: int) -> xr.Da
     values[:, :, 1, max(layers - 4, 0), 0] += 1.8  # the context head
     values[:, :, 0, max(layers - 4, 0), 0] -= 0.4
     return xr.DataArray(
-        values.astype("float32"),
+        values[:, [0, 2, 3]].astype("float32"),
         dims=("fact", "method", "answer", "layer", "head"),
         coords={
             "fact": np.arange(n),
-            "method": ["path", "total", "zero", "mean"],
+            "method": ["path", "zero", "mean"],
             "answer": ["memory", "context"],
             "layer": np.arange(layers),
             "head": np.arange(heads),
@@ -256,9 +271,10 @@ def _heads(rng: np.random.Generator, effects: xr.DataArray) -> pd.DataFrame:
             "low": middle - half,
             "high": middle + half,
         }
-        for method in ("total", "zero", "mean"):
+        for method in ("zero", "mean"):
             for answer in ("memory", "context"):
                 row[f"{method}_{answer}"] = float(at.sel({"method": method, "answer": answer}))
+        row |= {"everywhere_memory": np.nan, "everywhere_context": np.nan}  # no candidate
         shares = rng.dirichlet([1, 1, 1, 2])
         row |= {
             f"attends_{span.replace(' ', '_')}": share
@@ -266,7 +282,7 @@ def _heads(rng: np.random.Generator, effects: xr.DataArray) -> pd.DataFrame:
         }
         rows.append(row)
     table = pd.DataFrame(rows)
-    table["role"], table["rank"] = "", np.nan
+    table["role"], table["rank"], table["score"] = "", np.nan, table["effect_difference"]
     by_effect = table["effect_difference"].sort_values(ascending=False).index
     for role, order in (("memory", by_effect[:3]), ("context", by_effect[::-1][:5])):
         for rank, index in enumerate(order, 1):
@@ -333,6 +349,15 @@ def _depth(rng: np.random.Generator, layers: int) -> xr.DataArray:
     )
 
 
+def _bounded(word: str, rate: float) -> dict[str, float]:
+    return {
+        word: rate,
+        f"{word}_first_token": rate,
+        f"{word}_low": max(rate - 0.15, 0),
+        f"{word}_high": min(rate + 0.15, 1),
+    }
+
+
 def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
     conditions = {
         "no intervention": (0.4, 0.5),
@@ -350,11 +375,7 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
             ("context", context),
             ("other", 1 - memory - context),
         ):
-            row |= {
-                word: rate,
-                f"{word}_low": max(rate - 0.15, 0),
-                f"{word}_high": min(rate + 0.15, 1),
-            }
+            row |= _bounded(word, rate)
         rates.append(row)
     sets = []
     for group, k in (("context", 5), ("memory", 3)):
@@ -369,10 +390,20 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
                     "memory": memory,
                     "context": 0.9 - memory,
                     "other": 0.1,
+                    "n": n_facts // 2,
                 }
             )
     curve = [
-        {"group": group, "k": k, "memory": m, "context": 0.95 - m, "other": 0.05}
+        {
+            "rank_by": "everywhere",
+            "group": group,
+            "k": k,
+            "heads": "L1H2 L3H0 L2H1",
+            **_bounded("memory", m),
+            **_bounded("context", 0.95 - m),
+            **_bounded("other", 0.05),
+            "n": n_facts // 2,
+        }
         for group, toward in (("context", 0.9), ("memory", 0.03))
         for k in (0, 1, 3, 5, 7, 9, 15)
         for m in [toward + (0.4 - toward) * float(np.exp(-k / 2))]
@@ -385,6 +416,7 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
             "other": 0.05,
             "p_memory": 0.8 * m,
             "p_context": 0.8 * (0.95 - m),
+            "n": n_facts // 2,
         }
         for v in np.linspace(-1, 1, 9)
         for m in [0.9 / (1 + float(np.exp(4 * v)))]
@@ -403,6 +435,10 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
     }
 
 
+def _gain(gain: float) -> dict[str, float]:
+    return {"gain": gain, "gain_low": gain - 0.2, "gain_high": gain + 0.2}
+
+
 def _transfer(rng: np.random.Generator) -> pd.DataFrame:
     kinds = {
         "relation": ["capital", "continent", "currency"],
@@ -419,6 +455,7 @@ def _transfer(rng: np.random.Generator) -> pd.DataFrame:
                     "found_on": found,
                     "used_on": used,
                     "group": group,
+                    "k": 5 if group == "context" else 3,
                     "memory": memory,
                     "context": 0.95 - memory,
                     "other": 0.05,
@@ -426,6 +463,7 @@ def _transfer(rng: np.random.Generator) -> pd.DataFrame:
                     "base_context": 0.5,
                     "base_other": 0.1,
                     "n": 20,
+                    **_gain(memory - 0.4 if group == "context" else 0.45 - memory),
                 }
             )
     return pd.DataFrame(rows)

@@ -4,9 +4,8 @@ I want a colour                      -> colour.py   (one signed scale, one for p
                                                     category colours)
 I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
-I want layers × tokens               -> layer_token_table.py    (and which cell was clicked)
-                                                    token_grids.py (from a table or an array)
-                                        effect_tables.py (numbers of an array)
+I want layers × tokens               -> layer_token_table.py (and which cell was clicked),
+                                        token_grids.py and effect_tables.py (from an array)
 I want one head, say, in numbers     -> cards.py
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py, curves.py (from a long table)

@@ -49,6 +49,12 @@ class Picture:
     def title(self) -> str:
         return str(self.options.get("title", ""))
 
+    def stands_in(self, figure: Any) -> bool:
+        """Whether a drawn figure shows these values already: titles say what is drawn, grids of
+        heads with their unit behind it.
+        """
+        return figure.title.text in (self.title, f"{self.title} ({self.options.get('unit')})")
+
     @property
     def can_be_filled(self) -> bool:
         """Whether other values can be sent; else it is drawn anew."""

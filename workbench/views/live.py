@@ -256,8 +256,7 @@ class _Picture(_Slot):
         self._item = item
 
     def _fill_if_other(self, item: Picture) -> None:
-        # A title says what is drawn: values of the same title are those that stand there.
-        if self._pane.object.title.text != item.title:
+        if not item.stands_in(self._pane.object):
             item.fill(self._pane)
 
 

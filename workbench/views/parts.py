@@ -195,8 +195,11 @@ AnyPart = Part | Row | Column | Knob | KeyPad | Download | Heads
 
 
 def lacks(part: Part | KeyPad, run: Result) -> bool:
-    """Whether the run has no table or array that the part needs."""
-    return any(name not in run.tables and name not in run.arrays for name in _names(part.needs))
+    """Whether the run has no table or array that the part needs; an empty table is none."""
+    return any(
+        run.tables[name].empty if name in run.tables else name not in run.arrays
+        for name in _names(part.needs)
+    )
 
 
 def _grid(run: Result, table: str, column: str) -> xr.DataArray:
@@ -281,7 +284,7 @@ def table(
 
     def make(run: Result) -> Item:
         frame = run.tables.get(source) if isinstance(source, str) else source(run)
-        if frame is None:
+        if frame is None or frame.empty:
             return None
         if order:
             frame = frame.sort_values(

@@ -13,7 +13,8 @@ held_out_eval.py    pruning on held-out subjects, random sets, what it costs
 stability.py how far the chosen heads hang on the facts that chose them
 dial.py     the found heads as one control
 transfer.py heads found on one relation or format, used on all others
-views.py     how it looks (head_view.py: the linked grids)
+schema.py    what its tables and findings mean
+views.py     how it looks (selections.py: what of the run one picture shows)
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ from analyses.context.knowledge_conflict.rank_heads import (
     heads_table,
     locate,
 )
+from analyses.context.knowledge_conflict.schema import SCHEMA
 from analyses.context.knowledge_conflict.stability import add_stability
-from analyses.context.knowledge_conflict.views import views
+from analyses.context.knowledge_conflict.views import ANSWER, VIEWS
 from analyses.measures import closed_book
 from analyses.measures.statistics import sign
 from workbench import facts
@@ -62,6 +64,9 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 __all__ = [
+    "ANSWER",
+    "SCHEMA",
+    "VIEWS",
     "Params",
     "controls",
     "name",
@@ -69,7 +74,6 @@ __all__ = [
     "question",
     "run",
     "unavailable_reason",
-    "views",
 ]
 
 name = "knowledge-conflict"

@@ -1,0 +1,322 @@
+"""What of a run's tables and arrays one picture, table or text shows.
+
+A run that was stopped early lacks tables; where nothing could be told, some have no rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
+from analyses.context.knowledge_conflict.headroom import WINS
+from analyses.context.knowledge_conflict.transfer import why_not
+from workbench.selection import head_name, parse_head
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.result import Result
+
+Head = tuple[int, int]
+
+METHODS = {
+    "effect": "path patching",
+    "zero": "zero ablation",
+    "mean": "mean ablation",
+    "everywhere": "zero ablation, all positions",
+}
+"""How what a head adds was measured: the columns of `heads` begin so, and what a person reads."""
+SPANS = {
+    "attends_subject": "subject",
+    "attends_context_answer": "context answer",
+    "attends_question": "question",
+}
+_RANKINGS = {
+    "path": "path patching at the last position",
+    "zero": "zero ablation at the last position",
+    "mean": "mean ablation at the last position",
+    "everywhere": "zero ablation at all positions",
+}
+_RANKED = [
+    *("label", "role", "rank", "effect_memory", "effect_context", "effect_difference"),
+    *("low", "high", *SPANS),
+    *(f"{method}_{answer}" for method in ("zero", "mean", "everywhere") for answer in WINS),
+]
+_LISTED = [
+    *("fact", "subject", "answer", "counter", "outcome", "said", "p_memory", "p_context"),
+    *("split", "prompt"),
+]
+
+
+def has_rows(run: Result, table: str) -> bool:
+    """Whether the run has the table, and not an empty one."""
+    return table in run.tables and not run.tables[table].empty
+
+
+def how_many(k: int, group: str = "") -> str:
+    """So many heads, in words: "1 memory head", "5 heads"."""
+    return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
+
+
+# -- heads -----------------------------------------------------------------------------------------
+
+
+def picked(run: Result) -> dict[Head, str]:
+    """The heads that were switched off, with their group; where the run does not say, all that
+    have a role.
+    """
+    heads = run.tables.get("chosen", run.tables.get("heads"))
+    if heads is None:
+        return {}
+    word = "group" if "group" in heads else "role"
+    return {
+        (int(layer), int(head)): group
+        for layer, head, group in zip(heads["layer"], heads["head"], heads[word], strict=True)
+        if group
+    }
+
+
+def compared(run: Result) -> str:
+    """How many heads the found ones were picked from: said wherever a head is claimed to matter."""
+    if "heads" not in run.tables:
+        return ""
+    groups = list(picked(run).values())
+    found = [how_many(groups.count(g), g) for g in WINS.values() if g in groups]
+    return (
+        f"{len(run.tables['heads'])} heads were compared; picked: {' and '.join(found) or 'none'}."
+    )
+
+
+def ranking(run: Result) -> str:
+    """By what the roles were given, as a person says it."""
+    return _RANKINGS[run.params.get("rank_by", "everywhere")]
+
+
+def ranked(run: Result) -> pd.DataFrame:
+    """All heads, the largest effect on memory − context first, in the columns a person compares."""
+    table = run.tables["heads"]
+    order = table["effect_difference"].abs().sort_values(ascending=False).index
+    return table.loc[order, [c for c in _RANKED if c in table]].reset_index(drop=True)
+
+
+def by_name(run: Result) -> dict[str, Head | None]:
+    """All heads by their name and role, in the order of `ranked`."""
+    table = ranked(run)
+    return {
+        f"{label} · {role}" if role else label: parse_head(label)
+        for label, role in zip(table["label"], table["role"], strict=True)
+    }
+
+
+def chosen_head(run: Result) -> Head:
+    """The head that is looked at: the chosen one, at first that of the largest effect."""
+    names, chosen = ranked(run)["label"], run.selection.head
+    if chosen is not None and head_name(*chosen) in set(names):
+        return chosen
+    first = parse_head(names.iloc[0])
+    assert first is not None, "the table names its heads"
+    return first
+
+
+def head(run: Result, at: Head) -> dict[str, Any]:
+    """What was measured of one head, and in words `part`, its role, and `about`, that and its
+    place by path patching.
+    """
+    table = run.tables["heads"]
+    place = table["effect_difference"].abs().rank(ascending=False, method="min")
+    index = table.index[(table["layer"] == at[0]) & (table["head"] == at[1])][0]
+    row = table.loc[index].to_dict()
+    part = f"{row['role']} head {row['rank']:.0f}" if row["role"] else "no role"
+    about = f"{part}; by path patching {place[index]:.0f} of {len(table)}"
+    return {**row, "part": part, "about": about}
+
+
+def measured(row: Mapping[str, Any]) -> dict[str, str]:
+    """What a person reads of a head to which numbers, as formats of its row: every way of
+    measuring, and where it looks. What was not measured of it is left out.
+    """
+    added = "memory {{{0}_memory:+.3f}}, context {{{0}_context:+.3f}} logits"
+    effect = "{effect_difference:+.2f} logits (95 %: {low:+.2f} to {high:+.2f})"
+    return {
+        "memory − context": effect,
+        **{
+            name: added.format(method)
+            for method, name in METHODS.items()
+            if row.get(f"{method}_memory", math.nan) == row.get(f"{method}_memory")
+        },
+        **{f"attends to {name}": f"{{{span}:.0%}} on average" for span, name in SPANS.items()},
+    }
+
+
+def strongest(run: Result) -> list[dict[str, Any]]:
+    """The first heads of both groups, each on three prompts."""
+    table, prompts = run.tables["heads"], [int(n) for n in run.tables["facts"]["fact"].head(3)]
+    first = table[table["role"] != ""].sort_values(["rank", "role"]).head(6)
+    return [{"head": parse_head(label), "prompts": prompts} for label in first["label"]]
+
+
+def per_fact(run: Result, at: Head) -> dict[str, Any]:
+    """What the head adds to memory − context on each fact that chose, in logits, largest first:
+    values, names and title of `draw.bars`.
+    """
+    path = run.arrays["effects"].sel({"method": "path", "layer": at[0], "head": at[1]})
+    values = (path.sel(answer="memory") - path.sel(answer="context")).to_series()
+    values = values.sort_values(ascending=False)
+    subjects = run.tables["facts"].set_index("fact")["subject"]
+    return {
+        "values": list(values),
+        "names": [f"{subjects[fact]} (prompt {fact})" for fact in values.index],
+        "title": f"{head_name(*at)} on each of {len(values)} facts: memory − context (logits)",
+    }
+
+
+# -- facts -----------------------------------------------------------------------------------------
+
+
+def facts(run: Result) -> pd.DataFrame:
+    """The facts in the columns a person reads."""
+    return run.tables["facts"][_LISTED]
+
+
+def chosen_fact(run: Result) -> int:
+    """The fact that is looked at: the chosen one, at first the first."""
+    numbers, chosen = run.tables["facts"]["fact"], run.selection.prompt
+    return chosen if chosen in set(numbers) else int(numbers.iloc[0])
+
+
+def prompts(run: Result) -> dict[str, int]:
+    """The facts by what their prompts say."""
+    columns = ("fact", "subject", "answer", "counter", "outcome")
+    return {
+        f"{fact} · {subject}: {answer} / {counter} ({outcome})"[:90]: int(fact)
+        for fact, subject, answer, counter, outcome in zip(
+            *(run.tables["facts"][c] for c in columns), strict=True
+        )
+    }
+
+
+def outcome(run: Result, fact: int) -> str:
+    """What the model followed."""
+    return str(run.tables["facts"].set_index("fact").loc[fact, "outcome"])
+
+
+def tokens(run: Result, fact: int) -> dict[str, list[str]]:
+    """The tokens of a fact's prompt and their spans, for `draw.token_strip`."""
+    table = run.tables["tokens"]
+    mine = table[table["fact"] == fact].sort_values("pos")
+    return {"tokens": list(mine["token"]), "spans": list(mine["span"])}
+
+
+def attention(run: Result, at: Head, fact: int) -> dict[str, Any]:
+    """The same with the head's attention from the last position to each of them."""
+    shown, where = tokens(run, fact), {"fact": fact, "layer": at[0], "head": at[1]}
+    values = run.arrays["attention"].sel(where).values[: len(shown["tokens"])]
+    return {**shown, "values": list(values)}
+
+
+def followed(run: Result) -> str:
+    """What the unchanged model followed, counted."""
+    counts = run.tables["facts"]["outcome"].value_counts()
+    mix = ", ".join(f"{counts.get(outcome, 0)} {outcome}" for outcome in OUTCOMES)
+    return f"{counts.sum()} prompts, each contradicting one fact. What the model followed: {mix}."
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+def proof(run: Result) -> pd.DataFrame:
+    """The rates on the half that had no part in choosing the heads."""
+    table = run.tables["rates"]
+    return table[table["split"] == "prove"]
+
+
+def random_sets(run: Result) -> pd.DataFrame:
+    """The random sets, with `line`, what was done and which answer that should favour, and
+    `favoured`, the share of that answer.
+    """
+    sets = run.tables["random_sets"]
+    lines = [_line(k, group) for k, group in zip(sets["k"], sets["group"], strict=True)]
+    favoured = [row[WINS[row["group"]]] for row in sets.to_dict("records")]
+    return sets.assign(line=lines, favoured=favoured)
+
+
+def beside_random(run: Result) -> dict[str, dict[str, float]]:
+    """By `line` of the random sets: that share of the unchanged model and without the group."""
+    rates = proof(run).set_index("condition")
+    sizes = run.tables["random_sets"].groupby("group", sort=False)["k"].first()
+    return {
+        _line(k, group): {
+            "untouched": float(rates[WINS[group]]["no intervention"]),
+            "found heads off": float(rates[WINS[group]][f"prune {group} heads"]),
+        }
+        for group, k in sizes.items()
+    }
+
+
+def _line(k: int, group: str) -> str:
+    return f"{how_many(k)} off → {WINS[group]}"
+
+
+def percent(table: pd.DataFrame) -> pd.DataFrame:
+    """The rates of a table in percent."""
+    return table.assign(**{o: 100 * table[o] for o in OUTCOMES})
+
+
+def k_curve(run: Result) -> dict[str, pd.DataFrame]:
+    """Of the run's own ranking, the rates in percent by what is switched off; other rankings are
+    for comparison.
+    """
+    curve = run.tables["k_curve"]
+    mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "everywhere")])
+    return {
+        f"Switching off {group} heads: toward {WINS[group]} (%)": rows
+        for group, rows in mine.groupby("group")
+    }
+
+
+def depth(run: Result) -> pd.DataFrame:
+    """What attention and MLP of each layer push toward each answer, in logits: columns such as
+    "MLP → memory".
+    """
+    words = {"attention": "attention", "mlp": "MLP"}
+    frame = run.arrays["depth"].to_series().unstack(["component", "answer"])
+    frame.columns = [f"{words[component]} → {answer}" for component, answer in frame.columns]
+    return frame.reset_index()
+
+
+def pushes(run: Result) -> str:
+    """What `depth` shows, and what pushes most."""
+    by_place = depth(run).set_index("layer").stack()
+    layer, what = by_place.abs().idxmax()
+    return (
+        "How far each layer's attention and MLP push each answer at the last position, mean over"
+        f" facts. The largest push is that of {what} in layer {layer}:"
+        f" {by_place[layer, what]:+.2f} logits."
+    )
+
+
+def cost(run: Result) -> pd.DataFrame | None:
+    """What was measured elsewhere, if there are heads whose price it is."""
+    named = "chosen" not in run.tables or has_rows(run, "chosen")
+    return run.tables.get("cost") if named else None
+
+
+def gains(run: Result) -> dict[str, pd.DataFrame]:
+    """The table `transfer` by what was switched off where, with `points`, by how many the wanted
+    answer gains; NaN where nothing can be told.
+    """
+    table = run.tables["transfer"]
+    points = [
+        math.nan
+        if why_not(row)
+        else 100 * (row[WINS[row["group"]]] - row[f"base_{WINS[row['group']]}"])
+        for row in table.to_dict("records")
+    ]
+    return {  # a title is cut where its figure ends
+        f"{kind}s, {group} heads off:\ngain in {WINS[group]}": rows
+        for (kind, group), rows in table.assign(points=points).groupby(
+            ["kind", "group"], sort=False
+        )
+    }
