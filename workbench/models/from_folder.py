@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.errors import BadInput
 from workbench.models import adapters, hub
-from workbench.models.silence_libraries import quiet
+from workbench.silence_libraries import quiet
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
