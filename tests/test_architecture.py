@@ -135,6 +135,7 @@ def test_the_public_door_names_only_what_exists():
             assert hasattr(importlib.import_module(place), name)
 
 
+@pytest.mark.process
 def test_importing_the_door_loads_nothing_heavy():
     import subprocess
     import sys

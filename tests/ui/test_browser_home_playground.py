@@ -38,18 +38,12 @@ def address(llama, tmp_path_factory):
     fake_package.forget()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with serving.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(chromium, address):
+def page(browser, address):
     """A page in a fresh context; the test fails on foreign requests, on errors in scripts, and
     if hostile text ran.
     """
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
     context.set_default_timeout(WAIT)
     foreign, errors = [], []
 

@@ -15,7 +15,7 @@ import torch
 
 import workbench as wb
 from tests.helpers.autoencoders import made, saved
-from tests.helpers.serving import chromium, served
+from tests.helpers.serving import served
 from ui import feature_service, features_tab
 from workbench import registry
 from workbench.errors import BadInput, NotFound
@@ -103,40 +103,35 @@ def address(llama: Any, ref: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.browser
-def test_a_feature_is_steered_in_the_browser(address: str, ref: str) -> None:
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1440, "height": 1400})
-        page.set_default_timeout(WAIT)
-        page.goto(f"{address}/playground/?features={ref}&feature=5")
-        page.locator("#features-text .wb-strip").first.wait_for()
-        page.get_by_text("Feature 5 at blocks.1.hook_resid_post").wait_for()
-        page.locator("#features-prompt textarea").fill(f"The capital {HOSTILE} is")
-        page.locator("#features-read").click()
-        page.locator("#features-text .wb-strip", has_text="hacked").first.wait_for()
-        page.locator("#features-to input").fill("60")
-        page.locator("#features-steer").click()
-        page.locator("#features-compared section h3", has_text="Steered").wait_for()
-        page.wait_for_function(
-            "document.querySelectorAll('#features-compared"
-            " .continuation')[1].textContent.length > 3"
-        )
-        assert page.evaluate("window.hacked") is None
+def test_a_feature_is_steered_in_the_browser(browser: Any, address: str, ref: str) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 1400})
+    page.set_default_timeout(WAIT)
+    page.goto(f"{address}/playground/?features={ref}&feature=5")
+    page.locator("#features-text .wb-strip").first.wait_for()
+    page.get_by_text("Feature 5 at blocks.1.hook_resid_post").wait_for()
+    page.locator("#features-prompt textarea").fill(f"The capital {HOSTILE} is")
+    page.locator("#features-read").click()
+    page.locator("#features-text .wb-strip", has_text="hacked").first.wait_for()
+    page.locator("#features-to input").fill("60")
+    page.locator("#features-steer").click()
+    page.locator("#features-compared section h3", has_text="Steered").wait_for()
+    page.wait_for_function(
+        "document.querySelectorAll('#features-compared .continuation')[1].textContent.length > 3"
+    )
+    assert page.evaluate("window.hacked") is None
 
 
 @pytest.mark.browser
-def test_the_address_of_a_feature_page_steers_at_once(address: str, ref: str) -> None:
+def test_the_address_of_a_feature_page_steers_at_once(browser: Any, address: str, ref: str) -> None:
     asked = urlencode(
         {"features": ref, "feature": 5, "text": f"The capital {HOSTILE} is", "to": 60}
     )
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1440, "height": 1400})
-        page.set_default_timeout(WAIT)
-        page.goto(f"{address}/playground/?{asked}")
-        page.locator("#features-compared section h3", has_text="Steered").wait_for()
-        page.get_by_text("feature 5 set to 60 at token").wait_for()
-        assert page.locator("#features-to input").input_value() == "60"
-        assert page.evaluate("window.hacked") is None
-        page.goto(
-            f"{address}/playground/?{urlencode({'features': ref, 'feature': 5, 'to': 'nan'})}"
-        )
-        page.get_by_text("is no number").wait_for()
+    page = browser.new_page(viewport={"width": 1440, "height": 1400})
+    page.set_default_timeout(WAIT)
+    page.goto(f"{address}/playground/?{asked}")
+    page.locator("#features-compared section h3", has_text="Steered").wait_for()
+    page.get_by_text("feature 5 set to 60 at token").wait_for()
+    assert page.locator("#features-to input").input_value() == "60"
+    assert page.evaluate("window.hacked") is None
+    page.goto(f"{address}/playground/?{urlencode({'features': ref, 'feature': 5, 'to': 'nan'})}")
+    page.get_by_text("is no number").wait_for()

@@ -236,6 +236,7 @@ serve(port=int(sys.argv[2]), model=model, runs=sys.argv[3], open_browser=False)
 """
 
 
+@pytest.mark.process
 def test_it_starts_says_where_and_stops_on_ctrl_c(tmp_path, request):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

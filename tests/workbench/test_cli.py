@@ -309,6 +309,7 @@ def started(places: Path, stranger: Path, *arguments: str) -> subprocess.Popen[s
     )
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
 def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folder: str) -> None:
     child = started(
@@ -340,6 +341,7 @@ def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folde
     assert Path(kept["path"]).parent == places / "runs"
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
 def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: str) -> None:
     child = started(places, stranger, "run", "count-steps", "-m", model_folder, "--set", "pause=60")
@@ -532,6 +534,7 @@ def helped(*command: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines()).strip("\n")
 
 
+@pytest.mark.process
 def test_help_imports_nothing_heavy() -> None:
     heavy = {
         "torch",
@@ -562,6 +565,7 @@ except SystemExit:
     assert done.stdout.rstrip().endswith("[]")
 
 
+@pytest.mark.process
 def test_help_in_the_docs_is_the_real_one() -> None:
     """To bring the docs up to date: WORKBENCH_UPDATE_DOCS=1 python -m pytest
     tests/workbench/test_cli.py -k docs

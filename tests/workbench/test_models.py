@@ -461,6 +461,7 @@ pull({entry!r}, Progress(lambda update: print(update.says, flush=True)))
     )
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
 def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_works(
     shop: Known, cache: Path
@@ -477,6 +478,7 @@ def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_wo
     assert visible(cache) == ["tiny"]
 
 
+@pytest.mark.process
 def test_two_processes_pull_at_once(shop: Known, cache: Path) -> None:
     children = [pulling(shop), pulling(shop)]
     said = [child.communicate()[0] for child in children]

@@ -166,6 +166,7 @@ for _ in range(25):
 """
 
 
+@pytest.mark.process
 def test_runs_saved_at_once_by_threads_and_processes_are_all_kept(tmp_path):
     root = str(Path(__file__).parents[2])
     ask = [sys.executable, "-c", SAVE_MANY, str(tmp_path)]

@@ -263,6 +263,7 @@ def test_mistakes_leave_nothing(call, tmp_path, arguments, says):
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.process
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, model_folder):
     (tmp_path / "p.txt").write_text(
         "".join(f"{'The capital of France is Paris. ' * 12}{n}\n" for n in range(600))
@@ -297,6 +298,7 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
     assert len(wb.Trace.open(tmp_path / "t").lengths) == 600
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("family", ["mamba2", "qwen3_next", "eight bits"])
 def test_nothing_but_our_own_words_is_on_the_screen(tmp_path, model_folder, family):
     """In a process of its own: libraries say most of what they say once, or while they are

@@ -18,11 +18,6 @@ from workbench.errors import BadInput
 
 
 @pytest.fixture(scope="module")
-def organism():
-    return wb.load("organism/planted")
-
-
-@pytest.fixture(scope="module")
 def refs(organism, tmp_path_factory):
     """Two random autoencoders of the organism, as SAELens saves them."""
     folder = tmp_path_factory.mktemp("features")

@@ -41,11 +41,6 @@ SMALL = {"passages": 8, "draws": 1, "traced": 1, "edits": 1, "seed": 0}
 
 
 @pytest.fixture(scope="module")
-def organism() -> Any:
-    return wb.load("organism/planted")
-
-
-@pytest.fixture(scope="module")
 def result(organism: Any) -> Result:
     return wb.run("paragraph-memorization", organism, SMALL)
 

@@ -26,11 +26,6 @@ from workbench.progress import Progress
 SMALL = {"width": 64, "k": 4, "tokens": 100_000}
 
 
-@pytest.fixture(scope="module")
-def organism() -> Any:
-    return wb.load("organism/planted")
-
-
 def prose() -> Iterator[str]:
     return (d.text for d in corpus.documents("train"))
 

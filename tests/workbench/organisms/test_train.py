@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -30,8 +31,7 @@ SMALL = TrainConfig(
 )  # fmt: skip
 
 
-@pytest.fixture
-def little_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first documents of each share, cut short; so that a training takes two seconds."""
     real = corpus.documents
 
@@ -42,8 +42,21 @@ def little_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def grown(little_corpus: None, tmp_path: Path) -> Path:
-    return train(SMALL, tmp_path / "organism", Progress())
+def little_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_corpus(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def grown_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_corpus(patch)
+        return train(SMALL, tmp_path_factory.mktemp("grown") / "organism", Progress())
+
+
+@pytest.fixture
+def grown(grown_once: Path, tmp_path: Path) -> Path:
+    """A pair of its own for each test: some of them damage it."""
+    return Path(shutil.copytree(grown_once, tmp_path / "organism"))
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
