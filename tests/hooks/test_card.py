@@ -318,7 +318,7 @@ def test_nothing_is_waited_for_between_the_layers(pair, monkeypatch):
             real = Counter(
                 why
                 for why, where in seen.waits
-                if why != "a tensor is fetched" or "fetching.py" not in where
+                if why != "a tensor is fetched" or "device_transfer.py" not in where
             )
             counts.setdefault(name, []).append(real.total())
     assert all(few == many for few, many in counts.values()), counts
