@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.claims import Words, judged
+from analyses.claims import VERDICTS, verdict_of
 from analyses.features.function_tokens.coverage import FIRST
 from analyses.features.function_tokens.facts import LIST, QUESTION, SENTENCE
 from analyses.features.function_tokens.transitions import GROUPS
@@ -19,9 +19,7 @@ from workbench.result import Finding, Result
 if TYPE_CHECKING:
     import pandas as pd
 
-HOLDS, MIXED, FAILS, OPEN = WORDS = Words(
-    "holds", "holds in part", "does not hold", "cannot be told"
-)
+HOLDS, MIXED, FAILS, OPEN = VERDICTS
 _FEW = 20
 """Occurrences below which a comparison at equal occurrences says nothing."""
 _NEARLY_ALL = 0.98
@@ -82,7 +80,7 @@ def say_claims(result: Result) -> None:
 
 
 def _judged(verdicts: Sequence[bool | None]) -> str:
-    return judged(verdicts, WORDS)
+    return verdict_of(verdicts)
 
 
 def _more(table: pd.DataFrame, one: str, other: str, widths: Sequence[int]) -> list[bool | None]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from analyses.claims import say_claims
 from analyses.measures import text_source
 from analyses.measures.decoding import continuations
 from analyses.measures.sampling import Sampler
@@ -231,7 +232,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if params.edits:
         every = [(window.prompt, list(window.suffix)) for window in _memorized(cut, scores)]
         _change(result, model, params, memorized, every, twins, plain, progress.part(0.78, 1.0))
-    claims.say_claims(result)
+    say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 import workbench as wb
+from analyses.claims import VERDICTS
 from analyses.features import function_tokens
 from analyses.features.function_tokens.top_examples import BINS
 from hooks.features.sae import SKIP
@@ -66,12 +67,7 @@ def test_a_run_says_what_its_tables_hold(run, tmp_path):
         assert mine["features"].iloc[-1] == 1.0
         assert mine["mixed"].iloc[-1] == 1.0
         assert mine["random"].iloc[-1] == 1.0
-    assert set(run.tables["claims"]["verdict"]) <= {
-        "holds",
-        "does not hold",
-        "holds in part",
-        "cannot be told",
-    }
+    assert set(run.tables["claims"]["verdict"]) <= set(VERDICTS)
     features = run.tables["features"]
     assert (features.groupby("at").size() == 256).all()
     edges = {at: mine["types"].sum() for at, mine in features.groupby("at")}
