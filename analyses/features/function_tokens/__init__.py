@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from analyses.claims import say_claims
 from analyses.features.function_tokens import (
     baselines,
     cache,
@@ -263,7 +264,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         )
         findings.say_training(result, along["training"], params.training)
         findings.say_alive(result, along["alive"], params.training)
-    claims.say_claims(result)
+    say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
 
