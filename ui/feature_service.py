@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from analyses.features.function_tokens import words
-from analyses.features.function_tokens.feature_view import typical
-from analyses.features.function_tokens.prompt_view import CONTENT, FUNCTION, MARKS
+from analyses.features.function_tokens.selections import typical
 from hooks.features.sae import SKIP
 from hooks.prompts import Prompt, tokenize
 from ui import prompt_service
 from ui.app_state import AppState
 from workbench import autoencoders, draw
-from workbench.draw.tokens import TEMPLATE
+from workbench.draw.tokens import CONTENT, FUNCTION, TEMPLATE
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.conversation import typed
 
@@ -98,9 +97,7 @@ class Looked:
         if feature is not None:
             values = [math.nan] * min(SKIP, len(self.ids)) + self.active[SKIP:, feature].tolist()
         title = "" if feature is None else f"Feature {feature} at {self.features.place.name}"
-        return draw.token_strip(
-            self.tokens, values, spans=spans, marks=MARKS, title=title, unit="activation"
-        )
+        return draw.token_strip(self.tokens, values, spans=spans, title=title, unit="activation")
 
 
 def choices(desk: AppState) -> list[str]:

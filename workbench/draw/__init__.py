@@ -8,6 +8,7 @@ I want layers × tokens               -> layer_token_table.py    (and which cell
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
 I want a passage and what is said    -> passage.py
+I want to steer with a feature       -> steering.py
 I want intervals, clouds, histograms -> scatter.py
 I want linked grids, list and table  -> linking.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
@@ -33,6 +34,9 @@ _DOOR = {
     "fill_pattern": "patterns",
     "token_table": "layer_token_table",
     "token_strip": "tokens",
+    "peak_strips": "tokens",
+    "steer_code": "steering",
+    "steer_form": "steering",
     "Span": "tokens",
     "rate_bars": "charts",
     "dots": "charts",

@@ -6,7 +6,7 @@ gives other kinds of items than before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,16 +20,27 @@ from workbench.draw.view import (
     live_part,
     live_picture,
     need_panel,
-    safe_columns,
     scrolling,
+    shown_cells,
     tabulator,
     wrapping,
 )
 from workbench.result import Result
 from workbench.schema import Schema
 from workbench.selection import head_name, parse_head
-from workbench.views.items import Clicks, Item, Picture, Table
-from workbench.views.parts import AnyPart, Column, Download, Heads, KeyPad, Knob, Part, Row, lacks
+from workbench.views.items import Beside, Clicks, Item, Picture, Table
+from workbench.views.parts import (
+    AnyPart,
+    Column,
+    Download,
+    Heads,
+    KeyPad,
+    Knob,
+    Number,
+    Part,
+    Row,
+    lacks,
+)
 from workbench.views.pick import Pick
 
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
@@ -70,6 +81,8 @@ def _live(part: AnyPart, page: Page) -> list[Any]:
         return _heads(part, page)
     if isinstance(part, Knob):
         return [_knob(part, page)]
+    if isinstance(part, Number):
+        return [_number(part, page)]
     if isinstance(part, KeyPad):
         return [_key_pad(part, page)]
     return [_download(part, page)] if part.needs(page.run) else []
@@ -88,28 +101,49 @@ def _row(part: Row, page: Page) -> Any:
 
 def _linked(part: Part, page: Page) -> Any:
     """A part's items in a column, filled again whenever one of its keys moves."""
-    box = need_panel().Column(stylesheets=[_NARROW], **_WIDE)
-    slots: list[_Slot] = []
     if part.examples is not None:  # a still page has other pictures here, and more of them
         for values in part.examples(page.run):
             items = part.items(page.run, page.pick.at(**values))
-            for _ in filter(lambda item: _kind(item) == "picture", items):
+            for _ in range(_pictures(items)):
                 next(page.figures, None)
         page = replace(page, figures=iter(()))
+    shown = _Several(need_panel().Column(stylesheets=[_NARROW], **_WIDE), page)
 
     def fill() -> None:
-        items = part.items(page.run, page.pick)
-        if [_kind(item) for item in items] == [slot.kind for slot in slots]:
-            for slot, item in zip(slots, items, strict=True):
-                slot.fill(item)
-            return
-        slots[:] = [_SLOTS[_kind(item)](item, page) for item in items]
-        box.objects = [slot.panel for slot in slots]
+        shown.fill(part.items(page.run, page.pick))
 
     fill()
     if part.keys:
         page.pick.watch(part.keys, fill)
-    return box
+    return shown.box
+
+
+def _pictures(items: Sequence[Item]) -> int:
+    """How many pictures there are among them."""
+    return sum(
+        _pictures(item.items) if isinstance(item, Beside) else isinstance(item, Picture)
+        for item in items
+    )
+
+
+class _Several:
+    """Items in a box, which is laid out anew where they are of other kinds than before.
+
+    Args:
+        place: lays out one of them.
+    """
+
+    def __init__(self, box: Any, page: Page, place: Callable[[Any], Any] = lambda one: one) -> None:
+        self.box, self._page, self._place = box, page, place
+        self._slots: list[_Slot] = []
+
+    def fill(self, items: Sequence[Item]) -> None:
+        if [_kind(item) for item in items] == [slot.kind for slot in self._slots]:
+            for slot, item in zip(self._slots, items, strict=True):
+                slot.fill(item)
+            return
+        self._slots = [_SLOTS[_kind(item)](item, self._page) for item in items]
+        self.box.objects = [self._place(slot.panel) for slot in self._slots]
 
 
 class _Slot:
@@ -167,7 +201,8 @@ class _Table(_Slot):
         options = {"selectable": selectable} if item.picks else {}
         headings = page.schema.headings(item.of)
         self._rows = tabulator(item.frame, height=item.height, headings=headings, **options)
-        caption = [html_pane(draw.says(_caption(item)))] if item.caption else []
+        self._caption = _Text(draw.says(_caption(item)), page)
+        caption = [self._caption.panel] if item.caption else []
         self.panel = need_panel().Column(*caption, self._rows, stylesheets=[_NARROW], **_WIDE)
         if item.picks:
             self._rows.on_click(self._clicked)
@@ -176,15 +211,16 @@ class _Table(_Slot):
 
     def fill(self, item: Table) -> None:
         if not item.frame.equals(self._item.frame):
-            self._rows.value = safe_columns(item.frame.reset_index(drop=True))[0]
+            self._rows.value = shown_cells(item.frame)[0]
+        self._caption.fill(draw.says(_caption(item)))
         self._item = item
         if item.picks:
             self._mark()
 
     def _clicked(self, event: Any) -> None:
-        column = self._item.frame[self._item.by]
-        if 0 <= event.row < len(column):
-            value = column.iloc[event.row]
+        choices = self._item.choices()
+        if 0 <= event.row < len(choices):
+            value = choices[event.row]
             if self._item.picks == "head":
                 value = parse_head(str(value))
             elif self._item.picks in ("prompt", "pos", "layer"):
@@ -199,7 +235,7 @@ class _Table(_Slot):
             )
         else:
             chosen = [self._pick[self._item.picks]]
-        places = {value: row for row, value in enumerate(self._item.frame[self._item.by])}
+        places = {value: row for row, value in enumerate(self._item.choices())}
         rows = [places[value] for value in chosen if value in places]
         if self._rows.selection != rows:
             self._rows.selection = rows
@@ -238,6 +274,24 @@ class _Picture(_Slot):
             item.fill(self._pane)
 
 
+class _Beside(_Slot):
+    kind = "beside"
+
+    def __init__(self, item: Beside, page: Page) -> None:
+        look = {"flex": f"1 1 {item.width}px"}
+        look |= {"max-width": f"{item.most}px"} if item.most else {}
+
+        def place(one: Any) -> Any:
+            return need_panel().Column(one, styles=look, stylesheets=[_NARROW], **_WIDE)
+
+        self._several = _Several(wrapping(sizing_mode="stretch_width"), page, place)
+        self.panel = self._several.box
+        self.fill(item)
+
+    def fill(self, item: Beside) -> None:
+        self._several.fill(item.items)
+
+
 class _Other(_Slot):
     """Whatever HoloViews and Panel can show."""
 
@@ -251,7 +305,9 @@ class _Other(_Slot):
         self.panel.objects = [live_part(item)]
 
 
-_SLOTS: dict[str, Any] = {slot.kind: slot for slot in (_Text, _Clicks, _Table, _Picture, _Other)}
+_SLOTS: dict[str, Any] = {
+    slot.kind: slot for slot in (_Text, _Clicks, _Table, _Picture, _Beside, _Other)
+}
 
 
 def _kind(item: Item) -> str:
@@ -261,6 +317,8 @@ def _kind(item: Item) -> str:
         return "table"
     if isinstance(item, Clicks):
         return "clicks"
+    if isinstance(item, Beside):
+        return "beside"
     return "text" if isinstance(item, str) else "other"
 
 
@@ -292,10 +350,12 @@ def _key_pad(part: KeyPad, page: Page) -> Any:
 
 
 def _knob(part: Knob, page: Page) -> Any:
-    pick = page.pick
+    pick, options = page.pick, dict(page.pick.offered(part.name))
     widget = need_panel().widgets.Select(
-        name=part.label, options=dict(pick.offered(part.name)), width=part.width, **_LOOK
+        name=part.label, options=options, width=part.width, visible=bool(options), **_LOOK
     )
+    if (value := pick[part.name]) in options.values():
+        widget.value = value  # before it holds the knob's value
     if pick.is_shared(part.name):
         widget.param.watch(lambda event: _chosen(pick, part.name, event.new), "value")
     else:
@@ -311,6 +371,25 @@ def _knob(part: Knob, page: Page) -> Any:
 
     follow()
     pick.watch([*part.keys, *([part.name] if pick.is_shared(part.name) else [])], follow)
+    return widget
+
+
+def _number(part: Number, page: Page) -> Any:
+    pick = page.pick
+    widget = need_panel().widgets.IntInput(
+        name=part.label, value=part.number(pick), start=0, width=part.width, **_LOOK
+    )
+
+    def follow() -> None:
+        widget.value = part.number(pick)
+
+    def typed(event: Any) -> None:
+        if event.new is not None and event.new != part.number(pick):
+            pick.choose(part.name, part.value(pick, event.new))
+            follow()  # nothing may have that number
+
+    widget.param.watch(typed, "value")
+    pick.watch([part.name], follow)
     return widget
 
 

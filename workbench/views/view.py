@@ -26,7 +26,7 @@ class View:
 
     Args:
         title: what a person reads on the tab.
-        needs: tables and arrays without which there is nothing to show here.
+        needs: tables (with a row at least) and arrays without which there is nothing to show here.
         otherwise: why this run lacks them on purpose, or a function that says it; the tab is then
             left out, and that is said. Without it the tab says that the run was stopped.
         first: see `pick.First`.
@@ -41,7 +41,10 @@ class View:
     def missing(self, run: Result) -> bool:
         """Whether this run lacks what the view needs."""
         needs = (self.needs,) if isinstance(self.needs, str) else self.needs
-        return any(name not in run.tables and name not in run.arrays for name in needs)
+        return any(
+            run.tables[name].empty if name in run.tables else name not in run.arrays
+            for name in needs
+        )
 
     def unavailable_reason(self, run: Result) -> str:
         """Why the tab is left out; "" if it is not."""
