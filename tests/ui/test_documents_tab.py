@@ -36,7 +36,9 @@ def test_files_get_a_verdict_each(browser: Any, address: str, tmp_path: Path) ->
     page.goto(f"{address}/playground/")
     page.get_by_role("tab", name="My documents").click()
     page.locator("#documents-run").click()
-    expect(page.locator("#documents-error-box")).to_contain_text("There is no document", timeout=WAIT)
+    expect(page.locator("#documents-error-box")).to_contain_text(
+        "There is no document", timeout=WAIT
+    )
     page.locator("#documents-files input[type=file]").set_input_files(
         [str(p) for p in sorted(tmp_path.iterdir())]
     )

@@ -10,6 +10,7 @@ I want one head, say, in numbers     -> cards.py
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
 I want a passage and what is said    -> passage.py
+I want to steer with a feature       -> steering.py
 I want intervals, clouds, histograms -> scatter.py
 I want linked grids, list and table  -> linking.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
@@ -41,6 +42,9 @@ _DOOR = {
     "card": "cards",
     "outline_key": "head_grids",
     "token_strip": "tokens",
+    "peak_strips": "tokens",
+    "steer_code": "steering",
+    "steer_form": "steering",
     "Span": "tokens",
     "rate_bars": "charts",
     "dots": "charts",

@@ -100,6 +100,12 @@ def need_panel() -> Any:
     return pn
 
 
+def is_served() -> bool:
+    """Whether a page of the workbench's server is being made, and not a notebook or a report."""
+    document = need_panel().state.curdoc
+    return document is not None and document.session_context is not None
+
+
 def live_column(parts: Sequence[Part]) -> Any:
     """Parts from top to bottom as a Panel column."""
     pn = need_panel()

@@ -6,7 +6,7 @@ gives other kinds of items than before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,8 +28,19 @@ from workbench.draw.view import (
 from workbench.result import Result
 from workbench.schema import Schema
 from workbench.selection import head_name, parse_head
-from workbench.views.items import Clicks, Item, Picture, Table
-from workbench.views.parts import AnyPart, Column, Download, Heads, KeyPad, Knob, Part, Row, lacks
+from workbench.views.items import Beside, Clicks, Item, Picture, Table
+from workbench.views.parts import (
+    AnyPart,
+    Column,
+    Download,
+    Heads,
+    KeyPad,
+    Knob,
+    Number,
+    Part,
+    Row,
+    lacks,
+)
 from workbench.views.pick import Pick
 
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
@@ -77,6 +88,8 @@ def _live(part: AnyPart, page: Page) -> list[Any]:
         return _heads(part, page)
     if isinstance(part, Knob):
         return [_knob(part, page)]
+    if isinstance(part, Number):
+        return [_number(part, page)]
     if isinstance(part, KeyPad):
         return [] if lacks(part, page.run) else [_key_pad(part, page)]
     return [_download(part, page)] if part.needs(page.run) else []
@@ -109,28 +122,49 @@ def _as_wide_as_pictures(objects: list[Any]) -> dict[str, Any]:
 
 def _linked(part: Part, page: Page) -> Any:
     """A part's items in a column, filled again whenever one of its keys moves."""
-    box = need_panel().Column(stylesheets=[_NARROW], **_WIDE)
-    slots: list[_Slot] = []
     if part.examples is not None:  # a still page has other pictures here, and more of them
         for values in part.examples(page.run):
             items = part.items(page.run, page.pick.at(**values))
-            for _ in filter(lambda item: _kind(item) == "picture", items):
+            for _ in range(_pictures(items)):
                 next(page.figures, None)
         page = replace(page, figures=iter(()))
+    shown = _Several(need_panel().Column(stylesheets=[_NARROW], **_WIDE), page)
 
     def fill() -> None:
-        items = part.items(page.run, page.pick)
-        if [_kind(item) for item in items] == [slot.kind for slot in slots]:
-            for slot, item in zip(slots, items, strict=True):
-                slot.fill(item)
-            return
-        slots[:] = [_SLOTS[_kind(item)](item, page) for item in items]
-        box.objects = [slot.panel for slot in slots]
+        shown.fill(part.items(page.run, page.pick))
 
     fill()
     if part.keys:
         page.pick.watch(part.keys, fill)
-    return box
+    return shown.box
+
+
+def _pictures(items: Sequence[Item]) -> int:
+    """How many pictures there are among them."""
+    return sum(
+        _pictures(item.items) if isinstance(item, Beside) else isinstance(item, Picture)
+        for item in items
+    )
+
+
+class _Several:
+    """Items in a box, which is laid out anew where they are of other kinds than before.
+
+    Args:
+        place: lays out one of them.
+    """
+
+    def __init__(self, box: Any, page: Page, place: Callable[[Any], Any] = lambda one: one) -> None:
+        self.box, self._page, self._place = box, page, place
+        self._slots: list[_Slot] = []
+
+    def fill(self, items: Sequence[Item]) -> None:
+        if [_kind(item) for item in items] == [slot.kind for slot in self._slots]:
+            for slot, item in zip(self._slots, items, strict=True):
+                slot.fill(item)
+            return
+        self._slots = [_SLOTS[_kind(item)](item, self._page) for item in items]
+        self.box.objects = [self._place(slot.panel) for slot in self._slots]
 
 
 class _Slot:
@@ -205,9 +239,9 @@ class _Table(_Slot):
             self._mark()
 
     def _clicked(self, event: Any) -> None:
-        column = self._item.frame[self._item.by]
-        if 0 <= event.row < len(column):
-            value = column.iloc[event.row]
+        choices = self._item.choices()
+        if 0 <= event.row < len(choices):
+            value = choices[event.row]
             if self._item.picks == "head":
                 value = parse_head(str(value))
             elif self._item.picks in ("prompt", "pos", "layer"):
@@ -222,7 +256,7 @@ class _Table(_Slot):
             )
         else:
             chosen = [self._pick[self._item.picks]]
-        places = {value: row for row, value in enumerate(self._item.frame[self._item.by])}
+        places = {value: row for row, value in enumerate(self._item.choices())}
         rows = [places[value] for value in chosen if value in places]
         if self._rows.selection != rows:
             self._rows.selection = rows
@@ -260,6 +294,24 @@ class _Picture(_Slot):
             item.fill(self._pane)
 
 
+class _Beside(_Slot):
+    kind = "beside"
+
+    def __init__(self, item: Beside, page: Page) -> None:
+        look = {"flex": f"1 1 {item.width}px"}
+        look |= {"max-width": f"{item.most}px"} if item.most else {}
+
+        def place(one: Any) -> Any:
+            return need_panel().Column(one, styles=look, stylesheets=[_NARROW], **_WIDE)
+
+        self._several = _Several(wrapping(sizing_mode="stretch_width"), page, place)
+        self.panel = self._several.box
+        self.fill(item)
+
+    def fill(self, item: Beside) -> None:
+        self._several.fill(item.items)
+
+
 class _Other(_Slot):
     """Whatever HoloViews and Panel can show."""
 
@@ -280,7 +332,9 @@ _CLICK = {
     "layer": "A row chooses the layer",
     "feature": "A row chooses the feature",
 }
-_SLOTS: dict[str, Any] = {slot.kind: slot for slot in (_Text, _Clicks, _Table, _Picture, _Other)}
+_SLOTS: dict[str, Any] = {
+    slot.kind: slot for slot in (_Text, _Clicks, _Table, _Picture, _Beside, _Other)
+}
 
 
 def _kind(item: Item) -> str:
@@ -290,6 +344,8 @@ def _kind(item: Item) -> str:
         return "table"
     if isinstance(item, Clicks):
         return "clicks"
+    if isinstance(item, Beside):
+        return "beside"
     return "text" if isinstance(item, str) else "other"
 
 
@@ -324,6 +380,8 @@ def _knob(part: Knob, page: Page) -> Any:
     widget = need_panel().widgets.Select(
         name=part.label, options=options, width=part.width, visible=bool(options), **_LOOK
     )
+    if (value := pick[part.name]) in options.values():
+        widget.value = value  # before it holds the knob's value
     if pick.is_shared(part.name):
         widget.param.watch(lambda event: _chosen(pick, part.name, event.new), "value")
     else:
@@ -341,6 +399,25 @@ def _knob(part: Knob, page: Page) -> Any:
     pick.watch(part.keys, follow)
     if pick.is_shared(part.name):
         pick.watch(part.name, follow)
+    return widget
+
+
+def _number(part: Number, page: Page) -> Any:
+    pick = page.pick
+    widget = need_panel().widgets.IntInput(
+        name=part.label, value=part.number(pick), start=0, width=part.width, **_LOOK
+    )
+
+    def follow() -> None:
+        widget.value = part.number(pick)
+
+    def typed(event: Any) -> None:
+        if event.new is not None and event.new != part.number(pick):
+            pick.choose(part.name, part.value(pick, event.new))
+            follow()  # nothing may have that number
+
+    widget.param.watch(typed, "value")
+    pick.watch([part.name], follow)
     return widget
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from workbench import draw
-from workbench.views.items import Item, Picture, Table, listed
+from workbench.views.items import Beside, Item, Picture, Table, listed, picture
 from workbench.views.pick import Pick
 
 if TYPE_CHECKING:
@@ -79,6 +79,23 @@ class Knob:
     options: Callable[[Result, Pick], Mapping[str, Any]]
     keys: str | Sequence[str] = ()
     width: int = 200
+
+
+@dataclass(frozen=True)
+class Number:
+    """A whole number to type.
+
+    Args:
+        name: what it chooses.
+        number: what stands in it, given what is chosen.
+        value: what a number chooses.
+    """
+
+    name: str
+    label: str
+    number: Callable[[Pick], int]
+    value: Callable[[Pick, int], Any]
+    width: int = 120
 
 
 @dataclass(frozen=True)
@@ -191,7 +208,7 @@ class Heads:
         return KeyPad(places, describe)
 
 
-AnyPart = Part | Row | Column | Knob | KeyPad | Download | Heads
+AnyPart = Part | Row | Column | Knob | Number | KeyPad | Download | Heads
 
 
 def lacks(part: Part | KeyPad, run: Result) -> bool:
@@ -227,6 +244,13 @@ def on(
 ) -> Part:
     """What depends on what is chosen, e.g. on "head" or on ["prompt", "pos"]."""
     return Part(make, _names(keys), _names(needs), examples=examples)
+
+
+def live_only(run: Result) -> Sequence[Mapping[str, Any]]:
+    """As `examples` of a part: it stands on no still page, e.g. since it needs the workbench's
+    server.
+    """
+    return ()
 
 
 def says(words: str | Callable[[Result], str | None], *, small: bool = False) -> Part:
@@ -296,6 +320,39 @@ def table(
         return Table(frame.reset_index(drop=True), caption, picks, by, height, name)
 
     return Part(lambda run, pick: make(run), picks=picks)
+
+
+def each(
+    kind: str,
+    source: str | Callable[[Result], pd.DataFrame | None],
+    by: str,
+    *given: Any,
+    title: str,
+    abreast: int = 1,
+    **options: Any,
+) -> Part:
+    """A picture of `workbench.draw` for every value of a column of a table; nothing without rows.
+
+    Args:
+        source: a table of the run, or what a function makes of it.
+        given, options: what the pictures are drawn with, behind their rows.
+        title: {} stands for the column's value.
+        abreast: how many stand side by side, as long as there is room.
+    """
+
+    def make(run: Result) -> list[Item]:
+        frame = run.tables.get(source) if isinstance(source, str) else source(run)
+        if frame is None:
+            return []
+        drawn = [
+            picture(kind, rows, *given, title=title.format(value), **options)
+            for value, rows in frame.groupby(by, sort=False)
+        ]
+        if abreast == 1:
+            return drawn
+        return [Beside(drawn[n : n + abreast]) for n in range(0, len(drawn), abreast)]
+
+    return show(make)
 
 
 def row(*parts: AnyPart, widths: Sequence[int] = (), sticky: bool = False) -> Row:

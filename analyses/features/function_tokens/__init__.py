@@ -4,28 +4,27 @@ Method: Zhang et al. 2025 (function tokens), on any model with sparse autoencode
 controls that its reviews asked for; docs/function-tokens.md has the definitions, what was measured,
 what of the paper comes out again, and where this departs.
 
-corpus.py      the text that is read
-words.py       function tokens by frequency, and the function words of grammar
-scan.py     one pass over the text: graphs, examples, losses    baselines.py   random directions, an
-                                                                               untrained twin
-graph.py       tokens × features, and what fewer occurrences would have shown    top_examples.py
-examples
-                                                                                              of
-                                                                                              each
-                                                                                              feature
-coverage.py    coverage and degree, each beside what would explain it away
-facts.py       facts the model knows    reactivation.py   ablation and steering of what is active
-                                                          again
-                                                      at the last token
-transitions.py losses by transition    ngrams.py   beside mere counting
-training.py    the same along a training, and the features that are alive at its steps
-feature_stats.py   what a feature says: logits, neighbours, tokens    prompt_features.py   single
-prompts, token
-                                                                               by token
-cache.py        what took minutes, kept for the next run
-findings.py      from numbers to tables and findings    claims.py   claim by claim
-views.py        how it looks (feature_view.py: the linked page of features; prompt_view.py: one
-                prompt)
+corpus.py           the text that is read
+words.py            function tokens by frequency, and the function words of grammar
+scan.py             one pass over the text: graphs, examples, losses
+baselines.py        random directions, an untrained twin
+graph.py            tokens × features, and what fewer occurrences would have shown
+top_examples.py     examples of each feature
+coverage.py         coverage and degree, each beside what would explain it away
+facts.py            facts the model knows
+reactivation.py     ablation and steering of what is active again at the last token
+transitions.py      losses by transition
+ngrams.py           beside mere counting
+training.py         the same along a training, and the features that are alive at its steps
+feature_stats.py    what a feature says: logits, neighbours, tokens
+prompt_features.py  single prompts, token by token
+cache.py            what took minutes, kept for the next run
+findings.py         from numbers to tables and findings
+claims.py           claim by claim
+schema.py           what tables, arrays and findings mean
+selections.py       what the pages show of the tables
+views.py            how it looks
+feature_view.py     … one feature, one token, one prompt
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from analyses.claims import say_claims
 from analyses.features.function_tokens import (
     baselines,
     cache,
@@ -54,7 +54,8 @@ from analyses.features.function_tokens import (
 from analyses.features.function_tokens import coverage as measures
 from analyses.features.function_tokens.playground_tab import playground
 from analyses.features.function_tokens.scan import Seen, graph_alone, look
-from analyses.features.function_tokens.views import views
+from analyses.features.function_tokens.schema import SCHEMA
+from analyses.features.function_tokens.views import ANSWER, VIEWS
 from hooks.features.load import open_features
 from hooks.features.sae import SAE, SKIP
 from workbench.autoencoders import shipped
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "name", "playground", "question", "run", "views"]
+__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "playground", "question", "run"]
 
 name = "function-tokens"
 question = "Which tokens open the model's memory, and which features do they open?"
@@ -268,7 +269,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         )
         findings.add_training(result, along["training"], params.training)
         findings.add_alive(result, along["alive"], params.training)
-    claims.add_claims(result)
+    say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.features.function_tokens import words
-from analyses.features.function_tokens.feature_view import typical
-from analyses.features.function_tokens.prompt_view import CONTENT, FUNCTION, MARKS
+from analyses.features.function_tokens.selections import typical
+from workbench.draw.tokens import CONTENT, FUNCTION, SPANS
 from workbench.playground import FeatureInfo, FeaturesForm, Playground
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ playground = Playground(
         tab="features",
         title="Features",
         prompt="Question: What is the capital of Japan?\nAnswer: The capital of Japan is",
-        marks={"function": MARKS[FUNCTION], "content": MARKS[CONTENT]},
+        marks={"function": SPANS[FUNCTION], "content": SPANS[CONTENT]},
         start="function",
         class_of=class_of,
         autoencoders=autoencoders,

@@ -52,11 +52,11 @@ def test_a_cloud_loses_nothing() -> None:
     )
     marked = frame["x"] > 9_900
     drawn = scatter.cloud(
-        frame,
+        frame.assign(marked=marked),
         "x",
         "y",
         "name",
-        list(marked),
+        "marked",
         title="t",
         xlabel="occurrences",
         ylabel="features",
@@ -80,9 +80,9 @@ def test_a_cloud_loses_nothing() -> None:
 
 
 def test_a_cloud_of_marked_rows_alone() -> None:
-    frame = pd.DataFrame({"x": [5.0], "y": [7.0], "name": ["$$x$$"]})
+    frame = pd.DataFrame({"x": [5.0], "y": [7.0], "name": ["$$x$$"], "marked": [True]})
     words = {"title": "t", "xlabel": "x", "ylabel": "y", "many": "many", "few": "few"}
-    drawn = scatter.cloud(frame, "x", "y", "name", [True], **words)
+    drawn = scatter.cloud(frame, "x", "y", "name", "marked", **words)
     both(drawn)
     assert not [e for e in drawn if isinstance(e, hv.Image)]
     (dots,) = (e for e in drawn if isinstance(e, hv.Points))
