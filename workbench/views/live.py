@@ -354,7 +354,8 @@ def _markup(item: Markup | str) -> Markup:
 
 
 def _caption(item: Table) -> str:
-    return f"{item.caption}. {_CLICK[item.picks]}; a heading sorts." if item.picks else item.caption
+    click = _CLICK.get(item.picks, "A row is chosen")
+    return f"{item.caption}. {click}; a heading sorts." if item.picks else item.caption
 
 
 def _heads(part: Heads, page: Page) -> list[Any]:
