@@ -269,7 +269,7 @@ def _markup(item: Markup | str) -> Markup:
 
 
 def _caption(item: Table) -> str:
-    what = {"head": "head", "prompt": "row's text", "feature": "feature"}.get(item.picks, "")
+    what = {"head": "head", "prompt": "text", "feature": "feature"}.get(item.picks, "")
     return f"{item.caption}. A row chooses its {what}; a heading sorts." if what else item.caption
 
 
