@@ -1,8 +1,7 @@
 """Running a forward pass with other people's tools, on the same module and the same weights.
 
-I want TransformerLens's hook points and cache   -> transformer_lens.py (run), cache.py (its cache
-                                                 to a Trace
-                                                 and back)
+I want TransformerLens's hook points             -> transformer_lens.py
+I want its cache as a Trace, and back            -> hooks/transformer_lens_cache.py
 I want nnsight here, or on an NDIF server        -> nnsight.py (run), ndif.py (the request, and
                                                  sending it)
 I want another back end                          -> a function like `Forward`, and a line in

@@ -311,8 +311,8 @@ def test_changes_are_found_by_place(model):
 @needs("transformer_lens")
 @pytest.mark.parametrize("padding", ["left", "right"])
 def test_a_cache_becomes_a_trace(model, padding):
-    from hooks.backends.cache import from_cache
     from hooks.backends.transformer_lens import bridge_of
+    from hooks.transformer_lens_cache import from_cache
 
     ids = [model.tokens(p) for p in PROMPTS]
     longest = max(map(len, ids))
@@ -338,8 +338,8 @@ def test_a_cache_becomes_a_trace(model, padding):
 def test_a_trace_becomes_a_cache_and_comes_back(model):
     from transformer_lens import ActivationCache
 
-    from hooks.backends.cache import from_cache, to_cache
     from hooks.backends.transformer_lens import bridge_of
+    from hooks.transformer_lens_cache import from_cache, to_cache
 
     trace = wb.capture(
         model,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -25,8 +25,6 @@ from workbench.draw.view import (
     tabulator,
     wrapping,
 )
-from workbench.result import Result
-from workbench.schema import Schema
 from workbench.selection import head_name, parse_head
 from workbench.views.items import Beside, Clicks, Item, Picture, Table
 from workbench.views.parts import (
@@ -42,6 +40,10 @@ from workbench.views.parts import (
     lacks,
 )
 from workbench.views.pick import Pick
+
+if TYPE_CHECKING:
+    from workbench.result import Result
+    from workbench.schema import Schema
 
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
 # A column is at least as wide as its widest picture else: Panel takes a given 0 for "not given".

@@ -218,14 +218,16 @@ def marks(run: Result) -> dict[tuple[int, int], str]:
 
 
 def head(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
-    """The row of a head, if it was measured, with whether it was picked and of how many heads."""
+    """The row of a head, if it was measured, with whether it was picked, of how many heads,
+    and its attention on triggers in percent.
+    """
     table = run.tables["heads"]
     found = table[(table["layer"] == at[0]) & (table["head"] == at[1])]
     if found.empty:
         return None
     row = found.iloc[0]
-    picked = "picked" if row["role"] else "not picked"
-    return {**row, "picked": picked, "heads": len(table)}
+    picked, percent = "picked" if row["role"] else "not picked", 100 * row["trigger_share"]
+    return {**row, "picked": picked, "heads": len(table), "trigger_percent": percent}
 
 
 def losses(run: Result) -> dict[str, xr.DataArray]:

@@ -34,7 +34,7 @@ _CARD = {
     "memorized passages": "{match:+.1f} tokens, {loss:+.3f} nats per token",
     "passages not memorized": "{other_loss:+.3f} nats per token",
     "neutral prose": "{neutral_loss:+.3f} nats per token",
-    "attention on triggers": "{trigger_share:.0%}, {trigger_lift:.1f} times chance",
+    "attention on triggers": "{trigger_percent:.0f} %, {trigger_lift:.1f} times chance",
     "attention and rarity": "{rarity_each:+.2f} ({rarity_each_low:+.2f} to {rarity_each_high:+.2f})"
     "; pooled {rarity_pooled:+.2f}",
 }
@@ -203,7 +203,7 @@ VIEWS = [
                        lambda run, pick: sel.by_name(run), width=240),
                 v.on("head", _card, examples=lambda run: [{"head": h} for h in sel.marks(run)]),
             ),
-            widths=(0, 300)),
+            widths=(640, 300)),
         v.on("head", _without),
         v.finding("rarity", small=True),
         v.finding("heads"),

@@ -341,6 +341,7 @@ def test_the_run_leaves_the_model_alone_and_can_be_saved(
     fresh = wb.load("organism/planted")
     assert same(weights_of(fresh), organism)
     back = Result.open(result.save(tmp_path / "run"))
+    assert list(registry.get("paragraph-memorization").schema.problems(back)) == []
     assert back.findings["claims"].values == result.findings["claims"].values
     assert sum(back.findings["claims"].values.values()) == len(back.tables["claims"]) == 7
     for name in weight_edits.names(result):

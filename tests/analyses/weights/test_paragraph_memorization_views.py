@@ -158,7 +158,10 @@ def test_heads_are_linked_to_the_selection(result: Result) -> None:
     for call in table._on_click_callbacks[None]:
         call(SimpleNamespace(row=0))
     assert result.selection.head == (0, 3)
-    assert any("L0H3" in part.object and "1 of 48 by" in part.object for part in texts)
+    (card,) = [part.object for part in texts if "wb-card-name" in part.object]
+    assert "L0H3" in card
+    assert "picked, 1 of 48 by what its absence costs" in card
+    assert "12 %, 2.4 times chance" in card
     choose.value = (5, 1)
     assert result.selection.head == (5, 1)
     assert "Without L5H1: leading tokens of each passage (change)" in titles_of(figures)
