@@ -114,8 +114,8 @@ def _cost(column: str, said: str, title: str) -> v.Part:
     def make(run: Result) -> v.Picture | None:
         if (cost := sel.cost(run)) is None:
             return None
-        look = {"title": title, "said": said.format, "before": float(cost[column].iloc[0])}
-        return v.picture("meters", cost, "condition", column, **look)
+        before, says = float(cost[column].iloc[0]), said.format
+        return v.picture("meters", cost, "condition", column, title=title, said=says, before=before)
 
     return v.show(make)
 
