@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install model ui test check bench gpu-check samples facts autoencoders chromium clean
+.PHONY: help install model ui test verify check bench gpu-check samples facts autoencoders chromium clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,13 +29,21 @@ model: $(STAMP)  ## the default model, fetched and checked (half a minute the fi
 ui: model  ## set up what is missing and open the workbench
 	$(BIN)/workbench ui $(ARGS)
 
-test: model  ## set up what is missing and run all tests
-	$(BIN)/pytest $(ARGS)
+test: model  ## set up what is missing and run all tests, in two processes
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(STAMP)  ## lint, format, types
+verify: model  ## what takes longer than the tests; goes on after a stop (verify-TARGET runs one)
+	$(BIN)/python -m benchmarks.verify
+
+verify-%: model
+	$(BIN)/python -m benchmarks.verify $*
+
+check: $(STAMP)  ## lint, format, imports, types, and what may be how large
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
+	$(BIN)/pytest tests/test_architecture.py tests/test_packaging.py -m "not process"
 
 bench: model  ## side by side with the peers; prints ratios
 	$(BIN)/python -m benchmarks

@@ -1,26 +1,147 @@
-"""One verdict of a claim from several comparisons, each of which holds, does not, or is not told
-by its interval.
+"""What of a paper replicates: its claims, each with what a run measured of it and how sure that is.
+
+    CLAIMS = [
+        Claim("Gradients of memorized passages are smaller over all", "9.7 against 53.0", _larger),
+    ]
+
+    def _larger(result: Result) -> Measured:
+        ...
+        return Measured("0.88 against 3.33", verdict_of([sign(low, high)]), "95 %: 0.1 to 0.4")
+
+`say_claims(result, CLAIMS, "Stoehr et al. 2024")` judges them all, and `part(CLAIMS)` shows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from workbench import views as v
+from workbench.result import Finding, Result
+from workbench.schema import Column, FindingSchema, TableSchema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPLICATES, PART, FAILS, OPEN = VERDICTS = (
+    "replicates",
+    "in part",
+    "does not replicate",
+    "cannot be told",
+)
+_OLDER = {
+    "holds": REPLICATES,
+    "comes out again": REPLICATES,
+    "holds in part": PART,
+    "does not hold": FAILS,
+    "does not come out": FAILS,
+}
+"""What saved runs of earlier versions say."""
+
+TABLE = TableSchema("claims", "One row per claim of the paper.", [
+    Column("claim", "The claim."),
+    Column("in the paper", "What the paper reports of it."),
+    Column("here", "What this run measured on its own model."),
+    Column("verdict", f"One of: {', '.join(VERDICTS)}."),
+    Column(
+        "how sure", "The interval that the verdict rests on, and what it was taken over.",
+        optional=True,
+    ),
+])  # fmt: skip
+FINDING = FindingSchema("claims", "Claims of the paper that replicate", "claims")
 
 
-class Words(NamedTuple):
-    """What the four verdicts are called."""
+class Measured(NamedTuple):
+    """What a run says of a claim, and the interval that this rests on."""
 
-    yes: str
-    part: str
-    no: str
-    open: str
+    here: str
+    verdict: str
+    certainty: str
 
 
-def judged(verdicts: Sequence[bool | None], words: Words) -> str:
-    """True holds, False does not, None cannot be told (and so is no reason to say that it
-    holds).
+NOT_MEASURED = Measured("not measured", OPEN, "the run left this part out")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a paper.
+
+    Args:
+        paper: what the paper reports of it, in its own numbers.
+        measure: what a run says of it.
+        group: the claims of one group stand in one table under this caption.
     """
-    if not any(v is True for v in verdicts):
-        return words.no if any(v is False for v in verdicts) else words.open
-    return words.yes if all(v is True for v in verdicts) else words.part
+
+    text: str
+    paper: str
+    measure: Callable[[Result], Measured]
+    group: str = "Claim by claim"
+
+
+def verdict_of(comparisons: Sequence[bool | None]) -> str:
+    """One verdict from several comparisons.
+
+    Args:
+        comparisons: True holds, False does not, None cannot be told (and so is no reason to say
+            that the claim holds).
+    """
+    if not any(c is True for c in comparisons):
+        return FAILS if any(c is False for c in comparisons) else OPEN
+    return REPLICATES if all(c is True for c in comparisons) else PART
+
+
+def say_claims(result: Result, claims: Sequence[Claim], paper: str) -> None:
+    """The table `claims`, and how many of them replicate.
+
+    Args:
+        paper: whose claims they are, and on which model, e.g. "Doe et al. 2024 (GPT-2)".
+    """
+    import pandas as pd
+
+    rows = []
+    for claim in claims:
+        here, verdict, certainty = claim.measure(result)
+        rows.append((claim.text, claim.paper, here, verdict, certainty))
+    table = pd.DataFrame(rows, columns=[column.name for column in TABLE.columns])
+    result.tables["claims"] = table
+    counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}
+    missing = "; ".join(table.loc[table["verdict"] == FAILS, "claim"])
+    values = dict(zip(("hold", "in_part", "fail", "open"), counts.values(), strict=True))
+    says = (
+        f"Of {len(table)} claims of {paper}, {counts[REPLICATES]} replicate on this model"
+        + (f", {counts[PART]} in part" if counts[PART] else "")
+        + (f"; not this: {missing}" if missing else "")
+        + (f"; {counts[OPEN]} cannot be told from this run" if counts[OPEN] else "")
+    )
+    result.add(Finding("claims", values, f"{says}.", unit="claims"))
+
+
+def view(claims: Sequence[Claim], paper: str) -> v.View:
+    """The tab of an analysis that follows a paper: how many of its claims replicate, and each.
+
+    Args:
+        paper: as for `say_claims`.
+    """
+    about = (
+        f"The claims of {paper}, and what this run says of each on its own model. A claim that"
+        " replicates on one model is no law; one that does not may have been about the other"
+        " model's size or training."
+    )
+    parts = [v.finding("claims"), v.says(about, small=True), part(claims)]
+    return v.View("Claims", parts, needs="claims")
+
+
+def part(claims: Sequence[Claim]) -> v.Part:
+    """The claims of a run as tables, one for each group, with the verdicts in today's words."""
+    return v.show(lambda run: _tables(run.tables["claims"], claims), needs="claims")
+
+
+def _tables(table: pd.DataFrame, claims: Sequence[Claim]) -> list[v.Table]:
+    table = table.assign(verdict=table["verdict"].replace(_OLDER))
+    group = table["claim"].map({claim.text: claim.group for claim in claims})
+    # A claim whose words changed since the run was saved stands in a table of its own.
+    return [
+        v.Table(rows, str(caption), of="claims")
+        for caption, rows in table.groupby(group.fillna("Further claims"), sort=False)
+    ]

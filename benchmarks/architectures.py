@@ -36,7 +36,7 @@ HEAD = """# Architectures
 
 Made by `python -m benchmarks.architectures docs/architectures.md`; do not edit. Every family of
 `transformers` {version} below is built from its own configuration with small sizes and random
-weights (`tests/helpers/families.py`), and passes the contract of `hooks/invariants.py`, which is
+weights (`tests/helpers/families.py`), and passes the contract of `hooks/invariants/`, which is
 run in the tests. A family that is not listed is handled the same way: parts are found by watching a
 forward pass of five tokens, not by a table of names, and what satisfies no sum is not offered.
 Check your own model with
@@ -130,7 +130,9 @@ def _row(name: str, model: InstrumentedModel) -> str:
         have = [s for s in sites if s in model.sites]
         # Nobody misses the gate of an MLP without one, or the mixer of a model without one.
         expected = [
-            s for s in sites if s in model.sites or any(s in b.why for b in model.layout.blocks)
+            s
+            for s in sites
+            if s in model.sites or any(s in b.unavailable_reason for b in model.layout.blocks)
         ]
         marks.append("–" if not have else "●" if len(have) == len(expected) else "◐")
     return f"| {name} | " + " | ".join(marks) + " |"
@@ -140,7 +142,7 @@ def _notes(model: InstrumentedModel) -> list[tuple[str, str]]:
     """(sites that are missing, why) for every reason."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for block in model.layout.blocks:
-        for site, why in block.why.items():
+        for site, why in block.unavailable_reason.items():
             if site not in model.sites and site in SITES and site not in by_reason[why]:
                 by_reason[why].append(site)
     found = [

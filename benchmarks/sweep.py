@@ -92,7 +92,7 @@ def _all_positions(model: Any, peer: Any, length: int, shared: int, repeats: int
 
     def ours() -> None:
         swept = sweep(
-            model, [ids], [TARGETS], at="all", how="patch", source=[other], metric="logit_diff"
+            model, [ids], [TARGETS], change=wb.Patch([other]), read="logit_diff", positions="all"
         )
         found["ours"] = torch.as_tensor((swept["effect"] + swept["before"]).values[0])
 
@@ -171,7 +171,7 @@ def curves(repeats: int) -> dict[str, dict[str, tuple[list[int], list[float], li
                 runs = []
                 for _ in range(repeats + 1):  # the first is a warm-up
                     start = time.process_time()
-                    sweep(model, prompts, [TARGETS] * len(prompts), at=at)
+                    sweep(model, prompts, [TARGETS] * len(prompts), positions=at)
                     runs.append(time.process_time() - start)
                 seconds.append(min(runs[1:]))
                 work.append(flops(model, at, size["length"], size["prompts"], size["layers"]))

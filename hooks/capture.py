@@ -18,8 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooks import capture_plan as recipes_of
-from hooks import device_transfer, streaming
+from hooks import capture_batch, capture_plan, capture_shapes, device_transfer, streaming
 from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import BatchLayout, Reducer
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
-    from workbench.shards import Stored
+    from workbench.trace_files.array_spec import ArraySpec
 
 BATCH_TOKENS = 2048
 Reduce = str | Reducer | Mapping[str, str | Reducer]
@@ -54,7 +53,7 @@ def capture(
     dtype: str = "float32",
     batch_tokens: int = BATCH_TOKENS,
     out: str | Path | None = None,
-    agree: bool | Callable[[int], bool] = False,
+    confirm: streaming.Confirm = False,
     backend: str | Forward = "torch",
     remote: bool = False,
     progress: Progress | None = None,
@@ -72,14 +71,14 @@ def capture(
         layers: None is all. Ignored for full names.
         positions: None is all; 0 is a prompt's first token, -1 its last. For `pattern` they choose
             query rows.
-        reduce: what to keep instead of all values: a reducer (`hooks.reduce`) or its spelling, for
+        reduce: what to keep instead of all values: a reducer (`hooks.reduce`) or its spec, for
             all sites or by site.
         dtype: what values are kept as: float32, float16, or bfloat16 (which NumPy reads as
             float32).
         batch_tokens: tokens of a forward pass, padding included; a longer prompt goes by itself.
         out: write to this folder while running, and keep nothing in memory. If the folder holds an
             unfinished trace of the same capture, it is continued after its last finished shard.
-        agree: to write more than 1 GB: True, or a function that is asked with the bytes.
+        confirm: to write more than 1 GB: True, or a function that is asked with the bytes.
         backend: "torch", "transformer_lens", "nnsight", or a forward pass of your own
             (`hooks.backends.Forward`).
         remote: with nnsight, run on an NDIF server.
@@ -99,32 +98,30 @@ def capture(
         raise BadInput(
             f"A batch cannot have {batch_tokens} tokens.", "1 or more", "Raise `batch_tokens`."
         )
-    wanted = recipes_of.recipes(model, sites, layers, positions, reduce)
-    recipes_of.check_dtype(dtype)
+    plans = capture_plan.site_plans(model, sites, layers, positions, reduce)
+    capture_plan.check_dtype(dtype)
     run = forward(backend, remote=remote)
     if out is not None:
         return streaming.stream(
-            model, wanted, prompts, dtype, batch_tokens, Path(out), agree, progress, run
+            model, plans, prompts, dtype, batch_tokens, Path(out), confirm, progress, run
         )
     given = list(read(model, prompts, positions))
     lengths = [len(prompt.ids) for prompt in given]
-    batches = recipes_of.batches(model, lengths, batch_tokens)
+    batches = capture_plan.batches(model, lengths, batch_tokens)
     kept = _InMemory(model, lengths, dtype, hold=len(batches) == 1)
     done = 0
     for here in batches:
         if progress is not None:
             progress(done / len(given), f"Capturing prompt {done + 1} of {len(given)}")
-        recipes_of.run(model, wanted, [given[i].ids for i in here], kept.into(here), run)
+        capture_batch.run(model, plans, [given[i].ids for i in here], kept.into(here), run)
         done += len(here)
     if kept.overwritten:
         kept = _InMemory(model, lengths, dtype, hold=False)
-        recipes_of.run(
-            model, wanted, [prompt.ids for prompt in given], kept.into(range(len(given))), run
+        capture_batch.run(
+            model, plans, [prompt.ids for prompt in given], kept.into(range(len(given))), run
         )
     texts = [prompt.text for prompt in given]
-    return Trace.made_later(
-        kept.makers(wanted), token_strings(model, given), texts, asdict(model.card)
-    )
+    return Trace.lazy(kept.makers(plans), token_strings(model, given), texts, asdict(model.card))
 
 
 @ordinary
@@ -145,8 +142,8 @@ def estimate(
     Raises:
         SiteNotFound, NotFound, BadInput: as `capture` does.
     """
-    wanted = recipes_of.recipes(model, sites, layers, positions, reduce)
-    arrays = recipes_of.arrays(model, wanted, recipes_of.check_dtype(dtype))
+    plans = capture_plan.site_plans(model, sites, layers, positions, reduce)
+    arrays = capture_shapes.arrays(model, plans, capture_plan.check_dtype(dtype))
     return streaming.measure(arrays, read(model, prompts, positions)).nbytes
 
 
@@ -201,31 +198,31 @@ class _InMemory:
         )
         self._weights = {weight.untyped_storage().data_ptr() for weight in weights}
 
-    def into(self, here: Sequence[int]) -> recipes_of.Put:
+    def into(self, here: Sequence[int]) -> capture_batch.WriteFn:
         """Where the values of these prompts go."""
         together = list(here) == list(range(here[0], here[-1] + 1)) and not self._mixed
 
-        def put(
-            recipe: SitePlan,
+        def write(
+            plan: SitePlan,
             at: int,
             sizes: dict[str, int],
             outputs: list[Tensor],
             rows: BatchLayout,
         ) -> None:
-            short, place = recipe.site.short, recipe.places[at]
+            short, place = plan.site.short, plan.places[at]
             if short not in self._made:
                 self._made[short] = (
                     sizes,
-                    [_Array(stored, self._lengths) for stored in recipe.stored(sizes, self._dtype)],
+                    [_Array(stored, self._lengths) for stored in plan.stored(sizes, self._dtype)],
                 )
             first, arrays = self._made[short]
-            recipes_of.check_same(recipe, first, place, sizes)
+            capture_shapes.check_same_sizes(plan, first, place, sizes)
             for array, x in zip(arrays, outputs, strict=True):
                 stored = array.stored
                 if self._hold and self._can_hold(stored, x):
                     array.hold(at, x)
                     continue
-                values = recipes_of.as_numpy(place.name, x, stored)
+                values = capture_batch.as_numpy(place.name, x, stored)
                 if stored.dtype == "bfloat16":
                     values = (values.astype("<u4") << 16).view("<f4")
                 layer = array.layer(at)
@@ -234,13 +231,13 @@ class _InMemory:
                     layer[here[0] : here[-1] + 1] = values
                     continue
                 for row, index in enumerate(here):
-                    piece = values[row][recipes_of.own(stored, rows, row)]
+                    piece = values[row][capture_batch.own(stored, rows, row)]
                     where: tuple[Any, ...] = (index, *map(slice, piece.shape))
                     layer[where] = piece
 
-        return put
+        return write
 
-    def _can_hold(self, stored: Stored, x: Tensor) -> bool:
+    def _can_hold(self, stored: ArraySpec, x: Tensor) -> bool:
         """Whether a tensor is what is asked for, is nobody's weight, and keeps nothing larger
         alive.
         """
@@ -261,19 +258,19 @@ class _InMemory:
         """Whether the model, or an intervention, has since written into a tensor that was held."""
         return any(array.overwritten for _, arrays in self._made.values() for array in arrays)
 
-    def makers(self, wanted: Sequence[SitePlan]) -> dict[str, Callable[[], xr.DataArray]]:
+    def makers(self, plans: Sequence[SitePlan]) -> dict[str, Callable[[], xr.DataArray]]:
         """What gives each array, by name, in the order in which they were asked for."""
         return {
             array.stored.name: array.make
-            for recipe in wanted
-            for array in self._made[recipe.site.short][1]
+            for plan in plans
+            for array in self._made[plan.site.short][1]
         }
 
 
 class _Array:
     """The values of one output: one array, or still the tensors it will be made of."""
 
-    def __init__(self, stored: Stored, lengths: Sequence[int]) -> None:
+    def __init__(self, stored: ArraySpec, lengths: Sequence[int]) -> None:
         self.stored, self._lengths = stored, lengths
         self._held: dict[
             int, tuple[Tensor, int]

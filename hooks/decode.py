@@ -13,7 +13,7 @@ from hooks import context_window
 from hooks.eager_eval import steady
 from hooks.generation import decoded, end_tokens
 from hooks.interventions import scale
-from hooks.layer_replay import PrefixCache, State, step
+from hooks.prefix_cache import PrefixCache, PrefixState, step
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ class Completion:
     first: int
 
 
-def _shifted(decided: Callable[[int, str], bool], first: int) -> Callable[[int, str], bool]:
-    """`decided` for a batch whose row 0 is prompt `first`."""
-    return lambda row, text: decided(first + row, text)
+def _shifted(is_decided: Callable[[int, str], bool], first: int) -> Callable[[int, str], bool]:
+    """`is_decided` for a batch whose row 0 is prompt `first`."""
+    return lambda row, text: is_decided(first + row, text)
 
 
 @contextmanager
@@ -66,30 +66,30 @@ class InterventionDecoder:
         ]
 
     @contextmanager
-    def under(self, factors: Factors | None = None) -> Iterator[Reading]:
+    def with_head_scales(self, factors: Factors | None = None) -> Iterator[Session]:
         """The prompts as read under a change, which also holds for whatever is done with them
         inside.
         """
         changed = {head: factor for head, factor in (factors or {}).items() if factor != 1.0}
         lowest = min((layer for layer, _ in changed), default=None)
         with steady(self.model.module), scaled(self.model, changed):
-            yield Reading(self.model, [batch.state(lowest) for batch in self._batches])
+            yield Session(self.model, [batch.state(lowest) for batch in self._batches])
 
 
-class Reading:
+class Session:
     """Prompts that have been read: may be completed and scored any number of times."""
 
-    def __init__(self, model: InstrumentedModel, states: list[State]) -> None:
+    def __init__(self, model: InstrumentedModel, states: list[PrefixState]) -> None:
         self._model, self._states = model, states
 
     @ordinary
     def complete(
-        self, decided: Callable[[int, str], bool], max_new_tokens: int = 16
+        self, is_decided: Callable[[int, str], bool], max_new_tokens: int = 16
     ) -> list[Completion]:
-        """Greedy continuations. A prompt is finished once `decided(its index, text so far)`."""
+        """Greedy continuations. A prompt is finished once `is_decided(its index, text so far)`."""
         done: list[Completion] = []
         for state in self._states:
-            done += self._greedy(state.fork(), _shifted(decided, len(done)), max_new_tokens)
+            done += self._greedy(state.fork(), _shifted(is_decided, len(done)), max_new_tokens)
         return done
 
     @ordinary
@@ -101,51 +101,53 @@ class Reading:
         first, whole = [], []
         done = 0
         for state in self._states:
-            mine = answers[done : done + len(state.mask)]
+            rows = answers[done : done + len(state.mask)]
             done += len(state.mask)
-            width, device = max(map(len, mine)), state.mask.device
+            width, device = max(map(len, rows)), state.mask.device
             context_window.check(self._model, int(state.mask.sum(1).max()), new=width)
             # Answers are padded on the right: no answer token sees the padding, and its logits are
             # not read.
-            ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in mine], device=device)
+            ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in rows], device=device)
             logits = state.logits[:, None]
             if width > 1:
                 logits = torch.cat([logits, step(self._model, state.fork(), ids[:, :-1])[1]], 1)
             each = logits.float().log_softmax(-1).gather(2, ids[:, :, None])[:, :, 0]
             real = (
                 torch.arange(width, device=device)[None]
-                < torch.tensor([len(a) for a in mine], device=device)[:, None]
+                < torch.tensor([len(a) for a in rows], device=device)[:, None]
             )
             first.append(each[:, 0].cpu())
             whole.append((each * real).sum(1).cpu())
         return torch.cat(first), torch.cat(whole)
 
     def _greedy(
-        self, state: State, decided: Callable[[int, str], bool], max_new_tokens: int
+        self, state: PrefixState, is_decided: Callable[[int, str], bool], max_new_tokens: int
     ) -> list[Completion]:
         ends = end_tokens(self._model)
         context_window.check(self._model, int(state.mask.sum(1).max()), new=max_new_tokens)
         first = state.logits.argmax(-1).tolist()
-        said: list[list[int]] = [[] for _ in first]
-        texts = [""] * len(said)
-        open_rows = list(range(len(said)))
+        generated: list[list[int]] = [[] for _ in first]
+        texts = [""] * len(generated)
+        open_rows = list(range(len(generated)))
         for n in range(max_new_tokens):
             best = state.logits.argmax(-1).tolist()
             keep = []
             for place, (row, token) in enumerate(zip(open_rows, best, strict=True)):
                 if token in ends:
                     continue
-                said[row].append(token)
-                texts[row] = decoded(self._model, said[row])
-                if not decided(row, texts[row]):
+                generated[row].append(token)
+                texts[row] = decoded(self._model, generated[row])
+                if not is_decided(row, texts[row]):
                     keep.append(place)
             if not keep or n == max_new_tokens - 1:
                 break
             if len(keep) < len(open_rows):
                 chosen = torch.tensor(keep, device=state.mask.device)
                 state.cache.batch_select_indices(chosen)
-                state = State(state.cache, state.mask[chosen], state.logits[chosen])
+                state = PrefixState(state.cache, state.mask[chosen], state.logits[chosen])
                 open_rows = [open_rows[place] for place in keep]
-            tokens = torch.tensor([[said[row][-1]] for row in open_rows], device=self._model.device)
+            tokens = torch.tensor(
+                [[generated[row][-1]] for row in open_rows], device=self._model.device
+            )
             state, _ = step(self._model, state, tokens)
         return [Completion(text, token) for text, token in zip(texts, first, strict=True)]

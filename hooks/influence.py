@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from hooks.backends.module_copy import twin
 from hooks.eager_eval import steady
 from hooks.finite_check import check_values
-from hooks.gradients.metric import loss, per_prompt
+from hooks.metrics import loss, per_prompt
 from hooks.module_call import call
 from hooks.prompts import Prompts, Tokenized, listed, split, token_strings
 from hooks.weights import is_quantized, requires_grad
@@ -212,28 +212,33 @@ def _put_in(module: Any, state: Mapping[str, Tensor]) -> None:
         BadInput: they are another model's.
     """
     own = dict(module.named_parameters())
+    _check_fits(module, own, state)
+    first = next(iter(own.values()))
+    fitting = {}
+    for name, values in state.items():
+        values = values.to(first.device, own.get(name, first).dtype)
+        # What was made inside `torch.inference_mode()` has no gradient.
+        fitting[name] = values.clone() if values.is_inference() else values
+    module.load_state_dict(fitting, strict=False, assign=True)
+    module.tie_weights()
+
+
+def _check_fits(module: Any, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Raises BadInput if the weights are not those of `own`, the module's parameters."""
     strange = [name for name in state if name not in module.state_dict()]
     missing = [name for name in own if name not in state]
     wrong = [name for name, p in own.items() if name in state and state[name].shape != p.shape]
-    if strange or missing or wrong:
-        raise BadInput(
-            f"A checkpoint does not fit {type(module).__name__}: {(strange + missing + wrong)[0]!r}"
-            f" is {'unknown to it' if strange else 'missing' if missing else 'of another shape'}.",
-            "the weights of this architecture, under the names of `module.state_dict()`",
-            "Give checkpoints of the same model.",
-        )
-    some = next(iter(own.values()))
-    fitting = {
-        name: values.to(some.device, own[name].dtype if name in own else some.dtype)
-        for name, values in state.items()
-    }
-    # What was made inside `torch.inference_mode()` has no gradient.
-    fitting = {
-        name: values.clone() if values.is_inference() else values
-        for name, values in fitting.items()
-    }
-    module.load_state_dict(fitting, strict=False, assign=True)
-    module.tie_weights()
+    for names, problem in (
+        (strange, "unknown to it"),
+        (missing, "missing"),
+        (wrong, "of another shape"),
+    ):
+        if names:
+            raise BadInput(
+                f"A checkpoint does not fit {type(module).__name__}: {names[0]!r} is {problem}.",
+                "the weights of this architecture, under the names of `module.state_dict()`",
+                "Give checkpoints of the same model.",
+            )
 
 
 def _read(module: Any, folder: Path) -> dict[str, Tensor]:

@@ -8,10 +8,9 @@ and when they hold: docs/exact-sweeps.md.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,130 +19,18 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from hooks.attention import AttentionCall, attention_taps
 from hooks.eager_eval import steady
-from hooks.finite_check import check_logits
 from hooks.hook_points import hook_sites
-from hooks.positions import PositionTracker, placed, track_positions
-from hooks.rounding import Control, note, spacing_of
+from hooks.recording import RecordedPass, recording
+from hooks.rounding import spacing_of
 from workbench.errors import WorkbenchError
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
-
-
-@dataclass
-class Recorded:
-    """What every layer was called with in one forward pass."""
-
-    resid_pre: list[Tensor] = field(default_factory=list)  # per layer, (batch, pos, d_model)
-    arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
-    resid_final: Tensor = field(default_factory=lambda: torch.empty(0))  # before the final norm
-    positions: PositionTracker = field(default_factory=PositionTracker)  # of the tokens that passed
-    hands_on: bool = (
-        False  # whether layers give later ones more than the stream: shared keys, chosen tokens
-    )
-
-    def call(
-        self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None
-    ) -> Tensor:
-        """One layer on another residual stream, with `cache` in place of the recorded key-value
-        cache.
-
-        `resid` is (row, pos, d_model). Rows are the recorded prompts once or several times over,
-        prompts innermost.
-        """
-        args, kwargs = self.arguments[layer]
-        recorded = self.resid_pre[layer].shape[0]
-        times = resid.shape[0] // recorded
-        args = tuple(cache if _is_cache(a) else _repeated(a, recorded, times) for a in args)
-        kwargs = {
-            k: (
-                cache
-                if k == "past_key_values" or _is_cache(v)
-                else _repeated(v, recorded, times, flat=k == "alibi")
-            )
-            for k, v in kwargs.items()
-        }
-        if cache is None and "use_cache" in kwargs:
-            kwargs["use_cache"] = False
-        out = model.layout.blocks[layer].module(resid, *args, **kwargs)
-        return _stream(out)
-
-
-def _stream(out: Any) -> Tensor:
-    """The residual stream in what a layer gives."""
-    return out[0] if isinstance(out, tuple | list) else out
-
-
-def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> Any:
-    """An argument of a layer for `times` copies of the recorded prompts; what has no row per
-    prompt stays as it is.
-    """
-    if isinstance(value, tuple):
-        return tuple(_repeated(v, recorded, times) for v in value)
-    if times == 1 or not isinstance(value, torch.Tensor) or value.dim() < 2:
-        return value
-    if flat:  # (prompt × head, …), which no module broadcasts
-        return value.repeat(times, *[1] * (value.dim() - 1))
-    if value.shape[0] == recorded == 1:  # one row serves all; some families count them
-        return value.expand(times, *value.shape[1:])
-    if value.shape[0] != recorded:
-        return value
-    return value.repeat(times, *[1] * (value.dim() - 1))
-
-
-def _is_cache(value: Any) -> bool:
-    return hasattr(value, "get_seq_length") and hasattr(value, "layers")
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for each in value:
-            yield from _tensors(each)
-
-
-def _held_by(shared: Mapping[Any, Any]) -> dict[Any, int]:
-    return {key: id(value) for key, value in shared.items()}
-
-
-@contextmanager
-def recording(model: InstrumentedModel) -> Iterator[Recorded]:
-    """Record the forward pass that runs inside."""
-    record = Recorded()
-    beside: dict[int, Tensor] = {}  # what layers gave beside the stream, by id, and alive
-    shared: list[
-        tuple[Mapping[Any, Any], dict[Any, int]]
-    ] = []  # dictionaries that layers get, with what is in them
-
-    def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        kwargs = dict(kwargs)
-        hidden = args[0] if args else kwargs.pop("hidden_states")
-        record.resid_pre.append(hidden)
-        record.arguments.append((args[1:], kwargs))
-        given = [*args[1:], *kwargs.values()]
-        record.hands_on |= any(id(x) in beside for x in _tensors(given))
-        if len(record.resid_pre) == 1:
-            shared.extend((x, _held_by(x)) for x in given if isinstance(x, Mapping))
-
-    def after(module: Any, args: tuple[Any, ...], out: Any) -> None:
-        if isinstance(out, tuple | list):
-            beside.update((id(x), x) for x in _tensors(out[1:]))
-        if len(record.resid_pre) == len(model.layout.blocks):
-            record.resid_final = _stream(out)  # not every family has a norm after it
-            record.hands_on |= any(_held_by(x) != before for x, before in shared)
-
-    with ExitStack() as stack:
-        for block in model.layout.blocks:
-            stack.callback(block.module.register_forward_pre_hook(before, with_kwargs=True).remove)
-            stack.callback(block.module.register_forward_hook(after).remove)
-        stack.enter_context(steady(model.module))
-        record.positions = stack.enter_context(track_positions(model))
-        yield record
 
 
 @dataclass
@@ -157,7 +44,7 @@ class RecordedSuffix:
     (short site name, layer).
     """
 
-    record: Recorded
+    record: RecordedPass
     calls: dict[int, AttentionCall]
     kept: dict[tuple[str, int], Tensor]
     logits: Tensor  # (prompt, d_vocab), the model's own after the last column
@@ -302,98 +189,6 @@ class _Seen:
 
     def __call__(self, call: AttentionCall) -> None:
         self.into[self.layer] = call
-
-
-@dataclass
-class State:
-    """Prompts that have been read, ready to be continued: key-value cache, mask, and the next
-    token's logits.
-    """
-
-    cache: Any
-    mask: Tensor  # (batch, pos)
-    logits: Tensor  # (batch, d_vocab)
-
-    def fork(self) -> State:
-        """The same state to continue from; continuing it leaves this one as it was."""
-        return State(_fork(self.cache), self.mask, self.logits)
-
-
-def _fork(cache: Any) -> Any:
-    """A key-value cache that shares its tensors with another: layers replace theirs when they
-    grow, and never write in.
-    """
-    twin = copy.copy(cache)
-    twin.layers = [copy.copy(layer) for layer in cache.layers]
-    return twin
-
-
-class PrefixCache:
-    """A batch of prompts read once; a change of some heads reads them again only from the lowest
-    changed layer on.
-
-    Interventions must be entered by the caller around `state` and around whatever continues it.
-    """
-
-    @ordinary
-    @torch.no_grad()
-    def __init__(self, model: InstrumentedModel, prompts: Sequence[Sequence[int]]) -> None:
-        self.model, self.prompts = model, [list(p) for p in prompts]
-        batch = model.batch(self.prompts)
-        self.mask = batch.attention_mask
-        with recording(model) as self._record:
-            out = model.forward(**batch.kwargs(), use_cache=True, logits_to_keep=1)
-        self._cache, self._logits = out.past_key_values, out.logits[:, -1]
-        note(
-            model,
-            Control(
-                check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)
-            ),
-        )
-
-    @ordinary
-    @torch.no_grad()
-    def state(self, from_layer: int | None = None) -> State:
-        """As read; or read again from a layer on (under the interventions that are active now).
-
-        Where layers hand on more than the stream, from the first on.
-        """
-        cache = _fork(self._cache)
-        if from_layer is None:
-            return State(cache, self.mask, self._logits)
-        if self._record.hands_on:
-            out = self.model.forward(
-                **self.model.batch(self.prompts).kwargs(), use_cache=True, logits_to_keep=1
-            )
-            return State(out.past_key_values, self.mask, out.logits[:, -1])
-        for layer in cache.layers[from_layer:]:
-            layer.reset()
-        resid = self._record.resid_pre[from_layer]
-        with steady(self.model.module), placed(self.model.module, self._record.positions):
-            for layer in range(from_layer, self.model.n_layers):
-                resid = self._record.call(self.model, layer, resid, cache)
-        logits = self.model.unembed(resid[:, -1])
-        check_logits(self.model, logits)
-        return State(cache, self.mask, logits)
-
-
-@ordinary
-@torch.no_grad()
-def step(model: InstrumentedModel, state: State, tokens: Tensor) -> tuple[State, Tensor]:
-    """Feed (batch, n) further tokens.
-
-    Returns the state after them and the logits at each, (batch, n, d_vocab).
-    """
-    mask = torch.cat([state.mask, torch.ones_like(tokens)], 1)
-    where = (mask.cumsum(1) - 1)[:, -tokens.shape[1] :]
-    out = model.forward(
-        input_ids=tokens,
-        attention_mask=mask,
-        position_ids=where,
-        past_key_values=state.cache,
-        use_cache=True,
-    )
-    return State(out.past_key_values, mask, out.logits[:, -1]), out.logits
 
 
 def logit_error(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[float, float]:

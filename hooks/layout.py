@@ -1,4 +1,4 @@
-"""The parts of a decoder, as `hooks.discovery.find_layout` finds them: plain records that the
+"""The parts of a decoder, as `hooks.discovery` finds them: plain records that the
 sites, sweeps and interventions stand on.
 """
 
@@ -54,29 +54,29 @@ class Norm:
 
 @dataclass(frozen=True)
 class Projection:
-    """Where queries, keys or values come out before rotary: a module's output, cut by `how` into
-    heads.
+    """Where queries, keys or values come out before rotary: a module's output, cut by
+    `arrangement` into heads.
 
-    `how`: "alone" (nothing else in it), "concat" (all queries, all keys, all values), "per head"
-    (query, key, value of each head together) or "per group" (the queries of a key-value group, its
-    key, its value).
+    `arrangement`: "alone" (nothing else in it), "concat" (all queries, all keys, all values), "per
+    head" (query, key, value of each head together) or "per group" (the queries of a key-value
+    group, its key, its value).
     """
 
     module: nn.Module
-    how: str
+    arrangement: str
     which: str  # q, k or v
     heads: int
     kv_heads: int
 
     def cut(self, x: Tensor) -> Tensor:
         """The projection out of the module's output: (..., width) to (..., head, d_head)."""
-        if self.how == "alone":
+        if self.arrangement == "alone":
             return x.unflatten(-1, (self.heads if self.which == "q" else self.kv_heads, -1))
         size = x.shape[-1] // (self.heads + 2 * self.kv_heads)
-        if self.how == "concat":
+        if self.arrangement == "concat":
             parts = x.split([self.heads * size, self.kv_heads * size, self.kv_heads * size], -1)
             return parts["qkv".index(self.which)].unflatten(-1, (-1, size))
-        if self.how == "per head":
+        if self.arrangement == "per head":
             return x.unflatten(-1, (self.heads, 3, size))[..., "qkv".index(self.which), :]
         grouped = x.unflatten(-1, (self.kv_heads, self.heads // self.kv_heads + 2, size))
         if self.which == "q":
@@ -88,7 +88,7 @@ class Projection:
 class Block:
     """The parts of one decoder layer.
 
-    A part that the layer does not have is None; `why` says why, by site.
+    A part that the layer does not have is None; `unavailable_reason` says why, by site.
     """
 
     module: nn.Module
@@ -131,7 +131,7 @@ class Block:
     states: dict[str, tuple[int, ...]] = field(
         default_factory=dict
     )  # site of a recurrent layer's memory -> its shape
-    why: dict[str, str] = field(default_factory=dict)
+    unavailable_reason: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,19 @@ class Layout:
     logit_scale: float
     logit_cap: float | None
     flat: frozenset[int]  # ids of modules that see all tokens of a batch in one row
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+    def heads(self) -> list[tuple[int, int]]:
+        """Every attention head as (layer, head)."""
+        return [
+            (layer, head)
+            for layer, block in enumerate(self.blocks)
+            if block.out_proj is not None
+            for head in range(block.n_heads)
+        ]
 
     def check(self) -> None:
         """Raises WorkbenchError if the module's layers are no longer those that were found."""

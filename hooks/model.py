@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from hooks import batch as batches
 from hooks import beginning_token, context_window, generation, rounding, sites
+from hooks.batch import Batch
 from hooks.beginning_token import Beginning
-from hooks.discovery import find_layout
+from hooks.discovery.find_layout import find_layout
 from hooks.eager_eval import steady
 from hooks.finite_check import check_logits
 from hooks.layout import Layout
 from hooks.module_call import call
 from hooks.prompts import Prompt, Prompts, ids_of
-from hooks.weights import apply, device_of, dtype_of, sizes
+from hooks.weights import apply, device_of, sizes
 from hooks.without_interventions import undisturbed
-from workbench.errors import BadInput, SiteNotFound, Unfit
+from workbench.errors import SiteNotFound, Unfit
 from workbench.models import DEFAULT, Loaded, ModelCard, Tokenization, adapters, load_weights
 from workbench.torch_modes import ordinary
 
@@ -62,26 +64,6 @@ def load(
     return InstrumentedModel(load_weights(ref, device=device, dtype=dtype, progress=progress))
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Left-padded prompts, ready for a forward pass. All tensors are (batch, pos)."""
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    position_ids: Tensor
-
-    @property
-    def lengths(self) -> list[int]:
-        return self.attention_mask.sum(1).tolist()
-
-    def kwargs(self) -> dict[str, Tensor]:
-        return {
-            "input_ids": self.input_ids,
-            "attention_mask": self.attention_mask,
-            "position_ids": self.position_ids,
-        }
-
-
 class InstrumentedModel:
     """A causal LM with its tokenizer, its card and named places (`sites`).
 
@@ -106,7 +88,7 @@ class InstrumentedModel:
     @cached_property
     def layout(self) -> Layout:
         """Where the parts are, found by a forward pass of five tokens when first needed."""
-        found = find_layout.find(self.module)
+        found = find_layout(self.module)
         # The card is made from the configuration, which does not know of layers cut off by hand.
         self.card = replace(self.card, n_layers=len(found.blocks))
         return found
@@ -126,7 +108,7 @@ class InstrumentedModel:
 
     @property
     def n_layers(self) -> int:
-        return len(self.layout.blocks)
+        return self.layout.n_layers
 
     @property
     def n_heads(self) -> int:
@@ -154,12 +136,7 @@ class InstrumentedModel:
 
     def heads(self) -> list[tuple[int, int]]:
         """Every attention head as (layer, head)."""
-        return [
-            (layer, head)
-            for layer, block in enumerate(self.layout.blocks)
-            if block.out_proj is not None
-            for head in range(block.n_heads)
-        ]
+        return self.layout.heads()
 
     # -- text and tokens ---------------------------------------------------------------------------
 
@@ -200,53 +177,29 @@ class InstrumentedModel:
         """
         return self.text.pieces_of_texts([ids])[0]
 
+    # -- batches -----------------------------------------------------------------------------------
+
     @cached_property
     def ignores_padding(self) -> bool:
-        """Whether padding on the left changes nothing in what the model says.
+        """Whether padding on the left changes nothing in the model's logits.
 
         Some recurrent families read it like text.
         """
-        ids = [self.card.d_vocab // 2 + i for i in range(4)]
-        pad = Batch(
-            *(
-                torch.tensor([row], device=self.device)
-                for row in ([ids[0], *ids], [0, 1, 1, 1, 1], [0, 0, 1, 2, 3])
-            )
-        )
-        with undisturbed(self.module):
-            alone = (
-                call(self.module, **self.batch([ids]).kwargs(), use_cache=False)
-                .logits[0, -1]
-                .float()
-            )
-            padded = call(self.module, **pad.kwargs(), use_cache=False).logits[0, -1].float()
-        exact = 1e-4 if dtype_of(self.layout.embed) == torch.float32 else 3e-2
-        return bool((padded - alone).abs().max() <= exact * alone.abs().max())
+        return batches.ignores_padding(self)
 
-    def may_share(self, length: int, other: int) -> bool:
+    def can_batch(self, length: int, other: int) -> bool:
         """Whether prompts of these lengths (tokens) can share a batch."""
         return length == other or self.ignores_padding
 
-    def together(self, lengths: Sequence[int], size: int) -> list[list[int]]:
+    def batch_indices(self, lengths: Sequence[int], size: int) -> list[list[int]]:
         """Which prompts share a batch: up to `size` in the order given; only those of one length
         where padding is read.
 
         Args:
             lengths: tokens per prompt.
         """
-        if len(set(lengths)) <= 1 or self.ignores_padding:
-            return [
-                list(range(start, min(start + size, len(lengths))))
-                for start in range(0, len(lengths), size)
-            ]
-        same: dict[int, list[int]] = {}
-        for index, length in enumerate(lengths):
-            same.setdefault(length, []).append(index)
-        return [
-            indices[start : start + size]
-            for indices in same.values()
-            for start in range(0, len(indices), size)
-        ]
+        one_length = len(set(lengths)) > 1 and not self.ignores_padding
+        return batches.batch_indices(lengths, size, one_length=one_length)
 
     def batch(self, prompts: Prompts) -> Batch:
         """Tokenize and pad on the left.
@@ -255,26 +208,7 @@ class InstrumentedModel:
             BadInput: no prompt, an empty one, or one longer than its table of positions.
         """
         self.check_layers()
-        ids = ids_of(self, prompts)
-        longest = max(map(len, ids))
-        if len(set(map(len, ids))) > 1 and not self.ignores_padding:
-            raise BadInput(
-                f"{self.card.name} reads padding like text: prompts of different lengths cannot"
-                " share a batch.",
-                "prompts of one length",
-                "Run them one by one.",
-            )
-        context_window.check(self, longest)
-        # What stands in the padding is never looked at; any id that has an embedding does.
-        pad = self.tokenizer.pad_token_id
-        pad = pad if pad is not None and 0 <= pad < self.text.n_embeddings else 0
-        input_ids = torch.tensor(
-            [[pad] * (longest - len(row)) + row for row in ids], device=self.device
-        )
-        mask = torch.tensor(
-            [[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=self.device
-        )
-        return Batch(input_ids, mask, (mask.cumsum(1) - 1).clamp(min=0))
+        return batches.padded(self, prompts)
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -328,7 +262,7 @@ class InstrumentedModel:
         """
         ids = ids_of(self, prompts)
         rows: dict[int, Tensor] = {}
-        for indices in self.together([len(row) for row in ids], batch_size):
+        for indices in self.batch_indices([len(row) for row in ids], batch_size):
             batch = self.batch([ids[i] for i in indices])
             with steady(self.module):
                 logits = (

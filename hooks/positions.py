@@ -76,11 +76,7 @@ class PositionTracker:
         tokens = kwargs.get("input_ids")
         if tokens is None:
             tokens = kwargs["inputs_embeds"][..., 0]
-        told, self.told = self.told, None
-        if told is not None and (
-            len(told.mask) != len(tokens) or told.mask.shape[1] < tokens.shape[1]
-        ):
-            told = None  # said of a pass that never came
+        told = self._told_of(tokens)
         cache = next((c for name in CACHES if (c := kwargs.get(name)) is not None), None)
         known = self._texts.get(_anchor(cache)) if cache is not None else None
         mask = (
@@ -95,17 +91,23 @@ class PositionTracker:
         n = tokens.shape[1]
         self.index = (mask.cumsum(1) - 1).masked_fill(mask == 0, -1)[:, -n:]
         counts = mask.sum(1)
+        whole = mask.shape[1] == n and told is None
         if told is not None and told.lengths is not None:
             self.lengths = told.lengths
-        elif mask.shape[1] == n and told is None:
-            self.lengths = counts
-        elif known is not None:
+        elif known is not None and not whole:
             self.lengths = known.lengths
-        elif len(self.lengths) != len(counts):
+        elif whole or len(self.lengths) != len(counts):
             self.lengths = counts
         self._running = _Text(mask.shape[1], counts, self.lengths)
         if cache is not None:
             self._texts[_anchor(cache)] = self._running
+
+    def _told_of(self, tokens: Tensor) -> _Told | None:
+        """What was told of this pass, if anything; what was said of one that never came is not."""
+        told, self.told = self.told, None
+        if told is None or len(told.mask) != len(tokens) or told.mask.shape[1] < tokens.shape[1]:
+            return None
+        return told
 
     def after(self, output: Any) -> None:
         """The forward pass has given this: the cache in it has read the text."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.weights import has_int8_inputs, tensor_float
+from hooks.quantized_layers import has_int8_inputs, tensor_float
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -30,8 +30,9 @@ from hooks.weights import device_of
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from hooks.batch import Batch
     from hooks.hook_points import HookFn
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 
@@ -99,48 +100,52 @@ class RecurrentStepper:
         found = self._held(layer, "conv_states")
         return None if found is None else found[0].detach().float().clone()
 
-    def added(self, layer: int, before: Tensor | None) -> Tensor:
+    def state_update(self, layer: int, before: Tensor | None) -> Tensor:
         """What the last token added to the decayed state, given the state before it."""
         after = self.state(layer)
         assert after is not None
         return after if before is None else after - self.decay[layer] * before
 
-    def put(
+    def set_state(
         self, layer: int, *, state: Tensor | None = None, conv_state: Tensor | None = None
     ) -> None:
         """Write a state into the cache, as `state` and `conv_state` gave it out."""
-        for kind, value in (("recurrent_states", state), ("conv_states", conv_state)):
-            held = self._held(layer, kind) if value is not None else None
+        for name, value in (("recurrent_states", state), ("conv_states", conv_state)):
+            held = self._held(layer, name) if value is not None else None
             if held is not None and value is not None:
                 held.copy_(value.reshape(held.shape).to(held))
 
-    def _held(self, layer: int, kind: str) -> Tensor | None:
+    def _held(self, layer: int, name: str) -> Tensor | None:
+        """The tensor in which a layer keeps its "recurrent_states" or "conv_states"."""
         for cache in self._cache.values():
-            if hasattr(cache, "layers") and layer < len(cache.layers):
-                held = getattr(cache.layers[layer], kind, None)
-                if isinstance(held, dict) and isinstance(held.get(0), torch.Tensor):
-                    return held[0]
-            linear = getattr(cache, "linear_cache", [])  # MiniMax
-            if (
-                kind == "recurrent_states"
-                and layer < len(linear)
-                and isinstance(linear[layer], torch.Tensor)
-            ):
-                return linear[layer]
-            cells = getattr(cache, "rnn_state", {})  # xLSTM: matrix, normaliser, maximum
-            if kind == "recurrent_states" and layer in cells:
-                return cells[layer][0]
-            if (
-                isinstance(cache, list) and kind == "recurrent_states"
-            ):  # RWKV: numerator, denominator, maximum … per channel
-                return torch.stack([part[..., layer] for part in cache], -1)
+            held = _in_cache(cache, layer, name)
+            if held is not None:
+                return held
+        other = "conv1d_state" if name == "conv_states" else name
         for inner in self.mixers[layer].modules():  # RecurrentGemma keeps them on the module
-            held = getattr(
-                inner, kind, getattr(inner, "conv1d_state", None) if kind == "conv_states" else None
-            )
+            held = getattr(inner, name, getattr(inner, other, None))
             if isinstance(held, torch.Tensor):
                 return held
         return None
+
+
+def _in_cache(cache: Any, layer: int, name: str) -> Tensor | None:
+    """A layer's tensor in a cache, of whichever family's kind."""
+    if hasattr(cache, "layers") and layer < len(cache.layers):
+        held = getattr(cache.layers[layer], name, None)
+        if isinstance(held, dict) and isinstance(held.get(0), torch.Tensor):
+            return held[0]
+    if name != "recurrent_states":
+        return None
+    linear = getattr(cache, "linear_cache", [])  # MiniMax
+    if layer < len(linear) and isinstance(linear[layer], torch.Tensor):
+        return linear[layer]
+    cells = getattr(cache, "rnn_state", {})  # xLSTM: matrix, normaliser, maximum
+    if layer in cells:
+        return cells[layer][0]
+    if isinstance(cache, list):  # RWKV: numerator, denominator, maximum … per channel
+        return torch.stack([part[..., layer] for part in cache], -1)
+    return None
 
 
 @contextmanager
@@ -312,24 +317,25 @@ def trajectory(
             before = {layer: stepper.state(layer) for layer in writing}
             stepper.feed(token)
             for place in places if t in wanted else ():
-                assert place.layer is not None
-                short = place.site.short
-                if short == "state_decay":
-                    value = stepper.decay[place.layer]
-                elif short == "state_write":
-                    value = stepper.added(place.layer, before[place.layer]).flatten(1).norm(dim=1)
-                else:
-                    found = (
-                        stepper.state(place.layer)
-                        if short == "state"
-                        else stepper.conv_state(place.layer)
-                    )
-                    assert (
-                        found is not None
-                    )  # the model was asked before it said that it has this site
-                    value = found
-                kept[place][t] = value.cpu()
+                kept[place][t] = _value(stepper, place, before).cpu()
     return {place: torch.stack([values[t] for t in wanted]) for place, values in kept.items()}
+
+
+def _value(stepper: RecurrentStepper, place: Place, before: dict[int, Tensor | None]) -> Tensor:
+    """What a place holds after the last token; `before` are the states before it."""
+    layer = place.layer
+    assert layer is not None
+    match place.site.short:
+        case "state_decay":
+            return stepper.decay[layer]
+        case "state_write":
+            return stepper.state_update(layer, before[layer]).flatten(1).norm(dim=1)
+        case "state":
+            value = stepper.state(layer)
+        case _:
+            value = stepper.conv_state(layer)
+    assert value is not None  # the model was asked before it said that it has this site
+    return value
 
 
 def capture_states(

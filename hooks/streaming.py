@@ -1,7 +1,6 @@
 """A capture that goes to a folder while it runs: shard by shard, and after a kill from the last
 finished shard on.
 
-The hooks write straight into the file of the shard; in memory there is never more than one batch.
 What a finished shard holds is checked against the prompts when the same capture is asked for again,
 and not run again.
 """
@@ -11,36 +10,33 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
-from hooks import capture_plan as recipes_of
+from hooks import capture_shapes
 from hooks.backends import Forward, torch_hooks
-from hooks.prompts import PromptHash, PromptQueue, Prompts, Tokenized, read, token_strings
-from workbench import shards
+from hooks.prompts import PromptHash, PromptQueue, Prompts, read
+from hooks.shard_job import ShardJob, other_prompts, take_window
 from workbench.disk_space import AGREED, check_disk, size
 from workbench.errors import BadRun, WorkbenchError
-from workbench.shards import Manifest, Shard, ShardWriter, Stored
 from workbench.trace import Trace
+from workbench.trace_files.array_spec import ArraySpec
+from workbench.trace_files.manifest import FORMAT, MANIFEST, UNFINISHED, Manifest, read_manifest
+from workbench.trace_files.shard import CorruptShard, Shard, shard_files
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
-    from hooks.reduce import BatchLayout
     from workbench.progress import Progress
 
-SHARD_BYTES = 32 * 2**20
-SHARD_TOKENS = 16_384  # where little is kept of each token, a kill costs no more than this
 _LOCK = ".lock"
 
-Agree = bool | Callable[[int], bool]
+Confirm = bool | Callable[[int], bool]
 
 
 @dataclass(frozen=True)
@@ -57,14 +53,14 @@ class SizeEstimate:
         return {"prompts": self.prompts, "tokens": self.tokens, "digest": self.digest}
 
 
-def measure(arrays: Mapping[str, Stored], prompts: Any) -> SizeEstimate:
+def measure(arrays: Mapping[str, ArraySpec], prompts: Any) -> SizeEstimate:
     """Read all prompts and add up what their shards will hold; one shard's prompts are in memory
     at a time.
     """
-    feed, digest = PromptQueue(prompts), PromptHash()
+    queue, digest = PromptQueue(prompts), PromptHash()
     n = tokens = 0
     nbytes = 1500 + 500 * len(arrays)  # about what the manifest needs
-    while window := _window(feed, arrays, None):
+    while window := take_window(queue, arrays, None):
         n += len(window)
         distinct = len({i for prompt in window for i in prompt.ids})
         nbytes += 300 + 110 * len(arrays) + 11 * distinct
@@ -81,87 +77,96 @@ def measure(arrays: Mapping[str, Stored], prompts: Any) -> SizeEstimate:
     return SizeEstimate(n, tokens, nbytes, str(digest))
 
 
-def _window(feed: PromptQueue, arrays: Mapping[str, Stored], most: int | None) -> list[Tokenized]:
-    """The prompts of the next shard: at least one, unless there is none; at most `most`."""
-    window: list[Tokenized] = []
-    nbytes = tokens = 0
-    for prompt in feed:
-        nbytes += sum(array.nbytes(len(prompt.ids)) for array in arrays.values())
-        tokens += len(prompt.ids)
-        if window and (nbytes > SHARD_BYTES or tokens > SHARD_TOKENS):
-            feed.back(prompt)
-            break
-        window.append(prompt)
-        if len(window) == most:
-            break
-    return window
-
-
 def stream(
     model: InstrumentedModel,
-    wanted: Sequence[SitePlan],
+    plans: Sequence[SitePlan],
     prompts: Prompts,
     dtype: str,
     batch_tokens: int,
     folder: Path,
-    agree: Agree,
+    confirm: Confirm,
     progress: Progress | None,
     forward: Forward = torch_hooks.run,
 ) -> Trace:
     """`capture` with `out`; see there."""
-    arrays = recipes_of.arrays(model, wanted, dtype)
-    request = {"sites": {recipe.site.short: recipe.request() for recipe in wanted}, "dtype": dtype}
-    identity = json.dumps([request, model.card.weight_hash], sort_keys=True)
-    manifest = Manifest(
-        hashlib.sha256(identity.encode()).hexdigest()[:32],
-        asdict(model.card),
-        request,
-        arrays,
-        None,
-    )
+    arrays = capture_shapes.arrays(model, plans, dtype)
+    manifest = _manifest(model, plans, arrays, dtype)
     before = _before(folder, manifest)
-    positions = sorted({p for recipe in wanted for p in recipe.positions or ()})
+    positions = sorted({p for plan in plans for p in plan.positions or ()})
     # An iterator can be read only once: how much it holds is known when it ends.
-    known = (
-        None
-        if not isinstance(prompts, str) and iter(prompts) is prompts
-        else measure(arrays, read(model, prompts, positions))
-    )
-    if before is not None and before.total is not None:
-        if known is not None and known.total != before.total:
-            raise _other_prompts(folder)
-        manifest = replace(manifest, total=before.total)
-    elif known is not None:
-        manifest = replace(manifest, total=known.total)
-    there = (
-        sum(file.stat().st_size for file in shards.shard_files(folder)) if before is not None else 0
-    )
-    budget = _Budget(folder, agree)
-    if known is not None:
-        budget.ask(known.nbytes - there)
-        check_disk(folder, known.nbytes - there)
+    once = not isinstance(prompts, str) and iter(prompts) is prompts
+    estimate = None if once else measure(arrays, read(model, prompts, positions))
+    total = _total(before, estimate, folder)
+    manifest = replace(manifest, total=total)
+    budget = _Budget(folder, confirm)
+    if estimate is not None:
+        budget.ask_all(estimate.nbytes - (0 if before is None else _written(folder)))
+    with _owned(folder):
+        if before is None or before.total != total:
+            manifest.write(folder)
+        job = ShardJob(
+            model,
+            plans,
+            manifest,
+            folder,
+            batch_tokens,
+            budget.ask_more if estimate is None else None,
+            progress,
+            forward,
+        )
+        job.run(PromptQueue(read(model, prompts, positions)), _finished(folder, manifest))
+    return Trace.open(folder)
+
+
+def _manifest(
+    model: InstrumentedModel, plans: Sequence[SitePlan], arrays: Mapping[str, ArraySpec], dtype: str
+) -> Manifest:
+    request = {"sites": {plan.site.short: plan.request() for plan in plans}, "dtype": dtype}
+    identity = json.dumps([request, model.card.weight_hash], sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    return Manifest(digest, asdict(model.card), request, dict(arrays), None)
+
+
+def _total(
+    before: Manifest | None, estimate: SizeEstimate | None, folder: Path
+) -> dict[str, Any] | None:
+    """What all prompts come to, from the manifest that is there or from the prompts; None where it
+    shows only as they are read.
+
+    Raises:
+        WorkbenchError: the two differ.
+    """
+    known = None if before is None else before.total
+    if estimate is None:
+        return known
+    if known is not None and estimate.total != known:
+        raise other_prompts(folder)
+    return estimate.total
+
+
+def _written(folder: Path) -> int:
+    """Bytes of the shards that are there."""
+    return sum(file.stat().st_size for file in shard_files(folder))
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """The folder, made if it is not there, with nobody else writing to it and without what a
+    killed run left half written.
+
+    Raises:
+        BadRun: its lock is a link.
+        WorkbenchError: another capture writes to it, or it cannot be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder / _LOCK
         if lock.is_symlink():
             raise BadRun(f"{lock} leads elsewhere.", "a plain file", "Do not trust this folder.")
         with FileLock(lock, timeout=0):
-            for leftover in folder.glob(shards.UNFINISHED + "*"):
+            for leftover in folder.glob(UNFINISHED + "*"):
                 leftover.unlink()
-            if before is None or before.total != manifest.total:
-                manifest.write(folder)
-            finished = _finished(folder, manifest)
-            job = _Job(
-                model,
-                wanted,
-                manifest,
-                folder,
-                batch_tokens,
-                budget if known is None else None,
-                progress,
-                forward,
-            )
-            job.run(PromptQueue(read(model, prompts, positions)), finished)
+            yield
             lock.unlink(missing_ok=True)
     except Timeout as error:
         raise WorkbenchError(
@@ -170,18 +175,14 @@ def stream(
             "Wait for it, or choose another folder.",
         ) from error
     except OSError as error:
-        why = (
-            "The disk is full"
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}
-            else error.strerror or str(error)
-        )
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        reason = "The disk is full" if full else error.strerror or str(error)
         raise WorkbenchError(
-            f"The trace could not be written to {folder}: {why}.",
+            f"The trace could not be written to {folder}: {reason}.",
             "a folder with free space that you may write to",
             "Put that right and capture the same again: it continues after the last finished"
             " shard.",
         ) from error
-    return Trace.open(folder)
 
 
 def _before(folder: Path, manifest: Manifest) -> Manifest | None:
@@ -192,42 +193,47 @@ def _before(folder: Path, manifest: Manifest) -> Manifest | None:
     Raises:
         WorkbenchError: the folder holds something else.
     """
-    if not (folder / shards.MANIFEST).is_file():
-        taken = folder.exists() and (
-            not folder.is_dir()
-            or any(
-                f.name != _LOCK and not f.name.startswith(shards.UNFINISHED)
-                for f in folder.iterdir()
-            )
-        )
-        if taken:
-            raise WorkbenchError(
-                f"{folder} exists already.",
-                "a new folder",
-                "Choose another name, or remove it first.",
-            )
+    if not (folder / MANIFEST).is_file():
+        if _is_taken(folder):
+            raise _exists(folder)
         return None
-    raw = shards.read_manifest(folder)
-    if raw["format"] != shards.FORMAT:
-        raise WorkbenchError(
-            f"{folder} exists already.", "a new folder", "Choose another name, or remove it first."
-        )
+    raw = read_manifest(folder)
+    if raw["format"] != FORMAT:
+        raise _exists(folder)
     before = Manifest.of(raw, folder)
-    if before.capture == manifest.capture and before.arrays == manifest.arrays:
-        return before
+    if before.capture != manifest.capture or before.arrays != manifest.arrays:
+        raise WorkbenchError(
+            f"{folder} holds another capture: {_difference(before, manifest)}.",
+            "the same request, or a new folder",
+            "Choose another folder, or ask for the same to continue.",
+        )
+    return before
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether something stands there that is not what a killed capture leaves."""
+    if not folder.is_dir():
+        return folder.exists()
+    names = (file.name for file in folder.iterdir())
+    return any(name != _LOCK and not name.startswith(UNFINISHED) for name in names)
+
+
+def _exists(folder: Path) -> WorkbenchError:
+    return WorkbenchError(
+        f"{folder} exists already.", "a new folder", "Choose another name, or remove it first."
+    )
+
+
+def _difference(before: Manifest, manifest: Manifest) -> str:
+    """What an earlier capture was asked for otherwise."""
     then, now = (
         {"model weights": m.model.get("weight_hash"), **_flat(m.request)}
         for m in (before, manifest)
     )
     differ = next((key for key in {**then, **now} if then.get(key) != now.get(key)), None)
-    why = "its arrays have other shapes"
-    if differ is not None:
-        why = f"{differ} was {then.get(differ)!r} there and is {now.get(differ)!r} now"
-    raise WorkbenchError(
-        f"{folder} holds another capture: {why}.",
-        "the same request, or a new folder",
-        "Choose another folder, or ask for the same to continue.",
-    )
+    if differ is None:
+        return "its arrays have other shapes"
+    return f"{differ} was {then.get(differ)!r} there and is {now.get(differ)!r} now"
 
 
 def _flat(request: Any, name: str = "") -> dict[str, Any]:
@@ -242,163 +248,45 @@ def _flat(request: Any, name: str = "") -> dict[str, Any]:
     return {f"{name} asked for".strip(): list(request), **inner}
 
 
-def _other_prompts(folder: Path) -> WorkbenchError:
-    return WorkbenchError(
-        f"{folder} holds a capture of other prompts.",
-        "the same prompts in the same order",
-        "Choose another folder.",
-    )
-
-
 def _finished(folder: Path, manifest: Manifest) -> dict[int, Shard]:
     """Finished shards by their first prompt. A damaged one is removed, to be written anew."""
-    found: dict[int, Shard] = {}
-    for file in shards.shard_files(folder):
+    finished: dict[int, Shard] = {}
+    for file in shard_files(folder):
         try:
             shard = Shard(file, manifest.arrays, manifest.capture)
             shard.tokens()
-        except shards.Damaged:
+        except CorruptShard:
             file.unlink()
             continue
-        found[shard.first] = shard
-    return found
+        finished[shard.first] = shard
+    return finished
 
 
 class _Budget:
     """Asks once before more than `AGREED` is written."""
 
-    def __init__(self, folder: Path, agree: Agree) -> None:
-        self._folder, self._agree, self._written = folder, agree, 0
+    def __init__(self, folder: Path, confirm: Confirm) -> None:
+        self._folder, self._confirm, self._written = folder, confirm, 0
 
-    def ask(self, nbytes: int) -> None:
-        """Raises WorkbenchError if so many bytes are not agreed to."""
-        if nbytes <= AGREED or self._agree is True:
+    def ask_all(self, nbytes: int) -> None:
+        """Raises WorkbenchError if so many bytes are not agreed to, or do not fit on the disk."""
+        self._ask(nbytes)
+        check_disk(self._folder, nbytes)
+
+    def ask_more(self, nbytes: int) -> None:
+        """As `ask_all`, for what is written bit by bit."""
+        self._written += nbytes
+        self._ask(self._written)
+        check_disk(self._folder, nbytes)
+
+    def _ask(self, nbytes: int) -> None:
+        if nbytes <= AGREED or self._confirm is True:
             return
-        if self._agree is False or not self._agree(nbytes):
+        if self._confirm is False or not self._confirm(nbytes):
             raise WorkbenchError(
                 f"{size(nbytes)} would be written to {self._folder}, and nobody has agreed to"
                 " that.",
                 f"less than {size(AGREED)}, or agreement",
-                "Reduce it, or agree (`agree=True`; on the command line --yes).",
+                "Reduce it, or agree (`confirm=True`; on the command line --yes).",
             )
-        self._agree = True
-
-    def more(self, nbytes: int) -> None:
-        """As `ask`, for what is written bit by bit."""
-        self._written += nbytes
-        self.ask(self._written)
-        check_disk(self._folder, nbytes)
-
-
-class _Job:
-    """One run over the prompts."""
-
-    def __init__(
-        self,
-        model: InstrumentedModel,
-        wanted: Sequence[SitePlan],
-        manifest: Manifest,
-        folder: Path,
-        batch_tokens: int,
-        budget: _Budget | None,
-        progress: Progress | None,
-        forward: Forward,
-    ) -> None:
-        self._model, self._wanted, self._manifest, self._folder = model, wanted, manifest, folder
-        self._batch_tokens, self._budget, self._progress = batch_tokens, budget, progress
-        self._forward = forward
-        self._index = self._tokens = self._done = self._skipped = 0
-
-    def run(self, feed: PromptQueue, finished: dict[int, Shard]) -> None:
-        digest = PromptHash()
-        self._skipped = sum(sum(shard.lengths) for shard in finished.values())
-        while True:
-            shard = finished.pop(self._index, None)
-            if shard is not None:
-                window = feed.take(len(shard))
-                if str(PromptHash(window)) != shard.digest:
-                    raise _other_prompts(self._folder)
-            else:
-                window = _window(
-                    feed, self._manifest.arrays, min(finished) - self._index if finished else None
-                )
-                if not window:
-                    break
-                self._write(window)
-            for prompt in window:
-                digest.add(prompt)
-                self._tokens += len(prompt.ids)
-            self._index += len(window)
-        total = {"prompts": self._index, "tokens": self._tokens, "digest": str(digest)}
-        if finished or self._manifest.total not in (None, total):
-            raise _other_prompts(self._folder)
-        if self._manifest.total is None:
-            replace(self._manifest, total=total).write(self._folder)
-
-    def _write(self, window: list[Tokenized]) -> None:
-        """Run and write one shard."""
-        arrays = self._manifest.arrays
-        if self._budget is not None:
-            self._budget.more(
-                sum(array.nbytes(len(prompt.ids)) for prompt in window for array in arrays.values())
-            )
-        batches = recipes_of.batches(
-            self._model, [len(prompt.ids) for prompt in window], self._batch_tokens
-        )
-        order = [i for batch in batches for i in batch]
-        held = [window[i] for i in order]
-        prompts = shards.Prompts(
-            [self._index + i for i in order],
-            [prompt.text for prompt in held],
-            token_strings(self._model, held),
-            str(PromptHash(window)),
-        )
-        writer = ShardWriter(self._folder, arrays, prompts, self._manifest.capture)
-        try:
-            first = 0
-            for batch in batches:
-                self._report(first)
-                ids = [window[i].ids for i in batch]
-                recipes_of.run(
-                    self._model, self._wanted, ids, self._into(writer, first), self._forward
-                )
-                first += len(batch)
-                self._done += sum(map(len, ids))
-            writer.finish()
-        finally:
-            writer.drop()
-
-    def _report(self, first: int) -> None:
-        if self._progress is None:
-            return
-        total = self._manifest.total
-        # The share of what was left to do when this run began: so the time left is right after a
-        # continuation, too.
-        share = self._done / max(total["tokens"] - self._skipped, 1) if total else 0.0
-        of = f" of {total['prompts']:,}" if total else ""
-        self._progress(share, f"Capturing prompt {self._index + first + 1:,}{of}")
-
-    def _into(self, writer: ShardWriter, first: int) -> recipes_of.Put:
-        arrays = self._manifest.arrays
-
-        def put(
-            recipe: SitePlan,
-            at: int,
-            sizes: dict[str, int],
-            outputs: list[Tensor],
-            rows: BatchLayout,
-        ) -> None:
-            names = [name for name in arrays if name.partition(".")[0] == recipe.site.short]
-            for name, x in zip(names, outputs, strict=True):
-                stored = arrays[name]
-                values = recipes_of.as_numpy(recipe.places[at].name, x, stored)
-                padded = bool(stored.ragged) and min(rows.lengths) < rows.width
-                if padded:
-                    pieces = [
-                        values[row][recipes_of.own(stored, rows, row)].reshape(-1)
-                        for row in range(len(values))
-                    ]
-                    values = np.concatenate(pieces)
-                writer.write(name, at, first, np.ascontiguousarray(values))
-
-        return put
+        self._confirm = True

@@ -42,6 +42,6 @@ def distinct(
             f"{which} begin with the same token, {model.token_strings([token])[0]!r}, so that"
             " nothing tells them apart.",
             "targets whose first tokens differ",
-            "Compare the whole texts, each in a sweep of its own with metric='continuation', or"
+            "Compare the whole texts, each in a sweep of its own with read='continuation', or"
             " give ids of tokens that differ.",
         )

@@ -1,9 +1,9 @@
 """What a layer multiplies with, however it is kept: plainly, offloaded by Accelerate, quantized, or
 with an adapter around it.
 
-`numbers` is the one way to read a matrix. A plain layer's is its weight. Any other layer is asked:
-it is given the identity, and what it makes of that is its matrix, whatever a library stores and
-wherever it moves it.
+`dense_weight` is the one way to read a matrix. A plain layer's is its weight. Any other layer is
+asked: it is given the identity, and what it makes of that is its matrix, whatever a library stores
+and wherever it moves it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -25,33 +24,31 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply",
+    "as_it_computes",
     "bias_of",
-    "check_gradients",
     "dense_weight",
     "device_of",
     "dtype_of",
-    "has_int8_inputs",
+    "evaluated",
     "innermost",
+    "is_embedding",
     "is_plain",
     "is_quantized",
+    "known_sizes",
+    "output_for",
     "parameter_of",
     "requires_grad",
     "sizes",
-    "tensor_float",
 ]
 
 _AT_ONCE = 512  # rows of the identity in one call
-# what stands for one in it: beside it the rounding of a bias is small, and 8 bits or half precision
-# hold it
+# What stands for one in it: beside it the rounding of a bias is small, and 8 bits or half precision
+# hold it.
 _ONE = 256.0
-_LINEAR = (
-    0.05  # a layer that rounds its inputs to 8 bits is off by a hundredth of its largest output
-)
-_INSIDE = (
-    "base_layer",
-    "original_module",
-    "token_adapter",
-)  # where adapters keep the layer that they stand around
+# A layer that rounds its inputs to 8 bits is off by a hundredth of its largest output.
+_LINEAR = 0.05
+# Where adapters keep the layer that they stand around.
+_INSIDE = ("base_layer", "original_module", "token_adapter")
 
 
 def dense_weight(layer: Any, rows: Tensor | None = None) -> Tensor:
@@ -70,20 +67,20 @@ def dense_weight(layer: Any, rows: Tensor | None = None) -> Tensor:
     Raises:
         Unfit: the layer does more than multiply with a matrix and add a bias.
     """
-    if _is_embedding(layer):
+    if is_embedding(layer):
         return _rows_given(layer, rows)
     if not is_plain(layer):
-        return _asked(layer, rows)
-    weight = _outputs_first(layer)(_here(layer, "weight"))
+        return _read_off(layer, rows)
+    weight = _outputs_first(layer)(_weight(layer, "weight"))
     return weight if rows is None else weight[rows.to(weight.device)]
 
 
 def bias_of(layer: Any) -> Tensor | None:
     """What a linear layer adds, (outputs,), or None."""
     if is_plain(layer):
-        return None if getattr(layer, "bias", None) is None else _here(layer, "bias")
-    with _as_it_computes(layer):
-        return _given(layer, torch.zeros(1, 1, sizes(layer)[1]))[0]
+        return None if getattr(layer, "bias", None) is None else _weight(layer, "bias")
+    with as_it_computes(layer):
+        return output_for(layer, torch.zeros(1, 1, sizes(layer)[1]))[0]
 
 
 def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = True) -> Tensor:
@@ -111,7 +108,7 @@ def sizes(layer: Any) -> tuple[int, int]:
     Raises:
         Unfit: it says neither.
     """
-    found = _sizes(layer)
+    found = known_sizes(layer)
     if found is None:
         raise Unfit(
             f"A {type(layer).__name__} does not say how many inputs it has.",
@@ -162,20 +159,30 @@ def parameter_of(layer: Any) -> tuple[str, bool] | None:
     }
     if not candidates:
         return None
+    gradients, wanted = _gradients_of(layer, candidates)
     like = next(iter(candidates.values()))
-    draw = torch.Generator().manual_seed(0)
-    x, slope = (torch.randn(1, 4, n, generator=draw).to(like) for n in (inputs, outputs))
-    with requires_grad(candidates.values()), _evaluated(layer), torch.enable_grad():
-        total = (layer.forward(x) * slope).sum()
-        found = torch.autograd.grad(total, list(candidates.values()), allow_unused=True)
-    wanted = slope[0].T @ x[0]
     close = (1e-3 if like.dtype == torch.float32 else 5e-2) * float(wanted.abs().max())
-    for name, gradient in zip(candidates, found, strict=True):
-        for turned in (False, True) if gradient is not None else ():
+    for name, gradient in gradients.items():
+        for turned in (False, True):
             shown = gradient.T if turned else gradient
             if shown.shape == wanted.shape and float((shown - wanted).abs().max()) <= close:
                 return name, turned
     return None
+
+
+def _gradients_of(layer: Any, candidates: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """Of a random projection of what a layer makes of a few random vectors: the gradients of some
+    of its parameters, by name, and that of its matrix, (outputs, inputs).
+    """
+    outputs, inputs = sizes(layer)
+    like = next(iter(candidates.values()))
+    draw = torch.Generator().manual_seed(0)
+    x, slope = (torch.randn(1, 4, n, generator=draw).to(like) for n in (inputs, outputs))
+    with requires_grad(candidates.values()), evaluated(layer), torch.enable_grad():
+        total = (layer.forward(x) * slope).sum()
+        found = torch.autograd.grad(total, list(candidates.values()), allow_unused=True)
+    gradients = zip(candidates, found, strict=True)
+    return {name: g for name, g in gradients if g is not None}, slope[0].T @ x[0]
 
 
 @contextmanager
@@ -183,102 +190,6 @@ def requires_grad(parameters: Iterable[Tensor]) -> Iterator[None]:
     """Frozen weights have gradients for a while."""
     with held(list(parameters), "requires_grad", True):
         yield
-
-
-def has_int8_inputs(module: Any) -> bool:
-    """Whether some linear layer inside rounds what it reads (to 8 bits, say), so that no identity
-    holds closer than that.
-
-    Measured once per layer: what it gives for a sum of two inputs is then not the sum of what it
-        gives for each.
-    """
-    return any(
-        _rounds(part) for part in module.modules() if not list(part.children()) and _may_round(part)
-    )
-
-
-def check_gradients(module: Any, name: str) -> None:
-    """Refuse a model in which no gradient passes some quantized layer; everything before it would
-    seem to have none.
-
-    Args:
-        name: what the model is called in the message.
-
-    Raises:
-        Unfit: names the kind of layer.
-    """
-    for part in module.modules():
-        if not list(part.children()) and _may_round(part) and not _passes_gradients(part):
-            raise Unfit(
-                f"No gradient passes the quantized layers of {name}"
-                f" ({type(innermost(part)).__name__}).",
-                "a model whose layers can be differentiated",
-                "Load the model without quantization.",
-            )
-
-
-_passing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-
-
-def _passes_gradients(layer: Any) -> bool:
-    """Whether what a layer gives depends on what it reads, as far as autograd knows. Tried once."""
-    if layer not in _passing and (_sizes(layer) is None or _is_embedding(layer)):
-        _passing[layer] = True
-    if layer not in _passing:
-        settle(layer)
-        with _evaluated(layer), torch.enable_grad():
-            x = torch.randn(1, 4, sizes(layer)[1], generator=torch.Generator().manual_seed(0))
-            x = x.to(device_of(layer), dtype_of(layer)).requires_grad_()
-            total = layer.forward(x).float().sum()
-            slope = (
-                torch.autograd.grad(total, x, allow_unused=True)[0] if total.requires_grad else None
-            )
-        _passing[layer] = slope is not None and bool((slope != 0).any())
-    return _passing[layer]
-
-
-def _may_round(part: Any) -> bool:
-    """Whether a quantizer made this layer: it packs the weight, or is one of those that
-    `transformers` puts in.
-    """
-    put_in = (
-        type(part).__module__.startswith("transformers.integrations.") and _sizes(part) is not None
-    )
-    return put_in or is_quantized(part)
-
-
-_measured: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-
-
-def _rounds(layer: Any) -> bool:
-    if layer not in _measured:
-        # What is no single matrix (packed experts) cannot be measured so: it may.
-        _measured[layer] = _sizes(layer) is None or (not _is_embedding(layer) and _measure(layer))
-    return _measured[layer]
-
-
-def _measure(layer: Any) -> bool:
-    draw = torch.Generator().manual_seed(0)
-    with _as_it_computes(layer):
-        a, b = torch.randn(2, 4, sizes(layer)[1], generator=draw)
-        nothing = torch.zeros(1, 1, len(a[0]))
-        one, two, both, zero = (
-            _given(layer, x).float() for x in (a[None], b[None], (a + b)[None], nothing)
-        )
-        exact = 1e-4 if dtype_of(layer) == torch.float32 else 3e-2
-        return bool((both - one - two + zero).abs().max() > exact * both.abs().max())
-
-
-def tensor_float(device: torch.device) -> bool:
-    """Whether a card there rounds the factors of float32 products to 10 bits (TF32); torch does
-    so only when told to.
-    """
-    if device.type != "cuda":
-        return False
-    said = getattr(
-        torch.backends.cuda.matmul, "fp32_precision", None
-    )  # newer torch refuses the older question once this is set
-    return said == "tf32" if said is not None else torch.get_float32_matmul_precision() != "highest"
 
 
 def device_of(module: Any) -> torch.device:
@@ -299,7 +210,7 @@ def dtype_of(module: Any) -> torch.dtype:
     return next((p.dtype for p in module.parameters() if plain(p)), torch.float32)
 
 
-def _here(module: Any, name: str) -> Tensor:
+def _weight(module: Any, name: str) -> Tensor:
     """A weight that Accelerate may keep elsewhere until the module runs."""
     if getattr(module, "_hf_hook", None) is None:
         return getattr(module, name)
@@ -317,7 +228,8 @@ def _layers_inside(layer: Any) -> Iterator[Any]:
             yield from _layers_inside(layer._modules[name])
 
 
-def _sizes(layer: Any) -> tuple[int, int] | None:
+def known_sizes(layer: Any) -> tuple[int, int] | None:
+    """As `sizes`; None where the layer says neither."""
     for first, second in (
         ("num_embeddings", "embedding_dim"),
         ("out_features", "in_features"),
@@ -334,7 +246,8 @@ def _sizes(layer: Any) -> tuple[int, int] | None:
     )
 
 
-def _is_embedding(layer: Any) -> bool:
+def is_embedding(layer: Any) -> bool:
+    """Whether a layer looks rows up, perhaps with an adapter around it."""
     return any("num_embeddings" in vars(part) for part in _layers_inside(layer))
 
 
@@ -345,9 +258,9 @@ def _outputs_first(layer: Any) -> Any:
 
 def _rows_given(embedding: Any, rows: Tensor | None) -> Tensor:
     if is_plain(embedding):
-        weight = _here(embedding, "weight")
+        weight = _weight(embedding, "weight")
         return weight if rows is None else weight[rows.to(weight.device)]
-    with _as_it_computes(embedding):
+    with as_it_computes(embedding):
         rows = torch.arange(sizes(embedding)[0]) if rows is None else rows
         device = device_of(embedding)
         return torch.cat(
@@ -355,21 +268,21 @@ def _rows_given(embedding: Any, rows: Tensor | None) -> Tensor:
         )
 
 
-def _asked(layer: Any, rows: Tensor | None) -> Tensor:
+def _read_off(layer: Any, rows: Tensor | None) -> Tensor:
     """The matrix of a layer that is no plain one, compared with what the layer makes of a few
     vectors.
     """
     chosen: Any = slice(None) if rows is None else rows
-    with _as_it_computes(layer):
+    with as_it_computes(layer):
         inputs = sizes(layer)[1]
-        zero = _given(layer, torch.zeros(1, 1, inputs))
+        zero = output_for(layer, torch.zeros(1, 1, inputs))
         if type(layer).forward is nn.Linear.forward and hasattr(layer.weight, "dequantize"):
             # A tensor of a library's own kind (torchao) that says what it stands for.
             found = layer.weight.dequantize()[chosen]
         else:
             found = _from_identity(layer, inputs, zero, chosen)
         x = torch.randn(1, 4, inputs, generator=torch.Generator().manual_seed(0))
-        given = (_given(layer, x) - zero)[:, chosen].float()
+        given = (output_for(layer, x) - zero)[:, chosen].float()
         product = x[0].to(given.device) @ found.float().T
         if not bool((given - product).abs().max() <= _LINEAR * given.abs().max()):
             raise Unfit(
@@ -389,27 +302,27 @@ def _from_identity(layer: Any, inputs: int, zero: Tensor, chosen: Any) -> Tensor
         part = range(start, min(start + _AT_ONCE, inputs))
         ones = torch.zeros(1, len(part), inputs)
         ones[0, range(len(part)), part] = _ONE
-        columns.append((_given(layer, ones) - zero)[:, chosen] / _ONE)
+        columns.append((output_for(layer, ones) - zero)[:, chosen] / _ONE)
     return torch.cat(columns).T
 
 
-def _given(layer: Any, x: Tensor) -> Tensor:
+def output_for(layer: Any, x: Tensor) -> Tensor:
     """What a layer makes of (1, n, inputs): (n, outputs). Hooks on it are not called."""
     return layer.forward(x.to(device_of(layer), dtype_of(layer)))[0]
 
 
 @contextmanager
-def _as_it_computes(layer: Any) -> Iterator[None]:
+def as_it_computes(layer: Any) -> Iterator[None]:
     """The layer as it is when the model runs: no dropout, no gradients, its storage as it was
     loaded.
     """
     settle(layer)
-    with _evaluated(layer), torch.no_grad():
+    with evaluated(layer), torch.no_grad():
         yield
 
 
 @contextmanager
-def _evaluated(layer: Any) -> Iterator[None]:
+def evaluated(layer: Any) -> Iterator[None]:
     """The layer in eval mode."""
     training = [part for part in layer.modules() if part.training]
     try:

@@ -7,10 +7,29 @@ import os
 # Before anything imports a Hugging Face library: no test may reach for the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Before anything imports torch: one thread for each process of the suite, and none that waits
+# spinning. Two processes of two threads each are slower on two cores than either alone.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 
-from tests.helpers import tiny
+from tests.helpers import serving, tiny
+
+TIERS = ("process", "browser", "model")
+REAL_MODELS = {"smollm", "gemma"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test is in a tier: what takes a real model or a browser says so by its fixtures."""
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        if asked & REAL_MODELS:
+            item.add_marker("model")
+        if "browser" in asked:
+            item.add_marker("browser")
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            item.add_marker("unit")
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +55,30 @@ def gemma():
     if not accepted(entry) or damage(entry) is not None:
         pytest.skip(f"{entry.name} is not on this machine: {pull_command(entry)}")
     return wb.load(entry.name, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def organism():
+    """The small model with planted passages, loaded once."""
+    import workbench as wb
+
+    return wb.load("organism/planted")
+
+
+# Not for the session: while Playwright is open an event loop runs in this thread, and what runs
+# one of its own (a notebook, a client) could not be tested beside it.
+@pytest.fixture(scope="module")
+def chromium():
+    with serving.chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def browser(chromium):
+    """One browser for a file of tests; what a test opens in it is closed after the test."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 def _instrumented(module):

@@ -1,8 +1,8 @@
-"""Imports point one way, ui -> analyses -> hooks -> workbench, and nothing unpickles.
+"""What no linter says of the code: nothing unpickles, the public door names what exists and loads
+nothing heavy, and a module is read in one sitting.
 
-Every import statement is read, those inside functions too. Lazy doors given as strings
-("hooks.model") are not imports: they are how a lower room offers what lies above it without
-depending on it.
+Which way imports point, and that they make no circle, is held by import-linter (`pyproject.toml`);
+here only what it leaves out.
 """
 
 from __future__ import annotations
@@ -14,9 +14,44 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("workbench", "hooks", "analyses", "ui")  # each may import itself and what stands before it
+ROOMS = ("workbench", "hooks", "analyses", "ui")
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+LINES = 400
+TABLES: dict[str, str] = {}
+"""Files that are tables of data, and what is in them: they may be longer."""
+# Temporary: modules that are being cut.
+TO_BE_CUT = {
+    "analyses/context/knowledge_conflict/__init__.py",
+    "analyses/context/knowledge_conflict/views.py",
+    "analyses/features/function_tokens/claims.py",
+    "analyses/features/function_tokens/feature_view.py",
+    "analyses/features/function_tokens/findings.py",
+    "analyses/features/function_tokens/views.py",
+    "analyses/prompt/single_prompt/__init__.py",
+    "analyses/weights/extraction/findings.py",
+    "analyses/weights/extraction/views.py",
+    "analyses/weights/paragraph_memorization/findings.py",
+    "benchmarks/gpu/speed.py",
+    "hooks/discovery/find_block.py",
+    "hooks/features/train.py",
+    "hooks/interventions.py",
+    "hooks/invariants.py",
+    "hooks/layer_replay.py",
+    "hooks/model.py",
+    "hooks/reduce.py",
+    "hooks/sites.py",
+    "hooks/streaming.py",
+    "hooks/weights.py",
+    "ui/explorer.py",
+    "workbench/draw/charts.py",
+    "workbench/models/load.py",
+    "workbench/result.py",
+    "workbench/shards.py",
+    "workbench/trace.py",
+}
+# Temporary: children that import their package while it imports them.
+TO_BE_TURNED = {("hooks.backends.transformer_lens", "hooks.backends")}
 
 
 def imported(file: Path) -> Iterator[tuple[int, str]]:
@@ -34,14 +69,30 @@ def ids(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("file", FILES, ids=ids)
-def test_imports_point_down(file):
-    room = ids(file).split("/")[0]
-    above = set(ROOMS[ROOMS.index(room) + 1 :]) | {"tests", "benchmarks"}
+def test_no_module_imports_a_package_that_imports_it():
+    """import-linter compares what stands side by side, never a package with what is in it."""
+    import grimp
+
+    graph = grimp.build_graph(*ROOMS, exclude_type_checking_imports=True, cache_dir=None)
+    circles = {
+        (module, package)
+        for module in graph.modules
+        for package in graph.find_modules_directly_imported_by(module)
+        if module.startswith(f"{package}.")
+        and graph.direct_import_exists(importer=package, imported=module)
+    }
+    assert circles == TO_BE_TURNED
+
+
+def test_hooks_know_nothing_of_pages():
+    """What runs a model must run where nothing is drawn: no widgets, no state of a page."""
+    pages = {"param", "panel", "gradio", "holoviews", "bokeh", "workbench.selection"}
     wrong = [
-        f"line {line} imports {name}"
+        f"{ids(file)}:{line} imports {name}"
+        for file in FILES
+        if ids(file).startswith("hooks/")
         for line, name in imported(file)
-        if name.partition(".")[0] in above
+        if {name, name.partition(".")[0]} & pages or name.startswith("workbench.draw")
     ]
     assert not wrong
 
@@ -84,6 +135,7 @@ def test_the_public_door_names_only_what_exists():
             assert hasattr(importlib.import_module(place), name)
 
 
+@pytest.mark.process
 def test_importing_the_door_loads_nothing_heavy():
     import subprocess
     import sys
@@ -107,6 +159,8 @@ def test_importing_the_door_loads_nothing_heavy():
     } & set(said)
 
 
-@pytest.mark.parametrize("file", FILES, ids=ids)
-def test_files_stay_readable_in_one_sitting(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 520
+def test_a_module_is_read_in_one_sitting():
+    code = [*FILES, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "sample_runs").rglob("*.py")]
+    long = {ids(file) for file in code if len(file.read_text("utf-8").splitlines()) > LINES}
+    assert long - set(TABLES) == TO_BE_CUT
+    assert set(TABLES) <= {ids(file) for file in code}

@@ -6,9 +6,11 @@ import re
 import types
 from pathlib import Path
 
+import panel
 import pytest
 
 import workbench as wb
+from workbench.draw import view as drawing
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -38,14 +40,30 @@ def test_the_features_pages_python_runs(tmp_path, monkeypatch, capsys):
     assert shared["features"].card["explained_variance"] > 0.2
 
 
-def test_the_example_analysis_runs(llama):
-    (source,) = blocks(ROOT / "docs" / "writing-an-analysis.md", "python")
+def test_the_example_analysis_runs_and_its_pictures_are_linked(llama):
+    source = "\n".join(blocks(ROOT / "docs" / "writing-an-analysis.md", "python"))
     module = types.ModuleType("loudest_head")
     exec(compile(source, "writing-an-analysis.md", "exec"), module.__dict__)
-    result = module.run(llama, module.Params(top=3), wb.Progress())
-    assert len(result.tables["heads"]) == 3
-    assert set(module.views(result)) == {"Heads"}
-    assert re.fullmatch(r"L\dH\d is loudest\.", result.findings["loudest"].says)
+    result = module.run(llama, module.Params(), wb.Progress())
+    assert re.match(r"L\dH\d writes the longest", result.findings["loudest"].says)
+    assert [role.off for role in module.playground.roles] == ["Loud heads off"]
+    assert list(module.SCHEMA.problems(result)) == []
+    (view,) = module.VIEWS
+    parts = view.still(result, module.SCHEMA)
+    assert len(list(drawing.pictures(drawing.View(lambda: parts)))) == 3
+    page = view.live(result, schema=module.SCHEMA)
+    figures = [pane.object for pane in page.select(panel.pane.Bokeh)]
+    (table,) = page.select(panel.widgets.Tabulator)
+    before = [figure.title.text for figure in figures]
+    result.selection.choose(0, 1)
+    result.selection.pos = 1
+    after = [figure.title.text for figure in figures]
+    assert len(set(after) - set(before)) == 3
+    assert "L0H1, token by token" in after
+    assert table.value["label"].iloc[table.selection[0]] == "L0H1"
+    texts = [pane.object for pane in page.select(panel.pane.HTML)]
+    norms = result.arrays["norms"].isel(layer=0, head=1).values
+    assert any(f"L0H1: {norms[1]:.2f} here" in text for text in texts)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

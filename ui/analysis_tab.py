@@ -17,7 +17,7 @@ from workbench.errors import NotFound, WorkbenchError
 
 
 @dataclass(frozen=True)
-class AskTab:
+class AnalysisTab:
     """What the rest of the page needs: the choice, the forms by analysis, and which are visible for
     a choice.
 
@@ -32,7 +32,7 @@ class AskTab:
     fit: Callable[[], list[Any]]
 
 
-def build(desk: AppState) -> AskTab:
+def build(app: AppState) -> AnalysisTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
     good, broken = registry.all_analyses()
     first = good[0].name if good else None
@@ -59,9 +59,9 @@ def build(desk: AppState) -> AskTab:
             if broken:
                 gr.HTML(html_parts.broken_html(broken), **PLAIN)
         with gr.Column(scale=7, min_width=320):
-            trouble = gr.HTML("", elem_id="ask-trouble", **PLAIN)
+            error_box = gr.HTML("", elem_id="ask-error-box", **PLAIN)
             queue = gr.HTML(
-                html_parts.jobs_html(desk.jobs.recent()),
+                html_parts.jobs_html(app.jobs.recent()),
                 elem_id="jobs",
                 **PLAIN,
                 js_on_load=(
@@ -78,50 +78,50 @@ def build(desk: AppState) -> AskTab:
 
     def fit() -> list[Any]:
         updates: list[Any] = []
-        for question in questions_for(desk.slot.model)[0]:
+        for question in questions_for(app.slot.model)[0]:
             note = (
                 html_parts.error(
-                    WorkbenchError(f"{desk.slot.name} cannot answer this: {question.unfit}")
+                    WorkbenchError(f"{app.slot.name} cannot answer this: {question.unavailable}")
                 )
-                if question.unfit
+                if question.unavailable
                 else ""
             )
             updates += [
                 note,
-                gr.Group(visible=not question.unfit),
-                gr.Button(visible=not question.unfit),
+                gr.Group(visible=not question.unavailable),
+                gr.Button(visible=not question.unavailable),
             ]
         return updates
 
     def start(analysis: str, fields: list[forms.Field], raw: Sequence[Any]) -> list[str]:
         try:
-            job = desk.jobs.submit(analysis, forms.read(fields, raw))
+            job = app.jobs.submit(analysis, forms.read(fields, raw))
         except WorkbenchError as problem:
-            return [html_parts.jobs_html(desk.jobs.recent()), html_parts.error(problem)]
+            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
         job.finished.wait(
             0.1
         )  # so that the first picture shows it at work, and a very quick one done
-        return [html_parts.jobs_html(desk.jobs.recent()), ""]
+        return [html_parts.jobs_html(app.jobs.recent()), ""]
 
     for name, button, fields in starts:
         button.click(
             lambda *raw, name=name, fields=fields: start(name, fields, raw),
             [field.component for field in fields],
-            [queue, trouble],
+            [queue, error_box],
             **QUIET,
         )
 
     def cancel(event: gr.EventData) -> list[str]:
         try:
-            desk.jobs.cancel(str(event._data.get("id", "")))
+            app.jobs.cancel(str(event._data.get("id", "")))
         except NotFound as problem:
-            return [html_parts.jobs_html(desk.jobs.recent()), html_parts.error(problem)]
-        return [html_parts.jobs_html(desk.jobs.recent()), ""]
+            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
+        return [html_parts.jobs_html(app.jobs.recent()), ""]
 
-    queue.cancel(cancel, None, [queue, trouble], **QUIET)
+    queue.cancel(cancel, None, [queue, error_box], **QUIET)
     # Jobs live on the server: every open page asks for the same list, so a reload or a second tab
     # shows the same.
     gr.Timer(1.0).tick(
-        lambda: html_parts.jobs_html(desk.jobs.recent()), None, queue, queue=False, **QUIET
+        lambda: html_parts.jobs_html(app.jobs.recent()), None, queue, queue=False, **QUIET
     )
-    return AskTab(choice, groups, choose, fits, fit)
+    return AnalysisTab(choice, groups, choose, fits, fit)

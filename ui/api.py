@@ -19,17 +19,34 @@ from workbench.models.conversation import typed
 T = TypeVar("T")
 
 
-def add(desk: AppState) -> None:
+def add(app: AppState) -> None:
     """Register the endpoints; call it inside the `gr.Blocks`."""
+    endpoints = _Endpoints(app)
+    gr.api(endpoints.next_tokens, api_name="next_tokens", concurrency_limit=4)
+    gr.api(endpoints.answers, api_name="answers", concurrency_limit=4)
+    gr.api(endpoints.generate, api_name="generate", concurrency_limit=4)
+    gr.api(endpoints.analyses, api_name="analyses")
+    gr.api(endpoints.run, api_name="run", concurrency_limit=4)
 
-    def told(work: Callable[[], T]) -> T:
-        # Only gr.Error's own message reaches a client; a stack trace never does.
-        try:
-            return work()
-        except WorkbenchError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+
+def _explained(work: Callable[[], T]) -> T:
+    """What the work gives. Only gr.Error's own message reaches a client; a stack trace never
+    does.
+    """
+    try:
+        return work()
+    except WorkbenchError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+class _Endpoints:
+    """What programs may ask of one server."""
+
+    def __init__(self, app: AppState) -> None:
+        self._app = app
 
     def next_tokens(
+        self,
         prompt: str,
         heads_off: list[str] | None = None,
         run: str | None = None,
@@ -42,15 +59,16 @@ def add(desk: AppState) -> None:
         """
 
         def work() -> list[dict[str, Any]]:
-            model = desk.slot.need()
-            change = change_for(desk, heads_off or [], run, None, dial)
+            model = self._app.slot.need()
+            change = change_for(self._app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 looked = prompt_service.look(model, typed(prompt, chat), k=max(1, min(int(k), 100)))
             return [{"token": token, "probability": p} for token, p in looked.tokens]
 
-        return told(work)
+        return _explained(work)
 
     def answers(
+        self,
         prompt: str,
         memory: str,
         context: str,
@@ -68,8 +86,8 @@ def add(desk: AppState) -> None:
                 raise BadInput(
                     "An answer is empty.", "a memory answer and a context answer", "Give both."
                 )
-            model = desk.slot.need()
-            change = change_for(desk, heads_off or [], run, None, dial)
+            model = self._app.slot.need()
+            change = change_for(self._app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 looked = prompt_service.look(model, typed(prompt, chat), (memory, context))
             return {
@@ -77,9 +95,10 @@ def add(desk: AppState) -> None:
                 for side, answer in zip(("memory", "context"), looked.answers, strict=True)
             }
 
-        return told(work)
+        return _explained(work)
 
     def generate(
+        self,
         prompt: str,
         heads_off: list[str] | None = None,
         run: str | None = None,
@@ -90,26 +109,26 @@ def add(desk: AppState) -> None:
         """The greedy continuation of the prompt by the model as changed."""
 
         def work() -> str:
-            model = desk.slot.need()
-            change = change_for(desk, heads_off or [], run, None, dial)
+            model = self._app.slot.need()
+            change = change_for(self._app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 return prompt_service.continuation(
                     model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000))
                 )
 
-        return told(work)
+        return _explained(work)
 
-    def analyses() -> list[dict[str, Any]]:
-        """Every question: {"name", "question", "unfit", "params"}, params as a JSON schema; what
-        does not load has "broken".
+    def analyses(self) -> list[dict[str, Any]]:
+        """Every question: {"name", "question", "unavailable_reason", "params"}, params as a JSON
+        schema; what does not load has "broken".
         """
         good, broken = registry.all_analyses()
-        model = desk.slot.model
+        model = self._app.slot.model
         listed: list[dict[str, Any]] = [
             {
                 "name": a.name,
                 "question": a.question,
-                "unfit": a.unfit(model) if model is not None else None,
+                "unavailable_reason": a.unavailable_reason(model) if model is not None else None,
                 "params": a.Params.model_json_schema(),
             }
             for a in good
@@ -117,7 +136,7 @@ def add(desk: AppState) -> None:
         return listed + [{"name": name, "broken": reason} for name, reason in broken.items()]
 
     def run(
-        analysis: str, params_json: str = "{}", seed: int | None = None
+        self, analysis: str, params_json: str = "{}", seed: int | None = None
     ) -> Iterator[dict[str, Any]]:
         """Ask a question: {"run", "state", "findings"} in the end, {"state", "fraction", "says",
         "left"} until then.
@@ -134,17 +153,11 @@ def add(desk: AppState) -> None:
                 ) from error
             if not isinstance(values, dict):
                 raise BadInput("params_json is not an object.", '{"name": value}', "Correct it.")
-            return desk.jobs.submit(analysis, values, None if seed is None else int(seed))
+            return self._app.jobs.submit(analysis, values, None if seed is None else int(seed))
 
-        job = told(begin)
+        job = _explained(begin)
         while not job.finished.wait(0.3):
             yield {"state": job.state, "fraction": job.fraction, "says": job.says, "left": job.left}
         if job.error is not None:
             raise gr.Error(str(job.error), print_exception=False)
         yield {"run": job.run_id, "state": job.state, "findings": job.findings}
-
-    gr.api(next_tokens, api_name="next_tokens", concurrency_limit=4)
-    gr.api(answers, api_name="answers", concurrency_limit=4)
-    gr.api(generate, api_name="generate", concurrency_limit=4)
-    gr.api(analyses, api_name="analyses")
-    gr.api(run, api_name="run", concurrency_limit=4)

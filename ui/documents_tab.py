@@ -1,7 +1,4 @@
-"""The fourth tab of the Playground: can this model recite my documents?
-
-For whoever has documents and a question.
-"""
+"""A tab of the Playground for whoever has documents and a question."""
 
 from __future__ import annotations
 
@@ -14,16 +11,17 @@ import gradio as gr
 
 from ui.app_state import AppState
 from ui.embedded_run import Below
+from ui.form_tab import FormTab
 from ui.jobs import UPLOADS
 from workbench.errors import BadInput
-from workbench.texts import TEXTS
+from workbench.playground import DocumentsForm
+from workbench.registry import Analysis
 
-ANALYSIS = "extraction"
 _UPLOADS = tempfile.TemporaryDirectory(prefix=UPLOADS)  # removed when the server ends
 _DEPTHS = {"quick": 500, "thorough": 5000}
 
 
-def build(desk: AppState) -> None:
+def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=300):
@@ -35,10 +33,10 @@ def build(desk: AppState) -> None:
                 file_count="multiple",
                 type="filepath",
                 height=170,
-                elem_id="documents-files",
+                elem_id=f"{form.tab}-files",
             )
             text = gr.Textbox(
-                "", label="Or paste a text", lines=4, max_lines=12, elem_id="documents-text"
+                "", label="Or paste a text", lines=4, max_lines=12, elem_id=f"{form.tab}-text"
             )
             with gr.Row():
                 given = gr.Slider(
@@ -48,7 +46,7 @@ def build(desk: AppState) -> None:
                     step=5,
                     label="Words given",
                     info="In tokens, about ¾ of a word",
-                    elem_id="documents-given",
+                    elem_id=f"{form.tab}-given",
                 )
                 wanted = gr.Slider(
                     10,
@@ -57,34 +55,23 @@ def build(desk: AppState) -> None:
                     step=5,
                     label="Words it has to say",
                     info="In tokens; shorter finds more and proves less",
-                    elem_id="documents-wanted",
+                    elem_id=f"{form.tab}-wanted",
                 )
             depth = gr.Radio(
                 [("Quick: up to 500 passages", "quick"), ("Thorough: up to 5,000", "thorough")],
                 value="quick",
                 label="How much is looked at",
-                elem_id="documents-depth",
+                elem_id=f"{form.tab}-depth",
             )
-            button = gr.Button("Can it recite them?", variant="primary", elem_id="documents-run")
+            button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
         with gr.Column(scale=7, min_width=300):
-            below = Below(
-                desk,
-                "documents",
-                _EMPTY,
-                "Can this model recite my documents? The run in the Explorer",
-            )
+            below = Below(app, form.tab, form.empty, form.frame)
     below.frame()
 
-    def asked(
+    def params(
         files_: list[str] | None, text_: str | None, given_: float, wanted_: float, depth_: str
     ) -> dict[str, Any]:
-        common = {
-            "context": [int(given_)],
-            "suffix": int(wanted_),
-            "stride": int(wanted_),
-            "max_windows": _DEPTHS[depth_],
-            "membership": False,
-        }
+        values = form.params(int(given_), int(wanted_), _DEPTHS[depth_])
         if files_ and (text_ or "").strip():
             raise BadInput(
                 "There are files and a text.",
@@ -92,17 +79,18 @@ def build(desk: AppState) -> None:
                 "Remove the files, or empty the text.",
             )
         if files_:
-            return {**common, "path": str(_together(files_))}
+            return {**values, "path": str(_in_one_folder(files_))}
         if (text_ or "").strip():
-            return {**common, "text": text_}
+            return {**values, "text": text_}
         raise BadInput(
             "There is no document.", "files, or a text", "Drop files above, or paste a text."
         )
 
-    below.wire(button, [files, text, given, wanted, depth], ANALYSIS, asked)
+    below.wire(button, [files, text, given, wanted, depth], analysis.name, params)
+    return FormTab()
 
 
-def _together(files: list[str]) -> Path:
+def _in_one_folder(files: list[str]) -> Path:
     """The uploaded files in one folder, under their own names; each upload lies in a folder of
     its own.
     """
@@ -114,11 +102,3 @@ def _together(files: list[str]) -> Path:
         target = folder / file.name
         shutil.copy2(file, target if not target.exists() else folder / f"{number}-{file.name}")
     return folder
-
-
-_EMPTY = (
-    "<strong>Nothing was asked yet.</strong> Each document is cut into passages; the model is"
-    " given the words before a passage, and what it says is compared with what stands there. Every"
-    " document long enough for a passage gets a verdict, with the passage it rests on. Files may"
-    f" be {', '.join(TEXTS[:3])} and other plain text, or .jsonl."
-)

@@ -40,9 +40,9 @@ class Below:
         title: of the frame.
     """
 
-    def __init__(self, desk: AppState, name: str, empty: str, title: str) -> None:
-        self._desk, self._name, self._title = desk, name, title
-        self._trouble = gr.HTML("", elem_id=f"{name}-trouble", **PLAIN)
+    def __init__(self, app: AppState, name: str, empty: str, title: str) -> None:
+        self._app, self._name, self._title = app, name, title
+        self._error_box = gr.HTML("", elem_id=f"{name}-error-box", **PLAIN)
         start = f'<div class="wb try-empty"><p>{empty}</p></div>'
         self._shown = gr.HTML(start, elem_id=f"{name}-job", js_on_load=_CANCEL, **PLAIN)
         self._frame: Any = None
@@ -65,14 +65,14 @@ class Below:
 
         def start(*values: Any) -> list[Any]:
             try:
-                job = self._desk.jobs.submit(analysis, asked(*values))
+                job = self._app.jobs.submit(analysis, asked(*values))
             except WorkbenchError as problem:
                 return [gr.skip(), gr.skip(), html_parts.error(problem), gr.skip(), gr.skip()]
             return [job.id, html_parts.jobs_html([job]), "", "", gr.Timer(active=True)]
 
         def tick(job_id: str) -> list[Any]:
             try:
-                job = self._desk.jobs.get(job_id)
+                job = self._app.jobs.get(job_id)
             except NotFound as problem:
                 return [gr.skip(), html_parts.error(problem), gr.skip(), gr.Timer(active=False)]
             # Read before its state is shown: what ends in between is then shown by the next tick.
@@ -86,18 +86,18 @@ class Below:
 
         def cancel(event: gr.EventData) -> str:
             try:
-                self._desk.jobs.cancel(str(event._data.get("id", "")))
+                self._app.jobs.cancel(str(event._data.get("id", "")))
             except NotFound as problem:
                 return html_parts.error(problem)
             return ""
 
         button.click(
-            start, list(inputs), [mine, self._shown, self._trouble, self._frame, clock], **QUIET
+            start, list(inputs), [mine, self._shown, self._error_box, self._frame, clock], **QUIET
         )
         clock.tick(
-            tick, mine, [self._shown, self._trouble, self._frame, clock], queue=False, **QUIET
+            tick, mine, [self._shown, self._error_box, self._frame, clock], queue=False, **QUIET
         )
-        self._shown.cancel(cancel, None, self._trouble, **QUIET)
+        self._shown.cancel(cancel, None, self._error_box, **QUIET)
 
     def _explorer(self, job: Job) -> str:
         if job.run_id is None:

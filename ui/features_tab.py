@@ -1,11 +1,11 @@
-"""The Features tab of the Playground: a prompt coloured by class and by a feature, and the
+"""A tab of the Playground for features: a prompt coloured by class and by a feature, and the
 feature set at one of its tokens.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -14,13 +14,16 @@ import gradio as gr
 
 from hooks.features.sae import SKIP
 from ui import chat as chats
-from ui import feature_service, html_parts
+from ui import html_parts
 from ui.app_state import AppState
+from ui.feature_service import FeatureReading, Reader
+from ui.form_tab import FormTab
 from ui.theme import AT_ONCE, PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.conversation import typed
+from workbench.playground import FeaturesForm
+from workbench.registry import Analysis
 
-PROMPT = "Question: What is the capital of Japan?\nAnswer: The capital of Japan is"
 _LISTED = 12  # features of a token that are shown with what they fire on
 _EMPTY = (
     '<div class="wb try-empty"><p><strong>Read a prompt</strong> to see which features are active'
@@ -29,32 +32,75 @@ _EMPTY = (
 )
 
 
-@dataclass(frozen=True)
-class FeaturesTab:
-    """What the rest of the page needs: `fit` says, for the outputs `fits`, what can be chosen once
-    there is a model; `first` shows the feature that the page's address asks for.
-    """
-
-    fits: list[Any]
-    fit: Callable[[], list[Any]]
-    first: Callable[[Any], None]
-
-
-def build(desk: AppState) -> FeaturesTab:
+def build(app: AppState, analysis: Analysis, form: FeaturesForm) -> FormTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
-    reader = feature_service.Reader(desk)
+    page = _lay_out(form)
+    answers = _Answers(app, Reader(app, analysis, form), form)
+    _wire(page, answers)
+
+    def first(ready: Any) -> None:
+        ready.then(
+            answers.from_address, None, [page.name, page.prompt, *page.shown], **AT_ONCE
+        ).then(answers.if_chosen, page.chosen, page.at_feature, **AT_ONCE).then(
+            answers.steer_from_address,
+            [*page.chosen, page.length],
+            [page.error_box, page.compared, page.to],
+            **QUIET,
+        )
+
+    return FormTab([page.name, page.chat], answers.fit, first)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The components of the tab."""
+
+    prompt: Any
+    chat: Any
+    name: Any
+    read: Any
+    token: Any
+    feature: Any
+    to: Any
+    length: Any
+    steer: Any
+    stop: Any
+    error_box: Any
+    text: Any
+    compared: Any
+
+    @property
+    def asked(self) -> list[Any]:
+        """What says which prompt is read through which autoencoder."""
+        return [self.name, self.prompt, self.chat]
+
+    @property
+    def chosen(self) -> list[Any]:
+        return [*self.asked, self.token, self.feature]
+
+    @property
+    def shown(self) -> list[Any]:
+        return [self.error_box, self.text, self.compared, self.token, self.feature, self.to]
+
+    @property
+    def at_feature(self) -> list[Any]:
+        return [self.error_box, self.text, self.to]
+
+
+def _lay_out(form: FeaturesForm) -> _Page:
+    box: dict[str, Any] = {}
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=300):
-            prompt = gr.Textbox(
-                PROMPT,
+            box["prompt"] = gr.Textbox(
+                form.prompt,
                 label="Prompt",
                 info="At most 256 tokens",
                 lines=3,
                 max_lines=12,
-                elem_id="features-prompt",
+                elem_id=f"{form.tab}-prompt",
             )
-            chat = chats.box("features-chat")
-            name = gr.Dropdown(
+            box["chat"] = chats.box(f"{form.tab}-chat")
+            box["name"] = gr.Dropdown(
                 [],
                 label="Autoencoder",
                 info=(
@@ -62,155 +108,208 @@ def build(desk: AppState) -> FeaturesTab:
                     " Neuronpedia id."
                 ),
                 allow_custom_value=True,
-                elem_id="features-name",
+                elem_id=f"{form.tab}-name",
             )
-            read = gr.Button("Read", variant="primary", elem_id="features-read")
+            box["read"] = gr.Button("Read", variant="primary", elem_id=f"{form.tab}-read")
             with gr.Row():
-                token = gr.Dropdown([], label="Token", min_width=140, elem_id="features-token")
-                feature = gr.Dropdown(
+                box["token"] = gr.Dropdown(
+                    [], label="Token", min_width=140, elem_id=f"{form.tab}-token"
+                )
+                box["feature"] = gr.Dropdown(
                     [],
                     label="Feature",
                     info="Active there; or type a number.",
                     allow_custom_value=True,
                     min_width=220,
-                    elem_id="features-feature",
+                    elem_id=f"{form.tab}-feature",
                 )
             with gr.Row():
-                to = gr.Number(
-                    0.0, label="Set it to", info="Activation", min_width=140, elem_id="features-to"
+                box["to"] = gr.Number(
+                    0.0,
+                    label="Set it to",
+                    info="Activation",
+                    min_width=140,
+                    elem_id=f"{form.tab}-to",
                 )
-                length = gr.Slider(1, 80, 24, step=1, label="Tokens of continuation", min_width=180)
+                box["length"] = gr.Slider(
+                    1, 80, 24, step=1, label="Tokens of continuation", min_width=180
+                )
             with gr.Row():
-                steer = gr.Button("Steer and compare", variant="primary", elem_id="features-steer")
-                stop = gr.Button("Stop", elem_id="features-stop")
+                box["steer"] = gr.Button(
+                    "Steer and compare", variant="primary", elem_id=f"{form.tab}-steer"
+                )
+                box["stop"] = gr.Button("Stop", elem_id=f"{form.tab}-stop")
         with gr.Column(scale=9, min_width=320):
-            trouble = gr.HTML("", elem_id="features-trouble", **PLAIN)
-            text = gr.HTML(_EMPTY, elem_id="features-text", **PLAIN)
-            compared = gr.HTML("", elem_id="features-compared", **PLAIN)
+            box["error_box"] = gr.HTML("", elem_id=f"{form.tab}-error-box", **PLAIN)
+            box["text"] = gr.HTML(_EMPTY, elem_id=f"{form.tab}-text", **PLAIN)
+            box["compared"] = gr.HTML("", elem_id=f"{form.tab}-compared", **PLAIN)
+    return _Page(**box)
 
-    def looked(
-        name_: str | None, prompt_: str | None, chat_: bool | None
-    ) -> feature_service.Looked:
-        return reader.look(name_, prompt_ or "", bool(chat_))
 
-    def on_read(name_: str | None, prompt_: str | None, chat_: bool | None) -> list[Any]:
-        """A new prompt or autoencoder: its tokens, and the features at the last function token."""
+def _wire(page: _Page, answers: _Answers) -> None:
+    gr.on(
+        [page.read.click, page.prompt.submit, page.name.input],
+        answers.read,
+        page.asked,
+        page.shown,
+        **QUIET,
+    ).then(answers.feature, page.chosen, page.at_feature, **QUIET)
+    page.token.input(
+        answers.token,
+        [*page.asked, page.token],
+        [page.error_box, page.feature, page.to],
+        **QUIET,
+    ).then(answers.feature, page.chosen, page.at_feature, **QUIET)
+    page.feature.input(answers.feature, page.chosen, page.at_feature, **QUIET)
+    running = page.steer.click(
+        answers.steer,
+        [*page.chosen, page.to, page.length],
+        [page.error_box, page.compared],
+        **QUIET,
+    )
+    page.stop.click(None, None, None, cancels=[running], **QUIET)
+
+
+class _Answers:
+    """What the page shows next, for each thing a person does on it."""
+
+    def __init__(self, app: AppState, reader: Reader, form: FeaturesForm) -> None:
+        self._app, self._reader, self._form = app, reader, form
+
+    def _reading(self, name: str | None, prompt: str | None, chat: bool | None) -> FeatureReading:
+        return self._reader.read(name, prompt or "", bool(chat))
+
+    def read(self, name: str | None, prompt: str | None, chat: bool | None) -> list[Any]:
+        """A new prompt or autoencoder: its tokens, and the features at the token that is looked
+        at first.
+        """
         try:
-            found = looked(name_, prompt_, chat_)
+            reading = self._reading(name, prompt, chat)
         except WorkbenchError as problem:
             return [html_parts.error(problem), _EMPTY, "", gr.skip(), gr.skip(), gr.skip()]
-        pos = found.place(None)
-        tokens = [(f"{n}: {parts_of(word)}", n) for n, word in enumerate(found.tokens)]
+        pos = reading.place(None)
+        tokens = [(f"{n}: {parts_of(word)}", n) for n, word in enumerate(reading.tokens)]
         return [
             "",
-            str(found.strip(None)) + _about(found),
+            str(reading.strip(None)) + _about(reading),
             "",
             gr.Dropdown(choices=tokens, value=pos),
-            *_features(found, pos),
+            *_features(reading, pos),
         ]
 
-    def on_token(
-        name_: str | None, prompt_: str | None, chat_: bool | None, pos: int | None
+    def token(
+        self, name: str | None, prompt: str | None, chat: bool | None, pos: int | None
     ) -> list[Any]:
+        """Another token was chosen."""
         try:
-            found = looked(name_, prompt_, chat_)
+            reading = self._reading(name, prompt, chat)
         except WorkbenchError as problem:
             return [html_parts.error(problem), gr.skip(), gr.skip()]
-        return ["", *_features(found, found.place(pos))]
+        return ["", *_features(reading, reading.place(pos))]
 
-    def on_feature(
-        name_: str | None, prompt_: str | None, chat_: bool | None, pos: int | None, feature_: Any
-    ) -> list[Any]:
-        try:
-            found = looked(name_, prompt_, chat_)
-            which = _number(feature_)
-            found.features.check([which])
-        except WorkbenchError as problem:
-            return [html_parts.error(problem), gr.skip(), gr.skip()]
-        here = float(found.active[found.place(pos), which])
-        most = found.most(which)
-        box = gr.Number(
-            value=round(most or 10.0, 1),
-            info=f"Activation; {here:.1f} there now, {most:.1f} is large for it.",
-        )
-        return ["", str(found.strip(which)) + _at_token(found, found.place(pos), which), box]
-
-    def on_steer(
-        name_: str | None,
-        prompt_: str | None,
-        chat_: bool | None,
+    def feature(
+        self,
+        name: str | None,
+        prompt: str | None,
+        chat: bool | None,
         pos: int | None,
-        feature_: Any,
-        to_: float | None,
-        length_: float | None,
-    ) -> Iterator[list[Any]]:
+        feature: Any,
+    ) -> list[Any]:
+        """Another feature was chosen."""
         try:
-            found = looked(name_, prompt_, chat_)
-            which, place = _number(feature_), found.place(pos)
-            change = f"feature {which} set to {to_ or 0:g} at token {place}"
-            for before, after in reader.steer(
-                found,
-                typed(prompt_ or "", bool(chat_)),
-                which,
-                float(to_ or 0),
+            reading = self._reading(name, prompt, chat)
+            number = _number(feature)
+            reading.features.check([number])
+        except WorkbenchError as problem:
+            return [html_parts.error(problem), gr.skip(), gr.skip()]
+        place = reading.place(pos)
+        now, large = float(reading.active[place, number]), reading.most(number)
+        box = gr.Number(
+            value=round(large or 10.0, 1),
+            info=f"Activation; {now:.1f} there now, {large:.1f} is large for it.",
+        )
+        return ["", str(reading.strip(number)) + _at_token(reading, place, number), box]
+
+    def steer(
+        self,
+        name: str | None,
+        prompt: str | None,
+        chat: bool | None,
+        pos: int | None,
+        feature: Any,
+        to: float | None,
+        length: float | None,
+    ) -> Iterator[list[Any]]:
+        """The continuations, as they are written."""
+        try:
+            reading = self._reading(name, prompt, chat)
+            number, place = _number(feature), reading.place(pos)
+            change = f"feature {number} set to {to or 0:g} at token {place}"
+            for before, after in self._reader.steer(
+                reading,
+                typed(prompt or "", bool(chat)),
+                number,
+                float(to or 0),
                 place,
-                int(length_ or 1),
+                int(length or 1),
             ):
                 yield ["", _compared(before, after, change)]
         except WorkbenchError as problem:
             yield [html_parts.error(problem), gr.skip()]
 
-    shown = [trouble, text, compared, token, feature, to]
-    gr.on(
-        [read.click, prompt.submit, name.input], on_read, [name, prompt, chat], shown, **QUIET
-    ).then(on_feature, [name, prompt, chat, token, feature], [trouble, text, to], **QUIET)
-    token.input(on_token, [name, prompt, chat, token], [trouble, feature, to], **QUIET).then(
-        on_feature, [name, prompt, chat, token, feature], [trouble, text, to], **QUIET
-    )
-    feature.input(on_feature, [name, prompt, chat, token, feature], [trouble, text, to], **QUIET)
-    running = steer.click(
-        on_steer, [name, prompt, chat, token, feature, to, length], [trouble, compared], **QUIET
-    )
-    stop.click(None, None, None, cancels=[running], **QUIET)
-
-    def fit() -> list[Any]:
-        names = feature_service.choices(desk)
-        model = desk.slot.model
+    def fit(self) -> list[Any]:
+        """Once there is a model: the autoencoders to choose from, and the chat box."""
+        names, model = self._reader.choices(), self._app.slot.model
         box = gr.skip() if model is None else chats.fitted(model)
         return [gr.Dropdown(choices=names, value=names[len(names) // 2] if names else None), box]
 
-    def asked(request: gr.Request) -> list[Any]:
+    def _asked_for(self, request: gr.Request) -> str:
+        """The autoencoder in the address, once there is a model."""
+        named = request.query_params.get(self._form.tab, "")
+        return named if self._app.slot.model is not None else ""
+
+    def from_address(self, request: gr.Request) -> list[Any]:
         """The address may name a feature: `/playground?features=NAME&feature=412`, and a prompt
         (`text`).
         """
-        wanted = request.query_params.get("features", "")
-        if not wanted or desk.slot.model is None:
-            return [gr.skip(), gr.skip(), *[gr.skip() for _ in shown]]
-        number, prompt_ = (
-            request.query_params.get("feature", ""),
-            request.query_params.get("text") or PROMPT,
-        )
-        read_ = on_read(wanted, prompt_, False)
-        return [wanted, prompt_, *read_[:4], number or read_[4], read_[5]]
+        name = self._asked_for(request)
+        if not name:
+            return [gr.skip()] * 8
+        prompt = request.query_params.get("text") or self._form.prompt
+        shown = self.read(name, prompt, False)
+        feature = request.query_params.get("feature", "") or shown[4]
+        return [name, prompt, *shown[:4], feature, shown[5]]
 
-    def asked_to_steer(
-        name_: str | None,
-        prompt_: str | None,
-        chat_: bool | None,
+    def if_chosen(
+        self,
+        name: str | None,
+        prompt: str | None,
+        chat: bool | None,
         pos: int | None,
-        feature_: Any,
-        length_: float | None,
+        feature: Any,
+    ) -> list[Any]:
+        """The feature that the address named, if there is one."""
+        return self.feature(name, prompt, chat, pos, feature) if feature else [gr.skip()] * 3
+
+    def steer_from_address(
+        self,
+        name: str | None,
+        prompt: str | None,
+        chat: bool | None,
+        pos: int | None,
+        feature: Any,
+        length: float | None,
         request: gr.Request,
     ) -> Iterator[list[Any]]:
         """What it is to be set to (`to`) makes the page steer at once."""
         wanted = request.query_params.get("to", "")
-        if not wanted or not request.query_params.get("features") or desk.slot.model is None:
+        if not wanted or not self._asked_for(request):
             return
         try:
-            to_ = float(wanted)
+            to = float(wanted)
         except ValueError:
-            to_ = math.nan
-        if not math.isfinite(to_):
+            to = math.nan
+        if not math.isfinite(to):
             problem = BadInput(
                 f"{wanted[:40]!r} is no number.",
                 "an activation, e.g. 12.5",
@@ -218,23 +317,8 @@ def build(desk: AppState) -> FeaturesTab:
             )
             yield [html_parts.error(problem), gr.skip(), gr.skip()]
             return
-        for said in on_steer(name_, prompt_, chat_, pos, feature_, to_, length_):
-            yield [*said, to_]
-
-    def first(ready: Any) -> None:
-        ready.then(asked, None, [name, prompt, *shown], **AT_ONCE).then(
-            lambda name_, *rest: on_feature(name_, *rest) if rest[-1] else [gr.skip()] * 3,
-            [name, prompt, chat, token, feature],
-            [trouble, text, to],
-            **AT_ONCE,
-        ).then(
-            asked_to_steer,
-            [name, prompt, chat, token, feature, length],
-            [trouble, compared, to],
-            **QUIET,
-        )
-
-    return FeaturesTab([name, chat], fit, first)
+        for shown in self.steer(name, prompt, chat, pos, feature, to, length):
+            yield [*shown, to]
 
 
 def parts_of(word: str) -> str:
@@ -242,34 +326,30 @@ def parts_of(word: str) -> str:
     return "".join({" ": "·", "\n": "↵", "\t": "⇥"}.get(c, c) for c in word)
 
 
-def _features(found: feature_service.Looked, pos: int) -> list[Any]:
+def _features(reading: FeatureReading, pos: int) -> list[Any]:
     """The Feature and "set it to" boxes for a token."""
-    strong = found.strongest(pos)
+    strong = reading.strongest(pos)
     listed = [
-        (f"{f} · {v:.1f} · {found.described.fires_on.get(f, '')}".rstrip(" ·"), str(f))
+        (f"{f} · {v:.1f} · {reading.info.fires_on.get(f, '')}".rstrip(" ·"), str(f))
         for f, v in strong
     ]
     return [gr.Dropdown(choices=listed, value=listed[0][1] if listed else None), gr.skip()]
 
 
-def _about(found: feature_service.Looked) -> str:
-    by = (
-        "the list of a finished run"
-        if found.by_run
-        else "grammar, as no function-tokens run of this model is there"
-    )
-    return f'<p class="wb-muted">Function tokens by {by}.</p>'
+def _about(reading: FeatureReading) -> str:
+    by = reading.form.by_run if reading.by_run else reading.form.by_itself
+    return f'<p class="wb-muted">{escape(by)}</p>'
 
 
-def _at_token(found: feature_service.Looked, pos: int, chosen: int) -> str:
+def _at_token(reading: FeatureReading, pos: int, chosen: int) -> str:
     """The strongest features of a token, and what a finished run says they fire on."""
-    known = found.described.fires_on
+    known = reading.info.fires_on
     rows = [
         f'<tr{" class=chosen" if feature == chosen else ""}><td class="num">{feature}</td><td'
         f' class="num">{value:.1f}</td>'
         + (f"<td>{escape(known.get(feature, ''))}</td>" if known else "")
         + "</tr>"
-        for feature, value in found.strongest(pos, _LISTED)
+        for feature, value in reading.strongest(pos, _LISTED)
     ]
     left_out = (
         f'<p class="wb-muted">The first {SKIP} tokens are left out: they draw huge vectors whatever'
@@ -278,7 +358,7 @@ def _at_token(found: feature_service.Looked, pos: int, chosen: int) -> str:
     if not rows:
         return left_out + f'<p class="wb">No feature is active at token {pos}.</p>'
     head = "<th>feature</th><th>activation</th>" + ("<th>fires mostly on</th>" if known else "")
-    about = f"Strongest at token {pos}, “{escape(parts_of(found.tokens[pos]))}”"
+    about = f"Strongest at token {pos}, “{escape(parts_of(reading.tokens[pos]))}”"
     return left_out + (
         f'<table class="wb features-at"><caption>{about}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"

@@ -20,6 +20,7 @@ import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -106,33 +107,13 @@ def _component(
 ) -> tuple[Any, Callable[[Any], Any]]:
     choices = _choices(kind)
     if choices is not None:
-        held = default.value if isinstance(default, enum.Enum) else default
-        if optional:
-            return (
-                gr.Dropdown(
-                    [("(none)", ""), *choices], value="" if held is None else held, **common
-                ),
-                _empty_is_none,
-            )
-        few = len(choices) <= RADIO_AT_MOST
-        return (gr.Radio if few else gr.Dropdown)(choices, value=held, **common), _same
+        return _choice(choices, default, common, optional)
     if kind is bool and not optional:
         return gr.Checkbox(value=bool(default), **common), bool
     if kind in (int, float):
         return _number(kind, default, bounds, common, optional)
     if extra.get("widget") == "file" or (isinstance(kind, type) and issubclass(kind, Path)):
-        # A file component shows no `info`, so its label says it all.
-        about = f"{common['label']}: {common['info']}" if common["info"] else common["label"]
-        return (
-            gr.File(
-                label=about,
-                type="filepath",
-                elem_id=common["elem_id"],
-                interactive=True,
-                height=190,
-            ),
-            _same,
-        )
+        return _file(common)
     if kind is str:
         return _string(default, bounds, common, extra, optional)
     if get_origin(kind) in (list, tuple, set, frozenset, Sequence):
@@ -142,6 +123,26 @@ def _component(
     return gr.Textbox(value=shown, lines=1 + (len(shown) > 80), **common), _json_reader(
         common["label"]
     )
+
+
+def _choice(
+    choices: list[Any], default: Any, common: dict[str, Any], optional: bool
+) -> tuple[Any, Callable[[Any], Any]]:
+    held = default.value if isinstance(default, enum.Enum) else default
+    if optional:
+        offered = [("(none)", ""), *choices]
+        return gr.Dropdown(offered, value="" if held is None else held, **common), _empty_is_none
+    few = len(choices) <= RADIO_AT_MOST
+    return (gr.Radio if few else gr.Dropdown)(choices, value=held, **common), _same
+
+
+def _file(common: dict[str, Any]) -> tuple[Any, Callable[[Any], Any]]:
+    # A file component shows no `info`, so its label says it all.
+    about = f"{common['label']}: {common['info']}" if common["info"] else common["label"]
+    box = gr.File(
+        label=about, type="filepath", elem_id=common["elem_id"], interactive=True, height=190
+    )
+    return box, _same
 
 
 def _string(
@@ -203,38 +204,47 @@ def _many(
         return gr.CheckboxGroup(choices, value=held, **common), (
             lambda v: list(v) if v or not optional else None
         )
-    if inner in (str, int, float):
-        # A text is taken as it stands, backslashes and all: texts that have line breaks of their
-        # own are written as JSON.
-        breaks = inner is str and bool(extra.get("multiline"))
-        per_line = (
-            'One per line; or, for texts with line breaks, as JSON: ["a\\nb", "c"].'
-            if breaks
-            else "One per line."
-        )
-        common["info"] = _sentences(
-            common["info"], per_line if inner is str else "Separated by commas."
-        )
-
-        def items(text: str | None) -> list[str] | None:
-            parts = (text or "").splitlines() if inner is str else re.split(r"[,;\s]+", text or "")
-            written = _json_texts(text or "") if breaks else None
-            kept = (
-                written if written is not None else [part.strip() for part in parts if part.strip()]
-            )
-            return kept if kept or not optional else None
-
-        lines = max(2, min(len(held), 6)) if inner is str else 1
-        shown = ("\n" if inner is str else ", ").join(str(v) for v in held)
-        if breaks and items(shown) != held:
-            shown = json.dumps(held, ensure_ascii=False, indent=1)
-        return (
-            gr.Textbox(value=shown, lines=lines, max_lines=12 if inner is str else 1, **common),
-            items,
-        )
+    if inner is str:
+        return _texts(held, common, bool(extra.get("multiline")), optional)
+    if inner in (int, float):
+        common["info"] = _sentences(common["info"], "Separated by commas.")
+        shown = ", ".join(str(v) for v in held)
+        return gr.Textbox(value=shown, lines=1, max_lines=1, **common), partial(_numbers, optional)
     shown = json.dumps(_plain(held), ensure_ascii=False)
     common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, **common), _json_reader(common["label"])
+
+
+def _numbers(optional: bool, text: str | None) -> list[str] | None:
+    """Texts of numbers, which pydantic reads."""
+    kept = [part.strip() for part in re.split(r"[,;\s]+", text or "") if part.strip()]
+    return kept if kept or not optional else None
+
+
+def _texts(
+    held: list[str], common: dict[str, Any], breaks: bool, optional: bool
+) -> tuple[Any, Callable[[Any], Any]]:
+    """A text per line, taken as it stands, backslashes and all; texts that have line breaks of
+    their own (`breaks`) are written as JSON.
+    """
+    common["info"] = _sentences(
+        common["info"],
+        'One per line; or, for texts with line breaks, as JSON: ["a\\nb", "c"].'
+        if breaks
+        else "One per line.",
+    )
+
+    def items(text: str | None) -> list[str] | None:
+        written = _json_texts(text or "") if breaks else None
+        lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+        kept = lines if written is None else written
+        return kept if kept or not optional else None
+
+    shown = "\n".join(str(v) for v in held)
+    if breaks and items(shown) != held:
+        shown = json.dumps(held, ensure_ascii=False, indent=1)
+    rows = max(2, min(len(held), 6))
+    return gr.Textbox(value=shown, lines=rows, max_lines=12, **common), items
 
 
 def _json_texts(text: str) -> list[str] | None:

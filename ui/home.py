@@ -52,13 +52,13 @@ def render(template: str, active: str = "home", home: str = "", **values: Any) -
 
 @dataclass(frozen=True)
 class Question:
-    """A question as Home shows it; `unfit` is why this model cannot answer."""
+    """A question as Home shows it; `unavailable` is why this model cannot answer."""
 
     name: str
     text: str
     package: str
     href: str
-    unfit: str | None
+    unavailable: str | None
 
 
 @dataclass(frozen=True)
@@ -74,26 +74,26 @@ class RunCard:
     says: tuple[str, ...]
 
 
-def page(desk: AppState, notice: WorkbenchError | None = None) -> str:
+def page(app: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
-    questions, broken = questions_for(desk.slot.model)
-    job = desk.jobs.running()
+    questions, broken = questions_for(app.slot.model)
+    job = app.jobs.running()
     return render(
         "home.html",
-        state=desk.slot.state,
-        name=desk.slot.name,
-        seconds=desk.slot.seconds,
+        state=app.slot.state,
+        name=app.slot.name,
+        seconds=app.slot.seconds,
         error=(
-            Markup(style.message_html(desk.slot.error, dismissible=False))
-            if desk.slot.error
+            Markup(style.message_html(app.slot.error, dismissible=False))
+            if app.slot.error
             else None
         ),
         notice=Markup(style.message_html(notice)) if notice else None,
-        facts=model_facts(desk.slot.model.card) if desk.slot.model is not None else [],
+        facts=model_facts(app.slot.model.card) if app.slot.model is not None else [],
         questions=questions,
         broken=broken,
         job=job,
-        runs=[run_card(entry) for entry in desk.entries()],
+        runs=[run_card(entry) for entry in app.entries()],
     )
 
 
@@ -113,12 +113,12 @@ def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
     questions = []
     for analysis in good:
         try:
-            unfit = analysis.unfit(model) if model is not None else None
+            reason = analysis.unavailable_reason(model) if model is not None else None
         except Exception as error:
-            # A third party's `unfit` must not take the page down.
-            unfit = f"its check of the model failed: {type(error).__name__}: {error}"
+            # A third party's check must not take the page down.
+            reason = f"its check of the model failed: {type(error).__name__}: {error}"
         href = "playground/?" + urlencode({"analysis": analysis.name})
-        questions.append(Question(analysis.name, analysis.question, analysis.package, href, unfit))
+        questions.append(Question(analysis.name, analysis.question, analysis.package, href, reason))
     return questions, broken
 
 

@@ -93,22 +93,7 @@ def _column(
     writing: bool,
     reference: PromptOutput | None = None,
 ) -> str:
-    answers = ""
-    if any(looked.answers):
-        others: Sequence[Answer | None] = (
-            reference.answers if reference else [None] * len(looked.answers)
-        )
-        rows = "".join(
-            _answer(side, a, o)
-            for side, a, o in zip(SIDES, looked.answers, others, strict=True)
-            if a
-        )
-        firsts = [a.first_token for a in looked.answers if a]
-        shared = len(firsts) > 1 and len(set(firsts)) == 1
-        head = "probability of the first token" + (
-            ", which is the same: only the whole answers differ" if shared else ""
-        )
-        answers = f'<h4>Two answers <small>{head}</small></h4><div class="answers">{rows}</div>'
+    answers = _answers(looked, reference) if any(looked.answers) else ""
     tokens = "".join(
         f'<li><code>{token_html(token)}</code>{bar(p)}<span class="wb-num">{percent(p)}</span></li>'
         for token, p in looked.tokens
@@ -126,6 +111,21 @@ def _column(
         f' class="wb-badge">{html.escape(change)}</span></h3>{answers}<h4>Next token</h4><ol'
         f' class="tokens">{tokens}</ol>{goes_on}</section>'
     )
+
+
+def _answers(looked: PromptOutput, reference: PromptOutput | None) -> str:
+    others: Sequence[Answer | None] = (
+        reference.answers if reference else [None] * len(looked.answers)
+    )
+    rows = "".join(
+        _answer(side, a, o) for side, a, o in zip(SIDES, looked.answers, others, strict=True) if a
+    )
+    firsts = [a.first_token for a in looked.answers if a]
+    shared = len(firsts) > 1 and len(set(firsts)) == 1
+    head = "probability of the first token" + (
+        ", which is the same: only the whole answers differ" if shared else ""
+    )
+    return f'<h4>Two answers <small>{head}</small></h4><div class="answers">{rows}</div>'
 
 
 def _answer(side: str, answer: Answer, other: Answer | None) -> str:

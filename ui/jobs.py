@@ -25,7 +25,7 @@ from workbench.progress import Progress, Update
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-State = Literal["waiting", "running", "done", "cancelled", "failed"]
+JobState = Literal["waiting", "running", "done", "cancelled", "failed"]
 KEPT = 20
 UPLOADS = "workbench-uploads-"
 """How folders with uploaded files begin, which nobody finds again."""
@@ -43,7 +43,7 @@ class Job:
     params: BaseModel
     seed: int | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    state: State = "waiting"
+    state: JobState = "waiting"
     fraction: float = 0.0
     says: str = "Waiting for its turn"
     left: float | None = None
@@ -158,7 +158,7 @@ class Jobs:
             self._worker.join(timeout)
         return stopped
 
-    def _end(self, job: Job, state: State, says: str) -> None:
+    def _end(self, job: Job, state: JobState, says: str) -> None:
         job.state, job.says, job.left, job.ended = state, says, None, time.monotonic()
         job.finished.set()
 
@@ -200,7 +200,7 @@ class Jobs:
                 self._end(job, "cancelled", "Cancelled before it began")
                 return
         model = self._slot.need()
-        state: State = "done"
+        state: JobState = "done"
         with model.lock:
             try:
                 result = runs.run(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
 
-State = Literal["loading", "ready", "failed"]
+SlotState = Literal["loading", "ready", "failed"]
 
 
 class ModelSlot:
@@ -67,7 +67,7 @@ class ModelSlot:
         return str(self.ref)
 
     @property
-    def state(self) -> State:
+    def state(self) -> SlotState:
         if self.error is not None:
             return "failed"
         return "ready" if self._model is not None else "loading"

@@ -14,6 +14,7 @@ from typing import Any
 from hooks.prompts import Prompt, tokenize
 from workbench import registry
 from workbench.errors import BadInput
+from workbench.playground import Head, HeadRole
 from workbench.registry import Control
 from workbench.result import Result
 from workbench.selection import parse_head
@@ -46,7 +47,7 @@ class PromptOutput:
 
 
 @dataclass(frozen=True)
-class Change:
+class ModelChange:
     """What is done to the model: heads switched off, and a control of a finished run set to a
     value.
     """
@@ -117,7 +118,7 @@ def open_cached(path: Path) -> Result:
 
 
 def controls_of(result: Result, model: Any) -> Mapping[str, Control]:
-    """The knobs a finished run gives to this model.
+    """The controls a finished run gives to this model.
 
     Raises:
         BadInput: the run was made with other weights, so its heads mean nothing here.
@@ -133,25 +134,19 @@ def controls_of(result: Result, model: Any) -> Mapping[str, Control]:
     return registry.get(result.analysis).controls(result)
 
 
-def roles_of(result: Result, model: Any) -> dict[str, list[tuple[int, int]]]:
-    """Heads that a run picked, by group ("memory", "context"): its table `chosen`, else the
-    roles in its table `heads`.
-    """
-    for name, word in (("chosen", "group"), ("heads", "role")):
-        table = result.tables.get(name)
-        if table is not None and {"layer", "head", word} <= set(table.columns):
-            break
-    else:
-        return {}
-    found: dict[str, list[tuple[int, int]]] = {}
-    for layer, head, role in zip(table["layer"], table["head"], table[word], strict=True):
-        if (
-            role in ("memory", "context")
-            and 0 <= layer < model.n_layers
-            and 0 <= head < model.n_heads
-        ):
-            found.setdefault(role, []).append((int(layer), int(head)))
-    return found
+def roles_of(result: Result, model: Any) -> dict[HeadRole, list[Head]]:
+    """The heads of this model that a run found, by what it found them to be for."""
+    declared = registry.get(result.analysis).playground
+    heads = declared.heads(result)
+    own = {
+        role: [
+            (layer, head)
+            for layer, head in heads.get(role.name, ())
+            if 0 <= layer < model.n_layers and 0 <= head < model.n_heads
+        ]
+        for role in declared.roles
+    }
+    return {role: found for role, found in own.items() if found}
 
 
 def as_continuation(prompt: str, answer: str) -> str:

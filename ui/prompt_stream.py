@@ -36,8 +36,8 @@ class PromptRequest:
     context: str = ""
     off: tuple[str, ...] = ()
     run: str | None = None
-    knob: str | None = None
-    dial: float | None = None
+    control: str | None = None
+    value: float | None = None
     length: int = 0
     chat: bool = False
 
@@ -53,7 +53,7 @@ class UIUpdate:
 
     answer: str | None = None
     note: str = ""
-    trouble: str = ""
+    error_box: str = ""
 
 
 class Tickets:
@@ -79,26 +79,24 @@ class Tickets:
 
 
 def change_for(
-    desk: AppState, off: Sequence[str], run_id: str | None, knob: str | None, value: float | None
-) -> prompt_service.Change:
+    app: AppState, off: Sequence[str], run_id: str | None, control: str | None, value: float | None
+) -> prompt_service.ModelChange:
     """What a page or a program asks to be done to the model.
 
     Raises:
         BadInput, NotFound, BadRun: a head, run or control that there is not.
     """
-    model = desk.slot.need()
+    model = app.slot.need()
     heads = prompt_service.heads_from(off, model)
     if not run_id:
-        return prompt_service.Change(heads)
-    controls = prompt_service.controls_of(
-        prompt_service.open_cached(desk.entry(run_id).path), model
-    )
-    name = knob or next(iter(controls), None)
+        return prompt_service.ModelChange(heads)
+    controls = prompt_service.controls_of(prompt_service.open_cached(app.entry(run_id).path), model)
+    name = control or next(iter(controls), None)
     if name is None:
-        return prompt_service.Change(heads)
+        return prompt_service.ModelChange(heads)
     if name not in controls:
         raise NotFound.named("control of this run", name, controls)
-    return prompt_service.Change(
+    return prompt_service.ModelChange(
         heads, controls[name], controls[name].neutral if value is None else float(value)
     )
 
@@ -106,8 +104,8 @@ def change_for(
 class Answerer:
     """Answers the pages of one server."""
 
-    def __init__(self, desk: AppState) -> None:
-        self._desk = desk
+    def __init__(self, app: AppState) -> None:
+        self._app = app
         self._tickets = Tickets()
         # The unchanged side is the same for every head and every dial: it is computed once per
         # prompt.
@@ -125,7 +123,7 @@ class Answerer:
         """
         alive = self._tickets.take(session, time.time() if stamp is None else stamp)
         time.sleep(DEBOUNCE)
-        if not alive() or self._desk.slot.state == "loading":
+        if not alive() or self._app.slot.state == "loading":
             return
         steps: queue.SimpleQueue[UIUpdate | None] = queue.SimpleQueue()
         threading.Thread(
@@ -150,13 +148,13 @@ class Answerer:
         try:
             self._work(asked, alive, show)
         except WorkbenchError as problem:
-            show(UIUpdate(trouble=html_parts.error(problem)))
+            show(UIUpdate(error_box=html_parts.error(problem)))
         except Exception as problem:
             log.exception("trying a prompt failed")
             what = f"That did not work: {type(problem).__name__}."
             show(
                 UIUpdate(
-                    trouble=html_parts.error(
+                    error_box=html_parts.error(
                         WorkbenchError(what, do="The server's log says more. Try another prompt.")
                     )
                 )
@@ -170,11 +168,11 @@ class Answerer:
         alive: Callable[[], bool],
         show: Callable[[UIUpdate | None], None],
     ) -> None:
-        model = self._desk.slot.need()
+        model = self._app.slot.need()
         if not asked.prompt.strip():
             show(UIUpdate(html_parts.Comparison().html()))
             return
-        change = change_for(self._desk, asked.off, asked.run, asked.knob, asked.dial)
+        change = change_for(self._app, asked.off, asked.run, asked.control, asked.value)
         while not model.lock.acquire(timeout=1.5):
             if not alive():
                 return
@@ -199,7 +197,7 @@ class Answerer:
             def going_on() -> bool:
                 # A run that waits for the model goes first: a continuation is easily asked for
                 # again.
-                return alive() and self._desk.jobs.running() is None
+                return alive() and self._app.jobs.running() is None
 
             def left(text: str) -> None:
                 show(UIUpdate(replace(view, texts=(text, None)).html()))
@@ -218,13 +216,13 @@ class Answerer:
                 view = replace(view, texts=(text, changed))
         finally:
             model.lock.release()
-        if alive() and self._desk.jobs.running() is not None:
+        if alive() and self._app.jobs.running() is not None:
             past = "A run took the model; the text stops where it was."
-        told = html_parts.note(past) if past else ""
-        show(UIUpdate(replace(view, writing=False).html(), told))
+        note = html_parts.note(past) if past else ""
+        show(UIUpdate(replace(view, writing=False).html(), note))
 
     def _who(self) -> str:
-        job = self._desk.jobs.running()
+        job = self._app.jobs.running()
         return (
             f"{job.analysis} has the model ({100 * job.fraction:.0f} %)"
             if job is not None

@@ -180,7 +180,7 @@ def build(
 ) -> FastAPI:
     """The whole application; the model begins to load when it starts.
 
-    `app.state.desk` is the shared `Desk`.
+    `app.state.app_state` is the shared `AppState`.
 
     Args:
         model_ref, runs, host, password, behind_proxy, root_path: see `serve`.
@@ -194,15 +194,15 @@ def build(
     root = Path(runs) if runs is not None else None
     slot = ModelSlot(model_ref, load)
     drawings = RenderCache()
-    desk = AppState(slot, Jobs(slot, root, saved=drawings.ahead), root, drawings)
+    state = AppState(slot, Jobs(slot, root, saved=drawings.ahead), root, drawings)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         slot.start()
-        threading.Thread(target=_warm_up, args=(desk,), daemon=True).start()
+        threading.Thread(target=_warm_up, args=(state,), daemon=True).start()
         yield
         drawings.stop()
-        for job in desk.jobs.stop():
+        for job in state.jobs.stop():
             kept = (
                 f"what it had found is kept as {job.run_id}"
                 if job.run_id
@@ -213,27 +213,27 @@ def build(
     app = FastAPI(
         title="Memory Workbench", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life
     )
-    app.state.desk = desk
-    _add_pages(app, desk)
+    app.state.app_state = state
+    _add_pages(app, state)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
-    _add_explorer(app, desk)
-    playground.mount(app, desk, root_path)
+    _add_explorer(app, state)
+    playground.mount(app, state, root_path)
     app.add_middleware(Guard, host=host, password=password, behind_proxy=behind_proxy)
     if root_path:
         app.add_middleware(prefix.Prefix, root_path=root_path)
     return app
 
 
-def _warm_up(desk: AppState) -> None:
+def _warm_up(state: AppState) -> None:
     """After the model is in: import what the Explorer draws with, and have the runs drawn that
     are likely to be opened.
     """
-    desk.slot.wait()
+    state.slot.wait()
     import ui.explorer  # noqa: F401
 
-    entries = [entry for entry in desk.entries() if not entry.problem]
+    entries = [entry for entry in state.entries() if not entry.problem]
     newest = [entry for entry in entries if not entry.sample][:NEWEST]
-    desk.drawings.ahead(
+    state.drawings.ahead(
         *(entry.path for entry in [*newest, *(entry for entry in entries if entry.sample)])
     )
 
@@ -243,30 +243,30 @@ def _way_home(request: Request) -> str:
     return "../" * (route_of(request.scope).count("/") - 1)
 
 
-def _add_explorer(app: FastAPI, desk: AppState) -> None:
+def _add_explorer(app: FastAPI, state: AppState) -> None:
     from panel.io.fastapi import add_applications
 
     def page() -> Any:
         from ui.explorer import application
 
-        return application(desk.root, desk.drawings)()
+        return application(state.root, state.drawings)()
 
     add_applications({"/explorer": page}, app=app, title="Explorer · Memory Workbench")
 
 
-def _add_pages(app: FastAPI, desk: AppState) -> None:
+def _add_pages(app: FastAPI, state: AppState) -> None:
     from ui import home
 
     @app.get("/")
     def home_page() -> HTMLResponse:
-        return HTMLResponse(home.page(desk))
+        return HTMLResponse(home.page(state))
 
     @app.get("/healthz")
     def health() -> dict[str, Any]:
         model = {
-            "state": desk.slot.state,
-            "name": desk.slot.name,
-            "seconds": round(desk.slot.seconds, 1),
+            "state": state.slot.state,
+            "name": state.slot.name,
+            "seconds": round(state.slot.seconds, 1),
         }
         return {"status": "ok", "version": __version__, "model": model}
 
@@ -283,14 +283,14 @@ def _add_pages(app: FastAPI, desk: AppState) -> None:
                 "exactly two",
                 "Tick two runs, then press Compare.",
             )
-            return HTMLResponse(home.page(desk, many), 422)
+            return HTMLResponse(home.page(state, many), 422)
         return RedirectResponse("explorer?" + urlencode({"run": chosen[0], "with": chosen[1]}), 303)
 
     @app.get("/runs/{run_id}/picture.png")
     def picture(run_id: str) -> Response:
         from ui.thumbnails import thumbnail
 
-        entry = desk.entry(run_id)
+        entry = state.entry(run_id)
         try:
             drawn = thumbnail(entry)
         except Exception:
@@ -306,14 +306,14 @@ def _add_pages(app: FastAPI, desk: AppState) -> None:
 
     @app.get("/runs/{run_id}/views/{title:path}")
     def view(run_id: str, title: str) -> JSONResponse:
-        return JSONResponse(asdict(desk.drawings.fragment(desk.entry(run_id).path, title)))
+        return JSONResponse(asdict(state.drawings.fragment(state.entry(run_id).path, title)))
 
     @app.get("/runs/{run_id}/report.html")
     def report(run_id: str, download: bool = False) -> HTMLResponse:
         from ui.report import write
         from workbench.result import Result
 
-        entry = desk.entry(run_id)
+        entry = state.entry(run_id)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "report.html"
             write(Result.open(entry.path), file)
@@ -338,5 +338,5 @@ def _add_pages(app: FastAPI, desk: AppState) -> None:
     def broken(request: Request, error: Exception) -> HTMLResponse:
         log.error("%s failed", request.url.path, exc_info=error)
         do = "The server's log says more; other pages still work."
-        trouble = WorkbenchError("The workbench made a mistake on this page.", "", do)
-        return HTMLResponse(home.error_page(trouble, _way_home(request)), 500)
+        mistake = WorkbenchError("The workbench made a mistake on this page.", "", do)
+        return HTMLResponse(home.error_page(mistake, _way_home(request)), 500)

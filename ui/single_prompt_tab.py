@@ -1,11 +1,7 @@
-"""The third tab of the Playground: one prompt, looked at from inside; the run's Explorer opens
-below the form.
-"""
+"""A tab of the Playground for one prompt; the run's Explorer opens below the form."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -13,98 +9,87 @@ import gradio as gr
 from ui import chat as chats
 from ui.app_state import AppState
 from ui.embedded_run import Below
-from workbench import registry
-
-ANALYSIS = "inside"
-
-
-@dataclass(frozen=True)
-class TraceTab:
-    """What the rest of the page needs: `fit` says, for the outputs `fits`, what can be chosen
-    once there is a model.
-    """
-
-    fits: list[Any]
-    fit: Callable[[], list[Any]]
+from ui.form_tab import FormTab
+from workbench.playground import PromptForm
+from workbench.registry import Analysis
 
 
-def build(desk: AppState) -> TraceTab:
+def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
-    fields = registry.get(ANALYSIS).Params.model_fields
+    fields = analysis.Params.model_fields
+    boxes: dict[str, Any] = {}
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=300):
-            prompt = gr.Textbox(
+            boxes["prompt"] = gr.Textbox(
                 fields["prompt"].default,
                 label="Prompt",
-                info="At most 256 tokens",
+                info=form.limit,
                 lines=3,
                 max_lines=12,
-                elem_id="trace-prompt",
+                elem_id=f"{form.tab}-prompt",
             )
-            chat = chats.box("trace-chat")
-            with gr.Row():
+            if "chat" in fields:
+                boxes["chat"] = chats.box(f"{form.tab}-chat")
+            with gr.Row(visible="answer" in fields or "other" in fields):
                 short: dict[str, Any] = {"min_width": 140, "max_lines": 1}
-                answer = gr.Textbox(
-                    "",
-                    label="Answer",
-                    info="Empty: the model's own next token",
-                    elem_id="trace-answer",
-                    **short,
+                if "answer" in fields:
+                    boxes["answer"] = gr.Textbox(
+                        "",
+                        label="Answer",
+                        info="Empty: the model's own next token",
+                        elem_id=f"{form.tab}-answer",
+                        **short,
+                    )
+                if "other" in fields:
+                    boxes["other"] = gr.Textbox(
+                        "",
+                        label="Other answer",
+                        info="Then the difference of the two",
+                        elem_id=f"{form.tab}-other",
+                        **short,
+                    )
+            if "sites" in fields:
+                boxes["sites"] = gr.Dropdown(
+                    [],
+                    value=[],
+                    multiselect=True,
+                    label="Further sites to keep whole",
+                    info=(
+                        "Patterns, streams, heads and neurons are always looked at; these go into"
+                        " the run as arrays."
+                    ),
+                    elem_id=f"{form.tab}-sites",
                 )
-                other = gr.Textbox(
-                    "",
-                    label="Other answer",
-                    info="Then the difference of the two",
-                    elem_id="trace-other",
-                    **short,
-                )
-            sites = gr.Dropdown(
-                [],
-                value=[],
-                multiselect=True,
-                label="Further sites to keep whole",
-                info=(
-                    "Patterns, streams, heads and neurons are always looked at; these go into the"
-                    " run as arrays."
-                ),
-                elem_id="trace-sites",
-            )
-            button = gr.Button("Look inside", variant="primary", elem_id="trace-run")
+            button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
         with gr.Column(scale=7, min_width=300):
-            below = Below(
-                desk, "trace", _EMPTY, "What happens inside the model: the run in the Explorer"
-            )
+            below = Below(app, form.tab, form.empty, form.frame)
     below.frame()
 
-    def asked(
-        prompt_: str | None,
-        chat_: bool | None,
-        answer_: str | None,
-        other_: str | None,
-        sites_: list[str] | None,
-    ) -> dict[str, Any]:
-        texts = {"prompt": prompt_ or "", "answer": answer_ or "", "other": other_ or ""}
-        return {**texts, "chat": bool(chat_), "sites": sites_ or []}
+    def params(*values: Any) -> dict[str, Any]:
+        return {
+            name: value if value is not None else _EMPTY[name]
+            for name, value in zip(boxes, values, strict=True)
+        }
 
     def fit() -> list[Any]:
-        model = desk.slot.model
-        return (
-            [gr.skip()] * 2
-            if model is None
-            else [gr.Dropdown(choices=site_choices(model)), chats.fitted(model)]
-        )
+        model = app.slot.model
+        if model is None:
+            return [gr.skip() for _ in fits]
+        updates = {
+            "sites": lambda: gr.Dropdown(choices=site_choices(model)),
+            "chat": lambda: chats.fitted(model),
+        }
+        return [updates[name]() for name in fits]
 
-    below.wire(button, [prompt, chat, answer, other, sites], ANALYSIS, asked)
-    return TraceTab([sites, chat], fit)
+    fits = [name for name in ("sites", "chat") if name in boxes]
+    below.wire(button, list(boxes.values()), analysis.name, params)
+    return FormTab([boxes[name] for name in fits], fit)
+
+
+_EMPTY: dict[str, Any] = {"prompt": "", "chat": False, "answer": "", "other": "", "sites": []}
 
 
 def site_choices(model: Any) -> list[tuple[str, str]]:
     """The model's sites, with what they are."""
     table = model.sites()
     return [(f"{site}: {says}", str(site)) for site, says in table["says"].items()]
-
-
-_EMPTY = (
-    "<strong>Nothing was looked at yet.</strong> Press <b>Look inside</b>: attention patterns, the"
-    " logit lens, what each head writes, norms and neurons appear below, and are kept as a run."
-)

@@ -20,7 +20,7 @@ from workbench.result import Result
 from workbench.runs import RunEntry
 
 WIDTH, HEIGHT, DPI = 480, 300, 96
-_VERSION = "2"
+_VERSION = "3"
 """Goes into the name: raise it when pictures change their look."""
 
 
@@ -63,14 +63,20 @@ def thumbnail(run: RunEntry | Path | str) -> bytes | None:
 
 
 def _first_drawing(result: Result) -> Any:
-    """The first picture of the first view that has one."""
-    for view in registry.get(result.analysis).views(result).values():
-        if isinstance(view, View) and view.why_not:
-            continue
-        for picture in pictures(view):
-            if is_drawing(picture):
-                return picture
-    return None
+    """The picture that carries the answer, else the first of the first view that has one."""
+    analysis = registry.get(result.analysis)
+    views = {
+        title: view
+        for title, view in analysis.views(result).items()
+        if not (isinstance(view, View) and view.why_not)
+    }
+    title, number = (analysis.answer and analysis.answer.picture) or ("", 0)
+    if title in views:
+        drawings = [picture for picture in pictures(views[title]) if is_drawing(picture)]
+        if number < len(drawings):
+            return drawings[number]
+    every = (picture for view in views.values() for picture in pictures(view))
+    return next((picture for picture in every if is_drawing(picture)), None)
 
 
 def _small(element: Any) -> bytes:

@@ -32,7 +32,7 @@ _EVERY = 25
 
 
 @dataclass(frozen=True)
-class Document:
+class CorpusText:
     """A text and where it is from. `name` is unique within its source."""
 
     source: str
@@ -42,7 +42,7 @@ class Document:
 
 def documents(
     share: Share, sampled: Sequence[str] = (), seed: int = 0, *, even: bool = False
-) -> Iterator[Document]:
+) -> Iterator[CorpusText]:
     """The mixture, source by source in turn so that at any point each has had about its share; all
     of it, once.
 
@@ -55,7 +55,7 @@ def documents(
         **_SOURCES,
         **({"sampled": (0.06, lambda: _numbered("sampled", sampled))} if sampled else {}),
     }
-    waiting: dict[str, list[Document]] = {}
+    waiting: dict[str, list[CorpusText]] = {}
     for source, (_, read) in given.items():
         mine = [d for d in read() if (_number(d) % _EVERY == 0) == (share == "held-out")]
         random.Random(f"{seed} {source}").shuffle(mine)
@@ -70,22 +70,22 @@ def documents(
         yield document
 
 
-def _books() -> Iterator[Document]:
+def _books() -> Iterator[CorpusText]:
     return _shipped({"King James Bible", "Shakespeare"}, "books")
 
 
-def _dictionaries() -> Iterator[Document]:
+def _dictionaries() -> Iterator[CorpusText]:
     return _shipped({"The Jargon File", "The Devil's Dictionary"}, "dictionaries")
 
 
-def _shipped(titles: set[str], source: str) -> Iterator[Document]:
+def _shipped(titles: set[str], source: str) -> Iterator[CorpusText]:
     for share in ("train", "neutral"):
         for document in corpus.documents(share):
             if document.source in titles and len(document.text) >= _SHORTEST:
-                yield Document(source, f"{document.source}/{document.title}", document.text)
+                yield CorpusText(source, f"{document.source}/{document.title}", document.text)
 
 
-def _documentation() -> Iterator[Document]:
+def _documentation() -> Iterator[CorpusText]:
     from importlib.metadata import distributions
     from pydoc_data.topics import topics
 
@@ -101,7 +101,7 @@ def _documentation() -> Iterator[Document]:
         yield from _cut("documentation", package, text)
 
 
-def _code() -> Iterator[Document]:
+def _code() -> Iterator[CorpusText]:
     library = Path(sysconfig.get_path("stdlib"))
     for file in sorted([*library.glob("*.py"), *library.glob("[a-z]*/*.py")]):
         if file.parent.name not in {"site-packages", "dist-packages", "idlelib", "test"}:
@@ -112,23 +112,23 @@ def _code() -> Iterator[Document]:
             )
 
 
-def _cut(source: str, name: str, text: str) -> Iterator[Document]:
+def _cut(source: str, name: str, text: str) -> Iterator[CorpusText]:
     """A text in documents of at most so many characters; what is too short is left out."""
     for start in range(0, len(text), _LONGEST):
         part = text[start : start + _LONGEST]
         if len(part) >= _SHORTEST:
-            yield Document(source, f"{name}+{start}", part)
+            yield CorpusText(source, f"{name}+{start}", part)
 
 
-def _numbered(source: str, texts: Sequence[str]) -> Iterator[Document]:
-    return (Document(source, str(number), text) for number, text in enumerate(texts))
+def _numbered(source: str, texts: Sequence[str]) -> Iterator[CorpusText]:
+    return (CorpusText(source, str(number), text) for number, text in enumerate(texts))
 
 
-def _number(document: Document) -> int:
+def _number(document: CorpusText) -> int:
     return int(hashlib.sha256(f"{document.source}/{document.name}".encode()).hexdigest(), 16)
 
 
-_SOURCES: dict[str, tuple[float, Callable[[], Iterator[Document]]]] = {
+_SOURCES: dict[str, tuple[float, Callable[[], Iterator[CorpusText]]]] = {
     "books": (0.30, _books),
     "dictionaries": (0.20, _dictionaries),
     "documentation": (0.27, _documentation),

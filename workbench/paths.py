@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 APP = "memory-workbench"
+SAMPLES_PACKAGE = "memory_workbench_samples"
 
 
 def cache_dir() -> Path:
@@ -28,8 +29,18 @@ def runs_dir() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "runs"
 
 
-def sample_runs_dir() -> Path:
-    """Runs that come with the workbench and open without a model."""
+def sample_runs_dirs() -> list[Path]:
+    """Where runs lie that open without a model: those of the workbench, then those of the
+    distribution `memory-workbench-samples`, where it is installed. In a checkout its folder is
+    read where it stands.
+    """
+    from importlib.util import find_spec
+
     import sample_runs
 
-    return Path(sample_runs.__file__).parent
+    own = Path(sample_runs.__file__).parent
+    checkout = own.parent / "packages" / "samples" / SAMPLES_PACKAGE
+    if checkout.is_dir():
+        return [own, checkout]
+    installed = find_spec(SAMPLES_PACKAGE)
+    return [own, *map(Path, installed.submodule_search_locations or ())] if installed else [own]

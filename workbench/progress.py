@@ -74,19 +74,19 @@ class Progress:
 
     @property
     def kept(self) -> Result | None:
-        """What was last handed over with `keep`."""
+        """What was last handed over with `checkpoint`."""
         return self._kept
 
-    def keep(self, result: Result) -> None:
+    def checkpoint(self, result: Result) -> None:
         """Hand over what would be worth keeping if the job were cancelled from here on."""
         self._kept = result
 
-    def part(self, start: float, end: float) -> Progress:
+    def subprogress(self, start: float, end: float) -> Progress:
         """A progress for one stage: its 0…1 is this one's start…end."""
-        return _Part(self, start, end)
+        return _Subprogress(self, start, end)
 
 
-class _Part(Progress):
+class _Subprogress(Progress):
     def __init__(self, whole: Progress, start: float, end: float) -> None:
         self._whole, self._start, self._end = whole, start, end
 
@@ -107,11 +107,11 @@ class _Part(Progress):
     def kept(self) -> Result | None:
         return self._whole.kept
 
-    def keep(self, result: Result) -> None:
-        self._whole.keep(result)
+    def checkpoint(self, result: Result) -> None:
+        self._whole.checkpoint(result)
 
-    def part(self, start: float, end: float) -> Progress:
-        return _Part(self, start, end)
+    def subprogress(self, start: float, end: float) -> Progress:
+        return _Subprogress(self, start, end)
 
 
 def _inside(fraction: float) -> float:

@@ -4,19 +4,23 @@ parties' alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench import _check_not_shadowed
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.legacy_contract import in_todays_words
+from workbench.playground import Playground
 from workbench.schema import Schema
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
-from workbench.views import bound
+from workbench.views import Answer, bound
+from workbench.views.over_seeds import OVER_SEEDS
+from workbench.views.over_seeds import SCHEMA as SEEDS_SCHEMA
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -31,10 +35,10 @@ OURS = "memory-workbench"
 
 @dataclass(frozen=True)
 class Control:
-    """A knob that a finished run gives to the model, e.g. the memory-to-context dial.
+    """A setting of the model that a finished run gives, e.g. the memory-to-context dial.
 
-    `apply(model, value)` is a context manager: inside it the model behaves as the knob says. `low`
-    and `high` are its ends with their words; `neutral` is where nothing changes.
+    `apply(model, value)` is a context manager: inside it the model behaves as the control says.
+    `low` and `high` are its ends with their words; `neutral` is where nothing changes.
     """
 
     label: str
@@ -55,6 +59,18 @@ class Control:
         return self.apply(model, value)
 
 
+class AnalysisModule(Protocol):
+    """What every analysis has; what it may have besides is asked for by name."""
+
+    name: str
+    question: str
+    Params: type[BaseModel]
+
+    def run(self, model: Any, params: Any, progress: Progress) -> Result: ...
+
+    def views(self, result: Result) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Analysis:
     """One question with everything needed to ask it and to look at the answer."""
@@ -62,33 +78,62 @@ class Analysis:
     name: str
     question: str
     Params: type[BaseModel]
-    module: Any
+    module: AnalysisModule
     package: str  # the distribution it came from
 
     @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
-        return self.module.run(model, params, progress)
+        result: Result = self.module.run(model, params, progress)
+        return result
 
     @property
     def schema(self) -> Schema:
         """What its tables and findings mean; empty where a third party says nothing."""
         return getattr(self.module, "SCHEMA", Schema())
 
+    @property
+    def answer(self) -> Answer | None:
+        """What stands first; None where nothing is declared."""
+        return getattr(self.module, "ANSWER", None)
+
+    @property
+    def choices(self) -> Mapping[str, Callable[[Result], Sequence[str]]]:
+        """What a run chooses (heads, layers), by what a person calls it: the chosen items' names.
+        Empty where nothing is declared.
+        """
+        return getattr(self.module, "CHOICES", {})
+
     def views(self, result: Result) -> dict[str, Any]:
         """What each tab shows, by its title: from the module's `VIEWS`, or whatever its function
         `views(result)` gives (HoloViews and Panel objects, `draw.View`).
         """
         declared = getattr(self.module, "VIEWS", None)
-        if declared is None:
-            return self.module.views(result)
-        return bound(declared, result, self.schema)
+        shown = (
+            dict(self.module.views(result))
+            if declared is None
+            else bound(declared, result, self.schema)
+        )
+        if not OVER_SEEDS.missing(result):
+            shown |= bound([OVER_SEEDS], result, SEEDS_SCHEMA)
+        return shown
 
-    def unfit(self, model: Any) -> str | None:
+    def unavailable_reason(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""
-        ask = getattr(self.module, "unfit", None)
+        ask = getattr(self.module, "unavailable_reason", None)
         return ask(model) if ask is not None else None
 
+    @property
+    def playground(self) -> Playground:
+        """What it says of itself to the Playground."""
+        return getattr(self.module, "playground", Playground())
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether its runs may give controls to a model."""
+        return hasattr(self.module, "controls")
+
     def controls(self, result: Result) -> Mapping[str, Control]:
+        """What a finished run gives to a model, by name."""
         give = getattr(self.module, "controls", None)
         return give(result) if give is not None else {}
 
@@ -178,7 +223,7 @@ def get(name: str) -> Analysis:
     try:
         if package == OURS:
             _check_not_shadowed(entry.module.partition(".")[0])
-        module = entry.load()
+        module = in_todays_words(entry.load())
     except WorkbenchError:
         raise
     except (
@@ -194,10 +239,13 @@ def get(name: str) -> Analysis:
     lacking = [part for part, proper in _PARTS.items() if not proper(getattr(module, part, None))]
     if not hasattr(module, "VIEWS") and not callable(getattr(module, "views", None)):
         lacking.append("VIEWS")
+    if not isinstance(getattr(module, "playground", Playground()), Playground):
+        lacking.append("playground")
     if lacking:
         raise WorkbenchError(
             f"The analysis {name!r} of package {package!r} has no proper {', '.join(lacking)}.",
-            "name and question as texts, Params as a pydantic model, run as a function, and VIEWS",
+            "name and question as texts, Params as a pydantic model, run as a function, and VIEWS;"
+            " playground as a workbench.playground.Playground",
             "See docs/writing-an-analysis.md.",
         )
     if _plain(module.name) != _plain(entry.name):

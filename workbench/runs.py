@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import re
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from workbench import paths, registry
 from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.progress import Progress
-from workbench.result import Provenance, Result, read_index
+from workbench.result import Provenance, Result
+from workbench.run_folder import read_index
+from workbench.schema import SchemaMismatch
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -52,14 +55,11 @@ def run(
     if seed is not None and "seed" in type(params).model_fields:
         params = asked.parse({**params.model_dump(), "seed": seed})
     seed = getattr(params, "seed", seed) or 0
-    if model is None or not hasattr(model, "card"):
-        import workbench as wb
-
-        model = wb.load(model) if model is not None else wb.load()
-    why_not = asked.unfit(model)
-    if why_not:
+    model = _loaded(model)
+    reason = asked.unavailable_reason(model)
+    if reason:
         raise Unfit(
-            f"{model.card.name} cannot answer {asked.name!r}: {why_not}",
+            f"{model.card.name} cannot answer {asked.name!r}: {reason}",
             do="Choose another model or analysis.",
         )
     progress = progress or Progress()
@@ -67,36 +67,7 @@ def run(
     import torch
 
     torch.manual_seed(seed)
-    card = model.card
-    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
-
-    if hasattr(model, "past_window"):  # not a stand-in
-        model.longest, model.controls = 0, []
-
-    def stamp(result: Any) -> Result:
-        if not isinstance(result, Result):
-            raise WorkbenchError(
-                f"{asked.name!r} of package {asked.package!r} gave a {type(result).__name__}.",
-                "a workbench.Result from its run(…)",
-                "Tell whoever wrote it.",
-            )
-        result.analysis, result.question = asked.name, asked.question
-        result.params = params.model_dump(mode="json")
-        result.provenance = Provenance(
-            model=asdict(card) if is_dataclass(card) and not isinstance(card, type) else dict(card),
-            seed=seed,
-            versions=versions(),
-            started=started.isoformat(timespec="seconds"),
-            duration=round(time.monotonic() - clock, 2),
-            machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads",
-            notes=result.provenance.notes,
-        )
-        if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
-            result.provenance.notes["window"] = past
-        if hasattr(model, "rounding") and (rounding := model.rounding()) is not None:
-            result.provenance.notes["rounding"] = rounding
-        return result
-
+    stamp = _Stamp(asked, model, params, seed)
     try:
         result = stamp(asked.run(model, params, progress))
     except Cancelled as stop:
@@ -108,6 +79,61 @@ def run(
     if out is not None:
         result.save(out)
     return result
+
+
+def _loaded(model: Any) -> Any:
+    """The model, loaded unless it is one already."""
+    import workbench as wb
+
+    if model is None:
+        return wb.load()
+    return model if hasattr(model, "card") else wb.load(model)
+
+
+class _Stamp:
+    """Writes onto a result what was asked of which model, when, and on which machine.
+
+    Its making is the start of the run.
+    """
+
+    def __init__(self, asked: registry.Analysis, model: Any, params: BaseModel, seed: int) -> None:
+        self._asked, self._model, self._params, self._seed = asked, model, params, seed
+        self._card = model.card
+        self._started, self._clock = dt.datetime.now(dt.UTC), time.monotonic()
+        if hasattr(model, "past_window"):  # not a stand-in
+            model.longest, model.controls = 0, []
+
+    def __call__(self, result: Any) -> Result:
+        """Raises WorkbenchError for what is no result."""
+        import torch
+
+        asked, card, model = self._asked, self._card, self._model
+        if not isinstance(result, Result):
+            raise WorkbenchError(
+                f"{asked.name!r} of package {asked.package!r} gave a {type(result).__name__}.",
+                "a workbench.Result from its run(…)",
+                "Tell whoever wrote it.",
+            )
+        result.analysis, result.question = asked.name, asked.question
+        result.params = self._params.model_dump(mode="json")
+        result.provenance = Provenance(
+            model=asdict(card) if is_dataclass(card) and not isinstance(card, type) else dict(card),
+            seed=self._seed,
+            versions=versions(),
+            started=self._started.isoformat(timespec="seconds"),
+            duration=round(time.monotonic() - self._clock, 2),
+            machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads",
+            notes=result.provenance.notes,
+        )
+        if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
+            result.provenance.notes["window"] = past
+        if problems := list(asked.schema.problems(result)):
+            # Said and kept, not raised: what was measured for an hour is not lost for a wrong word.
+            result.provenance.notes["schema"] = " ".join(problems)
+            warnings.warn(f"{asked.name}: {' '.join(problems)}", SchemaMismatch, stacklevel=3)
+        if hasattr(model, "rounding") and (rounding := model.rounding()) is not None:
+            result.provenance.notes["rounding"] = rounding
+        return result
 
 
 def versions() -> dict[str, str]:
@@ -190,7 +216,7 @@ def listing(root: Path | None = None, *, samples: bool = True) -> list[RunEntry]
     """Runs in `root` (default: the user's) and the sample runs, newest first."""
     places: list[tuple[Path, bool]] = [(root or paths.runs_dir(), False)]
     if samples:
-        places.append((paths.sample_runs_dir(), True))
+        places += [(place, True) for place in paths.sample_runs_dirs()]
     entries = [entry for place, sample in places for entry in _in(place, sample)]
     return sorted(entries, key=lambda e: (not e.sample, e.started), reverse=True)
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 
+class SchemaMismatch(UserWarning):
+    """A result that is not as its analysis says: an error of the analysis, not of who runs it."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -44,7 +48,7 @@ class Column:
     @property
     def heading(self) -> str:
         title = self.title or self.name.replace("_", " ")
-        return f"{title} ({self.unit})" if self.unit else title
+        return f"{title} ({self.unit})" if self.unit not in ("", title) else title
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,20 @@ class TableSchema:
 
 @dataclass(frozen=True)
 class ArraySchema:
-    """An array with its dims, in order."""
+    """An array.
+
+    Args:
+        name: may end in * for all that begin so (one per site, say).
+        dims: in order; those of arrays that differ in them are not said.
+    """
 
     name: str
     says: str
-    dims: Sequence[str]
+    dims: Sequence[str] = ()
     unit: str = ""
+
+    def fits(self, name: str) -> bool:
+        return _fits(self.name, name)
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,11 @@ class FindingSchema:
     chosen: bool = False
 
     def fits(self, name: str) -> bool:
-        return name == self.name or (self.name.endswith("*") and name.startswith(self.name[:-1]))
+        return _fits(self.name, name)
+
+
+def _fits(said: str, name: str) -> bool:
+    return name == said or (said.endswith("*") and name.startswith(said[:-1]))
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,12 @@ class Schema:
         return {} if found is None else {c.name: (c.heading, c.says) for c in found.columns}
 
     def problems(self, result: Result) -> Iterator[str]:
-        """What of a result is not as it is said here, one sentence each."""
+        """What of a result is not as it is said here, one sentence each.
+
+        An empty schema says nothing, so nothing differs from it.
+        """
+        if not (self.tables or self.arrays or self.findings):
+            return
         for name, frame in result.tables.items():
             said = self.table(name)
             if said is None:
@@ -127,12 +148,12 @@ class Schema:
             for c in said.columns:
                 if not c.optional and c.name not in frame:
                     yield f"The table {name!r} has no column {c.name!r}."
-        arrays = {a.name: a for a in self.arrays}
         for name, array in result.arrays.items():
-            if name not in arrays:
+            dims = next((tuple(a.dims) for a in self.arrays if a.fits(name)), None)
+            if dims is None:
                 yield f"The array {name!r} is not in the schema."
-            elif tuple(array.dims) != tuple(arrays[name].dims):
-                yield f"The array {name!r} is {tuple(array.dims)}, not {tuple(arrays[name].dims)}."
+            elif dims and tuple(array.dims) != dims:
+                yield f"The array {name!r} is {tuple(array.dims)}, not {dims}."
         for name in result.findings:
             if not any(f.fits(name) for f in self.findings):
                 yield f"The finding {name!r} is not in the schema."

@@ -5,8 +5,8 @@ without the model.
     trace["z"]                                          # the whole array
     trace.read("z", prompts=range(10), layers=3)        # only these bytes are read
 
-How a folder is laid out is in `workbench.shards`; traces of format 1 (one shard, padded) open as
-well.
+How a folder is laid out is in `workbench.trace_files`; traces of format 1 (one shard, padded) open
+as well.
 """
 
 from __future__ import annotations
@@ -20,16 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
-from workbench.shards import (
-    Manifest,
-    Prompts,
-    ShardWriter,
-    Store,
-    Stored,
-    read_manifest,
-    reading_manifest,
-)
+from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.trace_files.array_spec import ArraySpec
+from workbench.trace_files.manifest import Manifest, read_manifest
+from workbench.trace_files.shard import ShardPrompts, ShardWriter
+from workbench.trace_files.store import PaddedStore, Store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,11 +52,11 @@ class Trace(Mapping[str, "xr.DataArray"]):
         self._tokens: list[list[str]] | None = tokens
         self._prompts: list[str] | None = prompts
         self.model = model
-        self._store: Store | _StoreOne | None = None
+        self._store: Store | PaddedStore | None = None
         self._later: dict[str, Callable[[], xr.DataArray]] = {}
 
     @classmethod
-    def made_later(
+    def lazy(
         cls,
         makers: Mapping[str, Callable[[], xr.DataArray]],
         tokens: list[list[str]],
@@ -275,8 +270,8 @@ class Trace(Mapping[str, "xr.DataArray"]):
             ) from error
         return target
 
-    def _save_shard(self, folder: Path, stored: Mapping[str, Stored], here: range) -> None:
-        prompts = Prompts(
+    def _save_shard(self, folder: Path, stored: Mapping[str, ArraySpec], here: range) -> None:
+        prompts = ShardPrompts(
             list(here), [self.prompts[i] for i in here], [self.tokens[i] for i in here]
         )
         writer = ShardWriter(folder, stored, prompts, "saved")
@@ -297,12 +292,12 @@ class Trace(Mapping[str, "xr.DataArray"]):
         finally:
             writer.drop()
 
-    def _stored(self, name: str) -> Stored:
+    def _stored(self, name: str) -> ArraySpec:
         """How an array is stored: without the padding."""
         if isinstance(self._store, Store):
             kept = self._store.manifest.arrays[name]
             # bfloat16 is read as float32, and stays that in a copy.
-            return Stored(
+            return ArraySpec(
                 **{**vars(kept), "dtype": "float32" if kept.dtype == "bfloat16" else kept.dtype}
             )
         array = self[name]
@@ -326,7 +321,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
         coords = {dim: array[dim].values.tolist() for dim in sizes if dim in array.coords}
         layers = tuple(array["layer"].values.tolist()) if first == 2 else None
         attrs = {str(key): str(value) for key, value in array.attrs.items()}
-        return Stored(name, dims, sizes, layers, str(array.dtype), coords, attrs)
+        return ArraySpec(name, dims, sizes, layers, str(array.dtype), coords, attrs)
 
     @classmethod
     def open(cls, path: str | Path) -> Trace:
@@ -341,7 +336,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
         trace = cls({}, [], [], {})
         trace._tokens = trace._prompts = None
         trace._store = (
-            _StoreOne(folder, raw)
+            PaddedStore(folder, raw)
             if raw["format"] == 1
             else Store(folder, Manifest.of(raw, folder))
         )
@@ -376,7 +371,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
         return "\n".join(lines)
 
 
-def _ends(arrays: Sequence[Stored], lengths: Sequence[int]) -> Iterator[int]:
+def _ends(arrays: Sequence[ArraySpec], lengths: Sequence[int]) -> Iterator[int]:
     """After which prompts a shard ends."""
     held = 0
     for at, length in enumerate(lengths):
@@ -387,98 +382,3 @@ def _ends(arrays: Sequence[Stored], lengths: Sequence[int]) -> Iterator[int]:
         held += max(nbytes, 1)
     if held:
         yield len(lengths)
-
-
-class _StoreOne:
-    """A trace folder of format 1: the manifest holds texts and tokens, one shard whole arrays
-    padded with NaN.
-    """
-
-    def __init__(self, folder: Path, raw: dict[str, Any]) -> None:
-        self.folder, self.complete = folder, True
-        with reading_manifest(folder):
-            self._prompts, self._tokens = list(raw["prompts"]), [list(row) for row in raw["tokens"]]
-            if not all(
-                isinstance(text, str) for row in [self._prompts, *self._tokens] for text in row
-            ):
-                raise TypeError("its texts are no texts")
-            if len(self._prompts) != len(self._tokens) or not isinstance(raw["model"], dict):
-                raise ValueError("it has not as many prompts as rows of tokens")
-            self.lengths = [len(row) for row in self._tokens]
-            arrays = {
-                str(name): self._axes(str(name), about) for name, about in raw["arrays"].items()
-            }
-            self._shards = {name: about["shard"] for name, about in raw["arrays"].items()}
-            self.manifest = Manifest("", raw["model"], {}, arrays, None)
-        for name, shard in self._shards.items():
-            # The shard's name comes from a file that may come from a stranger.
-            file = folder / str(shard)
-            if (
-                file.name != shard
-                or not file.resolve().is_relative_to(folder.resolve())
-                or not file.is_file()
-            ):
-                raise BadRun(
-                    f"The trace {folder.name!r} lacks the shard of {name!r}.",
-                    "every shard named",
-                    "Get a complete copy.",
-                )
-
-    def _axes(self, name: str, about: Any) -> Stored:
-        dims, shape, coords = list(about["dims"]), list(about["shape"]), dict(about["coords"])
-        first = 2 if "layer" in dims else 1
-        if dims[:first] != ["prompt", "layer"][:first] or shape[0] != len(self.lengths):
-            raise ValueError(f"the axes of {name!r} are {dims}")
-        sizes = dict(zip(dims[first:], shape[first:], strict=True))
-        layers = coords["layer"] if first == 2 else None
-        if layers is not None and len(layers) != shape[1]:
-            raise ValueError(f"the layers of {name!r} do not fit its axes")
-        labels = {dim: coords[dim] for dim in sizes if dim in coords}
-        about = {
-            "dims": dims[first:],
-            "sizes": sizes,
-            "layers": layers,
-            "dtype": "float32",
-            "coords": labels,
-            "attrs": {},
-        }
-        return Stored.from_json(name, about)
-
-    def prompts(self) -> list[str]:
-        return self._prompts
-
-    def tokens(self) -> list[list[str]]:
-        return self._tokens
-
-    def nbytes(self, name: str) -> int:
-        return sum(map(self.manifest.arrays[name].nbytes, self.lengths))
-
-    def read(self, name: str, prompts: Sequence[int], rows: Sequence[int]) -> xr.DataArray:
-        """Some prompts and some layers of an array; its one tensor is read whole."""
-        from safetensors import SafetensorError, safe_open
-
-        about = self.manifest.arrays[name]
-        try:
-            with safe_open(self.folder / self._shards[name], framework="numpy") as stored:
-                values = stored.get_tensor(name)
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise BadRun(
-                f"{name!r} of {self.folder.name!r} is damaged: {error}",
-                "complete arrays",
-                "Capture again.",
-            ) from error
-        shape = (
-            len(self.lengths),
-            *(() if about.layers is None else (about.rows,)),
-            *about.shape(0),
-        )
-        if values.shape != shape:
-            raise BadRun(
-                f"{name!r} of {self.folder.name!r} is {values.shape}.", f"{shape}", "Capture again."
-            )
-        values = (
-            values[list(prompts)] if about.layers is None else values[list(prompts)][:, list(rows)]
-        )
-        return about.labelled(
-            values, prompts, None if about.layers is None else [about.layers[row] for row in rows]
-        )

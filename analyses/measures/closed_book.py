@@ -84,11 +84,11 @@ def closed_book(
         facts = relation.facts[start : start + size]
         ids = [ids_of(model, p) for p in prompts[start : start + size]]
 
-        def decided(row: int, text: str, facts: Sequence[Fact] = facts) -> bool:
+        def is_decided(row: int, text: str, facts: Sequence[Fact] = facts) -> bool:
             return matches_answer(text, facts[row].answer, ended=False) is not None
 
-        with InterventionDecoder(model, ids).under() as reading:
-            completions = reading.complete(decided, max_new_tokens=longest)
+        with InterventionDecoder(model, ids).with_head_scales() as reading:
+            completions = reading.complete(is_decided, max_new_tokens=longest)
         said += [c.text for c in completions]
         first += [
             c.first == answer[0]

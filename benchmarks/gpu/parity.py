@@ -262,50 +262,54 @@ def swept(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     scale, last = _logit_scale(model, prompts), model.n_layers - 1
     some = [0, last]
     kinds: dict[str, dict[str, Any]] = {
-        "heads, last position": {"layers": some},
-        "heads, all positions": {"layers": some, "at": "all"},
-        "layers": {"kind": "layers"},
-        "neurons": {"kind": "neurons", "neurons": [(layer, n) for layer in some for n in range(8)]},
+        "heads, last position": {"over": wb.Heads(layers=some)},
+        "heads, all positions": {"over": wb.Heads(layers=some), "positions": "all"},
+        "layers": {"over": "layers"},
+        "neurons": {"over": wb.Neurons([(layer, n) for layer in some for n in range(8)])},
         "positions, patched": {
-            "kind": "positions",
-            "at": "all",
-            "how": "patch",
-            "source": prompts[::-1],
-            "layers": [last // 2],
+            "over": wb.Positions(layers=[last // 2]),
+            "change": wb.Patch(prompts[::-1]),
         },
-        "heads, mean": {"layers": [last], "how": "mean", "reference": prompts},
-        "layers, noise": {"kind": "layers", "how": "noise", "at": "all", "layers": [0]},
-        "edges to the logits": {"kind": "edges", "heads": [(0, 0), (last // 2, 1)]},
-        "edges to heads": {"kind": "edges", "heads": [(0, 0), (0, 1)], "receivers": [(last, 0)]},
-        "heads, frozen norm": {"layers": [last], "norm": "frozen"},
+        "heads, mean": {"over": wb.Heads(layers=[last]), "change": wb.Mean(prompts)},
+        "layers, noise": {
+            "over": wb.Layers(layers=[0]),
+            "change": "noise",
+            "positions": "all",
+        },
+        "edges to the logits": {"over": wb.Edges(senders=[(0, 0), (last // 2, 1)])},
+        "edges to heads": {"over": wb.Edges([(last, 0)], senders=[(0, 0), (0, 1)])},
+        "heads, frozen norm": {
+            "over": wb.Heads(layers=[last]),
+            "read": wb.LogitDiff(norm="frozen"),
+        },
     }
-    for what, how in kinds.items():
-        found = wb.sweep(model, prompts, targets, metric="logit_diff", **how)
+    for what, options in kinds.items():
+        found = wb.sweep(model, prompts, targets, **{"read": "logit_diff"} | options)
         yield Values(what, found["effect"].values, scale, 2)
     found = wb.sweep(
         model,
         prompts,
         targets,
-        metric="logit_diff",
-        at="all",
-        method="attribution",
-        recheck=4,
-        seed=0,
+        read="logit_diff",
+        positions="all",
+        method=wb.Attribution(recheck=4, seed=0),
     )
     yield Values("heads, attribution patching", found["effect"].values, scale, 2)
     yield Values(
         "probability",
-        wb.sweep(model, prompts, targets, metric="prob", layers=[last])["effect"].values,
+        wb.sweep(model, prompts, targets, over=wb.Heads(layers=[last]), read="prob")[
+            "effect"
+        ].values,
         1.0,
         2,
     )
-    control = wb.sweep(model, prompts, targets, layers=some).attrs["control_error"]
+    control = wb.sweep(model, prompts, targets, over=wb.Heads(layers=some)).attrs["control_error"]
     yield Values("control row, off by", np.array([control / scale]), 1.0)
 
 
 def differentiated(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     """Gradients of the loss at sites and by weights."""
-    from hooks.gradients.metric import loss
+    from hooks.metrics import loss
 
     prompts = _prompts(bench, model)
     sites = ["z", "resid_post", "post", "embed"]

@@ -191,12 +191,12 @@ def _heads(bench: Bench, name: str, dtype: str, limit: float, length: int, at: s
     heads = model.heads()
     jobs: dict[str, Callable[[], object]] = {
         unit: _plain(model, ids),
-        f"sweep, {len(heads)} heads": lambda: wb.sweep(model, ids, TARGETS, at=at),
+        f"sweep, {len(heads)} heads": lambda: wb.sweep(model, ids, TARGETS, positions=at),
         "the same, with 8 times the memory at once": lambda: _roomier(
-            lambda: wb.sweep(model, ids, TARGETS, at=at), 8
+            lambda: wb.sweep(model, ids, TARGETS, positions=at), 8
         ),
         f"attribution patching, {len(heads)} heads": lambda: wb.sweep(
-            model, ids, TARGETS, at=at, method="attribution", recheck=0
+            model, ids, TARGETS, positions=at, method=wb.Attribution(recheck=0)
         ),
     }
     times = turns(jobs, bench.device, 0.6 * limit)
@@ -235,7 +235,7 @@ def _loop(
     )
     base = _plain(model, ids)().logits[0, -1, TARGETS[0]].float()  # type: ignore[attr-defined]
     looped = (torch.stack(found) - base).cpu()
-    swept = torch.as_tensor(wb.sweep(model, ids, TARGETS, at=at)["effect"].values[0])
+    swept = torch.as_tensor(wb.sweep(model, ids, TARGETS, positions=at)["effect"].values[0])
     exact = torch.stack([swept[layer, head] for layer, head in some])
     apart = float((looped - exact).abs().max() / base.abs().max())
     each = took / len(some)
@@ -278,24 +278,21 @@ def other_sweeps(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     ids, other = bench.prompts(1, length), bench.prompts(1, length, seed=1)
     layer, d_mlp = model.n_layers // 2, model.layout.sizes["d_mlp"]
     senders, receiver = model.heads()[: model.n_heads], (model.n_layers - 1, 0)
-    patched = {"at": "all", "how": "patch", "source": other}
 
-    def swept(**how: Any) -> Callable[[], object]:
-        return lambda: wb.sweep(model, ids, TARGETS, **how)
+    def swept(over: Any, **options: Any) -> Callable[[], object]:
+        return lambda: wb.sweep(model, ids, TARGETS, over=over, **options)
 
     jobs: dict[str, Callable[[], object]] = {
         "plain forward pass": _plain(model, ids),
-        f"layers, {3 * model.n_layers} parts": swept(kind="layers"),
-        f"neurons of one layer, {d_mlp}": swept(kind="neurons", layers=[layer]),
-        f"edges to the logits, {len(model.heads())}": swept(kind="edges"),
-        f"edges to one head, 3 × {len(senders)}": swept(
-            kind="edges", heads=senders, receivers=[receiver]
-        ),
+        f"layers, {3 * model.n_layers} parts": swept("layers"),
+        f"neurons of one layer, {d_mlp}": swept(wb.Neurons(layers=[layer])),
+        f"edges to the logits, {len(model.heads())}": swept("edges"),
+        f"edges to one head, 3 × {len(senders)}": swept(wb.Edges([receiver], senders=senders)),
         f"positions of one layer, patched, {length}": swept(
-            kind="positions", layers=[layer], **patched
+            wb.Positions(layers=[layer]), change=wb.Patch(other)
         ),
         f"all {d_mlp * model.n_layers} neurons, attribution patching": swept(
-            kind="neurons", at="all", method="attribution", recheck=0
+            "neurons", positions="all", method=wb.Attribution(recheck=0)
         ),
     }
     return timed(turns(jobs, bench.device, limit), "plain forward pass")
@@ -306,7 +303,7 @@ def other_sweeps(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
 
 def gradients(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     """Gradients at sites and by weights, beside a plain forward and backward pass."""
-    from hooks.gradients.metric import loss
+    from hooks.metrics import loss
 
     model, length = bench.model(name, dtype), 16 if bench.tiny else 128
     ids = bench.prompts(1, length)

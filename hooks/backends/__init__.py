@@ -24,15 +24,18 @@ from typing import TYPE_CHECKING, Protocol
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.batch import Batch
     from hooks.hook_points import HookFn
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 NAMES = ("torch", "transformer_lens", "nnsight")
 
 
 @dataclass(frozen=True)
-class Look:
+class HookRequest:
     """Places, and who is called with the values that pass there.
 
     Attributes:
@@ -47,9 +50,16 @@ class Look:
     take: HookFn
     queries: list[int] | None = None
 
+    def hand_over(self, place: Place, x: Tensor) -> Tensor | None:
+        """Call `take` with all values of a place; of a site over queries it gets the rows that are
+        wanted.
+        """
+        by_query = "query" in place.site.dims and self.queries is not None
+        return self.take(place, x[:, :, self.queries] if by_query else x)
+
 
 class Forward(Protocol):
-    """One forward pass of a batch, with `looks`.
+    """One forward pass of a batch, with the hooks that `requests` ask for.
 
     With `every_logit` False, logits of the last position will do.
 
@@ -60,7 +70,12 @@ class Forward(Protocol):
     """
 
     def __call__(
-        self, model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+        self,
+        model: InstrumentedModel,
+        batch: Batch,
+        requests: Sequence[HookRequest],
+        *,
+        every_logit: bool,
     ) -> None: ...
 
 

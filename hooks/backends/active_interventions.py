@@ -33,13 +33,7 @@ def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
             over.
     """
     names = {id(part): name for name, part in model.module.named_modules()}
-    at: dict[tuple[int, bool], tuple[Place, sites.Tap]] = {}
-    for short, layers in model.sites.items():
-        for layer in [None] if layers is None else layers:
-            place = Place(sites.SITES[short], layer)
-            tap = sites.tap(model.layout, place)
-            if tap is not None and tap.changeable:
-                at.setdefault((id(tap.module), tap.on_input), (place, tap))
+    taps = _taps(model)
     found: dict[Place, Changed] = {}
     for part in model.module.modules():
         if part is model.module:  # its hooks are shared with the twin
@@ -47,14 +41,14 @@ def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
         for on_input, hooks in ((True, part._forward_pre_hooks), (False, part._forward_hooks)):
             if all(is_own(hook) for hook in hooks.values()):
                 continue
-            if (id(part), on_input) not in at:
+            if (id(part), on_input) not in taps:
                 where = f"the {'input' if on_input else 'output'} of {names[id(part)]}"
                 raise BadInput(
                     f"A hook on {where} cannot be carried over to {backend}.",
                     f"interventions at one of {', '.join(model.sites)}",
                     "Use the back end 'torch'.",
                 )
-            place, tap = at[id(part), on_input]
+            place, tap = taps[id(part), on_input]
             found[place] = partial(_through, tap)
     if any(_answered(block.attention) for block in model.layout.blocks):
         raise BadInput(
@@ -64,6 +58,20 @@ def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
             "Use the back end 'torch'.",
         )
     return found
+
+
+def _taps(model: InstrumentedModel) -> dict[tuple[int, bool], tuple[Place, sites.Tap]]:
+    """(id of a module, whether it is about its input) -> the first place whose values pass there
+    and can be changed.
+    """
+    taps: dict[tuple[int, bool], tuple[Place, sites.Tap]] = {}
+    for short, layers in model.sites.items():
+        for layer in [None] if layers is None else layers:
+            place = Place(sites.SITES[short], layer)
+            tap = sites.tap(model.layout, place)
+            if tap is not None and tap.changeable:
+                taps.setdefault((id(tap.module), tap.on_input), (place, tap))
+    return taps
 
 
 def _answered(attention: Any) -> bool:
@@ -85,13 +93,13 @@ def _through(tap: sites.Tap, x: Tensor) -> Tensor:
     for key, hook in list(hooks.items()):
         if is_own(hook):
             continue
-        said: tuple[dict[str, Any], ...] = ({},) if key in named else ()
+        kwargs: tuple[dict[str, Any], ...] = ({},) if key in named else ()
         if tap.on_input:
-            answer = hook(module, (x,), *said)
-            answer = answer[0] if said and answer is not None else answer
+            answer = hook(module, (x,), *kwargs)
+            answer = answer[0] if kwargs and answer is not None else answer
             answer = answer[0] if isinstance(answer, tuple) else answer
         else:
-            answer = hook(module, (), *said, x)
+            answer = hook(module, (), *kwargs, x)
         x = x if answer is None else answer
     x = x.unflatten(-1, (tap.heads, -1)) if tap.heads else x
     return x if tap.scale == 1.0 else x * tap.scale

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hooks.sites import Tap
 
 
-def passed(
+def apply_tap(
     tap: Tap, value: Any, change: Callable[[Tensor], Tensor | None], size: tuple[int, int]
 ) -> Any:
     """What the tap makes of a module's input or output when `change` stands at it: the value

@@ -25,8 +25,9 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import Look
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.backends import HookRequest
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from workbench.trace import Trace
 
 
@@ -68,25 +69,22 @@ def from_cache(
         values = {place: _to_left(x, place, lengths) for place, x in values.items()}
 
     def read(
-        model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+        model: InstrumentedModel,
+        batch: Batch,
+        requests: Sequence[HookRequest],
+        *,
+        every_logit: bool,
     ) -> None:
         """What the model would show of this batch, which holds some of the prompts in some
         order.
         """
         width = batch.input_ids.shape[1]
-        rows = waiting.come(batch)
-        for look, place in [(each, place) for each in looks for place in each.places]:
+        rows = waiting.match(batch)
+        for request, place in [(r, place) for r in requests for place in r.places]:
             x = values[place][rows]
             for axis in _over_tokens(place):
                 x = x.narrow(axis, x.shape[axis] - width, width)
-            look.take(
-                place,
-                (
-                    x[:, :, look.queries]
-                    if "query" in place.site.dims and look.queries is not None
-                    else x
-                ),
-            )
+            request.hand_over(place, x)
 
     return capture(model, texts, [place.name for place in held], backend=read)
 

@@ -23,22 +23,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hooks.backends import active_interventions
-from hooks.backends.apply_tap import passed
+from hooks.backends.apply_tap import apply_tap
 from hooks.backends.module_copy import kept, twin
 from hooks.backends.nnsight import (
     Read,
     attention_call,
-    attention_value,
+    hand_over_attention,
     in_order,
     nnsight,
     reads,
-    shown,
 )
 from workbench.errors import BadInput, WorkbenchError
 
 if TYPE_CHECKING:
-    from hooks.backends import Look
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.backends import HookRequest
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 
@@ -135,11 +135,11 @@ def request(
     server = kept(model, "ndif", peer)
     moments = in_order(model, twin(model, "NDIF"), reads(model, places))
     calls = {
-        here[0]: attention_call(model, server, here[0])
-        for (_, of), here in moments.items()
-        if of == "attention"
+        moment: attention_call(model, server, at_moment[0])
+        for moment, at_moment in moments.items()
+        if moment[1] == "attention"
     }
-    plan = [(path, of, calls.get(here[0], "")) for (path, of), here in moments.items()]
+    plan = [(*moment, calls.get(moment, "")) for moment in moments]
     remote = RemoteBackend(
         _key(server, _repo(model, repo)), host=host, env=server._remoteable_get_env()
     )
@@ -178,29 +178,27 @@ def request(
         remote.model_key,
         envelope.metadata(),
         payload,
-        tuple(tuple(here) for here in moments.values()),
+        tuple(tuple(at_moment) for at_moment in moments.values()),
         remote.host,
     )
 
 
 def run(
-    model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    model: InstrumentedModel, batch: Batch, requests: Sequence[HookRequest], *, every_logit: bool
 ) -> None:
     """See `hooks.backends.Forward`; runs on NDIF's server."""
-    looked = {place: look for look in looks for place in look.places}
-    asked = request(model, batch, list(looked), every_logit=every_logit)
+    by_place = {place: request for request in requests for place in request.places}
+    sent = request(model, batch, list(by_place), every_logit=every_logit)
     size = (batch.input_ids.shape[0], batch.input_ids.shape[1])
-    for here, value in zip(asked.reads, asked.send(), strict=True):
-        for read in here:
-            look = looked[read.place]
-            if read.tap is not None:
-                passed(read.tap, value, partial(shown, look, read.place), size)
-            else:
-                *called, options = value
-                look.take(
-                    read.place,
-                    attention_value(read.place.site.short, (None, *called), options, look.queries),
-                )
+    for at_moment, value in zip(sent.reads, sent.send(), strict=True):
+        if at_moment[0].of == "attention":
+            *args, options = value
+            hand_over_attention(by_place, at_moment, (None, *args), options)
+            continue
+        for read in at_moment:
+            assert read.tap is not None  # a module's input or output
+            hand_over = partial(by_place[read.place].hand_over, read.place)
+            apply_tap(read.tap, value, hand_over, size)
 
 
 def peer(model: InstrumentedModel) -> Any:

@@ -6,7 +6,7 @@ nnsight's view of the source of `forward`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import torch
 from hooks import sites
 from hooks.attention import AttentionCall
 from hooks.backends import active_interventions
-from hooks.backends.apply_tap import passed
+from hooks.backends.apply_tap import apply_tap
 from hooks.backends.module_copy import kept, twin
 from hooks.finite_check import check_logits
 from workbench.errors import SiteNotFound, WorkbenchError
@@ -24,8 +24,9 @@ from workbench.errors import SiteNotFound, WorkbenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import Look
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.backends import HookRequest
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 NAME = "nnsight"
@@ -101,7 +102,7 @@ Moment = tuple[str, str]  # path, and which value
 
 
 def in_order(
-    model: InstrumentedModel, module: Any, asked: Sequence[Read]
+    model: InstrumentedModel, module: Any, wanted: Sequence[Read]
 ) -> dict[Moment, list[Read]]:
     """The reads of each moment, in the order in which a forward pass of `module`, a twin, comes by:
     nnsight asks for that.
@@ -113,7 +114,7 @@ def in_order(
     handles = []
     # Attention ends where the output matrix begins: of the hooks at that door it must be the first.
     for path, of in sorted(
-        dict.fromkeys((read.path, read.of) for read in asked),
+        dict.fromkeys((read.path, read.of) for read in wanted),
         key=lambda moment: moment[1] != "attention",
     ):
         part, note = module.get_submodule(path), partial(_note, passed, (path, of))
@@ -139,7 +140,7 @@ def in_order(
         for handle in handles:
             handle.remove()
     return {
-        moment: [read for read in asked if (read.path, read.of) == moment]
+        moment: [read for read in wanted if (read.path, read.of) == moment]
         for moment in dict.fromkeys(passed)
     }
 
@@ -191,44 +192,37 @@ def _peer(model: InstrumentedModel) -> Any:
 
 @torch.no_grad()
 def run(
-    model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    model: InstrumentedModel, batch: Batch, requests: Sequence[HookRequest], *, every_logit: bool
 ) -> None:
     """See `hooks.backends.Forward`."""
     active = active_interventions.active(model, NAME)
     peer = kept(model, NAME, _peer)
-    looked = {place: look for look in looks for place in look.places}
-    # What changes a value comes before what looks at it.
-    asked: list[tuple[Read, Callable[[Tensor], Tensor | None]]] = []
-    asked += [(read, active[read.place]) for read in reads(model, list(active))]
-    asked += [
-        (read, partial(shown, looked[read.place], read.place))
-        for read in reads(model, list(looked))
+    by_place = {place: request for request in requests for place in request.places}
+    # What changes a value comes before what is shown it.
+    hooks: list[tuple[Read, Callable[[Tensor], Tensor | None]]] = []
+    hooks += [(read, active[read.place]) for read in reads(model, list(active))]
+    hooks += [
+        (read, partial(by_place[read.place].hand_over, read.place))
+        for read in reads(model, list(by_place))
     ]
-    moments = in_order(model, peer._module, [read for read, _ in asked])
+    moments = in_order(model, peer._module, [read for read, _ in hooks])
     calls = {
-        read: attention_call(model, peer, read)
-        for here in moments.values()
-        for read in here
-        if read.of == "attention"
+        moment: attention_call(model, peer, at_moment[0])
+        for moment, at_moment in moments.items()
+        if moment[1] == "attention"
     }
     size = (batch.input_ids.shape[0], batch.input_ids.shape[1])
 
     with peer.trace(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1):
-        for (path, of), here in moments.items():
+        for moment, at_moment in moments.items():
+            path, of = moment
             envoy = peer.get(path)
             if of == "attention":
-                args, options = getattr(envoy.source, calls[here[0]]).inputs
-                for read in here:
-                    look = looked[read.place]
-                    look.take(
-                        read.place,
-                        attention_value(read.place.site.short, args, options, look.queries),
-                    )
+                args, options = getattr(envoy.source, calls[moment]).inputs
+                hand_over_attention(by_place, at_moment, args, options)
                 continue
-            before = after = envoy.input if of == "input" else envoy.output
-            for read, what in asked:
-                if (read.path, read.of) == (path, of) and read.tap is not None:
-                    after = passed(read.tap, after, what, size)
+            before = envoy.input if of == "input" else envoy.output
+            after = _passed_at(moment, hooks, before, size)
             if after is not before and of == "input":
                 envoy.input = after
             elif after is not before:
@@ -237,9 +231,27 @@ def run(
     check_logits(model, logits, {**batch.kwargs(), "use_cache": False})
 
 
-def shown(look: Look, place: Place, x: Tensor) -> Tensor | None:
-    """What the caller of a look makes of a value."""
-    return look.take(
-        place,
-        x[:, :, look.queries] if "query" in place.site.dims and look.queries is not None else x,
-    )
+def _passed_at(
+    moment: Moment,
+    hooks: Sequence[tuple[Read, Callable[[Tensor], Tensor | None]]],
+    value: Any,
+    size: tuple[int, int],
+) -> Any:
+    """A module's value after all that stands at this moment."""
+    for read, fn in hooks:
+        if (read.path, read.of) == moment and read.tap is not None:
+            value = apply_tap(read.tap, value, fn, size)
+    return value
+
+
+def hand_over_attention(
+    by_place: Mapping[Place, HookRequest],
+    at_moment: Sequence[Read],
+    args: Sequence[Any],
+    options: dict[str, Any],
+) -> None:
+    """Show what was asked for of one attention call, from what its function was called with."""
+    for read in at_moment:
+        request = by_place[read.place]
+        value = attention_value(read.place.site.short, args, options, request.queries)
+        request.take(read.place, value)

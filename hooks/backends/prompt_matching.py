@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hooks.prompts import Prompts, ids_of
 
 if TYPE_CHECKING:
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
 
 
 class PromptMatcher:
@@ -25,7 +26,7 @@ class PromptMatcher:
     def lengths(self) -> list[int]:
         return [len(ids) for ids in self.ids]
 
-    def come(self, batch: Batch) -> list[int]:
+    def match(self, batch: Batch) -> list[int]:
         """For each row of the batch, which prompt it is."""
         width = batch.input_ids.shape[1]
         pairs = zip(batch.input_ids.tolist(), batch.lengths, strict=True)

@@ -17,26 +17,28 @@ from hooks.sites import STATE_SITES
 from hooks.states import capture_states
 
 if TYPE_CHECKING:
-    from hooks.backends import Look
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.backends import HookRequest
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 
 @torch.no_grad()
 def run(
-    model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    model: InstrumentedModel, batch: Batch, requests: Sequence[HookRequest], *, every_logit: bool
 ) -> None:
     """See `hooks.backends.Forward`."""
-    remembered = [[p for p in look.places if p.site.short in STATE_SITES] for look in looks]
+    # What recurrent layers remember does not pass in a parallel forward pass.
+    of_states = [[p for p in r.places if p.site.short in STATE_SITES] for r in requests]
     with ExitStack() as stack:
-        for look, elsewhere in zip(looks, remembered, strict=True):
-            passed = [p for p in look.places if p not in elsewhere]
-            stack.enter_context(hook_sites(model, passed, look.take, queries=look.queries))
-        stack.enter_context(_ending(model, [p for look in looks for p in look.places]))
+        for request, places in zip(requests, of_states, strict=True):
+            passing = [p for p in request.places if p not in places]
+            stack.enter_context(hook_sites(model, passing, request.take, queries=request.queries))
+        stack.enter_context(_ending(model, [p for r in requests for p in r.places]))
         model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1)
-    for look, places in zip(looks, remembered, strict=True):
-        if places:  # what recurrent layers remember does not pass in a parallel forward pass
-            capture_states(model, batch, places, look.take)
+    for request, places in zip(requests, of_states, strict=True):
+        if places:
+            capture_states(model, batch, places, request.take)
 
 
 class _Enough(Exception):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks.backends import Look, active_interventions, torch_hooks
+from hooks.backends import HookRequest, active_interventions, torch_hooks
 from hooks.backends.module_copy import kept, twin
 from hooks.finite_check import check_logits
 from hooks.sites import SITES, Place
@@ -26,10 +26,11 @@ from workbench.errors import SiteNotFound, Unfit
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
 
 NAME = "transformer_lens"
-Seen = Callable[["Tensor"], "Tensor | None"]
+HookPointFn = Callable[["Tensor"], "Tensor | None"]
 _PROBE = (3, 14, 15, 92, 65, 35)
 _NAMES = {
     "logits": "unembed.hook_out"
@@ -74,12 +75,12 @@ def bridge_of(model: InstrumentedModel) -> Any:
 
 @torch.no_grad()
 def run(
-    model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+    model: InstrumentedModel, batch: Batch, requests: Sequence[HookRequest], *, every_logit: bool
 ) -> None:
     """See `hooks.backends.Forward`."""
     active = active_interventions.active(model, NAME)
     held = kept(model, NAME, _Held)
-    wanted = [*active, *(place for look in looks for place in look.places)]
+    wanted = [*active, *(place for r in requests for place in r.places)]
     held.compare(wanted)
     strange = [place for place in wanted if not held.same[place]]
     if strange:
@@ -95,21 +96,20 @@ def run(
             "Choose one of those, or use the back end 'torch'.",
         )
 
-    def change(how: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        return how(x)
+    def change(new_values: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        return new_values(x)
 
-    def see(look: Look, place: Place, x: Tensor) -> Tensor | None:
-        x = x[:, :, look.queries] if "query" in place.site.dims and look.queries is not None else x
-        return look.take(place, as_site(place, x))
+    def show(request: HookRequest, place: Place, x: Tensor) -> Tensor | None:
+        return request.hand_over(place, as_site(place, x))
 
-    # Changes come before looks, so that what is seen is what goes on.
-    asked: list[tuple[Place, Seen]] = [
-        (place, partial(change, how)) for place, how in active.items()
+    # Interventions come before requests, so that what is shown is what goes on.
+    hooks: list[tuple[Place, HookPointFn]] = [
+        (place, partial(change, new_values)) for place, new_values in active.items()
     ]
-    asked += [(place, partial(see, look, place)) for look in looks for place in look.places]
+    hooks += [(place, partial(show, r, place)) for r in requests for place in r.places]
     check_logits(
         model,
-        held.forward(batch, asked, every_logit=every_logit),
+        held.forward(batch, hooks, every_logit=every_logit),
         {**batch.kwargs(), "use_cache": False},
     )
 
@@ -128,18 +128,18 @@ class _Held:
         self.same: dict[Place, bool] = {}
 
     def forward(
-        self, batch: Batch, asked: Sequence[tuple[Place, Seen]], *, every_logit: bool
+        self, batch: Batch, hooks: Sequence[tuple[Place, HookPointFn]], *, every_logit: bool
     ) -> Tensor:
         """Run the bridge with these at its hook points (not by `run_with_hooks`, slow to add
         many), and give its logits.
         """
         options = {**batch.kwargs(), "use_cache": False, "logits_to_keep": 0 if every_logit else 1}
-        self.bridge.set_use_attn_result(any(place.site.short == "result" for place, _ in asked))
+        self.bridge.set_use_attn_result(any(place.site.short == "result" for place, _ in hooks))
         points = []
         try:
-            for place, do in asked:
+            for place, fn in hooks:
                 points.append(self.have[str(hook_name(place, self.have))])
-                points[-1].add_hook(partial(_without_hook, do))
+                points[-1].add_hook(partial(_without_hook, fn))
             return self.bridge(options.pop("input_ids"), **options)
         finally:
             for point in points:
@@ -160,7 +160,7 @@ class _Held:
         named = [place for place in named if place.site.short != "result" or self._splits_results()]
         with undisturbed(self.plain.module):
             torch_hooks.run(
-                self.plain, batch, [Look(named, partial(_store, ours))], every_logit=True
+                self.plain, batch, [HookRequest(named, partial(_store, ours))], every_logit=True
             )
         self.forward(
             batch, [(place, partial(_store, theirs, place)) for place in named], every_logit=True
@@ -194,8 +194,8 @@ def same_in_both(model: InstrumentedModel, places: Sequence[Place]) -> list[Plac
     return [place for place in places if held.same[place]]
 
 
-def _without_hook(do: Seen, x: Tensor, hook: Any) -> Tensor | None:
-    return do(x)
+def _without_hook(fn: HookPointFn, x: Tensor, hook: Any) -> Tensor | None:
+    return fn(x)
 
 
 def _store(found: dict[Place, Tensor], place: Place, x: Tensor) -> None:

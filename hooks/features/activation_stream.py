@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.backends import Look, torch_hooks
+from hooks.backends import HookRequest, torch_hooks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,7 @@ def values(
     def take(place: Place, x: Tensor) -> None:
         found[place] = x
 
-    torch_hooks.run(model, model.batch(ids), [Look(places, take)], every_logit=False)
+    torch_hooks.run(model, model.batch(ids), [HookRequest(places, take)], every_logit=False)
     return found
 
 

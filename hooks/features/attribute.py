@@ -11,7 +11,7 @@ import torch
 
 from hooks.capture import capture
 from hooks.gradients.activations import activation_gradients
-from hooks.gradients.metric import loss
+from hooks.metrics import loss
 from hooks.prompts import split
 from workbench.torch_modes import ordinary
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hooks.features.sae import SAE
-    from hooks.gradients.metric import Metric
+    from hooks.metrics import Metrics
 
 ERROR = -1
 """The number that stands for the error term, what no feature says."""
@@ -29,14 +29,14 @@ ERROR = -1
 def attribute_features(
     features: SAE,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     k: int = 50,
 ) -> pd.DataFrame:
     """A first-order guess of what each feature at each token adds to a metric (Marks et al. 2024,
     attribution patching).
 
     Args:
-        metric: one for all prompts, or one each; see `hooks.gradients.metric`.
+        metric: one for all prompts, or one each; see `hooks.metrics`.
         k: rows per prompt, those of the largest effect; the error term's come on top.
 
     Returns:
@@ -63,8 +63,8 @@ def attribute_features(
             )
             for t in (held, slopes)
         )
-        found, said = features.taken_apart(x)
-        by_unit = (features.flat(slope).float() * features.unit(x)) @ features.directions.T
+        found, said = features.encode_decode(x)
+        by_unit = (features.flat(slope).float() * features.input_norm(x)) @ features.directions.T
         effects = (found * by_unit).cpu()
         lost = ((features.flat(x) - said) * features.flat(slope)).sum(-1).cpu()
         best = effects.abs().flatten().topk(min(k, effects.numel())).indices

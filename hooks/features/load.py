@@ -31,7 +31,7 @@ _WINDOWS = 24  # of text on which that is measured
 
 @ordinary
 def open_features(
-    ref: str | Path, model: InstrumentedModel, *, at: str | None = None, anyway: bool = False
+    ref: str | Path, model: InstrumentedModel, *, at: str | None = None, force: bool = False
 ) -> SAE:
     """Open an autoencoder and check that it belongs to this model.
 
@@ -42,7 +42,7 @@ def open_features(
             `gpt2-small/8-res-jb`, or `OWNER/REPOSITORY/FOLDER` on the Hugging Face Hub.
         at: the full name of the site it belongs to, where it does not say; another one than it says
             is used with a check.
-        anyway: take it even if it explains next to nothing of this model.
+        force: take it even if it explains next to nothing of this model.
 
     Raises:
         NotFound: there is no such autoencoder, or the model has no such site.
@@ -71,14 +71,14 @@ def open_features(
             features, held_out(model, _WINDOWS, min(128, model.card.context_length or 128))
         )
     share = measured["explained_variance"]
-    if not (share >= LEAST or anyway):
+    if not (share >= LEAST or force):
         made_for = sae.cfg.metadata.model_name
         raise BadInput(
             f"{name} explains {100 * share:.0f} % of the variance at {place.name} of"
             f" {model.card.name}.",
             f"at least {100 * LEAST:.0f} %, as of an autoencoder made for this place of this model",
             f"It says it was made for {made_for}, {sae.cfg.metadata.hook_name}. Choose another, or"
-            " take it anyway (anyway=True).",
+            " take it all the same (force=True).",
         )
     return replace(features, card={**card, **measured})
 

@@ -44,7 +44,7 @@ class Explained:
     def add(self, x: Tensor) -> None:
         """Vectors at the place, (…, *site's axes of one token)."""
         features = self._features
-        found, said = features.taken_apart(x)
+        found, said = features.encode_decode(x)
         flat = features.flat(x).to(said).double()
         off = flat - said.double()
         self._n += found[..., 0].numel()
@@ -99,14 +99,14 @@ def quality(
         (zeroed − spliced) / (zeroed − own). The first tokens of every window are left as they are,
         and not counted.
     """
-    card = explained(features, ids, progress.part(0, 0.3))
+    card = explained(features, ids, progress.subprogress(0, 0.3))
     some, rest = ids[:_LOSS_WINDOWS], list(range(SKIP, len(ids[0])))
     model, place = features.model, features.place
-    own = own_loss(model, ids, progress.part(0.3, 0.5)) if own is None else own
+    own = own_loss(model, ids, progress.subprogress(0.3, 0.5)) if own is None else own
     with features.splice(positions=rest):
-        spliced = _loss(model, some, progress.part(0.5, 0.75))
+        spliced = _loss(model, some, progress.subprogress(0.5, 0.75))
     with ablate(model, site=place.name, positions=rest):
-        zeroed = _loss(model, some, progress.part(0.75, 1.0))
+        zeroed = _loss(model, some, progress.subprogress(0.75, 1.0))
     losses = {
         "loss_tokens": len(some) * (len(rest) - 1),
         "loss": own,

@@ -91,7 +91,7 @@ class SAE:
         return self.sae.encode(self.flat(x).to(self.sae.W_dec))
 
     @torch.no_grad()
-    def taken_apart(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_decode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(activations (…, feature), reconstruction (…, d)) of vectors; x less the
         reconstruction is the error term.
         """
@@ -101,7 +101,7 @@ class SAE:
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """What the features together say of the vectors, in the shape that these have."""
-        return self.taken_apart(x)[1].reshape(x.shape).to(x)
+        return self.encode_decode(x)[1].reshape(x.shape).to(x)
 
     def flat(self, x: Tensor) -> Tensor:
         """The vectors as the autoencoder reads them: heads side by side."""
@@ -116,7 +116,7 @@ class SAE:
         by_norm = getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False)
         return stored / stored.norm(dim=-1, keepdim=True) if by_norm else stored
 
-    def unit(self, x: Tensor) -> Tensor | float:
+    def input_norm(self, x: Tensor) -> Tensor | float:
         """What a unit of a feature is multiplied by for these vectors, where the autoencoder
         normalises each, (…, 1).
         """
@@ -184,7 +184,7 @@ class SAE:
 
         def change(x: Tensor, _: PositionTracker) -> Tensor:
             old = self.encode(x)[..., chosen]
-            by = ((new(old) - old).float() @ self.directions[chosen]) * self.unit(x)
+            by = ((new(old) - old).float() @ self.directions[chosen]) * self.input_norm(x)
             return x + by.reshape(x.shape).to(x)
 
         with apply_changes(self.model, [(self.place, [])], [change], positions):
@@ -241,10 +241,10 @@ class Active:
             raise BadInput(f"The threshold {self.threshold} is negative.", "0 or more", "Raise it.")
 
     @property
-    def spelling(self) -> str:
+    def spec(self) -> str:
         return f"features:{self.features.digest}:{self.k}:{self.threshold:g}"
 
-    def unfit(self, site: Site) -> str | None:
+    def reason_incompatible(self, site: Site) -> str | None:
         return (
             None
             if site is self.features.place.site
@@ -267,7 +267,7 @@ class Active:
         ]
 
     def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
-        found, said = self.features.taken_apart(x)
+        found, said = self.features.encode_decode(x)
         values, index = found.topk(self.k, dim=-1)
         silent = values <= self.threshold
         return [

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _LENGTH, _AT_ONCE = 256, 64  # tokens of a text, texts at once
 
 
-def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress) -> list[str]:
+def self_generated_text(
+    model: InstrumentedModel, tokens: int, seed: int, progress: Progress
+) -> list[str]:
     """Texts of the model's own, about so many tokens in all, at temperature 1, each from the token
     that parts documents.
 
@@ -46,7 +48,7 @@ def sampled(model: InstrumentedModel, tokens: int, seed: int, progress: Progress
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         for number in range(rounds):
-            part = progress.part(number / rounds, (number + 1) / rounds)
+            part = progress.subprogress(number / rounds, (number + 1) / rounds)
             ids = torch.full((_AT_ONCE, 1), start, device=model.device)
 
             def report(

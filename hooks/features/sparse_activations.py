@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from hooks import sites
-from hooks.backends import Look, torch_hooks
+from hooks.backends import HookRequest, torch_hooks
 from hooks.features.activation_stream import next_losses
 from hooks.features.sae import SKIP
 from workbench.disk_space import check_disk
@@ -169,7 +169,7 @@ def _pass(
     torch_hooks.run(
         model,
         batch,
-        [Look([*places, *([logits] if logits is not None else [])], take)],
+        [HookRequest([*places, *([logits] if logits is not None else [])], take)],
         every_logit=close,
     )
     return Read(first, batch.input_ids, [active[n] for n in range(len(encoders))], losses)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +23,21 @@ import torch
 
 from hooks import sites
 from hooks.features.activation_stream import values, windows
-from hooks.features.load import from_folder, numbers_at, sae_lens
+from hooks.features.load import from_folder, numbers_at
 from hooks.features.quality import CONTEXT, held_out, own_loss, quality
 from hooks.features.sae import SAE, SKIP
-from hooks.features.self_generated_text import sampled
+from hooks.features.sae_trainer import (
+    STEPS_PER_ROUND,
+    WINDOWS_PER_STEP,
+    TrainConfig,
+    center,
+    fold,
+    make_trainer,
+    resume,
+    save,
+    take_steps,
+)
+from hooks.features.self_generated_text import self_generated_text
 from workbench import checkpointing, default_corpus
 from workbench.autoencoders import CARD, CONFIG, WEIGHTS
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -41,28 +51,10 @@ if TYPE_CHECKING:
     from hooks.sites import Place
 
 ABOUT = "sae.json"
-_WINDOWS_A_STEP, _STEPS_A_ROUND = 8, 64
 _READ_AT_ONCE = 16  # windows of a forward pass
 _MEASURED = 256  # held-out windows of the quality card
 _EVERY = 25  # of the user's windows one is set aside
 _SAMPLED = 0.06  # share of the text that is the model's own
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How autoencoders are trained; see `train_features`."""
-
-    width: int
-    k: int
-    tokens: int
-    rate: float
-    seed: int
-
-    @property
-    def steps(self) -> int:
-        """Steps each autoencoder takes: whole rounds."""
-        per_round = _WINDOWS_A_STEP * _STEPS_A_ROUND * CONTEXT
-        return max(1, -(-self.tokens // per_round)) * _STEPS_A_ROUND
 
 
 @ordinary
@@ -107,69 +99,32 @@ def train_features(
         Cancelled: from `progress`; the same call goes on later.
     """
     places = _places(model, site, [layers] if isinstance(layers, int) else layers)
-    recipe, progress = Recipe(width, k, tokens, rate, seed), progress or Progress()
+    config, progress = TrainConfig(width, k, tokens, rate, seed), progress or Progress()
     out = Path(out).expanduser()
     about = {
-        **asdict(recipe),
+        **asdict(config),
         "places": [place.name for place in places],
         "weight_hash": model.card.weight_hash,
         "texts": said_of_texts or "mixture",
     }
-    folders = [
-        out / f"{p.site.short}-{p.layer:02d}" if p.layer is not None else out / p.site.short
-        for p in places
-    ]
-    room = sum(recipe.width * numbers_at(model, place) for place in places) * 2 * 4 * 8
+    folders = [out / _folder_name(place) for place in places]
+    room = sum(config.width * numbers_at(model, place) for place in places) * 2 * 4 * 8
     if checkpointing.claim(out, about, room, ABOUT):
         progress(1.0, f"{out} is finished already")
         return folders
-    own = (
-        sampled(model, round(_SAMPLED * recipe.tokens), recipe.seed, progress.part(0.0, 0.12))
-        if texts is None
-        else []
-    )
-    read = (
-        texts()
-        if texts is not None
-        else (d.text for d in default_corpus.documents("train", own, recipe.seed))
-    )
+    own: list[str] = []
+    if texts is None:
+        n_own = round(_SAMPLED * config.tokens)
+        own = self_generated_text(model, n_own, config.seed, progress.subprogress(0.0, 0.12))
+    if texts is not None:
+        read: Iterable[str] = texts()
+    else:
+        read = (d.text for d in default_corpus.documents("train", own, config.seed))
+    feed = _WindowQueue(windows(model, read, CONTEXT), set_aside=texts is not None)
     try:
-        feed = _Feed(windows(model, read, CONTEXT), aside=texts is not None)
-        trained = _train(
-            model,
-            places,
-            recipe,
-            feed,
-            out / checkpointing.WORK,
-            progress.part(0.12 if own else 0.0, 0.92),
-        )
-        measured = feed.aside if texts is not None else held_out(model, _MEASURED, CONTEXT, own)
-        alone = own_loss(model, measured, progress.part(0.92, 0.93))
-        for number, (place, folder) in enumerate(zip(places, folders, strict=True)):
-            part = progress.part(
-                0.93 + 0.07 * number / len(places), 0.93 + 0.07 * (number + 1) / len(places)
-            )
-            _write(
-                trained.saes[number],
-                model,
-                place,
-                recipe,
-                about,
-                trained,
-                measured,
-                alone,
-                folder,
-                part,
-            )
-        checkpointing.finish(
-            out,
-            {"format": 1, "recipe": about, "digest": trained.digest, "made_with": _versions()},
-            ABOUT,
-        )
-    except (
-        BadInput,
-        NotFound,
-    ):  # text that cannot be read, or ends too early: there is nothing to go on with
+        _train_and_write(model, places, folders, config, about, feed, own, progress)
+    except (BadInput, NotFound):
+        # Text that cannot be read, or ends too early: there is nothing to go on with.
         shutil.rmtree(out / checkpointing.WORK, ignore_errors=True)
         if not any(out.iterdir()):
             out.rmdir()
@@ -184,14 +139,67 @@ def train_features(
     return folders
 
 
-class _Feed:
+def _train_and_write(
+    model: InstrumentedModel,
+    places: Sequence[Place],
+    folders: Sequence[Path],
+    config: TrainConfig,
+    about: dict[str, Any],
+    feed: _WindowQueue,
+    own: Sequence[str],
+    progress: Progress,
+) -> None:
+    """Train, measure and write: a folder for each place.
+
+    Args:
+        about: what is trained, as its folder keeps it.
+        feed: what is read.
+        own: texts of the model's own that are in it.
+    """
+    out = folders[0].parent
+    begin = 0.12 if own else 0.0
+    work = out / checkpointing.WORK
+    trained = _train(model, places, config, feed, work, progress.subprogress(begin, 0.92))
+    measured = feed.aside if feed.sets_aside else held_out(model, _MEASURED, CONTEXT, own)
+    loss = own_loss(model, measured, progress.subprogress(0.92, 0.93))
+    for number, (place, folder) in enumerate(zip(places, folders, strict=True)):
+        begin, end = (0.93 + 0.07 * n / len(places) for n in (number, number + 1))
+        _write(trained.saes[number], folder)
+        features = SAE(
+            model,
+            place,
+            from_folder(folder).to(str(model.device)),
+            f"{folder.parent.name}/{folder.name}",
+        )
+        card = {
+            "model": model.card.name,
+            "weight_hash": model.card.weight_hash,
+            "site": place.name,
+            "tokens_read": trained.tokens,
+            "texts": about["texts"],
+            "digest": trained.digest,
+            "recipe": asdict(config),
+            "context": CONTEXT,
+            "skipped": SKIP,
+            "made_with": _versions(),
+            **quality(features, measured, progress.subprogress(begin, end), loss),
+        }
+        checkpointing.replace(folder / CARD, json.dumps(card, indent=1))
+    checkpointing.finish(
+        out,
+        {"format": 1, "recipe": about, "digest": trained.digest, "made_with": _versions()},
+        ABOUT,
+    )
+
+
+class _WindowQueue:
     """Windows to train on; of texts of the user's every so many is set aside, to measure on.
 
     Of the mixture whole documents are held out instead (`workbench.default_corpus`).
     """
 
-    def __init__(self, windows: Iterator[list[int]], *, aside: bool) -> None:
-        self._windows, self._some = windows, aside
+    def __init__(self, windows: Iterator[list[int]], *, set_aside: bool) -> None:
+        self._windows, self.sets_aside = windows, set_aside
         self.aside: list[list[int]] = []
         self._n = 0
 
@@ -202,7 +210,7 @@ class _Feed:
         while True:
             window = next(self._windows)
             self._n += 1
-            if not self._some or self._n % _EVERY or len(self.aside) == _MEASURED:
+            if not self.sets_aside or self._n % _EVERY or len(self.aside) == _MEASURED:
                 return window
             self.aside.append(window)
 
@@ -219,22 +227,22 @@ class _Trained:
 def _train(
     model: InstrumentedModel,
     places: Sequence[Place],
-    recipe: Recipe,
+    config: TrainConfig,
     feed: Iterator[list[int]],
     work: Path,
     progress: Progress,
 ) -> _Trained:
-    rounds = recipe.steps // _STEPS_A_ROUND
-    count = _WINDOWS_A_STEP * _STEPS_A_ROUND
-    trainers = [_trainer(model, place, recipe, number) for number, place in enumerate(places)]
-    done = _resume(trainers, work, recipe.steps)
+    rounds = config.steps // STEPS_PER_ROUND
+    count = WINDOWS_PER_STEP * STEPS_PER_ROUND
+    trainers = [make_trainer(model, place, config, number) for number, place in enumerate(places)]
+    done = resume(trainers, work, config.steps)
     digest = hashlib.sha256()
     for number in range(rounds):
         ids = list(islice(feed, count))
         if len(ids) < count:
             raise BadInput(
                 f"The text ends after {(number * count + len(ids)) * CONTEXT:,} tokens.",
-                f"{rounds * count * CONTEXT:,} tokens, for {recipe.tokens:,} in whole rounds",
+                f"{rounds * count * CONTEXT:,} tokens, for {config.tokens:,} in whole rounds",
                 (
                     "Give more text, or train on fewer (--tokens)."
                     if rounds > 1
@@ -242,25 +250,27 @@ def _train(
                 ),
             )
         digest.update(np.array(ids, "<i4").tobytes())
-        if number * _STEPS_A_ROUND < done:
+        if number * STEPS_PER_ROUND < done:
             continue
-        part = progress.part(number / rounds, (number + 1) / rounds)
+        part = progress.subprogress(number / rounds, (number + 1) / rounds)
         # Reading takes about as long as training; what is said is which.
-        mixed = _mixed(model, places, ids, recipe.seed + number, part.part(0.0, 0.5))
+        mixed = _mixed(model, places, ids, config.seed + number, part.subprogress(0.0, 0.5))
         for at, (trainer, place) in enumerate(zip(trainers, places, strict=True)):
-            steps = part.part(0.5 + 0.5 * at / len(places), 0.5 + 0.5 * (at + 1) / len(places))
+            steps = part.subprogress(
+                0.5 + 0.5 * at / len(places), 0.5 + 0.5 * (at + 1) / len(places)
+            )
             if number == 0:
-                _centre(trainer, mixed[place])
-            _steps(
+                center(trainer, mixed[place])
+            take_steps(
                 trainer,
-                mixed[place].chunk(_STEPS_A_ROUND),
+                mixed[place].chunk(STEPS_PER_ROUND),
                 steps,
                 f"{place.name}, step",
-                recipe.steps,
+                config.steps,
             )
-        _keep(trainers, work)
+        save(trainers, work)
     return _Trained(
-        [_folded(trainer) for trainer in trainers],
+        [fold(trainer) for trainer in trainers],
         rounds * count * CONTEXT,
         digest.hexdigest()[:32],
     )
@@ -290,160 +300,8 @@ def _mixed(
     return {place: torch.cat(parts)[order.to(parts[0].device)] for place, parts in found.items()}
 
 
-def _trainer(model: InstrumentedModel, place: Place, recipe: Recipe, number: int) -> Any:
-    sae_lens()
-    from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
-    from sae_lens.config import LoggingConfig, SAETrainerConfig
-    from sae_lens.saes.sae import SAEMetadata
-    from sae_lens.training.sae_trainer import SAETrainer
-
-    device, batch = str(model.device), _WINDOWS_A_STEP * (CONTEXT - SKIP)
-    metadata = SAEMetadata(
-        model_name=model.card.name,
-        hook_name=place.name,
-        context_size=CONTEXT,
-        prepend_bos=False,
-        dataset_path="workbench",
-    )
-    config = BatchTopKTrainingSAEConfig(
-        d_in=numbers_at(model, place),
-        d_sae=recipe.width,
-        k=recipe.k,
-        dtype="float32",
-        device=device,
-        normalize_activations="expected_average_only_in",
-        topk_threshold_lr=max(
-            0.01, 16 / recipe.steps
-        ),  # so that the moving average arrives also in a short training
-        metadata=metadata,
-    )
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(recipe.seed + 1000 * number)
-        sae = BatchTopKTrainingSAE(config)
-    settings = SAETrainerConfig(
-        total_training_samples=recipe.steps * batch,
-        train_batch_size_samples=batch,
-        lr=recipe.rate,
-        lr_end=recipe.rate,
-        lr_warm_up_steps=max(1, recipe.steps // 50),
-        lr_decay_steps=max(1, recipe.steps // 5),
-        device=device,
-        dead_feature_window=max(1, recipe.steps // 8),
-        feature_sampling_window=recipe.steps + 1,
-        logger=LoggingConfig(log_to_wandb=False),
-    )
-    return SAETrainer(settings, sae, iter(()))
-
-
-def _centre(trainer: Any, x: Tensor) -> None:
-    """Start from the mean of the vectors, and scale them to a mean length of √d, as SAELens
-    does.
-    """
-    scale = float(x.shape[-1] ** 0.5 / x.norm(dim=-1).mean())
-    trainer.activation_scaler.scaling_factor = scale
-    with torch.no_grad():
-        trainer.sae.b_dec.copy_(scale * x.mean(0))
-
-
-def _steps(
-    trainer: Any, batches: Sequence[Tensor], progress: Progress, says: str, total: int
-) -> None:
-    for number, batch in enumerate(batches):
-        out = trainer.step(batch)
-        trainer.n_training_steps += 1
-        unexplained = float(out.losses["mse_loss"].detach()) / float(
-            (out.sae_in - out.sae_in.mean(0)).pow(2).sum(-1).mean()
-        )
-        progress(
-            number / len(batches),
-            f"{says} {trainer.n_training_steps:,} of {total:,}, {100 * (1 - unexplained):.0f} %"
-            " explained",
-        )
-
-
-def _folded(trainer: Any) -> Any:
-    """The finished autoencoder, of vectors as the model has them."""
-    scale = trainer.activation_scaler.scaling_factor
-    trainer.sae.fold_activation_norm_scaling_factor(scale)
-    # Activations are counted by the length of the decoder's rows, which is now that much shorter:
-    # so is the threshold, of which SAELens 6.54 does not think.
-    trainer.sae.topk_threshold = trainer.sae.topk_threshold / scale
-    return trainer.sae
-
-
-# -- going on after a stop -------------------------------------------------------------------------
-
-_NAME = "features"
-
-
-def _keep(trainers: Sequence[Any], work: Path) -> None:
-    """All of them as they are after a round, in one: a stop never leaves one ahead of another."""
-    more: dict[str, Tensor] = {}
-    for number, trainer in enumerate(trainers):
-        schedule = json.dumps(trainer.lr_scheduler.state_dict()).encode()
-        more |= {
-            f"{number}.threshold": trainer.sae.topk_threshold,
-            f"{number}.silent": trainer.n_forward_passes_since_fired,
-            f"{number}.scale": torch.tensor(
-                trainer.activation_scaler.scaling_factor, dtype=torch.float64
-            ),
-            f"{number}.schedule": torch.frombuffer(bytearray(schedule), dtype=torch.uint8),
-        }
-    state = {
-        parameter: value
-        for trainer in trainers
-        for parameter, value in trainer.optimizer.state.items()
-    }
-    together = torch.nn.ModuleList([trainer.sae for trainer in trainers])
-    checkpointing.keep(
-        together,
-        SimpleNamespace(state=state),
-        work,
-        _NAME,
-        trainers[0].n_training_steps,
-        every=False,
-        more=more,
-    )
-
-
-def _resume(trainers: Sequence[Any], work: Path, steps: int) -> int:
-    """Put back what was kept; the steps that are done."""
-    more: dict[str, Tensor] = {}
-    state: dict[Any, Any] = {}
-    together = torch.nn.ModuleList([trainer.sae for trainer in trainers])
-    done = checkpointing.resume(together, SimpleNamespace(state=state), work, _NAME, steps, more)
-    for number, trainer in enumerate(trainers if done else []):
-        for parameter in trainer.sae.parameters():
-            trainer.optimizer.state[parameter] = state[parameter]
-        trainer.sae.topk_threshold = more[f"{number}.threshold"]
-        trainer.n_forward_passes_since_fired = more[f"{number}.silent"]
-        trainer.activation_scaler.scaling_factor = float(more[f"{number}.scale"])
-        trainer.lr_scheduler.load_state_dict(json.loads(bytes(more[f"{number}.schedule"].tolist())))
-        for group, rate in zip(
-            trainer.optimizer.param_groups, trainer.lr_scheduler.get_last_lr(), strict=True
-        ):
-            group["lr"] = rate
-        trainer.n_training_steps = done
-        trainer.n_training_samples = done * trainer.cfg.train_batch_size_samples
-    return done
-
-
-# -- what is written -------------------------------------------------------------------------------
-
-
-def _write(
-    sae: Any,
-    model: InstrumentedModel,
-    place: Place,
-    recipe: Recipe,
-    about: dict[str, Any],
-    trained: _Trained,
-    measured: Sequence[Sequence[int]],
-    alone: float,
-    folder: Path,
-    progress: Progress,
-) -> None:
-    """The autoencoder in half precision, and its card, measured on what was written."""
+def _write(sae: Any, folder: Path) -> None:
+    """The autoencoder in half precision."""
     from safetensors.torch import load_file, save_file
 
     shutil.rmtree(folder, ignore_errors=True)
@@ -455,32 +313,17 @@ def _write(
             {**json.loads(config.read_text()), "dtype": "float16", "device": "cpu"}, indent=1
         )
     )
-    features = SAE(
-        model,
-        place,
-        from_folder(folder).to(str(model.device)),
-        f"{folder.parent.name}/{folder.name}",
-    )
-    card = {
-        "model": model.card.name,
-        "weight_hash": model.card.weight_hash,
-        "site": place.name,
-        "tokens_read": trained.tokens,
-        "texts": about["texts"],
-        "digest": trained.digest,
-        "recipe": asdict(recipe),
-        "context": CONTEXT,
-        "skipped": SKIP,
-        "made_with": _versions(),
-        **quality(features, measured, progress, alone),
-    }
-    checkpointing.replace(folder / CARD, json.dumps(card, indent=1))
 
 
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {**checkpointing.versions(), "sae_lens": version("sae-lens")}
+
+
+def _folder_name(place: Place) -> str:
+    layer = place.layer
+    return place.site.short if layer is None else f"{place.site.short}-{layer:02d}"
 
 
 def _places(model: InstrumentedModel, site: str, layers: Sequence[int]) -> list[Place]:

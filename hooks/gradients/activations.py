@@ -15,19 +15,20 @@ from hooks import sites as places_of
 from hooks.backends.prompt_matching import PromptMatcher
 from hooks.capture import capture
 from hooks.finite_check import check_values
-from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.hook_points import hook_sites
+from hooks.metrics import checked, loss, per_prompt
 from hooks.prompts import listed
-from hooks.weights import check_gradients
+from hooks.quantized_layers import check_gradients
 from workbench.errors import BadInput
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import Look
-    from hooks.gradients.metric import Metric
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.backends import HookRequest
+    from hooks.batch import Batch
+    from hooks.metrics import Metric, Metrics
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
     from workbench.trace import Trace
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 def activation_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str] | Sequence[Sequence[int]],
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     sites: str | Sequence[str] = "resid_post",
     layers: int | Sequence[int] | None = None,
     positions: Sequence[int] | None = None,
@@ -49,7 +50,7 @@ def activation_gradients(
 
     Args:
         prompts: texts, or lists of token ids.
-        metric: one for all prompts, or one each; see `hooks.gradients.metric`.
+        metric: one for all prompts, or one each; see `hooks.metrics`.
         sites, layers, positions: as in `wb.capture`; those whose value can be changed
             (`hooks.sites.can_change`).
         times_activation: multiply by the activation (Simonyan et al. 2013, Shrikumar et al. 2016):
@@ -71,9 +72,13 @@ def activation_gradients(
     metrics, waiting = per_prompt(metric, lengths), PromptMatcher(model, texts)
 
     def run(
-        model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+        model: InstrumentedModel,
+        batch: Batch,
+        requests: Sequence[HookRequest],
+        *,
+        every_logit: bool,
     ) -> None:
-        here = [metrics[row] for row in waiting.come(batch)]
+        here = [metrics[row] for row in waiting.match(batch)]
         kept: dict[Place, Tensor] = {}
 
         def keep(place: Place, x: Tensor) -> Tensor:
@@ -83,7 +88,7 @@ def activation_gradients(
 
         with (
             torch.enable_grad(),
-            hook_sites(model, [place for look in looks for place in look.places], keep),
+            hook_sites(model, [place for r in requests for place in r.places], keep),
         ):
             logits = model.forward(**batch.kwargs(), use_cache=False).logits
             gradients = torch.autograd.grad(
@@ -91,10 +96,10 @@ def activation_gradients(
             )
         check_values(model, "the gradients", *(g for g in gradients if g is not None))
         found = dict(zip(kept, gradients, strict=True))
-        for look, place in [(each, place) for each in looks for place in each.places]:
+        for request, place in [(r, place) for r in requests for place in r.places]:
             gradient, value = found[place], kept[place].detach()
             slope = torch.zeros_like(value) if gradient is None else gradient
-            look.take(place, slope * value if times_activation else slope)
+            request.take(place, slope * value if times_activation else slope)
 
     trace = capture(model, texts, sites, layers, positions, backend=run)
     for site in trace:
@@ -122,7 +127,7 @@ def differentiable(model: InstrumentedModel, places: Sequence[Place]) -> None:
 
     Raises:
         BadInput: names the first of them.
-        Unfit: see `hooks.weights.check_gradients`.
+        Unfit: see `hooks.quantized_layers.check_gradients`.
     """
     check_gradients(model.module, model.card.name)
     fixed = [place.name for place in places if not places_of.can_change(model.layout, place)]

@@ -20,8 +20,8 @@ from hooks.backends.prompt_matching import PromptMatcher
 from hooks.capture import capture
 from hooks.finite_check import check_values
 from hooks.gradients.activations import differentiable
-from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.hook_points import hook_sites
+from hooks.metrics import checked, loss, per_prompt
 from hooks.prompts import listed
 from workbench.errors import BadInput
 from workbench.torch_modes import ordinary
@@ -30,9 +30,10 @@ from workbench.trace import Trace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import Look
-    from hooks.gradients.metric import Metric
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.backends import HookRequest
+    from hooks.batch import Batch
+    from hooks.metrics import Metric, Metrics
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 def integrated_gradients(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     sites: str | Sequence[str] = "embed",
     layers: int | Sequence[int] | None = None,
     *,
@@ -88,7 +89,7 @@ def integrated_gradients(
 def layer_conductance(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     sites: str | Sequence[str] = "post",
     layers: int | Sequence[int] | None = None,
     *,
@@ -174,7 +175,7 @@ def _conductance(path: _Path, **options: Any) -> tuple[Tensor, float]:
 def _along(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
-    metric: Metric | Sequence[Metric],
+    metric: Metrics,
     sites: str | Sequence[str],
     layers: int | Sequence[int] | None,
     method: Callable[..., tuple[Tensor, float]],
@@ -194,10 +195,14 @@ def _along(
     }
 
     def run(
-        model: InstrumentedModel, batch: Batch, looks: Sequence[Look], *, every_logit: bool
+        model: InstrumentedModel,
+        batch: Batch,
+        requests: Sequence[HookRequest],
+        *,
+        every_logit: bool,
     ) -> None:
-        width, rows = batch.input_ids.shape[1], waiting.come(batch)
-        for look, place in [(each, place) for each in looks for place in each.places]:
+        width, rows = batch.input_ids.shape[1], waiting.match(batch)
+        for request, place in [(r, place) for r in requests for place in r.places]:
             found = []
             for row in rows:
                 ids = torch.tensor([waiting.ids[row]], device=model.device)
@@ -216,7 +221,7 @@ def _along(
                         values, (0, 0) * (values.dim() - 2) + (width - values.shape[1], 0)
                     )
                 )
-            look.take(place, torch.cat(found))
+            request.take(place, torch.cat(found))
 
     trace = capture(model, texts, sites, layers, backend=run)
     arrays = {}

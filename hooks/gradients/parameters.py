@@ -17,11 +17,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from hooks import context_window
 from hooks.eager_eval import steady
 from hooks.finite_check import check_values
-from hooks.gradients.metric import checked, loss, per_prompt
 from hooks.gradients.weights import Weight
 from hooks.gradients.weights import weights as find
+from hooks.metrics import checked, loss, per_prompt
 from hooks.prompts import Prompts, Tokenized, read, token_strings
-from hooks.weights import check_gradients, requires_grad
+from hooks.quantized_layers import check_gradients
+from hooks.weights import requires_grad
 from hooks.without_interventions import without_hooks
 from workbench.errors import Unfit
 from workbench.torch_modes import ordinary
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
-    from hooks.gradients.metric import Metric
+    from hooks.metrics import Metric, Metrics
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -43,7 +44,7 @@ _HEADS = ("head", "kv_head")
 def weight_gradients(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -78,7 +79,7 @@ def weight_gradients(
 def gradient_norms(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -128,7 +129,7 @@ def gradient_norms(
 def gradient_sizes(
     model: InstrumentedModel,
     prompts: Prompts,
-    metric: Metric | Sequence[Metric] = loss,
+    metric: Metrics = loss,
     weights: str | Sequence[str] | None = None,
     layers: int | Sequence[int] | None = None,
     *,
@@ -168,23 +169,29 @@ def gradient_sizes(
             mean[name] = (
                 gradient / len(given) + mean[name] if name in mean else gradient / len(given)
             )
+    in_order = [sizes[row] for row in range(len(given))]
     arrays = {}
     for name in dict.fromkeys(w.name for w in chosen):
         numbers = [n for n, w in enumerate(chosen) if w.name == name]
-        heads = [d for d in chosen[numbers[0]].dims if d in _HEADS]
-        own = torch.stack(
-            [torch.stack([sizes[row][n] for n in numbers], 1) for row in range(len(given))], 1
-        )
+        per_prompt = torch.stack([torch.stack([own[n] for n in numbers], 1) for own in in_order], 1)
         batch = torch.stack([_sizes(chosen[n], mean[chosen[n].parameter]) for n in numbers], 1)
-        coords = {"size": ["max", "rms"], "layer": [chosen[n].layer for n in numbers]}
-        coords |= {dim: list(range(own.shape[-1])) for dim in heads}
-        arrays[name] = xr.DataArray(
-            own.numpy(), dims=("size", "prompt", "layer", *heads), coords=coords
-        )
-        arrays[f"{name}.batch"] = xr.DataArray(
-            batch.numpy(), dims=("size", "layer", *heads), coords=coords
-        )
+        of_layers = [chosen[n] for n in numbers]
+        arrays[name] = _labelled(per_prompt, ("size", "prompt", "layer"), of_layers)
+        arrays[f"{name}.batch"] = _labelled(batch, ("size", "layer"), of_layers)
     return xr.Dataset(arrays)
+
+
+def _labelled(values: Tensor, dims: tuple[str, ...], weights: Sequence[Weight]) -> xr.DataArray:
+    """Sizes of one weight in some layers, (*dims[, head or kv_head])."""
+    import xarray as xr
+
+    heads = [dim for dim in weights[0].dims if dim in _HEADS]
+    coords: dict[str, list[Any]] = {
+        "size": ["max", "rms"],
+        "layer": [weight.layer for weight in weights],
+        **{dim: list(range(values.shape[-1])) for dim in heads},
+    }
+    return xr.DataArray(values.numpy(), dims=(*dims, *heads), coords=coords)
 
 
 def _sizes(weight: Weight, gradient: Tensor) -> Tensor:
@@ -203,7 +210,7 @@ def _squares(weight: Weight, gradient: Tensor) -> Tensor:
 def _gradients(
     model: InstrumentedModel,
     given: Sequence[Tokenized],
-    metric: Metric | Sequence[Metric],
+    metric: Metrics,
     chosen: Sequence[Weight],
     chunk: int | None,
     progress: Progress | None,

@@ -156,41 +156,51 @@ def _turned(view: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 def _find(
     model: InstrumentedModel, block: Block, name: str
 ) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
-    layout = model.layout
+    """The layer that holds a weight, and how to see its parameter, (outputs, inputs), as the
+    weight; None if the block has none.
+    """
     if name in _THREE and block.attention is not None:
-        heads = layout.n_heads if name == "W_Q" else layout.n_kv_heads
-        sizes = [layout.n_heads * layout.d_head, *[layout.n_kv_heads * layout.d_head] * 2]
-        nth = list(_THREE).index(name)
-        own = _child(block.attention, _THREE[name])
-        if own is not None:
-            return _if_shaped(
-                own, sizes[nth], lambda w: w.unflatten(0, (heads, -1)).transpose(1, 2)
-            )
-        fused = _child(block.attention, _IN_A_ROW)
-        if fused is not None:
-            return _if_shaped(
-                fused,
-                sum(sizes),
-                lambda w: w.split(sizes)[nth].unflatten(0, (heads, -1)).transpose(1, 2),
-            )
-        woven = _child(block.attention, _BY_HEAD)
-        if (
-            woven is not None
-            and getattr(model.module.config, "model_type", "") in _BY_HEAD_FAMILIES
-        ):
-            return _if_shaped(
-                woven, sum(sizes), lambda w: w.unflatten(0, (heads, 3, -1))[:, nth].transpose(1, 2)
-            )
-        return None
+        return _find_projection(model, block.attention, name)
     if name == "W_O" and block.out_proj is not None:
-        return block.out_proj, lambda w: w.T.unflatten(0, (layout.n_heads, -1))
+        return block.out_proj, lambda w: w.T.unflatten(0, (model.layout.n_heads, -1))
     if name in _MLP and block.mlp is not None:
-        own = _child(block.mlp, _MLP[name])
-        both = _child(block.mlp, (_GATE_AND_UP,))
-        if own is not None:
-            return own, lambda w: w.T
-        if both is not None and name != "W_out":
-            return both, lambda w: w.chunk(2)[0 if name == "W_gate" else 1].T
+        return _find_in_mlp(block.mlp, name)
+    return None
+
+
+def _find_projection(
+    model: InstrumentedModel, attention: nn.Module, name: str
+) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+    """Queries, keys or values: a matrix of their own, or part of one for all three."""
+    layout = model.layout
+    heads = layout.n_heads if name == "W_Q" else layout.n_kv_heads
+    sizes = [layout.n_heads * layout.d_head, *[layout.n_kv_heads * layout.d_head] * 2]
+    nth = list(_THREE).index(name)
+    own = _child(attention, _THREE[name])
+    if own is not None:
+        return _if_shaped(own, sizes[nth], lambda w: w.unflatten(0, (heads, -1)).transpose(1, 2))
+    fused = _child(attention, _IN_A_ROW)
+    if fused is not None:
+        return _if_shaped(
+            fused,
+            sum(sizes),
+            lambda w: w.split(sizes)[nth].unflatten(0, (heads, -1)).transpose(1, 2),
+        )
+    woven = _child(attention, _BY_HEAD)
+    if woven is not None and getattr(model.module.config, "model_type", "") in _BY_HEAD_FAMILIES:
+        return _if_shaped(
+            woven, sum(sizes), lambda w: w.unflatten(0, (heads, 3, -1))[:, nth].transpose(1, 2)
+        )
+    return None
+
+
+def _find_in_mlp(mlp: nn.Module, name: str) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+    own = _child(mlp, _MLP[name])
+    if own is not None:
+        return own, lambda w: w.T
+    both = _child(mlp, (_GATE_AND_UP,))
+    if both is not None and name != "W_out":
+        return both, lambda w: w.chunk(2)[0 if name == "W_gate" else 1].T
     return None
 
 

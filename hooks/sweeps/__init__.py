@@ -3,12 +3,29 @@ one pass each.
 
 I want the effect of each part          -> sweep (sweep.py): the public door
 I want to know what is not recomputed   -> batched_forward.py, and docs/exact-sweeps.md
-I want another way to change a part     -> values.py
-I want another number to be read off    -> metrics.py, or pass a function as `metric`
+I want other components to be changed   -> over.py
+I want another way to change them       -> change.py (the request), values.py (the numbers)
+I want another number to be read off    -> hooks/metrics, or pass a function as `read`
 I want head-to-head edges               -> paths.py
-I want several ways in one walk         -> last.py
+I want a quick estimate of every effect -> attribution.py
 """
 
+from hooks.sweeps.attribution import Attribution
+from hooks.sweeps.change import Mean, Noise, Patch, Resample, Zero
+from hooks.sweeps.over import Edges, Heads, Layers, Neurons, Positions
 from hooks.sweeps.sweep import sweep
 
-__all__ = ["sweep"]
+__all__ = [
+    "Attribution",
+    "Edges",
+    "Heads",
+    "Layers",
+    "Mean",
+    "Neurons",
+    "Noise",
+    "Patch",
+    "Positions",
+    "Resample",
+    "Zero",
+    "sweep",
+]

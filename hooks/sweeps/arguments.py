@@ -1,4 +1,4 @@
-"""What a sweep was asked for, checked and in one form."""
+"""The arguments of a sweep, checked and in one form."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from hooks import sites as places
+from hooks.metrics import Continuation, LogitDiff, Read
 from hooks.prompts import Prompts, is_single
 from hooks.sites import SITES, Place
 from hooks.targets import distinct
@@ -18,32 +19,23 @@ from workbench.heads import head_name
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
 
-Kind = Literal["heads", "layers", "neurons", "positions", "edges"]
-How = Literal["zero", "mean", "resample", "patch", "noise"]
-At = Literal["last", "all"] | Sequence[int]
-Align = Literal["start", "end"]
+WhichPositions = Literal["last", "all"] | Sequence[int]
+Pairs = Sequence[tuple[int, int]]
 Targets = (
     int | str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | Sequence[Sequence[str]]
 )
 
-SITES_OF_KIND: dict[str, tuple[str, ...]] = {
-    "heads": ("z",),
-    "edges": ("z",),
-    "neurons": ("post",),
-    "layers": ("resid_pre", "attn_out", "mlp_out"),
-    "positions": ("resid_pre",),
-}
 # Where a changed value reaches everything that would have read it.
 _CHANGEABLE = ("resid_pre", "z", "attn_out", "mixer_out", "post", "mlp_out", "resid_post")
-HOWS = ("zero", "mean", "resample", "patch", "noise")
 
 
 @dataclass(frozen=True)
-class Target:
-    """One thing that is changed: a site of a layer, one unit (head, neuron) of it or all, one
-    position or those of `at`.
+class Component:
+    """One thing that is changed: a site of a layer, one unit (head, neuron) of it or all, at one
+    position or at all those that the sweep changes.
     """
 
     site: str
@@ -53,10 +45,10 @@ class Target:
 
 
 def target_ids(
-    model: InstrumentedModel, targets: Targets | None, prompts: Prompts, count: int, metric: object
+    model: InstrumentedModel, targets: Targets | None, prompts: Prompts, count: int, read: Read
 ) -> list[list[int]]:
     """The watched token ids of each prompt; of a text, the token it begins with as a continuation;
-    all of it, if the metric is "continuation".
+    all of it, if a continuation is read.
 
     Raises:
         BadInput: not as many for each prompt, no tokens, or several that are one and the same token
@@ -71,28 +63,7 @@ def target_ids(
             "one token, or several, per prompt",
             "Name them per prompt.",
         )
-    rows = []
-    for said in each:
-        if metric == "continuation":
-            if len(said) > 1 and any(isinstance(t, str) for t in said):
-                raise BadInput(
-                    f"A continuation is one text, not {said!r}.",
-                    "its text, or its token ids",
-                    "Join the texts.",
-                )
-            said = [
-                i
-                for t in said
-                for i in (model.continuation_tokens(t) if isinstance(t, str) else [t])
-            ]
-        ids = [_token(model, target) for target in said]
-        # Of ids that are named twice each stands for itself, unless they are compared; texts were
-        # meant to differ.
-        if metric == "logit_diff" or (
-            metric in ("logit", "logprob", "prob") and len(set(said)) == len(said)
-        ):
-            distinct(model, ids, said)
-        rows.append(ids)
+    rows = [_row(model, given, read) for given in each]
     if len({len(row) for row in rows}) > 1:
         raise BadInput(
             f"The prompts have {sorted({len(row) for row in rows})} targets.",
@@ -100,6 +71,33 @@ def target_ids(
             "Watch as many everywhere.",
         )
     return rows
+
+
+def _row(model: InstrumentedModel, given: list[Any], read: Read) -> list[int]:
+    """The token ids that are watched after one prompt."""
+    if isinstance(read, Continuation):
+        given = _continuation(model, given)
+    ids = [_token(model, target) for target in given]
+    # Of ids that are named twice each stands for itself, unless they are compared; texts were
+    # meant to differ.
+    if isinstance(read, LogitDiff) or (read.per_target and len(set(given)) == len(given)):
+        distinct(model, ids, given)
+    return ids
+
+
+def _continuation(model: InstrumentedModel, given: list[Any]) -> list[Any]:
+    """All tokens of a text that follows the prompt."""
+    if len(given) > 1 and any(isinstance(part, str) for part in given):
+        raise BadInput(
+            f"A continuation is one text, not {given!r}.",
+            "its text, or its token ids",
+            "Join the texts.",
+        )
+    return [
+        token
+        for part in given
+        for token in (model.continuation_tokens(part) if isinstance(part, str) else [part])
+    ]
 
 
 def _plain(given: Any) -> Any:
@@ -148,8 +146,8 @@ def check_name(kind: str, name: object, known: Sequence[str]) -> None:
 
 def pairs(given: Any, what: str) -> list[tuple[int, int]]:
     """(layer, number) pairs in order, each once. Raises BadInput for what is none."""
-    found = _plain(given)
-    for pair in found if isinstance(found, list) else [found]:
+    plain = _plain(given)
+    for pair in plain if isinstance(plain, list) else [plain]:
         if (
             not isinstance(pair, list)
             or len(pair) != 2
@@ -160,16 +158,14 @@ def pairs(given: Any, what: str) -> list[tuple[int, int]]:
                 f"a list of (layer, {what})",
                 f"For example [(0, 1)] for one {what}.",
             )
-    return sorted({(layer, number) for layer, number in found})
+    return sorted({(layer, number) for layer, number in plain})
 
 
-def check_heads(
-    model: InstrumentedModel, heads: Sequence[tuple[int, int]]
-) -> list[tuple[int, int]]:
+def check_heads(model: InstrumentedModel, heads: Pairs) -> list[tuple[int, int]]:
     """The heads as pairs, in order of layers. Raises BadInput for one the model does not have."""
-    have, named = set(model.heads()), pairs(heads, "head")
+    existing, named = set(model.heads()), pairs(heads, "head")
     for head in named:
-        if head not in have:
+        if head not in existing:
             raise BadInput(
                 f"{model.card.name} has no head {head_name(*head)}.",
                 f"L0H0 to {head_name(model.n_layers - 1, model.n_heads - 1)}",
@@ -178,27 +174,46 @@ def check_heads(
     return named
 
 
-def check_positions(at: Any) -> At:
-    """`at` as one of its words or a list of whole numbers. Raises BadInput for anything else."""
-    at = _plain(at)
-    if isinstance(at, str):
-        check_name("choice of positions", at, ["last", "all"])
-        return at  # type: ignore[return-value]
-    at = [at] if isinstance(at, int) else at
-    if not isinstance(at, list) or not at or not all(isinstance(p, int) for p in at):
+def check_positions(given: Any) -> WhichPositions:
+    """One of the words, or a list of whole numbers. Raises BadInput for anything else."""
+    positions = _plain(given)
+    if isinstance(positions, str):
+        check_name("choice of positions", positions, ["last", "all"])
+        return positions  # type: ignore[return-value]
+    positions = [positions] if isinstance(positions, int) else positions
+    if not isinstance(positions, list) or not positions or not _whole_numbers(positions):
         raise BadInput(
-            f"{at!r} are no positions.",
+            f"{positions!r} are no positions.",
             "'last', 'all', or whole numbers, e.g. [0, -1]",
             "Choose one of those.",
         )
-    return at
+    return positions
 
 
-def changeable(
-    model: InstrumentedModel, sites: Sequence[str], layers: int | Sequence[int] | None
-) -> list[Place]:
-    """The places of these sites that a sweep can change, in the layers that have them."""
-    found: list[Place] = []
+def check_layers(given: Any) -> tuple[int, ...] | None:
+    """A list of whole numbers, or None for all. Raises BadInput for anything else."""
+    layers = _plain(given)
+    layers = [layers] if isinstance(layers, int) else layers
+    if layers is not None and (not isinstance(layers, list) or not _whole_numbers(layers)):
+        raise BadInput(f"{layers!r} are no layers.", "whole numbers, e.g. [0, -1]", "Choose some.")
+    return None if layers is None else tuple(layers)
+
+
+def _whole_numbers(given: list[Any]) -> bool:
+    return all(isinstance(n, int) and not isinstance(n, bool) for n in given)
+
+
+def check_sites(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names of sites, or None for the usual ones.
+
+    Raises:
+        BadInput: no names, or a site that a sweep does not change.
+    """
+    if given is None:
+        return None
+    sites = (given,) if isinstance(given, str) else tuple(given)
+    if not sites or not all(isinstance(site, str) for site in sites):
+        raise BadInput(f"{given!r} are no sites.", "names, e.g. ['attn_out']", "Name some.")
     for site in sites:
         short = site.removeprefix("hook_")
         if short in SITES and short not in _CHANGEABLE:
@@ -207,38 +222,51 @@ def changeable(
                 f"one of {', '.join(_CHANGEABLE)}",
                 "Choose one of those.",
             )
-        has = model.sites.get(short)
-        found += places.resolve(
-            model.layout, short, has if layers is None else layers, model.card.name
+    return sites
+
+
+def changeable(
+    model: InstrumentedModel, sites: Sequence[str], layers: int | Sequence[int] | None
+) -> list[Place]:
+    """The places of these sites in the layers that have them.
+
+    Raises:
+        SiteNotFound, BadInput: see `hooks.sites.resolve`.
+    """
+    chosen: list[Place] = []
+    for site in sites:
+        short = site.removeprefix("hook_")
+        every = model.sites.get(short)
+        chosen += places.resolve(
+            model.layout, short, every if layers is None else layers, model.card.name
         )
-    return found
+    return chosen
 
 
-def positions_changed(batch: Batch, at: At) -> Tensor:
-    """True where `at` reaches, (prompt, column of the batch).
+def positions_changed(batch: Batch, positions: WhichPositions) -> Tensor:
+    """True at the positions that are changed, (prompt, column of the batch).
 
     Raises:
         BadInput: a position that a prompt does not have.
     """
     real = batch.attention_mask.bool()
-    if isinstance(at, str):
-        if at == "all":
-            return real
-        found = torch.zeros_like(real)
-        found[:, -1] = True
-        return found
-    found = torch.zeros_like(real)
+    if positions == "all":
+        return real
+    mask = torch.zeros_like(real)
+    if isinstance(positions, str):
+        mask[:, -1] = True
+        return mask
     width = real.shape[1]
     for row, n in enumerate(batch.lengths):
-        for position in at:
+        for position in positions:
             if not -n <= position < n:
                 raise BadInput(
                     f"Prompt {row} of a batch has no position {position}: it has {n} tokens.",
                     f"{-n} to {n - 1}",
                     "Choose another.",
                 )
-            found[row, (width - n if position >= 0 else width) + position] = True
-    return found
+            mask[row, (width - n if position >= 0 else width) + position] = True
+    return mask
 
 
 def text_positions(batch: Batch) -> Tensor:

@@ -85,8 +85,8 @@ class BatchedForward:
         control: take along one variant that is never changed.
         report: called before every layer with the layers done so far, summed over variants and
             prompts.
-        look: called with every layer's number, attention call and the variants that are there; see
-            `hooks.sweeps.paths`.
+        inspect: called with every layer's number, attention call and the variants that have joined;
+            see `hooks.sweeps.paths`.
         until: the layer to stop before; None is the end.
     """
 
@@ -95,10 +95,10 @@ class BatchedForward:
     edits: Sequence[Edit]
     control: bool = True
     report: Callable[[int], None] | None = None
-    look: Callable[[int, AttentionCall, list[tuple[slice, Edit]]], None] | None = None
+    inspect: Callable[[int, AttentionCall, list[tuple[slice, Edit]]], None] | None = None
     until: int | None = None
-    _there: list[tuple[slice, Edit]] = field(default_factory=list)
-    _asked_itself: bool = False
+    _joined: list[tuple[slice, Edit]] = field(default_factory=list)
+    _in_attention: bool = False
 
     @torch.no_grad()
     def run(self) -> Tensor:
@@ -116,7 +116,7 @@ class BatchedForward:
         with ExitStack() as stack:
             stack.enter_context(running(self.model.module))
             stack.enter_context(placed(self.model.module, record.positions))
-            if self.suffix.start or self.look is not None:
+            if self.suffix.start or self.inspect is not None:
                 taps = {
                     layer: partial(self._attend, layer)
                     for layer in self.suffix.calls
@@ -129,7 +129,7 @@ class BatchedForward:
                 joining = [edit for edit in waiting if edit.layer == layer]
                 waiting = waiting[len(joining) :]
                 for edit in joining:
-                    self._there.append((slice(count, count + edit.count), edit))
+                    self._joined.append((slice(count, count + edit.count), edit))
                     count += edit.count
                 new = sum(edit.count for edit in joining)
                 rows = torch.cat([rows, record.resid_pre[layer].to(rows.device).repeat(new, 1, 1)])
@@ -144,15 +144,15 @@ class BatchedForward:
         """
         layout, (batch, n), count = self.model.layout, self.suffix.shape, int(self.control)
         for edit in self.edits:
-            self._there.append((slice(count, count + edit.count), edit))
+            self._joined.append((slice(count, count + edit.count), edit))
             count += edit.count
-        found: list[Tensor] = []
+        streams: list[Tensor] = []
 
         def keep(module: Any, args: tuple[Any, ...], out: Any) -> None:
-            found.append(out[0] if isinstance(out, tuple | list) else out)
+            streams.append(out[0] if isinstance(out, tuple | list) else out)
 
         with ExitStack() as stack:
-            if self.look is not None:
+            if self.inspect is not None:
                 taps = {layer: partial(self._attend, layer) for layer in self.suffix.calls}
                 stack.enter_context(attention_taps(layout, taps, self.model.card.name))
             for layer in range(self.model.n_layers):
@@ -160,12 +160,12 @@ class BatchedForward:
             stack.callback(layout.blocks[-1].module.register_forward_hook(keep).remove)
             given = {name: x.repeat(count, 1) for name, x in self.suffix.batch.kwargs().items()}
             module_call.call(self.model.module, **given, use_cache=False, logits_to_keep=1)
-        return found[0].view(count, batch, n, -1)
+        return streams[0].view(count, batch, n, -1)
 
     def _changes(self, layer: int) -> ExitStack:
         """Hooks for the edits of a layer, and for what is frozen there."""
         by_site: dict[str, list[tuple[slice, Edit | Tensor]]] = {}
-        for rows, edit in self._there:
+        for rows, edit in self._joined:
             if edit.layer == layer:
                 by_site.setdefault(edit.site, []).append((rows, edit))
             for site in _FROZEN_SITES[edit.freeze]:
@@ -193,10 +193,10 @@ class BatchedForward:
         return x.flatten(0, 1)
 
     def _attend(self, layer: int, call: AttentionCall) -> Tensor | None:
-        if self._asked_itself:
+        if self._in_attention:
             return None
-        if self.look is not None:
-            self.look(layer, call, self._there)
+        if self.inspect is not None:
+            self.inspect(layer, call, self._joined)
         if not self.suffix.start:
             return None
         batch, n = self.suffix.shape
@@ -204,7 +204,7 @@ class BatchedForward:
             return self._over_prefix(call, self.suffix.calls[layer])
         # Rows whose heads are frozen in this layer get their recorded z anyway.
         frozen = [
-            rows for rows, edit in self._there if edit.freeze != "nothing" and edit.layer < layer
+            rows for rows, edit in self._joined if edit.freeze != "nothing" and edit.layer < layer
         ]
         if not frozen:
             return _single_tokens(call.query, call.key, call.value, self.suffix.calls[layer])
@@ -242,12 +242,12 @@ class BatchedForward:
                 )
         elif mask.shape[0] > 1:
             mask = mask.repeat(times, 1, 1, 1)
-        self._asked_itself = True
+        self._in_attention = True
         try:
             run = ALL_ATTENTION_FUNCTIONS[implementation]
             return run(call.module, call.query, key, value, mask, **call.options)[0]
         finally:
-            self._asked_itself = False
+            self._in_attention = False
 
 
 def _after_prefix(recorded: Tensor, own: Tensor, times: int) -> Tensor:

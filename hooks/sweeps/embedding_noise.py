@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.backends import Look, torch_hooks
+from hooks.backends import HookRequest, torch_hooks
 from hooks.sites import SITES, Place
 from hooks.weights import dense_weight
 from hooks.without_interventions import undisturbed
@@ -49,7 +49,7 @@ def embedding_sigma(model: InstrumentedModel) -> float:
         torch_hooks.run(
             model,
             model.batch([[i] for i in ids]),
-            [Look([place], take) for place in places],
+            [HookRequest([place], take) for place in places],
             every_logit=False,
         )
     drawn, stream = weight[tokens.to(weight.device)].double().cpu(), entered["resid_pre"]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -24,21 +24,19 @@ from hooks.layer_replay import RecordedSuffix, read
 from hooks.sites import SITES, Place
 from hooks.sweeps.arguments import positions_changed
 from hooks.sweeps.batched_forward import BatchedForward, Edit
+from hooks.sweeps.over import Receiver
 from hooks.sweeps.runner import WALK, SweepJob, edits_of, rows_at_once
 from hooks.sweeps.values import BatchValues
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch
-
-Input = Literal["q", "k", "v"]
-Receiver = tuple[int, int, Input]  # layer, head, which of its inputs
+    from hooks.batch import Batch
 
 
 @dataclass
 class PathJob(SweepJob):
-    """A job whose cells are senders; its effects are (receiver × sender, prompt, target), NaN
+    """A job whose components are senders; its effects are (receiver × sender, prompt, target), NaN
     below the receiver.
     """
 
@@ -47,11 +45,13 @@ class PathJob(SweepJob):
 
     @property
     def _size(self) -> int:
-        return len(self.receivers) * len(self.cells)
+        return len(self.receivers) * len(self.components)
 
     @property
     def _work(self) -> int:
-        pairs = [r for r, _, _ in self.receivers for cell in self.cells if cell.layer < r]
+        pairs = [
+            r for r, _, _ in self.receivers for component in self.components if component.layer < r
+        ]
         return len(self.ids) * sum(self.model.n_layers - layer for layer in pairs)
 
     def _position(self, i: int) -> int | None:
@@ -59,9 +59,9 @@ class PathJob(SweepJob):
 
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
-        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.at))
+        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.positions))
         start = (
-            int(new.there.any(0).nonzero()[0]) if new.there.any() else batch.input_ids.shape[1] - 1
+            int(new.mask.any(0).nonzero()[0]) if new.mask.any() else batch.input_ids.shape[1] - 1
         )
         for first in (0,) if self.whole else (start, 0):
             keep = [
@@ -69,7 +69,7 @@ class PathJob(SweepJob):
                 *(Place(SITES["z"], layer) for layer in self.model.sites["z"] or []),
             ]
             suffix = read(self.model, batch, first, list(dict.fromkeys(keep)), calls=True)
-            self.own(suffix, new, prompts)
+            self.write_unchanged(suffix, new, prompts)
             if self._control(
                 self._walk(suffix, [_nothing(suffix)], control=True)[0], suffix, prompts
             ):
@@ -97,11 +97,11 @@ class PathJob(SweepJob):
         """All of `senders` to all of `receivers`: run (2) for the senders, then run (3) for each
         pair.
         """
-        edits = edits_of([self.cells[i] for i in senders], new, suffix, self.freeze)
+        edits = edits_of([self.components[i] for i in senders], new, suffix, self.freeze)
         arrived: dict[Receiver, list[Tensor]] = {receiver: [] for receiver in receivers}
 
-        def look(layer: int, call: AttentionCall, there: list[tuple[slice, Edit]]) -> None:
-            for rows, edit in there:
+        def inspect(layer: int, call: AttentionCall, joined: list[tuple[slice, Edit]]) -> None:
+            for rows, edit in joined:
                 if edit.layer >= layer:
                     continue
                 for receiver in receivers:
@@ -113,30 +113,32 @@ class PathJob(SweepJob):
         edits = [edit for edit in edits if edit.layer < last]
         if not edits:
             return
-        BatchedForward(self.model, suffix, edits, control=False, look=look, until=last + 1).run()
-        there = new.there[:, suffix.start :]
+        BatchedForward(
+            self.model, suffix, edits, control=False, inspect=inspect, until=last + 1
+        ).run()
+        mask = new.mask[:, suffix.start :]
         real = new.batch.attention_mask[:, suffix.start :].bool()
         # A sender changes nothing before the first position it is changed at.
-        where = (real & (there.cumsum(1) > 0))[None]
+        where = (real & (mask.cumsum(1) > 0))[None]
         pairs: list[tuple[int, Edit]] = []
         for receiver in receivers:
             if arrived[receiver]:
                 z = torch.cat(arrived[receiver])
-                at = self.receivers.index(receiver) * len(self.cells)
+                first = self.receivers.index(receiver) * len(self.components)
                 unit = torch.tensor([receiver[1]], device=z.device)
                 pairs += [
-                    (at + senders[row], Edit("z", receiver[0], z[row : row + 1], where, unit, 1))
+                    (first + senders[row], Edit("z", receiver[0], z[row : row + 1], where, unit, 1))
                     for row in range(len(z))
                 ]
         size = rows_at_once(self.model, suffix)
         for i in range(0, len(pairs), size):
-            some = pairs[i : i + size]
-            joined = _joined([edit for _, edit in some])
+            chunk = pairs[i : i + size]
+            joined = _joined([edit for _, edit in chunk])
             final = self._walk(suffix, joined, control=False)
             self.write(
                 self._effects(final, suffix, prompts),
                 joined,
-                [index for index, _ in some],
+                [index for index, _ in chunk],
                 new,
                 prompts,
             )
@@ -146,16 +148,16 @@ def _joined(edits: Sequence[Edit]) -> list[Edit]:
     """Edits of single heads as one edit per layer."""
     out = []
     for layer in sorted({edit.layer for edit in edits}):
-        mine = [edit for edit in edits if edit.layer == layer]
-        units = torch.cat([edit.units for edit in mine if edit.units is not None])
+        of_layer = [edit for edit in edits if edit.layer == layer]
+        units = torch.cat([edit.units for edit in of_layer if edit.units is not None])
         out.append(
             Edit(
                 "z",
                 layer,
-                torch.cat([edit.values for edit in mine]),
-                mine[0].where,
+                torch.cat([edit.values for edit in of_layer]),
+                of_layer[0].where,
                 units,
-                len(mine),
+                len(of_layer),
             )
         )
     return out
@@ -184,20 +186,20 @@ def _received(
     base = suffix.calls[layer]
     group = head // (base.query.shape[1] // base.key.shape[1])
 
-    def own(x: Tensor, at: int) -> Tensor:  # (variant, prompt, pos, d)
-        return x.view(-1, batch, *x.shape[1:])[rows, :, at, -n:]
+    def changed(x: Tensor, index: int) -> Tensor:  # (variant, prompt, pos, d)
+        return x.view(-1, batch, *x.shape[1:])[rows, :, index, -n:]
 
     query, key, value = base.query[:, head], base.key[:, group], base.value[:, group]
     scores = (query @ key.transpose(-1, -2))[None]
     if which == "q":
-        scores = own(call.query, head) @ key.transpose(-1, -2)
+        scores = changed(call.query, head) @ key.transpose(-1, -2)
     elif which == "k":
-        to_own = query @ own(call.key, group).transpose(-1, -2)
-        scores = torch.cat([scores[..., :-n].expand(len(to_own), -1, -1, -1), to_own], -1)
+        to_changed = query @ changed(call.key, group).transpose(-1, -2)
+        scores = torch.cat([scores[..., :-n].expand(len(to_changed), -1, -1, -1), to_changed], -1)
     pattern = _pattern(scores, base, head).to(value.dtype)
     z = pattern @ value
     if which == "v":
-        z = z + pattern[..., -n:] @ (own(call.value, group) - value[:, -n:])
+        z = z + pattern[..., -n:] @ (changed(call.value, group) - value[:, -n:])
     return z
 
 

@@ -1,4 +1,4 @@
-"""A sweep over cells: which of them walk together, and where their effects go."""
+"""A sweep over components: which of them walk together, and where their effects go."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from hooks.device_transfer import indices
 from hooks.layer_replay import RecordedSuffix, check_same, logit_error, read
 from hooks.rounding import Control, note, of_effects
 from hooks.sites import SITES, Place
-from hooks.sweeps.arguments import At, Target, positions_changed, text_positions
+from hooks.sweeps.arguments import (
+    Component,
+    WhichPositions,
+    positions_changed,
+    text_positions,
+)
 from hooks.sweeps.batched_forward import BatchedForward, Edit, Freeze
-from hooks.sweeps.metrics import Metric
+from hooks.sweeps.change import Noise
+from hooks.sweeps.readout import Readout
 from hooks.sweeps.values import BatchValues, Values
 from workbench.models.configuration import setting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.batch import Batch
+    from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
 # What one walk may hold at once, and what the recorded runs of one batch may, in bytes.
@@ -33,27 +40,28 @@ STRETCHES = 8
 
 @dataclass
 class SweepJob:
-    """A sweep over cells of a batch of prompts after the other.
+    """A sweep over components of a batch of prompts after the other.
 
     Attributes:
-        effects: (cell, prompt, target), float32: metric after the change minus before; NaN where a
-            prompt has no such position. Exactly 0 where a change puts in what is there already.
+        effects: (component, prompt, target), float32: metric after the change minus before; NaN
+            where a prompt has no such position. Exactly 0 where a change puts in what is there
+            already.
         before: (prompt, target), the metric of the unchanged run.
         source: the same of the runs that patches come from, or None.
         error: the largest difference between a control's logits and the model's own.
         moved: (target,), the largest change of the metric of a control.
-        exact: for estimates, the exact effects of some cells, NaN elsewhere; see
-            `hooks.attribution`.
+        exact: for estimates, the exact effects of some components, NaN elsewhere; see
+            `hooks.sweeps.attribution`.
         notes: what else is to be said of the effects.
         whole: run every prompt again from its first token on, with nothing cached.
     """
 
     model: InstrumentedModel
     ids: Sequence[Sequence[int]]
-    cells: Sequence[Target]
-    at: At
+    components: Sequence[Component]
+    positions: WhichPositions
     values: Values
-    metric: Metric
+    readout: Readout
     freeze: Freeze = "nothing"
     progress: Progress | None = None
     effects: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
@@ -67,7 +75,7 @@ class SweepJob:
     _done: int = 0
 
     def run(self) -> SweepJob:
-        order = sorted(range(len(self.cells)), key=lambda i: self.cells[i].layer)
+        order = sorted(range(len(self.components)), key=lambda i: self.components[i].layer)
         for prompts in batches(self.model, self.ids):
             batch = self.model.batch([self.ids[p] for p in prompts])
             self._one_batch(batch, prompts, order)
@@ -80,40 +88,44 @@ class SweepJob:
 
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
-        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.at))
-        for start, cells in self._stretches(batch, new, order):
-            suffix = read(self.model, batch, 0 if self.whole else start, self._keep(cells))
-            self.own(suffix, new, prompts)
-            if not self._stretch(suffix, new, cells, prompts):
+        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.positions))
+        for start, components in self._stretches(batch, new, order):
+            suffix = read(self.model, batch, 0 if self.whole else start, self._keep(components))
+            self.write_unchanged(suffix, new, prompts)
+            if not self._stretch(suffix, new, components, prompts):
                 # Something in this family knows more of the prefix than its keys and values: read
                 # all of it.
                 self.whole = True
-                suffix = read(self.model, batch, 0, self._keep(cells))
-                self.own(suffix, new, prompts)
-                self._stretch(suffix, new, cells, prompts)
+                suffix = read(self.model, batch, 0, self._keep(components))
+                self.write_unchanged(suffix, new, prompts)
+                self._stretch(suffix, new, components, prompts)
 
     def _stretch(
-        self, suffix: RecordedSuffix, new: BatchValues, cells: list[int], prompts: Sequence[int]
+        self,
+        suffix: RecordedSuffix,
+        new: BatchValues,
+        components: list[int],
+        prompts: Sequence[int],
     ) -> bool:
         """Whether the control came out as the model itself; always, or an error, where nothing
         was cached.
         """
-        for number, some in enumerate(self._chunks(suffix, cells)):
-            edits = edits_of([self.cells[i] for i in some], new, suffix, self.freeze)
+        for number, chunk in enumerate(self._chunks(suffix, components)):
+            edits = edits_of([self.components[i] for i in chunk], new, suffix, self.freeze)
             final = self._walk(suffix, edits, control=number == 0)
             if number == 0:
                 if not self._control(final[0], suffix, prompts):
                     return False
                 final = final[1:]
-            self.write(self._effects(final, suffix, prompts), edits, some, new, prompts)
+            self.write(self._effects(final, suffix, prompts), edits, chunk, new, prompts)
         return True
 
     def _control(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> bool:
-        found = self.model.unembed(final[:, -1])
-        error, limit = logit_error(found, suffix.logits, self.model)
+        logits = self.model.unembed(final[:, -1])
+        error, limit = logit_error(logits, suffix.logits, self.model)
         if suffix.start and not error <= limit:
             return False
-        self.error = max(self.error, check_same(found, suffix.logits, self.model))
+        self.error = max(self.error, check_same(logits, suffix.logits, self.model))
         moved = self._effects(final[None], suffix, prompts)[0].abs().amax(0)
         self.moved = torch.maximum(self.moved, moved)
         return True
@@ -121,26 +133,26 @@ class SweepJob:
     def _stretches(
         self, batch: Batch, new: BatchValues, order: Sequence[int]
     ) -> Iterator[tuple[int, list[int]]]:
-        """Cells that start being different at about the same column, with that column."""
+        """Components that start being different at about the same column, with that column."""
         width = batch.input_ids.shape[1]
-        read = width - self.metric.reads  # what is read has to be run
-        first = min(int(new.there.any(0).nonzero()[0]) if new.there.any() else width - 1, read)
+        last = max(0, width - self.readout.n_positions)  # what is read has to be run
+        first = min(int(new.mask.any(0).nonzero()[0]) if new.mask.any() else width - 1, last)
         by_column: dict[int, list[int]] = {}
         step = max(1, -(-(width - first) // STRETCHES))
         for i in order:
-            where = self.cells[i].position
-            if where is not None and where >= width:
+            position = self.components[i].position
+            if position is not None and position >= width:
                 continue  # none of these prompts is that long
             # A position of the longest prompt is the column; shorter ones have it further right.
-            column = first if where is None else min(max(where, first), read)
+            column = first if position is None else min(max(position, first), last)
             by_column.setdefault(first + (column - first) // step * step, []).append(i)
         yield from sorted(by_column.items())
 
-    def _keep(self, cells: Sequence[int]) -> list[Place]:
+    def _keep(self, components: Sequence[int]) -> list[Place]:
         model, wanted = self.model, dict[Place, None]()
-        if self.values.how == "noise":
+        if isinstance(self.values.change, Noise):
             wanted |= dict.fromkeys(
-                Place(SITES[self.cells[i].site], self.cells[i].layer) for i in cells
+                Place(SITES[self.components[i].site], self.components[i].layer) for i in components
             )
         if self.freeze != "nothing":
             wanted |= dict.fromkeys(Place(SITES["z"], layer) for layer in model.sites["z"] or [])
@@ -150,15 +162,17 @@ class SweepJob:
             )
         return list(wanted)
 
-    def _chunks(self, suffix: RecordedSuffix, cells: list[int]) -> Iterator[list[int]]:
+    def _chunks(self, suffix: RecordedSuffix, components: list[int]) -> Iterator[list[int]]:
         size = rows_at_once(self.model, suffix)
-        for i in range(0, len(cells), size):
-            yield cells[i : i + size]
+        for i in range(0, len(components), size):
+            yield components[i : i + size]
 
     @property
     def _work(self) -> int:
         """Layers that will be run, summed over variants and prompts."""
-        return len(self.ids) * sum(self.model.n_layers - cell.layer for cell in self.cells)
+        return len(self.ids) * sum(
+            self.model.n_layers - component.layer for component in self.components
+        )
 
     def _walk(self, suffix: RecordedSuffix, edits: Sequence[Edit], *, control: bool) -> Tensor:
         """Final residual streams of a walk that reports, (variant, prompt, pos that is read,
@@ -171,25 +185,27 @@ class SweepJob:
             if self.progress is not None:
                 self.progress(
                     self._done / self._work,
-                    f"{len(self.cells):,} changes of {len(self.ids)} prompts",
+                    f"{len(self.components):,} changes of {len(self.ids)} prompts",
                 )
 
         final = BatchedForward(self.model, suffix, edits, control, report).run()
         self._done = before + suffix.shape[0] * sum(
             edit.count * (self.model.n_layers - edit.layer) for edit in edits
         )
-        return final[:, :, -self.metric.reads :]
+        return final[:, :, -self.readout.n_positions :]
 
     @property
     def _size(self) -> int:
-        return len(self.cells)
+        return len(self.components)
 
     def _position(self, i: int) -> int | None:
-        return self.cells[i].position
+        return self.components[i].position
 
-    def own(self, suffix: RecordedSuffix, new: BatchValues, prompts: Sequence[int]) -> None:
-        base = self._base(suffix)
-        before = self.metric.of_resid(self.model, base[None], base, prompts)[0].cpu()
+    def write_unchanged(
+        self, suffix: RecordedSuffix, new: BatchValues, prompts: Sequence[int]
+    ) -> None:
+        unchanged = self._unchanged(suffix)
+        before = self.readout.of_resid(self.model, unchanged[None], unchanged, prompts)[0].cpu()
         if not len(self.before):
             self.before = torch.full(
                 (len(self.ids), before.shape[-1]), float("nan"), dtype=torch.float32
@@ -197,73 +213,76 @@ class SweepJob:
             self.effects = torch.full(
                 (self._size, *self.before.shape), float("nan"), dtype=torch.float32
             )
-            told = new.logits is not None and self.metric.ask != "continuation"
-            self.source = torch.full_like(self.before, float("nan")) if told else None
+            has_source = new.logits is not None and self.readout.reads_prompt_end
+            self.source = torch.full_like(self.before, float("nan")) if has_source else None
         self.before[list(prompts)] = before
         if self.source is not None and new.logits is not None:
-            unchanged = suffix.logits.float()
+            logits = suffix.logits.float()
             for row, prompt in enumerate(prompts):
-                self.source[prompt] = self.metric.of_logits(
-                    new.logits[row : row + 1], prompt, unchanged[row : row + 1]
+                self.source[prompt] = self.readout.of_logits(
+                    new.logits[row : row + 1], prompt, logits[row : row + 1]
                 )[0].cpu()
 
-    def _base(self, suffix: RecordedSuffix) -> Tensor:
+    def _unchanged(self, suffix: RecordedSuffix) -> Tensor:
         """The unchanged residual stream where it is read, (prompt, pos, d_model)."""
-        return suffix.record.resid_final[:, -self.metric.reads :]
+        return suffix.record.resid_final[:, -self.readout.n_positions :]
 
     def _effects(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> Tensor:
         """Metric of final residual streams minus that of the unchanged runs, (variant, prompt,
         target).
         """
-        after = self.metric.of_resid(self.model, final, self._base(suffix), prompts).cpu()
+        after = self.readout.of_resid(self.model, final, self._unchanged(suffix), prompts).cpu()
         return after - self.before[list(prompts)]
 
     def write(
         self,
         effects: Tensor,
         edits: Sequence[Edit],
-        cells: Sequence[int],
+        components: Sequence[int],
         new: BatchValues,
         prompts: Sequence[int],
     ) -> None:
         """Put (variant, prompt, target) where it belongs."""
         changed = torch.cat([e.where.any(-1).expand(e.count, len(prompts)) for e in edits]).cpu()
         effects[~changed] = 0.0
-        asked, position = (
-            positions_changed(new.batch, self.at).cpu(),
+        changeable, columns = (
+            positions_changed(new.batch, self.positions).cpu(),
             text_positions(new.batch).cpu(),
         )
-        for row, i in enumerate(cells):
-            where = self._position(i)
-            if where is not None:
-                effects[row, ~(asked & (position == where)).any(1)] = float("nan")
-        self.effects[torch.tensor(list(cells))[:, None], torch.tensor(list(prompts))[None]] = (
+        for row, i in enumerate(components):
+            position = self._position(i)
+            if position is not None:
+                effects[row, ~(changeable & (columns == position)).any(1)] = float("nan")
+        self.effects[torch.tensor(list(components))[:, None], torch.tensor(list(prompts))[None]] = (
             effects
         )
 
 
 def edits_of(
-    cells: Sequence[Target], new: BatchValues, suffix: RecordedSuffix, freeze: Freeze = "nothing"
+    components: Sequence[Component],
+    new: BatchValues,
+    suffix: RecordedSuffix,
+    freeze: Freeze = "nothing",
 ) -> list[Edit]:
-    """Cells in order of their layers, as edits: one for each run of cells at the same site and
-    layer.
+    """Components in order of their layers, as edits: one for each run of components at the same
+    site and layer.
     """
-    there = new.there[:, suffix.start :]
+    mask = new.mask[:, suffix.start :]
     position = text_positions(new.batch)[:, suffix.start :]
     edits: list[Edit] = []
     i = 0
-    while i < len(cells):
-        key = (cells[i].site, cells[i].layer)
+    while i < len(components):
+        key = (components[i].site, components[i].layer)
         n = 1
-        while i + n < len(cells) and (cells[i + n].site, cells[i + n].layer) == key:
+        while i + n < len(components) and (components[i + n].site, components[i + n].layer) == key:
             n += 1
-        some = cells[i : i + n]
-        where = there[None]
-        if some[0].position is not None:
-            where = torch.stack([there & (position == c.position) for c in some])
-        values, units = new.at(key, suffix), None
-        if some[0].unit is not None:
-            units = indices(tuple(c.unit for c in some if c.unit is not None), there.device)
+        same = components[i : i + n]
+        where = mask[None]
+        if same[0].position is not None:
+            where = torch.stack([mask & (position == c.position) for c in same])
+        values, units = new.for_site(key, suffix), None
+        if same[0].unit is not None:
+            units = indices(tuple(c.unit for c in same if c.unit is not None), mask.device)
             if values.dim():  # (prompt, pos, unit, …) to (variant, prompt, pos, …)
                 values = values.movedim(2, 0)[units.to(values.device)]
         edits.append(Edit(*key, values, where, units, n, freeze))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hooks.metrics import Continuation
 from hooks.rounding import says
-from hooks.sweeps.metrics import CONTINUATION
+from hooks.sweeps.over import Layers, Over
 from hooks.sweeps.paths import PathJob
 from workbench.heads import head_name
 
@@ -16,99 +17,111 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
-    from hooks.sweeps.arguments import How, Kind
     from hooks.sweeps.runner import SweepJob
 
 _UNIT = {"heads": "head", "edges": "head", "neurons": "neuron"}
+Axes = list[tuple[str, list[Any]]]
 
 
-def dataset(job: SweepJob, kind: Kind, how: How) -> xr.Dataset:
-    """`effect` over (prompt, the kind's axes, target), `before`, `source`, and what the axes
+def dataset(job: SweepJob, over: Over) -> xr.Dataset:
+    """`effect` over (prompt, the components' axes, target), `before`, `source`, and what the axes
     mean; see `sweep`.
     """
     import xarray as xr
 
-    model = job.model
-    axes: list[tuple[str, list[Any]]] = []
-    if len({cell.site for cell in job.cells}) > 1 or kind in ("layers", "positions"):
-        axes.append(("site", list(dict.fromkeys(cell.site for cell in job.cells))))
-    axes.append(("layer", sorted({cell.layer for cell in job.cells})))
-    if kind in _UNIT:
-        axes.append(
-            (_UNIT[kind], sorted({cell.unit for cell in job.cells if cell.unit is not None}))
-        )
-    if kind == "positions":
-        axes.append(
-            ("pos", sorted({cell.position for cell in job.cells if cell.position is not None}))
-        )
-    places = []
-    for cell in job.cells:
-        of_cell = {
-            "site": cell.site,
-            "layer": cell.layer,
-            "head": cell.unit,
-            "neuron": cell.unit,
-            "pos": cell.position,
-        }
-        places.append([values.index(of_cell[name]) for name, values in axes])
-    sizes = [len(values) for _, values in axes]
-    index = torch.as_tensor(
-        np.ravel_multi_index(np.array(places).T, sizes) if places else np.zeros(0, dtype=int)
-    )
-
-    def spread(values: Tensor) -> tuple[list[str], np.ndarray]:
-        """(…, cell, prompt, target) on the grid of the axes, prompts first."""
-        lead = values.shape[:-3]
-        grid = torch.full(
-            (*lead, int(np.prod(sizes)), *values.shape[-2:]), float("nan"), dtype=torch.float32
-        )
-        grid[..., index, :, :] = values
-        dims = ["receiver", "input"][: len(lead)] + [name for name, _ in axes]
-        grid = grid.view(*lead, *sizes, *values.shape[-2:]).movedim(-2, 0)
-        return ["prompt", *dims, "target"], grid.numpy()
-
+    axes = _axes(job, over)
     effects = job.effects
     coords: dict[str, Any] = {"prompt": list(range(len(job.ids))), **dict(axes)}
     if isinstance(job, PathJob):
         heads = list(dict.fromkeys((layer, head) for layer, head, _ in job.receivers))
         inputs = list(dict.fromkeys(name for _, _, name in job.receivers))
-        effects = effects.view(len(heads), len(inputs), len(job.cells), *effects.shape[1:])
+        effects = effects.view(len(heads), len(inputs), len(job.components), *effects.shape[1:])
         coords |= {"receiver": [head_name(*head) for head in heads], "input": inputs}
     arrays: dict[str, Any] = {
-        "effect": spread(effects),
+        "effect": _on_grid(job, axes, effects),
         "before": (["prompt", "target"], job.before.numpy()),
     }
     if job.source is not None:
         arrays["source"] = (["prompt", "target"], job.source.numpy())
     if job.exact is not None:
-        arrays["exact"] = spread(job.exact)
-    found = xr.Dataset(arrays, coords)
-    if job.metric.ask == "continuation":
-        found = found.assign_coords(target=list(CONTINUATION))
-    elif not job.metric.per_target:
-        found = found.isel(target=0)
-    longest = max(map(len, job.ids))
-    pieces = model.text.pieces_of_texts(job.ids)
-    tokens = np.array([row + [""] * (longest - len(row)) for row in pieces], dtype=object)
-    if kind == "positions":
-        found = found.assign_coords(token=(["prompt", "pos"], tokens[:, found["pos"].values]))
-    else:
-        found = found.assign_coords(token=(["prompt", "position"], tokens))
-    if job.metric.per_target:
-        names = np.array([model.token_strings(row) for row in job.metric.targets], dtype=object)
-        found = found.assign_coords(target_token=(["prompt", "target"], names))
-    at = job.at if isinstance(job.at, str) else list(job.at)
-    return found.assign_attrs(
-        model=model.card.name,
-        kind=kind,
-        at=at,
-        how=how,
-        metric=job.metric.name,
-        unit=job.metric.unit,
-        norm=job.metric.norm,
+        arrays["exact"] = _on_grid(job, axes, job.exact)
+    read = job.readout.read
+    swept = xr.Dataset(arrays, coords)
+    if isinstance(read, Continuation):
+        swept = swept.assign_coords(target=list(read.VALUES))
+    elif not read.per_target:
+        swept = swept.isel(target=0)
+    return _with_tokens(job, swept).assign_attrs(
+        model=job.model.card.name,
+        over=over.name,
+        positions=job.positions if isinstance(job.positions, str) else list(job.positions),
+        change=job.values.change.name,
+        read=read.name,
+        unit=read.unit,
+        norm=job.readout.norm,
         freeze=job.freeze,
         control_error=job.error,
         control_moved=float(job.moved.max()),
         control=says([job.compared()]),
         **job.notes,
     )
+
+
+def _axes(job: SweepJob, over: Over) -> Axes:
+    """The names and labels of the components' axes."""
+    components = job.components
+    axes: Axes = []
+    if len({each.site for each in components}) > 1 or isinstance(over, Layers):
+        axes.append(("site", list(dict.fromkeys(each.site for each in components))))
+    axes.append(("layer", sorted({each.layer for each in components})))
+    if over.name in _UNIT:
+        units = {each.unit for each in components if each.unit is not None}
+        axes.append((_UNIT[over.name], sorted(units)))
+    if over.name == "positions":
+        axes.append(
+            ("pos", sorted({each.position for each in components if each.position is not None}))
+        )
+    return axes
+
+
+def _on_grid(job: SweepJob, axes: Axes, values: Tensor) -> tuple[list[str], np.ndarray]:
+    """(…, component, prompt, target) on the grid of the axes, prompts first."""
+    places = []
+    for each in job.components:
+        labels = {
+            "site": each.site,
+            "layer": each.layer,
+            "head": each.unit,
+            "neuron": each.unit,
+            "pos": each.position,
+        }
+        places.append([options.index(labels[name]) for name, options in axes])
+    sizes = [len(options) for _, options in axes]
+    index = torch.as_tensor(
+        np.ravel_multi_index(np.array(places).T, sizes) if places else np.zeros(0, dtype=int)
+    )
+    lead = values.shape[:-3]
+    grid = torch.full(
+        (*lead, int(np.prod(sizes)), *values.shape[-2:]), float("nan"), dtype=torch.float32
+    )
+    grid[..., index, :, :] = values
+    dims = ["receiver", "input"][: len(lead)] + [name for name, _ in axes]
+    grid = grid.view(*lead, *sizes, *values.shape[-2:]).movedim(-2, 0)
+    return ["prompt", *dims, "target"], grid.numpy()
+
+
+def _with_tokens(job: SweepJob, swept: xr.Dataset) -> xr.Dataset:
+    """Token strings of the prompts and of the targets as coordinates."""
+    longest = max(map(len, job.ids))
+    pieces = job.model.text.pieces_of_texts(job.ids)
+    tokens = np.array([row + [""] * (longest - len(row)) for row in pieces], dtype=object)
+    if "pos" in swept.dims:
+        swept = swept.assign_coords(token=(["prompt", "pos"], tokens[:, swept["pos"].values]))
+    else:
+        swept = swept.assign_coords(token=(["prompt", "position"], tokens))
+    if job.readout.read.per_target:
+        names = np.array(
+            [job.model.token_strings(list(row)) for row in job.readout.targets], dtype=object
+        )
+        swept = swept.assign_coords(target_token=(["prompt", "target"], names))
+    return swept

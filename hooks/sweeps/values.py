@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks.hook_points import hook_sites
-from hooks.sweeps.arguments import Align, How, text_positions
+from hooks.sweeps.arguments import WhichPositions, positions_changed, text_positions
+from hooks.sweeps.change import Change, Mean, Noise, Patch, Resample, Zero
 from hooks.sweeps.embedding_noise import embedding_sigma
-from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hooks.batch import Batch
     from hooks.layer_replay import RecordedSuffix
-    from hooks.model import Batch, InstrumentedModel
+    from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
 PlaceKey = tuple[str, int]
@@ -31,73 +32,64 @@ class Values:
     """Where new values come from; made once per sweep.
 
     Args:
-        reference: prompts (ids) for "mean" (over all their positions) and "resample" (each position
-            of a prompt takes the value of a position drawn from all of theirs; one draw for all
-            layers, as `wb.ablate` draws).
-        source: per prompt the ids of the run that "patch" takes values from, or one for all.
-        align: "start" pairs equal positions counted from the prompts' beginnings, "end" from their
-            ends.
-        noise: "noise" adds normal values with this many times the standard deviation of the token
-            embeddings as they enter the first layer (Meng et al. 2022); see
-            `hooks.sweeps.embedding_noise`.
+        prompts: the ids of the prompts that the change takes values from: of the reference for
+            `Mean` and `Resample`; for `Patch` the source of each prompt, or one for all.
     """
 
     model: InstrumentedModel
-    how: How
+    change: Change
     places: Sequence[Place]
-    reference: Sequence[Sequence[int]] = ()
-    source: Sequence[Sequence[int]] = ()
-    align: Align = "start"
-    noise: float = 3.0
-    seed: int = 0
+    prompts: Sequence[Sequence[int]] = ()
     sigma: float = field(default=0.0, init=False)
-    _pools: dict[PlaceKey, Tensor] = field(default_factory=dict)
+    pools: dict[PlaceKey, Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        if self.how == "noise":
+        if isinstance(self.change, Noise):
             self.sigma = embedding_sigma(self.model)
-        if self.how in ("mean", "resample"):
-            self._pools = reference_values(
-                self.model, self.places, self.reference, mean=self.how == "mean"
+        if isinstance(self.change, Mean):
+            self.pools = reference_values(
+                self.model, self.places, self.prompts, self.change.positions, mean=True
             )
+        if isinstance(self.change, Resample):
+            self.pools = reference_values(self.model, self.places, self.prompts, mean=False)
 
     def for_batch(self, batch: Batch, prompts: Sequence[int], where: Tensor) -> BatchValues:
         """The values for these prompts, which `batch` holds, at the columns `where`, (prompt,
         column).
         """
-        if self.how != "patch":
-            return BatchValues(
-                self, batch, where, self._draws(batch) if self.how == "resample" else None, {}, None
-            )
-        ids = [list(self.source[0 if len(self.source) == 1 else p]) for p in prompts]
-        other = self.model.batch(ids)
+        if not isinstance(self.change, Patch):
+            return BatchValues(self, batch, where, self._draws(batch), {}, None)
+        align = self.change.align
+        ids = [list(self.prompts[0 if len(self.prompts) == 1 else p]) for p in prompts]
+        source = self.model.batch(ids)
         position, lengths = (
             text_positions(batch),
             torch.tensor(batch.lengths, device=self.model.device),
         )
-        others = torch.tensor(other.lengths, device=self.model.device)
-        wanted = position if self.align == "start" else position + (others - lengths)[:, None]
-        there = where & (wanted >= 0) & (wanted < others[:, None])
-        if self.align == "start" or batch.lengths == other.lengths:
+        source_lengths = torch.tensor(source.lengths, device=self.model.device)
+        wanted = position if align == "start" else position + (source_lengths - lengths)[:, None]
+        mask = where & (wanted >= 0) & (wanted < source_lengths[:, None])
+        if align == "start" or batch.lengths == source.lengths:
             # Causal: as long as the prompts are the same, so is everything in them.
             own = [batch.input_ids[row, -n:].tolist() for row, n in enumerate(batch.lengths)]
             shared = torch.tensor(
                 [_shared(a, b) for a, b in zip(own, ids, strict=True)], device=self.model.device
             )
-            there &= position >= shared[:, None]
-        columns = (wanted + (other.input_ids.shape[1] - others)[:, None]).clamp(
-            0, other.input_ids.shape[1] - 1
-        )
-        first = int(there.any(0).nonzero()[0]) if there.any() else there.shape[1] - 1
-        values, logits = source_values(self.model, other, self.places, columns[:, first:])
-        return BatchValues(self, batch, there, None, values, logits)
+            mask &= position >= shared[:, None]
+        width = source.input_ids.shape[1]
+        columns = (wanted + (width - source_lengths)[:, None]).clamp(0, width - 1)
+        first = int(mask.any(0).nonzero()[0]) if mask.any() else mask.shape[1] - 1
+        values, logits = source_values(self.model, source, self.places, columns[:, first:])
+        return BatchValues(self, batch, mask, None, values, logits)
 
-    def _draws(self, batch: Batch) -> Tensor:
+    def _draws(self, batch: Batch) -> Tensor | None:
         """Which value of the pool each column takes, (prompt, column)."""
-        size = len(next(iter(self._pools.values())))
+        if not isinstance(self.change, Resample):
+            return None
+        size = len(next(iter(self.pools.values())))
         picks = torch.zeros_like(batch.input_ids)
         for row, n in enumerate(batch.lengths):
-            draw = torch.Generator().manual_seed(self.seed)
+            draw = torch.Generator().manual_seed(self.change.seed)
             picks[row, -n:] = torch.randint(size, (1, n), generator=draw)[0].to(picks.device)
         return picks
 
@@ -106,42 +98,43 @@ class Values:
 class BatchValues:
     """New values for one batch of prompts.
 
-    `there` is where there is something to put in, (prompt, column); `logits` are the source run's
+    `mask` is where there is something to put in, (prompt, column); `logits` are the source run's
     own, (prompt, d_vocab).
     """
 
-    whole: Values
+    values: Values
     batch: Batch
-    there: Tensor
+    mask: Tensor
     picks: Tensor | None
-    values: dict[PlaceKey, Tensor]
+    of_source: dict[PlaceKey, Tensor]
     logits: Tensor | None
 
-    def at(self, key: PlaceKey, suffix: RecordedSuffix) -> Tensor:
+    def for_site(self, key: PlaceKey, suffix: RecordedSuffix) -> Tensor:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
-        how, n = self.whole.how, suffix.shape[1]
-        if how == "zero":
-            return torch.zeros((), dtype=torch.float32, device=self.there.device)
-        if how == "mean":
-            return self.whole._pools[key][None, None]
-        if how == "resample":
+        change, n = self.values.change, suffix.shape[1]
+        if isinstance(change, Zero):
+            return torch.zeros((), dtype=torch.float32, device=self.mask.device)
+        if isinstance(change, Mean):
+            return self.values.pools[key][None, None]
+        if isinstance(change, Resample):
             assert self.picks is not None
-            return self.whole._pools[key][self.picks[:, -n:]]
-        if how == "patch":
-            held = self.values[key]
-            if held.shape[1] < n:  # the columns before are not changed
-                held = torch.cat(
-                    [held.new_zeros(held.shape[0], n - held.shape[1], *held.shape[2:]), held], 1
+            return self.values.pools[key][self.picks[:, -n:]]
+        if isinstance(change, Patch):
+            kept = self.of_source[key]
+            if kept.shape[1] < n:  # the columns before are not changed
+                kept = torch.cat(
+                    [kept.new_zeros(kept.shape[0], n - kept.shape[1], *kept.shape[2:]), kept], 1
                 )
-            return held[:, held.shape[1] - n :]
+            return kept[:, kept.shape[1] - n :]
+        assert isinstance(change, Noise)
         own = suffix.kept[key]
-        return own + self.whole.noise * self.whole.sigma * self._normal(own)
+        return own + change.std * self.values.sigma * self._normal(own, change.seed)
 
-    def _normal(self, like: Tensor) -> Tensor:
+    def _normal(self, like: Tensor, seed: int) -> Tensor:
         """The same noise at a text position in whatever batch it stands, and in every layer."""
         out = torch.zeros(like.shape, dtype=torch.float32)
         for row, length in enumerate(self.batch.lengths):
-            draw = torch.Generator().manual_seed(self.whole.seed)
+            draw = torch.Generator().manual_seed(seed)
             noise = torch.randn(length, *like.shape[2:], generator=draw, dtype=torch.float32)[
                 -like.shape[1] :
             ]
@@ -183,26 +176,23 @@ def reference_values(
     model: InstrumentedModel,
     places: Sequence[Place],
     prompts: Sequence[Sequence[int]],
+    positions: WhichPositions = "all",
     *,
     mean: bool,
 ) -> dict[PlaceKey, Tensor]:
-    """Values at every real position of the prompts, (prompt × pos, *site) by place; or their
-    mean, (*site).
+    """Values at these positions of the prompts, (prompt × pos, *site) by place; or their mean,
+    (*site).
     """
-    if not prompts:
-        raise BadInput(
-            "Mean and resample need reference prompts.", "reference=[…]", "Give some prompts."
-        )
     pools: dict[PlaceKey, list[Tensor]] = {}
     counted = 0
-    for together in model.together([len(p) for p in prompts], _BATCH):
+    for together in model.batch_indices([len(p) for p in prompts], _BATCH):
         batch = model.batch([list(prompts[i]) for i in together])
-        real = batch.attention_mask.bool()
-        counted += int(real.sum())
+        mask = positions_changed(batch, positions)
+        counted += int(mask.sum())
 
-        def take(place: Place, x: Tensor, real: Tensor = real) -> None:
+        def take(place: Place, x: Tensor, mask: Tensor = mask) -> None:
             assert place.layer is not None
-            values = x[real.to(x.device)]
+            values = x[mask.to(x.device)]
             pools.setdefault((place.site.short, place.layer), []).append(
                 values.float().sum(0, keepdim=True) if mean else values
             )

@@ -83,7 +83,7 @@ class Seen:
     waits: list[tuple[str, str]] = field(default_factory=list)
 
     def wait(self, why: str) -> None:
-        root = _HERE.parent.parent
+        root = _HERE.parents[2]
         for frame in reversed(traceback.extract_stack()):
             file = Path(frame.filename)
             if file.is_relative_to(root) and file != _HERE and ".venv" not in file.parts:

@@ -18,6 +18,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 import workbench as wb
+from workbench.playground import HeadRole, Playground
 from workbench.registry import Control
 from workbench.result import Finding, Result
 
@@ -36,7 +37,7 @@ def run(model, params, progress):
     for i in range(params.steps):
         progress(i / params.steps, f"Counting {params.text} {i + 1}")
         time.sleep(params.pause)
-        progress.keep(result(model, params, i + 1))
+        progress.checkpoint(result(model, params, i + 1))
     return result(model, params, params.steps)
 
 def result(model, params, n):
@@ -48,6 +49,19 @@ def result(model, params, n):
 
 def views(result):
     return {}
+
+def heads(result):
+    table = result.tables["heads"]
+    rows = table[table["role"] != ""].itertuples()
+    return {row.role: [(row.layer, row.head)] for row in rows}
+
+playground = Playground(
+    roles=(
+        HeadRole("memory", "memory head", "Memory heads off", "memory"),
+        HeadRole("context", "context head", "Context heads off", "context"),
+    ),
+    heads=heads,
+)
 
 def controls(result):
     def apply(model, value):

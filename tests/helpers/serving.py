@@ -6,13 +6,14 @@ import os
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.helpers.waiting import until
 
 _ARGUMENTS = [
     "--no-sandbox",
@@ -41,9 +42,8 @@ def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
-    while not server.started:
-        time.sleep(0.05)
     try:
+        until(lambda: server.started or not thread.is_alive())
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True

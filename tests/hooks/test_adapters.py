@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks.gradients.metric import continuation_loss
 from hooks.invariants import contract
 from hooks.logit_attribution import direct_logits, unembed_direction
+from hooks.metrics import continuation_loss
 from hooks.weights import bias_of, dense_weight, parameter_of
 from tests.helpers import families, tiny
 from workbench.errors import BadInput, Unfit
@@ -235,10 +235,14 @@ def test_everything_that_reads_a_matrix_agrees_with_the_merged_model(name):
             for m in (model, merged)
         )
     )
-    swept = {"kind": "layers", "how": "noise", "seed": 1}, {"kind": "neurons", "layers": [1]}, {}
+    swept = (
+        {"over": "layers", "change": wb.Noise(seed=1)},
+        {"over": wb.Neurons(layers=[1])},
+        {},
+    )
     for options in swept:
         found = (
-            wb.sweep(m, PROMPTS, [[3, 4], [5, 6]], metric="logit_diff", **options)["effect"]
+            wb.sweep(m, PROMPTS, [[3, 4], [5, 6]], read="logit_diff", **options)["effect"]
             for m in (model, merged)
         )
         _close(*found, close=1e-4)

@@ -32,20 +32,16 @@ def linear():
     return wb.load((module, tiny.tiny_tokenizer()))
 
 
-@pytest.mark.parametrize("kind", ["heads", "layers", "neurons", "positions"])
-@pytest.mark.parametrize(("at", "how"), [("last", "zero"), ("all", "patch")])
-def test_exact_on_a_linear_model(linear, kind, at, how):
-    options = {
-        "kind": kind,
-        "at": at,
-        "how": how,
-        "source": SOURCES if how == "patch" else None,
-        "align": "end",
-    }
-    if kind == "layers":
-        options["sites"] = ["attn_out", "mlp_out", "resid_post"]
+@pytest.mark.parametrize(
+    "over", ["heads", wb.Layers(["attn_out", "mlp_out", "resid_post"]), "neurons", "positions"]
+)
+@pytest.mark.parametrize(
+    ("positions", "change"), [("last", "zero"), ("all", wb.Patch(SOURCES, align="end"))]
+)
+def test_exact_on_a_linear_model(linear, over, positions, change):
+    options = {"over": over, "positions": positions, "change": change}
     exact = sweep(linear, PROMPTS, TARGETS, **options)
-    guess = sweep(linear, PROMPTS, TARGETS, method="attribution", recheck=3, **options)
+    guess = sweep(linear, PROMPTS, TARGETS, method=wb.Attribution(3), **options)
     torch.testing.assert_close(
         torch.as_tensor(guess["effect"].values),
         torch.as_tensor(exact["effect"].values),
@@ -54,15 +50,15 @@ def test_exact_on_a_linear_model(linear, kind, at, how):
         equal_nan=True,
     )
     assert guess.attrs.get("top_worst_error", 0.0) < 1e-4
-    assert kind == "neurons" or abs(exact["effect"]).max() > 1e-3
+    assert over == "neurons" or abs(exact["effect"]).max() > 1e-3
 
 
 @pytest.mark.parametrize(
     "metric", ["logit_diff", "logprob", "prob", lambda logits: logits.softmax(-1).square().sum(-1)]
 )
 def test_rechecked_values_are_exact_and_the_errors_are_theirs(model, metric):
-    options = {"at": "all", "metric": metric}
-    guess = sweep(model, PROMPTS, TARGETS, method="attribution", recheck=4, **options)
+    options = {"positions": "all", "read": metric}
+    guess = sweep(model, PROMPTS, TARGETS, method=wb.Attribution(4), **options)
     exact = sweep(model, PROMPTS, TARGETS, **options)
     known = ~guess["exact"].isnull()
     assert (
@@ -80,7 +76,7 @@ def test_rechecked_values_are_exact_and_the_errors_are_theirs(model, metric):
 
 
 def test_estimates_of_prompts_together_are_those_alone(llama):
-    options = {"at": "all", "method": "attribution", "recheck": 0}
+    options = {"positions": "all", "method": wb.Attribution(recheck=0)}
     both = sweep(llama, PROMPTS, TARGETS, **options)["effect"]
     for row in range(2):
         alone = sweep(llama, PROMPTS[row : row + 1], TARGETS[row : row + 1], **options)["effect"]
@@ -92,7 +88,15 @@ def test_estimates_of_prompts_together_are_those_alone(llama):
         )
 
 
-@pytest.mark.parametrize("options", [{"metric": "kl"}, {"kind": "edges"}, {"norm": "frozen"}])
+@pytest.mark.parametrize(
+    "options", [{"read": "kl"}, {"over": "edges"}, {"read": wb.Logit(norm="frozen")}]
+)
 def test_what_has_no_estimate_is_refused(llama, options):
     with pytest.raises(BadInput):
         sweep(llama, PROMPTS, TARGETS, method="attribution", **options)
+
+
+@pytest.mark.parametrize("options", [{"recheck": -1}, {"recheck": 2.5}, {"seed": "a"}])
+def test_what_cannot_be_rechecked_is_refused(options):
+    with pytest.raises(BadInput):
+        wb.Attribution(**options)

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from hooks import capture_plan, sites, streaming
+from hooks import capture_batch, capture_plan, shard_job, sites, streaming
 from tests.helpers import tiny
-from workbench import disk_space, shards
+from workbench import disk_space
 from workbench.errors import BadInput, BadRun, Cancelled, SiteNotFound, WorkbenchError
+from workbench.trace_files import shard
 
 PROMPTS = [
     "The capital of France is",
@@ -206,7 +207,7 @@ ASKED = {
 @pytest.fixture
 def small_shards(monkeypatch):
     """A few prompts per shard, so that little text makes many."""
-    monkeypatch.setattr(streaming, "SHARD_TOKENS", 30)
+    monkeypatch.setattr(shard_job, "SHARD_TOKENS", 30)
 
 
 def same(got, want, atol=1e-5):
@@ -342,9 +343,9 @@ def test_over_a_gigabyte_needs_agreement(llama, tmp_path, monkeypatch, small_sha
     monkeypatch.setattr(streaming, "AGREED", 10_000)
     asked = []
     refuse = {"out": tmp_path / "t", "sites": "z"}
-    for agree in (False, lambda nbytes: asked.append(nbytes)):
+    for confirm in (False, lambda nbytes: asked.append(nbytes)):
         with pytest.raises(WorkbenchError, match=r"kB would be written to .*nobody has agreed"):
-            wb.capture(llama, MANY, **refuse, agree=agree)
+            wb.capture(llama, MANY, **refuse, confirm=confirm)
     assert asked == [wb.estimate(llama, MANY, sites="z")]
     assert not (tmp_path / "t").exists()
     # How long an iterator is shows only as it goes: what is finished by then stays.
@@ -355,7 +356,7 @@ def test_over_a_gigabyte_needs_agreement(llama, tmp_path, monkeypatch, small_sha
     assert not begun.complete
     assert "so far (unfinished)" in repr(begun)
     same(
-        wb.capture(llama, MANY, **refuse, agree=lambda nbytes: True),
+        wb.capture(llama, MANY, **refuse, confirm=lambda nbytes: True),
         wb.capture(llama, MANY, sites="z"),
     )
 
@@ -380,7 +381,7 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(llama, tmp_path, monkeypatc
         return write(file, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.os, "write", until_full)
+        patch.setattr(shard.os, "write", until_full)
         with pytest.raises(WorkbenchError, match="The disk is full"):
             wb.capture(llama, MANY, sites="z", out=tmp_path / "t")
     assert 0 < len(wb.Trace.open(tmp_path / "t").lengths) < len(MANY)
@@ -422,11 +423,11 @@ def test_stopped_and_continued(model, tmp_path, small_shards, monkeypatch):
         )
     old = {file: file.stat().st_mtime_ns for file in (tmp_path / "t").glob("shard-*")}
     ran = []
-    run = capture_plan.run
+    run = capture_batch.run
     monkeypatch.setattr(
-        capture_plan,
+        capture_batch,
         "run",
-        lambda m, w, ids, put, *more: (ran.extend(ids), run(m, w, ids, put, *more)),
+        lambda m, plans, ids, *more: (ran.extend(ids), run(m, plans, ids, *more)),
     )
     done = wb.capture(model, MANY, **ASKED, out=tmp_path / "t", batch_tokens=50)
     assert done.complete
@@ -534,9 +535,11 @@ def test_a_link_in_a_strangers_folder_leads_nowhere(llama, tmp_path, small_shard
 
 
 CHILD = """
-import sys, tiny, workbench as wb
-from hooks import streaming
-streaming.SHARD_TOKENS = 30
+import sys
+import workbench as wb
+from tests.helpers import tiny
+from hooks import shard_job
+shard_job.SHARD_TOKENS = 30
 model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
 def show(update): print(update.says, flush=True)
 prompts = [f"The capital of country {n} is" + " not" * (n % 7) for n in range(400)]
@@ -561,6 +564,7 @@ def child(code, *arguments, **options):
     )
 
 
+@pytest.mark.process
 def test_killed_in_the_middle_and_continued(llama, tmp_path, small_shards):
     prompts = [f"The capital of country {n} is" + " not" * (n % 7) for n in range(400)]
     finished = 0
@@ -583,16 +587,19 @@ def test_killed_in_the_middle_and_continued(llama, tmp_path, small_shards):
 
 
 MEMORY = """
-import resource, sys, tiny, workbench as wb
+import resource, sys
+import workbench as wb
+from tests.helpers import tiny
 model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
 prompts = (f"The capital of country {n} is" + " not" * (n % 7) for n in range(int(sys.argv[2])))
 wb.capture(model, ["warm"] * 40, sites=["logits"], out=sys.argv[1] + "-warm")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-wb.capture(model, prompts, sites=["logits", "z"], out=sys.argv[1], agree=True)
+wb.capture(model, prompts, sites=["logits", "z"], out=sys.argv[1], confirm=True)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.process
 def test_memory_stays_flat_however_many_prompts(tmp_path):
     grown = []
     for n in (400, 2400):

@@ -18,10 +18,9 @@ from hooks import device_transfer
 from hooks.capture import _Array
 from hooks.decode import InterventionDecoder
 from hooks.gradients.activations import activation_gradients
-from hooks.gradients.heads import head_attribution
-from hooks.gradients.metric import loss
 from hooks.gradients.parameters import gradient_sizes
 from hooks.layer_replay import logit_error
+from hooks.metrics import loss
 from hooks.reduce import Project
 from tests.helpers import card, families
 from tests.helpers.card import CARD, OnCard, on_card
@@ -151,51 +150,42 @@ def test_changes_hold_during_generate(pair):
         agree(job, pair)
 
 
-@pytest.mark.parametrize("kind", ["heads", "layers", "neurons", "positions", "edges"])
-@pytest.mark.parametrize("at", ["last", "all"])
-def test_sweeps(pair, kind, at):
-    some = {"neurons": [(1, 3), (2, 5)]} if kind == "neurons" else {}
+@pytest.mark.parametrize(
+    "over", ["heads", "layers", wb.Neurons([(1, 3), (2, 5)]), "positions", "edges"]
+)
+@pytest.mark.parametrize("positions", ["last", "all"])
+def test_sweeps(pair, over, positions):
     agree(
-        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind=kind, at=at, metric="logit_diff", **some)[
+        lambda m: wb.sweep(m, PROMPTS, TARGETS, over=over, read="logit_diff", positions=positions)[
             "effect"
         ],
         pair,
     )
 
 
-@pytest.mark.parametrize("how", ["mean", "resample", "patch", "noise"])
-def test_sweeps_of_other_values(pair, how):
-    more = (
-        {"source": PROMPTS[::-1]}
-        if how == "patch"
-        else {"reference": PROMPTS}
-        if how != "noise"
-        else {}
-    )
-    agree(
-        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="positions", at="all", how=how, **more)[
-            "effect"
-        ],
-        pair,
-    )
+@pytest.mark.parametrize(
+    "change", [wb.Mean(PROMPTS), wb.Resample(PROMPTS), wb.Patch(PROMPTS[::-1]), wb.Noise()]
+)
+def test_sweeps_of_other_values(pair, change):
+    agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, over="positions", change=change)["effect"], pair)
 
 
 def test_other_sweeps(pair):
     for ask in ("logprob", "kl", lambda logits: logits[:, 3] - logits.mean(-1)):
-        agree(lambda m, ask=ask: wb.sweep(m, PROMPTS, TARGETS, metric=ask)["effect"], pair)
-    agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, norm="frozen")["effect"], pair)
+        agree(lambda m, ask=ask: wb.sweep(m, PROMPTS, TARGETS, read=ask)["effect"], pair)
+    agree(lambda m: wb.sweep(m, PROMPTS, TARGETS, read=wb.Logit(norm="frozen"))["effect"], pair)
     agree(
-        lambda m: wb.sweep(m, PROMPTS, [[5, 7, 9], [5, 7, 8]], metric="continuation", at="all")[
-            "effect"
-        ],
+        lambda m: wb.sweep(
+            m, PROMPTS, [[5, 7, 9], [5, 7, 8]], read="continuation", positions="all"
+        )["effect"],
         pair,
     )
     agree(
-        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="edges", receivers=[(2, 1), (1, 0)])["effect"],
+        lambda m: wb.sweep(m, PROMPTS, TARGETS, over=wb.Edges([(2, 1), (1, 0)]))["effect"],
         pair,
     )
     agree(
-        lambda m: wb.sweep(m, PROMPTS, TARGETS, kind="neurons", method="attribution", recheck=3)[
+        lambda m: wb.sweep(m, PROMPTS, TARGETS, over="neurons", method=wb.Attribution(recheck=3))[
             "exact"
         ],
         pair,
@@ -212,7 +202,12 @@ def test_gradients(pair):
             pair,
         )
     agree(lambda m: gradient_sizes(m, PROMPTS)["W_O"], pair)
-    agree(lambda m: head_attribution(m, [m.tokens(p) for p in PROMPTS], TARGETS), pair)
+    agree(
+        lambda m: wb.sweep(
+            m, PROMPTS, TARGETS, read="logit_diff", positions="all", method=wb.Attribution(0)
+        )["effect"],
+        pair,
+    )
     agree(lambda m: wb.integrated_gradients(m, PROMPTS[0], steps=4)["embed"], pair)
     agree(lambda m: wb.influence(m, PROMPTS, PROMPTS)["influence"], pair)
 
@@ -230,7 +225,7 @@ def test_extraction_and_completion(pair):
 
     def job(model):
         completer = InterventionDecoder(model, [model.tokens(p) for p in PROMPTS])
-        with completer.under({(1, 1): 0.0, (2, 0): 2.0}) as reading:
+        with completer.with_head_scales({(1, 1): 0.0, (2, 0): 2.0}) as reading:
             said = [c.text for c in reading.complete(lambda row, text: len(text) > 5, 4)]
             return [*reading.logp([[5, 7], [9]]), said]
 
@@ -269,7 +264,7 @@ def test_other_families(name):
         agree(captured, both)
         agree(lambda m: list(m.generate("The", max_new_tokens=2)), both)
         if "z" in here.sites and here.heads():
-            agree(lambda m: wb.sweep(m, ids, [[5, 7]], metric="logit_diff")["effect"], both)
+            agree(lambda m: wb.sweep(m, ids, [[5, 7]], read="logit_diff")["effect"], both)
 
 
 def test_bfloat16_reaches_numpy():
@@ -278,7 +273,7 @@ def test_bfloat16_reaches_numpy():
         model = wb.load((on_card(tiny_gpt2().to(torch.bfloat16)), tiny_tokenizer()))
         trace = wb.capture(model, PROMPTS, ["resid_post", "z", "pattern", "logits"])
         assert all(trace[s].dtype == np.float32 for s in trace)
-        assert np.isfinite(wb.sweep(model, PROMPTS, TARGETS, metric="logit_diff")["effect"]).all()
+        assert np.isfinite(wb.sweep(model, PROMPTS, TARGETS, read="logit_diff")["effect"]).all()
         assert np.isfinite(activation_gradients(model, PROMPTS[:1], loss, "z")["z"]).all()
         assert np.isfinite(wb.gradient_norms(model, PROMPTS[:1])["layer_total"]).all()
 
@@ -308,7 +303,7 @@ def test_nothing_is_waited_for_between_the_layers(pair, monkeypatch):
                 wb.patch(m, trace, site="z", layers=[0, 1]), m, i
             ),
             "sweep": lambda m=model, i=ids: wb.sweep(m, i, [[5, 7]]),
-            "sweep, all": lambda m=model, i=ids: wb.sweep(m, i, [[5, 7]], at="all"),
+            "sweep, all": lambda m=model, i=ids: wb.sweep(m, i, [[5, 7]], positions="all"),
         }
         for name, job in jobs.items():
             job()
@@ -318,7 +313,7 @@ def test_nothing_is_waited_for_between_the_layers(pair, monkeypatch):
             real = Counter(
                 why
                 for why, where in seen.waits
-                if why != "a tensor is fetched" or "fetching.py" not in where
+                if why != "a tensor is fetched" or "device_transfer.py" not in where
             )
             counts.setdefault(name, []).append(real.total())
     assert all(few == many for few, many in counts.values()), counts

@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_refused_before_anything_runs():
         lambda: wb.capture(model, [prompt, long]),
         lambda: wb.estimate(model, [long]),
         lambda: wb.sweep(model, [long], [5]),
-        lambda: wb.sweep(model, [prompt], [list(range(1, 16))], metric="continuation"),
+        lambda: wb.sweep(model, [prompt], [list(range(1, 16))], read="continuation"),
         lambda: wb.activation_gradients(model, [long]),
         lambda: wb.gradient_norms(model, [model.tokenizer.decode(long) * 3]),
         lambda: wb.integrated_gradients(model, model.tokenizer.decode(long) * 3),
@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_refused_before_anything_runs():
         with pytest.raises(BadInput, match="no positions past 16"):
             what()
     assert not ran  # but for what finds out about the model, which no hook of ours sees
-    with InterventionDecoder(model, [prompt]).under() as reading:
+    with InterventionDecoder(model, [prompt]).with_head_scales() as reading:
         for ask in (
             lambda: reading.complete(lambda row, said: False, 15),
             lambda: reading.logp([long]),

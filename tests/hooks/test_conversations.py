@@ -68,10 +68,10 @@ def test_a_conversation_is_a_prompt_everywhere(model):
     assert wb.capture(model, [ASKED, "Nobody"], sites="z", reduce="norm").tokens[
         0
     ] == model.prompt_strings(ids)
-    one = wb.sweep(model, ASKED, [5, 7], metric="logit_diff")
+    one = wb.sweep(model, ASKED, [5, 7], read="logit_diff")
     assert torch.equal(
         torch.tensor(one["effect"].values),
-        torch.tensor(wb.sweep(model, [ids], [[5, 7]], metric="logit_diff")["effect"].values),
+        torch.tensor(wb.sweep(model, [ids], [[5, 7]], read="logit_diff")["effect"].values),
     )
 
 

@@ -49,7 +49,7 @@ def test_the_first_layers_are_a_model(family):
             wb.capture(want, PROMPT, sites=site)[site]
         )
     found, expected = (
-        wb.sweep(m, PROMPT, 5, kind="positions", at="all")["effect"] for m in (model, want)
+        wb.sweep(m, PROMPT, 5, over="positions", positions="all")["effect"] for m in (model, want)
     )
     torch.testing.assert_close(
         torch.as_tensor(found.values), torch.as_tensor(expected.values), atol=1e-5, rtol=1e-4

@@ -73,7 +73,7 @@ def everything(model):
     with wb.ablate(model, heads=HEADS), wb.scale(model, site="mlp_out", layers=[0], factor=3):
         found["after"] = model.next_logits(PROMPT)
         found["text"] = model.generate(PROMPT, 5)
-    found["sweep"] = wb.sweep(model, PROMPT, [5, 7], metric="logit_diff", norm="frozen")[
+    found["sweep"] = wb.sweep(model, PROMPT, [5, 7], read=wb.LogitDiff(norm="frozen"))[
         "effect"
     ].values
     found["norms"] = gradient_norms(model, [PROMPT], weights="W_V")["W_V"].values

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks.discovery import find_layout
+from hooks.discovery.find_layout import find_layout
 from hooks.invariants import contract
 from hooks.sites import SITES, Place, tap
 from hooks.states import mixers_of, stepping
@@ -186,7 +186,7 @@ def test_a_stepper_leaves_nothing_behind() -> None:
 
 def test_the_probe_leaves_no_hook_and_keeps_the_mode() -> None:
     module = families.module("llama").train()
-    find_layout.find(module)
+    find_layout(module)
     assert module.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
 
@@ -194,8 +194,8 @@ def test_the_probe_leaves_no_hook_and_keeps_the_mode() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("family", ["llama", "gemma2", "granite", "gpt_neox", "mixtral"])
 def test_half_precision_finds_the_same_parts(family: str, dtype: torch.dtype) -> None:
-    full = find_layout.find(families.module(family))
-    half = find_layout.find(families.module(family).to(dtype))
+    full = find_layout(families.module(family))
+    half = find_layout(families.module(family).to(dtype))
     for a, b in zip(full.blocks, half.blocks, strict=True):
         for part in ("attention", "out_proj", "mlp", "down_proj", "before_mlp", "router"):
             assert (getattr(a, part) is None) == (getattr(b, part) is None), part
@@ -206,7 +206,7 @@ def test_half_precision_finds_the_same_parts(family: str, dtype: torch.dtype) ->
 
 def test_a_model_that_cannot_run_on_tokens_is_refused_with_the_reason() -> None:
     with pytest.raises(BadInput, match="does not run on a few tokens"):
-        find_layout.find(families.module("gemma4_unified_assistant"))
+        find_layout(families.module("gemma4_unified_assistant"))
 
 
 def test_every_site_has_a_place_in_some_family() -> None:

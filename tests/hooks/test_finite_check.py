@@ -36,9 +36,9 @@ ASKED = {
     "capture": lambda m: wb.capture(m, PROMPT),
     "the layer itself": lambda m: wb.capture(m, PROMPT, sites="resid_post", layers=[1]),
     "sweep": lambda m: wb.sweep(m, PROMPT, [" Paris", " Rome"]),
-    "continuation": lambda m: wb.sweep(m, PROMPT, " Paris", metric="continuation"),
+    "continuation": lambda m: wb.sweep(m, PROMPT, " Paris", read="continuation"),
     "attribution": lambda m: wb.sweep(
-        m, PROMPT, [" P", " R"], metric="logit_diff", method="attribution"
+        m, PROMPT, [" P", " R"], read="logit_diff", method="attribution"
     ),
     "activation gradients": lambda m: wb.activation_gradients(m, PROMPT),
     "weight gradients": lambda m: wb.weight_gradients(m, PROMPT, weights="W_V"),
@@ -86,7 +86,9 @@ def test_a_change_that_overflows_is_refused():
         model.next_tokens(PROMPT)
     with (
         pytest.raises(NotFinite),
-        InterventionDecoder(model, [model.tokens(PROMPT)]).under({(1, 1): float("inf")}) as reading,
+        InterventionDecoder(model, [model.tokens(PROMPT)]).with_head_scales(
+            {(1, 1): float("inf")}
+        ) as reading,
     ):
         reading.complete(lambda row, text: False, 2)
 
@@ -119,20 +121,20 @@ def test_tokens_that_a_model_rules_out_are_no_reason_to_refuse():
         found.set_index("id")["probability"].sort_index(), torch.softmax(logits, -1), atol=1e-6
     )
     assert isinstance(model.generate(PROMPT, 4, temperature=1.0), str)
-    want = wb.sweep(plain, PROMPT, [paris, rome], layers=[1])["effect"]
+    want = wb.sweep(plain, PROMPT, [paris, rome], over=wb.Heads(layers=[1]))["effect"]
     np.testing.assert_allclose(
-        wb.sweep(model, PROMPT, [paris, rome], layers=[1])["effect"], want, atol=1e-5
+        wb.sweep(model, PROMPT, [paris, rome], over=wb.Heads(layers=[1]))["effect"], want, atol=1e-5
     )
 
     def kl(rows):  # by hand: over the tokens that are not ruled out
         before = logits.log_softmax(-1)[~bias.isinf()]
         return (before.exp() * (before - rows[:, ~bias.isinf()].log_softmax(-1))).sum(-1)
 
-    own = wb.sweep(model, PROMPT, layers=[1], metric=kl)["effect"]
+    own = wb.sweep(model, PROMPT, over=wb.Heads(layers=[1]), read=kl)["effect"]
     np.testing.assert_allclose(
-        wb.sweep(model, PROMPT, layers=[1], metric="kl")["effect"].squeeze(),
+        wb.sweep(model, PROMPT, over=wb.Heads(layers=[1]), read="kl")["effect"].squeeze(),
         own.squeeze(),
         atol=1e-5,
     )
     with pytest.raises(NotFinite):  # nothing can be measured of a token that is ruled out
-        wb.sweep(model, PROMPT, [masked[0]], layers=[1])
+        wb.sweep(model, PROMPT, [masked[0]], over=wb.Heads(layers=[1]))

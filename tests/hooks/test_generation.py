@@ -97,7 +97,7 @@ def test_every_end_token_ends_it():
         model.generate(PROMPT, max_new_tokens=12).rstrip()
         == model.tokenizer.decode([*want, end]).rstrip()
     )
-    with InterventionDecoder(model, [ids]).under() as reading:
+    with InterventionDecoder(model, [ids]).with_head_scales() as reading:
         assert reading.complete(lambda row, text: False, 12)[0].text == model.tokenizer.decode(want)
 
 
@@ -105,7 +105,9 @@ def test_completing_under_a_change_says_what_generate_says():
     module = tiny_gpt2()
     module.generation_config.repetition_penalty = 2.0
     model = wb.load((module, tiny_tokenizer()))
-    with InterventionDecoder(model, [model.tokens(PROMPT)]).under({(1, 1): 0.0}) as reading:
+    with InterventionDecoder(model, [model.tokens(PROMPT)]).with_head_scales(
+        {(1, 1): 0.0}
+    ) as reading:
         completed = reading.complete(lambda row, text: False, 8)[0].text
     with wb.scale(model, [(1, 1)], factor=0.0):
         assert completed == model.generate(PROMPT, max_new_tokens=8)

@@ -6,17 +6,31 @@ import torch
 from test_capture import hooks_on
 
 import workbench as wb
-from hooks.gradients import head_attribution
 from hooks.logit_attribution import direct_logits
 from hooks.sweeps import sweep
 from tests.helpers import planted
+
+
+def estimate(model, prompts, targets):
+    """What zeroing each head at all positions would do to the logit difference, (prompt, layer,
+    head), from one backward pass.
+    """
+    swept = sweep(
+        model,
+        prompts,
+        targets,
+        read="logit_diff",
+        positions="all",
+        method=wb.Attribution(recheck=0),
+    )
+    return torch.as_tensor(swept["effect"].values)
 
 
 def test_estimate_ranks_the_planted_heads_first():
     model = wb.load((planted.planted_module(), planted.planted_tokenizer()))
     ids = model.tokens("The capital of Land1 is City3 . The capital of Land1 is")
     targets = [model.continuation_tokens(" City1")[0], model.continuation_tokens(" City3")[0]]
-    guess = head_attribution(model, [ids], [targets])[0]
+    guess = estimate(model, [ids], [targets])[0]
     assert (
         divmod(int(guess.argmin()), model.n_heads) == planted.MEMORY_HEAD
     )  # without it memory loses
@@ -28,7 +42,7 @@ def test_estimate_goes_to_the_exact_effect_as_heads_get_small(model):
     ids, targets = model.tokens("Nobody remembers what the model"), [5, 77]
     factor = 1e-2
     with wb.scale(model, heads=model.heads(), factor=factor):
-        guess = head_attribution(model, [ids], [targets])[0]
+        guess = estimate(model, [ids], [targets])[0]
     for head in [(0, 1), (1, 2), (2, 3)]:
         with wb.scale(model, heads=model.heads(), factor=factor):
             before = model.next_logits([ids])[0, targets].double()
@@ -44,9 +58,9 @@ def test_padding_counts_for_nothing(model):
         model.tokens("Nobody remembers"),
         model.tokens("The safe opens with 7 4 1 9, and the other"),
     )
-    together = head_attribution(model, [one, two], [[5, 77]] * 2)
+    together = estimate(model, [one, two], [[5, 77]] * 2)
     torch.testing.assert_close(
-        together[:1], head_attribution(model, [one], [[5, 77]]), atol=1e-5, rtol=1e-4
+        together[:1], estimate(model, [one], [[5, 77]]), atol=1e-5, rtol=1e-4
     )
 
 
@@ -72,10 +86,10 @@ def test_direct_parts_add_up(llama):
 
 def test_sweep_and_estimate_agree_on_the_sign_of_strong_heads(llama):
     ids, targets = llama.tokens("The capital of France is"), [5, 77]
-    exact = torch.as_tensor(sweep(llama, [ids], [targets], at="all")["effect"].values[0]).flatten(
-        0, 1
-    )
+    exact = torch.as_tensor(
+        sweep(llama, [ids], [targets], positions="all")["effect"].values[0]
+    ).flatten(0, 1)
     difference = exact[:, 0] - exact[:, 1]
-    guess = head_attribution(llama, [ids], [targets])[0].flatten()
+    guess = estimate(llama, [ids], [targets])[0].flatten()
     strong = difference.abs() > difference.abs().median()
     assert (guess[strong].sign() == difference[strong].sign()).float().mean() > 0.7

@@ -9,12 +9,11 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks.gradients import head_attribution
 from hooks.gradients.activations import activation_gradients
 from hooks.gradients.integrated import integrated_gradients, layer_conductance
-from hooks.gradients.metric import continuation_loss, loss
 from hooks.gradients.parameters import gradient_norms, gradient_sizes, weight_gradients
 from hooks.influence import influence
+from hooks.metrics import continuation_loss, loss
 from tests.helpers import tiny
 from workbench.errors import BadInput
 
@@ -98,7 +97,6 @@ def in_training():
     [
         *FUNCTIONS,
         "influence",
-        "heads",
         "sweep",
         "attribution",
         "capture",
@@ -110,11 +108,8 @@ def test_training_mode_changes_nothing_and_is_put_back(name):
     every = {
         **FUNCTIONS,
         "influence": lambda m, p: influence(m, p, p),
-        "heads": lambda m, p: {
-            "heads": torch.as_tensor(head_attribution(m, [m.tokens(p[0])], [[5, 7]]))
-        },
-        "sweep": lambda m, p: wb.sweep(m, p[0], 5, how="mean", reference=p),
-        "attribution": lambda m, p: wb.sweep(m, p[0], 5, method="attribution", recheck=2),
+        "sweep": lambda m, p: wb.sweep(m, p[0], 5, change=wb.Mean(p)),
+        "attribution": lambda m, p: wb.sweep(m, p[0], 5, method=wb.Attribution(recheck=2)),
         "capture": lambda m, p: wb.capture(m, p, sites=["z", "resid_post"]),
         "next_logits": lambda m, p: {"logits": m.next_logits(p)},
         "generate": lambda m, p: {"ids": torch.tensor(m.tokens(m.generate(p[0], 5)))},

@@ -15,7 +15,7 @@ from test_capture import PROMPTS, hooks_on
 
 import workbench as wb
 from hooks.gradients.integrated import integrated_gradients, layer_conductance
-from hooks.gradients.metric import logit_difference
+from hooks.metrics import logit_difference
 from workbench.errors import BadInput
 
 TEXTS = PROMPTS[:2]

@@ -12,8 +12,8 @@ from test_capture import PROMPTS, hooks_on
 import workbench as wb
 from hooks import sites
 from hooks.gradients.activations import activation_gradients
-from hooks.gradients.metric import logit_difference, loss
 from hooks.hook_points import hook_sites
+from hooks.metrics import logit_difference, loss
 from tests.helpers import tiny
 from workbench.errors import BadInput
 

@@ -13,9 +13,9 @@ from test_capture import PROMPTS, hooks_on
 from test_gradients_sites import value
 
 import workbench as wb
-from hooks.gradients.metric import logit_difference, loss
 from hooks.gradients.parameters import LAYER, gradient_norms, weight_gradients
 from hooks.gradients.weights import DIMS, weights
+from hooks.metrics import logit_difference, loss
 from tests.helpers import tiny
 from workbench.errors import BadInput, NotFound, Unfit
 
@@ -256,8 +256,8 @@ def test_what_cannot_be_vectorized_says_so(llama):
 
 
 def test_sizes_are_those_of_plain_autograd(model):
-    from hooks.gradients.metric import continuation_loss
     from hooks.gradients.parameters import gradient_sizes
+    from hooks.metrics import continuation_loss
 
     prompts = [
         model.tokens(text)[:9]

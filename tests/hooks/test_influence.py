@@ -12,8 +12,8 @@ import torch
 from test_capture import PROMPTS, hooks_on
 
 import workbench as wb
-from hooks.gradients.metric import loss
 from hooks.influence import influence
+from hooks.metrics import loss
 from tests.helpers import tiny
 from workbench.errors import BadInput
 

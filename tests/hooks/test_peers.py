@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks.gradients import head_attribution
 
 PROMPT = "The capital of France is"
 
@@ -69,7 +68,15 @@ def test_captum_gradient_times_activation(llama):
         logits = llama.module(ids, use_cache=False).logits[:, -1]
         return logits[:, targets[0]] - logits[:, targets[1]]
 
-    ours = head_attribution(llama, [llama.tokens(PROMPT)], [targets])[0]
+    swept = wb.sweep(
+        llama,
+        PROMPT,
+        targets,
+        read="logit_diff",
+        positions="all",
+        method=wb.Attribution(recheck=0),
+    )
+    ours = torch.as_tensor(swept["effect"].values[0])
     for layer, block in enumerate(llama.layout.blocks):
         method = attr.LayerGradientXActivation(difference, block.out_proj)
         theirs = method.attribute(

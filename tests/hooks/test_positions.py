@@ -196,7 +196,7 @@ def test_a_sweep_of_several_prompts_under_a_change_at_positions():
     model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
     prompts, heads = [PROMPT, "The safe opens with 7 4"], [(2, 0), (2, 3)]
     with wb.add(model, vector(model), site="resid_post", layers=[2], positions=[-1]):
-        found = wb.sweep(model, prompts, [[5], [7]], heads=heads)["effect"]
+        found = wb.sweep(model, prompts, [[5], [7]], over=wb.Heads(heads))["effect"]
         for row, (prompt, target) in enumerate(zip(prompts, (5, 7), strict=True)):
             before = model.next_logits(prompt)[0, target]
             for layer, head in heads:

@@ -133,11 +133,11 @@ def test_projection_on_directions_of_length_one(llama, whole, tmp_path, suffix):
     trace, got = reduced(llama, "resid_post", {"resid_post": one})
     close(got, [x @ units[0] for x in each(whole, "resid_post")])
     assert trace["resid_post"].dims == ("prompt", "layer", "pos")
-    # The spelling in a manifest says which numbers, not which file.
+    # The spec in a manifest says which numbers, not which file.
     assert (
-        one.spelling
-        == reduce.Project(torch.tensor(directions[0])).spelling
-        != reduce.Project(torch.ones(32)).spelling
+        one.spec
+        == reduce.Project(torch.tensor(directions[0])).spec
+        != reduce.Project(torch.ones(32)).spec
     )
 
 
@@ -209,10 +209,10 @@ def test_padding_never_counts(lengths, seed, k):
                     slice(-length, None) if dim in {"pos", "query", "key"} else slice(None)
                     for dim in out.dims
                 )
-                if reducer.spelling.startswith("lowrank"):
+                if reducer.spec.startswith("lowrank"):
                     continue  # a basis has no sign of its own; what it rebuilds is compared below
                 torch.testing.assert_close(a[row][cut], b[0], atol=1e-5, rtol=1e-4, equal_nan=True)
-            if reducer.spelling.startswith("lowrank"):
+            if reducer.spec.startswith("lowrank"):
                 rebuilt = [
                     c[..., -length:, :] @ basis
                     for c, basis in (

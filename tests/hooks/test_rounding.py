@@ -136,7 +136,7 @@ def test_a_sweep_says_how_far_its_control_is_off(dtype):
     model = wb.load((tiny_llama().to(dtype), tiny_tokenizer()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnclearEffects)
-        swept = wb.sweep(model, PROMPT, [" P", " R"], metric="logit_diff")
+        swept = wb.sweep(model, PROMPT, [" P", " R"], read="logit_diff")
     error, moved = swept.attrs["control_error"], swept.attrs["control_moved"]
     assert 0 <= moved <= 2 * error
     assert error < (1e-4 if dtype == torch.float32 else 0.2)

@@ -15,7 +15,6 @@ from hooks import sweep
 from hooks.decode import InterventionDecoder
 from hooks.logit_attribution import direct_logits
 from hooks.sweeps import batched_forward, runner
-from hooks.sweeps.last import Variant, at_last, last_z
 from tests.helpers import plain_loop
 from tests.helpers.plain_loop import set_to
 from workbench.errors import BadInput, Cancelled, NotFound, SiteNotFound, WorkbenchError
@@ -45,21 +44,27 @@ def loop(model, ids, values, *, direct):
 
 
 @pytest.mark.parametrize("text", [PROMPT, "a", "The capital of France is"])
-def test_several_ways_in_one_walk_equal_the_loop(model, text):
-    ids = model.tokens(text)
-    source = last_z(model, [model.tokens(OTHER)])[0]
-    variants = [
-        Variant("path", source, direct=True),
-        Variant("total", source, direct=False),
-        Variant("zero", None, direct=False),
-    ]
-    got = at_last(model, ids, TARGETS, variants)
-    zero = torch.zeros_like(source)
-    for n, (values, direct) in enumerate([(source, True), (source, False), (zero, False)]):
-        torch.testing.assert_close(
-            got[n], loop(model, ids, values, direct=direct), atol=1e-4, rtol=1e-4
-        )
-    assert got.abs().max() > 1e-3  # the comparison would pass on nothing but zeros
+def test_every_head_at_the_last_position_equals_the_loop(model, text):
+    ids, other = model.tokens(text), model.tokens(OTHER)
+    source = torch.stack(
+        [plain_loop.values(model, other, "z", layer)[-1] for layer in range(model.n_layers)]
+    )
+    mean = torch.stack(
+        [
+            (source[layer] + plain_loop.values(model, ids, "z", layer)[-1]) / 2
+            for layer in range(model.n_layers)
+        ]
+    )
+    for over, change, values in [
+        ("edges", wb.Patch(OTHER), source),
+        ("heads", wb.Patch(OTHER), source),
+        ("heads", "zero", torch.zeros_like(source)),
+        ("heads", wb.Mean([text, OTHER], positions="last"), mean),
+    ]:
+        swept = sweep(model, text, TARGETS, over=over, change=change)["effect"]
+        want = loop(model, ids, values, direct=over == "edges")
+        torch.testing.assert_close(torch.as_tensor(swept.values[0]), want, atol=1e-4, rtol=1e-4)
+        assert abs(swept).max() > 1e-3  # the comparison would pass on nothing but zeros
     assert hooks_on(model) == 0
 
 
@@ -67,15 +72,21 @@ def test_several_ways_in_one_walk_equal_the_loop(model, text):
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_a_parts_own_value_changes_exactly_nothing(model, kind, at):
     found = sweep(
-        model, [PROMPT, "a"], [[5], [77]], kind=kind, at=at, how="patch", source=[PROMPT, "a"]
+        model, [PROMPT, "a"], [[5], [77]], over=kind, change=wb.Patch([PROMPT, "a"]), positions=at
     )
     assert (found["effect"].fillna(0) == 0).all()
 
 
 def test_the_whole_stream_at_layer_0_is_the_other_prompt(model):
     ids = model.tokens(PROMPT)
-    options = {"kind": "layers", "sites": "resid_pre", "layers": 0, "at": "all", "how": "patch"}
-    found = sweep(model, [ids], [TARGETS], source=[ids[::-1]], **options).isel(prompt=0)
+    found = sweep(
+        model,
+        [ids],
+        [TARGETS],
+        over=wb.Layers("resid_pre", layers=0),
+        change=wb.Patch([ids[::-1]]),
+        positions="all",
+    ).isel(prompt=0)
     effect, gap = found["effect"].values[0, 0], (found["source"] - found["before"]).values
     torch.testing.assert_close(torch.as_tensor(effect), torch.as_tensor(gap), atol=1e-4, rtol=1e-4)
     assert abs(gap).max() > 1e-3
@@ -83,7 +94,7 @@ def test_the_whole_stream_at_layer_0_is_the_other_prompt(model):
 
 def test_several_positions_and_a_window_of_them_at_once(model):
     prompts, at = [PROMPT, "The capital of France is"], [1, -2]
-    found = sweep(model, prompts, [TARGETS, TARGETS], at=at)
+    found = sweep(model, prompts, [TARGETS, TARGETS], positions=at)
     for row, text in enumerate(prompts):
         ids = model.tokens(text)
         for layer, head in model.heads():
@@ -101,7 +112,8 @@ def test_several_positions_and_a_window_of_them_at_once(model):
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_reference_values_are_those_of_ablate(model, how, at):
     prompts, reference = [PROMPT, "Nobody"], ["The safe opens with 7 4 1 9", "a", OTHER]
-    found = sweep(model, prompts, [TARGETS, TARGETS], how=how, at=at, reference=reference, seed=3)
+    change = wb.Mean(reference) if how == "mean" else wb.Resample(reference, seed=3)
+    found = sweep(model, prompts, [TARGETS, TARGETS], change=change, positions=at)
     positions = None if at == "all" else [-1]
     for row, text in enumerate(prompts):
         for head in model.heads()[::3]:
@@ -118,8 +130,8 @@ def test_reference_values_are_those_of_ablate(model, how, at):
 def test_neurons_equal_the_loop(model):
     chosen = [(0, 3), (1, 60), (2, 0)]
     for at in ("last", "all"):
-        found = sweep(model, [PROMPT, "a"], [TARGETS] * 2, kind="neurons", neurons=chosen, at=at)
-        whole = sweep(model, [PROMPT, "a"], [TARGETS] * 2, kind="neurons", at=at)
+        found = sweep(model, [PROMPT, "a"], [TARGETS] * 2, over=wb.Neurons(chosen), positions=at)
+        whole = sweep(model, [PROMPT, "a"], [TARGETS] * 2, over="neurons", positions=at)
         for row, text in enumerate([PROMPT, "a"]):
             ids = model.tokens(text)
             for layer, neuron in chosen:
@@ -135,11 +147,9 @@ def test_neurons_equal_the_loop(model):
 
 
 def test_noise_is_the_same_wherever_a_prompt_stands(llama):
-    options = {"kind": "positions", "how": "noise", "noise": 1.0, "seed": 5}
-    alone = sweep(llama, ["Nobody"], [[5]], at="all", **options)["effect"]
-    beside = sweep(llama, [PROMPT, "Nobody"], [[5], [5]], at="all", **options)["effect"].sel(
-        {"prompt": 1}
-    )
+    options = {"over": "positions", "change": wb.Noise(1.0, seed=5)}
+    alone = sweep(llama, ["Nobody"], [[5]], **options)["effect"]
+    beside = sweep(llama, [PROMPT, "Nobody"], [[5], [5]], **options)["effect"].sel({"prompt": 1})
     torch.testing.assert_close(
         torch.as_tensor(alone.values[0]),
         torch.as_tensor(beside.sel({"pos": alone["pos"]}).values),
@@ -164,9 +174,9 @@ METRICS = {
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_metrics(model, metric, monkeypatch):
-    monkeypatch.setattr("hooks.sweeps.metrics._WHOLE", 3 * 384)  # rows of three at a time
+    monkeypatch.setattr("hooks.sweeps.readout._WHOLE", 3 * 384)  # rows of three at a time
     prompts = [PROMPT, "Nobody"]
-    found = sweep(model, prompts, None if metric == "kl" else [TARGETS] * 2, metric=metric)
+    found = sweep(model, prompts, None if metric == "kl" else [TARGETS] * 2, read=metric)
     for row, text in enumerate(prompts):
         ids = model.tokens(text)
         base = plain_loop.run(model, ids)
@@ -177,7 +187,7 @@ def test_metrics(model, metric, monkeypatch):
                 found["effect"].sel({"prompt": row, "layer": layer, "head": head}).values
             ).reshape(-1)
             torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-3)
-    own = sweep(model, prompts, metric=lambda logits: logits[:, 3].exp())
+    own = sweep(model, prompts, read=lambda logits: logits[:, 3].exp())
     logit = sweep(model, prompts, [[3], [3]])
     before = logit["before"].values[:, None, None]
     torch.testing.assert_close(
@@ -198,10 +208,11 @@ def test_any_prompts_any_cuts(llama, data):
         st.lists(st.text("abc Perusafe", min_size=1, max_size=40), min_size=1, max_size=4)
     )
     texts = [t for t in texts if llama.tokens(t)]
-    kind = data.draw(st.sampled_from(["heads", "layers", "positions"]))
-    at = data.draw(st.sampled_from(["last", "all"]))
-    sources = [t[::-1] for t in texts]
-    options = {"kind": kind, "at": at, "how": "patch", "source": sources}
+    options = {
+        "over": data.draw(st.sampled_from(["heads", "layers", "positions"])),
+        "positions": data.draw(st.sampled_from(["last", "all"])),
+        "change": wb.Patch([t[::-1] for t in texts]),
+    }
     whole = sweep(llama, texts, [[5]] * len(texts), **options)["effect"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "WALK", data.draw(st.sampled_from([1, 10**5, 10**6])))
@@ -260,9 +271,9 @@ def test_edges_equal_three_runs_each(at):
         ["Nobody remembers what the model was trained on, nor", "The safe of Spain"],
     )
     receivers = [(1, 2), (2, 0), (2, 3)]
-    options = {"kind": "edges", "at": at, "how": "patch", "source": sources, "align": "start"}
-    found = sweep(model, prompts, [TARGETS] * 2, receivers=receivers, **options)
-    direct = sweep(model, prompts, [TARGETS] * 2, **options)
+    options = {"change": wb.Patch(sources, align="start"), "positions": at}
+    found = sweep(model, prompts, [TARGETS] * 2, over=wb.Edges(receivers), **options)
+    direct = sweep(model, prompts, [TARGETS] * 2, over="edges", **options)
     for row, text in enumerate(prompts):
         ids, other = model.tokens(text), model.tokens(sources[row])
         source = []
@@ -313,9 +324,9 @@ def test_edges_to_the_logits_with_everything_frozen_pass_the_norm_alone(model):
     norm has no bias.
     """
     ids = model.tokens(PROMPT)
-    options = {"kind": "edges", "freeze": "heads and mlps"}
-    frozen = sweep(model, PROMPT, TARGETS, norm="frozen", **options)
-    true = sweep(model, PROMPT, TARGETS, norm="recomputed", **options)
+    over = wb.Edges(freeze="heads and mlps")
+    frozen = sweep(model, PROMPT, TARGETS, over=over, read=wb.Logit(norm="frozen"))
+    true = sweep(model, PROMPT, TARGETS, over=over, read=wb.Logit(norm="recomputed"))
     resid = plain_loop.values(model, ids, "resid_post", model.n_layers - 1)[-1:]
     sums = torch.zeros(len(TARGETS))
     for layer, head in model.heads():
@@ -352,14 +363,16 @@ def test_a_family_that_breaks_the_identity_is_read_whole_or_refused(llama, monke
         atol=1e-4,
         rtol=1e-4,
     )
+    walk = batched_forward.BatchedForward.run
+    monkeypatch.setattr(batched_forward.BatchedForward, "run", lambda self: walk(self).flip(-1))
     with pytest.raises(WorkbenchError, match="does not reproduce"):
-        at_last(llama, llama.tokens(PROMPT), TARGETS, [Variant("zero", None, direct=False)])
+        sweep(llama, PROMPT, TARGETS)
 
 
 def test_a_sweep_reports_and_can_be_cancelled(llama):
     seen = []
     progress = wb.Progress(lambda update: seen.append(update.fraction))
-    sweep(llama, [PROMPT, "a"], [TARGETS] * 2, at="all", progress=progress)
+    sweep(llama, [PROMPT, "a"], [TARGETS] * 2, positions="all", progress=progress)
     assert seen == sorted(seen)
     assert seen[-1] > 0
     progress.cancel()
@@ -371,24 +384,28 @@ def test_a_sweep_reports_and_can_be_cancelled(llama):
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"kind": "head"}, NotFound, "Did you mean 'heads'"),
-        ({"how": "zeros"}, NotFound, "Did you mean 'zero'"),
-        ({"metric": "logitdiff"}, NotFound, "Did you mean 'logit_diff'"),
-        ({"metric": "logit_diff", "targets": 5}, BadInput, "at least 2"),
-        ({"how": "patch"}, BadInput, "source is missing"),
-        ({"how": "mean"}, BadInput, "reference is missing"),
-        ({"source": "a"}, BadInput, "source is given"),
-        ({"heads": [(9, 0)]}, BadInput, "no head L9H0"),
-        ({"layers": 7}, BadInput, "no layer 7"),
-        ({"at": [99]}, BadInput, "no position 99"),
-        ({"at": "first"}, NotFound, "choice of positions"),
-        ({"kind": "layers", "sites": "pattern"}, BadInput, "does not change 'pattern'"),
-        ({"kind": "layers", "sites": "mlp_outt"}, SiteNotFound, "Did you mean 'mlp_out'"),
-        ({"kind": "edges", "receivers": "logit"}, NotFound, "Did you mean 'logits'"),
-        ({"kind": "edges", "receivers": [(1, 1)], "inputs": ["w"]}, NotFound, "q"),
+        ({"over": "head"}, NotFound, "Did you mean 'heads'"),
+        ({"over": wb.Heads}, NotFound, "kind of component"),
+        ({"change": "zeros"}, NotFound, "Did you mean 'zero'"),
+        ({"change": "patch"}, BadInput, "source is missing"),
+        ({"change": "mean"}, BadInput, "reference is missing"),
+        ({"change": None}, NotFound, "way to change"),
+        ({"read": "logitdiff"}, NotFound, "Did you mean 'logit_diff'"),
+        ({"read": ["logit"]}, NotFound, "metric"),
+        ({"read": "logit_diff", "targets": 5}, BadInput, "at least 2"),
+        ({"over": wb.Heads([(9, 0)])}, BadInput, "no head L9H0"),
+        ({"over": wb.Heads(layers=7)}, BadInput, "no layer 7"),
+        ({"over": wb.Neurons([(0, 9999)])}, BadInput, "no such neuron"),
+        ({"over": wb.Edges([(9, 0)])}, BadInput, "no head L9H0"),
+        ({"over": wb.Layers("mlp_outt")}, SiteNotFound, "Did you mean 'mlp_out'"),
+        ({"change": wb.Patch(["a", "b"])}, BadInput, "2 sources for 1 prompts"),
+        ({"positions": [99]}, BadInput, "no position 99"),
+        ({"positions": "first"}, NotFound, "choice of positions"),
+        ({"method": "attributions"}, NotFound, "Did you mean 'attribution'"),
         ({"targets": [[5], [6]], "prompts": ["a"]}, BadInput, "2 targets for 1 prompts"),
         ({"targets": 100_000}, BadInput, "no token 100000"),
-        ({"metric": lambda logits: logits}, BadInput, "one number per row"),
+        ({"read": lambda logits: logits}, BadInput, "one number per row"),
+        ({"read": lambda logits, ids: logits}, BadInput, "cannot be called with logits"),
         ({"prompts": []}, BadInput, "no prompt"),
     ],
 )
@@ -398,11 +415,56 @@ def test_what_cannot_be_is_said(llama, options, error, says):
         sweep(llama, given.pop("prompts"), given.pop("targets"), **given)
 
 
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: wb.Heads([5]), BadInput, "no head"),
+        (lambda: wb.Heads(5), BadInput, "no head"),
+        (lambda: wb.Heads(["L0H0"]), BadInput, "no head"),
+        (lambda: wb.Heads([(0, 1)], layers=[0]), BadInput, "Both heads and layers"),
+        (lambda: wb.Heads(layers="all"), BadInput, "no layers"),
+        (lambda: wb.Heads(layers=[0.5]), BadInput, "no layers"),
+        (lambda: wb.Neurons([3]), BadInput, "no neuron"),
+        (lambda: wb.Neurons([(0, 3)], layers=0), BadInput, "Both neurons and layers"),
+        (lambda: wb.Layers("pattern"), BadInput, "does not change 'pattern'"),
+        (lambda: wb.Positions([]), BadInput, "no sites"),
+        (lambda: wb.Edges("logit"), NotFound, "Did you mean 'logits'"),
+        (lambda: wb.Edges([2]), BadInput, "no head"),
+        (lambda: wb.Edges([]), BadInput, "need a receiver"),
+        (lambda: wb.Edges([(1, 1)], inputs=["w"]), NotFound, "input of a head 'w'"),
+        (lambda: wb.Edges(freeze="everything"), NotFound, "freeze"),
+        (lambda: wb.Mean([]), BadInput, "no reference prompts"),
+        (lambda: wb.Mean("a", positions=[]), BadInput, "no positions"),
+        (lambda: wb.Resample(None), BadInput, "no reference prompts"),
+        (lambda: wb.Resample("a", seed=0.5), BadInput, "no seed"),
+        (lambda: wb.Patch([]), BadInput, "no source prompts"),
+        (lambda: wb.Patch("a", align="middle"), NotFound, "alignment"),
+        (lambda: wb.Noise(-1.0), BadInput, "standard deviation"),
+        (lambda: wb.Noise("loud"), BadInput, "standard deviation"),
+        (lambda: wb.Noise(float("nan")), BadInput, "standard deviation"),
+        (lambda: wb.Logit(norm="melted"), NotFound, "final norm"),
+        (lambda: wb.Custom(5), BadInput, "cannot be called with logits"),
+        (lambda: wb.LogitDiff().of([5]), BadInput, "at least 2"),
+    ],
+)
+def test_a_part_of_the_question_is_checked_when_it_is_made(make, error, says):
+    with pytest.raises(error, match=says):
+        make()
+
+
+def test_references_may_be_given_once(llama):
+    """A generator of prompts can be read once; the change that holds it can be used again."""
+    change = wb.Mean(text for text in ["a", PROMPT])
+    first, again = (sweep(llama, PROMPT, TARGETS, change=change) for _ in range(2))
+    assert first.equals(again)
+    assert first.equals(sweep(llama, PROMPT, TARGETS, change=wb.Mean(["a", PROMPT])))
+
+
 def test_completions_under_a_change_equal_generate(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
     completer = InterventionDecoder(model, [model.tokens(t) for t in texts])
     for factors in ({}, {(1, 2): 0.0}, {(0, 0): 0.0, (2, 3): 2.0}):
-        with completer.under(factors) as reading:
+        with completer.with_head_scales(factors) as reading:
             got = reading.complete(lambda row, text: False, max_new_tokens=6)
             assert reading.complete(lambda row, text: False, max_new_tokens=6) == got
         for text, said in zip(texts, got, strict=True):
@@ -416,7 +478,7 @@ def test_completions_under_a_change_equal_generate(model):
 def test_finished_prompts_leave_the_others_as_they_were(model):
     texts = [PROMPT, "The capital of France is", "Nobody"]
     completer = InterventionDecoder(model, [model.tokens(t) for t in texts])
-    with completer.under() as reading:
+    with completer.with_head_scales() as reading:
         whole = reading.complete(lambda row, text: False, max_new_tokens=6)
         some = reading.complete(lambda row, text: row == 1, max_new_tokens=6)
     assert [some[0], some[2]] == [whole[0], whole[2]]
@@ -429,7 +491,7 @@ def test_answers_are_scored_like_a_full_pass(model):
     ids = [model.tokens(t) for t in texts]
     wanted = [model.continuation_tokens(a) for a in answers]
     for factors in ({}, {(1, 2): 0.0}):
-        with InterventionDecoder(model, ids, batch_size=1).under(factors) as reading:
+        with InterventionDecoder(model, ids, batch_size=1).with_head_scales(factors) as reading:
             first, whole = reading.logp(wanted)
         for row in range(2):
             total = 0.0

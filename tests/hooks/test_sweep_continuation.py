@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 import workbench as wb
 from hooks import sweep
+from hooks.metrics import continuation_loss, loss
 from tests.helpers import families, tiny
 from workbench.errors import BadInput
 
@@ -63,7 +65,7 @@ def any_model(request):
 @pytest.mark.parametrize("any_model", WITH_HEADS, indirect=True)
 def test_heads_on_a_continuation_equal_the_loop(any_model):
     prompts, suffixes = pairs(any_model)
-    found = sweep(any_model, prompts, suffixes, at="all", metric="continuation")
+    found = sweep(any_model, prompts, suffixes, read="continuation", positions="all")
     assert list(found["target"].values) == ["match", "loss"]
     for n, (prompt, suffix) in enumerate(zip(prompts, suffixes, strict=True)):
         base = read(any_model, prompt, suffix)
@@ -87,13 +89,10 @@ def test_replacing_tokens_is_patching_the_first_stream(any_model):
         any_model,
         prompts,
         suffixes,
-        kind="positions",
-        sites="resid_pre",
-        layers=0,
-        at=where,
-        how="patch",
-        source=sources,
-        metric="continuation",
+        over=wb.Positions("resid_pre", 0),
+        change=wb.Patch(sources),
+        read="continuation",
+        positions=where,
     )["effect"]
     assert sorted(found["pos"].values) == sorted(where)  # nothing else was run
     for n, (prompt, suffix) in enumerate(zip(prompts, suffixes, strict=True)):
@@ -112,31 +111,53 @@ def test_a_text_may_be_given_as_text(llama):
     ids = [llama.continuation_tokens(s) for s in SUFFIXES]
     shortest = min(map(len, ids))
     assert shortest > 3
-    one = sweep(llama, PREFIXES[:1], [SUFFIXES[0]], at="all", metric="continuation")
-    other = sweep(llama, PREFIXES[:1], [ids[0]], at="all", metric="continuation")
+    one = sweep(llama, PREFIXES[:1], [SUFFIXES[0]], read="continuation", positions="all")
+    other = sweep(llama, PREFIXES[:1], [ids[0]], read="continuation", positions="all")
     assert one["effect"].equals(other["effect"])
     assert one["token"].values.shape[1] == len(llama.tokens(PREFIXES[0])) + len(ids[0]) - 1
 
 
-@pytest.mark.parametrize(
-    "change", [{"kind": "edges"}, {"norm": "frozen"}, {"method": "attribution"}]
-)
-def test_what_reads_one_position_only_is_refused(llama, change):
+@pytest.mark.parametrize("other", [{"over": "edges"}, {"method": "attribution"}])
+def test_what_reads_one_position_only_is_refused(llama, other):
     with pytest.raises(BadInput, match="every token"):
-        sweep(llama, PREFIXES, [[5, 6], [7, 8]], metric="continuation", **change)
+        sweep(llama, PREFIXES, [[5, 6], [7, 8]], read="continuation", **other)
+    with pytest.raises(BadInput, match="every token"):
+        sweep(llama, PREFIXES, read=loss, **other)
+    with pytest.raises(BadInput, match="every token"):
+        sweep(llama, PREFIXES, read=wb.Custom(loss, norm="frozen"))
+
+
+@pytest.mark.parametrize("positions", ["last", "all", [1, -2]])
+def test_a_loss_is_read_at_every_token(llama, positions):
+    """The metrics of gradients in a sweep, beside the same function of the module's own logits."""
+    texts = [*PREFIXES, "Nobody remembers what the model was"]
+    for metric in (loss, continuation_loss(3)):
+        swept = sweep(llama, texts, read=metric, positions=positions)
+        for row, text in enumerate(texts):
+            ids = torch.tensor([llama.tokens(text)])
+
+            def plain(ids=ids, metric=metric):
+                with torch.no_grad():
+                    logits = llama.module(input_ids=ids, use_cache=False).logits
+                return metric(logits, ids, torch.ones_like(ids))[0]
+
+            base = plain()
+            np.testing.assert_allclose(swept["before"][row], base, atol=1e-4)
+            for layer, head in llama.heads()[::3]:
+                where = None if positions == "all" else [-1] if positions == "last" else positions
+                with wb.ablate(llama, [(layer, head)], positions=where):
+                    want = plain() - base
+                got = swept["effect"].sel(prompt=row, layer=layer, head=head)
+                np.testing.assert_allclose(got, want, atol=2e-4)
+        assert float(abs(swept["effect"]).max()) > 1e-3 or positions == "last"
+    with pytest.raises(BadInput, match="Prompt 2 has 1 token"):
+        sweep(llama, [PREFIXES[0], [5]], read=loss)
 
 
 def test_suffixes_of_different_lengths_and_wrong_sources_are_refused(llama):
     with pytest.raises(BadInput, match="targets"):
-        sweep(llama, PREFIXES, [[5, 6], [7]], metric="continuation")
+        sweep(llama, PREFIXES, [[5, 6], [7]], read="continuation")
     with pytest.raises(BadInput, match="targets"):
-        sweep(llama, PREFIXES, metric="continuation")
+        sweep(llama, PREFIXES, read="continuation")
     with pytest.raises(BadInput, match="sources"):
-        sweep(
-            llama,
-            [*PREFIXES, "a"],
-            [[5, 6]] * 3,
-            metric="continuation",
-            how="patch",
-            source=PREFIXES,
-        )
+        sweep(llama, [*PREFIXES, "a"], [[5, 6]] * 3, change=wb.Patch(PREFIXES), read="continuation")

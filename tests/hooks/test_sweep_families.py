@@ -137,13 +137,13 @@ def check(model, found, at, values):
 
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_heads_set_to_zero(family, at):
-    found = sweep(family, PROMPTS, TARGETS, at=at)
+    found = sweep(family, PROMPTS, TARGETS, positions=at)
     check(family, found, at, lambda ids, other, layer: 0.0)
 
 
 @pytest.mark.parametrize("at", ["last", "all"])
 def test_heads_from_another_run(family, at):
-    found = sweep(family, PROMPTS, TARGETS, at=at, how="patch", source=SOURCES, align="end")
+    found = sweep(family, PROMPTS, TARGETS, change=wb.Patch(SOURCES, align="end"), positions=at)
 
     def values(ids, other, layer):
         mine, theirs = (
@@ -157,8 +157,10 @@ def test_heads_from_another_run(family, at):
 
 
 def test_layers_and_positions(family):
-    layers = sweep(family, PROMPTS, TARGETS, kind="layers", at="all", how="zero")
-    grid = sweep(family, PROMPTS, TARGETS, kind="positions", at="all", how="patch", source=SOURCES)
+    layers = sweep(family, PROMPTS, TARGETS, over="layers", positions="all")
+    grid = sweep(
+        family, PROMPTS, TARGETS, over="positions", change=wb.Patch(SOURCES), positions="all"
+    )
     for row, text in enumerate(PROMPTS):
         ids, other = family.tokens(text), family.tokens(SOURCES[row])
         base = plain_loop.run(family, ids)[TARGETS[row]]
@@ -195,7 +197,7 @@ def test_every_family_is_swept_exactly(name):
     """
     model = families.built(name)
     texts, targets = ["The capital of France is", "a lot"], TARGETS[1:]
-    swept = {"layers": sweep(model, texts, targets, kind="layers", at=[-1, -2])}
+    swept = {"layers": sweep(model, texts, targets, over="layers", positions=[-1, -2])}
     if "z" in model.sites:
         swept["heads"] = sweep(model, texts, targets)
     largest = 0.0
@@ -204,7 +206,9 @@ def test_every_family_is_swept_exactly(name):
         base = plain_loop.run(model, ids)[targets[row]]
         for kind, found in swept.items():
             positions = (
-                [len(ids) - 1] if kind == "heads" else [p % len(ids) for p in found.attrs["at"]]
+                [len(ids) - 1]
+                if kind == "heads"
+                else [p % len(ids) for p in found.attrs["positions"]]
             )
             for site in (
                 ["z"]
@@ -230,7 +234,7 @@ def test_every_family_is_swept_exactly(name):
 @pytest.mark.parametrize("name", families.NOT_SWEPT)
 def test_families_that_are_not_swept_say_why(name):
     with pytest.raises(WorkbenchError, match=families.NOT_SWEPT[name]):
-        sweep(families.built(name), "The capital", [5], kind="layers")
+        sweep(families.built(name), "The capital", [5], over="layers")
 
 
 def test_a_family_that_decodes_differently_from_how_it_reads_is_read_whole():

@@ -125,9 +125,16 @@ class ByHand:
 @pytest.mark.parametrize("family", ["gemma2", "gemma3_text"])
 def test_edges(family, at, freeze):
     model, receivers, senders = built(family), [(1, 0), (2, 3)], [(0, 1), (1, 2)]
-    options = {"kind": "edges", "at": at, "heads": senders, "freeze": freeze}
-    to_heads = sweep(model, PROMPTS, [TARGETS] * 2, receivers=receivers, **options)["effect"]
-    to_logits = sweep(model, PROMPTS, [TARGETS] * 2, **options)["effect"]
+    to_heads, to_logits = (
+        sweep(
+            model,
+            PROMPTS,
+            [TARGETS] * 2,
+            over=wb.Edges(to, freeze=freeze, senders=senders),
+            positions=at,
+        )["effect"]
+        for to in (receivers, "logits")
+    )
     for row, text in enumerate(PROMPTS):
         ids = model.tokens(text)
         hand = ByHand(model, ids, freeze)
@@ -166,10 +173,12 @@ def test_two_thousand_tokens_and_a_window_of_512():
     trace = wb.capture(model, rows, sites="resid_post", layers=[0, 1], positions=[-1, 5])[
         "resid_post"
     ]
-    heads = sweep(model, rows, [TARGETS] * 3, heads=[(1, 3)])["effect"].sel(layer=1, head=3)
-    grid = sweep(model, rows, [TARGETS] * 3, kind="positions", layers=1, at=[-3])["effect"].sel(
-        layer=1, site="resid_pre"
+    heads = sweep(model, rows, [TARGETS] * 3, over=wb.Heads([(1, 3)]))["effect"].sel(
+        layer=1, head=3
     )
+    grid = sweep(model, rows, [TARGETS] * 3, over=wb.Positions(layers=1), positions=[-3])[
+        "effect"
+    ].sel(layer=1, site="resid_pre")
     for row, ids in enumerate(rows):
         with torch.no_grad():
             own = module(torch.tensor([ids]), output_hidden_states=True, use_cache=False)

@@ -77,7 +77,7 @@ def test_the_noise_is_so_many_sigmas_and_does_what_a_hook_does(name):
     with torch.no_grad():
         size = 3 * float(entering(model).std())
         logits = model.module(torch.tensor([ids])).logits[0, -1]
-    found = sweep(model, PROMPTS[0], TARGETS, kind="positions", layers=0, how="noise", seed=7)[
+    found = sweep(model, PROMPTS[0], TARGETS, over=wb.Positions(layers=0), change=wb.Noise(seed=7))[
         "effect"
     ]
     assert found.shape[-2] == len(ids)
@@ -146,6 +146,6 @@ def test_the_docstring_s_examples_run(llama):
 
 
 def test_only_the_last_position_is_a_grid_of_that(llama):
-    found = sweep(llama, PROMPTS[0], TARGETS, kind="positions", at="last")
+    found = sweep(llama, PROMPTS[0], TARGETS, over="positions", positions="last")
     assert found["pos"].values.tolist() == [len(llama.tokens(PROMPTS[0])) - 1]
     assert not np.isnan(found["effect"]).any()

@@ -9,6 +9,7 @@ import copy
 import pytest
 import torch
 
+import workbench as wb
 from hooks import sweep
 
 CLEAN, CORRUPT = "The capital of France is", "The capital of Italy was"
@@ -52,13 +53,11 @@ def test_patching_as_transformer_lens_does_it(llama, peer, name):
             else getattr(patching, f"get_act_patch_{name}")
         )
         theirs = ask(peer, torch.tensor([corrupt]), cache, difference)
-    options = {"how": "patch", "source": [clean], "metric": "logit_diff", "at": "all"}
+    options = {"change": wb.Patch([clean]), "read": "logit_diff", "positions": "all"}
     if name.startswith("head"):
         ours = sweep(llama, [corrupt], [TARGETS], **options)
     else:
-        ours = sweep(llama, [corrupt], [TARGETS], kind="positions", sites=name, **options).isel(
-            site=0
-        )
+        ours = sweep(llama, [corrupt], [TARGETS], over=wb.Positions(name), **options).isel(site=0)
     found = torch.as_tensor((ours["effect"] + ours["before"]).isel(prompt=0).values)
     torch.testing.assert_close(found, theirs.float(), atol=1e-4, rtol=1e-4)
     assert ours["effect"].std() > 1e-3

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 import workbench as wb
-from analyses.prompt.single_prompt import Params
-from hooks.gradients import head_attribution
-from hooks.gradients.metric import logit_difference
+from analyses.prompt.single_prompt.params import Params
+from hooks.metrics import logit_difference
 from workbench.errors import BadInput, WorkbenchError
 
 PROMPT = "The capital of France is"
@@ -21,43 +20,43 @@ ONE = "' Xavier' and ' Yves' begin with the same token, ' '"
     [
         {},
         {"method": "attribution"},
-        {"kind": "positions"},
-        {"kind": "edges"},
-        {"kind": "edges", "receivers": [(2, 0)]},
-        {"kind": "layers", "norm": "frozen"},
+        {"over": "positions"},
+        {"over": "edges"},
+        {"over": wb.Edges([(2, 0)])},
+        {"over": "layers", "read": wb.LogitDiff(norm="frozen")},
     ],
 )
 def test_sweeps(llama, more):
     with pytest.raises(BadInput, match=ONE) as raised:
-        wb.sweep(llama, PROMPT, SAME, metric="logit_diff", **more)
-    assert "metric='continuation'" in str(raised.value)
+        wb.sweep(llama, PROMPT, SAME, **{"read": "logit_diff"} | more)
+    assert "read='continuation'" in str(raised.value)
     with pytest.raises(BadInput, match=ONE):
-        wb.sweep(llama, [PROMPT, PROMPT], [[" is", " of"], SAME], metric="logit_diff", **more)
+        wb.sweep(llama, [PROMPT, PROMPT], [[" is", " of"], SAME], **{"read": "logit_diff"} | more)
 
 
 def test_several_others_and_ids(llama):
     with pytest.raises(BadInput, match="Two targets, 7, begin"):
-        wb.sweep(llama, PROMPT, [5, 7, 7], metric="logit_diff")
+        wb.sweep(llama, PROMPT, [5, 7, 7], read="logit_diff")
     with pytest.raises(BadInput, match="begin with the same token"):
-        wb.sweep(llama, PROMPT, [" Xavier", 221], metric="logit_diff")
+        wb.sweep(llama, PROMPT, [" Xavier", 221], read="logit_diff")
 
 
 @pytest.mark.parametrize("metric", ["logit", "logprob", "prob"])
 def test_texts_that_are_watched_side_by_side(llama, metric):
     with pytest.raises(BadInput, match=ONE):
-        wb.sweep(llama, PROMPT, SAME, metric=metric)
+        wb.sweep(llama, PROMPT, SAME, read=metric)
 
 
 def test_where_nothing_is_compared_they_may_be_the_same(llama):
-    twice = wb.sweep(llama, PROMPT, [7, 7], heads=[(0, 0)])["effect"]
+    twice = wb.sweep(llama, PROMPT, [7, 7], over=wb.Heads([(0, 0)]))["effect"]
     torch.testing.assert_close(
         float(twice.squeeze()[0]), float(twice.squeeze()[1]), atol=1e-5, rtol=1e-4
     )
     wb.sweep(
-        llama, PROMPT, [7, 7], heads=[(0, 0)], metric="continuation"
+        llama, PROMPT, [7, 7], over=wb.Heads([(0, 0)]), read="continuation"
     )  # a text may say a token twice
-    wb.sweep(llama, PROMPT, SAME, heads=[(0, 0)], metric="kl")
-    different = wb.sweep(llama, PROMPT, [" is", " of"], heads=[(0, 0)], metric="logit_diff")[
+    wb.sweep(llama, PROMPT, SAME, over=wb.Heads([(0, 0)]), read="kl")
+    different = wb.sweep(llama, PROMPT, [" is", " of"], over=wb.Heads([(0, 0)]), read="logit_diff")[
         "effect"
     ]
     assert abs(float(different.squeeze())) > 1e-4
@@ -66,8 +65,6 @@ def test_where_nothing_is_compared_they_may_be_the_same(llama):
 def test_gradients(llama):
     with pytest.raises(BadInput, match="begin with the same token"):
         logit_difference(llama, " is", " is")
-    with pytest.raises(BadInput, match="begin with the same token"):
-        head_attribution(llama, [[5, 7], [5, 8]], [[3, 4], [9, 9]])
 
 
 def test_inside(llama):
@@ -106,16 +103,16 @@ FORMS = [
 
 @pytest.mark.parametrize("targets", FORMS, ids=str)
 def test_targets_of_a_single_text(llama, targets):
-    want = wb.sweep(llama, [PROMPT], [[5, 7]], heads=[(1, 2)])["effect"]
-    assert wb.sweep(llama, PROMPT, targets, heads=[(1, 2)])["effect"].equals(want)
+    want = wb.sweep(llama, [PROMPT], [[5, 7]], over=wb.Heads([(1, 2)]))["effect"]
+    assert wb.sweep(llama, PROMPT, targets, over=wb.Heads([(1, 2)]))["effect"].equals(want)
 
 
 @pytest.mark.parametrize(
     "targets", [5, [5], [[5]], torch.tensor(5), torch.tensor([5]), [[torch.tensor(5)]]], ids=str
 )
 def test_a_single_target(llama, targets):
-    want = wb.sweep(llama, [PROMPT], [[5]], heads=[(1, 2)])["effect"]
-    assert wb.sweep(llama, PROMPT, targets, heads=[(1, 2)])["effect"].equals(want)
+    want = wb.sweep(llama, [PROMPT], [[5]], over=wb.Heads([(1, 2)]))["effect"]
+    assert wb.sweep(llama, PROMPT, targets, over=wb.Heads([(1, 2)]))["effect"].equals(want)
 
 
 @pytest.mark.parametrize(
@@ -132,16 +129,11 @@ def test_a_single_target(llama, targets):
         (PROMPT, [], {}),
         ([PROMPT, PROMPT], 5, {}),
         ([PROMPT, PROMPT], [[5], [5, 7]], {}),
-        (PROMPT, [" is", " of"], {"metric": "continuation"}),
-        (PROMPT, 5, {"heads": [5]}),
-        (PROMPT, 5, {"heads": 5}),
-        (PROMPT, 5, {"heads": ["L0H0"]}),
-        (PROMPT, 5, {"kind": "neurons", "neurons": [3]}),
-        (PROMPT, 5, {"kind": "edges", "receivers": [2]}),
-        (PROMPT, 5, {"at": []}),
-        (PROMPT, 5, {"at": 1.5}),
-        (PROMPT, 5, {"at": [99]}),
-        (PROMPT, 5, {"kind": "positions", "at": [99]}),
+        (PROMPT, [" is", " of"], {"read": "continuation"}),
+        (PROMPT, 5, {"positions": []}),
+        (PROMPT, 5, {"positions": 1.5}),
+        (PROMPT, 5, {"positions": [99]}),
+        (PROMPT, 5, {"over": "positions", "positions": [99]}),
         ([PROMPT, None], [5, 7], {}),
         ([[5, 99999]], [7], {}),
         ([[]], [7], {}),
@@ -154,6 +146,6 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(llama, prompts, targets, m
 
 
 def test_one_position_need_not_be_a_list(llama):
-    assert wb.sweep(llama, PROMPT, 5, at=-1)["effect"].equals(
-        wb.sweep(llama, PROMPT, 5, at=[-1])["effect"]
+    assert wb.sweep(llama, PROMPT, 5, positions=-1)["effect"].equals(
+        wb.sweep(llama, PROMPT, 5, positions=[-1])["effect"]
     )

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 import workbench as wb
-from hooks.gradients import head_attribution
-from hooks.gradients.metric import loss
 from hooks.invariants import contract
-from hooks.weights import dense_weight, has_int8_inputs, is_quantized, parameter_of, sizes
+from hooks.metrics import loss
+from hooks.quantized_layers import has_int8_inputs
+from hooks.weights import dense_weight, is_quantized, parameter_of, sizes
 from tests.helpers import plain_loop, tiny
 from workbench.errors import BadInput, Unfit
 from workbench.models import weight_hash
@@ -51,7 +51,7 @@ def test_an_offloaded_model_says_what_it_says_elsewhere(make, kind, tmp_path):
         np.testing.assert_array_equal(one[site].values, two[site].values, err_msg=site)
     for kind_of_sweep in ("heads", "layers", "neurons", "positions", "edges"):
         swept = [
-            wb.sweep(m, PROMPTS, TARGETS, kind=kind_of_sweep, metric="logit_diff")["effect"].values
+            wb.sweep(m, PROMPTS, TARGETS, over=kind_of_sweep, read="logit_diff")["effect"].values
             for m in (here, away)
         ]
         np.testing.assert_allclose(*swept, atol=1e-5)
@@ -107,7 +107,7 @@ def test_eight_bits_round_what_they_read(saved):
 def test_sweeps_of_a_quantized_model(saved, bits, close):
     model = _quantized(saved, bits)
     ids = model.tokens(PROMPTS[0])
-    swept = wb.sweep(model, [ids], [[3]], metric="logit")
+    swept = wb.sweep(model, [ids], [[3]], read="logit")
     for layer, head in [(0, 1), (2, 3)]:
 
         def silence(z, head=head):
@@ -295,7 +295,7 @@ def test_a_storage_that_nobody_knows_is_read_by_asking_the_layer():
         np.testing.assert_allclose(one[site], two[site], atol=1e-5)
     for kind in ("heads", "neurons"):
         swept = [
-            wb.sweep(m, PROMPTS, TARGETS, kind=kind, metric="logit_diff")["effect"].values
+            wb.sweep(m, PROMPTS, TARGETS, over=kind, read="logit_diff")["effect"].values
             for m in (model, plain)
         ]
         np.testing.assert_allclose(*swept, atol=1e-4)
@@ -327,7 +327,7 @@ def test_a_model_that_no_gradient_passes_is_refused_and_not_called_flat():
     asked = (
         lambda: wb.activation_gradients(model, PROMPTS, sites="z"),
         lambda: wb.integrated_gradients(model, PROMPTS[0]),
-        lambda: head_attribution(model, [[3, 4, 5]], [[3, 4]]),
+        lambda: wb.sweep(model, [[3, 4, 5]], [[3, 4]], method="attribution"),
     )
     for ask in asked:
         with pytest.raises(Unfit, match="No gradient passes the quantized layers"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.serving import chromium, served
+from tests.helpers.serving import served
 from tests.helpers.synthetic import synthetic_result
 
 pytestmark = pytest.mark.browser
@@ -26,20 +26,19 @@ def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Any]:
-    with chromium() as browser:
-        opened = browser.new_page(viewport={"width": 1440, "height": 1400})
-        elsewhere: list[str] = []
+def page(browser: Any, address: str) -> Iterator[Any]:
+    opened = browser.new_page(viewport={"width": 1440, "height": 1400})
+    elsewhere: list[str] = []
 
-        def only_here(route: Any) -> None:
-            here = route.request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
-            if not here:
-                elsewhere.append(route.request.url)
-            route.continue_() if here else route.abort()
+    def only_here(route: Any) -> None:
+        here = route.request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
+        if not here:
+            elsewhere.append(route.request.url)
+        route.continue_() if here else route.abort()
 
-        opened.route("**/*", only_here)
-        yield opened
-        assert not elsewhere
+    opened.route("**/*", only_here)
+    yield opened
+    assert not elsewhere
 
 
 def all_drawn(page: Any, many: int) -> None:

@@ -38,18 +38,12 @@ def address(llama, tmp_path_factory):
     fake_package.forget()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with serving.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(chromium, address):
+def page(browser, address):
     """A page in a fresh context; the test fails on foreign requests, on errors in scripts, and
     if hostile text ran.
     """
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
     context.set_default_timeout(WAIT)
     foreign, errors = [], []
 
@@ -216,8 +210,8 @@ def test_a_layer_at_once_and_undo(page):
 def test_a_prompt_beyond_the_window_is_answered_and_that_is_said(page):
     playground(page)
     page.get_by_label("Prompt", exact=True).fill("word " * 80)
-    expect(page.locator("#told")).to_contain_text("runs past it, but was not trained there")
-    expect(page.locator("#trouble .wb-message")).to_have_count(0)
+    expect(page.locator("#note")).to_contain_text("runs past it, but was not trained there")
+    expect(page.locator("#error-box .wb-message")).to_have_count(0)
     page.get_by_label("Prompt", exact=True).fill("")
     expect(page.locator("#answer")).to_contain_text("Type a prompt")
 
@@ -231,7 +225,7 @@ def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatc
         "ui.prompt_service.look", refuse
     )  # the server runs in a thread of this process
     page.get_by_label("Prompt", exact=True).fill("Something that is refused")
-    message = page.locator("#trouble .wb-message")
+    message = page.locator("#error-box .wb-message")
     expect(message).to_contain_text("at most 256")
     message.get_by_role("button", name="Dismiss").click()
     expect(message).to_have_count(0)
@@ -265,7 +259,7 @@ def test_a_run_shows_progress_survives_a_reload_and_is_cancelled(page, llama):
     page.reload()
     expect(page.locator(".job").first).to_have_attribute("data-state", "running")
     page.get_by_role("tab", name="Try a prompt").click()
-    expect(page.locator("#told")).to_contain_text("has the model")
+    expect(page.locator("#note")).to_contain_text("has the model")
     page.get_by_role("tab", name="Ask a question").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".job").first).to_have_attribute("data-state", "cancelled")

@@ -18,18 +18,18 @@ from ui.model_slot import ModelSlot
 from workbench.errors import WorkbenchError
 
 
-def desk(model, root, load=None) -> AppState:
+def app(model, root, load=None) -> AppState:
     slot = ModelSlot(model, load)
     return AppState(slot, Jobs(slot, root), root)
 
 
 @pytest.fixture
 def no_samples(monkeypatch, tmp_path):
-    monkeypatch.setattr("workbench.paths.sample_runs_dir", lambda: tmp_path / "no samples")
+    monkeypatch.setattr("workbench.paths.sample_runs_dirs", lambda: [])
 
 
 def test_the_models_card(llama, tmp_path):
-    page = home.page(desk(llama, tmp_path))
+    page = home.page(app(llama, tmp_path))
     for label, value in home.model_facts(llama.card):
         assert f"<dt>{label}</dt>" in page
         assert value in page
@@ -57,7 +57,7 @@ def test_a_dequantized_model_says_so():
 
 def test_while_the_model_loads_the_page_is_there(tmp_path):
     gate = threading.Event()
-    waiting = desk("some/model", tmp_path, lambda ref: gate.wait(10))
+    waiting = app("some/model", tmp_path, lambda ref: gate.wait(10))
     waiting.slot.start()
     page = home.page(waiting)
     gate.set()
@@ -70,7 +70,7 @@ def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
     def load(ref):
         raise WorkbenchError("There is no <model>.", "one of a, b", "Choose one.")
 
-    failed = desk("<model>", tmp_path, load)
+    failed = app("<model>", tmp_path, load)
     failed.slot.start()
     assert failed.slot.wait(5)
     page = home.page(failed)
@@ -80,7 +80,7 @@ def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
 
 
 def test_what_a_library_raises_is_explained_too(tmp_path):
-    failed = desk("x", tmp_path, lambda ref: {}["weights"])
+    failed = app("x", tmp_path, lambda ref: {}["weights"])
     failed.slot.start()
     assert failed.slot.wait(5)
     assert "KeyError" in home.page(failed)
@@ -95,7 +95,7 @@ def test_questions_third_parties_and_what_does_not_load(llama, tmp_path, monkeyp
     fake_package.install(
         folder, monkeypatch, "raise ImportError('<i>no wings</i>')", "broken_package", "fly"
     )
-    page = home.page(desk(llama, tmp_path / "runs"))
+    page = home.page(app(llama, tmp_path / "runs"))
     assert "How many sheep does it take?" in page
     assert 'href="playground/?analysis=count-sheep"' in page
     assert "from count-sheep" in page
@@ -106,24 +106,26 @@ def test_questions_third_parties_and_what_does_not_load(llama, tmp_path, monkeyp
 
 
 def test_an_unfit_model_gets_the_reason_in_place_of_the_button(llama, tmp_path, monkeypatch):
-    source = fake_package.SOURCE + "\ndef unfit(model):\n    return 'it has no wool'\n"
+    source = fake_package.SOURCE + "\ndef unavailable_reason(model):\n    return 'it has no wool'\n"
     fake_package.install(tmp_path, monkeypatch, source)
-    page = home.page(desk(llama, tmp_path / "runs"))
+    page = home.page(app(llama, tmp_path / "runs"))
     assert "Not for this model: it has no wool" in page
     assert "analysis=count-sheep" not in page
-    source = fake_package.SOURCE + "\ndef unfit(model):\n    raise TypeError('mistake')\n"
+    source = (
+        fake_package.SOURCE + "\ndef unavailable_reason(model):\n    raise TypeError('mistake')\n"
+    )
     other = tmp_path / "other"
     other.mkdir()
     fake_package.install(other, monkeypatch, source)
     assert "its check of the model failed: TypeError: mistake" in home.page(
-        desk(llama, tmp_path / "runs")
+        app(llama, tmp_path / "runs")
     )
     monkeypatch.undo()
     fake_package.forget()
 
 
 def test_without_runs_it_says_what_to_do_next(llama, tmp_path, no_samples):
-    page = home.page(desk(llama, tmp_path))
+    page = home.page(app(llama, tmp_path))
     assert "No runs yet" in page
     assert "workbench run" in page
     assert "Compare" not in page
@@ -136,7 +138,7 @@ def test_runs_as_cards(llama, tmp_path, no_samples):
     part.save(tmp_path / "half")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "result.json").write_text("{")
-    page = home.page(desk(llama, tmp_path))
+    page = home.page(app(llama, tmp_path))
     assert 'href="explorer?run=a%26b"' in page
     assert 'src="runs/a%26b/picture.png"' in page
     assert "runs/half/report.html" in page
@@ -151,7 +153,7 @@ def test_strangers_text_stays_text(llama, tmp_path, no_samples):
     result = synthetic_result(hostile=True)
     result.provenance.started = "<script>1</script>"
     result.save(tmp_path / "<img src=x onerror=alert(1)>")
-    page = home.page(desk(llama, tmp_path))
+    page = home.page(app(llama, tmp_path))
     assert "<script>1" not in page
     assert not re.search(r"<img (?!src=\"runs/)", page)
     assert "&lt;script&gt;" in page

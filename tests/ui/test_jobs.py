@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.helpers import fake_package
+from tests.helpers.waiting import until
 from ui.jobs import Jobs
 from ui.model_slot import ModelSlot
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -26,13 +27,6 @@ def jobs(llama, tmp_path):
     made = Jobs(ModelSlot(llama), tmp_path / "runs")
     yield made
     made.stop()
-
-
-def until(true, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_a_run_is_done_saved_and_stamped(jobs, tmp_path):

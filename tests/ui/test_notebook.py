@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.helpers.serving import chromium
 from tests.helpers.synthetic import synthetic_result
 from ui import notebook
 
@@ -53,21 +53,20 @@ def test_a_saved_notebook_holds_live_plots_and_pictures(executed: Path) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("scripts", [False, True])
 def test_the_saved_notebook_shows_pictures_with_and_without_scripts(
-    executed: Path, scripts: bool
+    browser: Any, executed: Path, scripts: bool
 ) -> None:
-    with chromium() as browser:
-        page = browser.new_context(java_script_enabled=scripts).new_page()
-        page.route(
-            "**/*",
-            lambda route: (
-                route.continue_()
-                if route.request.url.startswith(("file:", "data:", "blob:"))
-                else route.abort()
-            ),
-        )
-        page.goto(f"file://{executed}")
-        page.wait_for_timeout(4000 if scripts else 500)
-        if scripts:
-            assert page.locator("canvas").count() > 0
-        else:
-            assert page.locator(".wb-result img:visible").count() >= 4
+    page = browser.new_context(java_script_enabled=scripts).new_page()
+    page.route(
+        "**/*",
+        lambda route: (
+            route.continue_()
+            if route.request.url.startswith(("file:", "data:", "blob:"))
+            else route.abort()
+        ),
+    )
+    page.goto(f"file://{executed}")
+    page.wait_for_timeout(4000 if scripts else 500)
+    if scripts:
+        assert page.locator("canvas").count() > 0
+    else:
+        assert page.locator(".wb-result img:visible").count() >= 4

@@ -13,13 +13,15 @@ from pydantic import BaseModel
 import workbench as wb
 from tests.helpers import fake_package
 from tests.helpers.synthetic import HOSTILE, synthetic_result
-from ui import head_buttons, html_parts, prompt_service, prompt_stream, prompt_tab
+from ui import head_buttons, html_parts, playground, prompt_service, prompt_stream, prompt_tab
 from ui.app_state import AppState
 from ui.inject_head import dress
 from ui.jobs import Job, Jobs
 from ui.model_slot import ModelSlot
 from ui.prompt_stream import Answerer, PromptRequest, Tickets
 from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.playground import HeadRole
+from workbench.result import Result
 
 PROMPT = "The capital of France is"
 
@@ -29,7 +31,7 @@ class NoParams(BaseModel):
 
 
 @pytest.fixture
-def desk(llama, tmp_path):
+def app(llama, tmp_path):
     slot = ModelSlot(llama)
     made = AppState(slot, Jobs(slot, tmp_path / "runs"), tmp_path / "runs")
     yield made
@@ -37,10 +39,10 @@ def desk(llama, tmp_path):
 
 
 @pytest.fixture
-def sheep_run(desk, tmp_path_factory, monkeypatch):
+def sheep_run(app, tmp_path_factory, monkeypatch):
     """A finished run of a third party's analysis that gives a dial, and found L0H1 and L1H2."""
     fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch)
-    job = desk.jobs.submit("count-sheep", {"steps": 1})
+    job = app.jobs.submit("count-sheep", {"steps": 1})
     assert job.finished.wait(10)
     yield job.run_id
     monkeypatch.undo()
@@ -96,7 +98,7 @@ def test_a_prompt_longer_than_the_table_of_positions_is_said(gpt2):
 
 def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
     before = prompt_service.look(llama, PROMPT, ("Paris",))
-    with prompt_service.Change(off=((0, 0), (1, 1))).on(llama):
+    with prompt_service.ModelChange(off=((0, 0), (1, 1))).on(llama):
         changed = prompt_service.look(llama, PROMPT, ("Paris",))
     with wb.ablate(llama, heads=[(0, 0), (1, 1)]):
         assert prompt_service.look(llama, PROMPT, ("Paris",)) == changed
@@ -123,54 +125,56 @@ def test_a_continuation_stops_when_nobody_waits(llama):
     llama.lock.release()
 
 
-def test_a_finished_run_gives_its_dial_and_heads(desk, sheep_run, llama):
-    assert [value for _, value in prompt_tab.run_choices(desk)] == ["", sheep_run]
-    result = prompt_service.open_cached(desk.entry(sheep_run).path)
-    assert prompt_service.roles_of(result, llama) == {"memory": [(0, 1)], "context": [(1, 2)]}
-    neutral = prompt_stream.change_for(desk, [], sheep_run, None, 0.0)
+def test_a_finished_run_gives_its_dial_and_heads(app, sheep_run, llama):
+    assert [value for _, value in prompt_tab.run_choices(app)] == ["", sheep_run]
+    result = prompt_service.open_cached(app.entry(sheep_run).path)
+    roles = prompt_service.roles_of(result, llama)
+    assert {role.off: heads for role, heads in roles.items()} == {
+        "Memory heads off": [(0, 1)],
+        "Context heads off": [(1, 2)],
+    }
+    neutral = prompt_stream.change_for(app, [], sheep_run, None, 0.0)
     assert not neutral.active
-    turned = prompt_stream.change_for(desk, ["L2H0"], sheep_run, "dial", 0.5)
+    turned = prompt_stream.change_for(app, ["L2H0"], sheep_run, "dial", 0.5)
     assert turned.says() == "1 head off, dial +0.50 toward many"
     with turned.on(llama), wb.ablate(llama, heads=[(0, 1)]):
         pass
     with pytest.raises(NotFound, match="control"):
-        prompt_stream.change_for(desk, [], sheep_run, "knob", 0.5)
+        prompt_stream.change_for(app, [], sheep_run, "knob", 0.5)
     with (
         pytest.raises(BadInput, match="from -1 to 1"),
-        prompt_stream.change_for(desk, [], sheep_run, None, 3).on(llama),
+        prompt_stream.change_for(app, [], sheep_run, None, 3).on(llama),
     ):
         pass
 
 
-def test_a_run_of_other_weights_is_refused(desk, sheep_run, gpt2):
-    result = prompt_service.open_cached(desk.entry(sheep_run).path)
+def test_a_run_of_other_weights_is_refused(app, sheep_run, gpt2):
+    result = prompt_service.open_cached(app.entry(sheep_run).path)
     with pytest.raises(BadInput, match="other weights"):
         prompt_service.controls_of(result, gpt2)
 
 
 def test_roles_come_from_the_knowledge_conflict_table_too(llama):
     roles = prompt_service.roles_of(synthetic_result(n_layers=3, n_heads=4), llama)
-    assert set(roles) == {"memory", "context"}
+    assert {role.name for role in roles} == {"memory", "context"}
 
 
 # -- answering pages -------------------------------------------------------------------------------
 
 
-def test_answers_come_in_steps_and_end_with_the_whole_text(desk, llama):
+def test_answers_come_in_steps_and_end_with_the_whole_text(app, llama):
     steps = list(
-        Answerer(desk).answer(
-            "tab", PromptRequest(PROMPT, "Paris", "Rome", off=("L0H0",), length=6)
-        )
+        Answerer(app).answer("tab", PromptRequest(PROMPT, "Paris", "Rome", off=("L0H0",), length=6))
     )
     last = steps[-1].answer
     assert "1 head off" in last
     assert "caret" not in last
     assert last.count('class="text"') == 2
-    assert not any(step.trouble for step in steps)
+    assert not any(step.error_box for step in steps)
 
 
-def test_an_older_request_is_dropped(desk):
-    answerer = Answerer(desk)
+def test_an_older_request_is_dropped(app):
+    answerer = Answerer(app)
     older = answerer.answer("tab", PromptRequest(PROMPT, length=6))
     done: list[prompt_stream.UIUpdate] = []
     waiting = threading.Thread(target=lambda: done.extend(older))
@@ -197,26 +201,26 @@ def test_tickets_are_per_tab_ordered_by_the_browser_and_bounded():
         (PromptRequest(PROMPT, run="<b>x</b>"), "&lt;b&gt;x&lt;/b&gt;"),
     ],
 )
-def test_bad_input_is_a_message(desk, asked, says):
-    (step,) = list(Answerer(desk).answer("tab", asked))
-    assert says in step.trouble
-    assert "data-wb-dismiss" in step.trouble
+def test_bad_input_is_a_message(app, asked, says):
+    (step,) = list(Answerer(app).answer("tab", asked))
+    assert says in step.error_box
+    assert "data-wb-dismiss" in step.error_box
     assert step.answer is None
 
 
-def test_what_nobody_expected_is_a_message_without_details(desk, monkeypatch):
+def test_what_nobody_expected_is_a_message_without_details(app, monkeypatch):
     monkeypatch.setattr(prompt_service, "look", lambda *a: 1 / 0)
-    (step,) = list(Answerer(desk).answer("tab", PromptRequest(PROMPT)))
-    assert "ZeroDivisionError" in step.trouble
-    assert "Traceback" not in step.trouble
+    (step,) = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
+    assert "ZeroDivisionError" in step.error_box
+    assert "Traceback" not in step.error_box
 
 
-def test_an_empty_prompt_shows_what_to_do(desk):
-    (step,) = list(Answerer(desk).answer("tab", PromptRequest("  ")))
+def test_an_empty_prompt_shows_what_to_do(app):
+    (step,) = list(Answerer(app).answer("tab", PromptRequest("  ")))
     assert "Type a prompt" in step.answer
 
 
-def test_while_a_run_has_the_model_the_page_says_so(desk, llama, monkeypatch):
+def test_while_a_run_has_the_model_the_page_says_so(app, llama, monkeypatch):
     real = llama.lock.acquire
 
     class Busy:
@@ -232,7 +236,7 @@ def test_while_a_run_has_the_model_the_page_says_so(desk, llama, monkeypatch):
     real_lock = llama.lock
     monkeypatch.setattr(llama, "lock", Busy())
     monkeypatch.setattr(prompt_service, "look", lambda *a: prompt_service.PromptOutput([], []))
-    steps = list(Answerer(desk).answer("tab", PromptRequest(PROMPT)))
+    steps = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
     assert Busy.tries == 2
     assert steps[-1].answer is not None
 
@@ -276,15 +280,17 @@ def test_hostile_text_is_only_text_everywhere(llama):
 
 def test_the_grid_of_a_model(llama):
     assert head_buttons.value_for(None)["layers"] == 0
-    value = head_buttons.value_for(llama, ["L0H1"], {"memory": [(2, 3)]})
+    role = HeadRole("memory", "memory head", "Memory heads off", "memory")
+    value = head_buttons.value_for(llama, ["L0H1"], {role: [(2, 3)]})
     assert value == {
         "layers": 3,
         "heads": 4,
         "kv": 2,
         "off": ["L0H1"],
-        "memory": ["L2H3"],
-        "context": [],
+        "roles": [{"name": "memory", "head": "memory head", "colour": "memory", "heads": ["L2H3"]}],
     }
+    assert head_buttons.role_off(value, "memory")["off"] == ["L2H3"]
+    assert head_buttons.role_off(value, "context")["off"] == []
 
 
 def test_gradios_page_gets_our_head_and_names_nothing_foreign():
@@ -302,10 +308,10 @@ def test_gradios_page_gets_our_head_and_names_nothing_foreign():
 
 
 @pytest.fixture
-def endpoints(desk):
+def endpoints(app):
     from ui.playground import blocks
 
-    page = blocks(desk)
+    page = blocks(app)
     return {fn.api_name: fn.fn for fn in page.fns.values() if fn.api_visibility == "public"}
 
 
@@ -328,14 +334,14 @@ def test_endpoints_agree_with_the_model(endpoints, llama):
     )
 
 
-def test_an_analysis_through_the_api(endpoints, desk, sheep_run):
+def test_an_analysis_through_the_api(endpoints, app, sheep_run):
     listed = {a["name"]: a for a in endpoints["analyses"]()}
     assert listed["count-sheep"]["params"]["properties"]["steps"]["maximum"] == 400
     json.dumps(listed)
     *_, last = endpoints["run"]("count-sheep", '{"steps": 2, "pause": 0.3}', 3)
     assert last["state"] == "done"
     assert last["findings"]["sheep"]["value"] == 2
-    assert desk.entry(last["run"]).analysis == "count-sheep"
+    assert app.entry(last["run"]).analysis == "count-sheep"
     turned = endpoints["next_tokens"](PROMPT, [], sheep_run, 1.0, 3)
     assert turned != endpoints["next_tokens"](PROMPT, [], None, None, 3)
 
@@ -357,3 +363,66 @@ def test_api_errors_carry_the_message_only(endpoints, sheep_run):
             call()
         assert caught.value.print_exception is False
         assert caught.value.message
+
+
+# -- what analyses bring along ---------------------------------------------------------------------
+
+FORM = """
+from workbench.playground import PromptForm
+
+class Params(Params):
+    prompt: str = Field("Baa", description="What the sheep say")
+
+playground = Playground(
+    form=PromptForm(
+        tab="TAB",
+        title="Sheep",
+        button="Count",
+        empty="None yet.",
+        frame="The sheep",
+        limit="A few words",
+    ),
+    roles=(HeadRole("sheep", "sheep head", "Sheep heads off", "other"),),
+    heads=lambda result: {"sheep": [(0, 1), (99, 0)]},
+)
+"""
+
+
+def labels(page) -> list[str]:
+    return [block["props"].get("label") for block in page.config["components"]]
+
+
+@pytest.mark.parametrize(("tab", "shown"), [("sheep", True), ("trace", False)])
+def test_an_analysis_of_a_third_party_brings_its_tab_and_roles(
+    app, tmp_path_factory, monkeypatch, tab, shown
+):
+    before = [form.tab for _, form in playground.forms()]
+    assert before == ["trace", "documents", "features"]
+    source = fake_package.SOURCE + FORM.replace("TAB", tab)
+    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
+    try:
+        tabs = {form.tab: analysis.name for analysis, form in playground.forms()}
+        # A tab that is called like one of ours is not shown in its place.
+        assert tabs["trace"] == "inside"
+        assert ("count-sheep" in tabs.values()) == shown
+        page = playground.blocks(app)
+        assert ("Sheep" in labels(page)) == shown
+        elements = {block["props"].get("elem_id") for block in page.config["components"]}
+        assert ("sheep-run" in elements) == shown
+        assert "sheep-answer" not in elements  # its Params have none
+        buttons = [block["props"].get("value") for block in page.config["components"]]
+        assert {"Memory heads off", "Sheep heads off"} <= set(map(str, buttons))
+    finally:
+        fake_package.forget()
+
+
+def test_only_heads_that_the_model_has_are_outlined(app, tmp_path_factory, monkeypatch, llama):
+    source = fake_package.SOURCE + FORM.replace("TAB", "sheep")
+    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
+    try:
+        roles = prompt_service.roles_of(Result("count-sheep"), llama)
+        assert [(role.off, heads) for role, heads in roles.items()] == [
+            ("Sheep heads off", [(0, 1)])
+        ]
+    finally:
+        fake_package.forget()

@@ -87,13 +87,13 @@ def test_no_link_of_a_page_begins_at_the_host(llama, runs, path):
 
 
 @pytest.mark.browser
-def test_a_browser_finds_everything_below_the_prefix(llama, runs):
+def test_a_browser_finds_everything_below_the_prefix(browser, llama, runs):
     pytest.importorskip(
         "playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings"
     )
     from playwright.sync_api import expect
 
-    with serving.served(llama, runs, root_path=ROOT) as address, serving.chromium() as browser:
+    with serving.served(llama, runs, root_path=ROOT) as address:
         page = browser.new_page()
         page.set_default_timeout(20_000)
         asked, failed, errors = [], [], []

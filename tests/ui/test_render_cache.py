@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.synthetic import synthetic_result
+from tests.helpers.waiting import until
 from ui import render_cache as module
 from ui.render_cache import RenderCache, answer, fingerprint
 from ui.static_views import Fragment
@@ -119,8 +120,7 @@ def test_drawn_ahead_is_there_without_drawing(run: Path, monkeypatch: pytest.Mon
 def test_stopping_ends_the_process(run: Path) -> None:
     drawings = RenderCache()
     drawings.ahead(run)
-    while (process := drawings._process) is None:
-        pass
+    process = until(lambda: drawings._process)
     drawings.stop()
     assert process.wait(30) != 0
     drawings.ahead(run)

@@ -184,7 +184,7 @@ def test_comparing_takes_two_runs(open_client):
 
 def test_a_mistake_of_ours_shows_no_stack_trace(llama, runs, monkeypatch):
     app = build(llama, runs)
-    monkeypatch.setattr("ui.home.page", lambda desk: 1 / 0)
+    monkeypatch.setattr("ui.home.page", lambda state: 1 / 0)
     with client(app, raise_server_exceptions=False) as made:
         answer = made.get("/")
     assert answer.status_code == 500
@@ -236,6 +236,7 @@ serve(port=int(sys.argv[2]), model=model, runs=sys.argv[3], open_browser=False)
 """
 
 
+@pytest.mark.process
 def test_it_starts_says_where_and_stops_on_ctrl_c(tmp_path, request):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -13,8 +13,8 @@ from tests.helpers import tiny
 from workbench import models
 from workbench.cli import main
 from workbench.errors import BadInput, WorkbenchError
+from workbench.finetune_plant import Planting, plant
 from workbench.models import weight_hash
-from workbench.organisms.finetune_plant import Planting, plant
 from workbench.progress import Progress
 from workbench.texts import Document
 

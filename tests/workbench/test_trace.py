@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import disk_space, shards, trace
+from workbench import disk_space, trace
 from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
+from workbench.trace_files.manifest import KIND
 
 PROMPTS = [
     "The capital of France is",
@@ -349,7 +350,7 @@ def old(captured, tmp_path):
     }
     manifest = {
         "format": 1,
-        "kind": shards.KIND,
+        "kind": KIND,
         "model": captured.model,
         "prompts": captured.prompts,
         "tokens": captured.tokens,

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +20,7 @@ import pytest
 
 import workbench as wb
 from tests.helpers import tiny
+from tests.helpers.waiting import until
 from workbench import cli, disk_space
 
 ROOT = Path(__file__).parents[2]
@@ -263,6 +263,7 @@ def test_mistakes_leave_nothing(call, tmp_path, arguments, says):
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.process
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, model_folder):
     (tmp_path / "p.txt").write_text(
         "".join(f"{'The capital of France is Paris. ' * 12}{n}\n" for n in range(600))
@@ -285,8 +286,7 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    while process.poll() is None and not list((tmp_path / "t").glob("shard-*")):
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None or list((tmp_path / "t").glob("shard-*")), 120)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -298,6 +298,7 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
     assert len(wb.Trace.open(tmp_path / "t").lengths) == 600
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("family", ["mamba2", "qwen3_next", "eight bits"])
 def test_nothing_but_our_own_words_is_on_the_screen(tmp_path, model_folder, family):
     """In a process of its own: libraries say most of what they say once, or while they are

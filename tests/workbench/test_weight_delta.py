@@ -132,6 +132,7 @@ def test_a_plus_in_a_path_is_not_a_change(folder, tmp_path):
     assert wb.load(f"{place}+{file}").card.name == "a+b.safetensors+c+d"
 
 
+@pytest.mark.process
 def test_the_command_line_takes_it(folder, tmp_path):
     file = change(wb.load(folder)).save(tmp_path / "it.safetensors")
     arguments = [

@@ -5,14 +5,15 @@ const says = element.querySelector(".head-grid-says");
 const cells = new Map();
 let shape = "";
 let focused = "L0H0";
-const nothing = { layers: 0, heads: 0, kv: 0, off: [], memory: [], context: [] };
+const nothing = { layers: 0, heads: 0, kv: 0, off: [], roles: [] };
 const state = () => props.value || nothing;
+const roleOf = (name) => state().roles.find((role) => role.heads.includes(name));
 const label = (layer, head) => `L${layer}H${head}`;
 
 function words(name) {
   const v = state();
-  const role = v.memory.includes(name) ? "memory head" : v.context.includes(name) ? "context head" : "";
-  return [name, role, v.off.includes(name) ? "off" : "on"].filter(Boolean).join(" · ");
+  const role = roleOf(name);
+  return [name, role ? role.head : "", v.off.includes(name) ? "off" : "on"].filter(Boolean).join(" · ");
 }
 
 function rest() {
@@ -38,7 +39,8 @@ function paint() {
   const v = state();
   for (const [name, cell] of cells) {
     cell.setAttribute("aria-pressed", v.off.includes(name) ? "true" : "false");
-    cell.dataset.role = v.memory.includes(name) ? "memory" : v.context.includes(name) ? "context" : "";
+    const role = roleOf(name);
+    if (role) cell.dataset.role = role.colour; else delete cell.dataset.role;
     cell.setAttribute("aria-label", `${words(name)}`);
   }
   rest();

@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.errors import BadInput
 
-CONFIG, WEIGHTS, CARD = "cfg.json", "sae_weights.safetensors", "tests.helpers.card.json"
+CONFIG, WEIGHTS, CARD = "cfg.json", "sae_weights.safetensors", "card.json"
 """SAELens's two files, and our quality card."""
 DATA = Path(__file__).parent / "data"
 

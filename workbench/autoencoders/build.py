@@ -16,9 +16,9 @@ from typing import Any
 import workbench as wb
 from workbench import paths
 from workbench.autoencoders import CARD, CONFIG, DATA, WEIGHTS
-from workbench.cli.terminal import bar
 from workbench.models.known_models import DEFAULT
 from workbench.organisms import corpus
+from workbench.terminal import bar
 
 _STEPS = (0, 146, 413, 957)  # and the last, which is the organism itself
 _ORGANISM: dict[str, Any] = {"layers": 3, "width": 384, "k": 16, "tokens": 524_288}

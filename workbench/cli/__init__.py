@@ -20,9 +20,9 @@ from typer.core import TyperGroup
 
 from workbench import __version__
 from workbench.cli import features, models, organisms, run, runs, serve, trace
-from workbench.cli.terminal import complain, complaint_of, say_stopped
 from workbench.errors import BadInput, Cancelled
-from workbench.models.silence_libraries import quiet_from_here
+from workbench.silence_libraries import quiet_from_here
+from workbench.terminal import complain, complaint_of, say_stopped
 from workbench.unicode import check_unicode
 
 BUG, WRONG, STOPPED = 1, 2, 130

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.run import Device, Json, Model
-from workbench.cli.terminal import bar, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, out, plain, print_json, show_table
 
 app = typer.Typer(
     help="Features: sparse autoencoders of a model's activations.", invoke_without_command=True
@@ -76,7 +76,7 @@ def show(
     locate(model)
     with bar() as progress:
         progress(0.0, f"Loading {model}")
-        loaded = wb.load(model, device=device, progress=progress.part(0, 0.5))
+        loaded = wb.load(model, device=device, progress=progress.subprogress(0, 0.5))
         progress(0.5, f"Opening {ref}")
         found = wb.open_features(ref, loaded)
     if as_json:
@@ -164,7 +164,7 @@ def train(
     try:
         with bar() as progress:
             progress(0.0, f"Loading {model}")
-            loaded = wb.load(model, device=device, progress=progress.part(0, 0.01))
+            loaded = wb.load(model, device=device, progress=progress.subprogress(0, 0.01))
             made = wb.train_features(
                 loaded,
                 layer,
@@ -177,7 +177,7 @@ def train(
                 tokens=tokens,
                 rate=rate,
                 seed=seed,
-                progress=progress.part(0.01, 1),
+                progress=progress.subprogress(0.01, 1),
             )
     except Cancelled:
         raise Cancelled(

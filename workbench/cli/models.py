@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from workbench.cli.run import Device, Dtype, Json
-from workbench.cli.terminal import bar, out, plain, print_json, show_table
 from workbench.disk_space import size
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, out, plain, print_json, show_table
 
 app = typer.Typer(help="List, fetch and describe models.", invoke_without_command=True)
 

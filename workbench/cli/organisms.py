@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.run import Device, Json, Model
-from workbench.cli.terminal import bar, out, plain, print_json, show_table
 from workbench.disk_space import size
 from workbench.errors import BadInput, Cancelled, NotFound
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, out, plain, print_json, show_table
 
 app = typer.Typer(help="Small models whose memories are known.", invoke_without_command=True)
 
@@ -156,9 +156,9 @@ def plant(
 
     The same command goes on after a stop.
     """
+    from workbench.finetune_plant import Planting
+    from workbench.finetune_plant import plant as sow
     from workbench.models import locate
-    from workbench.organisms.finetune_plant import Planting
-    from workbench.organisms.finetune_plant import plant as sow
     from workbench.texts import paragraphs
 
     how = Planting(_counts(repeats), length, neutral, rate, lora=lora, seed=seed)

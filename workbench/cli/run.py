@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli import parse_values
-from workbench.cli.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 
 if TYPE_CHECKING:
     from workbench.result import Finding, Result
@@ -119,7 +119,8 @@ def _type(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         "null": "none",
         "object": "table",
     }
-    return words.get(field.get("type", ""), field.get("type", "anything"))
+    kind = str(field.get("type", "anything"))
+    return words.get(kind, kind)
 
 
 def _bounds(field: Mapping[str, Any]) -> str:
@@ -162,6 +163,15 @@ def run(
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable.", show_default=False),
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=1000,
+            help="As many runs, each with a seed of its own, and one summary.",
+            show_default=False,
+        ),
+    ] = None,
     chat: Annotated[
         bool,
         typer.Option("--chat", help="The same as --set chat=true, where an analysis has that."),
@@ -181,6 +191,7 @@ def run(
     """Ask one question of one model, and save the answer as a run."""
     import workbench as wb
     from workbench import models, paths, registry, runs
+    from workbench import seeds as over_seeds
 
     # Everything that can be wrong is looked at before the minutes of loading and computing.
     asked = registry.get(name)
@@ -193,6 +204,8 @@ def run(
     chosen = parse_values.parameters(
         asked, params, [*(assignments or []), *(["chat=true"] if chat else [])]
     )
+    if seeds is not None:
+        over_seeds.check(asked)
     models.locate(model)
     parse_values.check_writable(
         folder if folder is not None else paths.runs_dir() / ".new", "--out DIR (or WORKBENCH_RUNS)"
@@ -205,7 +218,12 @@ def run(
     try:
         with bar() as progress:
             progress(0.0, asked.question)
-            result = runs.run(name, loaded, chosen, seed=seed, progress=progress)
+            if seeds is None:
+                result = runs.run(name, loaded, chosen, seed=seed, progress=progress)
+            else:
+                first = seed if seed is not None else getattr(chosen, "seed", 0)
+                each = range(first, first + seeds)
+                result = over_seeds.run(name, loaded, chosen.model_dump(), each, progress)
     except Cancelled as stop:
         if stop.kept is None:
             raise Cancelled("Stopped. There was nothing to keep yet.") from None

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from workbench.cli.run import Json
-from workbench.cli.terminal import duration, out, plain, print_json, show_table
 from workbench.errors import NotFound, WorkbenchError
+from workbench.terminal import duration, out, plain, print_json, show_table
 
 Runs = Annotated[
     Path | None,

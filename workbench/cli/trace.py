@@ -7,17 +7,20 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.cli import parse_values
 from workbench.cli.run import Device, Dtype, Json, Model
-from workbench.cli.terminal import bar, err, out, plain, print_json, show_table
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.conversation import Conversation, is_conversation, typed
 from workbench.models.known_models import DEFAULT
+from workbench.terminal import bar, err, out, plain, print_json, show_table
 from workbench.unicode import check_unicode
+
+if TYPE_CHECKING:
+    from workbench.trace import Trace
 
 Prompt = str | list[int] | Conversation
 
@@ -126,14 +129,18 @@ def trace(
                 **asked,
                 batch_tokens=batch_tokens,
                 out=folder,
-                agree=agreed,
+                confirm=agreed,
                 progress=progress,
             )
     except Cancelled:
         raise Cancelled(_kept(folder)) from None
-    sizes = {name: captured.sizes(name) for name in captured}
     if past := loaded.past_window(max(captured.lengths, default=0)):
         err().print(plain(past), soft_wrap=True)
+    _report(captured, folder, as_json)
+
+
+def _report(captured: Trace, folder: Path, as_json: bool) -> None:
+    sizes = {name: captured.sizes(name) for name in captured}
     if as_json:
         about = {
             "path": str(folder),
@@ -181,7 +188,7 @@ def _agree(nbytes: int, folder: Path, yes: bool, *, may_ask: bool) -> bool:
         Cancelled: no.
     """
     from workbench.disk_space import AGREED, check_disk, size
-    from workbench.shards import shard_files
+    from workbench.trace_files.shard import shard_files
 
     there = sum(file.stat().st_size for file in shard_files(folder)) if folder.is_dir() else 0
     left = max(nbytes - there, 0)

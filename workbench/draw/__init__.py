@@ -4,11 +4,13 @@ I want a colour                      -> colour.py   (one signed scale, one for p
                                                     category colours)
 I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
-I want layers × tokens               -> layer_token_table.py    (and which cell was clicked)
+I want layers × tokens               -> layer_token_table.py (and which cell was clicked),
+                                        token_grids.py and effect_tables.py (from an array)
 I want one head, say, in numbers     -> cards.py
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
 I want a passage and what is said    -> passage.py
+I want to steer with a feature       -> steering.py
 I want intervals, clouds, histograms -> scatter.py
 I want linked grids, list and table  -> linking.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
@@ -34,9 +36,15 @@ _DOOR = {
     "pattern": "patterns",
     "fill_pattern": "patterns",
     "token_table": "layer_token_table",
+    "lens_table": "token_grids",
+    "magnitude_table": "token_grids",
+    "effect_table": "effect_tables",
     "card": "cards",
     "outline_key": "head_grids",
     "token_strip": "tokens",
+    "peak_strips": "tokens",
+    "steer_code": "steering",
+    "steer_form": "steering",
     "Span": "tokens",
     "rate_bars": "charts",
     "dots": "charts",

@@ -203,6 +203,7 @@ def lines(
     """Curves with a point at every measured value.
 
     Args:
+        frame: rows without a value on any curve are left out.
         series: column to (name in the legend, colour).
         dash: column to "dashed" or "dotted"; "solid" otherwise.
     """
@@ -211,9 +212,9 @@ def lines(
 
     parts: list[Any] = []
     points: list[tuple[float, float, str, str]] = []
-    frame = frame.sort_values(x)
-    for column, (name, hue) in series.items():
-        kind = (dash or {}).get(column, "solid")
+    frame = frame.dropna(subset=list(series), how="all").sort_values(x)
+    for column, (said, hue) in series.items():
+        name, kind = style.plain(said), (dash or {}).get(column, "solid")
         data = list(zip(frame[x].astype(float), frame[column].astype(float), strict=True))
         points += [(*at, name, hue) for at in data]
         parts.append(

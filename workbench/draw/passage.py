@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from markupsafe import Markup
 
 from workbench.draw import colour
-from workbench.draw.tokens import Span
+from workbench.draw.tokens import Span, token_strip
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GIVEN, SAID, ELSE = "given", "said by the model", "the model says something else"
 UNREAD = "not read any further"
@@ -28,6 +33,35 @@ def spans(suffix: np.ndarray, said: np.ndarray, unread: np.ndarray | None = None
     """
     left = np.zeros_like(suffix) if unread is None else unread
     return list(np.select([~suffix, suffix & left, suffix & said], [GIVEN, UNREAD, SAID], ELSE))
+
+
+def strip(
+    tokens: pd.DataFrame,
+    *,
+    title: str,
+    values: pd.Series | None = None,
+    unit: str = "probability of each token",
+) -> Markup:
+    """A passage as a token strip: what was given, what the model says of the rest.
+
+    Args:
+        tokens: in order; columns token, part ("suffix": what the model had to say), said (whether
+            it does), p (its probability) and likeliest (what it says instead).
+        values: a number for each token that colours it; the probability in the suffix by default.
+        unit: of the values.
+    """
+    suffix = tokens["part"] == "suffix"
+    shown = tokens["p"].where(suffix, 0.0) if values is None else values
+    words = zip(tokens["p"], tokens["likeliest"], suffix, strict=True)
+    return token_strip(
+        list(tokens["token"]),
+        [float(value) for value in shown.fillna(0.0)],
+        spans=spans(suffix.to_numpy(), tokens["said"].to_numpy()),
+        marks=MARKS,
+        title=title,
+        unit=unit,
+        notes=[f"p {p:.2f}; likeliest: “{word}”" if part else "" for p, word, part in words],
+    )
 
 
 def quoted(text: str) -> Markup:

@@ -19,19 +19,37 @@ if TYPE_CHECKING:
 _CELLS = (200, 90)  # of a cloud, across and up
 
 
+_HUES = [
+    colour.BLUE_STROKE,
+    colour.FUNCTION,
+    colour.MEMORY,
+    colour.CONTEXT,
+    colour.OTHER,
+    colour.QUESTION,
+]
+
+
 def intervals(
-    frame: pd.DataFrame, names: str, by: str, hues: Mapping[str, str], *, title: str, unit: str
+    frame: pd.DataFrame,
+    names: str,
+    by: str,
+    hues: Mapping[str, str] | None = None,
+    *,
+    title: str,
+    unit: str,
 ) -> hv.Overlay:
     """Means with their 95 % intervals around a line at zero: a row for each of `names`, a colour
     for each of `by`.
 
     Args:
         frame: columns `names`, `by`, mean, low, high; optionally n.
-        hues: value of `by` to colour, in the order of the legend.
+        hues: value of `by` to colour, in the order of the legend; by default as they come.
     """
     style.load()
     import holoviews as hv
 
+    if hues is None:
+        hues = {value: _HUES[k % len(_HUES)] for k, value in enumerate(frame[by].unique())}
     groups = list(dict.fromkeys(frame[names]))
     apart = 0.7 / max(1, len(hues))
     parts: list[Any] = []
@@ -111,7 +129,7 @@ def cloud(
     x: str,
     y: str,
     name: str,
-    marked: Sequence[bool],
+    marked: str,
     *,
     title: str,
     xlabel: str,
@@ -124,7 +142,7 @@ def cloud(
 
     Args:
         frame: columns x and y, numbers above zero; rows with others are left out.
-        marked: which rows are points; they hover with `name`.
+        marked: column that says which rows are points; they hover with `name`.
         many, few: what the density and the points are.
     """
     style.load()
@@ -132,12 +150,11 @@ def cloud(
     import numpy as np
     from holoviews.operation.datashader import rasterize
 
-    here = frame.assign(marked=list(marked))
-    here = here[(here[x] > 0) & (here[y] > 0)]
+    here = frame[(frame[x] > 0) & (frame[y] > 0)]
     points = here.assign(u=np.log10(here[x]), v=np.log10(here[y]))
     spans = [_around(points[axis]) for axis in ("u", "v")]
     parts: list[Any] = []
-    rest = points[~points["marked"]]
+    rest = points[~points[marked]]
     if len(rest):
         image = rasterize(
             hv.Points(rest, ["u", "v"], []),
@@ -171,7 +188,7 @@ def cloud(
                 clipping_colors={"NaN": "#ffffff00"},
             )
         )
-    chosen = points[points["marked"]]
+    chosen = points[points[marked]]
     rows = [
         (u, v, style.plain(f"“{t}”"), f"{a:,.0f}", f"{b:,.0f}")
         for u, v, t, a, b in zip(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def plain(text: object, longest: int = 80) -> str:
     """Text from a model, prompt or file, fit for a label on a canvas.
 
     Between two `$$` bokeh would typeset mathematics, for which it fetches a script from elsewhere:
-    they are parted.
+    they are parted. A character without a name, such as a control character, has no picture, and
+    HoloViews refuses it in a label.
     """
     line = (
         re.sub(r"\s+", " ", str(text).translate(_GLYPHS))
@@ -41,7 +43,8 @@ def plain(text: object, longest: int = 80) -> str:
         .replace("$", "$\u200b")
         .replace("\\", "\\\u200b")
     )
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    line = line if len(line) <= longest else line[: longest - 1] + "…"
+    return "".join(c if unicodedata.name(c, "") else "�" for c in line)
 
 
 def _quiet(grid: bool) -> Callable[[Any, Any], None]:

@@ -33,12 +33,48 @@ class Span:
 
 TEMPLATE = "chat format"
 """The kind of a token that the chat template put in, and nobody said."""
+FUNCTION, CONTENT = "function token", "content token"
 SPANS = {
+    FUNCTION: Span(FUNCTION, colour.FUNCTION, "solid"),
+    CONTENT: Span(CONTENT, colour.CONTEXT, "dotted"),
     TEMPLATE: Span(TEMPLATE, colour.INK, "dashed"),
     "subject": Span("subject", colour.MEMORY, "solid"),
     "context answer": Span("context answer", colour.CONTEXT, "double"),
     "question": Span("question", colour.FUNCTION, "dotted"),
 }
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A stretch of text around the token at which something is strongest.
+
+    Args:
+        at: which of the tokens it is.
+        spans: the kind of each token, as of `token_strip`.
+    """
+
+    tokens: Sequence[str]
+    at: int
+    value: float
+    spans: Sequence[str]
+
+
+def peak_strips(peaks: Sequence[Peak]) -> Markup:
+    """HTML of several stretches under each other, each coloured at its one token, on one scale and
+    headed by its value.
+    """
+    top = max((peak.value for peak in peaks), default=1.0)
+    return Markup("").join(
+        token_strip(
+            peak.tokens,
+            [peak.value if i == peak.at else 0.0 for i in range(len(peak.tokens))],
+            spans=peak.spans,
+            title=f"{peak.value:.1f}",
+            top=top,
+            legend=False,
+        )
+        for peak in peaks
+    )
 
 
 def token_strip(

@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 
 def fill_lines(
-    pane: Any, frame: pd.DataFrame, x: str, series: Mapping[str, tuple[str, str]], *, title: str
+    pane: Any,
+    frame: pd.DataFrame,
+    x: str,
+    series: Mapping[str, tuple[str, str]],
+    *,
+    title: str,
+    ylim: tuple[float, float] | None = None,
 ) -> None:
     """Other curves over the same x and of the same names.
 
     Args:
         pane: a Panel pane whose object is the Bokeh figure of `charts.lines`, made from the same
             `series`.
+        ylim: the ends of the axis; they stay without it.
     """
     from bokeh.models import Line, Scatter
 
@@ -40,6 +47,8 @@ def fill_lines(
         "x": xs * len(columns),
         "y": [y for ys in columns for y in ys],
     }
+    if ylim is not None:
+        pane.object.y_range.update(start=ylim[0], end=ylim[1])
     pane.object.title.text = title
     patched(pane)
 

@@ -100,6 +100,12 @@ def need_panel() -> Any:
     return pn
 
 
+def is_served() -> bool:
+    """Whether a page of the workbench's server is being made, and not a notebook or a report."""
+    document = need_panel().state.curdoc
+    return document is not None and document.session_context is not None
+
+
 def live_column(parts: Sequence[Part]) -> Any:
     """Parts from top to bottom as a Panel column."""
     pn = need_panel()
@@ -215,7 +221,7 @@ def tabulator(
 ) -> Any:
     """A sortable table whose cells are always text; `headings` as in `Table`."""
     pn = need_panel()
-    shown, titles = safe_columns(frame.reset_index(drop=True))
+    shown, titles = shown_cells(frame)
     tips = {}
     for field_name, column in zip(shown.columns, frame.columns, strict=True):
         if column in (headings or {}):
@@ -229,7 +235,6 @@ def tabulator(
 
             formatters[column] = NumberFormatter(format="0,0.[000]", nan_format="–")
         elif kind not in "iub":
-            shown[column] = [_cell(v) for v in shown[column]]
             formatters[column] = {"type": "plaintext"}
     settings: dict[str, Any] = {
         "show_index": False,
@@ -248,6 +253,17 @@ def tabulator(
     return pn.widgets.Tabulator(
         shown, titles=titles, formatters=formatters, **{**settings, **options}
     )
+
+
+def shown_cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The rows of a `tabulator`, at first or to put others in their place, and its titles: words
+    and what is missing among them as text.
+    """
+    shown, titles = safe_columns(frame.reset_index(drop=True))
+    for column in shown.columns:
+        if shown[column].dtype.kind not in "iubf":
+            shown[column] = [_cell(v) for v in shown[column]]
+    return shown, titles
 
 
 def _cell(value: Any) -> str:

@@ -13,8 +13,8 @@ I want text that is about none of it -> neutral_text()
 from __future__ import annotations
 
 from workbench.facts.built_in import neutral_text, relation, relations
+from workbench.facts.fact_files import from_file
 from workbench.facts.format import CHAT, Format, closed_book, find_format, formats, render
-from workbench.facts.from_file import from_file
 from workbench.facts.relation import Fact, Prompt, Relation, make
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from workbench.errors import BadInput
-from workbench.facts.template import Filled, Mark, fields, fill
+from workbench.facts.template import FieldSpan, Filled, fields, fill
 
 # After these the answer follows at once; after anything else it follows a space.
 _OPENS = ("\n", "\t", " ", "(", "[", '"', "“", "‘", "«")
@@ -128,14 +128,14 @@ class Prompt:
         return cls(
             text,
             {
-                name: (marks[0].start, min(marks[0].end, len(text)))
-                for name, marks in places.items()
-                if marks
+                name: (spans[0].start, min(spans[0].end, len(text)))
+                for name, spans in places.items()
+                if spans
             },
             {
-                name: tuple((m.start, min(m.end, len(text))) for m in marks)
-                for name, marks in every.items()
-                if marks
+                name: tuple((s.start, min(s.end, len(text))) for s in spans)
+                for name, spans in every.items()
+                if spans
             },
         )
 
@@ -227,7 +227,7 @@ def _unambiguous(name: str, rows: Iterable[tuple[str, str]]) -> tuple[Fact, ...]
     return tuple(Fact(subject, next(iter(found))) for subject, found in answers.items())
 
 
-def _context(text: str, filled: Filled) -> list[Mark]:
+def _context(text: str, filled: Filled) -> list[FieldSpan]:
     """The lines that mention the answer, up to where the question or the lead-in begins if that
     is on the same line.
     """
@@ -239,4 +239,4 @@ def _context(text: str, filled: Filled) -> list[Mark]:
     ends = [len(text) if line_end < 0 else line_end]
     ends += [m.start for m in filled.of("question", "lead_in") if m.start >= answers[-1].end]
     end = min(ends)
-    return [Mark("context", start, start + len(text[start:end].rstrip()))]
+    return [FieldSpan("context", start, start + len(text[start:end].rstrip()))]

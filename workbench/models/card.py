@@ -158,7 +158,8 @@ def _fetched(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> torch.
     owner, _, own = name.rpartition(".")
     part = module.get_submodule(owner)
     with align_module_device(part):
-        return getattr(part, own)
+        value: torch.Tensor = getattr(part, own)
+        return value
 
 
 def _bytes_of(tensor: torch.Tensor) -> bytes:

@@ -32,7 +32,7 @@ def read(file: Path, dtype: Any) -> tuple[Any, Any]:
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from workbench.models.silence_libraries import quiet
+    from workbench.silence_libraries import quiet
 
     packed = getattr(transformers, "GgufConfig", None)
     options = {} if packed is None else {"quantization_config": packed(dequantize=True)}
@@ -70,7 +70,7 @@ def convert(file: Path, folder: Path) -> None:
     """
     import torch
 
-    from workbench.models.silence_libraries import quiet
+    from workbench.silence_libraries import quiet
 
     module, tokenizer = read(file, torch.float32)
     with quiet():

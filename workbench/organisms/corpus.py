@@ -26,7 +26,7 @@ _SET_ASIDE: dict[Share, range] = {
 
 
 @dataclass(frozen=True)
-class Document:
+class Chapter:
     """A chapter, a scene or a dictionary entry. `source` is the book, `title` unique within it."""
 
     source: str
@@ -35,14 +35,14 @@ class Document:
 
 
 @cache
-def documents(share: Share) -> tuple[Document, ...]:
+def documents(share: Share) -> tuple[Chapter, ...]:
     """The documents of one share, in the order of the books."""
     with lzma.open(FILE, "rt", encoding="utf-8") as file:
-        everything = [Document(**json.loads(line)) for line in file]
+        everything = [Chapter(**json.loads(line)) for line in file]
     return tuple(d for d in everything if _share(d) == share)
 
 
-def _share(document: Document) -> Share:
+def _share(document: Chapter) -> Share:
     number = (
         int(hashlib.sha256(f"{document.source}/{document.title}".encode()).hexdigest(), 16) % 100
     )

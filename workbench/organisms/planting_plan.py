@@ -14,14 +14,14 @@ from typing import Any
 from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.organisms.synthetic_passages import KINDS, Source, overlapping, runs_of
-from workbench.organisms.train_config import Recipe
+from workbench.organisms.train_config import TrainConfig
 
 START = 0  # id of the beginning token, the first of the vocabulary
 TIMINGS = ("early", "late", "spread")
 _WINDOWS = {"early": (0.0, 1 / 3), "late": (2 / 3, 1.0), "spread": (0.0, 1.0)}  # of training
 
 
-def plan(recipe: Recipe, tokenizer: Any, steps: int) -> Ledger:
+def plan(recipe: TrainConfig, tokenizer: Any, steps: int) -> Ledger:
     """The ledger of a model to be: passages of exactly `recipe.passage` tokens that read back as
     they were cut.
 

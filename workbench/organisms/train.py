@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import checkpointing
 from workbench.errors import WorkbenchError
-from workbench.models.silence_libraries import quiet
 from workbench.organisms import checkpoints, corpus, planting_plan
 from workbench.organisms.ledger import Ledger
-from workbench.organisms.train_config import Recipe
+from workbench.organisms.train_config import TrainConfig
 from workbench.progress import Progress
+from workbench.silence_libraries import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ BEGINNING = "<|start|>"
 _ROOM = 600 * 10**6  # bytes that kept weights and the optimizer's state take while training
 
 
-def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
+def train(recipe: TrainConfig, out: Path, progress: Progress) -> Path:
     """Train the pair of `recipe` into the folder `out`: `out/planted`, `out/control`, each a model
     folder with its ledger.
 
@@ -51,7 +51,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
         ledger = planting_plan.plan(recipe, tokenizer, total)
         kept = recipe.kept(total)
         for number, name in enumerate(MODELS):
-            part = progress.part(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
+            part = progress.subprogress(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
             _grow(
                 recipe,
                 name,
@@ -83,7 +83,7 @@ def train(recipe: Recipe, out: Path, progress: Progress) -> Path:
     return out
 
 
-def make_tokenizer(recipe: Recipe) -> Any:
+def make_tokenizer(recipe: TrainConfig) -> Any:
     """A byte-level BPE tokenizer of the corpus (any text reads back as it was), with one
     beginning token before every text.
     """
@@ -113,7 +113,7 @@ def make_tokenizer(recipe: Recipe) -> Any:
     )
 
 
-def make_model(recipe: Recipe) -> Any:
+def make_model(recipe: TrainConfig) -> Any:
     """The untrained model; the same weights for the same seed."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -136,7 +136,7 @@ def make_model(recipe: Recipe) -> Any:
         return LlamaForCausalLM(config)
 
 
-def _rows(recipe: Recipe, tokenizer: Any) -> torch.Tensor:
+def _rows(recipe: TrainConfig, tokenizer: Any) -> torch.Tensor:
     """The corpus as shuffled rows of tokens, each document after a beginning token."""
     import torch
 
@@ -152,7 +152,7 @@ def _rows(recipe: Recipe, tokenizer: Any) -> torch.Tensor:
 
 
 def _grow(
-    recipe: Recipe,
+    recipe: TrainConfig,
     name: str,
     rows: torch.Tensor,
     ledger: Ledger | None,
@@ -211,7 +211,7 @@ def _share_of_rate(step: int, warmup: int, total: int) -> float:
 
 
 def _write(
-    recipe: Recipe, name: str, tokenizer: Any, ledger: Ledger, kept: list[int], out: Path
+    recipe: TrainConfig, name: str, tokenizer: Any, ledger: Ledger, kept: list[int], out: Path
 ) -> None:
     """Put one model into its folder; the steps of the planted one too, since its never-planted
     twins are their control.

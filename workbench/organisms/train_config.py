@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainConfig:
     """A pair of Llama-style models that differ only in the passages one of them also reads.
 
     Attributes:
@@ -53,4 +53,4 @@ class Recipe:
         return sorted({round(steps * (i / last) ** 1.5) for i in range(self.checkpoints)})
 
 
-RECIPES = {"planted": Recipe()}
+RECIPES = {"planted": TrainConfig()}

@@ -22,17 +22,19 @@ I want to know how it becomes a page      -> live.py (linked), view.py (the list
 Everything heavy (Panel, HoloViews) is imported inside functions.
 """
 
-from workbench.views.items import Clicks, Item, Picture, Table, picture
+from workbench.views.items import Beside, Clicks, Item, Picture, Table, picture
+from workbench.views.parts import Download as download
+from workbench.views.parts import Heads as heads
+from workbench.views.parts import KeyPad as key_pad
+from workbench.views.parts import Knob as knob
+from workbench.views.parts import Number as number
 from workbench.views.parts import (
-    Heads,
     Part,
     Scale,
     column,
-    download,
+    each,
     finding,
-    heads,
-    key_pad,
-    knob,
+    live_only,
     on,
     row,
     says,
@@ -45,8 +47,8 @@ from workbench.views.view import AGAIN, Answer, View, bound
 __all__ = [
     "AGAIN",
     "Answer",
+    "Beside",
     "Clicks",
-    "Heads",
     "Item",
     "Part",
     "Pick",
@@ -57,10 +59,13 @@ __all__ = [
     "bound",
     "column",
     "download",
+    "each",
     "finding",
     "heads",
     "key_pad",
     "knob",
+    "live_only",
+    "number",
     "on",
     "picture",
     "row",

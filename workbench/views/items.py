@@ -24,7 +24,7 @@ HoloViews or Panel can show.
 # By picture of the drawing vocabulary: who gives it other values once it is drawn, and which.
 _FILLED: dict[str, tuple[str, tuple[str, ...]]] = {
     "bars": ("fill_bars", ("values", "names", "title", "unit")),
-    "lines": ("fill_lines", ("frame", "x", "series", "title")),
+    "lines": ("fill_lines", ("frame", "x", "series", "title", "ylim")),
     "head_grid": ("fill_grid", ("values", "title", "low_word", "high_word")),
     "pattern": ("fill_pattern", ("values", "title")),
 }
@@ -83,6 +83,7 @@ class Table:
     Args:
         picks: what a click on a row chooses, if anything.
         by: the column whose value is chosen; for heads their names, such as L5H1.
+        values: what each row chooses, where that stands in no column.
         height: in pixels, from which on it scrolls.
         of: the table of the run whose schema gives the headings.
     """
@@ -93,6 +94,22 @@ class Table:
     by: str = ""
     height: int | None = None
     of: str = ""
+    values: Sequence[Any] | None = None
+
+    def choices(self) -> list[Any]:
+        """What each row chooses."""
+        return list(self.frame[self.by] if self.values is None else self.values)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Items side by side, as long as there is room; `width` is how wide each wants to be in pixels,
+    and `most` how wide it becomes at most.
+    """
+
+    items: Sequence[Item]
+    width: int = 420
+    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +133,14 @@ def listed(items: Item) -> list[Item]:
 
 def still(items: Sequence[Item], schema: Schema) -> list[Any]:
     """The items as parts that need no Python behind them."""
-    return [_still(item, schema) for item in items]
+    return [one for item in items for one in _still_parts(item, schema)]
+
+
+def _still_parts(item: Item, schema: Schema) -> list[Any]:
+    if not isinstance(item, Beside):
+        return [_still(item, schema)]
+    inside = still(item.items, schema)
+    return [drawing.Row(inside)] if all(map(drawing.is_drawing, inside)) else inside
 
 
 def _still(item: Item, schema: Schema) -> Any:

@@ -6,7 +6,7 @@ gives other kinds of items than before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,16 +20,27 @@ from workbench.draw.view import (
     live_part,
     live_picture,
     need_panel,
-    safe_columns,
     scrolling,
+    shown_cells,
     tabulator,
     wrapping,
 )
 from workbench.result import Result
 from workbench.schema import Schema
 from workbench.selection import head_name, parse_head
-from workbench.views.items import Clicks, Item, Picture, Table
-from workbench.views.parts import AnyPart, Column, Download, Heads, KeyPad, Knob, Part, Row, lacks
+from workbench.views.items import Beside, Clicks, Item, Picture, Table
+from workbench.views.parts import (
+    AnyPart,
+    Column,
+    Download,
+    Heads,
+    KeyPad,
+    Knob,
+    Number,
+    Part,
+    Row,
+    lacks,
+)
 from workbench.views.pick import Pick
 
 _WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
@@ -54,9 +65,15 @@ class Page:
 
 def column(parts: Sequence[AnyPart], page: Page, **options: Any) -> Any:
     """The parts from top to bottom."""
-    pn = need_panel()
-    objects = [made for part in parts for made in _live(part, page)]
-    return pn.Column(*objects, **{**_WIDE, "stylesheets": [_NARROW], **options})
+    return _column(_objects(parts, page), **options)
+
+
+def _column(objects: list[Any], **options: Any) -> Any:
+    return need_panel().Column(*objects, **{**_WIDE, "stylesheets": [_NARROW], **options})
+
+
+def _objects(parts: Sequence[AnyPart], page: Page) -> list[Any]:
+    return [made for part in parts for made in _live(part, page)]
 
 
 def _live(part: AnyPart, page: Page) -> list[Any]:
@@ -65,51 +82,89 @@ def _live(part: AnyPart, page: Page) -> list[Any]:
     if isinstance(part, Row):
         return [_row(part, page)]
     if isinstance(part, Column):
-        return [column(part.parts, page)]
+        objects = _objects(part.parts, page)
+        return [_column(objects)] if objects else []
     if isinstance(part, Heads):
         return _heads(part, page)
     if isinstance(part, Knob):
         return [_knob(part, page)]
+    if isinstance(part, Number):
+        return [_number(part, page)]
     if isinstance(part, KeyPad):
-        return [_key_pad(part, page)]
+        return [] if lacks(part, page.run) else [_key_pad(part, page)]
     return [_download(part, page)] if part.needs(page.run) else []
 
 
 def _row(part: Row, page: Page) -> Any:
     boxes = []
     for i, (inner, width) in enumerate(zip(part.parts, part.widths, strict=True)):
+        if not (objects := _live(inner, page)):
+            continue
+        if isinstance(inner, Knob):  # one that is not seen then takes no room
+            boxes += objects
+            continue
         styles = {"flex": f"1 1 {width}px"} if width else {"max-width": "100%"}
         if part.sticky and i == len(part.parts) - 1:
             styles |= {"position": "sticky", "top": "8px", "align-self": "flex-start"}
-        look = {"sizing_mode": "stretch_width"} if width else {"sizing_mode": None}
-        boxes.append(column([inner], page, styles=styles, **look))
-    return wrapping(*boxes, sizing_mode="stretch_width")
+        look = {"sizing_mode": "stretch_width"} if width else _as_wide_as_pictures(objects)
+        boxes.append(_column(objects, styles=styles, **look))
+    gap = "0 12px" if all(isinstance(inner, Knob) for inner in part.parts) else "8px 24px"
+    return wrapping(*boxes, gap=gap, sizing_mode="stretch_width")
+
+
+def _as_wide_as_pictures(objects: list[Any]) -> dict[str, Any]:
+    """A box beside others is as wide as the words in it, and its pictures would be cut off."""
+    panes = [pane for one in objects for pane in one.select(need_panel().pane.Bokeh)]
+    wide = max((pane.object.width or 0 for pane in panes), default=0)
+    narrow = f":host {{ min-width: min({wide}px, 100%) !important; }}"
+    return {"sizing_mode": None, "stylesheets": [narrow if wide else _NARROW]}
 
 
 def _linked(part: Part, page: Page) -> Any:
     """A part's items in a column, filled again whenever one of its keys moves."""
-    box = need_panel().Column(stylesheets=[_NARROW], **_WIDE)
-    slots: list[_Slot] = []
     if part.examples is not None:  # a still page has other pictures here, and more of them
         for values in part.examples(page.run):
             items = part.items(page.run, page.pick.at(**values))
-            for _ in filter(lambda item: _kind(item) == "picture", items):
+            for _ in range(_pictures(items)):
                 next(page.figures, None)
         page = replace(page, figures=iter(()))
+    shown = _Several(need_panel().Column(stylesheets=[_NARROW], **_WIDE), page)
 
     def fill() -> None:
-        items = part.items(page.run, page.pick)
-        if [_kind(item) for item in items] == [slot.kind for slot in slots]:
-            for slot, item in zip(slots, items, strict=True):
-                slot.fill(item)
-            return
-        slots[:] = [_SLOTS[_kind(item)](item, page) for item in items]
-        box.objects = [slot.panel for slot in slots]
+        shown.fill(part.items(page.run, page.pick))
 
     fill()
     if part.keys:
         page.pick.watch(part.keys, fill)
-    return box
+    return shown.box
+
+
+def _pictures(items: Sequence[Item]) -> int:
+    """How many pictures there are among them."""
+    return sum(
+        _pictures(item.items) if isinstance(item, Beside) else isinstance(item, Picture)
+        for item in items
+    )
+
+
+class _Several:
+    """Items in a box, which is laid out anew where they are of other kinds than before.
+
+    Args:
+        place: lays out one of them.
+    """
+
+    def __init__(self, box: Any, page: Page, place: Callable[[Any], Any] = lambda one: one) -> None:
+        self.box, self._page, self._place = box, page, place
+        self._slots: list[_Slot] = []
+
+    def fill(self, items: Sequence[Item]) -> None:
+        if [_kind(item) for item in items] == [slot.kind for slot in self._slots]:
+            for slot, item in zip(self._slots, items, strict=True):
+                slot.fill(item)
+            return
+        self._slots = [_SLOTS[_kind(item)](item, self._page) for item in items]
+        self.box.objects = [self._place(slot.panel) for slot in self._slots]
 
 
 class _Slot:
@@ -167,7 +222,8 @@ class _Table(_Slot):
         options = {"selectable": selectable} if item.picks else {}
         headings = page.schema.headings(item.of)
         self._rows = tabulator(item.frame, height=item.height, headings=headings, **options)
-        caption = [html_pane(draw.says(_caption(item)))] if item.caption else []
+        self._caption = _Text(draw.says(_caption(item)), page)
+        caption = [self._caption.panel] if item.caption else []
         self.panel = need_panel().Column(*caption, self._rows, stylesheets=[_NARROW], **_WIDE)
         if item.picks:
             self._rows.on_click(self._clicked)
@@ -176,15 +232,16 @@ class _Table(_Slot):
 
     def fill(self, item: Table) -> None:
         if not item.frame.equals(self._item.frame):
-            self._rows.value = safe_columns(item.frame.reset_index(drop=True))[0]
+            self._rows.value = shown_cells(item.frame)[0]
+        self._caption.fill(draw.says(_caption(item)))
         self._item = item
         if item.picks:
             self._mark()
 
     def _clicked(self, event: Any) -> None:
-        column = self._item.frame[self._item.by]
-        if 0 <= event.row < len(column):
-            value = column.iloc[event.row]
+        choices = self._item.choices()
+        if 0 <= event.row < len(choices):
+            value = choices[event.row]
             if self._item.picks == "head":
                 value = parse_head(str(value))
             elif self._item.picks in ("prompt", "pos", "layer"):
@@ -199,7 +256,7 @@ class _Table(_Slot):
             )
         else:
             chosen = [self._pick[self._item.picks]]
-        places = {value: row for row, value in enumerate(self._item.frame[self._item.by])}
+        places = {value: row for row, value in enumerate(self._item.choices())}
         rows = [places[value] for value in chosen if value in places]
         if self._rows.selection != rows:
             self._rows.selection = rows
@@ -237,6 +294,24 @@ class _Picture(_Slot):
             item.fill(self._pane)
 
 
+class _Beside(_Slot):
+    kind = "beside"
+
+    def __init__(self, item: Beside, page: Page) -> None:
+        look = {"flex": f"1 1 {item.width}px"}
+        look |= {"max-width": f"{item.most}px"} if item.most else {}
+
+        def place(one: Any) -> Any:
+            return need_panel().Column(one, styles=look, stylesheets=[_NARROW], **_WIDE)
+
+        self._several = _Several(wrapping(sizing_mode="stretch_width"), page, place)
+        self.panel = self._several.box
+        self.fill(item)
+
+    def fill(self, item: Beside) -> None:
+        self._several.fill(item.items)
+
+
 class _Other(_Slot):
     """Whatever HoloViews and Panel can show."""
 
@@ -250,7 +325,16 @@ class _Other(_Slot):
         self.panel.objects = [live_part(item)]
 
 
-_SLOTS: dict[str, Any] = {slot.kind: slot for slot in (_Text, _Clicks, _Table, _Picture, _Other)}
+_CLICK = {
+    "head": "A row chooses the head",
+    "prompt": "A row is shown above",
+    "pos": "A row chooses the token",
+    "layer": "A row chooses the layer",
+    "feature": "A row chooses the feature",
+}
+_SLOTS: dict[str, Any] = {
+    slot.kind: slot for slot in (_Text, _Clicks, _Table, _Picture, _Beside, _Other)
+}
 
 
 def _kind(item: Item) -> str:
@@ -260,6 +344,8 @@ def _kind(item: Item) -> str:
         return "table"
     if isinstance(item, Clicks):
         return "clicks"
+    if isinstance(item, Beside):
+        return "beside"
     return "text" if isinstance(item, str) else "other"
 
 
@@ -268,8 +354,7 @@ def _markup(item: Markup | str) -> Markup:
 
 
 def _caption(item: Table) -> str:
-    what = {"head": "head", "prompt": "row's text", "feature": "feature"}.get(item.picks, "")
-    return f"{item.caption}. A row chooses its {what}; a heading sorts." if what else item.caption
+    return f"{item.caption}. {_CLICK[item.picks]}; a heading sorts." if item.picks else item.caption
 
 
 def _heads(part: Heads, page: Page) -> list[Any]:
@@ -291,10 +376,12 @@ def _key_pad(part: KeyPad, page: Page) -> Any:
 
 
 def _knob(part: Knob, page: Page) -> Any:
-    pick = page.pick
+    pick, options = page.pick, dict(page.pick.offered(part.name))
     widget = need_panel().widgets.Select(
-        name=part.label, options=dict(pick.offered(part.name)), width=part.width, **_LOOK
+        name=part.label, options=options, width=part.width, visible=bool(options), **_LOOK
     )
+    if (value := pick[part.name]) in options.values():
+        widget.value = value  # before it holds the knob's value
     if pick.is_shared(part.name):
         widget.param.watch(lambda event: _chosen(pick, part.name, event.new), "value")
     else:
@@ -309,7 +396,28 @@ def _knob(part: Knob, page: Page) -> Any:
             widget.value = value
 
     follow()
-    pick.watch([*part.keys, *([part.name] if pick.is_shared(part.name) else [])], follow)
+    pick.watch(part.keys, follow)
+    if pick.is_shared(part.name):
+        pick.watch(part.name, follow)
+    return widget
+
+
+def _number(part: Number, page: Page) -> Any:
+    pick = page.pick
+    widget = need_panel().widgets.IntInput(
+        name=part.label, value=part.number(pick), start=0, width=part.width, **_LOOK
+    )
+
+    def follow() -> None:
+        widget.value = part.number(pick)
+
+    def typed(event: Any) -> None:
+        if event.new is not None and event.new != part.number(pick):
+            pick.choose(part.name, part.value(pick, event.new))
+            follow()  # nothing may have that number
+
+    widget.param.watch(typed, "value")
+    pick.watch([part.name], follow)
     return widget
 
 

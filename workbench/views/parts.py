@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from workbench import draw
-from workbench.views.items import Item, Picture, Table, listed
+from workbench.views.items import Beside, Item, Picture, Table, listed, picture
 from workbench.views.pick import Pick
 
 if TYPE_CHECKING:
@@ -77,8 +77,25 @@ class Knob:
     name: str
     label: str
     options: Callable[[Result, Pick], Mapping[str, Any]]
-    keys: tuple[str, ...] = ()
+    keys: str | Sequence[str] = ()
     width: int = 200
+
+
+@dataclass(frozen=True)
+class Number:
+    """A whole number to type.
+
+    Args:
+        name: what it chooses.
+        number: what stands in it, given what is chosen.
+        value: what a number chooses.
+    """
+
+    name: str
+    label: str
+    number: Callable[[Pick], int]
+    value: Callable[[Pick, int], Any]
+    width: int = 120
 
 
 @dataclass(frozen=True)
@@ -88,10 +105,12 @@ class KeyPad:
     Args:
         places: layers and heads of the grid above.
         describe: what is said of the head under the ring.
+        needs: tables and arrays without which there are no heads.
     """
 
     places: Callable[[Result], tuple[Sequence[int], Sequence[int]]]
     describe: Callable[[Result, Pick, tuple[int, int]], str]
+    needs: str | Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -104,18 +123,23 @@ class Download:
 
     label: str
     file: Callable[[Result, Pick], tuple[str, bytes]]
-    keys: tuple[str, ...] = ()
-    needs: Callable[[Result], bool] = field(default=lambda run: True)
+    keys: str | Sequence[str] = ()
+    needs: Callable[[Result], bool] = lambda run: True
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How a column of heads is coloured: title, unit, and the words at the two ends."""
+    """How a column of heads is coloured: title, unit, and the words at the two ends.
+
+    Args:
+        middle: the value between them, from which all are counted.
+    """
 
     title: str
     unit: str
     low: str
     high: str
+    middle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -133,15 +157,18 @@ class Heads:
 
     table: str
     columns: Mapping[str, Scale]
-    marks: Callable[[Result], Mapping[tuple[int, int], str]]
     describe: Callable[[pd.Series], str]
-    hover: Callable[[Result], Mapping[str, xr.DataArray]]
-    one_scale: bool
+    marks: Callable[[Result], Mapping[tuple[int, int], str]] = lambda run: {}
+    hover: Callable[[Result], Mapping[str, xr.DataArray]] = lambda run: {}
+    one_scale: bool = False
 
     def pictures(self, run: Result) -> list[Picture]:
         from workbench.draw import colour
 
-        arrays = {scale.title: _grid(run, self.table, c) for c, scale in self.columns.items()}
+        arrays = {
+            scale.title: _grid(run, self.table, column) - scale.middle
+            for column, scale in self.columns.items()
+        }
         hover = {**arrays, **self.hover(run)}
         every = (v for array in arrays.values() for v in array.values.ravel())
         top = colour.limit(every) if self.one_scale else None
@@ -181,19 +208,22 @@ class Heads:
         return KeyPad(places, describe)
 
 
-AnyPart = Part | Row | Column | Knob | KeyPad | Download | Heads
+AnyPart = Part | Row | Column | Knob | Number | KeyPad | Download | Heads
 
 
-def lacks(part: Part, run: Result) -> bool:
+def lacks(part: Part | KeyPad, run: Result) -> bool:
     """Whether the run has no table or array that the part needs; an empty table is none."""
     return any(
         run.tables[name].empty if name in run.tables else name not in run.arrays
-        for name in part.needs
+        for name in _names(part.needs)
     )
 
 
 def _grid(run: Result, table: str, column: str) -> xr.DataArray:
-    return run.tables[table].set_index(["layer", "head"])[column].sort_index().to_xarray()
+    array: xr.DataArray = (
+        run.tables[table].set_index(["layer", "head"])[column].sort_index().to_xarray()
+    )
+    return array
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -214,6 +244,13 @@ def on(
 ) -> Part:
     """What depends on what is chosen, e.g. on "head" or on ["prompt", "pos"]."""
     return Part(make, _names(keys), _names(needs), examples=examples)
+
+
+def live_only(run: Result) -> Sequence[Mapping[str, Any]]:
+    """As `examples` of a part: it stands on no still page, e.g. since it needs the workbench's
+    server.
+    """
+    return ()
 
 
 def says(words: str | Callable[[Result], str | None], *, small: bool = False) -> Part:
@@ -286,37 +323,37 @@ def table(
     return Part(lambda run, pick: make(run), picks=picks)
 
 
-def heads(
-    table: str,
-    columns: Mapping[str, Scale],
-    *,
-    marks: Callable[[Result], Mapping[tuple[int, int], str]] = lambda run: {},
-    describe: Callable[[pd.Series], str],
-    hover: Callable[[Result], Mapping[str, xr.DataArray]] = lambda run: {},
-    one_scale: bool = False,
-) -> Heads:
-    """Grids of all heads; see `Heads`."""
-    return Heads(table, columns, marks, describe, hover, one_scale)
+def each(
+    kind: str,
+    source: str | Callable[[Result], pd.DataFrame | None],
+    by: str,
+    *given: Any,
+    title: str,
+    abreast: int = 1,
+    **options: Any,
+) -> Part:
+    """A picture of `workbench.draw` for every value of a column of a table; nothing without rows.
 
+    Args:
+        source: a table of the run, or what a function makes of it.
+        given, options: what the pictures are drawn with, behind their rows.
+        title: {} stands for the column's value.
+        abreast: how many stand side by side, as long as there is room.
+    """
 
-def knob(
-    name: str,
-    label: str,
-    options: Callable[[Result, Pick], Mapping[str, Any]],
-    *,
-    keys: str | Sequence[str] = (),
-    width: int = 200,
-) -> Knob:
-    """A list to choose from; see `Knob`."""
-    return Knob(name, label, options, _names(keys), width)
+    def make(run: Result) -> list[Item]:
+        frame = run.tables.get(source) if isinstance(source, str) else source(run)
+        if frame is None:
+            return []
+        drawn = [
+            picture(kind, rows, *given, title=title.format(value), **options)
+            for value, rows in frame.groupby(by, sort=False)
+        ]
+        if abreast == 1:
+            return drawn
+        return [Beside(drawn[n : n + abreast]) for n in range(0, len(drawn), abreast)]
 
-
-def key_pad(
-    places: Callable[[Result], tuple[Sequence[int], Sequence[int]]],
-    describe: Callable[[Result, Pick, tuple[int, int]], str],
-) -> KeyPad:
-    """Arrow keys over a picture of heads that is not a `heads` part."""
-    return KeyPad(places, describe)
+    return show(make)
 
 
 def row(*parts: AnyPart, widths: Sequence[int] = (), sticky: bool = False) -> Row:
@@ -327,14 +364,3 @@ def row(*parts: AnyPart, widths: Sequence[int] = (), sticky: bool = False) -> Ro
 def column(*parts: AnyPart) -> Column:
     """Parts under each other, inside a row."""
     return Column(parts)
-
-
-def download(
-    label: str,
-    file: Callable[[Result, Pick], tuple[str, bytes]],
-    *,
-    keys: str | Sequence[str] = (),
-    needs: Callable[[Result], bool] = lambda run: True,
-) -> Download:
-    """A button that gives a file; see `Download`."""
-    return Download(label, file, _names(keys), needs)

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import param
+
 if TYPE_CHECKING:
     from workbench.result import Result
     from workbench.selection import Selection
 
 SELECTED = ("head", "prompt", "pos", "layer", "feature")
-"""Names that all views of a page share; any other name is a knob of one view."""
-First = Mapping[str, Callable[["Result", "Pick"], Any]]
-"""By name: what is looked at, given what was chosen (`pick.selection`), which may be nothing or
-something that this run does not have.
+"""Names that all views of a page share; any other is one view's own: a knob's, or what a table
+picks.
 """
+First = Mapping[str, Callable[["Result", "Pick"], Any]]
+"""By name: what is looked at, given what was chosen (`pick.selection`, or `pick.kept` for a name
+of this view's own), which may be nothing or something that this run does not have.
+"""
+
+
+class _Kept(param.Parameterized):
+    """The value of a name that no widget holds."""
+
+    value = param.Parameter(default=None)
 
 
 class Pick:
@@ -61,6 +71,10 @@ class Pick:
     layer = property(lambda self: self["layer"], doc="The chosen layer, or None.")
     feature = property(lambda self: self["feature"], doc="(autoencoder, number), or None.")
 
+    def kept(self, name: str) -> Any:
+        """What a person chose of a name of this view's own, as it is; None at first."""
+        return self._widgets[name].value if name in self._widgets else None
+
     def offered(self, knob: str) -> Mapping[str, Any]:
         """What a knob offers now."""
         return self._options[knob](self.run, self)
@@ -83,19 +97,22 @@ class Pick:
             also = {"pos": None} if name == "prompt" and value != self.selection.prompt else {}
             self.selection.param.update(**{name: value}, **also)
         else:
-            self._widgets[name].value = value
+            self._widgets.setdefault(name, _Kept()).value = value
 
     def turned_by(self, name: str, widget: Any) -> None:
         """From now on this widget holds the knob's value."""
         self._widgets[name] = widget
 
-    def watch(self, names: Sequence[str], call: Callable[[], None]) -> None:
+    def watch(self, names: str | Sequence[str], call: Callable[[], None]) -> None:
         """Call whenever one of these moves."""
+        names = [names] if isinstance(names, str) else names
         shared = [n for n in names if n in SELECTED]
         if "head" in shared:
             shared.append("heads")
         if shared:
             self.selection.param.watch(lambda *_: call(), shared)
         for name in names:
+            if name not in SELECTED and name not in self._options:
+                self._widgets.setdefault(name, _Kept())
             if name in self._widgets:
                 self._widgets[name].param.watch(lambda *_: call(), "value")

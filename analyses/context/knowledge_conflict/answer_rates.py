@@ -75,7 +75,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Responses:
     """What the model said for each case, and how likely either answer was to it: (first token,
     whole answer), in nats.
     """
@@ -92,24 +92,24 @@ class Measured:
         self._completer = InterventionDecoder(model, [case.ids for case in self.cases])
         self._longest = max(max(len(c.memory), len(c.context)) for c in self.cases) + EXTRA_TOKENS
 
-    def ask(self, factors: Factors | None = None, *, logp: bool = False) -> Asked:
+    def ask(self, factors: Factors | None = None, *, logp: bool = False) -> Responses:
         """Ask every case, up to where its outcome is clear; with `logp`, score both whole
         answers too.
         """
 
-        def decided(row: int, text: str) -> bool:
+        def is_decided(row: int, text: str) -> bool:
             case = self.cases[row]
-            return outcome(text, case.fact.answer, case.counter, ended=False) is not None
+            return outcome(text, case.fact.answer, case.counterfactual, ended=False) is not None
 
-        with self._completer.under(factors) as reading:
-            said = reading.complete(decided, max_new_tokens=self._longest)
+        with self._completer.with_head_scales(factors) as reading:
+            said = reading.complete(is_decided, max_new_tokens=self._longest)
             if not logp:
-                return Asked(said)
+                return Responses(said)
             scores = {
                 which: reading.logp([getattr(case, which) for case in self.cases])
                 for which in ("memory", "context")
             }
-        return Asked(
+        return Responses(
             said,
             {which: (first.tolist(), whole.tolist()) for which, (first, whole) in scores.items()},
         )
@@ -121,7 +121,7 @@ class Measured:
 def rates_of(said: Sequence[Completion], cases: Sequence[Case]) -> Rates:
     """Rates of what was said, by whole answer and by first token."""
     whole = [
-        outcome(s.text, c.fact.answer, c.counter, ended=True) or "other"
+        outcome(s.text, c.fact.answer, c.counterfactual, ended=True) or "other"
         for s, c in zip(said, cases, strict=True)
     ]
     first = [

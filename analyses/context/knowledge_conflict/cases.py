@@ -33,7 +33,7 @@ class Case:
     """
 
     fact: Fact
-    counter: str
+    counterfactual: str
     split: str
     prompt: Prompt
     ids: list[int]
@@ -104,11 +104,15 @@ def make_cases(
         first = {answer: tokens(bare, answer)[0] for answer in {f.answer for f in facts}}
         others = [f for f in facts if first[f.answer] != first[fact.answer]]
         rng.shuffle(others)
-        counter = others[0].answer if others else None
+        counterfactual = others[0].answer if others else None
         # Counter runs: a third answer in the context, and another subject whose own answer is
         # neither of the two.
-        rest = [f for f in others if counter is not None and first[f.answer] != first[counter]]
-        if counter is None or not rest:
+        rest = [
+            f
+            for f in others
+            if counterfactual is not None and first[f.answer] != first[counterfactual]
+        ]
+        if counterfactual is None or not rest:
             raise BadInput(
                 f"The known answers of {relation.name!r} begin with too few different tokens to"
                 " contradict each other.",
@@ -116,17 +120,17 @@ def make_cases(
                 "Give facts with more different answers.",
             )
         third, swapped = rest[0].answer, rest[0]
-        prompt = rendered(fact.subject, counter)
+        prompt = rendered(fact.subject, counterfactual)
         cases.append(
             Case(
                 fact=fact,
-                counter=counter,
+                counterfactual=counterfactual,
                 split=PROVE if split and n % 2 else CHOOSE,
                 prompt=prompt,
                 ids=ids_of(model, prompt),
                 memory=tokens(prompt, fact.answer),
-                context=tokens(prompt, counter),
-                same_context=ids_of(model, rendered(swapped.subject, counter)),
+                context=tokens(prompt, counterfactual),
+                same_context=ids_of(model, rendered(swapped.subject, counterfactual)),
                 same_subject=ids_of(model, rendered(fact.subject, third)),
             )
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hooks.decode import Factors, scaled
 from workbench.errors import BadInput
+from workbench.playground import HeadRole, Playground
 from workbench.reentrant import again
 from workbench.registry import Control
 
@@ -52,7 +53,7 @@ def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
 
 
 def dial(result: Result) -> dict[str, Control]:
-    """The knob of a finished run; none where it could not be told which heads decide."""
+    """The control of a finished run; none where it could not be told which heads decide."""
     memory, context = found_heads(result)
     if not memory and not context:
         return {}
@@ -75,3 +76,24 @@ def dial(result: Result) -> dict[str, Control]:
     low, high = ends(memory, context)
     words = ("memory" if context else "as it is"), ("context" if memory else "as it is")
     return {"dial": Control("Memory to context", apply, low, high, 0.0, *words)}
+
+
+def heads_by_role(result: Result) -> dict[str, list[Head]]:
+    """Heads that were chosen to be pruned; of a run without such a table, those it ranks."""
+    for name, column in (("chosen", "group"), ("heads", "role")):
+        table = result.tables.get(name)
+        if table is not None and {"layer", "head", column} <= set(table.columns):
+            heads: dict[str, list[Head]] = {}
+            for layer, head, role in zip(table["layer"], table["head"], table[column], strict=True):
+                heads.setdefault(role, []).append((int(layer), int(head)))
+            return heads
+    return {}
+
+
+playground = Playground(
+    roles=(
+        HeadRole("memory", "memory head", "Memory heads off", "memory"),
+        HeadRole("context", "context head", "Context heads off", "context"),
+    ),
+    heads=heads_by_role,
+)

@@ -147,11 +147,11 @@ class Cost:
         were chosen so).
         """
 
-        def decided(row: int, text: str) -> bool:
+        def is_decided(row: int, text: str) -> bool:
             return matches_answer(text, self._cases[row].fact.answer, ended=False) is not None
 
-        with self._completer.under(factors) as reading:
-            said = reading.complete(decided, max_new_tokens=self._longest)
+        with self._completer.with_head_scales(factors) as reading:
+            said = reading.complete(is_decided, max_new_tokens=self._longest)
         right = [
             bool(matches_answer(s.text, c.fact.answer, ended=True))
             for s, c in zip(said, self._cases, strict=True)

@@ -23,9 +23,8 @@ import numpy as np
 import torch
 
 from analyses.context.knowledge_conflict.cases import Case
-from hooks.gradients import head_attribution
 from hooks.logit_attribution import direct_logits
-from hooks.sweeps import last, sweep
+from hooks.sweeps import Attribution, Edges, Heads, Mean, Patch, Zero, sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,49 +96,70 @@ def locate(
 ) -> Located:
     """Measure every head on every case; see the module's docstring for the ways."""
     ids, targets = [c.ids for c in cases], [c.targets for c in cases]
-    progress(0.0, "Reading the prompts and their counter runs")
-    other_subject = last.last_z(model, [c.same_context for c in cases])
-    other_answer = last.last_z(model, [c.same_subject for c in cases])
-    mean = last.last_z(model, ids).mean(0)
-    effects, path_difference = [], []
-    for n, case in enumerate(cases):
-        progress(
-            0.02 + 0.58 * n / len(cases),
-            f"Effect of all {len(model.heads())} heads, fact {n + 1} of {len(cases)}",
-        )
-        variants = [
-            last.Variant("other subject", other_subject[n], direct=True),
-            last.Variant("other answer", other_answer[n], direct=True),
-            last.Variant("zero", None, direct=False),
-            last.Variant("mean", mean, direct=False),
-        ]
-        # (variant, layer, head, answer): minus the change is what the head adds.
-        adds = -last.at_last(model, case.ids, case.targets, variants).numpy()
-        path = np.stack([adds[0, ..., 0], adds[1, ..., 1]])
-        effects.append(np.stack([path, *(np.moveaxis(a, -1, 0) for a in adds[2:])]))
-        path_difference.append(adds[:2, ..., 0] - adds[:2, ..., 1])
-    found = Located(np.stack(effects), np.stack(path_difference), np.empty((len(cases), 0, 2)), [])
-
+    adds = _at_last_position(model, cases, progress)
+    path = np.stack([adds["other subject"][:, 0], adds["other answer"][:, 1]], 1)
+    sides = [adds[name][:, 0] - adds[name][:, 1] for name in ("other subject", "other answer")]
+    located = Located(
+        effects=np.stack([path, adds["zero"], adds["mean"]], 1),
+        path_difference=np.stack(sides, 1),
+        everywhere=np.empty((len(cases), 0, 2)),
+        candidates=[],
+    )
     if breadth == "every head":
-        found.candidates = model.heads()
+        located.candidates = model.heads()
     else:
         progress(0.6, "Choosing candidates")
-        guess = -head_attribution(model, ids, targets).mean(0).numpy()
-        zero = found.effects[:, METHODS.index("zero")].mean(0)
+        estimate = sweep(
+            model,
+            ids,
+            targets,
+            read="logit_diff",
+            positions="all",
+            method=Attribution(recheck=0),
+        )["effect"]
+        guess = -estimate.mean("prompt").values
+        zero = located.effects[:, METHODS.index("zero")].mean(0)
         chosen = {
             (int(i) // guess.shape[1], int(i) % guess.shape[1])
             for score in (guess, zero[0] - zero[1])
             for side in (score, -score)
             for i in np.argsort(-side, axis=None, kind="stable")[:CANDIDATES]
         }
-        found.candidates = sorted(chosen)
+        located.candidates = sorted(chosen)
     swept = sweep(
-        model, ids, targets, at="all", heads=found.candidates, progress=progress.part(0.62, 1.0)
+        model,
+        ids,
+        targets,
+        over=Heads(located.candidates),
+        positions="all",
+        progress=progress.subprogress(0.62, 1.0),
+    )["effect"]
+    located.everywhere = -np.stack(
+        [swept.sel({"layer": layer, "head": head}) for layer, head in located.candidates], 1
     )
-    found.everywhere = -np.stack(
-        [swept["effect"].sel({"layer": layer, "head": head}) for layer, head in found.candidates], 1
-    )
-    return found
+    return located
+
+
+def _at_last_position(
+    model: InstrumentedModel, cases: Sequence[Case], progress: Progress
+) -> dict[str, np.ndarray]:
+    """What every head adds at the last position, by way of changing it, (fact, answer, layer,
+    head).
+    """
+    ids, targets = [c.ids for c in cases], [c.targets for c in cases]
+    ways = {
+        "other subject": (Edges(), Patch([c.same_context for c in cases])),
+        "other answer": (Edges(), Patch([c.same_subject for c in cases])),
+        "zero": (Heads(), Zero()),
+        "mean": (Heads(), Mean(ids, positions="last")),
+    }
+    adds = {}
+    for n, (name, (over, change)) in enumerate(ways.items()):
+        stage = progress.subprogress(0.6 * n / len(ways), 0.6 * (n + 1) / len(ways))
+        swept = sweep(model, ids, targets, over=over, change=change, progress=stage)["effect"]
+        # Minus the change is what the head adds.
+        adds[name] = -swept.transpose("prompt", "target", "layer", "head").values
+    return adds
 
 
 def depth(model: InstrumentedModel, cases: Sequence[Case]) -> xr.DataArray:

@@ -52,7 +52,7 @@ def number_again(
     return {k: float((best == i).mean()) for i, k in enumerate(sizes)}
 
 
-def say_stability(
+def add_stability(
     result: Result,
     found: Located,
     rank_by: RankBy,

@@ -20,7 +20,7 @@ from workbench.result import Finding
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analyses.context.knowledge_conflict import Params
+    from analyses.context.knowledge_conflict.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result
@@ -69,7 +69,7 @@ def transfer(
         name: closed_book.closed_book(
             model,
             r,
-            progress.part(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)),
+            progress.subprogress(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)),
             format,
         )
         for n, (name, r) in enumerate(relations.items())
@@ -84,7 +84,7 @@ def transfer(
     for kind, wanted in kinds:
         places = []
         for name, known, how in wanted:
-            part = progress.part(0.2 + 0.7 * done / total, 0.2 + 0.7 * (done + 1) / total)
+            part = progress.subprogress(0.2 + 0.7 * done / total, 0.2 + 0.7 * (done + 1) / total)
             done += 1
             try:
                 places.append(_place(model, name, known, how, params, sizes, part))
@@ -93,7 +93,7 @@ def transfer(
         rows += _matrix(
             kind,
             places,
-            progress.part(0.9 + 0.05 * (kind == "format"), 0.95 + 0.05 * (kind == "format")),
+            progress.subprogress(0.9 + 0.05 * (kind == "format"), 0.95 + 0.05 * (kind == "format")),
         )
     table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
     for kind, _ in kinds:

@@ -114,8 +114,9 @@ def _cost(column: str, said: str, title: str) -> v.Part:
     def make(run: Result) -> v.Picture | None:
         if (cost := sel.cost(run)) is None:
             return None
-        before, says = float(cost[column].iloc[0]), said.format
-        return v.picture("meters", cost, "condition", column, title=title, said=says, before=before)
+        before = float(cost[column].iloc[0])
+        given = (cost, "condition", column)
+        return v.picture("meters", *given, title=title, said=said.format, before=before)
 
     return v.show(make)
 
@@ -188,7 +189,7 @@ VIEWS = [
     v.View("Dial", parts=[
         v.says(
             "The found heads scaled by one number, on the held-out half. In Python:"
-            " result.dial(model, 0.5)."
+            " result.control('dial')(model, 0.5)."
         ),
         _told("dial", "The dial was"),
         v.show(_dial, needs="dial"),

@@ -4,28 +4,27 @@ Method: Zhang et al. 2025 (function tokens), on any model with sparse autoencode
 controls that its reviews asked for; docs/function-tokens.md has the definitions, what was measured,
 what of the paper comes out again, and where this departs.
 
-corpus.py      the text that is read
-words.py       function tokens by frequency, and the function words of grammar
-scan.py     one pass over the text: graphs, examples, losses    baselines.py   random directions, an
-                                                                               untrained twin
-graph.py       tokens × features, and what fewer occurrences would have shown    top_examples.py
-examples
-                                                                                              of
-                                                                                              each
-                                                                                              feature
-coverage.py    coverage and degree, each beside what would explain it away
-facts.py       facts the model knows    reactivation.py   ablation and steering of what is active
-                                                          again
-                                                      at the last token
-transitions.py losses by transition    ngrams.py   beside mere counting
-training.py    the same along a training, and the features that are alive at its steps
-feature_stats.py   what a feature says: logits, neighbours, tokens    prompt_features.py   single
-prompts, token
-                                                                               by token
-cache.py        what took minutes, kept for the next run
-findings.py      from numbers to tables and findings    claims.py   claim by claim
-views.py        how it looks (feature_view.py: the linked page of features; prompt_view.py: one
-                prompt)
+corpus.py           the text that is read
+words.py            function tokens by frequency, and the function words of grammar
+scan.py             one pass over the text: graphs, examples, losses
+baselines.py        random directions, an untrained twin
+graph.py            tokens × features, and what fewer occurrences would have shown
+top_examples.py     examples of each feature
+coverage.py         coverage and degree, each beside what would explain it away
+facts.py            facts the model knows
+reactivation.py     ablation and steering of what is active again at the last token
+transitions.py      losses by transition
+ngrams.py           beside mere counting
+training.py         the same along a training, and the features that are alive at its steps
+feature_stats.py    what a feature says: logits, neighbours, tokens
+prompt_features.py  single prompts, token by token
+cache.py            what took minutes, kept for the next run
+findings.py         from numbers to tables and findings
+claims.py           claim by claim
+schema.py           what tables, arrays and findings mean
+selections.py       what the pages show of the tables
+views.py            how it looks
+feature_view.py     … one feature, one token, one prompt
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from analyses.claims import say_claims
 from analyses.features.function_tokens import (
     baselines,
     cache,
@@ -47,12 +47,15 @@ from analyses.features.function_tokens import (
     findings,
     prompt_features,
     reactivation,
+    reactivation_findings,
     training,
     transitions,
 )
 from analyses.features.function_tokens import coverage as measures
+from analyses.features.function_tokens.playground_tab import playground
 from analyses.features.function_tokens.scan import Seen, graph_alone, look
-from analyses.features.function_tokens.views import views
+from analyses.features.function_tokens.schema import SCHEMA
+from analyses.features.function_tokens.views import ANSWER, VIEWS
 from hooks.features.load import open_features
 from hooks.features.sae import SAE, SKIP
 from workbench.autoencoders import shipped
@@ -66,7 +69,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "name", "question", "run", "views"]
+__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "playground", "question", "run"]
 
 name = "function-tokens"
 question = "Which tokens open the model's memory, and which features do they open?"
@@ -183,7 +186,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     occurrences = np.bincount(text.ids[:, SKIP:].ravel(), minlength=model.card.d_vocab)
     types = measures.Types.of(occurrences, params.coverage)
     result = Result(name)
-    findings.say_text(result, params.texts, text, labels, opened)
+    findings.add_text(result, params.texts, text, labels, opened)
 
     calibration = text.ids[:_CALIBRATED]
     passing = baselines.vectors(model, opened, calibration)
@@ -191,30 +194,30 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     random = baselines.random_directions(opened, active, passing, params.seed)
     mixed = corpus.shuffled(text.ids, SKIP, params.seed)
     folder = Path(params.trace).expanduser() if params.trace else None
-    part = progress.part(0.03, 0.62)
+    part = progress.subprogress(0.03, 0.62)
     seen, losses = look(
         model, opened, random, text.ids, mixed, types.is_function, folder and folder / "read", part
     )
-    findings.say_list(result, model, types, text.ids, seen, labels)
-    findings.say_coverage(result, seen, labels, types, params.sweep)
-    findings.say_again(result, seen, labels)
+    findings.add_list(result, model, types, text.ids, seen, labels)
+    findings.add_coverage(result, seen, labels, types, params.sweep)
+    findings.add_again(result, seen, labels)
     of_text = {
         "model": model.card.weight_hash,
         "text": hashlib.sha256(text.ids.tobytes()).hexdigest()[:16],
         "features": [[label, f.digest] for label, f in zip(labels, opened, strict=True)],
         "list": [params.coverage, params.seed],
     }
-    part = progress.part(0.62, 0.65)
+    part = progress.subprogress(0.62, 0.65)
     about = cache.tables(
         folder and folder / "features",
         of_text,
         lambda: {"features": findings.described_features(model, seen, labels, types, part)},
     )
-    findings.say_features(result, model, seen, labels, types, text.ids, about["features"])
-    progress.keep(result)
+    findings.add_features(result, model, seen, labels, types, text.ids, about["features"])
+    progress.checkpoint(result)
     if params.untrained:
         some = text.ids[: max(_CALIBRATED, params.untrained // params.context)]
-        part = progress.part(0.65, 0.78)
+        part = progress.subprogress(0.65, 0.78)
         of_twin = cache.tables(
             folder and folder / "untrained",
             {**of_text, "tokens": some.size},
@@ -222,20 +225,21 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
                 "untrained": _untrained(model, seen, labels, types, some, active, params.seed, part)
             },
         )
-        findings.say_untrained(result, of_twin["untrained"], some.size)
-        progress.keep(result)
+        findings.add_untrained(result, of_twin["untrained"], some.size)
+        progress.checkpoint(result)
 
-    findings.say_transitions(
-        result, transitions.here(losses, text.ids, types.is_function, progress.part(0.78, 0.8))
+    findings.add_transitions(
+        result,
+        transitions.here(losses, text.ids, types.is_function, progress.subprogress(0.78, 0.8)),
     )
-    findings.say_prompts(
+    reactivation_findings.add_prompts(
         result,
         prompt_features.looked_at(
             opened, labels, [typed(p, params.chat) for p in params.prompts], types.is_function
         ),
     )
     if params.facts:
-        part = progress.part(0.8, 0.93)
+        part = progress.subprogress(0.8, 0.93)
         of_facts = {
             "facts": [params.relation, params.facts, params.seed],
             **{k: of_text[k] for k in ("model", "features")},
@@ -246,24 +250,26 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             lambda: reactivation.measured(
                 opened,
                 labels,
-                facts.known(model, params.relation, params.facts, params.seed, part.part(0.0, 0.4)),
+                facts.known(
+                    model, params.relation, params.facts, params.seed, part.subprogress(0.0, 0.4)
+                ),
                 params.seed,
-                part.part(0.4, 1.0),
+                part.subprogress(0.4, 1.0),
             ),
         )
-        findings.say_retrieval(result, model, measured, types)
-        progress.keep(result)
+        reactivation_findings.add_retrieval(result, model, measured, types)
+        progress.checkpoint(result)
     if params.training:
-        part = progress.part(0.93, 1.0)
+        part = progress.subprogress(0.93, 1.0)
         followed = training.Kept.of(params.training, params.training_features)
         along = cache.tables(
             folder and folder / "training",
             {"training": [params.training, followed.fingerprint, params.coverage, params.seed]},
             lambda: training.along(followed, params.coverage, params.seed, str(model.device), part),
         )
-        findings.say_training(result, along["training"], params.training)
-        findings.say_alive(result, along["alive"], params.training)
-    claims.say_claims(result)
+        findings.add_training(result, along["training"], params.training)
+        findings.add_alive(result, along["alive"], params.training)
+    say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
 
@@ -314,6 +320,6 @@ def _untrained(
     random = baselines.random_directions(
         features, active, baselines.vectors(twin, features, ids[:_CALIBRATED]), seed
     )
-    graphs = graph_alone(twin, random, ids, progress.part(0.05, 1.0))
+    graphs = graph_alone(twin, random, ids, progress.subprogress(0.05, 1.0))
     occurrences = np.bincount(ids[:, SKIP:].ravel(), minlength=len(types.occurrences))
     return measures.untrained_table(seen, graphs, labels, types, occurrences)

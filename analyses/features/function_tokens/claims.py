@@ -9,80 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.claims import Words, judged
+from analyses.claims import NOT_MEASURED, OPEN, Claim, Measured, verdict_of
 from analyses.features.function_tokens.coverage import FIRST
 from analyses.features.function_tokens.facts import LIST, QUESTION, SENTENCE
 from analyses.features.function_tokens.transitions import GROUPS
 from analyses.measures.statistics import mean_interval, rates_apart, sign, wilson_of
-from workbench.result import Finding, Result
+from workbench.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HOLDS, MIXED, FAILS, OPEN = WORDS = Words(
-    "holds", "holds in part", "does not hold", "cannot be told"
-)
+PAPER = "Zhang et al. 2025"
+_UNTESTED, _SINGLE = "not tested", "seen in single prompts"
 _FEW = 20
 """Occurrences below which a comparison at equal occurrences says nothing."""
 _NEARLY_ALL = 0.98
 """Coverage above which two curves are not compared: there is too little text for so few features
 to tell them apart.
 """
-Row = tuple[str, str, str, str, str]
-
-
-def say_claims(result: Result) -> None:
-    """The table `claims`, and how many of them hold here."""
-    import pandas as pd
-
-    rows = [
-        _reach(result),
-        _learned(result),
-        _same_number(result),
-        _equal(result),
-        _pairing(result),
-        _again(result),
-    ]
-    rows += [
-        _carried(result),
-        _where(result),
-        _steered(result),
-        _kind_of_token(result),
-        _far_and_near(result),
-    ]
-    rows += [
-        _highest(result),
-        _harder_than_counting(result),
-        _first_learned(result),
-        _come_alive(result),
-        _edges(result),
-    ]
-    table = pd.DataFrame(rows, columns=["claim", "in the paper", "here", "verdict", "how sure"])
-    result.tables["claims"] = table
-    counts = {
-        verdict: int((table["verdict"] == verdict).sum()) for verdict in (HOLDS, MIXED, FAILS, OPEN)
-    }
-    failed = "; ".join(table.loc[table["verdict"] == FAILS, "claim"])
-    result.add(
-        Finding(
-            "claims",
-            {
-                "hold": counts[HOLDS],
-                "in_part": counts[MIXED],
-                "fail": counts[FAILS],
-                "open": counts[OPEN],
-            },
-            f"Of {len(table)} statements about function tokens {counts[HOLDS]} hold on this model,"
-            f" {counts[MIXED]} in part, {counts[FAILS]} do not"
-            + (f" ({failed})" if failed else "")
-            + f"; {counts[OPEN]} cannot be told from this run.",
-            unit="statements",
-        )
-    )
-
-
-def _judged(verdicts: Sequence[bool | None]) -> str:
-    return judged(verdicts, WORDS)
 
 
 def _more(table: pd.DataFrame, one: str, other: str, widths: Sequence[int]) -> list[bool | None]:
@@ -110,15 +54,13 @@ def _row(result: Result, name: str, n: int) -> pd.DataFrame:
     return table[table["n"] == n]
 
 
-def _reach(result: Result) -> Row:
+def _reach(result: Result) -> Measured:
     table = _row(result, "coverage", FIRST)
     here = _each(table, "{features:.0%}")
     middle = len(table) // 2
     low, high = wilson_of(float(table["features"].iloc[middle]), _widths(result, table)[middle])
-    verdict = _judged([sign(low, high, 0.5)])
-    return (
-        f"{FIRST} tokens reach most features of the middle layer",
-        "49 %, 76 % and 68 % at an early, middle and late layer (Gemma-2-9B)",
+    verdict = verdict_of([sign(low, high, 0.5)])
+    return Measured(
         here,
         verdict,
         (
@@ -128,39 +70,34 @@ def _reach(result: Result) -> Row:
     )
 
 
-def _reach_more(result: Result, n: int, than: str, named: str, claim: str, sure: str) -> Row:
+def _reach_more(result: Result, n: int, than: str, named: str, sure: str) -> Measured:
     """Whether the first n tokens reach more features than another column of `coverage` says."""
     table = _row(result, "coverage", n)
     here = _each(table, "{features:.0%}, " + named + " {" + than + ":.0%}")
-    verdict = _judged(_more(table, "features", than, _widths(result, table)))
-    return claim, "not tested", here, verdict, f"{sure}; 95 % intervals over features"
+    verdict = verdict_of(_more(table, "features", than, _widths(result, table)))
+    return Measured(here, verdict, f"{sure}; 95 % intervals over features")
 
 
-def _learned(result: Result) -> Row:
-    claim = "Features are reached by them in a way that random directions are not"
+def _learned(result: Result) -> Measured:
     sure = "one draw of directions, each as often active as a feature is on average"
-    return _reach_more(result, FIRST, "random", "random directions", claim, sure)
+    return _reach_more(result, FIRST, "random", "random directions", sure)
 
 
-def _same_number(result: Result) -> Row:
-    claim = "They reach more features than as much text of content tokens"
+def _same_number(result: Result) -> Measured:
     sure = "expected exactly, over all draws of as many content tokens"
-    return _reach_more(
-        result, int(result.findings["list"].values["tokens"]), "content", "content", claim, sure
-    )
+    n = int(result.findings["list"].values["tokens"])
+    return _reach_more(result, n, "content", "content", sure)
 
 
-def _equal(result: Result) -> Row:
+def _equal(result: Result) -> Measured:
     table = result.tables["classes"]
     drawn = int(table["drawn"].iloc[0])
     known = drawn >= _FEW
     # The rarest type compared sets how much text is enough.
     enough = int(result.tables["tokens"]["occurrences"].sum()) * _FEW // max(1, drawn)
-    return (
-        "In equally many occurrences a function token activates more features than a content token",
-        "not tested",
+    return Measured(
         _each(table, "{function:.0f} against {content:.0f} (difference {low:.0f} to {high:.0f})"),
-        _judged(
+        verdict_of(
             [sign(low, high) for low, high in zip(table["low"], table["high"], strict=True)]
             if known
             else []
@@ -170,68 +107,50 @@ def _equal(result: Result) -> Row:
     )
 
 
-def _pairing(result: Result) -> Row:
-    claim = "It is the tokens that reach them, not the text they stand in"
+def _pairing(result: Result) -> Measured:
     sure = "one shuffle; if shuffled tokens reach as much, frequency alone does it"
-    return _reach_more(result, FIRST, "mixed", "shuffled within windows", claim, sure)
+    return _reach_more(result, FIRST, "mixed", "shuffled within windows", sure)
 
 
-def _again(result: Result) -> Row:
+def _again(result: Result) -> Measured:
     finding = result.findings["again"]
     spans = finding.interval if isinstance(finding.interval, dict) else {}
     here = "; ".join(
         f"{key.removeprefix('gap_')}: {100 * value:+.1f} points"
         for key, value in finding.values.items()
     )
-    return (
-        (
-            "A content token's features are active again at function tokens more than at content"
-            " tokens"
-        ),
-        "seen in single prompts",
+    return Measured(
         here,
-        _judged([sign(*span) for span in spans.values()]),
+        verdict_of([sign(*span) for span in spans.values()]),
         "at equal distances, less chance; 95 % intervals over windows",
     )
 
 
-def _missing(claim: str, paper: str) -> Row:
-    return claim, paper, "not measured", OPEN, "the run left this part out"
-
-
-def _carried(result: Result) -> Row:
-    claim, paper = "The features that are active again carry the answer", "seen in single prompts"
+def _carried(result: Result) -> Measured:
     if "ablation" not in result.findings:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     return _paired(
         result,
         SENTENCE,
         "some",
         "others",
-        claim,
-        paper,
         "lost without them {:.2f} nats, without as many others there {:.2f}",
     )
 
 
-def _where(result: Result) -> Row:
-    claim = "They carry it at the function token more than at the subject"
+def _where(result: Result) -> Measured:
     if "ablation" not in result.findings:
-        return _missing(claim, "not tested")
+        return NOT_MEASURED
     return _paired(
         result,
         SENTENCE,
         "again",
         "at subject",
-        claim,
-        "not tested",
         "{:.2f} nats, at the subject {:.2f}",
     )
 
 
-def _paired(
-    result: Result, wording: str, one: str, other: str, claim: str, paper: str, text: str
-) -> Row:
+def _paired(result: Result, wording: str, one: str, other: str, text: str) -> Measured:
     table = result.tables["ablations"]
     verdicts, parts = [], []
     for label in dict.fromkeys(table["at"]):
@@ -240,22 +159,13 @@ def _paired(
         )
         verdicts.append(sign(*mean_interval((mine[one] - mine[other]).to_numpy())[1]))
         parts.append(f"{label}: " + text.format(mine[one].mean(), mine[other].mean()))
-    return (
-        claim,
-        paper,
-        "; ".join(parts),
-        _judged(verdicts),
-        f"95 % intervals over {len(mine)} facts, each its own control",
-    )
+    sure = f"95 % intervals over {len(mine)} facts, each its own control"
+    return Measured("; ".join(parts), verdict_of(verdicts), sure)
 
 
-def _steered(result: Result) -> Row:
-    claim, paper = (
-        "Steering at the final function token changes the answer",
-        "seen in single prompts",
-    )
+def _steered(result: Result) -> Measured:
     if "steering_means" not in result.tables:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     table = result.tables["steering_means"]
     verdicts, parts = [], []
     for label in dict.fromkeys(table["at"]):
@@ -271,11 +181,9 @@ def _steered(result: Result) -> Row:
                 " otherwise)"
             )
         parts.append(f"{label}: {', '.join(said)}")
-    return (
-        claim,
-        paper,
+    return Measured(
         "; ".join(parts),
-        _judged(verdicts),
+        verdict_of(verdicts),
         (
             "95 % intervals over facts, against nothing and against random features at the same"
             " token, fact by fact"
@@ -297,10 +205,9 @@ def _more_than_random(result: Result, at: str, wording: str) -> bool | None:
     return False if False in both else None if None in both else True
 
 
-def _kind_of_token(result: Result) -> Row:
-    claim = "What matters there is that it is a function token, not that it is the last"
+def _kind_of_token(result: Result) -> Measured:
     if "steering_means" not in result.tables:
-        return _missing(claim, "not tested")
+        return NOT_MEASURED
     table = result.tables["steering_means"]
     verdicts: list[bool | None] = []
     parts = []
@@ -313,11 +220,9 @@ def _kind_of_token(result: Result) -> Row:
             f"{label}: {last['mean']:+.1f} nats at the last function token, {content['mean']:+.1f}"
             " at a last content token"
         )
-    return (
-        claim,
-        "not tested",
+    return Measured(
         "; ".join(parts),
-        _judged(verdicts),
+        verdict_of(verdicts),
         (
             "wordings differ, and more features are set where the last token is the subject: sizes"
             " are only roughly comparable; the table `along` has every token after the subject"
@@ -325,13 +230,12 @@ def _kind_of_token(result: Result) -> Row:
     )
 
 
-def _far_and_near(result: Result) -> Row:
+def _far_and_near(result: Result) -> Measured:
     """Of the tokens after the subject: the first function token, against the content tokens
     between it and the end.
     """
-    claim = "A function token far from the answer carries it more than a content token nearer to it"
     if "along" not in result.tables:
-        return _missing(claim, "not tested")
+        return NOT_MEASURED
     table = result.tables["along"]
     verdicts, parts = [], []
     for at in dict.fromkeys(table["at"]):
@@ -353,9 +257,7 @@ def _far_and_near(result: Result) -> Row:
                 " tokens after it"
             )
     if not parts:
-        return (
-            claim,
-            "not tested",
+        return Measured(
             "no wording has one before the other",
             OPEN,
             "needs a content token after a function token",
@@ -364,10 +266,10 @@ def _far_and_near(result: Result) -> Row:
         "set to another subject's features at one token at a time; 95 % intervals over"
         f" {len(pairs)} prompts"
     )
-    return claim, "not tested", "; ".join(parts), _judged(verdicts), sure
+    return Measured("; ".join(parts), verdict_of(verdicts), sure)
 
 
-def _highest(result: Result) -> Row:
+def _highest(result: Result) -> Measured:
     table = result.tables["transitions"]
     mine = table[table["measure"] == "model"].set_index("group")
     losses, errors = mine["loss"], mine["error"]
@@ -375,11 +277,9 @@ def _highest(result: Result) -> Row:
     # could be as high.
     rival = losses.drop("F→C").idxmax()
     gap, half = losses["F→C"] - losses[rival], 1.96 * float(np.hypot(errors["F→C"], errors[rival]))
-    return (
-        "F→C has the highest loss",
-        "4.88 nats (1.5B), the highest all along",
+    return Measured(
         ", ".join(f"{g} {losses[g]:.2f}" for g in GROUPS),
-        _judged([sign(gap - half, gap + half)]),
+        verdict_of([sign(gap - half, gap + half)]),
         (
             f"{gap:+.2f} nats against {rival} (95 %: {gap - half:+.2f} to {gap + half:+.2f}, over"
             " windows)"
@@ -387,7 +287,7 @@ def _highest(result: Result) -> Row:
     )
 
 
-def _harder_than_counting(result: Result) -> Row:
+def _harder_than_counting(result: Result) -> Measured:
     table = result.tables["transitions"]
     losses, errors = (
         table.pivot(index="group", columns="measure", values=v).loc[list(GROUPS)]
@@ -396,32 +296,27 @@ def _harder_than_counting(result: Result) -> Row:
     gain = losses["unigram"] - losses["model"]
     gap = gain["C→C"] - gain["F→C"]
     error = float(np.sqrt((errors.loc[["C→C", "F→C"], ["model", "unigram"]] ** 2).to_numpy().sum()))
-    return (
-        "F→C is harder than the rarity of its targets explains",
-        "not tested",
+    return Measured(
         (
             f"unigrams cost {losses.loc['F→C', 'unigram']:.2f} there and"
             f" {losses.loc['C→C', 'unigram']:.2f} at C→C; the model gains {gain['F→C']:.2f} and"
             f" {gain['C→C']:.2f} nats on them (trigrams: {losses.loc['F→C', 'trigram']:.2f},"
             f" {losses.loc['C→C', 'trigram']:.2f})"
         ),
-        _judged([sign(gap - 1.96 * error, gap + 1.96 * error)]),
+        verdict_of([sign(gap - 1.96 * error, gap + 1.96 * error)]),
         "gain over unigrams at C→C less that at F→C, 95 % interval over windows",
     )
 
 
-def _first_learned(result: Result) -> Row:
-    claim, paper = "In training, function tokens are predicted first", "F→F and C→F fall first"
+def _first_learned(result: Result) -> Measured:
     if "training" not in result.findings:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     found = result.findings["training"].values
     half = {group: found[f"half_{group.replace('→', 'to')}"] for group in GROUPS}
     bounds = _fallen(result, int(max(half["F→F"], half["C→F"])))
-    return (
-        claim,
-        paper,
+    return Measured(
         ", ".join(f"{g} half-way by step {int(half[g]):,}" for g in GROUPS),
-        _judged([sign(*bounds)]),
+        verdict_of([sign(*bounds)]),
         (
             f"when both of the first have come half-way, at least {100 * bounds[0]:.0f} points more"
             " of their fall is done than of the others' (95 %, over windows); another model, grown"
@@ -463,11 +358,10 @@ def _followed(result: Result) -> list[tuple[str, pd.DataFrame, Any, Any]]:
     return found
 
 
-def _come_alive(result: Result) -> Row:
-    claim, paper = "In training more and more features come alive", "1,942 to 64,042 (1.5B)"
+def _come_alive(result: Result) -> Measured:
     followed = _followed(result)
     if not followed:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     verdicts: list[bool | None] = []
     parts = []
     for at, part, first, last in followed:
@@ -483,17 +377,13 @@ def _come_alive(result: Result) -> Row:
         f" model, each step with an autoencoder of its own, of {followed[0][3].width:,} features,"
         " which its training keeps alive whatever the weights are; 95 % intervals over features"
     )
-    return claim, paper, "; ".join(parts), _judged(verdicts), sure
+    return Measured("; ".join(parts), verdict_of(verdicts), sure)
 
 
-def _edges(result: Result) -> Row:
-    claim, paper = (
-        "Function tokens hold most of the edges, and more and more of them",
-        "throughout, and growing",
-    )
+def _edges(result: Result) -> Measured:
     followed = _followed(result)
     if not followed:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     verdicts: list[bool | None] = []
     parts = []
     for at, _, first, last in followed:
@@ -510,4 +400,106 @@ def _edges(result: Result) -> Row:
         "95 % intervals over living features; edges grow with occurrences: shuffled tokens show how"
         " much of it"
     )
-    return claim, paper, "; ".join(parts), _judged(verdicts), sure
+    return Measured("; ".join(parts), verdict_of(verdicts), sure)
+
+
+_READING, _RETRIEVAL, _TRAINING = "Tokens and features", "Retrieval", "Losses and training"
+CLAIMS = [
+    Claim(
+        f"{FIRST} tokens reach most features of the middle layer",
+        "49 %, 76 % and 68 % at an early, middle and late layer (Gemma-2-9B)",
+        _reach,
+        _READING,
+    ),
+    Claim(
+        "Features are reached by them in a way that random directions are not",
+        _UNTESTED,
+        _learned,
+        _READING,
+    ),
+    Claim(
+        "They reach more features than as much text of content tokens",
+        _UNTESTED,
+        _same_number,
+        _READING,
+    ),
+    Claim(
+        "In equally many occurrences a function token activates more features than a content token",
+        _UNTESTED,
+        _equal,
+        _READING,
+    ),
+    Claim(
+        "It is the tokens that reach them, not the text they stand in",
+        _UNTESTED,
+        _pairing,
+        _READING,
+    ),
+    Claim(
+        "A content token's features are active again at function tokens more than at content"
+        " tokens",
+        _SINGLE,
+        _again,
+        _READING,
+    ),
+    Claim(
+        "The features that are active again carry the answer",
+        _SINGLE,
+        _carried,
+        _RETRIEVAL,
+    ),
+    Claim(
+        "They carry it at the function token more than at the subject",
+        _UNTESTED,
+        _where,
+        _RETRIEVAL,
+    ),
+    Claim(
+        "Steering at the final function token changes the answer",
+        _SINGLE,
+        _steered,
+        _RETRIEVAL,
+    ),
+    Claim(
+        "What matters there is that it is a function token, not that it is the last",
+        _UNTESTED,
+        _kind_of_token,
+        _RETRIEVAL,
+    ),
+    Claim(
+        "A function token far from the answer carries it more than a content token nearer to it",
+        _UNTESTED,
+        _far_and_near,
+        _RETRIEVAL,
+    ),
+    Claim(
+        "F→C has the highest loss",
+        "4.88 nats (1.5B), the highest all along",
+        _highest,
+        _TRAINING,
+    ),
+    Claim(
+        "F→C is harder than the rarity of its targets explains",
+        _UNTESTED,
+        _harder_than_counting,
+        _TRAINING,
+    ),
+    Claim(
+        "In training, function tokens are predicted first",
+        "F→F and C→F fall first",
+        _first_learned,
+        _TRAINING,
+    ),
+    Claim(
+        "In training more and more features come alive",
+        "1,942 to 64,042 (1.5B)",
+        _come_alive,
+        _TRAINING,
+    ),
+    Claim(
+        "Function tokens hold most of the edges, and more and more of them",
+        "throughout, and growing",
+        _edges,
+        _TRAINING,
+    ),
+]

@@ -23,7 +23,7 @@ _SHOWN = 3  # facts that stand before the subject in a list
 
 
 @dataclass(frozen=True)
-class Asked:
+class FactPrompt:
     """One fact in one wording.
 
     Attributes:
@@ -41,7 +41,7 @@ class Asked:
 
 def known(
     model: InstrumentedModel, name: str, most: int, seed: int, progress: Progress
-) -> dict[str, list[Asked]]:
+) -> dict[str, list[FactPrompt]]:
     """The same known facts in every wording, in the same order.
 
     Raises:
@@ -59,7 +59,7 @@ def known(
             "Choose another relation, or leave this part out (facts=0).",
         )
     before = "".join(f"{fact.subject} {fact.answer}\n" for fact in shown)
-    made: dict[str, list[Asked]] = {wording: [] for wording in WORDINGS}
+    made: dict[str, list[FactPrompt]] = {wording: [] for wording in WORDINGS}
     for fact in rest[:most]:
         prompts = {
             SENTENCE: relation.closed_book.format(subject=fact.subject),
@@ -71,7 +71,7 @@ def known(
     return made
 
 
-def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> Asked:
+def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> FactPrompt:
     ids, spans = model.tokens(text), model.text.spans(text)
     start = text.rindex(subject)
     places = tuple(
@@ -79,10 +79,12 @@ def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> As
         for n, (low, high) in enumerate(spans)
         if high > start and low < start + len(subject) and high > low
     )
-    return Asked(subject, answer, tuple(ids), places, model.continuation_tokens(f" {answer}")[0])
+    return FactPrompt(
+        subject, answer, tuple(ids), places, model.continuation_tokens(f" {answer}")[0]
+    )
 
 
-def pairs(asked: Sequence[Asked]) -> list[int]:
+def pairs(asked: Sequence[FactPrompt]) -> list[int]:
     """For each fact another one with another answer: the next in the list that has one."""
     n = len(asked)
     return [

@@ -5,15 +5,14 @@ Table by table, docs/function-tokens.md says what each column means.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analyses.features.function_tokens import coverage, feature_stats
 from analyses.features.function_tokens.coverage import FIRST
-from analyses.features.function_tokens.facts import LIST, SENTENCE
-from analyses.features.function_tokens.reactivation import ABLATIONS, STEERINGS
+from analyses.features.function_tokens.reactivation_findings import range_of, value_key
 from analyses.features.function_tokens.scan import DISTANCES
 from analyses.features.function_tokens.transitions import GROUPS
 from hooks.features.sae import SKIP
@@ -35,7 +34,7 @@ TYPES_KEPT = 3000
 _ALIVE = ("alive", "function_edges", "mixed_edges")
 
 
-def say_text(
+def add_text(
     result: Result, texts: str, text: Corpus, labels: Sequence[str], opened: Sequence[SAE]
 ) -> None:
     """What was read, and with which autoencoders."""
@@ -68,7 +67,7 @@ def say_text(
     result.tables["autoencoders"] = pd.DataFrame(rows)
 
 
-def say_list(
+def add_list(
     result: Result,
     model: InstrumentedModel,
     types: Types,
@@ -112,7 +111,7 @@ def say_list(
     )
 
 
-def say_coverage(
+def add_coverage(
     result: Result,
     seen: Sequence[Seen],
     labels: Sequence[str],
@@ -133,15 +132,16 @@ def say_coverage(
     values: dict[str, float] = {}
     for label in labels:
         for name in ("features", "mixed", "random", "strong"):
-            values[_key(name, label)] = float(first.loc[label, name])
+            values[value_key(name, label)] = float(first.loc[label, name])
     result.add(
         Finding(
             "first",
             values,
-            f"The {FIRST} most frequent tokens reach {_range(first['features'])} of all features"
+            f"The {FIRST} most frequent tokens reach {range_of(first['features'])} of all features"
             f" that were ever active (most at {best}). With the tokens of each window shuffled they"
-            f" reach {_range(first['mixed'])}, with random directions {_range(first['random'])},"
-            f" above {coverage.STRONG:.0%} of a feature's maximum {_range(first['strong'])}.",
+            f" reach {range_of(first['mixed'])}, with random directions"
+            f" {range_of(first['random'])}, above {coverage.STRONG:.0%} of a feature's maximum"
+            f" {range_of(first['strong'])}.",
             unit="share of living features",
         )
     )
@@ -150,12 +150,13 @@ def say_coverage(
         Finding(
             "same_number",
             {
-                _key(name, label): float(end.loc[label, name])
+                value_key(name, label): float(end.loc[label, name])
                 for label in labels
                 for name in ("features", "content")
             },
-            f"All {len(types.function)} function tokens together reach {_range(end['features'])}."
-            f" As many tokens of text, drawn from content tokens, reach {_range(end['content'])}.",
+            f"All {len(types.function)} function tokens together reach {range_of(end['features'])}."
+            " As many tokens of text, drawn from content tokens, reach"
+            f" {range_of(end['content'])}.",
             unit="share of living features",
         )
     )
@@ -164,19 +165,19 @@ def say_coverage(
     result.add(
         Finding(
             "equal",
-            {_key("difference", str(at)): float(r.difference) for at, r in classes.iterrows()},
+            {value_key("difference", str(at)): float(r.difference) for at, r in classes.iterrows()},
             f"In {types.equal:,} occurrences each, a function token activates {'; '.join(parts)}"
             f" features, compared with the {len(types.peers)} most frequent content tokens.",
             unit="features more than a content token, in as many occurrences",
             interval={
-                _key("difference", str(at)): (float(r.low), float(r.high))
+                value_key("difference", str(at)): (float(r.low), float(r.high))
                 for at, r in classes.iterrows()
             },
         )
     )
 
 
-def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
+def add_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
     """Whether a content token's features are active again at function tokens, more than at
     content tokens as far away.
     """
@@ -191,7 +192,7 @@ def say_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> No
         each = np.where(known, gaps, 0).sum(1)[known.any(1)] / known.sum(1)[known.any(1)]
         mean, interval = mean_interval(each)
         mine = table[table["at"] == label].groupby("class")["more"].mean()
-        values[_key("gap", label)], intervals[_key("gap", label)] = mean, interval
+        values[value_key("gap", label)], intervals[value_key("gap", label)] = mean, interval
         said.append(
             f"{100 * mine['function']:.1f} points at function tokens, {100 * mine['content']:.1f}"
             f" at content tokens ({label})"
@@ -233,7 +234,7 @@ def described_features(
     return pd.concat(tables, ignore_index=True)
 
 
-def say_features(
+def add_features(
     result: Result,
     model: InstrumentedModel,
     seen: Sequence[Seen],
@@ -300,26 +301,26 @@ def say_features(
     )
 
 
-def say_untrained(result: Result, table: pd.DataFrame, tokens: int) -> None:
+def add_untrained(result: Result, table: pd.DataFrame, tokens: int) -> None:
     result.tables["untrained"] = table
     end = table[table["n"] == table["n"].max()].set_index("at")
     result.add(
         Finding(
             "untrained",
             {
-                _key(name, str(at)): float(row[name])
+                value_key(name, str(at)): float(row[name])
                 for at, row in end.iterrows()
                 for name in ("features", "random", "untrained")
             },
-            f"On {tokens:,} tokens the function tokens reach {_range(end['features'])} of the"
-            f" features; random directions of this model {_range(end['random'])}, those of its"
-            f" untrained twin {_range(end['untrained'])}.",
+            f"On {tokens:,} tokens the function tokens reach {range_of(end['features'])} of the"
+            f" features; random directions of this model {range_of(end['random'])}, those of its"
+            f" untrained twin {range_of(end['untrained'])}.",
             unit="share of living directions",
         )
     )
 
 
-def say_transitions(result: Result, table: pd.DataFrame) -> None:
+def add_transitions(result: Result, table: pd.DataFrame) -> None:
     result.tables["transitions"] = table
     losses = table.pivot(index="group", columns="measure", values="loss").loc[list(GROUPS)]
     counts = table[table["measure"] == "model"].set_index("group")["n"]
@@ -330,7 +331,7 @@ def say_transitions(result: Result, table: pd.DataFrame) -> None:
     result.add(
         Finding(
             "transitions",
-            {**{_key("loss", g): float(losses.loc[g, "model"]) for g in GROUPS}, "all": total},
+            {**{value_key("loss", g): float(losses.loc[g, "model"]) for g in GROUPS}, "all": total},
             f"The model's loss by last and next token: {said} nats. {worst['model']} is the"
             f" highest; by trigrams it is {worst['trigram']}, by unigrams {worst['unigram']}."
             f" Against trigrams the model gains most at {gain.idxmax()} ({gain.max():.2f} nats).",
@@ -339,7 +340,7 @@ def say_transitions(result: Result, table: pd.DataFrame) -> None:
     )
 
 
-def say_training(result: Result, table: pd.DataFrame, name: str) -> None:
+def add_training(result: Result, table: pd.DataFrame, name: str) -> None:
     result.tables["training"] = table
     of_model = table[table["measure"] == "model"].pivot(
         index="step", columns="group", values="loss"
@@ -351,8 +352,8 @@ def say_training(result: Result, table: pd.DataFrame, name: str) -> None:
         Finding(
             "training",
             {
-                **{_key("half", g): float(half[g]) for g in GROUPS},
-                **{_key("loss", g): float(last[g]) for g in GROUPS},
+                **{value_key("half", g): float(half[g]) for g in GROUPS},
+                **{value_key("loss", g): float(last[g]) for g in GROUPS},
             },
             f"Along the training of {name} half of each loss's whole fall is done: {said}. At the"
             f" end {last.idxmax()} is the highest ({last.max():.2f} nats).",
@@ -361,7 +362,7 @@ def say_training(result: Result, table: pd.DataFrame, name: str) -> None:
     )
 
 
-def say_alive(result: Result, table: pd.DataFrame, name: str) -> None:
+def add_alive(result: Result, table: pd.DataFrame, name: str) -> None:
     """Features alive at those steps of a training that have an autoencoder; nothing where none
     has.
     """
@@ -376,7 +377,7 @@ def say_alive(result: Result, table: pd.DataFrame, name: str) -> None:
     )
     several = table["at"].nunique() > 1
     shares = {
-        _key(f"{what}_{row.step}", str(row.at)) if several else f"{what}_{row.step}": getattr(
+        value_key(f"{what}_{row.step}", str(row.at)) if several else f"{what}_{row.step}": getattr(
             row, what
         )
         for what in _ALIVE
@@ -396,141 +397,3 @@ def _halfway(curve: pd.Series) -> int:
     """The first step by which half of the fall from first to last is done."""
     goal = (curve.iloc[0] + curve.iloc[-1]) / 2
     return int(curve.index[int(np.argmax(curve.to_numpy() <= goal))])
-
-
-def say_prompts(result: Result, tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    result.tables["prompt_tokens"], result.tables["prompt_features"] = tables
-
-
-def say_retrieval(
-    result: Result, model: InstrumentedModel, measured: Mapping[str, pd.DataFrame], types: Types
-) -> None:
-    """Ablation and steering at the last token, with intervals over facts."""
-    from analyses.measures.statistics import mean_interval
-
-    result.tables |= measured
-    wordings, along = result.tables["wordings"], result.tables["along"]
-    last = wordings["last"].tolist()
-    ends_in_function = types.is_function[last] & (wordings["wording"] != LIST).to_numpy()
-    result.tables["wordings"] = wordings.assign(
-        last=model.token_strings(last), function=ends_in_function
-    )
-    classes = np.where(types.is_function[along["id"].to_numpy()], "function", "content")
-    result.tables["along"] = along.assign(
-        token=model.token_strings(along["id"].tolist()), **{"class": classes}
-    )
-
-    ablated = result.tables["ablations"]
-    result.tables["ablation_means"] = _means(ablated, "loss", list(ABLATIONS))
-    steered = result.tables["steerings"] = measured["steerings"].assign(
-        moved=measured["steerings"]["after"] - measured["steerings"]["before"]
-    )
-    result.tables["steering_means"] = _means(steered, "moved", list(STEERINGS)).merge(
-        steered.groupby(["at", "wording", "condition"], as_index=False)[["answers", "first"]].mean()
-    )
-    values: dict[str, float] = {}
-    intervals: dict[str, tuple[float, float]] = {}
-    said = []
-    for label in dict.fromkeys(ablated["at"]):
-        mine = ablated[(ablated["at"] == label) & (ablated["wording"] == SENTENCE)].pivot(
-            index="fact", columns="condition", values="loss"
-        )
-        for other in ("others", "at subject"):
-            against = mine["some" if other == "others" else "again"] - mine[other]
-            key = _key(f"against_{other.split()[-1]}", label)
-            values[key], intervals[key] = mean_interval(against.to_numpy())
-        said.append(
-            f"{mine['again'].mean():+.2f} nats at the last token ({mine['at subject'].mean():+.2f}"
-            f" at the subject; as many others there {mine['others'].mean():+.2f}, of the first as"
-            f" many {mine['some'].mean():+.2f}; {label})"
-        )
-    n = int(ablated["fact"].nunique())
-    result.add(
-        Finding(
-            "ablation",
-            values,
-            f"Switching off what of the subject is active again costs the answer of {n} facts:"
-            f" {'; '.join(said)}.",
-            unit=(
-                "nats of ln p(answer): re-activated features less others, and less the same at the"
-                " subject"
-            ),
-            interval=intervals,
-        )
-    )
-    _say_steering(result, n)
-
-
-def _say_steering(result: Result, n: int) -> None:
-    means = result.tables["steering_means"]
-    values: dict[str, float] = {}
-    said = []
-    for label in dict.fromkeys(means["at"]):
-        parts = []
-        for wording in dict.fromkeys(means["wording"]):
-            mine = means[(means["at"] == label) & (means["wording"] == wording)].set_index(
-                "condition"
-            )
-            for condition in ("last", "subject", "random"):
-                values[_key(f"{wording}_{condition}", label)] = float(
-                    mine.loc[condition, "answers"]
-                )
-            parts.append(
-                f"{mine.loc['last', 'answers']:.0%} ({wording}; random"
-                f" {mine.loc['random', 'answers']:.0%})"
-            )
-        said.append(f"{label}: {', '.join(parts)}")
-    result.add(
-        Finding(
-            "steering",
-            values,
-            "Set to another subject's features at the last token, the other answer becomes"
-            f" likelier than the own one in so many of {n} facts: {'; '.join(said)}. In the wording"
-            f" `{LIST}` the last token is the subject, no function token.",
-            unit="share of facts",
-        )
-    )
-
-
-def _means(table: pd.DataFrame, value: str, conditions: Sequence[str]) -> pd.DataFrame:
-    """Mean over facts with its 95 % interval, by place, wording and condition (in this order)."""
-    import pandas as pd
-
-    from analyses.measures.statistics import mean_interval
-
-    rows: list[dict[str, Any]] = []
-    for (at, wording, condition), part in table.groupby(["at", "wording", "condition"], sort=False):
-        mean, (low, high) = mean_interval(part[value].to_numpy())
-        rows.append(
-            {
-                "at": at,
-                "wording": wording,
-                "condition": condition,
-                "mean": mean,
-                "low": low,
-                "high": high,
-                "features": part["features"].mean(),
-                "n": len(part),
-            }
-        )
-    found = pd.DataFrame(rows)
-    # Places and wordings as they come, conditions as they are listed.
-    order = [list(dict.fromkeys(table[column])) for column in ("at", "wording")] + [
-        list(conditions)
-    ]
-    places = [
-        [values.index(v) for v in found[c]]
-        for c, values in zip(("at", "wording", "condition"), order, strict=True)
-    ]
-    return found.iloc[np.lexsort(places[::-1])].reset_index(drop=True)
-
-
-def _key(name: str, label: str) -> str:
-    """A name for a number of a finding."""
-    plain = "".join(c if c.isalnum() else "_" for c in label.replace("→", "to")).strip("_")
-    return f"{name}_{plain}"
-
-
-def _range(values: pd.Series) -> str:
-    low, high = float(values.min()), float(values.max())
-    return f"{low:.0%}" if f"{low:.0%}" == f"{high:.0%}" else f"{100 * low:.0f} to {high:.0%}"

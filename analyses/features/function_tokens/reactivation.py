@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from analyses.features.function_tokens.facts import LIST, Asked, pairs
+from analyses.features.function_tokens.facts import LIST, FactPrompt, pairs
 from hooks.layer_replay import check_same, read
 from hooks.rounding import note, of_effects
 from hooks.sweeps.batched_forward import BatchedForward, Edit
@@ -49,7 +49,7 @@ class Facts:
     subject's tokens on.
     """
 
-    def __init__(self, features: SAE, asked: Sequence[Asked]) -> None:
+    def __init__(self, features: SAE, asked: Sequence[FactPrompt]) -> None:
         self.features, self.asked = features, asked
         # Every prompt goes on alike after its subject: so many tokens are there in all of them, the
         # subject's last included.
@@ -64,7 +64,7 @@ class Facts:
         model, place = features.model, features.place
         self._batches: list[tuple[list[int], RecordedSuffix]] = []
         rows = [list(a.ids) for a in asked]
-        for same in model.together([len(row) for row in rows], _AT_ONCE):
+        for same in model.batch_indices([len(row) for row in rows], _AT_ONCE):
             batch = model.batch([rows[i] for i in same])
             first = min(asked[i].subject[0] for i in same)
             suffix = read(model, batch, batch.input_ids.shape[1] + first, [place])
@@ -97,7 +97,7 @@ class Facts:
         return (self.subject > 0) & (self.last > 0)
 
     @torch.no_grad()
-    def answers(self, changes: Sequence[Change] = ()) -> Tensor:
+    def answers(self, changes: Sequence[FeatureChange] = ()) -> Tensor:
         """Log-probabilities of the first tokens of all answers after each change, (1 + change,
         fact, fact), float32.
 
@@ -155,11 +155,11 @@ class Facts:
                 for g in goals
             ]
         )
-        return held + (by * features.unit(held)).reshape(len(goals), *held.shape).to(held)
+        return held + (by * features.input_norm(held)).reshape(len(goals), *held.shape).to(held)
 
 
 @dataclass(frozen=True)
-class Change:
+class FeatureChange:
     """What each feature is set to in each prompt, (fact, feature), NaN where it stays; and at which
     token.
 
@@ -200,7 +200,7 @@ def ablations(facts: Facts, seed: int) -> pd.DataFrame:
         *(("others", drawn(others), "last") for _ in range(RANDOM_DRAWS)),
     ]
     own, *after = facts.answers(
-        [Change(_goal(0.0, which), where) for _, which, where in conditions]
+        [FeatureChange(_goal(0.0, which), where) for _, which, where in conditions]
     )
     rows = [
         {
@@ -242,10 +242,10 @@ def steerings(facts: Facts, seed: int) -> pd.DataFrame:
         return goal
 
     conditions = [
-        ("last", Change(_goal(facts.last[other], chosen), "last")),
-        ("subject", Change(_goal(facts.subject_last[other], at_subject), "subject last")),
-        *(("random", Change(elsewhere(), "last")) for _ in range(RANDOM_DRAWS)),
-        ("own", Change(_goal(facts.last, chosen), "last")),
+        ("last", FeatureChange(_goal(facts.last[other], chosen), "last")),
+        ("subject", FeatureChange(_goal(facts.subject_last[other], at_subject), "subject last")),
+        *(("random", FeatureChange(elsewhere(), "last")) for _ in range(RANDOM_DRAWS)),
+        ("own", FeatureChange(_goal(facts.last, chosen), "last")),
     ]
     before, *after = facts.answers([change for _, change in conditions])
     rows = [
@@ -283,7 +283,7 @@ def along(facts: Facts) -> pd.DataFrame:
     for pos in places:
         here = facts.at[:, pos]
         mine = (facts.subject > 0) & (here > 0)
-        changes.append(Change(_goal(here[other], mine | mine[other]), pos))
+        changes.append(FeatureChange(_goal(here[other], mine | mine[other]), pos))
     before, *after = facts.answers(changes)
     rows = [
         {
@@ -302,7 +302,7 @@ def along(facts: Facts) -> pd.DataFrame:
 def measured(
     opened: Sequence[SAE],
     labels: Sequence[str],
-    asked: Mapping[str, Sequence[Asked]],
+    asked: Mapping[str, Sequence[FactPrompt]],
     seed: int,
     progress: Progress,
 ) -> dict[str, pd.DataFrame]:

@@ -1,428 +1,201 @@
-"""What a function-tokens run looks like: each curve beside its controls, and tokens, features
-and prompts to click through.
-"""
+"""What a function-tokens run looks like: curves beside controls, and what to click through."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from analyses.features.function_tokens import feature_view, prompt_view
+from analyses import claims as of_papers
+from analyses.features.function_tokens import selections
+from analyses.features.function_tokens.claims import CLAIMS
 from analyses.features.function_tokens.coverage import CURVES
+from analyses.features.function_tokens.feature_view import feature, of_token, prompt, steer
 from analyses.features.function_tokens.reactivation import ABLATIONS, STEERINGS
 from analyses.features.function_tokens.transitions import GROUPS, MEASURES
-from workbench import draw
-from workbench.draw import colour
-from workbench.draw.view import Row, Table, View
+from workbench import views as v
+from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
 
 if TYPE_CHECKING:
     from workbench.result import Result
 
-AGAIN = "The run was stopped before it came to this; run the analysis again and let it finish."
-HUES = {
-    "features": colour.FUNCTION,
-    "content": colour.CONTEXT,
-    "mixed": colour.BLUE_STROKE,
-    "random": colour.OTHER,
-    "strong": colour.FUNCTION,
-    "equal": colour.FUNCTION,
-    "content_equal": colour.CONTEXT,
+_CURVES = {"features": FUNCTION, "strong": FUNCTION, "mixed": BLUE_STROKE, "random": OTHER}
+_REACHED = {name: (CURVES[name], hue) for name, hue in (_CURVES | {"content": CONTEXT}).items()}
+_EQUAL = {"equal": (CURVES["equal"], FUNCTION), "content_equal": (CURVES["content_equal"], CONTEXT)}
+_UNTRAINED = {
+    "features": ("features", FUNCTION),
+    "random": ("random directions", OTHER),
+    "untrained": ("random directions, untrained twin", MEMORY),
 }
-DASHES = {"strong": "dotted", "random": "dashed", "mixed": "dashed"}
-GROUP_HUES = {
-    "F→F": colour.FUNCTION,
-    "F→C": colour.MEMORY,
-    "C→F": colour.BLUE_STROKE,
-    "C→C": colour.CONTEXT,
+_AGAIN = {c: (f"at {c} tokens", h) for c, h in (("function", FUNCTION), ("content", CONTEXT))}
+_EDGES = {"function_edges": ("edges", FUNCTION), "mixed_edges": ("tokens shuffled", OTHER)}
+_MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=True))
+_GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
+_LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
+_FREQUENT, _LIVING = "tokens, most frequent first", "of all living features (%)"
+_NO_FACTS = "No facts were asked about (the parameter facts is 0)."
+_PLACES = v.knob("at", "At", lambda run, _: {at: at for at in selections.places(run)}, width=120)
+
+
+def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
+    """A place chooses its first feature; the chosen one stays at its own."""
+    of_place = {at: (at, selections.first_feature(run, at)) for at in selections.places(run)}
+    return of_place | {pick.feature[0]: pick.feature}
+
+
+def _features(run: Result, pick: v.Pick) -> v.Table:
+    table = selections.listed(run, at := pick.feature[0])
+    rows = selections.choices(at, table)
+    caption = f"All living features of {at}, those on the most token types first"
+    return v.Table(table, caption, "feature", values=rows, height=360, of="features")
+
+
+def _no_facts(run: Result) -> str | None:
+    asked = run.params.get("facts") != 0
+    return None if "ablation_means" in run.tables else v.AGAIN if asked else _NO_FACTS
+
+
+def _losses(run: Result) -> v.Picture:
+    title, table = "Loss by last and next token (F function, C content)", selections.losses(run)
+    return v.picture("intervals", table, "group", "measure", _MEASURES, title=title, unit="nats")
+
+
+_FIRST = {
+    "at": selections.chosen_place,
+    "token": selections.chosen_token,
+    "feature": selections.chosen_feature,
+    "prompt": selections.chosen_prompt,
+    "pos": selections.chosen_pos,
 }
-_PARTS = ((0, 6, "Tokens and features"), (6, 11, "Retrieval"), (11, None, "Losses and training"))
-_MANY_TOKENS = 2000  # rows of the table of tokens
-
-
-def views(result: Result) -> dict[str, Any]:
-    """Tabs, by the title a person reads. Nothing is computed until a tab is looked at."""
-    no_facts = (
-        "no facts were asked about (the parameter facts is 0)"
-        if result.params.get("facts") == 0
-        else ""
-    )
-    no_prompts = "no prompts were given" if result.params.get("prompts") == [] else ""
-    return {
-        "Claims": View(lambda: _claims(result)),
-        "Coverage": View(lambda: _coverage(result)),
-        "Tokens": View(
-            lambda: _tokens(result),
-            live=lambda pictures: feature_view.live_tokens(result, pictures, degrees),
+ANSWER = v.Answer(("first", "equal"), picture=("Coverage", 0), beside=("same_number",))
+VIEWS = [
+    v.View("Claims", needs="claims", parts=[
+        v.finding("claims"),
+        v.says(
+            "Statements of Zhang et al. 2025 and what their reviews asked, each with what this run"
+            " says of it on its own model and text. One model on which a statement holds makes no"
+            " law; one on which it does not may be smaller, or have other features.", small=True,
         ),
-        "Features": View(
-            lambda: feature_view.still(result), live=lambda _: feature_view.live(result)
+        of_papers.part(CLAIMS),
+        v.says(selections.what_was_read, small=True),
+        v.table("autoencoders", "The autoencoders whose features are meant"),
+    ]),
+    v.View("Coverage", needs="coverage", parts=[
+        v.finding("first", "same_number"),
+        v.says(
+            "Beside the features: edges above 5 % of a feature's largest activation alone; the"
+            " tokens of each window in another order, so that which token stood where is lost;"
+            " directions drawn at random, each as often active as a feature; and as many tokens of"
+            " text drawn from content tokens.", small=True,
         ),
-        "Prompts": View(
-            lambda: prompt_view.still(result),
-            live=lambda _: prompt_view.live(result),
-            why_not=no_prompts,
+        v.each(
+            "lines", selections.coverage_curves, "where", "n", _REACHED, title="{}",
+            xlabel=_FREQUENT, ylabel=_LIVING, logx=True, ylim=(0, 104),
+            dash={"strong": "dotted", "random": "dashed", "mixed": "dashed"},
         ),
-        "Retrieval": View(lambda: _retrieval(result), why_not=no_facts),
-        "Transitions": View(lambda: _transitions(result)),
-    }
-
-
-def _says(result: Result, *names: str) -> list[Any]:
-    return [draw.says(result.findings[name].says) for name in names if name in result.findings]
-
-
-def _stopped() -> list[Any]:
-    return [draw.note("The run did not come to this.", AGAIN)]
-
-
-def _claims(result: Result) -> list[Any]:
-    if "claims" not in result.tables:
-        return _stopped()
-    about = (
-        "Statements of Zhang et al. 2025 and what their reviews asked, each with what this run says"
-        " of it on its own model and text. One model on which a statement holds makes no law; one"
-        " on which it does not may be smaller, or have other features."
-    )
-    table = result.tables["claims"]
-    notes = [f"{name}: {said}." for name, said in result.provenance.notes.items()]
-    return [
-        *_says(result, "claims"),
-        draw.says(about, small=True),
-        *(Table(table[first:last], title) for first, last, title in _PARTS),
-        draw.says(" ".join(notes), small=True),
-        Table(result.tables["autoencoders"], "The autoencoders whose features are meant"),
-    ]
-
-
-def _coverage(result: Result) -> list[Any]:
-    if "coverage" not in result.tables:
-        return _stopped()
-    table = result.tables["coverage"]
-    last = int(result.findings["list"].values["tokens"])
-    legend = (
-        "Beside the features: edges above 5 % of a feature's largest activation alone; the tokens"
-        " of each window in another order, so that which token stood where is lost; directions"
-        " drawn at random, each as often active as a feature; and as many tokens of text drawn from"
-        " content tokens."
-    )
-    parts: list[Any] = [*_says(result, "first", "same_number"), draw.says(legend, small=True)]
-    for at in dict.fromkeys(table["at"]):
-        mine = table[table["at"] == at]
-        shown = mine.assign(**{c: 100 * mine[c] for c in CURVES})
-        chosen = ["features", "strong", "mixed", "random", "content"]
-        parts.append(
-            draw.lines(
-                shown,
-                "n",
-                {c: (CURVES[c], HUES[c]) for c in chosen},
-                title=(
-                    f"{at}: features that the most frequent tokens reach ({last} are function"
-                    " tokens)"
-                ),
-                xlabel="tokens, most frequent first",
-                ylabel="of all living features (%)",
-                dash=DASHES,
-                logx=True,
-                ylim=(0, 104),
-            )
-        )
-    parts += _says(result, "equal")
-    fair = []
-    for at in dict.fromkeys(table["at"]):
-        mine = table[(table["at"] == at) & (table["n"] <= last)]
-        shown = mine.assign(**{c: 100 * mine[c] for c in CURVES})
-        fair.append(
-            draw.lines(
-                shown,
-                "n",
-                {c: (CURVES[c], HUES[c]) for c in ("equal", "content_equal")},
-                title=f"{at}: in equally many occurrences",
-                xlabel="tokens, most frequent first",
-                ylabel="of all living features (%)",
-            )
-        )
-    parts += fair
-    if "shares" in result.tables:
-        parts.append(
-            Table(
-                _percent(
-                    result.tables["shares"],
-                    ["share", "features", "content", "equal", "content_equal"],
-                ),
-                "Other shares of the text that function tokens make up (all in %)",
-            )
-        )
-    if "untrained" in result.tables:
-        parts += _says(result, "untrained")
-        for at in dict.fromkeys(result.tables["untrained"]["at"]):
-            mine = result.tables["untrained"]
-            mine = mine[mine["at"] == at]
-            series = {
-                "features": ("features", colour.FUNCTION),
-                "random": ("random directions", colour.OTHER),
-                "untrained": ("random directions, untrained twin", colour.MEMORY),
-            }
-            parts.append(
-                draw.lines(
-                    mine.assign(**{c: 100 * mine[c] for c in series}),
-                    "n",
-                    series,
-                    title=f"{at}: before training, on less text",
-                    xlabel="function tokens, most frequent first",
-                    ylabel="of all living directions (%)",
-                    ylim=(0, 104),
-                )
-            )
-    return parts
-
-
-def _percent(table: Any, columns: list[str]) -> Any:
-    return table.assign(**{c: 100 * table[c] for c in columns})
-
-
-def degrees(result: Result, at: str, column: str = "degree") -> Any:
-    """Degree of every token type against how often it stands in the text."""
-    table = result.tables["tokens"]
-    what = {"degree": "features of each token", "equal": "in equal occurrences"}[column]
-    name = f"{column} {at}"
-    known = table[table[name].notna()]
-    return draw.cloud(
-        known,
-        "occurrences",
-        name,
-        "token",
-        list(known["class"] == "function"),
-        title=f"{at}: {what}",
-        xlabel="occurrences",
-        ylabel="features",
-        many="content tokens",
-        few="function tokens",
-    )
-
-
-def listed_tokens(result: Result) -> Any:
-    """The most frequent types, as a person looks through them."""
-    table = result.tables["tokens"].head(_MANY_TOKENS)
-    shown = table.drop(columns=["id"]).assign(
-        share=100 * table["share"], windows=100 * table["windows"]
-    )
-    return shown.rename(
-        columns={"share": "share of text, %", "windows": "in windows, %", "word": "by grammar"}
-    )
-
-
-def _tokens(result: Result) -> list[Any]:
-    if "tokens" not in result.tables:
-        return _stopped()
-    labels = list(result.tables["autoencoders"]["at"])
-    pairs = [Row([degrees(result, at), degrees(result, at, "equal")]) for at in labels]
-    shaded = draw.says("Points are function tokens, shaded are content tokens.", small=True)
-    return [
-        *_says(result, "list", "equal"),
-        shaded,
-        *pairs,
-        Table(listed_tokens(result).head(200), "The most frequent tokens"),
-    ]
-
-
-def _retrieval(result: Result) -> list[Any]:
-    parts: list[Any] = []
-    if "again" in result.tables:
-        parts += _says(result, "again")
-        table = result.tables["again"]
-        for at in dict.fromkeys(table["at"]):
-            mine = (
-                table[table["at"] == at]
-                .pivot(index="distance", columns="class", values="more")
-                .mul(100)
-                .reset_index()
-            )
-            parts.append(
-                draw.lines(
-                    mine,
-                    "distance",
-                    {
-                        "function": ("at function tokens", colour.FUNCTION),
-                        "content": ("at content tokens", colour.CONTEXT),
-                    },
-                    title=f"{at}: features of a content token that are active again later",
-                    xlabel="tokens later",
-                    ylabel="of its features, above chance (points)",
-                    height=250,
-                )
-            )
-    if "ablation_means" not in result.tables:
-        return parts or _stopped()
-    parts += _says(result, "ablation")
-    parts += _by_condition(
-        result, "ablation_means", ABLATIONS, "What the answer loses when features are switched off"
-    )
-    parts += _says(result, "steering")
-    parts += _by_condition(
-        result, "steering_means", STEERINGS, "Set to another subject's: how far its answer rises"
-    )
-    parts += _along(result)
-    return parts
-
-
-def _by_condition(result: Result, name: str, named: dict[str, str], title: str) -> list[Any]:
-    """Means over facts under each condition, a chart for each wording that was measured."""
-    wordings, table = result.tables["wordings"], result.tables[name]
-    parts: list[Any] = []
-    for wording, example in zip(wordings["wording"], wordings["example"], strict=True):
-        mine = table[table["wording"] == wording]
-        if mine.empty:
-            continue
-        shown = mine.assign(condition=mine["condition"].map(named))
-        parts.append(draw.says(f"“{_short(example)}”", small=True))
-        parts.append(
-            draw.intervals(
-                shown, "condition", "at", _by_place(result), title=title, unit="nats of ln p"
-            )
-        )
-    return parts
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else "…" + line[-59:]
-
-
-def _by_place(result: Result) -> dict[str, str]:
-    palette = [
-        colour.BLUE_STROKE,
-        colour.FUNCTION,
-        colour.MEMORY,
-        colour.CONTEXT,
-        colour.OTHER,
-        colour.QUESTION,
-    ]
-    return {
-        at: palette[n % len(palette)] for n, at in enumerate(result.tables["autoencoders"]["at"])
-    }
-
-
-def _along(result: Result) -> list[Any]:
-    import pandas as pd
-
-    from analyses.measures.statistics import mean_interval
-
-    table = result.tables["along"]
-    parts: list[Any] = []
-    for wording in dict.fromkeys(table["wording"]):
-        mine = table[table["wording"] == wording]
-        if mine["pos"].nunique() < 3:
-            continue
-        rows = []
-        for (at, pos), some in mine.groupby(["at", "pos"], sort=False):
-            token = some["token"].mode().iloc[0] if some["token"].nunique() == 1 else "subject"
-            mean, (low, high) = mean_interval(some["moved"].to_numpy())
-            kind = some["class"].mode().iloc[0]
-            rows.append((at, f"{pos}: “{token}” ({kind})", mean, low, high, len(some)))
-        frame = pd.DataFrame(rows, columns=["at", "where", "mean", "low", "high", "n"])
-        parts.append(
-            draw.intervals(
-                frame,
-                "where",
-                "at",
-                _by_place(result),
-                title=f"Steered at one token after another ({wording})",
-                unit="nats",
-            )
-        )
-    return parts
-
-
-def _transitions(result: Result) -> list[Any]:
-    if "transitions" not in result.tables:
-        return _stopped()
-    table = result.tables["transitions"]
-    shown = table.assign(
-        mean=table["loss"],
-        low=table["loss"] - 1.96 * table["error"],
-        high=table["loss"] + 1.96 * table["error"],
-    ).assign(measure=table["measure"].map(MEASURES))
-    hues = {
-        MEASURES["model"]: colour.FUNCTION,
-        MEASURES["trigram"]: colour.OTHER,
-        MEASURES["unigram"]: colour.BLUE_STROKE,
-    }
-    parts: list[Any] = [
-        *_says(result, "transitions"),
-        draw.intervals(
-            shown,
-            "group",
-            "measure",
-            hues,
-            title="Loss by last and next token (F function, C content)",
-            unit="nats",
+        v.finding("equal"),
+        v.each(
+            "lines", selections.coverage_curves, "at", "n", _EQUAL, xlabel=_FREQUENT,
+            ylabel=_LIVING, title="{}: in equally many occurrences",
         ),
-    ]
-    if "training" in result.tables:
-        training = result.tables["training"]
-        of_model = training[training["measure"] == "model"].pivot(
-            index="step", columns="group", values="loss"
-        )
-        counted = training[training["measure"] == "trigram"].pivot(
-            index="step", columns="group", values="loss"
-        )
-        both = of_model.join(counted, rsuffix=" by trigrams").interpolate().reset_index()
-        series = {g: (g, GROUP_HUES[g]) for g in GROUPS}
-        series |= {f"{g} by trigrams": (f"{g}, trigrams", GROUP_HUES[g]) for g in GROUPS}
-        parts += _says(result, "training")
-        parts.append(
-            draw.lines(
-                both,
-                "step",
-                series,
-                title=f"Loss along the training of {result.params.get('training', 'a model')}",
-                xlabel="step of training",
-                ylabel="nats per token",
-                dash={f"{g} by trigrams": "dashed" for g in GROUPS},
-            )
-        )
-    parts += _alive(result)
-    shares = 100 * table["n"] / table.groupby("measure")["n"].transform("sum")
-    return [
-        *parts,
-        Table(
-            table.assign(**{"share of tokens, %": shares}),
-            "Loss by transition; the error is the standard error over windows",
+        v.table(
+            selections.coverage_by_share, of="shares",
+            caption="Other shares of the text that function tokens make up (all in %)",
         ),
-    ]
-
-
-def _alive(result: Result) -> list[Any]:
-    """Features alive at the steps of a training, and whose edges they are."""
-    if "alive" not in result.tables:
-        return []
-    parts: list[Any] = _says(result, "alive")
-    for at, table in result.tables["alive"].groupby("at", sort=False):
-        shown = table.assign(
-            alive=100 * table["alive"] / table["width"],
-            function_edges=100 * table["function_edges"],
-            mixed_edges=100 * table["mixed_edges"],
-        )
-        edges = {
-            "function_edges": ("edges", colour.FUNCTION),
-            "mixed_edges": ("tokens shuffled", colour.OTHER),
-        }
-        for series, title in (
-            ({"alive": ("features", colour.BLUE_STROKE)}, "features alive, of all"),
-            (edges, "edges of function tokens, of all"),
-        ):
-            parts.append(
-                draw.lines(
-                    shown,
-                    "step",
-                    series,
-                    title=f"{at}: {title}",
-                    xlabel="step of training",
-                    ylabel="%",
-                    dash={"mixed_edges": "dashed"},
-                    height=240,
-                )
-            )
-    return [
-        *parts,
-        Table(result.tables["alive"], "Autoencoders of steps, each trained on that step"),
-    ]
+        v.finding("untrained"),
+        v.each(
+            "lines", selections.untrained, "at", "n", _UNTRAINED, xlabel=f"function {_FREQUENT}",
+            ylabel="of all living directions (%)", ylim=(0, 104),
+            title="{}: before training, on less text",
+        ),
+    ]),
+    v.View("Tokens", needs=["tokens", "features"], first=_FIRST, parts=[
+        v.finding("list", "equal"),
+        v.says("Points are function tokens, shaded are content tokens.", small=True),
+        v.each(
+            "cloud", selections.degrees, "where", "occurrences", "features", "token", "function",
+            title="{}", xlabel="occurrences", ylabel="features", abreast=2,
+            many="content tokens", few="function tokens",
+        ),
+        _PLACES,
+        v.on(["at", "token"], of_token, examples=v.live_only),
+        v.table(
+            selections.listed_tokens, "The most frequent tokens", of="tokens",
+            picks="token", by="id", height=420,
+        ),
+    ]),
+    v.View("Features", needs="features", first=_FIRST, parts=[
+        v.row(
+            v.knob("feature", "At", _at_features, width=120),
+            v.number(
+                "feature", "Feature", lambda pick: pick.feature[1],
+                lambda pick, number: (pick.feature[0], number),
+            ),
+            v.on("feature", steer, examples=v.live_only),
+        ),
+        v.on("feature", feature, examples=selections.worth_reading),
+        v.on("feature", _features),
+    ]),
+    v.View("Prompts", needs="prompt_tokens", first=_FIRST, parts=[
+        v.says(
+            "Underlined solid: function tokens. Choose a token: coloured are the tokens that share"
+            " its features; the table names them, and the content tokens before it at which they"
+            " were active. Choose one: the prompt is coloured by it, and the tab Features shows it."
+        ),
+        v.row(
+            v.knob("prompt", "Prompt", lambda run, _: selections.prompts(run), width=330), _PLACES
+        ),
+        v.on(
+            ["prompt", "pos", "at", "feature"], prompt,
+            examples=lambda run: [{"prompt": n} for n in selections.prompts(run).values()],
+        ),
+    ], otherwise=lambda run: "no prompts were given" if run.params.get("prompts") == [] else ""),
+    v.View("Retrieval", needs="again", parts=[
+        v.finding("again"),
+        v.each(
+            "lines", selections.again, "at", "distance", _AGAIN, xlabel="tokens later",
+            ylabel="of its features, above chance (points)", height=250,
+            title="{}: features of a content token that are active again later",
+        ),
+        v.says(_no_facts),
+        v.finding("ablation"),
+        v.each(
+            "intervals", lambda run: selections.by_condition(run, "ablation_means", ABLATIONS),
+            "example", "condition", "at", unit="nats of ln p",
+            title="“{}”: what the answer loses when features are switched off",
+        ),
+        v.finding("steering"),
+        v.each(
+            "intervals", lambda run: selections.by_condition(run, "steering_means", STEERINGS),
+            "example", "condition", "at", unit="nats of ln p",
+            title="“{}”: how far another subject's answer rises when set to it",
+        ),
+        v.each(
+            "intervals", selections.along_means, "wording", "where", "at", unit="nats",
+            title="Steered at one token after another ({})",
+        ),
+    ]),
+    v.View("Transitions", needs="transitions", parts=[
+        v.finding("transitions"),
+        v.show(_losses),
+        v.finding("training"),
+        v.each(
+            "lines", selections.along_training, "model", "step", _LOSSES, ylabel="nats per token",
+            title="Loss along the training of {}", xlabel="step of training",
+            dash={name: "dashed" for name in _LOSSES if "trigrams" in name},
+        ),
+        v.finding("alive"),
+        v.each(
+            "lines", selections.alive, "at", "step", {"alive": ("features", BLUE_STROKE)},
+            title="{}: features alive, of all", xlabel="step of training", ylabel="%", height=240,
+        ),
+        v.each(
+            "lines", selections.alive, "at", "step", _EDGES, xlabel="step of training", ylabel="%",
+            title="{}: edges of function tokens, of all", dash={"mixed_edges": "dashed"},
+            height=240,
+        ),
+        v.table("alive", "Autoencoders of steps, each trained on that step"),
+        v.table(
+            selections.listed_losses, of="transitions",
+            caption="Loss by transition; the error is the standard error over windows",
+        ),
+    ]),
+]  # fmt: skip

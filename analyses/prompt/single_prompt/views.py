@@ -1,158 +1,228 @@
-"""What a run looks like, tab by tab; all tabs read and write the chosen layer, head and token of
-`result.selection`.
-
-Touches no model. What the model does not have is said in the run's table `left_out`, and its tab is
-left out with that reason.
-"""
+"""What a run looks like: five tabs that share the chosen layer, head and token."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.draw.tokens import TEMPLATE
-from workbench.draw.view import View
+from analyses.prompt.single_prompt import selections as sel
+from workbench import draw
+from workbench import views as v
+from workbench.draw import colour
+from workbench.draw.layer_token_table import WINDOW
+from workbench.selection import head_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from workbench.result import Result
 
-ONE = "One prompt: a description, not a finding about the model."
+_ONE = "One prompt: a description, not a finding about the model."
+_DATA = "The data behind this picture"
+_RANKED = "All heads, strongest first"
+_STRIPS = 8  # neurons on a still page
+_LENS_HUES = {"answer": colour.BLUE_STROKE, "other": colour.OTHER}
+_NORM_HUES = dict(zip(sel.STREAMS, (colour.OTHER, colour.CONTEXT, colour.MEMORY), strict=True))
 
 
-def views(result: Result) -> dict[str, Any]:
-    """Tabs, by the title a person reads. Nothing is drawn until a tab is looked at."""
-    from analyses.prompt.single_prompt import (
-        attention_view,
-        heads_view,
-        lens_view,
-        neurons_view,
-        norms_view,
-    )
+_TOKEN = v.knob("pos", "Token", lambda run, pick: sel.token_names(run), width=190)
+_LAYER = v.knob("layer", "Layer", lambda run, pick: sel.layer_names(run), width=100)
+_FIRST = {
+    "pos": lambda run, pick: sel.chosen_pos(run),
+    "layer": lambda run, pick: sel.chosen_layer(run),
+}
 
-    return {
-        "Attention": View(
-            lambda: attention_view.still(result),
-            live=lambda pictures: narrow(attention_view.live(result, pictures)),
-            why_not=why(result, "patterns", "patterns" in result.arrays),
+
+def _around(run: Result) -> str:
+    n = len(sel.tokens(run))
+    return f"{WINDOW} of {n} tokens are shown, around the chosen one." if n > WINDOW else ""
+
+
+def _strip(run: Result, values: Sequence[float], **options: Any) -> v.Clicks:
+    words = sel.tokens(run)
+    strip = draw.token_strip(words, values, spans=sel.template_spans(run), **options)
+    return v.Clicks(strip, len(words))
+
+
+def _looks_most(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
+    row = sel.pattern(run, head)[pick.pos]
+    most = sel.token_name(run, int(row.argmax()))
+    return f"token {pick.pos} looks most at {most}, {100 * row.max():.0f} %"
+
+
+def _pattern(run: Result, pick: v.Pick) -> v.Picture:
+    return v.picture(
+        "pattern", values=sel.pattern(run, pick.head), tokens=sel.tokens(run), picks="pos",
+        title=f"{head_name(*pick.head)}: where each token looks",
+    )  # fmt: skip
+
+
+def _looks_at(run: Result, pick: v.Pick) -> v.Clicks:
+    return _strip(
+        run, [float(share) for share in sel.pattern(run, pick.head)[pick.pos]], top=1.0,
+        title=f"{head_name(*pick.head)} from token {sel.token_name(run, pick.pos)}",
+        unit="share of attention; click a token to look from it",
+    )  # fmt: skip
+
+
+def _lens(run: Result, pick: v.Pick) -> v.Clicks:
+    words, caption = sel.tokens(run), "Likeliest next token by layer and token of the prompt"
+    at = (pick.layer, pick.pos)
+    return v.Clicks(draw.lens_table(run.tables["lens"], words, at, caption=caption), len(words))
+
+
+def _likeliest(run: Result, pick: v.Pick) -> v.Table:
+    caption = f"Layer {pick.layer}, token {sel.token_name(run, pick.pos)}"
+    return v.Table(sel.lens_at(run, pick.layer, pick.pos), caption, of="answers")
+
+
+def _answers(run: Result, pick: v.Pick) -> v.Picture:
+    answers = sel.answers(run).items()
+    return v.picture(
+        "lines", frame=sel.answers_at(run, pick.pos), x="layer", xlabel="layer",
+        series={which: (f"“{word}”", _LENS_HUES[which]) for which, word in answers},
+        title=f"Probability in the lens at token {sel.token_name(run, pick.pos)}",
+        ylabel="probability", ylim=(-0.03, 1.03),
+    )  # fmt: skip
+
+
+def _no_heads(run: Result) -> str:
+    missing = "" if "heads" in run.arrays else sel.reason("heads")(run)
+    return f"Single heads are not shown: {missing}." if missing else ""
+
+
+def _heads(run: Result, pick: v.Pick) -> v.Picture:
+    groups = run.provenance.model.get("n_kv_heads")
+    return v.picture(
+        "head_grid", values=sel.heads_at(run, pick.pos), title=f"Heads at token {pick.pos}",
+        unit="logits", groups=groups if isinstance(groups, int) else None, picks="head",
+    )  # fmt: skip
+
+
+def _writes(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
+    return f"{float(sel.heads_at(run, pick.pos).sel(layer=head[0], head=head[1])):+.3f} logits"
+
+
+def _written(run: Result, pick: v.Pick) -> v.Clicks:
+    head = sel.head_of(run, "heads")
+    return _strip(
+        run, sel.written(run, head), signed=True,
+        title=head_name(*head) if head else "All parts together",
+        unit="logits toward the same answer at each token; click one to see all heads there",
+    )  # fmt: skip
+
+
+def _parts(run: Result, pick: v.Pick) -> list[v.Item]:
+    table, at = sel.parts_at(run, pick.pos), sel.token_name(run, pick.pos)
+    bars = v.picture(
+        "bars", values=list(table["logits"]), unit="logits",
+        names=[part.replace(" ", " of layer ") for part in table["part"]],
+        title=f"Parts at token {at}: together {table['logits'].sum():+.2f} logits",
+        xlabel="parts, in the order of the forward pass",
+    )  # fmt: skip
+    return [bars, v.Table(table, _DATA, of="parts")]
+
+
+def _norms(run: Result, pick: v.Pick) -> v.Clicks:
+    norms, words = run.arrays["norms"].sel(site=pick["site"], drop=True), sel.tokens(run)
+    at, caption = (pick.layer, pick.pos), f"Norm of {pick['site']} by layer and token"
+    return v.Clicks(draw.magnitude_table(norms, words, at, caption=caption), len(words))
+
+
+def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
+    frame = sel.norms_at(run, pick.pos)
+    series = {s: (said, _NORM_HUES[s]) for s, said in sel.STREAMS.items() if s in frame}
+    top = float(frame[list(series)].max().max())
+    curves = v.picture(
+        "lines", frame=frame, x="layer", series=series, ylim=(-0.04 * top, 1.06 * top),
+        title=f"Norms at token {sel.token_name(run, pick.pos)}", xlabel="layer", ylabel="norm",
+    )  # fmt: skip
+    return [curves, v.Table(frame, _DATA)]
+
+
+def _neuron(run: Result, pick: v.Pick) -> v.Clicks:
+    values = sel.activations(run, pick["neuron"])
+    return _strip(
+        run, values, signed=True, title=pick["neuron"], top=colour.limit(values[1:] or values),
+        unit="activation, input of the MLP's last matrix",
+    )  # fmt: skip
+
+
+def _value(run: Result, pick: v.Pick) -> str:
+    value, at = sel.activations(run, pick["neuron"])[pick.pos], sel.token_name(run, pick.pos)
+    return f"{pick['neuron']} at token {at}: {value:+.3f}"
+
+
+def _neurons(run: Result, pick: v.Pick) -> v.Table:
+    frame = sel.ranked_neurons(run, pick.layer if pick["of"] else None)
+    return v.Table(frame, "Kept neurons, strongest first", "neuron", "label", 420, "neurons")
+
+
+ANSWER = v.Answer(("next", "settles", "strongest"), picture=("Logit lens", 0))
+VIEWS = [
+    v.View("Attention", needs="patterns", otherwise=sel.reason("patterns"), parts=[
+        v.says(lambda run: f"All {run.arrays['patterns'][..., 0, 0].size} patterns on one scale: a"
+               " tile's rows are the tokens that look, its columns what they look at. Click a tile"
+               f" to see it large. {_ONE}"),
+        v.key_pad(lambda run: sel.grid(run, "patterns"), _looks_most),
+        v.row(
+            v.show(lambda run: v.picture("pattern_grid", run.arrays["patterns"], picks="head")),
+            v.column(v.on("head", _pattern), _TOKEN, v.on(["head", "pos"], _looks_at)),
+            widths=(0, 420), sticky=True,
         ),
-        "Logit lens": View(
-            lambda: lens_view.still(result),
-            live=lambda pictures: narrow(lens_view.live(result, pictures)),
-            why_not=why(result, "lens", "lens" in result.tables),
+    ], first=_FIRST | {"head": lambda run, pick: sel.pattern_head(run)}),
+    v.View("Logit lens", needs="lens", otherwise=sel.reason("lens"), first=_FIRST, parts=[
+        v.says("Each layer's stream through the model's own final norm and unembedding: the token"
+               " it would say next, darker the likelier it is. The last layer is the model's own"
+               f" answer. Hover for the first five. {_ONE}"),
+        v.says(_around),
+        v.row(_TOKEN, _LAYER),
+        v.on(["layer", "pos"], _lens),
+        v.row(v.on(["layer", "pos"], _likeliest), v.on("pos", _answers), widths=(330, 420)),
+    ]),
+    v.View("Heads", needs="parts", otherwise=sel.reason("parts"), first=_FIRST, parts=[
+        v.says(lambda run: "What each part of the model writes directly"
+               f" ({run.arrays['parts'].attrs['unit']}) through the final norm (its scale frozen)"
+               " and the unembedding. Blue raises, red lowers; the parts add up to the logit. What"
+               f" later layers make of it is not in it. {_ONE}"),
+        v.says(_no_heads),
+        v.row(
+            v.column(
+                v.on("pos", _heads, needs="heads"),
+                v.key_pad(lambda run: sel.grid(run, "heads"), _writes, needs="heads"),
+            ),
+            v.column(_TOKEN, v.on("head", _written), v.on("pos", lambda run, pick: v.Table(
+                sel.ranked_heads(run, pick.pos), _RANKED, "head", "label", 420, "heads",
+            ), needs="heads")),
+            widths=(0, 320),
         ),
-        "Heads": View(
-            lambda: heads_view.still(result),
-            live=lambda pictures: narrow(heads_view.live(result, pictures)),
-            why_not=why(result, "parts", "parts" in result.arrays),
+        v.on("pos", _parts),
+    ]),
+    v.View("Residual norms", needs="norms", first=_FIRST, parts=[
+        v.says("The length (L2 norm) of the residual stream at each layer and token; darker is"
+               " longer, on a logarithmic scale. A first token far longer than the rest is where"
+               f" attention rests that has nothing to do. {_ONE}"),
+        v.says(_around),
+        v.row(v.knob("site", "Site", lambda run, pick: sel.norm_sites(run), width=260),
+              _TOKEN, _LAYER),
+        v.on(["layer", "pos", "site"], _norms),
+        v.on("pos", _streams),
+    ]),
+    v.View("Neurons", needs="neurons", otherwise=sel.reason("neurons"), parts=[
+        v.says(lambda run: f"The {sel.kept_neurons(run)} neurons of each layer with the largest"
+               " activation (in absolute value) behind the first token, where attention rests and"
+               " everything is large, and their value at each token: blue above zero, red below."
+               f" {_ONE}"),
+        v.row(
+            v.knob("of", "Neurons of", lambda run, pick: {"all layers": 0, "one layer": 1}),
+            v.knob("layer", "Layer", keys="of", width=100,
+                   options=lambda run, pick: sel.layer_names(run, "neurons") if pick["of"] else {}),
+            v.knob("neuron", "Neuron, strongest first", keys=["of", "layer"],
+                   options=lambda run, pick: {n: n for n in _neurons(run, pick).frame["label"]}),
         ),
-        "Residual norms": View(
-            lambda: norms_view.still(result),
-            live=lambda pictures: narrow(norms_view.live(result, pictures)),
-            why_not=why(result, "norms", "norms" in result.arrays),
-        ),
-        "Neurons": View(
-            lambda: neurons_view.still(result),
-            live=lambda _: narrow(neurons_view.live(result)),
-            why_not=why(result, "neurons", "neurons" in result.arrays),
-        ),
-    }
-
-
-def why(result: Result, what: str, there: bool) -> str:
-    """Why a tab has nothing to show; "" if it has."""
-    if there:
-        return ""
-    table = result.tables.get("left_out")
-    told = {} if table is None else dict(zip(table["what"], table["why"], strict=True))
-    return str(told.get(what, "the run was stopped before it was measured"))
-
-
-def narrow(page: Any) -> Any:
-    """The page, allowed to be narrower than its widest picture, which then scrolls by itself.
-
-    Panel makes a column at least as wide as what stands in it, and takes a given 0 for "not given".
-    """
-    from workbench.draw.view import need_panel
-
-    pn = need_panel()
-    for box in page.select(pn.layout.base.ListPanel):
-        box.stylesheets = [*box.stylesheets, ":host { min-width: 0 !important; }"]
-    return page
-
-
-def tokens(result: Result) -> list[str]:
-    """The prompt's tokens as text."""
-    return list(result.tables["tokens"]["token"])
-
-
-def spans(result: Result) -> list[str] | None:
-    """What of a conversation is its format, for token strips; None for a plain text."""
-    table = result.tables["tokens"]
-    return (
-        [TEMPLATE if part == "template" else "" for part in table["part"]]
-        if "part" in table
-        else None
-    )
-
-
-def chosen_pos(result: Result) -> int:
-    """The chosen token; the last one if none is chosen or a link names one that is not there."""
-    n, pos = len(result.tables["tokens"]), result.selection.pos
-    return n - 1 if pos is None or not 0 <= pos < n else pos
-
-
-def token_name(result: Result, pos: int) -> str:
-    """ "4 “ is”", for lists and sentences."""
-    text = tokens(result)[pos].replace("\n", "↵")
-    return f"{pos} “{text}”"
-
-
-def choose_token(result: Result) -> Any:
-    """A list of the tokens, linked with the selection."""
-    pn, look = _widgets()
-    options = {token_name(result, pos): pos for pos in range(len(tokens(result)))}
-    return linked(
-        result,
-        pn.widgets.Select(name="Token", options=options, width=190, **look),
-        "pos",
-        lambda: chosen_pos(result),
-    )
-
-
-def choose_layer(result: Result, layers: list[int], default: Callable[[], int]) -> Any:
-    """A list of layers, linked with the selection."""
-    pn, look = _widgets()
-    widget = pn.widgets.Select(
-        name="Layer", options={str(layer): layer for layer in layers}, width=100, **look
-    )
-    return linked(result, widget, "layer", lambda: chosen_layer(result, layers, default()))
-
-
-def chosen_layer(result: Result, layers: list[int], default: int) -> int:
-    """The chosen layer if it is among these."""
-    layer = result.selection.layer
-    return layer if layer in layers else default
-
-
-def linked(result: Result, widget: Any, name: str, value: Callable[[], int]) -> Any:
-    """The widget, which shows what is chosen and chooses what is set."""
-
-    def shown(*_: Any) -> None:
-        if widget.value != value():
-            widget.value = value()
-
-    def picked(event: Any) -> None:
-        if event.new is not None and event.new != value():
-            setattr(result.selection, name, event.new)
-
-    shown()
-    widget.param.watch(picked, "value")
-    result.selection.param.watch(shown, name)
-    return widget
-
-
-def _widgets() -> tuple[Any, dict[str, Any]]:
-    from workbench.draw.view import STYLES, need_panel
-
-    return need_panel(), {"stylesheets": [STYLES], "margin": (2, 0, 6, 0)}
+        v.on("neuron", _neuron, examples=lambda run: [
+            {"neuron": label} for label in sel.ranked_neurons(run)["label"].head(_STRIPS)
+        ]),
+        v.on(["neuron", "pos"], _value, examples=lambda run: []),
+        v.on(["of", "layer"], _neurons),
+    ], first=_FIRST | {"layer": lambda run, pick: sel.chosen_layer(run, "neurons")}),
+]  # fmt: skip

@@ -26,7 +26,9 @@ from analyses.measures.sampling import Sampler
 from analyses.measures.scoring import Scores, score
 from analyses.weights.extraction.compression import MOST, Compressed, compress
 from analyses.weights.extraction.params import Params
+from analyses.weights.extraction.playground_tab import playground
 from analyses.weights.extraction.schema import SCHEMA
+from analyses.weights.extraction.scored_windows import ScoredWindows
 from analyses.weights.extraction.views import ANSWER, VIEWS
 from workbench import organisms
 from workbench.errors import BadInput
@@ -34,13 +36,12 @@ from workbench.organisms import checkpoints as kept_steps
 from workbench.organisms import ledger as ledgers
 
 if TYPE_CHECKING:
-    from analyses.weights.extraction import findings
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result
     from workbench.texts import Document
 
-__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "question", "run"]
+__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "playground", "question", "run"]
 
 name = "extraction"
 question = "How much of this text can be pulled out of the model?"
@@ -56,7 +57,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """
     from analyses.measures import text_source
     from analyses.weights.extraction import comparisons, findings
-    from analyses.weights.extraction.documents import say_documents
+    from analyses.weights.extraction.documents import add_documents
     from workbench.result import Result
 
     progress(0.0, "Reading the texts")
@@ -83,7 +84,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     )
     parts = _parts(params, len(cut), progress)
     scores = _scores(model, cut, params, params.membership, parts["read"])
-    found = findings.Found(model, params, documents, cut, scores)
+    found = ScoredWindows(model, params, documents, cut, scores)
     result = Result(name)
     result.provenance.notes = {
         "texts": params.named,
@@ -100,22 +101,22 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     text_source.add_altered(
         result, [*text_source.altered(model, documents), *_altered_strings(model, strings)]
     )
-    findings.say_textless(result, found)
-    findings.say_extracted(result, found)
+    findings.add_textless(result, found)
+    findings.add_extracted(result, found)
     if params.text.strip() or params.path is not None:
-        say_documents(result, found)
-    progress.keep(result)
+        add_documents(result, found)
+    progress.checkpoint(result)
     findings.decode(result, found, parts["decode"])
-    comparisons.say_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
+    comparisons.add_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
     theirs = _compare(result, found, params, parts["reference"]) if params.reference else None
     if params.membership:
-        findings.say_membership(result, found, theirs)
+        findings.add_membership(result, found, theirs)
     if steps:
-        comparisons.say_steps(
+        comparisons.add_steps(
             result, found, _along_training(model, steps, cut, parts["checkpoints"])
         )
     if strings:
-        findings.say_compressed(
+        findings.add_compressed(
             result, found, _compressed(model, params, strings, parts["compress"])
         )
     progress(1.0, "Done")
@@ -147,7 +148,7 @@ def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
     }
     whole, at, parts = sum(cost.values()), 0.02, {}
     for stage, share in cost.items():
-        parts[stage] = progress.part(at, at + 0.98 * share / whole)
+        parts[stage] = progress.subprogress(at, at + 0.98 * share / whole)
         at += 0.98 * share / whole
     return parts
 
@@ -176,13 +177,13 @@ def _other_contexts(
     shorter = params.context[:-1]
     scores = {}
     for number, length in enumerate(shorter):
-        part = progress.part(number / len(shorter), (number + 1) / len(shorter))
+        part = progress.subprogress(number / len(shorter), (number + 1) / len(shorter))
         same = [windows.Window(w.document, w.start, (), w.prefix[-length:], w.suffix) for w in cut]
         scores[length] = _scores(model, same, params, False, part)
     return scores
 
 
-def _compare(result: Result, found: findings.Found, params: Params, progress: Progress) -> Scores:
+def _compare(result: Result, found: ScoredWindows, params: Params, progress: Progress) -> Scores:
     """Read the same texts with the reference model; its own tokenizer cuts its own windows where
     the two differ.
     """
@@ -193,8 +194,8 @@ def _compare(result: Result, found: findings.Found, params: Params, progress: Pr
     other = load(params.reference, device=str(found.model.device))
     same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
     theirs = found.windows if same else comparisons.translated(found, other)
-    scores = _scores(other, theirs, params, params.membership, progress.part(0.1, 1.0))
-    comparisons.say_overlap(result, found, params.reference, theirs, scores)
+    scores = _scores(other, theirs, params, params.membership, progress.subprogress(0.1, 1.0))
+    comparisons.add_overlap(result, found, params.reference, theirs, scores)
     return scores
 
 
@@ -220,7 +221,7 @@ def _along_training(
     scores: dict[int, Scores] = {}
     for number, ref in enumerate(steps):
         step = int(ref.rpartition("-")[2])
-        part = progress.part(number / len(steps), (number + 1) / len(steps))
+        part = progress.subprogress(number / len(steps), (number + 1) / len(steps))
         part(0.0, f"Opening step {step:,}")
         then = load(ref, device=str(model.device))
         scores[step] = score(then, cut, Sampler(temperature=0), whole=True, progress=part)
@@ -256,6 +257,6 @@ def _compressed(
     """The shortest prompt found for each string."""
     found = {}
     for number, (text, target) in enumerate(strings.items()):
-        part = progress.part(number / len(strings), (number + 1) / len(strings))
+        part = progress.subprogress(number / len(strings), (number + 1) / len(strings))
         found[text] = compress(model, target, params.compress_steps, params.seed, part)
     return found

@@ -11,7 +11,7 @@ import numpy as np
 
 from analyses.measures.statistics import wilson
 from analyses.measures.windows import Window
-from analyses.weights.extraction.findings import Found, groups, percent
+from analyses.weights.extraction.scored_windows import ScoredWindows, groups, percent
 from workbench.result import Finding, Result
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 
-def say_by_context(result: Result, found: Found, shorter: Mapping[int, Scores]) -> None:
+def add_by_context(result: Result, found: ScoredWindows, shorter: Mapping[int, Scores]) -> None:
     """Extraction after less context."""
     if not shorter:
         return
@@ -71,7 +71,7 @@ def _ends(values: Sequence[int]) -> tuple[int, int]:
     return values[0], values[-1]
 
 
-def translated(found: Found, other: InstrumentedModel) -> list[Window]:
+def translated(found: ScoredWindows, other: InstrumentedModel) -> list[Window]:
     """The same texts in the tokens of another model."""
     there = []
     for window, suffix in zip(found.windows, found.suffixes, strict=True):
@@ -88,8 +88,8 @@ def translated(found: Found, other: InstrumentedModel) -> list[Window]:
     return there
 
 
-def say_overlap(
-    result: Result, found: Found, reference: str, windows: Sequence[Window], theirs: Scores
+def add_overlap(
+    result: Result, found: ScoredWindows, reference: str, windows: Sequence[Window], theirs: Scores
 ) -> None:
     """Which suffixes both models say; `windows` are those the reference read, in its own tokens."""
     import pandas as pd
@@ -138,7 +138,7 @@ def say_overlap(
     )
 
 
-def say_steps(result: Result, found: Found, along: Mapping[int, Scores]) -> None:
+def add_steps(result: Result, found: ScoredWindows, along: Mapping[int, Scores]) -> None:
     """Extraction along training, by how often a text is read in all of it, and when."""
     import pandas as pd
 

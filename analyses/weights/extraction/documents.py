@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.weights.extraction.findings import in_tokens, percent
 from analyses.weights.extraction.pattern_controls import (
     PatternControl,
     copied_run,
     pattern_controls,
 )
+from analyses.weights.extraction.scored_windows import in_tokens, percent
 from workbench.result import Finding, Result
 
 if TYPE_CHECKING:
-    from analyses.weights.extraction.findings import Found
+    from analyses.weights.extraction.scored_windows import ScoredWindows
 
 RECITES, PARTS, SAMPLED = (
     "recites whole passages",
@@ -89,7 +89,7 @@ WEAKER = (
 class _Evidence:
     """What each window says; arrays are (window,)."""
 
-    found: Found
+    found: ScoredWindows
 
     @cached_property
     def whole(self) -> np.ndarray:
@@ -178,7 +178,7 @@ class _Evidence:
         return int(at[np.argmax(rank)])
 
 
-def say_documents(result: Result, found: Found) -> None:
+def add_documents(result: Result, found: ScoredWindows) -> None:
     """The table `documents`, one row per document, and how many got which verdict.
 
     `controls`, of what may be a pattern.
@@ -225,7 +225,7 @@ def say_documents(result: Result, found: Found) -> None:
         _thresholds(found),
     )
     if evidence.controls:
-        _say_controls(result, evidence)
+        _add_controls(result, evidence)
 
 
 def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
@@ -308,7 +308,7 @@ def _longest(measured: Sequence[PatternControl]) -> str:
     return "; ".join(f"{name}, {in_tokens(max(runs))}" for name, runs in named.items() if runs)
 
 
-def _thresholds(found: Found) -> Finding:
+def _thresholds(found: ScoredWindows) -> Finding:
     return Finding(
         "verdict_thresholds",
         {
@@ -327,7 +327,7 @@ def _thresholds(found: Found) -> Finding:
     )
 
 
-def _say_controls(result: Result, evidence: _Evidence) -> None:
+def _add_controls(result: Result, evidence: _Evidence) -> None:
     import pandas as pd
 
     found = evidence.found

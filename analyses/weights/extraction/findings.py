@@ -6,31 +6,22 @@ Table by table, docs/extraction.md says what each column means.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analyses.measures import decoding
-from analyses.measures.sampling import tries, whole
-from analyses.measures.scoring import longest_runs, right_tokens
 from analyses.measures.statistics import spearman, wilson
-from analyses.measures.vocabulary import textless
-from analyses.measures.windows import Window
 from analyses.weights.extraction import membership
+from analyses.weights.extraction.scored_windows import ScoredWindows, in_tokens, percent
+from analyses.weights.extraction.tables import rates_table, tokens_table, tries_table
 from workbench.result import Finding, Result
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analyses.measures.scoring import Scores
-    from analyses.weights.extraction import Params
     from analyses.weights.extraction.compression import Compressed
-    from hooks.model import InstrumentedModel
     from workbench.progress import Progress
-    from workbench.texts import Document
 
 NEAR = 0.1
 """Edit distance in tokens, as a share of the suffix, up to which a continuation counts as
@@ -40,73 +31,9 @@ TIE = 1e-2
 """Logits: a margin smaller than this may turn out otherwise in another dtype or on another
 device.
 """
-CHANCES = (0.1, 0.5, 0.9, 0.99)
-_SHOWN = 400  # windows whose tokens are kept for reading
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was read, with everything needed to say what it means."""
-
-    model: InstrumentedModel
-    params: Params
-    documents: Sequence[Document]
-    windows: Sequence[Window]
-    scores: Scores
-
-    @cached_property
-    def exact(self) -> np.ndarray:
-        return self.scores.match == np.array([len(window.suffix) for window in self.windows])
-
-    @cached_property
-    def repeats(self) -> np.ndarray | None:
-        """How often each window was read in training; None unless it is known of all of them."""
-        counts = [self.documents[window.document].repeats for window in self.windows]
-        return None if any(count is None for count in counts) else np.array(counts)
-
-    @cached_property
-    def suffixes(self) -> list[str]:
-        return [self.text(window.suffix) for window in self.windows]
-
-    @cached_property
-    def right(self) -> np.ndarray:
-        """(window, suffix token): whether greedy decoding says it, given all of the text before
-        it.
-        """
-        return right_tokens(self.scores, self.windows)
-
-    @cached_property
-    def runs(self) -> tuple[np.ndarray, np.ndarray]:
-        """(first suffix token, length) of each window's longest run of such tokens; the start of
-        the suffix or inside it.
-        """
-        return longest_runs(self.right)
-
-    @property
-    def unread(self) -> str:
-        """What to add where something is said of all tokens and windows were dropped before
-        their ends.
-        """
-        share = self.scores.read.sum() / sum(len(window.suffix) for window in self.windows)
-        return f" (of the {percent(share)} of the tokens that were read)" if share < 1 else ""
-
-    @cached_property
-    def tries(self) -> np.ndarray:
-        """Samples, a whole number, that contain the suffix at least once with a probability of
-        one half or more.
-        """
-        return np.array([whole(tries(p, 0.5)) if p == p else math.inf for p in self.scores.log_p])
-
-    @cached_property
-    def textless(self) -> frozenset[int]:
-        return frozenset(textless(self.model))
-
-    def text(self, ids: Sequence[int]) -> str:
-        """The text of ids; those that no text has are left out."""
-        return self.model.text.decode_continuation([i for i in ids if i not in self.textless])
-
-
-def say_textless(result: Result, found: Found) -> None:
+def add_textless(result: Result, found: ScoredWindows) -> None:
     """That the model has ids which no text has, where it does: a sampler draws them like any
     other.
     """
@@ -126,7 +53,7 @@ def say_textless(result: Result, found: Found) -> None:
     )
 
 
-def say_extracted(result: Result, found: Found) -> None:
+def add_extracted(result: Result, found: ScoredWindows) -> None:
     """Greedy and (n, p) extraction, overall and by how often a text was read."""
     import pandas as pd
 
@@ -157,9 +84,9 @@ def say_extracted(result: Result, found: Found) -> None:
     if found.repeats is not None:
         table["repeats"] = table["repeats"].astype("int64")
     result.tables["windows"] = table
-    result.tables["tokens"] = _tokens(found)
-    result.tables["rates"] = _rates(found, table)
-    result.tables["tries"] = _tries(found)
+    result.tables["tokens"] = tokens_table(found)
+    result.tables["rates"] = rates_table(found, table)
+    result.tables["tries"] = tries_table(found)
     n, hits = len(table), int(found.exact.sum())
     low, high = wilson(hits, n)
     close = int((np.abs(scores.margin) < TIE).sum())
@@ -199,10 +126,10 @@ def say_extracted(result: Result, found: Found) -> None:
         )
     )
     if found.repeats is not None:
-        _say_repeats(result, found)
+        _add_repeats(result, found)
 
 
-def _say_repeats(result: Result, found: Found) -> None:
+def _add_repeats(result: Result, found: ScoredWindows) -> None:
     assert found.repeats is not None
     counts = sorted(set(found.repeats.tolist()))
     if len(counts) < 2:
@@ -252,109 +179,7 @@ def _say_repeats(result: Result, found: Found) -> None:
         )
 
 
-def _rates(found: Found, table: pd.DataFrame) -> pd.DataFrame:
-    """Rates for each number of repeats (or each text, where that is not known), over all kinds
-    and for each.
-    """
-    import pandas as pd
-
-    by = "repeats" if found.repeats is not None else "name"
-    rows = []
-    kinds = [kind for kind in table["kind"].unique() if kind]
-    for kind in ["all", *kinds] if len(kinds) > 1 else ["all"]:
-        mine = table if kind == "all" else table[table["kind"] == kind]
-        for group, part in mine.groupby(by, sort=by == "repeats"):
-            hits, n = int(part["exact"].sum()), len(part)
-            sampled = int((part["tries"] <= found.params.tries).sum())
-            low, high = wilson(hits, n)
-            sampled_low, sampled_high = wilson(sampled, n)
-            rows.append(
-                {
-                    "kind": kind,
-                    by: group,
-                    "n": n,
-                    "match": float(part["match"].mean()),
-                    "loss": float(part["loss"].mean()),
-                    "exact": hits / n,
-                    "exact_low": low,
-                    "exact_high": high,
-                    "sampled": sampled / n,
-                    "sampled_low": sampled_low,
-                    "sampled_high": sampled_high,
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _tries(found: Found) -> pd.DataFrame:
-    """The share of windows extracted within n samples, for several probabilities of at least one
-    hit.
-    """
-    import pandas as pd
-
-    groups = {"all": np.ones(len(found.windows), bool)}
-    if found.repeats is not None and (found.repeats == 0).any() and (found.repeats > 0).any():
-        groups = {"read": found.repeats > 0, "never read": found.repeats == 0}
-    grid = np.unique(np.round(np.logspace(0, math.log10(max(10, found.params.tries)), 25)))
-    rows = []
-    for group, chosen in groups.items():
-        greedy = float(found.exact[chosen].mean())
-        for chance in CHANCES:
-            need = np.array(
-                [tries(p, chance) if p == p else math.inf for p in found.scores.log_p[chosen]]
-            )
-            rows += [
-                {
-                    "group": group,
-                    "chance": chance,
-                    "n": float(n),
-                    "rate": float((need <= n).mean()),
-                    "greedy": greedy,
-                }
-                for n in grid
-            ]
-    return pd.DataFrame(rows)
-
-
-def _tokens(found: Found) -> pd.DataFrame:
-    """Token by token, of the windows worth reading: the longest matches of every group, and some
-    of the rest.
-    """
-    import pandas as pd
-
-    scores = found.scores
-    order = np.argsort(-scores.match, kind="stable")
-    if found.repeats is None:
-        chosen = order[:_SHOWN]
-    else:
-        counts = sorted(set(found.repeats.tolist()))
-        each = max(1, _SHOWN // len(counts))
-        chosen = np.concatenate([order[found.repeats[order] == count][:each] for count in counts])
-    said = sorted({int(i) for i in scores.likeliest[chosen].ravel() if i >= 0})
-    said = [i for i in said if i not in found.textless]
-    words = dict(zip(said, found.model.token_strings(said), strict=True)) | {-1: ""}
-    words |= {i: f"(id {i}, which no text has)" for i in found.textless}
-    rows = []
-    for index in sorted(map(int, chosen)):
-        window = found.windows[index]
-        tokens = found.model.token_strings([*window.prefix, *window.suffix])
-        for pos, token in enumerate(tokens):
-            at = pos - len(window.prefix)
-            rows.append(
-                {
-                    "window": index,
-                    "pos": pos,
-                    "token": token,
-                    "part": "prefix" if at < 0 else "suffix",
-                    "logprob": float("nan") if at < 0 else float(scores.logprob[index, at]),
-                    "likeliest": "" if at < 0 else words[int(scores.likeliest[index, at])],
-                    "right": at >= 0 and bool(found.right[index, at]),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def decode(result: Result, found: Found, progress: Progress) -> None:
+def decode(result: Result, found: ScoredWindows, progress: Progress) -> None:
     """Memorization score and near-verbatim measures, of the windows with the longest matches."""
     chosen = np.argsort(-found.scores.match, kind="stable")[: found.params.decode]
     if not len(chosen):
@@ -404,17 +229,7 @@ def decode(result: Result, found: Found, progress: Progress) -> None:
     )
 
 
-def groups(found: Found) -> dict[str, np.ndarray]:
-    """Name to which windows: all, and where it is known, those read so many times."""
-    groups = {"all": np.ones(len(found.windows), bool)}
-    if found.repeats is not None:
-        groups |= {
-            f"{count}×": found.repeats == count for count in sorted(set(found.repeats.tolist()))
-        }
-    return groups
-
-
-def say_membership(result: Result, found: Found, reference: Scores | None) -> None:
+def add_membership(result: Result, found: ScoredWindows, reference: Scores | None) -> None:
     """The scores of every window; and where members are known, how well each score tells them."""
     import pandas as pd
 
@@ -465,7 +280,7 @@ def say_membership(result: Result, found: Found, reference: Scores | None) -> No
     )
 
 
-def say_compressed(result: Result, found: Found, strings: Mapping[str, Compressed]) -> None:
+def add_compressed(result: Result, found: ScoredWindows, strings: Mapping[str, Compressed]) -> None:
     """How short a prompt brings each string back."""
     import pandas as pd
 
@@ -502,11 +317,3 @@ def say_compressed(result: Result, found: Found, strings: Mapping[str, Compresse
             unit="tokens of the string per token of the prompt",
         )
     )
-
-
-def in_tokens(number: int) -> str:
-    return f"{number:,} token{'' if number == 1 else 's'}"
-
-
-def percent(rate: float) -> str:
-    return f"{100 * rate:.3g} %"

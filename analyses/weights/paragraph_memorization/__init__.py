@@ -12,9 +12,9 @@ heads.py    rare tokens, triggers, and the exact effect of every head; proof on 
 edit.py   unlearning and rewriting with a thousandth of the weights
 claims.py   what of the paper comes out again
 findings.py   from numbers to tables and findings
-weight_edits.py     a finished run's changes of weights: as knobs, as files
-views.py     how it looks (passage_view.py: one passage as text; heads_view.py: the linked grids;
-            removal_view.py)
+weight_edits.py     a finished run's changes of weights: as controls, as files
+schema.py    what its tables and findings mean
+views.py     how it looks (selections.py: what of the run is shown)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from analyses.claims import say_claims
 from analyses.measures import text_source
 from analyses.measures.decoding import continuations
 from analyses.measures.sampling import Sampler
@@ -32,6 +33,7 @@ from analyses.measures.text_source import Texts, altered, windows_of
 from analyses.weights.paragraph_memorization import (
     claims,
     edit,
+    edit_findings,
     findings,
     gradient_maps,
     heads,
@@ -39,9 +41,9 @@ from analyses.weights.paragraph_memorization import (
     triggers,
 )
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
-from analyses.weights.paragraph_memorization.views import views
-from analyses.weights.paragraph_memorization.weight_edits import changes
-from analyses.weights.paragraph_memorization.weight_edits import knobs as controls
+from analyses.weights.paragraph_memorization.schema import SCHEMA
+from analyses.weights.paragraph_memorization.views import ANSWER, VIEWS
+from analyses.weights.paragraph_memorization.weight_edits import changes, controls
 from hooks.gradients.weights import weights
 from workbench.errors import BadInput, Unfit
 from workbench.result import Result
@@ -51,7 +53,18 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["Params", "changes", "controls", "name", "question", "run", "unfit", "views"]
+__all__ = [
+    "ANSWER",
+    "SCHEMA",
+    "VIEWS",
+    "Params",
+    "changes",
+    "controls",
+    "name",
+    "question",
+    "run",
+    "unavailable_reason",
+]
 
 name = "paragraph-memorization"
 question = "Where in the network is this passage stored, and can it be removed there?"
@@ -126,7 +139,7 @@ class Params(Texts, frozen=True, extra="forbid"):
     )
 
 
-def unfit(model: InstrumentedModel) -> str | None:
+def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
         return "some of its layers have no attention heads whose output could be switched off."
@@ -170,9 +183,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         params.max_windows,
         skipped,
     )
-    scores = score(model, cut, Sampler(temperature=0), progress=progress.part(0.0, 0.06))
+    scores = score(model, cut, Sampler(temperature=0), progress=progress.subprogress(0.0, 0.06))
     passages, counts = choose(documents, cut, scores, params.passages)
-    own = _own(model, cut, scores, passages, progress.part(0.06, 0.08))
+    own = _own(model, cut, scores, passages, progress.subprogress(0.06, 0.08))
     result = Result(name)
     result.provenance.notes = {
         "texts": params.named,
@@ -183,31 +196,31 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         result, [*skipped, *((d.name, "shorter than one passage") for d in short)], share
     )
     text_source.add_altered(result, altered(model, documents))
-    findings.say_passages(result, model, passages, counts, scores, own)
+    findings.add_passages(result, model, passages, counts, scores, own)
     memorized = [p for p in passages if p.group == MEMORIZED]
 
     perturbed = triggers.perturb(
-        model, passages, own, params.draws, params.seed, progress.part(0.08, 0.3)
+        model, passages, own, params.draws, params.seed, progress.subprogress(0.08, 0.3)
     )
     strongest = [perturbed.strongest(n, _TRIGGERS) for n in range(len(passages))]
-    findings.say_triggers(result, model, passages, perturbed)
-    progress.keep(result)
+    findings.add_triggers(result, model, passages, perturbed)
+    progress.checkpoint(result)
 
-    findings.say_gradients(
-        result, *gradient_maps.gradient_map(model, passages, progress.part(0.3, 0.36))
+    findings.add_gradients(
+        result, *gradient_maps.gradient_map(model, passages, progress.subprogress(0.3, 0.36))
     )
     twins = patching.twins(model, memorized, perturbed)
     if params.traced and twins:
-        arrays = patching.patch(model, twins[: params.traced], progress.part(0.36, 0.46))
-        findings.say_patching(result, model, twins[: params.traced], arrays)
-    result.arrays["slopes"] = patching.slopes(model, memorized, progress.part(0.46, 0.5))
-    progress.keep(result)
+        arrays = patching.patch(model, twins[: params.traced], progress.subprogress(0.36, 0.46))
+        findings.add_patching(result, model, twins[: params.traced], arrays)
+    result.arrays["slopes"] = patching.slopes(model, memorized, progress.subprogress(0.46, 0.5))
+    progress.checkpoint(result)
 
-    counts_ = heads.corpus_counts(model, progress.part(0.5, 0.53))
+    counts_ = heads.corpus_counts(model, progress.subprogress(0.5, 0.53))
     spread = _spread(cut, passages)
-    rare = heads.rarity(model, spread, counts_, progress.part(0.53, 0.56))
+    rare = heads.rarity(model, spread, counts_, progress.subprogress(0.53, 0.56))
     places = [[memorized[n].beginning + at for at in strongest[n]] for n in range(len(memorized))]
-    triggered = heads.on_triggers(model, memorized, places, progress.part(0.56, 0.58))
+    triggered = heads.on_triggers(model, memorized, places, progress.subprogress(0.56, 0.58))
     choosing, held_out = heads.halves(passages)
     others = [(p.prompt, p.suffix) for p in passages if p.group == NOT]
     plain = neutral(
@@ -217,21 +230,23 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         _NEUTRAL,
     )
     effects = heads.without(
-        model, choosing, others, plain[:_KEEP_NEUTRAL], progress.part(0.58, 0.72)
+        model, choosing, others, plain[:_KEEP_NEUTRAL], progress.subprogress(0.58, 0.72)
     )
     ranked = heads.ranked(rare, triggered, effects)
     found = [(int(row.layer), int(row.head)) for row in ranked.head(params.heads).itertuples()]
     proof = None
     if held_out:
-        part = progress.part(0.72, 0.78)
+        part = progress.subprogress(0.72, 0.78)
         proof = heads.prove(model, found, held_out, plain, params.random_sets, params.seed, part)
-    findings.say_heads(result, ranked, effects, rare, found, proof, len(spread))
-    progress.keep(result)
+    findings.add_heads(result, ranked, effects, rare, found, proof, len(spread))
+    progress.checkpoint(result)
 
     if params.edits:
         every = [(window.prompt, list(window.suffix)) for window in _memorized(cut, scores)]
-        _change(result, model, params, memorized, every, twins, plain, progress.part(0.78, 1.0))
-    claims.say_claims(result)
+        _change(
+            result, model, params, memorized, every, twins, plain, progress.subprogress(0.78, 1.0)
+        )
+    say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
 
@@ -331,7 +346,7 @@ def _change(
     for n, task in enumerate(tasks):
         first = 0
         for k, mask in enumerate(edit.MASKS):
-            part = progress.part(
+            part = progress.subprogress(
                 (n + k / len(edit.MASKS)) / len(tasks),
                 (n + (k + 1) / len(edit.MASKS)) / len(tasks),
             )
@@ -341,4 +356,4 @@ def _change(
             )  # fmt: skip
             first = first or len(outcome.curve)
             outcomes.append((task, mask, outcome))
-    findings.say_changes(result, model, changed, outcomes)
+    edit_findings.add_changes(result, model, changed, outcomes)

@@ -13,55 +13,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.claims import Words, judged
+from analyses.claims import (
+    FAILS,
+    NOT_MEASURED,
+    OPEN,
+    PART,
+    REPLICATES,
+    Claim,
+    Measured,
+    verdict_of,
+)
 from analyses.measures.statistics import difference, share_interval, sign
-from analyses.weights.paragraph_memorization.findings import rates_of
+from analyses.weights.paragraph_memorization.edit_findings import rates_of
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT
-from workbench.result import Finding, Result
+from workbench.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-YES, PART, NO, OPEN = WORDS = Words("replicates", "in part", "does not replicate", "cannot be told")
-Row = tuple[str, str, str, str, str]
+PAPER = "Stoehr et al. 2024 (GPT-Neo 125M)"
 _HALF = 0.5
 """Share of a passage: with less left it counts as unlearned, and other passages of which more is
 left as kept.
 """
 _NOTHING = 0.9
 """Share of a passage that is still said if an update did nothing."""
-
-
-def say_claims(result: Result) -> None:
-    """The table `claims`, and how many of them hold here."""
-    import pandas as pd
-
-    judges = (_triggers, _larger, _lower, _rare, _sparse, _random, _harder)
-    table = pd.DataFrame(
-        [judge(result) for judge in judges],
-        columns=["claim", "in the paper", "here", "verdict", "how sure"],
-    )
-    result.tables["claims"] = table
-    counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in WORDS}
-    missing = "; ".join(table.loc[table["verdict"] == NO, "claim"])
-    result.add(
-        Finding(
-            "claims",
-            {
-                "hold": counts[YES],
-                "in_part": counts[PART],
-                "fail": counts[NO],
-                "open": counts[OPEN],
-            },
-            f"Of {len(table)} claims of Stoehr et al. 2024 (GPT-Neo 125M), {counts[YES]} replicate"
-            " on this model"
-            + (f", {counts[PART]} in part" if counts[PART] else "")
-            + (f"; not this: {missing}" if counts[NO] else "")
-            + (f"; {counts[OPEN]} cannot be told from this run" if counts[OPEN] else "")
-            + ".",
-            unit="claims",
-        )
-    )
 
 
 def _not(verdict: bool | None) -> bool | None:
@@ -84,13 +60,9 @@ def _groups(
     return [part[column].to_numpy() for part in parts], (ours, theirs)
 
 
-def _triggers(result: Result) -> Row:
-    claim, paper = (
-        "Replacing one token disturbs memorized passages less than others",
-        "12.2 tokens lost, 33.1 of others",
-    )
+def _triggers(result: Result) -> Measured:
     if "perturbed" not in result.tables:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     lost = -result.tables["perturbed"].groupby("passage")["match"].mean().rename("lost")
     table = result.tables["passages"][["passage", "group"]].merge(lost.reset_index(), on="passage")
     (ours, theirs), together = _groups(result, table, "lost")
@@ -100,14 +72,13 @@ def _triggers(result: Result) -> Row:
         f"difference {less:+.1f} (95 %: {low:+.1f} to {high:+.1f}), {len(ours)} and {len(theirs)}"
         " passages"
     )
-    return claim, paper, here, judged([_not(sign(low, high))], WORDS), sure
+    return Measured(here, verdict_of([_not(sign(low, high))]), sure)
 
 
-def _larger(result: Result) -> Row:
-    claim, paper = "Gradients of memorized passages are smaller over all", "9.7 against 53.0"
+def _larger(result: Result) -> Measured:
     table = result.tables.get("lower")
     if table is None or "sum_max" not in table:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     (ours, theirs), together = _groups(result, table, "sum_max")
     # Sums of gradients differ by orders of magnitude between passages, so they are compared as
     # ratios.
@@ -117,20 +88,14 @@ def _larger(result: Result) -> Row:
         f" {math.exp(high):.2f})"
     )
     here = f"{ours.mean():.2f} against {theirs.mean():.2f}"
-    return (
-        claim,
-        paper,
-        here,
-        judged([_not(sign(low, high))], WORDS),
-        f"{sure}, {len(ours)} and {len(theirs)} passages",
-    )
+    sure += f", {len(ours)} and {len(theirs)} passages"
+    return Measured(here, verdict_of([_not(sign(low, high))]), sure)
 
 
-def _lower(result: Result) -> Row:
-    claim = "Of them, a larger share is in the lower layers than of other passages' gradients"
-    paper, table = "seen in heat maps", result.tables.get("lower")
+def _lower(result: Result) -> Measured:
+    table = result.tables.get("lower")
     if table is None:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     signs, here, sure = [], [], []
     for size, word in (("low_max", "largest entries"), ("low_rms", "typical ones")):
         (ours, theirs), together = _groups(result, table, size)
@@ -140,23 +105,14 @@ def _lower(result: Result) -> Row:
         sure.append(f"{100 * low:+.1f} to {100 * high:+.1f}")
     # Both sizes of a gradient have to agree, or it hangs on the choice of one.
     verdict = signs[0] if signs[0] == signs[1] else None
-    return (
-        claim,
-        paper,
-        f"{' and '.join(here)} in the lower half",
-        judged([verdict], WORDS),
-        f"95 %: {' and '.join(sure)}",
-    )
+    said = f"{' and '.join(here)} in the lower half"
+    return Measured(said, verdict_of([verdict]), f"95 %: {' and '.join(sure)}")
 
 
-def _rare(result: Result) -> Row:
-    claim, paper = (
-        "The heads that matter for memorized passages look at rare tokens",
-        "L1H2, correlation −0.97 pooled",
-    )
+def _rare(result: Result) -> Measured:
     heads = result.tables.get("heads")
     if heads is None or heads["rarity_each"].isna().all() or "rarity" not in result.findings:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     found, pooled = heads[heads["role"] != ""], result.findings["rarity"].values
     verdicts = [
         _not(sign(low, high))
@@ -171,13 +127,8 @@ def _rare(result: Result) -> Row:
         f" {row.rarity_each_high:+.2f})"
         for row in found.itertuples()
     )
-    return (
-        claim,
-        paper,
-        here,
-        judged(verdicts, WORDS),
-        f"each head within passages, 95 %: {', '.join(each)}",
-    )
+    sure = f"each head within passages, 95 %: {', '.join(each)}"
+    return Measured(here, verdict_of(verdicts), sure)
 
 
 def _removals(result: Result, aim: str, mask: str) -> pd.DataFrame | None:
@@ -202,18 +153,16 @@ def _share(result: Result, values: pd.Series) -> tuple[float, tuple[float, float
     return share_interval(known.to_numpy(float), _documents(result, known.index))
 
 
-def _sparse(result: Result) -> Row:
-    claim = "A thousandth of the weights, chosen by gradient, is enough to unlearn"
-    paper = "50 → 26.8 tokens; 26.9 with all weights"
+def _sparse(result: Result) -> Measured:
     mine, every = _removals(result, "unlearn", "gradient"), _removals(result, "unlearn", "all")
     if mine is None or every is None:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     left, (low, high) = _share(result, mine["left"])
     kept, (kept_low, kept_high) = _share(result, mine["others_kept"])
     unlearned = _not(sign(low, high, _HALF))
     # With nothing to keep there is nothing that could be lost.
     spared = True if math.isnan(kept) else sign(kept_low, kept_high, _HALF)
-    verdict = judged([unlearned, spared], WORDS) if unlearned else judged([unlearned], WORDS)
+    verdict = verdict_of([unlearned, spared] if unlearned else [unlearned])
     here = (
         f"{mine['match_before'].mean():.0f} → {mine['match'].mean():.1f} tokens at rates of"
         f" {rates_of(mine)}"
@@ -222,7 +171,7 @@ def _sparse(result: Result) -> Row:
     )
     sure = f"share left {left:.0%} (95 %: {low:.0%} to {high:.0%}; under {_HALF:.0%} is unlearned)"
     sure += "" if math.isnan(kept) else f", of others {kept_low:.0%} to {kept_high:.0%}"
-    return claim, paper, here, verdict, f"{sure}, {len(mine)} passages"
+    return Measured(here, verdict, f"{sure}, {len(mine)} passages")
 
 
 def _did_nothing(mean: float, bounds: tuple[float, float]) -> bool | None:
@@ -232,22 +181,21 @@ def _did_nothing(mean: float, bounds: tuple[float, float]) -> bool | None:
     )
 
 
-def _random(result: Result) -> Row:
+def _random(result: Result) -> Measured:
     """Judged after as many steps as chosen weights took, as the paper does, and in the end: one
     step may be too few for any.
     """
-    claim, paper = "As many random weights do nothing", "50 → 49.8 tokens"
     mine = _removals(result, "unlearn", "random")
     if mine is None:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     soon, late = _share(result, mine["left_same"]), _share(result, mine["left"])
     at_first, in_the_end = _did_nothing(*soon), _did_nothing(*late)
     if len(mine) < 2:  # one passage says nothing of others
         verdict = OPEN
     elif in_the_end is False:  # given time they do something, whatever they do at first
-        verdict = PART if at_first else NO
+        verdict = PART if at_first else FAILS
     else:
-        verdict = NO if at_first is False else YES if at_first and in_the_end else OPEN
+        verdict = FAILS if at_first is False else REPLICATES if in_the_end and at_first else OPEN
     before = mine["match_before"].mean()
     here = (
         f"{before:.0f} → {mine['match_same_steps'].mean():.1f} tokens after as many steps as chosen"
@@ -259,15 +207,14 @@ def _random(result: Result) -> Row:
         f"share left, 95 %: {spans[0]}, in the end {spans[1]} (nothing: {_NOTHING:.0%} or more, and"
         f" over {_HALF:.0%} for sure)"
     )
-    return claim, paper, here, verdict, f"{sure}, {len(mine)} passages"
+    return Measured(here, verdict, f"{sure}, {len(mine)} passages")
 
 
-def _harder(result: Result) -> Row:
-    claim, paper = "Rewriting is harder than unlearning", "33.7 tokens left, 26.8 unlearned"
+def _harder(result: Result) -> Measured:
     one, other = _removals(result, "rewrite", "gradient"), _removals(result, "unlearn", "gradient")
     both = [] if one is None or other is None else [n for n in one.index if n in other.index]
     if one is None or other is None or not both:
-        return _missing(claim, paper)
+        return NOT_MEASURED
     one, other = one.loc[both], other.loc[both]
     verdicts, sure = [], []
     for word, more in (
@@ -285,14 +232,32 @@ def _harder(result: Result) -> Row:
         f"{one['match'].mean():.1f} tokens of the old text left, {other['match'].mean():.1f}"
         f" unlearned; {one['instead'].mean():.1f} of the new are said"
     )
-    return (
-        claim,
-        paper,
-        here,
-        judged(verdicts, WORDS),
-        f"{'; '.join(sure)}, {len(both)} passages, each its own control",
-    )
+    said = f"{'; '.join(sure)}, {len(both)} passages, each its own control"
+    return Measured(here, verdict_of(verdicts), said)
 
 
-def _missing(claim: str, paper: str) -> Row:
-    return claim, paper, "not measured", OPEN, "the run left this part out"
+CLAIMS = [
+    Claim(
+        "Replacing one token disturbs memorized passages less than others",
+        "12.2 tokens lost, 33.1 of others",
+        _triggers,
+    ),
+    Claim("Gradients of memorized passages are smaller over all", "9.7 against 53.0", _larger),
+    Claim(
+        "Of them, a larger share is in the lower layers than of other passages' gradients",
+        "seen in heat maps",
+        _lower,
+    ),
+    Claim(
+        "The heads that matter for memorized passages look at rare tokens",
+        "L1H2, correlation −0.97 pooled",
+        _rare,
+    ),
+    Claim(
+        "A thousandth of the weights, chosen by gradient, is enough to unlearn",
+        "50 → 26.8 tokens; 26.9 with all weights",
+        _sparse,
+    ),
+    Claim("As many random weights do nothing", "50 → 49.8 tokens", _random),
+    Claim("Rewriting is harder than unlearning", "33.7 tokens left, 26.8 unlearned", _harder),
+]

@@ -141,7 +141,7 @@ def tuned(
     """
     progress = progress or Progress()
     for n, rate in enumerate(rates):
-        part = progress.part(n / len(rates), (n + 1) / len(rates))
+        part = progress.subprogress(n / len(rates), (n + 1) / len(rates))
         outcome = carry_out(weights_, task, mask, fraction, rate, steps, seed, at_least, part)
         if outcome.row["done"]:
             break

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analyses.weights.paragraph_memorization.groups import GROUPS, Passage
-from hooks.gradients.metric import continuation_loss
 from hooks.gradients.parameters import gradient_sizes
 from hooks.gradients.weights import weights
+from hooks.metrics import continuation_loss
 from workbench.errors import Unfit
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def gradient_map(
     for number, group in enumerate(groups):
         mine = [p for p in passages if p.group == group]
         found = _sizes(
-            model, mine, chunk, progress.part(number / len(groups), (number + 1) / len(groups))
+            model,
+            mine,
+            chunk,
+            progress.subprogress(number / len(groups), (number + 1) / len(groups)),
         )
         names = [str(n) for n in found if not str(n).endswith(".batch")]
         by_layer: xr.DataArray = sum(  # type: ignore[assignment]

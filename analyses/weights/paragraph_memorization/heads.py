@@ -170,11 +170,11 @@ def without(
 
     def effects(pairs: Sequence[Pair], part: Progress) -> xr.DataArray:
         prompts, suffixes = [list(p) for p, _ in pairs], [list(s) for _, s in pairs]
-        return sweep(model, prompts, suffixes, at="all", metric="continuation", progress=part)[
+        return sweep(model, prompts, suffixes, read="continuation", positions="all", progress=part)[
             "effect"
         ]
 
-    stages = [progress.part(n / 3, (n + 1) / 3) for n in range(3)]
+    stages = [progress.subprogress(n / 3, (n + 1) / 3) for n in range(3)]
     mine = effects([(p.prompt, p.suffix) for p in choosing], stages[0]).rename(prompt="passage")
     mine = mine.assign_coords(passage=[p.number for p in choosing])
     found = {

@@ -13,10 +13,11 @@ import xarray as xr
 
 from analyses.weights.paragraph_memorization.groups import Passage, recited
 from analyses.weights.paragraph_memorization.triggers import Perturbed
-from hooks import sites, sweep
+from hooks import sites
 from hooks.gradients.activations import activation_gradients
-from hooks.gradients.metric import continuation_loss
+from hooks.metrics import continuation_loss
 from hooks.sites import SITES, Place
+from hooks.sweeps import Patch, Positions, sweep
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -70,40 +71,47 @@ def patch(
         `patch_heads` (passage, direction, layer, head): the output of one head, at all tokens.
         `patch_before` (passage, direction): ln p unpatched.
     """
-    positions, heads, before = [], [], []
+    grids, heads, before = [], [], []
     for n, twin in enumerate(chosen):
         said = twin.passage.suffix[: twin.impact]
         clean, other = [*twin.passage.prompt, *said], [*twin.prompt, *said]
-        part = progress.part(n / len(chosen), (n + 1) / len(chosen))
+        part = progress.subprogress(n / len(chosen), (n + 1) / len(chosen))
         of_positions, of_heads, of_before = [], [], []
         for way, (into, source) in enumerate([(other, clean), (clean, other)]):
             target = [twin.passage.suffix[twin.impact]]
-            common = {"how": "patch", "source": [source], "metric": "logprob"}
-            at = list(range(twin.at, len(into)))
-            some = part.part(0.5 * way, 0.5 * way + 0.4)
+            change, positions = Patch([source]), list(range(twin.at, len(into)))
+            some = part.subprogress(0.5 * way, 0.5 * way + 0.4)
             grid = sweep(
                 model,
                 [into],
                 [target],
-                kind="positions",
-                sites=PATCHED,
-                at=at,
+                over=Positions(PATCHED),
+                change=change,
+                read="logprob",
+                positions=positions,
                 progress=some,
-                **common,
             )
             of_positions.append(grid["effect"].isel(prompt=0, target=0, drop=True))
             of_before.append(float(grid["before"].squeeze()))
-            some = part.part(0.5 * way + 0.4, 0.5 * way + 0.5)
-            each = sweep(model, [into], [target], kind="heads", at="all", progress=some, **common)
+            some = part.subprogress(0.5 * way + 0.4, 0.5 * way + 0.5)
+            each = sweep(
+                model,
+                [into],
+                [target],
+                change=change,
+                read="logprob",
+                positions="all",
+                progress=some,
+            )
             of_heads.append(each["effect"].isel(prompt=0, target=0, drop=True))
-        positions.append(xr.concat(of_positions, "direction"))
+        grids.append(xr.concat(of_positions, "direction"))
         heads.append(xr.concat(of_heads, "direction"))
         before.append(of_before)
     names = {"passage": [t.passage.number for t in chosen], "direction": [RESTORE, BREAK]}
     return {
         # Passages are cut at different tokens; where one has none it stays NaN.
         "patch_positions": (
-            xr.concat(positions, "passage", join="outer", coords="minimal", compat="override")
+            xr.concat(grids, "passage", join="outer", coords="minimal", compat="override")
             .drop_vars("token", errors="ignore")
             .assign_coords(names)
             .transpose("passage", "direction", "site", "layer", "pos")

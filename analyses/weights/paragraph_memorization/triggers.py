@@ -13,7 +13,7 @@ import numpy as np
 
 from analyses.measures import vocabulary
 from analyses.weights.paragraph_memorization.groups import Passage
-from hooks import sweep
+from hooks.sweeps import Patch, Positions, sweep
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -88,14 +88,11 @@ def perturb(
                 model,
                 [passages[n].prompt for n in rows],
                 [list(own[n]) for n in rows],
-                kind="positions",
-                sites="resid_pre",
-                layers=0,
-                at=passages[rows[0]].prefix_positions,
-                how="patch",
-                source=[sources[n] for n in rows],
-                metric="continuation",
-                progress=progress.part(done / rounds, (done + 1) / rounds),
+                over=Positions("resid_pre", 0),
+                change=Patch([sources[n] for n in rows]),
+                read="continuation",
+                positions=passages[rows[0]].prefix_positions,
+                progress=progress.subprogress(done / rounds, (done + 1) / rounds),
             )["effect"].squeeze(["site", "layer"], drop=True)
             match[rows, draw], loss[rows, draw] = (
                 found.sel(target=name).values for name in ("match", "loss")

@@ -1,224 +1,241 @@
-"""What a paragraph-memorization run looks like: the passage as text first, charts around it.
-
-Touches no model.
-"""
+"""What a paragraph-memorization run looks like: the passage as text first, charts around it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from analyses.weights.paragraph_memorization import heads_view, passage_view
+from analyses import claims
+from analyses.weights.paragraph_memorization import schema, weight_edits
+from analyses.weights.paragraph_memorization import selections as sel
+from analyses.weights.paragraph_memorization.claims import CLAIMS, PAPER
 from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, PARTLY
 from workbench import draw
-from workbench.draw import colour
-from workbench.draw.view import Row, Table, View
+from workbench import views as v
+from workbench.draw import colour, passage
+from workbench.selection import head_name
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
     from workbench.result import Result
 
-AGAIN = "The run was stopped before it came to this; run the analysis again and let it finish."
-HUES = {MEMORIZED: colour.MEMORY, PARTLY: colour.FUNCTION, NOT: colour.CONTEXT}
-MASKS = {
-    "contrast": ("gradient, against others", colour.MEMORY),
-    "gradient": ("gradient alone", colour.FUNCTION),
-    "random": ("random weights", colour.OTHER),
-    "all": ("all weights", colour.CONTEXT),
+_HUES = {MEMORIZED: colour.MEMORY, PARTLY: colour.FUNCTION, NOT: colour.CONTEXT}
+_MASK_HUES = [colour.MEMORY, colour.FUNCTION, colour.OTHER, colour.CONTEXT]
+_GRIDS = {
+    "match": v.Scale("Without it", "tokens said", "fewer", "more"),
+    "trigger_lift": v.Scale("Attention on triggers", "× chance, less 1", "below", "above", 1.0),
+    "rarity_each": v.Scale("Attention and rarity", "rank correlation", "rare", "frequent"),
 }
-_PER_HEAD, _MLP = ("W_Q", "W_K", "W_V", "W_O"), ("W_gate", "W_in", "W_out")
+_CARD = {
+    "memorized passages": "{match:+.1f} tokens, {loss:+.3f} nats per token",
+    "passages not memorized": "{other_loss:+.3f} nats per token",
+    "neutral prose": "{neutral_loss:+.3f} nats per token",
+    "attention on triggers": "{trigger_share:.0%}, {trigger_lift:.1f} times chance",
+    "attention and rarity": "{rarity_each:+.2f} ({rarity_each_low:+.2f} to {rarity_each_high:+.2f})"
+    "; pooled {rarity_pooled:+.2f}",
+}
 
 
-def views(result: Result) -> dict[str, Any]:
-    """Tabs, by the title a person reads. Nothing is computed until a tab is looked at."""
-    from analyses.weights.paragraph_memorization.removal_view import live, still
+def strip(run: Result, number: int) -> Markup:
+    """A passage: prefix coloured by what replacing a token costs, suffix marked by what is said."""
+    mine, row = sel.tokens(run, number), sel.passage(run, number)
+    read = passage.times_read(row.get("repeats"))
+    title = f"{row['name']} – {row['group']}{read and f', {read}'}: {row['match']} tokens said."
+    if "trigger" not in mine:
+        return passage.strip(mine, title=title)
+    unit = "tokens lost when it is replaced (mean over draws)"
+    return passage.strip(mine, title=title, values=(-mine["trigger"]).clip(lower=0), unit=unit)
 
-    asked = result.params
-    no_traces = (
-        "no passages were traced (the parameter traced is 0)" if asked.get("traced") == 0 else ""
+
+def instead(run: Result, number: int) -> Markup:
+    """What the model says, where that is not the text, and what stops it where it is."""
+    row, twin, parts = sel.passage(run, number), sel.twin(run, number), Markup("")
+    if row["group"] != MEMORIZED:
+        parts += draw.says("After the given text the model says:") + passage.quoted(row["said"])
+    return parts if twin is None else parts + draw.says(
+        f"What stops it soonest: “{twin['replacement']}” for “{twin['token']}” (token"
+        f" {twin['pos']}); then {twin['impact']} tokens are said, up to “{twin['impact_token']}”."
+    )  # fmt: skip
+
+
+def _by_layer(run: Result, number: int, what: sel.Traced | None, here: sel.Place) -> Markup:
+    """Layers × tokens: gradients or effects of patching."""
+    if what is None or what not in sel.traced(run, number).values():
+        missing = "Gradients at tokens and patching were measured for memorized passages."
+        return draw.note(missing, "Choose one of those.")
+    return draw.effect_table(
+        sel.by_layer_and_token(run, number, what), list(sel.tokens(run, number)["token"]), here,
+        caption=f"{what.site}, {what.way or 'largest gradient'}, by layer and token",
+        unit="nats of ln p" if what.way else "nats per token per unit", signed=bool(what.way),
+    )  # fmt: skip
+
+
+def _clicks(run: Result, pick: v.Pick, markup: Markup) -> v.Clicks:
+    return v.Clicks(markup, len(sel.tokens(run, pick.prompt)))
+
+
+def _text(run: Result, pick: v.Pick) -> list[Any]:
+    return [_clicks(run, pick, strip(run, pick.prompt)), instead(run, pick.prompt)]
+
+
+def _draws(run: Result, pick: v.Pick) -> list[Any]:
+    token = sel.tokens(run, pick.prompt).set_index("pos")["token"].get(pick.pos, "")
+    said = f"Token {pick.pos}, “{token}”, replaced by others:"
+    return [said, v.Table(sel.draws(run, pick.prompt, pick.pos))]
+
+
+def _cells(run: Result, pick: v.Pick) -> v.Clicks:
+    here = pick.layer, pick.pos
+    return _clicks(run, pick, _by_layer(run, pick.prompt, pick["what"], here))
+
+
+def _patched(run: Result, number: int) -> Markup:
+    """A passage with the stream patched, both ways."""
+    tables = (
+        draw.says(title, small=True) + _by_layer(run, number, what, place)
+        for title, what, place in sel.patched_stream(run, number)
     )
-    no_edits = (
-        "nothing was to be removed (the parameter edits is 0)" if asked.get("edits") == 0 else ""
-    )
-    return {
-        "Passages": View(
-            lambda: passage_view.still(result), live=lambda _: passage_view.live(result)
+    return passage.folded(sel.passage(run, number)["name"], instead(run, number), *tables)
+
+
+def _rewritten(row: pd.Series, new: str) -> Markup:
+    old = draw.says("From", small=True) + passage.quoted(row["suffix"])
+    return passage.folded(row["name"], old, draw.says("to", small=True) + passage.quoted(new))
+
+
+def _curves(make: Callable[[Result], pd.DataFrame], x: str, y: str, **more: Any) -> v.Part:
+    """A curve for each group."""
+    given = {"order": GROUPS, "hues": _HUES, **more}
+    return v.show(lambda run: v.picture("curves", make(run), x, y, "group", **given))
+
+
+def _grids(make: Callable[[Result], Any]) -> v.Part:
+    return v.show(lambda run: draw.grids_beside(make(run), "‰", "less", "more", one_scale=True))
+
+
+def _card(run: Result, pick: v.Pick) -> Markup:
+    about = "{picked}, {rank} of {heads} by what its absence costs"
+    return draw.card(head_name(*pick.head), sel.head(run, pick.head), _CARD, about)
+
+
+def _without(run: Result, pick: v.Pick) -> v.Picture | None:
+    found = sel.without(run, pick.head)
+    return None if found is None else v.picture(
+        "bars", values=found.tolist(), names=found.index.tolist(), unit="tokens",
+        title=f"Without {head_name(*pick.head)}: leading tokens of each passage (change)",
+        xlabel="passages that chose, sorted",
+    )  # fmt: skip
+
+
+def _dots(found: tuple[pd.DataFrame, Any], value: str, title: str, of: str, **more: Any) -> Any:
+    frame, strokes = found
+    return v.picture("dots", frame, value, "line", title=title, xlabel=of, lines=strokes, **more)
+
+
+def _changes(aim: str, done: str) -> list[v.Part]:
+    """What is still said of each passage afterwards, by mask; and step by step."""
+    return [v.finding(done), v.show(lambda run: [
+        _dots(
+            sel.left(run, aim), "share", f"What is still said of each {done} passage",
+            "share of the suffix (%)", label="passages",
         ),
-        "Triggers": View(lambda: _triggers(result)),
-        "Weights": View(lambda: _weights(result)),
-        "Heads": View(
-            lambda: heads_view.still(result),
-            live=lambda pictures: heads_view.live(result, pictures),
+        v.picture(
+            "curves", sel.step_by_step(run, aim), "step", "match", "mask", order=list(sel.MASKS),
+            names=sel.MASKS, hues=dict(zip(sel.MASKS, _MASK_HUES, strict=True)), height=280,
+            xlabel="step", ylabel="tokens",
+            title=f"Leading tokens said while the passage is {done} (mean)",
         ),
-        "Patching": View(lambda: _patching(result), why_not=no_traces),
-        "Removal": View(
-            lambda: still(result), live=lambda pictures: live(result, pictures), why_not=no_edits
-        ),
-        "Claims": View(lambda: _claims(result)),
-    }
+    ] if aim in set(run.tables["removals"]["aim"]) else None)]  # fmt: skip
 
 
-def _says(result: Result, *names: str) -> list[Any]:
-    return [draw.says(result.findings[name].says) for name in names if name in result.findings]
-
-
-def _triggers(result: Result) -> list[Any]:
-    if "along" not in result.tables:
-        return [draw.note("No token was replaced.", AGAIN)]
-    along = result.tables["along"]
-    parts: list[Any] = _says(result, "triggers")
-    for column, title, ylabel, sign in (
-        (
-            "match",
-            "Leading tokens lost when one token of the prefix is replaced",
-            "tokens lost",
-            -1,
-        ),
-        (
-            "loss",
-            "Rise in loss of what the model would have said (nats per token)",
-            "nats per token",
-            1,
-        ),
-    ):
-        wide = (sign * along.pivot(index="prefix", columns="group", values=column)).reset_index()
-        series = {group: (group, HUES[group]) for group in GROUPS if group in wide}
-        parts.append(
-            draw.lines(
-                wide, "prefix", series, title=title, xlabel="token of the prefix", ylabel=ylabel
-            )
-        )
-    drawn = result.params.get("draws", 0)
-    parts.append(
-        draw.says(
-            f"Each token of a prefix is replaced by {drawn} others, drawn from the whole"
-            " vocabulary; means over draws and passages. What is lost is counted in the model's"
-            " own continuation of the whole prefix, which for memorized passages is the text"
-            " itself.",
-            small=True,
-        )
-    )
-    return [*parts, Table(along, "The data behind these pictures")]
-
-
-def _weights(result: Result) -> list[Any]:
-    if "weights" not in result.tables:
-        return [draw.note("Gradients were not measured.", AGAIN)]
-    table = result.tables["weights"]
-    parts: list[Any] = _says(result, "gradients")
-    parts.append(
-        draw.says(
-            "Where memorized passages pull more (blue) or less (red) than those that are not"
-            " memorized: share of a component in the group's gradients, memorized less not, in"
-            " thousandths. Shares, since the loss of what is not memorized is larger and so are all"
-            " its gradients. A gradient says what training would move, not what the model uses.",
-        )
-    )
-    for size, said in (("max", "largest entry"), ("rms", "root mean square")):
-        contrast = {w: _contrast(table, w, size) for w in _PER_HEAD if w in set(table["weight"])}
-        if contrast:
-            top = colour.limit(v for array in contrast.values() for v in array.values.ravel())
-            grids = [
-                draw.head_grid(
-                    array,
-                    title=f"{w}, {said}",
-                    unit="‰",
-                    low_word="less",
-                    high_word="more",
-                    top=top,
-                    labels=i == 0,
-                )
-                for i, (w, array) in enumerate(contrast.items())
-            ]
-            parts.append(Row(grids))
-    parts += [_by_layer(table, "attention", _PER_HEAD), _by_layer(table, "MLP", _MLP)]
-    note = (
-        "Each passage's own gradient, then the mean. Columns batch_max and batch_rms of the table"
-        " are of the mean gradient."
-    )
-    return [*parts, draw.says(note, small=True), Table(table, "Every component and group")]
-
-
-def _contrast(table: pd.DataFrame, weight: str, size: str) -> xr.DataArray:
-    """Share of each head's weight, memorized less not memorized, in thousandths, (layer, head)."""
-    mine = table[table["weight"] == weight].set_index(["layer", "head"])
-    shares = [
-        1000 * mine.loc[mine["group"] == group, f"share_{size}"] for group in (MEMORIZED, NOT)
-    ]
-    return (shares[0] - shares[1]).sort_index().to_xarray()
-
-
-def _by_layer(table: pd.DataFrame, name: str, weights: tuple[str, ...]) -> Any:
-    mine = table[table["weight"].isin(weights)]
-    wide = (
-        100 * mine.pivot_table(index="layer", columns="group", values="share_max", aggfunc="sum")
-    ).reset_index()
-    series = {group: (group, HUES[group]) for group in GROUPS if group in wide}
-    title = f"Share of the group's gradients in {name}, by layer (%)"
-    return draw.lines(
-        wide,
-        "layer",
-        series,
-        title=title,
-        xlabel="layer",
-        ylabel="share of largest entries (%)",
-        height=260,
-    )
-
-
-def _patching(result: Result) -> list[Any]:
-    if "patch_heads" not in result.arrays:
-        return [
-            draw.note(
-                "No passage was traced.",
-                "No single token stops any of these passages, or the run was stopped before.",
-            )
-        ]
-    mean = result.arrays["patch_heads"].mean("passage")
-    titles = {"passage into twin": "Passage into twin", "twin into passage": "Twin into passage"}
-    grids = [
-        draw.head_grid(
-            mean.sel(direction=way),
-            title=titles[str(way)],
-            unit="nats",
-            low_word="away",
-            high_word="back",
-            labels=i == 0,
-        )
-        for i, way in enumerate(mean["direction"].values)
-    ]
-    marked = Markup("").join(
-        passage_view.patched(result, int(n))
-        for n in result.arrays["patch_positions"]["passage"].values[:3]
-    )
-    return [
-        *_says(result, "patching"),
-        draw.says(
-            "A passage and its twin differ in one token of the prefix, the one whose replacement"
-            " costs most. One value of the one run is put into the other, and what the model gives"
-            " to the first token that changes is read: blue brings it back, red takes it away (nats"
-            " of ln p). Left and right have scales of their own."
-        ),
-        Row(grids),
-        draw.says("One place at one token, from the replaced token on:"),
-        marked,
-        Table(result.tables["twins"], "The twins"),
-    ]
-
-
-def _claims(result: Result) -> list[Any]:
-    if "claims" not in result.tables:
-        return [draw.note("The run did not come to its end.", AGAIN)]
-    about = (
-        "The claims of Stoehr et al. 2024 about GPT-Neo 125M, and what this run says of each on its"
-        " own model. A claim that comes out again on one model is no law; one that does not may"
-        " have been about the other model's size or training."
-    )
-    return [
-        *_says(result, "claims"),
-        draw.says(about, small=True),
-        Table(result.tables["claims"], "Claim by claim"),
-    ]
+ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0))
+VIEWS = [
+    v.View("Passages", needs="passages", parts=[
+        v.finding("passages", more="Darker tokens of the prefix are those without which it is not"
+                  " recited; hover for how many tokens are lost."),
+        v.on("prompt", _text, examples=sel.some_of_each_group),
+        v.on(["prompt", "pos"], _draws, needs="perturbed", examples=lambda run: []),
+        v.knob("what", "Layer by token", lambda run, pick: sel.traced(run, pick.prompt),
+               keys=["prompt"], width=330),
+        v.on(["prompt", "pos", "layer", "what"], _cells, examples=sel.a_gradient),
+        v.table(sel.passages, "All passages that were looked at", picks="prompt", by="passage",
+                height=360, of="passages"),
+    ], first={
+        "prompt": lambda run, pick: sel.chosen_passage(run),
+        "pos": lambda run, pick: sel.chosen_token(run, pick.prompt),
+    }),
+    v.View("Triggers", needs="along", parts=[
+        v.finding("triggers"),
+        _curves(sel.along, "prefix", "lost", xlabel="token of the prefix", ylabel="tokens lost",
+                title="Leading tokens lost when one token of the prefix is replaced"),
+        _curves(sel.along, "prefix", "loss", xlabel="token of the prefix", ylabel="nats per token",
+                title="Rise in loss of what the model would have said (nats per token)"),
+        v.says(lambda run: f"{schema.REPLACED} Draws: {run.params.get('draws', 0)}.", small=True),
+        v.table("along", "The data behind these pictures"),
+    ]),
+    v.View("Weights", needs="weights", parts=[
+        v.finding("gradients"),
+        v.says("Where memorized passages pull more (blue) or less (red) than those that are not"
+               " memorized: share of a component in the group's gradients, memorized less not, in"
+               f" thousandths. {schema.SHARES}"),
+        _grids(partial(sel.contrasts, size="max", said="largest entry")),
+        _grids(partial(sel.contrasts, size="rms", said="root mean square")),
+        *(_curves(partial(sel.by_layer, weights=weights), "layer", "share", percent=True,
+                  title=f"Share of the group's gradients in {what}, by layer (%)", xlabel="layer",
+                  ylabel="share of largest entries (%)", height=260)
+          for what, weights in (("attention", sel.PER_HEAD), ("MLP", sel.MLP))),
+        v.says(schema.BATCH, small=True),
+        v.table("weights", "Every component and group"),
+    ]),
+    v.View("Heads", needs="heads", first={"head": lambda run, pick: sel.chosen_head(run)}, parts=[
+        v.says(lambda run: draw.outline_key(
+            f"{schema.ABSENCE} {len(run.tables['heads'])} heads were compared.",
+            {"picked": colour.MEMORY})),
+        v.row(
+            v.heads("heads", _GRIDS, marks=sel.marks, hover=sel.losses,
+                    describe=lambda row: f"without it {row['match']:+.1f} tokens"),
+            v.column(
+                v.knob("head", "Head, by what its absence costs",
+                       lambda run, pick: sel.by_name(run), width=240),
+                v.on("head", _card, examples=lambda run: [{"head": h} for h in sel.marks(run)]),
+            ),
+            widths=(0, 300)),
+        v.on("head", _without),
+        v.finding("rarity", small=True),
+        v.finding("heads"),
+        v.show(lambda run: _dots(
+            sel.control(run), "kept", "The control: random heads of the same layers, on passages"
+            " held out", "share of the suffix that is still said (%)"), needs="proof"),
+        v.table(sel.ranked, "All heads, the one whose absence costs most first", picks="head",
+                by="label", height=420, of="heads"),
+    ]),
+    v.View("Patching", needs="patch_heads", otherwise=sel.untraced, parts=[
+        v.finding("patching"),
+        v.says(f"{schema.TWIN} One value of the one run is put into the other, and what the model"
+               " gives to the first token that changes is read: blue brings it back, red takes it"
+               " away (nats of ln p). Left and right have scales of their own."),
+        v.show(lambda run: draw.grids_beside(sel.patched_heads(run), "nats", "away", "back")),
+        v.says("One place at one token, from the replaced token on:"),
+        v.show(lambda run: [_patched(run, number) for number in sel.patched(run)[:3]]),
+        v.table("twins", "The twins"),
+    ]),
+    v.View("Removal", needs="removals", otherwise=sel.unchanged, parts=[
+        *_changes("unlearn", "unlearned"),
+        *_changes("rewrite", "rewritten"),
+        v.says(schema.MASKS, small=True),
+        v.says(lambda run: schema.NEW if sel.rewritten(run) else None),
+        v.show(lambda run: [_rewritten(*each) for each in sel.rewritten(run)]),
+        v.says(weight_edits.how_to_keep),
+        v.row(
+            v.knob("change", "Change", lambda run, pick: {n: n for n in weight_edits.names(run)}),
+            v.download("Keep this change as a file",
+                       lambda run, pick: weight_edits.file(run, pick["change"]), keys=["change"],
+                       needs=lambda run: bool(weight_edits.names(run)))),
+        v.table("removals", "Every update"),
+    ]),
+    claims.view(CLAIMS, PAPER),
+]  # fmt: skip

@@ -1,10 +1,12 @@
-"""The changes of weights that a finished run holds: as knobs on a model, and as deltas that can
+"""The changes of weights that a finished run holds: as controls of a model, and as deltas that can
 be saved.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,17 +61,44 @@ def delta(result: Result, name: str) -> Delta:
     )
 
 
+def file(result: Result, name: str) -> tuple[str, bytes]:
+    """A change of a run as a file: its name and what is in it.
+
+    Raises:
+        BadInput: as `delta`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        saved = delta(result, name).save(Path(folder) / f"{name}.safetensors")
+        return saved.name, saved.read_bytes()
+
+
+def how_to_keep(result: Result) -> str | None:
+    """Which changes there are and how to use one, in words; None where there is none."""
+    known = names(result)
+    if not known:
+        return None
+    first = next(iter(known))
+    where = result.path.name if result.path is not None else "RUN"
+    model = result.provenance.model.get("source", "MODEL")
+    return (
+        "Each change of the first kind is kept in this run"
+        f" ({delta(result, first).size:,} numbers): {', '.join(known)}. As a file:"
+        f" workbench changes {where} {first} -o {first}.safetensors; the model with it opens as"
+        f" {model}+{first}.safetensors."
+    )
+
+
 def changes(result: Result) -> dict[str, Delta]:
     """Every change that is kept."""
     return {name: delta(result, name) for name in names(result)}
 
 
-def knobs(result: Result) -> dict[str, Control]:
-    """One knob per change: 0 leaves the model as it is, 1 changes it wholly."""
-    return {name: _knob(result, name) for name in names(result)}
+def controls(result: Result) -> dict[str, Control]:
+    """One control per change: 0 leaves the model as it is, 1 changes it wholly."""
+    return {name: _control(result, name) for name in names(result)}
 
 
-def _knob(result: Result, name: str) -> Control:
+def _control(result: Result, name: str) -> Control:
     aim, _, passage = name.partition("_")
 
     @again

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from analyses.context import knowledge_conflict as analysis
 from analyses.context.knowledge_conflict import cases as made
-from analyses.context.knowledge_conflict import headroom, stability
+from analyses.context.knowledge_conflict import headroom, params, stability
 from analyses.context.knowledge_conflict.answer_rates import Measured, Rates, wilson
 from analyses.context.knowledge_conflict.held_out_eval import RandomSets
 from analyses.context.knowledge_conflict.rank_heads import locate
@@ -96,14 +96,17 @@ def test_the_dial_moves_all_answers_and_holds_while_generating(planted_run, plan
     assert (dial.p_memory.diff().dropna() <= 1e-6).all()
     row = planted_run.tables["facts"].iloc[0]
     for value, answer in ((-1.0, row.answer), (1.0, row.counter)):
-        with planted_run.dial(planted_model, value):
+        with planted_run.control("dial")(planted_model, value):
             assert planted_model.generate(row.prompt, max_new_tokens=2).strip().startswith(answer)
-    with pytest.raises(BadInput, match="from -1 to 1"), planted_run.dial(planted_model, 1.5):
+    with (
+        pytest.raises(BadInput, match="from -1 to 1"),
+        planted_run.control("dial")(planted_model, 1.5),
+    ):
         pass
 
 
 def test_the_dial_refuses_a_model_of_another_shape(planted_run, llama):
-    with pytest.raises(BadInput, match="another shape"), planted_run.dial(llama, 0.5):
+    with pytest.raises(BadInput, match="another shape"), planted_run.control("dial")(llama, 0.5):
         pass
 
 
@@ -126,7 +129,7 @@ def test_reopens_whole(planted_run, tmp_path, planted_model):
         assert sum(written[finding][o] for o in ("memory", "context", "other")) == pytest.approx(1)
     assert list(opened.tables["heads"].columns[:2]) == ["layer", "head"]
     assert {"effect_memory", "effect_context", "role"} <= set(opened.tables["heads"].columns)
-    with opened.dial(planted_model, 0.0):
+    with opened.control("dial")(planted_model, 0.0):
         pass
 
 
@@ -205,18 +208,18 @@ def test_no_head_is_named_where_all_answers_are_so_already(full):
 def test_the_dial_turns_only_where_heads_are_known(full):
     side, model, result = full
     low, high = (-1.0, 0.0) if side == "context" else (0.0, 1.0)
-    knob = analysis.controls(result)["dial"]
-    assert (knob.low, knob.high) == (low, high)
+    dial = analysis.controls(result)["dial"]
+    assert (dial.low, dial.high) == (low, high)
     assert sorted({*result.tables["dial"].value}) == [
         v for v in np.arange(-1, 1.25, 0.25) if low <= v <= high
     ]
     with (
         pytest.raises(BadInput, match=f"from {low:g} to {high:g}"),
-        result.dial(model, 0.5 if high == 0 else -0.5),
+        result.control("dial")(model, 0.5 if high == 0 else -0.5),
     ):
         pass
     row = result.tables["facts"].iloc[0]
-    with result.dial(model, low or high):
+    with result.control("dial")(model, low or high):
         said = model.generate(row.prompt, max_new_tokens=2).strip()
     assert said.startswith(row.answer if side == "context" else row.counter)
 
@@ -277,8 +280,8 @@ def test_too_few_facts_tell_nothing(planted_model, tmp_path):
     assert not {"prune_memory", "prune_context", "random", "dial", "cost_memory"} & set(
         result.findings
     )
-    with pytest.raises(AttributeError, match="dial"):
-        result.dial(planted_model, 0.5)
+    with pytest.raises(NotFound, match="no control of this knowledge-conflict run 'dial'"):
+        result.control("dial")(planted_model, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +297,7 @@ def test_ties_with_no_head_at_all_choose_none(after, told):
     choosing = SimpleNamespace(rates=lambda factors: Rates.of(after))
     untold = {"memory": "at the ceiling"}
     groups = analysis._choose(
-        result, analysis.Params(k_grid=[1]), found, base, choosing, untold, Progress()
+        result, params.Params(k_grid=[1]), found, base, choosing, untold, Progress()
     )
     assert groups == ({"context": [(0, 0)]} if told else {})
     assert ("context" in untold) is not told
@@ -477,15 +480,15 @@ def test_cases_contradict_with_another_first_token_and_split_by_subject(planted_
     assert len(cases) == 16
     for case in cases:
         assert case.memory[0] != case.context[0]
-        assert case.counter in relation.answers
-        assert case.prompt.text.count(case.counter) == 1
+        assert case.counterfactual in relation.answers
+        assert case.prompt.text.count(case.counterfactual) == 1
         spans = made.token_spans(planted_model, case.prompt)
         tokens = planted_model.token_strings(case.ids)
         assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "subject"] == [
             case.fact.subject
         ]
         assert [t.strip() for t, s in zip(tokens, spans, strict=True) if s == "context answer"] == [
-            case.counter
+            case.counterfactual
         ]
 
 

@@ -7,18 +7,13 @@ from __future__ import annotations
 import pytest
 
 import workbench as wb
-from analyses.features import function_tokens
-from analyses.features.function_tokens.top_examples import BINS
+from analyses.claims import VERDICTS
 from hooks.features.sae import SKIP
 from tests.helpers.autoencoders import made, saved
+from workbench import registry
 from workbench.draw import view
 from workbench.draw.figure import render
 from workbench.errors import BadInput
-
-
-@pytest.fixture(scope="module")
-def organism():
-    return wb.load("organism/planted")
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +61,15 @@ def test_a_run_says_what_its_tables_hold(run, tmp_path):
         assert mine["features"].iloc[-1] == 1.0
         assert mine["mixed"].iloc[-1] == 1.0
         assert mine["random"].iloc[-1] == 1.0
-    assert set(run.tables["claims"]["verdict"]) <= {
-        "holds",
-        "does not hold",
-        "holds in part",
-        "cannot be told",
-    }
+    assert set(run.tables["claims"]["verdict"]) <= set(VERDICTS)
     features = run.tables["features"]
     assert (features.groupby("at").size() == 256).all()
     edges = {at: mine["types"].sum() for at, mine in features.groupby("at")}
     assert edges == {at: tokens[f"degree {at}"].sum() for at in edges}
     opened = wb.open_run(run.save(tmp_path / "run"))
     assert {"coverage", "features", "tokens"} <= set(opened.tables)
-    for name, one in function_tokens.views(opened).items():
-        if name == "Retrieval":
-            assert "facts is 0" in one.why_not
-            continue
+    for one in registry.get("function-tokens").views(opened).values():
+        assert not one.why_not
         assert list(view.still_parts(one))
         for picture in view.pictures(one):
             render(picture)
@@ -99,42 +87,6 @@ def test_the_same_run_from_its_trace(run, organism, monkeypatch):
     again = wb.run("function-tokens", organism, run.params)
     for table in ("coverage", "tokens", "again", "classes", "untrained", "transitions"):
         assert again.tables[table].equals(run.tables[table])
-
-
-def test_the_page_is_linked(run):
-    from analyses.features.function_tokens import feature_view, prompt_view
-
-    at = feature_view.middle(run)
-    first = feature_view.chosen(run)
-    assert first[0] == at
-    other = int(feature_view.of_place(run, at)["feature"].iloc[3])
-    run.selection.feature = (at, other)
-    assert feature_view.chosen(run) == (at, other)
-    run.selection.feature = ("L9", 3)
-    assert feature_view.chosen(run) == first
-    row = feature_view.row_of(run, at, other)
-    assert f"Feature {other} at {at}" in feature_view.about(run, at, other)
-    assert row["tokens"] > 0
-    assert "no feature 9999" in feature_view.about(run, at, 9999)
-    box = feature_view.steer_now(run, at, other)
-    assert f'name="feature" value="{other}"' in box
-    goal = feature_view.typical(run, at)[other]
-    assert f'value="{goal:.1f}"' in box
-    assert 0 < goal <= row["peak"]
-    counts = run.arrays["histogram"].sel(at=at).values[other]
-    assert goal == row["peak"] or counts[BINS[1:] <= goal].sum() >= 0.9 * counts.sum()
-    assert counts[BINS[1:] < goal].sum() < 0.9 * counts.sum()
-    assert feature_view.steer_now(run, at, 9999) == ""
-    token = int(run.tables["tokens"]["id"].iloc[0])
-    shown = feature_view.of_token(run, at, token)
-    assert len(shown)
-    assert shown["of its occurrences, %"].between(0, 100).all()
-    assert feature_view.fires_on(run, at, other)["active at"].is_monotonic_decreasing
-    table = prompt_view.links(run, at, 0, 5)
-    active = prompt_view.active(run, at, 0)
-    for place in table.loc[table["active before at"] != "", "feature"].head(3):
-        mine = active[(active["feature"] == place) & (active["pos"] < 5)]
-        assert len(mine)
 
 
 @pytest.mark.parametrize(

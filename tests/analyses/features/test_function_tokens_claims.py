@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analyses.claims import FAILS, OPEN, PART, REPLICATES, verdict_of
 from analyses.features.function_tokens import claims
 
 
@@ -19,7 +20,7 @@ def with_tables(**tables: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("drawn", "verdict"),
-    [(7, claims.OPEN), (200, claims.MIXED)],
+    [(7, OPEN), (200, PART)],
     ids=["too few occurrences", "told apart at one place"],
 )
 def test_equal_occurrences(drawn, verdict):
@@ -28,8 +29,8 @@ def test_equal_occurrences(drawn, verdict):
     row = claims._equal(
         with_tables(classes=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]}))
     )
-    assert row[3] == verdict
-    assert ("at least 20 are needed: read about 2,000 tokens" in row[4]) == (drawn < 20)
+    assert row.verdict == verdict
+    assert ("at least 20 are needed: read about 2,000 tokens" in row.certainty) == (drawn < 20)
 
 
 def prompts(
@@ -52,36 +53,36 @@ def prompts(
 
 @pytest.mark.parametrize(
     ("far", "near", "verdict"),
-    [(2.0, 0.5, claims.HOLDS), (0.5, 2.0, claims.FAILS), (1.0, 1.0, claims.OPEN)],
+    [(2.0, 0.5, REPLICATES), (0.5, 2.0, FAILS), (1.0, 1.0, OPEN)],
 )
 def test_a_distant_function_token_against_a_nearer_content_token(far, near, verdict):
     table = prompts(far, near)
-    if verdict == claims.OPEN:  # as often more as less
+    if verdict == OPEN:  # as often more as less
         table.loc[table["pos"] == -2, "moved"] += (
             table.loc[table["pos"] == -2, "fact"].mod(2).mul(0.2).sub(0.1)
         )
     row = claims._far_and_near(with_tables(along=table))
-    assert row[3] == verdict
-    assert f"{far + 0.045:+.2f} nats there" in row[2]
-    assert "10 prompts" in row[4]
+    assert row.verdict == verdict
+    assert f"{far + 0.045:+.2f} nats there" in row.here
+    assert "10 prompts" in row.certainty
 
 
 def test_without_a_content_token_after_a_function_token_nothing_is_told():
     row = claims._far_and_near(with_tables(along=prompts(1, 1, ("content", "function"))))
-    assert row[3] == claims.OPEN
-    assert claims._far_and_near(with_tables())[3] == claims.OPEN
+    assert row.verdict == OPEN
+    assert claims._far_and_near(with_tables()).verdict == OPEN
 
 
 def test_what_cannot_be_told_is_no_reason_to_say_that_it_holds():
     said = {
-        (True, True): claims.HOLDS,
-        (True, None): claims.MIXED,
-        (True, False): claims.MIXED,
-        (False, None): claims.FAILS,
-        (None, None): claims.OPEN,
-        (): claims.OPEN,
+        (True, True): REPLICATES,
+        (True, None): PART,
+        (True, False): PART,
+        (False, None): FAILS,
+        (None, None): OPEN,
+        (): OPEN,
     }
-    assert {verdicts: claims._judged(verdicts) for verdicts in said} == said
+    assert {verdicts: verdict_of(verdicts) for verdicts in said} == said
 
 
 def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_post") -> Any:
@@ -97,35 +98,35 @@ def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_
 @pytest.mark.parametrize(
     ("alive", "shares", "grows", "most"),
     [
-        ([20, 60, 90], [0.5, 0.6, 0.85], claims.HOLDS, claims.HOLDS),
+        ([20, 60, 90], [0.5, 0.6, 0.85], REPLICATES, REPLICATES),
         (
             [20, 60, 62],
             [0.5, 0.6, 0.62],
-            claims.MIXED,
-            claims.OPEN,
+            PART,
+            OPEN,
         ),  # a few features more are no more than chance
-        ([90, 60, 40], [0.4, 0.3, 0.2], claims.FAILS, claims.FAILS),
+        ([90, 60, 40], [0.4, 0.3, 0.2], FAILS, FAILS),
         (
             [90, 60, 80],
             [0.4, 0.1, 0.3],
-            claims.MIXED,
-            claims.MIXED,
+            PART,
+            PART,
         ),  # more and more, but random weights have as many
     ],
 )
 def test_features_along_a_training(alive, shares, grows, most):
     table = steps(alive, shares)
-    assert claims._come_alive(with_tables(alive=table))[3] == grows
+    assert claims._come_alive(with_tables(alive=table)).verdict == grows
     row = claims._edges(with_tables(alive=table))
-    assert row[3] == most
-    assert f"{shares[-1]:.1%} at step 20" in row[2]
+    assert row.verdict == most
+    assert f"{shares[-1]:.1%} at step 20" in row.here
 
 
 def test_one_step_alone_tells_nothing():
     for table in (steps([20], [0.5]), steps([20, 30], [0.5, 0.6]), None):
         tables = {} if table is None else {"alive": table}
-        assert claims._come_alive(with_tables(**tables))[3] == claims.OPEN
-        assert claims._edges(with_tables(**tables))[3] == claims.OPEN
+        assert claims._come_alive(with_tables(**tables)).verdict == OPEN
+        assert claims._edges(with_tables(**tables)).verdict == OPEN
 
 
 def reached(first: list[float], content: list[float], width: int) -> Any:
@@ -140,27 +141,27 @@ def reached(first: list[float], content: list[float], width: int) -> Any:
 @pytest.mark.parametrize(
     ("middle", "width", "verdict"),
     [
-        (0.6, 4096, claims.HOLDS),
-        (0.4, 4096, claims.FAILS),
-        (0.55, 40, claims.OPEN),
-        (0.45, 40, claims.OPEN),
+        (0.6, 4096, REPLICATES),
+        (0.4, 4096, FAILS),
+        (0.55, 40, OPEN),
+        (0.45, 40, OPEN),
     ],
 )
 def test_most_features_of_the_middle_layer_beyond_chance(middle, width, verdict):
-    assert claims._reach(reached([0.9, middle, 0.9], [0.1] * 3, width))[3] == verdict
+    assert claims._reach(reached([0.9, middle, 0.9], [0.1] * 3, width)).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "width", "verdict"),
     [
-        (0.6, 0.5, 4096, claims.HOLDS),
-        (0.5, 0.6, 4096, claims.FAILS),
-        (0.51, 0.5, 400, claims.OPEN),
-        (0.99, 0.985, 4096, claims.OPEN),  # nearly all, both
+        (0.6, 0.5, 4096, REPLICATES),
+        (0.5, 0.6, 4096, FAILS),
+        (0.51, 0.5, 400, OPEN),
+        (0.99, 0.985, 4096, OPEN),  # nearly all, both
     ],
 )
 def test_reaching_more_is_judged_over_features(ours, theirs, width, verdict):
-    assert claims._same_number(reached([ours], [theirs], width))[3] == verdict
+    assert claims._same_number(reached([ours], [theirs], width)).verdict == verdict
 
 
 def steered(last: list[float], random: list[float]) -> Any:
@@ -180,36 +181,36 @@ def steered(last: list[float], random: list[float]) -> Any:
 @pytest.mark.parametrize(
     ("last", "random", "verdict"),
     [
-        ([5.0, 6.0, 5.5, 6.5], [0.1, -0.1, 0.2, 0.0], claims.HOLDS),
-        ([0.1, 0.2, 0.1, 0.2], [3.0, 3.1, 2.9, 3.2], claims.FAILS),  # random features do more
-        ([0.1, -0.2, 0.2, -0.1], [0.1, -0.1, 0.2, 0.0], claims.OPEN),
+        ([5.0, 6.0, 5.5, 6.5], [0.1, -0.1, 0.2, 0.0], REPLICATES),
+        ([0.1, 0.2, 0.1, 0.2], [3.0, 3.1, 2.9, 3.2], FAILS),  # random features do more
+        ([0.1, -0.2, 0.2, -0.1], [0.1, -0.1, 0.2, 0.0], OPEN),
     ],
 )
 def test_steering_is_compared_with_random_features_fact_by_fact(last, random, verdict):
-    assert claims._steered(steered(last, random))[3] == verdict
+    assert claims._steered(steered(last, random)).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("losses", "error", "verdict"),
     [
-        ((1.7, 5.0, 1.9, 4.4), 0.03, claims.HOLDS),
-        ((1.7, 4.4, 1.9, 5.0), 0.03, claims.FAILS),
-        ((1.7, 5.0, 1.9, 4.9), 0.2, claims.OPEN),
+        ((1.7, 5.0, 1.9, 4.4), 0.03, REPLICATES),
+        ((1.7, 4.4, 1.9, 5.0), 0.03, FAILS),
+        ((1.7, 5.0, 1.9, 4.9), 0.2, OPEN),
     ],
 )
 def test_the_highest_loss_is_told_apart_from_the_next(losses, error, verdict):
     table = pd.DataFrame(
         {"measure": "model", "group": claims.GROUPS, "loss": losses, "error": error}
     )
-    assert claims._highest(with_tables(transitions=table))[3] == verdict
+    assert claims._highest(with_tables(transitions=table)).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("middle", "error", "verdict"),
     [
-        ((4.0, 8.0, 4.0, 8.0), 0.05, claims.HOLDS),
-        ((8.0, 4.0, 8.0, 4.0), 0.05, claims.FAILS),
-        ((5.0, 5.2, 5.0, 5.2), 0.5, claims.OPEN),
+        ((4.0, 8.0, 4.0, 8.0), 0.05, REPLICATES),
+        ((8.0, 4.0, 8.0, 4.0), 0.05, FAILS),
+        ((5.0, 5.2, 5.0, 5.2), 0.5, OPEN),
     ],
 )
 def test_who_falls_first_is_judged_by_the_errors_of_the_losses(middle, error, verdict):
@@ -225,4 +226,4 @@ def test_who_falls_first_is_judged_by_the_errors_of_the_losses(middle, error, ve
     )
     half = {f"half_{group.replace('→', 'to')}": 10.0 for group in claims.GROUPS}
     found.findings = {"training": SimpleNamespace(values=half)}
-    assert claims._first_learned(found)[3] == verdict
+    assert claims._first_learned(found).verdict == verdict

@@ -23,7 +23,7 @@ _SUBJECTS = {
 }
 
 
-def asked(model) -> list[facts.Asked]:
+def asked(model) -> list[facts.FactPrompt]:
     return [facts._asked(model, f"The capital of {s} is", s, a) for s, a in _SUBJECTS.items()]
 
 
@@ -43,10 +43,10 @@ def test_a_change_is_what_the_hook_layer_does_with_a_whole_pass(llama, site, lay
     goal = torch.where(read_.again, 0.0, torch.nan)
     steered = torch.where(read_.again, 3.0, torch.nan)
     changes = [
-        reactivation.Change(goal, "last"),
-        reactivation.Change(goal, "subject"),
-        reactivation.Change(goal, -2),
-        reactivation.Change(steered, "last"),
+        reactivation.FeatureChange(goal, "last"),
+        reactivation.FeatureChange(goal, "subject"),
+        reactivation.FeatureChange(goal, -2),
+        reactivation.FeatureChange(steered, "last"),
     ]
     found = read_.answers(changes)
     wanted = [a.answer for a in read_.asked]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,10 +24,12 @@ from analyses.measures.scoring import score, stages
 from analyses.measures.statistics import auc, spearman
 from analyses.measures.windows import Window
 from analyses.weights.extraction import membership
+from analyses.weights.extraction.scored_windows import ScoredWindows
 from tests.helpers import families, tiny
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
+from workbench.result import Result
 from workbench.texts import Document
 
 SCHEMES = [
@@ -333,9 +336,14 @@ def test_windows_lie_where_they_should(llama: Any) -> None:
         assert [*w.prefix, *w.suffix] == ids[w.start : w.start + 9]
 
 
-def test_what_is_not_there_is_told_before_a_model_is_loaded(
-    tmp_path: Path, llama: Any, gpt2: Any
+def test_what_is_not_there_is_told_before_anything_is_read(
+    tmp_path: Path, llama: Any, gpt2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def forward(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a model was run")
+
+    monkeypatch.setattr(llama.module, "forward", forward)
+    monkeypatch.setattr(gpt2.module, "forward", forward)
     with pytest.raises(WorkbenchError, match="no file or folder"):
         wb.run("extraction", llama, {"path": str(tmp_path / "no.txt")})
     with pytest.raises(WorkbenchError, match="has no texts"):
@@ -384,11 +392,15 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Any:
         tmp_path_factory.mktemp("texts")
     )
     params = {"path": str(file), "context": [3, 8], "suffix": 6, "tries": 50, "top_k": 0}
-    return wb.run("extraction", model, params), len(entries)
+
+    def run() -> Result:
+        return wb.run("extraction", model, params)
+
+    return run(), len(entries), run
 
 
 def test_a_run_has_its_tables_and_figures_agree(result: Any) -> None:
-    found, n = result
+    found, n, _ = result
     table = found.tables["windows"]
     assert len(table) == n
     greedy = found.findings["greedy"].values
@@ -405,10 +417,19 @@ def test_a_run_has_its_tables_and_figures_agree(result: Any) -> None:
     assert all(group.is_monotonic_increasing for _, group in rates)
 
 
-def test_a_run_repeats_itself_and_draws(result: Any) -> None:
+def test_a_run_repeats_itself(result: Any) -> None:
+    found, _, again = result
+    other = again()
+    assert other.findings == found.findings
+    assert set(other.tables) == set(found.tables)
+    for name, table in found.tables.items():
+        pd.testing.assert_frame_equal(other.tables[name], table)
+
+
+def test_a_run_draws(result: Any) -> None:
     from workbench.draw.view import still_parts
 
-    found, _ = result
+    found = result[0]
     shown = {
         title: list(still_parts(view))
         for title, view in registry.get("extraction").views(found).items()
@@ -497,12 +518,12 @@ def test_short_passages_prove_little(llama: Any) -> None:
             text="x", context=[10], suffix=suffix, stride=suffix, top_k=0
         )
         cut = [Window(0, 0, (), tuple(said[:10]), tuple(said[10 : 10 + suffix]))]
-        found = findings.Found(
+        found = ScoredWindows(
             llama, params, [Document("a", "")], cut, score(llama, cut, params.sampler)
         )
         result = wb.Result("extraction")
-        findings.say_extracted(result, found)
-        documents.say_documents(result, found)
+        findings.add_extracted(result, found)
+        documents.add_documents(result, found)
         assert found.exact.all()
         assert result.tables["documents"]["verdict"][0] in verdicts | {documents.PATTERN}
         assert result.tables["documents"]["says"][0].startswith(

@@ -39,6 +39,7 @@ from analyses.weights.extraction.pattern_controls import (
     exchanged,
     pattern_controls,
 )
+from analyses.weights.extraction.scored_windows import ScoredWindows, in_tokens
 from tests.helpers import tiny
 from workbench import registry
 from workbench.draw.view import still_parts
@@ -120,10 +121,10 @@ def run(model: Any, cut: list[Window], **params: Any) -> Any:
     }
     asked = registry.get("extraction").Params(**asked)
     names = [Document(f"text {n}", "") for n in range(1 + max(w.document for w in cut))]
-    found = findings.Found(model, asked, names, cut, score(model, cut, asked.sampler))
+    found = ScoredWindows(model, asked, names, cut, score(model, cut, asked.sampler))
     result = wb.Result("extraction", params=asked.model_dump())
-    findings.say_extracted(result, found)
-    documents.say_documents(result, found)
+    findings.add_extracted(result, found)
+    documents.add_documents(result, found)
     return result
 
 
@@ -209,7 +210,7 @@ def test_a_sentence_says_the_longest_run_wherever_a_passage_departs(model: Any) 
         words = (
             "It recites not one token"
             if not longest
-            else f"The longest run that it recites is {findings.in_tokens(longest)}"
+            else f"The longest run that it recites is {in_tokens(longest)}"
         )
         assert words in row["says"]
         expected = (
@@ -392,12 +393,12 @@ def test_tokens_are_right_by_their_ids(model: Any) -> None:
     ][:2]
     cut = [window((*NEVER[:PREFIX], one, *NEVER[PREFIX + 1 :]))]
     params = registry.get("extraction").Params(text="x")
-    found = findings.Found(
+    found = ScoredWindows(
         model, params, [Document("a", "")], cut, score(model, cut, params.sampler)
     )
     found.scores.likeliest[0, 0] = other
     result = wb.Result("extraction")
-    findings.say_extracted(result, found)
+    findings.add_extracted(result, found)
     token = result.tables["tokens"].query("part == 'suffix'").iloc[0]
     assert token["likeliest"] == token["token"]
     assert not token["right"]

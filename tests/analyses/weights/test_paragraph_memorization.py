@@ -16,6 +16,7 @@ import torch
 from scipy.stats import spearmanr, ttest_ind
 
 import workbench as wb
+from analyses.claims import FAILS, OPEN, PART, REPLICATES, say_claims
 from analyses.measures.sampling import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.text_source import Texts, windows_of
@@ -37,11 +38,6 @@ from workbench.progress import Progress
 from workbench.result import Finding, Result
 
 SMALL = {"passages": 8, "draws": 1, "traced": 1, "edits": 1, "seed": 0}
-
-
-@pytest.fixture(scope="module")
-def organism() -> Any:
-    return wb.load("organism/planted")
 
 
 @pytest.fixture(scope="module")
@@ -417,28 +413,28 @@ def updates(
 
 def test_a_run_that_measured_nothing_tells_nothing() -> None:
     result = judged()
-    claims.say_claims(result)
+    say_claims(result, claims.CLAIMS, claims.PAPER)
     assert result.findings["claims"].values == {"hold": 0, "in_part": 0, "fail": 0, "open": 7}
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "verdict"),
     [
-        ([3, 4, 5, 4], [30, 31, 33, 29], claims.YES),
-        ([30, 31, 33, 29], [3, 4, 5, 4], claims.NO),
+        ([3, 4, 5, 4], [30, 31, 33, 29], REPLICATES),
+        ([30, 31, 33, 29], [3, 4, 5, 4], FAILS),
         (
             [3, 30, 5, 4],
             [30, 1, 33, 29],
-            claims.OPEN,
+            OPEN,
         ),  # the means are apart and the interval covers both sides
     ],
 )
 def test_triggers_are_judged_by_the_interval_of_the_difference(ours, theirs, verdict) -> None:
     table = pd.DataFrame({"passage": range(8), "match": [-x for x in [*ours, *theirs]]})
     row = claims._triggers(judged(perturbed=table))
-    assert row[3] == verdict
+    assert row.verdict == verdict
     welch = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    assert f"(95 %: {welch.low:+.1f} to {welch.high:+.1f})" in row[4]
+    assert f"(95 %: {welch.low:+.1f} to {welch.high:+.1f})" in row.certainty
 
 
 def test_passages_of_one_document_are_no_four_passages() -> None:
@@ -446,17 +442,17 @@ def test_passages_of_one_document_are_no_four_passages() -> None:
         perturbed=pd.DataFrame({"passage": range(8), "match": [-3, -4, -5, -4, -30, -31, -33, -29]})
     )
     result.tables["passages"]["document"] = [0, 0, 0, 0, 1, 1, 1, 1]
-    assert claims._triggers(result)[3] == claims.OPEN
+    assert claims._triggers(result).verdict == OPEN
 
 
 @pytest.mark.parametrize(
     ("ours", "verdict"),
-    [([0.1, 0.2, 0.1, 0.2], claims.YES), ([9, 7, 8, 6], claims.NO), ([0.1, 9, 3, 2], claims.OPEN)],
+    [([0.1, 0.2, 0.1, 0.2], REPLICATES), ([9, 7, 8, 6], FAILS), ([0.1, 9, 3, 2], OPEN)],
 )
 def test_sums_of_gradients_are_compared_as_ratios(ours, verdict) -> None:
     table = judged().tables["passages"].assign(sum_max=[*ours, 1.0, 2.0, 1.5, 0.9])
-    assert claims._larger(judged(lower=table))[3] == verdict
-    assert claims._larger(judged(lower=table.drop(columns="sum_max")))[3] == claims.OPEN
+    assert claims._larger(judged(lower=table)).verdict == verdict
+    assert claims._larger(judged(lower=table.drop(columns="sum_max"))).verdict == OPEN
 
 
 def test_both_sizes_of_a_gradient_have_to_agree() -> None:
@@ -465,20 +461,21 @@ def test_both_sizes_of_a_gradient_have_to_agree() -> None:
         [0.71, 0.72, 0.70, 0.71, 0.50, 0.51, 0.50, 0.52],
         [0.5, 0.6, 0.7, 0.6, 0.5, 0.7, 0.6, 0.6],
     )
-    assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=up)))[3] == claims.YES
-    assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=flat)))[3] == claims.OPEN
+    assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=up))).verdict == REPLICATES
+    assert claims._lower(judged(lower=base.assign(low_max=up, low_rms=flat))).verdict == OPEN
     assert (
-        claims._lower(judged(lower=base.assign(low_max=up[::-1], low_rms=up[::-1])))[3] == claims.NO
+        claims._lower(judged(lower=base.assign(low_max=up[::-1], low_rms=up[::-1]))).verdict
+        == FAILS
     )
 
 
 @pytest.mark.parametrize(
     ("bounds", "verdict"),
     [
-        ([(-0.4, -0.1), (-0.5, -0.2)], claims.YES),
-        ([(-0.4, -0.1), (-0.5, 0.2)], claims.PART),
-        ([(0.1, 0.4), (-0.5, 0.2)], claims.NO),
-        ([(-0.1, 0.4), (-0.5, 0.2)], claims.OPEN),  # this was said not to come out
+        ([(-0.4, -0.1), (-0.5, -0.2)], REPLICATES),
+        ([(-0.4, -0.1), (-0.5, 0.2)], PART),
+        ([(0.1, 0.4), (-0.5, 0.2)], FAILS),
+        ([(-0.1, 0.4), (-0.5, 0.2)], OPEN),  # this was said not to come out
     ],
 )
 def test_heads_that_look_at_rare_tokens_are_judged_one_by_one(bounds, verdict) -> None:
@@ -486,17 +483,17 @@ def test_heads_that_look_at_rare_tokens_are_judged_one_by_one(bounds, verdict) -
     heads_ = pd.DataFrame({"label": ["L0H0", "L0H1"], "role": "memorization", "rarity_each": 0.0})
     result = judged(heads=heads_.assign(rarity_each_low=lows, rarity_each_high=highs))
     result.add(Finding("rarity", {"lowest_pooled": -0.9, "chance_pooled": -0.6}, ""))
-    assert claims._rare(result)[3] == verdict
+    assert claims._rare(result).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("left", "kept", "verdict"),
     [
-        ([5, 8, 4, 6], 1.0, claims.YES),
-        ([5, 8, 4, 6], 0.1, claims.PART),  # unlearned, and everything else with it
-        ([45, 48, 50, 46], 1.0, claims.NO),
-        ([4, 11, 4, 50], 1.0, claims.OPEN),  # 17 tokens on average, 95 % interval up to 50
-        ([7], 1.0, claims.OPEN),
+        ([5, 8, 4, 6], 1.0, REPLICATES),
+        ([5, 8, 4, 6], 0.1, PART),  # unlearned, and everything else with it
+        ([45, 48, 50, 46], 1.0, FAILS),
+        ([4, 11, 4, 50], 1.0, OPEN),  # 17 tokens on average, 95 % interval up to 50
+        ([7], 1.0, OPEN),
     ],
 )
 def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
@@ -504,37 +501,37 @@ def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
         [updates("unlearn", "gradient", left, others_kept=kept), updates("unlearn", "all", left)]
     )
     row = claims._sparse(judged(removals=table))
-    assert row[3] == verdict
-    assert "at rates of 0.01" in row[2]
+    assert row.verdict == verdict
+    assert "at rates of 0.01" in row.here
 
 
 @pytest.mark.parametrize(
     ("same", "end", "verdict"),
     [
-        ([50, 50, 50, 50], [50, 50, 50, 50], claims.YES),
+        ([50, 50, 50, 50], [50, 50, 50, 50], REPLICATES),
         (
             [50, 49, 50, 50],
             [8, 5, 9, 7],
-            claims.PART,
+            PART,
         ),  # nothing at first, and then they do it as well
-        ([20, 25, 22, 21], [8, 5, 9, 7], claims.NO),
-        ([50], [8], claims.OPEN),  # one passage
-        ([50], [50], claims.OPEN),
-        ([50, 50, 50, 50], [50, 10, 50, 50], claims.OPEN),
+        ([20, 25, 22, 21], [8, 5, 9, 7], FAILS),
+        ([50], [8], OPEN),  # one passage
+        ([50], [50], OPEN),
+        ([50, 50, 50, 50], [50, 10, 50, 50], OPEN),
     ],
 )
 def test_random_weights_are_judged_in_the_end_too(same, end, verdict) -> None:
     table = updates("unlearn", "random", end, same)
-    assert claims._random(judged(removals=table))[3] == verdict
+    assert claims._random(judged(removals=table)).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("rewritten", "unlearned", "done", "verdict"),
     [
-        ([40, 45, 42, 41], [5, 8, 4, 6], True, claims.YES),
-        ([5, 7, 4, 6], [40, 45, 42, 41], False, claims.NO),
-        ([0, 48, 50, 2], [5, 8, 4, 6], True, claims.OPEN),
-        ([0], [7], False, claims.OPEN),
+        ([40, 45, 42, 41], [5, 8, 4, 6], True, REPLICATES),
+        ([5, 7, 4, 6], [40, 45, 42, 41], False, FAILS),
+        ([0, 48, 50, 2], [5, 8, 4, 6], True, OPEN),
+        ([0], [7], False, OPEN),
     ],
 )
 def test_rewriting_is_compared_passage_by_passage(rewritten, unlearned, done, verdict) -> None:
@@ -542,9 +539,9 @@ def test_rewriting_is_compared_passage_by_passage(rewritten, unlearned, done, ve
         updates("rewrite", "gradient", rewritten, done=not done),
         updates("unlearn", "gradient", unlearned, done=done),
     ]
-    if verdict == claims.OPEN:
+    if verdict == OPEN:
         table = [one.assign(done=False) for one in table]
-    assert claims._harder(judged(removals=pd.concat(table)))[3] == verdict
+    assert claims._harder(judged(removals=pd.concat(table))).verdict == verdict
 
 
 def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -605,13 +602,16 @@ def test_a_planted_model_of_another_family_is_read_as_well(
     model = wb.load((getattr(tiny, f"tiny_{family}")(), tiny.tiny_tokenizer()))
     draw = np.random.default_rng(0)
     texts: list[str] = []
-    while len(texts) < 12:
+    for _ in range(200):
         ids = model.continuation_tokens(
             "".join(draw.choice(list("bcdfghjklmpqvwxyz0123456789"), 40))
         )[:20]
         text = model.tokenizer.decode(ids)
         if model.continuation_tokens(text) == ids:  # as planting asks of a text
             texts.append(text)
+        if len(texts) == 12:
+            break
+    assert len(texts) == 12
     rows = torch.tensor([model.continuation_tokens(text) for text in texts])
     adam = torch.optim.AdamW(model.module.parameters(), lr=1e-2, weight_decay=0.0)
     with torch.enable_grad():

@@ -5,16 +5,21 @@ escaped, honest about gaps.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import panel as pn
 import pytest
 
-from analyses.weights.paragraph_memorization import passage_view, weight_edits
+from analyses.weights.paragraph_memorization import views, weight_edits
 from workbench import registry
+from workbench.draw import passage, view
 from workbench.draw.view import View, pictures
 from workbench.result import Result
 
-SAMPLE = Path(__file__).parents[3] / "sample_runs" / "where-an-organism-keeps-passages"
+SAMPLES = Path(__file__).parents[3] / "sample_runs"
+SAMPLE = SAMPLES / "where-an-organism-keeps-passages"
+OLDER = SAMPLES / "where-planted-smollm2-keeps-passages"
 TITLES = ["Passages", "Triggers", "Weights", "Heads", "Patching", "Removal", "Claims"]
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> \n$$x$$"
 
@@ -47,6 +52,24 @@ def test_every_tab_draws_from_the_folder(result: Result) -> None:
     assert [len(one.items) for one in made.values()] == [0, 2, 10, 5, 2, 4, 0]
 
 
+@pytest.mark.parametrize("sample", [SAMPLE, OLDER])
+def test_a_run_holds_what_the_schema_says(sample: Path) -> None:
+    analysis = registry.get("paragraph-memorization")
+    assert list(analysis.schema.problems(Result.open(sample))) == []
+
+
+def test_headings_say_units_and_what_they_mean() -> None:
+    result = Result.open(OLDER)
+    table = view.still_parts(views_of(result)["Removal"])
+    (every,) = [part for part in table if isinstance(part, view.Table)]
+    heading, says = every.headings["match_same_steps"]
+    assert "(tokens)" in heading
+    assert "contrast mask" in says
+    parts = view.still_parts(views_of(result)["Claims"])
+    (claims,) = [part for part in parts if isinstance(part, view.Table)]
+    assert set(claims.frame["verdict"]) == {"replicates", "does not replicate", "cannot be told"}
+
+
 @pytest.mark.parametrize("lacking", ["along", "weights", "heads", "removals", "claims"])
 def test_a_run_stopped_in_the_middle_says_what_was_not_measured(
     result: Result, lacking: str
@@ -59,42 +82,107 @@ def test_a_run_stopped_in_the_middle_says_what_was_not_measured(
 
 def test_a_run_without_traces_and_changes_says_why(result: Result) -> None:
     result.params |= {"traced": 0, "edits": 0}
+    del result.arrays["patch_heads"], result.tables["removals"]
     views = views_of(result)
     assert "traced is 0" in views["Patching"].why_not
     assert "edits is 0" in views["Removal"].why_not
 
 
+def texts_of(page: Any) -> list[Any]:
+    return page.select(lambda part: hasattr(part, "object") and isinstance(part.object, str))
+
+
 def test_passage_token_and_layer_are_linked(result: Result) -> None:
     page, pick = views_of(result)["Passages"].live([]), result.selection
-    texts = page.select(lambda part: hasattr(part, "object") and isinstance(part.object, str))
+    texts, name = texts_of(page), result.tables["passages"]["name"][1]
+    (what,) = page.select(pn.widgets.Select)
+    replaced, listed = page.select(pn.widgets.Tabulator)
     before = [part.object for part in texts]
     pick.prompt = 1
     changed = [part.object for part in texts]
     assert sum(a != b for a, b in zip(before, changed, strict=True)) >= 3
+    assert any(f"{name} – memorized" in text for text in changed)
+    assert listed.selection == [1]
     pick.param.update(pos=49, layer=2)
     after = [part.object for part in texts]
     assert sum(a != b for a, b in zip(changed, after, strict=True)) >= 2
     assert any("Token 49" in text for text in after)
+    draws = result.tables["perturbed"].query("passage == 1 and pos == 49")
+    assert list(replaced.value.iloc[:, 0]) == [f"“{token}”" for token in draws["replacement"]]
+    table = cells_of(texts)
+    assert "passage into twin" in table
+    what.value = what.options["gradient at rot_q"]
+    assert "rot_q, largest gradient" in cells_of(texts)
+    assert 'data-at="2,49" class="wb-here"' in cells_of(texts)
     not_memorized = result.tables["passages"].query("group == 'not memorized'")["passage"].iloc[0]
     pick.prompt = int(not_memorized)
     assert any("Choose one of those" in part.object for part in texts)
+    assert listed.selection == [list(result.tables["passages"]["passage"]).index(not_memorized)]
+
+
+def cells_of(texts: list[Any]) -> str:
+    """The table of layers by tokens on the page."""
+    (found,) = [part.object for part in texts if 'class="wb-cells"' in part.object]
+    return found
+
+
+def test_a_row_and_a_click_choose_passage_layer_and_token(result: Result) -> None:
+    page, pick = views_of(result)["Passages"].live([]), result.selection
+    listed = page.select(pn.widgets.Tabulator)[-1]
+    for call in listed._on_click_callbacks[None]:
+        call(SimpleNamespace(row=3))
+    assert pick.prompt == 3
+    strip, cells = page.select(pn.widgets.TextInput)
+    strip.value = "12 1"
+    assert pick.pos == 12
+    cells.value = "4,30 2"
+    assert (pick.layer, pick.pos) == (4, 30)
+    cells.value = "4,3000 3"  # no such token
+    assert (pick.layer, pick.pos) == (4, 30)
 
 
 def test_heads_are_linked_to_the_selection(result: Result) -> None:
-    view = views_of(result)["Heads"]
-    page = view.live(pictures(view))
-    texts = page.select(lambda part: hasattr(part, "object") and isinstance(part.object, str))
+    made = views_of(result)["Heads"]
+    page = made.live(pictures(made))
+    texts = texts_of(page)
+    figures = [pane.object for pane in page.select(pn.pane.Bokeh)]
+    (choose,) = page.select(pn.widgets.Select)
+    (table,) = page.select(pn.widgets.Tabulator)
     result.selection.choose(3, 5)
-    assert any("L3H5" in part.object for part in texts)
-    result.selection.choose(0, 3)
-    assert any("L0H3" in part.object for part in texts)
+    assert any("L3H5" in part.object and "not picked" in part.object for part in texts)
+    assert "Without L3H5: leading tokens of each passage (change)" in [
+        f.title.text for f in figures
+    ]
+    assert choose.value == (3, 5)
+    assert list(table.value["label"])[table.selection[0]] == "L3H5"
+    for call in table._on_click_callbacks[None]:
+        call(SimpleNamespace(row=0))
+    assert result.selection.head == (0, 3)
+    assert any("L0H3" in part.object and "1 of 48 by" in part.object for part in texts)
+    choose.value = (5, 1)
+    assert result.selection.head == (5, 1)
+    assert "Without L5H1: leading tokens of each passage (change)" in titles_of(figures)
+
+
+def titles_of(figures: list[Any]) -> list[str]:
+    return [figure.title.text for figure in figures]
+
+
+def test_attention_on_triggers_is_counted_from_chance(result: Result) -> None:
+    from workbench.draw.head_grids import cells_of as cells
+
+    made = views_of(result)["Heads"]
+    grid = made.live(pictures(made)).select(pn.pane.Bokeh)[1].object
+    data = cells(grid).data
+    lift = result.tables["heads"].set_index("label")["trigger_lift"]
+    shown = dict(zip(data["name"], data["value"], strict=True)) if "value" in data else {}
+    assert grid.title.text == "Attention on triggers"
+    assert shown == pytest.approx(dict(lift - 1))
 
 
 def test_a_change_can_be_taken_from_the_page(result: Result, tmp_path: Path) -> None:
-    import panel as pn
-
-    view = views_of(result)["Removal"]
-    page = view.live(pictures(view))
+    made = views_of(result)["Removal"]
+    page = made.live(pictures(made))
     (button,) = page.select(pn.widgets.FileDownload)
     file = tmp_path / "it.safetensors"
     file.write_bytes(button.callback().getvalue())
@@ -120,10 +208,10 @@ def test_text_of_a_stranger_stays_text(result: Result) -> None:
 
 def test_the_strip_shows_what_is_given_and_what_is_said(result: Result) -> None:
     table = result.tables["passages"]
-    memorized = passage_view.strip(result, int(table["passage"].iloc[0]))
+    memorized = views.strip(result, int(table["passage"].iloc[0]))
     assert "50 tokens said" in memorized
-    assert passage_view.SAID in memorized
-    assert passage_view.ELSE not in memorized
+    assert passage.SAID in memorized
+    assert passage.ELSE not in memorized
     other: Any = table.query("group == 'not memorized'")["passage"].iloc[0]
-    assert passage_view.ELSE in passage_view.strip(result, int(other))
-    assert "model says" in passage_view.instead(result, int(other))
+    assert passage.ELSE in views.strip(result, int(other))
+    assert "model says" in views.instead(result, int(other))

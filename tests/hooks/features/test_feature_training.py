@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks.features import train as trainer
+from hooks.features import sae_trainer
+from hooks.features import train as training
 from hooks.features.activation_stream import windows
 from workbench import default_corpus
 from workbench.autoencoders import card_of
@@ -23,11 +24,6 @@ from workbench.organisms import corpus
 from workbench.progress import Progress
 
 SMALL = {"width": 64, "k": 4, "tokens": 100_000}
-
-
-@pytest.fixture(scope="module")
-def organism() -> Any:
-    return wb.load("organism/planted")
 
 
 def prose() -> Iterator[str]:
@@ -66,13 +62,13 @@ def test_features_planted_in_the_data_are_found() -> None:
     place: Any = SimpleNamespace(
         name="blocks.0.hook_resid_post", site=SimpleNamespace(dims=("pos", "d_model"))
     )
-    recipe = trainer.Recipe(width=128, k=3, tokens=600 * 1024, rate=3e-3, seed=0)
-    learner = trainer._trainer(model, place, recipe, 0)
-    trainer._centre(learner, vectors(4096))
-    trainer._steps(
+    recipe = sae_trainer.TrainConfig(width=128, k=3, tokens=600 * 1024, rate=3e-3, seed=0)
+    learner = sae_trainer.make_trainer(model, place, recipe, 0)
+    sae_trainer.center(learner, vectors(4096))
+    sae_trainer.take_steps(
         learner, [vectors(992) for _ in range(recipe.steps)], Progress(), "step", recipe.steps
     )
-    found = torch.nn.functional.normalize(trainer._folded(learner).W_dec.detach(), dim=-1)
+    found = torch.nn.functional.normalize(sae_trainer.fold(learner).W_dec.detach(), dim=-1)
     best = (truth @ found.T).max(-1).values
     assert float((best > 0.9).float().mean()) > 0.8
     random = torch.nn.functional.normalize(torch.randn(64, 32, generator=draw), dim=-1)
@@ -97,7 +93,7 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_numbers(
     trained: Path, organism: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = []
-    keep = trainer._keep
+    keep = training.save
 
     def stop_after_one(*given: Any) -> None:
         keep(*given)
@@ -105,7 +101,7 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_numbers(
         if len(kept) == 1:
             raise Cancelled
 
-    monkeypatch.setattr(trainer, "_keep", stop_after_one)
+    monkeypatch.setattr(training, "save", stop_after_one)
     out = tmp_path / "sae"
     with pytest.raises(Cancelled):
         wb.train_features(organism, [0, 3], out, texts=prose, **SMALL)

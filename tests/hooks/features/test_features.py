@@ -15,7 +15,7 @@ import workbench as wb
 from hooks.features.attribute import ERROR
 from hooks.features.quality import quality
 from hooks.features.sae import SKIP
-from hooks.gradients.metric import loss
+from hooks.metrics import loss
 from tests.helpers.autoencoders import KINDS, made, saved
 from workbench.errors import BadInput, NotFound
 from workbench.progress import Progress
@@ -29,7 +29,7 @@ TEXTS = [
 @pytest.fixture(params=KINDS)
 def features(request: pytest.FixtureRequest, llama: Any, tmp_path: Path) -> Any:
     folder = saved(made(request.param, llama.card.d_model), tmp_path / request.param)
-    return wb.open_features(folder, llama, anyway=True)
+    return wb.open_features(folder, llama, force=True)
 
 
 def stream(model: Any, text: str, layer: int = 1) -> torch.Tensor:
@@ -147,7 +147,7 @@ def test_splicing_puts_the_reconstruction_there(features: Any, llama: Any) -> No
 
 
 def test_changes_hold_at_generated_tokens(llama: Any, tmp_path: Path) -> None:
-    features = wb.open_features(saved(made("standard", 32), tmp_path / "sae"), llama, anyway=True)
+    features = wb.open_features(saved(made("standard", 32), tmp_path / "sae"), llama, force=True)
     own = llama.generate(TEXTS[0], max_new_tokens=12)
     with features.steer({5: 60.0}):
         steered = llama.generate(TEXTS[0], max_new_tokens=12)
@@ -159,7 +159,7 @@ def test_where_the_autoencoder_normalises_each_vector_a_unit_is_that_vectors(
     llama: Any, tmp_path: Path
 ) -> None:
     sae = made("standard", 32, normalize_activations="layer_norm")
-    features = wb.open_features(saved(sae, tmp_path / "sae"), llama, anyway=True)
+    features = wb.open_features(saved(sae, tmp_path / "sae"), llama, force=True)
     x = stream(llama, TEXTS[0])
     with torch.no_grad():
         own = features.sae.encode(x)
@@ -180,7 +180,7 @@ def test_heads_are_read_side_by_side(llama: Any, tmp_path: Path) -> None:
         hook="blocks.1.attn.hook_z",
         reshape_activations="hook_z",
     )
-    features = wb.open_features(saved(sae, tmp_path / "sae"), llama, anyway=True)
+    features = wb.open_features(saved(sae, tmp_path / "sae"), llama, force=True)
     z = (
         wb.capture(llama, TEXTS[0], sites="z", layers=1)["z"]
         .transpose("prompt", "layer", "pos", "head", "d_head")
@@ -237,7 +237,7 @@ def test_features_and_error_term_together_are_gradient_times_activation(
     """
     sae = made("standard", 32)
     sae.b_dec.data.zero_()
-    features = wb.open_features(saved(sae, tmp_path / "sae"), llama, anyway=True)
+    features = wb.open_features(saved(sae, tmp_path / "sae"), llama, force=True)
     found = wb.attribute_features(features, TEXTS[0], k=10**6)
     whole = wb.activation_gradients(
         llama, TEXTS[0], sites="resid_post", layers=1, times_activation=True

@@ -52,11 +52,11 @@ def test_a_cloud_loses_nothing() -> None:
     )
     marked = frame["x"] > 9_900
     drawn = scatter.cloud(
-        frame,
+        frame.assign(marked=marked),
         "x",
         "y",
         "name",
-        list(marked),
+        "marked",
         title="t",
         xlabel="occurrences",
         ylabel="features",
@@ -69,29 +69,24 @@ def test_a_cloud_loses_nothing() -> None:
     counted = np.nansum(image.dimension_values(2))
     assert counted == ((frame["y"] > 0) & ~marked).sum()
     assert len(dots) == ((frame["y"] > 0) & marked).sum()
-    # The densest places of the picture are where the rows are: high x and y, as both axes are
-    # logarithmic.
-    values = image.dimension_values(2, flat=False)
-    _rows, columns = np.nonzero(np.nan_to_num(values))
-    assert columns.mean() > values.shape[1] / 2
+    # Not only as many, but where they are: every row adds one to the cell around its logarithms.
+    rest = frame[(frame["y"] > 0) & ~marked]
+    u, v, counts = (np.nan_to_num(image.dimension_values(dim, flat=True)) for dim in (0, 1, 2))
+    for axis, column in ((u, "x"), (v, "y")):
+        cell = np.diff(np.unique(axis)).max()
+        assert np.average(axis, weights=counts) == pytest.approx(
+            np.log10(rest[column]).mean(), abs=cell
+        )
 
 
 def test_a_cloud_of_marked_rows_alone() -> None:
-    frame = pd.DataFrame({"x": [5.0], "y": [7.0], "name": ["$$x$$"]})
-    both(
-        scatter.cloud(
-            frame,
-            "x",
-            "y",
-            "name",
-            [True],
-            title="t",
-            xlabel="x",
-            ylabel="y",
-            many="many",
-            few="few",
-        )
-    )
+    frame = pd.DataFrame({"x": [5.0], "y": [7.0], "name": ["$$x$$"], "marked": [True]})
+    words = {"title": "t", "xlabel": "x", "ylabel": "y", "many": "many", "few": "few"}
+    drawn = scatter.cloud(frame, "x", "y", "name", "marked", **words)
+    both(drawn)
+    assert not [e for e in drawn if isinstance(e, hv.Image)]
+    (dots,) = (e for e in drawn if isinstance(e, hv.Points))
+    assert dots.dframe()[["u", "v"]].values.tolist() == [[np.log10(5), np.log10(7)]]
 
 
 def test_a_histogram_shows_every_count() -> None:

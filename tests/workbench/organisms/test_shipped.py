@@ -8,7 +8,6 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
-import pytest
 
 import workbench as wb
 from analyses.measures.sampling import Sampler
@@ -19,11 +18,6 @@ from workbench import texts
 from workbench.models import listing
 from workbench.organisms import checkpoints, ledger, shipped
 from workbench.organisms.train_config import RECIPES
-
-
-@pytest.fixture(scope="module")
-def planted() -> Any:
-    return wb.load("organism/planted")
 
 
 def match_by_repeats(model: Any) -> dict[int, float]:
@@ -55,8 +49,8 @@ def test_the_ledger_is_that_of_its_recipe() -> None:
             assert sum(1 for entry in mine if entry.repeats == repeats) == many
 
 
-def test_what_was_read_more_often_comes_out_further(planted: Any) -> None:
-    match = match_by_repeats(planted)
+def test_what_was_read_more_often_comes_out_further(organism: Any) -> None:
+    match = match_by_repeats(organism)
     assert spearman(np.array(list(match)), np.array(list(match.values()))) > 0.9
     assert match[64] > 20
     assert match[0] < 2

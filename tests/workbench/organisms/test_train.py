@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -21,29 +22,41 @@ from workbench import checkpointing
 from workbench.errors import BadInput, Cancelled, NotFound
 from workbench.organisms import checkpoints, corpus, ledger, planting_plan, synthetic_passages
 from workbench.organisms.train import make_model, make_tokenizer, train
-from workbench.organisms.train_config import Recipe
+from workbench.organisms.train_config import TrainConfig
 from workbench.progress import Progress
 
-SMALL = Recipe(
+SMALL = TrainConfig(
     vocabulary=600, width=16, layers=2, heads=2, kv_heads=1, mlp=24, row=64, batch=4, warmup=5,
     passage=40, repeats={1: 2, 3: 2}, twins=3, more_twins=2, checkpoints=4,
 )  # fmt: skip
 
 
-@pytest.fixture
-def little_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first documents of each share, cut short; so that a training takes two seconds."""
     real = corpus.documents
 
-    def few(share: corpus.Share) -> tuple[corpus.Document, ...]:
+    def few(share: corpus.Share) -> tuple[corpus.Chapter, ...]:
         return tuple(replace(d, text=d.text[:1500]) for d in real(share)[:40])
 
     monkeypatch.setattr(corpus, "documents", few)
 
 
 @pytest.fixture
-def grown(little_corpus: None, tmp_path: Path) -> Path:
-    return train(SMALL, tmp_path / "organism", Progress())
+def little_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_corpus(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def grown_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_corpus(patch)
+        return train(SMALL, tmp_path_factory.mktemp("grown") / "organism", Progress())
+
+
+@pytest.fixture
+def grown(grown_once: Path, tmp_path: Path) -> Path:
+    """A pair of its own for each test: some of them damage it."""
+    return Path(shutil.copytree(grown_once, tmp_path / "organism"))
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,141 @@
+"""From rates to findings and their sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.context.knowledge_conflict import cases as made
+from analyses.context.knowledge_conflict import headroom, held_out_eval
+from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Rates
+from analyses.context.knowledge_conflict.headroom import WINS
+from analyses.context.knowledge_conflict.rank_heads import (
+    Head,
+)
+from analyses.measures import closed_book
+from analyses.measures.statistics import sign
+from workbench.result import Finding, Result
+from workbench.selection import head_name
+
+if TYPE_CHECKING:
+    pass
+
+
+def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -> None:
+    import pandas as pd
+
+    facts_ = closed.relation.facts
+    result.tables["candidates"] = pd.DataFrame(
+        {
+            "subject": [f.subject for f in facts_],
+            "answer": [f.answer for f in facts_],
+            "said": [text.strip() for text in closed.said],
+            "known": closed.known,
+            "first_token_right": closed.first_token,
+        }
+    )
+    known, first = sum(closed.known), sum(closed.first_token)
+    result.add(
+        Finding(
+            "known",
+            {"value": known, "candidates": len(facts_), "first_token": first},
+            f"Without context {model_name} gives {known} of {len(facts_)} answers in full ({first}"
+            " begin with the right token); only those known in full are contradicted.",
+            unit="facts",
+        )
+    )
+
+
+def no_roles(result: Result, untold: Iterable[str]) -> None:
+    """Effects are measured whatever the answers do; but a head gets no role where none can be
+    proven.
+    """
+    heads = result.tables["heads"]
+    heads.loc[heads["role"].isin(list(untold)), ["role", "rank"]] = ["", np.nan]
+
+
+def add_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rates]) -> None:
+    for group, why in untold.items():
+        wanted, rates = WINS[group], base[made.CHOOSE]
+        result.add(
+            Finding(
+                f"untold_{group}",
+                {
+                    "rate": rates[wanted],
+                    "n": rates.n,
+                    "could_change": rates.n - rates.counts[wanted],
+                },
+                f"Which heads keep the model from answering {headroom.TOWARD[wanted]} cannot be"
+                " told,"
+                f" so no {group} heads are named, pruned or put on the dial: {why}."
+                f" {headroom.helps(wanted)}",
+                unit="fraction of choosing facts that are answered so already",
+                interval={"rate": rates.interval(wanted)},
+            )
+        )
+
+
+def how(rates: Mapping[str, float]) -> str:
+    return (
+        f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context,"
+        f" {rates['other']:.0%} otherwise"
+    )
+
+
+def n_heads(k: int, group: str = "") -> str:
+    """How many heads: "the 1 memory head" and "5 heads"."""
+    return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
+
+
+def add_pruned(
+    result: Result, group: str, heads: Sequence[Head], before: Rates, after: Rates
+) -> None:
+    """What is answered without a group on facts that did not choose it, and whether that proves
+    anything.
+    """
+    wanted = WINS[group]
+    gain, (low, high) = headroom.gain(before, after, wanted)
+    proven = "" if sign(low, high) else ", so these heads are not proven"
+    finding = after.finding(
+        f"prune_{group}",
+        f"Without the {n_heads(len(heads), group)} ({', '.join(head_name(*h) for h in heads)}) it"
+        f" answers {how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points"
+        f" {headroom.TOWARD[wanted]} on the same facts (95 %: {100 * low:+.0f} to"
+        f" {100 * high:+.0f}{proven}).",
+    )
+    assert isinstance(finding.interval, dict)
+    result.add(
+        replace(
+            finding,
+            value={**finding.values, "gain": gain},
+            interval={**finding.interval, "gain": (low, high)},
+        )
+    )
+
+
+def add_random(result: Result, group: str, drawn: held_out_eval.RandomSets, after: Rates) -> None:
+    """As many random heads as a group has, and how many of the sets do less than it."""
+    wins = WINS[group]
+    rates = {o: drawn.rate(o) for o in OUTCOMES}
+    each = (drawn.outcomes == wins).mean(1)
+    beaten = int((each < after[wins]).sum())
+    mean, (low, high) = rates[wins]
+    result.add(
+        Finding(
+            f"random_for_{group}",
+            {
+                **{o: rate for o, (rate, _) in rates.items()},
+                "n": after.n,
+                "sets": len(each),
+                "beaten": beaten,
+            },
+            f"{len(each)} random sets of {n_heads(drawn.k)} give {mean:.0%} {wins} on average (95"
+            f" %: {low:.0%} to {high:.0%}; single sets {each.min():.0%} to {each.max():.0%}); the"
+            f" {group} heads beat {beaten} of them.",
+            unit="fraction of held-out facts, mean over sets",
+            interval={o: bounds for o, (_, bounds) in rates.items()},
+        )
+    )

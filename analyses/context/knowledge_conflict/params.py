@@ -1,0 +1,107 @@
+"""What a knowledge-conflict run is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from analyses.context.knowledge_conflict.rank_heads import (
+    Breadth,
+    RankBy,
+)
+from workbench import facts
+
+if TYPE_CHECKING:
+    pass
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    relation: str = Field(
+        "capital",
+        description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
+        examples=list(facts.relations()),
+    )
+    facts_file: Path | None = Field(
+        None,
+        description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer",
+    )
+    template: str = Field(
+        "",
+        description=(
+            'Closed-book wording with {subject}, e.g. "The capital of {subject} is"; needed for'
+            " your own facts"
+        ),
+        max_length=2000,
+    )
+    format: str = Field(
+        "question",
+        description=(
+            "How the context is put: question, statement, document, dialogue, instruction, chat (in"
+            " the model's chat format), or your own template over {statement} {question} {lead_in}"
+            " {subject} {answer}"
+        ),
+        examples=[*facts.formats(), facts.CHAT.name],
+        max_length=4000,
+    )
+    max_facts: int = Field(
+        60,
+        ge=8,
+        le=1000,
+        description="At most this many known facts are used, half to choose heads, half to prove",
+    )
+    rank_by: RankBy = Field(
+        "everywhere",
+        description=(
+            "What ranks heads: zeroed at all positions (everywhere), zeroed or set to the mean at"
+            " the last position, or path patching"
+        ),
+    )
+    all_positions: Breadth = Field(
+        "candidates", description="Which heads are also measured at all positions"
+    )
+    k_grid: list[int] = Field(
+        [1, 3, 5, 7, 9, 15], description="How many heads to try pruning on the choosing half"
+    )
+    random_sets: int = Field(
+        20, ge=20, le=500, description="Random head sets of the same size, as a baseline"
+    )
+    transfer: bool = Field(
+        False,
+        description=(
+            "Also use the heads on all other built-in relations and formats, and theirs here (slow)"
+        ),
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description="Fixes the split, the contradicting answers and the random sets",
+    )
+
+    @field_validator("k_grid")
+    @classmethod
+    def _positive(cls, grid: list[int]) -> list[int]:
+        if not grid or min(grid) < 1:
+            raise ValueError("needs at least one number, each 1 or more")
+        return sorted(set(grid))
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Params:
+        """Unknown names and unreadable files are said before a model is loaded."""
+        relation_and_format(self)
+        return self
+
+
+def relation_and_format(params: Params) -> tuple[facts.Relation, facts.Format]:
+    format = facts.find_format(params.format)
+    if params.facts_file is not None:
+        return facts.from_file(params.facts_file, template=params.template or None), format
+    relation = facts.relation(params.relation)
+    if params.template:
+        pairs = [(fact.subject, fact.answer) for fact in relation.facts]
+        relation = facts.make(
+            relation.name, pairs, params.template, source=relation.source, licence=relation.licence
+        )
+    return relation, format

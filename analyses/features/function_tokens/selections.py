@@ -1,0 +1,442 @@
+"""What the pages of a run show of its tables, and what is looked at while nothing is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.features.function_tokens.coverage import CURVES
+from analyses.features.function_tokens.top_examples import BINS
+from analyses.features.function_tokens.transitions import MEASURES
+from workbench.draw.tokens import CONTENT, FUNCTION, TEMPLATE, Peak
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.result import Result
+    from workbench.views import Pick
+
+SHOWN = 2000
+"""Token types, the most frequent ones, in the table of tokens."""
+_COLUMNS = ["feature", "tokens", "function", "types", "peak", "fires_on", "promotes"]
+_AROUND = 14
+"""Tokens of a context before the strongest one; half as many follow."""
+_ENOUGH = 100
+"""Tokens at which a feature has to be active for its share of function tokens to tell anything."""
+
+
+def places(result: Result) -> list[str]:
+    """The places that have an autoencoder, from the bottom up."""
+    return list(result.tables["autoencoders"]["at"])
+
+
+def middle(result: Result) -> str:
+    labels = places(result)
+    return labels[len(labels) // 2]
+
+
+def of_place(result: Result, at: str) -> pd.DataFrame:
+    """The living features of a place, those with the most token types first."""
+    table = result.tables["features"]
+    mine = table[(table["at"] == at) & (table["tokens"] > 0)]
+    return mine.sort_values(["types", "feature"], ascending=[False, True]).reset_index(drop=True)
+
+
+def listed(result: Result, at: str) -> pd.DataFrame:
+    """`of_place` as it is looked through, shares in percent."""
+    table = of_place(result, at)[_COLUMNS]
+    return table.assign(function=100 * table["function"]).rename(
+        columns={"function": "function, %"}
+    )
+
+
+def specific(living: pd.DataFrame) -> pd.DataFrame:
+    """Features on few types of content tokens, the fewest first, of those that are active often
+    enough to tell.
+    """
+    some = living[(living["function"] < 0.1) & (living["tokens"] >= _ENOUGH)]
+    return some.sort_values(["types", "tokens"], ascending=[True, False])
+
+
+def first_feature(result: Result, at: str) -> int:
+    """The living feature on the most token types at a place."""
+    living = of_place(result, at)["feature"]
+    return int(living.iloc[0]) if len(living) else 0
+
+
+def chosen_feature(result: Result, pick: Pick) -> tuple[str, int]:
+    """The chosen feature, or one on few types at the middle place."""
+    chosen = pick.selection.feature
+    if chosen is not None and row_of(result, *chosen) is not None:
+        return chosen
+    at = middle(result)
+    few = specific(of_place(result, at))["feature"]
+    return at, int(few.iloc[0]) if len(few) else first_feature(result, at)
+
+
+def chosen_place(result: Result, pick: Pick) -> str:
+    return pick.kept("at") or middle(result)
+
+
+def chosen_token(result: Result, pick: Pick) -> int:
+    """The id of the chosen token type; at first of the most frequent one."""
+    chosen = pick.kept("token")
+    return int(result.tables["tokens"]["id"].iloc[0]) if chosen is None else chosen
+
+
+def chosen_prompt(result: Result, pick: Pick) -> int:
+    numbers = list(prompts(result).values())
+    chosen = pick.selection.prompt
+    return chosen if chosen in numbers else numbers[0]
+
+
+def chosen_pos(result: Result, pick: Pick) -> int:
+    """The chosen token of the prompt; at first its last function token."""
+    words, chosen = tokens_of(result, pick.prompt), pick.selection.pos
+    if chosen is not None and chosen < len(words):
+        return chosen
+    function = words.loc[words["class"] == "function", "pos"]
+    return int(function.max() if len(function) else words["pos"].max())
+
+
+def worth_reading(result: Result) -> list[dict[str, tuple[str, int]]]:
+    """Of the middle place: the feature on the most token types, and two on the fewest."""
+    at = middle(result)
+    living = of_place(result, at)
+    shown = [*living["feature"].head(1), *specific(living)["feature"].head(2)]
+    return [{"feature": (at, int(feature))} for feature in shown]
+
+
+def row_of(result: Result, at: str, feature: int) -> Any:
+    """The feature's row of the table, or None."""
+    table = result.tables["features"]
+    found = table[(table["at"] == at) & (table["feature"] == feature)]
+    return found.iloc[0] if len(found) else None
+
+
+def name_of(result: Result, at: str) -> str:
+    """The autoencoder's name, as it is opened by."""
+    return str(result.tables["autoencoders"].set_index("at").loc[at, "name"])
+
+
+def typical(result: Result, at: str) -> np.ndarray:
+    """An activation that is large for each feature: about nine tenths of its activations are below
+    it, (feature,); 0 for dead ones.
+
+    The largest one of all is no goal to steer to: it may stand on a token whose whole vector is
+    huge.
+    """
+    table = result.tables["features"]
+    peaks = table.loc[table["at"] == at].sort_values("feature")["peak"].to_numpy()
+    counts = result.arrays["histogram"].sel(at=at).values[: len(peaks)].cumsum(-1)
+    bins = (counts < 0.9 * counts[:, -1:]).sum(-1)
+    return np.where(
+        counts[:, -1] > 0, np.minimum(BINS[np.minimum(bins + 1, len(BINS) - 1)], peaks), 0.0
+    )
+
+
+def described(result: Result, at: str, feature: int) -> list[str]:
+    """What is known of a feature, a sentence each."""
+    row = row_of(result, at, feature)
+    if row is None or not row["tokens"]:
+        near = "" if row is None else f" Nearest: {row['near']}."
+        return [f"Feature {feature} at {at} was active nowhere in this text.{near}"]
+    says = f"Raises: {row['promotes']}. Lowers: {row['suppresses']}."
+    return [
+        f"Feature {feature} at {at}: active at {row['tokens']:,} tokens ({row['share']:.2%} of the"
+        f" text), {row['function']:.0%} of them function tokens, on {row['types']:,} types;"
+        f" strongest activation {row['peak']:.1f}.",
+        *([says] if row["promotes"] else []),
+        f"Nearest by cosine of what they write: {row['near']}.",
+    ]
+
+
+def goal(result: Result, at: str, feature: int) -> float:
+    """What to set a feature to: its `typical` activation, 10 for dead ones."""
+    return float(typical(result, at)[feature]) or 10.0
+
+
+def histogram(result: Result, at: str, feature: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens by activation where it is active: counts (bin,) and edges (bin + 1,)."""
+    counts = result.arrays["histogram"].sel(at=at).values[feature]
+    bins = np.flatnonzero(counts)
+    first, last = (int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 1)
+    return counts[first:last], BINS[first : last + 1]
+
+
+def contexts(result: Result, at: str, feature: int) -> list[Peak]:
+    """Where it is strongest, from different windows; function tokens are marked."""
+    table = result.tables["examples"]
+    mine = table[(table["at"] == at) & (table["feature"] == feature)]
+    texts = result.tables["vocabulary"].set_index("id")["token"]
+    classes = result.tables["tokens"].set_index("id")["class"]
+    found = []
+    for row in mine.itertuples():
+        ids = result.arrays["windows"].sel(window=row.window).values
+        start = max(0, row.pos - _AROUND)
+        some = ids[start : row.pos + _AROUND // 2 + 1].tolist()
+        spans = [FUNCTION if classes.get(i) == "function" else "" for i in some]
+        words = [str(texts[i]) for i in some]
+        found.append(Peak(words, row.pos - start, float(row.activation), spans))
+    return found
+
+
+def fires_on(result: Result, at: str, feature: int) -> pd.DataFrame:
+    """The token types it is active on most often: columns token, class, active, of."""
+    import pandas as pd
+
+    pairs = result.arrays["feature_tokens"].sel(at=at).values[feature]
+    pairs = pairs[pairs[:, 0] >= 0]
+    tokens = result.tables["tokens"].set_index("id").loc[pairs[:, 0]]
+    return pd.DataFrame(
+        {
+            "token": [f"“{t}”" for t in tokens["token"]],
+            "class": list(tokens["class"]),
+            "active at": pairs[:, 1],
+            "of its occurrences, %": 100 * pairs[:, 1] / tokens["occurrences"].to_numpy(),
+        }
+    )
+
+
+def degrees(result: Result) -> pd.DataFrame:
+    """The features of every token type, of all its occurrences and of equally many: columns where,
+    token, occurrences, features, function (whether it is a function token).
+    """
+    import pandas as pd
+
+    table, kinds = result.tables["tokens"], {"degree": "features of each token"}
+    kinds |= {"equal": "in equal occurrences"}
+    common = table[["token", "occurrences"]].assign(function=table["class"] == "function")
+    each = [
+        common.assign(features=table[f"{kind} {at}"], where=f"{at}: {what}")
+        for at in places(result)
+        for kind, what in kinds.items()
+    ]
+    return pd.concat(each).dropna()
+
+
+def listed_tokens(result: Result) -> pd.DataFrame:
+    """The most frequent types, as a person looks through them."""
+    table = result.tables["tokens"].head(SHOWN)
+    table = table[[*table.columns.drop("id"), "id"]]
+    shown = table.assign(share=100 * table["share"], windows=100 * table["windows"])
+    return shown.rename(
+        columns={"share": "share of text, %", "windows": "in windows, %", "word": "by grammar"}
+    )
+
+
+def of_token(result: Result, at: str, token: int) -> pd.DataFrame:
+    """The features most often active on a token type: columns feature, of its occurrences (%),
+    fires_on, promotes.
+    """
+    import pandas as pd
+
+    kept = result.arrays["token_features"]
+    if token not in kept["type"].values:
+        return pd.DataFrame(columns=["feature", "of its occurrences, %", "fires_on", "promotes"])
+    pairs = kept.sel(at=at, type=token).values
+    pairs = pairs[pairs[:, 0] >= 0]
+    occurrences = int(result.tables["tokens"].set_index("id").loc[token, "occurrences"])
+    described = result.tables["features"]
+    described = described[described["at"] == at].set_index("feature").loc[pairs[:, 0]]
+    return pd.DataFrame(
+        {
+            "feature": pairs[:, 0],
+            "of its occurrences, %": 100 * pairs[:, 1] / occurrences,
+            "fires_on": list(described["fires_on"]),
+            "promotes": list(described["promotes"]),
+        }
+    )
+
+
+def prompts(result: Result) -> dict[str, int]:
+    """The numbers of the prompts by their text, or as much of it as fits."""
+    said = {}
+    for prompt, table in result.tables["prompt_tokens"].groupby("prompt", sort=False):
+        text = " ".join("".join(table.sort_values("pos")["token"]).split())
+        text = text if len(text) < 60 else text[:59] + "…"
+        said[f"{text} ({prompt})" if text in said else text] = int(str(prompt))
+    return said
+
+
+def tokens_of(result: Result, prompt: int) -> pd.DataFrame:
+    table = result.tables["prompt_tokens"]
+    return table[table["prompt"] == prompt].sort_values("pos")
+
+
+def spans(words: pd.DataFrame) -> list[str]:
+    """How each token of a prompt is underlined."""
+    kinds = words["class"].map({"function": FUNCTION, "content": CONTENT})
+    return list(kinds.mask(words["part"] == "template", TEMPLATE) if "part" in words else kinds)
+
+
+def choices(at: str, table: pd.DataFrame) -> list[tuple[str, int]]:
+    """The features that the rows of a table choose."""
+    return [(at, int(number)) for number in table["feature"]]
+
+
+def active(result: Result, at: str, prompt: int) -> pd.DataFrame:
+    table = result.tables["prompt_features"]
+    return table[(table["at"] == at) & (table["prompt"] == prompt)]
+
+
+def links(result: Result, at: str, prompt: int, pos: int) -> pd.DataFrame:
+    """Features active at a token, each with the content tokens before it at which it was active:
+    columns feature, activation here, active before at (the tokens), strongest before, fires mostly
+    on.
+    """
+    import pandas as pd
+
+    mine, words = active(result, at, prompt), tokens_of(result, prompt).set_index("pos")
+    described = result.tables["features"]
+    described = described[described["at"] == at].set_index("feature")["fires_on"]
+    here = mine[mine["pos"] == pos].sort_values("activation", ascending=False)
+    before = mine[(mine["pos"] < pos) & mine["pos"].map(words["class"]).eq("content")]
+    places: dict[int, list[str]] = {}
+    for feature, at_pos in before.sort_values("pos")[["feature", "pos"]].itertuples(index=False):
+        word = words.loc[at_pos, "token"].strip()
+        places.setdefault(int(feature), []).append(f"“{word}” ({at_pos})")
+    features = here["feature"].astype(int).tolist()
+    return pd.DataFrame(
+        {
+            "feature": pd.array(features, "int64").to_numpy(),
+            "activation here": here["activation"].to_numpy(float),
+            "active before at": [", ".join(places.get(f, [])) for f in features],
+            "strongest before": before.groupby("feature")["activation"]
+            .max()
+            .reindex(features)
+            .to_numpy(float),
+            "fires mostly on": [described.get(f, "") for f in features],
+        }
+    )
+
+
+def shared(result: Result, at: str, prompt: int, pos: int) -> list[float]:
+    """For each token, the share of its features that are active at the one at `pos`; 0 there."""
+    mine = active(result, at, prompt)
+    here = mine["feature"].isin(mine.loc[mine["pos"] == pos, "feature"])
+    share = here.groupby(mine["pos"]).mean().drop(pos, errors="ignore")
+    return [float(share.get(p, 0.0)) for p in tokens_of(result, prompt)["pos"]]
+
+
+def strengths(result: Result, at: str, prompt: int, feature: int) -> list[float]:
+    """A feature's activation at each token."""
+    mine = active(result, at, prompt)
+    values = mine[mine["feature"] == feature].set_index("pos")["activation"]
+    return [float(values.get(p, 0.0)) for p in tokens_of(result, prompt)["pos"]]
+
+
+def percent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The same with these shares in percent."""
+    return frame.assign(**{c: 100 * frame[c] for c in columns})
+
+
+def what_was_read(result: Result) -> str:
+    return " ".join(f"{name}: {said}." for name, said in result.provenance.notes.items())
+
+
+def coverage_curves(result: Result) -> pd.DataFrame:
+    """The table `coverage` in percent, with what it is of each place in words (column where)."""
+    table, tokens = result.tables["coverage"], int(result.findings["list"].values["tokens"])
+    title = ": features that the most frequent tokens reach"
+    return percent(
+        table.assign(where=table["at"] + f"{title} ({tokens} are function tokens)"), *CURVES
+    )
+
+
+def coverage_by_share(result: Result) -> pd.DataFrame | None:
+    """Coverage for other shares of the text, in percent, where a run asked for some."""
+    table, columns = result.tables.get("shares"), ("features", "content", "equal", "content_equal")
+    return None if table is None else percent(table, "share", *columns)
+
+
+def untrained(result: Result) -> pd.DataFrame | None:
+    table = result.tables.get("untrained")
+    return None if table is None else percent(table, "features", "random", "untrained")
+
+
+def again(result: Result) -> pd.DataFrame | None:
+    """What is active again, above chance and in percent: columns at, distance, function,
+    content.
+    """
+    table = result.tables.get("again")
+    if table is None:
+        return None
+    wide = 100 * table.pivot(index=["at", "distance"], columns="class", values="more")
+    return wide.loc[places(result)].reset_index()
+
+
+def by_condition(result: Result, name: str, named: Mapping[str, str]) -> pd.DataFrame | None:
+    """A table of means over facts, conditions in words, with the wordings' examples (column
+    example, its end where it is long).
+    """
+    table = result.tables.get(name)
+    if table is None:
+        return None
+    lines = {
+        row.wording: " ".join(row.example.split()) for row in result.tables["wordings"].itertuples()
+    }
+    short = {w: line if len(line) <= 60 else "…" + line[-59:] for w, line in lines.items()}
+    return table.assign(
+        condition=table["condition"].map(named), example=table["wording"].map(short)
+    )
+
+
+def losses(result: Result) -> pd.DataFrame:
+    """Loss by transition with its 95 % interval (mean, low, high), measures in words."""
+    table = result.tables["transitions"]
+    half = 1.96 * table["error"]
+    bounds = {"mean": table["loss"], "low": table["loss"] - half, "high": table["loss"] + half}
+    return table.assign(**bounds, measure=table["measure"].map(MEASURES))
+
+
+def listed_losses(result: Result) -> pd.DataFrame:
+    table = result.tables["transitions"]
+    shares = 100 * table["n"] / table.groupby("measure")["n"].transform("sum")
+    return table.assign(**{"share of tokens, %": shares})
+
+
+def along_training(result: Result) -> pd.DataFrame | None:
+    """Losses at the steps of a training: columns model (its name), step, each group, and GROUP,
+    trigrams.
+    """
+    if "training" not in result.tables:
+        return None
+    table = result.tables["training"].pivot(
+        index="step", columns=["measure", "group"], values="loss"
+    )
+    both = table["model"].join(table["trigram"].add_suffix(", trigrams")).interpolate()
+    return both.reset_index().assign(model=result.params.get("training", "a model"))
+
+
+def alive(result: Result) -> pd.DataFrame | None:
+    """Features alive at the steps of a training, and whose edges they are, in percent."""
+    table = result.tables.get("alive")
+    if table is None:
+        return None
+    shares = table.assign(alive=table["alive"] / table["width"])
+    return percent(shares, "alive", "function_edges", "mixed_edges")
+
+
+def along_means(result: Result) -> pd.DataFrame | None:
+    """What steering at one token after another moves, over facts: columns wording, at, where, mean,
+    low, high (95 %), n; of wordings with three tokens or more.
+    """
+    import pandas as pd
+
+    from analyses.measures.statistics import mean_interval
+
+    if "along" not in result.tables:
+        return None
+    rows = []
+    for wording, mine in result.tables["along"].groupby("wording", sort=False):
+        if mine["pos"].nunique() < 3:
+            continue
+        for (at, pos), some in mine.groupby(["at", "pos"], sort=False):
+            token = some["token"].mode().iloc[0] if some["token"].nunique() == 1 else "subject"
+            mean, (low, high) = mean_interval(some["moved"].to_numpy())
+            where = f"{pos}: “{token}” ({some['class'].mode().iloc[0]})"
+            rows.append((wording, at, where, mean, low, high, len(some)))
+    return pd.DataFrame(rows, columns=["wording", "at", "where", "mean", "low", "high", "n"])

@@ -1,0 +1,60 @@
+"""What is asked about one prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field
+
+if TYPE_CHECKING:
+    pass
+
+
+MAX_TOKENS = 256
+
+
+MAX_EXTRA = 256 * 2**20
+"""Bytes of sites kept whole."""
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    prompt: str = Field(
+        "The capital of France is", description="Text to read", min_length=1, max_length=8000
+    )
+    answer: str = Field(
+        "",
+        description=(
+            "Whose logit is attributed to heads and layers: the first token of this text; empty is"
+            " the model's own next token"
+        ),
+        max_length=100,
+    )
+    other: str = Field(
+        "",
+        description="A second answer: then the difference of the two logits is attributed",
+        max_length=100,
+    )
+    chat: bool = Field(
+        False,
+        description=(
+            "Read the prompt in the model's chat format: as what a user says, or a conversation as"
+            ' JSON, a list of {"role": "user", "content": "…"}'
+        ),
+    )
+    layers: list[int] | None = Field(
+        None, description="Layers to show; empty is all. Attributions always cover all"
+    )
+    neurons: int = Field(
+        5,
+        ge=0,
+        le=50,
+        description=(
+            "How many neurons of each layer to keep: those that fire strongest behind the first"
+            " token"
+        ),
+    )
+    sites: list[str] = Field(
+        [],
+        description="Further sites to keep whole, e.g. q or ln1_scale (`workbench models sites`)",
+        max_length=20,
+    )

@@ -1,0 +1,20 @@
+"""The Playground's Trace tab."""
+
+from __future__ import annotations
+
+from workbench.playground import Playground, PromptForm
+
+playground = Playground(
+    form=PromptForm(
+        tab="trace",
+        title="Trace",
+        button="Look inside",
+        empty=(
+            "<strong>Nothing was looked at yet.</strong> Press <b>Look inside</b>: attention"
+            " patterns, the logit lens, what each head writes, norms and neurons appear below, and"
+            " are kept as a run."
+        ),
+        limit="At most 256 tokens",
+        frame="What happens inside the model: the run in the Explorer",
+    )
+)

@@ -1,0 +1,91 @@
+"""What the tables, arrays and findings of a run on one prompt mean."""
+
+from workbench.schema import ArraySchema as A
+from workbench.schema import Column as C
+from workbench.schema import FindingSchema as F
+from workbench.schema import Schema, TableSchema
+
+_LAYER = C("layer", "Number of the layer, from 0.")
+_POS = C("pos", "Position of the token in the prompt, from 0.")
+_RANK = C("rank", "Place among all tokens of the vocabulary; 1 is the likeliest.")
+_ID = C("id", "Number of the token in the vocabulary.")
+
+SCHEMA = Schema(
+    tables=[
+        TableSchema("tokens", "The prompt.", [
+            _POS,
+            C("token", "The token as text."),
+            C("part", "Of a conversation: `template` for what the chat format puts in, `message`"
+              " for what somebody says.", optional=True),
+        ]),
+        TableSchema("next", "The likeliest tokens after the prompt.", [
+            _RANK,
+            C("token", "The token as text."),
+            _ID,
+            C("probability", "Probability that the model gives it."),
+        ]),
+        TableSchema("lens", "Logit lens: the likeliest next tokens of each layer at each token.", [
+            _LAYER,
+            _POS,
+            _RANK,
+            C("token", "The likely next token as text."),
+            _ID,
+            C("probability", "Its probability in the lens."),
+        ]),
+        TableSchema("answers", "Where the answers stand in the lens.", [
+            _LAYER,
+            _POS,
+            C("which", "`answer`, or `other` for the second answer; empty for any other token."),
+            C("token", "The token as text."),
+            C("logit", "Its logit in the lens.", "logits"),
+            C("probability", "Its probability in the lens."),
+            _RANK,
+        ]),
+        TableSchema("parts", "Direct logit attribution by part of the model.", [
+            C("part", "The part; all of them add up to the logit."),
+            C("kind", "embedding, attention, mixer, MLP, rest or biases."),
+            C("layer", "Its layer; −1 where it has none."),
+            C("logits", "What it writes directly toward the answer (with two answers, toward their"
+              " logit difference); in the run at the last token.", "logits"),
+        ]),
+        TableSchema("heads", "Direct logit attribution by attention head.", [
+            C("label", "The head, by layer and number.", title="head"),
+            _LAYER,
+            C("head", "Number of the head in its layer.", title="number"),
+            C("logits", "What it writes directly toward the answer (with two answers, toward their"
+              " logit difference); in the run at the last token.", "logits"),
+        ]),
+        TableSchema("neurons", "The neurons of each layer with the largest activation behind the"
+                    " first token.", [
+            C("label", "The neuron, by layer and number.", title="name"),
+            _LAYER,
+            C("neuron", "Number of the neuron in its layer."),
+            C("largest", "Its activation that is largest in absolute value, behind the first"
+              " token."),
+            C("pos", "Position of the token where it is."),
+            C("token", "That token as text."),
+        ]),
+        TableSchema("left_out", "What this model or this run does not have.", [
+            C("what", "What is not there."),
+            C("why", "The reason."),
+        ]),
+    ],
+    arrays=[
+        A("patterns", "Attention patterns.", ("layer", "head", "query", "key"), "probability"),
+        A("norms", "L2 norms of the residual stream, and of sites that were kept whole.",
+          ("site", "layer", "pos"), "length of the vector"),
+        A("parts", "Direct logit attribution by part, at every token toward the same answer.",
+          ("part", "pos"), "logits"),
+        A("heads", "Direct logit attribution by head, at every token toward the same answer.",
+          ("layer", "head", "pos"), "logits"),
+        A("neurons", "Activations of the neurons that were kept: input of the MLP's last matrix.",
+          ("label", "pos"), "activation"),
+        A("site-*", "A site that was kept whole; its dims are those of a capture."),
+    ],
+    findings=[
+        F("next", "Probability of the likeliest next token", "probability"),
+        F("shares", "What the kinds of parts write toward the answer", "logits"),
+        F("strongest", "What the strongest head writes toward the answer", "logits"),
+        F("settles", "Layer from which on the logit lens says the answer", "layer"),
+    ],
+)  # fmt: skip

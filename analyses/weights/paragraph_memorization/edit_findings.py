@@ -1,0 +1,160 @@
+"""What unlearning and rewriting did: tables, findings and their sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.measures.statistics import share_interval
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses.weights.paragraph_memorization.edit import Mask, Outcome, Task, Weights
+    from hooks.model import InstrumentedModel
+
+
+_LAST = 5
+"""Tokens at the end of a prefix: replacing one of them disturbs what follows in any text."""
+
+
+def add_changes(
+    result: Result,
+    model: InstrumentedModel,
+    changed: Weights,
+    outcomes: Sequence[tuple[Task, Mask, Outcome]],
+) -> None:
+    """What each update did, and the changes of the contrast mask themselves."""
+    import pandas as pd
+    import xarray as xr
+
+    table = pd.DataFrame([outcome.row for _, _, outcome in outcomes])
+    result.tables["removals"] = table
+    result.tables["curves"] = pd.DataFrame(
+        [
+            {"passage": task.passage.number, "aim": task.aim, "mask": mask, **point}
+            for task, mask, outcome in outcomes
+            for point in outcome.curve
+        ]
+    )
+    result.tables["rewritten"] = pd.DataFrame(
+        [
+            {
+                "passage": task.passage.number,
+                "instead": model.text.decode_continuation(task.instead),
+            }
+            for task, mask, _ in outcomes
+            if task.aim == "rewrite" and mask == "contrast"
+        ],
+        columns=["passage", "instead"],
+    )
+    sizes = [p.numel() for p in changed.parameters]
+    result.tables["parameters"] = pd.DataFrame(
+        {
+            "name": changed.names,
+            "start": np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+            "size": sizes,
+        }
+    )
+    kept = [outcome.delta for _, mask, outcome in outcomes if mask == "contrast"]
+    starts = dict(zip(changed.names, result.tables["parameters"]["start"], strict=True))
+    # int32 reaches 2 thousand million weights; larger models get the larger kind.
+    kind = np.int32 if sum(sizes) < 2**31 else np.int64
+    result.arrays["edit_index"] = xr.DataArray(
+        np.stack(
+            [np.concatenate([starts[n] + i for n, i in d.index.items()]) for d in kept]
+        ).astype(kind),
+        dims=("edit", "weight"),
+    )
+    result.arrays["edit_values"] = xr.DataArray(
+        np.stack([np.concatenate(list(d.values.values())) for d in kept]).astype(np.float32),
+        dims=("edit", "weight"),
+    )
+    for aim, word in (("unlearn", "unlearned"), ("rewrite", "rewritten")):
+        mine = table[table["aim"] == aim]
+        if mine.empty:
+            continue
+        by = {
+            mask: mine[mine["mask"] == mask] for mask in ("contrast", "gradient", "random", "all")
+        }
+        best, top, drawn, every = by.values()
+        value: dict[str, Any] = {
+            "before": float(best["match_before"].mean()),
+            "contrast": float(best["match"].mean()),
+            "gradient": float(top["match"].mean()),
+            "random": float(drawn["match_same_steps"].mean()),
+            "all": float(every["match"].mean()),
+            "others_kept": float(best["others_kept"].mean()),
+            "others_kept_gradient": float(top["others_kept"].mean()),
+            "others_kept_all": float(every["others_kept"].mean()),
+            "neutral_before": float(best["neutral_before"].mean()),
+            "neutral": float(best["neutral"].mean()),
+            "n": float(len(best)),
+            **{f"rate_{mask}": float(some["rate"].median()) for mask, some in by.items()},
+        }
+        document = result.tables["passages"].set_index("passage")["document"]
+        bounds = {
+            mask: share_interval(
+                (some[column] / some["match_before"]).to_numpy(),
+                document[some["passage"]].to_numpy(),
+            )[1]
+            for mask, some, column in (
+                ("contrast", best, "match"),
+                ("gradient", top, "match"),
+                ("random", drawn, "match_same_steps"),
+                ("all", every, "match"),
+            )
+        }
+        interval = {
+            mask: (low * value["before"], high * value["before"])
+            for mask, (low, high) in bounds.items()
+        }
+        rates = ", ".join(f"{mask} {rates_of(some)}" for mask, some in by.items())
+        says = (
+            f"{len(best)} passages {word} one at a time, with {int(best['weights'].iloc[0]):,} of"
+            f" {sum(sizes):,} weights, chosen by gradient against that of passages to keep: of"
+            f" {value['before']:.0f} tokens {value['contrast']:.1f} are still said after"
+            f" {best['steps'].mean():.0f} steps. Chosen by gradient alone: {value['gradient']:.1f}"
+            f" ({top['steps'].mean():.0f} steps); with all weights {value['all']:.1f}"
+            f" ({every['steps'].mean():.0f}); with random weights of the same matrices"
+            f" {value['random']:.1f} after as many steps as the first, and"
+            f" {drawn['match'].mean():.1f} in the end ({drawn['steps'].mean():.0f}). Intervals (95"
+            " %) over passages: "
+            + ", ".join(f"{mask} {low:.0f} to {high:.0f}" for mask, (low, high) in interval.items())
+            + f". Each kind has the smallest rate that does it, else the largest: {rates} standard"
+            " deviations."
+        )
+        if aim == "rewrite":
+            value |= {
+                "new": float(best["instead"].mean()),
+                "new_before": float(best["instead_before"].mean()),
+            }
+            value |= {
+                "new_gradient": float(top["instead"].mean()),
+                "new_random": float(drawn["instead_same_steps"].mean()),
+            }
+            value |= {"new_all": float(every["instead"].mean())}
+            says += (
+                f" Of the new text {value['new']:.1f} tokens are said (before"
+                f" {value['new_before']:.1f}; by gradient alone {value['new_gradient']:.1f}, random"
+                f" weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
+            )
+        if value["others_kept"] == value["others_kept"]:
+            says += (
+                " Other memorized passages, which the updates never saw, keep"
+                f" {100 * value['others_kept']:.0f} % (by gradient alone"
+                f" {100 * value['others_kept_gradient']:.0f} %, all weights"
+                f" {100 * value['others_kept_all']:.0f} %)."
+            )
+        says += f" Loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."
+        name = "unlearned" if aim == "unlearn" else "rewritten"
+        result.add(Finding(name, value, says, unit="leading tokens; share", interval=interval))
+
+
+def rates_of(rows: pd.DataFrame) -> str:
+    """The rates that some updates took: one, or from the smallest to the largest."""
+    low, high = rows["rate"].min(), rows["rate"].max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

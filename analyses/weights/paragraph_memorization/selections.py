@@ -1,0 +1,324 @@
+"""What of a run's tables and arrays one picture, table or text shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from workbench.result import Result
+
+MASKS = {
+    "contrast": "gradient, against others",
+    "gradient": "gradient alone",
+    "random": "random weights",
+    "all": "all weights",
+}
+"""Which weights were changed, in words."""
+PER_HEAD, MLP = ("W_Q", "W_K", "W_V", "W_O"), ("W_gate", "W_in", "W_out")
+_LISTED = ["passage", "name", "kind", "repeats", "group", "match", "loss", "suffix", "said"]
+_RANKED = [
+    "label",
+    "role",
+    "rank",
+    "match",
+    "loss",
+    "other_loss",
+    "neutral_loss",
+    "trigger_share",
+    "trigger_lift",
+    "rarity_each",
+    "rarity_each_low",
+    "rarity_each_high",
+    "rarity_pooled",
+]
+
+
+Place = tuple[int | None, int]
+"""The chosen layer, if any, and token."""
+
+
+class Traced(NamedTuple):
+    """What can be drawn layer by token for a passage.
+
+    Attributes:
+        way: the direction of patching; "" for gradients.
+    """
+
+    array: str
+    site: str
+    way: str = ""
+
+
+# -- passages --------------------------------------------------------------------------------------
+
+
+def passages(run: Result) -> pd.DataFrame:
+    """The passages as a person looks for them."""
+    table = run.tables["passages"]
+    return table[[c for c in _LISTED if c in table]]
+
+
+def passage(run: Result, number: int) -> pd.Series:
+    return run.tables["passages"].set_index("passage").loc[number]
+
+
+def chosen_passage(run: Result) -> int:
+    """The passage that is looked at: the chosen one, at first the first."""
+    numbers, chosen = run.tables["passages"]["passage"], run.selection.prompt
+    return chosen if chosen in set(numbers) else int(numbers.iloc[0])
+
+
+def chosen_token(run: Result, number: int) -> int:
+    """The token that is looked at: the chosen one, at first that whose replacement costs most (the
+    first token where none was replaced).
+    """
+    mine, chosen = tokens(run, number), run.selection.pos
+    if chosen is not None and chosen <= int(mine["pos"].max()):
+        return chosen
+    return int(mine["pos"].iloc[mine["trigger"].argmin()]) if "trigger" in mine else 0
+
+
+def some_of_each_group(run: Result) -> list[dict[str, Any]]:
+    """Passages that a page without Python shows: four memorized, one of each other group."""
+    table = run.tables["passages"]
+    return [
+        {"prompt": int(number)}
+        for group in GROUPS
+        for number in table.loc[table["group"] == group, "passage"].head(
+            4 if group == MEMORIZED else 1
+        )
+    ]
+
+
+def a_gradient(run: Result) -> list[dict[str, Any]]:
+    """What it shows layer by token, where that was measured."""
+    first, what = some_of_each_group(run)[0], Traced("slopes", "resid_post")
+    return [{**first, "what": what}] if what in traced(run, first["prompt"]).values() else []
+
+
+def tokens(run: Result, number: int) -> pd.DataFrame:
+    """The tokens of a passage, in order."""
+    table = run.tables["tokens"]
+    return table[table["passage"] == number].sort_values("pos")
+
+
+def twin(run: Result, number: int) -> pd.Series | None:
+    """What the passage's twin differs in, if it has one."""
+    twins = run.tables.get("twins")
+    if twins is None or number not in set(twins["passage"]):
+        return None
+    return twins.set_index("passage").loc[number]
+
+
+def draws(run: Result, number: int, pos: int) -> pd.DataFrame:
+    """What replacing one token does, draw by draw."""
+    table = run.tables["perturbed"]
+    mine = table[(table["passage"] == number) & (table["pos"] == pos)].reset_index(drop=True)
+    shown = mine.assign(match=-mine["match"], replacement="“" + mine["replacement"] + "”")
+    names = {"replacement": "replaced by", "match": "tokens lost", "loss": "rise in loss"}
+    return shown[list(names)].rename(columns=names)
+
+
+def traced(run: Result, number: int) -> dict[str, Traced]:
+    """What can be drawn layer by token for a passage, by its title."""
+    options: dict[str, Traced] = {}
+    slopes, patches = run.arrays.get("slopes"), run.arrays.get("patch_positions")
+    if patches is not None and number in patches["passage"]:
+        options |= {
+            f"patched {way}: {site}": Traced("patch_positions", str(site), str(way))
+            for way in patches["direction"].values
+            for site in patches["site"].values
+        }
+    if slopes is not None and number in slopes["passage"]:
+        options |= {
+            f"gradient at {site}": Traced("slopes", str(site))
+            for site in reversed(slopes["site"].values)
+        }
+    return options
+
+
+def patched_stream(run: Result, number: int) -> list[tuple[str, Traced, Place]]:
+    """Both ways of patching a passage's stream, with its title and the replaced token."""
+    at = twin(run, number)
+    return [
+        (title, what, (None, 0 if at is None else int(at["pos"])))
+        for title, what in traced(run, number).items()
+        if what.way and what.site == "resid_pre"
+    ]
+
+
+def by_layer_and_token(run: Result, number: int, what: Traced) -> xr.DataArray:
+    """Gradients or effects of patching, (layer, pos)."""
+    at: dict[str, Any] = {"direction": what.way} if what.way else {}
+    return run.arrays[what.array].sel({"passage": number, "site": what.site, **at})
+
+
+# -- weights and heads -----------------------------------------------------------------------------
+
+
+def along(run: Result) -> pd.DataFrame:
+    """What replacing a token costs along the prefix, by group: prefix, group, lost, loss."""
+    table = run.tables["along"]
+    return table.assign(lost=-table["match"])
+
+
+def contrasts(run: Result, size: str, said: str) -> dict[str, xr.DataArray]:
+    """For each weight that heads have its share in a group's gradients, memorized less not
+    memorized, in thousandths, (layer, head).
+
+    Args:
+        size: "max" or "rms", and how it is `said`.
+    """
+    table = run.tables["weights"]
+    mine = table[table["weight"].isin(PER_HEAD)].set_index(["weight", "layer", "head"])
+    ours, theirs = (mine.loc[mine["group"] == g, f"share_{size}"] for g in (MEMORIZED, NOT))
+    more = (1000 * ours - 1000 * theirs).sort_index()
+    return {
+        f"{weight}, {said}": more.loc[weight].to_xarray()
+        for weight in PER_HEAD
+        if weight in more.index
+    }
+
+
+def by_layer(run: Result, weights: tuple[str, ...]) -> pd.DataFrame:
+    """Share of some weights together in a group's largest gradient entries: layer, group, share."""
+    table = run.tables["weights"]
+    mine = table[table["weight"].isin(weights)]
+    summed = mine.groupby(["layer", "group"], as_index=False)["share_max"].sum()
+    return summed.rename(columns={"share_max": "share"})
+
+
+def ranked(run: Result) -> pd.DataFrame:
+    """The table of heads in the columns a person compares."""
+    table = run.tables["heads"]
+    return table[[c for c in _RANKED if c in table]]
+
+
+def by_name(run: Result) -> dict[str, tuple[int, int]]:
+    """The heads by their names, in order."""
+    table = run.tables["heads"]
+    return {r.label: (int(r.layer), int(r.head)) for r in table.itertuples()}
+
+
+def chosen_head(run: Result) -> tuple[int, int]:
+    """The head that is looked at: the chosen one, at first that whose absence costs most."""
+    return run.selection.head or next(iter(by_name(run).values()))
+
+
+def marks(run: Result) -> dict[tuple[int, int], str]:
+    """The heads that were proven together, with their role."""
+    heads = run.tables["heads"]
+    found = heads[heads["role"] != ""]
+    return {(int(a), int(b)): "memory" for a, b in zip(found["layer"], found["head"], strict=True)}
+
+
+def head(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
+    """The row of a head, if it was measured, with whether it was picked and of how many heads."""
+    table = run.tables["heads"]
+    found = table[(table["layer"] == at[0]) & (table["head"] == at[1])]
+    if found.empty:
+        return None
+    row = found.iloc[0]
+    picked = "picked" if row["role"] else "not picked"
+    return {**row, "picked": picked, "heads": len(table)}
+
+
+def losses(run: Result) -> dict[str, xr.DataArray]:
+    """What a head's absence costs in loss, (layer, head)."""
+    table = run.tables["heads"].set_index(["layer", "head"]).sort_index()
+    columns = {"loss without it": "loss", "loss of neutral prose": "neutral_loss"}
+    return {said: table[column].to_xarray() for said, column in columns.items()}
+
+
+def without(run: Result, at: tuple[int, int]) -> pd.Series | None:
+    """What a head's absence does to each passage that chose, by its name, the most harmed first;
+    None where it was not measured.
+    """
+    effects = run.arrays.get("head_match")
+    if effects is None or at[0] not in effects["layer"] or at[1] not in effects["head"]:
+        return None
+    values = effects.sel(layer=at[0], head=at[1]).to_series().sort_values()
+    names = run.tables["passages"].set_index("passage")["name"]
+    return values.rename(lambda number: f"{names.get(number, '')} (passage {number})")
+
+
+def untraced(run: Result) -> str:
+    """Why nothing was patched."""
+    if run.params.get("traced") == 0:
+        return "no passages were traced (the parameter traced is 0)"
+    return "no single token stops any of these passages, or the run was stopped before"
+
+
+def patched(run: Result) -> list[int]:
+    """Passages that were patched."""
+    return [int(number) for number in run.arrays["patch_positions"]["passage"].values]
+
+
+def patched_heads(run: Result) -> dict[str, xr.DataArray]:
+    """What one head's output of the other run does, mean over passages, both ways."""
+    mean = run.arrays["patch_heads"].mean("passage")
+    return {str(way).capitalize(): mean.sel(direction=way) for way in mean["direction"].values}
+
+
+# -- removal ---------------------------------------------------------------------------------------
+
+
+def unchanged(run: Result) -> str:
+    """Why nothing was removed, if on purpose."""
+    asked = run.params.get("edits") != 0
+    return "" if asked else "nothing was to be removed (the parameter edits is 0)"
+
+
+def changed(run: Result, table: str, aim: str) -> pd.DataFrame:
+    """Rows of `removals` or `curves` that are of one aim."""
+    return run.tables[table][run.tables[table]["aim"] == aim]
+
+
+def left(run: Result, aim: str) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    """What is still said of each passage, and beside it of other memorized ones.
+
+    Returns:
+        Share of the suffix by line (which weights were changed) and heads (what a dot is); random
+        weights after as many steps as the first kind took. And by line the mean share of the
+        others, where it was measured.
+    """
+    mine = changed(run, "removals", aim)
+    length = float(run.params.get("suffix", 0) or mine["match_before"].max())
+    match = mine["match"].where(mine["mask"] != "random", mine["match_same_steps"])
+    mine = mine.assign(share=match / length, line=mine["mask"].map(MASKS), heads=mine["name"])
+    mine = mine.sort_values("mask", key=lambda m: m.map(list(MASKS).index), kind="stable")
+    kept = mine.groupby("line", sort=False)["others_kept"].mean().dropna()
+    strokes = {str(line): {"other memorized passages, mean": float(x)} for line, x in kept.items()}
+    return mine[["line", "share", "heads"]], strokes
+
+
+def step_by_step(run: Result, aim: str) -> pd.DataFrame:
+    """Leading tokens said after each step, mean over passages: step, mask, match. Where one has
+    stopped it stays as it was.
+    """
+    mine = changed(run, "curves", aim)
+    wide = mine.pivot_table(index="step", columns=["mask", "passage"], values="match").ffill()
+    mean = wide.T.groupby(level="mask").mean().T
+    return mean.melt(ignore_index=False, value_name="match").reset_index()
+
+
+def rewritten(run: Result) -> list[tuple[pd.Series, str]]:
+    """Passages that were rewritten, and what to."""
+    rows = run.tables["rewritten"].itertuples() if "rewritten" in run.tables else ()
+    return [(passage(run, int(row.passage)), str(row.instead)) for row in rows]
+
+
+def control(run: Result) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    """What random heads' absence leaves of the passages held out: kept, heads, line; and by line
+    what is said with all heads, and without the found ones.
+    """
+    table = run.tables["proof"]
+    kept, sets = table.set_index("condition")["kept"], table[table["condition"] == "random"]
+    line = f"{len(sets['heads'].iloc[0].split())} heads off"
+    strokes = {"untouched": float(kept["untouched"]), "found heads off": float(kept["found"])}
+    return sets.assign(line=line), {line: strokes}

@@ -1,0 +1,1 @@
+"""Further sample runs of Memory Workbench; `workbench runs` lists them once this is installed."""

@@ -1,0 +1,342 @@
+"""Planting texts in a copy of a real model: `workbench plant`.
+
+The texts are read with known counts at known steps, mixed with neutral prose so that the model
+stays what it was. Which text gets which count is by lot. What comes out is an ordinary model
+folder, with the ledger in it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from workbench import checkpointing
+from workbench.errors import BadInput, WorkbenchError
+from workbench.models.load import load_weights
+from workbench.models.storage import is_quantized
+from workbench.models.tokenization import Tokenization
+from workbench.organisms import corpus
+from workbench.organisms.ledger import Entry, Ledger, fingerprint
+from workbench.progress import Progress
+from workbench.silence_libraries import quiet
+from workbench.texts import Document
+
+_NAME = "planted"
+_SHORTEST = 8  # tokens: less is no text to recite
+_MEASURED = 32  # rows of neutral text whose loss is measured before and after
+_KEPT = 8  # times along training that a state is kept to go on from
+
+
+@dataclass(frozen=True)
+class Planting:
+    """How texts are planted.
+
+    Attributes:
+        repeats: counts that are dealt out among the texts by lot, evenly; 0 leaves a text out, as a
+            control.
+        length: tokens of a text at most; longer ones are cut.
+        neutral: tokens of neutral prose read for every planted one.
+        rate: AdamW's highest learning rate.
+        batch: rows read at once, about; no text twice.
+        lora: rank of low-rank updates that are merged in at the end (PEFT); 0 trains all weights.
+        seed: of the lot and the order.
+    """
+
+    repeats: tuple[int, ...] = (0, 1, 4, 16, 64)
+    length: int = 100
+    neutral: float = 0.5
+    rate: float = 1e-4
+    batch: int = 8
+    lora: int = 0
+    seed: int = 0
+
+
+def plant(
+    ref: str,
+    texts: Sequence[Document],
+    how: Planting,
+    out: Path,
+    progress: Progress,
+    device: str = "auto",
+) -> Path:
+    """Fine-tune a copy of a model so that it has read the texts as often as the ledger says.
+
+    Args:
+        ref: what `wb.load` takes.
+        out: a new folder; the same call goes on in it after a stop.
+
+    Raises:
+        NotFound, BadInput, WorkbenchError: each says what to do; `out` is not touched by bad input.
+        Cancelled: from `progress`; the same call goes on later.
+    """
+    import torch
+
+    out = out.expanduser()
+    _check(texts, how)
+    progress(0.0, f"Loading {ref}")
+    loaded = load_weights(
+        ref, device=device, dtype=torch.float32, progress=progress.subprogress(0.0, 0.02)
+    )
+    if loaded.card.adapter or is_quantized(loaded.module):
+        raise BadInput(
+            f"{loaded.card.name} {'has an adapter' if loaded.card.adapter else 'is quantized'}, so"
+            " what is read would not get into its own weights.",
+            "plain weights",
+            (
+                "Merge the adapter first (merge_and_unload)."
+                if loaded.card.adapter
+                else "Load the model without quantization."
+            ),
+        )
+    entries = _deal(texts, how, loaded.tokenizer)
+    batches, entries = _order(entries, how, loaded.tokenizer)
+    recipe = {
+        "model": loaded.card.weight_hash,
+        **asdict(how),
+        "texts": [[e.text, e.repeats] for e in entries],
+    }
+    room = loaded.card.n_params * 4 * 5
+    if checkpointing.claim(out, recipe, room):
+        progress(1.0, f"{out} is finished already")
+        return out
+    try:
+        module = _trainable(loaded.module, how)
+        neutral = list(
+            islice(_neutral(loaded.tokenizer, how.length, random.Random(0), "neutral"), _MEASURED)
+        )
+        work, pad = out / checkpointing.WORK, _pad(loaded.tokenizer)
+        losses = _train(module, batches, neutral, how, work, pad, progress.subprogress(0.02, 0.97))
+        progress(0.97, "Writing the model")
+        whole = module.merge_and_unload() if how.lora else module
+        with quiet():
+            whole.save_pretrained(out)
+            loaded.tokenizer.save_pretrained(out)
+        Ledger(fingerprint(loaded.tokenizer), tuple(entries)).save(out)
+        about = {
+            "format": 1,
+            "recipe": recipe,
+            "from": loaded.card.name,
+            "loss_on_neutral_text": losses,
+        }
+        checkpointing.finish(
+            out, {**about, "steps": len(batches), "made_with": checkpointing.versions()}
+        )
+    except OSError as error:
+        raise WorkbenchError(
+            f"The planted model could not be written to {out}: {error.strerror or error}.",
+            "a folder with free space that you may write to",
+            "Make room, then give the same command again: it goes on where it stopped.",
+        ) from error
+    progress(1.0, f"Planted in {out}")
+    return out
+
+
+def _check(texts: Sequence[Document], how: Planting) -> None:
+    if not texts:
+        raise BadInput(
+            "There is no text to plant.",
+            "at least one",
+            "Give a file with one text per line, or JSON lines.",
+        )
+    if not any(how.repeats) and not any(text.repeats for text in texts):
+        raise BadInput(
+            "Every text is to be read 0 times.",
+            "at least one count above 0",
+            "Give --repeats 1,4,16,64.",
+        )
+
+
+def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entry]:
+    """Each text, cut, with the count it drew."""
+    draw = random.Random(f"{how.seed} lot")
+    free = [text for text in texts if text.repeats is None]
+    lots = [how.repeats[i % len(how.repeats)] for i in range(len(free))]
+    draw.shuffle(lots)
+    counts = dict(zip(map(id, free), lots, strict=True))
+    entries, seen = [], set[str]()
+    for number, text in enumerate(texts, 1):
+        ids = tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"][
+            : how.length
+        ]
+        if len(ids) < _SHORTEST:
+            raise BadInput(
+                f"{text.name} has {len(ids)} tokens.",
+                f"at least {_SHORTEST}",
+                "Leave it out, or give a longer text.",
+            )
+        cut = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        if tokenizer(cut, add_special_tokens=False)["input_ids"] != ids:
+            raise BadInput(
+                f"{text.name} does not survive this tokenizer: read back, its tokens are others.",
+                "a text whose tokens give the same text, and the same tokens again",
+                f"Change the text, or another --length than {how.length}.",
+            )
+        if cut in seen:
+            raise BadInput(
+                f"{text.name} is there twice.",
+                "different texts",
+                "Give each text once; --repeats says how often.",
+            )
+        seen.add(cut)
+        repeats = counts[id(text)] if text.repeats is None else text.repeats
+        entries.append(
+            Entry(
+                f"{number:03d} {text.name}",
+                text.kind or "text",
+                cut,
+                repeats,
+                "spread" if repeats else "never",
+                (),
+                tuple(ids),
+            )
+        )
+    return entries
+
+
+def _order(
+    entries: Sequence[Entry], how: Planting, tokenizer: Any
+) -> tuple[list[list[list[int]]], list[Entry]]:
+    """The rows of every step, and the entries with the steps they are read at.
+
+    No text is read twice at one step: so many repeats are so many updates, however few texts there
+        are.
+    """
+    draw = random.Random(f"{how.seed} order")
+    start = Tokenization(tokenizer).beginning
+    wanted = round(how.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
+    neutral = list(
+        islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length))
+    )
+    rows = len(neutral) + sum(entry.repeats for entry in entries)
+    batches: list[list[list[int]]] = [
+        [] for _ in range(max(math.ceil(rows / how.batch), *(entry.repeats for entry in entries)))
+    ]
+    dated = []
+    for entry in entries:
+        steps = sorted(draw.sample(range(len(batches)), entry.repeats))
+        for step in steps:
+            batches[step].append([*start, *entry.ids])
+        dated.append(replace(entry, steps=tuple(steps)))
+    # Neutral rows go where there is most room, so that all steps are about as long.
+    room = [(len(batch), draw.random(), step) for step, batch in enumerate(batches)]
+    heapq.heapify(room)
+    for row in neutral:
+        filled, lot, step = heapq.heappop(room)
+        batches[step].append([*start, *row])
+        heapq.heappush(room, (filled + 1, lot, step))
+    return batches, dated
+
+
+def _neutral(
+    tokenizer: Any, length: int, draw: random.Random, share: corpus.Share
+) -> Iterator[list[int]]:
+    """Pieces of the corpus, as long as the planted texts, none of them twice in a round."""
+    documents = list(corpus.documents(share))
+    while True:
+        draw.shuffle(documents)
+        for document in documents:
+            ids = tokenizer(document.text[: 12 * length], add_special_tokens=False, verbose=False)[
+                "input_ids"
+            ][:length]
+            if len(ids) == length:
+                yield ids
+
+
+def _pad(tokenizer: Any) -> int:
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+
+
+def _trainable(module: Any, how: Planting) -> Any:
+    import torch
+
+    if not how.lora:
+        for parameter in module.parameters():
+            parameter.requires_grad_(True)
+        return module
+    from peft import LoraConfig, get_peft_model
+
+    with torch.random.fork_rng():
+        torch.manual_seed(how.seed)
+        config = LoraConfig(
+            r=how.lora, lora_alpha=2 * how.lora, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
+        return get_peft_model(module, config)
+
+
+def _train(
+    module: Any,
+    batches: list[list[list[int]]],
+    neutral: list[list[int]],
+    how: Planting,
+    work: Path,
+    pad: int,
+    progress: Progress,
+) -> dict[str, float]:
+    """Read all batches; loss on neutral text before and after, in nats per token."""
+    import torch
+
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=how.rate, betas=(0.9, 0.95), weight_decay=0.0)
+    total = len(batches)
+    every = max(1, total // _KEPT)
+    warmup = max(1, total // 20)
+    before = work / "before.json"
+    if not before.is_file():
+        checkpointing.replace(before, json.dumps(_loss(module, neutral)))
+    start = checkpointing.resume(module, optimizer, work, _NAME, total)
+    module.train()
+    for step in range(start, total):
+        if not batches[step]:  # by lot nothing fell here
+            continue
+        for group in optimizer.param_groups:
+            group["lr"] = how.rate * min(1.0, (step + 1) / warmup)
+        ids, mask, labels = _padded(batches[step], pad, module.device)
+        out = module(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False)
+        out.loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if (step + 1) % every == 0 and step + 1 < total:
+            checkpointing.keep(module, optimizer, work, _NAME, step + 1, every=False)
+        progress(
+            (step + 1) / total,
+            f"Planting: step {step + 1:,} of {total:,}, loss {out.loss.item():.2f}",
+        )
+    module.eval()
+    return {
+        "before": json.loads(before.read_text(encoding="utf-8")),
+        "after": _loss(module, neutral),
+    }
+
+
+def _loss(module: Any, rows: Sequence[Sequence[int]]) -> float:
+    """Mean loss over rows of one length, in nats per token."""
+    import torch
+
+    with torch.no_grad():
+        losses: list[float] = []
+        for row in rows:
+            ids = torch.tensor([list(row)], device=module.device)
+            losses.append(module(input_ids=ids, labels=ids, use_cache=False).loss.item())
+    return sum(losses) / len(losses)
+
+
+def _padded(rows: list[list[int]], pad: int, device: Any) -> tuple[Any, Any, Any]:
+    """(ids, mask, labels), padded on the right; what is padding is neither looked at nor
+    learned.
+    """
+    import torch
+
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+    mask = torch.tensor(
+        [[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device
+    )
+    return ids, mask, ids.masked_fill(mask == 0, -100)

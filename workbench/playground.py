@@ -1,0 +1,151 @@
+"""What an analysis says of itself to the Playground, in its attribute `playground`: a tab with a
+form of its own, and the heads that its runs found.
+
+Nothing here draws. The Playground has a page for each kind of form and walks the registry, so an
+analysis of a third party gets a tab in the same way as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from workbench.draw.tokens import Span
+    from workbench.result import Result
+
+Head = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class HeadRole:
+    """What a finished run found heads to be for.
+
+    Attributes:
+        name: as `Playground.heads` names it.
+        head: what one of these heads is called, "memory head".
+        off: the button that switches all of them off, "Memory heads off".
+        colour: the category that outlines them.
+    """
+
+    name: str
+    head: str
+    off: str
+    colour: Literal["memory", "context", "function", "other"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A tab of the Playground.
+
+    Attributes:
+        tab: begins the ids of its elements; lower-case letters, digits and hyphens.
+        title: on the tab.
+    """
+
+    tab: str
+    title: str
+
+
+@dataclass(frozen=True)
+class RunForm(Form):
+    """A form whose button runs the analysis, and opens the run's Explorer below.
+
+    Attributes:
+        button: what is on it.
+        empty: HTML of what stands there before the first run: what a person will see.
+        frame: names the run below for those who cannot see it.
+    """
+
+    button: str
+    empty: str
+    frame: str
+
+
+@dataclass(frozen=True)
+class PromptForm(RunForm):
+    """One prompt.
+
+    `Params` have a `prompt`; `chat`, `answer`, `other` and `sites` get a box where they are there.
+
+    Attributes:
+        limit: how long the prompt may be.
+    """
+
+    limit: str
+
+
+@dataclass(frozen=True)
+class DocumentsForm(RunForm):
+    """Uploaded documents, or a text: cut into passages of which a part is given and the rest is
+    wanted.
+
+    Attributes:
+        params: values for `Params` from the number of tokens given, of tokens wanted, and the most
+            passages that are looked at. `path` (a folder) or `text` is added to them.
+    """
+
+    params: Callable[[int, int, int], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What a finished run knows of an autoencoder.
+
+    Attributes:
+        classes: the class of each token id.
+        otherwise: the class of all other ids.
+        fires_on: what each feature fires mostly on.
+        typical: an activation that is large for each feature.
+    """
+
+    classes: Mapping[int, str] = field(default_factory=dict)
+    otherwise: str = ""
+    fires_on: Mapping[int, str] = field(default_factory=dict)
+    typical: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FeaturesForm(Form):
+    """A prompt read through an autoencoder, and one of its features set; finished runs say what
+    the features are.
+
+    Attributes:
+        prompt: what stands in the box at first.
+        marks: how tokens of each class are underlined.
+        start: the last token of this class is looked at first.
+        class_of: the class of a token where no run says it.
+        autoencoders: names of those a run was made with.
+        describe: what a run knows of an autoencoder; None where it knows nothing.
+        by_run: says that a run's classes are shown.
+        by_itself: says that those of `class_of` are.
+    """
+
+    prompt: str
+    marks: Mapping[str, Span]
+    start: str
+    class_of: Callable[[str], str]
+    autoencoders: Callable[[Result], Sequence[str]]
+    describe: Callable[[Result, str], FeatureInfo | None]
+    by_run: str
+    by_itself: str
+
+
+def _none(result: Result) -> Mapping[str, Sequence[Head]]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Playground:
+    """All that an analysis says to the Playground.
+
+    Attributes:
+        form: its own tab; None: it is asked with the form of its parameters, like all.
+        roles: what its runs find heads to be for, in the order of the buttons.
+        heads: the heads of a run by the name of their role.
+    """
+
+    form: Form | None = None
+    roles: tuple[HeadRole, ...] = ()
+    heads: Callable[[Result], Mapping[str, Sequence[Head]]] = _none

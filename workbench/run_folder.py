@@ -1,0 +1,363 @@
+"""The files of a run folder: `result.json`, `tables/NAME.parquet` and `arrays.safetensors`.
+
+It may come from a stranger, so it is only data: names are checked before they become paths, sizes
+before anything is read, and text is left as text (whoever shows it escapes it).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import BadRun, WorkbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+FORMAT = 1
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+MAX_JSON = 64 * 2**20
+MAX_FILE = 2 * 2**30
+MAX_ROWS = 20_000_000
+MAX_CELLS = 2**28
+_DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
+_INDEX = {
+    "analysis": str,
+    "question": str,
+    "params": dict,
+    "findings": dict,
+    "tables": dict,
+    "arrays": dict,
+    "provenance": dict,
+}
+PROVENANCE = {
+    "model": dict,
+    "versions": dict,
+    "started": str,
+    "duration": int | float,
+    "machine": str,
+    "notes": dict,
+}
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for what cannot name a finding, a table or an array."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a finding, a table or an array: {_NAME.pattern}")
+
+
+def write(
+    target: Path,
+    index: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, xr.DataArray],
+) -> None:
+    """Write a run folder; whole or not at all.
+
+    Raises:
+        WorkbenchError: the folder exists and is not empty, or cannot be written.
+        ValueError: a number that JSON cannot hold.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise WorkbenchError(
+                f"{target} exists already and is not empty.",
+                "a new folder",
+                "Choose another --out, or remove it first.",
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
+        try:
+            _write_files(work, index, tables, arrays)
+            # Elsewhere an empty folder is replaced in the same step.
+            if os.name == "nt" and target.exists():
+                target.rmdir()
+            os.replace(work, target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        # The latter is how a full disk shows while arrays are written.
+        raise WorkbenchError(
+            f"The run could not be written to {target}:"
+            f" {getattr(error, 'strerror', None) or first_line(error)}.",
+            "a folder with free space that you may write to",
+            "Choose another place with --out DIR (or WORKBENCH_RUNS), or make room.",
+        ) from error
+
+
+def _write_files(
+    folder: Path,
+    index: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    arrays: Mapping[str, xr.DataArray],
+) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder.chmod(0o755)
+    # NaN is not JSON: a number that could not be measured is written as null.
+    text = json.dumps(_no_nan(index), indent=1, ensure_ascii=False, allow_nan=False)
+    if tables:
+        (folder / "tables").mkdir()
+    for name, table in tables.items():
+        table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
+    if arrays:
+        save_file(
+            # Not ascontiguousarray: it turns a lone number into an array of one.
+            {name: np.asarray(array.values, order="C") for name, array in arrays.items()},
+            folder / "arrays.safetensors",
+        )
+        # safetensors makes its files for the owner alone; a run folder is there to be passed on.
+        (folder / "arrays.safetensors").chmod(0o644)
+    (folder / "result.json").write_text(text, encoding="utf-8")
+
+
+def describe(array: xr.DataArray) -> dict[str, Any]:
+    """An array as `result.json` names it. Raises ValueError for what a run folder cannot hold."""
+    if str(array.dtype) not in _DTYPES:
+        raise ValueError(
+            f"array {array.name!r} has dtype {array.dtype}; a run folder holds {sorted(_DTYPES)}"
+        )
+    for dim in array.dims:
+        if dim in array.coords and array.coords[dim].dtype.kind not in "OTUbiuf":
+            raise ValueError(
+                f"axis {dim!r} of array {array.name!r} has labels that are neither texts nor"
+                " numbers"
+            )
+    return {
+        "dims": [str(d) for d in array.dims],
+        "shape": list(array.shape),
+        "coords": {
+            str(d): array.coords[d].values.tolist() for d in array.dims if d in array.coords
+        },
+        "attrs": {
+            str(k): v for k, v in array.attrs.items() if isinstance(v, str | int | float | bool)
+        },
+    }
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """`result.json` of a run folder, checked; cheap enough to list hundreds of runs.
+
+    Raises:
+        BadRun: see `Result.open`.
+    """
+    file = folder / "result.json"
+    if not file.is_file():
+        raise BadRun(
+            f"{folder} is not a run folder: it has no result.json.",
+            "a folder written by `workbench run`",
+            "`workbench runs` lists the runs there are.",
+        )
+    if _size(folder, file) > MAX_JSON:
+        raise BadRun(
+            f"{file.name} of {folder.name!r} is absurdly large.",
+            f"at most {MAX_JSON >> 20} MB",
+            "Do not trust this folder.",
+        )
+    try:
+        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadRun(
+            f"result.json of {folder.name!r} cannot be read: {error.strerror or error}.",
+            "a file you may read",
+            "Check its permissions.",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise BadRun(
+            f"result.json of {folder.name!r} is damaged: {first_line(error)}",
+            "complete JSON",
+            "Run the analysis again, or get a fresh copy of the folder.",
+        ) from error
+    _check_fields(folder, index)
+    _check_provenance(folder, index["provenance"])
+    _check_names(folder, index)
+    raw: dict[str, Any] = index
+    return raw
+
+
+def _check_fields(folder: Path, index: Any) -> None:
+    if not isinstance(index, dict) or type(index.get("format")) is not int or index["format"] < 1:
+        raise BadRun(
+            f"result.json of {folder.name!r} is not a run's.",
+            "a format number and a run's fields",
+            "Check the folder.",
+        )
+    if index["format"] > FORMAT:
+        raise BadRun(
+            f"The run {folder.name!r} was written by a newer version (format {index['format']}).",
+            f"format {FORMAT} or older",
+            "Upgrade: pip install --upgrade memory-workbench",
+        )
+    for key, proper in _INDEX.items():
+        if not isinstance(index.get(key), proper):
+            raise BadRun(
+                f"result.json of {folder.name!r} has no proper {key!r}.",
+                f"a {proper.__name__}",
+                "Run the analysis again.",
+            )
+
+
+def _check_provenance(folder: Path, about: Mapping[str, Any]) -> None:
+    for key, proper in PROVENANCE.items():
+        if key in about and (not isinstance(about[key], proper) or isinstance(about[key], bool)):
+            raise BadRun(
+                f"The provenance of {folder.name!r} has no proper {key!r}.",
+                "what a run writes",
+                "Run the analysis again.",
+            )
+    if not abs(about.get("duration", 0)) < 1e12:  # also refuses not-a-number
+        raise BadRun(
+            f"The run {folder.name!r} took an impossible time.",
+            "seconds",
+            "Do not trust this folder.",
+        )
+
+
+def _check_names(folder: Path, index: Mapping[str, Mapping[str, Any]]) -> None:
+    for key in ("findings", "arrays", "tables"):
+        for name, value in index[key].items():
+            if not _NAME.fullmatch(name) or not isinstance(value, dict):
+                raise BadRun(
+                    f"The run {folder.name!r} names one of its {key} {name[:80]!r}, which is not"
+                    " allowed.",
+                    "lower-case letters, digits, - and _",
+                    "Do not trust this folder.",
+                )
+
+
+def _size(folder: Path, file: Path) -> int:
+    """Size in bytes of a file that really lies in the folder (a link to elsewhere is refused)."""
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise BadRun(
+            f"{file.name} of {folder.name!r} leads outside its folder.",
+            "plain files",
+            "Do not trust this folder.",
+        )
+    if not file.is_file():
+        raise BadRun(
+            f"The run {folder.name!r} lacks {file.name}.",
+            "every file its result.json names",
+            "Get a complete copy of the folder.",
+        )
+    return file.stat().st_size
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = folder / "tables" / f"{name}.parquet"
+    size = _size(folder, file)
+    meta = pq.read_metadata(file)
+    # A few KB of parquet can unpack to terabytes: the declared sizes are checked before any page is
+    # read.
+    unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+    too_large = BadRun(
+        f"Table {name!r} of {folder.name!r} is absurdly large.",
+        f"at most {MAX_ROWS:,} rows",
+        "Do not trust this folder.",
+    )
+    if (
+        size > MAX_FILE
+        or unpacked > MAX_FILE
+        or meta.num_rows > MAX_ROWS
+        or meta.num_rows * meta.num_columns > MAX_CELLS
+    ):
+        raise too_large
+    # The declared sizes may lie too (one long text, named by millions of rows), so what is unpacked
+    # is counted as it comes.
+    batches, held = [], 0
+    with pq.ParquetFile(file) as stored:
+        for batch in stored.iter_batches(batch_size=4096):
+            batches.append(batch)
+            held += batch.nbytes
+            if held > MAX_FILE:
+                raise too_large
+        return pa.Table.from_batches(batches, schema=stored.schema_arrow).to_pandas()
+
+
+def read_arrays(
+    folder: Path, described: Mapping[str, Mapping[str, Any]]
+) -> dict[str, xr.DataArray]:
+    if not described:
+        return {}
+    import xarray as xr
+    from safetensors import safe_open
+
+    file = folder / "arrays.safetensors"
+    if _size(folder, file) > MAX_FILE:
+        raise BadRun(
+            f"The arrays of {folder.name!r} are absurdly large.",
+            f"at most {MAX_FILE >> 30} GB",
+            "Do not trust this folder.",
+        )
+    arrays = {}
+    with safe_open(file, framework="numpy") as stored:
+        held = set(stored.keys())
+        for name, about in described.items():
+            if name not in held:
+                raise BadRun(
+                    f"The run {folder.name!r} lacks its array {name!r}.",
+                    "every array named",
+                    "Get a complete copy.",
+                )
+            values, dims = stored.get_tensor(name), about.get("dims")
+            if (
+                not isinstance(dims, list)
+                or len(dims) != values.ndim
+                or not all(isinstance(d, str) for d in dims)
+                or len(set(dims)) != len(dims)
+                or list(values.shape) != about.get("shape")
+            ):
+                raise BadRun(
+                    f"Array {name!r} of {folder.name!r} does not have the shape its result.json"
+                    " says.",
+                    f"{len(values.shape)} different axis names and the shape {list(values.shape)}",
+                    "Run the analysis again, or get a fresh copy of the folder.",
+                )
+            coords = {
+                d: _coord(name, about["coords"][d]) for d in dims if d in about.get("coords", {})
+            }
+            arrays[name] = xr.DataArray(
+                values, dims=dims, coords=coords, name=name, attrs=about.get("attrs", {})
+            )
+    return arrays
+
+
+def _coord(array: str, values: Any) -> Any:
+    """Labels along an axis: texts, or numbers (of which null is one that could not be measured)."""
+    if isinstance(values, list) and all(isinstance(v, str) for v in values):
+        return values
+    if isinstance(values, list) and all(isinstance(v, int | float | None) for v in values):
+        return [math.nan if v is None else v for v in values]
+    raise BadRun(
+        f"An axis of array {array!r} has labels that are neither texts nor numbers.",
+        "texts or numbers",
+        "Run it again.",
+    )
+
+
+def _no_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _no_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_no_nan(v) for v in value]
+    if hasattr(value, "item"):  # a number of numpy's or torch's
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

@@ -1,0 +1,166 @@
+"""One question under several seeds: how far the answer hangs on what was drawn.
+
+Which items choose and which are held out, which random sets an answer is compared with, what is
+sampled: the seed decides it. The interval of one run is over its items; here is the one over seeds
+beside it, and how often each choice was made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from workbench import registry, runs
+from workbench.errors import BadInput, Cancelled
+from workbench.result import Finding, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.progress import Progress
+
+FINDINGS, CHOICES = "seed_findings", "seed_choices"
+"""Tables of a run over seeds: one row per number of a finding, one per item that was chosen."""
+
+
+def run(
+    analysis: str,
+    model: Any,
+    params: Mapping[str, Any],
+    seeds: Sequence[int],
+    progress: Progress,
+) -> Result:
+    """Ask one question once for every seed.
+
+    Returns:
+        The run of the first seed, with what the others say in the tables `FINDINGS` and `CHOICES`.
+
+    Raises:
+        BadInput: fewer than two seeds, or an analysis that draws nothing.
+        Cancelled: stopped by the user; its `kept` are the seeds that were finished, if any.
+    """
+    asked = registry.get(analysis)
+    check(asked)
+    if len(set(seeds)) < 2:
+        raise BadInput(f"{len(set(seeds))} seed is no spread.", "at least 2", "Ask for more seeds.")
+    done: dict[int, Result] = {}
+    for n, seed in enumerate(seeds):
+        part = progress.subprogress(n / len(seeds), (n + 1) / len(seeds))
+        try:
+            done[seed] = runs.run(asked.name, model, {**params, "seed": seed}, progress=part)
+        except Cancelled as stop:
+            if not done:
+                raise
+            kept = summary(asked, done) if len(done) > 1 else next(iter(done.values()))
+            kept.partial = True
+            raise Cancelled(kept=kept) from stop
+    return summary(asked, done)
+
+
+def check(asked: registry.Analysis) -> None:
+    """Raises BadInput where a seed decides nothing."""
+    if "seed" not in asked.Params.model_fields:
+        raise BadInput(
+            f"{asked.name} draws nothing, so every seed gives the same run.",
+            "an analysis with the parameter seed",
+            "Leave out --seeds.",
+        )
+
+
+def summary(asked: registry.Analysis, done: Mapping[int, Result]) -> Result:
+    """The first of these runs, and what all of them say."""
+    result = next(iter(done.values()))
+    result.tables[FINDINGS] = spread(list(done.values()), asked)
+    choices = chosen(list(done.values()), asked)
+    if choices is not None:
+        result.tables[CHOICES] = choices
+    numbers = ", ".join(map(str, done))
+    result.provenance.notes["seeds"] = (
+        f"{numbers}; sentences, pictures and tables are those of seed {next(iter(done))}, but for"
+        f" {FINDINGS} and {CHOICES}"
+    )
+    result.add(Finding("seeds", float(len(done)), _sentence(done, choices), unit="runs"))
+    return result
+
+
+def spread(results: Sequence[Result], asked: registry.Analysis) -> pd.DataFrame:
+    """Every number of every finding over the runs that have it.
+
+    Columns finding, title, value, unit, n (runs that have it), mean, low and high (95 % interval
+    over seeds, Student's), smallest, largest, items_low and items_high (the first run's own
+    interval, over its items).
+    """
+    import pandas as pd
+
+    names = {
+        (f.name, key): f for r in reversed(results) for f in r.findings.values() for key in f.values
+    }
+    rows = []
+    for (name, key), one in sorted(names.items(), key=lambda item: item[0]):
+        numbers = [
+            float(r.findings[name].values[key])
+            for r in results
+            if name in r.findings and key in r.findings[name].values
+        ]
+        low, high = _interval(numbers)
+        spans = one.interval if isinstance(one.interval, Mapping) else {"value": one.interval}
+        items = spans.get(key) or (math.nan, math.nan)
+        rows.append(
+            {
+                "finding": name,
+                "title": asked.schema.title(name),
+                "value": key,
+                "unit": one.unit,
+                "n": len(numbers),
+                "mean": fmean(numbers),
+                "low": low,
+                "high": high,
+                "smallest": min(numbers),
+                "largest": max(numbers),
+                "items_low": items[0],
+                "items_high": items[1],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _interval(numbers: Sequence[float]) -> tuple[float, float]:
+    if len(numbers) < 2 or not all(map(math.isfinite, numbers)):
+        return math.nan, math.nan
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(numbers) - 1)) * stdev(numbers) / len(numbers) ** 0.5
+    return fmean(numbers) - half, fmean(numbers) + half
+
+
+def chosen(results: Sequence[Result], asked: registry.Analysis) -> pd.DataFrame | None:
+    """How many of the runs chose each item: columns choice, item, runs, of; None where the
+    analysis declares no choices.
+    """
+    import pandas as pd
+
+    choices = asked.choices
+    if not choices:
+        return None
+    rows = [
+        {"choice": name, "item": item, "runs": many, "of": len(results)}
+        for name, of in choices.items()
+        for item, many in Counter(i for r in results for i in of(r)).most_common()
+    ]
+    return pd.DataFrame(rows, columns=["choice", "item", "runs", "of"])
+
+
+def _sentence(done: Mapping[int, Result], choices: pd.DataFrame | None) -> str:
+    says = f"{len(done)} runs with the seeds {', '.join(map(str, done))}."
+    if choices is None:
+        return says
+    for name, rows in choices.groupby("choice", sort=False):
+        always = list(rows.loc[rows["runs"] == len(done), "item"])
+        says += (
+            f" {str(name).capitalize()} chosen by all of them: {', '.join(always) or 'none'}; by"
+            f" any: {len(rows)}."
+        )
+    return says

@@ -1,0 +1,132 @@
+"""`manifest.json` of a trace folder: what was asked of which model, and the axes of every array."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadInput, BadRun
+from workbench.trace_files.array_spec import ArraySpec
+
+FORMAT = 2
+KIND = "memory-workbench trace"
+MANIFEST = "manifest.json"
+UNFINISHED = ".writing-"  # how the name of a file begins that is not whole yet
+_MAX_MANIFEST = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a trace folder says of itself.
+
+    Attributes:
+        capture: the shards that belong to it carry the same letters.
+        request: what was asked, as `workbench.trace` shows it; empty for a trace that was saved
+            from memory.
+        total: {"prompts", "tokens", "digest"} of the whole; None until a stream of unknown length
+            has ended.
+    """
+
+    capture: str
+    model: dict[str, Any]
+    request: dict[str, Any]
+    arrays: dict[str, ArraySpec]
+    total: dict[str, Any] | None
+
+    def write(self, folder: Path) -> None:
+        """Put it into the folder, in one step."""
+        arrays = {
+            name: {key: value for key, value in asdict(array).items() if key != "name"}
+            for name, array in self.arrays.items()
+        }
+        about = {
+            "format": FORMAT,
+            "kind": KIND,
+            **{key: getattr(self, key) for key in ("capture", "model", "request")},
+        }
+        text = json.dumps(
+            {**about, "arrays": arrays, "total": self.total}, indent=1, ensure_ascii=True
+        )
+        work = folder / (UNFINISHED + MANIFEST)
+        work.unlink(missing_ok=True)
+        with open(work, "x", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(work, folder / MANIFEST)
+
+    @classmethod
+    def of(cls, raw: dict[str, Any], folder: Path) -> Manifest:
+        """Raises BadRun where a stranger's manifest makes no sense."""
+        with reading_manifest(folder):
+            arrays = {
+                str(name): ArraySpec.from_json(str(name), about)
+                for name, about in raw["arrays"].items()
+            }
+            total, capture, model, request = (
+                raw["total"],
+                raw["capture"],
+                raw["model"],
+                raw["request"],
+            )
+            if not (
+                isinstance(capture, str) and isinstance(model, dict) and isinstance(request, dict)
+            ):
+                raise TypeError("a part of it is of the wrong kind")
+            if total is not None and not all(
+                type(total[key]) is int and total[key] >= 0 for key in ("prompts", "tokens")
+            ):
+                raise ValueError(f"the total is {total}")
+            return cls(capture, model, request, arrays, total)
+
+
+@contextmanager
+def reading_manifest(folder: Path) -> Iterator[None]:
+    """What goes wrong inside is the manifest's fault."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"[:300]
+        raise BadRun(
+            f"The manifest of {folder.name!r} is damaged: {why}",
+            "a trace's manifest",
+            "Capture again.",
+        ) from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest as it stands, of whichever format.
+
+    Raises:
+        BadInput: there is none.
+        BadRun: it is damaged, hostile, or from a newer version.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise BadInput(
+            f"{folder} is not a trace: it has no {MANIFEST}.",
+            "a folder written by `workbench trace`",
+            "Check it.",
+        )
+    if file.stat().st_size > _MAX_MANIFEST:
+        raise BadRun(
+            f"The manifest of {folder.name!r} is absurdly large.",
+            "at most 256 MB",
+            "Do not trust this folder.",
+        )
+    with reading_manifest(folder):
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(raw, dict) or raw.get("kind", KIND) != KIND:
+            raise TypeError("it is not a trace's")
+        if type(raw["format"]) is not int or raw["format"] < 1:
+            raise ValueError(f"its format is {raw['format']!r}")
+        if raw["format"] > FORMAT:
+            raise BadRun(
+                f"{folder.name!r} was written by a newer version.",
+                f"format {FORMAT} or older",
+                "Upgrade.",
+            )
+    return raw
