@@ -317,7 +317,8 @@ def table(
         if columns:
             frame = frame[[c for c in columns if c in frame]]
         name = source if isinstance(source, str) else of
-        return Table(frame.reset_index(drop=True), caption, picks, by, height, name)
+        # The run's own frame where it is shown as it is: a report knows it by that.
+        return Table(frame, caption, picks, by, height, name)
 
     return Part(lambda run, pick: make(run), picks=picks)
 
