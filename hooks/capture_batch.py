@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.backends import Forward, HookRequest, torch_hooks
+from hooks.backends import Forward, torch_hooks
+from hooks.backends.hook_request import HookRequest
 from hooks.capture_plan import DTYPES, POSITION_DIMS
 from hooks.device_transfer import Fetching, indices
 from hooks.eager_eval import steady

@@ -25,7 +25,7 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import HookRequest
+    from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from workbench.trace import Trace

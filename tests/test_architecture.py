@@ -20,38 +20,6 @@ FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 LINES = 400
 TABLES: dict[str, str] = {}
 """Files that are tables of data, and what is in them: they may be longer."""
-# Temporary: modules that are being cut.
-TO_BE_CUT = {
-    "analyses/context/knowledge_conflict/__init__.py",
-    "analyses/context/knowledge_conflict/views.py",
-    "analyses/features/function_tokens/claims.py",
-    "analyses/features/function_tokens/feature_view.py",
-    "analyses/features/function_tokens/findings.py",
-    "analyses/features/function_tokens/views.py",
-    "analyses/prompt/single_prompt/__init__.py",
-    "analyses/weights/extraction/findings.py",
-    "analyses/weights/extraction/views.py",
-    "analyses/weights/paragraph_memorization/findings.py",
-    "benchmarks/gpu/speed.py",
-    "hooks/discovery/find_block.py",
-    "hooks/features/train.py",
-    "hooks/interventions.py",
-    "hooks/invariants.py",
-    "hooks/layer_replay.py",
-    "hooks/model.py",
-    "hooks/reduce.py",
-    "hooks/sites.py",
-    "hooks/streaming.py",
-    "hooks/weights.py",
-    "ui/explorer.py",
-    "workbench/draw/charts.py",
-    "workbench/models/load.py",
-    "workbench/result.py",
-    "workbench/shards.py",
-    "workbench/trace.py",
-}
-# Temporary: children that import their package while it imports them.
-TO_BE_TURNED = {("hooks.backends.transformer_lens", "hooks.backends")}
 
 
 def imported(file: Path) -> Iterator[tuple[int, str]]:
@@ -81,7 +49,7 @@ def test_no_module_imports_a_package_that_imports_it():
         if module.startswith(f"{package}.")
         and graph.direct_import_exists(importer=package, imported=module)
     }
-    assert circles == TO_BE_TURNED
+    assert circles == set()
 
 
 def test_hooks_know_nothing_of_pages():
@@ -162,5 +130,5 @@ def test_importing_the_door_loads_nothing_heavy():
 def test_a_module_is_read_in_one_sitting():
     code = [*FILES, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "sample_runs").rglob("*.py")]
     long = {ids(file) for file in code if len(file.read_text("utf-8").splitlines()) > LINES}
-    assert long - set(TABLES) == TO_BE_CUT
+    assert long == set(TABLES)
     assert set(TABLES) <= {ids(file) for file in code}

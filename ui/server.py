@@ -247,7 +247,7 @@ def _add_explorer(app: FastAPI, state: AppState) -> None:
     from panel.io.fastapi import add_applications
 
     def page() -> Any:
-        from ui.explorer import application
+        from ui.explorer_app import application
 
         return application(state.root, state.drawings)()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu import machine, parity, speed
+from benchmarks.gpu import machine, parity, timers
 from benchmarks.gpu.models import LLAMA, PLANTED, Bench
 
 PASSED, FAILED, MEASURED, NOT_MEASURED = "passed", "failed", "measured", "not measured"
@@ -53,7 +53,7 @@ def rows() -> list[Row]:
     found += [Row("parity", job, LLAMA, "bfloat16", 15) for job in _COMPARED]
     found += [Row("time", job, PLANTED, "float32", 5) for job, _ in _TIMES]
     found += [
-        Row("time", job, LLAMA, "bfloat16", 12) for job in speed.TIMERS if job.startswith("beside")
+        Row("time", job, LLAMA, "bfloat16", 12) for job in timers.TIMERS if job.startswith("beside")
     ]
     found += [Row("time", job, PLANTED, "bfloat16", 5) for job, _ in _TIMES]
     return found
@@ -116,7 +116,7 @@ def run(row: Row, bench: Bench, left: float) -> dict[str, Any]:
         failed = [line for line in lines if line.get("holds") is False]
         status = FAILED if failed else PASSED if row.kind == "parity" else MEASURED
         record |= {"status": status, "why": "; ".join(map(_said, failed)), "lines": lines}
-    except speed.NotHere as why:
+    except timers.NotHere as why:
         record |= {"status": NOT_MEASURED, "why": f"{why}.", "lines": []}
     except TooLong:
         record |= {
@@ -146,7 +146,7 @@ def _job(row: Row, bench: Bench) -> Callable[[], list[dict[str, Any]]]:
     if row.kind == "parity":
         return lambda: parity.compare(bench, row.model, row.dtype, parity.JOBS[row.job])
     limit = 0.05 if bench.tiny else row.seconds
-    return lambda: speed.TIMERS[row.job](bench, row.model, row.dtype, limit)
+    return lambda: timers.TIMERS[row.job](bench, row.model, row.dtype, limit)
 
 
 def _said(line: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ from hooks.backends.nnsight import (
 from workbench.errors import BadInput, WorkbenchError
 
 if TYPE_CHECKING:
-    from hooks.backends import HookRequest
+    from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from hooks.sites import Place

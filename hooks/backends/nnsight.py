@@ -24,7 +24,7 @@ from workbench.errors import SiteNotFound, WorkbenchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import HookRequest
+    from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from hooks.sites import Place

@@ -17,7 +17,7 @@ from hooks.sites import STATE_SITES
 from hooks.states import capture_states
 
 if TYPE_CHECKING:
-    from hooks.backends import HookRequest
+    from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from hooks.sites import Place

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks.backends import HookRequest, active_interventions, torch_hooks
+from hooks.backends import active_interventions, torch_hooks
+from hooks.backends.hook_request import HookRequest
 from hooks.backends.module_copy import kept, twin
 from hooks.finite_check import check_logits
 from hooks.sites import SITES, Place

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.backends import HookRequest, torch_hooks
+from hooks.backends import torch_hooks
+from hooks.backends.hook_request import HookRequest
 
 if TYPE_CHECKING:
     from torch import Tensor

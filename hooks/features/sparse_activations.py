@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from hooks import sites
-from hooks.backends import HookRequest, torch_hooks
+from hooks.backends import torch_hooks
+from hooks.backends.hook_request import HookRequest
 from hooks.features.activation_stream import next_losses
 from hooks.features.sae import SKIP
 from workbench.disk_space import check_disk

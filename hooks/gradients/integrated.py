@@ -30,7 +30,7 @@ from workbench.trace import Trace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hooks.backends import HookRequest
+    from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.metrics import Metric, Metrics
     from hooks.model import InstrumentedModel

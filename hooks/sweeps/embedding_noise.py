@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hooks.backends import HookRequest, torch_hooks
+from hooks.backends import torch_hooks
+from hooks.backends.hook_request import HookRequest
 from hooks.sites import SITES, Place
 from hooks.weights import dense_weight
 from hooks.without_interventions import undisturbed

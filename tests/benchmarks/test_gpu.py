@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 import workbench as wb
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import driver, machine, parity, report, rows, speed
+from benchmarks.gpu import driver, machine, parity, report, rows, speed, timers
 from benchmarks.gpu.models import LLAMA, PLANTED, Bench
 from tests.helpers import card
 from tests.helpers.card import on_card
@@ -213,7 +213,7 @@ def test_every_comparison_runs_on_a_card_and_holds(bench, job):
             assert record["status"] == rows.PASSED, record
 
 
-@pytest.mark.parametrize("job", [job for job in speed.TIMERS if not job.startswith("beside")])
+@pytest.mark.parametrize("job", [job for job in timers.TIMERS if not job.startswith("beside")])
 def test_everything_that_is_timed_runs_on_a_card(bench, job):
     with card.card():
         record = rows.run(rows.Row("time", job, LLAMA, "bfloat16", 60), bench, 300)
@@ -291,7 +291,7 @@ def test_a_row_that_crashes_says_where_and_the_next_one_runs(bench, monkeypatch)
     def crash(*_):
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore words")
 
-    monkeypatch.setitem(speed.TIMERS, "capture", crash)
+    monkeypatch.setitem(timers.TIMERS, "capture", crash)
     record = rows.run(rows.Row("time", "capture", LLAMA, "float32", 5), bench, 60)
     assert record["status"] == rows.FAILED
     assert record["why"].startswith(
@@ -306,7 +306,7 @@ def test_a_row_that_crashes_says_where_and_the_next_one_runs(bench, monkeypatch)
 
 
 def test_a_row_without_end_is_stopped(bench, monkeypatch):
-    monkeypatch.setitem(speed.TIMERS, "capture", lambda *_: time.sleep(30))
+    monkeypatch.setitem(timers.TIMERS, "capture", lambda *_: time.sleep(30))
     record = rows.run(rows.Row("time", "capture", LLAMA, "float32", 5), bench, 0.1)
     assert (record["status"], record["lines"]) == (rows.NOT_MEASURED, [])
     assert "stopped" in record["why"]

@@ -8,7 +8,7 @@ I want layers × tokens               -> layer_token_table.py (and which cell wa
                                         token_grids.py and effect_tables.py (from an array)
 I want one head, say, in numbers     -> cards.py
 I want attention patterns            -> patterns.py
-I want bars, curves, matrices        -> charts.py, curves.py (from a long table)
+I want bars, curves, matrices        -> bar_charts.py, charts.py, long_tables.py (curves)
 I want a passage and what is said    -> passage.py
 I want to steer with a feature       -> steering.py
 I want intervals, clouds, histograms -> scatter.py
@@ -46,16 +46,16 @@ _DOOR = {
     "steer_code": "steering",
     "steer_form": "steering",
     "Span": "tokens",
-    "rate_bars": "charts",
+    "rate_bars": "bar_charts",
     "dots": "charts",
     "lines": "charts",
-    "curves": "curves",
-    "bars": "charts",
-    "fill_bars": "charts",
+    "curves": "long_tables",
+    "bars": "bar_charts",
+    "fill_bars": "bar_charts",
     "fill_lines": "updates",
     "fill_grid": "updates",
     "matrix": "charts",
-    "meters": "charts",
+    "meters": "bar_charts",
     "intervals": "scatter",
     "cloud": "scatter",
     "histogram": "scatter",

@@ -69,7 +69,8 @@ class View:
         Args:
             figures: the pictures of `still`, drawn already or not.
         """
-        from workbench.views.live import Page, column
+        from workbench.views.live import column
+        from workbench.views.slots import Page
 
         if self.missing(run):
             return drawing.live_column(self.still(run, schema))

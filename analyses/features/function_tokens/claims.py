@@ -4,112 +4,30 @@ judged by, and how sure that is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analyses.claims import NOT_MEASURED, OPEN, Claim, Measured, verdict_of
 from analyses.features.function_tokens.coverage import FIRST
+from analyses.features.function_tokens.coverage_claims import (
+    _equal,
+    _learned,
+    _pairing,
+    _reach,
+    _same_number,
+)
 from analyses.features.function_tokens.facts import LIST, QUESTION, SENTENCE
+from analyses.features.function_tokens.training_claims import _come_alive, _edges, _first_learned
 from analyses.features.function_tokens.transitions import GROUPS
-from analyses.measures.statistics import mean_interval, rates_apart, sign, wilson_of
+from analyses.measures.statistics import mean_interval, sign
 from workbench.result import Result
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 PAPER = "Zhang et al. 2025"
 _UNTESTED, _SINGLE = "not tested", "seen in single prompts"
-_FEW = 20
-"""Occurrences below which a comparison at equal occurrences says nothing."""
-_NEARLY_ALL = 0.98
-"""Coverage above which two curves are not compared: there is too little text for so few features
-to tell them apart.
-"""
-
-
-def _more(table: pd.DataFrame, one: str, other: str, widths: Sequence[int]) -> list[bool | None]:
-    """Where one column reaches more than the other, beyond chance over features; not told where
-    both reach nearly all.
-    """
-    return [
-        None if min(a, b) > _NEARLY_ALL else sign(*rates_apart(a, n, b, n))
-        for a, b, n in zip(table[one], table[other], widths, strict=True)
-    ]
-
-
-def _widths(result: Result, table: pd.DataFrame) -> list[int]:
-    """How many features there are at each place of a table."""
-    return result.tables["autoencoders"].set_index("at")["width"][table["at"]].tolist()
-
-
-def _each(table: pd.DataFrame, text: str) -> str:
-    """The text with the columns of every row, `at` first."""
-    return "; ".join(f"{row['at']}: " + text.format(**row) for row in table.to_dict("records"))
-
-
-def _row(result: Result, name: str, n: int) -> pd.DataFrame:
-    table = result.tables[name]
-    return table[table["n"] == n]
-
-
-def _reach(result: Result) -> Measured:
-    table = _row(result, "coverage", FIRST)
-    here = _each(table, "{features:.0%}")
-    middle = len(table) // 2
-    low, high = wilson_of(float(table["features"].iloc[middle]), _widths(result, table)[middle])
-    verdict = verdict_of([sign(low, high, 0.5)])
-    return Measured(
-        here,
-        verdict,
-        (
-            f"middle layer {low:.0%} to {high:.0%} (95 %, over features); it grows with the text,"
-            " and says nothing without the rows below"
-        ),
-    )
-
-
-def _reach_more(result: Result, n: int, than: str, named: str, sure: str) -> Measured:
-    """Whether the first n tokens reach more features than another column of `coverage` says."""
-    table = _row(result, "coverage", n)
-    here = _each(table, "{features:.0%}, " + named + " {" + than + ":.0%}")
-    verdict = verdict_of(_more(table, "features", than, _widths(result, table)))
-    return Measured(here, verdict, f"{sure}; 95 % intervals over features")
-
-
-def _learned(result: Result) -> Measured:
-    sure = "one draw of directions, each as often active as a feature is on average"
-    return _reach_more(result, FIRST, "random", "random directions", sure)
-
-
-def _same_number(result: Result) -> Measured:
-    sure = "expected exactly, over all draws of as many content tokens"
-    n = int(result.findings["list"].values["tokens"])
-    return _reach_more(result, n, "content", "content", sure)
-
-
-def _equal(result: Result) -> Measured:
-    table = result.tables["classes"]
-    drawn = int(table["drawn"].iloc[0])
-    known = drawn >= _FEW
-    # The rarest type compared sets how much text is enough.
-    enough = int(result.tables["tokens"]["occurrences"].sum()) * _FEW // max(1, drawn)
-    return Measured(
-        _each(table, "{function:.0f} against {content:.0f} (difference {low:.0f} to {high:.0f})"),
-        verdict_of(
-            [sign(low, high) for low, high in zip(table["low"], table["high"], strict=True)]
-            if known
-            else []
-        ),
-        f"{drawn:,} occurrences of each type, 95 % intervals over types"
-        + ("" if known else f"; at least {_FEW} are needed: read about {enough:,} tokens"),
-    )
-
-
-def _pairing(result: Result) -> Measured:
-    sure = "one shuffle; if shuffled tokens reach as much, frequency alone does it"
-    return _reach_more(result, FIRST, "mixed", "shuffled within windows", sure)
 
 
 def _again(result: Result) -> Measured:
@@ -306,101 +224,6 @@ def _harder_than_counting(result: Result) -> Measured:
         verdict_of([sign(gap - 1.96 * error, gap + 1.96 * error)]),
         "gain over unigrams at C→C less that at F→C, 95 % interval over windows",
     )
-
-
-def _first_learned(result: Result) -> Measured:
-    if "training" not in result.findings:
-        return NOT_MEASURED
-    found = result.findings["training"].values
-    half = {group: found[f"half_{group.replace('→', 'to')}"] for group in GROUPS}
-    bounds = _fallen(result, int(max(half["F→F"], half["C→F"])))
-    return Measured(
-        ", ".join(f"{g} half-way by step {int(half[g]):,}" for g in GROUPS),
-        verdict_of([sign(*bounds)]),
-        (
-            f"when both of the first have come half-way, at least {100 * bounds[0]:.0f} points more"
-            " of their fall is done than of the others' (95 %, over windows); another model, grown"
-            " here on a small corpus; unigrams alone would show the same order"
-        ),
-    )
-
-
-def _fallen(result: Result, step: int) -> tuple[float, float]:
-    """How much more of their whole fall is done at a step by the slower of F→F and C→F than by the
-    faster of the other two: its 95 % interval, from the errors of the losses there and at the ends.
-    """
-    table = result.tables["training"]
-    losses, errors = (
-        table[table["measure"] == "model"].pivot(index="step", columns="group", values=v)[
-            list(GROUPS)
-        ]
-        for v in ("loss", "error")
-    )
-    fall = losses.iloc[0] - losses.iloc[-1]
-    done = (losses.iloc[0] - losses.loc[step]) / fall
-    error = np.sqrt(errors.iloc[0] ** 2 + errors.loc[step] ** 2 + errors.iloc[-1] ** 2) / fall
-    slow, fast = done[["F→F", "C→F"]].idxmin(), done[["F→C", "C→C"]].idxmax()
-    half = 1.96 * float(np.hypot(error[slow], error[fast]))
-    return float(done[slow] - done[fast]) - half, float(done[slow] - done[fast]) + half
-
-
-def _followed(result: Result) -> list[tuple[str, pd.DataFrame, Any, Any]]:
-    """Places with autoencoders of several steps after any training: its rows of `alive`, the
-    first such row and the last.
-    """
-    found = []
-    for at, part in (
-        result.tables["alive"].groupby("at", sort=False) if "alive" in result.tables else []
-    ):
-        trained = list(part[part["step"] > 0].sort_values("step").itertuples())
-        if len(trained) > 1:
-            found.append((str(at), part, trained[0], trained[-1]))
-    return found
-
-
-def _come_alive(result: Result) -> Measured:
-    followed = _followed(result)
-    if not followed:
-        return NOT_MEASURED
-    verdicts: list[bool | None] = []
-    parts = []
-    for at, part, first, last in followed:
-        before = [first.alive, *part.loc[part["step"] == 0, "alive"]]
-        n = last.width
-        verdicts += [sign(*rates_apart(last.alive / n, n, alive / n, n)) for alive in before]
-        parts.append(
-            f"{at}: "
-            + ", ".join(f"{row.alive:,} at step {row.step:,}" for row in part.itertuples())
-        )
-    sure = (
-        "from the first trained step to the last, and against random weights (step 0); another"
-        f" model, each step with an autoencoder of its own, of {followed[0][3].width:,} features,"
-        " which its training keeps alive whatever the weights are; 95 % intervals over features"
-    )
-    return Measured("; ".join(parts), verdict_of(verdicts), sure)
-
-
-def _edges(result: Result) -> Measured:
-    followed = _followed(result)
-    if not followed:
-        return NOT_MEASURED
-    verdicts: list[bool | None] = []
-    parts = []
-    for at, _, first, last in followed:
-        # Edges of one feature go together, so it is features that are counted.
-        verdicts.append(sign(*wilson_of(last.function_edges, last.alive), 0.5))
-        verdicts.append(
-            sign(*rates_apart(last.function_edges, last.alive, first.function_edges, first.alive))
-        )
-        parts.append(
-            f"{at}: {first.function_edges:.1%} at step {first.step:,}, {last.function_edges:.1%} at"
-            f" step {last.step:,} (tokens shuffled {last.mixed_edges:.1%})"
-        )
-    sure = (
-        "95 % intervals over living features; edges grow with occurrences: shuffled tokens show how"
-        " much of it"
-    )
-    return Measured("; ".join(parts), verdict_of(verdicts), sure)
 
 
 _READING, _RETRIEVAL, _TRAINING = "Tokens and features", "Retrieval", "Losses and training"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses import claims as of_papers
-from analyses.features.function_tokens import selections
+from analyses.features.function_tokens import curve_data, selections
 from analyses.features.function_tokens.claims import CLAIMS
 from analyses.features.function_tokens.coverage import CURVES
 from analyses.features.function_tokens.feature_view import feature, of_token, prompt, steer
@@ -54,7 +54,7 @@ def _no_facts(run: Result) -> str | None:
 
 
 def _losses(run: Result) -> v.Picture:
-    title, table = "Loss by last and next token (F function, C content)", selections.losses(run)
+    title, table = "Loss by last and next token (F function, C content)", curve_data.losses(run)
     return v.picture("intervals", table, "group", "measure", _MEASURES, title=title, unit="nats")
 
 
@@ -75,7 +75,7 @@ VIEWS = [
             " law; one on which it does not may be smaller, or have other features.", small=True,
         ),
         of_papers.part(CLAIMS),
-        v.says(selections.what_was_read, small=True),
+        v.says(curve_data.what_was_read, small=True),
         v.table("autoencoders", "The autoencoders whose features are meant"),
     ]),
     v.View("Coverage", needs="coverage", parts=[
@@ -87,22 +87,22 @@ VIEWS = [
             " text drawn from content tokens.", small=True,
         ),
         v.each(
-            "lines", selections.coverage_curves, "where", "n", _REACHED, title="{}",
+            "lines", curve_data.coverage_curves, "where", "n", _REACHED, title="{}",
             xlabel=_FREQUENT, ylabel=_LIVING, logx=True, ylim=(0, 104),
             dash={"strong": "dotted", "random": "dashed", "mixed": "dashed"},
         ),
         v.finding("equal"),
         v.each(
-            "lines", selections.coverage_curves, "at", "n", _EQUAL, xlabel=_FREQUENT,
+            "lines", curve_data.coverage_curves, "at", "n", _EQUAL, xlabel=_FREQUENT,
             ylabel=_LIVING, title="{}: in equally many occurrences",
         ),
         v.table(
-            selections.coverage_by_share, of="shares",
+            curve_data.coverage_by_share, of="shares",
             caption="Other shares of the text that function tokens make up (all in %)",
         ),
         v.finding("untrained"),
         v.each(
-            "lines", selections.untrained, "at", "n", _UNTRAINED, xlabel=f"function {_FREQUENT}",
+            "lines", curve_data.untrained, "at", "n", _UNTRAINED, xlabel=f"function {_FREQUENT}",
             ylabel="of all living directions (%)", ylim=(0, 104),
             title="{}: before training, on less text",
         ),
@@ -151,25 +151,25 @@ VIEWS = [
     v.View("Retrieval", needs="again", parts=[
         v.finding("again"),
         v.each(
-            "lines", selections.again, "at", "distance", _AGAIN, xlabel="tokens later",
+            "lines", curve_data.again, "at", "distance", _AGAIN, xlabel="tokens later",
             ylabel="of its features, above chance (points)", height=250,
             title="{}: features of a content token that are active again later",
         ),
         v.says(_no_facts),
         v.finding("ablation"),
         v.each(
-            "intervals", lambda run: selections.by_condition(run, "ablation_means", ABLATIONS),
+            "intervals", lambda run: curve_data.by_condition(run, "ablation_means", ABLATIONS),
             "example", "condition", "at", unit="nats of ln p",
             title="“{}”: what the answer loses when features are switched off",
         ),
         v.finding("steering"),
         v.each(
-            "intervals", lambda run: selections.by_condition(run, "steering_means", STEERINGS),
+            "intervals", lambda run: curve_data.by_condition(run, "steering_means", STEERINGS),
             "example", "condition", "at", unit="nats of ln p",
             title="“{}”: how far another subject's answer rises when set to it",
         ),
         v.each(
-            "intervals", selections.along_means, "wording", "where", "at", unit="nats",
+            "intervals", curve_data.along_means, "wording", "where", "at", unit="nats",
             title="Steered at one token after another ({})",
         ),
     ]),
@@ -178,23 +178,23 @@ VIEWS = [
         v.show(_losses),
         v.finding("training"),
         v.each(
-            "lines", selections.along_training, "model", "step", _LOSSES, ylabel="nats per token",
+            "lines", curve_data.along_training, "model", "step", _LOSSES, ylabel="nats per token",
             title="Loss along the training of {}", xlabel="step of training",
             dash={name: "dashed" for name in _LOSSES if "trigrams" in name},
         ),
         v.finding("alive"),
         v.each(
-            "lines", selections.alive, "at", "step", {"alive": ("features", BLUE_STROKE)},
+            "lines", curve_data.alive, "at", "step", {"alive": ("features", BLUE_STROKE)},
             title="{}: features alive, of all", xlabel="step of training", ylabel="%", height=240,
         ),
         v.each(
-            "lines", selections.alive, "at", "step", _EDGES, xlabel="step of training", ylabel="%",
+            "lines", curve_data.alive, "at", "step", _EDGES, xlabel="step of training", ylabel="%",
             title="{}: edges of function tokens, of all", dash={"mixed_edges": "dashed"},
             height=240,
         ),
         v.table("alive", "Autoencoders of steps, each trained on that step"),
         v.table(
-            selections.listed_losses, of="transitions",
+            curve_data.listed_losses, of="transitions",
             caption="Loss by transition; the error is the standard error over windows",
         ),
     ]),

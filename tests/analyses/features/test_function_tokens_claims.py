@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analyses.claims import FAILS, OPEN, PART, REPLICATES, verdict_of
-from analyses.features.function_tokens import claims
+from analyses.features.function_tokens import claims, coverage_claims, training_claims
 
 
 def with_tables(**tables: Any) -> Any:
@@ -26,7 +26,7 @@ def with_tables(**tables: Any) -> Any:
 def test_equal_occurrences(drawn, verdict):
     rows = [("L1", 30.0, 20.0, 5.0, 15.0, drawn), ("L2", 21.0, 20.0, -3.0, 5.0, drawn)]
     table = pd.DataFrame(rows, columns=["at", "function", "content", "low", "high", "drawn"])
-    row = claims._equal(
+    row = coverage_claims._equal(
         with_tables(classes=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]}))
     )
     assert row.verdict == verdict
@@ -116,8 +116,8 @@ def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_
 )
 def test_features_along_a_training(alive, shares, grows, most):
     table = steps(alive, shares)
-    assert claims._come_alive(with_tables(alive=table)).verdict == grows
-    row = claims._edges(with_tables(alive=table))
+    assert training_claims._come_alive(with_tables(alive=table)).verdict == grows
+    row = training_claims._edges(with_tables(alive=table))
     assert row.verdict == most
     assert f"{shares[-1]:.1%} at step 20" in row.here
 
@@ -125,8 +125,8 @@ def test_features_along_a_training(alive, shares, grows, most):
 def test_one_step_alone_tells_nothing():
     for table in (steps([20], [0.5]), steps([20, 30], [0.5, 0.6]), None):
         tables = {} if table is None else {"alive": table}
-        assert claims._come_alive(with_tables(**tables)).verdict == OPEN
-        assert claims._edges(with_tables(**tables)).verdict == OPEN
+        assert training_claims._come_alive(with_tables(**tables)).verdict == OPEN
+        assert training_claims._edges(with_tables(**tables)).verdict == OPEN
 
 
 def reached(first: list[float], content: list[float], width: int) -> Any:
@@ -148,7 +148,7 @@ def reached(first: list[float], content: list[float], width: int) -> Any:
     ],
 )
 def test_most_features_of_the_middle_layer_beyond_chance(middle, width, verdict):
-    assert claims._reach(reached([0.9, middle, 0.9], [0.1] * 3, width)).verdict == verdict
+    assert coverage_claims._reach(reached([0.9, middle, 0.9], [0.1] * 3, width)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_most_features_of_the_middle_layer_beyond_chance(middle, width, verdict)
     ],
 )
 def test_reaching_more_is_judged_over_features(ours, theirs, width, verdict):
-    assert claims._same_number(reached([ours], [theirs], width)).verdict == verdict
+    assert coverage_claims._same_number(reached([ours], [theirs], width)).verdict == verdict
 
 
 def steered(last: list[float], random: list[float]) -> Any:
@@ -226,4 +226,4 @@ def test_who_falls_first_is_judged_by_the_errors_of_the_losses(middle, error, ve
     )
     half = {f"half_{group.replace('→', 'to')}": 10.0 for group in claims.GROUPS}
     found.findings = {"training": SimpleNamespace(values=half)}
-    assert claims._first_learned(found).verdict == verdict
+    assert training_claims._first_learned(found).verdict == verdict

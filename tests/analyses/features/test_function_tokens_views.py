@@ -11,7 +11,7 @@ import pytest
 from panel.models.tabulator import CellClickEvent
 
 import workbench as wb
-from analyses.features.function_tokens import selections
+from analyses.features.function_tokens import curve_data, selections
 from analyses.features.function_tokens.top_examples import BINS
 from tests.helpers.autoencoders import made, saved
 from workbench import registry
@@ -293,7 +293,7 @@ def test_a_run_that_was_stopped_says_so_and_one_without_prompts_leaves_them_out(
 
 
 def test_shares_are_drawn_in_percent_and_only_where_there_are_any(run: Result) -> None:
-    curves = selections.coverage_curves(run)
+    curves = curve_data.coverage_curves(run)
     assert curves["features"].max() == 100
     parts = registry.get("function-tokens").views(run)["Coverage"].still()
     titles = {render(p).title.text: p for p in parts if view.is_drawing(p)}
