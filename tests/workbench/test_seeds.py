@@ -98,3 +98,16 @@ def test_a_stop_keeps_the_seeds_that_were_finished(analysis):
     kept = stop.value.kept
     assert kept.partial
     assert kept.findings["seeds"].value in (2.0, 3.0)
+
+
+def test_what_ours_choose_is_in_their_sample_runs():
+    from pathlib import Path
+
+    samples = Path(__file__).parents[2] / "sample_runs"
+    choices = {}
+    for folder in sorted(path.parent for path in samples.glob("*/result.json")):
+        result = Result.open(folder)
+        for name, of in registry.get(result.analysis).choices.items():
+            choices[name] = of(result)
+    assert set(choices) == {"context heads", "memory heads", "memorization heads"}
+    assert all(choices.values())

@@ -50,6 +50,7 @@ from analyses.context.knowledge_conflict.rank_heads import (
     locate,
 )
 from analyses.context.knowledge_conflict.schema import SCHEMA
+from analyses.context.knowledge_conflict.selections import CHOICES
 from analyses.context.knowledge_conflict.stability import add_stability
 from analyses.context.knowledge_conflict.views import ANSWER, VIEWS
 from analyses.measures import closed_book
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANSWER",
+    "CHOICES",
     "SCHEMA",
     "VIEWS",
     "Params",

@@ -6,7 +6,7 @@ A run that was stopped early lacks tables; where nothing could be told, some hav
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
@@ -320,3 +320,15 @@ def gains(run: Result) -> dict[str, pd.DataFrame]:
             ["kind", "group"], sort=False
         )
     }
+
+
+def _chosen(group: str) -> Callable[[Result], list[str]]:
+    def labels(run: Result) -> list[str]:
+        table = run.tables.get("chosen")
+        return [] if table is None else list(table.loc[table["group"] == group, "label"])
+
+    return labels
+
+
+CHOICES = {f"{group} heads": _chosen(group) for group in ("context", "memory")}
+"""What a run chooses, by what a person calls it; counted over seeds."""

@@ -42,6 +42,7 @@ from analyses.weights.paragraph_memorization import (
 )
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
 from analyses.weights.paragraph_memorization.schema import SCHEMA
+from analyses.weights.paragraph_memorization.selections import CHOICES
 from analyses.weights.paragraph_memorization.views import ANSWER, VIEWS
 from analyses.weights.paragraph_memorization.weight_edits import changes, controls
 from hooks.gradients.weights import weights
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANSWER",
+    "CHOICES",
     "SCHEMA",
     "VIEWS",
     "Params",

@@ -324,3 +324,12 @@ def control(run: Result) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     line = f"{len(sets['heads'].iloc[0].split())} heads off"
     strokes = {"untouched": float(kept["untouched"]), "found heads off": float(kept["found"])}
     return sets.assign(line=line), {line: strokes}
+
+
+def _memorization_heads(run: Result) -> list[str]:
+    table = run.tables.get("heads")
+    return [] if table is None else list(table.loc[table["role"] != "", "label"])
+
+
+CHOICES = {"memorization heads": _memorization_heads}
+"""What a run chooses, by what a person calls it; counted over seeds."""
