@@ -146,7 +146,8 @@ class Schema:
                     if column not in known:
                         yield f"The column {column!r} of the table {name!r} is not in the schema."
             for c in said.columns:
-                if not c.optional and c.name not in frame:
+                # What was stopped before its first row has no columns yet.
+                if len(frame.columns) and not c.optional and c.name not in frame:
                     yield f"The table {name!r} has no column {c.name!r}."
         for name, array in result.arrays.items():
             dims = next((tuple(a.dims) for a in self.arrays if a.fits(name)), None)

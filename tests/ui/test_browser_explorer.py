@@ -86,8 +86,8 @@ def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(
 def test_what_is_away_cannot_be_reached(page: Any, address: str) -> None:
     page.goto(f"{address}?run=small&view=Depth")
     all_drawn(page, 6)
-    assert page.get_by_text("What the model answers when").count() == 1
-    assert not page.get_by_text("What the model answers when").is_visible()
+    assert page.get_by_text("What switching the heads off costs elsewhere").count() == 1
+    assert not page.get_by_text("What switching the heads off costs elsewhere").is_visible()
     assert page.get_by_role("button", name="Choose").count() == 0
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
 

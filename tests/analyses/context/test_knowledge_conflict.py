@@ -20,7 +20,7 @@ from analyses.context.knowledge_conflict.held_out_eval import RandomSets
 from analyses.context.knowledge_conflict.rank_heads import locate
 from analyses.measures import closed_book
 from tests.helpers import planted
-from workbench import facts
+from workbench import facts, registry
 from workbench.errors import BadInput, NotFound
 from workbench.progress import Progress
 from workbench.result import Result
@@ -260,9 +260,10 @@ def test_a_run_that_cannot_tell_opens_and_is_drawn(full, tmp_path):
     assert not [title for title, one in shown.items() if "cannot be drawn" in one.html]
     for title in ("Rates", "Heads", "Dial", "How many heads", "Cost"):
         assert any(
-            "cannot be told" in str(part) for part in still_parts(analysis.views(opened)[title])
+            "cannot be told" in str(part)
+            for part in still_parts(registry.get("knowledge-conflict").views(opened)[title])
         )
-        assert analysis.views(opened)[title].__panel__() is not None
+        assert registry.get("knowledge-conflict").views(opened)[title].__panel__() is not None
 
 
 def test_too_few_facts_tell_nothing(planted_model, tmp_path):
@@ -414,7 +415,7 @@ def test_a_cancelled_run_keeps_what_was_finished(planted_model, asked):
     assert kept.partial
     assert {"facts", "heads"} <= set(kept.tables)
     assert "prune_context" not in kept.findings
-    assert analysis.views(kept)
+    assert registry.get("knowledge-conflict").views(kept)
 
 
 def wb_cancelled():

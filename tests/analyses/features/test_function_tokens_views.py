@@ -17,7 +17,7 @@ from tests.helpers.autoencoders import made, saved
 from workbench import registry
 from workbench.draw import steering, view
 from workbench.draw.figure import drawn, render
-from workbench.paths import sample_runs_dir
+from workbench.paths import sample_runs_dirs
 from workbench.result import Result
 
 PLACES = ["L1", "L4"]
@@ -76,7 +76,7 @@ def test_tables_arrays_and_findings_are_those_of_the_schema(run: Result) -> None
 
 
 def test_the_sample_run_is_as_the_schema_says_and_has_every_tab() -> None:
-    result = wb.open_run(sample_runs_dir() / "what-function-tokens-open")
+    result = wb.open_run(sample_runs_dirs()[0] / "what-function-tokens-open")
     assert not list(registry.get("function-tokens").schema.problems(result))
     shown = registry.get("function-tokens").views(result)
     assert [title for title, one in shown.items() if not one.why_not] == [

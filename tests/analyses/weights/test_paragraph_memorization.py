@@ -367,12 +367,12 @@ def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(
     assert groups.recited(changed, [(prompt, suffix)])[0][0] == row["match"]
     assert groups.recited(organism, [(prompt, suffix)])[0][0] == 50
     before = weights_of(organism)
-    with getattr(result, name)(organism, 1.0):
+    with result.control(name)(organism, 1.0):
         assert groups.recited(organism, [(prompt, suffix)])[0][0] == row["match"]
     assert same(before, organism)
     with (
         pytest.raises(BadInput, match="other weights"),
-        getattr(result, name)(wb.load("organism/planted-control"), 1.0),
+        result.control(name)(wb.load("organism/planted-control"), 1.0),
     ):
         pass
     with pytest.raises(BadInput, match="no change"):

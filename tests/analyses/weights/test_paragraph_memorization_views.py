@@ -15,11 +15,12 @@ from analyses.weights.paragraph_memorization import views, weight_edits
 from workbench import registry
 from workbench.draw import passage, view
 from workbench.draw.view import View, pictures
+from workbench.paths import sample_runs_dirs
 from workbench.result import Result
 
 SAMPLES = Path(__file__).parents[3] / "sample_runs"
 SAMPLE = SAMPLES / "where-an-organism-keeps-passages"
-OLDER = SAMPLES / "where-planted-smollm2-keeps-passages"
+OLDER = sample_runs_dirs()[1] / "where-planted-smollm2-keeps-passages"
 TITLES = ["Passages", "Triggers", "Weights", "Heads", "Patching", "Removal", "Claims"]
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> \n$$x$$"
 
