@@ -313,7 +313,7 @@ def test_a_row_without_end_is_stopped(bench, monkeypatch):
 
 
 def test_a_tool_that_is_not_there_is_said_so(bench, monkeypatch):
-    monkeypatch.setattr(speed, "find_spec", lambda name: None)
+    monkeypatch.setattr(timers, "find_spec", lambda name: None)
     record = rows.run(rows.Row("time", "beside nnsight", LLAMA, "float32", 5), bench, 60)
     assert (record["status"], record["why"]) == (rows.NOT_MEASURED, "nnsight is not installed.")
 
