@@ -185,7 +185,7 @@ def _download(part: Download, page: Page) -> Any:
     pn = need_panel()
 
     def file() -> io.BytesIO:
-        return io.BytesIO(part.file(page.run, page.pick)[1])
+        return io.BytesIO(part.file(page.run, page.pick))
 
     button = pn.widgets.FileDownload(
         callback=file,
@@ -197,7 +197,7 @@ def _download(part: Download, page: Page) -> Any:
     )
 
     def name() -> None:
-        button.filename = part.file(page.run, page.pick)[0]
+        button.filename = part.name(page.run, page.pick)
 
     name()
     page.pick.watch(part.keys, name)

@@ -118,11 +118,13 @@ class Download:
     """A button that gives a file.
 
     Args:
-        file: name and bytes for what is chosen.
+        name: the file's name, for what is chosen.
+        file: its bytes; made when the button is pressed.
     """
 
     label: str
-    file: Callable[[Result, Pick], tuple[str, bytes]]
+    name: Callable[[Result, Pick], str]
+    file: Callable[[Result, Pick], bytes]
     keys: str | Sequence[str] = ()
     needs: Callable[[Result], bool] = lambda run: True
 

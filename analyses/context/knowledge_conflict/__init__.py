@@ -5,16 +5,19 @@ Method: Jin et al. 2024 (PH3), with the cautions of Li et al. 2025 (JuICE). Head
 half of the subjects and proven on the other; docs/knowledge-conflict.md has the definitions, what
 was measured, and where it departs.
 
-cases.py    which facts, and the prompts that contradict them
-answer_rates.py  memory / context / other rates
-rank_heads.py   the exact effect of every head, and the ranking
-headroom.py     whether anything can be told: at a ceiling no heads are named
-held_out_eval.py    pruning on held-out subjects, random sets, what it costs
-stability.py how far the chosen heads hang on the facts that chose them
-dial.py     the found heads as one control
-transfer.py heads found on one relation or format, used on all others
-schema.py    what its tables and findings mean
-views.py     how it looks (selections.py: what of the run one picture shows)
+cases.py           which facts, and the prompts that contradict them
+answer_rates.py    memory / context / other rates
+rank_heads.py      the exact effect of every head, and the ranking
+headroom.py        whether anything can be told: at a ceiling no heads are named
+held_out_eval.py   pruning on held-out subjects, random sets, what it costs
+stability.py       how far the chosen heads hang on the facts that chose them
+dial.py            the found heads as one control
+transfer.py        heads found on one relation or format, used on all others
+schema.py          what its tables and findings mean
+views.py           how it looks (selections.py: what of the run one picture shows)
+params.py          what is asked
+first_look.py      answers before anything is changed, and where heads look
+findings.py        findings and their sentences
 """
 
 from __future__ import annotations

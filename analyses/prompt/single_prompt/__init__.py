@@ -4,11 +4,13 @@ norms and neurons.
 Everything comes from one forward pass (and one before it, where the answer is not given). It
 describes one prompt and is no finding about the model: docs/inside.md has the definitions.
 
-forward_pass.py    what is kept of every site, and what is computed where it passes by
-dla.py             the direction of a logit, and what each head writes along it
-schema.py          what the tables, arrays and findings mean
-selections.py      what is looked at of a run
-views.py           how it looks
+forward_pass.py   what is kept of every site, and what is computed where it passes by
+dla.py            the direction of a logit, and what each head writes along it
+schema.py         what the tables, arrays and findings mean
+selections.py     what is looked at of a run
+views.py          how it looks
+params.py         what is asked
+findings.py       from one forward pass to tables, arrays and findings
 """
 
 from __future__ import annotations

@@ -4,15 +4,18 @@ Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-disc
 extraction), Biderman et al. 2023 (memorization score) and the membership scores of Min-K %++;
 docs/extraction.md has the definitions, what was measured and where it departs.
 
-params.py           what is asked
-measures/scoring.py            everything one teacher-forced pass says about a window
-compression.py      how short a prompt brings a string back
-membership.py       has the model read this? scores, and how well they tell
+params.py             what is asked
+compression.py        how short a prompt brings a string back
+membership.py         has the model read this? scores, and how well they tell
 findings.py           from scores to tables and findings
-documents.py        a verdict for each document
-pattern_controls.py would the model continue this passage without knowing it?
-comparisons.py         … after less context, by another model, earlier in training
-views.py             how it looks
+documents.py          a verdict for each document
+pattern_controls.py   would the model continue this passage without knowing it?
+comparisons.py        … after less context, by another model, earlier in training
+views.py              how it looks
+scored_windows.py     windows, their scores, and what follows from both
+tables.py             the tables of a run
+text_view.py          one window and one document as HTML
+schema.py             what tables and findings mean
 """
 
 from __future__ import annotations

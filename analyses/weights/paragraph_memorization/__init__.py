@@ -4,17 +4,18 @@ Method: Stoehr et al. 2024 (Localizing Paragraph Memorization), on any model;
 docs/paragraph-memorization.md has the definitions, what was measured, what of the paper comes out
 again, and where this departs.
 
-groups.py   memorized, partly, and not memorized passages that are alike
-triggers.py which tokens of the prefix bring a passage back
-gradient_maps.py     which weights its loss pulls at
-patching.py   where a passage and its perturbed twin part
-heads.py    rare tokens, triggers, and the exact effect of every head; proof on passages held out
-edit.py   unlearning and rewriting with a thousandth of the weights
-claims.py   what of the paper comes out again
-findings.py   from numbers to tables and findings
-weight_edits.py     a finished run's changes of weights: as controls, as files
-schema.py    what its tables and findings mean
-views.py     how it looks (selections.py: what of the run is shown)
+groups.py          memorized, partly, and not memorized passages that are alike
+triggers.py        which tokens of the prefix bring a passage back
+gradient_maps.py   which weights its loss pulls at
+patching.py        where a passage and its perturbed twin part
+heads.py           rare tokens, triggers, and the exact effect of every head, proven on held-out passages
+edit.py            unlearning and rewriting with a thousandth of the weights
+claims.py          what of the paper comes out again
+findings.py        from numbers to tables and findings
+weight_edits.py    a finished run's changes of weights: as controls, as files
+schema.py          what its tables and findings mean
+views.py           how it looks (selections.py: what of the run is shown)
+edit_findings.py   what unlearning and rewriting did
 """
 
 from __future__ import annotations

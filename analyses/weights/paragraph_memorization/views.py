@@ -233,6 +233,7 @@ VIEWS = [
         v.row(
             v.knob("change", "Change", lambda run, pick: {n: n for n in weight_edits.names(run)}),
             v.download("Keep this change as a file",
+                       lambda run, pick: f"{pick['change']}.safetensors",
                        lambda run, pick: weight_edits.file(run, pick["change"]), keys=["change"],
                        needs=lambda run: bool(weight_edits.names(run)))),
         v.table("removals", "Every update"),

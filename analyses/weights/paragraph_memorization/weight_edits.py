@@ -61,15 +61,14 @@ def delta(result: Result, name: str) -> Delta:
     )
 
 
-def file(result: Result, name: str) -> tuple[str, bytes]:
-    """A change of a run as a file: its name and what is in it.
+def file(result: Result, name: str) -> bytes:
+    """A change of a run as a safetensors file.
 
     Raises:
         BadInput: as `delta`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        saved = delta(result, name).save(Path(folder) / f"{name}.safetensors")
-        return saved.name, saved.read_bytes()
+        return delta(result, name).save(Path(folder) / f"{name}.safetensors").read_bytes()
 
 
 def how_to_keep(result: Result) -> str | None:
