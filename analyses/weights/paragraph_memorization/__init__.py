@@ -8,7 +8,7 @@ groups.py          memorized, partly, and not memorized passages that are alike
 triggers.py        which tokens of the prefix bring a passage back
 gradient_maps.py   which weights its loss pulls at
 patching.py        where a passage and its perturbed twin part
-heads.py           rare tokens, triggers, and the exact effect of every head, proven on held-out passages
+heads.py           rare tokens, triggers, and the exact effect of every head; held-out passages
 edit.py            unlearning and rewriting with a thousandth of the weights
 claims.py          what of the paper comes out again
 findings.py        from numbers to tables and findings
