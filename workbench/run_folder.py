@@ -45,6 +45,7 @@ PROVENANCE = {
     "duration": int | float,
     "machine": str,
     "notes": dict,
+    "cost": dict,
 }
 
 
