@@ -150,11 +150,14 @@ def about_run(result: Result, page: bool) -> Any:
         ("What was asked", provenance.facts_html(result.params)),
         ("Model", provenance.model_html(result)),
         ("Run", provenance.provenance_html(result)),
+        ("Not run", provenance.left_out_html(result)),
         ("Run it again", provenance.code_html(provenance.command_line(result), "command")),
         ("In Python", provenance.code_html(provenance.python_lines(result), "Python lines")),
     ]
     body = Markup("").join(
-        Markup("<section><h2>{}</h2>{}</section>").format(title, inner) for title, inner in blocks
+        Markup("<section><h2>{}</h2>{}</section>").format(title, inner)
+        for title, inner in blocks
+        if inner
     )
     return html_pane(Markup(f"<style>{provenance.CSS}</style>") + link + body)
 

@@ -31,7 +31,7 @@ _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=T
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
 _LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
 _FREQUENT, _LIVING = "tokens, most frequent first", "of all living features (%)"
-_NO_FACTS = "No facts were asked about (the parameter facts is 0)."
+_NO_FACTS = "No facts were asked about (the part retrieval was not run)."
 _PLACES = v.knob("at", "At", lambda run, _: {at: at for at in selections.places(run)}, width=120)
 
 
@@ -49,7 +49,7 @@ def _features(run: Result, pick: v.Pick) -> v.Table:
 
 
 def _no_facts(run: Result) -> str | None:
-    asked = run.params.get("facts") != 0
+    asked = "retrieval" in run.params.get("parts", ["retrieval"])
     return None if "ablation_means" in run.tables else v.AGAIN if asked else _NO_FACTS
 
 
@@ -148,7 +148,7 @@ VIEWS = [
             examples=lambda run: [{"prompt": n} for n in selections.prompts(run).values()],
         ),
     ], otherwise=lambda run: "no prompts were given" if run.params.get("prompts") == [] else ""),
-    v.View("Retrieval", needs="again", parts=[
+    v.View("Retrieval", parts=[
         v.finding("again"),
         v.each(
             "lines", curve_data.again, "at", "distance", _AGAIN, xlabel="tokens later",
@@ -173,9 +173,9 @@ VIEWS = [
             title="Steered at one token after another ({})",
         ),
     ]),
-    v.View("Transitions", needs="transitions", parts=[
+    v.View("Transitions", parts=[
         v.finding("transitions"),
-        v.show(_losses),
+        v.show(_losses, needs="transitions"),
         v.finding("training"),
         v.each(
             "lines", curve_data.along_training, "model", "step", _LOSSES, ylabel="nats per token",
