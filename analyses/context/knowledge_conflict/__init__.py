@@ -37,7 +37,6 @@ from analyses.context.knowledge_conflict.findings import (
     add_random,
     add_untold,
     how,
-    n_heads,
     no_roles,
 )
 from analyses.context.knowledge_conflict.first_look import _attention, _before, _effects
@@ -62,6 +61,7 @@ from workbench import facts
 from workbench.facts.format import TURN
 from workbench.result import Finding, Result
 from workbench.selection import head_name
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -91,7 +91,7 @@ question = (
 def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
-        return "some of its layers have no attention heads whose output could be switched off."
+        return "some of its layers have no attention heads that could be switched off."
     return None
 
 
@@ -288,8 +288,9 @@ def _prove(
                     "sets": len(drawn.heads),
                     "k": k,
                 },
-                f"{len(drawn.heads)} random sets of {n_heads(k)}, as many as the larger group has,"
-                f" leave it at {how({o: mean for o, (mean, _) in rates.items()})} on average.",
+                f"With {counted(k, 'random head')} switched off, as many as the larger group has,"
+                f" it answers {how({o: mean for o, (mean, _) in rates.items()})}, mean of"
+                f" {len(drawn.heads)} sets.",
                 unit="fraction of held-out facts, mean over sets",
                 interval={o: bounds for o, (_, bounds) in rates.items()},
             )
@@ -307,11 +308,14 @@ def _cost(
 ) -> None:
     import pandas as pd
 
-    progress(0.0, "Measuring what pruning costs elsewhere")
+    progress(0.0, "Closed-book accuracy and loss on neutral text with heads switched off")
     cost = held_out_eval.Cost(model, relation, cases, format)
     rows = [cost.row("no intervention")]
     for n, (group, heads) in enumerate(groups.items(), 1):
-        progress(n / (1 + len(groups)), "Measuring what pruning costs elsewhere")
+        progress(
+            n / (1 + len(groups)),
+            "Closed-book accuracy and loss on neutral text with heads switched off",
+        )
         rows.append(cost.row(f"prune {group} heads", held_out_eval.prune(heads)))
         before, after = rows[0], rows[-1]
         result.add(
@@ -323,7 +327,7 @@ def _cost(
                     "loss_before": before["loss"],
                     "loss_after": after["loss"],
                 },
-                f"Pruning the {group} heads takes closed-book accuracy from"
+                f"With the {group} heads switched off, closed-book accuracy goes from"
                 f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
                 f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
                 unit="fraction of held-out facts; nats per token",
@@ -341,7 +345,7 @@ def _turn_dial(
     memory, context = groups.get("memory", []), groups.get("context", [])
     rows, settings = [], steps(memory, context)
     for n, value in enumerate(settings):
-        progress(n / len(settings), f"Turning the dial to {value:+.2f}")
+        progress(n / len(settings), f"Answers with the dial at {value:+.2f}")
         asked = proving.ask(factors(memory, context, value), logp=True)
         rates = rates_of(asked.said, proving.cases)
         p = {f"p_{a}": float(np.exp(asked.logp[a][0]).mean()) for a in ANSWERS}
@@ -353,7 +357,7 @@ def _turn_dial(
     ends = []
     if context:
         at_ends["memory_at_memory_end"] = rows[0]["memory"]
-        ends.append(f"{rows[0]['memory']:.0%} from memory at -1")
+        ends.append(f"{rows[0]['memory']:.0%} from memory at −1")
     if memory:
         at_ends["context_at_context_end"] = rows[-1]["context"]
         ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
@@ -361,7 +365,7 @@ def _turn_dial(
         Finding(
             "dial",
             at_ends,
-            f"The dial answers {' and '.join(ends)}.",
+            f"With the dial the model answers {' and '.join(ends)}.",
             unit="fraction of held-out facts",
         )
     )

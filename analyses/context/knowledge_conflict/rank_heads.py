@@ -112,7 +112,7 @@ def locate(
     if breadth == "every head":
         located.candidates = model.heads()
     else:
-        progress(0.6, "Choosing candidates")
+        progress(0.6, "Selecting candidate heads")
         estimate = sweep(
             model,
             ids,

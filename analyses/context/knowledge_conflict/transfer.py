@@ -16,6 +16,7 @@ from analyses.measures.statistics import sign
 from workbench import facts
 from workbench.errors import BadInput
 from workbench.result import Finding
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ def _place(
 def _matrix(across: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
     rows = []
     for n, evaluated_on in enumerate(places):
-        progress(n / max(len(places), 1), f"Using everyone's heads on {evaluated_on.name}")
+        progress(n / max(len(places), 1), f"Switching off the heads of each on {evaluated_on.name}")
         base = evaluated_on.held_out.rates()
         for selected_on in places:
             for group, heads in selected_on.groups.items():
@@ -196,13 +197,13 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
         Finding(
             f"transfer_{across}_{group}",
             {"pairs": len(pairs), "testable": len(told), "transferred": over, "reversed": back},
-            f"{group.capitalize()} heads found on one {across} and switched off on another:"
-            f" {len(told)} of {len(pairs)} pairs have room to move toward {wanted} (those used on:"
-            f" {places}); in {over} of these the answers move so beyond chance (95 % interval of"
-            f" the gain above zero), in {back} the other way."
+            f"{group.capitalize()} heads selected on one {across} and switched off on another. A"
+            f" gain {headroom.TOWARD[wanted]} can be measured in {len(told)} of"
+            f" {counted(len(pairs), 'pair')} (evaluated on: {places}): it is above zero in {over}"
+            f" and below zero in {back} (95 % interval)."
             + (
-                " Nothing can be told where so many are answered"
-                f" {headroom.TOWARD[wanted]} already: {listed}."
+                f" It cannot be told where the model already answers {headroom.TOWARD[wanted]}:"
+                f" {listed}."
                 if full
                 else ""
             ),

@@ -303,19 +303,19 @@ def test_ties_with_no_head_at_all_choose_none(after, told):
     assert groups == ({"context": [(0, 0)]} if told else {})
     assert ("context" in untold) is not told
     if not told:
-        assert "the best, 1 off, gives +8 points on 12 facts (95 %: +0 to +25)" in untold["context"]
+        assert "1 head off, gives +8 points on 12 facts (95 %: +0 to +25)" in untold["context"]
 
 
 @pytest.mark.parametrize(
     ("already", "n", "says"),
     [
-        (12, 12, "none is left"),
-        (11, 12, "the other one is no more than chance"),
-        (9, 12, "the other 3 are"),
+        (12, 12, "no fact is left"),
+        (11, 12, "the one other answer could be chance"),
+        (9, 12, "all other 3 answers could be chance"),
         (8, 12, ""),
         (3, 5, "only 5 facts"),
         (0, 5, "only 5 facts"),
-        (29, 30, "the other one"),
+        (29, 30, "the one other answer"),
         (15, 30, ""),
         (0, 30, ""),
     ],
