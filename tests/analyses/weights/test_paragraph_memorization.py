@@ -326,7 +326,7 @@ def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
     rates = result.tables["weight_edits"].set_index(["aim", "mask"])["learning_rate"]
     assert all(rates[aim, "random"] > rates[aim, "contrast"] for aim in ("unlearn", "rewrite"))
     claims = result.tables["claims"].set_index("claim")["verdict"]
-    assert claims["As many random weights do nothing"] == "cannot be told"
+    assert claims["As many random weights have no effect"] == "cannot be told"
     assert unlearned["neutral_loss"] < unlearned["neutral_loss_before"] + 0.1
     off = found["heads"]
     assert off["after"] < 0.5 * off["before"]
@@ -529,7 +529,7 @@ def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
     )
     row = claims._sparse(judged(weight_edits=table))
     assert row.verdict == verdict
-    assert "at rates of 0.01" in row.measured
+    assert "at learning rates of 0.01" in row.measured
 
 
 @pytest.mark.parametrize(
@@ -593,7 +593,7 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
 
 
 def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
-    with pytest.raises(BadInput, match="recites none"):
+    with pytest.raises(BadInput, match="reproduces none"):
         wb.run("paragraph-memorization", "organism/planted-control")
     with pytest.raises(BadInput, match="no ledger"):
         wb.run("paragraph-memorization", llama)
@@ -607,7 +607,7 @@ def test_without_others_to_compare_with_it_says_so(
     only = next(p for p in passages if p.group == MEMORIZED)
     file = tmp_path / "one.txt"
     file.write_text(organism.tokenizer.decode([*only.prompt[1:], *only.suffix]), encoding="utf-8")
-    with pytest.raises(BadInput, match="recites all"):
+    with pytest.raises(BadInput, match="the suffix of all of these"):
         wb.run("paragraph-memorization", organism, {"path": str(file)})
 
 
