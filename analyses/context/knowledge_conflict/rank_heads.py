@@ -24,7 +24,7 @@ import torch
 
 from analyses.context.knowledge_conflict.cases import Case
 from hooks.logit_attribution import direct_logits
-from hooks.sweeps import Attribution, Edges, Heads, Mean, Patch, Zero, sweep
+from hooks.sweeps import Attribution, Change, Edges, Heads, Mean, Patch, Zero, sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,18 +147,19 @@ def _at_last_position(
     head).
     """
     ids, targets = [c.ids for c in cases], [c.targets for c in cases]
-    ways = {
-        "other subject": (Edges(), Patch([c.same_context for c in cases])),
-        "other answer": (Edges(), Patch([c.same_subject for c in cases])),
-        "zero": (Heads(), Zero()),
-        "mean": (Heads(), Mean(ids, positions="last")),
+    paths: dict[str, Change] = {
+        "other subject": Patch([c.same_context for c in cases]),
+        "other answer": Patch([c.same_subject for c in cases]),
     }
-    adds = {}
-    for n, (name, (over, change)) in enumerate(ways.items()):
-        stage = progress.subprogress(0.6 * n / len(ways), 0.6 * (n + 1) / len(ways))
-        swept = sweep(model, ids, targets, over=over, change=change, progress=stage)["effect"]
+    totals: dict[str, Change] = {"zero": Zero(), "mean": Mean(ids, positions="last")}
+    adds: dict[str, np.ndarray] = {}
+    for over, changes, start in ((Edges(), paths, 0.0), (Heads(), totals, 0.3)):
+        stage = progress.subprogress(start, start + 0.3)
+        swept = sweep(
+            model, ids, targets, over=over, change=list(changes.values()), progress=stage
+        )["effect"].transpose("change", "prompt", "target", "layer", "head")
         # Minus the change is what the head adds.
-        adds[name] = -swept.transpose("prompt", "target", "layer", "head").values
+        adds |= dict(zip(changes, -swept.values, strict=True))
     return adds
 
 
