@@ -1,0 +1,152 @@
+"""Runs of an older format open under today's names, and their files stay as they are."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from workbench import run_folder, run_upgrades
+from workbench.errors import BadRun
+from workbench.result import Finding, Result
+from workbench.run_upgrades import Upgrade
+
+UPGRADE = Upgrade(
+    tables={"proof": "held_out"},
+    columns={"held_out": {"said": "generated", "kept": "said"}},
+    values={"held_out": {"half": {"prove": "held_out"}}},
+    arrays={"slopes": "gradients"},
+    dims={"how": "method"},
+    labels={"method": {"everywhere": "zero_all"}},
+    findings={"known": "closed_book"},
+    keys={"closed_book": {"chance": "random"}},
+    params={"traced": "patched"},
+    param_values={"patched": {"everywhere": "zero_all"}},
+)
+
+
+@pytest.fixture
+def upgrade(monkeypatch):
+    monkeypatch.setitem(run_upgrades.UPGRADES, 1, {"toy": UPGRADE})
+
+
+def folder_of_format_1(tmp_path, analysis="toy"):
+    """A run as an earlier version wrote it."""
+    result = Result(analysis, params={"traced": "everywhere", "seed": 0})
+    finding = {"chance": 0.5, "n": 2}
+    result.add(Finding("known", finding, "Half of them.", interval={"chance": (0.1, 0.9)}))
+    result.tables["proof"] = pd.DataFrame(
+        {"half": ["choose", "prove"], "said": ["a", "b"], "kept": [0.25, np.nan]}
+    )
+    result.arrays["slopes"] = xr.DataArray(
+        np.arange(4, dtype="float32").reshape(2, 2),
+        dims=("how", "layer"),
+        coords={"how": ["everywhere", "mean"], "layer": [0, 1]},
+        attrs={"unit": "nats"},
+    )
+    folder = result.save(tmp_path / "run")
+    file = folder / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
+    return folder
+
+
+def files_of(folder):
+    return {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_an_older_run_opens_under_todays_names(tmp_path, upgrade):
+    folder = folder_of_format_1(tmp_path)
+    before = files_of(folder)
+    result = Result.open(folder)
+    assert files_of(folder) == before
+    assert result.params == {"patched": "zero_all", "seed": 0}
+    finding = result.findings["closed_book"]
+    assert finding.name == "closed_book"
+    assert finding.values == {"random": 0.5, "n": 2}
+    assert finding.interval == {"random": (0.1, 0.9)}
+    pd.testing.assert_frame_equal(
+        result.tables["held_out"],
+        pd.DataFrame(
+            {"half": ["choose", "held_out"], "generated": ["a", "b"], "said": [0.25, np.nan]}
+        ),
+    )
+    array = result.arrays["gradients"]
+    assert array.name == "gradients"
+    assert array.dims == ("method", "layer")
+    assert array.coords["method"].values.tolist() == ["zero_all", "mean"]
+    assert array.coords["layer"].values.tolist() == [0, 1]
+    assert array.values.tolist() == [[0, 1], [2, 3]]
+    assert array.attrs == {"unit": "nats"}
+    assert set(result.tables) == {"held_out"}
+    assert set(result.arrays) == {"gradients"}
+
+
+def test_a_listing_says_todays_names_too(tmp_path, upgrade):
+    index = run_folder.read_index(folder_of_format_1(tmp_path))
+    assert set(index["findings"]) == {"closed_book"}
+    assert index["params"]["patched"] == "zero_all"
+
+
+def test_it_is_saved_in_todays_format_and_upgraded_once(tmp_path, upgrade):
+    again = Result.open(folder_of_format_1(tmp_path)).save(tmp_path / "again")
+    assert json.loads((again / "result.json").read_text())["format"] == run_folder.FORMAT
+    # "said" has become another column's name; a second upgrade would rename that one as well.
+    assert list(Result.open(again).tables["held_out"]) == ["half", "generated", "said"]
+
+
+def test_an_unknown_analysis_keeps_its_names(tmp_path, upgrade):
+    result = Result.open(folder_of_format_1(tmp_path, "someone-elses"))
+    assert result.params == {"traced": "everywhere", "seed": 0}
+    assert list(result.tables["proof"]) == ["half", "said", "kept"]
+    assert result.arrays["slopes"].dims == ("how", "layer")
+    assert result.findings["known"].values == {"chance": 0.5, "n": 2}
+
+
+def test_steps_follow_one_another(tmp_path, monkeypatch):
+    second = Upgrade(tables={"held_out": "evaluation"}, params={"patched": "n_patched"})
+    monkeypatch.setattr(run_folder, "FORMAT", 3)
+    monkeypatch.setattr(run_upgrades, "UPGRADES", {1: {"toy": UPGRADE}, 2: {"toy": second}})
+    folder = folder_of_format_1(tmp_path)
+    result = Result.open(folder)
+    assert set(result.tables) == {"evaluation"}
+    assert result.params == {"n_patched": "zero_all", "seed": 0}
+
+
+def test_what_is_too_old_is_refused(tmp_path, monkeypatch):
+    folder = folder_of_format_1(tmp_path)
+    monkeypatch.setattr(run_folder, "FORMAT", 3)
+    monkeypatch.setattr(run_upgrades, "UPGRADES", {2: {}})
+    for read in (Result.open, run_folder.read_index):
+        with pytest.raises(BadRun, match=r"of format 1, which .* cannot upgrade") as error:
+            read(folder)
+        assert "format 2 to 3" in str(error.value)
+        assert error.value.do
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda result: result.tables.update(held_out=result.tables["proof"]),
+        lambda result: result.tables["proof"].insert(0, "generated", ["x", "y"]),
+        lambda result: result.arrays.update(gradients=result.arrays["slopes"]),
+        lambda result: result.add(Finding("closed_book", 1.0, "")),
+        lambda result: result.add(Finding("known", {"chance": 1.0, "random": 2.0}, "")),
+        lambda result: result.params.update(patched=1),
+    ],
+)
+def test_nothing_is_lost_to_a_name_that_is_taken(tmp_path, upgrade, change):
+    old = Result.open(folder_of_format_1(tmp_path, "someone-elses"))
+    old.analysis = "toy"
+    change(old)
+    folder = old.save(tmp_path / "doubled")
+    file = folder / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
+    with pytest.raises(BadRun, match="already has something called"):
+        Result.open(folder)
+
+
+def test_every_step_leads_to_the_current_format():
+    assert set(run_upgrades.UPGRADES) == set(range(1, run_folder.FORMAT))
