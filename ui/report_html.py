@@ -16,10 +16,12 @@ from typing import Any
 from markupsafe import Markup
 
 from ui import provenance, style
+from ui.answer import lead_of
 from ui.static_views import CSS, fragments, table_html
 from workbench.draw.view import Table
 from workbench.result import Result
 
+ANSWER = "picture-answer"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -27,15 +29,22 @@ def html(result: Result) -> str:
     """The whole report as text."""
     sections: list[dict[str, Any]] = []
     items: list[dict[str, Any]] = []
+    lead, carries = lead_of(result), None
     for title, made in fragments(result, own_tables=False):
         sections.append({"title": title, "id": f"view-{len(sections)}", "body": made.html})
         items += made.items
+        if lead.picture is not None and lead.picture[0] == title:
+            carries = next(iter(made.items[lead.picture[1] :]), None)
+    if carries is not None:
+        items.append({**carries, "target_id": ANSWER})
     tables = [
         (name, table_html(Table(frame, name.replace("_", " ")), fold=True))
         for name, frame in result.tables.items()
     ]
     return _template().render(
         result=result,
+        lead=lead,
+        picture=ANSWER if carries is not None else "",
         css=Markup(_css()),
         findings=provenance.findings_html(result),
         asked=provenance.facts_html(result.params),

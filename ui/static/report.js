@@ -1,11 +1,11 @@
 // Draws the pictures of a report, one after another, and gives paper each as SVG.
 (() => {
-  const items = JSON.parse(document.getElementById("pictures").textContent);
+  const items = new Map(JSON.parse(document.getElementById("pictures").textContent).map((item) => [item.target_id, item]));
   const places = [...document.querySelectorAll(".wb-figure")];
   const drawn = new Map();
   const pause = () => new Promise((done) => setTimeout(done));
 
-  // The page counts as loading until every picture stands, so that what is printed at once (by a
+  // In Chromium the page counts as loading until every picture stands, so that what is printed at once (by a
   // program, or by a quick hand) is printed whole: a document that is being written holds it.
   const hold = document.createElement("iframe");
   hold.hidden = true;
@@ -14,9 +14,8 @@
 
   const draw = async () => {
     for (const place of places) {
-      const item = items[Number(place.id.split("-")[1])];
       try {
-        const views = await Bokeh.embed.embed_item(item);
+        const views = await Bokeh.embed.embed_item(items.get(place.id));
         drawn.set(place, views.roots[0]);
       } catch (error) {
         place.textContent = `This picture cannot be drawn: ${error}`;
