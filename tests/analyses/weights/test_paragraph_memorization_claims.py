@@ -23,16 +23,16 @@ def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
     found = {name: finding.values for name, finding in result.findings.items()}
     unlearned = found["unlearned"]
     assert unlearned["contrast"] <= 0.5 * unlearned["before"]
-    assert unlearned["others_kept"] >= 0.8
+    assert unlearned["others_retained"] >= 0.8
     # As many random weights forget it too, given a larger rate of their own; of one passage nothing
     # is concluded.
-    rates = result.tables["removals"].set_index(["aim", "mask"])["rate"]
+    rates = result.tables["weight_edits"].set_index(["aim", "mask"])["learning_rate"]
     assert all(rates[aim, "random"] > rates[aim, "contrast"] for aim in ("unlearn", "rewrite"))
     claims = result.tables["claims"].set_index("claim")["verdict"]
     assert claims["As many random weights do nothing"] == "cannot be told"
-    assert unlearned["neutral"] < unlearned["neutral_before"] + 0.1
+    assert unlearned["neutral_loss"] < unlearned["neutral_loss_before"] + 0.1
     off = found["heads"]
-    assert off["without"] < 0.5 * off["untouched"]
-    assert off["without"] < off["random_median"] - 10
-    assert off["neutral_without"] < off["neutral_before"] + 0.2
+    assert off["after"] < 0.5 * off["before"]
+    assert off["after"] < off["random_median"] - 10
+    assert off["neutral_loss_after"] < off["neutral_loss_before"] + 0.2
     assert found["triggers"]["memorized"] < found["triggers"]["not_memorized"]
