@@ -47,8 +47,6 @@ TARGETS: dict[str, Steps] = {
             "benchmarks.seeds",
             "--set",
             "relation=capital",
-            "--set",
-            "transfer=false",
         ]
     },
     "samples": {name: ["-m", "sample_runs.make", "--check", name] for name in RUNS},
