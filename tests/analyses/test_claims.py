@@ -18,6 +18,7 @@ from analyses.claims import (
     say_claims,
     verdict_of,
 )
+from workbench import views as v
 from workbench.result import Result
 
 
@@ -69,10 +70,11 @@ def test_a_run_says_how_many_replicate_and_which_do_not() -> None:
 def test_claims_are_shown_by_group_wherever_they_stand_in_the_table() -> None:
     claims = [claim("A", PART, "One"), claim("B", OPEN, "Two"), claim("C", FAILS, "One")]
     run = run_of(*claims)
-    shown = part(claims).items(run, None)
+    pick = v.View("Claims", []).pick(run)
+    shown = part(claims).items(pick)
     assert {t.caption: list(t.frame["claim"]) for t in shown} == {"One": ["A", "C"], "Two": ["B"]}
     assert all(t.of == "claims" for t in shown)
-    reworded = part([*claims[:2], claim("C in other words", FAILS, "One")]).items(run, None)
+    reworded = part([*claims[:2], claim("C in other words", FAILS, "One")]).items(pick)
     assert {t.caption: list(t.frame["claim"]) for t in reworded} == {
         "One": ["A"],
         "Two": ["B"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from analyses.measures.statistics import sign
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 from workbench.wording import counted
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -> None:
@@ -49,6 +46,27 @@ def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -
             unit="facts",
         )
     )
+
+
+def base_rows(base: Mapping[str, Rates]) -> list[dict[str, Any]]:
+    """Rows of the table `rates`: both halves, before anything is changed."""
+    return [
+        base[split].row(condition="no intervention", split=split)
+        for split in (made.CHOOSE, made.PROVE)
+    ]
+
+
+def add_base(result: Result, base: Mapping[str, Rates]) -> None:
+    """What the unchanged model answers."""
+    import pandas as pd
+
+    result.tables["rates"] = pd.DataFrame(base_rows(base))
+    unchanged = base[made.PROVE]
+    said = (
+        f"On {counted(unchanged.n, 'held-out fact')} the model without intervention answers"
+        f" {how({o: unchanged[o] for o in OUTCOMES})}."
+    )
+    result.add(unchanged.finding("base", said))
 
 
 def no_roles(result: Result, untold: Iterable[str]) -> None:

@@ -47,7 +47,7 @@ def transfer(
     relation: facts.Relation,
     format: facts.Format,
     groups: dict[str, list[Head]],
-    progress: Progress,
+    stage: Mapping[str, Progress],
 ) -> None:
     """Fill the table `transfer`: for relations in the run's format, and for formats on the run's
     relation.
@@ -70,7 +70,7 @@ def transfer(
         name: closed_book.closed_book(
             model,
             r,
-            progress.subprogress(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)),
+            stage["other closed books"].subprogress(n / len(relations), (n + 1) / len(relations)),
             format,
         )
         for n, (name, r) in enumerate(relations.items())
@@ -81,23 +81,15 @@ def transfer(
         ("relation", [(name, closed[name], format) for name in relations]),
         ("format", [(name, closed[relation.name], f) for name, f in formats.items()]),
     ]
-    total, done = len(relations) + len(formats), 0
     for across, wanted in ways:
         places = []
-        for name, known, how in wanted:
-            part = progress.subprogress(0.2 + 0.7 * done / total, 0.2 + 0.7 * (done + 1) / total)
-            done += 1
+        for n, (name, known, how) in enumerate(wanted):
+            part = stage[f"heads of {across}s"].subprogress(n / len(wanted), (n + 1) / len(wanted))
             try:
                 places.append(_place(model, name, known, how, params, sizes, part))
             except BadInput as why:
                 skipped.append({"across": across, "name": name, "reason": why.what})
-        rows += _matrix(
-            across,
-            places,
-            progress.subprogress(
-                0.9 + 0.05 * (across == "format"), 0.95 + 0.05 * (across == "format")
-            ),
-        )
+        rows += _matrix(across, places, stage[f"heads on {across}s"])
     table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
     for across, _ in ways:
         for group in sizes:

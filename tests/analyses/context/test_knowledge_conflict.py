@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from analyses.context import knowledge_conflict as analysis
 from analyses.context.knowledge_conflict import cases as made
-from analyses.context.knowledge_conflict import headroom, params, stability
+from analyses.context.knowledge_conflict import headroom, params, parts, stability
 from analyses.context.knowledge_conflict.answer_rates import Measured, Rates, wilson
 from analyses.context.knowledge_conflict.held_out_eval import RandomSets
 from analyses.context.knowledge_conflict.rank_heads import locate
@@ -144,7 +144,7 @@ def test_every_head_at_all_positions_on_request(planted_model, asked):
 
 
 def test_transfer_uses_everyones_heads_on_everyone(planted_model, asked):
-    result = wb.run("knowledge-conflict", planted_model, {**asked, "transfer": True})
+    result = wb.run("knowledge-conflict", planted_model, {**asked, "parts": ["transfer"]})
     table, skipped = result.tables["transfer"], result.tables["transfer_skipped"]
     formats = table[table.across == "format"]
     assert set(formats.selected_on) == set(formats.evaluated_on)
@@ -175,7 +175,7 @@ def full(request, tmp_path_factory):
         "facts_file": str(file),
         "template": TEMPLATE,
         "k_grid": [1, 2],
-        "transfer": side == "context",
+        "parts": [*parts.DEFAULT, *(["transfer"] if side == "context" else [])],
     }
     return side, model, wb.run("knowledge-conflict", model, asked)
 

@@ -37,7 +37,18 @@ from workbench.errors import BadInput
 from workbench.progress import Progress
 from workbench.result import Finding, Result
 
-SMALL = {"passages": 8, "draws": 1, "traced": 1, "edits": 1, "seed": 0}
+# As little as makes every table; what a run of proper size shows is in
+# `test_paragraph_memorization_claims.py`.
+SMALL = {
+    "passages": 2,
+    "draws": 1,
+    "traced": 1,
+    "edits": 1,
+    "heads": 2,
+    "steps": 4,
+    "rate": 0.03,
+    "max_windows": 500,
+}
 
 
 @pytest.fixture(scope="module")
@@ -313,26 +324,6 @@ def test_a_failure_in_the_middle_leaves_the_model_as_it_was(
 
 
 # -- the whole run ---------------------------------------------------------------------------------
-
-
-def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
-    """The claims that the analysis stands on, each on passages that had no part in choosing."""
-    found = {name: finding.values for name, finding in result.findings.items()}
-    unlearned = found["unlearned"]
-    assert unlearned["contrast"] <= 0.5 * unlearned["before"]
-    assert unlearned["others_retained"] >= 0.8
-    # As many random weights forget it too, given a larger rate of their own; of one passage nothing
-    # is concluded.
-    rates = result.tables["weight_edits"].set_index(["aim", "mask"])["learning_rate"]
-    assert all(rates[aim, "random"] > rates[aim, "contrast"] for aim in ("unlearn", "rewrite"))
-    claims = result.tables["claims"].set_index("claim")["verdict"]
-    assert claims["As many random weights have no effect"] == "cannot be told"
-    assert unlearned["neutral_loss"] < unlearned["neutral_loss_before"] + 0.1
-    off = found["heads"]
-    assert off["after"] < 0.5 * off["before"]
-    assert off["after"] < off["random_median"] - 10
-    assert off["neutral_loss_after"] < off["neutral_loss_before"] + 0.2
-    assert found["triggers"]["memorized"] < found["triggers"]["not_memorized"]
 
 
 def test_the_run_leaves_the_model_alone_and_can_be_saved(
