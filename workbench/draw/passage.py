@@ -1,4 +1,4 @@
-"""A passage as text: what was given, what the model says of the rest, and what it says instead."""
+"""A passage as text: the prefix, and which tokens of the suffix the model reproduces."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from workbench.draw.tokens import Span, token_strip
 if TYPE_CHECKING:
     import pandas as pd
 
-GIVEN, SAID, ELSE = "given", "said by the model", "the model says something else"
-UNREAD = "not read any further"
+GIVEN, SAID, ELSE = "prefix", "reproduced", "not reproduced"
+UNREAD = "not read"
 MARKS = {
     GIVEN: Span(GIVEN, colour.OTHER, "dotted"),
     SAID: Span(SAID, colour.MEMORY, "solid"),
@@ -61,7 +61,7 @@ def strip(
         marks=MARKS,
         title=title,
         unit=unit,
-        notes=[f"p {p:.2f}; likeliest: “{word}”" if part else "" for p, word, part in words],
+        notes=[f"p {p:.2f}; first choice “{word}”" if part else "" for p, word, part in words],
     )
 
 

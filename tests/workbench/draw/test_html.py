@@ -104,7 +104,7 @@ def test_a_passage_is_marked_by_what_the_model_says_of_it() -> None:
     shown = passage.strip(tokens, title="One")
     for mark in (passage.GIVEN, passage.SAID, passage.ELSE):
         assert mark in shown
-    assert "p 0.90; likeliest: “ b”" in shown
+    assert "p 0.90; first choice “ b”" in shown
     assert "<script" not in shown
     costs = passage.strip(tokens, title="One", values=pd.Series([3.0, 0.0, np.nan]), unit="lost")
     assert "lost" in costs
