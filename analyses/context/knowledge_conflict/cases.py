@@ -1,5 +1,5 @@
-"""The facts of a run: known closed-book, each with a counterfactual answer, half to select heads and
-half held out.
+"""The facts of a run: known closed-book, each with a counterfactual answer; half of them select
+heads, half are held out.
 """
 
 from __future__ import annotations
