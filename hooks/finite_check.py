@@ -12,24 +12,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from hooks.module_call import call
 from workbench.errors import NotFinite
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 
-def sound(logits: Tensor) -> Tensor:
+def sound(logits: Float[Tensor, "*rows d_vocab"]) -> Bool[Tensor, "*rows"]:
     """Where a distribution can be made of logits, (..., d_vocab) to (...)."""
     # `amax` hands on what is not a number, and is -inf only where every logit is.
     return torch.isfinite(logits.detach().amax(-1))
 
 
 def check_logits(
-    model: InstrumentedModel, logits: Tensor, given: Mapping[str, Any] | None = None
+    model: InstrumentedModel,
+    logits: Float[Tensor, "*rows d_vocab"],
+    given: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse logits that say nothing.
 

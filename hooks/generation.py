@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from hooks import context_window
 from hooks.eager_eval import steady
@@ -23,8 +25,6 @@ from hooks.finite_check import first_bad, not_finite, sound
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
     from hooks.prompts import Prompt
 
@@ -84,7 +84,7 @@ def generate(
 @torch.no_grad()
 def continued(
     model: InstrumentedModel,
-    ids: Tensor,
+    ids: Int[Tensor, "prompt pos"],
     max_new_tokens: int,
     *,
     temperature: float = 0.0,
@@ -92,7 +92,7 @@ def continued(
     least: int = 0,
     streamer: Any = None,
     stopping: Sequence[Any] = (),
-) -> Tensor:
+) -> Int[Tensor, "prompt new_pos"]:
     """The tokens that follow prompts of one length, (prompt, up to `max_new_tokens`).
 
     Draws are from the global generator.

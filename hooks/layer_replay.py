@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -26,8 +28,6 @@ from workbench.errors import WorkbenchError
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
@@ -47,7 +47,9 @@ class RecordedSuffix:
     record: RecordedPass
     calls: dict[int, AttentionCall]
     kept: dict[tuple[str, int], Tensor]
-    logits: Tensor  # (prompt, d_vocab), the model's own after the last column
+    logits: Float[
+        Tensor, "prompt d_vocab"
+    ]  # (prompt, d_vocab), the model's own after the last column
     start: int
     batch: Batch
 
@@ -191,7 +193,11 @@ class _Seen:
         self.into[self.layer] = call
 
 
-def logit_error(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[float, float]:
+def logit_error(
+    found: Float[Tensor, "prompt d_vocab"],
+    own: Float[Tensor, "prompt d_vocab"],
+    model: InstrumentedModel,
+) -> tuple[float, float]:
     """The largest difference of two sets of logits, and what rounding may explain."""
     # Kernels differ by batch shape. Each layer rounds the stream twice, at random, and the last of
     # it are the logits.
@@ -202,7 +208,11 @@ def logit_error(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[f
     return float(torch.where(found == own, 0.0, (found.float() - own.float()).abs()).max()), limit
 
 
-def check_same(found: Tensor, own: Tensor, model: InstrumentedModel) -> float:
+def check_same(
+    found: Float[Tensor, "prompt d_vocab"],
+    own: Float[Tensor, "prompt d_vocab"],
+    model: InstrumentedModel,
+) -> float:
     """The control row of a fast path must end in the model's own logits. Returns how far off it is.
 
     Raises:

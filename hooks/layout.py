@@ -5,15 +5,13 @@ sites, sweeps and interventions stand on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 STATE_DIMS = {
     "state": ("state_head", "state_row", "state_col"),
@@ -44,7 +42,7 @@ class Norm:
     centred: bool | None
     eps: float
 
-    def scale(self, x: Tensor) -> Tensor:
+    def scale(self, x: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows"]:
         """What the input is divided by at each position: (..., d_model) to (...)."""
         x = x.float()
         if self.centred:
@@ -68,7 +66,7 @@ class Projection:
     heads: int
     kv_heads: int
 
-    def cut(self, x: Tensor) -> Tensor:
+    def cut(self, x: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows head d_head"]:
         """The projection out of the module's output: (..., width) to (..., head, d_head)."""
         if self.arrangement == "alone":
             return x.unflatten(-1, (self.heads if self.which == "q" else self.kv_heads, -1))
@@ -182,7 +180,9 @@ class Layout:
                 "Load the pair (module, tokenizer) again.",
             )
 
-    def to_logits(self, unembedded: Tensor) -> Tensor:
+    def to_logits(
+        self, unembedded: Float[Tensor, "*rows d_vocab"]
+    ) -> Float[Tensor, "*rows d_vocab"]:
         """What the unembedding matrix gives, scaled and capped as the family does."""
         logits = unembedded if self.logit_scale == 1.0 else unembedded * self.logit_scale
         return (

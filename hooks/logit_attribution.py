@@ -14,20 +14,27 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks.eager_eval import running
 from hooks.weights import apply, dense_weight
 from workbench.errors import Unfit
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from hooks.layout import Norm
     from hooks.model import InstrumentedModel
 
 
 @torch.no_grad()
-def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: Tensor) -> Tensor:
+def direct_logits(
+    model: InstrumentedModel,
+    parts: Float[Tensor, "*parts prompt d_model"],
+    resid: Float[Tensor, "prompt d_model"],
+    ids: Int[Tensor, "prompt target"],
+) -> Float[Tensor, "*parts prompt target"]:
     """Logits that residual-stream contributions add to some tokens, with the final norm's scale
     frozen.
 
@@ -48,7 +55,9 @@ def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: T
 
 
 @torch.no_grad()
-def unembed_direction(model: InstrumentedModel, vectors: Tensor) -> Tensor:
+def unembed_direction(
+    model: InstrumentedModel, vectors: Float[Tensor, "*rows d_model"]
+) -> Float[Tensor, "*rows d_vocab"]:
     """What vectors in the residual stream add to every logit directly, but for the final norm's
     scale, (..., d_vocab).
 
@@ -64,7 +73,7 @@ def unembed_direction(model: InstrumentedModel, vectors: Tensor) -> Tensor:
 
 
 @contextmanager
-def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
+def frozen_norm(model: InstrumentedModel, resid: Float[Tensor, "*rows d_model"]) -> Iterator[None]:
     """The final norm divides by the scale of `resid`, (d_model,) or what broadcasts to its
     input, while inside.
     """

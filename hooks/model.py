@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hooks import batch as batches
@@ -262,7 +263,9 @@ class InstrumentedModel:
 
     @ordinary
     @torch.no_grad()
-    def next_logits(self, prompts: Prompts, batch_size: int = 32) -> Tensor:
+    def next_logits(
+        self, prompts: Prompts, batch_size: int = 32
+    ) -> Float[Tensor, "prompt d_vocab"]:
         """Logits of the token after each prompt, (prompt, d_vocab), float32.
 
         Honours active interventions.
@@ -317,7 +320,9 @@ class InstrumentedModel:
         """
         return generation.generate(self, prompt, max_new_tokens, temperature, seed, on_token)
 
-    def unembed(self, resid: Tensor, ids: Tensor | None = None) -> Tensor:
+    def unembed(
+        self, resid: Float[Tensor, "*rows d_model"], ids: Int[Tensor, " target"] | None = None
+    ) -> Float[Tensor, "*rows _"]:
         """Final norm and unembedding of residual-stream vectors: (..., d_model) to logits (...,
         d_vocab).
 

@@ -21,14 +21,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from hooks.held_attributes import held
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 CACHES = ("past_key_values", "cache_params", "state")
@@ -116,7 +116,7 @@ class PositionTracker:
             if cache is not None and self._running is not None:
                 self._texts[_anchor(cache)] = self._running
 
-    def at(self, positions: Sequence[int], rows: int) -> Tensor:
+    def at(self, positions: Sequence[int], rows: int) -> Bool[Tensor, "row pos"]:
         """True where a token is at one of `positions`, (rows, pos). Rows and errors: see `text`."""
         index, lengths = self.text(rows)
         found = torch.zeros_like(index, dtype=torch.bool)
@@ -125,7 +125,7 @@ class PositionTracker:
             found |= (index == wanted) & (index >= 0)
         return found
 
-    def text(self, rows: int) -> tuple[Tensor, Tensor]:
+    def text(self, rows: int) -> tuple[Int[Tensor, "row pos"], Int[Tensor, " row"]]:
         """`index` and `lengths` of so many rows: the batch once, or several times over as variants
         of it.
 
@@ -199,7 +199,7 @@ def _columns_in(cache: Any) -> int | None:
 _trackers: dict[int, list[PositionTracker]] = {}  # id of the module -> those that follow it
 
 
-def tell(module: Any, mask: Tensor, lengths: Tensor) -> None:
+def tell(module: Any, mask: Int[Tensor, "batch column"], lengths: Int[Tensor, " batch"]) -> None:
     """Say of the next forward pass that it ends a text with this mask, (batch, column), of
     prompts of these lengths.
     """

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks.eager_eval import steady
 from hooks.finite_check import check_logits
@@ -20,8 +22,6 @@ from hooks.rounding import Control, note
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 
@@ -32,8 +32,8 @@ class PrefixState:
     """
 
     cache: Any
-    mask: Tensor  # (batch, pos)
-    logits: Tensor  # (batch, d_vocab)
+    mask: Int[Tensor, "batch column"]  # (batch, pos)
+    logits: Float[Tensor, "batch d_vocab"]  # (batch, d_vocab)
 
     def fork(self) -> PrefixState:
         """The same state to continue from; continuing it leaves this one as it was."""
@@ -101,8 +101,8 @@ class PrefixCache:
 @ordinary
 @torch.no_grad()
 def step(
-    model: InstrumentedModel, state: PrefixState, tokens: Tensor
-) -> tuple[PrefixState, Tensor]:
+    model: InstrumentedModel, state: PrefixState, tokens: Int[Tensor, "batch n"]
+) -> tuple[PrefixState, Float[Tensor, "batch n d_vocab"]]:
     """Feed (batch, n) further tokens.
 
     Returns the state after them and the logits at each, (batch, n, d_vocab).

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.eager_eval import steady
 from hooks.positions import PositionTracker, track_positions
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 
@@ -33,8 +33,12 @@ class RecordedPass:
     )
 
     def call(
-        self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None
-    ) -> Tensor:
+        self,
+        model: InstrumentedModel,
+        layer: int,
+        resid: Float[Tensor, "row pos d_model"],
+        cache: Any = None,
+    ) -> Float[Tensor, "row pos d_model"]:
         """One layer on another residual stream, with `cache` in place of the recorded key-value
         cache.
 

@@ -19,6 +19,8 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn import functional
 
 from hooks.eager_eval import steady
@@ -28,7 +30,7 @@ from hooks.positions import CACHES, tell
 from hooks.weights import device_of
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from hooks.batch import Batch
     from hooks.hook_points import HookFn
@@ -67,7 +69,7 @@ class RecurrentStepper:
             self._cache = {"past_key_values": DynamicCache(config=module.config.get_text_config())}
 
     @torch.no_grad()
-    def feed(self, token: int) -> Tensor:
+    def feed(self, token: int) -> Float[Tensor, " d_vocab"]:
         """Read one token; gives the logits after it, (d_vocab,)."""
         device = device_of(self.module.get_input_embeddings())
         ids, where = (
@@ -83,7 +85,7 @@ class RecurrentStepper:
         self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
         return out.logits[0, -1]
 
-    def state(self, layer: int) -> Tensor | None:
+    def state(self, layer: int) -> Float[Tensor, "state_head state_row state_col"] | None:
         """The layer's state, (state_head, state_row, state_col), a copy; None if it keeps none."""
         found = self._held(layer, "recurrent_states")
         if found is None:
@@ -95,19 +97,25 @@ class RecurrentStepper:
             found = found[None] if found.dim() == 2 else found[:, None]
         return found.clone()
 
-    def conv_state(self, layer: int) -> Tensor | None:
+    def conv_state(self, layer: int) -> Float[Tensor, "channel tap"] | None:
         """The last inputs of the layer's short convolution, (channel, tap), a copy."""
         found = self._held(layer, "conv_states")
         return None if found is None else found[0].detach().float().clone()
 
-    def state_update(self, layer: int, before: Tensor | None) -> Tensor:
+    def state_update(
+        self, layer: int, before: Float[Tensor, "state_head state_row state_col"] | None
+    ) -> Float[Tensor, "state_head state_row state_col"]:
         """What the last token added to the decayed state, given the state before it."""
         after = self.state(layer)
         assert after is not None
         return after if before is None else after - self.decay[layer] * before
 
     def set_state(
-        self, layer: int, *, state: Tensor | None = None, conv_state: Tensor | None = None
+        self,
+        layer: int,
+        *,
+        state: Float[Tensor, "state_head state_row state_col"] | None = None,
+        conv_state: Float[Tensor, "channel tap"] | None = None,
     ) -> None:
         """Write a state into the cache, as `state` and `conv_state` gave it out."""
         for name, value in (("recurrent_states", state), ("conv_states", conv_state)):

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from hooks.held_attributes import held
 from workbench.errors import Unfit
 from workbench.models.storage import is_quantized, plain, settle
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = [
     "apply",
@@ -51,7 +49,9 @@ _LINEAR = 0.05
 _INSIDE = ("base_layer", "original_module", "token_adapter")
 
 
-def dense_weight(layer: Any, rows: Tensor | None = None) -> Tensor:
+def dense_weight(
+    layer: Any, rows: Int[Tensor, " n"] | None = None
+) -> Float[Tensor, "outputs inputs"]:
     """The matrix that a linear layer multiplies with, or the rows that an embedding gives out,
     adapters and all.
 
@@ -75,7 +75,7 @@ def dense_weight(layer: Any, rows: Tensor | None = None) -> Tensor:
     return weight if rows is None else weight[rows.to(weight.device)]
 
 
-def bias_of(layer: Any) -> Tensor | None:
+def bias_of(layer: Any) -> Float[Tensor, " outputs"] | None:
     """What a linear layer adds, (outputs,), or None."""
     if is_plain(layer):
         return None if getattr(layer, "bias", None) is None else _weight(layer, "bias")
@@ -83,7 +83,13 @@ def bias_of(layer: Any) -> Tensor | None:
         return output_for(layer, torch.zeros(1, 1, sizes(layer)[1]))[0]
 
 
-def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = True) -> Tensor:
+def apply(
+    layer: Any,
+    x: Float[Tensor, "*rows inputs"],
+    rows: Int[Tensor, " n"] | None = None,
+    *,
+    biased: bool = True,
+) -> Float[Tensor, "*rows outputs"]:
     """What a linear layer makes of x, (..., inputs) to (..., outputs), in the dtype of x.
 
     Hooks on it are not called.
@@ -306,7 +312,7 @@ def _from_identity(layer: Any, inputs: int, zero: Tensor, chosen: Any) -> Tensor
     return torch.cat(columns).T
 
 
-def output_for(layer: Any, x: Tensor) -> Tensor:
+def output_for(layer: Any, x: Float[Tensor, "1 n inputs"]) -> Float[Tensor, "n outputs"]:
     """What a layer makes of (1, n, inputs): (n, outputs). Hooks on it are not called."""
     return layer.forward(x.to(device_of(layer), dtype_of(layer)))[0]
 

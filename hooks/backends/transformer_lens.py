@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.backends import active_interventions, torch_hooks
 from hooks.backends.hook_request import HookRequest
@@ -25,8 +27,6 @@ from hooks.without_interventions import undisturbed
 from workbench.errors import SiteNotFound, Unfit
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
 
@@ -130,7 +130,7 @@ class _Held:
 
     def forward(
         self, batch: Batch, hooks: Sequence[tuple[Place, HookPointFn]], *, every_logit: bool
-    ) -> Tensor:
+    ) -> Float[Tensor, "batch pos d_vocab"]:
         """Run the bridge with these at its hook points (not by `run_with_hooks`, slow to add
         many), and give its logits.
         """

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.features.load import numbers_at, sae_lens
 from hooks.features.quality import CONTEXT
@@ -19,8 +21,6 @@ from hooks.features.sae import SKIP
 from workbench import checkpointing
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
     from workbench.progress import Progress
@@ -92,7 +92,7 @@ def make_trainer(model: InstrumentedModel, place: Place, config: TrainConfig, nu
     return SAETrainer(settings, sae, iter(()))
 
 
-def center(trainer: Any, x: Tensor) -> None:
+def center(trainer: Any, x: Float[Tensor, "token d_in"]) -> None:
     """Start from the mean of the vectors, and scale them to a mean length of √d, as SAELens
     does.
     """

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks import sites
 from hooks.backends import torch_hooks
@@ -28,8 +30,6 @@ from workbench.disk_space import check_disk
 from workbench.errors import BadRun, WorkbenchError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
     from workbench.progress import Progress
@@ -63,9 +63,9 @@ class Sparse:
         value: its activation, (entry,), float32, above zero.
     """
 
-    token: Tensor
-    feature: Tensor
-    value: Tensor
+    token: Int[Tensor, " entry"]
+    feature: Int[Tensor, " entry"]
+    value: Float[Tensor, " entry"]
 
 
 @dataclass(frozen=True)

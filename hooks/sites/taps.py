@@ -8,11 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.weights import dense_weight
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from hooks.layout import Block, Layout, Norm, Term
     from hooks.sites.names import Place
@@ -210,7 +212,9 @@ _OF_MODEL: dict[str, Callable[[Layout], Tap | None]] = {
 """Where a site is that does not repeat from layer to layer."""
 
 
-def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
+def head_results(
+    out_proj: Any, heads: int, z: Float[Tensor, "*rows width"]
+) -> Float[Tensor, "*rows head d_model"]:
     """Each head's share of the output matrix's product, (..., heads × d_head) to (..., head,
     d_model); the bias is nobody's.
     """

@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from hooks import module_call, sites
@@ -24,8 +26,6 @@ from hooks.positions import placed
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.layer_replay import RecordedSuffix
     from hooks.model import InstrumentedModel
 
@@ -54,12 +54,14 @@ class Edit:
     site: str
     layer: int
     values: Tensor
-    where: Tensor
-    units: Tensor | None
+    where: Bool[Tensor, "#variant #prompt #pos"]
+    units: Int[Tensor, " variant"] | None
     count: int
     freeze: Freeze = "nothing"
 
-    def apply(self, x: Tensor) -> Tensor:
+    def apply(
+        self, x: Float[Tensor, "variant prompt pos *site"]
+    ) -> Float[Tensor, "variant prompt pos *site"]:
         """The site's values of this edit's rows, (variant, prompt, pos, *site), with the change
         made.
         """
@@ -101,7 +103,7 @@ class BatchedForward:
     _in_attention: bool = False
 
     @torch.no_grad()
-    def run(self) -> Tensor:
+    def run(self) -> Float[Tensor, "variant prompt pos d_model"]:
         """The residual stream after the last layer, (variant, prompt, pos, d_model).
 
         The control comes first, then the variants in the order of the edits.
