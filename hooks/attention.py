@@ -26,6 +26,7 @@ from workbench.errors import SiteNotFound
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedConfig
 
     from hooks.layout import Layout
 
@@ -158,7 +159,7 @@ _spies: dict[int, list[Callable[[AttentionCall], None]]] = {}
 
 
 @contextmanager
-def spying(module: Any, look: Callable[[AttentionCall], None]) -> Iterator[None]:
+def spying(module: nn.Module, look: Callable[[AttentionCall], None]) -> Iterator[None]:
     """Show `look` every attention call of a model that goes through `transformers`' attention
     interface.
     """
@@ -242,18 +243,18 @@ def attention_taps(
         )
 
 
-def _configs(parts: Iterable[nn.Module]) -> list[Any]:
+def _configs(parts: Iterable[nn.Module]) -> list[PreTrainedConfig]:
     return list({id(c): c for m in parts if (c := getattr(m, "config", None)) is not None}.values())
 
 
-def _implementation(config: Any) -> str | None:
+def _implementation(config: PreTrainedConfig) -> str | None:
     """The name of the attention function, as it is when nobody listens."""
     name = getattr(config, "_attn_implementation", None)
     return None if name is None else name.removeprefix(_PREFIX)
 
 
 @contextmanager
-def _through_taps(configs: Sequence[Any]) -> Iterator[None]:
+def _through_taps(configs: Sequence[PreTrainedConfig]) -> Iterator[None]:
     """Attention of modules with these configurations goes through `_tapped`, until the last who
     asked for it is gone.
     """
@@ -265,7 +266,9 @@ def _through_taps(configs: Sequence[Any]) -> Iterator[None]:
         yield
 
 
-def _added(kept: dict[int, list[Any]], module: nn.Module, listener: Any) -> Callable[[], None]:
+def _added(
+    kept: dict[int, list[Any]], module: nn.Module, listener: Callable[[AttentionCall], object]
+) -> Callable[[], None]:
     """Put a listener at a module; gives what takes it off again."""
     here = kept.setdefault(id(module), [])
     here.append(listener)
@@ -300,7 +303,10 @@ def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
             run = sys.modules[type(module).__module__].eager_attention_forward
         else:
             run = ALL_ATTENTION_FUNCTIONS[original]
-        return run(module, it.query, it.key, it.value, attention_mask, **options)
+        out: tuple[Tensor, Tensor | None] = run(
+            module, it.query, it.key, it.value, attention_mask, **options
+        )
+        return out
 
     return call
 

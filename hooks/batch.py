@@ -99,7 +99,8 @@ def ignores_padding(model: InstrumentedModel) -> bool:
     with_pad = Batch(*(torch.tensor([row], device=model.device) for row in rows))
 
     def last_logits(batch: Batch) -> Tensor:
-        return call(model.module, **batch.kwargs(), use_cache=False).logits[0, -1].float()
+        logits: Tensor = call(model.module, **batch.kwargs(), use_cache=False).logits[0, -1]
+        return logits.float()
 
     with undisturbed(model.module):
         alone, with_padding = last_logits(model.batch([ids])), last_logits(with_pad)

@@ -19,6 +19,8 @@ from hooks.module_call import call
 from workbench.errors import NotFinite
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hooks.model import InstrumentedModel
 
 
@@ -67,7 +69,7 @@ def check_values(model: InstrumentedModel, what: str, *values: Tensor) -> None:
         raise not_finite(model.module, model.card.name, None, f"{what} of {model.card.name}")
 
 
-def not_finite(module: Any, name: str, part: str | None, what: str = "") -> NotFinite:
+def not_finite(module: nn.Module, name: str, part: str | None, what: str = "") -> NotFinite:
     """The error. `part` is the module that gives the first value that is no finite number, if
     that is known.
     """
@@ -87,7 +89,7 @@ def not_finite(module: Any, name: str, part: str | None, what: str = "") -> NotF
     )
 
 
-def first_bad(module: Any, given: Mapping[str, Any]) -> str | None:
+def first_bad(module: nn.Module, given: Mapping[str, Any]) -> str | None:
     """The name of the part whose output is the first that is not finite when the module is called
     so again.
 

@@ -28,6 +28,8 @@ from workbench.errors import WorkbenchError
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
@@ -134,7 +136,7 @@ def _keeps_only_keys(model: InstrumentedModel) -> bool:
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
 
 
-def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[Any, Tensor]:
+def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[DynamicCache, Tensor]:
     """A key-value cache of the columns before `start`, and the logits after the last of all
     columns, from one pass.
 
@@ -154,7 +156,7 @@ class _UpTo(DynamicCache):
     until it has them.
     """
 
-    def __init__(self, columns: int, config: Any) -> None:
+    def __init__(self, columns: int, config: PreTrainedConfig) -> None:
         super().__init__(config=config)
         self._columns, self._has = columns, set[int]()
 

@@ -69,17 +69,22 @@ class Projection:
     def cut(self, x: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows head d_head"]:
         """The projection out of the module's output: (..., width) to (..., head, d_head)."""
         if self.arrangement == "alone":
-            return x.unflatten(-1, (self.heads if self.which == "q" else self.kv_heads, -1))
+            return _split(x, self.heads if self.which == "q" else self.kv_heads, -1)
         size = x.shape[-1] // (self.heads + 2 * self.kv_heads)
         if self.arrangement == "concat":
             parts = x.split([self.heads * size, self.kv_heads * size, self.kv_heads * size], -1)
-            return parts["qkv".index(self.which)].unflatten(-1, (-1, size))
+            return _split(parts["qkv".index(self.which)], -1, size)
         if self.arrangement == "per head":
-            return x.unflatten(-1, (self.heads, 3, size))[..., "qkv".index(self.which), :]
-        grouped = x.unflatten(-1, (self.kv_heads, self.heads // self.kv_heads + 2, size))
+            return _split(x, self.heads, 3, size)[..., "qkv".index(self.which), :]
+        grouped = _split(x, self.kv_heads, self.heads // self.kv_heads + 2, size)
         if self.which == "q":
             return grouped[..., :-2, :].flatten(-3, -2)
         return grouped[..., -2 if self.which == "k" else -1, :]
+
+
+def _split(x: Tensor, *sizes: int) -> Tensor:
+    """The last axis as several, of these sizes."""
+    return x.reshape(*x.shape[:-1], *sizes)
 
 
 @dataclass(frozen=True)
@@ -137,12 +142,12 @@ class Layout:
     """The parts of a decoder, in order of the forward pass."""
 
     stack: tuple[nn.Module, str]  # the module that holds the list of layers, and its name there
-    embed: Any
+    embed: nn.Module
     pos_embed: nn.Module | None
     blocks: tuple[Block, ...]
     final_norm: nn.Module
     ln_final: Norm | None
-    unembed: Any
+    unembed: nn.Module
     n_heads: int
     n_kv_heads: int
     d_head: int

@@ -80,7 +80,7 @@ def frozen_norm(model: InstrumentedModel, resid: Float[Tensor, "*rows d_model"])
     norm = _norm(model)
 
     def keep_scale(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        bias = module.forward(args[0].new_zeros(args[0].shape[-1]))
+        bias: Tensor = module.forward(args[0].new_zeros(args[0].shape[-1]))
         return bias + _scaled(norm, args[0], resid)
 
     handle = norm.module.register_forward_hook(keep_scale)
@@ -110,4 +110,6 @@ def _unbiased(norm: Norm, parts: Tensor) -> Tensor:
     """norm(x) - norm(0): x over its own scale, times the gain, whatever way the family stores
     that gain.
     """
-    return norm.module.forward(parts) - norm.module.forward(parts.new_zeros(parts.shape[-1]))
+    normed: Tensor = norm.module.forward(parts)
+    bias: Tensor = norm.module.forward(parts.new_zeros(parts.shape[-1]))
+    return normed - bias

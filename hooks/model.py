@@ -37,6 +37,7 @@ from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from hooks.rounding import Control
     from workbench.cost import Speed
@@ -80,8 +81,8 @@ class InstrumentedModel:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        self.module: Any = loaded.module
-        self.tokenizer: Any = loaded.tokenizer
+        self.module: PreTrainedModel = loaded.module
+        self.tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
         self.card: ModelCard = loaded.card
         self.lock = threading.RLock()
         self._attached = adapters.names(loaded.module)

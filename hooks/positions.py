@@ -29,6 +29,8 @@ from hooks.held_attributes import held
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hooks.model import InstrumentedModel
 
 CACHES = ("past_key_values", "cache_params", "state")
@@ -199,7 +201,9 @@ def _columns_in(cache: Any) -> int | None:
 _trackers: dict[int, list[PositionTracker]] = {}  # id of the module -> those that follow it
 
 
-def tell(module: Any, mask: Int[Tensor, "batch column"], lengths: Int[Tensor, " batch"]) -> None:
+def tell(
+    module: nn.Module, mask: Int[Tensor, "batch column"], lengths: Int[Tensor, " batch"]
+) -> None:
     """Say of the next forward pass that it ends a text with this mask, (batch, column), of
     prompts of these lengths.
     """
@@ -208,7 +212,7 @@ def tell(module: Any, mask: Int[Tensor, "batch column"], lengths: Int[Tensor, " 
 
 
 @contextmanager
-def placed(module: Any, where: PositionTracker) -> Iterator[None]:
+def placed(module: nn.Module, where: PositionTracker) -> Iterator[None]:
     """Layers that are run again by themselves are about the tokens that `where` followed when
     they ran.
     """
@@ -247,14 +251,14 @@ def track_positions(model: InstrumentedModel) -> Iterator[PositionTracker]:
         yield tracker
 
 
-def _forget(module: Any, tracker: PositionTracker) -> None:
+def _forget(module: nn.Module, tracker: PositionTracker) -> None:
     following = _trackers[id(module)]
     following.remove(tracker)
     if not following:
         del _trackers[id(module)]
 
 
-def _preparing(module: Any, name: str) -> Callable[..., Any]:
+def _preparing(module: nn.Module, name: str) -> Callable[..., Any]:
     """`generate` makes the arguments of a forward pass from the whole text so far: that is where
     its length is known.
     """
@@ -271,7 +275,7 @@ def _preparing(module: Any, name: str) -> Callable[..., Any]:
     return prepare
 
 
-def _beginning(module: Any, name: str) -> Callable[..., Any]:
+def _beginning(module: nn.Module, name: str) -> Callable[..., Any]:
     """What `generate` gives the prompts to as they are: they may be read in pieces, or together
     with guesses of what follows.
     """
@@ -300,7 +304,7 @@ def _mask_of(input_ids: Tensor, given: dict[str, Any]) -> Tensor:
     return torch.ones(len(input_ids), columns, dtype=torch.long, device=input_ids.device)
 
 
-def _whole(module: Any, name: str) -> Callable[..., Any]:
+def _whole(module: nn.Module, name: str) -> Callable[..., Any]:
     """What is known of a call's prompts ends with the call."""
     own = getattr(module, name)
 

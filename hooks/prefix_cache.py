@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,8 @@ from hooks.rounding import Control, note
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
+    from transformers import Cache
+
     from hooks.model import InstrumentedModel
 
 
@@ -31,7 +33,7 @@ class PrefixState:
     token's logits.
     """
 
-    cache: Any
+    cache: Cache
     mask: Int[Tensor, "batch column"]  # (batch, pos)
     logits: Float[Tensor, "batch d_vocab"]  # (batch, d_vocab)
 
@@ -40,7 +42,7 @@ class PrefixState:
         return PrefixState(_fork(self.cache), self.mask, self.logits)
 
 
-def _fork(cache: Any) -> Any:
+def _fork(cache: Cache) -> Cache:
     """A key-value cache that shares its tensors with another: layers replace theirs when they
     grow, and never write in.
     """
@@ -87,8 +89,8 @@ class PrefixCache:
                 **self.model.batch(self.prompts).kwargs(), use_cache=True, logits_to_keep=1
             )
             return PrefixState(out.past_key_values, self.mask, out.logits[:, -1])
-        for layer in cache.layers[from_layer:]:
-            layer.reset()
+        for held in cache.layers[from_layer:]:
+            held.reset()
         resid = self._record.resid_pre[from_layer]
         with steady(self.model.module), placed(self.model.module, self._record.positions):
             for layer in range(from_layer, self.model.n_layers):

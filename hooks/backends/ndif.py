@@ -233,7 +233,7 @@ def _key(server: Any, repo: str) -> str:
     # network.
     huggingface._ID_CACHE.setdefault(repo, repo)
     server.repo_id = repo
-    return server.to_model_key()
+    return str(server.to_model_key())
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from hooks.finite_check import check_logits
 from workbench.errors import SiteNotFound, WorkbenchError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
@@ -102,7 +102,7 @@ Moment = tuple[str, str]  # path, and which value
 
 
 def in_order(
-    model: InstrumentedModel, module: Any, wanted: Sequence[Read]
+    model: InstrumentedModel, module: nn.Module, wanted: Sequence[Read]
 ) -> dict[Moment, list[Read]]:
     """The reads of each moment, in the order in which a forward pass of `module`, a twin, comes by:
     nnsight asks for that.
@@ -183,7 +183,8 @@ def attention_value(
         rows = slice(None) if queries is None else queries
         call = AttentionCall(module, query, key, value, mask, options)
         return call.pattern(rows) if short == "pattern" else call.scores(rows)
-    return {"rot_q": query, "rot_k": key, "v": value}[short].transpose(1, 2)
+    of_sites: dict[str, Tensor] = {"rot_q": query, "rot_k": key, "v": value}
+    return of_sites[short].transpose(1, 2)
 
 
 def _peer(model: InstrumentedModel) -> Any:

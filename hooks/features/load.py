@@ -5,6 +5,7 @@ Neuronpedia.
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 import warnings
 from dataclasses import replace
@@ -22,6 +23,10 @@ from workbench.errors import BadInput, DownloadFailed, NotFound
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from sae_lens import SAE as SaeLensSAE
+
     from hooks.model import InstrumentedModel
 
 LEAST = 0.5
@@ -83,7 +88,7 @@ def open_features(
     return replace(features, card={**card, **measured})
 
 
-def _opened(ref: str) -> tuple[Any, str, dict[str, Any]]:
+def _opened(ref: str) -> tuple[SaeLensSAE, str, dict[str, Any]]:
     """SAELens's object, a name for it, and the card that lies beside it ({} where none does)."""
     folder = Path(ref).expanduser()
     if folder.is_dir():
@@ -115,7 +120,7 @@ def _only(folder: Path) -> Path:
     )
 
 
-def from_folder(folder: Path) -> Any:
+def from_folder(folder: Path) -> SaeLensSAE:
     """SAELens's object of a folder, unchecked against the model.
 
     Raises:
@@ -149,7 +154,7 @@ def from_folder(folder: Path) -> Any:
     return sae.eval()
 
 
-def _from_release(release: str, sae_id: str) -> Any:
+def _from_release(release: str, sae_id: str) -> SaeLensSAE:
     import requests
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -203,7 +208,7 @@ def _released(ref: str) -> tuple[str, str]:
     )
 
 
-def _place(sae: Any, model: InstrumentedModel, name: str, at: str | None) -> sites.Place:
+def _place(sae: SaeLensSAE, model: InstrumentedModel, name: str, at: str | None) -> sites.Place:
     architecture = sae.cfg.architecture()
     if "transcoder" in architecture or architecture == "temporal":
         raise BadInput(
@@ -234,10 +239,8 @@ def numbers_at(model: InstrumentedModel, place: sites.Place) -> int:
     return math.prod(model.layout.sizes[dim] for dim in place.site.dims[1:])
 
 
-def sae_lens() -> Any:
+def sae_lens() -> ModuleType:
     """SAELens, imported late since that takes seconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages that it imports
-        import sae_lens as library
-
-    return library
+        return importlib.import_module("sae_lens")

@@ -29,6 +29,8 @@ from workbench.errors import BadInput, NotFound
 from workbench.reentrant import again
 
 if TYPE_CHECKING:
+    from sae_lens import SAE as SaeLensSAE
+
     from hooks.model import InstrumentedModel
     from hooks.positions import PositionTracker
     from hooks.sites import Place, Site
@@ -54,7 +56,7 @@ class SAE:
 
     model: InstrumentedModel
     place: Place
-    sae: Any
+    sae: SaeLensSAE
     name: str
     card: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,7 +90,8 @@ class SAE:
         """Activations of the features, (…, feature), of vectors at the place, (…, *site's axes
         of one token).
         """
-        return self.sae.encode(self.flat(x).to(self.sae.W_dec))
+        found: Tensor = self.sae.encode(self.flat(x).to(self.sae.W_dec))
+        return found
 
     @torch.no_grad()
     def encode_decode(
@@ -114,7 +117,7 @@ class SAE:
         """What one unit of each feature adds at the place, (feature, d), as the decoder has it
         stored, float32.
         """
-        stored = self.sae.W_dec.detach().float()
+        stored: Tensor = self.sae.W_dec.detach().float()
         by_norm = getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False)
         return stored / stored.norm(dim=-1, keepdim=True) if by_norm else stored
 
@@ -125,9 +128,11 @@ class SAE:
         flat = self.flat(x).to(self.directions)
         match self.sae.cfg.normalize_activations:
             case "layer_norm":
-                return (flat - flat.mean(-1, keepdim=True)).std(-1, keepdim=True)
+                spread: Tensor = (flat - flat.mean(-1, keepdim=True)).std(-1, keepdim=True)
+                return spread
             case "constant_norm_rescale":
-                return flat.norm(dim=-1, keepdim=True) / flat.shape[-1] ** 0.5
+                size: Tensor = flat.norm(dim=-1, keepdim=True) / flat.shape[-1] ** 0.5
+                return size
         return 1.0
 
     # -- changing them -----------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def length(x: Tensor, from_: int | None = None) -> Tensor:
     `from_` an axis before those.
     """
     x = x if from_ is None else x.movedim(from_, -1)
-    return x.float().flatten(2).norm(dim=-1)
+    lengths: Tensor = x.float().flatten(2).norm(dim=-1)
+    return lengths
 
 
 def relative_error(

@@ -168,6 +168,8 @@ def _pattern(block: Block) -> Tap | None:
 
 
 def _result(block: Block) -> Tap | None:
+    if block.out_proj is None:
+        return None
     return _input(block.out_proj, derive=partial(head_results, block.out_proj, block.n_heads))
 
 
@@ -213,7 +215,7 @@ _OF_MODEL: dict[str, Callable[[Layout], Tap | None]] = {
 
 
 def head_results(
-    out_proj: Any, heads: int, z: Float[Tensor, "*rows width"]
+    out_proj: nn.Module, heads: int, z: Float[Tensor, "*rows width"]
 ) -> Float[Tensor, "*rows head d_model"]:
     """Each head's share of the output matrix's product, (..., heads × d_head) to (..., head,
     d_model); the bias is nobody's.

@@ -26,6 +26,8 @@ from hooks.positions import placed
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hooks.layer_replay import RecordedSuffix
     from hooks.model import InstrumentedModel
 
@@ -150,7 +152,7 @@ class BatchedForward:
             count += edit.count
         streams: list[Tensor] = []
 
-        def keep(module: Any, args: tuple[Any, ...], out: Any) -> None:
+        def keep(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             streams.append(out[0] if isinstance(out, tuple | list) else out)
 
         with ExitStack() as stack:
@@ -247,7 +249,8 @@ class BatchedForward:
         self._in_attention = True
         try:
             run = ALL_ATTENTION_FUNCTIONS[implementation]
-            return run(call.module, call.query, key, value, mask, **call.options)[0]
+            out: Tensor = run(call.module, call.query, key, value, mask, **call.options)[0]
+            return out
         finally:
             self._in_attention = False
 
