@@ -196,7 +196,7 @@ class _Seen:
 
 
 def logit_error(
-    found: Float[Tensor, "prompt d_vocab"],
+    logits: Float[Tensor, "prompt d_vocab"],
     own: Float[Tensor, "prompt d_vocab"],
     model: InstrumentedModel,
 ) -> tuple[float, float]:
@@ -207,11 +207,11 @@ def logit_error(
     # Tokens that the model rules out are minus infinity in both.
     size = float(own.masked_fill(own.isneginf(), 0.0).abs().max())
     limit = max(1e-3 * max(1.0, size / 100), spread * size)
-    return float(torch.where(found == own, 0.0, (found.float() - own.float()).abs()).max()), limit
+    return float(torch.where(logits == own, 0.0, (logits.float() - own.float()).abs()).max()), limit
 
 
 def check_same(
-    found: Float[Tensor, "prompt d_vocab"],
+    logits: Float[Tensor, "prompt d_vocab"],
     own: Float[Tensor, "prompt d_vocab"],
     model: InstrumentedModel,
 ) -> float:
@@ -221,7 +221,7 @@ def check_same(
         WorkbenchError: it does not; the model's family breaks an identity that the fast path stands
             on.
     """
-    error, limit = logit_error(found, own, model)
+    error, limit = logit_error(logits, own, model)
     if not error <= limit:
         raise WorkbenchError(
             f"The fast sweep does not reproduce {model.card.name}: its logits are off by"

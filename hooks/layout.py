@@ -31,7 +31,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Norm:
+class NormLayer:
     """A normalisation: its module, and what it divides by.
 
     `centred` is True for LayerNorm, False for RMSNorm, None where the output is no per-channel gain
@@ -117,8 +117,8 @@ class Block:
     before_mlp: nn.Module | None = (
         None  # its input is the residual stream between attention and MLP
     )
-    ln1: Norm | None = None
-    ln2: Norm | None = None
+    ln1: NormLayer | None = None
+    ln2: NormLayer | None = None
     start: nn.Module | None = (
         # where a norm stands before the stream itself (RWKV's first layer): its output is the
         # stream
@@ -146,7 +146,7 @@ class Layout:
     pos_embed: nn.Module | None
     blocks: tuple[Block, ...]
     final_norm: nn.Module
-    ln_final: Norm | None
+    ln_final: NormLayer | None
     unembed: nn.Module
     n_heads: int
     n_kv_heads: int

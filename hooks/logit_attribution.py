@@ -24,7 +24,7 @@ from workbench.errors import Unfit
 if TYPE_CHECKING:
     from torch import nn
 
-    from hooks.layout import Norm
+    from hooks.layout import NormLayer
     from hooks.model import InstrumentedModel
 
 
@@ -91,7 +91,7 @@ def frozen_norm(model: InstrumentedModel, resid: Float[Tensor, "*rows d_model"])
         handle.remove()
 
 
-def _norm(model: InstrumentedModel) -> Norm:
+def _norm(model: InstrumentedModel) -> NormLayer:
     norm = model.layout.ln_final
     if norm is None or norm.centred is None:
         raise Unfit(
@@ -102,11 +102,11 @@ def _norm(model: InstrumentedModel) -> Norm:
     return norm
 
 
-def _scaled(norm: Norm, parts: Tensor, resid: Tensor) -> Tensor:
+def _scaled(norm: NormLayer, parts: Tensor, resid: Tensor) -> Tensor:
     return _unbiased(norm, parts) * (norm.scale(parts) / norm.scale(resid))[..., None]
 
 
-def _unbiased(norm: Norm, parts: Tensor) -> Tensor:
+def _unbiased(norm: NormLayer, parts: Tensor) -> Tensor:
     """norm(x) - norm(0): x over its own scale, times the gain, whatever way the family stores
     that gain.
     """

@@ -118,7 +118,7 @@ class PositionTracker:
             if cache is not None and self._running is not None:
                 self._texts[_anchor(cache)] = self._running
 
-    def at(self, positions: Sequence[int], rows: int) -> Bool[Tensor, "row pos"]:
+    def mask_at(self, positions: Sequence[int], rows: int) -> Bool[Tensor, "row pos"]:
         """True where a token is at one of `positions`, (rows, pos). Rows and errors: see `text`."""
         index, lengths = self.text(rows)
         found = torch.zeros_like(index, dtype=torch.bool)

@@ -36,7 +36,7 @@ _ATTENTION = "attention_interface_"
 
 
 @dataclass(frozen=True)
-class Read:
+class SiteRead:
     """Where nnsight finds a place: a module's path, and which value of it ("input", "output" or
     "attention").
     """
@@ -64,7 +64,7 @@ def nnsight() -> Any:
     return nnsight
 
 
-def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[Read]:
+def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[SiteRead]:
     """Where the places are.
 
     Raises:
@@ -77,7 +77,7 @@ def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[Read]:
         if sites.in_attention(model.layout, place):
             assert place.layer is not None
             found.append(
-                Read(
+                SiteRead(
                     place,
                     paths[id(model.layout.blocks[place.layer].attention_call)],
                     "attention",
@@ -86,7 +86,7 @@ def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[Read]:
             )
         elif tap is not None:
             found.append(
-                Read(place, paths[id(tap.module)], "input" if tap.on_input else "output", tap)
+                SiteRead(place, paths[id(tap.module)], "input" if tap.on_input else "output", tap)
             )
         else:
             offers = [short for short in model.sites if short not in sites.STATE_SITES]
@@ -102,8 +102,8 @@ Moment = tuple[str, str]  # path, and which value
 
 
 def in_order(
-    model: InstrumentedModel, module: nn.Module, wanted: Sequence[Read]
-) -> dict[Moment, list[Read]]:
+    model: InstrumentedModel, module: nn.Module, wanted: Sequence[SiteRead]
+) -> dict[Moment, list[SiteRead]]:
     """The reads of each moment, in the order in which a forward pass of `module`, a twin, comes by:
     nnsight asks for that.
 
@@ -149,7 +149,7 @@ def _note(passed: list[Moment], moment: Moment, *_: Any) -> None:
     passed.append(moment)
 
 
-def attention_call(model: InstrumentedModel, peer: Any, read: Read) -> str:
+def attention_call(model: InstrumentedModel, peer: Any, read: SiteRead) -> str:
     """nnsight's name for the attention call in the `forward` of a layer's attention.
 
     Raises:
@@ -200,7 +200,7 @@ def run(
     peer = kept(model, NAME, _peer)
     by_place = {place: request for request in requests for place in request.places}
     # What changes a value comes before what is shown it.
-    hooks: list[tuple[Read, Callable[[Tensor], Tensor | None]]] = []
+    hooks: list[tuple[SiteRead, Callable[[Tensor], Tensor | None]]] = []
     hooks += [(read, active[read.place]) for read in reads(model, list(active))]
     hooks += [
         (read, partial(by_place[read.place].hand_over, read.place))
@@ -234,7 +234,7 @@ def run(
 
 def _passed_at(
     moment: Moment,
-    hooks: Sequence[tuple[Read, Callable[[Tensor], Tensor | None]]],
+    hooks: Sequence[tuple[SiteRead, Callable[[Tensor], Tensor | None]]],
     value: Any,
     size: tuple[int, int],
 ) -> Any:
@@ -247,7 +247,7 @@ def _passed_at(
 
 def hand_over_attention(
     by_place: Mapping[Place, HookRequest],
-    at_moment: Sequence[Read],
+    at_moment: Sequence[SiteRead],
     args: Sequence[Any],
     options: dict[str, Any],
 ) -> None:

@@ -36,7 +36,7 @@ _WINDOWS = 24  # of text on which that is measured
 
 @ordinary
 def open_features(
-    ref: str | Path, model: InstrumentedModel, *, at: str | None = None, force: bool = False
+    ref: str | Path, model: InstrumentedModel, *, site: str | None = None, force: bool = False
 ) -> SAE:
     """Open an autoencoder and check that it belongs to this model.
 
@@ -45,8 +45,8 @@ def open_features(
             holds a single such folder), `RELEASE/ID` of SAELens's list, e.g.
             `gpt2-small-res-jb/blocks.8.hook_resid_pre`, an id of Neuronpedia, e.g.
             `gpt2-small/8-res-jb`, or `OWNER/REPOSITORY/FOLDER` on the Hugging Face Hub.
-        at: the full name of the site it belongs to, where it does not say; another one than it says
-            is used with a check.
+        site: the full name of the site it belongs to, where it does not say; another one than it
+            says is used with a check.
         force: take it even if it explains next to nothing of this model.
 
     Raises:
@@ -56,7 +56,7 @@ def open_features(
         DownloadFailed: it is elsewhere and cannot be fetched.
     """
     sae, name, card = _opened(str(ref))
-    place = _place(sae, model, name, at)
+    place = _place(sae, model, name, site)
     expected = numbers_at(model, place)
     if sae.cfg.d_in != expected:
         made_for = sae.cfg.metadata.model_name
@@ -208,7 +208,7 @@ def _released(ref: str) -> tuple[str, str]:
     )
 
 
-def _place(sae: SaeLensSAE, model: InstrumentedModel, name: str, at: str | None) -> sites.Place:
+def _place(sae: SaeLensSAE, model: InstrumentedModel, name: str, site: str | None) -> sites.Place:
     architecture = sae.cfg.architecture()
     if "transcoder" in architecture or architecture == "temporal":
         raise BadInput(
@@ -217,12 +217,12 @@ def _place(sae: SaeLensSAE, model: InstrumentedModel, name: str, at: str | None)
             "a sparse autoencoder of one site",
             "Choose another.",
         )
-    hook = at or sae.cfg.metadata.hook_name
+    hook = site or sae.cfg.metadata.hook_name
     if not hook:
         raise BadInput(
             f"{name} does not say which site it belongs to.",
             "a site such as blocks.5.hook_resid_post",
-            "Name it (at=…).",
+            "Name it (site=…).",
         )
     (place,) = sites.resolve(model.layout, str(hook), None, model.card.name)[:1]
     if not sites.can_change(model.layout, place):

@@ -66,18 +66,18 @@ def length(x: Tensor, from_: int | None = None) -> Tensor:
 
 
 def relative_error(
-    found: Tensor, own: Tensor, parts: Tensor | float = 0.0
+    computed: Tensor, own: Tensor, parts: Tensor | float = 0.0
 ) -> Float[Tensor, "batch pos"]:
     """How far each token's numbers are from the model's own, as a share of those and of what they
     are the sum of.
 
     Args:
-        found, own: (batch, pos, …).
+        computed, own: (batch, pos, …).
         parts: length of the parts, (batch, pos).
     """
-    found, own = found.float(), own.float()
+    computed, own = computed.float(), own.float()
     difference = torch.where(
-        found == own, 0.0, found - own
+        computed == own, 0.0, computed - own
     )  # tokens that are ruled out are minus infinity in both
     finite = torch.where(own.isneginf(), 0.0, own)
     return length(difference) / (length(finite) ** 2 + parts**2).sqrt().clamp(min=1e-12)

@@ -13,7 +13,7 @@ from torch import Tensor
 from hooks.metrics.protocol import Metric, OfNextToken, Read, as_metric, checked, wide
 from workbench.errors import BadInput, NotFound
 
-Norm = Literal["recomputed", "frozen"]
+NormScale = Literal["recomputed", "frozen"]
 ReadName = Literal["logit", "logit_diff", "logprob", "prob", "kl", "continuation"]
 
 
@@ -26,11 +26,11 @@ class Normed(Read):
             effect) or of the unchanged one ("frozen": linear, additive over parts).
     """
 
-    norm: Norm = field(default="recomputed", kw_only=True)
+    norm: NormScale = field(default="recomputed", kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.norm not in get_args(Norm):
-            raise NotFound.named("final norm", str(self.norm), get_args(Norm))
+        if self.norm not in get_args(NormScale):
+            raise NotFound.named("final norm", str(self.norm), get_args(NormScale))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hooks.weights import dense_weight
 if TYPE_CHECKING:
     from torch import nn
 
-    from hooks.layout import Block, Layout, Norm, Term
+    from hooks.layout import Block, Layout, NormLayer, Term
     from hooks.sites.names import Place
 
 
@@ -145,11 +145,11 @@ def _projection(block: Block, which: str) -> Tap | None:
     return None if projection is None else _output(projection.module, derive=projection.cut)
 
 
-def _norm(norm: Norm | None) -> Tap | None:
+def _norm(norm: NormLayer | None) -> Tap | None:
     return None if norm is None else _output(norm.module)
 
 
-def _norm_scale(norm: Norm | None) -> Tap | None:
+def _norm_scale(norm: NormLayer | None) -> Tap | None:
     if norm is None or norm.centred is None:
         return None
     return _input(norm.module, derive=norm.scale)

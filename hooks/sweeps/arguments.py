@@ -140,9 +140,9 @@ def _token(model: InstrumentedModel, target: Any) -> int:
     return target
 
 
-def check_name(kind: str, name: object, known: Sequence[str]) -> None:
+def check_name(what: str, name: object, known: Sequence[str]) -> None:
     if name not in known:
-        raise NotFound.named(kind, str(name), known)
+        raise NotFound.named(what, str(name), known)
 
 
 def pairs(given: Any, what: str) -> list[tuple[int, int]]:

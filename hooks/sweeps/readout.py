@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hooks.finite_check import check_logits, check_values
 from hooks.logit_attribution import frozen_norm
-from hooks.metrics import Continuation, Custom, NextToken, Norm, Normed, Read, per_prompt
+from hooks.metrics import Continuation, Custom, NextToken, Normed, NormScale, Read, per_prompt
 from hooks.weights import device_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Readout:
             per_prompt(self.read.function, [len(prompt) for prompt in self.ids])
 
     @property
-    def norm(self) -> Norm:
+    def norm(self) -> NormScale:
         return self.read.norm if isinstance(self.read, Normed) else "recomputed"
 
     @property
