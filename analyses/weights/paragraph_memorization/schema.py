@@ -195,7 +195,7 @@ SCHEMA = Schema(
         ]),
         TableSchema("left_out", "What was not looked at.", [
             C("name", "The text."),
-            C("why", "The reason."),
+            C("reason", "Why it was not looked at."),
         ]),
         claims.TABLE,
     ],
