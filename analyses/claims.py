@@ -30,22 +30,14 @@ REPLICATES, PART, FAILS, OPEN = VERDICTS = (
     "does not replicate",
     "cannot be told",
 )
-_OLDER = {
-    "holds": REPLICATES,
-    "comes out again": REPLICATES,
-    "holds in part": PART,
-    "does not hold": FAILS,
-    "does not come out": FAILS,
-}
-"""What saved runs of earlier versions say."""
 
 TABLE = TableSchema("claims", "One row per claim of the paper.", [
     Column("claim", "The claim."),
-    Column("in the paper", "What the paper reports of it."),
-    Column("here", "What this run measured on its own model."),
+    Column("paper", "What the paper reports of it.", title="in the paper"),
+    Column("measured", "What this run measured on its own model.", title="in this run"),
     Column("verdict", f"One of: {', '.join(VERDICTS)}."),
     Column(
-        "how sure", "The interval that the verdict rests on, and what it was taken over.",
+        "uncertainty", "The interval that the verdict rests on, and what it was taken over.",
         optional=True,
     ),
 ])  # fmt: skip
@@ -55,9 +47,9 @@ FINDING = FindingSchema("claims", "Claims of the paper that replicate", "claims"
 class Measured(NamedTuple):
     """What a run says of a claim, and the interval that this rests on."""
 
-    here: str
+    measured: str
     verdict: str
-    certainty: str
+    uncertainty: str
 
 
 NOT_MEASURED = Measured("not measured", OPEN, "the run left this part out")
@@ -101,13 +93,12 @@ def say_claims(result: Result, claims: Sequence[Claim], paper: str) -> None:
 
     rows = []
     for claim in claims:
-        here, verdict, certainty = claim.measure(result)
-        rows.append((claim.text, claim.paper, here, verdict, certainty))
+        rows.append((claim.text, claim.paper, *claim.measure(result)))
     table = pd.DataFrame(rows, columns=[column.name for column in TABLE.columns])
     result.tables["claims"] = table
     counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}
     missing = "; ".join(table.loc[table["verdict"] == FAILS, "claim"])
-    values = dict(zip(("hold", "in_part", "fail", "open"), counts.values(), strict=True))
+    values = {verdict.replace(" ", "_"): count for verdict, count in counts.items()}
     says = (
         f"Of {len(table)} claims of {paper}, {counts[REPLICATES]} replicate on this model"
         + (f", {counts[PART]} in part" if counts[PART] else "")
@@ -133,12 +124,11 @@ def view(claims: Sequence[Claim], paper: str) -> v.View:
 
 
 def part(claims: Sequence[Claim]) -> v.Part:
-    """The claims of a run as tables, one for each group, with the verdicts in today's words."""
+    """The claims of a run as tables, one for each group."""
     return v.show(lambda run: _tables(run.tables["claims"], claims), needs="claims")
 
 
 def _tables(table: pd.DataFrame, claims: Sequence[Claim]) -> list[v.Table]:
-    table = table.assign(verdict=table["verdict"].replace(_OLDER))
     group = table["claim"].map({claim.text: claim.group for claim in claims})
     # A claim whose words changed since the run was saved stands in a table of its own.
     return [

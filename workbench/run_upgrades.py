@@ -46,13 +46,174 @@ class Upgrade:
     param_values: Mapping[str, Names] = field(default_factory=dict)
 
 
+_CLAIM_COLUMNS = {"in the paper": "paper", "here": "measured", "how sure": "uncertainty"}
+_VERDICTS = {
+    "holds": "replicates",
+    "comes out again": "replicates",
+    "holds in part": "in part",
+    "does not hold": "does not replicate",
+    "does not come out": "does not replicate",
+}
+_CLAIM_COUNTS = {
+    "hold": "replicates",
+    "fail": "does_not_replicate",
+    "open": "cannot_be_told",
+}
+
+_STABILITY = {"chosen_again": "selection_frequency", "number_again": "same_size_frequency"}
+_TRANSFER = {"told": "testable", "carry_over": "transferred", "other_way": "reversed"}
+_KNOWLEDGE_CONFLICT = Upgrade(
+    tables={"chosen": "selected_heads"},
+    columns={
+        "candidates": {"said": "generated", "first_token_right": "first_token_correct"},
+        "facts": {"counter": "counterfactual", "said": "generated"},
+        "heads": {
+            "low": "effect_difference_low",
+            "high": "effect_difference_high",
+            "everywhere_memory": "zero_all_positions_memory",
+            "everywhere_context": "zero_all_positions_context",
+        },
+        "stability": {"chosen": "selected", "share": "selection_frequency"},
+        "transfer": {"kind": "across", "found_on": "selected_on", "used_on": "evaluated_on"},
+        "transfer_skipped": {"kind": "across", "why": "reason"},
+    },
+    values={
+        "facts": {"split": {"choose": "select", "prove": "held_out"}},
+        "rates": {"split": {"choose": "select", "prove": "held_out"}},
+        "k_curve": {"rank_by": {"everywhere": "zero_all_positions"}},
+    },
+    findings={"untold_memory": "undetermined_memory", "untold_context": "undetermined_context"},
+    keys={
+        "stability_memory": _STABILITY,
+        "stability_context": _STABILITY,
+        "transfer_relation_memory": _TRANSFER,
+        "transfer_relation_context": _TRANSFER,
+        "transfer_format_memory": _TRANSFER,
+        "transfer_format_context": _TRANSFER,
+    },
+    param_values={"rank_by": {"everywhere": "zero_all_positions"}},
+)
+
+_EDIT_FINDING = {
+    "others_kept": "others_retained",
+    "others_kept_gradient": "others_retained_gradient",
+    "others_kept_all": "others_retained_all",
+    "neutral_before": "neutral_loss_before",
+    "neutral": "neutral_loss",
+    "rate_contrast": "learning_rate_contrast",
+    "rate_gradient": "learning_rate_gradient",
+    "rate_random": "learning_rate_random",
+    "rate_all": "learning_rate_all",
+    "new": "rewrite_match",
+    "new_before": "rewrite_match_before",
+    "new_gradient": "rewrite_match_gradient",
+    "new_random": "rewrite_match_random",
+    "new_all": "rewrite_match_all",
+}
+_PARAGRAPH_MEMORIZATION = Upgrade(
+    tables={
+        "along": "by_position",
+        "weights": "weight_gradients",
+        "lower": "passage_gradients",
+        "twins": "perturbed_twins",
+        "proof": "held_out_eval",
+        "removals": "weight_edits",
+        "curves": "edit_curves",
+        "rewritten": "rewrite_targets",
+    },
+    columns={
+        "passages": {"match": "prefix_match", "said": "generated"},
+        "tokens": {
+            "said": "is_greedy",
+            "likeliest": "greedy_token",
+            "trigger": "prefix_match_change",
+            "trigger_loss": "loss_change",
+        },
+        "perturbed": {"match": "prefix_match_change", "loss": "loss_change"},
+        "by_position": {
+            "prefix": "prefix_pos",
+            "match": "prefix_match_change",
+            "loss": "loss_change",
+        },
+        "weight_gradients": {"weight": "matrix"},
+        "passage_gradients": {"low_max": "lower_share_max", "low_rms": "lower_share_rms"},
+        "perturbed_twins": {"impact": "divergence_position", "impact_token": "divergence_token"},
+        "heads": {
+            "match": "prefix_match_change",
+            "loss": "loss_change",
+            "other_loss": "other_loss_change",
+            "neutral_loss": "neutral_loss_change",
+            "rarity_each": "rarity_within",
+            "rarity_each_low": "rarity_within_low",
+            "rarity_each_high": "rarity_within_high",
+            "trigger_share": "trigger_attention",
+            "trigger_lift": "trigger_attention_ratio",
+        },
+        "held_out_eval": {"match": "prefix_match", "kept": "prefix_match_share"},
+        "weight_edits": {
+            "done": "succeeded",
+            "match_before": "prefix_match_before",
+            "match": "prefix_match",
+            "match_same_steps": "prefix_match_same_steps",
+            "instead_before": "rewrite_match_before",
+            "instead": "rewrite_match",
+            "instead_same_steps": "rewrite_match_same_steps",
+            "others": "n_others",
+            "others_kept": "others_retained",
+            "others_worst": "others_min_prefix_match",
+            "neutral_before": "neutral_loss_before",
+            "neutral": "neutral_loss",
+            "rate": "learning_rate",
+            "weights": "n_weights",
+        },
+        "edit_curves": {"match": "prefix_match", "instead": "rewrite_match"},
+        "rewrite_targets": {"instead": "target"},
+        "claims": _CLAIM_COLUMNS,
+    },
+    values={
+        "tokens": {"part": {"start": "beginning"}},
+        "held_out_eval": {
+            "condition": {
+                "untouched": "no intervention",
+                "found": "selected heads",
+                "random": "random heads",
+            }
+        },
+        "claims": {"verdict": _VERDICTS},
+    },
+    arrays={
+        "slopes": "activation_gradients",
+        "patch_before": "patch_baseline",
+        "head_match": "head_prefix_match_change",
+        "head_loss": "head_loss_change",
+    },
+    keys={
+        "gradients": {"lower": "lower_share_difference", "lower_rms": "lower_share_rms_difference"},
+        "rarity": {"found": "selected"},
+        "heads": {
+            "match": "prefix_match_change",
+            "untouched": "before",
+            "without": "after",
+            "neutral_before": "neutral_loss_before",
+            "neutral_without": "neutral_loss_after",
+        },
+        "unlearned": _EDIT_FINDING,
+        "rewritten": _EDIT_FINDING,
+        "claims": _CLAIM_COUNTS,
+    },
+)
+
 UPGRADES: dict[int, dict[str, Upgrade]] = {
     1: {
         "extraction": Upgrade(),
-        "function-tokens": Upgrade(),
+        "function-tokens": Upgrade(
+            columns={"claims": _CLAIM_COLUMNS},
+            values={"claims": {"verdict": _VERDICTS}},
+            keys={"claims": _CLAIM_COUNTS},
+        ),
         "inside": Upgrade(),
-        "knowledge-conflict": Upgrade(),
-        "paragraph-memorization": Upgrade(),
+        "knowledge-conflict": _KNOWLEDGE_CONFLICT,
+        "paragraph-memorization": _PARAGRAPH_MEMORIZATION,
     },
 }
 """By the format that a folder has, then by analysis. An analysis without a step keeps its names."""

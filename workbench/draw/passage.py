@@ -45,18 +45,19 @@ def strip(
     """A passage as a token strip: what was given, what the model says of the rest.
 
     Args:
-        tokens: in order; columns token, part ("suffix": what the model had to say), said (whether
-            it does), p (its probability) and likeliest (what it says instead).
+        tokens: in order; columns token, part ("suffix": what the model had to reproduce), is_greedy
+            (whether it is the model's first choice), p (its probability) and greedy_token (the
+            first choice).
         values: a number for each token that colours it; the probability in the suffix by default.
         unit: of the values.
     """
     suffix = tokens["part"] == "suffix"
     shown = tokens["p"].where(suffix, 0.0) if values is None else values
-    words = zip(tokens["p"], tokens["likeliest"], suffix, strict=True)
+    words = zip(tokens["p"], tokens["greedy_token"], suffix, strict=True)
     return token_strip(
         list(tokens["token"]),
         [float(value) for value in shown.fillna(0.0)],
-        spans=spans(suffix.to_numpy(), tokens["said"].to_numpy()),
+        spans=spans(suffix.to_numpy(), tokens["is_greedy"].to_numpy()),
         marks=MARKS,
         title=title,
         unit=unit,

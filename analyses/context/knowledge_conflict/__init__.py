@@ -178,7 +178,10 @@ def _choose(
     rows = []
     # What is proven comes first; then, for comparison, how the paper's ranking (or ours) does on
     # the same half.
-    order: list[RankBy] = [params.rank_by, "everywhere" if params.rank_by == "path" else "path"]
+    order: list[RankBy] = [
+        params.rank_by,
+        "zero_all_positions" if params.rank_by == "path" else "path",
+    ]
     able = [group for group in ("memory", "context") if group not in untold]
     for n, rank_by in enumerate(order):
         ranking = dict(zip(("memory", "context"), found.ranking(rank_by), strict=True))
@@ -200,7 +203,7 @@ def _choose(
                 else:
                     untold[group] = headroom.tied(k, gain, bounds, base.n)
     result.tables["k_curve"] = pd.DataFrame(rows)
-    result.tables["chosen"] = pd.DataFrame(
+    result.tables["selected_heads"] = pd.DataFrame(
         [
             {
                 "group": group,

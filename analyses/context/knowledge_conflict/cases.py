@@ -19,7 +19,7 @@ from workbench.facts import Fact, Format, Prompt, render
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-CHOOSE, PROVE = "choose", "prove"
+CHOOSE, PROVE = "select", "held_out"
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -
         {
             "subject": [f.subject for f in facts_],
             "answer": [f.answer for f in facts_],
-            "said": [text.strip() for text in closed.said],
+            "generated": [text.strip() for text in closed.said],
             "known": closed.known,
-            "first_token_right": closed.first_token,
+            "first_token_correct": closed.first_token,
         }
     )
     known, first = sum(closed.known), sum(closed.first_token)
@@ -62,7 +62,7 @@ def add_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rat
         wanted, rates = WINS[group], base[made.CHOOSE]
         result.add(
             Finding(
-                f"untold_{group}",
+                f"undetermined_{group}",
                 {
                     "rate": rates[wanted],
                     "n": rates.n,

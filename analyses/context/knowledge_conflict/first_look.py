@@ -30,10 +30,10 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
             "fact": range(len(cases)),
             "subject": [c.fact.subject for c in cases],
             "answer": [c.fact.answer for c in cases],
-            "counter": [c.counterfactual for c in cases],
+            "counterfactual": [c.counterfactual for c in cases],
             "split": [c.split for c in cases],
             "prompt": [c.prompt.text for c in cases],
-            "said": [s.text.strip() for s in asked.said],
+            "generated": [s.text.strip() for s in asked.said],
             "outcome": [
                 made.outcome(s.text, c.fact.answer, c.counterfactual, ended=True)
                 for s, c in zip(asked.said, cases, strict=True)

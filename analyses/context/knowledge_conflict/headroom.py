@@ -73,7 +73,7 @@ def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
             why = lacking(rates.counts[wanted], rates.n)
             if why:
                 found.setdefault(
-                    group, f"{'choosing' if split == 'choose' else 'held-out'} half: {why}"
+                    group, f"{'choosing' if split == 'select' else 'held-out'} half: {why}"
                 )
     return found
 

@@ -25,7 +25,7 @@ METHODS = {
     "effect": "path patching",
     "zero": "zero ablation",
     "mean": "mean ablation",
-    "everywhere": "zero ablation, all positions",
+    "zero_all_positions": "zero ablation, all positions",
 }
 """How what a head adds was measured: the columns of `heads` begin so, and what a person reads."""
 SPANS = {
@@ -37,15 +37,24 @@ _RANKINGS = {
     "path": "path patching at the last position",
     "zero": "zero ablation at the last position",
     "mean": "mean ablation at the last position",
-    "everywhere": "zero ablation at all positions",
+    "zero_all_positions": "zero ablation at all positions",
 }
 _RANKED = [
     *("label", "role", "rank", "effect_memory", "effect_context", "effect_difference"),
-    *("low", "high", *SPANS),
-    *(f"{method}_{answer}" for method in ("zero", "mean", "everywhere") for answer in WINS),
+    *("effect_difference_low", "effect_difference_high", *SPANS),
+    *(f"{method}_{answer}" for method in ("zero", "mean", "zero_all_positions") for answer in WINS),
 ]
 _LISTED = [
-    *("fact", "subject", "answer", "counter", "outcome", "said", "p_memory", "p_context"),
+    *(
+        "fact",
+        "subject",
+        "answer",
+        "counterfactual",
+        "outcome",
+        "generated",
+        "p_memory",
+        "p_context",
+    ),
     *("split", "prompt"),
 ]
 
@@ -67,7 +76,7 @@ def picked(run: Result) -> dict[Head, str]:
     """The heads that were switched off, with their group; where the run does not say, all that
     have a role.
     """
-    heads = run.tables.get("chosen", run.tables.get("heads"))
+    heads = run.tables.get("selected_heads", run.tables.get("heads"))
     if heads is None:
         return {}
     word = "group" if "group" in heads else "role"
@@ -91,7 +100,7 @@ def compared(run: Result) -> str:
 
 def ranking(run: Result) -> str:
     """By what the roles were given, as a person says it."""
-    return _RANKINGS[run.params.get("rank_by", "everywhere")]
+    return _RANKINGS[run.params.get("rank_by", "zero_all_positions")]
 
 
 def ranked(run: Result) -> pd.DataFrame:
@@ -138,7 +147,10 @@ def measured(row: Mapping[str, Any]) -> dict[str, str]:
     measuring, and where it looks. What was not measured of it is left out.
     """
     added = "memory {{{0}_memory:+.3f}}, context {{{0}_context:+.3f}} logits"
-    effect = "{effect_difference:+.2f} logits (95 %: {low:+.2f} to {high:+.2f})"
+    effect = (
+        "{effect_difference:+.2f} logits (95 %: {effect_difference_low:+.2f} to"
+        " {effect_difference_high:+.2f})"
+    )
     return {
         "memory − context": effect,
         **{
@@ -188,10 +200,10 @@ def chosen_fact(run: Result) -> int:
 
 def prompts(run: Result) -> dict[str, int]:
     """The facts by what their prompts say."""
-    columns = ("fact", "subject", "answer", "counter", "outcome")
+    columns = ("fact", "subject", "answer", "counterfactual", "outcome")
     return {
-        f"{fact} · {subject}: {answer} / {counter} ({outcome})"[:90]: int(fact)
-        for fact, subject, answer, counter, outcome in zip(
+        f"{fact} · {subject}: {answer} / {counterfactual} ({outcome})"[:90]: int(fact)
+        for fact, subject, answer, counterfactual, outcome in zip(
             *(run.tables["facts"][c] for c in columns), strict=True
         )
     }
@@ -229,7 +241,7 @@ def followed(run: Result) -> str:
 def proof(run: Result) -> pd.DataFrame:
     """The rates on the half that had no part in choosing the heads."""
     table = run.tables["rates"]
-    return table[table["split"] == "prove"]
+    return table[table["split"] == "held_out"]
 
 
 def random_sets(run: Result) -> pd.DataFrame:
@@ -269,7 +281,7 @@ def k_curve(run: Result) -> dict[str, pd.DataFrame]:
     for comparison.
     """
     curve = run.tables["k_curve"]
-    mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "everywhere")])
+    mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
     return {
         f"Switching off {group} heads: toward {WINS[group]} (%)": rows
         for group, rows in mine.groupby("group")
@@ -299,7 +311,7 @@ def pushes(run: Result) -> str:
 
 def cost(run: Result) -> pd.DataFrame | None:
     """What was measured elsewhere, if there are heads whose price it is."""
-    named = "chosen" not in run.tables or has_rows(run, "chosen")
+    named = "selected_heads" not in run.tables or has_rows(run, "selected_heads")
     return run.tables.get("cost") if named else None
 
 
@@ -315,16 +327,16 @@ def gains(run: Result) -> dict[str, pd.DataFrame]:
         for row in table.to_dict("records")
     ]
     return {  # a title is cut where its figure ends
-        f"{kind}s, {group} heads off:\ngain in {WINS[group]}": rows
-        for (kind, group), rows in table.assign(points=points).groupby(
-            ["kind", "group"], sort=False
+        f"{across}s, {group} heads off:\ngain in {WINS[group]}": rows
+        for (across, group), rows in table.assign(points=points).groupby(
+            ["across", "group"], sort=False
         )
     }
 
 
 def _chosen(group: str) -> Callable[[Result], list[str]]:
     def labels(run: Result) -> list[str]:
-        table = run.tables.get("chosen")
+        table = run.tables.get("selected_heads")
         return [] if table is None else list(table.loc[table["group"] == group, "label"])
 
     return labels

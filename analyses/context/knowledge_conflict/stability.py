@@ -73,24 +73,24 @@ def add_stability(
                 "layer": int(layer),
                 "head": int(head),
                 "label": head_name(int(layer), int(head)),
-                "chosen": (int(layer), int(head)) in set(heads),
-                "share": float(shares[layer, head]),
+                "selected": (int(layer), int(head)) in set(heads),
+                "selection_frequency": float(shares[layer, head]),
             }
             for layer, head in zip(*np.nonzero(shares), strict=True)
         ]
-        mine.sort(key=lambda row: (not row["chosen"], -row["share"]))
+        mine.sort(key=lambda row: (not row["selected"], -row["selection_frequency"]))
         rows += mine
         numbers = number_again(curves[group], group, seed)
-        kept = [row for row in mine if row["chosen"]]
-        others = [row for row in mine if not row["chosen"]][:3]
+        kept = [row for row in mine if row["selected"]]
+        others = [row for row in mine if not row["selected"]][:3]
         instead = f" In their place most often {_listed(others)}." if others else ""
         by_share = sorted(numbers, key=lambda k: -numbers[k])[:3]
         result.add(
             Finding(
                 f"stability_{group}",
                 {
-                    "chosen_again": float(np.mean([shares[head] for head in heads])),
-                    "number_again": numbers[len(heads)],
+                    "selection_frequency": float(np.mean([shares[head] for head in heads])),
+                    "same_size_frequency": numbers[len(heads)],
                     "n": len(scores[group]),
                 },
                 f"With the {len(scores[group])} choosing facts drawn again {DRAWS:,} times (effects"
@@ -101,9 +101,9 @@ def add_stability(
             )
         )
     result.tables["stability"] = pd.DataFrame(
-        rows, columns=["group", "layer", "head", "label", "chosen", "share"]
+        rows, columns=["group", "layer", "head", "label", "selected", "selection_frequency"]
     )
 
 
 def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{row['label']} {row['share']:.0%}" for row in rows)
+    return ", ".join(f"{row['label']} {row['selection_frequency']:.0%}" for row in rows)

@@ -76,12 +76,12 @@ def transfer(
     }
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
-    kinds = [
+    ways = [
         ("relation", [(name, closed[name], format) for name in relations]),
         ("format", [(name, closed[relation.name], f) for name, f in formats.items()]),
     ]
     total, done = len(relations) + len(formats), 0
-    for kind, wanted in kinds:
+    for across, wanted in ways:
         places = []
         for name, known, how in wanted:
             part = progress.subprogress(0.2 + 0.7 * done / total, 0.2 + 0.7 * (done + 1) / total)
@@ -89,16 +89,23 @@ def transfer(
             try:
                 places.append(_place(model, name, known, how, params, sizes, part))
             except BadInput as why:
-                skipped.append({"kind": kind, "name": name, "why": why.what})
+                skipped.append({"across": across, "name": name, "reason": why.what})
         rows += _matrix(
-            kind,
+            across,
             places,
-            progress.subprogress(0.9 + 0.05 * (kind == "format"), 0.95 + 0.05 * (kind == "format")),
+            progress.subprogress(
+                0.9 + 0.05 * (across == "format"), 0.95 + 0.05 * (across == "format")
+            ),
         )
     table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
-    for kind, _ in kinds:
+    for across, _ in ways:
         for group in sizes:
-            _say(result, table[(table["kind"] == kind) & (table["group"] == group)], kind, group)
+            _say(
+                result,
+                table[(table["across"] == across) & (table["group"] == group)],
+                across,
+                group,
+            )
     if skipped:
         result.tables["transfer_skipped"] = pd.DataFrame(skipped)
 
@@ -123,19 +130,19 @@ def _place(
     return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.PROVE]))
 
 
-def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
+def _matrix(across: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
     rows = []
-    for n, used_on in enumerate(places):
-        progress(n / max(len(places), 1), f"Using everyone's heads on {used_on.name}")
-        base = used_on.held_out.rates()
-        for found_on in places:
-            for group, heads in found_on.groups.items():
-                rates = used_on.held_out.rates(held_out_eval.prune(heads))
+    for n, evaluated_on in enumerate(places):
+        progress(n / max(len(places), 1), f"Using everyone's heads on {evaluated_on.name}")
+        base = evaluated_on.held_out.rates()
+        for selected_on in places:
+            for group, heads in selected_on.groups.items():
+                rates = evaluated_on.held_out.rates(held_out_eval.prune(heads))
                 before = {f"base_{o}": base[o] for o in OUTCOMES}
                 row = {
-                    "kind": kind,
-                    "found_on": found_on.name,
-                    "used_on": used_on.name,
+                    "across": across,
+                    "selected_on": selected_on.name,
+                    "evaluated_on": evaluated_on.name,
                     "group": group,
                     "k": len(heads),
                 }
@@ -147,9 +154,9 @@ def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[st
 
 COLUMNS = [
     *(
-        "kind",
-        "found_on",
-        "used_on",
+        "across",
+        "selected_on",
+        "evaluated_on",
         "group",
         "k",
         *OUTCOMES,
@@ -167,9 +174,9 @@ def why_not(row: Mapping[str, Any]) -> str:
     return headroom.lacking(round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"]))
 
 
-def _say(result: Result, table: pd.DataFrame, kind: str, group: str) -> None:
+def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
     """In how many of the pairs that can tell something the heads carry over, and which cannot."""
-    pairs = [row for row in table.to_dict("records") if row["found_on"] != row["used_on"]]
+    pairs = [row for row in table.to_dict("records") if row["selected_on"] != row["evaluated_on"]]
     if not pairs:
         return
     wanted = WINS[group]
@@ -179,17 +186,17 @@ def _say(result: Result, table: pd.DataFrame, kind: str, group: str) -> None:
         for way in (True, False)
     )
     full = {
-        row["used_on"]: f"{row['used_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
+        row["evaluated_on"]: f"{row['evaluated_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
         for row in pairs
         if why_not(row)
     }
     listed = ", ".join(full.values())
-    places = ", ".join(dict.fromkeys(row["used_on"] for row in told)) or "none"
+    places = ", ".join(dict.fromkeys(row["evaluated_on"] for row in told)) or "none"
     result.add(
         Finding(
-            f"transfer_{kind}_{group}",
-            {"pairs": len(pairs), "told": len(told), "carry_over": over, "other_way": back},
-            f"{group.capitalize()} heads found on one {kind} and switched off on another:"
+            f"transfer_{across}_{group}",
+            {"pairs": len(pairs), "testable": len(told), "transferred": over, "reversed": back},
+            f"{group.capitalize()} heads found on one {across} and switched off on another:"
             f" {len(told)} of {len(pairs)} pairs have room to move toward {wanted} (those used on:"
             f" {places}); in {over} of these the answers move so beyond chance (95 % interval of"
             f" the gain above zero), in {back} the other way."

@@ -29,7 +29,7 @@ _FIRST = {f"p_{answer}": (f"{answer} answer", colour.CATEGORY[answer]) for answe
 
 def _untold(run: Result) -> list[Markup]:
     """A note for each direction in which this run could not tell which heads decide."""
-    toward = {"untold_context": "memory", "untold_memory": "the context"}
+    toward = {"undetermined_context": "memory", "undetermined_memory": "the context"}
     return [
         draw.note(f"Toward {side}: cannot be told.", run.findings[name].says)
         for name, side in toward.items()
@@ -103,7 +103,7 @@ def _dial(run: Result) -> list[v.Picture]:
 def _transfer(run: Result) -> list[v.Picture]:
     every = sel.gains(run)
     top = colour.limit(points for rows in every.values() for points in rows["points"])
-    cells = ("found_on", "used_on", "points")
+    cells = ("selected_on", "evaluated_on", "points")
     return [
         v.picture("matrix", rows, *cells, title=title, unit="points", signed=True, top=top)
         for title, rows in every.items()

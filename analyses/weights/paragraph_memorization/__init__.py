@@ -216,7 +216,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if params.traced and twins:
         arrays = patching.patch(model, twins[: params.traced], progress.subprogress(0.36, 0.46))
         findings.add_patching(result, model, twins[: params.traced], arrays)
-    result.arrays["slopes"] = patching.slopes(model, memorized, progress.subprogress(0.46, 0.5))
+    result.arrays["activation_gradients"] = patching.slopes(
+        model, memorized, progress.subprogress(0.46, 0.5)
+    )
     progress.checkpoint(result)
 
     counts_ = heads.corpus_counts(model, progress.subprogress(0.5, 0.53))

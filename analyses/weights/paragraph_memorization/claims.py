@@ -63,7 +63,9 @@ def _groups(
 def _triggers(result: Result) -> Measured:
     if "perturbed" not in result.tables:
         return NOT_MEASURED
-    lost = -result.tables["perturbed"].groupby("passage")["match"].mean().rename("lost")
+    lost = (
+        -result.tables["perturbed"].groupby("passage")["prefix_match_change"].mean().rename("lost")
+    )
     table = result.tables["passages"][["passage", "group"]].merge(lost.reset_index(), on="passage")
     (ours, theirs), together = _groups(result, table, "lost")
     less, (low, high) = difference(ours, theirs, together)
@@ -76,7 +78,7 @@ def _triggers(result: Result) -> Measured:
 
 
 def _larger(result: Result) -> Measured:
-    table = result.tables.get("lower")
+    table = result.tables.get("passage_gradients")
     if table is None or "sum_max" not in table:
         return NOT_MEASURED
     (ours, theirs), together = _groups(result, table, "sum_max")
@@ -93,11 +95,11 @@ def _larger(result: Result) -> Measured:
 
 
 def _lower(result: Result) -> Measured:
-    table = result.tables.get("lower")
+    table = result.tables.get("passage_gradients")
     if table is None:
         return NOT_MEASURED
     signs, here, sure = [], [], []
-    for size, word in (("low_max", "largest entries"), ("low_rms", "typical ones")):
+    for size, word in (("lower_share_max", "largest entries"), ("lower_share_rms", "typical ones")):
         (ours, theirs), together = _groups(result, table, size)
         more, (low, high) = difference(ours, theirs, together)
         signs.append(sign(low, high))
@@ -111,20 +113,20 @@ def _lower(result: Result) -> Measured:
 
 def _rare(result: Result) -> Measured:
     heads = result.tables.get("heads")
-    if heads is None or heads["rarity_each"].isna().all() or "rarity" not in result.findings:
+    if heads is None or heads["rarity_within"].isna().all() or "rarity" not in result.findings:
         return NOT_MEASURED
     found, pooled = heads[heads["role"] != ""], result.findings["rarity"].values
     verdicts = [
         _not(sign(low, high))
-        for low, high in zip(found["rarity_each_low"], found["rarity_each_high"], strict=True)
+        for low, high in zip(found["rarity_within_low"], found["rarity_within_high"], strict=True)
     ]
     here = (
-        f"found heads {found['rarity_each'].mean():+.2f} within a passage; pooled"
+        f"found heads {found['rarity_within'].mean():+.2f} within a passage; pooled"
         f" {pooled['lowest_pooled']:+.2f} at lowest, chance {pooled['chance_pooled']:+.2f}"
     )
     each = (
-        f"{row.label} {row.rarity_each:+.2f} ({row.rarity_each_low:+.2f} to"
-        f" {row.rarity_each_high:+.2f})"
+        f"{row.label} {row.rarity_within:+.2f} ({row.rarity_within_low:+.2f} to"
+        f" {row.rarity_within_high:+.2f})"
         for row in found.itertuples()
     )
     sure = f"each head within passages, 95 %: {', '.join(each)}"
@@ -136,15 +138,15 @@ def _removals(result: Result, aim: str, mask: str) -> pd.DataFrame | None:
 
     `left` is the share of each that is still said, `left_same` after as many steps.
     """
-    table = result.tables.get("removals")
+    table = result.tables.get("weight_edits")
     if table is None:
         return None
     mine = table[(table["aim"] == aim) & (table["mask"] == mask)].set_index("passage")
     if mine.empty:
         return None
     return mine.assign(
-        left=mine["match"] / mine["match_before"],
-        left_same=mine["match_same_steps"] / mine["match_before"],
+        left=mine["prefix_match"] / mine["prefix_match_before"],
+        left_same=mine["prefix_match_same_steps"] / mine["prefix_match_before"],
     )
 
 
@@ -158,16 +160,16 @@ def _sparse(result: Result) -> Measured:
     if mine is None or every is None:
         return NOT_MEASURED
     left, (low, high) = _share(result, mine["left"])
-    kept, (kept_low, kept_high) = _share(result, mine["others_kept"])
+    kept, (kept_low, kept_high) = _share(result, mine["others_retained"])
     unlearned = _not(sign(low, high, _HALF))
     # With nothing to keep there is nothing that could be lost.
     spared = True if math.isnan(kept) else sign(kept_low, kept_high, _HALF)
     verdict = verdict_of([unlearned, spared] if unlearned else [unlearned])
     here = (
-        f"{mine['match_before'].mean():.0f} → {mine['match'].mean():.1f} tokens at rates of"
-        f" {rates_of(mine)}"
+        f"{mine['prefix_match_before'].mean():.0f} → {mine['prefix_match'].mean():.1f} tokens"
+        f" at rates of {rates_of(mine)}"
         + ("" if math.isnan(kept) else f", others keep {100 * kept:.0f} %")
-        + f"; {every['match'].mean():.1f} with all weights ({rates_of(every)})"
+        + f"; {every['prefix_match'].mean():.1f} with all weights ({rates_of(every)})"
     )
     sure = f"share left {left:.0%} (95 %: {low:.0%} to {high:.0%}; under {_HALF:.0%} is unlearned)"
     sure += "" if math.isnan(kept) else f", of others {kept_low:.0%} to {kept_high:.0%}"
@@ -196,11 +198,11 @@ def _random(result: Result) -> Measured:
         verdict = PART if at_first else FAILS
     else:
         verdict = FAILS if at_first is False else REPLICATES if in_the_end and at_first else OPEN
-    before = mine["match_before"].mean()
+    before = mine["prefix_match_before"].mean()
     here = (
-        f"{before:.0f} → {mine['match_same_steps'].mean():.1f} tokens after as many steps as chosen"
-        f" weights, {mine['match'].mean():.1f} after {mine['steps'].mean():.0f} (rates of"
-        f" {rates_of(mine)})"
+        f"{before:.0f} → {mine['prefix_match_same_steps'].mean():.1f} tokens after as many steps as"
+        f" chosen weights, {mine['prefix_match'].mean():.1f} after {mine['steps'].mean():.0f}"
+        f" (rates of {rates_of(mine)})"
     )
     spans = [f"{low:.0%} to {high:.0%}" for _, (low, high) in (soon, late)]
     sure = (
@@ -219,7 +221,7 @@ def _harder(result: Result) -> Measured:
     verdicts, sure = [], []
     for word, more in (
         ("share of the old text left", one["left"] - other["left"]),
-        ("done less often", other["done"].astype(float) - one["done"].astype(float)),
+        ("done less often", other["succeeded"].astype(float) - one["succeeded"].astype(float)),
     ):
         # Differences lie between -1 and 1; as shares, that they are all alike proves no more than
         # there are.
@@ -229,8 +231,9 @@ def _harder(result: Result) -> Measured:
             f"{word} by {2 * mean - 1:+.0%} (95 %: {2 * low - 1:+.0%} to {2 * high - 1:+.0%})"
         )
     here = (
-        f"{one['match'].mean():.1f} tokens of the old text left, {other['match'].mean():.1f}"
-        f" unlearned; {one['instead'].mean():.1f} of the new are said"
+        f"{one['prefix_match'].mean():.1f} tokens of the old text left,"
+        f" {other['prefix_match'].mean():.1f} unlearned;"
+        f" {one['rewrite_match'].mean():.1f} of the new are said"
     )
     said = f"{'; '.join(sure)}, {len(both)} passages, each its own control"
     return Measured(here, verdict_of(verdicts), said)

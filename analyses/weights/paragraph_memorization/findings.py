@@ -49,7 +49,7 @@ def add_passages(
         return model.text.decode_continuation(ids)
 
     rows, tokens = [], []
-    for passage, said in zip(passages, own, strict=True):
+    for passage, generated in zip(passages, own, strict=True):
         rows.append(
             {
                 "passage": passage.number,
@@ -58,33 +58,33 @@ def add_passages(
                 "document": passage.document,
                 "repeats": passage.repeats,
                 "group": passage.group,
-                "match": passage.match,
+                "prefix_match": passage.match,
                 "loss": passage.loss,
                 "prefix": text(passage.prompt[passage.beginning :]),
                 "suffix": text(passage.suffix),
-                "said": text(said),
+                "generated": text(generated),
             }
         )
         strings = model.token_strings([*passage.prompt, *passage.suffix])
-        instead = model.token_strings(
+        greedy = model.token_strings(
             [int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]]
         )
         for pos, token in enumerate(strings):
             at = pos - len(passage.prompt)
-            part = "start" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
+            part = "beginning" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
             tokens.append(
                 {
                     "passage": passage.number,
                     "pos": pos,
                     "token": token,
                     "part": part,
-                    "said": bool(at >= 0 and instead[at] == token),
+                    "is_greedy": bool(at >= 0 and greedy[at] == token),
                     "p": (
                         float(np.exp(scores.logprob[passage.window, at]))
                         if at >= 0
                         else float("nan")
                     ),
-                    "likeliest": instead[at] if at >= 0 else "",
+                    "greedy_token": greedy[at] if at >= 0 else "",
                 }
             )
     result.tables["passages"] = pd.DataFrame(rows)
@@ -128,27 +128,25 @@ def add_triggers(
                     "pos": passage.beginning + at,
                     "draw": draw,
                     "replacement": strings[int(perturbed.tokens[n, draw, at])],
-                    "match": float(perturbed.match[n, draw, at]),
-                    "loss": float(perturbed.loss[n, draw, at]),
+                    "prefix_match_change": float(perturbed.match[n, draw, at]),
+                    "loss_change": float(perturbed.loss[n, draw, at]),
                 }
                 for at in range(perturbed.match.shape[2])
             ]
     table = pd.DataFrame(rows)
     result.tables["perturbed"] = table
-    mean = table.groupby(["passage", "pos"], as_index=False)[["match", "loss"]].mean()
-    joined = mean.rename(columns={"match": "trigger", "loss": "trigger_loss"})
-    result.tables["tokens"] = result.tables["tokens"].merge(
-        joined, on=["passage", "pos"], how="left"
-    )
+    changes = ["prefix_match_change", "loss_change"]
+    mean = table.groupby(["passage", "pos"], as_index=False)[changes].mean()
+    result.tables["tokens"] = result.tables["tokens"].merge(mean, on=["passage", "pos"], how="left")
     groups = {p.number: p.group for p in passages}
     starts = {p.number: p.beginning for p in passages}
-    mean["group"], mean["prefix"] = (
+    mean["group"], mean["prefix_pos"] = (
         mean["passage"].map(groups),
         mean["pos"] - mean["passage"].map(starts),
     )
-    along = mean.groupby(["group", "prefix"], as_index=False)[["match", "loss"]].mean()
-    result.tables["along"] = along
-    lost = -mean.groupby("passage")["match"].mean()
+    by_position = mean.groupby(["group", "prefix_pos"], as_index=False)[changes].mean()
+    result.tables["by_position"] = by_position
+    lost = -mean.groupby("passage")["prefix_match_change"].mean()
     document = {p.number: p.document for p in passages}
     value, interval = {}, {}
     for group in GROUPS:
@@ -158,7 +156,8 @@ def add_triggers(
             value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(
                 mine.to_numpy(), where
             )
-    memorized = -along[along["group"] == MEMORIZED].set_index("prefix")["match"].clip(upper=0)
+    memorized = by_position[by_position["group"] == MEMORIZED].set_index("prefix_pos")
+    memorized = -memorized["prefix_match_change"].clip(upper=0)
     width = len(memorized)
     late = (
         float(memorized[memorized.index >= width - _LAST].sum() / memorized.sum())
@@ -184,28 +183,32 @@ def add_triggers(
 
 def add_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> None:
     """Where gradients are, in the group's own share. The table `passages` has to be there."""
-    result.tables["weights"], result.tables["lower"] = table, low
+    result.tables["weight_gradients"], result.tables["passage_gradients"] = table, low
     sums = table.groupby("group")["max"].sum()
-    shares = low.groupby("group")[["low_max", "low_rms"]].mean()
+    shares = low.groupby("group")[["lower_share_max", "lower_share_rms"]].mean()
     value = {
         **{f"sum_{g.replace(' ', '_')}": float(sums[g]) for g in GROUPS if g in sums},
     }
     interval = {}
     document = result.tables["passages"].set_index("passage")["document"]
-    for size, name in (("max", "lower"), ("rms", "lower_rms")):
+    for size, name in (
+        ("max", "lower_share_difference"),
+        ("rms", "lower_share_rms_difference"),
+    ):
         ours, theirs = (low[low["group"] == g] for g in (MEMORIZED, NOT))
         together = tuple(document[part["passage"]].to_numpy() for part in (ours, theirs))
         value[name], interval[name] = difference(
-            ours[f"low_{size}"].to_numpy(),
-            theirs[f"low_{size}"].to_numpy(),
+            ours[f"lower_share_{size}"].to_numpy(),
+            theirs[f"lower_share_{size}"].to_numpy(),
             (together[0], together[1]),
         )
     top = table[table["group"] == MEMORIZED].nlargest(1, "max").iloc[0]
-    component = f"{top['weight']} of " + (
+    component = f"{top['matrix']} of " + (
         f"layer {top['layer']}"
         if top["head"] < 0
         else head_name(int(top["layer"]), int(top["head"]))
     )
+    low_bound, high_bound = interval["lower_share_difference"]
     result.add(
         Finding(
             "gradients",
@@ -214,11 +217,13 @@ def add_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> Non
             + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
             + ". Share of it in the lower half of the layers: "
             + ", ".join(
-                f"{100 * shares['low_max'][g]:.1f} % {g}" for g in GROUPS if g in shares.index
+                f"{100 * shares['lower_share_max'][g]:.1f} % {g}"
+                for g in GROUPS
+                if g in shares.index
             )
-            + f" (memorized less not: {100 * value['lower']:+.1f} points, 95 %:"
-            f" {100 * interval['lower'][0]:+.1f} to {100 * interval['lower'][1]:+.1f}; of typical"
-            f" instead of largest entries {100 * value['lower_rms']:+.1f}). The strongest"
+            + f" (memorized less not: {100 * value['lower_share_difference']:+.1f} points, 95 %:"
+            f" {100 * low_bound:+.1f} to {100 * high_bound:+.1f}; of typical instead of largest"
+            f" entries {100 * value['lower_share_rms_difference']:+.1f}). The strongest"
             f" component for memorized passages is {component}.",
             unit="nats per token per unit of weight; share",
             interval=interval,
@@ -236,15 +241,17 @@ def add_patching(
     import pandas as pd
 
     result.arrays.update(arrays)
-    result.tables["twins"] = pd.DataFrame(
+    result.tables["perturbed_twins"] = pd.DataFrame(
         [
             {
                 "passage": t.passage.number,
                 "pos": t.at,
                 "token": model.token_strings([t.passage.prompt[t.at]])[0],
                 "replacement": model.token_strings([t.token])[0],
-                "impact": t.impact,
-                "impact_token": model.token_strings([t.passage.suffix[t.impact]])[0],
+                "divergence_position": t.divergence_position,
+                "divergence_token": model.token_strings([t.passage.suffix[t.divergence_position]])[
+                    0
+                ],
             }
             for t in twins
         ]
@@ -253,7 +260,7 @@ def add_patching(
     restore, broken = heads.isel(direction=0), heads.isel(direction=1)
     best = restore.argmax(["layer", "head"])
     layer, head = int(restore["layer"][best["layer"]]), int(restore["head"][best["head"]])
-    gap = arrays["patch_before"].isel(direction=1) - arrays["patch_before"].isel(direction=0)
+    gap = arrays["patch_baseline"].isel(direction=1) - arrays["patch_baseline"].isel(direction=0)
     result.add(
         Finding(
             "patching",
@@ -278,7 +285,7 @@ def add_heads(
     effects: xr.Dataset,
     rare: xr.Dataset,
     found: Sequence[tuple[int, int]],
-    proof: pd.DataFrame | None,
+    evaluated: pd.DataFrame | None,
     compared: int,
 ) -> None:
     """The ranked table, and what switching the first of it off does where it was not chosen."""
@@ -286,48 +293,51 @@ def add_heads(
         "memorization" if (r.layer, r.head) in set(found) else "" for r in ranked.itertuples()
     ]
     result.tables["heads"] = ranked
-    result.arrays["head_match"] = effects["match"].transpose("passage", "layer", "head")
-    result.arrays["head_loss"] = effects["loss"].transpose("passage", "layer", "head")
+    result.arrays["head_prefix_match_change"] = effects["prefix_match_change"].transpose(
+        "passage", "layer", "head"
+    )
+    result.arrays["head_loss_change"] = effects["loss_change"].transpose("passage", "layer", "head")
     names = ", ".join(head_name(*h) for h in found)
     first = ranked.head(len(found))
     if (
-        ranked["rarity_each"].notna().any()
+        ranked["rarity_within"].notna().any()
     ):  # where all tokens are equally rare there is nothing to correlate
         _add_rarity(result, ranked, first, float(rare.attrs["chance"]), compared)
-    if proof is None:
+    if evaluated is None:
         result.add(
             Finding(
                 "heads",
-                {"match": float(first["match"].mean())},
+                {"prefix_match_change": float(first["prefix_match_change"].mean())},
                 f"Most is lost without {names} (of {len(ranked)} heads compared). There are too few"
                 " memorized passages to hold any out, so this is no proof.",
                 unit="leading tokens",
             )
         )
         return
-    result.tables["proof"] = proof
-    at = proof.set_index("condition")
-    before, off = at.loc["untouched"], at.loc["found"]
-    sets = proof[proof["condition"] == "random"]
-    reach = int((sets["match"] <= off["match"]).sum())
+    result.tables["held_out_eval"] = evaluated
+    at = evaluated.set_index("condition")
+    before, off = at.loc["no intervention"], at.loc["selected heads"]
+    sets = evaluated[evaluated["condition"] == "random heads"]
+    matches = sets["prefix_match"]
+    reach = int((matches <= off["prefix_match"]).sum())
     result.add(
         Finding(
             "heads",
             {
-                "untouched": float(before["match"]),
-                "without": float(off["match"]),
-                "random_median": float(sets["match"].median()),
-                "random_lowest": float(sets["match"].min()),
-                "neutral_before": float(before["neutral_loss"]),
-                "neutral_without": float(off["neutral_loss"]),
+                "before": float(before["prefix_match"]),
+                "after": float(off["prefix_match"]),
+                "random_median": float(matches.median()),
+                "random_lowest": float(matches.min()),
+                "neutral_loss_before": float(before["neutral_loss"]),
+                "neutral_loss_after": float(off["neutral_loss"]),
                 "n": float(before["n"]),
             },
             f"Without {names} (picked from {len(ranked)} heads on other passages) the"
-            f" {int(before['n'])} memorized passages held out are said for {off['match']:.1f}"
-            f" tokens instead of {before['match']:.1f}; without as many random heads of the same"
-            f" layers for {sets['match'].median():.1f} (median of {len(sets)} sets; {reach} of them"
-            f" do as much). Loss on neutral prose {before['neutral_loss']:.2f} →"
-            f" {off['neutral_loss']:.2f} nats per token.",
+            f" {int(before['n'])} memorized passages held out are said for"
+            f" {off['prefix_match']:.1f} tokens instead of {before['prefix_match']:.1f}; without as"
+            f" many random heads of the same layers for {matches.median():.1f} (median of"
+            f" {len(sets)} sets; {reach} of them do as much). Loss on neutral prose"
+            f" {before['neutral_loss']:.2f} → {off['neutral_loss']:.2f} nats per token.",
             unit="leading tokens; nats per token",
         )
     )
@@ -337,19 +347,19 @@ def _add_rarity(
     result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int
 ) -> None:
     """Whether heads look at rare tokens, within passages and pooled as in the paper."""
-    rarest = ranked.loc[ranked["rarity_each"].idxmin()]
+    rarest = ranked.loc[ranked["rarity_within"].idxmin()]
     result.add(
         Finding(
             "rarity",
             {
-                "found": float(first["rarity_each"].mean()),
-                "lowest": float(rarest["rarity_each"]),
+                "selected": float(first["rarity_within"].mean()),
+                "lowest": float(rarest["rarity_within"]),
                 "lowest_pooled": float(ranked["rarity_pooled"].min()),
                 "chance_pooled": chance,
             },
             f"Attention against rarity, over {compared} passages: within a passage the rank"
-            f" correlation is {first['rarity_each'].mean():+.2f} for the found heads, and lowest"
-            f" ({rarest['rarity_each']:+.2f}) for {rarest['label']}; below 0 means the rarer, the"
+            f" correlation is {first['rarity_within'].mean():+.2f} for the found heads, and lowest"
+            f" ({rarest['rarity_within']:+.2f}) for {rarest['label']}; below 0 means the rarer, the"
             " more attention. Pooled over passages, as in the paper, the lowest is"
             f" {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets"
             f" {chance:+.2f} that way.",

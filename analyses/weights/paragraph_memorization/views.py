@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 _HUES = {MEMORIZED: colour.MEMORY, PARTLY: colour.FUNCTION, NOT: colour.CONTEXT}
 _MASK_HUES = [colour.MEMORY, colour.FUNCTION, colour.OTHER, colour.CONTEXT]
 _GRIDS = {
-    "match": v.Scale("Without it", "tokens said", "fewer", "more"),
-    "trigger_lift": v.Scale("Attention on triggers", "× chance, less 1", "below", "above", 1.0),
-    "rarity_each": v.Scale("Attention and rarity", "rank correlation", "rare", "frequent"),
+    "prefix_match_change": v.Scale("Without it", "tokens said", "fewer", "more"),
+    "trigger_attention_ratio": v.Scale(
+        "Attention on triggers", "× chance, less 1", "below", "above", 1.0
+    ),
+    "rarity_within": v.Scale("Attention and rarity", "rank correlation", "rare", "frequent"),
 }
 _CARD = {
-    "memorized passages": "{match:+.1f} tokens, {loss:+.3f} nats per token",
-    "passages not memorized": "{other_loss:+.3f} nats per token",
-    "neutral prose": "{neutral_loss:+.3f} nats per token",
-    "attention on triggers": "{trigger_percent:.0f} %, {trigger_lift:.1f} times chance",
-    "attention and rarity": "{rarity_each:+.2f} ({rarity_each_low:+.2f} to {rarity_each_high:+.2f})"
+    "memorized passages": "{prefix_match_change:+.1f} tokens, {loss_change:+.3f} nats per token",
+    "passages not memorized": "{other_loss_change:+.3f} nats per token",
+    "neutral prose": "{neutral_loss_change:+.3f} nats per token",
+    "attention on triggers": "{trigger_percent:.0f} %, {trigger_attention_ratio:.1f} times chance",
+    "attention and rarity": "{rarity_within:+.2f} ({rarity_within_low:+.2f} to"
+    " {rarity_within_high:+.2f})"
     "; pooled {rarity_pooled:+.2f}",
 }
 
@@ -44,21 +47,28 @@ def strip(run: Result, number: int) -> Markup:
     """A passage: prefix coloured by what replacing a token costs, suffix marked by what is said."""
     mine, row = sel.tokens(run, number), sel.passage(run, number)
     read = passage.times_read(row.get("repeats"))
-    title = f"{row['name']} – {row['group']}{read and f', {read}'}: {row['match']} tokens said."
-    if "trigger" not in mine:
+    title = (
+        f"{row['name']} – {row['group']}{read and f', {read}'}: {row['prefix_match']} tokens said."
+    )
+    if "prefix_match_change" not in mine:
         return passage.strip(mine, title=title)
     unit = "tokens lost when it is replaced (mean over draws)"
-    return passage.strip(mine, title=title, values=(-mine["trigger"]).clip(lower=0), unit=unit)
+    return passage.strip(
+        mine, title=title, values=(-mine["prefix_match_change"]).clip(lower=0), unit=unit
+    )
 
 
 def instead(run: Result, number: int) -> Markup:
     """What the model says, where that is not the text, and what stops it where it is."""
     row, twin, parts = sel.passage(run, number), sel.twin(run, number), Markup("")
     if row["group"] != MEMORIZED:
-        parts += draw.says("After the given text the model says:") + passage.quoted(row["said"])
+        parts += draw.says("After the given text the model says:") + passage.quoted(
+            row["generated"]
+        )
     return parts if twin is None else parts + draw.says(
         f"What stops it soonest: “{twin['replacement']}” for “{twin['token']}” (token"
-        f" {twin['pos']}); then {twin['impact']} tokens are said, up to “{twin['impact_token']}”."
+        f" {twin['pos']}); then {twin['divergence_position']} tokens are said, up to"
+        f" “{twin['divergence_token']}”."
     )  # fmt: skip
 
 
@@ -144,12 +154,13 @@ def _changes(aim: str, done: str) -> list[v.Part]:
             "share of the suffix (%)", label="passages",
         ),
         v.picture(
-            "curves", sel.step_by_step(run, aim), "step", "match", "mask", order=list(sel.MASKS),
-            names=sel.MASKS, hues=dict(zip(sel.MASKS, _MASK_HUES, strict=True)), height=280,
+            "curves", sel.step_by_step(run, aim), "step", "prefix_match", "mask",
+            order=list(sel.MASKS), names=sel.MASKS,
+            hues=dict(zip(sel.MASKS, _MASK_HUES, strict=True)), height=280,
             xlabel="step", ylabel="tokens",
             title=f"Leading tokens said while the passage is {done} (mean)",
         ),
-    ] if aim in set(run.tables["removals"]["aim"]) else None)]  # fmt: skip
+    ] if aim in set(run.tables["weight_edits"]["aim"]) else None)]  # fmt: skip
 
 
 ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0))
@@ -168,28 +179,30 @@ VIEWS = [
         "prompt": lambda run, pick: sel.chosen_passage(run),
         "pos": lambda run, pick: sel.chosen_token(run, pick.prompt),
     }),
-    v.View("Triggers", needs="along", parts=[
+    v.View("Triggers", needs="by_position", parts=[
         v.finding("triggers"),
-        _curves(sel.along, "prefix", "lost", xlabel="token of the prefix", ylabel="tokens lost",
+        _curves(sel.by_position, "prefix_pos", "lost", xlabel="token of the prefix",
+                ylabel="tokens lost",
                 title="Leading tokens lost when one token of the prefix is replaced"),
-        _curves(sel.along, "prefix", "loss", xlabel="token of the prefix", ylabel="nats per token",
+        _curves(sel.by_position, "prefix_pos", "loss_change", xlabel="token of the prefix",
+                ylabel="nats per token",
                 title="Rise in loss of what the model would have said (nats per token)"),
         v.says(lambda run: f"{schema.REPLACED} Draws: {run.params.get('draws', 0)}.", small=True),
-        v.table("along", "The data behind these pictures"),
+        v.table("by_position", "The data behind these pictures"),
     ]),
-    v.View("Weights", needs="weights", parts=[
+    v.View("Weights", needs="weight_gradients", parts=[
         v.finding("gradients"),
         v.says("Where memorized passages pull more (blue) or less (red) than those that are not"
                " memorized: share of a component in the group's gradients, memorized less not, in"
                f" thousandths. {schema.SHARES}"),
         _grids(partial(sel.contrasts, size="max", said="largest entry")),
         _grids(partial(sel.contrasts, size="rms", said="root mean square")),
-        *(_curves(partial(sel.by_layer, weights=weights), "layer", "share", percent=True,
+        *(_curves(partial(sel.by_layer, matrices=matrices), "layer", "share", percent=True,
                   title=f"Share of the group's gradients in {what}, by layer (%)", xlabel="layer",
                   ylabel="share of largest entries (%)", height=260)
-          for what, weights in (("attention", sel.PER_HEAD), ("MLP", sel.MLP))),
+          for what, matrices in (("attention", sel.PER_HEAD), ("MLP", sel.MLP))),
         v.says(schema.BATCH, small=True),
-        v.table("weights", "Every component and group"),
+        v.table("weight_gradients", "Every component and group"),
     ]),
     v.View("Heads", needs="heads", first={"head": lambda run, pick: sel.chosen_head(run)}, parts=[
         v.says(lambda run: draw.outline_key(
@@ -197,7 +210,7 @@ VIEWS = [
             {"picked": colour.MEMORY})),
         v.row(
             v.heads("heads", _GRIDS, marks=sel.marks, hover=sel.losses,
-                    describe=lambda row: f"without it {row['match']:+.1f} tokens"),
+                    describe=lambda row: f"without it {row['prefix_match_change']:+.1f} tokens"),
             v.column(
                 v.knob("head", "Head, by what its absence costs",
                        lambda run, pick: sel.by_name(run), width=240),
@@ -208,8 +221,9 @@ VIEWS = [
         v.finding("rarity", small=True),
         v.finding("heads"),
         v.show(lambda run: _dots(
-            sel.control(run), "kept", "The control: random heads of the same layers, on passages"
-            " held out", "share of the suffix that is still said (%)"), needs="proof"),
+            sel.control(run), "prefix_match_share",
+            "The control: random heads of the same layers, on passages held out",
+            "share of the suffix that is still said (%)"), needs="held_out_eval"),
         v.table(sel.ranked, "All heads, the one whose absence costs most first", picks="head",
                 by="label", height=420, of="heads"),
     ]),
@@ -221,9 +235,9 @@ VIEWS = [
         v.show(lambda run: draw.grids_beside(sel.patched_heads(run), "nats", "away", "back")),
         v.says("One place at one token, from the replaced token on:"),
         v.show(lambda run: [_patched(run, number) for number in sel.patched(run)[:3]]),
-        v.table("twins", "The twins"),
+        v.table("perturbed_twins", "The twins"),
     ]),
-    v.View("Removal", needs="removals", otherwise=sel.unchanged, parts=[
+    v.View("Removal", needs="weight_edits", otherwise=sel.unchanged, parts=[
         *_changes("unlearn", "unlearned"),
         *_changes("rewrite", "rewritten"),
         v.says(schema.MASKS, small=True),
@@ -236,7 +250,7 @@ VIEWS = [
                        lambda run, pick: f"{pick['change']}.safetensors",
                        lambda run, pick: weight_edits.file(run, pick["change"]), keys=["change"],
                        needs=lambda run: bool(weight_edits.names(run)))),
-        v.table("removals", "Every update"),
+        v.table("weight_edits", "Every update"),
     ]),
     claims.view(CLAIMS, PAPER),
 ]  # fmt: skip

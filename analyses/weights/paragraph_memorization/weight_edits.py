@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 def names(result: Result) -> dict[str, int]:
     """What each change is called (`unlearn_3`: passage 3), and which it is."""
-    if "removals" not in result.tables or "edit_index" not in result.arrays:
+    if "weight_edits" not in result.tables or "edit_index" not in result.arrays:
         return {}
-    table = result.tables["removals"]
+    table = result.tables["weight_edits"]
     kept = table[table["mask"] == "contrast"]
     return {
         f"{aim}_{passage}": n
@@ -51,8 +51,8 @@ def delta(result: Result, name: str) -> Delta:
         mine = (index >= row.start) & (index < row.start + row.size)
         if mine.any():
             inside[str(row.name)] = (index[mine] - row.start, values[mine])
-    removals = result.tables["removals"]
-    about = removals[removals["mask"] == "contrast"].iloc[n]
+    edits = result.tables["weight_edits"]
+    about = edits[edits["mask"] == "contrast"].iloc[n]
     return Delta(
         str(result.provenance.model.get("weight_hash", "")),
         f"{about['aim']} {about['name']}",

@@ -71,7 +71,7 @@ def test_effects_equal_a_hooked_forward_pass_each(run, smollm):
     table, effects = run.tables["facts"], run.arrays["effects"]
     for fact in draw.sample(effects.fact.values.tolist(), 3):
         row = table.iloc[fact]
-        targets = [smollm.continuation_tokens(" " + a)[0] for a in (row.answer, row.counter)]
+        targets = [smollm.continuation_tokens(" " + a)[0] for a in (row.answer, row.counterfactual)]
         before = smollm.next_logits(row.prompt)[0, targets]
         for layer, head in [parse_head("L23H4"), *draw.sample(smollm.heads(), 4)]:
 

@@ -89,12 +89,12 @@ def test_a_run_with_nothing_in_it_says_why(title: str) -> None:
 @pytest.mark.parametrize("title", ["Dial", "How many heads", "Cost"])
 def test_what_cannot_be_told_is_said_instead_of_a_picture(title: str) -> None:
     result = synthetic_result()
-    for name in ("chosen", "k_curve", "random_sets"):
+    for name in ("selected_heads", "k_curve", "random_sets"):
         result.tables[name] = result.tables.get(name, result.tables["heads"]).head(0)
     del result.tables["dial"]
     result.tables["cost"] = result.tables["cost"].head(1)
     for group in ("context", "memory"):
-        result.add(Finding(f"untold_{group}", 1.0, f"No {group} heads: no room."))
+        result.add(Finding(f"undetermined_{group}", 1.0, f"No {group} heads: no room."))
     parts = views(result)[title].still()
     text = said(parts)
     assert text.count("cannot be told") == 2
@@ -105,7 +105,7 @@ def test_what_cannot_be_told_is_said_instead_of_a_picture(title: str) -> None:
 
 def test_what_could_not_be_told_of_one_group_stands_beside_the_other() -> None:
     result = synthetic_result()
-    result.add(Finding("untold_memory", 1.0, "No memory heads: no room."))
+    result.add(Finding("undetermined_memory", 1.0, "No memory heads: no room."))
     for title in ("Rates", "Heads", "Dial", "How many heads", "Cost", "Transfer"):
         parts = views(result)[title].still()
         assert "Toward the context: cannot be told." in said(parts)
@@ -207,7 +207,7 @@ def test_the_strongest_heads_can_be_unfolded_on_a_page_without_python() -> None:
 
 def test_the_grids_show_the_table_on_one_scale_with_the_picked_heads_outlined() -> None:
     result = synthetic_result()
-    result.tables["chosen"] = pd.DataFrame({"group": ["memory"], "layer": [4], "head": [1]})
+    result.tables["selected_heads"] = pd.DataFrame({"group": ["memory"], "layer": [4], "head": [1]})
     table = result.tables["heads"].set_index("label")
     limits = set()
     for grid, column in zip(
@@ -247,7 +247,7 @@ def test_only_the_runs_own_ranking_is_drawn() -> None:
 def test_gains_without_room_are_dashes() -> None:
     result = synthetic_result()
     table = result.tables["transfer"]
-    full = (table["used_on"] == "currency") & (table["group"] == "memory")
+    full = (table["evaluated_on"] == "currency") & (table["group"] == "memory")
     table.loc[full, "base_context"] = 1.0
     drawn = selections.gains(result)
     assert list(drawn) == [
@@ -255,7 +255,9 @@ def test_gains_without_room_are_dashes() -> None:
         for kind in ("relation", "format")
         for group, wins in (("context", "memory"), ("memory", "context"))
     ]
-    toward_context = drawn["relations, memory heads off:\ngain in context"].set_index("used_on")
+    toward_context = drawn["relations, memory heads off:\ngain in context"].set_index(
+        "evaluated_on"
+    )
     assert toward_context.loc["currency", "points"].isna().all()
     row = toward_context.loc["capital"].iloc[0]
     assert row["points"] == pytest.approx(100 * (row["context"] - row["base_context"]))

@@ -30,7 +30,7 @@ def test_equal_occurrences(drawn, verdict):
         with_tables(classes=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]}))
     )
     assert row.verdict == verdict
-    assert ("at least 20 are needed: read about 2,000 tokens" in row.certainty) == (drawn < 20)
+    assert ("at least 20 are needed: read about 2,000 tokens" in row.uncertainty) == (drawn < 20)
 
 
 def prompts(
@@ -63,8 +63,8 @@ def test_a_distant_function_token_against_a_nearer_content_token(far, near, verd
         )
     row = claims._far_and_near(with_tables(along=table))
     assert row.verdict == verdict
-    assert f"{far + 0.045:+.2f} nats there" in row.here
-    assert "10 prompts" in row.certainty
+    assert f"{far + 0.045:+.2f} nats there" in row.measured
+    assert "10 prompts" in row.uncertainty
 
 
 def test_without_a_content_token_after_a_function_token_nothing_is_told():
@@ -119,7 +119,7 @@ def test_features_along_a_training(alive, shares, grows, most):
     assert training_claims._come_alive(with_tables(alive=table)).verdict == grows
     row = training_claims._edges(with_tables(alive=table))
     assert row.verdict == most
-    assert f"{shares[-1]:.1%} at step 20" in row.here
+    assert f"{shares[-1]:.1%} at step 20" in row.measured
 
 
 def test_one_step_alone_tells_nothing():

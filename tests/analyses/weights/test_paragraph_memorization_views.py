@@ -63,7 +63,7 @@ def test_headings_say_units_and_what_they_mean() -> None:
     result = Result.open(OLDER)
     table = view.still_parts(views_of(result)["Removal"])
     (every,) = [part for part in table if isinstance(part, view.Table)]
-    heading, says = every.headings["match_same_steps"]
+    heading, says = every.headings["prefix_match_same_steps"]
     assert "(tokens)" in heading
     assert "contrast mask" in says
     parts = view.still_parts(views_of(result)["Claims"])
@@ -71,7 +71,9 @@ def test_headings_say_units_and_what_they_mean() -> None:
     assert set(claims.frame["verdict"]) == {"replicates", "does not replicate", "cannot be told"}
 
 
-@pytest.mark.parametrize("lacking", ["along", "weights", "heads", "removals", "claims"])
+@pytest.mark.parametrize(
+    "lacking", ["by_position", "weight_gradients", "heads", "weight_edits", "claims"]
+)
 def test_a_run_stopped_in_the_middle_says_what_was_not_measured(
     result: Result, lacking: str
 ) -> None:
@@ -83,7 +85,7 @@ def test_a_run_stopped_in_the_middle_says_what_was_not_measured(
 
 def test_a_run_without_traces_and_changes_says_why(result: Result) -> None:
     result.params |= {"traced": 0, "edits": 0}
-    del result.arrays["patch_heads"], result.tables["removals"]
+    del result.arrays["patch_heads"], result.tables["weight_edits"]
     views = views_of(result)
     assert "traced is 0" in views["Patching"].why_not
     assert "edits is 0" in views["Removal"].why_not
@@ -178,7 +180,7 @@ def test_attention_on_triggers_is_counted_from_chance(result: Result) -> None:
     made = views_of(result)["Heads"]
     grid = made.live(pictures(made)).select(pn.pane.Bokeh)[1].object
     data = cells(grid).data
-    lift = result.tables["heads"].set_index("label")["trigger_lift"]
+    lift = result.tables["heads"].set_index("label")["trigger_attention_ratio"]
     shown = dict(zip(data["name"], data["value"], strict=True)) if "value" in data else {}
     assert grid.title.text == "Attention on triggers"
     assert shown == pytest.approx(dict(lift - 1))
@@ -200,11 +202,11 @@ def test_a_change_can_be_taken_from_the_page(result: Result, tmp_path: Path) -> 
 
 
 def test_text_of_a_stranger_stays_text(result: Result) -> None:
-    for column in ("name", "suffix", "said", "prefix"):
+    for column in ("name", "suffix", "generated", "prefix"):
         result.tables["passages"][column] = HOSTILE
     result.tables["tokens"]["token"] = HOSTILE
-    result.tables["twins"]["replacement"] = HOSTILE
-    result.tables["rewritten"]["instead"] = HOSTILE
+    result.tables["perturbed_twins"]["replacement"] = HOSTILE
+    result.tables["rewrite_targets"]["target"] = HOSTILE
     text = " ".join(html_of(result).values())
     assert "<script>window" not in text
     assert "<img src=x" not in text

@@ -84,9 +84,9 @@ def test_a_passage_is_marked_by_what_the_model_says_of_it() -> None:
         {
             "token": ["a", " b", " c"],
             "part": ["prefix", "suffix", "suffix"],
-            "said": [False, True, False],
+            "is_greedy": [False, True, False],
             "p": [np.nan, 0.9, 0.2],
-            "likeliest": ["", " b", HOSTILE],
+            "greedy_token": ["", " b", HOSTILE],
         }
     )
     shown = passage.strip(tokens, title="One")
