@@ -227,7 +227,9 @@ class Explorer:
         for name, tab in self._makers.items():
             inside = self._made(name) if tab.at_once else html_pane(parts.STILL_DRAWING)
             self._slots[name] = pn.Column(
-                inside, css_classes=[] if name == shown else ["wb-away"], **parts.WIDE
+                inside,
+                css_classes=[] if name == shown else ["wb-away"],
+                **parts.WIDE,
             )
         self._built = {name for name, tab in self._makers.items() if tab.at_once}
         self._asked = []
