@@ -13,13 +13,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench import views as v
 from workbench.result import Finding, Result
 from workbench.schema import Column, FindingSchema, TableSchema
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,22 +31,14 @@ REPLICATES, PART, FAILS, OPEN = VERDICTS = (
     "does not replicate",
     "cannot be told",
 )
-_OLDER = {
-    "holds": REPLICATES,
-    "comes out again": REPLICATES,
-    "holds in part": PART,
-    "does not hold": FAILS,
-    "does not come out": FAILS,
-}
-"""What saved runs of earlier versions say."""
 
 TABLE = TableSchema("claims", "One row per claim of the paper.", [
     Column("claim", "The claim."),
-    Column("in the paper", "What the paper reports of it."),
-    Column("here", "What this run measured on its own model."),
+    Column("paper", "What the paper reports of it.", title="in the paper"),
+    Column("measured", "What this run measured on its own model.", title="in this run"),
     Column("verdict", f"One of: {', '.join(VERDICTS)}."),
     Column(
-        "how sure", "The interval that the verdict rests on, and what it was taken over.",
+        "uncertainty", "The interval that the verdict rests on, and what it was taken over.",
         optional=True,
     ),
 ])  # fmt: skip
@@ -53,14 +46,14 @@ FINDING = FindingSchema("claims", "Claims of the paper that replicate", "claims"
 
 
 class Measured(NamedTuple):
-    """What a run says of a claim, and the interval that this rests on."""
+    """What a run measured of a claim, and the interval that the verdict rests on."""
 
-    here: str
+    measured: str
     verdict: str
-    certainty: str
+    uncertainty: str
 
 
-NOT_MEASURED = Measured("not measured", OPEN, "the run left this part out")
+NOT_MEASURED = Measured("not measured", OPEN, "this part was not run")
 
 
 @dataclass(frozen=True)
@@ -101,20 +94,27 @@ def say_claims(result: Result, claims: Sequence[Claim], paper: str) -> None:
 
     rows = []
     for claim in claims:
-        here, verdict, certainty = claim.measure(result)
-        rows.append((claim.text, claim.paper, here, verdict, certainty))
+        rows.append((claim.text, claim.paper, *claim.measure(result)))
     table = pd.DataFrame(rows, columns=[column.name for column in TABLE.columns])
     result.tables["claims"] = table
     counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}
     missing = "; ".join(table.loc[table["verdict"] == FAILS, "claim"])
-    values = dict(zip(("hold", "in_part", "fail", "open"), counts.values(), strict=True))
-    says = (
-        f"Of {len(table)} claims of {paper}, {counts[REPLICATES]} replicate on this model"
-        + (f", {counts[PART]} in part" if counts[PART] else "")
-        + (f"; not this: {missing}" if missing else "")
-        + (f"; {counts[OPEN]} cannot be told from this run" if counts[OPEN] else "")
-    )
-    result.add(Finding("claims", values, f"{says}.", unit="claims"))
+    values = {verdict.replace(" ", "_"): count for verdict, count in counts.items()}
+    says = f"Of {counted(len(table), 'claim')} of {paper}, {_summary(counts, missing)}."
+    result.add(Finding("claims", values, says, unit="claims"))
+
+
+def _summary(counts: Mapping[str, int], missing: str) -> str:
+    """How many have which verdict, in words, and those that do not replicate."""
+    full, part, fails, undetermined = (counts[verdict] for verdict in VERDICTS)
+    phrases = [f"{full or 'none'} {'replicate' if full > 1 else 'replicates'} on this model"]
+    if part:
+        phrases.append(f"{part} {'replicates' if part == 1 else 'replicate'} in part")
+    if fails:
+        phrases.append(f"{fails} {'does' if fails == 1 else 'do'} not replicate ({missing})")
+    if undetermined:
+        phrases.append(f"{undetermined} cannot be told")
+    return " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
 
 
 def view(claims: Sequence[Claim], paper: str) -> v.View:
@@ -124,21 +124,20 @@ def view(claims: Sequence[Claim], paper: str) -> v.View:
         paper: as for `say_claims`.
     """
     about = (
-        f"The claims of {paper}, and what this run says of each on its own model. A claim that"
-        " replicates on one model is no law; one that does not may have been about the other"
-        " model's size or training."
+        f"The claims of {paper}, and what this run measured of each on its own model. A claim that"
+        " replicates on one model need not hold on every model; one that does not may depend on"
+        " the size or training of the paper's model."
     )
     parts = [v.finding("claims"), v.says(about, small=True), part(claims)]
     return v.View("Claims", parts, needs="claims")
 
 
 def part(claims: Sequence[Claim]) -> v.Part:
-    """The claims of a run as tables, one for each group, with the verdicts in today's words."""
+    """The claims of a run as tables, one for each group."""
     return v.show(lambda run: _tables(run.tables["claims"], claims), needs="claims")
 
 
 def _tables(table: pd.DataFrame, claims: Sequence[Claim]) -> list[v.Table]:
-    table = table.assign(verdict=table["verdict"].replace(_OLDER))
     group = table["claim"].map({claim.text: claim.group for claim in claims})
     # A claim whose words changed since the run was saved stands in a table of its own.
     return [

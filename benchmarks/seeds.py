@@ -20,7 +20,7 @@ from workbench.result import Result
 
 
 def _labels(result: Result, group: str) -> list[str]:
-    chosen = result.tables["chosen"]
+    chosen = result.tables["selected_heads"]
     return list(chosen.loc[chosen["group"] == group, "label"])
 
 

@@ -18,11 +18,11 @@ from workbench.legacy_contract import in_todays_words
 from workbench.parts import PAPER, Part, possible, running
 from workbench.playground import Playground
 from workbench.schema import Schema
+from workbench.seeds_schema import SCHEMA as SEEDS_SCHEMA
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
 from workbench.views import Answer, bound
 from workbench.views.over_seeds import OVER_SEEDS
-from workbench.views.over_seeds import SCHEMA as SEEDS_SCHEMA
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

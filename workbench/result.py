@@ -154,11 +154,11 @@ class Result:
 
     @classmethod
     def open(cls, path: str | Path) -> Result:
-        """Read a run folder.
+        """Read a run folder. One of an older format comes in the words of this version.
 
         Raises:
-            BadRun: it is damaged, truncated, hostile or from a newer version; the message says
-                which.
+            BadRun: it is damaged, truncated, hostile, from a newer version, or older than what can
+                be upgraded; the message says which.
         """
         folder = Path(path)
         index = run_folder.read_index(folder)
@@ -171,8 +171,7 @@ class Result:
             provenance = Provenance(
                 **{key: about[key] for key in ("seed", *run_folder.PROVENANCE) if key in about}
             )
-            tables = {name: run_folder.read_table(folder, name) for name in index["tables"]}
-            arrays = run_folder.read_arrays(folder, index["arrays"])
+            tables, arrays = run_folder.read_contents(folder, index)
         except WorkbenchError:
             raise
         except Exception as error:  # every library below has its own way to say "damaged"

@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import run_upgrades
 from workbench.errors import BadRun, WorkbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-FORMAT = 1
+FORMAT = 2
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 MAX_JSON = 64 * 2**20
 MAX_FILE = 2 * 2**30
@@ -150,6 +151,9 @@ def describe(array: xr.DataArray) -> dict[str, Any]:
 def read_index(folder: Path) -> dict[str, Any]:
     """`result.json` of a run folder, checked; cheap enough to list hundreds of runs.
 
+    Findings and parameters are in the words of this version; the format, tables and arrays are
+    those of the files.
+
     Raises:
         BadRun: see `Result.open`.
     """
@@ -183,8 +187,25 @@ def read_index(folder: Path) -> dict[str, Any]:
     _check_fields(folder, index)
     _check_provenance(folder, index["provenance"])
     _check_names(folder, index)
-    raw: dict[str, Any] = index
-    return raw
+    for upgrade in _upgrades(folder, index):
+        index = run_upgrades.upgrade_index(index, upgrade)
+    return index
+
+
+def read_contents(
+    folder: Path, index: Mapping[str, Any]
+) -> tuple[dict[str, pd.DataFrame], dict[str, xr.DataArray]]:
+    """The tables and arrays that the index of a folder names, in the words of this version."""
+    tables = {name: read_table(folder, name) for name in index["tables"]}
+    arrays = read_arrays(folder, index["arrays"])
+    for upgrade in _upgrades(folder, index):
+        tables = run_upgrades.upgrade_tables(tables, upgrade)
+        arrays = run_upgrades.upgrade_arrays(arrays, upgrade)
+    return tables, arrays
+
+
+def _upgrades(folder: Path, index: Mapping[str, Any]) -> list[run_upgrades.Upgrade]:
+    return run_upgrades.steps(folder.name, index["analysis"], index["format"], FORMAT)
 
 
 def _check_fields(folder: Path, index: Any) -> None:

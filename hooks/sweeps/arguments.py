@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 
 from hooks import sites as places
 from hooks.metrics import Continuation, LogitDiff, Read
@@ -17,8 +19,6 @@ from workbench.errors import BadInput, NotFound
 from workbench.heads import head_name
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
 
@@ -35,13 +35,14 @@ _CHANGEABLE = ("resid_pre", "z", "attn_out", "mixer_out", "post", "mlp_out", "re
 @dataclass(frozen=True)
 class Component:
     """One thing that is changed: a site of a layer, one unit (head, neuron) of it or all, at one
-    position or at all those that the sweep changes.
+    position or at all those that the sweep changes, in one of the ways that the sweep changes it.
     """
 
     site: str
     layer: int
     unit: int | None = None
     position: int | None = None
+    change: int = 0
 
 
 def target_ids(
@@ -139,9 +140,9 @@ def _token(model: InstrumentedModel, target: Any) -> int:
     return target
 
 
-def check_name(kind: str, name: object, known: Sequence[str]) -> None:
+def check_name(what: str, name: object, known: Sequence[str]) -> None:
     if name not in known:
-        raise NotFound.named(kind, str(name), known)
+        raise NotFound.named(what, str(name), known)
 
 
 def pairs(given: Any, what: str) -> list[tuple[int, int]]:
@@ -243,7 +244,7 @@ def changeable(
     return chosen
 
 
-def positions_changed(batch: Batch, positions: WhichPositions) -> Tensor:
+def positions_changed(batch: Batch, positions: WhichPositions) -> Bool[Tensor, "prompt column"]:
     """True at the positions that are changed, (prompt, column of the batch).
 
     Raises:
@@ -269,7 +270,7 @@ def positions_changed(batch: Batch, positions: WhichPositions) -> Tensor:
     return mask
 
 
-def text_positions(batch: Batch) -> Tensor:
+def text_positions(batch: Batch) -> Int[Tensor, "prompt column"]:
     """Each column's position in its prompt, negative in the padding, (prompt, column)."""
     width = batch.input_ids.shape[1]
     lengths = batch.attention_mask.sum(1, keepdim=True)

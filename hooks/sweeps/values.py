@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
 
 from hooks.hook_points import hook_sites
 from hooks.sweeps.arguments import WhichPositions, positions_changed, text_positions
@@ -16,8 +18,6 @@ from hooks.sweeps.change import Change, Mean, Noise, Patch, Resample, Zero
 from hooks.sweeps.embedding_noise import embedding_sigma
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.layer_replay import RecordedSuffix
     from hooks.model import InstrumentedModel
@@ -29,7 +29,7 @@ _BATCH = 16
 
 @dataclass
 class Values:
-    """Where new values come from; made once per sweep.
+    """Where the new values of one change come from; made once per sweep.
 
     Args:
         prompts: the ids of the prompts that the change takes values from: of the reference for
@@ -53,7 +53,9 @@ class Values:
         if isinstance(self.change, Resample):
             self.pools = reference_values(self.model, self.places, self.prompts, mean=False)
 
-    def for_batch(self, batch: Batch, prompts: Sequence[int], where: Tensor) -> BatchValues:
+    def for_batch(
+        self, batch: Batch, prompts: Sequence[int], where: Bool[Tensor, "prompt column"]
+    ) -> BatchValues:
         """The values for these prompts, which `batch` holds, at the columns `where`, (prompt,
         column).
         """
@@ -78,8 +80,9 @@ class Values:
             mask &= position >= shared[:, None]
         width = source.input_ids.shape[1]
         columns = (wanted + (width - source_lengths)[:, None]).clamp(0, width - 1)
-        first = int(mask.any(0).nonzero()[0]) if mask.any() else mask.shape[1] - 1
-        values, logits = source_values(self.model, source, self.places, columns[:, first:])
+        values, logits = source_values(
+            self.model, source, self.places, columns[:, _first_column(mask) :]
+        )
         return BatchValues(self, batch, mask, None, values, logits)
 
     def _draws(self, batch: Batch) -> Tensor | None:
@@ -104,10 +107,15 @@ class BatchValues:
 
     values: Values
     batch: Batch
-    mask: Tensor
-    picks: Tensor | None
+    mask: Bool[Tensor, "prompt column"]
+    picks: Int[Tensor, "prompt column"] | None
     of_source: dict[PlaceKey, Tensor]
-    logits: Tensor | None
+    logits: Float[Tensor, "prompt d_vocab"] | None
+
+    @property
+    def first_column(self) -> int:
+        """The first column where there is something to put in; the last one if there is none."""
+        return _first_column(self.mask)
 
     def for_site(self, key: PlaceKey, suffix: RecordedSuffix) -> Tensor:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
@@ -142,6 +150,10 @@ class BatchValues:
         return out.to(like)
 
 
+def _first_column(mask: Tensor) -> int:
+    return int(mask.any(0).nonzero()[0]) if mask.any() else mask.shape[1] - 1
+
+
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:
     """How many tokens two prompts have in common at their beginnings."""
     same = 0
@@ -154,8 +166,11 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> int:
 
 @torch.no_grad()
 def source_values(
-    model: InstrumentedModel, batch: Batch, places: Sequence[Place], columns: Tensor
-) -> tuple[dict[PlaceKey, Tensor], Tensor]:
+    model: InstrumentedModel,
+    batch: Batch,
+    places: Sequence[Place],
+    columns: Int[Tensor, "prompt chosen"],
+) -> tuple[dict[PlaceKey, Shaped[Tensor, "prompt chosen ..."]], Float[Tensor, "prompt d_vocab"]]:
     """Values at chosen columns of a batch, (prompt, chosen, *site) by place, and the logits
     after its last.
     """

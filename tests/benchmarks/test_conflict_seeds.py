@@ -12,7 +12,7 @@ from workbench.result import Finding
 def run(context: list[str], memory: list[str], rate: float) -> wb.Result:
     made = wb.Result("knowledge-conflict")
     rows = [("context", label) for label in context] + [("memory", label) for label in memory]
-    made.tables["chosen"] = pd.DataFrame(rows, columns=["group", "label"])
+    made.tables["selected_heads"] = pd.DataFrame(rows, columns=["group", "label"])
     for name in ("base", "prune_context", "prune_memory"):
         if name != "prune_memory" or memory:
             made.add(Finding(name, {"memory": rate, "context": 1 - rate}, ""))
@@ -30,6 +30,6 @@ def test_each_seed_has_a_line_and_heads_are_counted_over_all():
 def test_what_differs_between_two_runs_is_named():
     one, other = run(["L1H1"], ["L3H3"], 0.25), run(["L1H1"], ["L3H3"], 0.25)
     assert differs(one, other) == []
-    other.tables["chosen"] = other.tables["chosen"].iloc[::-1]
-    assert differs(one, other) == ["chosen"]
+    other.tables["selected_heads"] = other.tables["selected_heads"].iloc[::-1]
+    assert differs(one, other) == ["selected_heads"]
     assert differs(one, run(["L1H1"], ["L3H3"], 0.5)) == ["findings"]

@@ -66,9 +66,9 @@ def synthetic_result(
             {
                 "subject": [bad(p) for p in PLACES],
                 "answer": [bad(f"{p} City") for p in PLACES],
-                "said": [bad(f" {p} City.\nIt is") for p in PLACES],
+                "generated": [bad(f" {p} City.\nIt is") for p in PLACES],
                 "known": [i % 3 != 0 for i in range(len(PLACES))],
-                "first_token_right": [i % 4 != 0 for i in range(len(PLACES))],
+                "first_token_correct": [i % 4 != 0 for i in range(len(PLACES))],
             }
         ),
         "facts": facts,
@@ -211,13 +211,13 @@ def _facts(rng: np.random.Generator, n: int, bad: Any) -> pd.DataFrame:
                 "fact": i,
                 "subject": bad(place),
                 "answer": bad(f"{place} City"),
-                "counter": bad(f"{other} City"),
-                "split": "choose" if i < n // 2 else "prove",
+                "counterfactual": bad(f"{other} City"),
+                "split": "select" if i < n // 2 else "held_out",
                 "prompt": bad(
                     f"The capital of {place} is {other} City.\nQuestion: What is the capital of"
                     f" {place}?\nAnswer:"
                 ),
-                "said": bad(f" {place if outcome == 'memory' else other} City."),
+                "generated": bad(f" {place if outcome == 'memory' else other} City."),
                 "outcome": outcome,
                 "p_memory": memory,
                 "p_context": context,
@@ -268,13 +268,14 @@ def _heads(rng: np.random.Generator, effects: xr.DataArray) -> pd.DataFrame:
             "effect_memory": float(at.sel({"method": "path", "answer": "memory"})),
             "effect_context": float(at.sel({"method": "path", "answer": "context"})),
             "effect_difference": middle,
-            "low": middle - half,
-            "high": middle + half,
+            "effect_difference_low": middle - half,
+            "effect_difference_high": middle + half,
         }
         for method in ("zero", "mean"):
             for answer in ("memory", "context"):
                 row[f"{method}_{answer}"] = float(at.sel({"method": method, "answer": answer}))
-        row |= {"everywhere_memory": np.nan, "everywhere_context": np.nan}  # no candidate
+        no_candidate = np.nan
+        row |= {f"zero_all_positions_{answer}": no_candidate for answer in ("memory", "context")}
         shares = rng.dirichlet([1, 1, 1, 2])
         row |= {
             f"attends_{span.replace(' ', '_')}": share
@@ -302,7 +303,8 @@ def _tokens(facts: pd.DataFrame) -> pd.DataFrame:
             if word.startswith(place):
                 span = "subject"
             elif line == 0 and (
-                word.startswith("City") or word.startswith(str(fact.counter).split(" ", 1)[0])
+                word.startswith("City")
+                or word.startswith(str(fact.counterfactual).split(" ", 1)[0])
             ):
                 span = "context answer"
             rows.append(
@@ -367,7 +369,7 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
     }
     rates = []
     for split, (condition, (memory, context)) in itertools.product(
-        ("choose", "prove"), conditions.items()
+        ("select", "held_out"), conditions.items()
     ):
         row: dict[str, Any] = {"condition": condition, "split": split, "n": n_facts // 2}
         for word, rate in (
@@ -395,7 +397,7 @@ def _rates(rng: np.random.Generator, n_facts: int) -> dict[str, pd.DataFrame]:
             )
     curve = [
         {
-            "rank_by": "everywhere",
+            "rank_by": "zero_all_positions",
             "group": group,
             "k": k,
             "heads": "L1H2 L3H0 L2H1",
@@ -440,20 +442,20 @@ def _gain(gain: float) -> dict[str, float]:
 
 
 def _transfer(rng: np.random.Generator) -> pd.DataFrame:
-    kinds = {
+    across_names = {
         "relation": ["capital", "continent", "currency"],
         "format": ["statement", "document", "dialogue", "instruction"],
     }
     rows = []
-    for kind, names in kinds.items():
-        for found, used, group in itertools.product(names, names, ("context", "memory")):
-            pull = rng.uniform(0.2, 0.5) if found != used else 0.5
+    for across, names in across_names.items():
+        for selected, evaluated, group in itertools.product(names, names, ("context", "memory")):
+            pull = rng.uniform(0.2, 0.5) if selected != evaluated else 0.5
             memory = 0.4 + pull if group == "context" else 0.4 - pull * 0.7
             rows.append(
                 {
-                    "kind": kind,
-                    "found_on": found,
-                    "used_on": used,
+                    "across": across,
+                    "selected_on": selected,
+                    "evaluated_on": evaluated,
                     "group": group,
                     "k": 5 if group == "context" else 3,
                     "memory": memory,

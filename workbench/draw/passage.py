@@ -1,4 +1,4 @@
-"""A passage as text: what was given, what the model says of the rest, and what it says instead."""
+"""A passage as text: the prefix, and which tokens of the suffix the model reproduces."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from workbench.draw.tokens import Span, token_strip
 if TYPE_CHECKING:
     import pandas as pd
 
-GIVEN, SAID, ELSE = "given", "said by the model", "the model says something else"
-UNREAD = "not read any further"
+GIVEN, SAID, ELSE = "prefix", "reproduced", "not reproduced"
+UNREAD = "not read"
 MARKS = {
     GIVEN: Span(GIVEN, colour.OTHER, "dotted"),
     SAID: Span(SAID, colour.MEMORY, "solid"),
@@ -45,22 +45,23 @@ def strip(
     """A passage as a token strip: what was given, what the model says of the rest.
 
     Args:
-        tokens: in order; columns token, part ("suffix": what the model had to say), said (whether
-            it does), p (its probability) and likeliest (what it says instead).
+        tokens: in order; columns token, part ("suffix": what the model had to reproduce), is_greedy
+            (whether it is the model's first choice), p (its probability) and greedy_token (the
+            first choice).
         values: a number for each token that colours it; the probability in the suffix by default.
         unit: of the values.
     """
     suffix = tokens["part"] == "suffix"
     shown = tokens["p"].where(suffix, 0.0) if values is None else values
-    words = zip(tokens["p"], tokens["likeliest"], suffix, strict=True)
+    words = zip(tokens["p"], tokens["greedy_token"], suffix, strict=True)
     return token_strip(
         list(tokens["token"]),
         [float(value) for value in shown.fillna(0.0)],
-        spans=spans(suffix.to_numpy(), tokens["said"].to_numpy()),
+        spans=spans(suffix.to_numpy(), tokens["is_greedy"].to_numpy()),
         marks=MARKS,
         title=title,
         unit=unit,
-        notes=[f"p {p:.2f}; likeliest: “{word}”" if part else "" for p, word, part in words],
+        notes=[f"p {p:.2f}; first choice “{word}”" if part else "" for p, word, part in words],
     )
 
 

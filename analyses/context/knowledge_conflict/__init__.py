@@ -43,7 +43,6 @@ from analyses.context.knowledge_conflict.findings import (
     add_untold,
     base_rows,
     how,
-    n_heads,
     no_roles,
 )
 from analyses.context.knowledge_conflict.first_look import _attention, _before, _effects
@@ -71,6 +70,7 @@ from workbench.facts.format import TURN
 from workbench.parts import running
 from workbench.result import Finding, Result
 from workbench.selection import head_name
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -103,7 +103,7 @@ question = (
 def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
-        return "some of its layers have no attention heads whose output could be switched off."
+        return "some of its layers have no attention heads that could be switched off."
     return None
 
 
@@ -136,7 +136,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         progress.checkpoint(result)
         if "pruning" in asked_for:
             groups = _choose(
-                result, params, found, base[made.CHOOSE], halves.choosing, untold, stage["choose"]
+                result, params, found, base[made.SELECT], halves.choosing, untold, stage["choose"]
             )
             no_roles(result, untold)
         add_untold(result, untold, base)
@@ -152,9 +152,9 @@ class _Halves:
 
     def __init__(self, model: InstrumentedModel, cases: list[made.Case]) -> None:
         self.model, self.cases = model, cases
-        self.rows = [n for n, c in enumerate(cases) if c.split == made.CHOOSE]
-        self.choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
-        self.proving = Measured(model, [c for c in cases if c.split == made.PROVE])
+        self.rows = [n for n, c in enumerate(cases) if c.split == made.SELECT]
+        self.choosing = Measured(model, [c for c in cases if c.split == made.SELECT])
+        self.proving = Measured(model, [c for c in cases if c.split == made.HELD_OUT])
 
 
 def _locate(
@@ -224,7 +224,10 @@ def _choose(
     rows = []
     # What is proven comes first; then, for comparison, how the paper's ranking (or ours) does on
     # the same half.
-    order: list[RankBy] = [params.rank_by, "everywhere" if params.rank_by == "path" else "path"]
+    order: list[RankBy] = [
+        params.rank_by,
+        "zero_all_positions" if params.rank_by == "path" else "path",
+    ]
     able = [group for group in ("memory", "context") if group not in untold]
     for n, rank_by in enumerate(order):
         ranking = dict(zip(("memory", "context"), found.ranking(rank_by), strict=True))
@@ -246,7 +249,7 @@ def _choose(
                 else:
                     untold[group] = headroom.tied(k, gain, bounds, base.n)
     result.tables["k_curve"] = pd.DataFrame(rows)
-    result.tables["chosen"] = pd.DataFrame(
+    result.tables["selected_heads"] = pd.DataFrame(
         [
             {
                 "group": group,
@@ -292,15 +295,15 @@ def _prove(
     for drawn in sets.values():
         of_size[drawn.k] = of_size[drawn.k].and_those(drawn) if drawn.k in of_size else drawn
 
-    unchanged = base[made.PROVE]
+    unchanged = base[made.HELD_OUT]
     rows = base_rows(base)
     rows += [
-        after[group].row(condition=f"prune {group} heads", split=made.PROVE)
+        after[group].row(condition=f"prune {group} heads", split=made.HELD_OUT)
         for group in ("context", "memory")
         if group in after
     ]
     rows += [
-        drawn.row(condition=f"random heads, {k} at a time", split=made.PROVE)
+        drawn.row(condition=f"random heads, {k} at a time", split=made.HELD_OUT)
         for k, drawn in sorted(of_size.items())
     ]
     result.tables["rates"] = pd.DataFrame(rows)
@@ -321,8 +324,9 @@ def _prove(
                     "sets": len(drawn.heads),
                     "k": k,
                 },
-                f"{len(drawn.heads)} random sets of {n_heads(k)}, as many as the larger group has,"
-                f" leave it at {how({o: mean for o, (mean, _) in rates.items()})} on average.",
+                f"With {counted(k, 'random head')} switched off, as many as the larger group has,"
+                f" it answers {how({o: mean for o, (mean, _) in rates.items()})}, mean of"
+                f" {len(drawn.heads)} sets.",
                 unit="fraction of held-out facts, mean over sets",
                 interval={o: bounds for o, (_, bounds) in rates.items()},
             )
@@ -340,11 +344,14 @@ def _cost(
 ) -> None:
     import pandas as pd
 
-    progress(0.0, "Measuring what pruning costs elsewhere")
+    progress(0.0, "Closed-book accuracy and loss on neutral text with heads switched off")
     cost = held_out_eval.Cost(model, relation, cases, format)
     rows = [cost.row("no intervention")]
     for n, (group, heads) in enumerate(groups.items(), 1):
-        progress(n / (1 + len(groups)), "Measuring what pruning costs elsewhere")
+        progress(
+            n / (1 + len(groups)),
+            "Closed-book accuracy and loss on neutral text with heads switched off",
+        )
         rows.append(cost.row(f"prune {group} heads", held_out_eval.prune(heads)))
         before, after = rows[0], rows[-1]
         result.add(
@@ -356,7 +363,7 @@ def _cost(
                     "loss_before": before["loss"],
                     "loss_after": after["loss"],
                 },
-                f"Pruning the {group} heads takes closed-book accuracy from"
+                f"With the {group} heads switched off, closed-book accuracy goes from"
                 f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
                 f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
                 unit="fraction of held-out facts; nats per token",
@@ -374,10 +381,10 @@ def _turn_dial(
     memory, context = groups.get("memory", []), groups.get("context", [])
     rows, settings = [], steps(memory, context)
     for n, value in enumerate(settings):
-        progress(n / len(settings), f"Turning the dial to {value:+.2f}")
-        asked = proving.ask(factors(memory, context, value), logp=True)
-        rates = rates_of(asked.said, proving.cases)
-        p = {f"p_{a}": float(np.exp(asked.logp[a][0]).mean()) for a in ANSWERS}
+        progress(n / len(settings), f"Answers with the dial at {value:+.2f}")
+        responses = proving.ask(factors(memory, context, value), logp=True)
+        rates = rates_of(responses.generated, proving.cases)
+        p = {f"p_{a}": float(np.exp(responses.logp[a][0]).mean()) for a in ANSWERS}
         rows.append({"value": value, **{o: rates[o] for o in OUTCOMES}, **p, "n": rates.n})
     if not rows:
         return
@@ -386,7 +393,7 @@ def _turn_dial(
     ends = []
     if context:
         at_ends["memory_at_memory_end"] = rows[0]["memory"]
-        ends.append(f"{rows[0]['memory']:.0%} from memory at -1")
+        ends.append(f"{rows[0]['memory']:.0%} from memory at −1")
     if memory:
         at_ends["context_at_context_end"] = rows[-1]["context"]
         ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
@@ -394,7 +401,7 @@ def _turn_dial(
         Finding(
             "dial",
             at_ends,
-            f"The dial answers {' and '.join(ends)}.",
+            f"With the dial the model answers {' and '.join(ends)}.",
             unit="fraction of held-out facts",
         )
     )

@@ -42,9 +42,9 @@ def factors(memory: Sequence[Head], context: Sequence[Head], value: float) -> Fa
 
 def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
     """(memory, context) heads that this run chose and proved."""
-    if "chosen" not in result.tables:
+    if "selected_heads" not in result.tables:
         return [], []
-    table = result.tables["chosen"]
+    table = result.tables["selected_heads"]
     memory, context = (
         [(int(r.layer), int(r.head)) for r in table[table["group"] == group].itertuples()]
         for group in ("memory", "context")
@@ -65,8 +65,8 @@ def dial(result: Result) -> dict[str, Control]:
         # fair question to ask.
         if (model.n_layers, model.n_heads) != (made_with.get("n_layers"), made_with.get("n_heads")):
             raise BadInput(
-                f"This dial was found on {made_with.get('name')}, and {model.card.name} has another"
-                " shape.",
+                f"This dial is for the heads of {made_with.get('name')}; {model.card.name} has"
+                " another shape.",
                 f"a model of {made_with.get('n_layers')} layers × {made_with.get('n_heads')} heads",
                 "Run knowledge-conflict on this model.",
             )
@@ -80,7 +80,7 @@ def dial(result: Result) -> dict[str, Control]:
 
 def heads_by_role(result: Result) -> dict[str, list[Head]]:
     """Heads that were chosen to be pruned; of a run without such a table, those it ranks."""
-    for name, column in (("chosen", "group"), ("heads", "role")):
+    for name, column in (("selected_heads", "group"), ("heads", "role")):
         table = result.tables.get(name)
         if table is not None and {"layer", "head", column} <= set(table.columns):
             heads: dict[str, list[Head]] = {}

@@ -54,10 +54,10 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         description="At most this many known facts are used, half to choose heads, half to prove",
     )
     rank_by: RankBy = Field(
-        "everywhere",
+        "zero_all_positions",
         description=(
-            "What ranks heads: zeroed at all positions (everywhere), zeroed or set to the mean at"
-            " the last position, or path patching"
+            "What ranks heads: zero ablation at all positions, zero or mean ablation at the last"
+            " position, or path patching"
         ),
     )
     all_positions: Breadth = Field(

@@ -10,7 +10,8 @@ path      last position, other heads frozen, MLPs and norms react (Wang et al. 2
           answer in the context for the context answer (Jin et al. 2024)
 zero      last position, set to zero, everything downstream reacts
 mean      last position, set to its mean over the choosing half, everything downstream reacts
-everywhere   set to zero at all positions, which is what pruning does; for the leading candidates
+zero_all_positions   set to zero at all positions, which is what pruning does; for the leading
+         candidates
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 
 from analyses.context.knowledge_conflict.cases import Case
 from hooks.logit_attribution import direct_logits
-from hooks.sweeps import Attribution, Edges, Heads, Mean, Patch, Zero, sweep
+from hooks.sweeps import Attribution, Change, Edges, Heads, Mean, Patch, Zero, sweep
 from workbench.cost import Cost, stages
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 Head = tuple[int, int]
-RankBy = Literal["everywhere", "zero", "mean", "path"]
+RankBy = Literal["zero_all_positions", "zero", "mean", "path"]
 Breadth = Literal["candidates", "every head"]
 METHODS = ("path", "zero", "mean")
 ANSWERS = ("memory", "context")
@@ -48,12 +49,13 @@ class Located:
 
     `effects` is (fact, method, answer, layer, head); `path_difference` is (fact, side, layer, head)
     with the memory-minus-context effect under each counter run (side 0: other subject, 1: other
-    answer); `everywhere` is (fact, candidate, answer) for the heads in `candidates`. All in logits.
+    answer); `zero_all_positions` is (fact, candidate, answer) for the heads in `candidates`. All
+    in logits.
     """
 
     effects: np.ndarray
     path_difference: np.ndarray
-    everywhere: np.ndarray
+    zero_all_positions: np.ndarray
     candidates: list[Head]
 
     def each(self, rank_by: RankBy) -> tuple[np.ndarray, np.ndarray]:
@@ -62,10 +64,12 @@ class Located:
         """
         if rank_by == "path":
             return self.path_difference[:, 0], -self.path_difference[:, 1]
-        if rank_by == "everywhere":
+        if rank_by == "zero_all_positions":
             each = np.full((len(self.effects), *self.effects.shape[-2:]), np.nan)
             for n, (layer, head) in enumerate(self.candidates):
-                each[:, layer, head] = self.everywhere[:, n, 0] - self.everywhere[:, n, 1]
+                each[:, layer, head] = (
+                    self.zero_all_positions[:, n, 0] - self.zero_all_positions[:, n, 1]
+                )
         else:
             one = self.effects[:, METHODS.index(rank_by)]
             each = one[:, 0] - one[:, 1]
@@ -121,13 +125,13 @@ def locate(
     located = Located(
         effects=np.stack([path, adds["zero"], adds["mean"]], 1),
         path_difference=np.stack(sides, 1),
-        everywhere=np.empty((len(cases), 0, 2)),
+        zero_all_positions=np.empty((len(cases), 0, 2)),
         candidates=[],
     )
     if breadth == "every head":
         located.candidates = model.heads()
     else:
-        stage["candidates"](0.0, "Choosing candidates")
+        stage["candidates"](0.0, "Selecting candidate heads")
         estimate = sweep(
             model,
             ids,
@@ -153,7 +157,7 @@ def locate(
         positions="all",
         progress=stage["all positions"],
     )["effect"]
-    located.everywhere = -np.stack(
+    located.zero_all_positions = -np.stack(
         [swept.sel({"layer": layer, "head": head}) for layer, head in located.candidates], 1
     )
     return located
@@ -166,18 +170,19 @@ def _at_last_position(
     head).
     """
     ids, targets = [c.ids for c in cases], [c.targets for c in cases]
-    ways = {
-        "other subject": (Edges(), Patch([c.same_context for c in cases])),
-        "other answer": (Edges(), Patch([c.same_subject for c in cases])),
-        "zero": (Heads(), Zero()),
-        "mean": (Heads(), Mean(ids, positions="last")),
+    paths: dict[str, Change] = {
+        "other subject": Patch([c.same_context for c in cases]),
+        "other answer": Patch([c.same_subject for c in cases]),
     }
-    adds = {}
-    for n, (name, (over, change)) in enumerate(ways.items()):
-        stage = progress.subprogress(n / len(ways), (n + 1) / len(ways))
-        swept = sweep(model, ids, targets, over=over, change=change, progress=stage)["effect"]
+    totals: dict[str, Change] = {"zero": Zero(), "mean": Mean(ids, positions="last")}
+    adds: dict[str, np.ndarray] = {}
+    for over, changes, start in ((Edges(), paths, 0.0), (Heads(), totals, 0.5)):
+        stage = progress.subprogress(start, start + 0.5)
+        swept = sweep(
+            model, ids, targets, over=over, change=list(changes.values()), progress=stage
+        )["effect"].transpose("change", "prompt", "target", "layer", "head")
         # Minus the change is what the head adds.
-        adds[name] = -swept.transpose("prompt", "target", "layer", "head").values
+        adds |= dict(zip(changes, -swept.values, strict=True))
     return adds
 
 
@@ -243,7 +248,7 @@ def heads_table(
     n_layers, n_heads = mean.shape[-2:]
     difference = mean[METHODS.index("path"), 0] - mean[METHODS.index("path"), 1]
     low, high = _bootstrap(found.effects[:, 0, 0] - found.effects[:, 0, 1], seed)
-    everywhere = dict(zip(found.candidates, found.everywhere.mean(0), strict=True))
+    zero_all = dict(zip(found.candidates, found.zero_all_positions.mean(0), strict=True))
     shares = {
         name: (
             np.stack(
@@ -260,7 +265,7 @@ def heads_table(
     for layer in range(n_layers):
         for head in range(n_heads):
             which, rank = role.get((layer, head), ("", np.nan))
-            m, c = everywhere.get((layer, head), (np.nan, np.nan))
+            m, c = zero_all.get((layer, head), (np.nan, np.nan))
             score = score_memory[layer, head] if which != "context" else -score_context[layer, head]
             row = {
                 "layer": layer,
@@ -272,15 +277,15 @@ def heads_table(
                 "effect_memory": mean[0, 0, layer, head],
                 "effect_context": mean[0, 1, layer, head],
                 "effect_difference": difference[layer, head],
-                "low": low[layer, head],
-                "high": high[layer, head],
+                "effect_difference_low": low[layer, head],
+                "effect_difference_high": high[layer, head],
             }
             for n, method in enumerate(METHODS[1:], 1):
                 row |= {
                     f"{method}_memory": mean[n, 0, layer, head],
                     f"{method}_context": mean[n, 1, layer, head],
                 }
-            row |= {"everywhere_memory": m, "everywhere_context": c}
+            row |= {"zero_all_positions_memory": m, "zero_all_positions_context": c}
             row |= {
                 f"attends_{name.replace(' ', '_')}": float(share[layer, head])
                 for name, share in shares.items()

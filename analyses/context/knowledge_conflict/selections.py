@@ -13,6 +13,7 @@ from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.context.knowledge_conflict.transfer import why_not
 from workbench.selection import head_name, parse_head
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ METHODS = {
     "effect": "path patching",
     "zero": "zero ablation",
     "mean": "mean ablation",
-    "everywhere": "zero ablation, all positions",
+    "zero_all_positions": "zero ablation, all positions",
 }
 """How what a head adds was measured: the columns of `heads` begin so, and what a person reads."""
 SPANS = {
@@ -37,15 +38,24 @@ _RANKINGS = {
     "path": "path patching at the last position",
     "zero": "zero ablation at the last position",
     "mean": "mean ablation at the last position",
-    "everywhere": "zero ablation at all positions",
+    "zero_all_positions": "zero ablation at all positions",
 }
 _RANKED = [
     *("label", "role", "rank", "effect_memory", "effect_context", "effect_difference"),
-    *("low", "high", *SPANS),
-    *(f"{method}_{answer}" for method in ("zero", "mean", "everywhere") for answer in WINS),
+    *("effect_difference_low", "effect_difference_high", *SPANS),
+    *(f"{method}_{answer}" for method in ("zero", "mean", "zero_all_positions") for answer in WINS),
 ]
 _LISTED = [
-    *("fact", "subject", "answer", "counter", "outcome", "said", "p_memory", "p_context"),
+    *(
+        "fact",
+        "subject",
+        "answer",
+        "counterfactual",
+        "outcome",
+        "generated",
+        "p_memory",
+        "p_context",
+    ),
     *("split", "prompt"),
 ]
 
@@ -55,11 +65,6 @@ def has_rows(run: Result, table: str) -> bool:
     return table in run.tables and not run.tables[table].empty
 
 
-def how_many(k: int, group: str = "") -> str:
-    """So many heads, in words: "1 memory head", "5 heads"."""
-    return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
-
-
 # -- heads -----------------------------------------------------------------------------------------
 
 
@@ -67,7 +72,7 @@ def picked(run: Result) -> dict[Head, str]:
     """The heads that were switched off, with their group; where the run does not say, all that
     have a role.
     """
-    heads = run.tables.get("chosen", run.tables.get("heads"))
+    heads = run.tables.get("selected_heads", run.tables.get("heads"))
     if heads is None:
         return {}
     word = "group" if "group" in heads else "role"
@@ -83,15 +88,16 @@ def compared(run: Result) -> str:
     if "heads" not in run.tables:
         return ""
     groups = list(picked(run).values())
-    found = [how_many(groups.count(g), g) for g in WINS.values() if g in groups]
+    found = [counted(groups.count(g), f"{g} head") for g in WINS.values() if g in groups]
     return (
-        f"{len(run.tables['heads'])} heads were compared; picked: {' and '.join(found) or 'none'}."
+        f"{len(run.tables['heads'])} heads were compared; selected:"
+        f" {' and '.join(found) or 'none'}."
     )
 
 
 def ranking(run: Result) -> str:
     """By what the roles were given, as a person says it."""
-    return _RANKINGS[run.params.get("rank_by", "everywhere")]
+    return _RANKINGS[run.params.get("rank_by", "zero_all_positions")]
 
 
 def ranked(run: Result) -> pd.DataFrame:
@@ -129,7 +135,7 @@ def head(run: Result, at: Head) -> dict[str, Any]:
     index = table.index[(table["layer"] == at[0]) & (table["head"] == at[1])][0]
     row = table.loc[index].to_dict()
     part = f"{row['role']} head {row['rank']:.0f}" if row["role"] else "no role"
-    about = f"{part}; by path patching {place[index]:.0f} of {len(table)}"
+    about = f"{part}; rank {place[index]:.0f} of {len(table)} by path patching"
     return {**row, "part": part, "about": about}
 
 
@@ -138,7 +144,10 @@ def measured(row: Mapping[str, Any]) -> dict[str, str]:
     measuring, and where it looks. What was not measured of it is left out.
     """
     added = "memory {{{0}_memory:+.3f}}, context {{{0}_context:+.3f}} logits"
-    effect = "{effect_difference:+.2f} logits (95 %: {low:+.2f} to {high:+.2f})"
+    effect = (
+        "{effect_difference:+.2f} logits (95 %: {effect_difference_low:+.2f} to"
+        " {effect_difference_high:+.2f})"
+    )
     return {
         "memory − context": effect,
         **{
@@ -188,10 +197,10 @@ def chosen_fact(run: Result) -> int:
 
 def prompts(run: Result) -> dict[str, int]:
     """The facts by what their prompts say."""
-    columns = ("fact", "subject", "answer", "counter", "outcome")
+    columns = ("fact", "subject", "answer", "counterfactual", "outcome")
     return {
-        f"{fact} · {subject}: {answer} / {counter} ({outcome})"[:90]: int(fact)
-        for fact, subject, answer, counter, outcome in zip(
+        f"{fact} · {subject}: {answer} / {counterfactual} ({outcome})"[:90]: int(fact)
+        for fact, subject, answer, counterfactual, outcome in zip(
             *(run.tables["facts"][c] for c in columns), strict=True
         )
     }
@@ -220,7 +229,8 @@ def followed(run: Result) -> str:
     """What the unchanged model followed, counted."""
     counts = run.tables["facts"]["outcome"].value_counts()
     mix = ", ".join(f"{counts.get(outcome, 0)} {outcome}" for outcome in OUTCOMES)
-    return f"{counts.sum()} prompts, each contradicting one fact. What the model followed: {mix}."
+    prompts_ = counted(int(counts.sum()), "prompt")
+    return f"{prompts_}, each contradicting one known fact. The model followed: {mix}."
 
 
 # -- answers ---------------------------------------------------------------------------------------
@@ -229,7 +239,7 @@ def followed(run: Result) -> str:
 def proof(run: Result) -> pd.DataFrame:
     """The rates on the half that had no part in choosing the heads."""
     table = run.tables["rates"]
-    return table[table["split"] == "prove"]
+    return table[table["split"] == "held_out"]
 
 
 def random_sets(run: Result) -> pd.DataFrame:
@@ -248,15 +258,15 @@ def beside_random(run: Result) -> dict[str, dict[str, float]]:
     sizes = run.tables["random_sets"].groupby("group", sort=False)["k"].first()
     return {
         _line(k, group): {
-            "untouched": float(rates[WINS[group]]["no intervention"]),
-            "found heads off": float(rates[WINS[group]][f"prune {group} heads"]),
+            "no intervention": float(rates[WINS[group]]["no intervention"]),
+            "selected heads off": float(rates[WINS[group]][f"prune {group} heads"]),
         }
         for group, k in sizes.items()
     }
 
 
 def _line(k: int, group: str) -> str:
-    return f"{how_many(k)} off → {WINS[group]}"
+    return f"{counted(k, 'head')} off → {WINS[group]}"
 
 
 def percent(table: pd.DataFrame) -> pd.DataFrame:
@@ -269,9 +279,9 @@ def k_curve(run: Result) -> dict[str, pd.DataFrame]:
     for comparison.
     """
     curve = run.tables["k_curve"]
-    mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "everywhere")])
+    mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
     return {
-        f"Switching off {group} heads: toward {WINS[group]} (%)": rows
+        f"{group.capitalize()} heads switched off: answers (%)": rows
         for group, rows in mine.groupby("group")
     }
 
@@ -291,15 +301,15 @@ def pushes(run: Result) -> str:
     by_place = depth(run).set_index("layer").stack()
     layer, what = by_place.abs().idxmax()
     return (
-        "How far each layer's attention and MLP push each answer at the last position, mean over"
-        f" facts. The largest push is that of {what} in layer {layer}:"
+        "Direct logit attribution of each layer's attention and MLP to each answer at the last"
+        f" position, mean over facts. The largest is {what} in layer {layer}:"
         f" {by_place[layer, what]:+.2f} logits."
     )
 
 
 def cost(run: Result) -> pd.DataFrame | None:
     """What was measured elsewhere, if there are heads whose price it is."""
-    named = "chosen" not in run.tables or has_rows(run, "chosen")
+    named = "selected_heads" not in run.tables or has_rows(run, "selected_heads")
     return run.tables.get("cost") if named else None
 
 
@@ -315,16 +325,16 @@ def gains(run: Result) -> dict[str, pd.DataFrame]:
         for row in table.to_dict("records")
     ]
     return {  # a title is cut where its figure ends
-        f"{kind}s, {group} heads off:\ngain in {WINS[group]}": rows
-        for (kind, group), rows in table.assign(points=points).groupby(
-            ["kind", "group"], sort=False
+        f"{across}s, {group} heads off:\ngain in {WINS[group]}": rows
+        for (across, group), rows in table.assign(points=points).groupby(
+            ["across", "group"], sort=False
         )
     }
 
 
 def _chosen(group: str) -> Callable[[Result], list[str]]:
     def labels(run: Result) -> list[str]:
-        table = run.tables.get("chosen")
+        table = run.tables.get("selected_heads")
         return [] if table is None else list(table.loc[table["group"] == group, "label"])
 
     return labels

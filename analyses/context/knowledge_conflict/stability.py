@@ -73,37 +73,38 @@ def add_stability(
                 "layer": int(layer),
                 "head": int(head),
                 "label": head_name(int(layer), int(head)),
-                "chosen": (int(layer), int(head)) in set(heads),
-                "share": float(shares[layer, head]),
+                "selected": (int(layer), int(head)) in set(heads),
+                "selection_frequency": float(shares[layer, head]),
             }
             for layer, head in zip(*np.nonzero(shares), strict=True)
         ]
-        mine.sort(key=lambda row: (not row["chosen"], -row["share"]))
+        mine.sort(key=lambda row: (not row["selected"], -row["selection_frequency"]))
         rows += mine
         numbers = number_again(curves[group], group, seed)
-        kept = [row for row in mine if row["chosen"]]
-        others = [row for row in mine if not row["chosen"]][:3]
-        instead = f" In their place most often {_listed(others)}." if others else ""
+        kept = [row for row in mine if row["selected"]]
+        others = [row for row in mine if not row["selected"]][:3]
+        instead = f" Other heads most often selected: {_listed(others)}." if others else ""
         by_share = sorted(numbers, key=lambda k: -numbers[k])[:3]
         result.add(
             Finding(
                 f"stability_{group}",
                 {
-                    "chosen_again": float(np.mean([shares[head] for head in heads])),
-                    "number_again": numbers[len(heads)],
+                    "selection_frequency": float(np.mean([shares[head] for head in heads])),
+                    "same_size_frequency": numbers[len(heads)],
                     "n": len(scores[group]),
                 },
-                f"With the {len(scores[group])} choosing facts drawn again {DRAWS:,} times (effects"
-                f" as measured, the same candidates) the {group} heads are chosen again:"
-                f" {_listed(kept)}.{instead} Their number comes out as"
-                f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])}.",
+                f"In {DRAWS:,} bootstrap draws of the {len(scores[group])} facts of the select half"
+                f" (effects as measured, the same candidates), how often each {group} head is"
+                f" selected: {_listed(kept)}.{instead} Number of heads selected:"
+                f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])} of the"
+                " draws.",
                 unit="share of draws",
             )
         )
     result.tables["stability"] = pd.DataFrame(
-        rows, columns=["group", "layer", "head", "label", "chosen", "share"]
+        rows, columns=["group", "layer", "head", "label", "selected", "selection_frequency"]
     )
 
 
 def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{row['label']} {row['share']:.0%}" for row in rows)
+    return ", ".join(f"{row['label']} {row['selection_frequency']:.0%}" for row in rows)

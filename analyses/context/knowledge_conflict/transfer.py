@@ -16,6 +16,7 @@ from analyses.measures.statistics import sign
 from workbench import facts
 from workbench.errors import BadInput
 from workbench.result import Finding
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,23 +77,28 @@ def transfer(
     }
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
-    kinds = [
+    ways = [
         ("relation", [(name, closed[name], format) for name in relations]),
         ("format", [(name, closed[relation.name], f) for name, f in formats.items()]),
     ]
-    for kind, wanted in kinds:
+    for across, wanted in ways:
         places = []
         for n, (name, known, how) in enumerate(wanted):
-            part = stage[f"heads of {kind}s"].subprogress(n / len(wanted), (n + 1) / len(wanted))
+            part = stage[f"heads of {across}s"].subprogress(n / len(wanted), (n + 1) / len(wanted))
             try:
                 places.append(_place(model, name, known, how, params, sizes, part))
             except BadInput as why:
-                skipped.append({"kind": kind, "name": name, "why": why.what})
-        rows += _matrix(kind, places, stage[f"heads on {kind}s"])
+                skipped.append({"across": across, "name": name, "reason": why.what})
+        rows += _matrix(across, places, stage[f"heads on {across}s"])
     table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
-    for kind, _ in kinds:
+    for across, _ in ways:
         for group in sizes:
-            _say(result, table[(table["kind"] == kind) & (table["group"] == group)], kind, group)
+            _say(
+                result,
+                table[(table["across"] == across) & (table["group"] == group)],
+                across,
+                group,
+            )
     if skipped:
         result.tables["transfer_skipped"] = pd.DataFrame(skipped)
 
@@ -108,28 +114,28 @@ def _place(
 ) -> _Place:
     cases = made.make_cases(model, known, format, params.seed, FACTS)
     found = locate(
-        model, [c for c in cases if c.split == made.CHOOSE][:CHOOSING], "candidates", progress
+        model, [c for c in cases if c.split == made.SELECT][:CHOOSING], "candidates", progress
     )
     ranked = dict(zip(("memory", "context"), found.ranking(params.rank_by), strict=True))
     # The sizes are those of the run's own relation, so that a cell differs in the heads and not in
     # their number.
     chosen = {group: ranked[group][:k] for group, k in sizes.items()}
-    return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.PROVE]))
+    return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.HELD_OUT]))
 
 
-def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
+def _matrix(across: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
     rows = []
-    for n, used_on in enumerate(places):
-        progress(n / max(len(places), 1), f"Using everyone's heads on {used_on.name}")
-        base = used_on.held_out.rates()
-        for found_on in places:
-            for group, heads in found_on.groups.items():
-                rates = used_on.held_out.rates(held_out_eval.prune(heads))
+    for n, evaluated_on in enumerate(places):
+        progress(n / max(len(places), 1), f"Switching off the heads of each on {evaluated_on.name}")
+        base = evaluated_on.held_out.rates()
+        for selected_on in places:
+            for group, heads in selected_on.groups.items():
+                rates = evaluated_on.held_out.rates(held_out_eval.prune(heads))
                 before = {f"base_{o}": base[o] for o in OUTCOMES}
                 row = {
-                    "kind": kind,
-                    "found_on": found_on.name,
-                    "used_on": used_on.name,
+                    "across": across,
+                    "selected_on": selected_on.name,
+                    "evaluated_on": evaluated_on.name,
                     "group": group,
                     "k": len(heads),
                 }
@@ -141,9 +147,9 @@ def _matrix(kind: str, places: list[_Place], progress: Progress) -> list[dict[st
 
 COLUMNS = [
     *(
-        "kind",
-        "found_on",
-        "used_on",
+        "across",
+        "selected_on",
+        "evaluated_on",
         "group",
         "k",
         *OUTCOMES,
@@ -161,9 +167,9 @@ def why_not(row: Mapping[str, Any]) -> str:
     return headroom.lacking(round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"]))
 
 
-def _say(result: Result, table: pd.DataFrame, kind: str, group: str) -> None:
+def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
     """In how many of the pairs that can tell something the heads carry over, and which cannot."""
-    pairs = [row for row in table.to_dict("records") if row["found_on"] != row["used_on"]]
+    pairs = [row for row in table.to_dict("records") if row["selected_on"] != row["evaluated_on"]]
     if not pairs:
         return
     wanted = WINS[group]
@@ -173,23 +179,23 @@ def _say(result: Result, table: pd.DataFrame, kind: str, group: str) -> None:
         for way in (True, False)
     )
     full = {
-        row["used_on"]: f"{row['used_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
+        row["evaluated_on"]: f"{row['evaluated_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
         for row in pairs
         if why_not(row)
     }
     listed = ", ".join(full.values())
-    places = ", ".join(dict.fromkeys(row["used_on"] for row in told)) or "none"
+    places = ", ".join(dict.fromkeys(row["evaluated_on"] for row in told)) or "none"
     result.add(
         Finding(
-            f"transfer_{kind}_{group}",
-            {"pairs": len(pairs), "told": len(told), "carry_over": over, "other_way": back},
-            f"{group.capitalize()} heads found on one {kind} and switched off on another:"
-            f" {len(told)} of {len(pairs)} pairs have room to move toward {wanted} (those used on:"
-            f" {places}); in {over} of these the answers move so beyond chance (95 % interval of"
-            f" the gain above zero), in {back} the other way."
+            f"transfer_{across}_{group}",
+            {"pairs": len(pairs), "testable": len(told), "transferred": over, "reversed": back},
+            f"{group.capitalize()} heads selected on one {across} and switched off on another. A"
+            f" gain {headroom.TOWARD[wanted]} can be measured in {len(told)} of"
+            f" {counted(len(pairs), 'pair')} (evaluated on: {places}): it is above zero in {over}"
+            f" and below zero in {back} (95 % interval)."
             + (
-                " Nothing can be told where so many are answered"
-                f" {headroom.TOWARD[wanted]} already: {listed}."
+                f" It cannot be told where the model already answers {headroom.TOWARD[wanted]}:"
+                f" {listed}."
                 if full
                 else ""
             ),

@@ -203,7 +203,7 @@ def _coverage(
     )
     findings.add_list(result, model, types, ids, seen, labels)
     findings.add_coverage(result, seen, labels, types, params.sweep)
-    findings.add_again(result, seen, labels)
+    findings.add_reactivation(result, seen, labels)
     about = of.kept(
         "features",
         of.digests,
@@ -270,8 +270,8 @@ def _training(result: Result, model: InstrumentedModel, params: Params, progress
         {"training": [params.training, followed.fingerprint, params.coverage, params.seed]},
         lambda: training.along(followed, params.coverage, params.seed, str(model.device), progress),
     )
-    findings.add_training(result, along["training"], params.training)
-    findings.add_alive(result, along["alive"], params.training)
+    findings.add_training(result, along["training_losses"], params.training)
+    findings.add_alive(result, along["live_features"], params.training)
 
 
 def _opened(model: InstrumentedModel, params: Params) -> list[SAE]:

@@ -112,8 +112,8 @@ class Outcome:
     """What the updates did; the model itself is as it was.
 
     Attributes:
-        row: one row of the table `removals`.
-        curve: match of the passage after each step, and of `instead`.
+        row: one row of the table `weight_edits`.
+        curve: after each step how much of the passage is reproduced, and of `instead`.
         delta: the change itself.
     """
 
@@ -143,7 +143,7 @@ def tuned(
     for n, rate in enumerate(rates):
         part = progress.subprogress(n / len(rates), (n + 1) / len(rates))
         outcome = carry_out(weights_, task, mask, fraction, rate, steps, seed, at_least, part)
-        if outcome.row["done"]:
+        if outcome.row["succeeded"]:
             break
     return outcome
 
@@ -201,7 +201,7 @@ def carry_out(
             for step in range(1, steps + 1):
                 progress(
                     (step - 1) / steps,
-                    f"{task.aim}: {task.passage.name[:40]}, {mask} weights, step {step} of {steps}",
+                    f"{task.aim}: {task.passage.name[:40]}, mask {mask}, step {step} of {steps}",
                 )
                 objective = sign * _nll(model, prompt, aim) + _divergence(
                     model, task.keep, reference
@@ -215,11 +215,13 @@ def carry_out(
                     for p, place, start, move in zip(parameters, places, old, moves, strict=True):
                         p.view(-1)[place] = (start.float() + move).to(p.dtype)
                 said = recited(model, [(prompt, suffix), (prompt, aim)])[0]
-                curve.append({"step": step, "match": int(said[0]), "instead": int(said[1])})
+                curve.append(
+                    {"step": step, "prefix_match": int(said[0]), "rewrite_match": int(said[1])}
+                )
                 if step >= at_least and _done(task, said, len(suffix)):
                     break
             row = _measured(model, task, mask, before, others_before, curve, at_least)
-            row |= {"rate": rate, "weights": sum(map(len, places))}
+            row |= {"learning_rate": rate, "n_weights": sum(map(len, places))}
             delta = Delta(
                 model.card.weight_hash,
                 f"{task.aim} {task.passage.name}",
@@ -280,6 +282,7 @@ def _measured(
     length = len(task.passage.suffix)
     others = recited(model, task.held_out)[0]
     kept = others.sum() / max(1, others_before.sum())
+    last, rewrites = curve[-1], task.aim == "rewrite"
     compared = curve[min(at_least or len(curve), len(curve)) - 1]
     return {
         "passage": task.passage.number,
@@ -287,18 +290,18 @@ def _measured(
         "aim": task.aim,
         "mask": mask,
         "steps": len(curve),
-        "done": _done(task, np.array([curve[-1]["match"], curve[-1]["instead"]]), length),
-        "match_before": task.passage.match,
-        "match": int(curve[-1]["match"]),
-        "match_same_steps": int(compared["match"]),
-        "instead_before": int(before["match"]) if task.aim == "rewrite" else float("nan"),
-        "instead": int(curve[-1]["instead"]) if task.aim == "rewrite" else float("nan"),
-        "instead_same_steps": int(compared["instead"]) if task.aim == "rewrite" else float("nan"),
-        "others": len(task.held_out),
-        "others_kept": float(kept) if len(others) else float("nan"),
-        "others_worst": int(others.min()) if len(others) else float("nan"),
-        "neutral_before": float(before["neutral"]),
-        "neutral": float(recited(model, task.neutral)[1].mean()),
+        "succeeded": _done(task, np.array([last["prefix_match"], last["rewrite_match"]]), length),
+        "prefix_match_before": task.passage.match,
+        "prefix_match": int(last["prefix_match"]),
+        "prefix_match_same_steps": int(compared["prefix_match"]),
+        "rewrite_match_before": int(before["match"]) if rewrites else float("nan"),
+        "rewrite_match": int(last["rewrite_match"]) if rewrites else float("nan"),
+        "rewrite_match_same_steps": int(compared["rewrite_match"]) if rewrites else float("nan"),
+        "n_others": len(task.held_out),
+        "others_retained": float(kept) if len(others) else float("nan"),
+        "others_min_prefix_match": int(others.min()) if len(others) else float("nan"),
+        "neutral_loss_before": float(before["neutral"]),
+        "neutral_loss": float(recited(model, task.neutral)[1].mean()),
     }
 
 

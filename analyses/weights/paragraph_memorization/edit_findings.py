@@ -9,6 +9,7 @@ import numpy as np
 
 from analyses.measures.statistics import share_interval
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,24 +33,24 @@ def add_changes(
     import xarray as xr
 
     table = pd.DataFrame([outcome.row for _, _, outcome in outcomes])
-    result.tables["removals"] = table
-    result.tables["curves"] = pd.DataFrame(
+    result.tables["weight_edits"] = table
+    result.tables["edit_curves"] = pd.DataFrame(
         [
             {"passage": task.passage.number, "aim": task.aim, "mask": mask, **point}
             for task, mask, outcome in outcomes
             for point in outcome.curve
         ]
     )
-    result.tables["rewritten"] = pd.DataFrame(
+    result.tables["rewrite_targets"] = pd.DataFrame(
         [
             {
                 "passage": task.passage.number,
-                "instead": model.text.decode_continuation(task.instead),
+                "target": model.text.decode_continuation(task.instead),
             }
             for task, mask, _ in outcomes
             if task.aim == "rewrite" and mask == "contrast"
         ],
-        columns=["passage", "instead"],
+        columns=["passage", "target"],
     )
     sizes = [p.numel() for p in changed.parameters]
     result.tables["parameters"] = pd.DataFrame(
@@ -82,30 +83,33 @@ def add_changes(
         }
         best, top, drawn, every = by.values()
         value: dict[str, Any] = {
-            "before": float(best["match_before"].mean()),
-            "contrast": float(best["match"].mean()),
-            "gradient": float(top["match"].mean()),
-            "random": float(drawn["match_same_steps"].mean()),
-            "all": float(every["match"].mean()),
-            "others_kept": float(best["others_kept"].mean()),
-            "others_kept_gradient": float(top["others_kept"].mean()),
-            "others_kept_all": float(every["others_kept"].mean()),
-            "neutral_before": float(best["neutral_before"].mean()),
-            "neutral": float(best["neutral"].mean()),
+            "before": float(best["prefix_match_before"].mean()),
+            "contrast": float(best["prefix_match"].mean()),
+            "gradient": float(top["prefix_match"].mean()),
+            "random": float(drawn["prefix_match_same_steps"].mean()),
+            "all": float(every["prefix_match"].mean()),
+            "others_retained": float(best["others_retained"].mean()),
+            "others_retained_gradient": float(top["others_retained"].mean()),
+            "others_retained_all": float(every["others_retained"].mean()),
+            "neutral_loss_before": float(best["neutral_loss_before"].mean()),
+            "neutral_loss": float(best["neutral_loss"].mean()),
             "n": float(len(best)),
-            **{f"rate_{mask}": float(some["rate"].median()) for mask, some in by.items()},
+            **{
+                f"learning_rate_{mask}": float(some["learning_rate"].median())
+                for mask, some in by.items()
+            },
         }
         document = result.tables["passages"].set_index("passage")["document"]
         bounds = {
             mask: share_interval(
-                (some[column] / some["match_before"]).to_numpy(),
+                (some[column] / some["prefix_match_before"]).to_numpy(),
                 document[some["passage"]].to_numpy(),
             )[1]
             for mask, some, column in (
-                ("contrast", best, "match"),
-                ("gradient", top, "match"),
-                ("random", drawn, "match_same_steps"),
-                ("all", every, "match"),
+                ("contrast", best, "prefix_match"),
+                ("gradient", top, "prefix_match"),
+                ("random", drawn, "prefix_match_same_steps"),
+                ("all", every, "prefix_match"),
             )
         }
         interval = {
@@ -114,47 +118,51 @@ def add_changes(
         }
         rates = ", ".join(f"{mask} {rates_of(some)}" for mask, some in by.items())
         says = (
-            f"{len(best)} passages {word} one at a time, with {int(best['weights'].iloc[0]):,} of"
-            f" {sum(sizes):,} weights, chosen by gradient against that of passages to keep: of"
-            f" {value['before']:.0f} tokens {value['contrast']:.1f} are still said after"
-            f" {best['steps'].mean():.0f} steps. Chosen by gradient alone: {value['gradient']:.1f}"
-            f" ({top['steps'].mean():.0f} steps); with all weights {value['all']:.1f}"
-            f" ({every['steps'].mean():.0f}); with random weights of the same matrices"
-            f" {value['random']:.1f} after as many steps as the first, and"
-            f" {drawn['match'].mean():.1f} in the end ({drawn['steps'].mean():.0f}). Intervals (95"
-            " %) over passages: "
+            f"{counted(len(best), 'passage')} {word}, one at a time, by editing"
+            f" {int(best['n_weights'].iloc[0]):,} of {sum(sizes):,} weights. Leading tokens still"
+            f" reproduced, of {value['before']:.0f}: {value['contrast']:.1f} with the contrast mask"
+            f" ({best['steps'].mean():.0f} steps), {value['gradient']:.1f} with the gradient mask"
+            f" ({top['steps'].mean():.0f}), {value['all']:.1f} with all weights"
+            f" ({every['steps'].mean():.0f}), {value['random']:.1f} with random weights after as"
+            f" many steps as with the contrast mask and {drawn['prefix_match'].mean():.1f} in the"
+            f" end ({drawn['steps'].mean():.0f}). 95 % intervals over passages: "
             + ", ".join(f"{mask} {low:.0f} to {high:.0f}" for mask, (low, high) in interval.items())
-            + f". Each kind has the smallest rate that does it, else the largest: {rates} standard"
-            " deviations."
+            + ". Learning rate, the smallest that succeeds or else the largest, in standard"
+            f" deviations of the matrix: {rates}."
         )
         if aim == "rewrite":
             value |= {
-                "new": float(best["instead"].mean()),
-                "new_before": float(best["instead_before"].mean()),
+                "rewrite_match": float(best["rewrite_match"].mean()),
+                "rewrite_match_before": float(best["rewrite_match_before"].mean()),
             }
             value |= {
-                "new_gradient": float(top["instead"].mean()),
-                "new_random": float(drawn["instead_same_steps"].mean()),
+                "rewrite_match_gradient": float(top["rewrite_match"].mean()),
+                "rewrite_match_random": float(drawn["rewrite_match_same_steps"].mean()),
             }
-            value |= {"new_all": float(every["instead"].mean())}
+            value |= {"rewrite_match_all": float(every["rewrite_match"].mean())}
             says += (
-                f" Of the new text {value['new']:.1f} tokens are said (before"
-                f" {value['new_before']:.1f}; by gradient alone {value['new_gradient']:.1f}, random"
-                f" weights {value['new_random']:.1f}, all {value['new_all']:.1f})."
+                " Leading tokens of the new text reproduced:"
+                f" {value['rewrite_match']:.1f} with the contrast mask (before"
+                f" {value['rewrite_match_before']:.1f}), {value['rewrite_match_gradient']:.1f} with"
+                f" the gradient mask, {value['rewrite_match_random']:.1f} with random weights,"
+                f" {value['rewrite_match_all']:.1f} with all weights."
             )
-        if value["others_kept"] == value["others_kept"]:
+        if value["others_retained"] == value["others_retained"]:
             says += (
-                " Other memorized passages, which the updates never saw, keep"
-                f" {100 * value['others_kept']:.0f} % (by gradient alone"
-                f" {100 * value['others_kept_gradient']:.0f} %, all weights"
-                f" {100 * value['others_kept_all']:.0f} %)."
+                " Of held-out memorized passages, which no update saw,"
+                f" {100 * value['others_retained']:.0f} % of the tokens are still reproduced"
+                f" (gradient mask {100 * value['others_retained_gradient']:.0f} %, all weights"
+                f" {100 * value['others_retained_all']:.0f} %)."
             )
-        says += f" Loss on neutral prose {value['neutral_before']:.2f} → {value['neutral']:.2f}."
+        says += (
+            f" Loss on neutral prose: {value['neutral_loss_before']:.2f} →"
+            f" {value['neutral_loss']:.2f} nats per token."
+        )
         name = "unlearned" if aim == "unlearn" else "rewritten"
         result.add(Finding(name, value, says, unit="leading tokens; share", interval=interval))
 
 
 def rates_of(rows: pd.DataFrame) -> str:
     """The rates that some updates took: one, or from the smallest to the largest."""
-    low, high = rows["rate"].min(), rows["rate"].max()
+    low, high = rows["learning_rate"].min(), rows["learning_rate"].max()
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"

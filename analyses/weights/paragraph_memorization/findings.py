@@ -15,6 +15,7 @@ from analyses.weights.paragraph_memorization.edit_findings import _LAST
 from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
 from workbench.result import Finding, Result
 from workbench.selection import head_name
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ def add_passages(
         return model.text.decode_continuation(ids)
 
     rows, tokens = [], []
-    for passage, said in zip(passages, own, strict=True):
+    for passage, generated in zip(passages, own, strict=True):
         rows.append(
             {
                 "passage": passage.number,
@@ -58,48 +59,49 @@ def add_passages(
                 "document": passage.document,
                 "repeats": passage.repeats,
                 "group": passage.group,
-                "match": passage.match,
+                "prefix_match": passage.match,
                 "loss": passage.loss,
                 "prefix": text(passage.prompt[passage.beginning :]),
                 "suffix": text(passage.suffix),
-                "said": text(said),
+                "generated": text(generated),
             }
         )
         strings = model.token_strings([*passage.prompt, *passage.suffix])
-        instead = model.token_strings(
+        greedy = model.token_strings(
             [int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]]
         )
         for pos, token in enumerate(strings):
             at = pos - len(passage.prompt)
-            part = "start" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
+            part = "beginning" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
             tokens.append(
                 {
                     "passage": passage.number,
                     "pos": pos,
                     "token": token,
                     "part": part,
-                    "said": bool(at >= 0 and instead[at] == token),
+                    "is_greedy": bool(at >= 0 and greedy[at] == token),
                     "p": (
                         float(np.exp(scores.logprob[passage.window, at]))
                         if at >= 0
                         else float("nan")
                     ),
-                    "likeliest": instead[at] if at >= 0 else "",
+                    "greedy_token": greedy[at] if at >= 0 else "",
                 }
             )
     result.tables["passages"] = pd.DataFrame(rows)
     result.tables["tokens"] = pd.DataFrame(tokens)
-    looked = {group: [p for p in passages if p.group == group] for group in GROUPS}
+    analysed = {group: [p for p in passages if p.group == group] for group in GROUPS}
     listed = "; ".join(
-        f"{counts[group]} {group}, {len(mine)} looked at"
-        + (f" (loss {np.mean([p.loss for p in mine]):.2f} nats per token)" if mine else "")
-        for group, mine in looked.items()
+        f"{counts[group]:,} {group}, {len(rows)} analysed"
+        + (f" (loss {np.mean([p.loss for p in rows]):.2f} nats per token)" if rows else "")
+        for group, rows in analysed.items()
     )
     result.add(
         Finding(
             "passages",
             {group.replace(" ", "_"): counts[group] for group in GROUPS},
-            f"Of {sum(counts.values()):,} passages: {listed}.",
+            f"Greedy decoding reproduces {counts[MEMORIZED]:,} of"
+            f" {counted(sum(counts.values()), 'suffix')}. Passages: {listed}.",
             unit="passages",
         )
     )
@@ -128,27 +130,25 @@ def add_triggers(
                     "pos": passage.beginning + at,
                     "draw": draw,
                     "replacement": strings[int(perturbed.tokens[n, draw, at])],
-                    "match": float(perturbed.match[n, draw, at]),
-                    "loss": float(perturbed.loss[n, draw, at]),
+                    "prefix_match_change": float(perturbed.match[n, draw, at]),
+                    "loss_change": float(perturbed.loss[n, draw, at]),
                 }
                 for at in range(perturbed.match.shape[2])
             ]
     table = pd.DataFrame(rows)
     result.tables["perturbed"] = table
-    mean = table.groupby(["passage", "pos"], as_index=False)[["match", "loss"]].mean()
-    joined = mean.rename(columns={"match": "trigger", "loss": "trigger_loss"})
-    result.tables["tokens"] = result.tables["tokens"].merge(
-        joined, on=["passage", "pos"], how="left"
-    )
+    changes = ["prefix_match_change", "loss_change"]
+    mean = table.groupby(["passage", "pos"], as_index=False)[changes].mean()
+    result.tables["tokens"] = result.tables["tokens"].merge(mean, on=["passage", "pos"], how="left")
     groups = {p.number: p.group for p in passages}
     starts = {p.number: p.beginning for p in passages}
-    mean["group"], mean["prefix"] = (
+    mean["group"], mean["prefix_pos"] = (
         mean["passage"].map(groups),
         mean["pos"] - mean["passage"].map(starts),
     )
-    along = mean.groupby(["group", "prefix"], as_index=False)[["match", "loss"]].mean()
-    result.tables["along"] = along
-    lost = -mean.groupby("passage")["match"].mean()
+    by_position = mean.groupby(["group", "prefix_pos"], as_index=False)[changes].mean()
+    result.tables["by_position"] = by_position
+    lost = -mean.groupby("passage")["prefix_match_change"].mean()
     document = {p.number: p.document for p in passages}
     value, interval = {}, {}
     for group in GROUPS:
@@ -158,7 +158,8 @@ def add_triggers(
             value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(
                 mine.to_numpy(), where
             )
-    memorized = -along[along["group"] == MEMORIZED].set_index("prefix")["match"].clip(upper=0)
+    memorized = by_position[by_position["group"] == MEMORIZED].set_index("prefix_pos")
+    memorized = -memorized["prefix_match_change"].clip(upper=0)
     width = len(memorized)
     late = (
         float(memorized[memorized.index >= width - _LAST].sum() / memorized.sum())
@@ -166,16 +167,16 @@ def add_triggers(
         else float("nan")
     )
     listed = ", ".join(
-        f"{value[key]:.1f} of {key.replace('_', ' ')} ones (95 %: {low:.1f} to {high:.1f})"
+        f"{value[key]:.1f} of {key.replace('_', ' ')} passages (95 %: {low:.1f} to {high:.1f})"
         for key, (low, high) in interval.items()
     )
     result.add(
         Finding(
             "triggers",
             {**value, "late_share": late},
-            f"Replacing one token of the prefix changes, on average, {listed} – tokens of what the"
-            f" model would have said from there on. {100 * late:.0f} % of what it costs the"
-            f" memorized ones is at the last {_LAST} of {width} tokens.",
+            "Leading tokens of the model's own continuation that are lost when one token of the"
+            f" prefix is replaced, mean: {listed}. For memorized passages the last {_LAST}"
+            f" of {width} prefix tokens account for {100 * late:.0f} % of it.",
             unit="leading tokens lost; share",
             interval=interval,
         )
@@ -184,42 +185,49 @@ def add_triggers(
 
 def add_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> None:
     """Where gradients are, in the group's own share. The table `passages` has to be there."""
-    result.tables["weights"], result.tables["lower"] = table, low
+    result.tables["weight_gradients"], result.tables["passage_gradients"] = table, low
     sums = table.groupby("group")["max"].sum()
-    shares = low.groupby("group")[["low_max", "low_rms"]].mean()
+    shares = low.groupby("group")[["lower_share_max", "lower_share_rms"]].mean()
     value = {
         **{f"sum_{g.replace(' ', '_')}": float(sums[g]) for g in GROUPS if g in sums},
     }
     interval = {}
     document = result.tables["passages"].set_index("passage")["document"]
-    for size, name in (("max", "lower"), ("rms", "lower_rms")):
+    for size, name in (
+        ("max", "lower_share_difference"),
+        ("rms", "lower_share_rms_difference"),
+    ):
         ours, theirs = (low[low["group"] == g] for g in (MEMORIZED, NOT))
         together = tuple(document[part["passage"]].to_numpy() for part in (ours, theirs))
         value[name], interval[name] = difference(
-            ours[f"low_{size}"].to_numpy(),
-            theirs[f"low_{size}"].to_numpy(),
+            ours[f"lower_share_{size}"].to_numpy(),
+            theirs[f"lower_share_{size}"].to_numpy(),
             (together[0], together[1]),
         )
     top = table[table["group"] == MEMORIZED].nlargest(1, "max").iloc[0]
-    component = f"{top['weight']} of " + (
+    component = f"{top['matrix']} of " + (
         f"layer {top['layer']}"
         if top["head"] < 0
         else head_name(int(top["layer"]), int(top["head"]))
     )
+    low_bound, high_bound = interval["lower_share_difference"]
     result.add(
         Finding(
             "gradients",
             value,
-            "Largest gradient entries summed over all components: "
+            "Largest gradient entries, summed over all components: "
             + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
-            + ". Share of it in the lower half of the layers: "
+            + ". Share in the lower half of the layers: "
             + ", ".join(
-                f"{100 * shares['low_max'][g]:.1f} % {g}" for g in GROUPS if g in shares.index
+                f"{100 * shares['lower_share_max'][g]:.1f} % {g}"
+                for g in GROUPS
+                if g in shares.index
             )
-            + f" (memorized less not: {100 * value['lower']:+.1f} points, 95 %:"
-            f" {100 * interval['lower'][0]:+.1f} to {100 * interval['lower'][1]:+.1f}; of typical"
-            f" instead of largest entries {100 * value['lower_rms']:+.1f}). The strongest"
-            f" component for memorized passages is {component}.",
+            + " (memorized − not memorized:"
+            f" {100 * value['lower_share_difference']:+.1f} points, 95 %:"
+            f" {100 * low_bound:+.1f} to {100 * high_bound:+.1f}; with root mean squares"
+            f" {100 * value['lower_share_rms_difference']:+.1f}). Component with the largest"
+            f" gradient for memorized passages: {component}.",
             unit="nats per token per unit of weight; share",
             interval=interval,
         )
@@ -236,15 +244,17 @@ def add_patching(
     import pandas as pd
 
     result.arrays.update(arrays)
-    result.tables["twins"] = pd.DataFrame(
+    result.tables["perturbed_twins"] = pd.DataFrame(
         [
             {
                 "passage": t.passage.number,
                 "pos": t.at,
                 "token": model.token_strings([t.passage.prompt[t.at]])[0],
                 "replacement": model.token_strings([t.token])[0],
-                "impact": t.impact,
-                "impact_token": model.token_strings([t.passage.suffix[t.impact]])[0],
+                "divergence_position": t.divergence_position,
+                "divergence_token": model.token_strings([t.passage.suffix[t.divergence_position]])[
+                    0
+                ],
             }
             for t in twins
         ]
@@ -253,7 +263,7 @@ def add_patching(
     restore, broken = heads.isel(direction=0), heads.isel(direction=1)
     best = restore.argmax(["layer", "head"])
     layer, head = int(restore["layer"][best["layer"]]), int(restore["head"][best["head"]])
-    gap = arrays["patch_before"].isel(direction=1) - arrays["patch_before"].isel(direction=0)
+    gap = arrays["patch_baseline"].isel(direction=1) - arrays["patch_baseline"].isel(direction=0)
     result.add(
         Finding(
             "patching",
@@ -262,12 +272,13 @@ def add_patching(
                 "breaks": float(broken.min()),
                 "gap": float(gap.mean()),
             },
-            "Between a passage and its twin (one token replaced) the first token that changes"
-            f" differs by {float(gap.mean()):.1f} nats. The output of one head, taken from the"
-            f" passage, brings back at most {float(restore.max()):.2f} of them"
-            f" ({head_name(layer, head)}); taken from the twin, it costs at most"
-            f" {-float(broken.min()):.2f}. {len(twins)} passages: too few for more than a look.",
-            unit="nats, ln p of the first token that changes",
+            "Log-probability of the first token at which a passage and its perturbed twin diverge:"
+            f" they differ by {float(gap.mean()):.1f} nats. Patching one head's output from the"
+            f" passage into the twin restores at most {float(restore.max()):.2f} nats"
+            f" ({head_name(layer, head)}); patching it from the twin into the passage removes at"
+            f" most {-float(broken.min()):.2f}. {counted(len(twins), 'passage')}: too few for a"
+            " general statement.",
+            unit="nats, log-probability of the first token that differs",
         )
     )
 
@@ -278,7 +289,7 @@ def add_heads(
     effects: xr.Dataset,
     rare: xr.Dataset,
     found: Sequence[tuple[int, int]],
-    proof: pd.DataFrame | None,
+    evaluated: pd.DataFrame | None,
     compared: int,
 ) -> None:
     """The ranked table, and what switching the first of it off does where it was not chosen."""
@@ -286,48 +297,53 @@ def add_heads(
         "memorization" if (r.layer, r.head) in set(found) else "" for r in ranked.itertuples()
     ]
     result.tables["heads"] = ranked
-    result.arrays["head_match"] = effects["match"].transpose("passage", "layer", "head")
-    result.arrays["head_loss"] = effects["loss"].transpose("passage", "layer", "head")
+    result.arrays["head_prefix_match_change"] = effects["prefix_match_change"].transpose(
+        "passage", "layer", "head"
+    )
+    result.arrays["head_loss_change"] = effects["loss_change"].transpose("passage", "layer", "head")
     names = ", ".join(head_name(*h) for h in found)
     first = ranked.head(len(found))
     if (
-        ranked["rarity_each"].notna().any()
+        ranked["rarity_within"].notna().any()
     ):  # where all tokens are equally rare there is nothing to correlate
         _add_rarity(result, ranked, first, float(rare.attrs["chance"]), compared)
-    if proof is None:
+    if evaluated is None:
         result.add(
             Finding(
                 "heads",
-                {"match": float(first["match"].mean())},
-                f"Most is lost without {names} (of {len(ranked)} heads compared). There are too few"
-                " memorized passages to hold any out, so this is no proof.",
+                {"prefix_match_change": float(first["prefix_match_change"].mean())},
+                f"Of {len(ranked)} heads, zero ablation of {names} loses most. Whether this holds"
+                " on other passages cannot be told: there are too few memorized passages for a"
+                " held-out half.",
                 unit="leading tokens",
             )
         )
         return
-    result.tables["proof"] = proof
-    at = proof.set_index("condition")
-    before, off = at.loc["untouched"], at.loc["found"]
-    sets = proof[proof["condition"] == "random"]
-    reach = int((sets["match"] <= off["match"]).sum())
+    result.tables["held_out_eval"] = evaluated
+    at = evaluated.set_index("condition")
+    before, off = at.loc["no intervention"], at.loc["selected heads"]
+    sets = evaluated[evaluated["condition"] == "random heads"]
+    matches = sets["prefix_match"]
+    reach = int((matches <= off["prefix_match"]).sum())
     result.add(
         Finding(
             "heads",
             {
-                "untouched": float(before["match"]),
-                "without": float(off["match"]),
-                "random_median": float(sets["match"].median()),
-                "random_lowest": float(sets["match"].min()),
-                "neutral_before": float(before["neutral_loss"]),
-                "neutral_without": float(off["neutral_loss"]),
+                "before": float(before["prefix_match"]),
+                "after": float(off["prefix_match"]),
+                "random_median": float(matches.median()),
+                "random_lowest": float(matches.min()),
+                "neutral_loss_before": float(before["neutral_loss"]),
+                "neutral_loss_after": float(off["neutral_loss"]),
                 "n": float(before["n"]),
             },
-            f"Without {names} (picked from {len(ranked)} heads on other passages) the"
-            f" {int(before['n'])} memorized passages held out are said for {off['match']:.1f}"
-            f" tokens instead of {before['match']:.1f}; without as many random heads of the same"
-            f" layers for {sets['match'].median():.1f} (median of {len(sets)} sets; {reach} of them"
-            f" do as much). Loss on neutral prose {before['neutral_loss']:.2f} →"
-            f" {off['neutral_loss']:.2f} nats per token.",
+            f"With {names} switched off (selected from {len(ranked)} heads on other passages),"
+            f" greedy decoding reproduces {off['prefix_match']:.1f} instead of"
+            f" {before['prefix_match']:.1f} leading tokens of the"
+            f" {counted(int(before['n']), 'held-out memorized passage')}. With as many random heads"
+            f" of the same layers off: {matches.median():.1f} (median of {len(sets)} sets; {reach}"
+            " of them have as large an effect). Loss on neutral prose:"
+            f" {before['neutral_loss']:.2f} → {off['neutral_loss']:.2f} nats per token.",
             unit="leading tokens; nats per token",
         )
     )
@@ -337,22 +353,22 @@ def _add_rarity(
     result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int
 ) -> None:
     """Whether heads look at rare tokens, within passages and pooled as in the paper."""
-    rarest = ranked.loc[ranked["rarity_each"].idxmin()]
+    rarest = ranked.loc[ranked["rarity_within"].idxmin()]
     result.add(
         Finding(
             "rarity",
             {
-                "found": float(first["rarity_each"].mean()),
-                "lowest": float(rarest["rarity_each"]),
+                "selected": float(first["rarity_within"].mean()),
+                "lowest": float(rarest["rarity_within"]),
                 "lowest_pooled": float(ranked["rarity_pooled"].min()),
                 "chance_pooled": chance,
             },
-            f"Attention against rarity, over {compared} passages: within a passage the rank"
-            f" correlation is {first['rarity_each'].mean():+.2f} for the found heads, and lowest"
-            f" ({rarest['rarity_each']:+.2f}) for {rarest['label']}; below 0 means the rarer, the"
-            " more attention. Pooled over passages, as in the paper, the lowest is"
-            f" {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets"
-            f" {chance:+.2f} that way.",
+            "Rank correlation of attention with token frequency within a passage, over"
+            f" {counted(compared, 'passage')}: {first['rarity_within'].mean():+.2f} for the"
+            f" selected heads; lowest {rarest['rarity_within']:+.2f} ({rarest['label']}). Below 0,"
+            " rarer tokens get more attention. Pooled over passages, as in the paper, the lowest is"
+            f" {ranked['rarity_pooled'].min():+.2f}, but a head with uniform attention gets"
+            f" {chance:+.2f}.",
             unit="rank correlation",
         )
     )

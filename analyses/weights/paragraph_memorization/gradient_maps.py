@@ -33,7 +33,7 @@ def gradient_map(
     and `batch_rms` of the mean gradient. `share_…` is the same as a share of the sum over all
     components of the group: the loss of what is not memorized is larger, and so are all its
     gradients. The second has, for each passage, the share of the lower half of the layers
-    (`low_max` and `low_rms`) and the sum over all components (`sum_max`).
+    (`lower_share_max` and `lower_share_rms`) and the sum over all components (`sum_max`).
     """
     import pandas as pd
 
@@ -65,7 +65,7 @@ def gradient_map(
             {
                 "passage": p.number,
                 "group": group,
-                **{f"low_{s}": float(share.sel(size=s)[n]) for s in ("max", "rms")},
+                **{f"lower_share_{s}": float(share.sel(size=s)[n]) for s in ("max", "rms")},
                 "sum_max": float(by_layer.sum("layer").sel(size="max")[n]),
             }
             for n, p in enumerate(mine)
@@ -84,7 +84,7 @@ def gradient_map(
                     rows.append(
                         {
                             "group": group,
-                            "weight": name,
+                            "matrix": name,
                             "layer": int(layer),
                             "head": -1 if head is None else int(head),
                             **{size: float(each.sel(size=size)) for size in ("max", "rms")},

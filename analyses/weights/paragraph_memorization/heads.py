@@ -37,7 +37,7 @@ def corpus_counts(model: InstrumentedModel, progress: Progress) -> Counter[int]:
     counts: Counter[int] = Counter()
     documents = corpus.documents("train")
     for start in range(0, len(documents), 64):
-        progress(start / len(documents), "Counting tokens of the corpus")
+        progress(start / len(documents), "Counting token frequencies in the corpus")
         texts = [d.text for d in documents[start : start + 64]]
         for ids in model.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]:
             counts.update(ids)
@@ -55,9 +55,10 @@ def rarity(
 
     Returns:
         A Dataset (layer, head): `pooled`, the rank correlation of a rank with the attention it gets
-        in all passages together (Stoehr et al. 2024); `each`, the same within a passage, mean over
-        passages; `each_low`, `each_high` its 95 % interval, in which passages of one document go
-        together. Negative: the rarer, the more attention. Its attribute `chance` is what `pooled`
+        in all passages together (Stoehr et al. 2024); `within`, the same within a passage, mean
+        over passages; `within_low`, `within_high` its 95 % interval, in which passages of one
+        document go together. Negative: the rarer, the more attention. Its attribute `chance` is
+        what `pooled`
         is for a head that looks everywhere alike: since tokens may share a rank, there are fewer of
         the higher ranks.
     """
@@ -68,7 +69,7 @@ def rarity(
     within = []
     coords: dict[str, Any] = {}
     for n, passage in enumerate(passages):
-        progress(n / len(passages), f"Attention and rarity, passage {n + 1} of {len(passages)}")
+        progress(n / len(passages), f"Attention and rarity: passage {n + 1} of {len(passages)}")
         row = capture(model, [passage.prompt], sites="pattern", positions=[-1])["pattern"].isel(
             prompt=0, query=0
         )
@@ -94,7 +95,7 @@ def rarity(
         known = np.isfinite(each[:, *at])  # a head that looks everywhere alike has no correlation
         mean[at], (low[at], high[at]) = mean_interval(each[known, *at], documents[known])
     dims = ("layer", "head")
-    values = {"pooled": pooled, "each": mean, "each_low": low, "each_high": high}
+    values = {"pooled": pooled, "within": mean, "within_low": low, "within_high": high}
     return xr.Dataset(
         {name: (dims, array) for name, array in values.items()}, coords, {"chance": chance}
     )
@@ -127,15 +128,15 @@ def on_triggers(
         triggers: for each passage places in its prompt.
 
     Returns:
-        A Dataset (layer, head): `share` of its attention on them, mean over the suffix and the
-        passages; `lift`, by how much that exceeds as many tokens of the prefix at random (1 is
+        A Dataset (layer, head): `attention` on them, mean over the suffix and the passages;
+        `attention_ratio`, by how much that exceeds as many tokens of the prefix at random (1 is
         chance).
     """
     import xarray as xr
 
     shares, lifts, coords = [], [], {}
     for n, (passage, where) in enumerate(zip(passages, triggers, strict=True)):
-        progress(n / len(passages), f"Attention on triggers, passage {n + 1} of {len(passages)}")
+        progress(n / len(passages), f"Attention to triggers: passage {n + 1} of {len(passages)}")
         ids = [*passage.prompt, *passage.suffix[:-1]]
         queries = list(range(len(passage.prompt) - 1, len(ids)))
         pattern = capture(model, [ids], sites="pattern", positions=queries)["pattern"].isel(
@@ -147,7 +148,7 @@ def on_triggers(
         chance = prefix * len(where) / len(passage.prefix_positions)
         shares.append(share)
         lifts.append(np.divide(share, chance, out=np.full(share.shape, np.nan), where=chance > 0))
-    values = {"share": np.mean(shares, 0), "lift": np.nanmean(lifts, 0)}
+    values = {"attention": np.mean(shares, 0), "attention_ratio": np.nanmean(lifts, 0)}
     return xr.Dataset({name: (("layer", "head"), array) for name, array in values.items()}, coords)
 
 
@@ -161,10 +162,10 @@ def without(
     """What zeroing each head at all tokens does, exactly.
 
     Returns:
-        A Dataset: `match` (passage, layer, head), change of the leading tokens said; `loss` the
-            same in nats per token;
-        `other_loss` and `neutral_loss` (layer, head), mean changes on passages that are not
-        memorized and on neutral prose.
+        A Dataset: `prefix_match_change` (passage, layer, head), of the leading tokens that greedy
+        decoding reproduces; `loss_change` the same in nats per token; `other_loss_change` and
+        `neutral_loss_change` (layer, head), mean changes on passages that are not memorized and
+        on neutral prose.
     """
     import xarray as xr
 
@@ -178,10 +179,10 @@ def without(
     mine = effects([(p.prompt, p.suffix) for p in choosing], stages[0]).rename(prompt="passage")
     mine = mine.assign_coords(passage=[p.number for p in choosing])
     found = {
-        "match": mine.sel(target="match"),
-        "loss": mine.sel(target="loss"),
-        "other_loss": effects(others, stages[1]).sel(target="loss").mean("prompt"),
-        "neutral_loss": effects(neutral, stages[2]).sel(target="loss").mean("prompt"),
+        "prefix_match_change": mine.sel(target="match"),
+        "loss_change": mine.sel(target="loss"),
+        "other_loss_change": effects(others, stages[1]).sel(target="loss").mean("prompt"),
+        "neutral_loss_change": effects(neutral, stages[2]).sel(target="loss").mean("prompt"),
     }
     return xr.Dataset(
         {
@@ -197,7 +198,8 @@ def ranked(rare: Any, triggered: Any, effects: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
-    match, loss = effects["match"].mean("passage"), effects["loss"].mean("passage")
+    match = effects["prefix_match_change"].mean("passage")
+    loss = effects["loss_change"].mean("passage")
     rows = []
     for layer in match["layer"].values:
         for head in match["head"].values:
@@ -205,10 +207,11 @@ def ranked(rare: Any, triggered: Any, effects: Any) -> pd.DataFrame:
             if np.isnan(match.sel(at)):
                 continue
             row = {"label": head_name(layer, head), "layer": int(layer), "head": int(head)}
-            row |= {"match": float(match.sel(at)), "loss": float(loss.sel(at))}
             row |= {
-                "other_loss": float(effects["other_loss"].sel(at)),
-                "neutral_loss": float(effects["neutral_loss"].sel(at)),
+                "prefix_match_change": float(match.sel(at)),
+                "loss_change": float(loss.sel(at)),
+                "other_loss_change": float(effects["other_loss_change"].sel(at)),
+                "neutral_loss_change": float(effects["neutral_loss_change"].sel(at)),
             }
             for name, dataset in (("rarity", rare), ("trigger", triggered)):
                 known = layer in dataset["layer"] and head in dataset["head"]
@@ -216,7 +219,7 @@ def ranked(rare: Any, triggered: Any, effects: Any) -> pd.DataFrame:
                     row[f"{name}_{column}"] = float(dataset[column].sel(at)) if known else np.nan
             rows.append(row)
     table = pd.DataFrame(rows).sort_values(
-        ["match", "loss"], ascending=[True, False], kind="stable"
+        ["prefix_match_change", "loss_change"], ascending=[True, False], kind="stable"
     )
     table.insert(1, "rank", range(1, len(table) + 1))
     return table.reset_index(drop=True)
@@ -234,8 +237,8 @@ def prove(
     """Match and neutral loss with the heads off, beside as many random heads of the same layers, on
     passages held out.
 
-    Rows: `untouched`, `found`, and `random` once for each set. Random heads are others than the
-    found ones, but in layers that have not so many others.
+    Rows: no intervention, the selected heads, and random heads once for each set. Random heads are
+    others than the selected ones, but in layers that have not so many others.
     """
     import pandas as pd
 
@@ -256,9 +259,15 @@ def prove(
     pairs = [(p.prompt, p.suffix) for p in held_out]
     rows: list[dict[str, Any]] = []
     for number, (condition, off) in enumerate(
-        [("untouched", []), ("found", list(heads)), *[("random", d) for d in draws]]
+        [
+            ("no intervention", []),
+            ("selected heads", list(heads)),
+            *[("random heads", d) for d in draws],
+        ]
     ):
-        progress(number / (sets + 2), f"Switching heads off: set {number} of {sets + 1}")
+        progress(
+            number / (sets + 2), f"Held-out half, heads switched off: set {number} of {sets + 1}"
+        )
         with ablate(model, off):
             match, loss = recited(model, pairs)
             neutral_loss = recited(model, neutral)[1].mean()
@@ -266,8 +275,8 @@ def prove(
             {
                 "condition": condition,
                 "heads": " ".join(head_name(*h) for h in sorted(off)),
-                "match": float(match.mean()),
-                "kept": float(match.mean()) / len(held_out[0].suffix),
+                "prefix_match": float(match.mean()),
+                "prefix_match_share": float(match.mean()) / len(held_out[0].suffix),
                 "loss": float(loss.mean()),
                 "neutral_loss": float(neutral_loss),
                 "n": len(pairs),

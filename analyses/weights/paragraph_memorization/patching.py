@@ -32,14 +32,14 @@ SLOPES = ("rot_q", "rot_k", "v", "z", "attn_out", "mlp_out", "resid_post")
 class Twin:
     """A memorized passage with the one token of its prefix replaced that costs most.
 
-    `at` is the replaced token's place in the prompt, `impact` the number of the first token of the
-    suffix that the twin no longer says.
+    `at` is the replaced token's place in the prompt, `divergence_position` the number of the first
+    token of the suffix that the twin does not reproduce.
     """
 
     passage: Passage
     at: int
     token: int
-    impact: int
+    divergence_position: int
 
     @property
     def prompt(self) -> list[int]:
@@ -64,21 +64,22 @@ def twins(
 def patch(
     model: InstrumentedModel, chosen: Sequence[Twin], progress: Progress
 ) -> dict[str, xr.DataArray]:
-    """What single values of the one run do in the other: change of ln p of the impact token (nats).
+    """What single values of the one run do in the other: change of ln p of the token at which
+    they diverge (nats).
 
     Returns:
         `patch_positions` (passage, direction, site, layer, pos): one site at one token.
         `patch_heads` (passage, direction, layer, head): the output of one head, at all tokens.
-        `patch_before` (passage, direction): ln p unpatched.
+        `patch_baseline` (passage, direction): ln p unpatched.
     """
     grids, heads, before = [], [], []
     for n, twin in enumerate(chosen):
-        said = twin.passage.suffix[: twin.impact]
+        said = twin.passage.suffix[: twin.divergence_position]
         clean, other = [*twin.passage.prompt, *said], [*twin.prompt, *said]
         part = progress.subprogress(n / len(chosen), (n + 1) / len(chosen))
         of_positions, of_heads, of_before = [], [], []
         for way, (into, source) in enumerate([(other, clean), (clean, other)]):
-            target = [twin.passage.suffix[twin.impact]]
+            target = [twin.passage.suffix[twin.divergence_position]]
             change, positions = Patch([source]), list(range(twin.at, len(into)))
             some = part.subprogress(0.5 * way, 0.5 * way + 0.4)
             grid = sweep(
@@ -122,7 +123,9 @@ def patch(
             .assign_coords(names)
             .transpose("passage", "direction", "layer", "head")
         ),
-        "patch_before": xr.DataArray(np.array(before), dims=("passage", "direction"), coords=names),
+        "patch_baseline": xr.DataArray(
+            np.array(before), dims=("passage", "direction"), coords=names
+        ),
     }
 
 
@@ -138,7 +141,7 @@ def slopes(
     named = [short for short in SLOPES if short in model.sites and _changeable(model, short)]
     found: dict[str, list[xr.DataArray]] = {short: [] for short in named}
     for n, passage in enumerate(passages):
-        progress(n / len(passages), f"Gradients at tokens, passage {n + 1} of {len(passages)}")
+        progress(n / len(passages), f"Activation gradients: passage {n + 1} of {len(passages)}")
         ids = [*passage.prompt, *passage.suffix]
         trace = activation_gradients(
             model, [ids], continuation_loss(len(passage.suffix)), sites=named

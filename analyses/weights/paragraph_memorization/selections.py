@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,27 +14,30 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 MASKS = {
-    "contrast": "gradient, against others",
-    "gradient": "gradient alone",
+    "contrast": "contrast",
+    "gradient": "gradient",
     "random": "random weights",
     "all": "all weights",
 }
 """Which weights were changed, in words."""
 PER_HEAD, MLP = ("W_Q", "W_K", "W_V", "W_O"), ("W_gate", "W_in", "W_out")
-_LISTED = ["passage", "name", "kind", "repeats", "group", "match", "loss", "suffix", "said"]
+_LISTED = [
+    *("passage", "name", "kind", "repeats", "group", "prefix_match", "loss"),
+    *("suffix", "generated"),
+]
 _RANKED = [
     "label",
     "role",
     "rank",
-    "match",
-    "loss",
-    "other_loss",
-    "neutral_loss",
-    "trigger_share",
-    "trigger_lift",
-    "rarity_each",
-    "rarity_each_low",
-    "rarity_each_high",
+    "prefix_match_change",
+    "loss_change",
+    "other_loss_change",
+    "neutral_loss_change",
+    "trigger_attention",
+    "trigger_attention_ratio",
+    "rarity_within",
+    "rarity_within_low",
+    "rarity_within_high",
     "rarity_pooled",
 ]
 
@@ -80,7 +84,11 @@ def chosen_token(run: Result, number: int) -> int:
     mine, chosen = tokens(run, number), run.selection.pos
     if chosen is not None and chosen <= int(mine["pos"].max()):
         return chosen
-    return int(mine["pos"].iloc[mine["trigger"].argmin()]) if "trigger" in mine else 0
+    return (
+        int(mine["pos"].iloc[mine["prefix_match_change"].argmin()])
+        if "prefix_match_change" in mine
+        else 0
+    )
 
 
 def some_of_each_group(run: Result) -> list[dict[str, Any]]:
@@ -97,7 +105,7 @@ def some_of_each_group(run: Result) -> list[dict[str, Any]]:
 
 def a_gradient(run: Result) -> list[dict[str, Any]]:
     """What it shows layer by token, where that was measured."""
-    first, what = some_of_each_group(run)[0], Traced("slopes", "resid_post")
+    first, what = some_of_each_group(run)[0], Traced("activation_gradients", "resid_post")
     return [{**first, "what": what}] if what in traced(run, first["prompt"]).values() else []
 
 
@@ -109,7 +117,7 @@ def tokens(run: Result, number: int) -> pd.DataFrame:
 
 def twin(run: Result, number: int) -> pd.Series | None:
     """What the passage's twin differs in, if it has one."""
-    twins = run.tables.get("twins")
+    twins = run.tables.get("perturbed_twins")
     if twins is None or number not in set(twins["passage"]):
         return None
     return twins.set_index("passage").loc[number]
@@ -119,15 +127,17 @@ def draws(run: Result, number: int, pos: int) -> pd.DataFrame:
     """What replacing one token does, draw by draw."""
     table = run.tables["perturbed"]
     mine = table[(table["passage"] == number) & (table["pos"] == pos)].reset_index(drop=True)
-    shown = mine.assign(match=-mine["match"], replacement="“" + mine["replacement"] + "”")
-    names = {"replacement": "replaced by", "match": "tokens lost", "loss": "rise in loss"}
+    shown = mine.assign(
+        lost=-mine["prefix_match_change"], replacement="“" + mine["replacement"] + "”"
+    )
+    names = {"replacement": "replaced by", "lost": "tokens lost", "loss_change": "rise in loss"}
     return shown[list(names)].rename(columns=names)
 
 
 def traced(run: Result, number: int) -> dict[str, Traced]:
     """What can be drawn layer by token for a passage, by its title."""
     options: dict[str, Traced] = {}
-    slopes, patches = run.arrays.get("slopes"), run.arrays.get("patch_positions")
+    slopes, patches = run.arrays.get("activation_gradients"), run.arrays.get("patch_positions")
     if patches is not None and number in patches["passage"]:
         options |= {
             f"patched {way}: {site}": Traced("patch_positions", str(site), str(way))
@@ -136,7 +146,7 @@ def traced(run: Result, number: int) -> dict[str, Traced]:
         }
     if slopes is not None and number in slopes["passage"]:
         options |= {
-            f"gradient at {site}": Traced("slopes", str(site))
+            f"gradient at {site}": Traced("activation_gradients", str(site))
             for site in reversed(slopes["site"].values)
         }
     return options
@@ -161,10 +171,12 @@ def by_layer_and_token(run: Result, number: int, what: Traced) -> xr.DataArray:
 # -- weights and heads -----------------------------------------------------------------------------
 
 
-def along(run: Result) -> pd.DataFrame:
-    """What replacing a token costs along the prefix, by group: prefix, group, lost, loss."""
-    table = run.tables["along"]
-    return table.assign(lost=-table["match"])
+def by_position(run: Result) -> pd.DataFrame:
+    """What replacing a token costs along the prefix, by group: prefix_pos, group, lost,
+    loss_change.
+    """
+    table = run.tables["by_position"]
+    return table.assign(lost=-table["prefix_match_change"])
 
 
 def contrasts(run: Result, size: str, said: str) -> dict[str, xr.DataArray]:
@@ -174,21 +186,21 @@ def contrasts(run: Result, size: str, said: str) -> dict[str, xr.DataArray]:
     Args:
         size: "max" or "rms", and how it is `said`.
     """
-    table = run.tables["weights"]
-    mine = table[table["weight"].isin(PER_HEAD)].set_index(["weight", "layer", "head"])
+    table = run.tables["weight_gradients"]
+    mine = table[table["matrix"].isin(PER_HEAD)].set_index(["matrix", "layer", "head"])
     ours, theirs = (mine.loc[mine["group"] == g, f"share_{size}"] for g in (MEMORIZED, NOT))
     more = (1000 * ours - 1000 * theirs).sort_index()
     return {
-        f"{weight}, {said}": more.loc[weight].to_xarray()
-        for weight in PER_HEAD
-        if weight in more.index
+        f"{matrix}, {said}": more.loc[matrix].to_xarray()
+        for matrix in PER_HEAD
+        if matrix in more.index
     }
 
 
-def by_layer(run: Result, weights: tuple[str, ...]) -> pd.DataFrame:
+def by_layer(run: Result, matrices: tuple[str, ...]) -> pd.DataFrame:
     """Share of some weights together in a group's largest gradient entries: layer, group, share."""
-    table = run.tables["weights"]
-    mine = table[table["weight"].isin(weights)]
+    table = run.tables["weight_gradients"]
+    mine = table[table["matrix"].isin(matrices)]
     summed = mine.groupby(["layer", "group"], as_index=False)["share_max"].sum()
     return summed.rename(columns={"share_max": "share"})
 
@@ -226,14 +238,17 @@ def head(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
     if found.empty:
         return None
     row = found.iloc[0]
-    picked, percent = "picked" if row["role"] else "not picked", 100 * row["trigger_share"]
+    picked, percent = "selected" if row["role"] else "not selected", 100 * row["trigger_attention"]
     return {**row, "picked": picked, "heads": len(table), "trigger_percent": percent}
 
 
 def losses(run: Result) -> dict[str, xr.DataArray]:
     """What a head's absence costs in loss, (layer, head)."""
     table = run.tables["heads"].set_index(["layer", "head"]).sort_index()
-    columns = {"loss without it": "loss", "loss of neutral prose": "neutral_loss"}
+    columns = {
+        "loss, memorized passages": "loss_change",
+        "loss, neutral prose": "neutral_loss_change",
+    }
     return {said: table[column].to_xarray() for said, column in columns.items()}
 
 
@@ -241,7 +256,7 @@ def without(run: Result, at: tuple[int, int]) -> pd.Series | None:
     """What a head's absence does to each passage that chose, by its name, the most harmed first;
     None where it was not measured.
     """
-    effects = run.arrays.get("head_match")
+    effects = run.arrays.get("head_prefix_match_change")
     if effects is None or at[0] not in effects["layer"] or at[1] not in effects["head"]:
         return None
     values = effects.sel(layer=at[0], head=at[1]).to_series().sort_values()
@@ -253,7 +268,7 @@ def untraced(run: Result) -> str:
     """Why nothing was patched."""
     if "patching" not in run.params.get("parts", ["patching"]):
         return "the part 'patching' was not run"
-    return "no single token stops any of these passages, or the run was stopped before"
+    return "no single prefix token changes the continuation, or the run was stopped earlier"
 
 
 def patched(run: Result) -> list[int]:
@@ -277,7 +292,7 @@ def unchanged(run: Result) -> str:
 
 
 def changed(run: Result, table: str, aim: str) -> pd.DataFrame:
-    """Rows of `removals` or `curves` that are of one aim."""
+    """Rows of `weight_edits` or `edit_curves` that are of one aim."""
     return run.tables[table][run.tables[table]["aim"] == aim]
 
 
@@ -289,40 +304,47 @@ def left(run: Result, aim: str) -> tuple[pd.DataFrame, dict[str, dict[str, float
         weights after as many steps as the first kind took. And by line the mean share of the
         others, where it was measured.
     """
-    mine = changed(run, "removals", aim)
-    length = float(run.params.get("suffix", 0) or mine["match_before"].max())
-    match = mine["match"].where(mine["mask"] != "random", mine["match_same_steps"])
+    mine = changed(run, "weight_edits", aim)
+    length = float(run.params.get("suffix", 0) or mine["prefix_match_before"].max())
+    match = mine["prefix_match"].where(mine["mask"] != "random", mine["prefix_match_same_steps"])
     mine = mine.assign(share=match / length, line=mine["mask"].map(MASKS), heads=mine["name"])
     mine = mine.sort_values("mask", key=lambda m: m.map(list(MASKS).index), kind="stable")
-    kept = mine.groupby("line", sort=False)["others_kept"].mean().dropna()
-    strokes = {str(line): {"other memorized passages, mean": float(x)} for line, x in kept.items()}
+    kept = mine.groupby("line", sort=False)["others_retained"].mean().dropna()
+    title = "held-out memorized passages, mean"
+    strokes = {str(line): {title: float(share)} for line, share in kept.items()}
     return mine[["line", "share", "heads"]], strokes
 
 
 def step_by_step(run: Result, aim: str) -> pd.DataFrame:
-    """Leading tokens said after each step, mean over passages: step, mask, match. Where one has
-    stopped it stays as it was.
+    """Leading tokens said after each step, mean over passages: step, mask, prefix_match. Where
+    one has stopped it stays as it was.
     """
-    mine = changed(run, "curves", aim)
-    wide = mine.pivot_table(index="step", columns=["mask", "passage"], values="match").ffill()
+    mine = changed(run, "edit_curves", aim)
+    wide = mine.pivot_table(
+        index="step", columns=["mask", "passage"], values="prefix_match"
+    ).ffill()
     mean = wide.T.groupby(level="mask").mean().T
-    return mean.melt(ignore_index=False, value_name="match").reset_index()
+    return mean.melt(ignore_index=False, value_name="prefix_match").reset_index()
 
 
 def rewritten(run: Result) -> list[tuple[pd.Series, str]]:
     """Passages that were rewritten, and what to."""
-    rows = run.tables["rewritten"].itertuples() if "rewritten" in run.tables else ()
-    return [(passage(run, int(row.passage)), str(row.instead)) for row in rows]
+    rows = run.tables["rewrite_targets"].itertuples() if "rewrite_targets" in run.tables else ()
+    return [(passage(run, int(row.passage)), str(row.target)) for row in rows]
 
 
 def control(run: Result) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """What random heads' absence leaves of the passages held out: kept, heads, line; and by line
-    what is said with all heads, and without the found ones.
+    """What random heads' absence leaves of the passages held out: prefix_match_share,
+    heads, line; and by line what is said with all heads, and without the found ones.
     """
-    table = run.tables["proof"]
-    kept, sets = table.set_index("condition")["kept"], table[table["condition"] == "random"]
-    line = f"{len(sets['heads'].iloc[0].split())} heads off"
-    strokes = {"untouched": float(kept["untouched"]), "found heads off": float(kept["found"])}
+    table = run.tables["held_out_eval"]
+    kept = table.set_index("condition")["prefix_match_share"]
+    sets = table[table["condition"] == "random heads"]
+    line = f"{counted(len(sets['heads'].iloc[0].split()), 'head')} off"
+    strokes = {
+        "no intervention": float(kept["no intervention"]),
+        "selected heads off": float(kept["selected heads"]),
+    }
     return sets.assign(line=line), {line: strokes}
 
 

@@ -17,6 +17,7 @@ from workbench import draw
 from workbench import views as v
 from workbench.draw import colour, passage
 from workbench.selection import head_name
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,51 +27,65 @@ if TYPE_CHECKING:
 _HUES = {MEMORIZED: colour.MEMORY, PARTLY: colour.FUNCTION, NOT: colour.CONTEXT}
 _MASK_HUES = [colour.MEMORY, colour.FUNCTION, colour.OTHER, colour.CONTEXT]
 _GRIDS = {
-    "match": v.Scale("Without it", "tokens said", "fewer", "more"),
-    "trigger_lift": v.Scale("Attention on triggers", "× chance, less 1", "below", "above", 1.0),
-    "rarity_each": v.Scale("Attention and rarity", "rank correlation", "rare", "frequent"),
+    "prefix_match_change": v.Scale("Zero ablation", "tokens reproduced", "fewer", "more"),
+    "trigger_attention_ratio": v.Scale(
+        "Attention to triggers", "× chance − 1", "below", "above", 1.0
+    ),
+    "rarity_within": v.Scale(
+        "Attention and token frequency", "rank correlation", "rare", "frequent"
+    ),
 }
 _CARD = {
-    "memorized passages": "{match:+.1f} tokens, {loss:+.3f} nats per token",
-    "passages not memorized": "{other_loss:+.3f} nats per token",
-    "neutral prose": "{neutral_loss:+.3f} nats per token",
-    "attention on triggers": "{trigger_percent:.0f} %, {trigger_lift:.1f} times chance",
-    "attention and rarity": "{rarity_each:+.2f} ({rarity_each_low:+.2f} to {rarity_each_high:+.2f})"
+    "memorized passages": "{prefix_match_change:+.1f} tokens, {loss_change:+.3f} nats per token",
+    "passages not memorized": "{other_loss_change:+.3f} nats per token",
+    "neutral prose": "{neutral_loss_change:+.3f} nats per token",
+    "attention to triggers": "{trigger_percent:.0f} %, {trigger_attention_ratio:.1f} times chance",
+    "attention and token frequency": "{rarity_within:+.2f} ({rarity_within_low:+.2f} to"
+    " {rarity_within_high:+.2f})"
     "; pooled {rarity_pooled:+.2f}",
 }
 
 
 def strip(run: Result, number: int) -> Markup:
-    """A passage: prefix coloured by what replacing a token costs, suffix marked by what is said."""
+    """A passage: prefix coloured by what replacing a token loses, suffix by what is reproduced."""
     mine, row = sel.tokens(run, number), sel.passage(run, number)
     read = passage.times_read(row.get("repeats"))
-    title = f"{row['name']} – {row['group']}{read and f', {read}'}: {row['match']} tokens said."
-    if "trigger" not in mine:
+    title = (
+        f"{row['name']} – {row['group']}{read and f', {read}'}:"
+        f" {counted(row['prefix_match'], 'leading token')} reproduced."
+    )
+    if "prefix_match_change" not in mine:
         return passage.strip(mine, title=title)
-    unit = "tokens lost when it is replaced (mean over draws)"
-    return passage.strip(mine, title=title, values=(-mine["trigger"]).clip(lower=0), unit=unit)
+    unit = "tokens lost when the token is replaced (mean over draws)"
+    return passage.strip(
+        mine, title=title, values=(-mine["prefix_match_change"]).clip(lower=0), unit=unit
+    )
 
 
 def instead(run: Result, number: int) -> Markup:
-    """What the model says, where that is not the text, and what stops it where it is."""
+    """What is generated where that is not the suffix, and the twin's one token where it is."""
     row, twin, parts = sel.passage(run, number), sel.twin(run, number), Markup("")
     if row["group"] != MEMORIZED:
-        parts += draw.says("After the given text the model says:") + passage.quoted(row["said"])
+        parts += draw.says("After the prefix, greedy decoding generates:") + passage.quoted(
+            row["generated"]
+        )
     return parts if twin is None else parts + draw.says(
-        f"What stops it soonest: “{twin['replacement']}” for “{twin['token']}” (token"
-        f" {twin['pos']}); then {twin['impact']} tokens are said, up to “{twin['impact_token']}”."
+        f"Replacement that loses most: “{twin['replacement']}” for “{twin['token']}” (token"
+        f" {twin['pos']}). The twin reproduces"
+        f" {counted(twin['divergence_position'], 'leading token')} of the suffix and diverges at"
+        f" “{twin['divergence_token']}”."
     )  # fmt: skip
 
 
 def _by_layer(run: Result, number: int, what: sel.Traced | None, here: sel.Place) -> Markup:
     """Layers × tokens: gradients or effects of patching."""
     if what is None or what not in sel.traced(run, number).values():
-        missing = "Gradients at tokens and patching were measured for memorized passages."
+        missing = "Activation gradients and patching are measured for memorized passages only."
         return draw.note(missing, "Choose one of those.")
     return draw.effect_table(
         sel.by_layer_and_token(run, number, what), list(sel.tokens(run, number)["token"]), here,
         caption=f"{what.site}, {what.way or 'largest gradient'}, by layer and token",
-        unit="nats of ln p" if what.way else "nats per token per unit", signed=bool(what.way),
+        unit="nats" if what.way else "nats per token per unit", signed=bool(what.way),
     )  # fmt: skip
 
 
@@ -113,12 +128,16 @@ def _curves(make: Callable[[Result], pd.DataFrame], x: str, y: str, **more: Any)
     return v.show(lambda run: v.picture("curves", make(run), x, y, "group", **given))
 
 
-def _grids(make: Callable[[Result], Any]) -> v.Part:
-    return v.show(lambda run: draw.grids_beside(make(run), "‰", "less", "more", one_scale=True))
+def _grids(make: Callable[[Result], Any], unit: str, low: str, high: str, **more: Any) -> v.Part:
+    def scaled(run: Result) -> v.Beside:
+        scales = [(array, v.Scale(title, unit, low, high)) for title, array in make(run).items()]
+        return v.grids(scales, **more)
+
+    return v.show(scaled)
 
 
 def _card(run: Result, pick: v.Pick) -> Markup:
-    about = "{picked}, {rank} of {heads} by what its absence costs"
+    about = "{picked}, rank {rank} of {heads} by the tokens lost without it"
     return draw.card(head_name(*pick.head), sel.head(run, pick.head), _CARD, about)
 
 
@@ -126,8 +145,8 @@ def _without(run: Result, pick: v.Pick) -> v.Picture | None:
     found = sel.without(run, pick.head)
     return None if found is None else v.picture(
         "bars", values=found.tolist(), names=found.index.tolist(), unit="tokens",
-        title=f"Without {head_name(*pick.head)}: leading tokens of each passage (change)",
-        xlabel="passages that chose, sorted",
+        title=f"{head_name(*pick.head)} switched off: change of leading tokens, by passage",
+        xlabel="passages of the select half, sorted",
     )  # fmt: skip
 
 
@@ -137,69 +156,72 @@ def _dots(found: tuple[pd.DataFrame, Any], value: str, title: str, of: str, **mo
 
 
 def _changes(aim: str, done: str) -> list[v.Part]:
-    """What is still said of each passage afterwards, by mask; and step by step."""
+    """How much of each passage is still reproduced, by mask; and step by step."""
     return [v.finding(done), v.show(lambda run: [
         _dots(
-            sel.left(run, aim), "share", f"What is still said of each {done} passage",
+            sel.left(run, aim), "share", f"Still reproduced of each {done} passage, by mask",
             "share of the suffix (%)", label="passages",
         ),
         v.picture(
-            "curves", sel.step_by_step(run, aim), "step", "match", "mask", order=list(sel.MASKS),
-            names=sel.MASKS, hues=dict(zip(sel.MASKS, _MASK_HUES, strict=True)), height=280,
+            "curves", sel.step_by_step(run, aim), "step", "prefix_match", "mask",
+            order=list(sel.MASKS), names=sel.MASKS,
+            hues=dict(zip(sel.MASKS, _MASK_HUES, strict=True)), height=280,
             xlabel="step", ylabel="tokens",
-            title=f"Leading tokens said while the passage is {done} (mean)",
+            title=f"Leading tokens reproduced while the passage is {done} (mean)",
         ),
-    ] if aim in set(run.tables["removals"]["aim"]) else None)]  # fmt: skip
+    ] if aim in set(run.tables["weight_edits"]["aim"]) else None)]  # fmt: skip
 
 
 ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0))
 VIEWS = [
     v.View("Passages", needs="passages", parts=[
-        v.finding("passages", more="Darker tokens of the prefix are those without which it is not"
-                  " recited; hover for how many tokens are lost."),
+        v.finding("passages", more="Darker prefix tokens lose more of the suffix when they are"
+                  " replaced; hover for how many tokens."),
         v.on("prompt", _text, examples=sel.some_of_each_group),
         v.on(["prompt", "pos"], _draws, needs="perturbed", examples=lambda run: []),
         v.knob("what", "Layer by token", lambda run, pick: sel.traced(run, pick.prompt),
                keys=["prompt"], width=330),
         v.on(["prompt", "pos", "layer", "what"], _cells, examples=sel.a_gradient),
-        v.table(sel.passages, "All passages that were looked at", picks="prompt", by="passage",
+        v.table(sel.passages, "All analysed passages", picks="prompt", by="passage",
                 height=360, of="passages"),
     ], first={
         "prompt": lambda run, pick: sel.chosen_passage(run),
         "pos": lambda run, pick: sel.chosen_token(run, pick.prompt),
     }),
-    v.View("Triggers", needs="along", parts=[
+    v.View("Triggers", needs="by_position", parts=[
         v.finding("triggers"),
-        _curves(sel.along, "prefix", "lost", xlabel="token of the prefix", ylabel="tokens lost",
+        _curves(sel.by_position, "prefix_pos", "lost", xlabel="position in the prefix",
+                ylabel="tokens lost",
                 title="Leading tokens lost when one token of the prefix is replaced"),
-        _curves(sel.along, "prefix", "loss", xlabel="token of the prefix", ylabel="nats per token",
-                title="Rise in loss of what the model would have said (nats per token)"),
+        _curves(sel.by_position, "prefix_pos", "loss_change", xlabel="position in the prefix",
+                ylabel="nats per token",
+                title="Rise in loss of the model's own continuation (nats per token)"),
         v.says(lambda run: f"{schema.REPLACED} Draws: {run.params.get('draws', 0)}.", small=True),
-        v.table("along", "The data behind these pictures"),
+        v.table("by_position", "The data behind these pictures"),
     ]),
-    v.View("Weights", needs="weights", parts=[
+    v.View("Weights", needs="weight_gradients", parts=[
         v.finding("gradients"),
-        v.says("Where memorized passages pull more (blue) or less (red) than those that are not"
-               " memorized: share of a component in the group's gradients, memorized less not, in"
-               f" thousandths. {schema.SHARES}"),
-        _grids(partial(sel.contrasts, size="max", said="largest entry")),
-        _grids(partial(sel.contrasts, size="rms", said="root mean square")),
-        *(_curves(partial(sel.by_layer, weights=weights), "layer", "share", percent=True,
+        v.says("Share of each component in the gradients of a group, in thousandths: memorized −"
+               " not memorized. Blue: larger for memorized passages; red: smaller."
+               f" {schema.SHARES}"),
+        *(_grids(partial(sel.contrasts, size=size, said=said), "‰", "less", "more", one_scale=True)
+          for size, said in (("max", "largest entry"), ("rms", "root mean square"))),
+        *(_curves(partial(sel.by_layer, matrices=matrices), "layer", "share", percent=True,
                   title=f"Share of the group's gradients in {what}, by layer (%)", xlabel="layer",
                   ylabel="share of largest entries (%)", height=260)
-          for what, weights in (("attention", sel.PER_HEAD), ("MLP", sel.MLP))),
+          for what, matrices in (("attention", sel.PER_HEAD), ("MLP", sel.MLP))),
         v.says(schema.BATCH, small=True),
-        v.table("weights", "Every component and group"),
+        v.table("weight_gradients", "Every component and group"),
     ]),
     v.View("Heads", needs="heads", first={"head": lambda run, pick: sel.chosen_head(run)}, parts=[
         v.says(lambda run: draw.outline_key(
             f"{schema.ABSENCE} {len(run.tables['heads'])} heads were compared.",
-            {"picked": colour.MEMORY})),
+            {"selected": colour.MEMORY})),
         v.row(
             v.heads("heads", _GRIDS, marks=sel.marks, hover=sel.losses,
-                    describe=lambda row: f"without it {row['match']:+.1f} tokens"),
+                    describe=lambda row: f"{row['prefix_match_change']:+.1f} tokens"),
             v.column(
-                v.knob("head", "Head, by what its absence costs",
+                v.knob("head", "Head, by tokens lost without it",
                        lambda run, pick: sel.by_name(run), width=240),
                 v.on("head", _card, examples=lambda run: [{"head": h} for h in sel.marks(run)]),
             ),
@@ -208,22 +230,23 @@ VIEWS = [
         v.finding("rarity", small=True),
         v.finding("heads"),
         v.show(lambda run: _dots(
-            sel.control(run), "kept", "The control: random heads of the same layers, on passages"
-            " held out", "share of the suffix that is still said (%)"), needs="proof"),
-        v.table(sel.ranked, "All heads, the one whose absence costs most first", picks="head",
+            sel.control(run), "prefix_match_share",
+            "Random baseline: random heads of the same layers, held-out passages",
+            "share of the suffix still reproduced (%)"), needs="held_out_eval"),
+        v.table(sel.ranked, "All heads, most tokens lost first", picks="head",
                 by="label", height=420, of="heads"),
     ]),
     v.View("Patching", needs="patch_heads", otherwise=sel.untraced, parts=[
         v.finding("patching"),
-        v.says(f"{schema.TWIN} One value of the one run is put into the other, and what the model"
-               " gives to the first token that changes is read: blue brings it back, red takes it"
-               " away (nats of ln p). Left and right have scales of their own."),
-        v.show(lambda run: draw.grids_beside(sel.patched_heads(run), "nats", "away", "back")),
-        v.says("One place at one token, from the replaced token on:"),
+        v.says(f"{schema.TWIN} One activation of one run is patched into the other. The effect is"
+               " the change of the log-probability of the first token at which they diverge, in"
+               " nats: blue raises it, red lowers it. Left and right have separate scales."),
+        _grids(sel.patched_heads, "nats", "lowers", "raises"),
+        v.says("Residual stream at one layer and token, from the replaced token on:"),
         v.show(lambda run: [_patched(run, number) for number in sel.patched(run)[:3]]),
-        v.table("twins", "The twins"),
+        v.table("perturbed_twins", "The perturbed twins"),
     ]),
-    v.View("Removal", needs="removals", otherwise=sel.unchanged, parts=[
+    v.View("Removal", needs="weight_edits", otherwise=sel.unchanged, parts=[
         *_changes("unlearn", "unlearned"),
         *_changes("rewrite", "rewritten"),
         v.says(schema.MASKS, small=True),
@@ -231,12 +254,12 @@ VIEWS = [
         v.show(lambda run: [_rewritten(*each) for each in sel.rewritten(run)]),
         v.says(weight_edits.how_to_keep),
         v.row(
-            v.knob("change", "Change", lambda run, pick: {n: n for n in weight_edits.names(run)}),
-            v.download("Keep this change as a file",
+            v.knob("change", "Edit", lambda run, pick: {n: n for n in weight_edits.names(run)}),
+            v.download("Save this edit as a file",
                        lambda run, pick: f"{pick['change']}.safetensors",
                        lambda run, pick: weight_edits.file(run, pick["change"]), keys=["change"],
                        needs=lambda run: bool(weight_edits.names(run)))),
-        v.table("removals", "Every update"),
+        v.table("weight_edits", "All edits"),
     ]),
     claims.view(CLAIMS, PAPER),
 ]  # fmt: skip

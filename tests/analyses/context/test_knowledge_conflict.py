@@ -45,7 +45,7 @@ def planted_run(planted_model, asked):
 
 
 def test_finds_the_planted_heads_and_no_other(planted_run):
-    chosen = planted_run.tables["chosen"]
+    chosen = planted_run.tables["selected_heads"]
     assert {(r.layer, r.head): r.group for r in chosen.itertuples()} == {
         planted.MEMORY_HEAD: "memory",
         planted.CONTEXT_HEAD: "context",
@@ -63,7 +63,7 @@ def test_finds_the_planted_heads_and_no_other(planted_run):
 def test_proves_them_on_subjects_it_did_not_choose_them_on(planted_run):
     f = planted_run.findings
     table = planted_run.tables["facts"]
-    held_out = table[table.split == "prove"]
+    held_out = table[table.split == "held_out"]
     strong = {
         s for s, m in zip(planted.SUBJECTS, planted.MEMORIES, strict=True) if m > planted.CONTEXT
     }
@@ -76,7 +76,7 @@ def test_proves_them_on_subjects_it_did_not_choose_them_on(planted_run):
     assert f["random"].values["memory"] == pytest.approx(f["base"].values["memory"])
     assert f["cost_context"].values["closed_book_after"] == 1.0
     assert f["cost_memory"].values["closed_book_after"] == 0.0
-    assert set(table[table.split == "choose"].subject).isdisjoint(held_out.subject)
+    assert set(table[table.split == "select"].subject).isdisjoint(held_out.subject)
 
 
 def test_says_where_the_planted_heads_look(planted_run):
@@ -95,7 +95,7 @@ def test_the_dial_moves_all_answers_and_holds_while_generating(planted_run, plan
     assert dial.loc[1.0, "context"] == 1.0
     assert (dial.p_memory.diff().dropna() <= 1e-6).all()
     row = planted_run.tables["facts"].iloc[0]
-    for value, answer in ((-1.0, row.answer), (1.0, row.counter)):
+    for value, answer in ((-1.0, row.answer), (1.0, row.counterfactual)):
         with planted_run.control("dial")(planted_model, value):
             assert planted_model.generate(row.prompt, max_new_tokens=2).strip().startswith(answer)
     with (
@@ -139,25 +139,25 @@ def test_every_head_at_all_positions_on_request(planted_model, asked):
         planted_model,
         {**asked, "all_positions": "every head", "rank_by": "path"},
     )
-    assert result.tables["heads"].everywhere_memory.notna().all()
-    assert set(result.tables["chosen"].label) == {"L1H1", "L1H2"}
+    assert result.tables["heads"].zero_all_positions_memory.notna().all()
+    assert set(result.tables["selected_heads"].label) == {"L1H1", "L1H2"}
 
 
 def test_transfer_uses_everyones_heads_on_everyone(planted_model, asked):
     result = wb.run("knowledge-conflict", planted_model, {**asked, "parts": ["transfer"]})
     table, skipped = result.tables["transfer"], result.tables["transfer_skipped"]
-    formats = table[table.kind == "format"]
-    assert set(formats.found_on) == set(formats.used_on)
+    formats = table[table.across == "format"]
+    assert set(formats.selected_on) == set(formats.evaluated_on)
     own = formats[
-        (formats.found_on == "question")
-        & (formats.used_on == "question")
+        (formats.selected_on == "question")
+        & (formats.evaluated_on == "question")
         & (formats.group == "context")
     ]
     assert own.memory.item() == 1.0
     # The planted model has never heard of real countries: those relations are named, with the
     # reason.
-    assert set(skipped[skipped.kind == "relation"].name) == set(facts.relations())
-    assert skipped.why.str.contains("knows 0").all()
+    assert set(skipped[skipped.across == "relation"].name) == set(facts.relations())
+    assert skipped.reason.str.contains("knows 0").all()
 
 
 # -- where nothing can be told ---------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_no_head_is_named_where_all_answers_are_so_already(full):
     # Memory heads are those whose absence gives the context, and the other way round.
     unknown, known = loser, winner
     assert result.findings["base"].values[winner] == 1.0
-    assert set(result.tables["chosen"].group) == {known}
+    assert set(result.tables["selected_heads"].group) == {known}
     assert set(result.tables["heads"].role) <= {known, ""}
     assert (
         set(result.tables["random_sets"].group) == set(result.tables["stability"].group) == {known}
@@ -196,8 +196,8 @@ def test_no_head_is_named_where_all_answers_are_so_already(full):
     for name in ("prune", "random_for", "cost", "stability"):
         assert f"{name}_{known}" in result.findings
         assert f"{name}_{unknown}" not in result.findings
-    assert f"untold_{known}" not in result.findings
-    said = result.findings[f"untold_{unknown}"]
+    assert f"undetermined_{known}" not in result.findings
+    said = result.findings[f"undetermined_{unknown}"]
     assert said.values["rate"] == 1.0
     assert said.values["could_change"] == 0
     for words in ("cannot be told", "8 of 8 facts (100%, 95 %: 68% to 100%)", "What would help"):
@@ -221,7 +221,7 @@ def test_the_dial_turns_only_where_heads_are_known(full):
     row = result.tables["facts"].iloc[0]
     with result.control("dial")(model, low or high):
         said = model.generate(row.prompt, max_new_tokens=2).strip()
-    assert said.startswith(row.answer if side == "context" else row.counter)
+    assert said.startswith(row.answer if side == "context" else row.counterfactual)
 
 
 def test_transfer_leaves_out_what_has_no_room(full):
@@ -229,16 +229,16 @@ def test_transfer_leaves_out_what_has_no_room(full):
     if "transfer" not in result.tables:
         pytest.skip("only one of the two runs tries its heads elsewhere")
     table = result.tables["transfer"]
-    known = result.tables["chosen"].group.iloc[0]
+    known = result.tables["selected_heads"].group.iloc[0]
     assert set(table.group) == {known}
     finding = result.findings[f"transfer_format_{known}"]
-    other = table[(table.kind == "format") & (table.found_on != table.used_on)]
+    other = table[(table.across == "format") & (table.selected_on != table.evaluated_on)]
     open_ = other[
         other[f"base_{side}"] >= 0.5
     ]  # where the winner wins, there is room toward the other
     assert finding.values["pairs"] == len(other)
-    assert finding.values["told"] == len(open_)
-    assert finding.values["carry_over"] == int((open_.gain_low > 0).sum())
+    assert finding.values["testable"] == len(open_)
+    assert finding.values["transferred"] == int((open_.gain_low > 0).sum())
 
 
 def test_a_run_that_cannot_tell_opens_and_is_drawn(full, tmp_path):
@@ -247,7 +247,7 @@ def test_a_run_that_cannot_tell_opens_and_is_drawn(full, tmp_path):
 
     _, _, result = full
     for name in (
-        "chosen",
+        "selected_heads",
         "random_sets",
         "k_curve",
         "dial",
@@ -275,9 +275,9 @@ def test_too_few_facts_tell_nothing(planted_model, tmp_path):
         planted_model,
         {"facts_file": str(file), "template": TEMPLATE, "k_grid": [1]},
     )
-    assert result.tables["chosen"].empty
-    assert "only 4 facts" in result.findings["untold_memory"].says
-    assert "only 4 facts" in result.findings["untold_context"].says
+    assert result.tables["selected_heads"].empty
+    assert "only 4 facts" in result.findings["undetermined_memory"].says
+    assert "only 4 facts" in result.findings["undetermined_context"].says
     assert not {"prune_memory", "prune_context", "random", "dial", "cost_memory"} & set(
         result.findings
     )
@@ -303,19 +303,19 @@ def test_ties_with_no_head_at_all_choose_none(after, told):
     assert groups == ({"context": [(0, 0)]} if told else {})
     assert ("context" in untold) is not told
     if not told:
-        assert "the best, 1 off, gives +8 points on 12 facts (95 %: +0 to +25)" in untold["context"]
+        assert "1 head off, gives +8 points on 12 facts (95 %: +0 to +25)" in untold["context"]
 
 
 @pytest.mark.parametrize(
     ("already", "n", "says"),
     [
-        (12, 12, "none is left"),
-        (11, 12, "the other one is no more than chance"),
-        (9, 12, "the other 3 are"),
+        (12, 12, "no fact is left"),
+        (11, 12, "the one other answer could be chance"),
+        (9, 12, "all other 3 answers could be chance"),
         (8, 12, ""),
         (3, 5, "only 5 facts"),
         (0, 5, "only 5 facts"),
-        (29, 30, "the other one"),
+        (29, 30, "the one other answer"),
         (15, 30, ""),
         (0, 30, ""),
     ],
@@ -333,8 +333,8 @@ def test_random_sets_are_bounded_by_the_facts(planted_run):
     by 8 facts, not 8 × 40.
     """
     rates = planted_run.tables["rates"].set_index(["condition", "split"])
-    drawn = rates.loc[("random heads, 1 at a time", "prove")]
-    unchanged = rates.loc[("no intervention", "prove")]
+    drawn = rates.loc[("random heads, 1 at a time", "held_out")]
+    unchanged = rates.loc[("no intervention", "held_out")]
     assert drawn["n"] == unchanged["n"] == 8
     assert drawn["memory"] == pytest.approx(unchanged["memory"])
     assert drawn["memory_high"] - drawn["memory_low"] == pytest.approx(
@@ -379,9 +379,9 @@ def test_the_number_of_heads_is_drawn_again_too():
 
 def test_a_head_that_decides_alone_is_always_chosen(planted_run):
     table = planted_run.tables["stability"].set_index(["group", "label"])
-    assert table.loc[("memory", "L1H2"), "share"] == 1.0
-    assert table.loc[("context", "L1H1"), "share"] == 1.0
-    assert planted_run.findings["stability_memory"].values["chosen_again"] == 1.0
+    assert table.loc[("memory", "L1H2"), "selection_frequency"] == 1.0
+    assert table.loc[("context", "L1H1"), "selection_frequency"] == 1.0
+    assert planted_run.findings["stability_memory"].values["selection_frequency"] == 1.0
 
 
 def test_a_model_that_knows_nothing_is_told_so(llama):
@@ -503,7 +503,7 @@ def test_effects_are_minus_the_change_and_everywhere_is_what_pruning_does(plante
         for m, head in enumerate(found.candidates):
             with wb.ablate(planted_model, heads=[head]):
                 after = planted_model.next_logits([case.ids])[0, case.targets].numpy()
-            np.testing.assert_allclose(found.everywhere[n, m], before - after, atol=1e-4)
+            np.testing.assert_allclose(found.zero_all_positions[n, m], before - after, atol=1e-4)
             with wb.ablate(planted_model, heads=[head], positions=[-1]):
                 after = planted_model.next_logits([case.ids])[0, case.targets].numpy()
             np.testing.assert_allclose(
@@ -520,7 +520,7 @@ def test_what_it_says_is_what_generate_says(planted_model, asked):
         3,
         60,
     )
-    for said, case in zip(Measured(planted_model, cases).ask().said, cases, strict=True):
+    for said, case in zip(Measured(planted_model, cases).ask().generated, cases, strict=True):
         assert (
             planted_model.generate(case.prompt.text, max_new_tokens=4)
             .strip()

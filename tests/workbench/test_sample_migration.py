@@ -1,0 +1,68 @@
+"""Sample runs are in today's format, and writing one again changes names alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sample_runs.make import RUNS, place_of
+from sample_runs.migrate import migrate
+from workbench import registry, run_folder, run_upgrades
+from workbench.result import Result
+from workbench.run_upgrades import Upgrade
+
+
+def index_of(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_sample_run_is_what_its_analysis_says(name: str) -> None:
+    result = Result.open(place_of(name))
+    assert list(registry.get(result.analysis).schema.problems(result)) == []
+
+
+def test_only_names_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "capitals"
+    shutil.copytree(place_of("capitals"), folder)
+    index = index_of(folder) | {"format": 1}
+    (folder / "result.json").write_text(json.dumps(index), encoding="utf-8")
+    upgrade = Upgrade(columns={"heads": {"label": "name"}}, arrays={"depth": "push"})
+    monkeypatch.setitem(run_upgrades.UPGRADES, 1, {"knowledge-conflict": upgrade})
+    assert migrate(folder)
+    assert not migrate(folder)
+    after, old, new = index_of(folder), Result.open(place_of("capitals")), Result.open(folder)
+    assert after["format"] == run_folder.FORMAT
+    for key in ("analysis", "question", "params", "findings", "partial"):
+        assert after[key] == index[key]
+    assert after["provenance"] | index["provenance"] == after["provenance"]
+    assert list(new.tables) == list(old.tables)
+    for name, table in old.tables.items():
+        names = {"label": "name"} if name == "heads" else {}
+        pd.testing.assert_frame_equal(new.tables[name], table.rename(columns=names), rtol=0, atol=0)
+    for name, array in old.arrays.items():
+        other = new.arrays["push" if name == "depth" else name]
+        assert other.dtype == array.dtype
+        assert np.array_equal(other.values, array.values, equal_nan=True)
+        assert other.dims == array.dims
+
+
+@pytest.mark.parametrize("name", sorted({analysis for _, analysis, _ in RUNS.values()}))
+def test_what_an_upgrade_renames_is_in_the_schema(name: str) -> None:
+    schema = registry.get(name).schema
+    for step in run_upgrades.UPGRADES.values():
+        upgrade = step[name]
+        assert all(schema.table(table) for table in (*upgrade.tables.values(), *upgrade.columns))
+        for table, columns in upgrade.columns.items():
+            known = schema.table(table)
+            assert known is not None
+            assert known.open or set(columns.values()) <= {c.name for c in known.columns}
+        arrays = upgrade.arrays.values()
+        assert all(any(known.fits(array) for known in schema.arrays) for array in arrays)
+        for finding in (*upgrade.findings.values(), *upgrade.keys):
+            assert any(known.fits(finding) for known in schema.findings)

@@ -1,0 +1,85 @@
+"""What stands first of a run: its answer in a sentence or two, and what it must be read against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from workbench import registry
+from workbench.errors import WorkbenchError
+from workbench.result import Result
+from workbench.views import Answer
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The answer of a run.
+
+    Args:
+        says: sentences, the first one to be read from afar.
+        beside: sentences on the control.
+        picture: the view and the number of the picture in it that carry the answer; None if nothing
+            is declared.
+    """
+
+    says: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    picture: tuple[str, int] | None = None
+
+
+def lead_of(result: Result) -> Lead:
+    """As its analysis declares it; else the first finding.
+
+    What a run does not have, since it was stopped or not asked for, is left out.
+    """
+    declared = _declared(result)
+    found = result.findings
+    first = tuple(finding.says for finding in list(found.values())[:1])
+    if declared is None:
+        return Lead(first)
+    says, beside = (
+        tuple(found[name].says for name in names if name in found)
+        for names in (declared.says, declared.beside)
+    )
+    return Lead(says or first, beside, declared.picture)
+
+
+def certainty(result: Result) -> str:
+    """How sure the answer is, in one line: over how many items, how many claims replicate, how many
+    seeds agree.
+    """
+    return " · ".join([*_items(result), *_claims(result), *_seeds(result)])
+
+
+def _items(result: Result) -> Iterator[str]:
+    declared = _declared(result)
+    for name in (*declared.says, *declared.beside) if declared is not None else ():
+        finding = result.findings.get(name)
+        if finding is not None and "n" in finding.values:
+            spans = "95 % intervals over them" if finding.interval else "no interval"
+            yield f"n = {finding.values['n']:g}, {spans}"
+            return
+
+
+def _claims(result: Result) -> Iterator[str]:
+    claims = result.tables.get("claims")
+    if claims is None or "verdict" not in claims or claims.empty:
+        return
+    counts = claims["verdict"].value_counts(sort=False)
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    yield f"claims of the paper: {verdicts}"
+
+
+def _seeds(result: Result) -> Iterator[str]:
+    seeds = result.findings.get("seeds")
+    if seeds is None:
+        yield "one seed"
+    else:
+        yield f"{seeds.values['value']:g} seeds"
+
+
+def _declared(result: Result) -> Answer | None:
+    try:
+        return registry.get(result.analysis).answer
+    except WorkbenchError:
+        return None  # not installed here: its findings are all that is known of it
