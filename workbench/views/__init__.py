@@ -1,14 +1,5 @@
-"""What an analysis says its result looks like: a list of views, each a list of parts.
-
-    from workbench import views as v
-
-    VIEWS = [
-        v.View("Rates", needs="rates", parts=[
-            v.finding("greedy", "sampled"),
-            v.show(lambda run: v.picture("rate_bars", run.tables["rates"], title="Extracted")),
-            v.table("rates", "The data behind this picture"),
-        ]),
-    ]
+"""What an analysis says its result looks like: a list of views, each a list of parts (an example is
+in docs/writing-an-analysis.md).
 
 From this one list the Explorer, the notebook, the report, its printed form and the thumbnails are
 made; nothing in an analysis knows which of them is looking. A part is a function of the run and of
@@ -23,8 +14,9 @@ Everything heavy (Panel, HoloViews) is imported inside functions.
 """
 
 from workbench.draw.head_grids import Scale
-from workbench.views.items import Beside, Clicks, Item, Picture, Table, grids, key_groups
-from workbench.views.items import Picture as picture
+from workbench.draw.pictures import Picture
+from workbench.draw.pictures import Picture as picture
+from workbench.views.items import Beside, Clicks, Item, Table, key_groups
 from workbench.views.parts import Column as column
 from workbench.views.parts import Knob as knob
 from workbench.views.parts import On as on
@@ -32,20 +24,10 @@ from workbench.views.parts import Part
 from workbench.views.parts import Row as row
 from workbench.views.pick import Pick
 from workbench.views.view import AGAIN, Answer, View, bound
-from workbench.views.words import (
-    download,
-    each,
-    finding,
-    heads,
-    key_pad,
-    live_only,
-    says,
-    show,
-    table,
-)  # fmt: skip
+from workbench.views.words import chart, finding, heads, key_pad, live_only, says, show, table
 
 __all__ = [
     "AGAIN", "Answer", "Beside", "Clicks", "Item", "Part", "Pick", "Picture", "Scale", "Table",
-    "View", "bound", "column", "download", "each", "finding", "grids", "heads", "key_groups",
+    "View", "bound", "chart", "column", "finding", "heads", "key_groups",
     "key_pad", "knob", "live_only", "on", "picture", "row", "says", "show", "table",
 ]  # fmt: skip

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from workbench import draw
-from workbench.draw import updates
 from workbench.draw import view as drawing
+from workbench.draw.pictures import Picture
 from workbench.selection import parse_head
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
-    from workbench.draw.head_grids import Scale
     from workbench.result import Result
     from workbench.schema import Schema
 
@@ -32,36 +29,6 @@ _CLICK = {
     "layer": "A row chooses the layer",
     "feature": "A row chooses the feature",
 }
-
-
-class Picture:
-    """A picture of the drawing vocabulary and what it is drawn from.
-
-    Args:
-        kind: its name in `workbench.draw`.
-        given, options: its arguments there; what may be sent later stands in `options`.
-        picks: "head": a click on a cell or tile chooses that head. "pos": a click chooses the row.
-    """
-
-    def __init__(self, kind: str, *given: Any, picks: str = "", **options: Any) -> None:
-        self.kind, self.given, self.picks, self.options = kind, given, picks, options
-
-    def drawn(self) -> Any:
-        """As a HoloViews element."""
-        return getattr(draw, self.kind)(*self.given, **self.options)
-
-    @property
-    def can_be_filled(self) -> bool:
-        """Whether other values can be sent; else it is drawn anew."""
-        return self.kind in updates.SENT
-
-    def fill(self, pane: Any) -> None:
-        """Put these values into a pane in which a picture of this kind is drawn, unless it shows
-        them already: titles say what is drawn, grids of heads with their unit behind it.
-        """
-        title = str(self.options.get("title", ""))
-        if pane.object.title.text not in (title, f"{title} ({self.options.get('unit')})"):
-            updates.fill(self.kind, pane, self.options)
 
 
 @dataclass(frozen=True)
@@ -126,14 +93,6 @@ def key_groups(run: Result) -> int | None:
     """How many key-value heads the model has, for a grid of heads."""
     groups = run.provenance.model.get("n_kv_heads")
     return groups if isinstance(groups, int) else None
-
-
-def grids(
-    arrays: Sequence[tuple[xr.DataArray, Scale]], picks: str = "", *given: Any, **more: Any
-) -> Beside:
-    """Grids of the same heads beside each other; see `draw.grids_beside`."""
-    drawn = draw.grids_beside(arrays, *given, **more)
-    return Beside([Picture("head_grid", picks=picks, **options) for options in drawn], width=0)
 
 
 def still(items: Sequence[Item], schema: Schema) -> list[Any]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.draw import view as drawing
 from workbench.draw.layout import box, narrow_column
-from workbench.views.items import Beside, Item, Picture, beside, still
+from workbench.draw.pictures import Picture
+from workbench.views.items import Beside, Item, beside, still
 from workbench.views.pick import SELECTED, Options, Page, Pick
 from workbench.views.slots import Slots
 

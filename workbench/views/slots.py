@@ -17,7 +17,8 @@ from workbench.draw import view as drawing
 from workbench.draw.layer_token_table import clicks, listening
 from workbench.draw.layout import narrow_column
 from workbench.draw.linking import link_rows
-from workbench.views.items import Beside, Clicks, Item, Picture, Table
+from workbench.draw.pictures import Picture
+from workbench.views.items import Beside, Clicks, Item, Table
 from workbench.views.pick import Page
 
 
