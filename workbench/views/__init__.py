@@ -7,24 +7,34 @@ what is chosen; `on` names what it depends on, and is made again when that moves
 
 I want sentences, pictures, tables        -> words.py
 I want what depends on what is chosen     -> parts.py (`on`, `knob`), pick.py (what is chosen)
-I want something to choose by a click     -> items.py (tables, grids and cells that `pick`)
+I want something to choose by a click     -> draw/items.py (tables, grids and cells that `pick`)
 I want to know how it becomes a page      -> view.py, parts.py (laid out), slots.py (filled)
 
 Everything heavy (Panel, HoloViews) is imported inside functions.
 """
 
 from workbench.draw.head_grids import Scale
-from workbench.draw.pictures import Picture
-from workbench.draw.pictures import Picture as picture
-from workbench.views.items import Beside, Clicks, Item, Table, key_groups
+from workbench.draw.items import Clicks, Picture, Table
+from workbench.draw.items import Picture as picture
+from workbench.draw.items import Row as Beside
 from workbench.views.parts import Column as column
+from workbench.views.parts import Item, Part
 from workbench.views.parts import Knob as knob
 from workbench.views.parts import On as on
-from workbench.views.parts import Part
 from workbench.views.parts import Row as row
 from workbench.views.pick import Pick
 from workbench.views.view import AGAIN, Answer, View, bound
-from workbench.views.words import chart, finding, heads, key_pad, live_only, says, show, table
+from workbench.views.words import (
+    chart,
+    finding,
+    heads,
+    key_groups,
+    key_pad,
+    live_only,
+    says,
+    show,
+    table,
+)
 
 __all__ = [
     "AGAIN", "Answer", "Beside", "Clicks", "Item", "Part", "Pick", "Picture", "Scale", "Table",

@@ -9,10 +9,9 @@ from markupsafe import Markup
 
 from workbench import draw
 from workbench.draw.head_grids import Scale
-from workbench.draw.pictures import Picture, grids
+from workbench.draw.items import Picture, Row, Table, grids
 from workbench.schema import fits
-from workbench.views.items import Beside, Item, Table, key_groups
-from workbench.views.parts import Column, Names, On, Part
+from workbench.views.parts import Column, Item, Names, On, Part
 from workbench.views.pick import Pick
 
 if TYPE_CHECKING:
@@ -127,13 +126,19 @@ def chart(
         ]
         if abreast == 1:
             return drawn
-        return [Beside(drawn[n : n + abreast]) for n in range(0, len(drawn), abreast)]
+        return [Row(drawn[n : n + abreast], width=420) for n in range(0, len(drawn), abreast)]
 
     return show(make, needs=needs)
 
 
 def _frame(run: Result, source: Source) -> pd.DataFrame | None:
     return run.tables.get(source) if isinstance(source, str) else source(run)
+
+
+def key_groups(run: Result) -> int | None:
+    """How many key-value heads the model has, for a grid of heads."""
+    groups = run.provenance.model.get("n_kv_heads")
+    return groups if isinstance(groups, int) else None
 
 
 def heads(
@@ -159,11 +164,11 @@ def heads(
     def rows(run: Result) -> pd.DataFrame:
         return run.tables[table].set_index(["layer", "head"], drop=False).sort_index()
 
-    def shown(run: Result) -> Beside:
+    def shown(run: Result) -> Row:
         arrays = [(rows(run)[column].to_xarray(), scale) for column, scale in columns.items()]
         more = {"marks": dict(marks(run)), "groups": key_groups(run)}
         drawn = grids(arrays, picks="head", hover=hover(run), one_scale=one_scale, **more)
-        return Beside(drawn, width=0)
+        return Row(drawn)
 
     def places(run: Result) -> tuple[list[int], list[int]]:
         layers, heads = rows(run).index.levels

@@ -129,7 +129,7 @@ _along = partial(_groups, sel.by_position, "prefix_pos", xlabel="position in the
 def _grids(arrays: Mapping[str, xr.DataArray], *words: str, one_scale: bool = False) -> v.Beside:
     unit, low, high = words
     scales = [(array, v.Scale(title, unit, low, high)) for title, array in arrays.items()]
-    return v.Beside(draw.grids(scales, one_scale=one_scale), width=0)
+    return v.Beside(draw.grids(scales, one_scale=one_scale))
 
 
 def _contrasts(run: Result, **which: str) -> v.Beside:

@@ -1,19 +1,92 @@
-"""A picture and what it is drawn from: drawn when it is shown, filled with other values later."""
+"""What a page shows, as data: a picture and what it is drawn from, a table, items side by side, and
+text to click. Each has a still form; on a live page it is filled with other values later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from workbench import draw
 from workbench.draw import colour, updates
+from workbench.selection import parse_head
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    import pandas as pd
     import xarray as xr
 
     from workbench.draw.head_grids import Scale
+
+_CLICK = {
+    "head": "A row chooses the head",
+    "prompt": "A row is shown above",
+    "pos": "A row chooses the token",
+    "layer": "A row chooses the layer",
+    "feature": "A row chooses the feature",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows to read, and on a page to choose by.
+
+    Args:
+        picks: what a click on a row chooses, if anything.
+        by: the column whose value is chosen; for heads their names, such as L5H1.
+        height: in pixels, from which on it scrolls.
+        of: the table of the run whose schema gives the headings.
+        values: what each row chooses, where that stands in no column.
+        headings: heading and tooltip by column; a column without one is headed by its name.
+    """
+
+    frame: pd.DataFrame
+    caption: str = ""
+    picks: str = ""
+    by: str = ""
+    height: int | None = None
+    of: str = ""
+    values: Sequence[Any] | None = None
+    headings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def choices(self) -> list[Any]:
+        """What each row chooses."""
+        values = self.frame[self.by].tolist() if self.values is None else list(self.values)
+        return [parse_head(str(name)) for name in values] if self.picks == "head" else values
+
+    @property
+    def help(self) -> str:
+        """The caption, and on a page what its rows are good for."""
+        click = _CLICK.get(self.picks, "A row is chosen")
+        return f"{self.caption}. {click}; a heading sorts." if self.picks else self.caption
+
+
+@dataclass(frozen=True)
+class Row:
+    """Items side by side, as long as there is room.
+
+    Args:
+        width: how wide each wants to be in pixels; 0 is as wide as it is.
+        most: how wide it becomes at most.
+    """
+
+    parts: Sequence[Any]
+    width: int = 0
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """A token strip or a table of cells in which a click chooses a token (and a layer).
+
+    Args:
+        tokens: how many tokens there are.
+    """
+
+    markup: Markup
+    tokens: int
 
 
 class Picture:
