@@ -4,6 +4,7 @@ report and the notebook.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shlex
@@ -158,6 +159,19 @@ def provenance_html(result: Result) -> Markup:
     shown |= {"seed": about.seed, "machine": about.machine, **about.notes}
     shown["versions"] = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     return facts_html({k: v for k, v in shown.items() if v not in (None, "")})
+
+
+def one_line(result: Result) -> str:
+    """smollm2-135m · float32 · seed 0 · 3 min 1 s · 28 Nov 2026"""
+    about, model = result.provenance, result.provenance.model
+    dtype = str(model.get("dtype") or "").removeprefix("torch.")
+    try:
+        day = dt.datetime.fromisoformat(about.started).astimezone().strftime("%-d %b %Y")
+    except ValueError:
+        day = about.started
+    seed = f"seed {about.seed}" if about.seed is not None else ""
+    took = duration(about.duration) if about.duration else ""
+    return " · ".join(filter(None, [str(model.get("name") or ""), dtype, seed, took, day]))
 
 
 def duration(seconds: float) -> str:

@@ -62,7 +62,7 @@ def greedy(model: InstrumentedModel, prompts: list[list[int]], tokens: int) -> l
     return continued(model, torch.tensor(prompts, device=model.device), tokens, ends=()).tolist()
 
 
-def agreeing(said: Sequence[int], suffix: Sequence[int]) -> float:
+def token_accuracy(said: Sequence[int], suffix: Sequence[int]) -> float:
     """Memorization score (Biderman et al. 2023): share of positions where both have the same
     token.
     """
@@ -79,6 +79,6 @@ def edit_distance(said: Sequence[int], suffix: Sequence[int]) -> float:
     return float(Levenshtein.distance(said, suffix)) / len(suffix)
 
 
-def longest_common(said: str, suffix: str) -> int:
+def longest_common_substring(said: str, suffix: str) -> int:
     """Characters of the longest string both have."""
     return SequenceMatcher(None, said, suffix, autojunk=False).find_longest_match().size

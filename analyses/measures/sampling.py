@@ -95,7 +95,7 @@ def _log_share(scores: Tensor, targets: Tensor) -> Tensor:
     return scores.gather(-1, targets[..., None])[..., 0] - highest - total
 
 
-def tries(log_p: float, chance: float) -> float:
+def queries_needed(log_p: float, chance: float) -> float:
     """How many independent samples contain the suffix at least once with probability `chance`; inf
     if never.
 
@@ -113,15 +113,16 @@ def tries(log_p: float, chance: float) -> float:
 
 
 def whole(samples: float) -> float:
-    """So many samples as a whole number, enough for the chance that `tries` was asked for; inf
-    stays.
+    """Samples as a whole number, enough for the probability that `queries_needed` was given.
+
+    inf stays.
     """
     return (
         samples if math.isinf(samples) else float(math.ceil(samples * (1 - 1e-12)))
     )  # 1.0000000000000002 samples are 1
 
 
-def hit(log_p: float, n: float) -> float:
+def extraction_probability(log_p: float, n: float) -> float:
     """Probability that n independent samples contain the suffix at least once."""
     if log_p == -math.inf:
         return 0.0

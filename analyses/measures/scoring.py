@@ -114,7 +114,7 @@ def score(
     return scores
 
 
-def right_tokens(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
+def is_greedy(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
     """(window, suffix token): whether greedy decoding says it, given all of the text before it.
 
     False where it was not read.

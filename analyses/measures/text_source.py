@@ -168,7 +168,7 @@ def add_left_out(result: Result, left_out: Sequence[tuple[str, str]], coverage: 
         return
     import pandas as pd
 
-    result.tables["left_out"] = pd.DataFrame(left_out, columns=["name", "why"])
+    result.tables["left_out"] = pd.DataFrame(left_out, columns=["name", "reason"])
     name, why = left_out[0]
     more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
     says = f"Not looked at: {name} ({why.rstrip('.')}){more}."

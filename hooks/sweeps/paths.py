@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.attention import AttentionCall, add_mask, probabilities, soft_cap
 from hooks.layer_replay import RecordedSuffix, read
@@ -28,8 +30,6 @@ from hooks.sweeps.runner import WALK, SweepJob, edits_of, rows_at_once
 from hooks.sweeps.values import BatchValues
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
 
 
@@ -189,7 +189,7 @@ def _nothing(suffix: RecordedSuffix) -> Edit:
 
 def _received(
     call: AttentionCall, suffix: RecordedSuffix, rows: slice, receiver: Receiver
-) -> Tensor:
+) -> Float[Tensor, "variant prompt pos d_head"]:
     """The receiver's output z with one input as in these rows and the others as recorded,
     (variant, prompt, pos, d_head).
     """
@@ -215,7 +215,9 @@ def _received(
     return z
 
 
-def _pattern(scores: Tensor, base: AttentionCall, head: int) -> Tensor:
+def _pattern(
+    scores: Float[Tensor, "variant prompt query key"], base: AttentionCall, head: int
+) -> Float[Tensor, "variant prompt query key"]:
     """Attention probabilities from raw scores of one head, (variant, prompt, query, key)."""
     options = dict(base.options)
     if options.get("s_aux") is not None:

@@ -12,6 +12,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.device_transfer import indices
 from hooks.layer_replay import RecordedSuffix, check_same, logit_error, read
@@ -30,8 +32,6 @@ from hooks.sweeps.values import BatchValues, Values
 from workbench.models.configuration import setting
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
@@ -196,7 +196,9 @@ class SweepJob:
             self.model.n_layers - component.layer for component in self.components
         )
 
-    def _walk(self, suffix: RecordedSuffix, edits: Sequence[Edit], *, control: bool) -> Tensor:
+    def _walk(
+        self, suffix: RecordedSuffix, edits: Sequence[Edit], *, control: bool
+    ) -> Float[Tensor, "variant prompt pos d_model"]:
         """Final residual streams of a walk that reports, (variant, prompt, pos that is read,
         d_model).
         """
@@ -252,11 +254,16 @@ class SweepJob:
                     own[row : row + 1], prompt, logits[row : row + 1]
                 )[0].cpu()
 
-    def _unchanged(self, suffix: RecordedSuffix) -> Tensor:
+    def _unchanged(self, suffix: RecordedSuffix) -> Float[Tensor, "prompt pos d_model"]:
         """The unchanged residual stream where it is read, (prompt, pos, d_model)."""
         return suffix.record.resid_final[:, -self.readout.n_positions :]
 
-    def _effects(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> Tensor:
+    def _effects(
+        self,
+        final: Float[Tensor, "variant prompt pos d_model"],
+        suffix: RecordedSuffix,
+        prompts: Sequence[int],
+    ) -> Float[Tensor, "variant prompt target"]:
         """Metric of final residual streams minus that of the unchanged runs, (variant, prompt,
         target).
         """
@@ -265,7 +272,7 @@ class SweepJob:
 
     def write(
         self,
-        effects: Tensor,
+        effects: Float[Tensor, "variant prompt target"],
         edits: Sequence[Edit],
         components: Sequence[int],
         batch: Batch,

@@ -36,9 +36,9 @@ def add_by_context(result: Result, found: ScoredWindows, shorter: Mapping[int, S
             rows.append(
                 {
                     "group": group,
-                    "context": length,
+                    "context_length": length,
                     "n": n,
-                    "match": match,
+                    "prefix_match": match,
                     "exact": hits / n,
                     "exact_low": low,
                     "exact_high": high,
@@ -47,7 +47,7 @@ def add_by_context(result: Result, found: ScoredWindows, shorter: Mapping[int, S
     table = pd.DataFrame(rows)
     result.tables["context"] = table
     first, last = (
-        table[(table["group"] == "all") & (table["context"] == c)].iloc[0]
+        table[(table["group"] == "all") & (table["context_length"] == c)].iloc[0]
         for c in _ends(found.params.context)
     )
     result.add(
@@ -55,12 +55,14 @@ def add_by_context(result: Result, found: ScoredWindows, shorter: Mapping[int, S
             "context",
             {
                 f"exact_{c}": float(
-                    table[(table["group"] == "all") & (table["context"] == c)]["exact"].iloc[0]
+                    table[(table["group"] == "all") & (table["context_length"] == c)]["exact"].iloc[
+                        0
+                    ]
                 )
                 for c in found.params.context
             },
-            f"After {first['context']} tokens of context greedy decoding says"
-            f" {percent(first['exact'])} of the suffixes, after {last['context']} it says"
+            f"After {first['context_length']} tokens of context greedy decoding says"
+            f" {percent(first['exact'])} of the suffixes, after {last['context_length']} it says"
             f" {percent(last['exact'])}.",
             unit="share of windows",
         )
@@ -109,15 +111,15 @@ def add_overlap(
                 "group": group,
                 "n": n,
                 "both": both,
-                "this model only": only,
-                "reference only": only_other,
+                "only_this_model": only,
+                "only_reference": only_other,
                 "neither": n - both - only - only_other,
-                "match": float(found.scores.match[chosen].mean()),
-                "reference_match": float(theirs.match[chosen].mean()),
+                "prefix_match": float(found.scores.match[chosen].mean()),
+                "reference_prefix_match": float(theirs.match[chosen].mean()),
             }
         )
     result.tables["overlap"] = pd.DataFrame(rows)
-    result.tables["windows"]["reference_match"] = theirs.match
+    result.tables["windows"]["reference_prefix_match"] = theirs.match
     result.provenance.notes["reference"] = reference
     first = rows[0]
     either = int((mine | other).sum())
@@ -126,8 +128,8 @@ def add_overlap(
             "overlap",
             {
                 "both": first["both"],
-                "this": first["this model only"],
-                "reference": first["reference only"],
+                "only_this_model": first["only_this_model"],
+                "only_reference": first["only_reference"],
                 "n": first["n"],
             },
             f"{int(mine.sum())} suffixes are said by this model and {int(other.sum())} by"
@@ -159,12 +161,12 @@ def add_steps(result: Result, found: ScoredWindows, along: Mapping[int, Scores])
                     "repeats": count,
                     "timing": timing,
                     "n": int(chosen.sum()),
-                    "match": float(scores.match[chosen].mean()),
+                    "prefix_match": float(scores.match[chosen].mean()),
                     "exact": float((scores.match == lengths)[chosen].mean()),
                     "loss": -float(np.nanmean(scores.logprob[chosen])),
                 }
             )
-    result.tables["steps"] = pd.DataFrame(rows)
+    result.tables["checkpoints"] = pd.DataFrame(rows)
     last = max(along)
     ever = np.max([scores.match == lengths for scores in along.values()], axis=0)
     now = along[last].match == lengths
@@ -172,7 +174,11 @@ def add_steps(result: Result, found: ScoredWindows, along: Mapping[int, Scores])
     result.add(
         Finding(
             "training",
-            {"ever": int(ever.sum()), "at_the_end": int(now.sum()), "forgotten": forgotten},
+            {
+                "extracted_ever": int(ever.sum()),
+                "extracted_at_end": int(now.sum()),
+                "forgotten": forgotten,
+            },
             f"Over {len(along)} kept steps {int(ever.sum())} suffixes could be pulled out at some"
             f" time; at the end {forgotten} of them no longer can.",
             unit="windows",

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from analyses.weights.extraction.scored_windows import ScoredWindows
 
 RECITES, PARTS, SAMPLED = (
-    "recites whole passages",
-    "recites parts of passages",
-    "may recite passages when sampled often",
+    "reproduces whole passages",
+    "reproduces parts of passages",
+    "would reproduce passages when sampled",
 )
-PATTERN, SHORT, NOTHING = "continues its patterns", "recites short runs", "no sign of it"
+PATTERN, SHORT, NOTHING = "continues patterns", "reproduces short runs", "no sign of memorization"
 LONG, LONG_RUN = 20, 30
 """Tokens from the start of a passage, and of a run inside one, from which on a verdict takes
 them for a sign.
@@ -103,7 +103,7 @@ class _Evidence:
     @cached_property
     def likely(self) -> np.ndarray:
         """To be expected among the samples somebody has."""
-        return self.found.tries <= self.found.params.tries
+        return self.found.queries_needed <= self.found.params.tries
 
     @cached_property
     def short(self) -> np.ndarray:
@@ -194,23 +194,29 @@ def add_documents(result: Result, found: ScoredWindows) -> None:
             {
                 "name": name,
                 "verdict": verdict,
-                "says": " ".join([*_recited(evidence, at), *_patterns(evidence, at), proves]),
-                "windows": len(part),
-                "recited": float(part["match"].sum()) / (len(part) * found.params.suffix),
-                "exact": int(part["exact"].sum()),
-                "sampled": int(evidence.likely[at].sum()),
-                "longest": int(part["match"].max()),
-                "run": int(part["run"].max()),
-                "read": float(found.scores.read[at].sum()) / (len(part) * found.params.suffix),
+                "explanation": " ".join(
+                    [*_recited(evidence, at), *_patterns(evidence, at), proves]
+                ),
+                "n_windows": len(part),
+                "prefix_match_share": float(part["prefix_match"].sum())
+                / (len(part) * found.params.suffix),
+                "n_exact": int(part["exact"].sum()),
+                "n_sampled": int(evidence.likely[at].sum()),
+                "longest_prefix_match": int(part["prefix_match"].max()),
+                "longest_run": int(part["longest_run"].max()),
+                "read_share": float(found.scores.read[at].sum())
+                / (len(part) * found.params.suffix),
                 "window": best,
                 "evidence": found.text(evidence.stretch(best)),
-                "repetitive": int(evidence.repetitive[at].sum()),
-                "patterns": int(evidence.explained[at].sum()),
+                "n_repetitive": int(evidence.repetitive[at].sum()),
+                "n_patterns": int(evidence.explained[at].sum()),
             }
         )
     rank = {verdict: i for i, verdict in enumerate(PROVES)}
     table = pd.DataFrame(rows).sort_values(
-        ["verdict", "run"], key=lambda c: c.map(rank) if c.name == "verdict" else -c, kind="stable"
+        ["verdict", "longest_run"],
+        key=lambda c: c.map(rank) if c.name == "verdict" else -c,
+        kind="stable",
     )
     result.tables["documents"] = table.reset_index(drop=True)
     counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in PROVES}
@@ -297,12 +303,12 @@ def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
 def _longest(measured: Sequence[PatternControl]) -> str:
     """The longest run of each control, for people."""
     named = {
-        "copying from what stands before": [c.copied for c in measured],
+        "copying from what stands before": [c.copied_run for c in measured],
         "the model with the tokens exchanged for one another": [
-            c.exchanged for c in measured if c.exchanged is not None
+            c.permuted_run for c in measured if c.permuted_run is not None
         ],
         "the model counting on from other numbers": [
-            c.counted for c in measured if c.counted is not None
+            c.incremented_run for c in measured if c.incremented_run is not None
         ],
     }
     return "; ".join(f"{name}, {in_tokens(max(runs))}" for name, runs in named.items() if runs)
@@ -312,18 +318,18 @@ def _thresholds(found: ScoredWindows) -> Finding:
     return Finding(
         "verdict_thresholds",
         {
-            "match": LONG,
-            "run": LONG_RUN,
-            "never_read_match": CHANCE,
-            "never_read_run": CHANCE_RUN,
-            "distinct_tokens": VARIED,
-            "samples": found.params.tries,
+            "prefix_match": LONG,
+            "longest_run": LONG_RUN,
+            "nonmember_prefix_match": CHANCE,
+            "nonmember_longest_run": CHANCE_RUN,
+            "distinct_share": VARIED,
+            "queries": found.params.tries,
         },
         f"A verdict takes {LONG} tokens from the start of a passage, or {LONG_RUN} in a row inside"
         f" one, for a sign ({_NEVER}). A passage of which under {percent(VARIED)} of the tokens are"
         f" distinct, or that can be copied, counts where no control comes as far, or {LONG} tokens"
         " far.",
-        unit="tokens; distinct_tokens: share of the passage; samples: of each passage",
+        unit="tokens; distinct_share: share of the passage; queries: of each passage",
     )
 
 
@@ -335,22 +341,22 @@ def _add_controls(result: Result, evidence: _Evidence) -> None:
         {
             "window": index,
             "name": found.documents[found.windows[index].document].name,
-            "distinct": _varied(found.windows[index].suffix),
-            "run": int(found.runs[1][index]),
+            "distinct_share": _varied(found.windows[index].suffix),
+            "longest_run": int(found.runs[1][index]),
             **asdict(control),
             "explained": bool(evidence.explained[index]),
             "suffix": found.suffixes[index],
         }
         for index, control in evidence.controls.items()
     ]
-    result.tables["controls"] = pd.DataFrame(rows).astype(
-        {"exchanged": "float64", "counted": "float64"}
+    result.tables["pattern_controls"] = pd.DataFrame(rows).astype(
+        {"permuted_run": "float64", "incremented_run": "float64"}
     )
     explained, n = int(evidence.explained.sum()), len(rows)
     longest = max(control.longest for control in evidence.controls.values())
     result.add(
         Finding(
-            "controls",
+            "pattern_controls",
             {"explained": explained, "n": n, "longest_run": longest},
             f"{n:,} of the passages that come out repeat themselves or can be copied from the words"
             f" before them. Of {explained:,} the controls get as many tokens in a row, or {LONG}:"

@@ -15,7 +15,7 @@ from analyses.measures import decoding
 from analyses.measures.statistics import spearman, wilson
 from analyses.weights.extraction import membership
 from analyses.weights.extraction.scored_windows import ScoredWindows, in_tokens, percent
-from analyses.weights.extraction.tables import rates_table, tokens_table, tries_table
+from analyses.weights.extraction.tables import queries_table, rates_table, tokens_table
 from workbench.result import Finding, Result
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def add_textless(result: Result, found: ScoredWindows) -> None:
         " continuation's text."
     )
     result.add(
-        Finding("textless", {"ids": len(ids), "likeliest": likeliest}, says, unit="ids; tokens")
+        Finding("textless", {"n_ids": len(ids), "n_greedy": likeliest}, says, unit="ids; tokens")
     )
 
 
@@ -69,12 +69,12 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
                 "repeats": document.repeats,
                 "timing": document.timing,
                 "start": window.start,
-                "match": int(scores.match[index]),
+                "prefix_match": int(scores.match[index]),
                 "exact": bool(found.exact[index]),
-                "run": int(found.runs[1][index]),
+                "longest_run": int(found.runs[1][index]),
                 "margin": float(scores.margin[index]),
-                "log_p": float(scores.log_p[index]),
-                "tries": float(found.tries[index]),
+                "suffix_logprob": float(scores.log_p[index]),
+                "queries_needed": float(found.queries_needed[index]),
                 "loss": -float(scores.logprob[index].mean()),  # NaN unless it was read to its end
                 "prefix": found.text(window.prefix),
                 "suffix": found.suffixes[index],
@@ -86,7 +86,7 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
     result.tables["windows"] = table
     result.tables["tokens"] = tokens_table(found)
     result.tables["rates"] = rates_table(found, table)
-    result.tables["tries"] = tries_table(found)
+    result.tables["extraction_by_queries"] = queries_table(found)
     n, hits = len(table), int(found.exact.sum())
     low, high = wilson(hits, n)
     close = int((np.abs(scores.margin) < TIE).sum())
@@ -101,7 +101,7 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
                 "rate": hits / n,
                 "extracted": hits,
                 "n": n,
-                "longest_match": longest,
+                "longest_prefix_match": longest,
                 "longest_run": run,
                 "near_tie": TIE,
             },
@@ -113,12 +113,18 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
             interval={"rate": (low, high)},
         )
     )
-    many = int((found.tries <= params.tries).sum())
+    many = int((found.queries_needed <= params.tries).sum())
     low, high = wilson(many, n)
     result.add(
         Finding(
             "sampled",
-            {"rate": many / n, "extracted": many, "n": n, "samples": params.tries, "chance": 0.5},
+            {
+                "rate": many / n,
+                "extracted": many,
+                "n": n,
+                "queries": params.tries,
+                "probability": 0.5,
+            },
             f"With {params.tries:,} samples each ({params.sampler}) {many} of {n} come out at least"
             f" once with a probability of one half or more, {percent(many / n)}.",
             unit="share of windows",
@@ -147,9 +153,9 @@ def _add_repeats(result: Result, found: ScoredWindows) -> None:
             "repeats",
             {
                 **({"spearman": rho} if rho == rho else {}),
-                **({"spearman_probability": smooth} if smooth == smooth else {}),
-                f"match_at_{counts[0]}": means[counts[0]],
-                f"match_at_{counts[-1]}": means[counts[-1]],
+                **({"spearman_logprob": smooth} if smooth == smooth else {}),
+                f"prefix_match_at_{counts[0]}": means[counts[0]],
+                f"prefix_match_at_{counts[-1]}": means[counts[-1]],
             },
             f"Leading tokens said, on average, by how often a text was read: {listed} (of"
             f" {found.params.suffix}). Rank correlation with the number of repeats, over"
@@ -169,8 +175,8 @@ def _add_repeats(result: Result, found: ScoredWindows) -> None:
         hits, n = int(found.exact[never].sum()), int(never.sum())
         result.add(
             Finding(
-                "never_read",
-                {"rate": hits / n, "extracted": hits, "n": n, "match": means[0]},
+                "nonmembers",
+                {"rate": hits / n, "extracted": hits, "n": n, "prefix_match": means[0]},
                 f"The control: of {n} passages of texts that were never read, greedy decoding says"
                 f" {hits} whole; {means[0]:.1f} leading tokens on average.",
                 unit="share of windows",
@@ -184,30 +190,31 @@ def decode(result: Result, found: ScoredWindows, progress: Progress) -> None:
     chosen = np.argsort(-found.scores.match, kind="stable")[: found.params.decode]
     if not len(chosen):
         return
-    said = decoding.continuations(
+    generated = decoding.continuations(
         found.model, found.windows, found.scores, [int(i) for i in chosen], progress
     )
     table = result.tables["windows"]
     n = len(table)
-    score, edit, common, texts = (
+    score, edit, lcs, texts = (
         np.full(n, np.nan),
         np.full(n, np.nan),
         np.full(n, np.nan),
         [""] * n,
     )
-    for index, ids in said.items():
+    for index, ids in generated.items():
         suffix = found.windows[index].suffix
         texts[index] = found.text(ids)
-        score[index] = decoding.agreeing(ids, suffix)
+        score[index] = decoding.token_accuracy(ids, suffix)
         edit[index] = decoding.edit_distance(ids, suffix)
-        common[index] = decoding.longest_common(texts[index], found.suffixes[index])
-    table["score"], table["edit"], table["common"], table["said"] = score, edit, common, texts
+        lcs[index] = decoding.longest_common_substring(texts[index], found.suffixes[index])
+    table["memorization_score"], table["edit_distance"] = score, edit
+    table["lcs_chars"], table["generated"] = lcs, texts
     near = int((edit <= NEAR).sum())
-    least = "" if len(said) == n else "At least "
+    least = "" if len(generated) == n else "At least "
     bound = (
         ""
-        if len(said) == n
-        else f" Of the other {n - len(said)}, which match no further, none was decoded."
+        if len(generated) == n
+        else f" Of the other {n - len(generated)}, which match no further, none was decoded."
     )
     result.add(
         Finding(
@@ -216,12 +223,12 @@ def decode(result: Result, found: ScoredWindows, progress: Progress) -> None:
                 "rate": near / n,
                 "extracted": near,
                 "n": n,
-                "decoded": len(said),
-                "score": float(np.nanmean(score)),
-                "edit_at_most": NEAR,
+                "decoded": len(generated),
+                "memorization_score": float(np.nanmean(score)),
+                "max_edit_distance": NEAR,
             },
             f"{least}{near} of {n} continuations differ from the text in at most {100 * NEAR:.0f} %"
-            f" of their tokens. Memorization score of the {len(said)} decoded:"
+            f" of their tokens. Memorization score of the {len(generated)} decoded:"
             f" {np.nanmean(score):.2f} on average.{bound}",
             unit="share of windows",
             interval={"rate": wilson(near, n)},
@@ -243,14 +250,14 @@ def add_membership(result: Result, found: ScoredWindows, reference: Scores | Non
     repeats = found.repeats
     if repeats is None or not (repeats == 0).any() or not (repeats > 0).any():
         return
-    auc = pd.DataFrame(membership.by_count(values, repeats))
+    auc = pd.DataFrame(membership.auc_by_repeats(values, repeats))
     result.tables["membership"] = auc
     overall = auc[auc["repeats"] == "all"].set_index("score")
     best = str(overall["auc"].idxmax())
     each = auc[(auc["score"] == best) & (auc["repeats"] != "all")]
     ends = [f"{row['auc']:.2f} for {row['repeats']}" for _, row in each.iloc[[0, -1]].iterrows()]
     by_count = f", {ends[0]} and {ends[1]} repeats" if len(each) > 1 else ""
-    low = float(overall.loc[best, "low"])
+    low = float(overall.loc[best, "auc_low"])
     tells = (
         f"Of the scores {best} tells best whether a text was read"
         if low > 0.5
@@ -270,10 +277,10 @@ def add_membership(result: Result, found: ScoredWindows, reference: Scores | Non
             "membership",
             {score: float(overall.loc[score, "auc"]) for score in overall.index},
             f"{tells}: AUC {overall.loc[best, 'auc']:.2f} over all (95 % interval from {low:.2f} to"
-            f" {overall.loc[best, 'high']:.2f}){by_count}.{caught}{few}",
+            f" {overall.loc[best, 'auc_high']:.2f}){by_count}.{caught}{few}",
             unit="AUC, 0.5 is chance",
             interval={
-                score: (float(overall.loc[score, "low"]), float(overall.loc[score, "high"]))
+                score: (float(overall.loc[score, "auc_low"]), float(overall.loc[score, "auc_high"]))
                 for score in overall.index
             },
         )
@@ -287,27 +294,33 @@ def add_compressed(result: Result, found: ScoredWindows, strings: Mapping[str, C
     rows = [
         {
             "string": text,
-            "tokens": len(one.target),
+            "string_tokens": len(one.target),
             "prompt_tokens": len(one.prompt) if one.prompt else 0,
-            "ratio": one.ratio,
+            "compression_ratio": one.ratio,
             "prompt": one.text,
-            "steps": one.steps,
-            "ended": "by itself" if one.finished else "its steps were used up",
+            "gcg_steps": one.steps,
+            "stopped_by": "convergence" if one.finished else "step limit",
         }
         for text, one in strings.items()
     ]
-    table = pd.DataFrame(rows).sort_values("ratio", ascending=False).reset_index(drop=True)
+    table = (
+        pd.DataFrame(rows).sort_values("compression_ratio", ascending=False).reset_index(drop=True)
+    )
     result.tables["compression"] = table
-    memorized, best = int((table["ratio"] > 1).sum()), table.iloc[0]
+    memorized, best = int((table["compression_ratio"] > 1).sum()), table.iloc[0]
     result.add(
         Finding(
             "compression",
-            {"memorized": memorized, "n": len(table), "highest": float(best["ratio"])},
+            {
+                "memorized": memorized,
+                "n": len(table),
+                "highest_ratio": float(best["compression_ratio"]),
+            },
             (
-                f"For {memorized} of {len(table)} strings a prompt of fewer tokens than the string"
-                f" was found. Highest ratio: {str(best['string'])[:40]!r},"
-                f" {in_tokens(best['tokens'])} from {best['prompt_tokens']} (a lower bound: a"
-                " shorter prompt may exist)."
+                f"For {memorized} of {len(table)} strings the search found a prompt that is"
+                f" shorter than the string. Highest compression ratio:"
+                f" {str(best['string'])[:40]!r}, {in_tokens(best['string_tokens'])} from"
+                f" {best['prompt_tokens']} (a lower bound: a shorter prompt may exist)."
                 if best["prompt_tokens"]
                 else (
                     f"No prompt that can be typed was found for any of {len(table)} strings by the"

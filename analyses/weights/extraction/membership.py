@@ -48,14 +48,14 @@ def lowest(values: np.ndarray, share: float) -> np.ndarray:
     return np.partition(values, many - 1, axis=-1)[..., :many].mean(-1)
 
 
-def caught(members: np.ndarray, others: np.ndarray, false: float) -> float:
+def tpr_at_fpr(members: np.ndarray, others: np.ndarray, false: float) -> float:
     """Share of members above the lowest threshold at which at most `false` of the others pass."""
     allowed = int(np.floor(false * len(others)))
     threshold = np.sort(others)[::-1][allowed] if allowed < len(others) else -np.inf
     return float((members > threshold).mean())
 
 
-def by_count(
+def auc_by_repeats(
     values: Mapping[str, np.ndarray], repeats: np.ndarray
 ) -> list[dict[str, float | str | int]]:
     """Rows of the table: each score, for every number of repeats and all of them, against what
@@ -73,16 +73,16 @@ def by_count(
             row: dict[str, float | str | int] = {
                 "score": score,
                 "repeats": label,
-                "members": int(chosen.sum()),
-                "others": int(never.sum()),
+                "n_members": int(chosen.sum()),
+                "n_nonmembers": int(never.sum()),
                 "auc": value,
-                "low": low,
-                "high": high,
+                "auc_low": low,
+                "auc_high": high,
             }
             for false in (0.01, 0.001):
                 enough = never.sum() >= (ENOUGH if false == 0.01 else 10 * ENOUGH)
                 row[f"tpr_at_{false:g}"] = (
-                    caught(each[chosen], each[never], false) if enough else float("nan")
+                    tpr_at_fpr(each[chosen], each[never], false) if enough else float("nan")
                 )
             rows.append(row)
     return rows

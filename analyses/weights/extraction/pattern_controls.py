@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.sampling import Sampler
-from analyses.measures.scoring import longest_runs, right_tokens, score
+from analyses.measures.scoring import is_greedy, longest_runs, score
 
 if TYPE_CHECKING:
     from analyses.measures.windows import Window
@@ -37,21 +37,21 @@ class PatternControl:
     needs to know.
 
     Attributes:
-        copied: by repeating what followed the last time the same tokens stood there; no model takes
-            part.
-        exchanged: by the model, where each token is consistently another one of the passage:
+        copied_run: by repeating what followed the last time the same tokens stood there; no model
+            takes part.
+        permuted_run: by the model, where each token is consistently another one of the passage:
             numbers where it has several of them, else all. None where it has only one.
-        counted: by the model, where every number is larger by the same amount. None where there are
-            no numbers to count.
+        incremented_run: by the model, where every number is larger by the same amount. None where
+            there are no numbers to count.
     """
 
-    copied: int
-    exchanged: int | None
-    counted: int | None
+    copied_run: int
+    permuted_run: int | None
+    incremented_run: int | None
 
     @property
     def longest(self) -> int:
-        return max(self.copied, self.exchanged or 0, self.counted or 0)
+        return max(self.copied_run, self.permuted_run or 0, self.incremented_run or 0)
 
 
 def pattern_controls(
@@ -63,12 +63,12 @@ def pattern_controls(
     for number, window in enumerate(windows):
         places.append([])
         for other in (
-            exchanged(model, window, random.Random(f"{seed} {number}")),
-            counted_on(model, window),
+            permuted(model, window, random.Random(f"{seed} {number}")),
+            incremented(model, window),
         ):
             places[-1].append(None if other is None else len(altered))
             altered += [] if other is None else [other]
-    _, runs = longest_runs(right_tokens(score(model, altered, Sampler(temperature=0)), altered))
+    _, runs = longest_runs(is_greedy(score(model, altered, Sampler(temperature=0)), altered))
     found = []
     for window, (one, two) in zip(windows, places, strict=True):
         found.append(
@@ -98,7 +98,7 @@ def copied_run(prefix: Sequence[int], suffix: Sequence[int]) -> int:
     return int(longest_runs(right)[1][0])
 
 
-def exchanged(model: InstrumentedModel, window: Window, draw: random.Random) -> Window | None:
+def permuted(model: InstrumentedModel, window: Window, draw: random.Random) -> Window | None:
     """The window with each token consistently replaced by another of its own.
 
     None if there is no other.
@@ -113,22 +113,22 @@ def exchanged(model: InstrumentedModel, window: Window, draw: random.Random) -> 
     if len(moved) < 2:
         return None
     draw.shuffle(moved)
-    instead = dict(
+    replacement = dict(
         zip(moved, [*moved[1:], moved[0]], strict=True)
     )  # a ring: nothing stays what it was
     prefix, suffix = (
-        tuple(instead.get(i, i) for i in part) for part in (window.prefix, window.suffix)
+        tuple(replacement.get(i, i) for i in part) for part in (window.prefix, window.suffix)
     )
     return replace(window, prefix=prefix, suffix=suffix)
 
 
-def counted_on(model: InstrumentedModel, window: Window) -> Window | None:
+def incremented(model: InstrumentedModel, window: Window) -> Window | None:
     """The window with all its numbers larger by the same amount, beyond the highest of them.
 
     None if it has none.
     """
     prefix, suffix = (
-        model.tokenizer.decode(list(part), clean_up_tokenization_spaces=False)
+        str(model.tokenizer.decode(list(part), clean_up_tokenization_spaces=False))
         for part in (window.prefix, window.suffix)
     )
     cut = _NUMBER.match(suffix)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.measures.sampling import tries, whole
-from analyses.measures.scoring import longest_runs, right_tokens
+from analyses.measures.sampling import queries_needed, whole
+from analyses.measures.scoring import is_greedy, longest_runs
 from analyses.measures.vocabulary import textless
 from analyses.measures.windows import Window
 
@@ -47,18 +47,18 @@ class ScoredWindows:
         return [self.text(window.suffix) for window in self.windows]
 
     @cached_property
-    def right(self) -> np.ndarray:
+    def is_greedy(self) -> np.ndarray:
         """(window, suffix token): whether greedy decoding says it, given all of the text before
         it.
         """
-        return right_tokens(self.scores, self.windows)
+        return is_greedy(self.scores, self.windows)
 
     @cached_property
     def runs(self) -> tuple[np.ndarray, np.ndarray]:
         """(first suffix token, length) of each window's longest run of such tokens; the start of
         the suffix or inside it.
         """
-        return longest_runs(self.right)
+        return longest_runs(self.is_greedy)
 
     @property
     def unread(self) -> str:
@@ -69,11 +69,13 @@ class ScoredWindows:
         return f" (of the {percent(share)} of the tokens that were read)" if share < 1 else ""
 
     @cached_property
-    def tries(self) -> np.ndarray:
+    def queries_needed(self) -> np.ndarray:
         """Samples, a whole number, that contain the suffix at least once with a probability of
         one half or more.
         """
-        return np.array([whole(tries(p, 0.5)) if p == p else math.inf for p in self.scores.log_p])
+        return np.array(
+            [whole(queries_needed(p, 0.5)) if p == p else math.inf for p in self.scores.log_p]
+        )
 
     @cached_property
     def textless(self) -> frozenset[int]:
@@ -94,8 +96,13 @@ def groups(found: ScoredWindows) -> dict[str, np.ndarray]:
     return groups
 
 
+def counted_as(number: int, noun: str) -> str:
+    """ "1 passage", "2 passages"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def in_tokens(number: int) -> str:
-    return f"{number:,} token{'' if number == 1 else 's'}"
+    return counted_as(number, "token")
 
 
 def percent(rate: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.measures.sampling import tries
+from analyses.measures.sampling import queries_needed
 from analyses.measures.statistics import wilson
 from analyses.weights.extraction.scored_windows import ScoredWindows
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-CHANCES = (0.1, 0.5, 0.9, 0.99)
+PROBABILITIES = (0.1, 0.5, 0.9, 0.99)
 
 
 _SHOWN = 400  # windows whose tokens are kept for reading
@@ -34,7 +34,7 @@ def rates_table(found: ScoredWindows, table: pd.DataFrame) -> pd.DataFrame:
         mine = table if kind == "all" else table[table["kind"] == kind]
         for group, part in mine.groupby(by, sort=by == "repeats"):
             hits, n = int(part["exact"].sum()), len(part)
-            sampled = int((part["tries"] <= found.params.tries).sum())
+            sampled = int((part["queries_needed"] <= found.params.tries).sum())
             low, high = wilson(hits, n)
             sampled_low, sampled_high = wilson(sampled, n)
             rows.append(
@@ -42,7 +42,7 @@ def rates_table(found: ScoredWindows, table: pd.DataFrame) -> pd.DataFrame:
                     "kind": kind,
                     by: group,
                     "n": n,
-                    "match": float(part["match"].mean()),
+                    "prefix_match": float(part["prefix_match"].mean()),
                     "loss": float(part["loss"].mean()),
                     "exact": hits / n,
                     "exact_low": low,
@@ -55,7 +55,7 @@ def rates_table(found: ScoredWindows, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tries_table(found: ScoredWindows) -> pd.DataFrame:
+def queries_table(found: ScoredWindows) -> pd.DataFrame:
     """The share of windows extracted within n samples, for several probabilities of at least one
     hit.
     """
@@ -63,22 +63,25 @@ def tries_table(found: ScoredWindows) -> pd.DataFrame:
 
     groups = {"all": np.ones(len(found.windows), bool)}
     if found.repeats is not None and (found.repeats == 0).any() and (found.repeats > 0).any():
-        groups = {"read": found.repeats > 0, "never read": found.repeats == 0}
+        groups = {"members": found.repeats > 0, "non-members": found.repeats == 0}
     grid = np.unique(np.round(np.logspace(0, math.log10(max(10, found.params.tries)), 25)))
     rows = []
     for group, chosen in groups.items():
         greedy = float(found.exact[chosen].mean())
-        for chance in CHANCES:
+        for probability in PROBABILITIES:
             need = np.array(
-                [tries(p, chance) if p == p else math.inf for p in found.scores.log_p[chosen]]
+                [
+                    queries_needed(p, probability) if p == p else math.inf
+                    for p in found.scores.log_p[chosen]
+                ]
             )
             rows += [
                 {
                     "group": group,
-                    "chance": chance,
-                    "n": float(n),
+                    "probability": probability,
+                    "queries": float(n),
                     "rate": float((need <= n).mean()),
-                    "greedy": greedy,
+                    "greedy_rate": greedy,
                 }
                 for n in grid
             ]
@@ -116,8 +119,8 @@ def tokens_table(found: ScoredWindows) -> pd.DataFrame:
                     "token": token,
                     "part": "prefix" if at < 0 else "suffix",
                     "logprob": float("nan") if at < 0 else float(scores.logprob[index, at]),
-                    "likeliest": "" if at < 0 else words[int(scores.likeliest[index, at])],
-                    "right": at >= 0 and bool(found.right[index, at]),
+                    "greedy_token": "" if at < 0 else words[int(scores.likeliest[index, at])],
+                    "is_greedy": at >= 0 and bool(found.is_greedy[index, at]),
                 }
             )
     return pd.DataFrame(rows)

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from analyses.weights.extraction import documents as verdicts
+from analyses.weights.extraction.scored_windows import counted_as, in_tokens
 from workbench import draw
 from workbench.draw import colour, passage
 
@@ -36,9 +37,9 @@ def strip(run: Result, window: int) -> Markup:
         )
     suffix = (rows["part"] == "suffix").to_numpy()
     first = rows["pos"].to_numpy()[suffix].min()
-    said = suffix & (rows["pos"].to_numpy() < first + row["match"])
-    if "right" in rows:  # not by their text: two tokens that are parts of characters look alike
-        said |= rows["right"].to_numpy()
+    said = suffix & (rows["pos"].to_numpy() < first + row["prefix_match"])
+    if "is_greedy" in rows:  # not by their text: two tokens that are parts of characters look alike
+        said |= rows["is_greedy"].to_numpy()
     read = passage.times_read(row.get("repeats"))
     return draw.token_strip(
         list(rows["token"]),
@@ -48,38 +49,39 @@ def strip(run: Result, window: int) -> Markup:
         title=f"{row['name']}, {read}" if read else str(row["name"]),
         unit="probability of each token",
         top=1.0,
-        notes=[f"likeliest: “{word}”" if word else "" for word in rows["likeliest"]],
+        notes=[f"likeliest: “{word}”" if word else "" for word in rows["greedy_token"]],
     )
 
 
 def greedy(run: Result, window: int) -> Markup:
     """What greedy decoding says after the prefix, beside what the text says."""
     row = run.tables["windows"].set_index("window").loc[window]
-    match, length = row["match"], int(run.params.get("suffix", 0))
+    match, length = row["prefix_match"], int(run.params.get("suffix", 0))
     if bool(row["exact"]):
         return draw.says(
             f"From the given text the model says the rest token for token: all {match}."
         )
-    run_of = row.get("run", 0)
+    run_of = row.get("longest_run", 0)
     inside = f" Given the text, the longest run that it says is {run_of}." if run_of > match else ""
     first = (
         f"{match} of {length} tokens, then goes elsewhere" if match else f"none of {length} tokens"
     )
     head = draw.says(f"The model says {first}.{inside} What it says instead:")
-    said = row.get("said")
-    if not isinstance(said, str) or row["score"] != row["score"]:
+    said = row.get("generated")
+    if not isinstance(said, str) or row["memorization_score"] != row["memorization_score"]:
         how = (
             "Its continuation was not decoded in this run (the parameter decode sets how many are)."
         )
         return head + draw.says(how, small=True)
     tries = (
-        f"{row['tries']:,.0f} samples for an even chance"
-        if row["tries"] < 1e12
+        f"{row['queries_needed']:,.0f} samples for an even chance"
+        if row["queries_needed"] < 1e12
         else "no number of samples worth trying"
     )
     numbers = (
-        f"Memorization score {row['score']:.2f}, edit distance {100 * row['edit']:.0f} % of the"
-        f" tokens, longest common string {row['common']:.0f} characters; {tries}."
+        f"Memorization score {row['memorization_score']:.2f}, edit distance"
+        f" {100 * row['edit_distance']:.0f} % of the tokens, longest common substring"
+        f" {row['lcs_chars']:.0f} characters; {tries}."
     )
     return head + passage.quoted(said) + draw.says(numbers, small=True)
 
@@ -87,21 +89,26 @@ def greedy(run: Result, window: int) -> Markup:
 def verdict(row: dict[str, Any], suffix: int) -> Markup:
     """One document: what is said of it, the longest piece that comes out, and what was counted."""
     shown = "shows no sign of it" if row["verdict"] == verdicts.NOTHING else row["verdict"]
-    evidence = passage.quoted(row["evidence"]) if row.get("run", row["longest"]) >= _SOME else ""
-    counted = (
-        f"Longest match from the start of a passage: {row['longest']} of {suffix} tokens."
-        f" {row['exact']} of {row['windows']} passages come out whole; of all tokens asked for"
-        f" {100 * row['recited']:.1f} % are said from the start of one."
+    evidence = (
+        passage.quoted(row["evidence"])
+        if row.get("longest_run", row["longest_prefix_match"]) >= _SOME
+        else ""
     )
-    if row["repetitive"]:
+    counted = (
+        f"Longest prefix match: {row['longest_prefix_match']} of {in_tokens(suffix)}."
+        f" {row['n_exact']} of {counted_as(row['n_windows'], 'passage')} are reproduced in full. Of"
+        f" all tested tokens {100 * row['prefix_match_share']:.1f} % are reproduced from the start"
+        " of a passage."
+    )
+    if row["n_repetitive"]:
         share = f"{100 * verdicts.VARIED:.0f} %"
-        counted += f" In {row['repetitive']} under {share} of the tokens are distinct."
+        counted += f" In {row['n_repetitive']} under {share} of the tokens are distinct."
     return Markup(
         '<section class="wb-verdict" style="border-left-color:{}"><h3>{}</h3>{}{}{}</section>'
     ).format(
         _VERDICTS.get(row["verdict"], colour.OTHER),
         row["name"],
-        draw.says(f"The model {shown}. {row.get('says', '')}"),
+        draw.says(f"The model {shown}. {row.get('explanation', '')}"),
         evidence,
         draw.says(counted, small=True),
     )

@@ -26,14 +26,14 @@ _WINDOWS = [
     "kind",
     "repeats",
     "timing",
-    "match",
+    "prefix_match",
     "exact",
-    "tries",
+    "queries_needed",
     "loss",
-    "score",
-    "edit",
+    "memorization_score",
+    "edit_distance",
     "suffix",
-    "said",
+    "generated",
 ]
 _MEANING = (
     "A verdict says what comes out of this model when it is given the words before a passage, and"
@@ -44,7 +44,7 @@ _MEANING = (
 
 def _windows(run: Result) -> pd.DataFrame:
     """As a person looks for them: the longest matches first."""
-    table = run.tables["windows"].sort_values(["match", "window"], ascending=[False, True])
+    table = run.tables["windows"].sort_values(["prefix_match", "window"], ascending=[False, True])
     return table[[c for c in _WINDOWS if c in table]].reset_index(drop=True)
 
 
@@ -73,7 +73,7 @@ def _cards(run: Result) -> list[Any]:
 
 
 def _documents(run: Result) -> pd.DataFrame:
-    return run.tables["documents"].drop(columns=["window", "says"], errors="ignore")
+    return run.tables["documents"].drop(columns=["window", "explanation"], errors="ignore")
 
 
 def _rates(run: Result) -> list[Any]:
@@ -90,7 +90,7 @@ def _rates(run: Result) -> list[Any]:
     return [
         v.picture("rate_bars", whole, names="read", title=title, words=_EXTRACTED, of="windows"),
         v.picture(
-            "curves", rates, "repeats", "match", "kind", scale="doublings", height=320,
+            "curves", rates, "repeats", "prefix_match", "kind", scale="doublings", height=320,
             title="Leading tokens said, by how often the text was read",
             xlabel="times read", ylabel="tokens",
         ),
@@ -106,13 +106,15 @@ def _legend(run: Result) -> str:
 
 
 def _tries(run: Result) -> list[Any]:
-    table = run.tables["tries"]
-    top = min(100.0, 125 * max(table["rate"].max(), table["greedy"].max(), 0.04))  # of all pictures
+    table = run.tables["extraction_by_queries"]
+    top = min(
+        100.0, 125 * max(table["rate"].max(), table["greedy_rate"].max(), 0.04)
+    )  # of all pictures
     return [
         v.picture(
-            "curves", rows, "n", "rate", "chance", scale="powers", percent=True,
-            names={c: f"probability {c:g}" for c in rows["chance"].unique()},
-            level={"greedy": float(rows["greedy"].iloc[0])}, ylim=(-0.03 * top, 1.03 * top),
+            "curves", rows, "queries", "rate", "probability", scale="powers", percent=True,
+            names={c: f"probability {c:g}" for c in rows["probability"].unique()},
+            level={"greedy": float(rows["greedy_rate"].iloc[0])}, ylim=(-0.03 * top, 1.03 * top),
             title=f"Extracted within n samples{'' if group == 'all' else f': texts {group}'} (%)",
             xlabel="samples n", ylabel="share of windows (%)",
         )
@@ -124,7 +126,7 @@ def _context(run: Result) -> Any:
     table = run.tables["context"]
     groups = [g for g in table["group"].unique() if g != "all"] or ["all"]
     return v.picture(
-        "curves", table, "context", "match", "group", order=groups,
+        "curves", table, "context_length", "prefix_match", "group", order=groups,
         title="Leading tokens said, by how much text is given",
         xlabel="tokens of context", ylabel="tokens",
     )  # fmt: skip
@@ -144,11 +146,12 @@ def _membership(run: Result) -> Any:
 def _overlap(run: Result) -> Any:
     table = run.tables["overlap"]
     words = {
-        "both": colour.FUNCTION,
+        "both models": colour.FUNCTION,
         "this model only": colour.MEMORY,
         "reference only": colour.CONTEXT,
     }
-    shares = table.assign(**{word: table[word] / table["n"] for word in words})
+    counts = zip(words, ("both", "only_this_model", "only_reference"), strict=True)
+    shares = table.assign(**{word: table[count] / table["n"] for word, count in counts})
     title = "Suffixes said by greedy decoding, of all windows (%)"
     return v.picture("rate_bars", shares, names="group", title=title, words=words, of="windows")
 
@@ -157,11 +160,13 @@ def _compression(run: Result) -> Any:
     table = run.tables["compression"]
     named = table.assign(name=[str(text)[:40] for text in table["string"]])
     title = "Tokens of the string per token of its prompt; above 1 it counts as memorized"
-    return v.picture("meters", named, "name", "ratio", title=title, said=lambda x: f"{x:.2f}")
+    return v.picture(
+        "meters", named, "name", "compression_ratio", title=title, said=lambda x: f"{x:.2f}"
+    )
 
 
 def _steps(run: Result) -> list[Any]:
-    table = run.tables["steps"]
+    table = run.tables["checkpoints"]
     everyone = table[table["timing"] == "all"]
     counts = [c for c in everyone["repeats"].unique() if c != "all"] or ["all"]
     names = {c: f"{c}×" for c in counts if c != "all"}
@@ -172,7 +177,9 @@ def _steps(run: Result) -> list[Any]:
             "curves", everyone, "step", column, "repeats", order=counts, names=names, title=title,
             xlabel="training step", ylabel=unit,
         )
-        for column, title, unit in (("match", said, "tokens"), ("loss", loss, "nats per token"))
+        for column, title, unit in (
+            ("prefix_match", said, "tokens"), ("loss", loss, "nats per token"),
+        )
     ]  # fmt: skip
     most = max((int(c) for c in counts if c != "all"), default=0)
     timed = table[(table["repeats"] == str(most)) & (table["timing"] != "all")]
@@ -180,7 +187,7 @@ def _steps(run: Result) -> list[Any]:
         title = f"Texts read {most}×: when they were read decides what stays (leading tokens said)"
         pictures.append(
             v.picture(
-                "curves", timed, "step", "match", "timing", hues=_TIMING, title=title,
+                "curves", timed, "step", "prefix_match", "timing", hues=_TIMING, title=title,
                 names={t: f"read {t}" for t in timed["timing"].unique()},
                 xlabel="training step", ylabel="tokens",
             )
@@ -194,7 +201,7 @@ def _unknown(run: Result) -> str:
     return "it is not known how often each text was read, and which never were"
 
 
-ANSWER = v.Answer(("greedy", "sampled"), picture=("Rates", 0), beside=("never_read",))
+ANSWER = v.Answer(("greedy", "sampled"), picture=("Rates", 0), beside=("nonmembers",))
 VIEWS = [
     v.View("Documents", needs="documents", otherwise="the texts are those of a ledger", parts=[
         v.says("Can this model recite my documents?"),
@@ -203,7 +210,7 @@ VIEWS = [
         v.finding("verdict_thresholds", small=True),
         v.says(_MEANING, small=True),
         v.table(_documents, "Every document", of="documents"),
-        v.table("controls", "Recited passages that may be patterns"),
+        v.table("pattern_controls", "Recited passages that may be patterns"),
         v.table("left_out", "Not looked at"),
     ]),
     v.View("Texts", needs="windows", first={"prompt": _window}, parts=[
@@ -219,18 +226,18 @@ VIEWS = [
         ),
     ]),
     v.View("Rates", needs="rates", parts=[
-        v.finding("greedy", "sampled", "repeats", "never_read"),
+        v.finding("greedy", "sampled", "repeats", "nonmembers"),
         v.show(_rates),
         v.says(_legend, small=True),
         v.table("rates", _DATA),
     ]),
-    v.View("Tries", needs="tries", parts=[
+    v.View("Sampling", needs="extraction_by_queries", parts=[
         v.says(
             "The share of windows that n independent samples contain at least once with the given"
             " probability, in closed form from one pass. Dotted: greedy decoding."
         ),
         v.show(_tries),
-        v.table("tries", _DATA),
+        v.table("extraction_by_queries", _DATA),
     ]),
     v.View("Context", needs="context", otherwise="one length of context was asked for", parts=[
         v.finding("context"),
@@ -257,9 +264,9 @@ VIEWS = [
         v.show(_compression),
         v.table("compression", "The prompts"),
     ]),
-    v.View("Training", needs="steps", parts=[
+    v.View("Training", needs="checkpoints", parts=[
         v.finding("training"),
         v.show(_steps),
-        v.table("steps", _DATA),
+        v.table("checkpoints", _DATA),
     ], otherwise="the steps of training were not read (an option)"),
 ]  # fmt: skip

@@ -202,7 +202,7 @@ SCHEMA = Schema(
         ]),
         TableSchema("left_out", "Texts that were not analysed.", [
             C("name", "The text."),
-            C("why", "The reason."),
+            C("reason", "Why it was not looked at."),
         ]),
         claims.TABLE,
     ],

@@ -18,8 +18,13 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from analyses.measures import windows
-from analyses.measures.decoding import agreeing, continuations, edit_distance, longest_common
-from analyses.measures.sampling import Sampler, hit, log_q, tries
+from analyses.measures.decoding import (
+    continuations,
+    edit_distance,
+    longest_common_substring,
+    token_accuracy,
+)
+from analyses.measures.sampling import Sampler, extraction_probability, log_q, queries_needed
 from analyses.measures.scoring import score, stages
 from analyses.measures.statistics import auc, spearman
 from analyses.measures.windows import Window
@@ -100,17 +105,17 @@ def test_wide_open_schemes_are_pure_temperature() -> None:
 @given(st.floats(-60, -1e-6), st.floats(0.01, 0.999))
 @settings(deadline=None)
 def test_tries_and_hit_undo_each_other(log_p: float, chance: float) -> None:
-    n = tries(log_p, chance)
+    n = queries_needed(log_p, chance)
     assert n >= 1
-    assert hit(log_p, n) == pytest.approx(max(chance, math.exp(log_p)), rel=1e-6)
-    assert tries(log_p, min(0.999, chance + 0.0005)) >= n
+    assert extraction_probability(log_p, n) == pytest.approx(max(chance, math.exp(log_p)), rel=1e-6)
+    assert queries_needed(log_p, min(0.999, chance + 0.0005)) >= n
 
 
 def test_what_never_or_always_comes() -> None:
-    assert tries(-math.inf, 0.5) == math.inf
-    assert hit(-math.inf, 10**9) == 0
-    assert tries(0.0, 0.9) == 1
-    assert hit(0.0, 1) == 1
+    assert queries_needed(-math.inf, 0.5) == math.inf
+    assert extraction_probability(-math.inf, 10**9) == 0
+    assert queries_needed(0.0, 0.9) == 1
+    assert extraction_probability(0.0, 1) == 1
 
 
 def made_windows(model: Any, n: int = 12, prefix: int = 7, suffix: int = 9) -> list[Window]:
@@ -309,8 +314,10 @@ def test_auc_is_the_share_of_pairs(a: list[int], b: list[int]) -> None:
 
 def test_rates_at_few_false_alarms_are_conservative() -> None:
     others, members = np.arange(1000.0), np.array([989.0, 990.0, 991.0, 2000.0])
-    assert membership.caught(members, others, 0.01) == 0.75  # above 989 lie just ten of the others
-    assert membership.caught(members, others, 1.0) == 1.0
+    assert (
+        membership.tpr_at_fpr(members, others, 0.01) == 0.75
+    )  # above 989 lie just ten of the others
+    assert membership.tpr_at_fpr(members, others, 1.0) == 1.0
 
 
 def test_spearman_of_what_does_not_vary_is_unknown() -> None:
@@ -321,8 +328,8 @@ def test_spearman_of_what_does_not_vary_is_unknown() -> None:
 def test_near_verbatim_measures() -> None:
     assert edit_distance([1, 2, 3, 4], [1, 2, 3, 4]) == 0
     assert edit_distance([9, 1, 2, 3], [1, 2, 3, 4]) == 0.5  # one in, one out
-    assert agreeing([9, 1, 2, 3], [9, 2, 2, 4]) == 0.5
-    assert longest_common("the cat sat", "a cat sad") == len(" cat sa")
+    assert token_accuracy([9, 1, 2, 3], [9, 2, 2, 4]) == 0.5
+    assert longest_common_substring("the cat sat", "a cat sad") == len(" cat sa")
 
 
 def test_windows_lie_where_they_should(llama: Any) -> None:
@@ -404,16 +411,18 @@ def test_a_run_has_its_tables_and_figures_agree(result: Any) -> None:
     table = found.tables["windows"]
     assert len(table) == n
     greedy = found.findings["greedy"].values
-    assert greedy["extracted"] == table["exact"].sum() == (table["match"] == 6).sum()
-    assert found.findings["sampled"].values["extracted"] == (table["tries"] <= 50).sum()
+    assert greedy["extracted"] == table["exact"].sum() == (table["prefix_match"] == 6).sum()
+    assert found.findings["sampled"].values["extracted"] == (table["queries_needed"] <= 50).sum()
     overall = found.tables["rates"].query("kind == 'all'")
     assert (overall["exact"] * overall["n"]).sum() == pytest.approx(greedy["extracted"])
     exact = table[table["exact"]]
-    assert (exact["score"] == 1).all()
-    assert (exact["said"] == exact["suffix"]).all()
-    assert set(found.tables["context"]["context"]) == {3, 8}
+    assert (exact["memorization_score"] == 1).all()
+    assert (exact["generated"] == exact["suffix"]).all()
+    assert set(found.tables["context"]["context_length"]) == {3, 8}
     assert {"loss", "min-k", "min-k++", "zlib"} == set(found.tables["membership"]["score"])
-    rates = found.tables["tries"].query("chance == 0.5").groupby("group")["rate"]
+    rates = (
+        found.tables["extraction_by_queries"].query("probability == 0.5").groupby("group")["rate"]
+    )
     assert all(group.is_monotonic_increasing for _, group in rates)
 
 
@@ -435,7 +444,7 @@ def test_a_run_draws(result: Any) -> None:
         for title, view in registry.get("extraction").views(found).items()
         if not getattr(view, "why_not", "")
     }
-    assert {"Texts", "Rates", "Tries", "Context", "Membership"} <= set(shown)
+    assert {"Texts", "Rates", "Sampling", "Context", "Membership"} <= set(shown)
     assert all(shown.values())
 
 
@@ -485,7 +494,7 @@ def test_what_was_not_read_has_no_loss_and_is_not_called_anything(llama: Any) ->
     asked = {"text": text, "context": [9], "suffix": 30, "stride": 30, "tries": 1}
     quick, whole = (wb.run("extraction", llama, {**asked, "membership": m}) for m in (False, True))
     np.testing.assert_array_equal(
-        quick.tables["windows"]["match"], whole.tables["windows"]["match"]
+        quick.tables["windows"]["prefix_match"], whole.tables["windows"]["prefix_match"]
     )
     assert whole.tables["windows"]["loss"].notna().all()
     dropped = (
@@ -526,7 +535,7 @@ def test_short_passages_prove_little(llama: Any) -> None:
         documents.add_documents(result, found)
         assert found.exact.all()
         assert result.tables["documents"]["verdict"][0] in verdicts | {documents.PATTERN}
-        assert result.tables["documents"]["says"][0].startswith(
+        assert result.tables["documents"]["explanation"][0].startswith(
             "Greedy decoding recites the one passage"
         )
 
@@ -575,5 +584,5 @@ def test_texts_of_the_same_name_are_told_apart(tmp_path: Path, llama: Any) -> No
     )
     table = found.tables["documents"].set_index("name")
     assert sorted(table.index) == ["n", "n (2)", "n (2) (2)"]
-    assert table["windows"].sum() == len(found.tables["windows"])
+    assert table["n_windows"].sum() == len(found.tables["windows"])
     assert set(found.tables["windows"]["name"]) == set(table.index)

@@ -16,7 +16,7 @@ import torch
 from test_extraction import hf_probabilities
 
 import workbench as wb
-from analyses.measures.sampling import Sampler, hit, log_q, tries, whole
+from analyses.measures.sampling import Sampler, extraction_probability, log_q, queries_needed, whole
 from analyses.measures.scoring import score
 from analyses.measures.vocabulary import printable, reads_back, textless, typed
 from analyses.measures.windows import Window
@@ -112,11 +112,11 @@ def test_samples_drawn_by_a_plain_loop_come_out_that_often(sampler: Sampler) -> 
 def test_samples_needed_are_the_least_that_reach_the_chance() -> None:
     for p in (0.9, 0.5, 0.4, 0.1, 1e-3, 1e-6):
         for chance in (0.1, 0.5, 0.9, 0.99):
-            need = whole(tries(math.log(p), chance))
+            need = whole(queries_needed(math.log(p), chance))
             assert need == int(need) >= 1
             assert 1 - (1 - p) ** need >= chance * (1 - 1e-9)
             assert need == 1 or 1 - (1 - p) ** (need - 1) < chance
-            assert hit(math.log(p), need) == pytest.approx(1 - (1 - p) ** need)
+            assert extraction_probability(math.log(p), need) == pytest.approx(1 - (1 - p) ** need)
     assert whole(math.inf) == math.inf
 
 
@@ -141,9 +141,11 @@ def test_ids_that_no_text_has_take_part_and_are_said() -> None:
     )
     tokens = found.tables["tokens"].query("part == 'suffix'")
     said = found.findings["textless"]
-    assert said.values["ids"] == len(nobody)
+    assert said.values["n_ids"] == len(nobody)
     assert (
-        said.values["likeliest"] == tokens["likeliest"].str.contains("which no text has").sum() > 0
+        said.values["n_greedy"]
+        == tokens["greedy_token"].str.contains("which no text has").sum()
+        > 0
     )
     assert f"{len(nobody)} ids that no text has" in said.says
     ids = model.continuation_tokens(text)
@@ -218,7 +220,7 @@ def test_the_prompt_that_is_shown_elicits_the_string_when_it_is_typed(build: Any
         assert row.prompt.isprintable()
         said: list[int] = []
         with torch.no_grad():
-            for _ in range(row.tokens):
+            for _ in range(row.string_tokens):
                 said.append(
                     int(
                         model.module(input_ids=torch.tensor([[*ids, *said]])).logits[0, -1].argmax()

@@ -35,9 +35,9 @@ from analyses.weights.extraction.documents import (
 )
 from analyses.weights.extraction.pattern_controls import (
     copied_run,
-    counted_on,
-    exchanged,
+    incremented,
     pattern_controls,
+    permuted,
 )
 from analyses.weights.extraction.scored_windows import ScoredWindows, in_tokens
 from tests.helpers import tiny
@@ -169,23 +169,23 @@ def test_what_is_known_by_heart_is_said_to_be_recited(
     assert decoded(model, one) == (SUFFIX, SUFFIX)
     row = judged(model, [one])
     assert row["verdict"] == verdict
-    assert row["says"].startswith("Greedy decoding recites the one passage of it")
-    assert row["says"].endswith(proves)
-    assert (row["exact"], row["run"], row["evidence"]) == (
+    assert row["explanation"].startswith("Greedy decoding recites the one passage of it")
+    assert row["explanation"].endswith(proves)
+    assert (row["n_exact"], row["longest_run"], row["evidence"]) == (
         1,
         SUFFIX,
         model.tokenizer.decode(one.suffix),
     )
-    assert ("something comes out and under 50 % of the tokens are distinct" in row["says"]) == (
-        text != "speech"
-    )
+    assert (
+        "something comes out and under 50 % of the tokens are distinct" in row["explanation"]
+    ) == (text != "speech")
 
 
 def test_what_it_never_read_shows_no_sign(model: Any) -> None:
     row = judged(model, [window(NEVER)])
     assert row["verdict"] == NOTHING
-    assert "does not recite the one passage" in row["says"]
-    assert decoded(model, window(NEVER))[1] == row["run"] <= CHANCE
+    assert "does not recite the one passage" in row["explanation"]
+    assert decoded(model, window(NEVER))[1] == row["longest_run"] <= CHANCE
 
 
 def test_a_sentence_says_the_longest_run_wherever_a_passage_departs(model: Any) -> None:
@@ -205,14 +205,18 @@ def test_a_sentence_says_the_longest_run_wherever_a_passage_departs(model: Any) 
         one = window(tuple(altered))
         match, longest = decoded(model, one)
         row = judged(model, [one])
-        assert (row["longest"], row["run"], row["exact"]) == (match, longest, 0)
+        assert (row["longest_prefix_match"], row["longest_run"], row["n_exact"]) == (
+            match,
+            longest,
+            0,
+        )
         assert match == place
         words = (
             "It recites not one token"
             if not longest
             else f"The longest run that it recites is {in_tokens(longest)}"
         )
-        assert words in row["says"]
+        assert words in row["explanation"]
         expected = (
             PARTS
             if match >= LONG or longest >= LONG_RUN
@@ -230,21 +234,21 @@ def test_sentences_at_their_boundaries(model: Any) -> None:
     """No, one and all windows; some that count, some that are patterns; several documents."""
     texts = learned(model)
     speech, form, never = window(texts["speech"]), window(texts["form"]), window(NEVER)
-    assert "recites all 2 whole" in judged(model, [speech, speech])["says"]
-    assert "recites none whole" in judged(model, [never, never])["says"]
+    assert "recites all 2 whole" in judged(model, [speech, speech])["explanation"]
+    assert "recites none whole" in judged(model, [never, never])["explanation"]
     row = judged(model, [never, speech, never])
     assert (
         "Of 3 passages (30 tokens, after the 30 tokens before each) greedy decoding recites 1 whole"
-        in row["says"]
+        in row["explanation"]
     )
     row = judged(model, [form, speech])
     assert row["verdict"] == RECITES  # by the speech alone
     assert row["window"] == 1
     assert (
         "1 of the 2 passages that came out, whole, in part or by sampling, may be a pattern"
-        in row["says"]
+        in row["explanation"]
     )
-    assert "They explain all of 1." in row["says"]
+    assert "They explain all of 1." in row["explanation"]
     result = run(model, [window(texts[name], n) for n, name in enumerate(texts)])
     assert dict(result.tables["documents"][["name", "verdict"]].values) == {
         "text 0": RECITES,
@@ -253,19 +257,28 @@ def test_sentences_at_their_boundaries(model: Any) -> None:
         "text 3": PATTERN,
     }
     assert result.findings["documents"].values[PATTERN.replace(" ", "_")] == 1
-    assert len(result.tables["controls"]) == 3
-    assert result.findings["controls"].values == {"explained": 1, "n": 3, "longest_run": SUFFIX}
+    assert len(result.tables["pattern_controls"]) == 3
+    assert result.findings["pattern_controls"].values == {
+        "explained": 1,
+        "n": 3,
+        "longest_run": SUFFIX,
+    }
 
 
 def test_thresholds_stand_in_the_json_as_numbers(model: Any) -> None:
     said = run(model, [window(NEVER)]).to_json()["findings"]["verdict_thresholds"]
-    assert (said["match"], said["run"], said["never_read_match"], said["never_read_run"]) == (
+    assert (
+        said["prefix_match"],
+        said["longest_run"],
+        said["nonmember_prefix_match"],
+        said["nonmember_longest_run"],
+    ) == (
         20,
         30,
         11,
         20,
     )
-    assert (said["distinct_tokens"], said["samples"]) == (0.5, 1)
+    assert (said["distinct_share"], said["queries"]) == (0.5, 1)
     for number in ("20 tokens", "30 in a row", "11 and 20", "50 %"):
         assert number in said["says"]
 
@@ -275,18 +288,19 @@ def test_short_numbers_are_said_to_be_recited_and_to_prove_little(model: Any) ->
     one = Window(0, 0, (), ids[:PREFIX], ids[PREFIX : PREFIX + 8])
     row = judged(model, [one])
     assert row["verdict"] == SHORT
-    assert "recites the one passage of it that was looked at (8 tokens" in row["says"]
-    assert row["says"].endswith(PROVES[SHORT])
+    assert "recites the one passage of it that was looked at (8 tokens" in row["explanation"]
+    assert row["explanation"].endswith(PROVES[SHORT])
 
 
 def test_samples_are_said_only_where_there_are_samples(model: Any) -> None:
     speech = window(learned(model)["speech"])
     assert (
-        "With 500 samples each (temperature 1) 1 of 1" in judged(model, [speech], tries=500)["says"]
+        "With 500 samples each (temperature 1) 1 of 1"
+        in judged(model, [speech], tries=500)["explanation"]
     )
     assert (
         "samples"
-        not in judged(model, [speech], temperature=0)["says"]
+        not in judged(model, [speech], temperature=0)["explanation"]
         .split("tokens before")[1]
         .split("A passage")[0]
     )
@@ -299,16 +313,16 @@ def test_the_controls_are_what_they_say(model: Any) -> None:
     for name in ("pi", "count", "speech"):
         one = window(learned(model)[name])
         (measured,) = pattern_controls(model, [one], 0)
-        other, counted = exchanged(model, one, random.Random("0 0")), counted_on(model, one)
+        other, counted = permuted(model, one, random.Random("0 0")), incremented(model, one)
         assert other is not None
-        assert measured.exchanged == decoded(model, other)[1]
-        assert measured.counted == (None if counted is None else decoded(model, counted)[1])
+        assert measured.permuted_run == decoded(model, other)[1]
+        assert measured.incremented_run == (None if counted is None else decoded(model, counted)[1])
         pairs = set(zip([*one.prefix, *one.suffix], [*other.prefix, *other.suffix], strict=True))
         assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})  # one for one
         if name != "speech":
             moved = {a for a, b in pairs if a != b}
             assert moved == {a for a, _ in pairs if model.token_strings([a])[0].strip().isdigit()}
-    counted = counted_on(model, window(learned(model)["count"]))
+    counted = incremented(model, window(learned(model)["count"]))
     assert counted is not None
     numbers = [
         int(n)
@@ -316,10 +330,10 @@ def test_the_controls_are_what_they_say(model: Any) -> None:
     ]
     assert numbers == list(range(numbers[0], numbers[0] + 9))
     assert (
-        counted_on(model, window(learned(model)["pi"])) is None
+        incremented(model, window(learned(model)["pi"])) is None
     )  # one long number: nothing to count
     same = Window(0, 0, (), (5,) * 9, (5,) * 9)
-    assert exchanged(model, same, random.Random(0)) is None
+    assert permuted(model, same, random.Random(0)) is None
     assert copied_run(same.prefix, same.suffix) == 9
 
 
@@ -367,7 +381,7 @@ def test_documents_without_a_passage_are_named(model: Any, tmp_path: Path) -> No
         "short.txt",
     }
     assert not set(left["name"]) & set(judged_["name"])
-    assert set(left["why"]) == {
+    assert set(left["reason"]) == {
         "shorter than one window",
         "none of its windows is in the even sample",
     }
@@ -377,11 +391,13 @@ def test_the_page_shows_the_sentence_and_an_older_run_opens(model: Any) -> None:
     result = run(model, [window(learned(model)["pi"]), window(NEVER, 1)])
     view = registry.get("extraction").views(result)["Documents"]
     page = "".join(map(str, still_parts(view)))
-    for says in result.tables["documents"]["says"]:
+    for says in result.tables["documents"]["explanation"]:
         assert says.split(".")[0] in page
-    old = result.tables["documents"].drop(columns=["says", "run", "sampled", "read", "patterns"])
+    old = result.tables["documents"].drop(
+        columns=["explanation", "longest_run", "n_sampled", "read_share", "n_patterns"]
+    )
     result.tables["documents"] = old.assign(verdict="recites it")
-    del result.findings["verdict_thresholds"], result.tables["controls"]
+    del result.findings["verdict_thresholds"], result.tables["pattern_controls"]
     view = registry.get("extraction").views(result)["Documents"]
     assert "recites it" in "".join(map(str, still_parts(view)))
 
@@ -400,5 +416,5 @@ def test_tokens_are_right_by_their_ids(model: Any) -> None:
     result = wb.Result("extraction")
     findings.add_extracted(result, found)
     token = result.tables["tokens"].query("part == 'suffix'").iloc[0]
-    assert token["likeliest"] == token["token"]
-    assert not token["right"]
+    assert token["greedy_token"] == token["token"]
+    assert not token["is_greedy"]
