@@ -363,7 +363,8 @@ def _cost(
                     "loss_before": before["loss"],
                     "loss_after": after["loss"],
                 },
-                f"With the {group} heads switched off, closed-book accuracy goes from"
+                f"With the {counted(len(heads), f'{group} head')} switched off, closed-book"
+                " accuracy goes from"
                 f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
                 f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
                 unit="fraction of held-out facts; nats per token",

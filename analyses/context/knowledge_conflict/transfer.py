@@ -190,7 +190,7 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
             f"transfer_{across}_{group}",
             {"pairs": len(pairs), "testable": len(told), "transferred": over, "reversed": back},
             f"{group.capitalize()} heads selected on one {across} and switched off on another. A"
-            f" gain {headroom.TOWARD[wanted]} can be measured in {len(told)} of"
+            f" gain in answers {headroom.TOWARD[wanted]} can be measured in {len(told)} of"
             f" {counted(len(pairs), 'pair')} (evaluated on: {places}): it is above zero in {over}"
             f" and below zero in {back} (95 % interval)."
             + (

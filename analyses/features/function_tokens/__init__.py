@@ -27,7 +27,6 @@ claims.py           claim by claim
 schema.py           what tables, arrays and findings mean
 selections.py       what the pages show of the tables
 views.py            how it looks
-feature_view.py     … one feature, one token, one prompt
 """
 
 from __future__ import annotations

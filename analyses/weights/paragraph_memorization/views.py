@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,14 @@ from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from workbench.result import Result
 
 _HUES = {MEMORIZED: colour.MEMORY, PARTLY: colour.FUNCTION, NOT: colour.CONTEXT}
-_MASK_HUES = [colour.MEMORY, colour.FUNCTION, colour.OTHER, colour.CONTEXT]
+_MASK_HUES = dict(zip(
+    sel.MASKS, (colour.MEMORY, colour.FUNCTION, colour.OTHER, colour.CONTEXT), strict=True
+))  # fmt: skip
 _GRIDS = {
     "prefix_match_change": v.Scale("Zero ablation", "tokens reproduced", "fewer", "more"),
     "trigger_attention_ratio": v.Scale(
@@ -50,25 +53,21 @@ def strip(run: Result, number: int) -> Markup:
     """A passage: prefix coloured by what replacing a token loses, suffix by what is reproduced."""
     mine, row = sel.tokens(run, number), sel.passage(run, number)
     read = passage.times_read(row.get("repeats"))
-    title = (
-        f"{row['name']} – {row['group']}{read and f', {read}'}:"
-        f" {counted(row['prefix_match'], 'leading token')} reproduced."
-    )
-    if "prefix_match_change" not in mine:
-        return passage.strip(mine, title=title)
-    unit = "tokens lost when the token is replaced (mean over draws)"
+    about = f"{row['name']} – {row['group']}{read and f', {read}'}"
+    lost = mine.get("prefix_match_change")
     return passage.strip(
-        mine, title=title, values=(-mine["prefix_match_change"]).clip(lower=0), unit=unit
-    )
+        mine, None if lost is None else (-lost).clip(lower=0),
+        title=f"{about}: {counted(row['prefix_match'], 'leading token')} reproduced.",
+        unit="tokens lost when the token is replaced (mean over draws)",
+    )  # fmt: skip
 
 
 def instead(run: Result, number: int) -> Markup:
     """What is generated where that is not the suffix, and the twin's one token where it is."""
     row, twin, parts = sel.passage(run, number), sel.twin(run, number), Markup("")
     if row["group"] != MEMORIZED:
-        parts += draw.says("After the prefix, greedy decoding generates:") + passage.quoted(
-            row["generated"]
-        )
+        said = draw.says("After the prefix, greedy decoding generates:")
+        parts = said + passage.quoted(row["generated"])
     return parts if twin is None else parts + draw.says(
         f"Replacement that loses most: “{twin['replacement']}” for “{twin['token']}” (token"
         f" {twin['pos']}). The twin reproduces"
@@ -93,11 +92,11 @@ def _clicks(run: Result, pick: v.Pick, markup: Markup) -> v.Clicks:
     return v.Clicks(markup, len(sel.tokens(run, pick.prompt)))
 
 
-def _text(run: Result, pick: v.Pick) -> list[Any]:
+def _text(run: Result, pick: v.Pick) -> list[v.Item]:
     return [_clicks(run, pick, strip(run, pick.prompt)), instead(run, pick.prompt)]
 
 
-def _draws(run: Result, pick: v.Pick) -> list[Any]:
+def _draws(run: Result, pick: v.Pick) -> list[v.Item]:
     token = sel.tokens(run, pick.prompt).set_index("pos")["token"].get(pick.pos, "")
     said = f"Token {pick.pos}, “{token}”, replaced by others:"
     return [said, v.Table(sel.draws(run, pick.prompt, pick.pos))]
@@ -122,18 +121,19 @@ def _rewritten(row: pd.Series, new: str) -> Markup:
     return passage.folded(row["name"], old, draw.says("to", small=True) + passage.quoted(new))
 
 
-def _curves(make: Callable[[Result], pd.DataFrame], x: str, y: str, **more: Any) -> v.Part:
-    """A curve for each group."""
-    given = {"order": GROUPS, "hues": _HUES, **more}
-    return v.show(lambda run: v.picture("curves", make(run), x, y, "group", **given))
+# A curve for each group.
+_groups = partial(v.chart, "curves", order=GROUPS, hues=_HUES)
+_along = partial(_groups, sel.by_position, "prefix_pos", xlabel="position in the prefix")
 
 
-def _grids(make: Callable[[Result], Any], unit: str, low: str, high: str, **more: Any) -> v.Part:
-    def scaled(run: Result) -> v.Beside:
-        scales = [(array, v.Scale(title, unit, low, high)) for title, array in make(run).items()]
-        return v.grids(scales, **more)
+def _grids(arrays: Mapping[str, xr.DataArray], *words: str, one_scale: bool = False) -> v.Beside:
+    unit, low, high = words
+    scales = [(array, v.Scale(title, unit, low, high)) for title, array in arrays.items()]
+    return v.Beside(draw.grids(scales, one_scale=one_scale))
 
-    return v.show(scaled)
+
+def _contrasts(run: Result, **which: str) -> v.Beside:
+    return _grids(sel.contrasts(run, **which), "‰", "less", "more", one_scale=True)
 
 
 def _card(run: Result, pick: v.Pick) -> Markup:
@@ -163,13 +163,19 @@ def _changes(aim: str, done: str) -> list[v.Part]:
             "share of the suffix (%)", label="passages",
         ),
         v.picture(
-            "curves", sel.step_by_step(run, aim), "step", "prefix_match", "mask",
-            order=list(sel.MASKS), names=sel.MASKS,
-            hues=dict(zip(sel.MASKS, _MASK_HUES, strict=True)), height=280,
-            xlabel="step", ylabel="tokens",
+            "curves", sel.step_by_step(run, aim), "step", "prefix_match", "mask", names=sel.MASKS,
+            order=list(sel.MASKS), hues=_MASK_HUES, height=280, xlabel="step", ylabel="tokens",
             title=f"Leading tokens reproduced while the passage is {done} (mean)",
         ),
     ] if aim in set(run.tables["weight_edits"]["aim"]) else None)]  # fmt: skip
+
+
+def _keep(run: Result, pick: v.Pick) -> Any:
+    """A button for the chosen edit as a file."""
+    if (name := pick["change"]) is None:
+        return None
+    label, file = "Save this edit as a file", partial(weight_edits.file, run, name)
+    return draw.download_button(label, f"{name}.safetensors", file)
 
 
 ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0))
@@ -190,12 +196,10 @@ VIEWS = [
     }),
     v.View("Triggers", needs="by_position", parts=[
         v.finding("triggers"),
-        _curves(sel.by_position, "prefix_pos", "lost", xlabel="position in the prefix",
-                ylabel="tokens lost",
-                title="Leading tokens lost when one token of the prefix is replaced"),
-        _curves(sel.by_position, "prefix_pos", "loss_change", xlabel="position in the prefix",
-                ylabel="nats per token",
-                title="Rise in loss of the model's own continuation (nats per token)"),
+        _along("lost", "group", ylabel="tokens lost",
+               title="Leading tokens lost when one token of the prefix is replaced"),
+        _along("loss_change", "group", ylabel="nats per token",
+               title="Rise in loss of the model's own continuation (nats per token)"),
         v.says(lambda run: f"{schema.REPLACED} Draws: {run.params.get('draws', 0)}.", small=True),
         v.table("by_position", "The data behind these pictures"),
     ]),
@@ -204,11 +208,11 @@ VIEWS = [
         v.says("Share of each component in the gradients of a group, in thousandths: memorized −"
                " not memorized. Blue: larger for memorized passages; red: smaller."
                f" {schema.SHARES}"),
-        *(_grids(partial(sel.contrasts, size=size, said=said), "‰", "less", "more", one_scale=True)
+        *(v.show(partial(_contrasts, size=size, said=said))
           for size, said in (("max", "largest entry"), ("rms", "root mean square"))),
-        *(_curves(partial(sel.by_layer, matrices=matrices), "layer", "share", percent=True,
+        *(_groups(partial(sel.by_layer, matrices=matrices), "layer", "share", "group",
                   title=f"Share of the group's gradients in {what}, by layer (%)", xlabel="layer",
-                  ylabel="share of largest entries (%)", height=260)
+                  ylabel="share of largest entries (%)", height=260, percent=True)
           for what, matrices in (("attention", sel.PER_HEAD), ("MLP", sel.MLP))),
         v.says(schema.BATCH, small=True),
         v.table("weight_gradients", "Every component and group"),
@@ -241,7 +245,7 @@ VIEWS = [
         v.says(f"{schema.TWIN} One activation of one run is patched into the other. The effect is"
                " the change of the log-probability of the first token at which they diverge, in"
                " nats: blue raises it, red lowers it. Left and right have separate scales."),
-        _grids(sel.patched_heads, "nats", "lowers", "raises"),
+        v.show(lambda run: _grids(sel.patched_heads(run), "nats", "lowers", "raises")),
         v.says("Residual stream at one layer and token, from the replaced token on:"),
         v.show(lambda run: [_patched(run, number) for number in sel.patched(run)[:3]]),
         v.table("perturbed_twins", "The perturbed twins"),
@@ -255,11 +259,8 @@ VIEWS = [
         v.says(weight_edits.how_to_keep),
         v.row(
             v.knob("change", "Edit", lambda run, pick: {n: n for n in weight_edits.names(run)}),
-            v.download("Save this edit as a file",
-                       lambda run, pick: f"{pick['change']}.safetensors",
-                       lambda run, pick: weight_edits.file(run, pick["change"]), keys=["change"],
-                       needs=lambda run: bool(weight_edits.names(run)))),
+            v.on("change", _keep, examples=v.live_only)),
         v.table("weight_edits", "All edits"),
     ]),
-    claims.view(CLAIMS, PAPER),
+    claims.view(CLAIMS, claims.about(PAPER)),
 ]  # fmt: skip
