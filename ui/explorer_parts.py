@@ -174,6 +174,7 @@ def _origin(result: Result, page: bool) -> Markup:
         ("What was asked", provenance.facts_html(result.params)),
         ("Model", provenance.model_html(result)),
         ("Run", provenance.provenance_html(result)),
+        ("Not run", provenance.left_out_html(result)),
         (
             "Run it again",
             provenance.code_html(provenance.command_line(result), "command")
@@ -181,7 +182,9 @@ def _origin(result: Result, page: bool) -> Markup:
         ),
     ]
     body = Markup("").join(
-        Markup("<section><h2>{}</h2>{}</section>").format(title, inner) for title, inner in blocks
+        Markup("<section><h2>{}</h2>{}</section>").format(title, inner)
+        for title, inner in blocks
+        if inner
     )
     hand_on = Markup("")
     if page and result.path is not None:

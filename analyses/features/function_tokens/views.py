@@ -44,7 +44,7 @@ _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=T
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
 _LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
 _FREQUENT = "tokens, most frequent first"
-_NO_FACTS = "No facts were asked about (the parameter facts is 0)."
+_NO_FACTS = "No facts were asked about (the part retrieval was not run)."
 _PLACES = v.knob("sae", "At", lambda run, _: {at: at for at in sel.places(run)}, width=120)
 
 # A picture for each place, each fact, and each step of training.
@@ -132,7 +132,7 @@ def _prompt(run: Result, pick: v.Pick) -> list[v.Item]:
 
 
 def _no_facts(run: Result) -> str | None:
-    asked = run.params.get("facts") != 0
+    asked = "retrieval" in run.params.get("parts", ["retrieval"])
     return None if "ablation_means" in run.tables else v.AGAIN if asked else _NO_FACTS
 
 
@@ -212,7 +212,7 @@ VIEWS = [
             examples=lambda run: [{"prompt": n} for n in sel.prompts(run).values()],
         ),
     ], otherwise=lambda run: "no prompts were given" if run.params.get("prompts") == [] else ""),
-    v.View("Retrieval", needs="reactivation", parts=[
+    v.View("Retrieval", parts=[
         v.finding("reactivation"),
         v.chart(
             "lines", curve_data.reactivation, "distance", _AGAIN, per="sae", xlabel="tokens later",
@@ -235,10 +235,11 @@ VIEWS = [
             title="Steered at one token after another ({})",
         ),
     ]),
-    v.View("Transitions", needs="transitions", parts=[
+    v.View("Transitions", parts=[
         v.finding("transitions"),
         v.chart(
             "intervals", curve_data.losses, "transition", "predictor", _MEASURES, unit="nats",
+            needs="transitions",
             title="Loss by last and next token (F function, C content)",
         ),
         v.finding("training"),

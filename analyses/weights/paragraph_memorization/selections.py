@@ -266,8 +266,8 @@ def without(run: Result, at: tuple[int, int]) -> pd.Series | None:
 
 def untraced(run: Result) -> str:
     """Why nothing was patched."""
-    if run.params.get("traced") == 0:
-        return "no passage was patched (the parameter traced is 0)"
+    if "patching" not in run.params.get("parts", ["patching"]):
+        return "the part 'patching' was not run"
     return "no single prefix token changes the continuation, or the run was stopped earlier"
 
 
@@ -287,8 +287,8 @@ def patched_heads(run: Result) -> dict[str, xr.DataArray]:
 
 def unchanged(run: Result) -> str:
     """Why nothing was removed, if on purpose."""
-    asked = run.params.get("edits") != 0
-    return "" if asked else "no passage was edited (the parameter edits is 0)"
+    asked = "edits" in run.params.get("parts", ["edits"])
+    return "" if asked else "the part 'edits' was not run"
 
 
 def changed(run: Result, table: str, aim: str) -> pd.DataFrame:
