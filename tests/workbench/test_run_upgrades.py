@@ -173,3 +173,50 @@ def test_verdicts_of_older_runs_are_in_todays_words(tmp_path, analysis, older, t
     table = Result.open(folder).tables["claims"]
     assert list(table) == ["claim", "paper", "measured", "verdict", "uncertainty"]
     assert list(table.iloc[0]) == ["A", "1", "2", today, "±1"]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "older", "today"),
+    [
+        (
+            "knowledge-conflict",
+            {"transfer": False, "seed": 1},
+            {"parts": ["rates", "heads", "pruning", "side_effects", "dial"], "seed": 1},
+        ),
+        (
+            "extraction",
+            {"membership": False, "checkpoints": True, "decode": 50},
+            {
+                "parts": ["verbatim", "near_verbatim", "reference", "checkpoints", "compression"],
+                "decode": 50,
+            },
+        ),
+        (
+            "paragraph-memorization",
+            {"traced": 0, "edits": 4},
+            {"parts": ["passages", "triggers", "gradients", "heads", "edits"], "edits": 4},
+        ),
+        (
+            "function-tokens",
+            {"facts": 0, "untrained": 100, "training": ""},
+            {"parts": ["coverage", "untrained"], "untrained": 100},
+        ),
+        ("inside", {"prompt": "a"}, {"prompt": "a"}),
+    ],
+)
+def test_switches_and_zeros_of_older_runs_are_parts(analysis, older, today):
+    from workbench import registry
+
+    index = {"analysis": analysis, "findings": {}, "params": older}
+    params = run_upgrades.upgrade_index(index, run_upgrades.UPGRADES[1][analysis])["params"]
+    assert params == today
+    registry.get(analysis).parse(params)
+    again = run_upgrades.upgrade_index({**index, "params": params}, run_upgrades.Upgrade())
+    assert again["params"] == params
+
+
+def test_parts_of_older_runs_are_those_that_there_are():
+    from workbench import registry
+
+    for analysis, parts in run_upgrades.PARTS.items():
+        assert list(parts) == [part.name for part in registry.get(analysis).parts]
