@@ -61,7 +61,7 @@ def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
 
 def _numbers(run: Result, pick: v.Pick) -> dict[int, tuple[str, int]]:
     table, at = run.tables["features"], pick.feature[0]
-    return {number: (at, number) for number in table.loc[table["at"] == at, "feature"].tolist()}
+    return {number: (at, number) for number in table.loc[table["sae"] == at, "feature"].tolist()}
 
 
 def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
