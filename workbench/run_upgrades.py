@@ -186,6 +186,7 @@ _PARAGRAPH_MEMORIZATION = Upgrade(
         },
         "edit_curves": {"match": "prefix_match", "instead": "rewrite_match"},
         "rewrite_targets": {"instead": "target"},
+        "left_out": {"why": "reason"},
         "claims": _CLAIM_COLUMNS,
     },
     values={

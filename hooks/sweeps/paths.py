@@ -59,11 +59,10 @@ class PathJob(SweepJob):
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
         new = self.new_values(batch, prompts)
-        for start in sorted({each.first_column for each in new}):
+        starts = [each.first_column for each in new]
+        for start in sorted(set(starts)):
             suffix = self._read(batch, start, order, new, prompts)
-            for change, each in enumerate(new):
-                if each.first_column != start:
-                    continue
+            for change in (i for i, first in enumerate(starts) if first == start):
                 senders_of = [i for i in order if self.components[i].change == change]
                 for senders in self._chunks(suffix, senders_of):
                     for receivers in self._groups(suffix, len(senders)):

@@ -158,8 +158,9 @@ class SweepJob:
         width = batch.input_ids.shape[1]
         last = max(0, width - self.readout.n_positions)  # what is read has to be run
         by_column: dict[int, list[int]] = {}
+        firsts = [min(each.first_column, last) for each in new]
         for i in order:
-            first = min(new[self.components[i].change].first_column, last)
+            first = firsts[self.components[i].change]
             step = max(1, -(-(width - first) // STRETCHES))
             position = self.components[i].position
             if position is not None and position >= width:

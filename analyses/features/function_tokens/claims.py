@@ -145,7 +145,8 @@ def _kind_of_token(result: Result) -> Measured:
             bool(last["logit_diff_change"] > content["logit_diff_change"]) if apart else None
         )
         parts.append(
-            f"{label}: {last['logit_diff_change']:+.1f} nats at the last function token, {content['logit_diff_change']:+.1f}"
+            f"{label}: {last['logit_diff_change']:+.1f} nats at the last function token,"
+            f" {content['logit_diff_change']:+.1f}"
             " at a last content token"
         )
     return Measured(

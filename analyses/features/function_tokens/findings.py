@@ -398,7 +398,8 @@ def add_alive(result: Result, table: pd.DataFrame, name: str) -> None:
         Finding(
             "live_features",
             {key: float(value) for key, value in shares.items()},
-            f"Autoencoders trained on {counted(table['step'].nunique(), 'step')} of {name}: {said}.",
+            f"Autoencoders trained on {counted(table['step'].nunique(), 'step')} of {name}:"
+            f" {said}.",
             unit="features, and shares of edges",
         )
     )

@@ -61,7 +61,7 @@ def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
 
 def _numbers(run: Result, pick: v.Pick) -> dict[int, tuple[str, int]]:
     table, at = run.tables["features"], pick.feature[0]
-    return {number: (at, number) for number in table.loc[table["at"] == at, "feature"].tolist()}
+    return {number: (at, number) for number in table.loc[table["sae"] == at, "feature"].tolist()}
 
 
 def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -239,6 +239,7 @@ VIEWS = [
         v.finding("transitions"),
         v.chart(
             "intervals", curve_data.losses, "transition", "predictor", _MEASURES, unit="nats",
+            needs="transitions",
             title="Loss by last and next token (F function, C content)",
         ),
         v.finding("training"),
