@@ -13,13 +13,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench import views as v
 from workbench.result import Finding, Result
 from workbench.schema import Column, FindingSchema, TableSchema
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,14 +46,14 @@ FINDING = FindingSchema("claims", "Claims of the paper that replicate", "claims"
 
 
 class Measured(NamedTuple):
-    """What a run says of a claim, and the interval that this rests on."""
+    """What a run measured of a claim, and the interval that the verdict rests on."""
 
     measured: str
     verdict: str
     uncertainty: str
 
 
-NOT_MEASURED = Measured("not measured", OPEN, "the run left this part out")
+NOT_MEASURED = Measured("not measured", OPEN, "this part was not run")
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,21 @@ def say_claims(result: Result, claims: Sequence[Claim], paper: str) -> None:
     counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}
     missing = "; ".join(table.loc[table["verdict"] == FAILS, "claim"])
     values = {verdict.replace(" ", "_"): count for verdict, count in counts.items()}
-    says = (
-        f"Of {len(table)} claims of {paper}, {counts[REPLICATES]} replicate on this model"
-        + (f", {counts[PART]} in part" if counts[PART] else "")
-        + (f"; not this: {missing}" if missing else "")
-        + (f"; {counts[OPEN]} cannot be told from this run" if counts[OPEN] else "")
-    )
-    result.add(Finding("claims", values, f"{says}.", unit="claims"))
+    says = f"Of {counted(len(table), 'claim')} of {paper}, {_summary(counts, missing)}."
+    result.add(Finding("claims", values, says, unit="claims"))
+
+
+def _summary(counts: Mapping[str, int], missing: str) -> str:
+    """How many have which verdict, in words, and those that do not replicate."""
+    full, part, fails, undetermined = (counts[verdict] for verdict in VERDICTS)
+    phrases = [f"{full or 'none'} {'replicate' if full > 1 else 'replicates'} on this model"]
+    if part:
+        phrases.append(f"{part} {'replicates' if part == 1 else 'replicate'} in part")
+    if fails:
+        phrases.append(f"{fails} {'does' if fails == 1 else 'do'} not replicate ({missing})")
+    if undetermined:
+        phrases.append(f"{undetermined} cannot be told")
+    return " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
 
 
 def view(claims: Sequence[Claim], paper: str) -> v.View:
@@ -115,9 +124,9 @@ def view(claims: Sequence[Claim], paper: str) -> v.View:
         paper: as for `say_claims`.
     """
     about = (
-        f"The claims of {paper}, and what this run says of each on its own model. A claim that"
-        " replicates on one model is no law; one that does not may have been about the other"
-        " model's size or training."
+        f"The claims of {paper}, and what this run measured of each on its own model. A claim that"
+        " replicates on one model need not hold on every model; one that does not may depend on"
+        " the size or training of the paper's model."
     )
     parts = [v.finding("claims"), v.says(about, small=True), part(claims)]
     return v.View("Claims", parts, needs="claims")

@@ -47,12 +47,10 @@ TARGETS: dict[str, Steps] = {
             "benchmarks.seeds",
             "--set",
             "relation=capital",
-            "--set",
-            "transfer=false",
         ]
     },
     "samples": {name: ["-m", "sample_runs.make", "--check", name] for name in RUNS},
-    "kills": {"processes": _tests("-m", "process")},
+    "tests": {"left out of make test": _tests("-m", "verify")},
     "peers": {"tests": _tests("tests/hooks/test_peers.py", "tests/hooks/test_sweep_peers.py")},
     "notebook": {"fresh environment": ["-m", "benchmarks.fresh_notebook"]},
 }

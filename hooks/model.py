@@ -27,6 +27,7 @@ from hooks.finite_check import check_logits
 from hooks.layout import Layout
 from hooks.module_call import call
 from hooks.prompts import Prompt, Prompts, ids_of
+from hooks.speed import speed as measured_speed
 from hooks.weights import apply, device_of, sizes
 from hooks.without_interventions import undisturbed
 from workbench.errors import SiteNotFound, Unfit
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hooks.rounding import Control
+    from workbench.cost import Speed
     from workbench.progress import Progress
 
 
@@ -219,6 +221,11 @@ class InstrumentedModel:
         None if any number can be run.
         """
         return context_window.rows_of_table(self.module, self.card.context_length)
+
+    @cached_property
+    def speed(self) -> Speed:
+        """Seconds that a token, a pass and a gradient take here; measured when first asked."""
+        return measured_speed(self)
 
     def past_window(self, read: int) -> str | None:
         """The sentence about reading so many tokens at once.

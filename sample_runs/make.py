@@ -71,7 +71,11 @@ def planted() -> Path:
 
 
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "capitals": ("smollm2-135m", "knowledge-conflict", {"transfer": True}),
+    "capitals": (
+        "smollm2-135m",
+        "knowledge-conflict",
+        {"parts": ["rates", "heads", "pruning", "side_effects", "dial", "transfer"]},
+    ),
     "languages-in-a-dialogue": (
         "smollm2-135m",
         "knowledge-conflict",

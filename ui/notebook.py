@@ -9,15 +9,16 @@ live part, folded once that has drawn itself, open where scripts are blocked.
 from __future__ import annotations
 
 import base64
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from ui import provenance, style
+from ui.static_pictures import titled_pictures
 from workbench import draw, registry
-from workbench.draw.view import View, is_drawing, live_part, need_panel, pictures
-from workbench.errors import WorkbenchError
+from workbench.draw.view import View, live_part, need_panel
 from workbench.result import Result
 
 MOST_PICTURES = 8
@@ -58,8 +59,8 @@ def still(result: Result, *, folds: bool = False) -> Markup:
         Markup(
             '<figure><figcaption>{}</figcaption><img alt="{}"'
             ' src="data:image/png;base64,{}"></figure>'
-        ).format(title, title, data)
-        for title, data in _pictures(result)
+        ).format(title, title, base64.b64encode(data).decode())
+        for title, data in islice(titled_pictures(result, "png"), MOST_PICTURES)
     )
     # Without scripts nothing removes `open`: the pictures are simply there.
     script = Markup("<script>{}</script>").format(Markup(_FOLD)) if folds else ""
@@ -99,24 +100,6 @@ _FOLD = """
   }, 500);
 })();
 """
-
-
-def _pictures(result: Result) -> list[tuple[str, str]]:
-    from ui.thumbnails import picture
-
-    try:
-        views = registry.get(result.analysis).views(result)
-    except WorkbenchError:
-        # the analysis is not installed here: `_live` says so, and the findings stand above
-        return []
-    done: list[tuple[str, str]] = []
-    for title, view in views.items():
-        if isinstance(view, View) and view.why_not:
-            continue
-        for one in pictures(view):
-            if is_drawing(one) and len(done) < MOST_PICTURES:
-                done.append((str(title), base64.b64encode(picture(one, dpi=80)).decode()))
-    return done
 
 
 def _in_jupyter() -> bool:

@@ -1,51 +1,55 @@
-"""The report: one HTML file that needs neither network nor Python.
-
-It holds the still form of every view: pictures that hover (bokeh, its script inlined once), token
-strips, tables. It follows the reader's light or dark setting and prints. All text is escaped; JSON
-inside a script cannot end it.
+"""A run as a file for others: HTML to read, PDF to print, a notebook to go on in, or a zip with
+every number and picture. The name's ending says which.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import tempfile
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from markupsafe import Markup
-
-from ui import provenance, style
-from ui.static_views import CSS, fragments, table_html
-from workbench.draw.view import Table
-from workbench.errors import WorkbenchError
+from ui import report_archive, report_html, report_notebook, report_pdf
+from workbench.errors import BadInput, WorkbenchError
 from workbench.result import Result
 
-TEMPLATES = Path(__file__).parent / "templates"
+FORMATS: dict[str, Callable[[Result], bytes]] = {
+    ".html": lambda result: report_html.html(result).encode("utf-8"),
+    ".pdf": report_pdf.pdf,
+    ".ipynb": report_notebook.notebook,
+    ".zip": report_archive.archive,
+}
 
 
 def write(result: Result, path: str | Path, force: bool = False) -> Path:
     """Write the report; whole or not at all.
 
     Raises:
-        WorkbenchError: the file exists (and not `force`), or cannot be written.
+        BadInput: a name that ends in none of `FORMATS`.
+        WorkbenchError: the file exists (and not `force`) or cannot be written; for a PDF also that
+            no Chromium is installed.
     """
     target = Path(path)
+    make = FORMATS.get(target.suffix.lower())
+    if make is None:
+        raise BadInput(
+            f"A report cannot be written as {target.name!r}.",
+            f"a name that ends in {', '.join(FORMATS)}",
+            "For example: -o report.html",
+        )
     if target.exists() and not force:
         raise WorkbenchError(
             f"{target} exists already.",
             "a new file name",
             "Choose another -o, or allow overwriting with --force.",
         )
-    text = html(result)
+    content = make(result)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, work = tempfile.mkstemp(prefix=".writing-", suffix=".html", dir=target.parent)
+        handle, work = tempfile.mkstemp(prefix=".writing-", dir=target.parent)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
             os.chmod(work, 0o644)
             os.replace(work, target)
         finally:
@@ -54,74 +58,6 @@ def write(result: Result, path: str | Path, force: bool = False) -> Path:
         raise WorkbenchError(
             f"The report could not be written to {target}: {error.strerror or error}.",
             "a folder with free space that you may write to",
-            "Choose another place with -o FILE.html, or make room.",
+            f"Choose another place with -o FILE{target.suffix}, or make room.",
         ) from error
     return target
-
-
-def html(result: Result) -> str:
-    """The whole report as text."""
-    sections: list[dict[str, Any]] = []
-    items: list[dict[str, Any]] = []
-    for title, made in fragments(result, own_tables=False):
-        sections.append({"title": title, "id": f"view-{len(sections)}", "body": made.html})
-        items += made.items
-    tables = [
-        (name, table_html(Table(frame, name.replace("_", " ")), fold=True))
-        for name, frame in result.tables.items()
-    ]
-    return _template().render(
-        result=result,
-        css=Markup(_css()),
-        findings=provenance.findings_html(result),
-        asked=provenance.facts_html(result.params),
-        model=provenance.model_html(result),
-        provenance=provenance.provenance_html(result),
-        command=provenance.code_html(provenance.command_line(result), "command"),
-        python=provenance.code_html(provenance.python_lines(result), "Python lines"),
-        mark=Markup(style.MARK),
-        sections=sections,
-        tables=tables,
-        items=Markup(_safe_json(items)),
-        sorting=Markup(style.script("tables.js")),
-        bokeh=Markup(_bokeh_script()) if items else "",
-    )
-
-
-def _safe_json(items: list[dict[str, Any]]) -> str:
-    """The pictures as JSON that is safe inside a script element: neither an end tag nor a
-    comment can stand in it.
-    """
-    return json.dumps(items).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-@cache
-def _bokeh_script() -> str:
-    from bokeh.resources import Resources
-
-    return "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw)
-
-
-@cache
-def _css() -> str:
-    """The shared look, with its dark colours under the reader's own setting (there is no switch
-    in a file).
-    """
-    shared = style.css()
-    dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\n\}', shared, re.S)
-    night = (
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{{dark.group(1)}\n}} }}"
-        if dark
-        else ""
-    )
-    parts = [shared, night, CSS.replace(":host", "body"), provenance.CSS]
-    return "\n".join([*parts, (style.STATIC / "report.css").read_text(encoding="utf-8")])
-
-
-@cache
-def _template() -> Any:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True
-    ).get_template("report.html")

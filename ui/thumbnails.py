@@ -24,8 +24,8 @@ _VERSION = "3"
 """Goes into the name: raise it when pictures change their look."""
 
 
-def picture(element: Any, *, dpi: int = DPI) -> bytes:
-    """A HoloViews element as PNG on a transparent ground."""
+def picture(element: Any, *, form: str = "png", dpi: int = DPI) -> bytes:
+    """A HoloViews element as PNG or SVG on a transparent ground."""
     import holoviews as hv
     import matplotlib.pyplot as plt
 
@@ -33,7 +33,7 @@ def picture(element: Any, *, dpi: int = DPI) -> bytes:
     with DRAWING:
         figure = hv.renderer("matplotlib").get_plot(element).state
         try:
-            return _png(figure, dpi, bbox_inches="tight")
+            return _saved(figure, form, dpi, bbox_inches="tight")
         finally:
             plt.close(figure)
 
@@ -89,14 +89,14 @@ def _small(element: Any) -> bytes:
         try:
             figure.set_size_inches(WIDTH / DPI, HEIGHT / DPI)
             figure.tight_layout()
-            return _png(figure, DPI)
+            return _saved(figure, "png", DPI)
         finally:
             plt.close(figure)
 
 
-def _png(figure: Any, dpi: int, **options: Any) -> bytes:
+def _saved(figure: Any, form: str, dpi: int, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, transparent=True, **options)
+    figure.savefig(buffer, format=form, dpi=dpi, transparent=True, **options)
     return buffer.getvalue()
 
 

@@ -45,6 +45,11 @@ class Progress:
         self._started = time.monotonic()
         self._cancel = threading.Event()
         self._kept: Result | None = None
+        self._expected: float | None = None
+
+    def expect(self, seconds: float | None) -> None:
+        """Say how long the job will take, for as long as its own pace does not tell."""
+        self._expected = seconds
 
     def __call__(self, fraction: float, says: str = "") -> None:
         """Report, and stop here if somebody asked to. Raises `Cancelled`."""
@@ -52,9 +57,12 @@ class Progress:
         fraction = _inside(fraction)
         elapsed = time.monotonic() - self._started
         # Below 2 % an extrapolation says more about start-up than about the job.
-        left = elapsed * (1 - fraction) / fraction if fraction > 0.02 else None
+        left = elapsed * (1 - fraction) / fraction if fraction > 0.02 else self._to_come(elapsed)
         if self._show is not None:
             self._show(Update(fraction, says, elapsed, left))
+
+    def _to_come(self, elapsed: float) -> float | None:
+        return None if self._expected is None else max(0.0, self._expected - elapsed)
 
     def check(self) -> None:
         """Raise `Cancelled` if somebody asked to stop; costs nothing otherwise."""
@@ -92,6 +100,9 @@ class _Subprogress(Progress):
 
     def __call__(self, fraction: float, says: str = "") -> None:
         self._whole(self._start + (self._end - self._start) * _inside(fraction), says)
+
+    def expect(self, seconds: float | None) -> None:
+        pass  # the whole job's time is not that of a stage
 
     def check(self) -> None:
         self._whole.check()

@@ -12,19 +12,22 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench import _check_not_shadowed
+from workbench.account import left_out
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.legacy_contract import in_todays_words
+from workbench.parts import PAPER, Part, possible, running
 from workbench.playground import Playground
 from workbench.schema import Schema
+from workbench.seeds_schema import SCHEMA as SEEDS_SCHEMA
 from workbench.torch_modes import ordinary
 from workbench.unicode import check_unicode
 from workbench.views import Answer, bound
 from workbench.views.over_seeds import OVER_SEEDS
-from workbench.views.over_seeds import SCHEMA as SEEDS_SCHEMA
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from workbench.cost import Cost
     from workbench.models.weight_delta import Delta
     from workbench.progress import Progress
     from workbench.result import Result
@@ -113,14 +116,64 @@ class Analysis:
             if declared is None
             else bound(declared, result, self.schema)
         )
+        for part, reason in self._not_run(result):
+            for title in part.views:
+                if hasattr(shown.get(title), "why_not"):
+                    shown[title].why_not = reason
         if not OVER_SEEDS.missing(result):
             shown |= bound([OVER_SEEDS], result, SEEDS_SCHEMA)
         return shown
+
+    def _not_run(self, result: Result) -> list[tuple[Part, str]]:
+        """Parts that a run does not have, each with why its views are left out."""
+        absent = {part.name: part for part in left_out(result)}
+        return [
+            (part, f"the part {part.name!r} was not run")
+            for part in self.parts
+            if part.name in absent
+        ]
 
     def unavailable_reason(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""
         ask = getattr(self.module, "unavailable_reason", None)
         return ask(model) if ask is not None else None
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The experiments that it is made of; empty where there is one only."""
+        return getattr(self.module, "PARTS", ())
+
+    def running(self, params: BaseModel) -> set[str]:
+        """Names of the parts that a run with these parameters has."""
+        return running(self.parts, params)
+
+    def cost(self, model: Any, params: BaseModel) -> Mapping[str, Cost]:
+        """What every part takes, also those that are not asked for: tokens and bytes, by part
+        ("" for an analysis that has none); empty where nothing is stated.
+        """
+        state = getattr(self.module, "cost", None)
+        if state is None:
+            return {}
+        stated: Cost | Mapping[str, Cost] = state(model, params)
+        return stated if isinstance(stated, Mapping) else {"": stated}
+
+    def preset(self, name: str, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values for `Params` under a preset; what is in `values` wins.
+
+        Args:
+            model: whose parts; None: not known yet, and the parts stay as they are.
+
+        Raises:
+            NotFound: no preset of that name.
+        """
+        presets: Mapping[str, Mapping[str, Any]] = getattr(self.module, "PRESETS", {})
+        known = {PAPER: {}, **presets} if self.parts else presets
+        if name not in known:
+            raise NotFound.named(f"preset of {self.name}", name, known)
+        chosen = {**known[name], **values}
+        if self.parts and "parts" not in chosen and model is not None:
+            chosen["parts"] = possible(self.parts, model, chosen)
+        return chosen
 
     @property
     def playground(self) -> Playground:

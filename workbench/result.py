@@ -91,6 +91,7 @@ class Provenance:
     duration: float = 0.0  # seconds
     machine: str = ""  # processor kind and threads; no host name, no paths
     notes: dict[str, str] = field(default_factory=dict)  # e.g. attention implementation, BOS policy
+    cost: dict[str, Any] = field(default_factory=dict)  # estimate and actual, see workbench.account
 
 
 @dataclass

@@ -46,6 +46,7 @@ PROVENANCE = {
     "duration": int | float,
     "machine": str,
     "notes": dict,
+    "cost": dict,
 }
 
 

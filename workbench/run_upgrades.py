@@ -110,6 +110,24 @@ _EDIT_FINDING = {
     "new_random": "rewrite_match_random",
     "new_all": "rewrite_match_all",
 }
+_PARAGRAPH_CLAIMS = {
+    "Replacing one token disturbs memorized passages less than others": (
+        "Replacing one prefix token disturbs memorized passages less than others"
+    ),
+    "Gradients of memorized passages are smaller over all": (
+        "Gradients of memorized passages are smaller overall"
+    ),
+    "Of them, a larger share is in the lower layers than of other passages' gradients": (
+        "A larger share of the gradients of memorized passages is in the lower layers"
+    ),
+    "The heads that matter for memorized passages look at rare tokens": (
+        "The heads that matter for memorized passages attend to rare tokens"
+    ),
+    "A thousandth of the weights, chosen by gradient, is enough to unlearn": (
+        "A thousandth of the weights, selected by gradient, is enough to unlearn"
+    ),
+    "As many random weights do nothing": "As many random weights have no effect",
+}
 _PARAGRAPH_MEMORIZATION = Upgrade(
     tables={
         "along": "by_position",
@@ -179,7 +197,7 @@ _PARAGRAPH_MEMORIZATION = Upgrade(
                 "random": "random heads",
             }
         },
-        "claims": {"verdict": _VERDICTS},
+        "claims": {"verdict": _VERDICTS, "claim": _PARAGRAPH_CLAIMS},
     },
     arrays={
         "slopes": "activation_gradients",

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import paths, registry
+from workbench import account, paths, registry
 from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
+from workbench.peak_memory import PeakMemory
 from workbench.progress import Progress
 from workbench.result import Provenance, Result
 from workbench.run_folder import read_index
@@ -62,12 +63,16 @@ def run(
             f"{model.card.name} cannot answer {asked.name!r}: {reason}",
             do="Choose another model or analysis.",
         )
+    account.check_parts(asked, model, params)
     progress = progress or Progress()
+    # Before the seed and the clock: the pass that is measured is no part of the run.
+    stated = account.stated(asked, model, params)
+    progress.expect(stated.get("seconds"))
 
     import torch
 
     torch.manual_seed(seed)
-    stamp = _Stamp(asked, model, params, seed)
+    stamp = _Stamp(asked, model, params, seed, stated)
     try:
         result = stamp(asked.run(model, params, progress))
     except Cancelled as stop:
@@ -96,9 +101,17 @@ class _Stamp:
     Its making is the start of the run.
     """
 
-    def __init__(self, asked: registry.Analysis, model: Any, params: BaseModel, seed: int) -> None:
+    def __init__(
+        self,
+        asked: registry.Analysis,
+        model: Any,
+        params: BaseModel,
+        seed: int,
+        stated: dict[str, Any],
+    ) -> None:
         self._asked, self._model, self._params, self._seed = asked, model, params, seed
-        self._card = model.card
+        self._card, self._stated = model.card, stated
+        self._memory = PeakMemory(str(getattr(model, "device", "cpu")))
         self._started, self._clock = dt.datetime.now(dt.UTC), time.monotonic()
         if hasattr(model, "past_window"):  # not a stand-in
             model.longest, model.controls = 0, []
@@ -114,6 +127,7 @@ class _Stamp:
                 "a workbench.Result from its run(…)",
                 "Tell whoever wrote it.",
             )
+        peak = self._memory.taken()
         result.analysis, result.question = asked.name, asked.question
         result.params = self._params.model_dump(mode="json")
         result.provenance = Provenance(
@@ -124,6 +138,7 @@ class _Stamp:
             duration=round(time.monotonic() - self._clock, 2),
             machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads",
             notes=result.provenance.notes,
+            cost=self._stated | ({} if peak is None else {"peak_bytes": peak}),
         )
         if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
             result.provenance.notes["window"] = past

@@ -80,7 +80,7 @@ class ArraySchema:
     unit: str = ""
 
     def fits(self, name: str) -> bool:
-        return _fits(self.name, name)
+        return fits(self.name, name)
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,11 @@ class FindingSchema:
     chosen: bool = False
 
     def fits(self, name: str) -> bool:
-        return _fits(self.name, name)
+        return fits(self.name, name)
 
 
-def _fits(said: str, name: str) -> bool:
+def fits(said: str, name: str) -> bool:
+    """Whether a name is the one that is said, or begins so where that ends in *."""
     return name == said or (said.endswith("*") and name.startswith(said[:-1]))
 
 

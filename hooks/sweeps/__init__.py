@@ -11,12 +11,13 @@ I want a quick estimate of every effect -> attribution.py
 """
 
 from hooks.sweeps.attribution import Attribution
-from hooks.sweeps.change import Mean, Noise, Patch, Resample, Zero
+from hooks.sweeps.change import Change, Mean, Noise, Patch, Resample, Zero
 from hooks.sweeps.over import Edges, Heads, Layers, Neurons, Positions
 from hooks.sweeps.sweep import sweep
 
 __all__ = [
     "Attribution",
+    "Change",
     "Edges",
     "Heads",
     "Layers",

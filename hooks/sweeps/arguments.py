@@ -35,13 +35,14 @@ _CHANGEABLE = ("resid_pre", "z", "attn_out", "mixer_out", "post", "mlp_out", "re
 @dataclass(frozen=True)
 class Component:
     """One thing that is changed: a site of a layer, one unit (head, neuron) of it or all, at one
-    position or at all those that the sweep changes.
+    position or at all those that the sweep changes, in one of the ways that the sweep changes it.
     """
 
     site: str
     layer: int
     unit: int | None = None
     position: int | None = None
+    change: int = 0
 
 
 def target_ids(

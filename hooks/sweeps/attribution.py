@@ -24,9 +24,8 @@ from hooks.metrics import KL
 from hooks.quantized_layers import check_gradients
 from hooks.recording import recording
 from hooks.sites import Place
-from hooks.sweeps.arguments import positions_changed
 from hooks.sweeps.change import check_seed
-from hooks.sweeps.runner import SweepJob, batches, edits_of
+from hooks.sweeps.runner import SweepJob, edits_of
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -66,9 +65,9 @@ def estimate(job: SweepJob, method: Attribution) -> SweepJob:
     """The job with estimates as its effects, and `exact` for the components that were done again
     exactly.
 
-    Its notes: over the rechecked components `median_error`, `worst_error` (absolute, in the
-    metric's unit), the correlation `r` and `same_sign` (share) of estimates with exact values, each
-    over the `random` and over the `top` components.
+    Its notes, per change: over the rechecked components `median_error`, `worst_error` (absolute, in
+    the metric's unit), the correlation `r` and `same_sign` (share) of estimates with exact values,
+    each over the `random` and over the `top` components.
 
     Raises:
         BadInput: the metric has no gradient at the unchanged run.
@@ -87,7 +86,7 @@ def estimate(job: SweepJob, method: Attribution) -> SweepJob:
             "a read with norm='recomputed'",
             "Leave norm out.",
         )
-    for done, prompts in enumerate(batches(job.model, job.ids, share=0.25)):
+    for done, prompts in enumerate(job.batches(share=0.25)):
         if job.progress is not None:
             job.progress(0.5 * done * len(prompts) / len(job.ids), "Estimating by a backward pass")
         _one_batch(job, job.model.batch([job.ids[p] for p in prompts]), prompts)
@@ -98,7 +97,7 @@ def _one_batch(job: SweepJob, batch: Batch, prompts: Sequence[int]) -> None:
     """Gradients of each target's metric at every place, and their product with the change of
     each component.
     """
-    new = job.values.for_batch(batch, prompts, positions_changed(batch, job.positions))
+    new = job.new_values(batch, prompts)
     points: dict[tuple[str, int], Tensor] = {}
 
     def keep(place: Place, x: Tensor) -> Tensor:
@@ -108,7 +107,7 @@ def _one_batch(job: SweepJob, batch: Batch, prompts: Sequence[int]) -> None:
         return x
 
     with ExitStack() as stack:
-        stack.enter_context(hook_sites(job.model, job.values.places, keep))
+        stack.enter_context(hook_sites(job.model, job.values[0].places, keep))
         record = stack.enter_context(recording(job.model))
         with torch.enable_grad():
             logits = job.model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[
@@ -151,11 +150,14 @@ def _products(
     job: SweepJob,
     components: list[int],
     suffix: RecordedSuffix,
-    new: BatchValues,
+    new: Sequence[BatchValues],
     slopes: dict[tuple[str, int], Tensor],
     prompts: Sequence[int],
 ) -> None:
-    components.sort(key=lambda i: (job.components[i].layer, job.components[i].site))
+    def place(i: int) -> tuple[int, str, int]:
+        return job.components[i].layer, job.components[i].site, job.components[i].change
+
+    components.sort(key=place)
     edits = edits_of([job.components[i] for i in components], new, suffix)
     parts = []
     for edit in edits:
@@ -169,21 +171,15 @@ def _products(
         change = torch.where(where, edit.values.to(old) - old, 0.0)
         product = (change[None] * slope).flatten(3).sum(-1)  # (target, variant, prompt)
         parts.append(product.expand(-1, edit.count, -1).permute(1, 2, 0))
-    job.write(torch.cat(parts).float().cpu(), edits, components, new, prompts)
+    job.write(torch.cat(parts).float().cpu(), edits, components, suffix.batch, prompts)
 
 
 def _rechecked(job: SweepJob, method: Attribution) -> SweepJob:
-    """The strongest components (mean over prompts of the absolute estimate) and as many at random,
-    done exactly.
+    """Of each change the strongest components (mean over prompts of the absolute estimate) and as
+    many at random, done exactly.
     """
-    strength = job.effects.abs().nanmean((1, 2)).nan_to_num(-1.0)
-    top = strength.topk(min(method.recheck, len(strength))).indices.tolist()
-    rest = sorted(set(range(len(strength))) - set(top))
-    draw = torch.randperm(len(rest), generator=torch.Generator().manual_seed(method.seed))[
-        : method.recheck
-    ].tolist()
-    random = [rest[i] for i in draw]
-    chosen = top + random
+    groups = [_chosen(job, change, method) for change in range(len(job.values))]
+    chosen = [i for group in groups for rows in group.values() for i in rows]
     exact = torch.full_like(job.effects, float("nan"))
     if chosen:
         progress = None if job.progress is None else job.progress.subprogress(0.5, 1.0)
@@ -200,12 +196,24 @@ def _rechecked(job: SweepJob, method: Attribution) -> SweepJob:
         exact[chosen] = again.effects
         job.error, job.moved = again.error, again.moved
     job.exact = exact
-    for name, rows in (("top", top), ("random", random)):
-        job.notes |= {
-            f"{name}_{key}": value
-            for key, value in _agreement(job.effects[rows], exact[rows]).items()
-        }
+    for change, group in enumerate(groups):
+        for name, rows in group.items():
+            for key, value in _agreement(job.effects[rows], exact[rows]).items():
+                of_changes = job.notes.setdefault(f"{name}_{key}", [float("nan")] * len(groups))
+                of_changes[change] = value
     return job
+
+
+def _chosen(job: SweepJob, change: int, method: Attribution) -> dict[str, list[int]]:
+    """Which components of a change are done exactly: the `top` ones, and some at `random`."""
+    of_change = [i for i, each in enumerate(job.components) if each.change == change]
+    strength = job.effects[of_change].abs().nanmean((1, 2)).nan_to_num(-1.0)
+    top = strength.topk(min(method.recheck, len(strength))).indices.tolist()
+    rest = sorted(set(range(len(strength))) - set(top))
+    draw = torch.randperm(len(rest), generator=torch.Generator().manual_seed(method.seed))[
+        : method.recheck
+    ].tolist()
+    return {"top": [of_change[i] for i in top], "random": [of_change[rest[i]] for i in draw]}
 
 
 def _agreement(guess: Tensor, exact: Tensor) -> dict[str, float]:

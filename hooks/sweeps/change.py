@@ -5,7 +5,7 @@ own with noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -129,7 +129,29 @@ CHANGES: dict[str, type[Change]] = {
 _LACKS = {"mean": "reference", "resample": "reference", "patch": "source"}
 
 
-def as_change(given: Change | ChangeName) -> Change:
+def as_changes(given: Change | ChangeName | Sequence[Change | ChangeName]) -> list[Change]:
+    """One change or several, also by their short names.
+
+    Raises:
+        NotFound, BadInput: see `as_change`; none at all.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        return [as_change(given)]
+    if not given:
+        raise BadInput("There is no change.", "one, or several in a list", "Give some.")
+    return [as_change(each) for each in given]
+
+
+def labels(changes: Sequence[Change]) -> list[str]:
+    """Their names; those of one kind are numbered from 0 on, as in "patch 0", "patch 1"."""
+    names = [each.name for each in changes]
+    return [
+        name if names.count(name) == 1 else f"{name} {names[:i].count(name)}"
+        for i, name in enumerate(names)
+    ]
+
+
+def as_change(given: Change | str) -> Change:
     """A change, also by its short name.
 
     Raises:

@@ -22,7 +22,6 @@ import torch
 from hooks.attention import AttentionCall, add_mask, probabilities, soft_cap
 from hooks.layer_replay import RecordedSuffix, read
 from hooks.sites import SITES, Place
-from hooks.sweeps.arguments import positions_changed
 from hooks.sweeps.batched_forward import BatchedForward, Edit
 from hooks.sweeps.over import Receiver
 from hooks.sweeps.runner import WALK, SweepJob, edits_of, rows_at_once
@@ -59,25 +58,38 @@ class PathJob(SweepJob):
 
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
-        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.positions))
-        start = (
-            int(new.mask.any(0).nonzero()[0]) if new.mask.any() else batch.input_ids.shape[1] - 1
-        )
+        new = self.new_values(batch, prompts)
+        for start in sorted({each.first_column for each in new}):
+            suffix = self._read(batch, start, order, new, prompts)
+            for change, each in enumerate(new):
+                if each.first_column != start:
+                    continue
+                senders_of = [i for i in order if self.components[i].change == change]
+                for senders in self._chunks(suffix, senders_of):
+                    for receivers in self._groups(suffix, len(senders)):
+                        self._one_group(suffix, new, senders, receivers, prompts)
+
+    def _read(
+        self,
+        batch: Batch,
+        start: int,
+        order: Sequence[int],
+        new: Sequence[BatchValues],
+        prompts: Sequence[int],
+    ) -> RecordedSuffix:
+        """The recorded run from `start` on, or from the first column on where that is not exact."""
+        keep = [
+            *self._keep(order),
+            *(Place(SITES["z"], layer) for layer in self.model.sites["z"] or []),
+        ]
         for first in (0,) if self.whole else (start, 0):
-            keep = [
-                *self._keep(order),
-                *(Place(SITES["z"], layer) for layer in self.model.sites["z"] or []),
-            ]
             suffix = read(self.model, batch, first, list(dict.fromkeys(keep)), calls=True)
             self.write_unchanged(suffix, new, prompts)
-            if self._control(
-                self._walk(suffix, [_nothing(suffix)], control=True)[0], suffix, prompts
-            ):
+            unchanged = self._walk(suffix, [_nothing(suffix)], control=True)[0]
+            if self._control(unchanged, suffix, prompts):
                 break
             self.whole = True
-        for senders in self._chunks(suffix, list(order)):
-            for receivers in self._groups(suffix, len(senders)):
-                self._one_group(suffix, new, senders, receivers, prompts)
+        return suffix
 
     def _groups(self, suffix: RecordedSuffix, senders: int) -> Iterator[list[Receiver]]:
         batch, n = suffix.shape
@@ -89,13 +101,13 @@ class PathJob(SweepJob):
     def _one_group(
         self,
         suffix: RecordedSuffix,
-        new: BatchValues,
+        new: Sequence[BatchValues],
         senders: list[int],
         receivers: list[Receiver],
         prompts: Sequence[int],
     ) -> None:
-        """All of `senders` to all of `receivers`: run (2) for the senders, then run (3) for each
-        pair.
+        """All of `senders`, which are changed in one way, to all of `receivers`: run (2) for the
+        senders, then run (3) for each pair.
         """
         edits = edits_of([self.components[i] for i in senders], new, suffix, self.freeze)
         arrived: dict[Receiver, list[Tensor]] = {receiver: [] for receiver in receivers}
@@ -116,8 +128,8 @@ class PathJob(SweepJob):
         BatchedForward(
             self.model, suffix, edits, control=False, inspect=inspect, until=last + 1
         ).run()
-        mask = new.mask[:, suffix.start :]
-        real = new.batch.attention_mask[:, suffix.start :].bool()
+        mask = new[self.components[senders[0]].change].mask[:, suffix.start :]
+        real = suffix.batch.attention_mask[:, suffix.start :].bool()
         # A sender changes nothing before the first position it is changed at.
         where = (real & (mask.cumsum(1) > 0))[None]
         pairs: list[tuple[int, Edit]] = []
@@ -139,7 +151,7 @@ class PathJob(SweepJob):
                 self._effects(final, suffix, prompts),
                 joined,
                 [index for index, _ in chunk],
-                new,
+                suffix.batch,
                 prompts,
             )
 

@@ -1,9 +1,14 @@
-"""A sweep over components: which of them walk together, and where their effects go."""
+"""A sweep over components: which of them walk together, and where their effects go.
+
+Several changes are several components each: what they share (batches, recorded runs, walks) is made
+once for all of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +24,7 @@ from hooks.sweeps.arguments import (
     text_positions,
 )
 from hooks.sweeps.batched_forward import BatchedForward, Edit, Freeze
-from hooks.sweeps.change import Noise
+from hooks.sweeps.change import Noise, Patch
 from hooks.sweeps.readout import Readout
 from hooks.sweeps.values import BatchValues, Values
 from workbench.models.configuration import setting
@@ -47,12 +52,13 @@ class SweepJob:
             where a prompt has no such position. Exactly 0 where a change puts in what is there
             already.
         before: (prompt, target), the metric of the unchanged run.
-        source: the same of the runs that patches come from, or None.
+        source: (prompt, change, target), the same of the runs that patches come from, NaN for other
+            changes; None where there is no patch.
         error: the largest difference between a control's logits and the model's own.
         moved: (target,), the largest change of the metric of a control.
         exact: for estimates, the exact effects of some components, NaN elsewhere; see
             `hooks.sweeps.attribution`.
-        notes: what else is to be said of the effects.
+        notes: what else is to be said of the effects, one number per change.
         whole: run every prompt again from its first token on, with nothing cached.
     """
 
@@ -60,7 +66,7 @@ class SweepJob:
     ids: Sequence[Sequence[int]]
     components: Sequence[Component]
     positions: WhichPositions
-    values: Values
+    values: Sequence[Values]  # per change
     readout: Readout
     freeze: Freeze = "nothing"
     progress: Progress | None = None
@@ -68,7 +74,7 @@ class SweepJob:
     before: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float32))
     source: Tensor | None = None
     exact: Tensor | None = None
-    notes: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, list[float]] = field(default_factory=dict)
     error: float = 0.0
     moved: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float32))
     whole: bool = False
@@ -76,7 +82,7 @@ class SweepJob:
 
     def run(self) -> SweepJob:
         order = sorted(range(len(self.components)), key=lambda i: self.components[i].layer)
-        for prompts in batches(self.model, self.ids):
+        for prompts in self.batches():
             batch = self.model.batch([self.ids[p] for p in prompts])
             self._one_batch(batch, prompts, order)
         note(self.model, self.compared())
@@ -86,9 +92,23 @@ class SweepJob:
         """How the effects compare with what rounding moves."""
         return of_effects(self.error, self.effects, self.moved)
 
+    def batches(self, share: float = 1.0) -> Iterator[list[int]]:
+        """Prompts that are read together, as indices.
+
+        What is held of the sources of patches is as large as a recorded run, so several of them
+        share its room; see `batches`.
+        """
+        patches = sum(isinstance(each.change, Patch) for each in self.values)
+        return batches(self.model, self.ids, share / max(1, patches))
+
+    def new_values(self, batch: Batch, prompts: Sequence[int]) -> list[BatchValues]:
+        """What these prompts' components are set to, by each change."""
+        where = positions_changed(batch, self.positions)
+        return [each.for_batch(batch, prompts, where) for each in self.values]
+
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
-        new = self.values.for_batch(batch, prompts, positions_changed(batch, self.positions))
+        new = self.new_values(batch, prompts)
         for start, components in self._stretches(batch, new, order):
             suffix = read(self.model, batch, 0 if self.whole else start, self._keep(components))
             self.write_unchanged(suffix, new, prompts)
@@ -103,7 +123,7 @@ class SweepJob:
     def _stretch(
         self,
         suffix: RecordedSuffix,
-        new: BatchValues,
+        new: Sequence[BatchValues],
         components: list[int],
         prompts: Sequence[int],
     ) -> bool:
@@ -117,7 +137,8 @@ class SweepJob:
                 if not self._control(final[0], suffix, prompts):
                     return False
                 final = final[1:]
-            self.write(self._effects(final, suffix, prompts), edits, chunk, new, prompts)
+            effects = self._effects(final, suffix, prompts)
+            self.write(effects, edits, chunk, suffix.batch, prompts)
         return True
 
     def _control(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> bool:
@@ -131,15 +152,15 @@ class SweepJob:
         return True
 
     def _stretches(
-        self, batch: Batch, new: BatchValues, order: Sequence[int]
+        self, batch: Batch, new: Sequence[BatchValues], order: Sequence[int]
     ) -> Iterator[tuple[int, list[int]]]:
         """Components that start being different at about the same column, with that column."""
         width = batch.input_ids.shape[1]
         last = max(0, width - self.readout.n_positions)  # what is read has to be run
-        first = min(int(new.mask.any(0).nonzero()[0]) if new.mask.any() else width - 1, last)
         by_column: dict[int, list[int]] = {}
-        step = max(1, -(-(width - first) // STRETCHES))
         for i in order:
+            first = min(new[self.components[i].change].first_column, last)
+            step = max(1, -(-(width - first) // STRETCHES))
             position = self.components[i].position
             if position is not None and position >= width:
                 continue  # none of these prompts is that long
@@ -150,10 +171,11 @@ class SweepJob:
 
     def _keep(self, components: Sequence[int]) -> list[Place]:
         model, wanted = self.model, dict[Place, None]()
-        if isinstance(self.values.change, Noise):
-            wanted |= dict.fromkeys(
-                Place(SITES[self.components[i].site], self.components[i].layer) for i in components
-            )
+        wanted |= dict.fromkeys(
+            Place(SITES[each.site], each.layer)
+            for each in (self.components[i] for i in components)
+            if isinstance(self.values[each.change].change, Noise)
+        )
         if self.freeze != "nothing":
             wanted |= dict.fromkeys(Place(SITES["z"], layer) for layer in model.sites["z"] or [])
         if self.freeze == "heads and mlps":
@@ -202,8 +224,9 @@ class SweepJob:
         return self.components[i].position
 
     def write_unchanged(
-        self, suffix: RecordedSuffix, new: BatchValues, prompts: Sequence[int]
+        self, suffix: RecordedSuffix, new: Sequence[BatchValues], prompts: Sequence[int]
     ) -> None:
+        """Put what the unchanged runs (and those of the sources) give where it belongs."""
         unchanged = self._unchanged(suffix)
         before = self.readout.of_resid(self.model, unchanged[None], unchanged, prompts)[0].cpu()
         if not len(self.before):
@@ -213,14 +236,20 @@ class SweepJob:
             self.effects = torch.full(
                 (self._size, *self.before.shape), float("nan"), dtype=torch.float32
             )
-            has_source = new.logits is not None and self.readout.reads_prompt_end
-            self.source = torch.full_like(self.before, float("nan")) if has_source else None
+            has_source = any(each.logits is not None for each in new)
+            if has_source and self.readout.reads_prompt_end:
+                shape = (len(self.ids), len(new), before.shape[-1])
+                self.source = torch.full(shape, float("nan"), dtype=torch.float32)
         self.before[list(prompts)] = before
-        if self.source is not None and new.logits is not None:
-            logits = suffix.logits.float()
+        if self.source is None:
+            return
+        logits = suffix.logits.float()
+        for change, own in enumerate(each.logits for each in new):
+            if own is None:
+                continue
             for row, prompt in enumerate(prompts):
-                self.source[prompt] = self.readout.of_logits(
-                    new.logits[row : row + 1], prompt, logits[row : row + 1]
+                self.source[prompt, change] = self.readout.of_logits(
+                    own[row : row + 1], prompt, logits[row : row + 1]
                 )[0].cpu()
 
     def _unchanged(self, suffix: RecordedSuffix) -> Tensor:
@@ -239,15 +268,15 @@ class SweepJob:
         effects: Tensor,
         edits: Sequence[Edit],
         components: Sequence[int],
-        new: BatchValues,
+        batch: Batch,
         prompts: Sequence[int],
     ) -> None:
         """Put (variant, prompt, target) where it belongs."""
         changed = torch.cat([e.where.any(-1).expand(e.count, len(prompts)) for e in edits]).cpu()
         effects[~changed] = 0.0
         changeable, columns = (
-            positions_changed(new.batch, self.positions).cpu(),
-            text_positions(new.batch).cpu(),
+            positions_changed(batch, self.positions).cpu(),
+            text_positions(batch).cpu(),
         )
         for row, i in enumerate(components):
             position = self._position(i)
@@ -260,33 +289,27 @@ class SweepJob:
 
 def edits_of(
     components: Sequence[Component],
-    new: BatchValues,
+    new: Sequence[BatchValues],
     suffix: RecordedSuffix,
     freeze: Freeze = "nothing",
 ) -> list[Edit]:
     """Components in order of their layers, as edits: one for each run of components at the same
-    site and layer.
+    site and layer and of the same change.
     """
-    mask = new.mask[:, suffix.start :]
-    position = text_positions(new.batch)[:, suffix.start :]
+    position = text_positions(suffix.batch)[:, suffix.start :]
     edits: list[Edit] = []
-    i = 0
-    while i < len(components):
-        key = (components[i].site, components[i].layer)
-        n = 1
-        while i + n < len(components) and (components[i + n].site, components[i + n].layer) == key:
-            n += 1
-        same = components[i : i + n]
+    for (site, layer, change), run in groupby(components, lambda c: (c.site, c.layer, c.change)):
+        same, key = list(run), (site, layer)
+        mask = new[change].mask[:, suffix.start :]
         where = mask[None]
         if same[0].position is not None:
             where = torch.stack([mask & (position == c.position) for c in same])
-        values, units = new.for_site(key, suffix), None
+        values, units = new[change].for_site(key, suffix), None
         if same[0].unit is not None:
             units = indices(tuple(c.unit for c in same if c.unit is not None), mask.device)
             if values.dim():  # (prompt, pos, unit, …) to (variant, prompt, pos, …)
                 values = values.movedim(2, 0)[units.to(values.device)]
-        edits.append(Edit(*key, values, where, units, n, freeze))
-        i += n
+        edits.append(Edit(site, layer, values, where, units, len(same), freeze))
     return edits
 
 

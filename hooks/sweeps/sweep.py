@@ -11,14 +11,13 @@ from hooks.metrics import Continuation, Metric, OfNextToken, Read, ReadName, as_
 from hooks.prompts import Prompts, ids_of
 from hooks.sites import SITES, Place
 from hooks.sweeps.arguments import (
-    Component,
     Targets,
     WhichPositions,
     check_positions,
     target_ids,
 )
 from hooks.sweeps.attribution import Attribution, estimate
-from hooks.sweeps.change import Change, ChangeName, Mean, Patch, Resample, as_change
+from hooks.sweeps.change import Change, ChangeName, Mean, Patch, Resample, as_changes
 from hooks.sweeps.over import Edges, Over, OverName, as_over
 from hooks.sweeps.paths import PathJob
 from hooks.sweeps.readout import Readout
@@ -44,7 +43,7 @@ def sweep(
     targets: Targets | None = None,
     *,
     over: Over | OverName = "heads",
-    change: Change | ChangeName = "zero",
+    change: Change | ChangeName | Sequence[Change | ChangeName] = "zero",
     read: Read | ReadName | Metric | OfNextToken = "logit",
     positions: WhichPositions | int | None = None,
     method: Attribution | Method = "exact",
@@ -55,8 +54,10 @@ def sweep(
         wb.sweep(model, "The capital of France is", [" Paris", " Rome"], read="logit_diff")
         wb.sweep(model, corrupted, answers, over="positions", change=wb.Patch(clean))
         wb.sweep(model, prefix, suffix, positions="all", read="continuation")
+        wb.sweep(model, corrupted, answers, change=["zero", wb.Mean(clean)])
 
-    The second is causal tracing; the third asks what it takes to recite a passage.
+    The second is causal tracing; the third asks what it takes to recite a passage; the fourth
+    shares what two changes have in common.
 
     Exact: every number is what one hooked forward pass per component would give (float32: within
     1e-3 logits), and a control that is never changed must arrive at the model's own logits. What is
@@ -70,7 +71,9 @@ def sweep(
         over: which components: `Heads`, `Layers`, `Neurons`, `Positions`, `Edges`, or their short
             names ("heads", …) for all of them.
         change: what they are set to: `Zero`, `Mean`, `Resample`, `Patch`, `Noise`, or "zero",
-            "noise".
+            "noise". Of several each is done alone; the dim `change` says which, by name, and by
+            name and number ("patch 0", "patch 1") where there are several of a kind. They take the
+            time of one sweep each, less the reading of the prompts.
         read: what is read off: `Logit`, `LogProb`, `Prob` of each target, `LogitDiff`, `KL`, or
             `Continuation`, or their short names ("logit", "logprob", "prob", "logit_diff", "kl",
             "continuation"); or a function, see `hooks.metrics`. With `Continuation` positions are
@@ -86,13 +89,14 @@ def sweep(
 
     Returns:
         A Dataset. `effect` is what is read after the change minus before, float32, with dims
-        (prompt, then of `over`: layer head | site layer | layer neuron | site layer pos | receiver
-        input layer head, then target where the read has one per target); NaN where there is no such
-        component, as at positions that a shorter prompt does not have. `before` is what the
-        unchanged run gives, `source` what the source run gives. `token` holds each prompt's token
-        strings. With `Attribution`, `effect` is the estimate and `exact` the rechecked values, NaN
-        elsewhere. `attrs`: unit, control_error (logits), control_moved (the same in the read's
-        unit), control (a sentence about both), and what was swept.
+        (prompt, change if several were asked for, then of `over`: layer head | site layer | layer
+        neuron | site layer pos | receiver input layer head, then target where the read has one per
+        target); NaN where there is no such component, as at positions that a shorter prompt does
+        not have. `before` is what the unchanged run gives, `source` what the source run gives (NaN
+        for changes without one). `token` holds each prompt's token strings. With `Attribution`,
+        `effect` is the estimate and `exact` the rechecked values, NaN elsewhere. `attrs`: unit,
+        control_error (logits), control_moved (the same in the read's unit), control (a sentence
+        about both), and what was swept.
 
     Raises:
         BadInput, NotFound: an argument that cannot be; says what can.
@@ -100,7 +104,7 @@ def sweep(
         Unfit: `Attribution` of a model that gradients do not pass.
         WorkbenchError: the control did not come out as the model itself.
     """
-    over, change, read = as_over(over), as_change(change), as_read(read)
+    over, changes, read = as_over(over), as_changes(change), as_read(read)
     attribution = _as_method(method)
     positions = check_positions(over.positions if positions is None else positions)
     ids = ids_of(model, prompts)
@@ -111,14 +115,17 @@ def sweep(
     readout = Readout(read, watched, ids)
     _check_fit(over, readout, attribution)
     with steady(model.module):
-        components = over.components(model, ids, positions)
+        parts = over.components(model, ids, positions)
+        components = [replace(each, change=i) for i in range(len(changes)) for each in parts]
         continuations = watched if isinstance(read, Continuation) else [[]] * len(ids)
-        values = _values(model, components, change, positions, continuations)
+        places = list(dict.fromkeys(Place(SITES[each.site], each.layer) for each in parts))
+        values = [_values(model, places, each, positions, continuations) for each in changes]
         freeze = over.freeze if isinstance(over, Edges) else "nothing"
         receivers = over.receiving(model) if isinstance(over, Edges) else []
         given = (model, ids, components, positions, values, readout, freeze, progress)
         job = PathJob(*given, receivers=receivers) if receivers else SweepJob(*given)
-        return dataset(job.run() if attribution is None else estimate(job, attribution), over)
+        swept = job.run() if attribution is None else estimate(job, attribution)
+        return dataset(swept, over, one_change=isinstance(change, str | Change))
 
 
 def _as_method(given: Attribution | Method) -> Attribution | None:
@@ -151,17 +158,16 @@ def _check_fit(over: Over, readout: Readout, attribution: Attribution | None) ->
 
 def _values(
     model: InstrumentedModel,
-    components: Sequence[Component],
+    places: Sequence[Place],
     change: Change,
     positions: WhichPositions,
     continuations: Sequence[Sequence[int]],
 ) -> Values:
-    """What the components are set to; each source is followed by its prompt's continuation.
+    """What a change sets components to; each source is followed by its prompt's continuation.
 
     Raises:
         BadInput: as many sources as do not fit.
     """
-    places = list(dict.fromkeys(Place(SITES[each.site], each.layer) for each in components))
     if isinstance(change, Mean | Resample):
         return Values(model, change, places, ids_of(model, change.reference))
     if not isinstance(change, Patch):

@@ -9,6 +9,7 @@ import torch
 
 from hooks.metrics import Continuation
 from hooks.rounding import says
+from hooks.sweeps.change import labels
 from hooks.sweeps.over import Layers, Over
 from hooks.sweeps.paths import PathJob
 from workbench.heads import head_name
@@ -23,9 +24,9 @@ _UNIT = {"heads": "head", "edges": "head", "neurons": "neuron"}
 Axes = list[tuple[str, list[Any]]]
 
 
-def dataset(job: SweepJob, over: Over) -> xr.Dataset:
-    """`effect` over (prompt, the components' axes, target), `before`, `source`, and what the axes
-    mean; see `sweep`.
+def dataset(job: SweepJob, over: Over, *, one_change: bool) -> xr.Dataset:
+    """`effect` over (prompt, change, the components' axes, target), `before`, `source`, and what
+    the axes mean; see `sweep`. Where one change was asked for, there is no dim for it.
     """
     import xarray as xr
 
@@ -42,7 +43,7 @@ def dataset(job: SweepJob, over: Over) -> xr.Dataset:
         "before": (["prompt", "target"], job.before.numpy()),
     }
     if job.source is not None:
-        arrays["source"] = (["prompt", "target"], job.source.numpy())
+        arrays["source"] = (["prompt", "change", "target"], job.source.numpy())
     if job.exact is not None:
         arrays["exact"] = _on_grid(job, axes, job.exact)
     read = job.readout.read
@@ -51,11 +52,15 @@ def dataset(job: SweepJob, over: Over) -> xr.Dataset:
         swept = swept.assign_coords(target=list(read.VALUES))
     elif not read.per_target:
         swept = swept.isel(target=0)
+    swept = swept.transpose("prompt", "change", ...)
+    if one_change:
+        swept = swept.isel(change=0, drop=True)
+    changes = [each.change.name for each in job.values]
     return _with_tokens(job, swept).assign_attrs(
         model=job.model.card.name,
         over=over.name,
         positions=job.positions if isinstance(job.positions, str) else list(job.positions),
-        change=job.values.change.name,
+        change=changes[0] if one_change else changes,
         read=read.name,
         unit=read.unit,
         norm=job.readout.norm,
@@ -63,14 +68,14 @@ def dataset(job: SweepJob, over: Over) -> xr.Dataset:
         control_error=job.error,
         control_moved=float(job.moved.max()),
         control=says([job.compared()]),
-        **job.notes,
+        **{name: each[0] if one_change else each for name, each in job.notes.items()},
     )
 
 
 def _axes(job: SweepJob, over: Over) -> Axes:
     """The names and labels of the components' axes."""
     components = job.components
-    axes: Axes = []
+    axes: Axes = [("change", labels([each.change for each in job.values]))]
     if len({each.site for each in components}) > 1 or isinstance(over, Layers):
         axes.append(("site", list(dict.fromkeys(each.site for each in components))))
     axes.append(("layer", sorted({each.layer for each in components})))
@@ -88,14 +93,15 @@ def _on_grid(job: SweepJob, axes: Axes, values: Tensor) -> tuple[list[str], np.n
     """(…, component, prompt, target) on the grid of the axes, prompts first."""
     places = []
     for each in job.components:
-        labels = {
+        named = {
+            "change": axes[0][1][each.change],
             "site": each.site,
             "layer": each.layer,
             "head": each.unit,
             "neuron": each.unit,
             "pos": each.position,
         }
-        places.append([options.index(labels[name]) for name, options in axes])
+        places.append([options.index(named[name]) for name, options in axes])
     sizes = [len(options) for _, options in axes]
     index = torch.as_tensor(
         np.ravel_multi_index(np.array(places).T, sizes) if places else np.zeros(0, dtype=int)

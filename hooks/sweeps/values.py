@@ -29,7 +29,7 @@ _BATCH = 16
 
 @dataclass
 class Values:
-    """Where new values come from; made once per sweep.
+    """Where the new values of one change come from; made once per sweep.
 
     Args:
         prompts: the ids of the prompts that the change takes values from: of the reference for
@@ -78,8 +78,9 @@ class Values:
             mask &= position >= shared[:, None]
         width = source.input_ids.shape[1]
         columns = (wanted + (width - source_lengths)[:, None]).clamp(0, width - 1)
-        first = int(mask.any(0).nonzero()[0]) if mask.any() else mask.shape[1] - 1
-        values, logits = source_values(self.model, source, self.places, columns[:, first:])
+        values, logits = source_values(
+            self.model, source, self.places, columns[:, _first_column(mask) :]
+        )
         return BatchValues(self, batch, mask, None, values, logits)
 
     def _draws(self, batch: Batch) -> Tensor | None:
@@ -108,6 +109,11 @@ class BatchValues:
     picks: Tensor | None
     of_source: dict[PlaceKey, Tensor]
     logits: Tensor | None
+
+    @property
+    def first_column(self) -> int:
+        """The first column where there is something to put in; the last one if there is none."""
+        return _first_column(self.mask)
 
     def for_site(self, key: PlaceKey, suffix: RecordedSuffix) -> Tensor:
         """What the site is set to in the suffix's columns, (prompt or 1, pos or 1, *site)."""
@@ -140,6 +146,10 @@ class BatchValues:
             ]
             out[row, -len(noise) :] = noise
         return out.to(like)
+
+
+def _first_column(mask: Tensor) -> int:
+    return int(mask.any(0).nonzero()[0]) if mask.any() else mask.shape[1] - 1
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

@@ -99,6 +99,7 @@ def bare(tmp_path_factory):
     return kept | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "HF_HUB_OFFLINE": "1"}
 
 
+@pytest.mark.verify
 @pytest.mark.process
 def test_it_runs_where_only_what_it_needs_is_installed(bare, tmp_path):
     without = subprocess.run(

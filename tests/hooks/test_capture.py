@@ -564,6 +564,7 @@ def child(code, *arguments, **options):
     )
 
 
+@pytest.mark.verify
 @pytest.mark.process
 def test_killed_in_the_middle_and_continued(llama, tmp_path, small_shards):
     prompts = [f"The capital of country {n} is" + " not" * (n % 7) for n in range(400)]
@@ -599,6 +600,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.verify
 @pytest.mark.process
 def test_memory_stays_flat_however_many_prompts(tmp_path):
     grown = []

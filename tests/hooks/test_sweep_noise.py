@@ -127,7 +127,7 @@ def test_the_docstring_s_examples_run(llama):
         "suffix": " Paris.",
     }
     shown = examples()
-    assert len(shown) == 3
+    assert len(shown) == 4
     for example in shown:
         code = example.replace(
             '[" Paris", " Rome"]', '[" is", " of"]'

@@ -455,7 +455,8 @@ def test_report_is_not_overwritten_unasked(
 ) -> None:
     from workbench import frontends
 
-    def write(result: Any, path: Path) -> Path:
+    def write(result: Any, path: Path, force: bool) -> Path:
+        assert force or not path.exists()
         Path(path).write_text(result.title)
         return Path(path)
 

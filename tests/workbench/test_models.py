@@ -461,6 +461,7 @@ pull({entry!r}, Progress(lambda update: print(update.says, flush=True)))
     )
 
 
+@pytest.mark.verify
 @pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
 def test_killed_pull_leaves_nothing_that_is_taken_for_whole_and_pulling_again_works(

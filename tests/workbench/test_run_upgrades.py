@@ -33,7 +33,7 @@ def upgrade(monkeypatch):
     monkeypatch.setitem(run_upgrades.UPGRADES, 1, {"toy": UPGRADE})
 
 
-def folder_of_format_1(tmp_path, analysis="toy"):
+def folder_of_format_1(tmp_path, analysis="toy", **tables):
     """A run as an earlier version wrote it."""
     result = Result(analysis, params={"traced": "everywhere", "seed": 0})
     finding = {"chance": 0.5, "n": 2}
@@ -41,6 +41,7 @@ def folder_of_format_1(tmp_path, analysis="toy"):
     result.tables["proof"] = pd.DataFrame(
         {"half": ["choose", "prove"], "said": ["a", "b"], "kept": [0.25, np.nan]}
     )
+    result.tables |= tables
     result.arrays["slopes"] = xr.DataArray(
         np.arange(4, dtype="float32").reshape(2, 2),
         dims=("how", "layer"),
@@ -150,3 +151,25 @@ def test_nothing_is_lost_to_a_name_that_is_taken(tmp_path, upgrade, change):
 
 def test_every_step_leads_to_the_current_format():
     assert set(run_upgrades.UPGRADES) == set(range(1, run_folder.FORMAT))
+
+
+@pytest.mark.parametrize("analysis", ["paragraph-memorization", "function-tokens"])
+@pytest.mark.parametrize(
+    ("older", "today"),
+    [
+        ("holds", "replicates"),
+        ("comes out again", "replicates"),
+        ("holds in part", "in part"),
+        ("does not hold", "does not replicate"),
+        ("does not come out", "does not replicate"),
+        ("cannot be told", "cannot be told"),
+    ],
+)
+def test_verdicts_of_older_runs_are_in_todays_words(tmp_path, analysis, older, today):
+    columns = ["claim", "in the paper", "here", "verdict", "how sure"]
+    folder = folder_of_format_1(
+        tmp_path, analysis, claims=pd.DataFrame([["A", "1", "2", older, "±1"]], columns=columns)
+    )
+    table = Result.open(folder).tables["claims"]
+    assert list(table) == ["claim", "paper", "measured", "verdict", "uncertainty"]
+    assert list(table.iloc[0]) == ["A", "1", "2", today, "±1"]

@@ -263,6 +263,7 @@ def test_mistakes_leave_nothing(call, tmp_path, arguments, says):
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.verify
 @pytest.mark.process
 def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, model_folder):
     (tmp_path / "p.txt").write_text(

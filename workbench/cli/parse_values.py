@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from workbench.registry import Analysis
 
 
-def parameters(analysis: Analysis, file: Path | None, assignments: Sequence[str]) -> Any:
-    """The analysis's `Params` from a file and `key=value` pairs; the pairs win.
+def parameters(analysis: Analysis, file: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
+    """Values for the analysis's `Params` from a file and `key=value` pairs; the pairs win.
 
     Raises:
-        NotFound, BadInput: an unknown key, a value that does not fit, a file that cannot be used.
+        BadInput: no assignment, or a file that cannot be used.
     """
     values = dict(read_params(file)) if file is not None else {}
     properties = analysis.Params.model_json_schema().get("properties", {})
@@ -36,7 +36,7 @@ def parameters(analysis: Analysis, file: Path | None, assignments: Sequence[str]
                 f"`workbench analyses {analysis.name}` lists the keys.",
             )
         values[key] = value_of(text, properties.get(key, {}))
-    return analysis.parse(values)
+    return values
 
 
 def value_of(text: str, schema: Mapping[str, Any]) -> Any:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench import account
 from workbench.cli import parse_values
+from workbench.cost import estimate, in_words, is_moment
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 
 if TYPE_CHECKING:
+    from workbench.registry import Analysis
     from workbench.result import Finding, Result
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -35,13 +38,20 @@ def analyses(
     name: Annotated[
         str | None, typer.Argument(help="Show the parameters of this one.", show_default=False)
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="Also say what each part takes on this one.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the questions one can ask, or the parameters of one."""
+    """List the questions one can ask, or the parameters and parts of one."""
     from workbench import registry
 
     if name is not None:
-        _one(registry.get(name), as_json)
+        analysis = registry.get(name)
+        _one(analysis, _times(analysis, model), as_json)
         return
     good, broken = registry.all_analyses()
     if as_json:
@@ -54,18 +64,54 @@ def analyses(
     out().print("[dim]Parameters: workbench analyses NAME · Ask: workbench run NAME[/]")
 
 
-def _one(analysis: Any, as_json: bool) -> None:
+def _times(analysis: Analysis, model: str | None) -> dict[str, float]:
+    """Seconds that each part takes by itself on a model, with the default parameters; empty
+    without one, and where an analysis does not state its cost.
+    """
+    if model is None:
+        return {}
+    import workbench as wb
+    from workbench import cost
+
+    return {
+        name: one.seconds
+        for name, one in cost.by_part(analysis, wb.load(model), analysis.parse({})).items()
+    }
+
+
+def _parts(analysis: Analysis, times: Mapping[str, float]) -> list[dict[str, Any]]:
+    default = analysis.running(analysis.parse({})) if analysis.parts else set()
+    return [
+        {
+            "name": part.name,
+            "title": part.title,
+            "gives": part.gives,
+            "default": part.name in default,
+            "needs": list(part.needs),
+            "stands_on": list(part.stands_on),
+            "seconds": times.get(part.name),
+        }
+        for part in analysis.parts
+    ]
+
+
+def _one(analysis: Analysis, times: Mapping[str, float], as_json: bool) -> None:
     schema = analysis.Params.model_json_schema()
     rows = [_row(name, field, schema) for name, field in schema.get("properties", {}).items()]
+    parts = _parts(analysis, times)
     if as_json:
         about = {"name": analysis.name, "question": analysis.question, "package": analysis.package}
-        print_json({**about, "parameters": rows, "schema": schema})
+        print_json({**about, "parts": parts, "parameters": rows, "schema": schema})
         return
     screen = out()
     screen.print(
         f"[bold]{plain(analysis.name)}[/] "
         f" [dim]{plain(analysis.package)}[/]\n{plain(analysis.question)}"
     )
+    if "" in times:
+        screen.print(f"[dim]A run with the defaults takes {in_words(times[''])}.[/]")
+    if parts:
+        show_table(["part", "what it gives"], [(p["name"], _about_part(p)) for p in parts])
     # Two columns, so that the sentences stay readable in a narrow terminal.
     show_table(
         ["parameter", "meaning"],
@@ -78,6 +124,18 @@ def _one(analysis: Any, as_json: bool) -> None:
             f" {plain(rows[0]['name'])}={plain(example)}[/]",
             soft_wrap=True,
         )
+
+
+def _about_part(part: Mapping[str, Any]) -> str:
+    """What it gives; then, in one line, whether a run has it by default, and what it takes."""
+    also = [f"with {', '.join(part['stands_on'])}"] if part["stands_on"] else []
+    if part["needs"]:
+        also.append(f"needs {', '.join(part['needs'])}")
+    elif part["default"]:
+        also.append("by default")
+    if part["seconds"] is not None:
+        also.append(in_words(part["seconds"]))
+    return f"{part['gives']}\n{', '.join(also) or 'only if asked for'}"
 
 
 def _facts(row: Mapping[str, Any]) -> str:
@@ -172,6 +230,13 @@ def run(
             show_default=False,
         ),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="paper: all parts that the model allows, at the sizes of the paper; --set wins.",
+            show_default=False,
+        ),
+    ] = None,
     chat: Annotated[
         bool,
         typer.Option("--chat", help="The same as --set chat=true, where an analysis has that."),
@@ -201,9 +266,10 @@ def run(
             "an analysis with the parameter chat",
             "Leave out --chat.",
         )
-    chosen = parse_values.parameters(
+    values = parse_values.parameters(
         asked, params, [*(assignments or []), *(["chat=true"] if chat else [])]
     )
+    chosen = asked.parse(values if preset is None else asked.preset(preset, None, values))
     if seeds is not None:
         over_seeds.check(asked)
     models.locate(model)
@@ -215,6 +281,9 @@ def run(
         progress(0.0, f"Loading {model}")
         loaded = wb.load(model, device=device, dtype=dtype, progress=progress)
         progress.check()
+    if preset is not None:  # which parts there are depends on the model
+        chosen = asked.parse(asked.preset(preset, loaded, values))
+    _tell_estimate(asked, loaded, chosen, seeds or 1)
     try:
         with bar() as progress:
             progress(0.0, asked.question)
@@ -237,6 +306,14 @@ def run(
         _print_run(where)
     else:
         _tell(result, where)
+
+
+def _tell_estimate(analysis: Analysis, model: Any, params: Any, times: int) -> None:
+    """How long it will take, where that is more than a moment."""
+    account.check_parts(analysis, model, params)
+    whole = estimate(analysis, model, params)
+    if whole is not None and not is_moment(seconds := times * whole.seconds):
+        err().print(f"[dim]This takes {in_words(seconds)} here.[/]")
 
 
 def _save(result: Result, folder: Path | None) -> Path:
@@ -275,7 +352,10 @@ def _print_run(folder: Path) -> None:
 
 def _tell(result: Result, folder: Path) -> None:
     screen = out()
-    screen.print(f"[bold]{plain(result.title)}[/]  [dim]{duration(result.provenance.duration)}[/]")
+    expected = account.estimated(result)
+    about = f", expected {duration(expected)}" if expected is not None else ""
+    took = duration(result.provenance.duration)
+    screen.print(f"[bold]{plain(result.title)}[/]  [dim]{took}{about}[/]")
     for finding in result.findings.values():
         screen.print(f"  • {plain(finding.says)}", soft_wrap=True)
         screen.print(
@@ -284,6 +364,12 @@ def _tell(result: Result, folder: Path) -> None:
     for name in ("window", "rounding"):
         if says := result.provenance.notes.get(name):
             screen.print(f"  [dim]{plain(says)}[/]", soft_wrap=True)
+    if left_out := account.left_out(result):
+        screen.print(
+            f"  [dim]Not run: {plain(', '.join(part.says for part in left_out))}. One alone:"
+            f" {plain(account.command(result, left_out[0].name))}[/]",
+            soft_wrap=True,
+        )
     shown = f'"{folder}"' if " " in str(folder) else str(folder)
     screen.print(f"\nSaved as {plain(folder)}", soft_wrap=True)
     screen.print(

@@ -67,14 +67,17 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="Where to write. Default: RUN.html in this folder.",
+            help=(
+                "Where to write: .html, .pdf (needs Chromium or Chrome), .ipynb, or .zip (CSV and"
+                " SVG). Default: RUN.html in this folder."
+            ),
             show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     folder: Runs = None,
 ) -> None:
-    """Write one run as a single HTML file that needs no network."""
+    """Write one run as a file for others: HTML that needs no network, PDF, a notebook, or a zip."""
     from workbench.cli.parse_values import check_writable
     from workbench.frontends import front_end
     from workbench.runs import open_run
@@ -96,7 +99,7 @@ def report(
         )
     if not target.exists():
         check_writable(target, "-o FILE")
-    written = front_end("report")(result, target)
+    written = front_end("report")(result, target, force)
     out().print(f"Written to {plain(written)}", soft_wrap=True)
 
 

@@ -12,7 +12,8 @@ I want bars, curves, matrices        -> bar_charts.py, charts.py, long_tables.py
 I want a passage and what is said    -> passage.py
 I want to steer with a feature       -> steering.py
 I want intervals, clouds, histograms -> scatter.py
-I want linked grids, list and table  -> linking.py
+I want a click that chooses a row    -> linking.py, layer_token_table.py (a cell, a token)
+I want columns, boxes, a file's button -> layout.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
                                                     reports)
 I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid,
@@ -31,6 +32,7 @@ from typing import Any
 _DOOR = {
     "head_grid": "head_grids",
     "grids_beside": "head_grids",
+    "Scale": "head_grids",
     "link_grid": "head_grids",
     "pattern_grid": "patterns",
     "pattern": "patterns",
@@ -46,6 +48,8 @@ _DOOR = {
     "steer_code": "steering",
     "steer_form": "steering",
     "Span": "tokens",
+    "key_pad": "keyboard",
+    "download_button": "layout",
     "rate_bars": "bar_charts",
     "dots": "charts",
     "lines": "charts",
@@ -59,6 +63,7 @@ _DOOR = {
     "intervals": "scatter",
     "cloud": "scatter",
     "histogram": "scatter",
+    "fill_histogram": "scatter",
     "View": "view",
     "note": "view",
     "says": "view",

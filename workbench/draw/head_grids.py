@@ -8,13 +8,13 @@ same by keyboard: `keyboard.py`. Unit: whatever the caller's values have.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from workbench.draw import colour, style
-from workbench.draw.view import Row
 from workbench.selection import Selection, head_name
 
 if TYPE_CHECKING:
@@ -117,34 +117,54 @@ def head_grid(
     ).opts(hv.opts.Overlay(**style.matplotlib(grid=False, show_legend=False, **size, **shared)))
 
 
-def grids_beside(
-    arrays: Mapping[str, xr.DataArray],
-    unit: str,
-    low_word: str,
-    high_word: str,
-    *,
-    one_scale: bool = False,
-) -> Row:
-    """Grids of the same heads beside each other.
+@dataclass(frozen=True)
+class Scale:
+    """How a grid of heads is coloured: title, unit, and the words at the two ends.
 
     Args:
-        arrays: by title, (layer, head).
-        one_scale: all share their colours' limit.
+        middle: the value between them, from which all are counted.
     """
-    top = colour.limit(v for array in arrays.values() for v in array.values.ravel())
-    grids = [
-        head_grid(
-            array,
-            title=title,
-            unit=unit,
-            low_word=low_word,
-            high_word=high_word,
-            top=top if one_scale else None,
-            labels=i == 0,
-        )
-        for i, (title, array) in enumerate(arrays.items())
+
+    title: str
+    unit: str
+    low: str
+    high: str
+    middle: float = 0.0
+
+
+def grids_beside(
+    arrays: Sequence[tuple[xr.DataArray, Scale]],
+    hover: Mapping[str, xr.DataArray] | None = None,
+    *,
+    one_scale: bool = False,
+    **more: Any,
+) -> list[dict[str, Any]]:
+    """What `head_grid` draws each of several grids from that stand beside each other: the first
+    names the layers.
+
+    Args:
+        arrays: (layer, head), and how each is coloured.
+        hover: further numbers by their name, (layer, head); with them, each grid says the others'.
+        one_scale: all share their colours' limit.
+        more: as `head_grid`.
+    """
+    values = {scale.title: array - scale.middle for array, scale in arrays}
+    top = colour.limit(v for a in values.values() for v in a.values.ravel()) if one_scale else None
+    said = {} if hover is None else {**values, **hover}
+    return [
+        {
+            "values": values[scale.title],
+            "title": scale.title,
+            "unit": scale.unit,
+            "low_word": scale.low,
+            "high_word": scale.high,
+            "hover": {name: array for name, array in said.items() if name != scale.title},
+            "top": top,
+            "labels": i == 0,
+            **more,
+        }
+        for i, (_, scale) in enumerate(arrays)
     ]
-    return Row(grids)
 
 
 def outline_key(text: str, roles: Mapping[str, str]) -> Markup:

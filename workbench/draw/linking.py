@@ -1,59 +1,24 @@
-"""One head chosen, everywhere: grids, a list of heads and a table read and write the same
-selection.
-"""
+"""What a click in a picture chooses, where that is no head (`head_grids.link_grid`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from workbench.draw.head_grids import link_grid
-from workbench.selection import Selection, head_name, parse_head
+if TYPE_CHECKING:
+    from bokeh.events import Tap
 
 
-def link_heads(
-    selection: Selection,
-    grids: Sequence[Any],
-    choose: Any,
-    listing: Any,
-    labels: Sequence[str],
-    chosen: Callable[[], None],
-) -> None:
-    """Whatever chooses a head moves all the others; the table marks all chosen heads.
+def link_rows(pane: Any, choose: Callable[[int], object]) -> None:
+    """A click chooses the row it falls into.
 
     Args:
-        grids: panes of `head_grid`.
-        choose: a Select whose values are labels such as L5H1.
-        listing: a Tabulator with a row for each of `labels`, in that order.
-        chosen: called now, and whenever another head is chosen or none.
+        pane: a Panel pane whose object is the Bokeh figure of a `pattern`.
     """
-    places = {label: row for row, label in enumerate(labels)}
+    from bokeh.events import Tap
 
-    def moved(*_: Any) -> None:
-        chosen()
-        rows = [
-            places[name]
-            for name in (head_name(*head) for head in selection.heads)
-            if name in places
-        ]
-        if listing.selection != rows:
-            listing.selection = rows
-        if selection.head is not None and head_name(*selection.head) in places:
-            choose.value = head_name(*selection.head)
+    def tapped(event: Tap) -> None:
+        if event.y is not None and event.y == event.y and round(event.y) >= 0:
+            choose(round(event.y))
 
-    def from_list(event: Any) -> None:
-        at = parse_head(event.new or "")
-        if at is not None and at != selection.head:
-            selection.choose(*at)
-
-    def from_table(event: Any) -> None:
-        at = parse_head(str(labels[event.row])) if 0 <= event.row < len(labels) else None
-        if at is not None:
-            selection.choose(*at)
-
-    for grid in grids:
-        link_grid(grid, selection)
-    choose.param.watch(from_list, "value")
-    listing.on_click(from_table)
-    selection.param.watch(moved, ["head", "heads"])
-    moved()
+    pane.object.on_event(Tap, tapped)

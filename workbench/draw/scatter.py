@@ -246,26 +246,11 @@ def histogram(
     style.load()
     import holoviews as hv
 
-    logs = [math.log10(edge) for edge in edges]
-    rows = [
-        (
-            logs[k],
-            0.0,
-            logs[k + 1],
-            float(n),
-            f"{edges[k]:.3g} to {edges[k + 1]:.3g}",
-            f"{n:,.0f} {of}",
-        )
-        for k, n in enumerate(counts)
-    ]
-    ticks = [
-        (math.log10(2.0**p), f"{2.0**p:g}")
-        for p in range(math.floor(math.log2(edges[0])), math.ceil(math.log2(edges[-1])) + 1)
-    ]
+    rows, ticks = _bins(counts, edges, of), _twos(edges)
     shared: dict[str, Any] = {
-        "xlim": (logs[0], logs[-1]),
-        "ylim": (0, max([1.0, *map(float, counts)]) * 1.05),
-        "xticks": ticks[:: max(1, len(ticks) // 8)],
+        "xlim": (rows[0][0], rows[-1][2]),
+        "ylim": (0, _highest(counts)),
+        "xticks": ticks,
         "xlabel": xlabel,
         "ylabel": of,
         "title": title,
@@ -285,3 +270,60 @@ def histogram(
             width=520, height=190, facecolor=colour.FUNCTION, edgecolor="none", **bars
         )
     )
+
+
+def fill_histogram(
+    pane: Any, counts: Sequence[float], edges: Sequence[float], *, title: str, of: str
+) -> None:
+    """Put other counts between other edges into a histogram that is drawn already.
+
+    Args:
+        pane: a Panel pane whose object is the Bokeh figure of `histogram`.
+    """
+    from bokeh.models import Quad
+
+    from workbench.draw.view import patched
+
+    figure, ticks = pane.object, _twos(edges)
+    drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad))
+    left, bottom, right, top, between, said = (
+        [row[i] for row in _bins(counts, edges, of)] for i in range(6)
+    )
+    corners = {"left": left, "bottom": bottom, "right": right, "top": top}
+    also = {"x0": left, "y0": bottom, "x1": right, "y1": top}
+    drawn.data_source.data = {**corners, **also, "between": between, "said": said}
+    figure.x_range.update(start=left[0], end=right[-1])
+    figure.y_range.update(start=0, end=_highest(counts))
+    axis = figure.below[0]
+    axis.update(ticker=[at for at, _ in ticks], major_label_overrides=dict(ticks))
+    figure.title.text = title
+    patched(pane)
+
+
+def _bins(counts: Sequence[float], edges: Sequence[float], of: str) -> list[tuple[Any, ...]]:
+    logs = [math.log10(edge) for edge in edges]
+    return [
+        (
+            logs[k],
+            0.0,
+            logs[k + 1],
+            float(n),
+            f"{edges[k]:.3g} to {edges[k + 1]:.3g}",
+            f"{n:,.0f} {of}",
+        )
+        for k, n in enumerate(counts)
+    ]
+
+
+def _twos(edges: Sequence[float]) -> list[tuple[float, str]]:
+    """Ticks at powers of two."""
+    ticks = [
+        (math.log10(2.0**p), f"{2.0**p:g}")
+        for p in range(math.floor(math.log2(edges[0])), math.ceil(math.log2(edges[-1])) + 1)
+    ]
+    return ticks[:: max(1, len(ticks) // 8)]
+
+
+def _highest(counts: Sequence[float]) -> float:
+    """How far the axis of counts goes."""
+    return max([1.0, *map(float, counts)]) * 1.05

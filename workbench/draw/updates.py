@@ -15,6 +15,29 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+# By picture of the drawing vocabulary: who gives it other values once it is drawn, and which.
+SENT: dict[str, tuple[str, tuple[str, ...]]] = {
+    "bars": ("fill_bars", ("values", "names", "title", "unit")),
+    "lines": ("fill_lines", ("frame", "x", "series", "title", "ylim")),
+    "head_grid": ("fill_grid", ("values", "title", "low_word", "high_word")),
+    "pattern": ("fill_pattern", ("values", "title")),
+    "histogram": ("fill_histogram", ("counts", "edges", "title", "of")),
+}
+
+
+def fill(kind: str, pane: Any, options: Mapping[str, Any]) -> None:
+    """Put other values into a picture of this kind.
+
+    Args:
+        pane: a Panel pane whose object is its Bokeh figure.
+        options: what another one would be drawn with.
+    """
+    from workbench import draw
+
+    name, wanted = SENT[kind]
+    getattr(draw, name)(pane, **{key: options[key] for key in wanted if key in options})
+
+
 def fill_lines(
     pane: Any,
     frame: pd.DataFrame,

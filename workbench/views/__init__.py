@@ -14,62 +14,38 @@ From this one list the Explorer, the notebook, the report, its printed form and 
 made; nothing in an analysis knows which of them is looking. A part is a function of the run and of
 what is chosen; `on` names what it depends on, and is made again when that moves.
 
-I want sentences, pictures, tables        -> parts.py
+I want sentences, pictures, tables        -> words.py
 I want what depends on what is chosen     -> parts.py (`on`, `knob`), pick.py (what is chosen)
 I want something to choose by a click     -> items.py (tables, grids and cells that `pick`)
-I want to know how it becomes a page      -> live.py (linked), view.py (the list)
+I want to know how it becomes a page      -> view.py, parts.py (laid out), slots.py (filled)
 
 Everything heavy (Panel, HoloViews) is imported inside functions.
 """
 
-from workbench.views.items import Beside, Clicks, Item, Picture, Table, picture
-from workbench.views.parts import Download as download
-from workbench.views.parts import Heads as heads
-from workbench.views.parts import KeyPad as key_pad
+from workbench.draw.head_grids import Scale
+from workbench.views.items import Beside, Clicks, Item, Picture, Table, grids, key_groups
+from workbench.views.items import Picture as picture
+from workbench.views.parts import Column as column
 from workbench.views.parts import Knob as knob
-from workbench.views.parts import Number as number
-from workbench.views.parts import (
-    Part,
-    Scale,
-    column,
+from workbench.views.parts import On as on
+from workbench.views.parts import Part
+from workbench.views.parts import Row as row
+from workbench.views.pick import Pick
+from workbench.views.view import AGAIN, Answer, View, bound
+from workbench.views.words import (
+    download,
     each,
     finding,
+    heads,
+    key_pad,
     live_only,
-    on,
-    row,
     says,
     show,
     table,
-)
-from workbench.views.pick import Pick
-from workbench.views.view import AGAIN, Answer, View, bound
+)  # fmt: skip
 
 __all__ = [
-    "AGAIN",
-    "Answer",
-    "Beside",
-    "Clicks",
-    "Item",
-    "Part",
-    "Pick",
-    "Picture",
-    "Scale",
-    "Table",
-    "View",
-    "bound",
-    "column",
-    "download",
-    "each",
-    "finding",
-    "heads",
-    "key_pad",
-    "knob",
-    "live_only",
-    "number",
-    "on",
-    "picture",
-    "row",
-    "says",
-    "show",
-    "table",
-]
+    "AGAIN", "Answer", "Beside", "Clicks", "Item", "Part", "Pick", "Picture", "Scale", "Table",
+    "View", "bound", "column", "download", "each", "finding", "grids", "heads", "key_groups",
+    "key_pad", "knob", "live_only", "on", "picture", "row", "says", "show", "table",
+]  # fmt: skip

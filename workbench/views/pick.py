@@ -1,11 +1,12 @@
-"""What is chosen, as one view sees it: the page's selection made whole, and knobs of its own."""
+"""What is chosen, as one view sees it: the page's selection made whole, and names of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import param
+from workbench.schema import Schema
 
 if TYPE_CHECKING:
     from workbench.result import Result
@@ -19,12 +20,7 @@ First = Mapping[str, Callable[["Result", "Pick"], Any]]
 """By name: what is looked at, given what was chosen (`pick.selection`, or `pick.kept` for a name
 of this view's own), which may be nothing or something that this run does not have.
 """
-
-
-class _Kept(param.Parameterized):
-    """The value of a name that no widget holds."""
-
-    value = param.Parameter(default=None)
+Options = Callable[["Result", "Pick"], Mapping[Any, Any]]
 
 
 class Pick:
@@ -41,12 +37,13 @@ class Pick:
         self,
         run: Result,
         first: First,
-        options: Mapping[str, Callable[[Result, Pick], Mapping[str, Any]]],
+        options: Mapping[str, Options],
         fixed: Mapping[str, Any] | None = None,
     ) -> None:
         self.run = run
         self._first, self._options, self._fixed = first, options, dict(fixed or {})
-        self._widgets: dict[str, Any] = {}
+        self._own: dict[str, Any] = {}
+        self._watching: list[tuple[Sequence[str], Callable[[], None]]] = []
 
     @property
     def selection(self) -> Selection:
@@ -60,10 +57,8 @@ class Pick:
             return self._first[name](self.run, self)
         if name in SELECTED:
             return getattr(self.selection, name)
-        offered = self.offered(name)
-        chosen = self._widgets[name].value if name in self._widgets else None
-        values = list(offered.values())
-        return chosen if chosen in values else (values[0] if values else None)
+        chosen, offered = self.kept(name), list(self._options[name](self.run, self).values())
+        return chosen if chosen in offered else next(iter(offered), None)
 
     head = property(lambda self: self["head"], doc="(layer, head), or None.")
     prompt = property(lambda self: self["prompt"], doc="Number of the chosen prompt.")
@@ -73,46 +68,45 @@ class Pick:
 
     def kept(self, name: str) -> Any:
         """What a person chose of a name of this view's own, as it is; None at first."""
-        return self._widgets[name].value if name in self._widgets else None
-
-    def offered(self, knob: str) -> Mapping[str, Any]:
-        """What a knob offers now."""
-        return self._options[knob](self.run, self)
-
-    @staticmethod
-    def is_shared(name: str) -> bool:
-        """Whether all views of a page share it."""
-        return name in SELECTED
+        return self._own.get(name)
 
     def at(self, **fixed: Any) -> Pick:
         """The same with some values given."""
         return Pick(self.run, self._first, self._options, {**self._fixed, **fixed})
 
-    def choose(self, name: str, value: Any, *, add: bool = False) -> None:
+    def choose(self, name: str, value: Any) -> None:
         """Choose a value everywhere on the page; another prompt has no token chosen yet."""
         if name == "head":
-            if value is not None and (add or tuple(value) != self.selection.head):
-                self.selection.choose(*value, add=add)
+            if value is not None and tuple(value) != self.selection.head:
+                self.selection.choose(*value)
         elif name in SELECTED:
             also = {"pos": None} if name == "prompt" and value != self.selection.prompt else {}
             self.selection.param.update(**{name: value}, **also)
-        else:
-            self._widgets.setdefault(name, _Kept()).value = value
+        elif value != self.kept(name):
+            self._own[name] = value
+            for names, call in self._watching:
+                if name in names:
+                    call()
 
-    def turned_by(self, name: str, widget: Any) -> None:
-        """From now on this widget holds the knob's value."""
-        self._widgets[name] = widget
-
-    def watch(self, names: str | Sequence[str], call: Callable[[], None]) -> None:
+    def watch(self, names: Sequence[str], call: Callable[[], None]) -> None:
         """Call whenever one of these moves."""
-        names = [names] if isinstance(names, str) else names
-        shared = [n for n in names if n in SELECTED]
+        self._watching.append((names, call))
+        shared = [name for name in names if name in SELECTED]
         if "head" in shared:
             shared.append("heads")
         if shared:
             self.selection.param.watch(lambda *_: call(), shared)
-        for name in names:
-            if name not in SELECTED and name not in self._options:
-                self._widgets.setdefault(name, _Kept())
-            if name in self._widgets:
-                self._widgets[name].param.watch(lambda *_: call(), "value")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What all parts of one view on one page share.
+
+    Args:
+        schema: gives the headings of tables.
+        figures: the view's pictures from top to bottom, drawn already; may be empty.
+    """
+
+    pick: Pick
+    schema: Schema
+    figures: Iterator[Any]

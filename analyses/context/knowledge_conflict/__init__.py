@@ -16,6 +16,8 @@ transfer.py        heads found on one relation or format, used on all others
 schema.py          what its tables and findings mean
 views.py           how it looks (selections.py: what of the run one picture shows)
 params.py          what is asked
+parts.py           the experiments of a run
+cost.py            … and what they cost
 first_look.py      answers before anything is changed, and where heads look
 findings.py        findings and their sentences
 """
@@ -29,20 +31,24 @@ import numpy as np
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
 from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured, Rates, rates_of
+from analyses.context.knowledge_conflict.cost import cost
+from analyses.context.knowledge_conflict.cost import stages as costs
 from analyses.context.knowledge_conflict.dial import dial as controls
 from analyses.context.knowledge_conflict.dial import factors, playground, steps
 from analyses.context.knowledge_conflict.findings import (
+    add_base,
     add_known,
     add_pruned,
     add_random,
     add_untold,
+    base_rows,
     how,
-    n_heads,
     no_roles,
 )
 from analyses.context.knowledge_conflict.first_look import _attention, _before, _effects
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.context.knowledge_conflict.params import Params, relation_and_format
+from analyses.context.knowledge_conflict.parts import PARTS, PRESETS
 from analyses.context.knowledge_conflict.rank_heads import (
     ANSWERS,
     Head,
@@ -59,9 +65,12 @@ from analyses.context.knowledge_conflict.views import ANSWER, VIEWS
 from analyses.measures import closed_book
 from analyses.measures.statistics import sign
 from workbench import facts
+from workbench.cost import of_parts, stages
 from workbench.facts.format import TURN
+from workbench.parts import running
 from workbench.result import Finding, Result
 from workbench.selection import head_name
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -70,10 +79,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWER",
     "CHOICES",
+    "PARTS",
+    "PRESETS",
     "SCHEMA",
     "VIEWS",
     "Params",
     "controls",
+    "cost",
     "name",
     "playground",
     "question",
@@ -91,19 +103,15 @@ question = (
 def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
-        return "some of its layers have no attention heads whose output could be switched off."
+        return "some of its layers have no attention heads that could be switched off."
     return None
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
-    """Measure, locate, prove. See the package's docstring for the steps."""
+    """The parts that are asked for, one after the other. See the package's docstring for them."""
     relation, format = relation_and_format(params)
-    # Everyone's heads on everyone takes about three times as long as the run itself.
-    after, progress = (
-        (progress.subprogress(0.25, 1.0), progress.subprogress(0.0, 0.25))
-        if params.transfer
-        else (None, progress)
-    )
+    asked_for = running(PARTS, params)
+    stage = stages(progress, model, of_parts(costs(model, params), asked_for))
     result = Result(name)
     result.provenance.notes = {
         "facts": (
@@ -115,44 +123,82 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         "beginning token": model.beginning.says,
         "scoring": "greedy continuation gives the whole answer; case and accents ignored",
     }
-    closed = closed_book.closed_book(model, relation, progress.subprogress(0.0, 0.08), format)
+    closed = closed_book.closed_book(model, relation, stage["closed book"], format)
     add_known(result, closed, model.card.name)
     cases = made.make_cases(model, closed, format, params.seed, params.max_facts)
-    choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
-    proving = Measured(model, [c for c in cases if c.split == made.PROVE])
-
-    progress(0.09, "Measuring rates without intervention")
+    stage["rates"](0.0, "Measuring rates without intervention")
     base = _before(result, model, cases)
+    add_base(result, base)
     progress.checkpoint(result)
+    if "heads" in asked_for:
+        halves = _Halves(model, cases)
+        found, untold = _locate(result, halves, params, base, stage["locate"])
+        progress.checkpoint(result)
+        if "pruning" in asked_for:
+            groups = _choose(
+                result, params, found, base[made.CHOOSE], halves.choosing, untold, stage["choose"]
+            )
+            no_roles(result, untold)
+        add_untold(result, untold, base)
+        if "pruning" in asked_for:
+            _prove(result, params, groups, base, halves.proving, stage["held out"])
+            _use(result, params, (relation, format), groups, halves.proving, stage)
+    progress(1.0, "Done")
+    return result
 
-    found = locate(model, choosing.cases, params.all_positions, progress.subprogress(0.1, 0.5))
-    attention = _attention(result, model, cases)
-    chosen_rows = [n for n, c in enumerate(cases) if c.split == made.CHOOSE]
-    spans = [made.token_spans(model, c.prompt) for c in choosing.cases]
+
+class _Halves:
+    """The facts that choose heads, and those that the heads are proven on."""
+
+    def __init__(self, model: InstrumentedModel, cases: list[made.Case]) -> None:
+        self.model, self.cases = model, cases
+        self.rows = [n for n, c in enumerate(cases) if c.split == made.CHOOSE]
+        self.choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
+        self.proving = Measured(model, [c for c in cases if c.split == made.PROVE])
+
+
+def _locate(
+    result: Result,
+    halves: _Halves,
+    params: Params,
+    base: dict[str, Rates],
+    progress: Progress,
+) -> tuple[Located, dict[str, str]]:
+    """What every head adds, over the choosing half; and of which groups nothing can be told, with
+    the reason.
+    """
+    model, cases = halves.model, halves.choosing.cases
+    found = locate(model, cases, params.all_positions, progress)
+    attention = _attention(result, model, halves.cases)
+    spans = [made.token_spans(model, c.prompt) for c in cases]
     result.tables["heads"] = heads_table(
-        found, attention[chosen_rows].astype("float32"), spans, params.rank_by, params.seed
+        found, attention[halves.rows].astype("float32"), spans, params.rank_by, params.seed
     )
-    result.arrays["effects"] = _effects(found, chosen_rows)
-    result.arrays["depth"] = depth(model, choosing.cases)
+    result.arrays["effects"] = _effects(found, halves.rows)
+    result.arrays["depth"] = depth(model, cases)
     untold = headroom.without_room(base)
     no_roles(result, untold)
-    progress.checkpoint(result)
+    return found, untold
 
-    groups = _choose(
-        result, params, found, base[made.CHOOSE], choosing, untold, progress.subprogress(0.5, 0.65)
-    )
-    no_roles(result, untold)
-    add_untold(result, untold, base)
-    _prove(result, params, groups, base, proving, progress.subprogress(0.65, 0.87))
-    _cost(result, model, relation, format, groups, proving.cases, progress.subprogress(0.87, 0.93))
-    _turn_dial(result, groups, proving, progress.subprogress(0.93, 1.0))
-    progress.checkpoint(result)
-    if after is not None:
+
+def _use(
+    result: Result,
+    params: Params,
+    asked: tuple[facts.Relation, facts.Format],
+    groups: dict[str, list[Head]],
+    proving: Measured,
+    stage: dict[str, Progress],
+) -> None:
+    """What the chosen heads are good for: the parts that stand on pruning."""
+    model = proving.model
+    if "side effects" in stage:
+        _cost(result, model, *asked, groups, proving.cases, stage["side effects"])
+    if "dial" in stage:
+        _turn_dial(result, groups, proving, stage["dial"])
+    if "heads of relations" in stage:
         from analyses.context.knowledge_conflict.transfer import transfer
 
-        transfer(result, model, params, relation, format, groups, after)
-    (after or progress)(1.0, "Done")
-    return result
+        transfer(result, model, params, *asked, groups, stage)
 
 
 def _choose(
@@ -250,27 +296,17 @@ def _prove(
         of_size[drawn.k] = of_size[drawn.k].and_those(drawn) if drawn.k in of_size else drawn
 
     unchanged = base[made.PROVE]
-    conditions = [
-        ("no intervention", made.CHOOSE, base[made.CHOOSE]),
-        ("no intervention", made.PROVE, unchanged),
-    ]
-    conditions += [
-        (f"prune {group} heads", made.PROVE, after[group])
+    rows = base_rows(base)
+    rows += [
+        after[group].row(condition=f"prune {group} heads", split=made.PROVE)
         for group in ("context", "memory")
         if group in after
     ]
-    rows = [rates.row(condition=c, split=split) for c, split, rates in conditions]
     rows += [
         drawn.row(condition=f"random heads, {k} at a time", split=made.PROVE)
         for k, drawn in sorted(of_size.items())
     ]
     result.tables["rates"] = pd.DataFrame(rows)
-
-    said = (
-        f"Of {unchanged.n} held-out facts the unchanged model answers"
-        f" {how({o: unchanged[o] for o in OUTCOMES})}."
-    )
-    result.add(unchanged.finding("base", said))
     for group in ("context", "memory"):
         if group in groups:
             add_pruned(result, group, groups[group], unchanged, after[group])
@@ -288,8 +324,9 @@ def _prove(
                     "sets": len(drawn.heads),
                     "k": k,
                 },
-                f"{len(drawn.heads)} random sets of {n_heads(k)}, as many as the larger group has,"
-                f" leave it at {how({o: mean for o, (mean, _) in rates.items()})} on average.",
+                f"With {counted(k, 'random head')} switched off, as many as the larger group has,"
+                f" it answers {how({o: mean for o, (mean, _) in rates.items()})}, mean of"
+                f" {len(drawn.heads)} sets.",
                 unit="fraction of held-out facts, mean over sets",
                 interval={o: bounds for o, (_, bounds) in rates.items()},
             )
@@ -307,11 +344,14 @@ def _cost(
 ) -> None:
     import pandas as pd
 
-    progress(0.0, "Measuring what pruning costs elsewhere")
+    progress(0.0, "Closed-book accuracy and loss on neutral text with heads switched off")
     cost = held_out_eval.Cost(model, relation, cases, format)
     rows = [cost.row("no intervention")]
     for n, (group, heads) in enumerate(groups.items(), 1):
-        progress(n / (1 + len(groups)), "Measuring what pruning costs elsewhere")
+        progress(
+            n / (1 + len(groups)),
+            "Closed-book accuracy and loss on neutral text with heads switched off",
+        )
         rows.append(cost.row(f"prune {group} heads", held_out_eval.prune(heads)))
         before, after = rows[0], rows[-1]
         result.add(
@@ -323,7 +363,7 @@ def _cost(
                     "loss_before": before["loss"],
                     "loss_after": after["loss"],
                 },
-                f"Pruning the {group} heads takes closed-book accuracy from"
+                f"With the {group} heads switched off, closed-book accuracy goes from"
                 f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
                 f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
                 unit="fraction of held-out facts; nats per token",
@@ -341,7 +381,7 @@ def _turn_dial(
     memory, context = groups.get("memory", []), groups.get("context", [])
     rows, settings = [], steps(memory, context)
     for n, value in enumerate(settings):
-        progress(n / len(settings), f"Turning the dial to {value:+.2f}")
+        progress(n / len(settings), f"Answers with the dial at {value:+.2f}")
         asked = proving.ask(factors(memory, context, value), logp=True)
         rates = rates_of(asked.said, proving.cases)
         p = {f"p_{a}": float(np.exp(asked.logp[a][0]).mean()) for a in ANSWERS}
@@ -353,7 +393,7 @@ def _turn_dial(
     ends = []
     if context:
         at_ends["memory_at_memory_end"] = rows[0]["memory"]
-        ends.append(f"{rows[0]['memory']:.0%} from memory at -1")
+        ends.append(f"{rows[0]['memory']:.0%} from memory at −1")
     if memory:
         at_ends["context_at_context_end"] = rows[-1]["context"]
         ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
@@ -361,7 +401,7 @@ def _turn_dial(
         Finding(
             "dial",
             at_ends,
-            f"The dial answers {' and '.join(ends)}.",
+            f"With the dial the model answers {' and '.join(ends)}.",
             unit="fraction of held-out facts",
         )
     )

@@ -85,9 +85,9 @@ def make_cases(
     if len(facts) < 4:
         raise BadInput(
             f"{model.card.name} knows {len(facts)} of the {len(relation.facts)} facts of"
-            f" {relation.name!r} closed-book: there is nothing to contradict.",
+            f" {relation.name!r} closed-book: too few to contradict.",
             "at least 4 known facts, better 20",
-            f"Try another relation or wording. It was asked: {relation.closed_book!r}",
+            f"Try another relation or wording. The closed-book prompt was {relation.closed_book!r}",
         )
 
     def rendered(subject: str, answer: str) -> Prompt:

@@ -65,8 +65,8 @@ def dial(result: Result) -> dict[str, Control]:
         # fair question to ask.
         if (model.n_layers, model.n_heads) != (made_with.get("n_layers"), made_with.get("n_heads")):
             raise BadInput(
-                f"This dial was found on {made_with.get('name')}, and {model.card.name} has another"
-                " shape.",
+                f"This dial is for the heads of {made_with.get('name')}; {model.card.name} has"
+                " another shape.",
                 f"a model of {made_with.get('n_layers')} layers × {made_with.get('n_heads')} heads",
                 "Run knowledge-conflict on this model.",
             )

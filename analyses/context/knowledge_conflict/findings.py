@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,7 @@ from analyses.measures import closed_book
 from analyses.measures.statistics import sign
 from workbench.result import Finding, Result
 from workbench.selection import head_name
-
-if TYPE_CHECKING:
-    pass
+from workbench.wording import counted
 
 
 def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -> None:
@@ -42,11 +40,33 @@ def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -
         Finding(
             "known",
             {"value": known, "candidates": len(facts_), "first_token": first},
-            f"Without context {model_name} gives {known} of {len(facts_)} answers in full ({first}"
-            " begin with the right token); only those known in full are contradicted.",
+            f"Without context {model_name} gives {known} of"
+            f" {counted(len(facts_), 'correct answer')} in full; {first} begin with the correct"
+            " token. Only facts that are known in full get a conflict prompt.",
             unit="facts",
         )
     )
+
+
+def base_rows(base: Mapping[str, Rates]) -> list[dict[str, Any]]:
+    """Rows of the table `rates`: both halves, before anything is changed."""
+    return [
+        base[split].row(condition="no intervention", split=split)
+        for split in (made.CHOOSE, made.PROVE)
+    ]
+
+
+def add_base(result: Result, base: Mapping[str, Rates]) -> None:
+    """What the unchanged model answers."""
+    import pandas as pd
+
+    result.tables["rates"] = pd.DataFrame(base_rows(base))
+    unchanged = base[made.PROVE]
+    said = (
+        f"On {counted(unchanged.n, 'held-out fact')} the model without intervention answers"
+        f" {how({o: unchanged[o] for o in OUTCOMES})}."
+    )
+    result.add(unchanged.finding("base", said))
 
 
 def no_roles(result: Result, untold: Iterable[str]) -> None:
@@ -69,10 +89,9 @@ def add_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rat
                     "could_change": rates.n - rates.counts[wanted],
                 },
                 f"Which heads keep the model from answering {headroom.TOWARD[wanted]} cannot be"
-                " told,"
-                f" so no {group} heads are named, pruned or put on the dial: {why}."
+                f" told: {why}. So no {group} heads are selected, switched off or put on the dial."
                 f" {headroom.helps(wanted)}",
-                unit="fraction of choosing facts that are answered so already",
+                unit=f"share of facts of the select half answered {headroom.TOWARD[wanted]}",
                 interval={"rate": rates.interval(wanted)},
             )
         )
@@ -80,14 +99,9 @@ def add_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rat
 
 def how(rates: Mapping[str, float]) -> str:
     return (
-        f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context,"
-        f" {rates['other']:.0%} otherwise"
+        f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context and"
+        f" {rates['other']:.0%} with another answer"
     )
-
-
-def n_heads(k: int, group: str = "") -> str:
-    """How many heads: "the 1 memory head" and "5 heads"."""
-    return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
 
 
 def add_pruned(
@@ -98,13 +112,14 @@ def add_pruned(
     """
     wanted = WINS[group]
     gain, (low, high) = headroom.gain(before, after, wanted)
-    proven = "" if sign(low, high) else ", so these heads are not proven"
+    unproven = "" if sign(low, high) else " The interval includes zero: no effect is shown."
     finding = after.finding(
         f"prune_{group}",
-        f"Without the {n_heads(len(heads), group)} ({', '.join(head_name(*h) for h in heads)}) it"
-        f" answers {how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points"
+        f"With the {counted(len(heads), f'{group} head')}"
+        f" ({', '.join(head_name(*h) for h in heads)}) switched off it answers"
+        f" {how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points"
         f" {headroom.TOWARD[wanted]} on the same facts (95 %: {100 * low:+.0f} to"
-        f" {100 * high:+.0f}{proven}).",
+        f" {100 * high:+.0f}).{unproven}",
     )
     assert isinstance(finding.interval, dict)
     result.add(
@@ -132,9 +147,11 @@ def add_random(result: Result, group: str, drawn: held_out_eval.RandomSets, afte
                 "sets": len(each),
                 "beaten": beaten,
             },
-            f"{len(each)} random sets of {n_heads(drawn.k)} give {mean:.0%} {wins} on average (95"
-            f" %: {low:.0%} to {high:.0%}; single sets {each.min():.0%} to {each.max():.0%}); the"
-            f" {group} heads beat {beaten} of them.",
+            f"With {counted(drawn.k, 'random head')} switched off it answers {mean:.0%}"
+            f" {headroom.TOWARD[wins]}, mean of {len(each)} sets (95 %: {low:.0%} to {high:.0%};"
+            f" single sets {each.min():.0%} to {each.max():.0%}). The {group}"
+            f" {'head has' if drawn.k == 1 else 'heads have'} a larger effect than"
+            f" {beaten} of {len(each)} sets.",
             unit="fraction of held-out facts, mean over sets",
             interval={o: bounds for o, (_, bounds) in rates.items()},
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.statistics import paired_gain, sign, wilson
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.context.knowledge_conflict.answer_rates import Rates
@@ -44,19 +45,21 @@ def lacking(already: int, n: int) -> str:
     left = n - already
     if n < FEW:
         return (
-            f"there are only {n} facts, and fewer than {FEW} show nothing even if all of them"
-            " change"
+            f"there are only {counted(n, 'fact')}; with fewer than {FEW} even a change of every"
+            " answer could be chance"
         )
     _, (low, _) = paired_gain(np.array([0] * already + [1] * left))
     if sign(low, low):
         return ""
     least, most = wilson(already, n)
-    others = {0: "none is left", 1: "the other one is no more than chance"}
+    rest = {
+        0: "no fact is left whose answer could change",
+        1: "a change of the one other answer could be chance",
+    }
     return (
-        f"{already} of {n} facts ({already / n:.0%}, 95 %: {least:.0%} to {most:.0%}) are answered"
-        " so by the unchanged model, and"
-        f" {others.get(left, f'the other {left} are no more than chance')} even if all were to"
-        " change"
+        f"the model without intervention already gives this answer for {already} of {n} facts"
+        f" ({already / n:.0%}, 95 %: {least:.0%} to {most:.0%});"
+        f" {rest.get(left, f'even a change of all other {left} answers could be chance')}"
     )
 
 
@@ -73,7 +76,7 @@ def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
             why = lacking(rates.counts[wanted], rates.n)
             if why:
                 found.setdefault(
-                    group, f"{'choosing' if split == 'select' else 'held-out'} half: {why}"
+                    group, f"on the {'select' if split == 'select' else 'held-out'} half {why}"
                 )
     return found
 
@@ -81,9 +84,9 @@ def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
 def tied(best: int, value: float, bounds: tuple[float, float], n: int) -> str:
     """Why a curve over numbers of heads chooses none: its best is no better than no head at all."""
     return (
-        "on the choosing half no number of heads hands over more answers than chance would: the"
-        f" best, {best} off, gives {100 * value:+.0f} points on {n} facts (95 %:"
-        f" {100 * bounds[0]:+.0f} to {100 * bounds[1]:+.0f})"
+        "on the select half no number of heads changes the answers beyond chance. The best number,"
+        f" {counted(best, 'head')} off, gives {100 * value:+.0f} points on {counted(n, 'fact')}"
+        f" (95 %: {100 * bounds[0]:+.0f} to {100 * bounds[1]:+.0f})"
     )
 
 
@@ -91,6 +94,6 @@ def helps(wanted: str) -> str:
     """What could be done about it, as a sentence."""
     other = TOWARD[WINS[wanted]]
     return (
-        "What would help: more known facts, or a relation, a wording or a format in which the"
-        f" model answers more often {other}."
+        "What would help: more known facts, or a relation, wording or format in which the model"
+        f" answers more often {other}."
     )

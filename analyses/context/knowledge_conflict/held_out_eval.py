@@ -21,6 +21,7 @@ from analyses.measures.statistics import two_way
 from hooks.decode import Factors, InterventionDecoder, scaled
 from workbench.facts import Format, Relation, neutral_text
 from workbench.selection import head_name
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -43,7 +44,10 @@ def k_curve(
     """
     curve = {}
     for n, k in enumerate(k for k in grid if k <= len(ranked)):
-        progress(n / len(grid), f"Pruning the top {k} {group} heads")
+        progress(
+            n / len(grid),
+            f"Switching off the {counted(k, f'{group} head')} with the largest effect",
+        )
         curve[k] = measured.rates(prune(ranked[:k]))
     return curve
 
@@ -113,7 +117,9 @@ def random_sets(
     rng = random.Random(f"{seed} {group}")
     drawn, outcomes = [], []
     for n in range(how_many):
-        progress(n / how_many, f"Pruning random heads, {k} at a time: set {n + 1} of {how_many}")
+        progress(
+            n / how_many, f"Switching off {counted(k, 'random head')}: set {n + 1} of {how_many}"
+        )
         drawn.append(sorted(rng.sample(list(pool), k)))
         outcomes.append(measured.rates(prune(drawn[-1])).outcomes)
     return RandomSets(k, drawn, np.array(outcomes))

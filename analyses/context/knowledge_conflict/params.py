@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from analyses.context.knowledge_conflict.parts import DEFAULT, Name
 from analyses.context.knowledge_conflict.rank_heads import (
     Breadth,
     RankBy,
 )
 from workbench import facts
 
-if TYPE_CHECKING:
-    pass
-
 
 class Params(BaseModel, frozen=True, extra="forbid"):
+    parts: list[Name] = Field(
+        DEFAULT,
+        min_length=1,
+        description="Experiments to run; one that stands on another brings it along",
+    )
     relation: str = Field(
         "capital",
         description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
@@ -66,12 +68,6 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     random_sets: int = Field(
         20, ge=20, le=500, description="Random head sets of the same size, as a baseline"
-    )
-    transfer: bool = Field(
-        False,
-        description=(
-            "Also use the heads on all other built-in relations and formats, and theirs here (slow)"
-        ),
     )
     seed: int = Field(
         0,

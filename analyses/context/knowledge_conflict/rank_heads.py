@@ -25,7 +25,8 @@ import torch
 
 from analyses.context.knowledge_conflict.cases import Case
 from hooks.logit_attribution import direct_logits
-from hooks.sweeps import Attribution, Edges, Heads, Mean, Patch, Zero, sweep
+from hooks.sweeps import Attribution, Change, Edges, Heads, Mean, Patch, Zero, sweep
+from workbench.cost import Cost, stages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,12 +96,30 @@ class Located:
         )
 
 
+def locating(model: InstrumentedModel, n: int, length: float, breadth: Breadth) -> dict[str, Cost]:
+    """What `locate` costs on `n` prompts of so many tokens, by stage."""
+    heads = model.heads()
+    # The four lists of candidates overlap.
+    candidates = len(heads) if breadth == "every head" else min(len(heads), 3 * CANDIDATES)
+    # A changed head is run from its layer on; at the last position that is one token.
+    share = 1 - float(np.mean([layer for layer, _ in heads])) / model.n_layers
+    everywhere = candidates * n * length * share
+    return {
+        "last position": Cost(len(heads) * n * share + n * length / 2, passes=1)
+        * (len(METHODS) + 1),
+        "candidates": Cost(2 * n * length, passes=2, backward=n * length),
+        "all positions": Cost(everywhere + n * length, passes=1),
+    }
+
+
 def locate(
     model: InstrumentedModel, cases: Sequence[Case], breadth: Breadth, progress: Progress
 ) -> Located:
     """Measure every head on every case; see the module's docstring for the ways."""
     ids, targets = [c.ids for c in cases], [c.targets for c in cases]
-    adds = _at_last_position(model, cases, progress)
+    length = float(np.mean([len(row) for row in ids]))
+    stage = stages(progress, model, locating(model, len(cases), length, breadth))
+    adds = _at_last_position(model, cases, stage["last position"])
     path = np.stack([adds["other subject"][:, 0], adds["other answer"][:, 1]], 1)
     sides = [adds[name][:, 0] - adds[name][:, 1] for name in ("other subject", "other answer")]
     located = Located(
@@ -112,7 +131,7 @@ def locate(
     if breadth == "every head":
         located.candidates = model.heads()
     else:
-        progress(0.6, "Choosing candidates")
+        stage["candidates"](0.0, "Selecting candidate heads")
         estimate = sweep(
             model,
             ids,
@@ -136,7 +155,7 @@ def locate(
         targets,
         over=Heads(located.candidates),
         positions="all",
-        progress=progress.subprogress(0.62, 1.0),
+        progress=stage["all positions"],
     )["effect"]
     located.zero_all_positions = -np.stack(
         [swept.sel({"layer": layer, "head": head}) for layer, head in located.candidates], 1
@@ -151,18 +170,19 @@ def _at_last_position(
     head).
     """
     ids, targets = [c.ids for c in cases], [c.targets for c in cases]
-    ways = {
-        "other subject": (Edges(), Patch([c.same_context for c in cases])),
-        "other answer": (Edges(), Patch([c.same_subject for c in cases])),
-        "zero": (Heads(), Zero()),
-        "mean": (Heads(), Mean(ids, positions="last")),
+    paths: dict[str, Change] = {
+        "other subject": Patch([c.same_context for c in cases]),
+        "other answer": Patch([c.same_subject for c in cases]),
     }
-    adds = {}
-    for n, (name, (over, change)) in enumerate(ways.items()):
-        stage = progress.subprogress(0.6 * n / len(ways), 0.6 * (n + 1) / len(ways))
-        swept = sweep(model, ids, targets, over=over, change=change, progress=stage)["effect"]
+    totals: dict[str, Change] = {"zero": Zero(), "mean": Mean(ids, positions="last")}
+    adds: dict[str, np.ndarray] = {}
+    for over, changes, start in ((Edges(), paths, 0.0), (Heads(), totals, 0.5)):
+        stage = progress.subprogress(start, start + 0.5)
+        swept = sweep(
+            model, ids, targets, over=over, change=list(changes.values()), progress=stage
+        )["effect"].transpose("change", "prompt", "target", "layer", "head")
         # Minus the change is what the head adds.
-        adds[name] = -swept.transpose("prompt", "target", "layer", "head").values
+        adds |= dict(zip(changes, -swept.values, strict=True))
     return adds
 
 

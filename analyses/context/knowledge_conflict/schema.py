@@ -5,9 +5,9 @@ from workbench.schema import Column as C
 from workbench.schema import FindingSchema as F
 
 _ANSWERS = {
-    "memory": "the answer that the model gives without context",
+    "memory": "the answer that the model gives closed-book",
     "context": "the answer in the context",
-    "other": "neither",
+    "other": "another answer",
 }
 _HELD_OUT = "share of held-out facts"
 
@@ -23,7 +23,7 @@ def _rates(what: str = "Share of prompts", *, bounded: bool = False) -> list[C]:
         columns += [
             C(
                 f"{name}_first_token",
-                f"`{name}` where the first token alone is compared; random sets have none.",
+                f"`{name}` by the first token of the answer alone; not for random sets.",
             )
             for name in _ANSWERS
         ]
@@ -43,33 +43,49 @@ def _adds(method: str, how: str) -> list[C]:
 
 
 _FACT = C("fact", "Number of the fact and of its prompt.", title="prompt")
-_GROUP = C("group", "Memory heads keep the model from the context, context heads from its memory.")
+_GROUP = C(
+    "group", "Memory heads favour the memorized answer, context heads the one in the context."
+)
 _LAYER, _HEAD = C("layer", "Layer of the head."), C("head", "Number of the head in its layer.")
 _LABEL = C("label", "Name of the head.", title="head")
 _K = C("k", "How many heads were switched off.", title="heads off")
 _HEADS = C("heads", "Which heads were switched off.")
 _N = C("n", "Prompts counted.", title="prompts")
 
+
+def _of_group(group: str) -> list[F]:
+    """Findings that each group of heads has."""
+    heads = f"{group.capitalize()} heads"
+    return [
+        F(f"random_for_{group}", f"Random baseline of the {group} heads", _HELD_OUT),
+        F(f"stability_{group}", f"{heads} on resampled facts", "share of draws"),
+        F(f"undetermined_{group}", f"{heads}: cannot be told", "share of facts"),
+        F(f"cost_{group}", f"{heads} switched off: side effects", f"{_HELD_OUT}; nats per token"),
+        F(f"transfer_relation_{group}", f"{heads} on other relations", "pairs"),
+        F(f"transfer_format_{group}", f"{heads} on other formats", "pairs"),
+    ]
+
+
 SCHEMA = Schema(
     tables=[
         TableSchema(
             "candidates",
-            "Every fact of the relation, asked without context.",
+            "Every fact of the relation, closed-book.",
             [
-                C("subject", "What is asked about."),
-                C("answer", "The right answer."),
+                C("subject", "The subject of the fact."),
+                C("answer", "The correct answer."),
                 C("generated", "What greedy decoding generates."),
-                C("known", "Whether that is the whole answer."),
+                C("known", "Whether it is the whole answer."),
                 C("first_token_correct", "Whether it begins with the answer's first token."),
             ],
         ),
         TableSchema(
             "facts",
-            "The known facts that are contradicted, one conflict prompt each.",
+            "One row per known fact, with its conflict prompt.",
             [
                 _FACT,
-                C("subject", "What is asked about."),
-                C("answer", "The answer that the model knows.", title="memory answer"),
+                C("subject", "The subject of the fact."),
+                C("answer", "The answer that the model gives closed-book.", title="memory answer"),
                 C("counterfactual", "The answer that the context claims.", title="context answer"),
                 C(
                     "split",
@@ -77,7 +93,7 @@ SCHEMA = Schema(
                 ),
                 C("prompt", "The conflict prompt."),
                 C("generated", "What greedy decoding generates."),
-                C("outcome", "Which answer that is.", title="followed"),
+                C("outcome", "Which answer it is: memory, context or other.", title="followed"),
                 C("p_memory", "Probability of the memory answer's first token."),
                 C("p_context", "Probability of the context answer's first token."),
                 C("logp_memory", "Log-probability of the whole memory answer.", "nats"),
@@ -96,12 +112,15 @@ SCHEMA = Schema(
         ),
         TableSchema(
             "heads",
-            "One row per head, over the half that chooses; a positive effect raises the answer.",
+            "One row per head, on the select half; a positive effect raises the answer's logit.",
             [
                 _LAYER,
                 _HEAD,
                 _LABEL,
-                C("role", "Group of the head by what ranks heads; none where none can be told."),
+                C(
+                    "role",
+                    "Memory or context head, by what ranks heads; empty where it cannot be told.",
+                ),
                 C("rank", "Rank within its role."),
                 C("score", "Memory effect less context effect, by what ranks heads.", "logits"),
                 *_adds(
@@ -141,7 +160,7 @@ SCHEMA = Schema(
         ),
         TableSchema(
             "k_curve",
-            "Answers on the half that chooses, with more and more heads switched off.",
+            "Answers on the select half with more and more heads switched off.",
             [
                 C("rank_by", "What ranks the heads."),
                 _GROUP,
@@ -158,7 +177,7 @@ SCHEMA = Schema(
         ),
         TableSchema(
             "stability",
-            "How often each head is chosen if the facts are drawn again, with replacement.",
+            "How often each head is selected when the facts are drawn again, with replacement.",
             [
                 _GROUP,
                 _LAYER,
@@ -170,9 +189,9 @@ SCHEMA = Schema(
         ),
         TableSchema(
             "random_sets",
-            "The control: as many heads as a group has, drawn at random from all others.",
+            "Random baseline: as many heads as a group has, drawn from all other heads.",
             [
-                C("group", "The group that it is compared with."),
+                C("group", "The group of heads that it is compared with."),
                 _K,
                 C("set", "Number of the draw."),
                 _HEADS,
@@ -193,13 +212,13 @@ SCHEMA = Schema(
         ),
         TableSchema(
             "cost",
-            "What switching heads off costs where nothing conflicts.",
+            "Side effects of switching heads off, on prompts without a conflict.",
             [
                 C("condition", "What is switched off."),
                 C(
                     "closed_book",
-                    "Share of held-out facts still answered without context.",
-                    title="closed book",
+                    "Share of held-out facts still answered correctly closed-book.",
+                    title="closed-book accuracy",
                 ),
                 C("loss", "Mean loss on neutral text.", "nats per token"),
             ],
@@ -208,7 +227,7 @@ SCHEMA = Schema(
             "dial",
             "Answers on the held-out half with the heads scaled by one number.",
             [
-                C("value", "The dial: −1 memory, 0 untouched, +1 context.", title="dial"),
+                C("value", "The dial: −1 memory, 0 no intervention, +1 context.", title="dial"),
                 *_rates(),
                 C("p_memory", "Mean probability of the memory answer's first token."),
                 C("p_context", "Mean probability of the context answer's first token."),
@@ -217,7 +236,7 @@ SCHEMA = Schema(
         ),
         TableSchema(
             "transfer",
-            "Heads found on one relation or format, used on another.",
+            "Heads selected on one relation or format, evaluated on another.",
             [
                 C("across", "What differs: the relation or the format."),
                 C("selected_on", "The relation or format on which the heads are selected."),
@@ -226,22 +245,22 @@ SCHEMA = Schema(
                 _K,
                 *_rates(),
                 *(
-                    C(f"base_{name}", f"Share the unchanged model answers with {said}.")
+                    C(f"base_{name}", f"Share without intervention answered with {said}.")
                     for name, said in _ANSWERS.items()
                 ),
                 _N,
-                C("gain", "Rise of the share that answers as the group should favour."),
+                C("gain", "Rise of the share with the answer that the ablation should favour."),
                 C("gain_low", "Lower end of the gain's 95 % interval over facts."),
                 C("gain_high", "Upper end of the gain's 95 % interval over facts."),
             ],
         ),
         TableSchema(
             "transfer_skipped",
-            "Relations and formats that were not tried.",
+            "Relations and formats that were not tested.",
             [
                 C("across", "Whether it is a relation or a format."),
                 C("name", "Its name."),
-                C("reason", "Why it was not tried."),
+                C("reason", "Why it was not tested."),
             ],
         ),
     ],
@@ -254,32 +273,26 @@ SCHEMA = Schema(
         ),
         ArraySchema(
             "effects",
-            "What each head adds to each answer's first token, fact by fact and by every way of"
-            " measuring.",
+            "What each head adds to the logit of each answer's first token, per fact and method.",
             ("fact", "method", "answer", "layer", "head"),
             "logits",
         ),
         ArraySchema(
             "depth",
-            "What attention and MLP of each layer push directly toward each answer at the last"
-            " position, with the final norm frozen; mean over facts.",
+            "Direct logit attribution of attention and MLP of each layer to each answer at the last"
+            " position, with the scale of the final norm frozen; mean over facts.",
             ("component", "answer", "layer"),
             "logits",
         ),
     ],
     findings=[
-        F("known", "Facts known without context", "facts"),
-        F("base", "What the unchanged model follows", _HELD_OUT),
-        F("prune_context", "Without the context heads", _HELD_OUT),
-        F("prune_memory", "Without the memory heads", _HELD_OUT),
-        F("random", "Without as many random heads", f"{_HELD_OUT}, mean over sets"),
-        F("random_for_*", "Random heads beside a group of the same size", _HELD_OUT),
-        F("stability_*", "The choice of heads with the facts drawn again", "share of draws"),
-        F("undetermined_*", "Heads that cannot be told", "share of choosing facts"),
-        F("cost_memory", "What pruning the memory heads costs", f"{_HELD_OUT}; nats per token"),
-        F("cost_context", "What pruning the context heads costs", f"{_HELD_OUT}; nats per token"),
-        F("dial", "The dial at its two ends", _HELD_OUT),
-        F("transfer_relation_*", "Heads on other relations", "pairs"),
-        F("transfer_format_*", "Heads on other formats", "pairs"),
+        F("known", "Facts known closed-book", "facts"),
+        F("base", "No intervention, held-out facts", _HELD_OUT),
+        F("prune_context", "Context heads switched off, held-out facts", _HELD_OUT),
+        F("prune_memory", "Memory heads switched off, held-out facts", _HELD_OUT),
+        F("random", "Random heads switched off, held-out facts", f"{_HELD_OUT}, mean over sets"),
+        *_of_group("memory"),
+        *_of_group("context"),
+        F("dial", "Dial at its two ends, held-out facts", _HELD_OUT),
     ],
 )

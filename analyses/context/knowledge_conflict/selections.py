@@ -13,6 +13,7 @@ from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.context.knowledge_conflict.transfer import why_not
 from workbench.selection import head_name, parse_head
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,11 +65,6 @@ def has_rows(run: Result, table: str) -> bool:
     return table in run.tables and not run.tables[table].empty
 
 
-def how_many(k: int, group: str = "") -> str:
-    """So many heads, in words: "1 memory head", "5 heads"."""
-    return " ".join(word for word in (str(k), group, "head" if k == 1 else "heads") if word)
-
-
 # -- heads -----------------------------------------------------------------------------------------
 
 
@@ -92,9 +88,10 @@ def compared(run: Result) -> str:
     if "heads" not in run.tables:
         return ""
     groups = list(picked(run).values())
-    found = [how_many(groups.count(g), g) for g in WINS.values() if g in groups]
+    found = [counted(groups.count(g), f"{g} head") for g in WINS.values() if g in groups]
     return (
-        f"{len(run.tables['heads'])} heads were compared; picked: {' and '.join(found) or 'none'}."
+        f"{len(run.tables['heads'])} heads were compared; selected:"
+        f" {' and '.join(found) or 'none'}."
     )
 
 
@@ -138,7 +135,7 @@ def head(run: Result, at: Head) -> dict[str, Any]:
     index = table.index[(table["layer"] == at[0]) & (table["head"] == at[1])][0]
     row = table.loc[index].to_dict()
     part = f"{row['role']} head {row['rank']:.0f}" if row["role"] else "no role"
-    about = f"{part}; by path patching {place[index]:.0f} of {len(table)}"
+    about = f"{part}; rank {place[index]:.0f} of {len(table)} by path patching"
     return {**row, "part": part, "about": about}
 
 
@@ -232,7 +229,8 @@ def followed(run: Result) -> str:
     """What the unchanged model followed, counted."""
     counts = run.tables["facts"]["outcome"].value_counts()
     mix = ", ".join(f"{counts.get(outcome, 0)} {outcome}" for outcome in OUTCOMES)
-    return f"{counts.sum()} prompts, each contradicting one fact. What the model followed: {mix}."
+    prompts_ = counted(int(counts.sum()), "prompt")
+    return f"{prompts_}, each contradicting one known fact. The model followed: {mix}."
 
 
 # -- answers ---------------------------------------------------------------------------------------
@@ -260,15 +258,15 @@ def beside_random(run: Result) -> dict[str, dict[str, float]]:
     sizes = run.tables["random_sets"].groupby("group", sort=False)["k"].first()
     return {
         _line(k, group): {
-            "untouched": float(rates[WINS[group]]["no intervention"]),
-            "found heads off": float(rates[WINS[group]][f"prune {group} heads"]),
+            "no intervention": float(rates[WINS[group]]["no intervention"]),
+            "selected heads off": float(rates[WINS[group]][f"prune {group} heads"]),
         }
         for group, k in sizes.items()
     }
 
 
 def _line(k: int, group: str) -> str:
-    return f"{how_many(k)} off → {WINS[group]}"
+    return f"{counted(k, 'head')} off → {WINS[group]}"
 
 
 def percent(table: pd.DataFrame) -> pd.DataFrame:
@@ -283,7 +281,7 @@ def k_curve(run: Result) -> dict[str, pd.DataFrame]:
     curve = run.tables["k_curve"]
     mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
     return {
-        f"Switching off {group} heads: toward {WINS[group]} (%)": rows
+        f"{group.capitalize()} heads switched off: answers (%)": rows
         for group, rows in mine.groupby("group")
     }
 
@@ -303,8 +301,8 @@ def pushes(run: Result) -> str:
     by_place = depth(run).set_index("layer").stack()
     layer, what = by_place.abs().idxmax()
     return (
-        "How far each layer's attention and MLP push each answer at the last position, mean over"
-        f" facts. The largest push is that of {what} in layer {layer}:"
+        "Direct logit attribution of each layer's attention and MLP to each answer at the last"
+        f" position, mean over facts. The largest is {what} in layer {layer}:"
         f" {by_place[layer, what]:+.2f} logits."
     )
 

@@ -83,7 +83,7 @@ def add_stability(
         numbers = number_again(curves[group], group, seed)
         kept = [row for row in mine if row["selected"]]
         others = [row for row in mine if not row["selected"]][:3]
-        instead = f" In their place most often {_listed(others)}." if others else ""
+        instead = f" Other heads most often selected: {_listed(others)}." if others else ""
         by_share = sorted(numbers, key=lambda k: -numbers[k])[:3]
         result.add(
             Finding(
@@ -93,10 +93,11 @@ def add_stability(
                     "same_size_frequency": numbers[len(heads)],
                     "n": len(scores[group]),
                 },
-                f"With the {len(scores[group])} choosing facts drawn again {DRAWS:,} times (effects"
-                f" as measured, the same candidates) the {group} heads are chosen again:"
-                f" {_listed(kept)}.{instead} Their number comes out as"
-                f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])}.",
+                f"In {DRAWS:,} bootstrap draws of the {len(scores[group])} facts of the select half"
+                f" (effects as measured, the same candidates), how often each {group} head is"
+                f" selected: {_listed(kept)}.{instead} Number of heads selected:"
+                f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])} of the"
+                " draws.",
                 unit="share of draws",
             )
         )

@@ -16,6 +16,7 @@ from analyses.measures.statistics import sign
 from workbench import facts
 from workbench.errors import BadInput
 from workbench.result import Finding
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ def transfer(
     relation: facts.Relation,
     format: facts.Format,
     groups: dict[str, list[Head]],
-    progress: Progress,
+    stage: Mapping[str, Progress],
 ) -> None:
     """Fill the table `transfer`: for relations in the run's format, and for formats on the run's
     relation.
@@ -69,7 +70,7 @@ def transfer(
         name: closed_book.closed_book(
             model,
             r,
-            progress.subprogress(0.2 * n / len(relations), 0.2 * (n + 1) / len(relations)),
+            stage["other closed books"].subprogress(n / len(relations), (n + 1) / len(relations)),
             format,
         )
         for n, (name, r) in enumerate(relations.items())
@@ -80,23 +81,15 @@ def transfer(
         ("relation", [(name, closed[name], format) for name in relations]),
         ("format", [(name, closed[relation.name], f) for name, f in formats.items()]),
     ]
-    total, done = len(relations) + len(formats), 0
     for across, wanted in ways:
         places = []
-        for name, known, how in wanted:
-            part = progress.subprogress(0.2 + 0.7 * done / total, 0.2 + 0.7 * (done + 1) / total)
-            done += 1
+        for n, (name, known, how) in enumerate(wanted):
+            part = stage[f"heads of {across}s"].subprogress(n / len(wanted), (n + 1) / len(wanted))
             try:
                 places.append(_place(model, name, known, how, params, sizes, part))
             except BadInput as why:
                 skipped.append({"across": across, "name": name, "reason": why.what})
-        rows += _matrix(
-            across,
-            places,
-            progress.subprogress(
-                0.9 + 0.05 * (across == "format"), 0.95 + 0.05 * (across == "format")
-            ),
-        )
+        rows += _matrix(across, places, stage[f"heads on {across}s"])
     table = result.tables["transfer"] = pd.DataFrame(rows, columns=COLUMNS)
     for across, _ in ways:
         for group in sizes:
@@ -133,7 +126,7 @@ def _place(
 def _matrix(across: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
     rows = []
     for n, evaluated_on in enumerate(places):
-        progress(n / max(len(places), 1), f"Using everyone's heads on {evaluated_on.name}")
+        progress(n / max(len(places), 1), f"Switching off the heads of each on {evaluated_on.name}")
         base = evaluated_on.held_out.rates()
         for selected_on in places:
             for group, heads in selected_on.groups.items():
@@ -196,13 +189,13 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
         Finding(
             f"transfer_{across}_{group}",
             {"pairs": len(pairs), "testable": len(told), "transferred": over, "reversed": back},
-            f"{group.capitalize()} heads found on one {across} and switched off on another:"
-            f" {len(told)} of {len(pairs)} pairs have room to move toward {wanted} (those used on:"
-            f" {places}); in {over} of these the answers move so beyond chance (95 % interval of"
-            f" the gain above zero), in {back} the other way."
+            f"{group.capitalize()} heads selected on one {across} and switched off on another. A"
+            f" gain {headroom.TOWARD[wanted]} can be measured in {len(told)} of"
+            f" {counted(len(pairs), 'pair')} (evaluated on: {places}): it is above zero in {over}"
+            f" and below zero in {back} (95 % interval)."
             + (
-                " Nothing can be told where so many are answered"
-                f" {headroom.TOWARD[wanted]} already: {listed}."
+                f" It cannot be told where the model already answers {headroom.TOWARD[wanted]}:"
+                f" {listed}."
                 if full
                 else ""
             ),

@@ -28,11 +28,11 @@ _FIRST = {f"p_{answer}": (f"{answer} answer", colour.CATEGORY[answer]) for answe
 
 
 def _untold(run: Result) -> list[Markup]:
-    """A note for each direction in which this run could not tell which heads decide."""
-    toward = {"undetermined_context": "memory", "undetermined_memory": "the context"}
+    """A note for each group of heads that this run could not tell."""
+    groups = {"undetermined_context": "Context", "undetermined_memory": "Memory"}
     return [
-        draw.note(f"Toward {side}: cannot be told.", run.findings[name].says)
-        for name, side in toward.items()
+        draw.note(f"{group} heads cannot be told.", run.findings[name].says)
+        for name, group in groups.items()
         if name in run.findings
     ]
 
@@ -45,9 +45,9 @@ def _told(table: str, what: str) -> v.Part:
 
 def _about_heads(run: Result) -> Markup:
     return draw.outline_key(
-        "What each head adds at the last position to each answer's logit (path patching, mean over"
-        f" the choosing half): blue raises, red lowers. {sel.compared(run)} Ranked by"
-        f" {sel.ranking(run)}.",
+        "What each head adds to each answer's logit at the last position (path patching, mean over"
+        " the select half): blue raises the answer, red lowers it."
+        f" {sel.compared(run)} Ranked by {sel.ranking(run)}.",
         {f"{group} head": colour.CATEGORY[group] for group in WINS.values()},
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def _head(run: Result, pick: v.Pick) -> list[Markup] | Markup:
     """One head in numbers, and where it looks; on several prompts to unfold."""
     row = sel.head(run, pick.head)
     card = draw.card(row["label"], row, sel.measured(row), row["about"])
-    unit = "share of attention from the last position · one prompt, not a finding"
+    unit = "attention from the last position · one prompt, not a finding"
     strips = [
         draw.token_strip(**one, title=f"{row['label']} on prompt {n}", unit=unit)
         for n, one in ((n, sel.attention(run, pick.head, n)) for n in pick["prompts"])
@@ -79,7 +79,7 @@ def _depth(run: Result) -> v.Picture:
     return v.picture(
         "lines", frame, "layer", series, xlabel="layer", ylabel="logits", height=340,
         dash={column: "dashed" for column in series if column.startswith("MLP")},
-        title="Push toward each answer, by layer (logits)",
+        title="Direct logit attribution to each answer, by layer (logits)",
     )  # fmt: skip
 
 
@@ -127,20 +127,21 @@ VIEWS = [
         v.finding("base", "prune_*"),
         v.says(sel.compared),
         v.show(lambda run: v.picture(
-            "rate_bars", sel.proof(run), title="Follows memory, context or neither (% of prompts)",
+            "rate_bars", sel.proof(run),
+            title="Answers from memory, from the context, or other (% of prompts)",
         )),
         v.show(_untold),
         v.finding("random_for_*"),
         v.show(lambda run: v.picture(
             "dots", sel.random_sets(run), "favoured", "line", lines=sel.beside_random(run),
-            title="The control: as many random heads (% of prompts)",
-            xlabel="share of prompts that follow the named answer (%)",
+            title="Random baseline: as many random heads (% of prompts)",
+            xlabel="prompts with the answer after the arrow (%)",
         ), needs="random_sets"),
         v.table("rates", _THESE),
     ]),
     v.View("Heads", needs="heads", parts=[
         v.says(_about_heads),
-        v.show(lambda run: "Random heads, the control, are under Rates.", needs="random_sets"),
+        v.show(lambda run: "The random baseline is under Rates.", needs="random_sets"),
         v.show(_untold),
         v.row(
             v.heads(
@@ -149,7 +150,7 @@ VIEWS = [
             ),
             v.column(
                 v.row(
-                    v.knob("head", "Head, strongest first", lambda run, pick: sel.by_name(run)),
+                    v.knob("head", "Head, by its effect", lambda run, pick: sel.by_name(run)),
                     v.knob("prompt", "Prompt", lambda run, pick: sel.prompts(run), width=300),
                 ),
                 v.on(["head", "prompt"], _head, needs="attention", examples=sel.strongest),
@@ -158,12 +159,12 @@ VIEWS = [
         ),
         v.on("head", lambda run, pick: v.picture(
             "bars", **sel.per_fact(run, pick.head), unit="logits",
-            xlabel="facts of the choosing half, sorted",
+            xlabel="facts of the select half, sorted",
         ), needs="effects"),
         v.finding("stability_*", small=True),
-        v.table("stability", "How often each head is chosen if the facts are drawn again"),
+        v.table("stability", "How often each head is selected over bootstrap draws of the facts"),
         v.table(
-            sel.ranked, "All heads, strongest first", of="heads", picks="head", by="label",
+            sel.ranked, "All heads, largest effect first", of="heads", picks="head", by="label",
             height=330,
         ),
     ], first={
@@ -175,8 +176,8 @@ VIEWS = [
         v.says(sel.pushes),
         v.show(_depth),
         v.says(
-            "Direct effect through the unembedding with the final norm frozen: what later layers"
-            " make of it is not in it.", small=True,
+            "Direct effect through the unembedding, with the scale of the final norm frozen."
+            " Effects through later layers are not included.", small=True,
         ),
         v.table(sel.depth, _DATA),
     ]),
@@ -188,7 +189,7 @@ VIEWS = [
     ], first={"prompt": lambda run, pick: sel.chosen_fact(run)}),
     v.View("Dial", parts=[
         v.says(
-            "The found heads scaled by one number, on the held-out half. In Python:"
+            "One number scales the selected heads. Answers on the held-out half. In Python:"
             " result.control('dial')(model, 0.5)."
         ),
         _told("dial", "The dial was"),
@@ -196,8 +197,8 @@ VIEWS = [
         v.table("dial", _THESE),
     ]),
     v.View("How many heads", parts=[
-        v.says("Answers on the choosing half while more of the ranked heads are switched off."),
-        _told("k_curve", "How many heads it takes was"),
+        v.says("Answers on the select half with the first 1, 2, … ranked heads switched off."),
+        _told("k_curve", "The number of heads was"),
         v.says(sel.compared),
         v.show(lambda run: [
             _answers(rows, "k", title, "heads off", height=270)
@@ -207,24 +208,25 @@ VIEWS = [
     ]),
     v.View("Cost", parts=[
         v.says(
-            "What switching the heads off costs elsewhere: facts asked without any context, and"
-            " loss on neutral text."
+            "Side effects of switching the selected heads off: closed-book accuracy on held-out"
+            " facts, and loss on neutral text."
         ),
         _told("cost", "The cost was"),
-        _cost("closed_book", "{:.0%}", "Closed-book answers still right (%)"),
+        _cost("closed_book", "{:.0%}", "Closed-book accuracy on held-out facts (%)"),
         _cost("loss", "{:.2f}", "Loss on neutral text (nats per token; lower is better)"),
         v.table(sel.cost, _THESE, of="cost"),
     ]),
     v.View("Transfer", needs="transfer", parts=[
         v.says(
-            "Heads found on one relation or format (rows), switched off on another (columns): by"
-            " how many points the answer they should favour gains over the untouched model. The"
-            " diagonal is found and used on the same. A dash: nothing can be told, as nearly all"
-            " facts of that column are answered so already, or there are few."
+            "Heads selected on one relation or format (rows), switched off on another (columns)."
+            " Numbers are points by which the favoured answer gains over no intervention. On the"
+            " diagonal, heads are selected and evaluated on the same one. A dash: cannot be told,"
+            " because nearly all facts of the column have that answer already, or because there"
+            " are too few facts."
         ),
         v.show(_untold),
         v.finding("transfer_*", small=True),
         v.show(_transfer),
         v.table("transfer", _THESE),
-    ], otherwise="this run did not try its heads on other relations and formats (an option)"),
+    ], otherwise="this run did not test its heads on other relations and formats (an option)"),
 ]  # fmt: skip

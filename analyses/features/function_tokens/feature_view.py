@@ -19,7 +19,9 @@ def feature(run: Result, pick: v.Pick) -> list[Any]:
     (at, number), goal = pick.feature, selections.goal(run, *pick.feature)
     counts, edges = selections.histogram(run, at, number)
     title = f"Feature {number} at {at}: tokens by activation"
-    bars = v.picture("histogram", counts, edges, title=title, xlabel="activation", of="tokens")
+    bars = v.picture(
+        "histogram", counts=counts, edges=edges, title=title, xlabel="activation", of="tokens"
+    )
     return [
         Markup("").join(draw.says(line) for line in selections.described(run, at, number)),
         draw.steer_code(selections.name_of(run, at), number, goal),

@@ -41,6 +41,11 @@ def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
     return of_place | {pick.feature[0]: pick.feature}
 
 
+def _numbers(run: Result, pick: v.Pick) -> dict[int, tuple[str, int]]:
+    table, at = run.tables["features"], pick.feature[0]
+    return {number: (at, number) for number in table.loc[table["at"] == at, "feature"].tolist()}
+
+
 def _features(run: Result, pick: v.Pick) -> v.Table:
     table = selections.listed(run, at := pick.feature[0])
     rows = selections.choices(at, table)
@@ -125,10 +130,7 @@ VIEWS = [
     v.View("Features", needs="features", first=_FIRST, parts=[
         v.row(
             v.knob("feature", "At", _at_features, width=120),
-            v.number(
-                "feature", "Feature", lambda pick: pick.feature[1],
-                lambda pick, number: (pick.feature[0], number),
-            ),
+            v.knob("feature", "Feature", _numbers, width=120, typed=True),
             v.on("feature", steer, examples=v.live_only),
         ),
         v.on("feature", feature, examples=selections.worth_reading),

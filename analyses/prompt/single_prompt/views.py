@@ -91,10 +91,9 @@ def _no_heads(run: Result) -> str:
 
 
 def _heads(run: Result, pick: v.Pick) -> v.Picture:
-    groups = run.provenance.model.get("n_kv_heads")
     return v.picture(
         "head_grid", values=sel.heads_at(run, pick.pos), title=f"Heads at token {pick.pos}",
-        unit="logits", groups=groups if isinstance(groups, int) else None, picks="head",
+        unit="logits", groups=v.key_groups(run), picks="head",
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Where in the network is this passage stored, and can it be removed there?
 
 Method: Stoehr et al. 2024 (Localizing Paragraph Memorization), on any model;
-docs/paragraph-memorization.md has the definitions, what was measured, what of the paper comes out
-again, and where this departs.
+docs/paragraph-memorization.md has the definitions, what was measured, which claims of the paper
+replicate, and where this departs.
 
 groups.py          memorized, partly, and not memorized passages that are alike
 triggers.py        which tokens of the prefix bring a passage back
@@ -10,7 +10,7 @@ gradient_maps.py   which weights its loss pulls at
 patching.py        where a passage and its perturbed twin part
 heads.py           rare tokens, triggers, and the exact effect of every head; held-out passages
 edit.py            unlearning and rewriting with a thousandth of the weights
-claims.py          what of the paper comes out again
+claims.py          which claims of the paper replicate
 findings.py        from numbers to tables and findings
 weight_edits.py    a finished run's changes of weights: as controls, as files
 schema.py          what its tables and findings mean
@@ -145,21 +145,17 @@ class Params(Texts, frozen=True, extra="forbid"):
 def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why this model cannot answer, or None."""
     if any(block.out_proj is None for block in model.layout.blocks):
-        return "some of its layers have no attention heads whose output could be switched off."
+        return "some of its layers have no attention heads that could be switched off."
     try:
         if not weights(model):
             return (
-                "its matrices are kept in a way that the workbench does not understand, so no"
-                " gradient can be given a name."
+                "its weight matrices are stored in a way that the workbench cannot read, so"
+                " gradients cannot be assigned to them."
             )
     except Unfit as error:
-        return f"its weights keep no gradient ({error.what})"
+        return f"its weights take no gradient ({error.what})"
     limit = model.positions
-    return (
-        f"its table of {limit} positions is too short for passages."
-        if limit and limit < 8
-        else None
-    )
+    return f"its {limit} positions are too few for a passage." if limit and limit < 8 else None
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:

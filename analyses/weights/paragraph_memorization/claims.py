@@ -1,8 +1,8 @@
-"""What of Stoehr et al. 2024 comes out again on this model, claim by claim, each with the numbers
-it is judged by.
+"""Which claims of Stoehr et al. 2024 replicate on this model, each with the numbers it is judged
+by.
 
-Each is judged by a 95 % interval over passages, those of one document counted together. An interval
-that covers both sides tells nothing.
+Each is judged by a 95 % interval over passages, those of one document counted together. Where
+the interval covers both sides, the claim cannot be told.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from analyses.measures.statistics import difference, share_interval, sign
 from analyses.weights.paragraph_memorization.edit_findings import rates_of
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT
 from workbench.result import Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ _HALF = 0.5
 left as kept.
 """
 _NOTHING = 0.9
-"""Share of a passage that is still said if an update did nothing."""
+"""Share of a passage that is still reproduced if an update had no effect."""
 
 
 def _not(verdict: bool | None) -> bool | None:
@@ -69,10 +70,10 @@ def _triggers(result: Result) -> Measured:
     table = result.tables["passages"][["passage", "group"]].merge(lost.reset_index(), on="passage")
     (ours, theirs), together = _groups(result, table, "lost")
     less, (low, high) = difference(ours, theirs, together)
-    here = f"{ours.mean():.1f} tokens lost, {theirs.mean():.1f} of others"
+    here = f"{ours.mean():.1f} tokens lost; not memorized: {theirs.mean():.1f}"
     sure = (
-        f"difference {less:+.1f} (95 %: {low:+.1f} to {high:+.1f}), {len(ours)} and {len(theirs)}"
-        " passages"
+        f"difference {less:+.1f} (95 %: {low:+.1f} to {high:+.1f}), {len(ours)} and"
+        f" {counted(len(theirs), 'passage')}"
     )
     return Measured(here, verdict_of([_not(sign(low, high))]), sure)
 
@@ -86,11 +87,11 @@ def _larger(result: Result) -> Measured:
     # ratios.
     ratio, (low, high) = difference(np.log(ours), np.log(theirs), together)
     sure = (
-        f"ratio of typical sums {math.exp(ratio):.2f} (95 %: {math.exp(low):.2f} to"
+        f"ratio of geometric means {math.exp(ratio):.2f} (95 %: {math.exp(low):.2f} to"
         f" {math.exp(high):.2f})"
     )
-    here = f"{ours.mean():.2f} against {theirs.mean():.2f}"
-    sure += f", {len(ours)} and {len(theirs)} passages"
+    here = f"{ours.mean():.2f}; not memorized: {theirs.mean():.2f}"
+    sure += f", {len(ours)} and {counted(len(theirs), 'passage')}"
     return Measured(here, verdict_of([_not(sign(low, high))]), sure)
 
 
@@ -99,7 +100,10 @@ def _lower(result: Result) -> Measured:
     if table is None:
         return NOT_MEASURED
     signs, here, sure = [], [], []
-    for size, word in (("lower_share_max", "largest entries"), ("lower_share_rms", "typical ones")):
+    for size, word in (
+        ("lower_share_max", "largest entries"),
+        ("lower_share_rms", "root mean squares"),
+    ):
         (ours, theirs), together = _groups(result, table, size)
         more, (low, high) = difference(ours, theirs, together)
         signs.append(sign(low, high))
@@ -107,7 +111,7 @@ def _lower(result: Result) -> Measured:
         sure.append(f"{100 * low:+.1f} to {100 * high:+.1f}")
     # Both sizes of a gradient have to agree, or it hangs on the choice of one.
     verdict = signs[0] if signs[0] == signs[1] else None
-    said = f"{' and '.join(here)} in the lower half"
+    said = f"{' and '.join(here)} in the lower half of the layers"
     return Measured(said, verdict_of([verdict]), f"95 %: {' and '.join(sure)}")
 
 
@@ -121,22 +125,22 @@ def _rare(result: Result) -> Measured:
         for low, high in zip(found["rarity_within_low"], found["rarity_within_high"], strict=True)
     ]
     here = (
-        f"found heads {found['rarity_within'].mean():+.2f} within a passage; pooled"
-        f" {pooled['lowest_pooled']:+.2f} at lowest, chance {pooled['chance_pooled']:+.2f}"
+        f"selected heads {found['rarity_within'].mean():+.2f} within a passage; pooled, lowest"
+        f" {pooled['lowest_pooled']:+.2f}, chance {pooled['chance_pooled']:+.2f}"
     )
     each = (
         f"{row.label} {row.rarity_within:+.2f} ({row.rarity_within_low:+.2f} to"
         f" {row.rarity_within_high:+.2f})"
         for row in found.itertuples()
     )
-    sure = f"each head within passages, 95 %: {', '.join(each)}"
+    sure = f"each head within a passage, 95 %: {', '.join(each)}"
     return Measured(here, verdict_of(verdicts), sure)
 
 
 def _removals(result: Result, aim: str, mask: str) -> pd.DataFrame | None:
     """Updates of one kind, by passage.
 
-    `left` is the share of each that is still said, `left_same` after as many steps.
+    `left` is the share of each that is still reproduced, `left_same` after as many steps.
     """
     table = result.tables.get("weight_edits")
     if table is None:
@@ -167,17 +171,20 @@ def _sparse(result: Result) -> Measured:
     verdict = verdict_of([unlearned, spared] if unlearned else [unlearned])
     here = (
         f"{mine['prefix_match_before'].mean():.0f} → {mine['prefix_match'].mean():.1f} tokens"
-        f" at rates of {rates_of(mine)}"
-        + ("" if math.isnan(kept) else f", others keep {100 * kept:.0f} %")
-        + f"; {every['prefix_match'].mean():.1f} with all weights ({rates_of(every)})"
+        f" at learning rates of {rates_of(mine)}"
+        + ("" if math.isnan(kept) else f", other passages retained: {100 * kept:.0f} %")
+        + f"; with all weights {every['prefix_match'].mean():.1f} ({rates_of(every)})"
     )
-    sure = f"share left {left:.0%} (95 %: {low:.0%} to {high:.0%}; under {_HALF:.0%} is unlearned)"
-    sure += "" if math.isnan(kept) else f", of others {kept_low:.0%} to {kept_high:.0%}"
-    return Measured(here, verdict, f"{sure}, {len(mine)} passages")
+    sure = (
+        f"share of the suffix still reproduced {left:.0%} (95 %: {low:.0%} to {high:.0%}; under"
+        f" {_HALF:.0%} counts as unlearned)"
+    )
+    sure += "" if math.isnan(kept) else f", of other passages {kept_low:.0%} to {kept_high:.0%}"
+    return Measured(here, verdict, f"{sure}, {counted(len(mine), 'passage')}")
 
 
 def _did_nothing(mean: float, bounds: tuple[float, float]) -> bool | None:
-    """Nearly all is still said, and more than half for sure; or surely less than nearly all."""
+    """Nearly all is still reproduced, and surely more than half; or surely less than nearly all."""
     return (
         False if bounds[1] < _NOTHING else True if mean >= _NOTHING and bounds[0] > _HALF else None
     )
@@ -201,15 +208,15 @@ def _random(result: Result) -> Measured:
     before = mine["prefix_match_before"].mean()
     here = (
         f"{before:.0f} → {mine['prefix_match_same_steps'].mean():.1f} tokens after as many steps as"
-        f" chosen weights, {mine['prefix_match'].mean():.1f} after {mine['steps'].mean():.0f}"
-        f" (rates of {rates_of(mine)})"
+        f" with the contrast mask, {mine['prefix_match'].mean():.1f} after"
+        f" {mine['steps'].mean():.0f} (learning rates of {rates_of(mine)})"
     )
     spans = [f"{low:.0%} to {high:.0%}" for _, (low, high) in (soon, late)]
     sure = (
-        f"share left, 95 %: {spans[0]}, in the end {spans[1]} (nothing: {_NOTHING:.0%} or more, and"
-        f" over {_HALF:.0%} for sure)"
+        f"share still reproduced, 95 %: {spans[0]}, in the end {spans[1]} (no effect:"
+        f" {_NOTHING:.0%} or more, interval above {_HALF:.0%})"
     )
-    return Measured(here, verdict, f"{sure}, {len(mine)} passages")
+    return Measured(here, verdict, f"{sure}, {counted(len(mine), 'passage')}")
 
 
 def _harder(result: Result) -> Measured:
@@ -220,8 +227,8 @@ def _harder(result: Result) -> Measured:
     one, other = one.loc[both], other.loc[both]
     verdicts, sure = [], []
     for word, more in (
-        ("share of the old text left", one["left"] - other["left"]),
-        ("done less often", other["succeeded"].astype(float) - one["succeeded"].astype(float)),
+        ("more of the original text left", one["left"] - other["left"]),
+        ("succeeds less often", other["succeeded"].astype(float) - one["succeeded"].astype(float)),
     ):
         # Differences lie between -1 and 1; as shares, that they are all alike proves no more than
         # there are.
@@ -231,36 +238,44 @@ def _harder(result: Result) -> Measured:
             f"{word} by {2 * mean - 1:+.0%} (95 %: {2 * low - 1:+.0%} to {2 * high - 1:+.0%})"
         )
     here = (
-        f"{one['prefix_match'].mean():.1f} tokens of the old text left,"
-        f" {other['prefix_match'].mean():.1f} unlearned;"
-        f" {one['rewrite_match'].mean():.1f} of the new are said"
+        f"{one['prefix_match'].mean():.1f} tokens of the original text left,"
+        f" {other['prefix_match'].mean():.1f} after unlearning;"
+        f" {one['rewrite_match'].mean():.1f} tokens of the new text reproduced"
     )
-    said = f"{'; '.join(sure)}, {len(both)} passages, each its own control"
+    said = f"{'; '.join(sure)}, {counted(len(both), 'passage')}, paired"
     return Measured(here, verdict_of(verdicts), said)
 
 
 CLAIMS = [
     Claim(
-        "Replacing one token disturbs memorized passages less than others",
-        "12.2 tokens lost, 33.1 of others",
+        "Replacing one prefix token disturbs memorized passages less than others",
+        "12.2 tokens lost; not memorized: 33.1",
         _triggers,
     ),
-    Claim("Gradients of memorized passages are smaller over all", "9.7 against 53.0", _larger),
     Claim(
-        "Of them, a larger share is in the lower layers than of other passages' gradients",
+        "Gradients of memorized passages are smaller overall",
+        "9.7; not memorized: 53.0",
+        _larger,
+    ),
+    Claim(
+        "A larger share of the gradients of memorized passages is in the lower layers",
         "seen in heat maps",
         _lower,
     ),
     Claim(
-        "The heads that matter for memorized passages look at rare tokens",
+        "The heads that matter for memorized passages attend to rare tokens",
         "L1H2, correlation −0.97 pooled",
         _rare,
     ),
     Claim(
-        "A thousandth of the weights, chosen by gradient, is enough to unlearn",
-        "50 → 26.8 tokens; 26.9 with all weights",
+        "A thousandth of the weights, selected by gradient, is enough to unlearn",
+        "50 → 26.8 tokens; with all weights 26.9",
         _sparse,
     ),
-    Claim("As many random weights do nothing", "50 → 49.8 tokens", _random),
-    Claim("Rewriting is harder than unlearning", "33.7 tokens left, 26.8 unlearned", _harder),
+    Claim("As many random weights have no effect", "50 → 49.8 tokens", _random),
+    Claim(
+        "Rewriting is harder than unlearning",
+        "33.7 tokens left; after unlearning 26.8",
+        _harder,
+    ),
 ]

@@ -201,7 +201,7 @@ def carry_out(
             for step in range(1, steps + 1):
                 progress(
                     (step - 1) / steps,
-                    f"{task.aim}: {task.passage.name[:40]}, {mask} weights, step {step} of {steps}",
+                    f"{task.aim}: {task.passage.name[:40]}, mask {mask}, step {step} of {steps}",
                 )
                 objective = sign * _nll(model, prompt, aim) + _divergence(
                     model, task.keep, reference

@@ -9,6 +9,7 @@ import numpy as np
 
 from analyses.measures.statistics import share_interval
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,18 +118,17 @@ def add_changes(
         }
         rates = ", ".join(f"{mask} {rates_of(some)}" for mask, some in by.items())
         says = (
-            f"{len(best)} passages {word} one at a time, with {int(best['n_weights'].iloc[0]):,} of"
-            f" {sum(sizes):,} weights, chosen by gradient against that of passages to keep: of"
-            f" {value['before']:.0f} tokens {value['contrast']:.1f} are still said after"
-            f" {best['steps'].mean():.0f} steps. Chosen by gradient alone: {value['gradient']:.1f}"
-            f" ({top['steps'].mean():.0f} steps); with all weights {value['all']:.1f}"
-            f" ({every['steps'].mean():.0f}); with random weights of the same matrices"
-            f" {value['random']:.1f} after as many steps as the first, and"
-            f" {drawn['prefix_match'].mean():.1f} in the end ({drawn['steps'].mean():.0f})."
-            " Intervals (95 %) over passages: "
+            f"{counted(len(best), 'passage')} {word}, one at a time, by editing"
+            f" {int(best['n_weights'].iloc[0]):,} of {sum(sizes):,} weights. Leading tokens still"
+            f" reproduced, of {value['before']:.0f}: {value['contrast']:.1f} with the contrast mask"
+            f" ({best['steps'].mean():.0f} steps), {value['gradient']:.1f} with the gradient mask"
+            f" ({top['steps'].mean():.0f}), {value['all']:.1f} with all weights"
+            f" ({every['steps'].mean():.0f}), {value['random']:.1f} with random weights after as"
+            f" many steps as with the contrast mask and {drawn['prefix_match'].mean():.1f} in the"
+            f" end ({drawn['steps'].mean():.0f}). 95 % intervals over passages: "
             + ", ".join(f"{mask} {low:.0f} to {high:.0f}" for mask, (low, high) in interval.items())
-            + f". Each kind has the smallest rate that does it, else the largest: {rates} standard"
-            " deviations."
+            + ". Learning rate, the smallest that succeeds or else the largest, in standard"
+            f" deviations of the matrix: {rates}."
         )
         if aim == "rewrite":
             value |= {
@@ -141,21 +141,22 @@ def add_changes(
             }
             value |= {"rewrite_match_all": float(every["rewrite_match"].mean())}
             says += (
-                f" Of the new text {value['rewrite_match']:.1f} tokens are said (before"
-                f" {value['rewrite_match_before']:.1f}; by gradient alone"
-                f" {value['rewrite_match_gradient']:.1f}, random weights"
-                f" {value['rewrite_match_random']:.1f}, all {value['rewrite_match_all']:.1f})."
+                " Leading tokens of the new text reproduced:"
+                f" {value['rewrite_match']:.1f} with the contrast mask (before"
+                f" {value['rewrite_match_before']:.1f}), {value['rewrite_match_gradient']:.1f} with"
+                f" the gradient mask, {value['rewrite_match_random']:.1f} with random weights,"
+                f" {value['rewrite_match_all']:.1f} with all weights."
             )
         if value["others_retained"] == value["others_retained"]:
             says += (
-                " Other memorized passages, which the updates never saw, keep"
-                f" {100 * value['others_retained']:.0f} % (by gradient alone"
-                f" {100 * value['others_retained_gradient']:.0f} %, all weights"
+                " Of held-out memorized passages, which no update saw,"
+                f" {100 * value['others_retained']:.0f} % of the tokens are still reproduced"
+                f" (gradient mask {100 * value['others_retained_gradient']:.0f} %, all weights"
                 f" {100 * value['others_retained_all']:.0f} %)."
             )
         says += (
-            f" Loss on neutral prose {value['neutral_loss_before']:.2f} →"
-            f" {value['neutral_loss']:.2f}."
+            f" Loss on neutral prose: {value['neutral_loss_before']:.2f} →"
+            f" {value['neutral_loss']:.2f} nats per token."
         )
         name = "unlearned" if aim == "unlearn" else "rewritten"
         result.add(Finding(name, value, says, unit="leading tokens; share", interval=interval))

@@ -15,6 +15,7 @@ from analyses.weights.paragraph_memorization.edit_findings import _LAST
 from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
 from workbench.result import Finding, Result
 from workbench.selection import head_name
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,17 +90,18 @@ def add_passages(
             )
     result.tables["passages"] = pd.DataFrame(rows)
     result.tables["tokens"] = pd.DataFrame(tokens)
-    looked = {group: [p for p in passages if p.group == group] for group in GROUPS}
+    analysed = {group: [p for p in passages if p.group == group] for group in GROUPS}
     listed = "; ".join(
-        f"{counts[group]} {group}, {len(mine)} looked at"
-        + (f" (loss {np.mean([p.loss for p in mine]):.2f} nats per token)" if mine else "")
-        for group, mine in looked.items()
+        f"{counts[group]:,} {group}, {len(rows)} analysed"
+        + (f" (loss {np.mean([p.loss for p in rows]):.2f} nats per token)" if rows else "")
+        for group, rows in analysed.items()
     )
     result.add(
         Finding(
             "passages",
             {group.replace(" ", "_"): counts[group] for group in GROUPS},
-            f"Of {sum(counts.values()):,} passages: {listed}.",
+            f"Greedy decoding reproduces {counts[MEMORIZED]:,} of"
+            f" {counted(sum(counts.values()), 'suffix')}. Passages: {listed}.",
             unit="passages",
         )
     )
@@ -165,16 +167,16 @@ def add_triggers(
         else float("nan")
     )
     listed = ", ".join(
-        f"{value[key]:.1f} of {key.replace('_', ' ')} ones (95 %: {low:.1f} to {high:.1f})"
+        f"{value[key]:.1f} of {key.replace('_', ' ')} passages (95 %: {low:.1f} to {high:.1f})"
         for key, (low, high) in interval.items()
     )
     result.add(
         Finding(
             "triggers",
             {**value, "late_share": late},
-            f"Replacing one token of the prefix changes, on average, {listed} – tokens of what the"
-            f" model would have said from there on. {100 * late:.0f} % of what it costs the"
-            f" memorized ones is at the last {_LAST} of {width} tokens.",
+            "Leading tokens of the model's own continuation that are lost when one token of the"
+            f" prefix is replaced, mean: {listed}. For memorized passages the last {_LAST}"
+            f" of {width} prefix tokens account for {100 * late:.0f} % of it.",
             unit="leading tokens lost; share",
             interval=interval,
         )
@@ -213,18 +215,19 @@ def add_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> Non
         Finding(
             "gradients",
             value,
-            "Largest gradient entries summed over all components: "
+            "Largest gradient entries, summed over all components: "
             + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
-            + ". Share of it in the lower half of the layers: "
+            + ". Share in the lower half of the layers: "
             + ", ".join(
                 f"{100 * shares['lower_share_max'][g]:.1f} % {g}"
                 for g in GROUPS
                 if g in shares.index
             )
-            + f" (memorized less not: {100 * value['lower_share_difference']:+.1f} points, 95 %:"
-            f" {100 * low_bound:+.1f} to {100 * high_bound:+.1f}; of typical instead of largest"
-            f" entries {100 * value['lower_share_rms_difference']:+.1f}). The strongest"
-            f" component for memorized passages is {component}.",
+            + " (memorized − not memorized:"
+            f" {100 * value['lower_share_difference']:+.1f} points, 95 %:"
+            f" {100 * low_bound:+.1f} to {100 * high_bound:+.1f}; with root mean squares"
+            f" {100 * value['lower_share_rms_difference']:+.1f}). Component with the largest"
+            f" gradient for memorized passages: {component}.",
             unit="nats per token per unit of weight; share",
             interval=interval,
         )
@@ -269,12 +272,13 @@ def add_patching(
                 "breaks": float(broken.min()),
                 "gap": float(gap.mean()),
             },
-            "Between a passage and its twin (one token replaced) the first token that changes"
-            f" differs by {float(gap.mean()):.1f} nats. The output of one head, taken from the"
-            f" passage, brings back at most {float(restore.max()):.2f} of them"
-            f" ({head_name(layer, head)}); taken from the twin, it costs at most"
-            f" {-float(broken.min()):.2f}. {len(twins)} passages: too few for more than a look.",
-            unit="nats, ln p of the first token that changes",
+            "Log-probability of the first token at which a passage and its perturbed twin diverge:"
+            f" they differ by {float(gap.mean()):.1f} nats. Patching one head's output from the"
+            f" passage into the twin restores at most {float(restore.max()):.2f} nats"
+            f" ({head_name(layer, head)}); patching it from the twin into the passage removes at"
+            f" most {-float(broken.min()):.2f}. {counted(len(twins), 'passage')}: too few for a"
+            " general statement.",
+            unit="nats, log-probability of the first token that differs",
         )
     )
 
@@ -308,8 +312,9 @@ def add_heads(
             Finding(
                 "heads",
                 {"prefix_match_change": float(first["prefix_match_change"].mean())},
-                f"Most is lost without {names} (of {len(ranked)} heads compared). There are too few"
-                " memorized passages to hold any out, so this is no proof.",
+                f"Of {len(ranked)} heads, zero ablation of {names} loses most. Whether this holds"
+                " on other passages cannot be told: there are too few memorized passages for a"
+                " held-out half.",
                 unit="leading tokens",
             )
         )
@@ -332,11 +337,12 @@ def add_heads(
                 "neutral_loss_after": float(off["neutral_loss"]),
                 "n": float(before["n"]),
             },
-            f"Without {names} (picked from {len(ranked)} heads on other passages) the"
-            f" {int(before['n'])} memorized passages held out are said for"
-            f" {off['prefix_match']:.1f} tokens instead of {before['prefix_match']:.1f}; without as"
-            f" many random heads of the same layers for {matches.median():.1f} (median of"
-            f" {len(sets)} sets; {reach} of them do as much). Loss on neutral prose"
+            f"With {names} switched off (selected from {len(ranked)} heads on other passages),"
+            f" greedy decoding reproduces {off['prefix_match']:.1f} instead of"
+            f" {before['prefix_match']:.1f} leading tokens of the"
+            f" {counted(int(before['n']), 'held-out memorized passage')}. With as many random heads"
+            f" of the same layers off: {matches.median():.1f} (median of {len(sets)} sets; {reach}"
+            " of them have as large an effect). Loss on neutral prose:"
             f" {before['neutral_loss']:.2f} → {off['neutral_loss']:.2f} nats per token.",
             unit="leading tokens; nats per token",
         )
@@ -357,12 +363,12 @@ def _add_rarity(
                 "lowest_pooled": float(ranked["rarity_pooled"].min()),
                 "chance_pooled": chance,
             },
-            f"Attention against rarity, over {compared} passages: within a passage the rank"
-            f" correlation is {first['rarity_within'].mean():+.2f} for the found heads, and lowest"
-            f" ({rarest['rarity_within']:+.2f}) for {rarest['label']}; below 0 means the rarer, the"
-            " more attention. Pooled over passages, as in the paper, the lowest is"
-            f" {ranked['rarity_pooled'].min():+.2f} – but a head that looks everywhere alike gets"
-            f" {chance:+.2f} that way.",
+            "Rank correlation of attention with token frequency within a passage, over"
+            f" {counted(compared, 'passage')}: {first['rarity_within'].mean():+.2f} for the"
+            f" selected heads; lowest {rarest['rarity_within']:+.2f} ({rarest['label']}). Below 0,"
+            " rarer tokens get more attention. Pooled over passages, as in the paper, the lowest is"
+            f" {ranked['rarity_pooled'].min():+.2f}, but a head with uniform attention gets"
+            f" {chance:+.2f}.",
             unit="rank correlation",
         )
     )

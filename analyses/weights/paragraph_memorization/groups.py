@@ -13,6 +13,7 @@ import torch
 
 from analyses.measures.scoring import batch_size
 from workbench.errors import BadInput
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
@@ -90,10 +91,10 @@ def choose(
     memorized = np.flatnonzero((groups == MEMORIZED) & varied)
     if not len(memorized):
         raise BadInput(
-            f"The model recites none of the {len(windows):,} passages: the longest match is"
-            f" {int(scores.match.max())} of {length} tokens.",
-            f"at least one passage whose {length} tokens it says word for word",
-            "Ask for a shorter suffix, give texts it knows, or plant some: workbench plant.",
+            f"Greedy decoding reproduces none of the {counted(len(windows), 'suffix')}: the longest"
+            f" match is {int(scores.match.max())} of {length} tokens.",
+            f"at least one passage whose {length} suffix tokens greedy decoding reproduces",
+            "Choose a shorter suffix, give texts it has memorized, or plant some: workbench plant.",
         )
     first = _spread(memorized, kinds, scores.margin, most)
     chosen = {MEMORIZED: first}
@@ -101,9 +102,9 @@ def choose(
         chosen[group] = _alike(first, np.flatnonzero((groups == group) & varied), kinds, loss)
     if not chosen[NOT]:
         raise BadInput(
-            "The model recites all of these passages.",
-            "some that it does not recite, to compare with",
-            "Add texts of the same kind that it has not read.",
+            "Greedy decoding reproduces the suffix of all of these passages.",
+            "some passages that are not memorized, to compare with",
+            "Add texts of the same kind that were not in the training data.",
         )
     passages: list[Passage] = []
     for group in GROUPS:

@@ -37,7 +37,7 @@ def corpus_counts(model: InstrumentedModel, progress: Progress) -> Counter[int]:
     counts: Counter[int] = Counter()
     documents = corpus.documents("train")
     for start in range(0, len(documents), 64):
-        progress(start / len(documents), "Counting tokens of the corpus")
+        progress(start / len(documents), "Counting token frequencies in the corpus")
         texts = [d.text for d in documents[start : start + 64]]
         for ids in model.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]:
             counts.update(ids)
@@ -69,7 +69,7 @@ def rarity(
     within = []
     coords: dict[str, Any] = {}
     for n, passage in enumerate(passages):
-        progress(n / len(passages), f"Attention and rarity, passage {n + 1} of {len(passages)}")
+        progress(n / len(passages), f"Attention and rarity: passage {n + 1} of {len(passages)}")
         row = capture(model, [passage.prompt], sites="pattern", positions=[-1])["pattern"].isel(
             prompt=0, query=0
         )
@@ -136,7 +136,7 @@ def on_triggers(
 
     shares, lifts, coords = [], [], {}
     for n, (passage, where) in enumerate(zip(passages, triggers, strict=True)):
-        progress(n / len(passages), f"Attention on triggers, passage {n + 1} of {len(passages)}")
+        progress(n / len(passages), f"Attention to triggers: passage {n + 1} of {len(passages)}")
         ids = [*passage.prompt, *passage.suffix[:-1]]
         queries = list(range(len(passage.prompt) - 1, len(ids)))
         pattern = capture(model, [ids], sites="pattern", positions=queries)["pattern"].isel(
@@ -265,7 +265,9 @@ def prove(
             *[("random heads", d) for d in draws],
         ]
     ):
-        progress(number / (sets + 2), f"Switching heads off: set {number} of {sets + 1}")
+        progress(
+            number / (sets + 2), f"Held-out half, heads switched off: set {number} of {sets + 1}"
+        )
         with ablate(model, off):
             match, loss = recited(model, pairs)
             neutral_loss = recited(model, neutral)[1].mean()

@@ -141,7 +141,7 @@ def slopes(
     named = [short for short in SLOPES if short in model.sites and _changeable(model, short)]
     found: dict[str, list[xr.DataArray]] = {short: [] for short in named}
     for n, passage in enumerate(passages):
-        progress(n / len(passages), f"Gradients at tokens, passage {n + 1} of {len(passages)}")
+        progress(n / len(passages), f"Activation gradients: passage {n + 1} of {len(passages)}")
         ids = [*passage.prompt, *passage.suffix]
         trace = activation_gradients(
             model, [ids], continuation_loss(len(passage.suffix)), sites=named

@@ -123,8 +123,12 @@ def _curves(make: Callable[[Result], pd.DataFrame], x: str, y: str, **more: Any)
     return v.show(lambda run: v.picture("curves", make(run), x, y, "group", **given))
 
 
-def _grids(make: Callable[[Result], Any]) -> v.Part:
-    return v.show(lambda run: draw.grids_beside(make(run), "‰", "less", "more", one_scale=True))
+def _grids(make: Callable[[Result], Any], unit: str, low: str, high: str, **more: Any) -> v.Part:
+    def scaled(run: Result) -> v.Beside:
+        scales = [(array, v.Scale(title, unit, low, high)) for title, array in make(run).items()]
+        return v.grids(scales, **more)
+
+    return v.show(scaled)
 
 
 def _card(run: Result, pick: v.Pick) -> Markup:
@@ -195,8 +199,8 @@ VIEWS = [
         v.says("Where memorized passages pull more (blue) or less (red) than those that are not"
                " memorized: share of a component in the group's gradients, memorized less not, in"
                f" thousandths. {schema.SHARES}"),
-        _grids(partial(sel.contrasts, size="max", said="largest entry")),
-        _grids(partial(sel.contrasts, size="rms", said="root mean square")),
+        *(_grids(partial(sel.contrasts, size=size, said=said), "‰", "less", "more", one_scale=True)
+          for size, said in (("max", "largest entry"), ("rms", "root mean square"))),
         *(_curves(partial(sel.by_layer, matrices=matrices), "layer", "share", percent=True,
                   title=f"Share of the group's gradients in {what}, by layer (%)", xlabel="layer",
                   ylabel="share of largest entries (%)", height=260)
@@ -232,7 +236,7 @@ VIEWS = [
         v.says(f"{schema.TWIN} One value of the one run is put into the other, and what the model"
                " gives to the first token that changes is read: blue brings it back, red takes it"
                " away (nats of ln p). Left and right have scales of their own."),
-        v.show(lambda run: draw.grids_beside(sel.patched_heads(run), "nats", "away", "back")),
+        _grids(sel.patched_heads, "nats", "away", "back"),
         v.says("One place at one token, from the replaced token on:"),
         v.show(lambda run: [_patched(run, number) for number in sel.patched(run)[:3]]),
         v.table("perturbed_twins", "The twins"),

@@ -41,7 +41,7 @@ def delta(result: Result, name: str) -> Delta:
     """
     known = names(result)
     if name not in known:
-        listed = ", ".join(known) or "none: it changed nothing"
+        listed = ", ".join(known) or "none: this run edited no weights"
         raise BadInput(f"This run has no change {name!r}.", listed, "Choose one of those.")
     n = known[name]
     index = np.asarray(result.arrays["edit_index"].values[n], np.int64)
@@ -80,9 +80,9 @@ def how_to_keep(result: Result) -> str | None:
     where = result.path.name if result.path is not None else "RUN"
     model = result.provenance.model.get("source", "MODEL")
     return (
-        "Each change of the first kind is kept in this run"
-        f" ({delta(result, first).size:,} numbers): {', '.join(known)}. As a file:"
-        f" workbench changes {where} {first} -o {first}.safetensors; the model with it opens as"
+        "The run holds the edits of the contrast mask"
+        f" ({delta(result, first).size:,} weights each): {', '.join(known)}. To save one:"
+        f" workbench changes {where} {first} -o {first}.safetensors. To load the edited model:"
         f" {model}+{first}.safetensors."
     )
 
@@ -108,5 +108,5 @@ def _control(result: Result, name: str) -> Control:
             yield model
 
     return Control(
-        f"{aim.capitalize()} passage {passage}", apply, 0.0, 1.0, 0.0, "as it is", "changed"
+        f"{aim.capitalize()} passage {passage}", apply, 0.0, 1.0, 0.0, "original", "edited"
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from analyses.context import knowledge_conflict as analysis
 from analyses.context.knowledge_conflict import cases as made
-from analyses.context.knowledge_conflict import headroom, params, stability
+from analyses.context.knowledge_conflict import headroom, params, parts, stability
 from analyses.context.knowledge_conflict.answer_rates import Measured, Rates, wilson
 from analyses.context.knowledge_conflict.held_out_eval import RandomSets
 from analyses.context.knowledge_conflict.rank_heads import locate
@@ -144,7 +144,7 @@ def test_every_head_at_all_positions_on_request(planted_model, asked):
 
 
 def test_transfer_uses_everyones_heads_on_everyone(planted_model, asked):
-    result = wb.run("knowledge-conflict", planted_model, {**asked, "transfer": True})
+    result = wb.run("knowledge-conflict", planted_model, {**asked, "parts": ["transfer"]})
     table, skipped = result.tables["transfer"], result.tables["transfer_skipped"]
     formats = table[table.across == "format"]
     assert set(formats.selected_on) == set(formats.evaluated_on)
@@ -175,7 +175,7 @@ def full(request, tmp_path_factory):
         "facts_file": str(file),
         "template": TEMPLATE,
         "k_grid": [1, 2],
-        "transfer": side == "context",
+        "parts": [*parts.DEFAULT, *(["transfer"] if side == "context" else [])],
     }
     return side, model, wb.run("knowledge-conflict", model, asked)
 
@@ -303,19 +303,19 @@ def test_ties_with_no_head_at_all_choose_none(after, told):
     assert groups == ({"context": [(0, 0)]} if told else {})
     assert ("context" in untold) is not told
     if not told:
-        assert "the best, 1 off, gives +8 points on 12 facts (95 %: +0 to +25)" in untold["context"]
+        assert "1 head off, gives +8 points on 12 facts (95 %: +0 to +25)" in untold["context"]
 
 
 @pytest.mark.parametrize(
     ("already", "n", "says"),
     [
-        (12, 12, "none is left"),
-        (11, 12, "the other one is no more than chance"),
-        (9, 12, "the other 3 are"),
+        (12, 12, "no fact is left"),
+        (11, 12, "the one other answer could be chance"),
+        (9, 12, "all other 3 answers could be chance"),
         (8, 12, ""),
         (3, 5, "only 5 facts"),
         (0, 5, "only 5 facts"),
-        (29, 30, "the other one"),
+        (29, 30, "the one other answer"),
         (15, 30, ""),
         (0, 30, ""),
     ],

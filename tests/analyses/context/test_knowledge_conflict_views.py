@@ -108,7 +108,7 @@ def test_what_could_not_be_told_of_one_group_stands_beside_the_other() -> None:
     result.add(Finding("undetermined_memory", 1.0, "No memory heads: no room."))
     for title in ("Rates", "Heads", "Dial", "How many heads", "Cost", "Transfer"):
         parts = views(result)[title].still()
-        assert "Toward the context: cannot be told." in said(parts)
+        assert "Memory heads cannot be told." in said(parts)
         assert [p for p in parts if not isinstance(p, str)]
 
 
@@ -120,12 +120,12 @@ def test_transfer_is_hidden_with_its_reason() -> None:
 def test_the_claim_says_how_many_heads_were_compared_and_shows_the_control() -> None:
     result = synthetic_result()
     text = said(views(result)["Rates"].still())
-    assert "24 heads were compared; picked: 3 memory heads and 5 context heads" in text
+    assert "24 heads were compared; selected: 3 memory heads and 5 context heads" in text
     for name in ("base", "prune_context", "prune_memory", "random_for_context"):
         assert result.findings[name].says in text
     sets, beside = selections.random_sets(result), selections.beside_random(result)
     assert list(beside) == ["5 heads off → memory", "3 heads off → context"]
-    assert beside["5 heads off → memory"] == {"untouched": 0.4, "found heads off": 0.88}
+    assert beside["5 heads off → memory"] == {"no intervention": 0.4, "selected heads off": 0.88}
     of_memory = sets[sets["line"] == "3 heads off → context"]
     assert list(of_memory["favoured"]) == list(of_memory["context"])
     assert len(of_memory) == 20
@@ -152,9 +152,9 @@ def test_a_head_chosen_anywhere_is_the_head_everywhere() -> None:
         drawn = next(r.data_source.data["v"] for r in bars.renderers if "v" in r.data_source.data)
         assert np.allclose(sorted(drawn), sorted(each))
 
-    shown("L4H1", (4, 1), "memory head 1; by path patching 1 of 24")
+    shown("L4H1", (4, 1), "memory head 1; rank 1 of 24 by path patching")
     result.selection.choose(2, 0)
-    shown("L2H0", (2, 0), "context head 1; by path patching")
+    shown("L2H0", (2, 0), "context head 1; rank")
     heads.value = (1, 3)
     shown("L1H3", (1, 3), "by path patching")
     click(table, list(table.value["label"]).index("L5H2"))
@@ -237,8 +237,8 @@ def test_only_the_runs_own_ranking_is_drawn() -> None:
     result.tables["k_curve"] = pd.concat([mine, other])
     drawn = selections.k_curve(result)
     assert list(drawn) == [
-        "Switching off context heads: toward memory (%)",
-        "Switching off memory heads: toward context (%)",
+        "Context heads switched off: answers (%)",
+        "Memory heads switched off: answers (%)",
     ]
     for rows, group in zip(drawn.values(), ("context", "memory"), strict=True):
         assert np.allclose(rows["memory"], 100 * mine.loc[mine["group"] == group, "memory"])

@@ -37,7 +37,18 @@ from workbench.errors import BadInput
 from workbench.progress import Progress
 from workbench.result import Finding, Result
 
-SMALL = {"passages": 8, "draws": 1, "traced": 1, "edits": 1, "seed": 0}
+# As little as makes every table; what a run of proper size shows is in
+# `test_paragraph_memorization_claims.py`.
+SMALL = {
+    "passages": 2,
+    "draws": 1,
+    "traced": 1,
+    "edits": 1,
+    "heads": 2,
+    "steps": 4,
+    "rate": 0.03,
+    "max_windows": 500,
+}
 
 
 @pytest.fixture(scope="module")
@@ -315,26 +326,6 @@ def test_a_failure_in_the_middle_leaves_the_model_as_it_was(
 # -- the whole run ---------------------------------------------------------------------------------
 
 
-def test_what_has_to_be_shown_on_the_organism(result: Result) -> None:
-    """The claims that the analysis stands on, each on passages that had no part in choosing."""
-    found = {name: finding.values for name, finding in result.findings.items()}
-    unlearned = found["unlearned"]
-    assert unlearned["contrast"] <= 0.5 * unlearned["before"]
-    assert unlearned["others_retained"] >= 0.8
-    # As many random weights forget it too, given a larger rate of their own; of one passage nothing
-    # is concluded.
-    rates = result.tables["weight_edits"].set_index(["aim", "mask"])["learning_rate"]
-    assert all(rates[aim, "random"] > rates[aim, "contrast"] for aim in ("unlearn", "rewrite"))
-    claims = result.tables["claims"].set_index("claim")["verdict"]
-    assert claims["As many random weights do nothing"] == "cannot be told"
-    assert unlearned["neutral_loss"] < unlearned["neutral_loss_before"] + 0.1
-    off = found["heads"]
-    assert off["after"] < 0.5 * off["before"]
-    assert off["after"] < off["random_median"] - 10
-    assert off["neutral_loss_after"] < off["neutral_loss_before"] + 0.2
-    assert found["triggers"]["memorized"] < found["triggers"]["not_memorized"]
-
-
 def test_the_run_leaves_the_model_alone_and_can_be_saved(
     organism: Any, result: Result, tmp_path: Any
 ) -> None:
@@ -529,7 +520,7 @@ def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
     )
     row = claims._sparse(judged(weight_edits=table))
     assert row.verdict == verdict
-    assert "at rates of 0.01" in row.measured
+    assert "at learning rates of 0.01" in row.measured
 
 
 @pytest.mark.parametrize(
@@ -593,7 +584,7 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
 
 
 def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
-    with pytest.raises(BadInput, match="recites none"):
+    with pytest.raises(BadInput, match="reproduces none"):
         wb.run("paragraph-memorization", "organism/planted-control")
     with pytest.raises(BadInput, match="no ledger"):
         wb.run("paragraph-memorization", llama)
@@ -607,7 +598,7 @@ def test_without_others_to_compare_with_it_says_so(
     only = next(p for p in passages if p.group == MEMORIZED)
     file = tmp_path / "one.txt"
     file.write_text(organism.tokenizer.decode([*only.prompt[1:], *only.suffix]), encoding="utf-8")
-    with pytest.raises(BadInput, match="recites all"):
+    with pytest.raises(BadInput, match="the suffix of all of these"):
         wb.run("paragraph-memorization", organism, {"path": str(file)})
 
 

@@ -198,7 +198,10 @@ def test_a_change_can_be_taken_from_the_page(result: Result, tmp_path: Path) -> 
     assert weight_delta.read(file).about == weight_edits.delta(result, names[0]).about
     (choose,) = [w for w in page.select(pn.widgets.Select) if w.name == "Change"]
     choose.value = names[1]
+    (button,) = page.select(pn.widgets.FileDownload)
     assert button.filename == f"{names[1]}.safetensors"
+    file.write_bytes(button.callback().getvalue())
+    assert weight_delta.read(file).about == weight_edits.delta(result, names[1]).about
 
 
 def test_text_of_a_stranger_stays_text(result: Result) -> None:

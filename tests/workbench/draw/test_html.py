@@ -1,17 +1,21 @@
-"""Pictures that are HTML, and grids beside each other: what is said, escaped and left out."""
+"""Pictures that are HTML, grids beside each other, bins that are sent: what is said, escaped and
+left out.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 
 from tests.helpers.synthetic import HOSTILE
 from workbench import draw
-from workbench.draw import passage
+from workbench.draw import passage, updates
 from workbench.draw.figure import figure_of
 from workbench.draw.head_grids import cells_of
 from workbench.draw.layer_token_table import WINDOW
+from workbench.draw.view import live_picture
 
 
 def effects(values: list[list[float]], first: int = 0) -> xr.DataArray:
@@ -59,14 +63,19 @@ def test_a_card_says_numbers_with_their_units_and_escapes() -> None:
 
 def test_grids_beside_each_other_share_their_scale_only_if_asked() -> None:
     heads = {"layer": [0], "head": [0, 1]}
-    arrays = {
-        "small": xr.DataArray([[1.0, -1.0]], dims=("layer", "head"), coords=heads),
-        "large": xr.DataArray([[9.0, 0.0]], dims=("layer", "head"), coords=heads),
-    }
+    values = {"small": [[1.0, -1.0]], "large": [[9.0, 0.0]]}
+    arrays = [
+        (
+            xr.DataArray(rows, dims=("layer", "head"), coords=heads),
+            draw.Scale(title, "nats", "less", "more"),
+        )
+        for title, rows in values.items()
+    ]
 
     def limits(**more: bool) -> list[float]:
-        row = draw.grids_beside(arrays, "nats", "less", "more", **more)
-        figures = [figure_of(grid) for grid in row.parts]
+        grids = draw.grids_beside(arrays, **more)
+        assert [grid["labels"] for grid in grids] == [True, False]
+        figures = [figure_of(draw.head_grid(**grid)) for grid in grids]
         assert [f.title.text for f in figures] == ["small", "large"]
         assert [list(cells_of(f).data["value"]) for f in figures] == [[1, -1], [9, 0]]
         return (
@@ -77,6 +86,9 @@ def test_grids_beside_each_other_share_their_scale_only_if_asked() -> None:
 
     assert limits() == [1, 9]
     assert limits(one_scale=True) == [9, 9]
+    (small, large), more = draw.grids_beside(arrays, {"more": arrays[0][0]}), "more"
+    assert (set(small["hover"]), set(large["hover"])) == ({"large", more}, {"small", more})
+    assert draw.grids_beside(arrays)[0]["hover"] == {}
 
 
 def test_a_passage_is_marked_by_what_the_model_says_of_it() -> None:
@@ -97,3 +109,23 @@ def test_a_passage_is_marked_by_what_the_model_says_of_it() -> None:
     costs = passage.strip(tokens, title="One", values=pd.Series([3.0, 0.0, np.nan]), unit="lost")
     assert "lost" in costs
     assert "probability of each token" not in costs
+
+
+def test_a_histogram_takes_other_counts_as_if_it_was_drawn_from_them() -> None:
+    words = {"xlabel": "activation", "of": "tokens"}
+    first = {"counts": [3, 1], "edges": [1.0, 2.0, 4.0], "title": "First", **words}
+    other = {"counts": [5, 0, 90], "edges": [0.5, 1.0, 8.0, 64.0], "title": "Other", **words}
+    pane = live_picture(draw.histogram(**first))
+    updates.fill("histogram", pane, other)
+    filled, drawn = pane.object, figure_of(draw.histogram(**other))
+    assert filled.title.text == "Other"
+    for one, wanted in zip(
+        (filled.x_range, filled.y_range), (drawn.x_range, drawn.y_range), strict=True
+    ):
+        assert (one.start, one.end) == pytest.approx((wanted.start, wanted.end))
+    data = [list(figure.renderers[0].data_source.data["top"]) for figure in (filled, drawn)]
+    assert data[0] == data[1]
+    keys = [sorted(figure.renderers[0].data_source.data) for figure in (filled, drawn)]
+    assert keys[0] == keys[1]
+    assert list(filled.below[0].ticker.ticks) == list(drawn.below[0].ticker.ticks)
+    assert filled.below[0].major_label_overrides == drawn.below[0].major_label_overrides

@@ -137,11 +137,13 @@ def test_heads_share_a_scale_and_are_chosen_by_grid_and_keys(run):
         describe=lambda row: f"{row['effect']:+.1f} nats",
         one_scale=True,
     )
-    (picture,) = part.pictures(run)
-    assert picture.options["top"] == pytest.approx(3.0)
-    assert part.pad().describe(run, VIEW.pick(run), (0, 1)) == "-2.0 nats"
-    assert part.pad().describe(run, VIEW.pick(run), (7, 7)) == "not measured"
     page = v.View("Heads", [part]).live(run)
+    (pane,) = page.select(pn.pane.Bokeh)
+    assert pane.object.below[-1].color_mapper.high == pytest.approx(3.0)
+    run.selection.hover = (0, 1)
+    assert any("L0H1: -2.0 nats" in text for text in texts(page))
+    run.selection.hover = (7, 7)
+    assert any("L7H7: not measured" in text for text in texts(page))
     run.selection.choose(1, 1)
     assert len(page.select(pn.pane.Bokeh)) == 1
 

@@ -1,0 +1,133 @@
+"""Every part of every analysis runs alone, and costs what it says."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+import workbench as wb
+from tests.helpers import planted
+from tests.helpers.token_counter import counting
+from ui.static_views import fragments
+from workbench import account, cost, registry
+from workbench.errors import BadInput, NotFound
+
+SMALL = {
+    "knowledge-conflict": {
+        "template": "The capital of {subject} is",
+        "k_grid": [1, 2],
+    },
+}
+"""Parameters of a small run, by analysis."""
+OURS = [a for a in registry.all_analyses()[0] if a.package == registry.OURS]
+PARTS = [(a.name, part.name) for a in OURS for part in a.parts if a.name in SMALL]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A model and small parameters for an analysis."""
+    made = {}
+
+    def of(name):
+        if name not in made:
+            values = dict(SMALL[name])
+            model = wb.load((planted.planted_module(), planted.planted_tokenizer()))
+            values["facts_file"] = str(planted.planted_facts(tmp_path_factory.mktemp("facts")))
+            made[name] = model, values
+        return made[name]
+
+    return of
+
+
+@pytest.mark.parametrize("analysis", [a for a in OURS if a.parts], ids=lambda a: a.name)
+def test_parts_are_said_once(analysis):
+    """The parts that can be asked for are those that are described, and their views exist."""
+    names = [part.name for part in analysis.parts]
+    field = analysis.Params.model_fields["parts"]
+    assert list(get_args(get_args(field.annotation)[0])) == names
+    assert set(field.get_default()) <= set(names)
+    titles = {view.title for view in analysis.module.VIEWS}
+    for number, part in enumerate(analysis.parts):
+        assert part.title
+        assert part.gives.endswith(".")
+        assert set(part.views) <= titles
+        assert set(part.needs) <= set(analysis.Params.model_fields)
+        assert set(part.stands_on) <= set(names[:number])
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_a_part_runs_alone(name, part, small, tmp_path):
+    model, values = small(name)
+    analysis = registry.get(name)
+    result = wb.run(name, model, {**values, "parts": [part]}, out=tmp_path / "run")
+    ran = analysis.running(analysis.parse({**values, "parts": [part]}))
+    assert part in ran
+    opened = wb.open_run(result.path)
+    assert {one.name for one in account.left_out(opened)} == {p.name for p in analysis.parts} - ran
+    shown = dict(fragments(opened))
+    assert shown
+    assert not [title for title, one in shown.items() if "cannot be drawn" in one.html]
+    assert not [title for title, one in shown.items() if "not measured" in one.html]
+    views = analysis.views(opened)
+    for other in analysis.parts:
+        for title in other.views:
+            assert bool(views[title].why_not) == (other.name not in ran)
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_a_run_reads_as_many_tokens_as_stated(name, small):
+    """Within a factor of two, for the default parts."""
+    model, values = small(name)
+    analysis = registry.get(name)
+    params = analysis.parse(values)
+    stated = analysis.cost(model, params)
+    assert set(stated) == {part.name for part in analysis.parts} or {""}
+    running = analysis.running(params) or {""}
+    whole = cost.total(c for part, c in stated.items() if part in running)
+    assert model.speed.forward > 0  # measured before anything is counted
+    assert model.beginning  # probes that a model pays once
+    with counting(model) as counted:
+        result = wb.run(name, model, params)
+    assert 0.5 <= whole.forward / counted.forward <= 2
+    assert 0.5 <= (whole.passes + 1) / (counted.passes + 1) <= 2
+    assert 0.5 <= (whole.backward + 1) / (counted.backward + 1) <= 2
+    about = result.provenance.cost
+    assert about["seconds"] == pytest.approx(model.speed.seconds(whole), rel=0.01, abs=0.06)
+
+
+def test_a_part_brings_along_what_it_stands_on(small):
+    analysis = registry.get("knowledge-conflict")
+    _, values = small("knowledge-conflict")
+    params = analysis.parse({**values, "parts": ["dial"]})
+    assert analysis.running(params) == {"rates", "heads", "pruning", "dial"}
+
+
+def test_what_is_left_out_says_what_it_takes(small):
+    model, values = small("knowledge-conflict")
+    result = wb.run("knowledge-conflict", model, {**values, "parts": ["heads"]})
+    more = {one.name: one for one in account.left_out(result)}
+    assert set(more) == {"pruning", "side_effects", "dial", "transfer"}
+    # What stands on pruning takes the time of pruning too.
+    assert more["dial"].seconds >= more["pruning"].seconds
+    assert "more" in more["transfer"].says
+    assert account.command(result, "dial").endswith("--set parts=dial")
+
+
+def test_the_paper_takes_all_parts(small):
+    model, _ = small("knowledge-conflict")
+    analysis = registry.get("knowledge-conflict")
+    paper = analysis.preset("paper", model, {"seed": 3})
+    assert paper["parts"] == [part.name for part in analysis.parts]
+    assert paper["max_facts"] > analysis.Params.model_fields["max_facts"].default
+    assert paper["seed"] == 3
+    assert analysis.preset("paper", model, {"parts": ["rates"]})["parts"] == ["rates"]
+    with pytest.raises(NotFound, match="preset of knowledge-conflict"):
+        analysis.preset("papers", model, {})
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(BadInput, match="parts"):
+        registry.get("knowledge-conflict").parse({"parts": ["rate"]})
+    with pytest.raises(BadInput, match="parts"):
+        registry.get("knowledge-conflict").parse({"parts": []})
