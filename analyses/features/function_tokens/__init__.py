@@ -200,7 +200,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     )
     findings.add_list(result, model, types, text.ids, seen, labels)
     findings.add_coverage(result, seen, labels, types, params.sweep)
-    findings.add_again(result, seen, labels)
+    findings.add_reactivation(result, seen, labels)
     of_text = {
         "model": model.card.weight_hash,
         "text": hashlib.sha256(text.ids.tobytes()).hexdigest()[:16],
@@ -267,8 +267,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             {"training": [params.training, followed.fingerprint, params.coverage, params.seed]},
             lambda: training.along(followed, params.coverage, params.seed, str(model.device), part),
         )
-        findings.add_training(result, along["training"], params.training)
-        findings.add_alive(result, along["alive"], params.training)
+        findings.add_training(result, along["training_losses"], params.training)
+        findings.add_alive(result, along["live_features"], params.training)
     say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result

@@ -31,10 +31,10 @@ _UNTESTED, _SINGLE = "not tested", "seen in single prompts"
 
 
 def _again(result: Result) -> Measured:
-    finding = result.findings["again"]
+    finding = result.findings["reactivation"]
     spans = finding.interval if isinstance(finding.interval, dict) else {}
     here = "; ".join(
-        f"{key.removeprefix('gap_')}: {100 * value:+.1f} points"
+        f"{key.removeprefix('difference_')}: {100 * value:+.1f} points"
         for key, value in finding.values.items()
     )
     return Measured(
@@ -50,7 +50,7 @@ def _carried(result: Result) -> Measured:
     return _paired(
         result,
         SENTENCE,
-        "some",
+        "reactivated_subset",
         "others",
         "lost without them {:.2f} nats, without as many others there {:.2f}",
     )
@@ -62,8 +62,8 @@ def _where(result: Result) -> Measured:
     return _paired(
         result,
         SENTENCE,
-        "again",
-        "at subject",
+        "reactivated",
+        "reactivated_at_subject",
         "{:.2f} nats, at the subject {:.2f}",
     )
 
@@ -71,9 +71,9 @@ def _where(result: Result) -> Measured:
 def _paired(result: Result, wording: str, one: str, other: str, text: str) -> Measured:
     table = result.tables["ablations"]
     verdicts, parts = [], []
-    for label in dict.fromkeys(table["at"]):
-        mine = table[(table["at"] == label) & (table["wording"] == wording)].pivot(
-            index="fact", columns="condition", values="loss"
+    for label in dict.fromkeys(table["sae"]):
+        mine = table[(table["sae"] == label) & (table["wording"] == wording)].pivot(
+            index="fact", columns="condition", values="logprob_drop"
         )
         verdicts.append(sign(*mean_interval((mine[one] - mine[other]).to_numpy())[1]))
         parts.append(f"{label}: " + text.format(mine[one].mean(), mine[other].mean()))
@@ -86,17 +86,17 @@ def _steered(result: Result) -> Measured:
         return NOT_MEASURED
     table = result.tables["steering_means"]
     verdicts, parts = [], []
-    for label in dict.fromkeys(table["at"]):
+    for label in dict.fromkeys(table["sae"]):
         said = []
         for wording in (SENTENCE, QUESTION):
-            mine = table[(table["at"] == label) & (table["wording"] == wording)].set_index(
+            mine = table[(table["sae"] == label) & (table["wording"] == wording)].set_index(
                 "condition"
             )
             verdicts.append(_more_than_random(result, label, wording))
             said.append(
-                f"{mine.loc['last', 'mean']:+.1f} nats ({wording}; random"
-                f" {mine.loc['random', 'mean']:+.1f}; {mine.loc['last', 'answers']:.0%} answer"
-                " otherwise)"
+                f"{mine.loc['last', 'logit_diff_change']:+.1f} nats ({wording}; random features"
+                f" {mine.loc['random', 'logit_diff_change']:+.1f}; the answer flips in"
+                f" {mine.loc['last', 'flipped']:.0%})"
             )
         parts.append(f"{label}: {', '.join(said)}")
     return Measured(
@@ -114,8 +114,8 @@ def _more_than_random(result: Result, at: str, wording: str) -> bool | None:
     there?
     """
     table = result.tables["steerings"]
-    mine = table[(table["at"] == at) & (table["wording"] == wording)]
-    moved = mine.pivot_table(index="fact", columns="condition", values="moved")
+    mine = table[(table["sae"] == at) & (table["wording"] == wording)]
+    moved = mine.pivot_table(index="fact", columns="condition", values="logit_diff_change")
     both = [
         sign(*mean_interval(x.to_numpy())[1])
         for x in (moved["last"], moved["last"] - moved["random"])
@@ -129,21 +129,26 @@ def _kind_of_token(result: Result) -> Measured:
     table = result.tables["steering_means"]
     verdicts: list[bool | None] = []
     parts = []
-    for label in dict.fromkeys(table["at"]):
-        mine = table[(table["at"] == label) & (table["condition"] == "last")].set_index("wording")
+    for label in dict.fromkeys(table["sae"]):
+        mine = table[(table["sae"] == label) & (table["condition"] == "last")].set_index("wording")
         last, content = mine.loc[SENTENCE], mine.loc[LIST]
-        apart = last["low"] > content["high"] or last["high"] < content["low"]
-        verdicts.append(bool(last["mean"] > content["mean"]) if apart else None)
+        apart = (
+            last["logit_diff_change_low"] > content["logit_diff_change_high"]
+            or last["logit_diff_change_high"] < content["logit_diff_change_low"]
+        )
+        at_function, at_content = last["logit_diff_change"], content["logit_diff_change"]
+        verdicts.append(bool(at_function > at_content) if apart else None)
         parts.append(
-            f"{label}: {last['mean']:+.1f} nats at the last function token, {content['mean']:+.1f}"
-            " at a last content token"
+            f"{label}: {at_function:+.1f} nats at the last function token, {at_content:+.1f} at a"
+            " last content token"
         )
     return Measured(
         "; ".join(parts),
         verdict_of(verdicts),
         (
-            "wordings differ, and more features are set where the last token is the subject: sizes"
-            " are only roughly comparable; the table `along` has every token after the subject"
+            "wordings differ, and more features are set where the last token is the subject, so"
+            " sizes are only roughly comparable; the table `steering_by_position` has every token"
+            " after the subject"
         ),
     )
 
@@ -152,13 +157,13 @@ def _far_and_near(result: Result) -> Measured:
     """Of the tokens after the subject: the first function token, against the content tokens
     between it and the end.
     """
-    if "along" not in result.tables:
+    if "steering_by_position" not in result.tables:
         return NOT_MEASURED
-    table = result.tables["along"]
+    table = result.tables["steering_by_position"]
     verdicts, parts = [], []
-    for at in dict.fromkeys(table["at"]):
+    for at in dict.fromkeys(table["sae"]):
         pairs = []
-        for _, prompt in table[table["at"] == at].sort_values("pos").groupby(["wording", "fact"]):
+        for _, prompt in table[table["sae"] == at].sort_values("pos").groupby(["wording", "fact"]):
             after = prompt.iloc[1:]  # the first is the subject's own last token
             far = after[after["class"] == "function"].head(1)
             near = after[
@@ -166,7 +171,7 @@ def _far_and_near(result: Result) -> Measured:
                 & (after["pos"] > (far["pos"].iloc[0] if len(far) else 0))
             ]
             if len(near):
-                pairs.append((far["moved"].iloc[0], near["moved"].mean()))
+                pairs.append((far["logit_diff_change"].iloc[0], near["logit_diff_change"].mean()))
         if pairs:
             moved = np.array(pairs)
             verdicts.append(sign(*mean_interval(moved[:, 0] - moved[:, 1])[1]))
@@ -189,8 +194,8 @@ def _far_and_near(result: Result) -> Measured:
 
 def _highest(result: Result) -> Measured:
     table = result.tables["transitions"]
-    mine = table[table["measure"] == "model"].set_index("group")
-    losses, errors = mine["loss"], mine["error"]
+    mine = table[table["predictor"] == "model"].set_index("transition")
+    losses, errors = mine["loss"], mine["standard_error"]
     # Against the highest of the others; which that is was not known before, but it is the one that
     # could be as high.
     rival = losses.drop("F→C").idxmax()
@@ -208,8 +213,8 @@ def _highest(result: Result) -> Measured:
 def _harder_than_counting(result: Result) -> Measured:
     table = result.tables["transitions"]
     losses, errors = (
-        table.pivot(index="group", columns="measure", values=v).loc[list(GROUPS)]
-        for v in ("loss", "error")
+        table.pivot(index="transition", columns="predictor", values=v).loc[list(GROUPS)]
+        for v in ("loss", "standard_error")
     )
     gain = losses["unigram"] - losses["model"]
     gap = gain["C→C"] - gain["F→C"]

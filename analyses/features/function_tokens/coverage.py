@@ -31,13 +31,13 @@ FIRST = 10
 STRONG = 0.05
 """Share of a feature's largest activation above which an edge also counts as strong."""
 CURVES = {
-    "features": "features",
-    "strong": f"above {STRONG:.0%} of maximum",
-    "mixed": "tokens shuffled",
-    "random": "random directions",
-    "content": "as much content",
-    "equal": "function tokens",
-    "content_equal": "content tokens",
+    "coverage": "features",
+    "above_5pct": f"above {STRONG:.0%} of maximum",
+    "shuffled": "tokens shuffled",
+    "random_directions": "random directions",
+    "content": "as many content tokens",
+    "matched": "function tokens",
+    "content_matched": "content tokens",
 }
 
 
@@ -79,7 +79,8 @@ class Types:
 
 
 def coverage_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> pd.DataFrame:
-    """Share of the living features that the first n types reach: columns at, n, and `CURVES`.
+    """Share of the living features that the first n types activate: columns sae, n_types, and
+    `CURVES`.
 
     NaN where one ends.
     """
@@ -90,17 +91,17 @@ def coverage_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) ->
     for one, label in zip(seen, labels, strict=True):
         grid = _grid(last, len(types.order))
         inner = grid <= last
-        frame = pd.DataFrame({"at": label, "n": grid})
+        frame = pd.DataFrame({"sae": label, "n_types": grid})
         for name, edges in {
-            "features": one.edges,
-            "strong": one.edges.above(STRONG),
-            "mixed": one.mixed,
-            "random": one.chance,
+            "coverage": one.edges,
+            "above_5pct": one.edges.above(STRONG),
+            "shuffled": one.mixed,
+            "random_directions": one.chance,
         }.items():
             frame[name] = coverage(edges, types.order)[grid - 1]
         many = np.cumsum(types.occurrences[types.order])[grid[inner] - 1]
         frame.loc[inner, "content"] = pooled(one.edges, types.occurrences, types.content, many)
-        for name, some in {"equal": types.function, "content_equal": types.peers}.items():
+        for name, some in {"matched": types.function, "content_matched": types.peers}.items():
             reached = coverage_at(one.edges, types.occurrences, some, types.equal)
             there = grid <= len(some)
             frame.loc[there, name] = reached[grid[there] - 1]
@@ -131,7 +132,8 @@ def untrained_table(
         of_twin: occurrences of each type in the text that the twin read.
 
     Returns:
-        Columns at, n, features, random (both: expected for so much of the text), untrained.
+        Columns sae, n_types, coverage, random_directions (both: expected for so much of the text),
+        untrained_directions.
     """
     import pandas as pd
 
@@ -142,11 +144,13 @@ def untrained_table(
         frames.append(
             pd.DataFrame(
                 {
-                    "at": label,
-                    "n": np.arange(1, len(types.function) + 1),
-                    "features": coverage_at(one.edges, types.occurrences, types.function, samples),
-                    "random": coverage_at(one.chance, types.occurrences, types.function, samples),
-                    "untrained": coverage(edges, types.function),
+                    "sae": label,
+                    "n_types": np.arange(1, len(types.function) + 1),
+                    "coverage": coverage_at(one.edges, types.occurrences, types.function, samples),
+                    "random_directions": coverage_at(
+                        one.chance, types.occurrences, types.function, samples
+                    ),
+                    "untrained_directions": coverage(edges, types.function),
                 }
             )
         )
@@ -166,9 +170,10 @@ def tokens_table(
         texts: of each of `types.order`; windows: share of the windows that hold each type, (type,).
 
     Returns:
-        Columns rank, id, token, class, word (its kind of function word), occurrences, share,
-        windows; then for each place degree, mixed (with the tokens shuffled) and equal (expected in
-        as few occurrences as `types.equal`; NaN for rarer ones).
+        Columns rank, id, token, class, word_class (its kind of function word), occurrences,
+        frequency, window_frequency; then for each autoencoder degree, shuffled (with the tokens
+        shuffled) and matched (expected in as few occurrences as `types.equal`; NaN for rarer
+        ones).
     """
     import pandas as pd
 
@@ -179,23 +184,23 @@ def tokens_table(
             "id": order,
             "token": list(texts),
             "class": np.where(types.is_function[order], "function", "content"),
-            "word": [words.kind(text) for text in texts],
+            "word_class": [words.kind(text) for text in texts],
             "occurrences": types.occurrences[order],
-            "share": types.occurrences[order] / total,
-            "windows": windows[order],
+            "frequency": types.occurrences[order] / total,
+            "window_frequency": windows[order],
         }
     )
     for one, label in zip(seen, labels, strict=True):
         frame[f"degree {label}"] = degrees(one.edges, len(types.occurrences))[order]
-        frame[f"mixed {label}"] = degrees(one.mixed, len(types.occurrences))[order]
-        frame[f"equal {label}"] = degrees_at(one.edges, types.occurrences, types.equal)[order]
+        frame[f"shuffled {label}"] = degrees(one.mixed, len(types.occurrences))[order]
+        frame[f"matched {label}"] = degrees_at(one.edges, types.occurrences, types.equal)[order]
     return frame
 
 
 def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> pd.DataFrame:
-    """Mean degree in equally many occurrences, function tokens against their peers: columns at,
-    function, content, difference, low, high (95 %), rank (Spearman of degree with frequency over
-    all types), drawn (occurrences of each type).
+    """Mean degree in equally many occurrences, function tokens against their peers: columns sae,
+    function_degree, content_degree, difference, difference_low, difference_high (95 %), spearman
+    (of degree with frequency over all types), n_occurrences (of each type).
     """
     import pandas as pd
 
@@ -219,15 +224,25 @@ def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> 
             )
         )
     return pd.DataFrame(
-        rows, columns=["at", "function", "content", "difference", "low", "high", "rank", "drawn"]
+        rows,
+        columns=[
+            "sae",
+            "function_degree",
+            "content_degree",
+            "difference",
+            "difference_low",
+            "difference_high",
+            "spearman",
+            "n_occurrences",
+        ],
     )
 
 
 def sweep_table(
     seen: Sequence[Seen], labels: Sequence[str], occurrences: np.ndarray, shares: Sequence[float]
 ) -> pd.DataFrame:
-    """The same for other shares of the text: columns share, tokens (how many types), at, features,
-    content, equal, content_equal: coverage at the end of each list, as in `CURVES`.
+    """The same for other shares of the text: columns function_share, n_types, sae, coverage,
+    content, matched, content_matched: coverage at the end of each list, as in `CURVES`.
     """
     import pandas as pd
 
@@ -244,26 +259,26 @@ def sweep_table(
             many = np.array([occurrences[types.function].sum()])
             rows.append(
                 {
-                    "share": share,
-                    "tokens": n,
-                    "at": label,
-                    "features": coverage(one.edges, types.order[:n])[-1],
+                    "function_share": share,
+                    "n_types": n,
+                    "sae": label,
+                    "coverage": coverage(one.edges, types.order[:n])[-1],
                     "content": pooled(one.edges, occurrences, types.content, many)[0],
-                    "equal": fair[0],
-                    "content_equal": fair[1] if len(fair) > 1 else np.nan,
+                    "matched": fair[0],
+                    "content_matched": fair[1] if len(fair) > 1 else np.nan,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def again_table(
+def reactivation_table(
     seen: Sequence[Seen], labels: Sequence[str], distances: Sequence[int]
 ) -> pd.DataFrame:
     """How much of a content token's features is active again, by what the later token is.
 
     Returns:
-        Columns at, distance, class, share, chance, more (share less chance), low, high (95 % over
-        windows), n (windows).
+        Columns sae, distance, class, reactivated, baseline, above_baseline (the difference of the
+        two), above_baseline_low, above_baseline_high (95 % over windows), n (windows).
     """
     import pandas as pd
 
@@ -281,7 +296,18 @@ def again_table(
                     (label, distance, name, share, chance, mean, mean - half, mean + half, n)
                 )
     return pd.DataFrame(
-        rows, columns=["at", "distance", "class", "share", "chance", "more", "low", "high", "n"]
+        rows,
+        columns=[
+            "sae",
+            "distance",
+            "class",
+            "reactivated",
+            "baseline",
+            "above_baseline",
+            "above_baseline_low",
+            "above_baseline_high",
+            "n",
+        ],
     )
 
 

@@ -36,24 +36,24 @@ def _more(table: pd.DataFrame, one: str, other: str, widths: Sequence[int]) -> l
 
 def _widths(result: Result, table: pd.DataFrame) -> list[int]:
     """How many features there are at each place of a table."""
-    return result.tables["autoencoders"].set_index("at")["width"][table["at"]].tolist()
+    return result.tables["autoencoders"].set_index("sae")["d_sae"][table["sae"]].tolist()
 
 
 def _each(table: pd.DataFrame, text: str) -> str:
-    """The text with the columns of every row, `at` first."""
-    return "; ".join(f"{row['at']}: " + text.format(**row) for row in table.to_dict("records"))
+    """The text with the columns of every row, `sae` first."""
+    return "; ".join(f"{row['sae']}: " + text.format(**row) for row in table.to_dict("records"))
 
 
 def _row(result: Result, name: str, n: int) -> pd.DataFrame:
     table = result.tables[name]
-    return table[table["n"] == n]
+    return table[table["n_types"] == n]
 
 
 def _reach(result: Result) -> Measured:
     table = _row(result, "coverage", FIRST)
-    here = _each(table, "{features:.0%}")
+    here = _each(table, "{coverage:.0%}")
     middle = len(table) // 2
-    low, high = wilson_of(float(table["features"].iloc[middle]), _widths(result, table)[middle])
+    low, high = wilson_of(float(table["coverage"].iloc[middle]), _widths(result, table)[middle])
     verdict = verdict_of([sign(low, high, 0.5)])
     return Measured(
         here,
@@ -68,32 +68,39 @@ def _reach(result: Result) -> Measured:
 def _reach_more(result: Result, n: int, than: str, named: str, sure: str) -> Measured:
     """Whether the first n tokens reach more features than another column of `coverage` says."""
     table = _row(result, "coverage", n)
-    here = _each(table, "{features:.0%}, " + named + " {" + than + ":.0%}")
-    verdict = verdict_of(_more(table, "features", than, _widths(result, table)))
+    here = _each(table, "{coverage:.0%}, " + named + " {" + than + ":.0%}")
+    verdict = verdict_of(_more(table, "coverage", than, _widths(result, table)))
     return Measured(here, verdict, f"{sure}; 95 % intervals over features")
 
 
 def _learned(result: Result) -> Measured:
     sure = "one draw of directions, each as often active as a feature is on average"
-    return _reach_more(result, FIRST, "random", "random directions", sure)
+    return _reach_more(result, FIRST, "random_directions", "random directions", sure)
 
 
 def _same_number(result: Result) -> Measured:
     sure = "expected exactly, over all draws of as many content tokens"
-    n = int(result.findings["list"].values["tokens"])
+    n = int(result.findings["function_tokens"].values["n_types"])
     return _reach_more(result, n, "content", "content", sure)
 
 
 def _equal(result: Result) -> Measured:
-    table = result.tables["classes"]
-    drawn = int(table["drawn"].iloc[0])
+    table = result.tables["degree_by_class"]
+    drawn = int(table["n_occurrences"].iloc[0])
     known = drawn >= _FEW
     # The rarest type compared sets how much text is enough.
     enough = int(result.tables["tokens"]["occurrences"].sum()) * _FEW // max(1, drawn)
     return Measured(
-        _each(table, "{function:.0f} against {content:.0f} (difference {low:.0f} to {high:.0f})"),
+        _each(
+            table,
+            "{function_degree:.0f} against {content_degree:.0f} (difference {difference_low:.0f} to"
+            " {difference_high:.0f})",
+        ),
         verdict_of(
-            [sign(low, high) for low, high in zip(table["low"], table["high"], strict=True)]
+            [
+                sign(low, high)
+                for low, high in zip(table["difference_low"], table["difference_high"], strict=True)
+            ]
             if known
             else []
         ),
@@ -104,4 +111,4 @@ def _equal(result: Result) -> Measured:
 
 def _pairing(result: Result) -> Measured:
     sure = "one shuffle; if shuffled tokens reach as much, frequency alone does it"
-    return _reach_more(result, FIRST, "mixed", "shuffled within windows", sure)
+    return _reach_more(result, FIRST, "shuffled", "shuffled within windows", sure)

@@ -36,9 +36,10 @@ def table(features: SAE, edges: Edges, types: Types, name: Callable[[int], str])
     """Every feature.
 
     Returns:
-        Columns feature, tokens (counted on which it is active), share (of all), function (share of
-        those that are function tokens), types (its degree), peak, fires_on, promotes, suppresses
-        (tokens, the first strongest), near (features with their cosines). `promotes` is what a unit
+        Columns feature, n_tokens (on which it is active), density (their share of all),
+        function_share (of those that are function tokens), degree (its token types),
+        max_activation, top_tokens, positive_logits, negative_logits (tokens, the first strongest),
+        nearest_features (with their cosines). `positive_logits` is what a unit
         of it adds to the logits directly, the final norm's scale set aside; "" where more than a
         norm and a matrix lie between.
     """
@@ -55,18 +56,20 @@ def table(features: SAE, edges: Edges, types: Types, name: Callable[[int], str])
     return pd.DataFrame(
         {
             "feature": np.arange(width),
-            "tokens": count.astype(int),
-            "share": count / total,
-            "function": np.divide(on_function, count, out=np.full(width, np.nan), where=count > 0),
-            "types": np.bincount(edges.feature, minlength=width),
-            "peak": peak,
-            "fires_on": [
+            "n_tokens": count.astype(int),
+            "density": count / total,
+            "function_share": np.divide(
+                on_function, count, out=np.full(width, np.nan), where=count > 0
+            ),
+            "degree": np.bincount(edges.feature, minlength=width),
+            "max_activation": peak,
+            "top_tokens": [
                 " ".join(f"“{name(t)}”" for t in ids if t >= 0)
                 for ids in by_feature(edges)[0][:, :5]
             ],
-            "promotes": promotes,
-            "suppresses": suppresses,
-            "near": _near(features),
+            "positive_logits": promotes,
+            "negative_logits": suppresses,
+            "nearest_features": _near(features),
         }
     )
 

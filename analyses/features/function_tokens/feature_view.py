@@ -38,7 +38,7 @@ def steer(run: Result, pick: v.Pick) -> Markup:
 
 def of_token(run: Result, pick: v.Pick) -> list[Any]:
     """The features of the chosen token type."""
-    at, row = pick["at"], run.tables["tokens"].set_index("id").loc[pick["token"]]
+    at, row = pick["sae"], run.tables["tokens"].set_index("id").loc[pick["token"]]
     found = selections.of_token(run, at, pick["token"])
     return [
         f"“{row['token']}”, a {row['class']} token, {row['occurrences']:,} occurrences: the"
@@ -49,7 +49,7 @@ def of_token(run: Result, pick: v.Pick) -> list[Any]:
 
 def prompt(run: Result, pick: v.Pick) -> list[Any]:
     """The chosen prompt, the features of its chosen token, and the chosen one of these."""
-    at, number, pos, one = pick["at"], pick.prompt, pick.pos, pick.selection.feature
+    at, number, pos, one = pick["sae"], pick.prompt, pick.pos, pick.selection.feature
     table, words = selections.links(run, at, number, pos), selections.tokens_of(run, number)
     features, of_one = selections.choices(at, table), Markup("")
     tokens, spans = list(words["token"]), selections.spans(words)
@@ -60,7 +60,7 @@ def prompt(run: Result, pick: v.Pick) -> list[Any]:
     title = f"Chosen: token {pos}, “{tokens[pos].strip()}”."
     unit = "of a token's features that are active at the chosen token (share)"
     strip = draw.token_strip(tokens, values, spans=spans, title=title, unit=unit)
-    again = int((table["active before at"] != "").sum())
+    again = int((table["active_before"] != "").sum())
     said = f"{len(table)} features are active at token {pos}; {again} of them were at a content"
     caption = f"Features active at token {pos}, {at}"
     return [

@@ -17,6 +17,7 @@ from analyses.features.function_tokens.scan import DISTANCES
 from analyses.features.function_tokens.transitions import GROUPS
 from hooks.features.sae import SKIP
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 TYPES_KEPT = 3000
 """Token types, the most frequent ones, whose features are kept for looking at."""
 
-_ALIVE = ("alive", "function_edges", "mixed_edges")
+_LIVE = ("n_alive", "function_edge_share", "shuffled_edge_share")
 
 
 def add_text(
@@ -54,11 +55,11 @@ def add_text(
     }
     rows = [
         {
-            "at": label,
+            "sae": label,
             "name": f.name,
             "site": f.place.name,
             "layer": f.place.layer,
-            "width": f.width,
+            "d_sae": f.width,
             "explained_variance": f.card.get("explained_variance", np.nan),
             "l0": f.card.get("l0", np.nan),
         }
@@ -76,36 +77,36 @@ def add_list(
     labels: Sequence[str],
 ) -> None:
     """The list by frequency, beside the one of grammar."""
-    counted = ids[:, SKIP:]
+    tokens = ids[:, SKIP:]
     windows = np.zeros(len(types.occurrences))
-    for row in counted:
+    for row in tokens:
         windows[np.unique(row)] += 1
     texts = model.token_strings(types.order.tolist())
-    table = coverage.tokens_table(seen, labels, types, texts, windows / len(counted))
+    table = coverage.tokens_table(seen, labels, types, texts, windows / len(tokens))
     result.tables["tokens"] = table
-    frequent, grammar = table["class"] == "function", table["word"] != ""
+    frequent, grammar = table["class"] == "function", table["word_class"] != ""
     both = frequent & grammar
     share_both = float(
         table.loc[both, "occurrences"].sum() / table.loc[frequent, "occurrences"].sum()
     )
-    covers = float(table.loc[grammar, "share"].sum())
+    covers = float(table.loc[grammar, "frequency"].sum())
     result.add(
         Finding(
-            "list",
+            "function_tokens",
             {
-                "tokens": len(types.function),
-                "share": float(table.loc[frequent, "share"].sum()),
-                "also_grammar": float(both.sum() / frequent.sum()),
-                "occurrences_also_grammar": share_both,
-                "grammar_tokens": int(grammar.sum()),
-                "grammar_share": covers,
-                "windows": float(table.loc[frequent, "windows"].mean()),
+                "n_types": len(types.function),
+                "frequency": float(table.loc[frequent, "frequency"].sum()),
+                "grammar_overlap": float(both.sum() / frequent.sum()),
+                "grammar_overlap_frequency": share_both,
+                "n_grammar_types": int(grammar.sum()),
+                "grammar_frequency": covers,
+                "window_frequency": float(table.loc[frequent, "window_frequency"].mean()),
             },
-            f"{len(types.function)} of {len(types.order):,} token types make up"
-            f" {table.loc[frequent, 'share'].sum():.1%} of the text: these are the function tokens."
-            f" {both.sum()} of them ({share_both:.0%} of their occurrences) are function words,"
-            f" punctuation or white space by grammar, too; all {grammar.sum():,} types that are so"
-            f" by grammar make up {covers:.0%}.",
+            f"{counted(len(types.function), 'token type')} of {len(types.order):,} make up"
+            f" {table.loc[frequent, 'frequency'].sum():.1%} of the text: the function tokens. By"
+            f" grammar, {both.sum()} of them ({share_both:.0%} of their occurrences) are function"
+            f" words, punctuation or white space. All {grammar.sum():,} types of these grammatical"
+            f" classes make up {covers:.0%} of the text.",
             unit="types, and shares of tokens",
         )
     )
@@ -121,89 +122,97 @@ def add_coverage(
     """The paper's curve, and what would explain it away."""
     table = coverage.coverage_table(seen, labels, types)
     result.tables["coverage"] = table
-    result.tables["classes"] = coverage.classes_table(seen, labels, types)
+    result.tables["degree_by_class"] = coverage.classes_table(seen, labels, types)
     share = types.occurrences[types.function].sum() / types.occurrences.sum()
     if sweep:
-        result.tables["shares"] = coverage.sweep_table(
+        result.tables["coverage_by_share"] = coverage.sweep_table(
             seen, labels, types.occurrences, sorted({*sweep, float(share)})
         )
-    first = table[table["n"] == min(FIRST, len(types.order))].set_index("at")
-    best = str(first["features"].idxmax())
+    first = table[table["n_types"] == min(FIRST, len(types.order))].set_index("sae")
+    best = str(first["coverage"].idxmax())
     values: dict[str, float] = {}
     for label in labels:
-        for name in ("features", "mixed", "random", "strong"):
+        for name in ("coverage", "shuffled", "random_directions", "above_5pct"):
             values[value_key(name, label)] = float(first.loc[label, name])
     result.add(
         Finding(
-            "first",
+            "coverage",
             values,
-            f"The {FIRST} most frequent tokens reach {range_of(first['features'])} of all features"
-            f" that were ever active (most at {best}). With the tokens of each window shuffled they"
-            f" reach {range_of(first['mixed'])}, with random directions"
-            f" {range_of(first['random'])}, above {coverage.STRONG:.0%} of a feature's maximum"
-            f" {range_of(first['strong'])}.",
+            f"The {FIRST} most frequent tokens activate {range_of(first['coverage'])} of all living"
+            f" features (most at {best}); {range_of(first['above_5pct'])} above"
+            f" {coverage.STRONG:.0%} of the feature's maximum. Controls: with the tokens of each"
+            f" window shuffled {range_of(first['shuffled'])}, of random directions"
+            f" {range_of(first['random_directions'])}.",
             unit="share of living features",
         )
     )
-    end = table[table["n"] == min(len(types.function), len(types.order))].set_index("at")
+    end = table[table["n_types"] == min(len(types.function), len(types.order))].set_index("sae")
     result.add(
         Finding(
-            "same_number",
+            "coverage_vs_content",
             {
                 value_key(name, label): float(end.loc[label, name])
                 for label in labels
-                for name in ("features", "content")
+                for name in ("coverage", "content")
             },
-            f"All {len(types.function)} function tokens together reach {range_of(end['features'])}."
-            " As many tokens of text, drawn from content tokens, reach"
-            f" {range_of(end['content'])}.",
+            f"All {counted(len(types.function), 'function token')} together activate"
+            f" {range_of(end['coverage'])} of the living features. As many tokens of text, drawn"
+            f" from content tokens, activate {range_of(end['content'])}.",
             unit="share of living features",
         )
     )
-    classes = result.tables["classes"].set_index("at")
-    parts = [f"{r.function:.0f} against {r.content:.0f} at {at}" for at, r in classes.iterrows()]
+    classes = result.tables["degree_by_class"].set_index("sae")
+    parts = [
+        f"{r.function_degree:.0f} against {r.content_degree:.0f} at {at}"
+        for at, r in classes.iterrows()
+    ]
     result.add(
         Finding(
-            "equal",
+            "frequency_matched",
             {value_key("difference", str(at)): float(r.difference) for at, r in classes.iterrows()},
-            f"In {types.equal:,} occurrences each, a function token activates {'; '.join(parts)}"
-            f" features, compared with the {len(types.peers)} most frequent content tokens.",
+            f"At equal frequency ({counted(types.equal, 'occurrence')} of each type), features of a"
+            f" function token against features of one of the {len(types.peers)} most frequent"
+            f" content tokens: {'; '.join(parts)}.",
             unit="features more than a content token, in as many occurrences",
             interval={
-                value_key("difference", str(at)): (float(r.low), float(r.high))
+                value_key("difference", str(at)): (
+                    float(r.difference_low),
+                    float(r.difference_high),
+                )
                 for at, r in classes.iterrows()
             },
         )
     )
 
 
-def add_again(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
+def add_reactivation(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
     """Whether a content token's features are active again at function tokens, more than at
     content tokens as far away.
     """
     from analyses.measures.statistics import mean_interval
 
-    table = coverage.again_table(seen, labels, DISTANCES)
-    result.tables["again"] = table
+    table = coverage.reactivation_table(seen, labels, DISTANCES)
+    result.tables["reactivation"] = table
     values, intervals, said = {}, {}, []
     for one, label in zip(seen, labels, strict=True):
         gaps = (one.again - one.by_chance)[:, :, 1] - (one.again - one.by_chance)[:, :, 0]
         known = np.isfinite(gaps)
         each = np.where(known, gaps, 0).sum(1)[known.any(1)] / known.sum(1)[known.any(1)]
         mean, interval = mean_interval(each)
-        mine = table[table["at"] == label].groupby("class")["more"].mean()
-        values[value_key("gap", label)], intervals[value_key("gap", label)] = mean, interval
+        mine = table[table["sae"] == label].groupby("class")["above_baseline"].mean()
+        key = value_key("difference", label)
+        values[key], intervals[key] = mean, interval
         said.append(
-            f"{100 * mine['function']:.1f} points at function tokens, {100 * mine['content']:.1f}"
-            f" at content tokens ({label})"
+            f"{label}: {100 * mine['function']:.1f} points at function tokens,"
+            f" {100 * mine['content']:.1f} at content tokens"
         )
     result.add(
         Finding(
-            "again",
+            "reactivation",
             values,
-            "Of the features of a content token so many more than by chance are active again"
-            f" {DISTANCES[0]} to {DISTANCES[-1]} tokens later, at equal distances:"
-            f" {'; '.join(said)}.",
+            "Reactivation: share of a content token's features that is active again"
+            f" {DISTANCES[0]} to {DISTANCES[-1]} tokens later, above the baseline of another"
+            f" window and at equal distances. {'; '.join(said)}.",
             unit="share of its features, function less content tokens",
             interval=intervals,
         )
@@ -230,7 +239,7 @@ def described_features(
     tables = []
     for n, (one, label) in enumerate(zip(seen, labels, strict=True)):
         progress(n / len(seen), f"Describing the features at {label}")
-        tables.append(feature_stats.table(one.features, one.edges, types, name).assign(at=label))
+        tables.append(feature_stats.table(one.features, one.edges, types, name).assign(sae=label))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -262,7 +271,7 @@ def add_features(
         examples.append(
             pd.DataFrame(
                 {
-                    "at": label,
+                    "sae": label,
                     "feature": feature.astype(np.int32),
                     "activation": strength[feature, rank],
                     "window": (where[feature, rank] // ids.shape[1]).astype(np.int32),
@@ -272,22 +281,22 @@ def add_features(
         )
     result.tables["features"] = table
     result.tables["examples"] = pd.concat(examples, ignore_index=True)
-    where_ = {"at": list(labels)}
-    pairs = {"what": ["id", "count"]}
+    where_ = {"sae": list(labels)}
+    pairs = {"field": ["id", "count"]}
     result.arrays["feature_tokens"] = xr.DataArray(
-        by_feature, dims=("at", "feature", "rank", "what"), coords={**where_, **pairs}
+        by_feature, dims=("sae", "feature", "rank", "field"), coords={**where_, **pairs}
     )
     result.arrays["token_features"] = xr.DataArray(
         by_type,
-        dims=("at", "type", "rank", "what"),
+        dims=("sae", "type", "rank", "field"),
         coords={**where_, **pairs, "type": kept.astype(np.int64)},
     )
     histogram = np.zeros((len(seen), width, seen[0].histogram.shape[1]), np.int32)
     for n, one in enumerate(seen):
         histogram[n, : one.features.width] = one.histogram
-    result.arrays["histogram"] = xr.DataArray(
+    result.arrays["activation_histogram"] = xr.DataArray(
         histogram,
-        dims=("at", "feature", "bin"),
+        dims=("sae", "feature", "bin"),
         coords=where_,
         attrs={"unit": "tokens", "says": "by activation"},
     )
@@ -303,18 +312,19 @@ def add_features(
 
 def add_untrained(result: Result, table: pd.DataFrame, tokens: int) -> None:
     result.tables["untrained"] = table
-    end = table[table["n"] == table["n"].max()].set_index("at")
+    end = table[table["n_types"] == table["n_types"].max()].set_index("sae")
     result.add(
         Finding(
             "untrained",
             {
                 value_key(name, str(at)): float(row[name])
                 for at, row in end.iterrows()
-                for name in ("features", "random", "untrained")
+                for name in ("coverage", "random_directions", "untrained_directions")
             },
-            f"On {tokens:,} tokens the function tokens reach {range_of(end['features'])} of the"
-            f" features; random directions of this model {range_of(end['random'])}, those of its"
-            f" untrained twin {range_of(end['untrained'])}.",
+            f"On {tokens:,} tokens of text the function tokens activate"
+            f" {range_of(end['coverage'])} of the features. They activate"
+            f" {range_of(end['random_directions'])} of random directions of this model, and"
+            f" {range_of(end['untrained_directions'])} of random directions of its untrained twin.",
             unit="share of living directions",
         )
     )
@@ -322,8 +332,8 @@ def add_untrained(result: Result, table: pd.DataFrame, tokens: int) -> None:
 
 def add_transitions(result: Result, table: pd.DataFrame) -> None:
     result.tables["transitions"] = table
-    losses = table.pivot(index="group", columns="measure", values="loss").loc[list(GROUPS)]
-    counts = table[table["measure"] == "model"].set_index("group")["n"]
+    losses = table.pivot(index="transition", columns="predictor", values="loss").loc[list(GROUPS)]
+    counts = table[table["predictor"] == "model"].set_index("transition")["n"]
     total = float((losses["model"] * counts).sum() / counts.sum())
     worst = {measure: str(losses[measure].idxmax()) for measure in losses}
     gain = losses["trigram"] - losses["model"]
@@ -332,18 +342,19 @@ def add_transitions(result: Result, table: pd.DataFrame) -> None:
         Finding(
             "transitions",
             {**{value_key("loss", g): float(losses.loc[g, "model"]) for g in GROUPS}, "all": total},
-            f"The model's loss by last and next token: {said} nats. {worst['model']} is the"
-            f" highest; by trigrams it is {worst['trigram']}, by unigrams {worst['unigram']}."
-            f" Against trigrams the model gains most at {gain.idxmax()} ({gain.max():.2f} nats).",
+            f"The model's loss by class of the last and the next token: {said} nats. The loss is"
+            f" highest at {worst['model']}; for trigrams at {worst['trigram']}, for unigrams at"
+            f" {worst['unigram']}. Against trigrams the model gains most at {gain.idxmax()}"
+            f" ({gain.max():.2f} nats).",
             unit="nats per token",
         )
     )
 
 
 def add_training(result: Result, table: pd.DataFrame, name: str) -> None:
-    result.tables["training"] = table
-    of_model = table[table["measure"] == "model"].pivot(
-        index="step", columns="group", values="loss"
+    result.tables["training_losses"] = table
+    of_model = table[table["predictor"] == "model"].pivot(
+        index="step", columns="transition", values="loss"
     )[list(GROUPS)]
     half = {group: _halfway(of_model[group]) for group in GROUPS}
     last = of_model.iloc[-1]
@@ -352,11 +363,11 @@ def add_training(result: Result, table: pd.DataFrame, name: str) -> None:
         Finding(
             "training",
             {
-                **{value_key("half", g): float(half[g]) for g in GROUPS},
+                **{value_key("half_step", g): float(half[g]) for g in GROUPS},
                 **{value_key("loss", g): float(last[g]) for g in GROUPS},
             },
-            f"Along the training of {name} half of each loss's whole fall is done: {said}. At the"
-            f" end {last.idxmax()} is the highest ({last.max():.2f} nats).",
+            f"In the training of {name}, half of the fall of each loss is done: {said}. At the end"
+            f" the loss is highest at {last.idxmax()} ({last.max():.2f} nats).",
             unit="steps, and nats per token",
         )
     )
@@ -368,26 +379,27 @@ def add_alive(result: Result, table: pd.DataFrame, name: str) -> None:
     """
     if table.empty:
         return
-    result.tables["alive"] = table
+    result.tables["live_features"] = table
     said = "; ".join(
-        f"step {row.step:,}{' (random weights)' if row.step == 0 else ''}: {row.alive:,} of"
-        f" {row.width:,} features alive, {row.function_edges:.1%} of all edges at function tokens"
-        f" ({row.mixed_edges:.1%} with tokens shuffled)"
+        f"step {row.step:,}{' (random weights)' if row.step == 0 else ''}: {row.n_alive:,} of"
+        f" {counted(row.d_sae, 'feature')} alive, {row.function_edge_share:.1%} of the edges belong"
+        f" to function tokens ({row.shuffled_edge_share:.1%} with tokens shuffled)"
         for row in table.itertuples()
     )
-    several = table["at"].nunique() > 1
+    several = table["sae"].nunique() > 1
     shares = {
-        value_key(f"{what}_{row.step}", str(row.at)) if several else f"{what}_{row.step}": getattr(
+        value_key(f"{what}_{row.step}", str(row.sae)) if several else f"{what}_{row.step}": getattr(
             row, what
         )
-        for what in _ALIVE
+        for what in _LIVE
         for row in table.itertuples()
     }
     result.add(
         Finding(
-            "alive",
+            "live_features",
             {key: float(value) for key, value in shares.items()},
-            f"Autoencoders trained on {table['step'].nunique()} steps of {name}: {said}.",
+            f"Autoencoders trained on {counted(table['step'].nunique(), 'step')} of {name}:"
+            f" {said}.",
             unit="features, and shares of edges",
         )
     )

@@ -29,13 +29,13 @@ def describe(result: Result, name: str) -> FeatureInfo | None:
     """What the run knows of the autoencoder of that name."""
     if "features" not in result.tables or name not in autoencoders(result):
         return None
-    at = result.tables["autoencoders"].set_index("name").loc[name, "at"]
+    at = result.tables["autoencoders"].set_index("name").loc[name, "sae"]
     tokens, features = result.tables["tokens"], result.tables["features"]
-    features = features[features["at"] == at].set_index("feature")
+    features = features[features["sae"] == at].set_index("feature")
     return FeatureInfo(
         classes=dict(zip(tokens["id"].tolist(), tokens["class"], strict=True)),
         otherwise="content",
-        fires_on=features["fires_on"].to_dict(),
+        fires_on=features["top_tokens"].to_dict(),
         typical=dict(enumerate(typical(result, at).tolist())),
     )
 

@@ -76,5 +76,5 @@ def looked_at(
     words_ = pd.DataFrame(tokens, columns=["prompt", "pos", "token", "class", "part"])
     return (
         words_ if words_["part"].notna().any() else words_.drop(columns="part"),
-        pd.DataFrame(active, columns=["at", "prompt", "pos", "feature", "activation"]),
+        pd.DataFrame(active, columns=["sae", "prompt", "pos", "feature", "activation"]),
     )

@@ -30,17 +30,17 @@ RANDOM_DRAWS = 5
 _AT_ONCE = 48  # prompts that are read together
 _NUMBERS = 1 << 26  # activations, or logits, held at once
 ABLATIONS = {
-    "again": "active again, at the last token",
-    "at subject": "the same, at the subject",
-    "strongest at subject": "the subject's strongest, there",
-    "some": "active again, as many as others",
+    "reactivated": "reactivated, at the last token",
+    "reactivated_at_subject": "the same, at the subject",
+    "strongest_at_subject": "the subject's strongest, there",
+    "reactivated_subset": "reactivated, as many as others",
     "others": "others, at the last token",
 }
 STEERINGS = {
     "last": "at the last token",
     "subject": "at the subject",
     "random": "random features, last token",
-    "own": "set to what they are",
+    "identity": "set to what they are",
 }
 
 
@@ -175,7 +175,7 @@ def ablations(facts: Facts, seed: int) -> pd.DataFrame:
     """What the answer's log-probability loses when features are switched off, fact by fact.
 
     Returns:
-        Columns fact, condition (of `ABLATIONS`), features (how many), loss (nats; random ones: mean
+        Columns fact, condition (of `ABLATIONS`), n_features, logprob_drop (nats; random ones: mean
         over draws).
     """
     import pandas as pd
@@ -193,10 +193,10 @@ def ablations(facts: Facts, seed: int) -> pd.DataFrame:
         [_strongest(row, int(k)) for row, k in zip(facts.subject_last, counts, strict=True)]
     )
     conditions = [
-        ("again", again, "last"),
-        ("at subject", again, "subject"),
-        ("strongest at subject", strongest, "subject last"),
-        *(("some", drawn(again), "last") for _ in range(RANDOM_DRAWS)),
+        ("reactivated", again, "last"),
+        ("reactivated_at_subject", again, "subject"),
+        ("strongest_at_subject", strongest, "subject last"),
+        *(("reactivated_subset", drawn(again), "last") for _ in range(RANDOM_DRAWS)),
         *(("others", drawn(others), "last") for _ in range(RANDOM_DRAWS)),
     ]
     own, *after = facts.answers(
@@ -206,8 +206,8 @@ def ablations(facts: Facts, seed: int) -> pd.DataFrame:
         {
             "fact": i,
             "condition": condition,
-            "features": int(which[i].sum()),
-            "loss": float(own[i, i] - now[i, i]),
+            "n_features": int(which[i].sum()),
+            "logprob_drop": float(own[i, i] - now[i, i]),
         }
         for (condition, which, _), now in zip(conditions, after, strict=True)
         for i in range(len(facts.asked))
@@ -221,9 +221,10 @@ def steerings(facts: Facts, seed: int) -> pd.DataFrame:
     Set are the features of either subject that are active again at the last token.
 
     Returns:
-        Columns fact, other, condition (of `STEERINGS`), features, before and after (ln p of the
-        other answer less ln p of the own one), answers: which share of draws end with the other
-        answer likelier than the own one, `first`: likeliest of all facts' answers.
+        Columns fact, other_fact, condition (of `STEERINGS`), n_features, logit_diff_before and
+        logit_diff_after (ln p of the other answer less ln p of the own one), flipped: which share
+        of draws end with the other answer likelier than the own one, top_answer: likeliest of all
+        facts' answers.
     """
     import pandas as pd
 
@@ -245,24 +246,24 @@ def steerings(facts: Facts, seed: int) -> pd.DataFrame:
         ("last", FeatureChange(_goal(facts.last[other], chosen), "last")),
         ("subject", FeatureChange(_goal(facts.subject_last[other], at_subject), "subject last")),
         *(("random", FeatureChange(elsewhere(), "last")) for _ in range(RANDOM_DRAWS)),
-        ("own", FeatureChange(_goal(facts.last, chosen), "last")),
+        ("identity", FeatureChange(_goal(facts.last, chosen), "last")),
     ]
     before, *after = facts.answers([change for _, change in conditions])
     rows = [
         {
             "fact": i,
-            "other": j,
+            "other_fact": j,
             "condition": condition,
-            "features": int((~change.goal[i].isnan()).sum()),
-            "before": float(before[i, j] - before[i, i]),
-            "after": float(now[i, j] - now[i, i]),
-            "answers": float(now[i, j] > now[i, i]),
-            "first": float(now[i, j] >= now[i].max()),
+            "n_features": int((~change.goal[i].isnan()).sum()),
+            "logit_diff_before": float(before[i, j] - before[i, i]),
+            "logit_diff_after": float(now[i, j] - now[i, i]),
+            "flipped": float(now[i, j] > now[i, i]),
+            "top_answer": float(now[i, j] >= now[i].max()),
         }
         for (condition, change), now in zip(conditions, after, strict=True)
         for i, j in enumerate(other)
     ]
-    return pd.DataFrame(rows).groupby(["fact", "other", "condition"], as_index=False).mean()
+    return pd.DataFrame(rows).groupby(["fact", "other_fact", "condition"], as_index=False).mean()
 
 
 def along(facts: Facts) -> pd.DataFrame:
@@ -272,8 +273,8 @@ def along(facts: Facts) -> pd.DataFrame:
     At each the features are set that are active at either subject, and there in either prompt.
 
     Returns:
-        Columns fact, pos (-1 is the last token), id (the token's), features, moved (nats: what ln p
-        of the other answer less that of the own one gains).
+        Columns fact, pos (-1 is the last token), id (the token's), n_features, logit_diff_change
+        (nats: what ln p of the other answer less that of the own one gains).
     """
     import pandas as pd
 
@@ -290,8 +291,8 @@ def along(facts: Facts) -> pd.DataFrame:
             "fact": i,
             "pos": pos,
             "id": facts.asked[i].ids[pos],
-            "features": int((~change.goal[i].isnan()).sum()),
-            "moved": float((now[i, j] - now[i, i]) - (before[i, j] - before[i, i])),
+            "n_features": int((~change.goal[i].isnan()).sum()),
+            "logit_diff_change": float((now[i, j] - now[i, i]) - (before[i, j] - before[i, i])),
         }
         for pos, change, now in zip(places, changes, after, strict=True)
         for i, j in enumerate(other)
@@ -309,13 +310,17 @@ def measured(
     """All of it for every autoencoder and wording.
 
     Returns:
-        `ablations`, `steerings` and `along`, with columns at and wording; `active_again` (at,
-        wording, again, at_last: mean numbers of features); `wordings` (wording, example, last: id
-        of its last token).
+        `ablations`, `steerings` and `steering_by_position`, with columns sae and wording;
+        `reactivated_features` (sae, wording, n_reactivated, n_active: mean numbers of features);
+        `wordings` (wording, example, last_token: id of its last token).
     """
     import pandas as pd
 
-    frames: dict[str, list[pd.DataFrame]] = {"ablations": [], "steerings": [], "along": []}
+    frames: dict[str, list[pd.DataFrame]] = {
+        "ablations": [],
+        "steerings": [],
+        "steering_by_position": [],
+    }
     counts = []
     for n, (features, label) in enumerate(zip(opened, labels, strict=True)):
         for k, (wording, facts) in enumerate(asked.items()):
@@ -324,14 +329,14 @@ def measured(
                 f"Features of the subject at the last token: {label}, {wording}",
             )
             read_ = Facts(features, facts)
-            tags = {"at": label, "wording": wording}
+            tags = {"sae": label, "wording": wording}
             if wording != LIST:  # there the subject is the last token
                 frames["ablations"].append(ablations(read_, seed).assign(**tags))
-                frames["along"].append(along(read_).assign(**tags))
+                frames["steering_by_position"].append(along(read_).assign(**tags))
             frames["steerings"].append(steerings(read_, seed).assign(**tags))
             means = {
-                "again": read_.again.sum(1).float().mean(),
-                "at_last": (read_.last > 0).sum(1).float().mean(),
+                "n_reactivated": read_.again.sum(1).float().mean(),
+                "n_active": (read_.last > 0).sum(1).float().mean(),
             }
             counts.append({**tags, **{name: float(value) for name, value in means.items()}})
     decode = opened[0].model.text.decode
@@ -340,8 +345,8 @@ def measured(
     ]
     return {
         **{name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()},
-        "active_again": pd.DataFrame(counts),
-        "wordings": pd.DataFrame(rows, columns=["wording", "example", "last"]),
+        "reactivated_features": pd.DataFrame(counts),
+        "wordings": pd.DataFrame(rows, columns=["wording", "example", "last_token"]),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from analyses.features.function_tokens.facts import LIST, SENTENCE
 from analyses.features.function_tokens.reactivation import ABLATIONS, STEERINGS
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,50 +30,56 @@ def add_retrieval(
     from analyses.measures.statistics import mean_interval
 
     result.tables |= measured
-    wordings, along = result.tables["wordings"], result.tables["along"]
-    last = wordings["last"].tolist()
+    wordings, along = result.tables["wordings"], result.tables["steering_by_position"]
+    last = wordings["last_token"].tolist()
     ends_in_function = types.is_function[last] & (wordings["wording"] != LIST).to_numpy()
     result.tables["wordings"] = wordings.assign(
-        last=model.token_strings(last), function=ends_in_function
+        last_token=model.token_strings(last), last_is_function=ends_in_function
     )
     classes = np.where(types.is_function[along["id"].to_numpy()], "function", "content")
-    result.tables["along"] = along.assign(
+    result.tables["steering_by_position"] = along.assign(
         token=model.token_strings(along["id"].tolist()), **{"class": classes}
     )
 
     ablated = result.tables["ablations"]
-    result.tables["ablation_means"] = means(ablated, "loss", list(ABLATIONS))
+    result.tables["ablation_means"] = means(ablated, "logprob_drop", list(ABLATIONS))
     steered = result.tables["steerings"] = measured["steerings"].assign(
-        moved=measured["steerings"]["after"] - measured["steerings"]["before"]
+        logit_diff_change=measured["steerings"]["logit_diff_after"]
+        - measured["steerings"]["logit_diff_before"]
     )
-    result.tables["steering_means"] = means(steered, "moved", list(STEERINGS)).merge(
-        steered.groupby(["at", "wording", "condition"], as_index=False)[["answers", "first"]].mean()
+    result.tables["steering_means"] = means(steered, "logit_diff_change", list(STEERINGS)).merge(
+        steered.groupby(["sae", "wording", "condition"], as_index=False)[
+            ["flipped", "top_answer"]
+        ].mean()
     )
     values: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
     said = []
-    for label in dict.fromkeys(ablated["at"]):
-        mine = ablated[(ablated["at"] == label) & (ablated["wording"] == SENTENCE)].pivot(
-            index="fact", columns="condition", values="loss"
+    for label in dict.fromkeys(ablated["sae"]):
+        mine = ablated[(ablated["sae"] == label) & (ablated["wording"] == SENTENCE)].pivot(
+            index="fact", columns="condition", values="logprob_drop"
         )
-        for other in ("others", "at subject"):
-            against = mine["some" if other == "others" else "again"] - mine[other]
-            key = value_key(f"against_{other.split()[-1]}", label)
+        for other in ("others", "reactivated_at_subject"):
+            against = (
+                mine["reactivated_subset" if other == "others" else "reactivated"] - mine[other]
+            )
+            key = value_key(f"drop_vs_{other.split('_')[-1]}", label)
             values[key], intervals[key] = mean_interval(against.to_numpy())
         said.append(
-            f"{mine['again'].mean():+.2f} nats at the last token ({mine['at subject'].mean():+.2f}"
-            f" at the subject; as many others there {mine['others'].mean():+.2f}, of the first as"
-            f" many {mine['some'].mean():+.2f}; {label})"
+            f"{label}: {mine['reactivated'].mean():+.2f} nats at the last token (at the subject"
+            f" {mine['reactivated_at_subject'].mean():+.2f}; as many other features at the last"
+            f" token {mine['others'].mean():+.2f}, an equal number of reactivated ones"
+            f" {mine['reactivated_subset'].mean():+.2f})"
         )
     n = int(ablated["fact"].nunique())
     result.add(
         Finding(
             "ablation",
             values,
-            f"Switching off what of the subject is active again costs the answer of {n} facts:"
-            f" {'; '.join(said)}.",
+            "Zero ablation of the subject's reactivated features: drop of the answer's"
+            f" log-probability, mean over {counted(n, 'fact')}. {'; '.join(said)}.",
             unit=(
-                "nats of ln p(answer): re-activated features less others, and less the same at the"
+                "nats of ln p(answer): reactivated features less others, and less the same at the"
                 " subject"
             ),
             interval=intervals,
@@ -85,28 +92,29 @@ def add_steering(result: Result, n: int) -> None:
     means = result.tables["steering_means"]
     values: dict[str, float] = {}
     said = []
-    for label in dict.fromkeys(means["at"]):
+    for label in dict.fromkeys(means["sae"]):
         parts = []
         for wording in dict.fromkeys(means["wording"]):
-            mine = means[(means["at"] == label) & (means["wording"] == wording)].set_index(
+            mine = means[(means["sae"] == label) & (means["wording"] == wording)].set_index(
                 "condition"
             )
             for condition in ("last", "subject", "random"):
                 values[value_key(f"{wording}_{condition}", label)] = float(
-                    mine.loc[condition, "answers"]
+                    mine.loc[condition, "flipped"]
                 )
             parts.append(
-                f"{mine.loc['last', 'answers']:.0%} ({wording}; random"
-                f" {mine.loc['random', 'answers']:.0%})"
+                f"{mine.loc['last', 'flipped']:.0%} ({wording}; random features"
+                f" {mine.loc['random', 'flipped']:.0%})"
             )
         said.append(f"{label}: {', '.join(parts)}")
     result.add(
         Finding(
             "steering",
             values,
-            "Set to another subject's features at the last token, the other answer becomes"
-            f" likelier than the own one in so many of {n} facts: {'; '.join(said)}. In the wording"
-            f" `{LIST}` the last token is the subject, no function token.",
+            "The features at the last token are set to another subject's values. Share of"
+            f" {counted(n, 'fact')} in which that subject's answer becomes likelier than the fact's"
+            f" own: {'; '.join(said)}. In the wording `{LIST}` the last token is the subject and"
+            " not a function token.",
             unit="share of facts",
         )
     )
@@ -119,28 +127,30 @@ def means(table: pd.DataFrame, value: str, conditions: Sequence[str]) -> pd.Data
     from analyses.measures.statistics import mean_interval
 
     rows: list[dict[str, Any]] = []
-    for (at, wording, condition), part in table.groupby(["at", "wording", "condition"], sort=False):
+    for (at, wording, condition), part in table.groupby(
+        ["sae", "wording", "condition"], sort=False
+    ):
         mean, (low, high) = mean_interval(part[value].to_numpy())
         rows.append(
             {
-                "at": at,
+                "sae": at,
                 "wording": wording,
                 "condition": condition,
-                "mean": mean,
-                "low": low,
-                "high": high,
-                "features": part["features"].mean(),
+                value: mean,
+                f"{value}_low": low,
+                f"{value}_high": high,
+                "n_features": part["n_features"].mean(),
                 "n": len(part),
             }
         )
     found = pd.DataFrame(rows)
     # Places and wordings as they come, conditions as they are listed.
-    order = [list(dict.fromkeys(table[column])) for column in ("at", "wording")] + [
+    order = [list(dict.fromkeys(table[column])) for column in ("sae", "wording")] + [
         list(conditions)
     ]
     places = [
         [values.index(v) for v in found[c]]
-        for c, values in zip(("at", "wording", "condition"), order, strict=True)
+        for c, values in zip(("sae", "wording", "condition"), order, strict=True)
     ]
     return found.iloc[np.lexsort(places[::-1])].reset_index(drop=True)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from analyses.features.function_tokens.top_examples import BINS
 from workbench.draw.tokens import CONTENT, FUNCTION, TEMPLATE, Peak
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
 SHOWN = 2000
 """Token types, the most frequent ones, in the table of tokens."""
-_COLUMNS = ["feature", "tokens", "function", "types", "peak", "fires_on", "promotes"]
+_COLUMNS = [
+    "feature",
+    "n_tokens",
+    "function_share",
+    "degree",
+    "max_activation",
+    "top_tokens",
+    "positive_logits",
+]
 _AROUND = 14
 """Tokens of a context before the strongest one; half as many follow."""
 _ENOUGH = 100
@@ -26,7 +35,7 @@ _ENOUGH = 100
 
 def places(result: Result) -> list[str]:
     """The places that have an autoencoder, from the bottom up."""
-    return list(result.tables["autoencoders"]["at"])
+    return list(result.tables["autoencoders"]["sae"])
 
 
 def middle(result: Result) -> str:
@@ -37,15 +46,15 @@ def middle(result: Result) -> str:
 def of_place(result: Result, at: str) -> pd.DataFrame:
     """The living features of a place, those with the most token types first."""
     table = result.tables["features"]
-    mine = table[(table["at"] == at) & (table["tokens"] > 0)]
-    return mine.sort_values(["types", "feature"], ascending=[False, True]).reset_index(drop=True)
+    mine = table[(table["sae"] == at) & (table["n_tokens"] > 0)]
+    return mine.sort_values(["degree", "feature"], ascending=[False, True]).reset_index(drop=True)
 
 
 def listed(result: Result, at: str) -> pd.DataFrame:
     """`of_place` as it is looked through, shares in percent."""
     table = of_place(result, at)[_COLUMNS]
-    return table.assign(function=100 * table["function"]).rename(
-        columns={"function": "function, %"}
+    return table.assign(function_share=100 * table["function_share"]).rename(
+        columns={"function_share": "function_share, %"}
     )
 
 
@@ -53,8 +62,8 @@ def specific(living: pd.DataFrame) -> pd.DataFrame:
     """Features on few types of content tokens, the fewest first, of those that are active often
     enough to tell.
     """
-    some = living[(living["function"] < 0.1) & (living["tokens"] >= _ENOUGH)]
-    return some.sort_values(["types", "tokens"], ascending=[True, False])
+    some = living[(living["function_share"] < 0.1) & (living["n_tokens"] >= _ENOUGH)]
+    return some.sort_values(["degree", "n_tokens"], ascending=[True, False])
 
 
 def first_feature(result: Result, at: str) -> int:
@@ -74,7 +83,7 @@ def chosen_feature(result: Result, pick: Pick) -> tuple[str, int]:
 
 
 def chosen_place(result: Result, pick: Pick) -> str:
-    return pick.kept("at") or middle(result)
+    return pick.kept("sae") or middle(result)
 
 
 def chosen_token(result: Result, pick: Pick) -> int:
@@ -109,13 +118,13 @@ def worth_reading(result: Result) -> list[dict[str, tuple[str, int]]]:
 def row_of(result: Result, at: str, feature: int) -> Any:
     """The feature's row of the table, or None."""
     table = result.tables["features"]
-    found = table[(table["at"] == at) & (table["feature"] == feature)]
+    found = table[(table["sae"] == at) & (table["feature"] == feature)]
     return found.iloc[0] if len(found) else None
 
 
 def name_of(result: Result, at: str) -> str:
     """The autoencoder's name, as it is opened by."""
-    return str(result.tables["autoencoders"].set_index("at").loc[at, "name"])
+    return str(result.tables["autoencoders"].set_index("sae").loc[at, "name"])
 
 
 def typical(result: Result, at: str) -> np.ndarray:
@@ -126,8 +135,8 @@ def typical(result: Result, at: str) -> np.ndarray:
     huge.
     """
     table = result.tables["features"]
-    peaks = table.loc[table["at"] == at].sort_values("feature")["peak"].to_numpy()
-    counts = result.arrays["histogram"].sel(at=at).values[: len(peaks)].cumsum(-1)
+    peaks = table.loc[table["sae"] == at].sort_values("feature")["max_activation"].to_numpy()
+    counts = result.arrays["activation_histogram"].sel(sae=at).values[: len(peaks)].cumsum(-1)
     bins = (counts < 0.9 * counts[:, -1:]).sum(-1)
     return np.where(
         counts[:, -1] > 0, np.minimum(BINS[np.minimum(bins + 1, len(BINS) - 1)], peaks), 0.0
@@ -137,16 +146,17 @@ def typical(result: Result, at: str) -> np.ndarray:
 def described(result: Result, at: str, feature: int) -> list[str]:
     """What is known of a feature, a sentence each."""
     row = row_of(result, at, feature)
-    if row is None or not row["tokens"]:
-        near = "" if row is None else f" Nearest: {row['near']}."
+    if row is None or not row["n_tokens"]:
+        near = "" if row is None else f" Nearest: {row['nearest_features']}."
         return [f"Feature {feature} at {at} was active nowhere in this text.{near}"]
-    says = f"Raises: {row['promotes']}. Lowers: {row['suppresses']}."
+    says = f"Raises: {row['positive_logits']}. Lowers: {row['negative_logits']}."
     return [
-        f"Feature {feature} at {at}: active at {row['tokens']:,} tokens ({row['share']:.2%} of the"
-        f" text), {row['function']:.0%} of them function tokens, on {row['types']:,} types;"
-        f" strongest activation {row['peak']:.1f}.",
-        *([says] if row["promotes"] else []),
-        f"Nearest by cosine of what they write: {row['near']}.",
+        f"Feature {feature} at {at}: active at {counted(row['n_tokens'], 'token')}"
+        f" ({row['density']:.2%} of the text), {row['function_share']:.0%} of them function tokens,"
+        f" on {counted(row['degree'], 'token type')}; largest activation"
+        f" {row['max_activation']:.1f}.",
+        *([says] if row["positive_logits"] else []),
+        f"Nearest by cosine of what they write: {row['nearest_features']}.",
     ]
 
 
@@ -157,7 +167,7 @@ def goal(result: Result, at: str, feature: int) -> float:
 
 def histogram(result: Result, at: str, feature: int) -> tuple[np.ndarray, np.ndarray]:
     """Tokens by activation where it is active: counts (bin,) and edges (bin + 1,)."""
-    counts = result.arrays["histogram"].sel(at=at).values[feature]
+    counts = result.arrays["activation_histogram"].sel(sae=at).values[feature]
     bins = np.flatnonzero(counts)
     first, last = (int(bins[0]), int(bins[-1]) + 1) if len(bins) else (0, 1)
     return counts[first:last], BINS[first : last + 1]
@@ -166,7 +176,7 @@ def histogram(result: Result, at: str, feature: int) -> tuple[np.ndarray, np.nda
 def contexts(result: Result, at: str, feature: int) -> list[Peak]:
     """Where it is strongest, from different windows; function tokens are marked."""
     table = result.tables["examples"]
-    mine = table[(table["at"] == at) & (table["feature"] == feature)]
+    mine = table[(table["sae"] == at) & (table["feature"] == feature)]
     texts = result.tables["vocabulary"].set_index("id")["token"]
     classes = result.tables["tokens"].set_index("id")["class"]
     found = []
@@ -184,7 +194,7 @@ def fires_on(result: Result, at: str, feature: int) -> pd.DataFrame:
     """The token types it is active on most often: columns token, class, active, of."""
     import pandas as pd
 
-    pairs = result.arrays["feature_tokens"].sel(at=at).values[feature]
+    pairs = result.arrays["feature_tokens"].sel(sae=at).values[feature]
     pairs = pairs[pairs[:, 0] >= 0]
     tokens = result.tables["tokens"].set_index("id").loc[pairs[:, 0]]
     return pd.DataFrame(
@@ -204,7 +214,7 @@ def degrees(result: Result) -> pd.DataFrame:
     import pandas as pd
 
     table, kinds = result.tables["tokens"], {"degree": "features of each token"}
-    kinds |= {"equal": "in equal occurrences"}
+    kinds |= {"matched": "in equal occurrences"}
     common = table[["token", "occurrences"]].assign(function=table["class"] == "function")
     each = [
         common.assign(features=table[f"{kind} {at}"], where=f"{at}: {what}")
@@ -218,32 +228,36 @@ def listed_tokens(result: Result) -> pd.DataFrame:
     """The most frequent types, as a person looks through them."""
     table = result.tables["tokens"].head(SHOWN)
     table = table[[*table.columns.drop("id"), "id"]]
-    shown = table.assign(share=100 * table["share"], windows=100 * table["windows"])
+    shown = table.assign(
+        frequency=100 * table["frequency"], window_frequency=100 * table["window_frequency"]
+    )
     return shown.rename(
-        columns={"share": "share of text, %", "windows": "in windows, %", "word": "by grammar"}
+        columns={"frequency": "frequency, %", "window_frequency": "window_frequency, %"}
     )
 
 
 def of_token(result: Result, at: str, token: int) -> pd.DataFrame:
     """The features most often active on a token type: columns feature, of its occurrences (%),
-    fires_on, promotes.
+    top_tokens, positive_logits.
     """
     import pandas as pd
 
     kept = result.arrays["token_features"]
     if token not in kept["type"].values:
-        return pd.DataFrame(columns=["feature", "of its occurrences, %", "fires_on", "promotes"])
-    pairs = kept.sel(at=at, type=token).values
+        return pd.DataFrame(
+            columns=["feature", "of its occurrences, %", "top_tokens", "positive_logits"]
+        )
+    pairs = kept.sel(sae=at, type=token).values
     pairs = pairs[pairs[:, 0] >= 0]
     occurrences = int(result.tables["tokens"].set_index("id").loc[token, "occurrences"])
     described = result.tables["features"]
-    described = described[described["at"] == at].set_index("feature").loc[pairs[:, 0]]
+    described = described[described["sae"] == at].set_index("feature").loc[pairs[:, 0]]
     return pd.DataFrame(
         {
             "feature": pairs[:, 0],
             "of its occurrences, %": 100 * pairs[:, 1] / occurrences,
-            "fires_on": list(described["fires_on"]),
-            "promotes": list(described["promotes"]),
+            "top_tokens": list(described["top_tokens"]),
+            "positive_logits": list(described["positive_logits"]),
         }
     )
 
@@ -276,19 +290,18 @@ def choices(at: str, table: pd.DataFrame) -> list[tuple[str, int]]:
 
 def active(result: Result, at: str, prompt: int) -> pd.DataFrame:
     table = result.tables["prompt_features"]
-    return table[(table["at"] == at) & (table["prompt"] == prompt)]
+    return table[(table["sae"] == at) & (table["prompt"] == prompt)]
 
 
 def links(result: Result, at: str, prompt: int, pos: int) -> pd.DataFrame:
     """Features active at a token, each with the content tokens before it at which it was active:
-    columns feature, activation here, active before at (the tokens), strongest before, fires mostly
-    on.
+    columns feature, activation, active_before (the tokens), max_before, top_tokens.
     """
     import pandas as pd
 
     mine, words = active(result, at, prompt), tokens_of(result, prompt).set_index("pos")
     described = result.tables["features"]
-    described = described[described["at"] == at].set_index("feature")["fires_on"]
+    described = described[described["sae"] == at].set_index("feature")["top_tokens"]
     here = mine[mine["pos"] == pos].sort_values("activation", ascending=False)
     before = mine[(mine["pos"] < pos) & mine["pos"].map(words["class"]).eq("content")]
     places: dict[int, list[str]] = {}
@@ -299,13 +312,13 @@ def links(result: Result, at: str, prompt: int, pos: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "feature": pd.array(features, "int64").to_numpy(),
-            "activation here": here["activation"].to_numpy(float),
-            "active before at": [", ".join(places.get(f, [])) for f in features],
-            "strongest before": before.groupby("feature")["activation"]
+            "activation": here["activation"].to_numpy(float),
+            "active_before": [", ".join(places.get(f, [])) for f in features],
+            "max_before": before.groupby("feature")["activation"]
             .max()
             .reindex(features)
             .to_numpy(float),
-            "fires mostly on": [described.get(f, "") for f in features],
+            "top_tokens": [described.get(f, "") for f in features],
         }
     )
 

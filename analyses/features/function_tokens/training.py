@@ -158,8 +158,9 @@ def along(
         seed: of the shuffled tokens.
 
     Returns:
-        `training`: columns step, measure (of `transitions.MEASURES`), group, loss, error, n.
-        `alive`: columns of `alive_at`, with step; no rows where no step has an autoencoder.
+        `training_losses`: columns step, predictor (of `transitions.MEASURES`), transition, loss,
+        standard_error, n.
+        `live_features`: columns of `alive_at`, with step; no rows where no step has an autoencoder.
     """
     import pandas as pd
 
@@ -185,7 +186,7 @@ def along(
         at = model if step == kept.steps[-1] else load(f"{kept.name}@step-{step}", device=device)
         losses = _losses(at, measured)
         rows += [
-            {"step": step, "measure": "model", **row}
+            {"step": step, "predictor": "model", **row}
             for row in by_transition(losses, measured, function)
         ]
         opened = [open_features(str(entry.folder), at) for entry in kept.autoencoders.get(step, ())]
@@ -195,24 +196,27 @@ def along(
     progress(0.9, "Counting n-grams")
     ngrams = of_ngrams(NGrams(counted, len(occurrences)), measured, losses, function)
     rows += [{"step": step, **row} for step in (kept.steps[0], kept.steps[-1]) for row in ngrams]
-    return {"training": pd.DataFrame(rows), "alive": pd.DataFrame(alive, columns=["step", *ALIVE])}
+    return {
+        "training_losses": pd.DataFrame(rows),
+        "live_features": pd.DataFrame(alive, columns=["step", *ALIVE]),
+    }
 
 
 ALIVE = {
-    "at": "site and layer",
-    "width": "features of the autoencoder",
+    "sae": "site and layer",
+    "d_sae": "features of the autoencoder",
     "explained_variance": (
         "share of the variance that it explains, on text held out from its training"
     ),
-    "alive": "features that were ever active",
-    "edges": "pairs of a token type and a feature active on it",
-    "function_edges": "share of the edges that belong to function tokens",
-    "mixed_edges": "the same with the tokens of each window in another order",
+    "n_alive": "features that were ever active",
+    "n_edges": "pairs of a token type and a feature active on it",
+    "function_edge_share": "share of the edges that belong to function tokens",
+    "shuffled_edge_share": "the same with the tokens of each window in another order",
     "function_degree": "features of a function token, in equally many occurrences of each type",
     "content_degree": "features of a content token, of as many types, the most frequent ones",
-    "low": "function less content, lower end of the 95 % interval over types",
-    "high": "upper end",
-    "drawn": "occurrences of each type in that comparison",
+    "degree_difference_low": "function less content, lower end of the 95 % interval over types",
+    "degree_difference_high": "upper end",
+    "n_occurrences": "occurrences of each type in that comparison",
 }
 """Columns of `alive_at`, and what each means."""
 
@@ -242,18 +246,18 @@ def alive_at(features: SAE, ids: np.ndarray, function: np.ndarray, seed: int) ->
     found = degrees_at(edges, occurrences, drawn)
     _, (low, high) = difference(found[ours], found[peers])
     return {
-        "at": f"{features.place.site.short} L{features.place.layer}",
-        "width": features.width,
+        "sae": f"{features.place.site.short} L{features.place.layer}",
+        "d_sae": features.width,
         "explained_variance": features.card.get("explained_variance", np.nan),
-        "alive": int(edges.alive.sum()),
-        "edges": len(edges.type),
-        "function_edges": float(function[edges.type].mean()) if len(edges.type) else np.nan,
-        "mixed_edges": float(function[theirs.type].mean()) if len(theirs.type) else np.nan,
+        "n_alive": int(edges.alive.sum()),
+        "n_edges": len(edges.type),
+        "function_edge_share": float(function[edges.type].mean()) if len(edges.type) else np.nan,
+        "shuffled_edge_share": float(function[theirs.type].mean()) if len(theirs.type) else np.nan,
         "function_degree": float(found[ours].mean()),
         "content_degree": float(found[peers].mean()),
-        "low": low,
-        "high": high,
-        "drawn": drawn,
+        "degree_difference_low": low,
+        "degree_difference_high": high,
+        "n_occurrences": drawn,
     }
 
 

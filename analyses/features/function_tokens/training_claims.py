@@ -19,7 +19,7 @@ def _first_learned(result: Result) -> Measured:
     if "training" not in result.findings:
         return NOT_MEASURED
     found = result.findings["training"].values
-    half = {group: found[f"half_{group.replace('→', 'to')}"] for group in GROUPS}
+    half = {group: found[f"half_step_{group.replace('→', 'to')}"] for group in GROUPS}
     bounds = _fallen(result, int(max(half["F→F"], half["C→F"])))
     return Measured(
         ", ".join(f"{g} half-way by step {int(half[g]):,}" for g in GROUPS),
@@ -36,12 +36,12 @@ def _fallen(result: Result, step: int) -> tuple[float, float]:
     """How much more of their whole fall is done at a step by the slower of F→F and C→F than by the
     faster of the other two: its 95 % interval, from the errors of the losses there and at the ends.
     """
-    table = result.tables["training"]
+    table = result.tables["training_losses"]
     losses, errors = (
-        table[table["measure"] == "model"].pivot(index="step", columns="group", values=v)[
+        table[table["predictor"] == "model"].pivot(index="step", columns="transition", values=v)[
             list(GROUPS)
         ]
-        for v in ("loss", "error")
+        for v in ("loss", "standard_error")
     )
     fall = losses.iloc[0] - losses.iloc[-1]
     done = (losses.iloc[0] - losses.loc[step]) / fall
@@ -52,12 +52,14 @@ def _fallen(result: Result, step: int) -> tuple[float, float]:
 
 
 def _followed(result: Result) -> list[tuple[str, pd.DataFrame, Any, Any]]:
-    """Places with autoencoders of several steps after any training: its rows of `alive`, the
-    first such row and the last.
+    """Places with autoencoders of several steps after any training: its rows of
+    `live_features`, the first such row and the last.
     """
     found = []
     for at, part in (
-        result.tables["alive"].groupby("at", sort=False) if "alive" in result.tables else []
+        result.tables["live_features"].groupby("sae", sort=False)
+        if "live_features" in result.tables
+        else []
     ):
         trained = list(part[part["step"] > 0].sort_values("step").itertuples())
         if len(trained) > 1:
@@ -72,16 +74,16 @@ def _come_alive(result: Result) -> Measured:
     verdicts: list[bool | None] = []
     parts = []
     for at, part, first, last in followed:
-        before = [first.alive, *part.loc[part["step"] == 0, "alive"]]
-        n = last.width
-        verdicts += [sign(*rates_apart(last.alive / n, n, alive / n, n)) for alive in before]
+        before = [first.n_alive, *part.loc[part["step"] == 0, "n_alive"]]
+        n = last.d_sae
+        verdicts += [sign(*rates_apart(last.n_alive / n, n, alive / n, n)) for alive in before]
         parts.append(
             f"{at}: "
-            + ", ".join(f"{row.alive:,} at step {row.step:,}" for row in part.itertuples())
+            + ", ".join(f"{row.n_alive:,} at step {row.step:,}" for row in part.itertuples())
         )
     sure = (
         "from the first trained step to the last, and against random weights (step 0); another"
-        f" model, each step with an autoencoder of its own, of {followed[0][3].width:,} features,"
+        f" model, each step with an autoencoder of its own, of {followed[0][3].d_sae:,} features,"
         " which its training keeps alive whatever the weights are; 95 % intervals over features"
     )
     return Measured("; ".join(parts), verdict_of(verdicts), sure)
@@ -95,13 +97,21 @@ def _edges(result: Result) -> Measured:
     parts = []
     for at, _, first, last in followed:
         # Edges of one feature go together, so it is features that are counted.
-        verdicts.append(sign(*wilson_of(last.function_edges, last.alive), 0.5))
+        verdicts.append(sign(*wilson_of(last.function_edge_share, last.n_alive), 0.5))
         verdicts.append(
-            sign(*rates_apart(last.function_edges, last.alive, first.function_edges, first.alive))
+            sign(
+                *rates_apart(
+                    last.function_edge_share,
+                    last.n_alive,
+                    first.function_edge_share,
+                    first.n_alive,
+                )
+            )
         )
         parts.append(
-            f"{at}: {first.function_edges:.1%} at step {first.step:,}, {last.function_edges:.1%} at"
-            f" step {last.step:,} (tokens shuffled {last.mixed_edges:.1%})"
+            f"{at}: {first.function_edge_share:.1%} at step {first.step:,},"
+            f" {last.function_edge_share:.1%} at step {last.step:,} (tokens shuffled"
+            f" {last.shuffled_edge_share:.1%})"
         )
     sure = (
         "95 % intervals over living features; edges grow with occurrences: shuffled tokens show how"

@@ -50,7 +50,14 @@ def by_transition(
             if n
             else float("nan")
         )
-        rows.append({"group": name, "loss": float(mean), "error": float(spread), "n": n})
+        rows.append(
+            {
+                "transition": name,
+                "loss": float(mean),
+                "standard_error": float(spread),
+                "n": n,
+            }
+        )
     return rows
 
 
@@ -61,7 +68,7 @@ def here(
     that were not measured.
 
     Returns:
-        Columns measure (of `MEASURES`), group, loss, error, n.
+        Columns predictor (of `MEASURES`), transition, loss, standard_error, n.
     """
     import pandas as pd
 
@@ -69,7 +76,7 @@ def here(
     progress(0.0, "Counting n-grams")
     counted = NGrams(ids[~measured], len(function))
     rows = [
-        {"measure": "model", **row}
+        {"predictor": "model", **row}
         for row in by_transition(losses[measured], ids[measured], function)
     ]
     rows += of_ngrams(counted, ids[measured], losses[measured], function)
@@ -84,5 +91,5 @@ def of_ngrams(
     for name, order in (("trigram", 3), ("unigram", 1)):
         theirs = np.stack([counted.losses(row, order) for row in ids])
         theirs[~np.isfinite(losses)] = np.nan
-        rows += [{"measure": name, **row} for row in by_transition(theirs, ids, function)]
+        rows += [{"predictor": name, **row} for row in by_transition(theirs, ids, function)]
     return rows

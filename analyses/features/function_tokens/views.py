@@ -9,7 +9,6 @@ from analyses.features.function_tokens import curve_data, selections
 from analyses.features.function_tokens.claims import CLAIMS
 from analyses.features.function_tokens.coverage import CURVES
 from analyses.features.function_tokens.feature_view import feature, of_token, prompt, steer
-from analyses.features.function_tokens.reactivation import ABLATIONS, STEERINGS
 from analyses.features.function_tokens.transitions import GROUPS, MEASURES
 from workbench import views as v
 from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
@@ -17,22 +16,33 @@ from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
 if TYPE_CHECKING:
     from workbench.result import Result
 
-_CURVES = {"features": FUNCTION, "strong": FUNCTION, "mixed": BLUE_STROKE, "random": OTHER}
+_CURVES = {
+    "coverage": FUNCTION,
+    "above_5pct": FUNCTION,
+    "shuffled": BLUE_STROKE,
+    "random_directions": OTHER,
+}
 _REACHED = {name: (CURVES[name], hue) for name, hue in (_CURVES | {"content": CONTEXT}).items()}
-_EQUAL = {"equal": (CURVES["equal"], FUNCTION), "content_equal": (CURVES["content_equal"], CONTEXT)}
+_MATCHED = {
+    "matched": (CURVES["matched"], FUNCTION),
+    "content_matched": (CURVES["content_matched"], CONTEXT),
+}
 _UNTRAINED = {
-    "features": ("features", FUNCTION),
-    "random": ("random directions", OTHER),
-    "untrained": ("random directions, untrained twin", MEMORY),
+    "coverage": ("features", FUNCTION),
+    "random_directions": ("random directions", OTHER),
+    "untrained_directions": ("random directions, untrained twin", MEMORY),
 }
 _AGAIN = {c: (f"at {c} tokens", h) for c, h in (("function", FUNCTION), ("content", CONTEXT))}
-_EDGES = {"function_edges": ("edges", FUNCTION), "mixed_edges": ("tokens shuffled", OTHER)}
+_EDGES = {
+    "function_edge_share": ("edges", FUNCTION),
+    "shuffled_edge_share": ("tokens shuffled", OTHER),
+}
 _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=True))
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
 _LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
 _FREQUENT, _LIVING = "tokens, most frequent first", "of all living features (%)"
 _NO_FACTS = "No facts were asked about (the parameter facts is 0)."
-_PLACES = v.knob("at", "At", lambda run, _: {at: at for at in selections.places(run)}, width=120)
+_PLACES = v.knob("sae", "At", lambda run, _: {at: at for at in selections.places(run)}, width=120)
 
 
 def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
@@ -43,7 +53,7 @@ def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
 
 def _numbers(run: Result, pick: v.Pick) -> dict[int, tuple[str, int]]:
     table, at = run.tables["features"], pick.feature[0]
-    return {number: (at, number) for number in table.loc[table["at"] == at, "feature"].tolist()}
+    return {number: (at, number) for number in table.loc[table["sae"] == at, "feature"].tolist()}
 
 
 def _features(run: Result, pick: v.Pick) -> v.Table:
@@ -60,17 +70,21 @@ def _no_facts(run: Result) -> str | None:
 
 def _losses(run: Result) -> v.Picture:
     title, table = "Loss by last and next token (F function, C content)", curve_data.losses(run)
-    return v.picture("intervals", table, "group", "measure", _MEASURES, title=title, unit="nats")
+    return v.picture(
+        "intervals", table, "transition", "predictor", _MEASURES, title=title, unit="nats"
+    )
 
 
 _FIRST = {
-    "at": selections.chosen_place,
+    "sae": selections.chosen_place,
     "token": selections.chosen_token,
     "feature": selections.chosen_feature,
     "prompt": selections.chosen_prompt,
     "pos": selections.chosen_pos,
 }
-ANSWER = v.Answer(("first", "equal"), picture=("Coverage", 0), beside=("same_number",))
+ANSWER = v.Answer(
+    ("coverage", "frequency_matched"), picture=("Coverage", 0), beside=("coverage_vs_content",)
+)
 VIEWS = [
     v.View("Claims", needs="claims", parts=[
         v.finding("claims"),
@@ -84,7 +98,7 @@ VIEWS = [
         v.table("autoencoders", "The autoencoders whose features are meant"),
     ]),
     v.View("Coverage", needs="coverage", parts=[
-        v.finding("first", "same_number"),
+        v.finding("coverage", "coverage_vs_content"),
         v.says(
             "Beside the features: edges above 5 % of a feature's largest activation alone; the"
             " tokens of each window in another order, so that which token stood where is lost;"
@@ -92,28 +106,29 @@ VIEWS = [
             " text drawn from content tokens.", small=True,
         ),
         v.each(
-            "lines", curve_data.coverage_curves, "where", "n", _REACHED, title="{}",
+            "lines", curve_data.coverage_curves, "where", "n_types", _REACHED, title="{}",
             xlabel=_FREQUENT, ylabel=_LIVING, logx=True, ylim=(0, 104),
-            dash={"strong": "dotted", "random": "dashed", "mixed": "dashed"},
+            dash={"above_5pct": "dotted", "random_directions": "dashed", "shuffled": "dashed"},
         ),
-        v.finding("equal"),
+        v.finding("frequency_matched"),
         v.each(
-            "lines", curve_data.coverage_curves, "at", "n", _EQUAL, xlabel=_FREQUENT,
+            "lines", curve_data.coverage_curves, "sae", "n_types", _MATCHED, xlabel=_FREQUENT,
             ylabel=_LIVING, title="{}: in equally many occurrences",
         ),
         v.table(
-            curve_data.coverage_by_share, of="shares",
+            curve_data.coverage_by_share, of="coverage_by_share",
             caption="Other shares of the text that function tokens make up (all in %)",
         ),
         v.finding("untrained"),
         v.each(
-            "lines", curve_data.untrained, "at", "n", _UNTRAINED, xlabel=f"function {_FREQUENT}",
+            "lines", curve_data.untrained, "sae", "n_types", _UNTRAINED,
+            xlabel=f"function {_FREQUENT}",
             ylabel="of all living directions (%)", ylim=(0, 104),
             title="{}: before training, on less text",
         ),
     ]),
     v.View("Tokens", needs=["tokens", "features"], first=_FIRST, parts=[
-        v.finding("list", "equal"),
+        v.finding("function_tokens", "frequency_matched"),
         v.says("Points are function tokens, shaded are content tokens.", small=True),
         v.each(
             "cloud", selections.degrees, "where", "occurrences", "features", "token", "function",
@@ -121,7 +136,7 @@ VIEWS = [
             many="content tokens", few="function tokens",
         ),
         _PLACES,
-        v.on(["at", "token"], of_token, examples=v.live_only),
+        v.on(["sae", "token"], of_token, examples=v.live_only),
         v.table(
             selections.listed_tokens, "The most frequent tokens", of="tokens",
             picks="token", by="id", height=420,
@@ -146,32 +161,32 @@ VIEWS = [
             v.knob("prompt", "Prompt", lambda run, _: selections.prompts(run), width=330), _PLACES
         ),
         v.on(
-            ["prompt", "pos", "at", "feature"], prompt,
+            ["prompt", "pos", "sae", "feature"], prompt,
             examples=lambda run: [{"prompt": n} for n in selections.prompts(run).values()],
         ),
     ], otherwise=lambda run: "no prompts were given" if run.params.get("prompts") == [] else ""),
-    v.View("Retrieval", needs="again", parts=[
-        v.finding("again"),
+    v.View("Retrieval", needs="reactivation", parts=[
+        v.finding("reactivation"),
         v.each(
-            "lines", curve_data.again, "at", "distance", _AGAIN, xlabel="tokens later",
+            "lines", curve_data.reactivation, "sae", "distance", _AGAIN, xlabel="tokens later",
             ylabel="of its features, above chance (points)", height=250,
             title="{}: features of a content token that are active again later",
         ),
         v.says(_no_facts),
         v.finding("ablation"),
         v.each(
-            "intervals", lambda run: curve_data.by_condition(run, "ablation_means", ABLATIONS),
-            "example", "condition", "at", unit="nats of ln p",
+            "intervals", curve_data.ablation_means,
+            "example", "condition", "sae", unit="nats of ln p",
             title="“{}”: what the answer loses when features are switched off",
         ),
         v.finding("steering"),
         v.each(
-            "intervals", lambda run: curve_data.by_condition(run, "steering_means", STEERINGS),
-            "example", "condition", "at", unit="nats of ln p",
+            "intervals", curve_data.steering_means,
+            "example", "condition", "sae", unit="nats of ln p",
             title="“{}”: how far another subject's answer rises when set to it",
         ),
         v.each(
-            "intervals", curve_data.along_means, "wording", "where", "at", unit="nats",
+            "intervals", curve_data.means_by_position, "wording", "where", "sae", unit="nats",
             title="Steered at one token after another ({})",
         ),
     ]),
@@ -184,17 +199,17 @@ VIEWS = [
             title="Loss along the training of {}", xlabel="step of training",
             dash={name: "dashed" for name in _LOSSES if "trigrams" in name},
         ),
-        v.finding("alive"),
+        v.finding("live_features"),
         v.each(
-            "lines", curve_data.alive, "at", "step", {"alive": ("features", BLUE_STROKE)},
+            "lines", curve_data.alive, "sae", "step", {"alive": ("features", BLUE_STROKE)},
             title="{}: features alive, of all", xlabel="step of training", ylabel="%", height=240,
         ),
         v.each(
-            "lines", curve_data.alive, "at", "step", _EDGES, xlabel="step of training", ylabel="%",
-            title="{}: edges of function tokens, of all", dash={"mixed_edges": "dashed"},
+            "lines", curve_data.alive, "sae", "step", _EDGES, xlabel="step of training", ylabel="%",
+            title="{}: edges of function tokens, of all", dash={"shuffled_edge_share": "dashed"},
             height=240,
         ),
-        v.table("alive", "Autoencoders of steps, each trained on that step"),
+        v.table("live_features", "Autoencoders of steps, each trained on that step"),
         v.table(
             curve_data.listed_losses, of="transitions",
             caption="Loss by transition; the error is the standard error over windows",

@@ -51,20 +51,20 @@ def test_a_run_says_what_its_tables_hold(run, tmp_path):
     found = run.findings
     tokens = run.tables["tokens"]
     function = tokens[tokens["class"] == "function"]
-    assert found["list"].values["tokens"] == len(function)
+    assert found["function_tokens"].values["n_types"] == len(function)
     goal = 0.4 * tokens["occurrences"].sum()
     assert function["occurrences"].sum() >= goal > function["occurrences"].iloc[:-1].sum()
     assert tokens["occurrences"].sum() == (20_000 // 64 + 1) * (64 - SKIP)
     curve = run.tables["coverage"]
-    for _, mine in curve.groupby("at"):
-        assert mine["features"].is_monotonic_increasing
-        assert mine["features"].iloc[-1] == 1.0
-        assert mine["mixed"].iloc[-1] == 1.0
-        assert mine["random"].iloc[-1] == 1.0
+    for _, mine in curve.groupby("sae"):
+        assert mine["coverage"].is_monotonic_increasing
+        assert mine["coverage"].iloc[-1] == 1.0
+        assert mine["shuffled"].iloc[-1] == 1.0
+        assert mine["random_directions"].iloc[-1] == 1.0
     assert set(run.tables["claims"]["verdict"]) <= set(VERDICTS)
     features = run.tables["features"]
-    assert (features.groupby("at").size() == 256).all()
-    edges = {at: mine["types"].sum() for at, mine in features.groupby("at")}
+    assert (features.groupby("sae").size() == 256).all()
+    edges = {at: mine["degree"].sum() for at, mine in features.groupby("sae")}
     assert edges == {at: tokens[f"degree {at}"].sum() for at in edges}
     opened = wb.open_run(run.save(tmp_path / "run"))
     assert {"coverage", "features", "tokens"} <= set(opened.tables)
@@ -85,7 +85,14 @@ def test_the_same_run_from_its_trace(run, organism, monkeypatch):
     monkeypatch.setattr(recorded, "_pass", never)
     monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
     again = wb.run("function-tokens", organism, run.params)
-    for table in ("coverage", "tokens", "again", "classes", "untrained", "transitions"):
+    for table in (
+        "coverage",
+        "tokens",
+        "reactivation",
+        "degree_by_class",
+        "untrained",
+        "transitions",
+    ):
         assert again.tables[table].equals(run.tables[table])
 
 

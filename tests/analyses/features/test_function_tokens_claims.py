@@ -25,9 +25,19 @@ def with_tables(**tables: Any) -> Any:
 )
 def test_equal_occurrences(drawn, verdict):
     rows = [("L1", 30.0, 20.0, 5.0, 15.0, drawn), ("L2", 21.0, 20.0, -3.0, 5.0, drawn)]
-    table = pd.DataFrame(rows, columns=["at", "function", "content", "low", "high", "drawn"])
+    table = pd.DataFrame(
+        rows,
+        columns=[
+            "sae",
+            "function_degree",
+            "content_degree",
+            "difference_low",
+            "difference_high",
+            "n_occurrences",
+        ],
+    )
     row = coverage_claims._equal(
-        with_tables(classes=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]}))
+        with_tables(degree_by_class=table, tokens=pd.DataFrame({"occurrences": [600, 80, 20]}))
     )
     assert row.verdict == verdict
     assert ("at least 20 are needed: read about 2,000 tokens" in row.uncertainty) == (drawn < 20)
@@ -48,7 +58,9 @@ def prompts(
         for fact in range(10)
         for pos, kind in enumerate(classes)
     ]
-    return pd.DataFrame(rows, columns=["at", "wording", "fact", "pos", "class", "moved"])
+    return pd.DataFrame(
+        rows, columns=["sae", "wording", "fact", "pos", "class", "logit_diff_change"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,17 +70,19 @@ def prompts(
 def test_a_distant_function_token_against_a_nearer_content_token(far, near, verdict):
     table = prompts(far, near)
     if verdict == OPEN:  # as often more as less
-        table.loc[table["pos"] == -2, "moved"] += (
+        table.loc[table["pos"] == -2, "logit_diff_change"] += (
             table.loc[table["pos"] == -2, "fact"].mod(2).mul(0.2).sub(0.1)
         )
-    row = claims._far_and_near(with_tables(along=table))
+    row = claims._far_and_near(with_tables(steering_by_position=table))
     assert row.verdict == verdict
     assert f"{far + 0.045:+.2f} nats there" in row.measured
     assert "10 prompts" in row.uncertainty
 
 
 def test_without_a_content_token_after_a_function_token_nothing_is_told():
-    row = claims._far_and_near(with_tables(along=prompts(1, 1, ("content", "function"))))
+    row = claims._far_and_near(
+        with_tables(steering_by_position=prompts(1, 1, ("content", "function")))
+    )
     assert row.verdict == OPEN
     assert claims._far_and_near(with_tables()).verdict == OPEN
 
@@ -91,7 +105,8 @@ def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_
         for n, (one, share) in enumerate(zip(alive, shares, strict=True))
     ]
     return pd.DataFrame(
-        rows, columns=["step", "at", "width", "alive", "function_edges", "mixed_edges"]
+        rows,
+        columns=["step", "sae", "d_sae", "n_alive", "function_edge_share", "shuffled_edge_share"],
     )
 
 
@@ -116,15 +131,15 @@ def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_
 )
 def test_features_along_a_training(alive, shares, grows, most):
     table = steps(alive, shares)
-    assert training_claims._come_alive(with_tables(alive=table)).verdict == grows
-    row = training_claims._edges(with_tables(alive=table))
+    assert training_claims._come_alive(with_tables(live_features=table)).verdict == grows
+    row = training_claims._edges(with_tables(live_features=table))
     assert row.verdict == most
     assert f"{shares[-1]:.1%} at step 20" in row.measured
 
 
 def test_one_step_alone_tells_nothing():
     for table in (steps([20], [0.5]), steps([20, 30], [0.5, 0.6]), None):
-        tables = {} if table is None else {"alive": table}
+        tables = {} if table is None else {"live_features": table}
         assert training_claims._come_alive(with_tables(**tables)).verdict == OPEN
         assert training_claims._edges(with_tables(**tables)).verdict == OPEN
 
@@ -132,9 +147,9 @@ def test_one_step_alone_tells_nothing():
 def reached(first: list[float], content: list[float], width: int) -> Any:
     """Coverage by ten tokens and by as much content, at places of so many features."""
     at = [f"L{n}" for n in range(len(first))]
-    frame = pd.DataFrame({"at": at, "n": 10, "features": first, "content": content})
-    found = with_tables(coverage=frame, autoencoders=pd.DataFrame({"at": at, "width": width}))
-    found.findings = {"list": SimpleNamespace(values={"tokens": 10})}
+    frame = pd.DataFrame({"sae": at, "n_types": 10, "coverage": first, "content": content})
+    found = with_tables(coverage=frame, autoencoders=pd.DataFrame({"sae": at, "d_sae": width}))
+    found.findings = {"function_tokens": SimpleNamespace(values={"n_types": 10})}
     return found
 
 
@@ -171,11 +186,11 @@ def steered(last: list[float], random: list[float]) -> Any:
         for condition, values in (("last", last), ("random", random))
         for fact, moved in enumerate(values)
     ]
-    table = pd.DataFrame(rows, columns=["at", "wording", "fact", "condition", "moved"])
-    means = table.groupby(["at", "wording", "condition"], as_index=False)["moved"].mean()
-    return with_tables(
-        steerings=table, steering_means=means.rename(columns={"moved": "mean"}).assign(answers=0.5)
-    )
+    table = pd.DataFrame(rows, columns=["sae", "wording", "fact", "condition", "logit_diff_change"])
+    means = table.groupby(["sae", "wording", "condition"], as_index=False)[
+        "logit_diff_change"
+    ].mean()
+    return with_tables(steerings=table, steering_means=means.assign(flipped=0.5))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +215,12 @@ def test_steering_is_compared_with_random_features_fact_by_fact(last, random, ve
 )
 def test_the_highest_loss_is_told_apart_from_the_next(losses, error, verdict):
     table = pd.DataFrame(
-        {"measure": "model", "group": claims.GROUPS, "loss": losses, "error": error}
+        {
+            "predictor": "model",
+            "transition": claims.GROUPS,
+            "loss": losses,
+            "standard_error": error,
+        }
     )
     assert claims._highest(with_tables(transitions=table)).verdict == verdict
 
@@ -220,10 +240,10 @@ def test_who_falls_first_is_judged_by_the_errors_of_the_losses(middle, error, ve
         for group, loss in zip(claims.GROUPS, losses, strict=True)
     ]
     found = with_tables(
-        training=pd.DataFrame(rows, columns=["step", "group", "loss"]).assign(
-            measure="model", error=error
+        training_losses=pd.DataFrame(rows, columns=["step", "transition", "loss"]).assign(
+            predictor="model", standard_error=error
         )
     )
-    half = {f"half_{group.replace('→', 'to')}": 10.0 for group in claims.GROUPS}
+    half = {f"half_step_{group.replace('→', 'to')}": 10.0 for group in claims.GROUPS}
     found.findings = {"training": SimpleNamespace(values=half)}
     assert training_claims._first_learned(found).verdict == verdict

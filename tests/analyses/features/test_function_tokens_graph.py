@@ -241,7 +241,7 @@ def test_losses_by_transition_add_up():
     losses[:, 0] = np.nan
     losses[3] = np.nan
     function = np.arange(9) < 3
-    rows = {row["group"]: row for row in transitions.by_transition(losses, ids, function)}
+    rows = {row["transition"]: row for row in transitions.by_transition(losses, ids, function)}
     total = sum(row["loss"] * row["n"] for row in rows.values()) / sum(
         row["n"] for row in rows.values()
     )
@@ -254,7 +254,9 @@ def test_losses_by_transition_add_up():
     ]
     assert rows["F→C"]["loss"] == pytest.approx(np.mean(mine), rel=1e-5)
     assert rows["F→C"]["n"] == len(mine)
-    assert rows["F→C"]["error"] == pytest.approx(np.std(mine) / np.sqrt(len(mine)), rel=0.5)
+    assert rows["F→C"]["standard_error"] == pytest.approx(
+        np.std(mine) / np.sqrt(len(mine)), rel=0.5
+    )
 
 
 @pytest.mark.parametrize(("last", "most"), [(1, 3), (3, 500), (64, 26_521), (5, 5)])

@@ -51,13 +51,13 @@ def test_facts_are_known_and_lose_by_what_is_switched_off(run) -> None:
     assert set(ablated["wording"]) == {facts.SENTENCE, facts.QUESTION}
     assert ablated["fact"].nunique() == 10
     steered = run.tables["steerings"]
-    own = steered[steered["condition"] == "own"]
+    own = steered[steered["condition"] == "identity"]
     assert np.allclose(
-        own["before"], own["after"], atol=5e-3
+        own["logit_diff_before"], own["logit_diff_after"], atol=5e-3
     )  # set to what they are, nothing changes
-    mean = ablated[ablated["wording"] == facts.SENTENCE].groupby("condition")["loss"].mean()
-    assert mean["at subject"] > mean["others"]
-    assert run.tables["wordings"]["last"].tolist()[:2] == [" is", ":"]
+    mean = ablated[ablated["wording"] == facts.SENTENCE].groupby("condition")["logprob_drop"].mean()
+    assert mean["reactivated_at_subject"] > mean["others"]
+    assert run.tables["wordings"]["last_token"].tolist()[:2] == [" is", ":"]
 
 
 def test_what_the_real_list_holds(run) -> None:
@@ -68,5 +68,5 @@ def test_what_the_real_list_holds(run) -> None:
         ".",
     ):  # the text, and so the end of the list, depends on what is installed
         assert tokens.loc[token, "class"] == "function"
-    assert run.findings["list"].values["occurrences_also_grammar"] > 0.6
+    assert run.findings["function_tokens"].values["grammar_overlap_frequency"] > 0.6
     assert 1.5 < run.findings["transitions"].values["all"] < 5

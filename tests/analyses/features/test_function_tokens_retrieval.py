@@ -66,15 +66,15 @@ def test_ablations_take_as_many_features_as_they_say(llama):
     features = features_of(llama)
     read_ = reactivation.Facts(features, asked(llama))
     table = reactivation.ablations(read_, 0).pivot(
-        index="fact", columns="condition", values="features"
+        index="fact", columns="condition", values="n_features"
     )
-    assert table["again"].tolist() == read_.again.sum(1).tolist()
-    assert (table["some"] == table["others"]).all()
-    assert (table["strongest at subject"] <= table["again"]).all()
+    assert table["reactivated"].tolist() == read_.again.sum(1).tolist()
+    assert (table["reactivated_subset"] == table["others"]).all()
+    assert (table["strongest_at_subject"] <= table["reactivated"]).all()
     steered = reactivation.steerings(read_, 0)
-    own = steered[steered["condition"] == "own"]
+    own = steered[steered["condition"] == "identity"]
     assert np.allclose(
-        own["before"], own["after"], atol=1e-4
+        own["logit_diff_before"], own["logit_diff_after"], atol=1e-4
     )  # set to what they are, nothing changes
     along = reactivation.along(read_)
     assert set(along["pos"]) == set(range(-read_.tail, 0))

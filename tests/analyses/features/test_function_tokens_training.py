@@ -73,16 +73,20 @@ def test_what_is_alive_is_what_a_loop_counts(llama):
 
     own, mixed = edges(ids), edges(corpus.shuffled(ids, SKIP, 0))
     # An activation that lies on the threshold may fall on either side, by the shape of the batch.
-    assert abs(found["alive"] - active.any((0, 1)).sum()) <= 1
-    assert abs(found["edges"] - len(own)) <= 3
-    assert found["function_edges"] == pytest.approx(
+    assert abs(found["n_alive"] - active.any((0, 1)).sum()) <= 1
+    assert abs(found["n_edges"] - len(own)) <= 3
+    assert found["function_edge_share"] == pytest.approx(
         np.mean([function[kind] for kind, _ in own]), abs=1e-3
     )
-    assert found["mixed_edges"] == pytest.approx(
+    assert found["shuffled_edge_share"] == pytest.approx(
         np.mean([function[kind] for kind, _ in mixed]), abs=1e-3
     )
-    assert found["low"] <= found["function_degree"] - found["content_degree"] <= found["high"]
-    assert found["drawn"] >= 1
+    assert (
+        found["degree_difference_low"]
+        <= found["function_degree"] - found["content_degree"]
+        <= found["degree_difference_high"]
+    )
+    assert found["n_occurrences"] >= 1
 
 
 def test_along_a_training_every_step_is_measured(monkeypatch):
@@ -92,19 +96,19 @@ def test_along_a_training_every_step_is_measured(monkeypatch):
     kept = training.Kept.of(PLANTED, [])
     ends = training.Kept(PLANTED, [0, kept.steps[-1]], kept.autoencoders)
     found = training.along(ends, 0.4, 0, "cpu", QUIET)
-    losses = found["training"]
-    of_model = losses[losses["measure"] == "model"].pivot(
-        index="step", columns="group", values="loss"
+    losses = found["training_losses"]
+    of_model = losses[losses["predictor"] == "model"].pivot(
+        index="step", columns="transition", values="loss"
     )
     assert (of_model.loc[0] > 8).all()
     assert (of_model.loc[kept.steps[-1]] < 6.5).all()
-    alive = found["alive"].set_index("step")
+    alive = found["live_features"].set_index("step")
     assert list(alive.index) == ends.steps
-    assert (alive["alive"] <= alive["width"]).all()
-    assert alive["function_edges"].between(0, 1).all()
+    assert (alive["n_alive"] <= alive["d_sae"]).all()
+    assert alive["function_edge_share"].between(0, 1).all()
     none = training.along(training.Kept(PLANTED, ends.steps, {}), 0.4, 0, "cpu", QUIET)
-    assert none["alive"].empty
-    assert none["training"].equals(losses)
+    assert none["live_features"].empty
+    assert none["training_losses"].equals(losses)
 
 
 def test_autoencoders_of_steps_fit_them_and_are_sparse():

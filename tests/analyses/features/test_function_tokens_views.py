@@ -145,7 +145,7 @@ def test_a_still_page_reads_the_features_worth_reading(run: Result) -> None:
         assert f"Feature {feature} at {at}" in words
     assert "wb-steer" not in words
     assert isinstance(parts[-1], view.Table)
-    assert "peak" in parts[-1].headings
+    assert "max_activation" in parts[-1].headings
     assert {"Features", "Tokens"} <= set(registry.get("function-tokens").views(run))
 
 
@@ -155,9 +155,9 @@ def test_steering_is_offered_where_there_is_a_server(
     at = selections.middle(run)
     feature = int(selections.of_place(run, at)["feature"].iloc[3])
     row, goal = selections.row_of(run, at, feature), selections.goal(run, at, feature)
-    assert 0 < goal <= row["peak"]
-    counts = run.arrays["histogram"].sel(at=at).values[feature]
-    assert goal == row["peak"] or counts[BINS[1:] <= goal].sum() >= 0.9 * counts.sum()
+    assert 0 < goal <= row["max_activation"]
+    counts = run.arrays["activation_histogram"].sel(sae=at).values[feature]
+    assert goal == row["max_activation"] or counts[BINS[1:] <= goal].sum() >= 0.9 * counts.sum()
     assert counts[BINS[1:] < goal].sum() < 0.9 * counts.sum()
     assert "wb-steer" not in texts(page(run, "Features"))
     monkeypatch.setattr(steering, "is_served", lambda: True)
@@ -225,7 +225,7 @@ def test_a_token_of_a_prompt_is_chosen_by_a_click_and_a_feature_by_a_row(run: Re
     expected = selections.links(run, at, 0, 6)
     assert list(table.value["feature"]) == list(expected["feature"])
     assert f"Features active at token 6, {at}" in texts(shown)
-    assert "activation" not in texts(shown).replace("activation here", "")
+    assert "activation" not in texts(shown).replace("max_activation", "")
     click(table, 2)
     chosen = int(expected["feature"][2])
     assert run.selection.feature == (at, chosen)
@@ -254,7 +254,7 @@ def test_features_are_linked_to_the_content_tokens_before(run: Result) -> None:
     for prompt, pos in ((0, 0), (0, 5), (1, 7)):
         table, active = selections.links(run, at, prompt, pos), selections.active(run, at, prompt)
         classes = selections.tokens_of(run, prompt).set_index("pos")["class"]
-        assert table["activation here"].is_monotonic_decreasing
+        assert table["activation"].is_monotonic_decreasing
         for row in table.itertuples(index=False, name=None):
             mine = active[(active["feature"] == row[0]) & (active["pos"] < pos)]
             mine = mine[mine["pos"].map(classes) == "content"]
@@ -294,10 +294,10 @@ def test_a_run_that_was_stopped_says_so_and_one_without_prompts_leaves_them_out(
 
 def test_shares_are_drawn_in_percent_and_only_where_there_are_any(run: Result) -> None:
     curves = curve_data.coverage_curves(run)
-    assert curves["features"].max() == 100
+    assert curves["coverage"].max() == 100
     parts = registry.get("function-tokens").views(run)["Coverage"].still()
     titles = {render(p).title.text: p for p in parts if view.is_drawing(p)}
-    tokens = int(run.findings["list"].values["tokens"])
+    tokens = int(run.findings["function_tokens"].values["n_types"])
     for at in PLACES:
         assert f"{at}: features that the most frequent tokens reach ({tokens} are function" in str(
             list(titles)
