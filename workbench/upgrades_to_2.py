@@ -298,4 +298,26 @@ FUNCTION_TOKENS = Upgrade(
     },
 )
 
-SINGLE_PROMPT = Upgrade()
+SINGLE_PROMPT = Upgrade(
+    tables={
+        "next": "next_tokens",
+        "lens": "logit_lens",
+        "answers": "answer_lens",
+        "parts": "components",
+    },
+    columns={
+        "answer_lens": {"which": "target"},
+        "components": {"part": "component", "kind": "type"},
+        "neurons": {"largest": "max_activation"},
+        "left_out": {"what": "item", "why": "reason"},
+    },
+    values={"left_out": {"item": {"lens": "logit_lens", "parts": "components"}}},
+    arrays={"parts": "components"},
+    dims={"part": "component"},
+    findings={
+        "next": "next_token",
+        "shares": "component_types",
+        "strongest": "top_head",
+        "settles": "answer_layer",
+    },
+)

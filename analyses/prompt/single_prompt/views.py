@@ -67,12 +67,14 @@ def _looks_at(run: Result, pick: v.Pick) -> v.Clicks:
 def _lens(run: Result, pick: v.Pick) -> v.Clicks:
     words, caption = sel.tokens(run), "Likeliest next token by layer and token of the prompt"
     at = (pick.layer, pick.pos)
-    return v.Clicks(draw.lens_table(run.tables["lens"], words, at, caption=caption), len(words))
+    return v.Clicks(
+        draw.lens_table(run.tables["logit_lens"], words, at, caption=caption), len(words)
+    )
 
 
 def _likeliest(run: Result, pick: v.Pick) -> v.Table:
     caption = f"Layer {pick.layer}, token {sel.token_name(run, pick.pos)}"
-    return v.Table(sel.lens_at(run, pick.layer, pick.pos), caption, of="answers")
+    return v.Table(sel.lens_at(run, pick.layer, pick.pos), caption, of="answer_lens")
 
 
 def _answers(run: Result, pick: v.Pick) -> v.Picture:
@@ -114,11 +116,11 @@ def _parts(run: Result, pick: v.Pick) -> list[v.Item]:
     table, at = sel.parts_at(run, pick.pos), sel.token_name(run, pick.pos)
     bars = v.picture(
         "bars", values=list(table["logits"]), unit="logits",
-        names=[part.replace(" ", " of layer ") for part in table["part"]],
+        names=[part.replace(" ", " of layer ") for part in table["component"]],
         title=f"Parts at token {at}: together {table['logits'].sum():+.2f} logits",
         xlabel="parts, in the order of the forward pass",
     )  # fmt: skip
-    return [bars, v.Table(table, _DATA, of="parts")]
+    return [bars, v.Table(table, _DATA, of="components")]
 
 
 def _norms(run: Result, pick: v.Pick) -> v.Clicks:
@@ -156,7 +158,7 @@ def _neurons(run: Result, pick: v.Pick) -> v.Table:
     return v.Table(frame, "Kept neurons, strongest first", "neuron", "label", 420, "neurons")
 
 
-ANSWER = v.Answer(("next", "settles", "strongest"), picture=("Logit lens", 0))
+ANSWER = v.Answer(("next_token", "answer_layer", "top_head"), picture=("Logit lens", 0))
 VIEWS = [
     v.View("Attention", needs="patterns", otherwise=sel.reason("patterns"), parts=[
         v.says(lambda run: f"All {run.arrays['patterns'][..., 0, 0].size} patterns on one scale: a"
@@ -169,7 +171,8 @@ VIEWS = [
             widths=(0, 420), sticky=True,
         ),
     ], first=_FIRST | {"head": lambda run, pick: sel.pattern_head(run)}),
-    v.View("Logit lens", needs="lens", otherwise=sel.reason("lens"), first=_FIRST, parts=[
+    v.View("Logit lens", needs="logit_lens", first=_FIRST, otherwise=sel.reason("logit_lens"),
+           parts=[
         v.says("Each layer's stream through the model's own final norm and unembedding: the token"
                " it would say next, darker the likelier it is. The last layer is the model's own"
                f" answer. Hover for the first five. {_ONE}"),
@@ -178,11 +181,11 @@ VIEWS = [
         v.on(["layer", "pos"], _lens),
         v.row(v.on(["layer", "pos"], _likeliest), v.on("pos", _answers), widths=(330, 420)),
     ]),
-    v.View("Heads", needs="parts", otherwise=sel.reason("parts"), first=_FIRST, parts=[
-        v.says(lambda run: "What each part of the model writes directly"
-               f" ({run.arrays['parts'].attrs['unit']}) through the final norm (its scale frozen)"
-               " and the unembedding. Blue raises, red lowers; the parts add up to the logit. What"
-               f" later layers make of it is not in it. {_ONE}"),
+    v.View("Heads", needs="components", otherwise=sel.reason("components"), first=_FIRST, parts=[
+        v.says(lambda run: "Direct logit attribution: what each component adds directly"
+               f" ({run.arrays['components'].attrs['unit']}), through the final norm (scale"
+               " frozen) and the unembedding. Blue raises the logit, red lowers it; the components"
+               f" add up to it. Indirect effects through later layers are not included. {_ONE}"),
         v.says(_no_heads),
         v.row(
             v.column(
