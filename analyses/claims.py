@@ -117,18 +117,18 @@ def _summary(counts: Mapping[str, int], missing: str) -> str:
     return " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
 
 
-def view(claims: Sequence[Claim], paper: str) -> v.View:
-    """The tab of an analysis that follows a paper: how many of its claims replicate, and each.
-
-    Args:
-        paper: as for `say_claims`.
-    """
-    about = (
+def about(paper: str) -> str:
+    """What the claims of a paper say beside a run, and what they do not."""
+    return (
         f"The claims of {paper}, and what this run measured of each on its own model. A claim that"
         " replicates on one model need not hold on every model; one that does not may depend on"
         " the size or training of the paper's model."
     )
-    parts = [v.finding("claims"), v.says(about, small=True), part(claims)]
+
+
+def view(claims: Sequence[Claim], about: str, *more: v.Part) -> v.View:
+    """The tab of an analysis that follows a paper: how many of its claims replicate, and each."""
+    parts = [v.finding("claims"), v.says(about, small=True), part(claims), *more]
     return v.View("Claims", parts, needs="claims")
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -23,7 +25,8 @@ from hooks.held_attributes import held
 from workbench.errors import SiteNotFound
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+    from transformers import PreTrainedConfig
 
     from hooks.layout import Layout
 
@@ -62,13 +65,13 @@ class AttentionCall:
     """
 
     module: nn.Module
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    mask: Tensor | None
+    query: Float[Tensor, "batch head query d_head"]
+    key: Float[Tensor, "batch kv_head key d_head"]
+    value: Float[Tensor, "batch kv_head key d_value"]
+    mask: Shaped[Tensor, "#batch #head query _"] | None
     options: dict[str, Any]
-    given_scores: Tensor | None = None  # (batch, head, query, key)
-    given_pattern: Tensor | None = None
+    given_scores: Float[Tensor, "batch head query key"] | None = None  # (batch, head, query, key)
+    given_pattern: Float[Tensor, "batch head query key"] | None = None
 
     @property
     def scaling(self) -> float:
@@ -82,18 +85,24 @@ class AttentionCall:
         """
         return self.options.get("position_bias")
 
-    def pattern(self, queries: slice | list[int] | Tensor = slice(None)) -> Tensor:
+    def pattern(
+        self, queries: slice | list[int] | Tensor = slice(None)
+    ) -> Float[Tensor, "batch head query key"]:
         """Attention probabilities of the chosen query rows, (batch, head, query, key); float32."""
         if self.given_pattern is not None:
             return self.given_pattern[:, :, queries]
         return probabilities(self.scores(queries), self.options)
 
-    def mix(self, pattern: Tensor) -> Tensor:
+    def mix(
+        self, pattern: Float[Tensor, "batch head query key"]
+    ) -> Float[Tensor, "batch query head d_head"]:
         """What the heads give for these attention probabilities, (batch, query, head, d_head)."""
         mixed = _by_group(pattern.to(self.value.dtype), self.value.shape[1]) @ self.value
         return mixed.view(*pattern.shape[:3], -1).transpose(1, 2)
 
-    def scores(self, queries: slice | list[int] | Tensor = slice(None)) -> Tensor:
+    def scores(
+        self, queries: slice | list[int] | Tensor = slice(None)
+    ) -> Float[Tensor, "batch head query key"]:
         """Masked attention scores before the softmax, (batch, head, query, key); float32."""
         if self.given_scores is not None:
             return self.given_scores[:, :, queries]
@@ -119,17 +128,19 @@ def _by_group(x: Tensor, n_kv: int) -> Tensor:
     return x.reshape(x.shape[0], n_kv, -1, x.shape[-1])
 
 
-def soft_cap(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
+def soft_cap(scores: Float[Tensor, "*axes"], options: Mapping[str, Any]) -> Float[Tensor, "*axes"]:
     cap = options.get("softcap")
     return scores if cap is None else torch.tanh(scores / cap) * cap
 
 
-def add_mask(scores: Tensor, mask: Tensor) -> Tensor:
+def add_mask(scores: Float[Tensor, "*axes key"], mask: Tensor) -> Float[Tensor, "*axes key"]:
     mask = mask[..., : scores.shape[-1]]
     return scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
 
 
-def probabilities(scores: Tensor, options: Mapping[str, Any]) -> Tensor:
+def probabilities(
+    scores: Float[Tensor, "batch head query key"], options: Mapping[str, Any]
+) -> Float[Tensor, "batch head query key"]:
     """Softmax over keys; with an attention sink (`s_aux`, one logit per head) the rest goes to
     the sink.
     """
@@ -148,7 +159,7 @@ _spies: dict[int, list[Callable[[AttentionCall], None]]] = {}
 
 
 @contextmanager
-def spying(module: Any, look: Callable[[AttentionCall], None]) -> Iterator[None]:
+def spying(module: nn.Module, look: Callable[[AttentionCall], None]) -> Iterator[None]:
     """Show `look` every attention call of a model that goes through `transformers`' attention
     interface.
     """
@@ -232,18 +243,18 @@ def attention_taps(
         )
 
 
-def _configs(parts: Iterable[nn.Module]) -> list[Any]:
+def _configs(parts: Iterable[nn.Module]) -> list[PreTrainedConfig]:
     return list({id(c): c for m in parts if (c := getattr(m, "config", None)) is not None}.values())
 
 
-def _implementation(config: Any) -> str | None:
+def _implementation(config: PreTrainedConfig) -> str | None:
     """The name of the attention function, as it is when nobody listens."""
     name = getattr(config, "_attn_implementation", None)
     return None if name is None else name.removeprefix(_PREFIX)
 
 
 @contextmanager
-def _through_taps(configs: Sequence[Any]) -> Iterator[None]:
+def _through_taps(configs: Sequence[PreTrainedConfig]) -> Iterator[None]:
     """Attention of modules with these configurations goes through `_tapped`, until the last who
     asked for it is gone.
     """
@@ -255,7 +266,9 @@ def _through_taps(configs: Sequence[Any]) -> Iterator[None]:
         yield
 
 
-def _added(kept: dict[int, list[Any]], module: nn.Module, listener: Any) -> Callable[[], None]:
+def _added(
+    kept: dict[int, list[Any]], module: nn.Module, listener: Callable[[AttentionCall], object]
+) -> Callable[[], None]:
     """Put a listener at a module; gives what takes it off again."""
     here = kept.setdefault(id(module), [])
     here.append(listener)
@@ -290,7 +303,10 @@ def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
             run = sys.modules[type(module).__module__].eager_attention_forward
         else:
             run = ALL_ATTENTION_FUNCTIONS[original]
-        return run(module, it.query, it.key, it.value, attention_mask, **options)
+        out: tuple[Tensor, Tensor | None] = run(
+            module, it.query, it.key, it.value, attention_mask, **options
+        )
+        return out
 
     return call
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from hooks import context_window
 from hooks.module_call import call
@@ -16,8 +18,6 @@ from hooks.without_interventions import undisturbed
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 class Batch:
     """Left-padded prompts, ready for a forward pass. All tensors are (batch, pos)."""
 
-    input_ids: Tensor
-    attention_mask: Tensor
-    position_ids: Tensor
+    input_ids: Int[Tensor, "batch pos"]
+    attention_mask: Int[Tensor, "batch pos"]
+    position_ids: Int[Tensor, "batch pos"]
 
     @property
     def lengths(self) -> list[int]:
         """Tokens of each prompt, without the padding."""
         return self.attention_mask.sum(1).tolist()
 
-    def kwargs(self) -> dict[str, Tensor]:
+    def kwargs(self) -> dict[str, Int[Tensor, "batch pos"]]:
         """The batch as a module's `forward` takes it."""
         return {
             "input_ids": self.input_ids,
@@ -99,7 +99,8 @@ def ignores_padding(model: InstrumentedModel) -> bool:
     with_pad = Batch(*(torch.tensor([row], device=model.device) for row in rows))
 
     def last_logits(batch: Batch) -> Tensor:
-        return call(model.module, **batch.kwargs(), use_cache=False).logits[0, -1].float()
+        logits: Tensor = call(model.module, **batch.kwargs(), use_cache=False).logits[0, -1]
+        return logits.float()
 
     with undisturbed(model.module):
         alone, with_padding = last_logits(model.batch([ids])), last_logits(with_pad)

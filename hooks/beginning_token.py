@@ -10,7 +10,7 @@ without the token; every run that cuts text says both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,6 +19,8 @@ from workbench.facts import neutral_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import nn
 
     from workbench.models import Tokenization
 
@@ -63,7 +65,7 @@ class Beginning:
         )
 
 
-def measure(module: Any, text: Tokenization, device: torch.device) -> Beginning:
+def measure(module: nn.Module, text: Tokenization, device: torch.device) -> Beginning:
     """Two forward passes over the same windows of neutral text."""
     first, put = _candidate(text)
     ids = text.encode(neutral_text())[: _WINDOWS * _LENGTH]
@@ -80,7 +82,7 @@ def _candidate(text: Tokenization) -> tuple[Sequence[int], bool]:
     return ([own] if own is not None and 0 <= own < text.n_embeddings else []), False
 
 
-def _loss(module: Any, rows: torch.Tensor, first: Sequence[int]) -> float:
+def _loss(module: nn.Module, rows: torch.Tensor, first: Sequence[int]) -> float:
     """Mean loss of the tokens of each row after its first, nats; `first` stands before each row."""
     start = torch.tensor(list(first), dtype=torch.long, device=rows.device).expand(len(rows), -1)
     logits = (

@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 from hooks.backends import Forward, torch_hooks
 from hooks.backends.hook_request import HookRequest
@@ -22,7 +24,6 @@ from workbench.errors import BadInput, WorkbenchError
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
@@ -138,7 +139,9 @@ def _at_positions(
     return x.index_select(axis, indices(tuple(chosen), x.device))
 
 
-def as_numpy(place: str, x: Tensor, stored: ArraySpec) -> np.ndarray:
+def as_numpy(
+    place: str, x: Shaped[Tensor, "*axes"], stored: ArraySpec
+) -> Shaped[np.ndarray, "*axes"]:
     """Values as they are stored (bfloat16 as its bits).
 
     Raises:

@@ -9,13 +9,15 @@ allowed, and said.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from hooks.model import InstrumentedModel
 
 # OPT and BioGPT keep two rows before the first position; nobody keeps more than a few.
@@ -28,7 +30,7 @@ class PastWindow(UserWarning):
     """More tokens were read than the model's window has."""
 
 
-def rows_of_table(module: Any, window: int) -> int | None:
+def rows_of_table(module: PreTrainedModel, window: int) -> int | None:
     """How many positions a module's table has, learned or fixed.
 
     None where it has no table, and any length can be run.

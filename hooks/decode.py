@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks import context_window
 from hooks.eager_eval import steady
@@ -17,8 +19,6 @@ from hooks.prefix_cache import PrefixCache, PrefixState, step
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 Factors = Mapping[tuple[int, int], float]
@@ -94,7 +94,9 @@ class Session:
 
     @ordinary
     @torch.no_grad()
-    def logp(self, answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def logp(
+        self, answers: Sequence[Sequence[int]]
+    ) -> tuple[Float[Tensor, " prompt"], Float[Tensor, " prompt"]]:
         """Log-probability in nats of each prompt's answer: (its first token's, the whole
         answer's), each (prompt,).
         """

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from jaxtyping import Int
+from torch import Tensor
 
 MOST = 512 * 2**20
 """Bytes on their way at once: they go into memory that the system cannot swap out."""
@@ -56,7 +54,7 @@ class Fetching:
 
 
 @lru_cache(maxsize=512)
-def indices(values: tuple[int, ...], device: torch.device) -> Tensor:
+def indices(values: tuple[int, ...], device: torch.device) -> Int[Tensor, " n"]:
     """Whole numbers as a tensor there, (n,).
 
     Not to be written to: the next who asks gets the same one.

@@ -10,15 +10,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from hooks.held_attributes import held, is_held
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 @contextmanager
-def running(module: Any) -> Iterator[None]:
+def running(module: nn.Module) -> Iterator[None]:
     """Inside, whatever was compiled runs as the Python it was compiled from.
 
     The whole module (`torch.compile(model)`, also by the name that the user has for it), parts
@@ -38,7 +41,7 @@ def running(module: Any) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(module: Any) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Inside, the module and all its parts are in evaluation mode (no dropout, no gradient
     checkpointing).
 
@@ -50,7 +53,7 @@ def evaluating(module: Any) -> Iterator[None]:
 
 
 @contextmanager
-def steady(module: Any) -> Iterator[None]:
+def steady(module: nn.Module) -> Iterator[None]:
     """`running` and `evaluating`: how the workbench itself runs a model.
 
     A change that is on leaves the mode to its user.

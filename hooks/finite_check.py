@@ -12,24 +12,28 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from hooks.module_call import call
 from workbench.errors import NotFinite
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
     from hooks.model import InstrumentedModel
 
 
-def sound(logits: Tensor) -> Tensor:
+def sound(logits: Float[Tensor, "*rows d_vocab"]) -> Bool[Tensor, "*rows"]:
     """Where a distribution can be made of logits, (..., d_vocab) to (...)."""
     # `amax` hands on what is not a number, and is -inf only where every logit is.
     return torch.isfinite(logits.detach().amax(-1))
 
 
 def check_logits(
-    model: InstrumentedModel, logits: Tensor, given: Mapping[str, Any] | None = None
+    model: InstrumentedModel,
+    logits: Float[Tensor, "*rows d_vocab"],
+    given: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse logits that say nothing.
 
@@ -65,7 +69,7 @@ def check_values(model: InstrumentedModel, what: str, *values: Tensor) -> None:
         raise not_finite(model.module, model.card.name, None, f"{what} of {model.card.name}")
 
 
-def not_finite(module: Any, name: str, part: str | None, what: str = "") -> NotFinite:
+def not_finite(module: nn.Module, name: str, part: str | None, what: str = "") -> NotFinite:
     """The error. `part` is the module that gives the first value that is no finite number, if
     that is known.
     """
@@ -85,7 +89,7 @@ def not_finite(module: Any, name: str, part: str | None, what: str = "") -> NotF
     )
 
 
-def first_bad(module: Any, given: Mapping[str, Any]) -> str | None:
+def first_bad(module: nn.Module, given: Mapping[str, Any]) -> str | None:
     """The name of the part whose output is the first that is not finite when the module is called
     so again.
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from hooks import context_window
 from hooks.eager_eval import steady
@@ -23,14 +25,14 @@ from hooks.finite_check import first_bad, not_finite, sound
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
     from hooks.model import InstrumentedModel
     from hooks.prompts import Prompt
 
 _COLDEST = 1e-6
 # A module's own generation config is set aside while it generates: one thread after the other.
-_TURNS: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
+_TURNS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 
 def end_tokens(model: InstrumentedModel) -> tuple[int, ...]:
@@ -84,15 +86,15 @@ def generate(
 @torch.no_grad()
 def continued(
     model: InstrumentedModel,
-    ids: Tensor,
+    ids: Int[Tensor, "prompt pos"],
     max_new_tokens: int,
     *,
     temperature: float = 0.0,
     ends: Sequence[int] | None = None,
     least: int = 0,
-    streamer: Any = None,
-    stopping: Sequence[Any] = (),
-) -> Tensor:
+    streamer: _Streamer | None = None,
+    stopping: Sequence[Callable[..., Tensor]] = (),
+) -> Int[Tensor, "prompt new_pos"]:
     """The tokens that follow prompts of one length, (prompt, up to `max_new_tokens`).
 
     Draws are from the global generator.
@@ -131,7 +133,8 @@ def continued(
     if streamer is not None:
         streamer.before = watch.check
     with steady(model.module), _nothing_of_its_own(model.module):
-        out = model.module.generate(
+        generate: Any = model.module.generate  # of a mixin, typed for all that it may give
+        out: Tensor = generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             generation_config=GenerationConfig(**own),
@@ -163,7 +166,7 @@ def _padding(model: InstrumentedModel, ends: Sequence[int]) -> int:
 
 
 @contextmanager
-def _nothing_of_its_own(module: Any) -> Iterator[None]:
+def _nothing_of_its_own(module: nn.Module) -> Iterator[None]:
     """Set the module's generation config aside: `transformers` takes from it whatever a given one
     leaves open.
 
@@ -179,7 +182,7 @@ def _nothing_of_its_own(module: Any) -> Iterator[None]:
         ]
         try:
             for part, _ in kept:
-                part.generation_config = GenerationConfig()
+                part.generation_config = GenerationConfig()  # type: ignore[assignment]
             yield
         finally:
             for part, config in kept:

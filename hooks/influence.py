@@ -36,6 +36,7 @@ from workbench.trace import Trace
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from hooks.model import InstrumentedModel
 
@@ -163,9 +164,9 @@ def _fit(model: InstrumentedModel) -> None:
 class _Scored(nn.Module):
     """The module as Captum calls it: logits from the parts of a batch."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: PreTrainedModel) -> None:
         super().__init__()
-        self.module = module
+        self.module: PreTrainedModel = module
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor) -> Tensor:
         batch = {
@@ -173,7 +174,8 @@ class _Scored(nn.Module):
             "attention_mask": attention_mask,
             "position_ids": position_ids,
         }
-        return call(self.module, **batch, use_cache=False).logits
+        logits: Tensor = call(self.module, **batch, use_cache=False).logits
+        return logits
 
 
 class _Loss(nn.Module):
@@ -205,7 +207,7 @@ def _blocks(model: InstrumentedModel, layers: int | Sequence[int]) -> list[str]:
     return found
 
 
-def _put_in(module: Any, state: Mapping[str, Tensor]) -> None:
+def _put_in(module: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
     """Other weights for the twin, in place of the shared ones, which stay as they are.
 
     Raises:
@@ -223,7 +225,7 @@ def _put_in(module: Any, state: Mapping[str, Tensor]) -> None:
     module.tie_weights()
 
 
-def _check_fits(module: Any, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+def _check_fits(module: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
     """Raises BadInput if the weights are not those of `own`, the module's parameters."""
     strange = [name for name in state if name not in module.state_dict()]
     missing = [name for name in own if name not in state]
@@ -241,7 +243,7 @@ def _check_fits(module: Any, own: Mapping[str, Tensor], state: Mapping[str, Tens
             )
 
 
-def _read(module: Any, folder: Path) -> dict[str, Tensor]:
+def _read(module: PreTrainedModel, folder: Path) -> dict[str, Tensor]:
     """The weights of a folder of safetensors, by the names that the module gives them.
 
     Raises:
@@ -256,14 +258,15 @@ def _read(module: Any, folder: Path) -> dict[str, Tensor]:
             "Convert the checkpoint.",
         )
     # `transformers` reads it, since names in files are not always those of the module.
-    options = {
+    options: dict[str, Any] = {
         "config": copy.deepcopy(module.config),
         "dtype": module.dtype,
         "use_safetensors": True,
         "local_files_only": True,
     }
+    read: Any = type(module).from_pretrained  # gives two with `output_loading_info`
     try:
-        loaded, about = type(module).from_pretrained(folder, **options, output_loading_info=True)
+        loaded, about = read(folder, **options, output_loading_info=True)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise BadInput(
             f"The weights in {folder} cannot be read: {error}",
@@ -277,4 +280,5 @@ def _read(module: Any, folder: Path) -> dict[str, Tensor]:
             "all of its weights",
             "Check the folder.",
         )
-    return loaded.state_dict()
+    weights: dict[str, Tensor] = loaded.state_dict()
+    return weights

@@ -19,7 +19,7 @@ from hooks.device_transfer import indices
 from hooks.eager_eval import evaluating
 from hooks.hook_points import hook_sites
 from hooks.intervention_targets import Heads, Target, check_per_token, find_targets, is_square
-from hooks.patch_source import Change, from_source
+from hooks.patch_source import ChangeFn, from_source
 from hooks.positions import PositionTracker, track_positions
 from hooks.prompts import Prompts, ids_of
 from workbench.errors import BadInput
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hooks.sites import Place
     from workbench.trace import Trace
 
-How = Literal["zero", "mean", "resample"]
+AblationMethod = Literal["zero", "mean", "resample"]
 
 
 @again
@@ -44,7 +44,7 @@ def ablate(
     site: str | None = None,
     layers: int | Sequence[int] | None = None,
     positions: Sequence[int] | None = None,
-    how: How = "zero",
+    method: AblationMethod = "zero",
     reference: Prompts | None = None,
     seed: int = 0,
 ) -> Iterator[None]:
@@ -52,25 +52,25 @@ def ablate(
 
     Args:
         heads, site, layers, positions: what and where; see the module's docstring.
-        how: "zero"; "mean" over all positions of the `reference` prompts; "resample": at each
+        method: "zero"; "mean" over all positions of the `reference` prompts; "resample": at each
             position the value of a randomly drawn position of the reference.
         reference: prompts, needed for "mean" and "resample".
         seed: of the draw.
     """
     targets = find_targets(model, heads, site, layers)
-    if how == "zero":
-        changes: list[Change] = [lambda x, _: torch.zeros_like(x)] * len(targets)
-    elif how in {"mean", "resample"}:
+    if method == "zero":
+        changes: list[ChangeFn] = [lambda x, _: torch.zeros_like(x)] * len(targets)
+    elif method in {"mean", "resample"}:
         check_per_token(targets)
         if not reference:
             raise BadInput(
-                f"{how} ablation needs reference prompts.", "reference=[…]", "Give some prompts."
+                f"{method} ablation needs reference prompts.", "reference=[…]", "Give some prompts."
             )
         pools = _reference_values(model, targets, reference)
-        changes = [_mean(pool) if how == "mean" else _resample(pool, seed) for pool in pools]
+        changes = [_mean(pool) if method == "mean" else _resample(pool, seed) for pool in pools]
     else:
         raise BadInput(
-            f"There is no ablation {how!r}.", "zero, mean or resample", "Choose one of those."
+            f"There is no ablation {method!r}.", "zero, mean or resample", "Choose one of those."
         )
     with apply_changes(model, targets, changes, positions):
         yield
@@ -152,7 +152,7 @@ def patch(
 def apply_changes(
     model: InstrumentedModel,
     targets: Sequence[Target],
-    changes: Sequence[Change],
+    changes: Sequence[ChangeFn],
     positions: Sequence[int] | None,
 ) -> Iterator[None]:
     """Put at each target what its change makes of it; [] for the heads is the whole site."""
@@ -168,7 +168,7 @@ def apply_changes(
 def _at(
     place: Place,
     chosen: list[int],
-    change: Change,
+    change: ChangeFn,
     positions: Sequence[int] | None,
     tracker: PositionTracker,
 ) -> Callable[[Tensor], Tensor]:
@@ -180,7 +180,7 @@ def _at(
         if place.site.short == "attn_scores":  # what may not be looked at stays so
             new = torch.where(old <= torch.finfo(old.dtype).min / 2, old, new)
         if positions is not None:
-            mask = tracker.at(positions, len(old)).to(x.device)
+            mask = tracker.mask_at(positions, len(old)).to(x.device)
             new = torch.where(mask.view(*mask.shape, *[1] * (old.dim() - 2)), new, old)
         if heads is not None:
             of_heads, new = new, x.clone()
@@ -216,12 +216,12 @@ def _reference_values(
     return [torch.cat(pool) for pool in pools]
 
 
-def _mean(pool: Tensor) -> Change:
+def _mean(pool: Tensor) -> ChangeFn:
     mean = pool.float().mean(0)
     return lambda x, _: mean.to(x).expand_as(x)
 
 
-def _resample(pool: Tensor, seed: int) -> Change:
+def _resample(pool: Tensor, seed: int) -> ChangeFn:
     draw = torch.Generator().manual_seed(seed)
 
     def change(x: Tensor, _: PositionTracker) -> Tensor:

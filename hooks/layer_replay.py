@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -26,7 +28,7 @@ from workbench.errors import WorkbenchError
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from transformers import PreTrainedConfig
 
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
@@ -47,7 +49,9 @@ class RecordedSuffix:
     record: RecordedPass
     calls: dict[int, AttentionCall]
     kept: dict[tuple[str, int], Tensor]
-    logits: Tensor  # (prompt, d_vocab), the model's own after the last column
+    logits: Float[
+        Tensor, "prompt d_vocab"
+    ]  # (prompt, d_vocab), the model's own after the last column
     start: int
     batch: Batch
 
@@ -132,7 +136,7 @@ def _keeps_only_keys(model: InstrumentedModel) -> bool:
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
 
 
-def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[Any, Tensor]:
+def _prefix(model: InstrumentedModel, batch: Batch, start: int) -> tuple[DynamicCache, Tensor]:
     """A key-value cache of the columns before `start`, and the logits after the last of all
     columns, from one pass.
 
@@ -152,7 +156,7 @@ class _UpTo(DynamicCache):
     until it has them.
     """
 
-    def __init__(self, columns: int, config: Any) -> None:
+    def __init__(self, columns: int, config: PreTrainedConfig) -> None:
         super().__init__(config=config)
         self._columns, self._has = columns, set[int]()
 
@@ -191,7 +195,11 @@ class _Seen:
         self.into[self.layer] = call
 
 
-def logit_error(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[float, float]:
+def logit_error(
+    logits: Float[Tensor, "prompt d_vocab"],
+    own: Float[Tensor, "prompt d_vocab"],
+    model: InstrumentedModel,
+) -> tuple[float, float]:
     """The largest difference of two sets of logits, and what rounding may explain."""
     # Kernels differ by batch shape. Each layer rounds the stream twice, at random, and the last of
     # it are the logits.
@@ -199,17 +207,21 @@ def logit_error(found: Tensor, own: Tensor, model: InstrumentedModel) -> tuple[f
     # Tokens that the model rules out are minus infinity in both.
     size = float(own.masked_fill(own.isneginf(), 0.0).abs().max())
     limit = max(1e-3 * max(1.0, size / 100), spread * size)
-    return float(torch.where(found == own, 0.0, (found.float() - own.float()).abs()).max()), limit
+    return float(torch.where(logits == own, 0.0, (logits.float() - own.float()).abs()).max()), limit
 
 
-def check_same(found: Tensor, own: Tensor, model: InstrumentedModel) -> float:
+def check_same(
+    logits: Float[Tensor, "prompt d_vocab"],
+    own: Float[Tensor, "prompt d_vocab"],
+    model: InstrumentedModel,
+) -> float:
     """The control row of a fast path must end in the model's own logits. Returns how far off it is.
 
     Raises:
         WorkbenchError: it does not; the model's family breaks an identity that the fast path stands
             on.
     """
-    error, limit = logit_error(found, own, model)
+    error, limit = logit_error(logits, own, model)
     if not error <= limit:
         raise WorkbenchError(
             f"The fast sweep does not reproduce {model.card.name}: its logits are off by"

@@ -5,15 +5,13 @@ sites, sweeps and interventions stand on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 STATE_DIMS = {
     "state": ("state_head", "state_row", "state_col"),
@@ -33,7 +31,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Norm:
+class NormLayer:
     """A normalisation: its module, and what it divides by.
 
     `centred` is True for LayerNorm, False for RMSNorm, None where the output is no per-channel gain
@@ -44,7 +42,7 @@ class Norm:
     centred: bool | None
     eps: float
 
-    def scale(self, x: Tensor) -> Tensor:
+    def scale(self, x: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows"]:
         """What the input is divided by at each position: (..., d_model) to (...)."""
         x = x.float()
         if self.centred:
@@ -68,20 +66,25 @@ class Projection:
     heads: int
     kv_heads: int
 
-    def cut(self, x: Tensor) -> Tensor:
+    def cut(self, x: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows head d_head"]:
         """The projection out of the module's output: (..., width) to (..., head, d_head)."""
         if self.arrangement == "alone":
-            return x.unflatten(-1, (self.heads if self.which == "q" else self.kv_heads, -1))
+            return _split(x, self.heads if self.which == "q" else self.kv_heads, -1)
         size = x.shape[-1] // (self.heads + 2 * self.kv_heads)
         if self.arrangement == "concat":
             parts = x.split([self.heads * size, self.kv_heads * size, self.kv_heads * size], -1)
-            return parts["qkv".index(self.which)].unflatten(-1, (-1, size))
+            return _split(parts["qkv".index(self.which)], -1, size)
         if self.arrangement == "per head":
-            return x.unflatten(-1, (self.heads, 3, size))[..., "qkv".index(self.which), :]
-        grouped = x.unflatten(-1, (self.kv_heads, self.heads // self.kv_heads + 2, size))
+            return _split(x, self.heads, 3, size)[..., "qkv".index(self.which), :]
+        grouped = _split(x, self.kv_heads, self.heads // self.kv_heads + 2, size)
         if self.which == "q":
             return grouped[..., :-2, :].flatten(-3, -2)
         return grouped[..., -2 if self.which == "k" else -1, :]
+
+
+def _split(x: Tensor, *sizes: int) -> Tensor:
+    """The last axis as several, of these sizes."""
+    return x.reshape(*x.shape[:-1], *sizes)
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,8 @@ class Block:
     before_mlp: nn.Module | None = (
         None  # its input is the residual stream between attention and MLP
     )
-    ln1: Norm | None = None
-    ln2: Norm | None = None
+    ln1: NormLayer | None = None
+    ln2: NormLayer | None = None
     start: nn.Module | None = (
         # where a norm stands before the stream itself (RWKV's first layer): its output is the
         # stream
@@ -139,12 +142,12 @@ class Layout:
     """The parts of a decoder, in order of the forward pass."""
 
     stack: tuple[nn.Module, str]  # the module that holds the list of layers, and its name there
-    embed: Any
+    embed: nn.Module
     pos_embed: nn.Module | None
     blocks: tuple[Block, ...]
     final_norm: nn.Module
-    ln_final: Norm | None
-    unembed: Any
+    ln_final: NormLayer | None
+    unembed: nn.Module
     n_heads: int
     n_kv_heads: int
     d_head: int
@@ -182,7 +185,9 @@ class Layout:
                 "Load the pair (module, tokenizer) again.",
             )
 
-    def to_logits(self, unembedded: Tensor) -> Tensor:
+    def to_logits(
+        self, unembedded: Float[Tensor, "*rows d_vocab"]
+    ) -> Float[Tensor, "*rows d_vocab"]:
         """What the unembedding matrix gives, scaled and capped as the family does."""
         logits = unembedded if self.logit_scale == 1.0 else unembedded * self.logit_scale
         return (

@@ -14,20 +14,27 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks.eager_eval import running
 from hooks.weights import apply, dense_weight
 from workbench.errors import Unfit
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from hooks.layout import Norm
+    from hooks.layout import NormLayer
     from hooks.model import InstrumentedModel
 
 
 @torch.no_grad()
-def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: Tensor) -> Tensor:
+def direct_logits(
+    model: InstrumentedModel,
+    parts: Float[Tensor, "*parts prompt d_model"],
+    resid: Float[Tensor, "prompt d_model"],
+    ids: Int[Tensor, "prompt target"],
+) -> Float[Tensor, "*parts prompt target"]:
     """Logits that residual-stream contributions add to some tokens, with the final norm's scale
     frozen.
 
@@ -48,7 +55,9 @@ def direct_logits(model: InstrumentedModel, parts: Tensor, resid: Tensor, ids: T
 
 
 @torch.no_grad()
-def unembed_direction(model: InstrumentedModel, vectors: Tensor) -> Tensor:
+def unembed_direction(
+    model: InstrumentedModel, vectors: Float[Tensor, "*rows d_model"]
+) -> Float[Tensor, "*rows d_vocab"]:
     """What vectors in the residual stream add to every logit directly, but for the final norm's
     scale, (..., d_vocab).
 
@@ -64,14 +73,14 @@ def unembed_direction(model: InstrumentedModel, vectors: Tensor) -> Tensor:
 
 
 @contextmanager
-def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
+def frozen_norm(model: InstrumentedModel, resid: Float[Tensor, "*rows d_model"]) -> Iterator[None]:
     """The final norm divides by the scale of `resid`, (d_model,) or what broadcasts to its
     input, while inside.
     """
     norm = _norm(model)
 
     def keep_scale(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        bias = module.forward(args[0].new_zeros(args[0].shape[-1]))
+        bias: Tensor = module.forward(args[0].new_zeros(args[0].shape[-1]))
         return bias + _scaled(norm, args[0], resid)
 
     handle = norm.module.register_forward_hook(keep_scale)
@@ -82,7 +91,7 @@ def frozen_norm(model: InstrumentedModel, resid: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def _norm(model: InstrumentedModel) -> Norm:
+def _norm(model: InstrumentedModel) -> NormLayer:
     norm = model.layout.ln_final
     if norm is None or norm.centred is None:
         raise Unfit(
@@ -93,12 +102,14 @@ def _norm(model: InstrumentedModel) -> Norm:
     return norm
 
 
-def _scaled(norm: Norm, parts: Tensor, resid: Tensor) -> Tensor:
+def _scaled(norm: NormLayer, parts: Tensor, resid: Tensor) -> Tensor:
     return _unbiased(norm, parts) * (norm.scale(parts) / norm.scale(resid))[..., None]
 
 
-def _unbiased(norm: Norm, parts: Tensor) -> Tensor:
+def _unbiased(norm: NormLayer, parts: Tensor) -> Tensor:
     """norm(x) - norm(0): x over its own scale, times the gain, whatever way the family stores
     that gain.
     """
-    return norm.module.forward(parts) - norm.module.forward(parts.new_zeros(parts.shape[-1]))
+    normed: Tensor = norm.module.forward(parts)
+    bias: Tensor = norm.module.forward(parts.new_zeros(parts.shape[-1]))
+    return normed - bias

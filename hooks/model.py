@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hooks import batch as batches
@@ -36,6 +37,7 @@ from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
     import pandas as pd
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from hooks.rounding import Control
     from workbench.cost import Speed
@@ -79,8 +81,8 @@ class InstrumentedModel:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        self.module: Any = loaded.module
-        self.tokenizer: Any = loaded.tokenizer
+        self.module: PreTrainedModel = loaded.module
+        self.tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
         self.card: ModelCard = loaded.card
         self.lock = threading.RLock()
         self._attached = adapters.names(loaded.module)
@@ -262,7 +264,9 @@ class InstrumentedModel:
 
     @ordinary
     @torch.no_grad()
-    def next_logits(self, prompts: Prompts, batch_size: int = 32) -> Tensor:
+    def next_logits(
+        self, prompts: Prompts, batch_size: int = 32
+    ) -> Float[Tensor, "prompt d_vocab"]:
         """Logits of the token after each prompt, (prompt, d_vocab), float32.
 
         Honours active interventions.
@@ -317,7 +321,9 @@ class InstrumentedModel:
         """
         return generation.generate(self, prompt, max_new_tokens, temperature, seed, on_token)
 
-    def unembed(self, resid: Tensor, ids: Tensor | None = None) -> Tensor:
+    def unembed(
+        self, resid: Float[Tensor, "*rows d_model"], ids: Int[Tensor, " target"] | None = None
+    ) -> Float[Tensor, "*rows _"]:
         """Final norm and unembedding of residual-stream vectors: (..., d_model) to logits (...,
         d_vocab).
 

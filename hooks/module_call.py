@@ -9,16 +9,19 @@ way.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Without these a pass says the same. (Padding that counts as text then is found by
 # `InstrumentedModel.ignores_padding`.)
 _OPTIONAL = ("position_ids", "logits_to_keep", "use_cache")
 
 
-def call(module: Any, **given: Any) -> Any:
+def call(module: nn.Module, **given: Any) -> Any:
     """The module's output for these arguments, named as `transformers` names them.
 
     `logits` of the output are those of the last `logits_to_keep` tokens; of all where that is 0 or

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from hooks.intervention_targets import Target
     from workbench.trace import Trace
 
-Change = Callable[["Tensor", PositionTracker], "Tensor"]
+ChangeFn = Callable[["Tensor", PositionTracker], "Tensor"]
 """Gets the values to change, (batch, pos, …) or (batch, pos, chosen head, d_head), and the
 tracker.
 """
 
 
-def from_source(source: Trace, target: Target, positions: Sequence[int] | None) -> Change:
+def from_source(source: Trace, target: Target, positions: Sequence[int] | None) -> ChangeFn:
     """The change that puts in what a trace holds of a target.
 
     Raises:
@@ -67,7 +67,7 @@ def _change(
     where: list[int],
     positions: Sequence[int] | None,
     elsewhere: float | None,
-) -> Change:
+) -> ChangeFn:
     """The change that puts stored values in.
 
     Args:

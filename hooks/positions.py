@@ -21,13 +21,15 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from hooks.held_attributes import held
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
     from hooks.model import InstrumentedModel
 
@@ -116,7 +118,7 @@ class PositionTracker:
             if cache is not None and self._running is not None:
                 self._texts[_anchor(cache)] = self._running
 
-    def at(self, positions: Sequence[int], rows: int) -> Tensor:
+    def mask_at(self, positions: Sequence[int], rows: int) -> Bool[Tensor, "row pos"]:
         """True where a token is at one of `positions`, (rows, pos). Rows and errors: see `text`."""
         index, lengths = self.text(rows)
         found = torch.zeros_like(index, dtype=torch.bool)
@@ -125,7 +127,7 @@ class PositionTracker:
             found |= (index == wanted) & (index >= 0)
         return found
 
-    def text(self, rows: int) -> tuple[Tensor, Tensor]:
+    def text(self, rows: int) -> tuple[Int[Tensor, "row pos"], Int[Tensor, " row"]]:
         """`index` and `lengths` of so many rows: the batch once, or several times over as variants
         of it.
 
@@ -199,7 +201,9 @@ def _columns_in(cache: Any) -> int | None:
 _trackers: dict[int, list[PositionTracker]] = {}  # id of the module -> those that follow it
 
 
-def tell(module: Any, mask: Tensor, lengths: Tensor) -> None:
+def tell(
+    module: nn.Module, mask: Int[Tensor, "batch column"], lengths: Int[Tensor, " batch"]
+) -> None:
     """Say of the next forward pass that it ends a text with this mask, (batch, column), of
     prompts of these lengths.
     """
@@ -208,7 +212,7 @@ def tell(module: Any, mask: Tensor, lengths: Tensor) -> None:
 
 
 @contextmanager
-def placed(module: Any, where: PositionTracker) -> Iterator[None]:
+def placed(module: nn.Module, where: PositionTracker) -> Iterator[None]:
     """Layers that are run again by themselves are about the tokens that `where` followed when
     they ran.
     """
@@ -247,14 +251,14 @@ def track_positions(model: InstrumentedModel) -> Iterator[PositionTracker]:
         yield tracker
 
 
-def _forget(module: Any, tracker: PositionTracker) -> None:
+def _forget(module: nn.Module, tracker: PositionTracker) -> None:
     following = _trackers[id(module)]
     following.remove(tracker)
     if not following:
         del _trackers[id(module)]
 
 
-def _preparing(module: Any, name: str) -> Callable[..., Any]:
+def _preparing(module: nn.Module, name: str) -> Callable[..., Any]:
     """`generate` makes the arguments of a forward pass from the whole text so far: that is where
     its length is known.
     """
@@ -271,7 +275,7 @@ def _preparing(module: Any, name: str) -> Callable[..., Any]:
     return prepare
 
 
-def _beginning(module: Any, name: str) -> Callable[..., Any]:
+def _beginning(module: nn.Module, name: str) -> Callable[..., Any]:
     """What `generate` gives the prompts to as they are: they may be read in pieces, or together
     with guesses of what follows.
     """
@@ -300,7 +304,7 @@ def _mask_of(input_ids: Tensor, given: dict[str, Any]) -> Tensor:
     return torch.ones(len(input_ids), columns, dtype=torch.long, device=input_ids.device)
 
 
-def _whole(module: Any, name: str) -> Callable[..., Any]:
+def _whole(module: nn.Module, name: str) -> Callable[..., Any]:
     """What is known of a call's prompts ends with the call."""
     own = getattr(module, name)
 

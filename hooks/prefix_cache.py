@@ -7,9 +7,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks.eager_eval import steady
 from hooks.finite_check import check_logits
@@ -20,7 +22,7 @@ from hooks.rounding import Control, note
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from transformers import Cache
 
     from hooks.model import InstrumentedModel
 
@@ -31,16 +33,16 @@ class PrefixState:
     token's logits.
     """
 
-    cache: Any
-    mask: Tensor  # (batch, pos)
-    logits: Tensor  # (batch, d_vocab)
+    cache: Cache
+    mask: Int[Tensor, "batch column"]  # (batch, pos)
+    logits: Float[Tensor, "batch d_vocab"]  # (batch, d_vocab)
 
     def fork(self) -> PrefixState:
         """The same state to continue from; continuing it leaves this one as it was."""
         return PrefixState(_fork(self.cache), self.mask, self.logits)
 
 
-def _fork(cache: Any) -> Any:
+def _fork(cache: Cache) -> Cache:
     """A key-value cache that shares its tensors with another: layers replace theirs when they
     grow, and never write in.
     """
@@ -87,8 +89,8 @@ class PrefixCache:
                 **self.model.batch(self.prompts).kwargs(), use_cache=True, logits_to_keep=1
             )
             return PrefixState(out.past_key_values, self.mask, out.logits[:, -1])
-        for layer in cache.layers[from_layer:]:
-            layer.reset()
+        for held in cache.layers[from_layer:]:
+            held.reset()
         resid = self._record.resid_pre[from_layer]
         with steady(self.model.module), placed(self.model.module, self._record.positions):
             for layer in range(from_layer, self.model.n_layers):
@@ -101,8 +103,8 @@ class PrefixCache:
 @ordinary
 @torch.no_grad()
 def step(
-    model: InstrumentedModel, state: PrefixState, tokens: Tensor
-) -> tuple[PrefixState, Tensor]:
+    model: InstrumentedModel, state: PrefixState, tokens: Int[Tensor, "batch n"]
+) -> tuple[PrefixState, Float[Tensor, "batch n d_vocab"]]:
     """Feed (batch, n) further tokens.
 
     Returns the state after them and the logits at each, (batch, n, d_vocab).

@@ -4,7 +4,7 @@ passes them. Measured once per layer.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
@@ -24,8 +24,11 @@ from hooks.weights import (
 from workbench.errors import Unfit
 from workbench.models.storage import settle
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def has_int8_inputs(module: Any) -> bool:
+
+def has_int8_inputs(module: nn.Module) -> bool:
     """Whether some linear layer inside rounds what it reads (to 8 bits, say), so that no identity
     holds closer than that.
 
@@ -36,7 +39,7 @@ def has_int8_inputs(module: Any) -> bool:
     )
 
 
-def check_gradients(module: Any, name: str) -> None:
+def check_gradients(module: nn.Module, name: str) -> None:
     """Refuse a model in which no gradient passes some quantized layer; everything before it would
     seem to have none.
 
@@ -56,10 +59,10 @@ def check_gradients(module: Any, name: str) -> None:
             )
 
 
-_passing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_passing: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
-def _passes_gradients(layer: Any) -> bool:
+def _passes_gradients(layer: nn.Module) -> bool:
     """Whether what a layer gives depends on what it reads, as far as autograd knows. Tried once."""
     if layer not in _passing and (known_sizes(layer) is None or is_embedding(layer)):
         _passing[layer] = True
@@ -76,7 +79,7 @@ def _passes_gradients(layer: Any) -> bool:
     return _passing[layer]
 
 
-def _may_round(part: Any) -> bool:
+def _may_round(part: nn.Module) -> bool:
     """Whether a quantizer made this layer: it packs the weight, or is one of those that
     `transformers` puts in.
     """
@@ -87,10 +90,10 @@ def _may_round(part: Any) -> bool:
     return put_in or is_quantized(part)
 
 
-_measured: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_measured: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
-def _rounds(layer: Any) -> bool:
+def _rounds(layer: nn.Module) -> bool:
     if layer not in _measured:
         # What is no single matrix (packed experts) cannot be measured so: it may.
         _measured[layer] = known_sizes(layer) is None or (
@@ -99,7 +102,7 @@ def _rounds(layer: Any) -> bool:
     return _measured[layer]
 
 
-def _measure(layer: Any) -> bool:
+def _measure(layer: nn.Module) -> bool:
     draw = torch.Generator().manual_seed(0)
     with as_it_computes(layer):
         a, b = torch.randn(2, 4, sizes(layer)[1], generator=draw)
@@ -120,5 +123,5 @@ def tensor_float(device: torch.device) -> bool:
     # Newer torch refuses the older question once this is set.
     precision = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
     if precision is not None:
-        return precision == "tf32"
+        return bool(precision == "tf32")
     return torch.get_float32_matmul_precision() != "highest"

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.eager_eval import steady
 from hooks.positions import PositionTracker, track_positions
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
+    from transformers import Cache
 
     from hooks.model import InstrumentedModel
 
@@ -33,8 +36,12 @@ class RecordedPass:
     )
 
     def call(
-        self, model: InstrumentedModel, layer: int, resid: Tensor, cache: Any = None
-    ) -> Tensor:
+        self,
+        model: InstrumentedModel,
+        layer: int,
+        resid: Float[Tensor, "row pos d_model"],
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "row pos d_model"]:
         """One layer on another residual stream, with `cache` in place of the recorded key-value
         cache.
 
@@ -61,7 +68,8 @@ class RecordedPass:
 
 def _stream(out: Any) -> Tensor:
     """The residual stream in what a layer gives."""
-    return out[0] if isinstance(out, tuple | list) else out
+    stream: Tensor = out[0] if isinstance(out, tuple | list) else out
+    return stream
 
 
 def _repeated(value: Any, recorded: int, times: int, *, flat: bool = False) -> Any:
@@ -106,7 +114,7 @@ def recording(model: InstrumentedModel) -> Iterator[RecordedPass]:
         tuple[Mapping[Any, Any], dict[Any, int]]
     ] = []  # dictionaries that layers get, with what is in them
 
-    def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         kwargs = dict(kwargs)
         hidden = args[0] if args else kwargs.pop("hidden_states")
         record.resid_pre.append(hidden)
@@ -116,7 +124,7 @@ def recording(model: InstrumentedModel) -> Iterator[RecordedPass]:
         if len(record.resid_pre) == 1:
             shared.extend((x, _held_by(x)) for x in given if isinstance(x, Mapping))
 
-    def after(module: Any, args: tuple[Any, ...], out: Any) -> None:
+    def after(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
         if isinstance(out, tuple | list):
             beside.update((id(x), x) for x in _tensors(out[1:]))
         if len(record.resid_pre) == len(model.layout.blocks):

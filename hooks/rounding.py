@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.quantized_layers import has_int8_inputs, tensor_float
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 # Effects that are not this many times what rounding moves prove little.
@@ -63,7 +63,9 @@ class Control:
     clear: bool = True
 
 
-def of_effects(error: float, effects: Tensor, moved: Tensor) -> Control:
+def of_effects(
+    error: float, effects: Float[Tensor, "*components target"], moved: Float[Tensor, " target"]
+) -> Control:
     """The control of a sweep.
 
     Args:

@@ -25,7 +25,7 @@ _SLOW = 0.2  # seconds of one token beyond which one text has to do
 
 
 def speed(model: InstrumentedModel) -> Speed:
-    """Seconds per token, per pass, per token of gradients and per operation.
+    """Seconds per token, per pass, and per token of gradients.
 
     Where a model keeps no gradients, those are taken as twice the forward pass.
     """
@@ -40,8 +40,7 @@ def speed(model: InstrumentedModel) -> Speed:
             backward = max(both - token * _LENGTH - alone, token * _LENGTH / 2) / _LENGTH
         except (RuntimeError, NotImplementedError, WorkbenchError):  # kernels without gradients
             backward = 2 * token
-    operations = token / (2 * max(1, model.card.n_params))
-    return Speed(token, max(0.0, alone - token), backward, operations)
+    return Speed(token, max(0.0, alone - token), backward)
 
 
 def _timed(model: InstrumentedModel, work: Callable[[], object]) -> float:

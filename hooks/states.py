@@ -13,12 +13,14 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn import functional
 
 from hooks.eager_eval import steady
@@ -28,7 +30,8 @@ from hooks.positions import CACHES, tell
 from hooks.weights import device_of
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+    from transformers import PreTrainedModel
 
     from hooks.batch import Batch
     from hooks.hook_points import HookFn
@@ -48,7 +51,7 @@ class RecurrentStepper:
     """
 
     def __init__(
-        self, module: Any, mixers: dict[int, nn.Module], length: int | None = None
+        self, module: PreTrainedModel, mixers: dict[int, nn.Module], length: int | None = None
     ) -> None:
         self.module, self.mixers = module, mixers
         self._length = length
@@ -67,7 +70,7 @@ class RecurrentStepper:
             self._cache = {"past_key_values": DynamicCache(config=module.config.get_text_config())}
 
     @torch.no_grad()
-    def feed(self, token: int) -> Tensor:
+    def feed(self, token: int) -> Float[Tensor, " d_vocab"]:
         """Read one token; gives the logits after it, (d_vocab,)."""
         device = device_of(self.module.get_input_embeddings())
         ids, where = (
@@ -81,9 +84,10 @@ class RecurrentStepper:
         out = call(self.module, input_ids=ids, position_ids=where, use_cache=True, **self._cache)
         self._read += 1
         self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
-        return out.logits[0, -1]
+        logits: Tensor = out.logits[0, -1]
+        return logits
 
-    def state(self, layer: int) -> Tensor | None:
+    def state(self, layer: int) -> Float[Tensor, "state_head state_row state_col"] | None:
         """The layer's state, (state_head, state_row, state_col), a copy; None if it keeps none."""
         found = self._held(layer, "recurrent_states")
         if found is None:
@@ -95,19 +99,25 @@ class RecurrentStepper:
             found = found[None] if found.dim() == 2 else found[:, None]
         return found.clone()
 
-    def conv_state(self, layer: int) -> Tensor | None:
+    def conv_state(self, layer: int) -> Float[Tensor, "channel tap"] | None:
         """The last inputs of the layer's short convolution, (channel, tap), a copy."""
         found = self._held(layer, "conv_states")
         return None if found is None else found[0].detach().float().clone()
 
-    def state_update(self, layer: int, before: Tensor | None) -> Tensor:
+    def state_update(
+        self, layer: int, before: Float[Tensor, "state_head state_row state_col"] | None
+    ) -> Float[Tensor, "state_head state_row state_col"]:
         """What the last token added to the decayed state, given the state before it."""
         after = self.state(layer)
         assert after is not None
         return after if before is None else after - self.decay[layer] * before
 
     def set_state(
-        self, layer: int, *, state: Tensor | None = None, conv_state: Tensor | None = None
+        self,
+        layer: int,
+        *,
+        state: Float[Tensor, "state_head state_row state_col"] | None = None,
+        conv_state: Float[Tensor, "channel tap"] | None = None,
     ) -> None:
         """Write a state into the cache, as `state` and `conv_state` gave it out."""
         for name, value in (("recurrent_states", state), ("conv_states", conv_state)):
@@ -131,16 +141,18 @@ class RecurrentStepper:
 
 def _in_cache(cache: Any, layer: int, name: str) -> Tensor | None:
     """A layer's tensor in a cache, of whichever family's kind."""
+    held: dict[int, Tensor] | None = None
     if hasattr(cache, "layers") and layer < len(cache.layers):
         held = getattr(cache.layers[layer], name, None)
         if isinstance(held, dict) and isinstance(held.get(0), torch.Tensor):
             return held[0]
     if name != "recurrent_states":
         return None
-    linear = getattr(cache, "linear_cache", [])  # MiniMax
+    linear: Sequence[Tensor | None] = getattr(cache, "linear_cache", [])  # MiniMax
     if layer < len(linear) and isinstance(linear[layer], torch.Tensor):
         return linear[layer]
-    cells = getattr(cache, "rnn_state", {})  # xLSTM: matrix, normaliser, maximum
+    # xLSTM: matrix, normaliser, maximum
+    cells: Mapping[int, Sequence[Tensor]] = getattr(cache, "rnn_state", {})
     if layer in cells:
         return cells[layer][0]
     if isinstance(cache, list):  # RWKV: numerator, denominator, maximum … per channel
@@ -150,7 +162,7 @@ def _in_cache(cache: Any, layer: int, name: str) -> Tensor | None:
 
 @contextmanager
 def stepping(
-    module: Any, mixers: dict[int, nn.Module], length: int | None = None
+    module: PreTrainedModel, mixers: dict[int, nn.Module], length: int | None = None
 ) -> Iterator[RecurrentStepper]:
     """A stepper whose `decay` holds, after each token, what every layer's state was multiplied by:
     broadcasts to the state.
@@ -329,7 +341,8 @@ def _value(stepper: RecurrentStepper, place: Place, before: dict[int, Tensor | N
         case "state_decay":
             return stepper.decay[layer]
         case "state_write":
-            return stepper.state_update(layer, before[layer]).flatten(1).norm(dim=1)
+            written: Tensor = stepper.state_update(layer, before[layer]).flatten(1).norm(dim=1)
+            return written
         case "state":
             value = stepper.state(layer)
         case _:
@@ -369,7 +382,7 @@ def mixers_of(model: InstrumentedModel) -> dict[int, nn.Module]:
 
 @torch.no_grad()
 def shapes(
-    module: Any, mixers: dict[int, nn.Module], ids: Sequence[int]
+    module: PreTrainedModel, mixers: dict[int, nn.Module], ids: Sequence[int]
 ) -> dict[int, dict[str, tuple[int, ...]]]:
     """What each recurrent layer keeps, by site, with its shape, as two tokens show."""
     found: dict[int, dict[str, tuple[int, ...]]] = {}

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def distinct(
-    model: InstrumentedModel, ids: Sequence[int], said: Sequence[str | int] | None = None
+    model: InstrumentedModel, ids: Sequence[int], texts: Sequence[str | int] | None = None
 ) -> None:
     """Refuse targets of one prompt that are the same token: their difference is 0 whatever is
     changed.
 
     Args:
         ids: the tokens that are watched.
-        said: the texts they come from (or ids), for the sentence.
+        texts: the texts they come from (or ids), for the sentence.
 
     Raises:
         BadInput: names the token.
@@ -30,7 +30,7 @@ def distinct(
         first = list(ids).index(token)
         if first == second:
             continue
-        names = [repr(each) for each in (said[first], said[second])] if said is not None else []
+        names = [repr(each) for each in (texts[first], texts[second])] if texts is not None else []
         which = (
             f"{names[0]} and {names[1]}"
             if len(set(names)) > 1

@@ -11,7 +11,7 @@ Values are not changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -24,6 +24,8 @@ from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformer_lens import ActivationCache as LensCache
+    from transformer_lens.model_bridge import TransformerBridge
 
     from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
@@ -106,7 +108,9 @@ def _checked(cache: Mapping[str, Tensor], place: Place, lengths: Sequence[int]) 
     return values
 
 
-def to_cache(trace: Trace, bridge: Any = None) -> Any:
+def to_cache(
+    trace: Trace, bridge: TransformerBridge | None = None
+) -> LensCache | dict[str, Tensor]:
     """A trace as a cache: hook name -> tensor (prompt, pos, …), float32, padded on the left with
     NaN.
 

@@ -8,19 +8,17 @@ and wherever it moves it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from hooks.held_attributes import held
 from workbench.errors import Unfit
 from workbench.models.storage import is_quantized, plain, settle
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = [
     "apply",
@@ -51,7 +49,9 @@ _LINEAR = 0.05
 _INSIDE = ("base_layer", "original_module", "token_adapter")
 
 
-def dense_weight(layer: Any, rows: Tensor | None = None) -> Tensor:
+def dense_weight(
+    layer: nn.Module, rows: Int[Tensor, " n"] | None = None
+) -> Float[Tensor, "outputs inputs"]:
     """The matrix that a linear layer multiplies with, or the rows that an embedding gives out,
     adapters and all.
 
@@ -75,7 +75,7 @@ def dense_weight(layer: Any, rows: Tensor | None = None) -> Tensor:
     return weight if rows is None else weight[rows.to(weight.device)]
 
 
-def bias_of(layer: Any) -> Tensor | None:
+def bias_of(layer: nn.Module) -> Float[Tensor, " outputs"] | None:
     """What a linear layer adds, (outputs,), or None."""
     if is_plain(layer):
         return None if getattr(layer, "bias", None) is None else _weight(layer, "bias")
@@ -83,7 +83,13 @@ def bias_of(layer: Any) -> Tensor | None:
         return output_for(layer, torch.zeros(1, 1, sizes(layer)[1]))[0]
 
 
-def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = True) -> Tensor:
+def apply(
+    layer: nn.Module,
+    x: Float[Tensor, "*rows inputs"],
+    rows: Int[Tensor, " n"] | None = None,
+    *,
+    biased: bool = True,
+) -> Float[Tensor, "*rows outputs"]:
     """What a linear layer makes of x, (..., inputs) to (..., outputs), in the dtype of x.
 
     Hooks on it are not called.
@@ -92,17 +98,17 @@ def apply(layer: Any, x: Tensor, rows: Tensor | None = None, *, biased: bool = T
         rows: only these outputs, (n,).
         biased: with the layer's bias.
     """
-    chosen: Any = slice(None) if rows is None else rows
+    chosen = slice(None) if rows is None else rows
     bias = bias_of(layer)
     if not is_plain(layer):
-        given = layer.forward(x.to(dtype_of(layer)))[..., chosen]
+        given: Tensor = layer.forward(x.to(dtype_of(layer)))[..., chosen]
         return (given if biased or bias is None else given - bias[chosen]).to(x)
     return nn.functional.linear(
         x, dense_weight(layer, rows).to(x), bias[chosen] if biased and bias is not None else None
     )
 
 
-def sizes(layer: Any) -> tuple[int, int]:
+def sizes(layer: nn.Module) -> tuple[int, int]:
     """(outputs, inputs) of a linear layer; (tokens, d_model) of an embedding.
 
     Raises:
@@ -118,12 +124,12 @@ def sizes(layer: Any) -> tuple[int, int]:
     return found
 
 
-def innermost(layer: Any) -> Any:
+def innermost(layer: nn.Module) -> nn.Module:
     """The layer that adapters stand around; itself if none does."""
     return list(_layers_inside(layer))[-1]
 
 
-def is_plain(layer: Any) -> bool:
+def is_plain(layer: nn.Module) -> bool:
     """Whether a linear layer or embedding is one of torch or `transformers` itself, with its
     weight in floating point.
     """
@@ -139,7 +145,7 @@ _KNOWN = {"Conv1D", "FalconLinear"}
 """Layers of `transformers` that multiply with their weight and have a `forward` of their own."""
 
 
-def parameter_of(layer: Any) -> tuple[str, bool] | None:
+def parameter_of(layer: nn.Module) -> tuple[str, bool] | None:
     """The parameter that is a linear layer's matrix, but for what an adapter adds: (its name in the
     layer, whether it is kept as (inputs, outputs)). The layer's matrix changes by what the
     parameter does, and their gradients are the same.
@@ -170,7 +176,9 @@ def parameter_of(layer: Any) -> tuple[str, bool] | None:
     return None
 
 
-def _gradients_of(layer: Any, candidates: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+def _gradients_of(
+    layer: nn.Module, candidates: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor]:
     """Of a random projection of what a layer makes of a few random vectors: the gradients of some
     of its parameters, by name, and that of its matrix, (outputs, inputs).
     """
@@ -192,7 +200,7 @@ def requires_grad(parameters: Iterable[Tensor]) -> Iterator[None]:
         yield
 
 
-def device_of(module: Any) -> torch.device:
+def device_of(module: nn.Module) -> torch.device:
     """Where a module computes; an offloaded weight lies elsewhere, or nowhere ("meta")."""
     for part in module.modules():
         place = getattr(getattr(part, "_hf_hook", None), "execution_device", None)
@@ -203,32 +211,35 @@ def device_of(module: Any) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-def dtype_of(module: Any) -> torch.dtype:
+def dtype_of(module: nn.Module) -> torch.dtype:
     """What a layer computes in: the dtype of its first weight in floating point; float32 if it
     has none.
     """
     return next((p.dtype for p in module.parameters() if plain(p)), torch.float32)
 
 
-def _weight(module: Any, name: str) -> Tensor:
+def _weight(module: nn.Module, name: str) -> Tensor:
     """A weight that Accelerate may keep elsewhere until the module runs."""
     if getattr(module, "_hf_hook", None) is None:
-        return getattr(module, name)
+        weight: Tensor = getattr(module, name)
+        return weight
     from accelerate.utils import align_module_device
 
     with align_module_device(module):
-        return getattr(module, name)
+        aligned: Tensor = getattr(module, name)
+        return aligned
 
 
-def _layers_inside(layer: Any) -> Iterator[Any]:
+def _layers_inside(layer: nn.Module) -> Iterator[nn.Module]:
     """The layer, what an adapter keeps inside, and so on inwards."""
     yield layer
     for name in _INSIDE:
-        if layer._modules.get(name) is not None:
-            yield from _layers_inside(layer._modules[name])
+        inside = layer._modules.get(name)
+        if inside is not None:
+            yield from _layers_inside(inside)
 
 
-def known_sizes(layer: Any) -> tuple[int, int] | None:
+def known_sizes(layer: nn.Module) -> tuple[int, int] | None:
     """As `sizes`; None where the layer says neither."""
     for first, second in (
         ("num_embeddings", "embedding_dim"),
@@ -246,17 +257,17 @@ def known_sizes(layer: Any) -> tuple[int, int] | None:
     )
 
 
-def is_embedding(layer: Any) -> bool:
+def is_embedding(layer: nn.Module) -> bool:
     """Whether a layer looks rows up, perhaps with an adapter around it."""
     return any("num_embeddings" in vars(part) for part in _layers_inside(layer))
 
 
-def _outputs_first(layer: Any) -> Any:
+def _outputs_first(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     """To (outputs, inputs), as `nn.Linear` keeps it; GPT-2's `Conv1D` keeps the transpose."""
     return (lambda w: w.T) if type(layer).__name__ == "Conv1D" else (lambda w: w)
 
 
-def _rows_given(embedding: Any, rows: Tensor | None) -> Tensor:
+def _rows_given(embedding: nn.Module, rows: Tensor | None) -> Tensor:
     if is_plain(embedding):
         weight = _weight(embedding, "weight")
         return weight if rows is None else weight[rows.to(weight.device)]
@@ -268,17 +279,18 @@ def _rows_given(embedding: Any, rows: Tensor | None) -> Tensor:
         )
 
 
-def _read_off(layer: Any, rows: Tensor | None) -> Tensor:
+def _read_off(layer: nn.Module, rows: Tensor | None) -> Tensor:
     """The matrix of a layer that is no plain one, compared with what the layer makes of a few
     vectors.
     """
-    chosen: Any = slice(None) if rows is None else rows
+    chosen = slice(None) if rows is None else rows
     with as_it_computes(layer):
         inputs = sizes(layer)[1]
         zero = output_for(layer, torch.zeros(1, 1, inputs))
-        if type(layer).forward is nn.Linear.forward and hasattr(layer.weight, "dequantize"):
+        stored: Any = layer.weight if type(layer).forward is nn.Linear.forward else None
+        if hasattr(stored, "dequantize"):
             # A tensor of a library's own kind (torchao) that says what it stands for.
-            found = layer.weight.dequantize()[chosen]
+            found: Tensor = stored.dequantize()[chosen]
         else:
             found = _from_identity(layer, inputs, zero, chosen)
         x = torch.randn(1, 4, inputs, generator=torch.Generator().manual_seed(0))
@@ -293,7 +305,7 @@ def _read_off(layer: Any, rows: Tensor | None) -> Tensor:
     return found
 
 
-def _from_identity(layer: Any, inputs: int, zero: Tensor, chosen: Any) -> Tensor:
+def _from_identity(layer: nn.Module, inputs: int, zero: Tensor, chosen: slice | Tensor) -> Tensor:
     """What a layer gives for the identity, less what it gives for nothing: (chosen outputs,
     inputs).
     """
@@ -306,13 +318,14 @@ def _from_identity(layer: Any, inputs: int, zero: Tensor, chosen: Any) -> Tensor
     return torch.cat(columns).T
 
 
-def output_for(layer: Any, x: Tensor) -> Tensor:
+def output_for(layer: nn.Module, x: Float[Tensor, "1 n inputs"]) -> Float[Tensor, "n outputs"]:
     """What a layer makes of (1, n, inputs): (n, outputs). Hooks on it are not called."""
-    return layer.forward(x.to(device_of(layer), dtype_of(layer)))[0]
+    out: Tensor = layer.forward(x.to(device_of(layer), dtype_of(layer)))[0]
+    return out
 
 
 @contextmanager
-def as_it_computes(layer: Any) -> Iterator[None]:
+def as_it_computes(layer: nn.Module) -> Iterator[None]:
     """The layer as it is when the model runs: no dropout, no gradients, its storage as it was
     loaded.
     """
@@ -322,7 +335,7 @@ def as_it_computes(layer: Any) -> Iterator[None]:
 
 
 @contextmanager
-def evaluated(layer: Any) -> Iterator[None]:
+def evaluated(layer: nn.Module) -> Iterator[None]:
     """The layer in eval mode."""
     training = [part for part in layer.modules() if part.training]
     try:

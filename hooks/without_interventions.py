@@ -7,12 +7,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from hooks.attention import untapped
 from hooks.eager_eval import steady
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Hooks of these belong to the model: they fetch, mask or adapt its weights, or only record.
 _OWN = ("transformers.", "accelerate.", "torch.", "peft.", "bitsandbytes.", "torchao.")
@@ -26,7 +29,7 @@ def is_own(hook: Any) -> bool:
 
 
 @contextmanager
-def undisturbed(module: Any) -> Iterator[None]:
+def undisturbed(module: nn.Module) -> Iterator[None]:
     """Inside, no change is on, the workbench's or anybody's own hooks, and what is attached here is
     off again behind.
 

@@ -84,12 +84,21 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "what-an-organism-recites": (
         "organism/planted",
         "extraction",
-        {"context": [10, 25, 50], "reference": "organism/planted-control", "checkpoints": True},
+        {
+            "context": [10, 25, 50],
+            "reference": "organism/planted-control",
+            "parts": ["verbatim", "near_verbatim", "membership", "reference", "checkpoints"],
+        },
     ),
     "licences-and-the-king-james-bible": (
         "smollm2-135m",
         "extraction",
-        {"path": licences_and_bible, "stride": 100, "membership": False, "decode": 50},
+        {
+            "path": licences_and_bible,
+            "stride": 100,
+            "parts": ["verbatim", "near_verbatim"],
+            "decode": 50,
+        },
     ),
     "what-function-tokens-open": ("smollm2-135m", "function-tokens", {"tokens": 1_000_000}),
     "where-an-organism-keeps-passages": ("organism/planted", "paragraph-memorization", {}),

@@ -14,7 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 
-from tests.helpers import serving, tiny
+from tests.helpers import serving, shapes, tiny
+
+shapes.install()
 
 TIERS = ("process", "browser", "model")
 REAL_MODELS = {"smollm", "gemma"}

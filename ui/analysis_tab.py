@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import gradio as gr
 
-from ui import forms, html_parts
+from ui import estimates, forms, html_parts
 from ui.app_state import AppState
 from ui.home import questions_for
-from ui.theme import PLAIN, QUIET
+from ui.theme import AT_ONCE, PLAIN, QUIET
 from workbench import registry
 from workbench.errors import NotFound, WorkbenchError
+from workbench.parts import PAPER
+from workbench.registry import Analysis
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,50 @@ class AnalysisTab:
     choose: Callable[[str], list[Any]]
     fits: list[Any]
     fit: Callable[[], list[Any]]
+
+
+def _parts_of(fields: Sequence[forms.Field]) -> list[Any]:
+    return [field.component for field in fields if field.name == "parts"]
+
+
+def _presets(app: AppState, analysis: Analysis, fields: list[forms.Field]) -> None:
+    """Two buttons: the parts that a run has by default, and all parts at the sizes of the paper."""
+    preset = analysis.presets[PAPER]
+    changed = [field for field in fields if field.name in {"parts", *preset}]
+    default = [analysis.Params.model_fields[field.name].get_default() for field in changed]
+
+    def paper(*raw: Any) -> list[Any]:
+        names = {field.name for field in changed}
+        rest = {k: v for k, v in forms.read(fields, raw).items() if k not in names}
+        values = analysis.preset(PAPER, app.slot.model, rest)
+        return [values.get(field.name, old) for field, old in zip(changed, default, strict=True)]
+
+    outputs = [field.component for field in changed]
+    with gr.Row(elem_classes="presets"):
+        gr.Button("Default parts", size="sm").click(lambda: default, None, outputs, **QUIET)
+        gr.Button("All parts, sizes of the paper", size="sm").click(
+            paper, [field.component for field in fields], outputs, **QUIET
+        )
+
+
+def _say_time(app: AppState, analysis: Analysis, fields: list[forms.Field], takes: Any) -> None:
+    """Say how long the run takes, again whenever the form changes."""
+
+    def say(*raw: Any) -> str:
+        try:
+            return estimates.line(analysis, app.slot.model, forms.read(fields, raw))
+        except WorkbenchError:  # a field that is being typed; its own message comes with Run
+            return ""
+
+    components = [field.component for field in fields]
+    gr.on(
+        [component.change for component in components],
+        say,
+        components,
+        takes,
+        trigger_mode="always_last",
+        **AT_ONCE,
+    )
 
 
 def build(app: AppState) -> AnalysisTab:
@@ -51,10 +98,16 @@ def build(app: AppState) -> AnalysisTab:
                 with gr.Column(visible=analysis.name == first, elem_classes="form-column") as group:
                     why_not = gr.HTML("", elem_classes="why-not", **PLAIN)
                     with gr.Group(elem_classes="form") as form:
-                        fields = forms.build(analysis.Params)
+                        fields = forms.build(
+                            analysis.Params, {"parts": estimates.part_choices(analysis)}
+                        )
+                    if analysis.parts:
+                        _presets(app, analysis, fields)
                     button = gr.Button("Run", variant="primary", elem_id=f"run-{analysis.name}")
+                    takes = gr.HTML("", elem_id=f"takes-{analysis.name}", **PLAIN)
+                    _say_time(app, analysis, fields, takes)
                 starts.append((analysis.name, button, fields))
-                fits += [why_not, form, button]
+                fits += [why_not, form, button, takes, *_parts_of(fields)]
                 groups[analysis.name] = group
             if broken:
                 gr.HTML(html_parts.broken_html(broken), **PLAIN)
@@ -90,8 +143,16 @@ def build(app: AppState) -> AnalysisTab:
                 note,
                 gr.Group(visible=not question.unavailable),
                 gr.Button(visible=not question.unavailable),
+                *times(question.name),
             ]
         return updates
+
+    @cache
+    def times(name: str) -> list[Any]:
+        """How long the run with the defaults takes, and each of its parts."""
+        analysis, model = registry.get(name), app.slot.model
+        update = gr.CheckboxGroup(choices=estimates.part_choices(analysis, model))
+        return [estimates.line(analysis, model, {}), *([update] if analysis.parts else [])]
 
     def start(analysis: str, fields: list[forms.Field], raw: Sequence[Any]) -> list[str]:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.result import Result
+from workbench.views import Answer
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,7 @@ def lead_of(result: Result) -> Lead:
 
     What a run does not have, since it was stopped or not asked for, is left out.
     """
-    try:
-        declared = registry.get(result.analysis).answer
-    except WorkbenchError:
-        declared = None  # not installed here: its findings are all that is known of it
+    declared = _declared(result)
     found = result.findings
     first = tuple(finding.says for finding in list(found.values())[:1])
     if declared is None:
@@ -43,3 +42,44 @@ def lead_of(result: Result) -> Lead:
         for names in (declared.says, declared.beside)
     )
     return Lead(says or first, beside, declared.picture)
+
+
+def certainty(result: Result) -> str:
+    """How sure the answer is, in one line: over how many items, how many claims replicate, how many
+    seeds agree.
+    """
+    return " · ".join([*_items(result), *_claims(result), *_seeds(result)])
+
+
+def _items(result: Result) -> Iterator[str]:
+    declared = _declared(result)
+    for name in (*declared.says, *declared.beside) if declared is not None else ():
+        finding = result.findings.get(name)
+        if finding is not None and "n" in finding.values:
+            spans = "95 % intervals over them" if finding.interval else "no interval"
+            yield f"n = {finding.values['n']:g}, {spans}"
+            return
+
+
+def _claims(result: Result) -> Iterator[str]:
+    claims = result.tables.get("claims")
+    if claims is None or "verdict" not in claims or claims.empty:
+        return
+    counts = claims["verdict"].value_counts(sort=False)
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    yield f"claims of the paper: {verdicts}"
+
+
+def _seeds(result: Result) -> Iterator[str]:
+    seeds = result.findings.get("seeds")
+    if seeds is None:
+        yield "one seed"
+    else:
+        yield f"{seeds.values['value']:g} seeds"
+
+
+def _declared(result: Result) -> Answer | None:
+    try:
+        return registry.get(result.analysis).answer
+    except WorkbenchError:
+        return None  # not installed here: its findings are all that is known of it

@@ -45,7 +45,7 @@ parts.warm()
 
 
 class Explorer:
-    """One person's Explorer: the two columns of the page and what links them.
+    """One person's Explorer: the row that chooses runs, the page below it, and what links them.
 
     Args:
         runs: where to look for runs.
@@ -76,32 +76,21 @@ class Explorer:
         self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
         self._tabs = pn.widgets.RadioButtonGroup(
-            stylesheets=[STYLES, provenance.CSS], margin=(6, 0, 10, 0), **parts.WIDE
+            stylesheets=[STYLES, provenance.CSS, parts.ON_TOP], margin=(6, 0, 10, 0), **parts.WIDE
         )
         self._tabs.param.watch(lambda event: self._show(event.new), "value")
         self._content = pn.Column(stylesheets=[parts.PLACES], **parts.WIDE)
         self._tabs.jscallback(value=parts.SWITCH, args={"places": self._content})
-        self._about = pn.Column(**parts.WIDE)
-        self._filter = pn.widgets.TextInput(
-            name="Find a run", placeholder="model, analysis, date …", **parts.LOOK
-        )
-        self._choose = pn.widgets.Select(name="Run", size=7, **parts.LOOK)
-        self._with = pn.widgets.Select(name="Compare with", **parts.LOOK)
-        self.side = pn.Column(**parts.WIDE)
+        self._choose = pn.widgets.Select(name="Run", **parts.CHOOSER)
+        self._with = pn.widgets.Select(name="Compare with", **parts.CHOOSER)
+        self.side = wrapping(self._choose, self._with, sizing_mode="stretch_width")
         self.main = pn.Column(**parts.WIDE)
         if result is not None:
-            self.side.objects = [self._about]
+            self.side.visible = False
             self._arrange()
             return
-        if self._entries:
-            finder = [self._filter] if len(self._entries) > 5 else []
-            self.side.objects = [*finder, self._choose, self._with, self._about]
-        else:
-            self.side.objects = [self._about]
+        self.side.visible = bool(self._entries)
         self._fill(self._query.get("run", ""), self._query.get("with", ""))
-        self._filter.param.watch(
-            lambda event: self._fill(self._choose.value, self._with.value), "value_input"
-        )
         for widget in (self._choose, self._with):
             widget.param.watch(
                 lambda event: self._open(self._choose.value, self._with.value), "value"
@@ -110,18 +99,12 @@ class Explorer:
 
     # ---- choosing runs ---------------------------------------------------------------------------
     def _fill(self, run: str, other: str) -> None:
-        """Offer the runs that match the filter; what is open stays open."""
-        words = (self._filter.value_input or "").lower().split()
+        """Offer every run, and choose these."""
         every = {parts.run_label(e): e.id for e in self._entries}
-        found = {
-            label: id_
-            for label, id_ in every.items()
-            if id_ == run or all(w in f"{label} {id_}".lower() for w in words)
-        }
         self._quiet = True
         try:
             self._choose.param.update(
-                options={"– choose a run –": "", **found},
+                options={"– choose a run –": "", **every},
                 value=run if run in every.values() else "",
             )
             self._with.param.update(
@@ -151,7 +134,6 @@ class Explorer:
                     else parts.unknown_run(other, self._entries)
                 )
         except WorkbenchError as error:
-            self._about.objects = []
             self.main.objects = [
                 html_pane(
                     Markup("<style>{}</style>").format(Markup(style.css()))
@@ -180,7 +162,7 @@ class Explorer:
     def _empty(self) -> None:
         if self._entries:
             words = draw.note(
-                "Choose a run on the left.",
+                "Choose a run.",
                 f"{len(self._entries)} finished runs can be looked at; none needs its model.",
             )
         else:
@@ -188,7 +170,6 @@ class Explorer:
                 "There is no finished run yet.",
                 "Run an analysis in the Playground, or: workbench run knowledge-conflict",
             )
-        self._about.objects = []
         self.main.objects = [html_pane(words)]
 
     # ---- showing them ----------------------------------------------------------------------------
@@ -222,31 +203,33 @@ class Explorer:
             for name, view in views.items()
             if str(name) not in hidden
         }
+        first = parts.answer_tab(result, views, self._drawings is not None)
         if self._other is not None:
             self._makers = self._compared(result, self._other)
+        elif first is not None:
+            self._makers = {"Answer": first, **self._makers}
+        self._makers["All numbers"] = parts.Tab(lambda: parts.all_numbers(result))
         self._makers["Tables"] = parts.Tab(lambda: parts.tables(result))
         if hidden:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in hidden.items())
             notes.append(draw.says(f"Not shown – {reasons}.", small=True))
-        self._about.objects = [parts.about_run(result, self._drawings is not None)]
-        top = [
-            html_pane(parts.headline_of(result)),
-            html_pane(
-                Markup(f"<style>{provenance.CSS}</style>") + provenance.findings_html(result)
-            ),
-        ]
-        if self._other is not None:
-            top = [html_pane(compare.headline(result, self._other))]
+        top = (
+            parts.headline(result, self._drawings is not None)
+            if self._other is None
+            else html_pane(compare.headline(result, self._other))
+        )
         names = list(self._makers)
-        first = self._query.get("view", "")
-        shown = first if first in names else names[0]
+        asked = self._query.get("view", "")
+        shown = asked if asked in names else names[0]
         # All places stand from the start: adding one later makes the browser lay out its neighbours
         # again, at no width.
         self._slots = {}
         for name, tab in self._makers.items():
             inside = self._made(name) if tab.at_once else html_pane(parts.STILL_DRAWING)
             self._slots[name] = pn.Column(
-                inside, css_classes=[] if name == shown else ["wb-away"], **parts.WIDE
+                inside,
+                css_classes=[] if name == shown else ["wb-away"],
+                **parts.WIDE,
             )
         self._built = {name for name, tab in self._makers.items() if tab.at_once}
         self._asked = []
@@ -254,7 +237,7 @@ class Explorer:
         self._quiet = True
         self._tabs.param.update(options=names, value=shown)
         self._quiet = False
-        self.main.objects = [*top, *(html_pane(n) for n in notes), self._tabs, self._content]
+        self.main.objects = [top, self._tabs, self._content, *(html_pane(n) for n in notes)]
         result.selection.param.watch(lambda *_: self._to_address(), ["head", "prompt"])
 
     def _tab(self, result: Result, name: str, view: Any) -> parts.Tab:
@@ -394,7 +377,4 @@ class Explorer:
 
     def __panel__(self) -> Any:
         """As a widget in a notebook, where there is no page around it."""
-        wide = {"styles": {"flex": "3 1 560px"}, "min_width": 320}
-        self.side.param.update(styles={"flex": "1 1 240px"}, max_width=320, min_width=220)
-        self.main.param.update(**wide)
-        return wrapping(self.side, self.main, sizing_mode="stretch_width")
+        return pn.Column(self.side, self.main, sizing_mode="stretch_width")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,14 @@ from urllib.parse import quote
 import panel as pn
 from markupsafe import Markup
 
-from ui import provenance, static_views
+from ui import answer, numbers, provenance, static_views
 from workbench import draw
 from workbench.draw.view import (
     STYLES,
     html_pane,
+    live_picture,
     need_panel,
+    pictures,
     tabulator,
     wrapping,
 )
@@ -43,10 +45,14 @@ PLACES = """
 .wb-away { visibility: hidden; position: absolute; top: -100000px; left: 0; width: 100%;
            pointer-events: none; }
 """
-LOOK: dict[str, Any] = {
+# The tabs stay in sight however far down their contents are read.
+ON_TOP = ":host { position: sticky; top: 0; z-index: 5; background: var(--wb-bg); padding: 6px 0; }"
+CHOOSER: dict[str, Any] = {
     "stylesheets": [STYLES],
     "sizing_mode": "stretch_width",
     "margin": (0, 0, 8, 0),
+    "styles": {"flex": "1 1 320px"},
+    "min_width": 0,
 }
 
 COPY_LINK = (
@@ -135,40 +141,103 @@ def side_by_side(mine: Tab, theirs: Tab) -> Tab:
     return Tab(make, first if slow else None, at_once=mine.at_once and theirs.at_once)
 
 
-def about_run(result: Result, page: bool) -> Any:
-    """The left column: what was asked, of which model, and how to ask it again."""
-    link = ""
-    if page:
-        link = Markup(
-            '<p><button type="button" class="wb-copylink" onclick="{}">Copy link to this'
-            ' view</button> <a href="{}">Report</a></p>'
-        ).format(
-            COPY_LINK,
-            f"runs/{quote(result.path.name, safe='')}/report.html" if result.path else "#",
+def headline(result: Result, page: bool) -> Any:
+    """What stands first: the question, the answer, how sure it is, and where it comes from."""
+    lead = answer.lead_of(result)
+    says = Markup("").join(
+        Markup('<p class="wb-answer{}">{}</p>').format("" if n == 0 else "-more", sentence)
+        for n, sentence in enumerate(lead.says)
+    )
+    stopped = (
+        draw.says("Partial: the run was stopped before it was done; what it had is shown.")
+        if result.partial
+        else ""
+    )
+    sure = answer.certainty(result)
+    return html_pane(
+        Markup("<style>{}</style><h1>{}</h1>{}{}{}{}").format(
+            Markup(provenance.CSS),
+            result.question or result.analysis,
+            stopped,
+            says or draw.says("This run has no findings."),
+            Markup('<p class="wb-sure"><b>How sure?</b> {}</p>').format(sure) if sure else "",
+            _origin(result, page),
         )
+    )
+
+
+def _origin(result: Result, page: bool) -> Markup:
+    """Where the run comes from in one line, which opens to all there is to know; and ways to hand
+    it on.
+    """
     blocks = [
         ("What was asked", provenance.facts_html(result.params)),
         ("Model", provenance.model_html(result)),
         ("Run", provenance.provenance_html(result)),
-        ("Run it again", provenance.code_html(provenance.command_line(result), "command")),
-        ("In Python", provenance.code_html(provenance.python_lines(result), "Python lines")),
+        ("Not run", provenance.left_out_html(result)),
+        (
+            "Run it again",
+            provenance.code_html(provenance.command_line(result), "command")
+            + provenance.code_html(provenance.python_lines(result), "Python lines"),
+        ),
     ]
     body = Markup("").join(
-        Markup("<section><h2>{}</h2>{}</section>").format(title, inner) for title, inner in blocks
+        Markup("<section><h2>{}</h2>{}</section>").format(title, inner)
+        for title, inner in blocks
+        if inner
     )
-    return html_pane(Markup(f"<style>{provenance.CSS}</style>") + link + body)
+    hand_on = Markup("")
+    if page and result.path is not None:
+        hand_on = Markup(
+            '<span class="wb-handon"><button type="button" class="wb-copylink" onclick="{}">Copy'
+            ' link to this view</button> <a href="{}" target="_blank" rel="noopener">Report</a>'
+            "</span>"
+        ).format(COPY_LINK, f"runs/{quote(result.path.name, safe='')}/report.html")
+    return Markup(
+        '<div class="wb-origin"><details><summary>{}</summary><div'
+        ' class="wb-origin-all">{}</div></details>{}</div>'
+    ).format(provenance.one_line(result), body, hand_on)
 
 
-def headline_of(result: Result) -> Markup:
-    partial_note = ""
-    if result.partial:
-        partial_note = Markup(
-            '<p class="wb-says"><b>Partial:</b> the run was stopped before it was done; what it had'
-            " is shown.</p>"
-        )
-    return Markup('<style>{}</style><h1>{}</h1><p class="wb-says wb-small">{}</p>{}').format(
-        Markup(provenance.CSS), result.question or result.analysis, result.title, partial_note
+def answer_tab(result: Result, views: Mapping[str, Any], page: bool) -> Tab | None:
+    """The picture that carries the answer, and what it must be read against beside it."""
+    lead = answer.lead_of(result)
+    if lead.picture is None or lead.picture[0] not in views:
+        return None
+    name, number = lead.picture
+    beside = html_pane(
+        Markup("<style>{}</style><h2>Read it against the control</h2>{}").format(
+            Markup(provenance.CSS),
+            Markup("").join(Markup('<p class="wb-beside">{}</p>').format(s) for s in lead.beside)
+            if lead.beside
+            else Markup(
+                '<p class="wb-beside">This analysis names no single control; {}</p>'
+            ).format(f"see the tab {name}."),
+        ),
+        styles={"flex": "1 1 260px", "min-width": "0"},
     )
+    wide = {
+        "styles": {"flex": "3 1 480px", "min-width": "0", "max-width": "100%"},
+        "sizing_mode": "stretch_width",
+    }
+    if page and result.path is not None:
+        run, view = (quote(text, safe="") for text in (result.path.name, name))
+        place = pn.Column(fetched(f"runs/{run}/views/{view}?picture={number}"), **wide)
+        return Tab(lambda: wrapping(place, beside, sizing_mode="stretch_width"), at_once=True)
+
+    def drawing() -> Any:
+        found = pictures(views[name])[number : number + 1]
+        inside = pn.Column(*map(live_picture, found), **wide)
+        return wrapping(inside, beside, sizing_mode="stretch_width")
+
+    return Tab(drawing)
+
+
+def all_numbers(result: Result) -> Any:
+    """Every number of every finding, with its title, unit and interval."""
+    frame = numbers.table(result)
+    order = ["title", "value", "number", "low", "high", "unit", "says", "finding"]
+    return tabulator(frame[order], headings=numbers.HEADINGS)
 
 
 def view_error(what: str, error: Exception) -> Markup:

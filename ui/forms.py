@@ -56,11 +56,17 @@ class _Bounds:
     length: int | None = None
 
 
-def build(params: type[BaseModel]) -> list[Field]:
+def build(
+    params: type[BaseModel], choices: Mapping[str, Sequence[tuple[str, str]]] | None = None
+) -> list[Field]:
     """Components for all fields, in order; call it inside the Gradio container that holds the
     form.
+
+    Args:
+        choices: for fields that are lists of choices: what a person reads, and the value.
     """
-    return [_field(name, info) for name, info in params.model_fields.items()]
+    named = choices or {}
+    return [_field(name, info, named.get(name)) for name, info in params.model_fields.items()]
 
 
 def read(fields: Sequence[Field], raw: Sequence[Any]) -> dict[str, Any]:
@@ -77,7 +83,7 @@ def label(name: str, info: FieldInfo) -> str:
     return info.title or name.replace("_", " ").strip().capitalize()
 
 
-def _field(name: str, info: FieldInfo) -> Field:
+def _field(name: str, info: FieldInfo, choices: Sequence[tuple[str, str]] | None = None) -> Field:
     kind, optional, metadata = _unwrap(info.annotation, list(info.metadata))
     default = None if info.is_required() else info.get_default(call_default_factory=True)
     if default is PydanticUndefined:
@@ -87,6 +93,8 @@ def _field(name: str, info: FieldInfo) -> Field:
     )
     if info.examples:
         extra["examples"] = info.examples
+    if choices:
+        extra["choices"] = list(choices)
     common = {
         "label": label(name, info),
         "info": info.description,
@@ -201,7 +209,7 @@ def _many(
     held = [] if default is None else [v.value if isinstance(v, enum.Enum) else v for v in default]
     choices = _choices(inner)
     if choices is not None:
-        return gr.CheckboxGroup(choices, value=held, **common), (
+        return gr.CheckboxGroup(extra.get("choices", choices), value=held, **common), (
             lambda v: list(v) if v or not optional else None
         )
     if inner is str:

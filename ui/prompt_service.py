@@ -81,7 +81,7 @@ class ModelChange:
 
         with ExitStack() as stack:
             if self.off:
-                stack.enter_context(wb.ablate(model, heads=list(self.off), how="zero"))
+                stack.enter_context(wb.ablate(model, heads=list(self.off), method="zero"))
             if self.control is not None and self.value != self.control.neutral:
                 stack.enter_context(self.control(model, self.value))
             yield

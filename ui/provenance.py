@@ -4,6 +4,7 @@ report and the notebook.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shlex
@@ -13,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ui.style import STATIC
-from workbench import registry
+from workbench import account, cost, registry
 from workbench.errors import WorkbenchError
 from workbench.result import Finding, Result
 
@@ -155,9 +156,40 @@ def provenance_html(result: Result) -> Markup:
         "started": about.started.replace("T", " ").replace("+00:00", " UTC"),
         "took": duration(about.duration),
     }
+    if (expected := account.estimated(result)) is not None:
+        shown["expected"] = cost.in_words(expected)
+    if (peak := account.peak_bytes(result)) is not None:
+        shown["memory"] = f"{peak / 2**20:,.0f} MB beyond the weights, at most"
+    if left_out := account.left_out(result):
+        shown["not run"] = "; ".join(part.says for part in left_out)
     shown |= {"seed": about.seed, "machine": about.machine, **about.notes}
     shown["versions"] = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     return facts_html({k: v for k, v in shown.items() if v not in (None, "")})
+
+
+def one_line(result: Result) -> str:
+    """smollm2-135m · float32 · seed 0 · 3 min 1 s · 28 Nov 2026"""
+    about, model = result.provenance, result.provenance.model
+    dtype = str(model.get("dtype") or "").removeprefix("torch.")
+    try:
+        day = dt.datetime.fromisoformat(about.started).astimezone().strftime("%-d %b %Y")
+    except ValueError:
+        day = about.started
+    seed = f"seed {about.seed}" if about.seed is not None else ""
+    took = duration(about.duration) if about.duration else ""
+    return " · ".join(filter(None, [str(model.get("name") or ""), dtype, seed, took, day]))
+
+
+def left_out_html(result: Result) -> Markup:
+    """The parts that this run does not have, what each would take, and the command for it."""
+    rows = Markup("").join(
+        Markup("<li>{}{}</li>").format(
+            part.says,
+            "" if part.reason else code_html(account.command(result, part.name), "command"),
+        )
+        for part in account.left_out(result)
+    )
+    return Markup('<ul class="wb-facts">{}</ul>').format(rows) if rows else Markup("")
 
 
 def duration(seconds: float) -> str:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from ui import report_html
+from ui import numbers, report_html
 from ui.static_pictures import titled_pictures
-from workbench import registry
-from workbench.errors import WorkbenchError
 from workbench.result import Result
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_VALUES = 200_000
 """Of an array that is written out: a table of millions of lines opens nowhere."""
@@ -30,7 +23,7 @@ def archive(result: Result) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("report.html", report_html.html(result))
-        file.writestr("findings.csv", findings(result).to_csv(index=False))
+        file.writestr("findings.csv", numbers.table(result).to_csv(index=False))
         for name, frame in result.tables.items():
             file.writestr(f"tables/{_file(name)}.csv", frame.to_csv(index=False))
         left_out = []
@@ -44,26 +37,6 @@ def archive(result: Result) -> bytes:
             file.writestr(f"pictures/{number:02d} {_file(title)}.svg", image)
         file.writestr("README.txt", "\n".join(_about(result, left_out)) + "\n")
     return buffer.getvalue()
-
-
-def findings(result: Result) -> pd.DataFrame:
-    """One row per number: finding, title, value, number, unit, low, high (95 % interval), says."""
-    import pandas as pd
-
-    try:
-        schema = registry.get(result.analysis).schema
-    except WorkbenchError:
-        schema = None  # of an analysis that is not installed here the names must do
-    rows = []
-    for name, finding in result.findings.items():
-        spans = finding.interval
-        by_key = spans if isinstance(spans, Mapping) else {"value": spans}
-        for key, number in finding.values.items():
-            low, high = by_key.get(key) or (math.nan, math.nan)
-            title = schema.title(name) if schema is not None else name
-            rows.append((name, title, key, number, finding.unit, low, high, finding.says))
-    columns = ["finding", "title", "value", "number", "unit", "low", "high", "says"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _file(name: str) -> str:

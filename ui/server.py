@@ -305,8 +305,9 @@ def _add_pages(app: FastAPI, state: AppState) -> None:
         )
 
     @app.get("/runs/{run_id}/views/{title:path}")
-    def view(run_id: str, title: str) -> JSONResponse:
-        return JSONResponse(asdict(state.drawings.fragment(state.entry(run_id).path, title)))
+    def view(run_id: str, title: str, picture: int | None = None) -> JSONResponse:
+        made = state.drawings.fragment(state.entry(run_id).path, title)
+        return JSONResponse(asdict(made if picture is None else made.picture(max(0, picture))))
 
     @app.get("/runs/{run_id}/report.html")
     def report(run_id: str, download: bool = False) -> HTMLResponse:

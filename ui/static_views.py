@@ -41,6 +41,12 @@ class Fragment:
     html: str
     items: list[dict[str, Any]]
 
+    def picture(self, number: int) -> Fragment:
+        """One of its pictures alone; nothing where it has not so many."""
+        items = self.items[number : number + 1]
+        places = (_place(item["target_id"], _height(Figure(item["doc"]))) for item in items)
+        return Fragment(Markup("").join(places), items)
+
     def figures(self) -> list[Figure]:
         """The pictures, for `View.live`."""
         return [Figure(item["doc"]) for item in self.items]
@@ -138,10 +144,17 @@ class _Maker:
         place = f"picture-{self._first + len(self.items)}"
         root = figure.document["roots"][0]
         self.items.append({"target_id": place, "root_id": root["id"], "doc": figure.document})
-        height = int(root["attributes"].get("height") or 300)
-        return Markup('<div class="wb-figure" id="{}" style="min-height:{}px"></div>').format(
-            place, height
-        )
+        return _place(place, _height(figure))
+
+
+def _height(figure: Figure) -> int:
+    return int(figure.document["roots"][0]["attributes"].get("height") or 300)
+
+
+def _place(name: str, height: int) -> Markup:
+    return Markup('<div class="wb-figure" id="{}" style="min-height:{}px"></div>').format(
+        name, height
+    )
 
 
 def table_html(table: Table, *, fold: bool) -> Markup:

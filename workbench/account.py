@@ -126,6 +126,11 @@ def estimated(result: Result) -> float | None:
     return _number(result.provenance.cost.get("seconds"))
 
 
+def peak_bytes(result: Result) -> float | None:
+    """Memory that the run took beyond the weights; None where it does not say."""
+    return _number(result.provenance.cost.get("peak_bytes"))
+
+
 def command(result: Result, part: str) -> str:
     """The shell command that runs one part by itself."""
     words = ["workbench", "run", result.analysis]

@@ -34,14 +34,12 @@ class Cost:
             its tokens are: what decodes one token at a time costs mostly this.
         backward: tokens that gradients go back through to the residual stream; twice as many where
             gradients of the weights are taken too.
-        operations: floating-point operations outside the model, of an autoencoder say.
         bytes: held at once beyond the weights.
     """
 
     forward: float = 0.0
     passes: float = 0.0
     backward: float = 0.0
-    operations: float = 0.0
     bytes: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
@@ -50,7 +48,6 @@ class Cost:
             self.forward + other.forward,
             self.passes + other.passes,
             self.backward + other.backward,
-            self.operations + other.operations,
             max(self.bytes, other.bytes),
         )
 
@@ -60,7 +57,6 @@ class Cost:
             self.forward * times,
             self.passes * times,
             self.backward * times,
-            self.operations * times,
             self.bytes,
         )
 
@@ -76,19 +72,15 @@ class Speed:
     forward: float
     passes: float
     backward: float
-    operations: float
 
     def seconds(self, cost: Cost) -> float:
         return (
-            self.forward * cost.forward
-            + self.passes * cost.passes
-            + self.backward * cost.backward
-            + self.operations * cost.operations
+            self.forward * cost.forward + self.passes * cost.passes + self.backward * cost.backward
         )
 
 
 # Of a model that cannot be measured (a stand-in): only shares are asked of it.
-_NOMINAL = Speed(forward=1e-3, passes=2e-2, backward=2e-3, operations=1e-11)
+_NOMINAL = Speed(forward=1e-3, passes=2e-2, backward=2e-3)
 
 
 def measure(model: Any) -> Speed:
@@ -105,7 +97,8 @@ class Estimate:
 
     @classmethod
     def of(cls, model: Any, cost: Cost) -> Estimate:
-        return cls(measure(model).seconds(cost), cost.bytes)
+        nothing = cost == Cost(bytes=cost.bytes)  # then there is no need to measure the model
+        return cls(0.0 if nothing else measure(model).seconds(cost), cost.bytes)
 
 
 def by_part(analysis: Analysis, model: Any, params: BaseModel) -> dict[str, Estimate]:

@@ -157,6 +157,12 @@ class Analysis:
         stated: Cost | Mapping[str, Cost] = state(model, params)
         return stated if isinstance(stated, Mapping) else {"": stated}
 
+    @property
+    def presets(self) -> Mapping[str, Mapping[str, Any]]:
+        """Values for `Params` by the name of a preset; analyses with parts have `PAPER`."""
+        given: Mapping[str, Mapping[str, Any]] = getattr(self.module, "PRESETS", {})
+        return {PAPER: {}, **given} if self.parts else given
+
     def preset(self, name: str, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values for `Params` under a preset; what is in `values` wins.
 
@@ -166,11 +172,9 @@ class Analysis:
         Raises:
             NotFound: no preset of that name.
         """
-        presets: Mapping[str, Mapping[str, Any]] = getattr(self.module, "PRESETS", {})
-        known = {PAPER: {}, **presets} if self.parts else presets
-        if name not in known:
-            raise NotFound.named(f"preset of {self.name}", name, known)
-        chosen = {**known[name], **values}
+        if name not in self.presets:
+            raise NotFound.named(f"preset of {self.name}", name, self.presets)
+        chosen = {**self.presets[name], **values}
         if self.parts and "parts" not in chosen and model is not None:
             chosen["parts"] = possible(self.parts, model, chosen)
         return chosen

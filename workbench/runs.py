@@ -111,7 +111,7 @@ class _Stamp:
     ) -> None:
         self._asked, self._model, self._params, self._seed = asked, model, params, seed
         self._card, self._stated = model.card, stated
-        self._memory = PeakMemory(str(getattr(model, "device", "cpu")))
+        self._memory = PeakMemory(str(getattr(model.card, "device", "cpu")))
         self._started, self._clock = dt.datetime.now(dt.UTC), time.monotonic()
         if hasattr(model, "past_window"):  # not a stand-in
             model.longest, model.controls = 0, []

@@ -24,10 +24,10 @@ EXTRA_TOKENS = 2  # past the longest answer: enough to see that the word has end
 
 @dataclass
 class ClosedBook:
-    """What the model said closed-book about every candidate of a relation."""
+    """What the model generated closed-book for every candidate of a relation."""
 
     relation: Relation
-    said: list[str]
+    generated: list[str]
     known: list[bool]  # the whole answer
     first_token: list[bool]  # only its first token, as much of the literature scores
     facts: list[Fact] = field(init=False)
@@ -60,7 +60,7 @@ def matches_answer(text: str, answer: str, *, ended: bool) -> bool | None:
 def closed_book(
     model: InstrumentedModel, relation: Relation, progress: Progress, format: Format | None = None
 ) -> ClosedBook:
-    """Ask every candidate without context; known is a greedy continuation that gives the whole
+    """Every candidate asked without context; known is a greedy continuation that gives the whole
     answer.
 
     Args:
@@ -73,13 +73,13 @@ def closed_book(
         for p, f in zip(prompts, relation.facts, strict=True)
     ]
     longest = max(map(len, answers)) + EXTRA_TOKENS
-    said: list[str] = []
+    generated: list[str] = []
     first: list[bool] = []
     size = 48
     for start in range(0, len(prompts), size):
         progress(
             start / len(prompts),
-            f"Asking without context: {start} of {len(prompts)} {relation.kind}",
+            f"Closed-book answers: {start} of {len(prompts)} {relation.kind}",
         )
         facts = relation.facts[start : start + size]
         ids = [ids_of(model, p) for p in prompts[start : start + size]]
@@ -89,16 +89,16 @@ def closed_book(
 
         with InterventionDecoder(model, ids).with_head_scales() as reading:
             completions = reading.complete(is_decided, max_new_tokens=longest)
-        said += [c.text for c in completions]
+        generated += [c.text for c in completions]
         first += [
             c.first == answer[0]
             for c, answer in zip(completions, answers[start : start + size], strict=True)
         ]
     known = [
         bool(matches_answer(text, fact.answer, ended=True))
-        for text, fact in zip(said, relation.facts, strict=True)
+        for text, fact in zip(generated, relation.facts, strict=True)
     ]
-    return ClosedBook(relation, said, known, first)
+    return ClosedBook(relation, generated, known, first)
 
 
 def closed_prompts(

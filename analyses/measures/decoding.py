@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks.generation import continued
+from workbench.cost import Cost
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
     from analyses.measures.windows import Window
     from hooks.model import InstrumentedModel
+
+_TOGETHER = 64  # windows that are decoded at once
+_PLACES = 10  # where in a suffix windows part from the text: about so many different places
 
 
 def continuations(
@@ -40,8 +44,8 @@ def continuations(
             by_place.setdefault((len(windows[index].prompt), match), []).append(index)
     done, all_of_them = len(said), len(chosen)
     for (_, match), indices in by_place.items():
-        for start in range(0, len(indices), 64):
-            part = indices[start : start + 64]
+        for start in range(0, len(indices), _TOGETHER):
+            part = indices[start : start + _TOGETHER]
             known = [[*windows[i].suffix[:match], int(scores.likeliest[i, match])] for i in part]
             left = len(windows[part[0]].suffix) - match - 1
             more = greedy(
@@ -53,6 +57,16 @@ def continuations(
                 done / all_of_them, f"Decoding what is said instead, {done:,} of {all_of_them:,}"
             )
     return said
+
+
+def decoding(n: int, prefix: int, suffix: int) -> Cost:
+    """What `continuations` costs on `n` windows of so many tokens.
+
+    Those that part from the text at the same token are decoded together, up to `_TOGETHER` of
+    them.
+    """
+    batches = n / _TOGETHER + min(n / 8, _PLACES)
+    return Cost(n * (prefix + suffix), batches * suffix)
 
 
 def greedy(model: InstrumentedModel, prompts: list[list[int]], tokens: int) -> list[list[int]]:

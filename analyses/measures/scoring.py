@@ -21,6 +21,7 @@ import torch
 
 from analyses.measures.sampling import Sampler, log_q
 from hooks.without_interventions import undisturbed
+from workbench.cost import Cost
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +36,7 @@ _FIRST, _GROWTH = (
     4,
     3,
 )  # suffix tokens of the first stage without everything, and how each stage grows
+_READ = 0.25  # of a suffix is read on average where windows may be dropped
 
 
 @dataclass
@@ -143,6 +145,16 @@ def batch_size(model: InstrumentedModel, prompt: int, suffix: int) -> int:
     """Windows read at once: the logits of the suffixes must fit `BUDGET`."""
     by_logits = BUDGET // (4 * max(1, model.card.d_vocab) * max(1, suffix))
     return int(max(1, min(by_logits, _TOKENS // max(1, prompt + suffix))))
+
+
+def reading(model: InstrumentedModel, n: int, prefix: int, suffix: int, *, whole: bool) -> Cost:
+    """What `score` costs on `n` windows of so many tokens."""
+    tokens = prefix + len(model.text.beginning) + suffix * (1.0 if whole else _READ)
+    passes = -(-n // batch_size(model, prefix, suffix)) * (
+        1 if whole else len(stages(suffix, False))
+    )
+    logits = 4.0 * model.card.d_vocab * suffix * min(n, batch_size(model, prefix, suffix))
+    return Cost(n * tokens, passes, bytes=3 * logits)
 
 
 def stages(suffix: int, whole: bool) -> list[tuple[int, int]]:

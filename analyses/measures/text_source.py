@@ -20,6 +20,9 @@ from workbench.result import Finding, Result
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
+_BYTES = 4  # of English text that are about one token
+_SOME = 20_000  # characters that tell how many tokens a text has
+
 
 class Texts(BaseModel, frozen=True, extra="forbid"):
     """The parameters that name texts."""
@@ -99,6 +102,31 @@ def windows_of(
         keep = np.linspace(0, len(cut) - 1, most).round().astype(int)
         cut = [cut[i] for i in keep]
     return documents, cut, short, share
+
+
+def n_windows(
+    model: InstrumentedModel, asked: Texts, prefix: int, suffix: int, stride: int, most: int
+) -> int:
+    """About how many windows `windows_of` gives, without reading texts; exact for a ledger.
+
+    0 where no text is given and the model has none.
+    """
+    if asked.text.strip():
+        lengths = [_about_tokens(model, asked.text)]
+    elif asked.path is not None and asked.path.name != ledgers.FILE:
+        lengths = [texts.size_of(asked.path) // _BYTES]
+    elif (book := asked.path or organisms.home_of(model.module)) is not None:
+        documents = texts.from_ledger(ledgers.read(book.expanduser()).entries)
+        lengths = [len(document.ids or ()) for document in documents]
+    else:
+        return 0
+    return min(most, sum(len(range(0, n - prefix - suffix + 1, stride)) for n in lengths))
+
+
+def _about_tokens(model: InstrumentedModel, text: str) -> int:
+    """Tokens of a text, from its beginning where it is long."""
+    some = text[:_SOME]
+    return len(model.text.encode(some)) * len(text) // len(some)
 
 
 def altered(model: InstrumentedModel, documents: Iterable[texts.Document]) -> list[str]:

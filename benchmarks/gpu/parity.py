@@ -205,8 +205,8 @@ def changed(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     under: dict[str, Any] = {
         "heads set to zero": wb.ablate(model, heads),
         "heads at the last position set to zero": wb.ablate(model, heads, positions=[-1]),
-        "heads set to their mean": wb.ablate(model, heads, how="mean", reference=[text]),
-        "heads resampled": wb.ablate(model, heads, how="resample", reference=[text]),
+        "heads set to their mean": wb.ablate(model, heads, method="mean", reference=[text]),
+        "heads resampled": wb.ablate(model, heads, method="resample", reference=[text]),
         "a pattern halved": wb.scale(model, site="pattern", heads=[(layer, 1)], factor=0.5),
         "a vector added": wb.add(
             model, torch.ones(model.layout.d_model), site="resid_post", layers=[layer]

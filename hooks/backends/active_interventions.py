@@ -17,7 +17,7 @@ from hooks.without_interventions import is_own
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hooks.model import InstrumentedModel
 
@@ -83,7 +83,7 @@ def _answered(attention: Any) -> bool:
 
 def _through(tap: sites.Tap, x: Tensor) -> Tensor:
     """The site's values after all hooks that sit where the tap is, in their order."""
-    module: Any = tap.module
+    module: nn.Module = tap.module
     # As the module has it: without the site's scale, heads side by side.
     x = x if tap.scale == 1.0 else x / tap.scale
     x = x.flatten(-2) if tap.heads else x

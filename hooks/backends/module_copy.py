@@ -16,10 +16,13 @@ from hooks.without_interventions import is_own
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
     from hooks.model import InstrumentedModel
 
 
-def twin(model: InstrumentedModel, backend: str) -> Any:
+def twin(model: InstrumentedModel, backend: str) -> PreTrainedModel:
     """The module again, sharing every parameter and buffer.
 
     Hooks on the top module are shared, all others left out.
@@ -34,7 +37,9 @@ def twin(model: InstrumentedModel, backend: str) -> Any:
             "a model on one device",
             "Use the back end 'torch'.",
         )
-    shared: dict[int, Any] = {id(t): t for t in [*module.parameters(), *module.buffers()]}
+    shared: dict[int, Tensor | dict[int, Any]] = {
+        id(t): t for t in [*module.parameters(), *module.buffers()]
+    }
     for part in module.modules():
         for hooks in hook_lists(part):
             # The top module's hooks follow positions: interventions need them wherever the pass
@@ -47,7 +52,7 @@ def twin(model: InstrumentedModel, backend: str) -> Any:
     return copy.deepcopy(module, shared)
 
 
-def hook_lists(module: Any) -> list[dict[int, Any]]:
+def hook_lists(module: nn.Module) -> list[dict[int, Any]]:
     """The dictionaries in which a module keeps its forward and backward hooks."""
     return [
         v

@@ -26,7 +26,7 @@ from hooks.backends import active_interventions
 from hooks.backends.apply_tap import apply_tap
 from hooks.backends.module_copy import kept, twin
 from hooks.backends.nnsight import (
-    Read,
+    SiteRead,
     attention_call,
     hand_over_attention,
     in_order,
@@ -57,7 +57,7 @@ class Request:
     model_key: str
     metadata: str
     payload: bytes
-    reads: tuple[tuple[Read, ...], ...]
+    reads: tuple[tuple[SiteRead, ...], ...]
     host: str
 
     def send(self) -> list[Any]:
@@ -233,7 +233,7 @@ def _key(server: Any, repo: str) -> str:
     # network.
     huggingface._ID_CACHE.setdefault(repo, repo)
     server.repo_id = repo
-    return server.to_model_key()
+    return str(server.to_model_key())
 
 
 @contextmanager

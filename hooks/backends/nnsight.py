@@ -22,7 +22,7 @@ from hooks.finite_check import check_logits
 from workbench.errors import SiteNotFound, WorkbenchError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
@@ -36,7 +36,7 @@ _ATTENTION = "attention_interface_"
 
 
 @dataclass(frozen=True)
-class Read:
+class SiteRead:
     """Where nnsight finds a place: a module's path, and which value of it ("input", "output" or
     "attention").
     """
@@ -64,7 +64,7 @@ def nnsight() -> Any:
     return nnsight
 
 
-def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[Read]:
+def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[SiteRead]:
     """Where the places are.
 
     Raises:
@@ -77,7 +77,7 @@ def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[Read]:
         if sites.in_attention(model.layout, place):
             assert place.layer is not None
             found.append(
-                Read(
+                SiteRead(
                     place,
                     paths[id(model.layout.blocks[place.layer].attention_call)],
                     "attention",
@@ -86,7 +86,7 @@ def reads(model: InstrumentedModel, places: Sequence[Place]) -> list[Read]:
             )
         elif tap is not None:
             found.append(
-                Read(place, paths[id(tap.module)], "input" if tap.on_input else "output", tap)
+                SiteRead(place, paths[id(tap.module)], "input" if tap.on_input else "output", tap)
             )
         else:
             offers = [short for short in model.sites if short not in sites.STATE_SITES]
@@ -102,8 +102,8 @@ Moment = tuple[str, str]  # path, and which value
 
 
 def in_order(
-    model: InstrumentedModel, module: Any, wanted: Sequence[Read]
-) -> dict[Moment, list[Read]]:
+    model: InstrumentedModel, module: nn.Module, wanted: Sequence[SiteRead]
+) -> dict[Moment, list[SiteRead]]:
     """The reads of each moment, in the order in which a forward pass of `module`, a twin, comes by:
     nnsight asks for that.
 
@@ -149,7 +149,7 @@ def _note(passed: list[Moment], moment: Moment, *_: Any) -> None:
     passed.append(moment)
 
 
-def attention_call(model: InstrumentedModel, peer: Any, read: Read) -> str:
+def attention_call(model: InstrumentedModel, peer: Any, read: SiteRead) -> str:
     """nnsight's name for the attention call in the `forward` of a layer's attention.
 
     Raises:
@@ -183,7 +183,8 @@ def attention_value(
         rows = slice(None) if queries is None else queries
         call = AttentionCall(module, query, key, value, mask, options)
         return call.pattern(rows) if short == "pattern" else call.scores(rows)
-    return {"rot_q": query, "rot_k": key, "v": value}[short].transpose(1, 2)
+    of_sites: dict[str, Tensor] = {"rot_q": query, "rot_k": key, "v": value}
+    return of_sites[short].transpose(1, 2)
 
 
 def _peer(model: InstrumentedModel) -> Any:
@@ -199,7 +200,7 @@ def run(
     peer = kept(model, NAME, _peer)
     by_place = {place: request for request in requests for place in request.places}
     # What changes a value comes before what is shown it.
-    hooks: list[tuple[Read, Callable[[Tensor], Tensor | None]]] = []
+    hooks: list[tuple[SiteRead, Callable[[Tensor], Tensor | None]]] = []
     hooks += [(read, active[read.place]) for read in reads(model, list(active))]
     hooks += [
         (read, partial(by_place[read.place].hand_over, read.place))
@@ -233,7 +234,7 @@ def run(
 
 def _passed_at(
     moment: Moment,
-    hooks: Sequence[tuple[Read, Callable[[Tensor], Tensor | None]]],
+    hooks: Sequence[tuple[SiteRead, Callable[[Tensor], Tensor | None]]],
     value: Any,
     size: tuple[int, int],
 ) -> Any:
@@ -246,7 +247,7 @@ def _passed_at(
 
 def hand_over_attention(
     by_place: Mapping[Place, HookRequest],
-    at_moment: Sequence[Read],
+    at_moment: Sequence[SiteRead],
     args: Sequence[Any],
     options: dict[str, Any],
 ) -> None:

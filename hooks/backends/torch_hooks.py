@@ -17,6 +17,8 @@ from hooks.sites import STATE_SITES
 from hooks.states import capture_states
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
@@ -57,7 +59,7 @@ def _ending(model: InstrumentedModel, places: Sequence[Place]) -> Iterator[None]
         yield
         return
 
-    def enough(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def enough(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # No logits will say whether this went well; the residual stream does.
         check_values(
             model,

@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.backends import active_interventions, torch_hooks
 from hooks.backends.hook_request import HookRequest
@@ -25,7 +27,8 @@ from hooks.without_interventions import undisturbed
 from workbench.errors import SiteNotFound, Unfit
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from transformer_lens.hook_points import HookPoint
+    from transformer_lens.model_bridge import TransformerBridge
 
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
@@ -41,7 +44,7 @@ _NAMES = {
 _UNROTATED = {"rot_q": "blocks.{layer}.attn.hook_q", "rot_k": "blocks.{layer}.attn.hook_k"}
 
 
-def bridge_of(model: InstrumentedModel) -> Any:
+def bridge_of(model: InstrumentedModel) -> TransformerBridge:
     """A `TransformerBridge` on the model's own weights, with no hooks on it.
 
     Nothing is downloaded or copied.
@@ -130,7 +133,7 @@ class _Held:
 
     def forward(
         self, batch: Batch, hooks: Sequence[tuple[Place, HookPointFn]], *, every_logit: bool
-    ) -> Tensor:
+    ) -> Float[Tensor, "batch pos d_vocab"]:
         """Run the bridge with these at its hook points (not by `run_with_hooks`, slow to add
         many), and give its logits.
         """
@@ -141,7 +144,8 @@ class _Held:
             for place, fn in hooks:
                 points.append(self.have[str(hook_name(place, self.have))])
                 points[-1].add_hook(partial(_without_hook, fn))
-            return self.bridge(options.pop("input_ids"), **options)
+            logits: Tensor = self.bridge(options.pop("input_ids"), **options)
+            return logits
         finally:
             for point in points:
                 point.remove_hooks()
@@ -195,7 +199,7 @@ def same_in_both(model: InstrumentedModel, places: Sequence[Place]) -> list[Plac
     return [place for place in places if held.same[place]]
 
 
-def _without_hook(fn: HookPointFn, x: Tensor, hook: Any) -> Tensor | None:
+def _without_hook(fn: HookPointFn, x: Tensor, hook: HookPoint) -> Tensor | None:
     return fn(x)
 
 

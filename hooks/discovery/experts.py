@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def find_router(mlp: nn.Module, traced: TracedPass) -> nn.Module | None:
     """The part of a mixture of experts that scores the experts."""
+    module: nn.Module
     for name, module in mlp.named_modules():
         named = ROUTER_NAME.search(name) or ROUTER_NAME.search(type(module).__name__)
         if not name or not named:

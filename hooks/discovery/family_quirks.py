@@ -7,9 +7,12 @@ A name only proposes a part; whether it is one, the sums of the traced pass deci
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workbench.models.configuration import setting
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 # -- classes and names of a layer's children -------------------------------------------------------
 
@@ -80,7 +83,7 @@ N_KV_HEADS_FIELDS = ("num_key_value_heads", "num_kv_heads")
 LOGIT_CAP_FIELDS = ("final_logit_softcapping", "output_logit_soft_cap", "logits_soft_cap")
 
 
-def config_number(config: Any, *fields: str) -> int | None:
+def config_number(config: PreTrainedConfig, *fields: str) -> int | None:
     """The first of these fields that holds a number; where each layer has its own, the largest."""
     for field in fields:
         value = setting(config, field)

@@ -10,7 +10,7 @@ offered, and `Block.unavailable_reason` says why: nothing is guessed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import nn
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from hooks.discovery.trace_modules import ModuleCall
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _COMPUTED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
-def find_layout(model: Any) -> Layout:
+def find_layout(model: PreTrainedModel) -> Layout:
     """Find the parts of a causal LM, whatever changes and hooks are on it now.
 
     Raises:
@@ -54,7 +55,7 @@ def find_layout(model: Any) -> Layout:
         return _find(model, _trace(model))
 
 
-def _trace(model: Any) -> TracedPass:
+def _trace(model: PreTrainedModel) -> TracedPass:
     try:
         return TracedPass(model)
     except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
@@ -65,7 +66,7 @@ def _trace(model: Any) -> TracedPass:
         ) from error
 
 
-def _find(model: Any, traced: TracedPass) -> Layout:
+def _find(model: PreTrainedModel, traced: TracedPass) -> Layout:
     config, tolerance = model.config.get_text_config(), _tolerance(model)
     path, stack = find_stack(model, traced, config)
     unembed, embed = model.get_output_embeddings(), model.get_input_embeddings()
@@ -153,14 +154,18 @@ def _sizes(blocks: Sequence[Block], traced: TracedPass) -> dict[str, int]:
     return sizes
 
 
-def _kv_heads(blocks: Sequence[Block], traced: TracedPass, config: Any, heads: int) -> int:
+def _kv_heads(
+    blocks: Sequence[Block], traced: TracedPass, config: PreTrainedConfig, heads: int
+) -> int:
     for block in blocks:
         if block.attention_call is not None:
             return traced.attention_calls[id(block.attention_call)].key.shape[1]
     return config_number(config, *N_KV_HEADS_FIELDS) or heads
 
 
-def _d_head(blocks: Sequence[Block], traced: TracedPass, config: Any, heads: int) -> int:
+def _d_head(
+    blocks: Sequence[Block], traced: TracedPass, config: PreTrainedConfig, heads: int
+) -> int:
     z = _first_call([b.out_proj for b in blocks if b.n_heads], traced)
     if z is not None and z.input is not None:
         return z.input.shape[-1] // heads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -13,10 +13,14 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from transformers import PreTrainedConfig, PreTrainedModel
+
     from hooks.discovery.trace_modules import TracedPass
 
 
-def find_stack(model: Any, traced: TracedPass, config: Any) -> tuple[str, list[nn.Module]]:
+def find_stack(
+    model: PreTrainedModel, traced: TracedPass, config: PreTrainedConfig
+) -> tuple[str, list[nn.Module]]:
     """The list of layers and its name: each called once, each handing its stream to the next; the
     largest of such lists.
 
@@ -50,7 +54,7 @@ def find_stack(model: Any, traced: TracedPass, config: Any) -> tuple[str, list[n
 
 
 def _as_configured(
-    lists: Sequence[tuple[str, list[nn.Module]]], traced: TracedPass, config: Any
+    lists: Sequence[tuple[str, list[nn.Module]]], traced: TracedPass, config: PreTrainedConfig
 ) -> list[tuple[str, list[nn.Module]]]:
     n_layers = config_number(config, *N_LAYERS_FIELDS)
     return [
@@ -61,7 +65,7 @@ def _as_configured(
 
 
 def _changed_by_hand(
-    lists: Sequence[tuple[str, list[nn.Module]]], traced: TracedPass, config: Any
+    lists: Sequence[tuple[str, list[nn.Module]]], traced: TracedPass, config: PreTrainedConfig
 ) -> list[tuple[str, list[nn.Module]]]:
     """The outermost lists that are shorter or longer than the configuration says."""
     lengths = {config_number(config, field) for field in N_LAYERS_FIELDS}

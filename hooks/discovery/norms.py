@@ -9,7 +9,7 @@ from torch import nn
 from hooks.discovery.component_types import component_type
 from hooks.discovery.family_quirks import EPSILON_NAMES
 from hooks.discovery.trace_modules import same
-from hooks.layout import Norm
+from hooks.layout import NormLayer
 from hooks.weights import innermost
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FIT_TOLERANCE = 1e-3
 
 
-def find_norm(module: nn.Module | None, traced: TracedPass, tolerance: float) -> Norm | None:
+def find_norm(module: nn.Module | None, traced: TracedPass, tolerance: float) -> NormLayer | None:
     """A norm with the kind that its own input and output show; None if it is no norm."""
     call = traced.only_call(module)
     if (
@@ -39,17 +39,17 @@ def find_norm(module: nn.Module | None, traced: TracedPass, tolerance: float) ->
     x, y = (t.reshape(-1, t.shape[-1]).double() for t in (call.input, call.output))
     # What it reads may have a mean of 0 anyway, and then both kinds give the same.
     norms = [
-        Norm(module, centred, eps)
+        NormLayer(module, centred, eps)
         for centred in ((True,) if isinstance(own, nn.LayerNorm) else (False, True))
     ]
     residues = [_residue(norm, x, y) for norm in norms]
     # The nearer one: in coarse numbers each may pass for the other.
     best = min(range(len(norms)), key=residues.__getitem__)
     limit = max(_FIT_TOLERANCE, tolerance) * float(y.abs().max())
-    return norms[best] if residues[best] <= limit else Norm(module, None, eps)
+    return norms[best] if residues[best] <= limit else NormLayer(module, None, eps)
 
 
-def _residue(norm: Norm, x: Tensor, y: Tensor) -> float:
+def _residue(norm: NormLayer, x: Tensor, y: Tensor) -> float:
     """The largest part of a norm's output, (pos, d_model), that a norm of this kind does not
     make of its input.
     """

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hooks import states
 from hooks.discovery.trace_modules import TOKENS
 from hooks.layout import STATE_DIMS
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from hooks.layout import Block
 
 
-def with_states(model: Any, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+def with_states(model: PreTrainedModel, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     """The blocks with the shapes of their recurrent states, or why there are none to read."""
     mixers = {layer: b.mixer for layer, b in enumerate(blocks) if b.mixer is not None}
     if not mixers:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 # Any few tokens do; small ids are often special ones with an all-zero embedding.
 TOKENS = (17, 11, 29, 23, 13)
@@ -53,7 +54,7 @@ class TracedPass:
         NotFinite: the logits are no finite numbers.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self.calls: list[ModuleCall] = []
         self._indices: dict[int, list[int]] = {}  # id(module) -> indices into calls
         self.attention_calls: dict[int, AttentionCall] = {}

@@ -5,7 +5,7 @@ unembedding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+    from transformers import PreTrainedConfig
 
     from hooks.discovery.trace_modules import ModuleCall, TracedPass
 
@@ -45,7 +46,7 @@ def find_unembedding(
     stack: Sequence[nn.Module],
     last: Tensor,
     traced: TracedPass,
-    config: Any,
+    config: PreTrainedConfig,
     tolerance: float,
 ) -> Unembedding:
     """What turns the output of the last layer, `last`, into the logits."""
@@ -97,7 +98,7 @@ def _final_norm(
 
 
 def _scale_and_cap(
-    raw: Tensor, logits: Tensor, config: Any, tolerance: float
+    raw: Tensor, logits: Tensor, config: PreTrainedConfig, tolerance: float
 ) -> tuple[float, float | None]:
     """The constant and the soft-cap that turn the unembedding's output into the logits, both
     (pos, d_vocab).

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks.backends import torch_hooks
 from hooks.backends.hook_request import HookRequest
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
 
@@ -50,7 +50,9 @@ def values(
     return found
 
 
-def next_losses(logits: Tensor, ids: Tensor) -> Tensor:
+def next_losses(
+    logits: Float[Tensor, "window _ d_vocab"], ids: Int[Tensor, "window pos"]
+) -> Float[Tensor, "window pos"]:
     """Nats that each token cost, given those before it, (window, pos), float32; NaN at the first.
 
     Args:

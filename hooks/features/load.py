@@ -5,6 +5,7 @@ Neuronpedia.
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 import warnings
 from dataclasses import replace
@@ -22,6 +23,10 @@ from workbench.errors import BadInput, DownloadFailed, NotFound
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from sae_lens import SAE as SaeLensSAE
+
     from hooks.model import InstrumentedModel
 
 LEAST = 0.5
@@ -31,7 +36,7 @@ _WINDOWS = 24  # of text on which that is measured
 
 @ordinary
 def open_features(
-    ref: str | Path, model: InstrumentedModel, *, at: str | None = None, force: bool = False
+    ref: str | Path, model: InstrumentedModel, *, site: str | None = None, force: bool = False
 ) -> SAE:
     """Open an autoencoder and check that it belongs to this model.
 
@@ -40,8 +45,8 @@ def open_features(
             holds a single such folder), `RELEASE/ID` of SAELens's list, e.g.
             `gpt2-small-res-jb/blocks.8.hook_resid_pre`, an id of Neuronpedia, e.g.
             `gpt2-small/8-res-jb`, or `OWNER/REPOSITORY/FOLDER` on the Hugging Face Hub.
-        at: the full name of the site it belongs to, where it does not say; another one than it says
-            is used with a check.
+        site: the full name of the site it belongs to, where it does not say; another one than it
+            says is used with a check.
         force: take it even if it explains next to nothing of this model.
 
     Raises:
@@ -51,7 +56,7 @@ def open_features(
         DownloadFailed: it is elsewhere and cannot be fetched.
     """
     sae, name, card = _opened(str(ref))
-    place = _place(sae, model, name, at)
+    place = _place(sae, model, name, site)
     expected = numbers_at(model, place)
     if sae.cfg.d_in != expected:
         made_for = sae.cfg.metadata.model_name
@@ -83,7 +88,7 @@ def open_features(
     return replace(features, card={**card, **measured})
 
 
-def _opened(ref: str) -> tuple[Any, str, dict[str, Any]]:
+def _opened(ref: str) -> tuple[SaeLensSAE, str, dict[str, Any]]:
     """SAELens's object, a name for it, and the card that lies beside it ({} where none does)."""
     folder = Path(ref).expanduser()
     if folder.is_dir():
@@ -115,7 +120,7 @@ def _only(folder: Path) -> Path:
     )
 
 
-def from_folder(folder: Path) -> Any:
+def from_folder(folder: Path) -> SaeLensSAE:
     """SAELens's object of a folder, unchecked against the model.
 
     Raises:
@@ -149,7 +154,7 @@ def from_folder(folder: Path) -> Any:
     return sae.eval()
 
 
-def _from_release(release: str, sae_id: str) -> Any:
+def _from_release(release: str, sae_id: str) -> SaeLensSAE:
     import requests
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -203,7 +208,7 @@ def _released(ref: str) -> tuple[str, str]:
     )
 
 
-def _place(sae: Any, model: InstrumentedModel, name: str, at: str | None) -> sites.Place:
+def _place(sae: SaeLensSAE, model: InstrumentedModel, name: str, site: str | None) -> sites.Place:
     architecture = sae.cfg.architecture()
     if "transcoder" in architecture or architecture == "temporal":
         raise BadInput(
@@ -212,12 +217,12 @@ def _place(sae: Any, model: InstrumentedModel, name: str, at: str | None) -> sit
             "a sparse autoencoder of one site",
             "Choose another.",
         )
-    hook = at or sae.cfg.metadata.hook_name
+    hook = site or sae.cfg.metadata.hook_name
     if not hook:
         raise BadInput(
             f"{name} does not say which site it belongs to.",
             "a site such as blocks.5.hook_resid_post",
-            "Name it (at=…).",
+            "Name it (site=…).",
         )
     (place,) = sites.resolve(model.layout, str(hook), None, model.card.name)[:1]
     if not sites.can_change(model.layout, place):
@@ -234,10 +239,8 @@ def numbers_at(model: InstrumentedModel, place: sites.Place) -> int:
     return math.prod(model.layout.sizes[dim] for dim in place.site.dims[1:])
 
 
-def sae_lens() -> Any:
+def sae_lens() -> ModuleType:
     """SAELens, imported late since that takes seconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages that it imports
-        import sae_lens as library
-
-    return library
+        return importlib.import_module("sae_lens")

@@ -20,6 +20,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.interventions import apply_changes
 from hooks.reduce import BatchLayout, Output
@@ -27,7 +29,7 @@ from workbench.errors import BadInput, NotFound
 from workbench.reentrant import again
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from sae_lens import SAE as SaeLensSAE
 
     from hooks.model import InstrumentedModel
     from hooks.positions import PositionTracker
@@ -54,7 +56,7 @@ class SAE:
 
     model: InstrumentedModel
     place: Place
-    sae: Any
+    sae: SaeLensSAE
     name: str
     card: Mapping[str, Any] = field(default_factory=dict)
 
@@ -84,14 +86,17 @@ class SAE:
         return found.hexdigest()[:16]
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor) -> Float[Tensor, "*tokens feature"]:
         """Activations of the features, (…, feature), of vectors at the place, (…, *site's axes
         of one token).
         """
-        return self.sae.encode(self.flat(x).to(self.sae.W_dec))
+        found: Tensor = self.sae.encode(self.flat(x).to(self.sae.W_dec))
+        return found
 
     @torch.no_grad()
-    def encode_decode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_decode(
+        self, x: Tensor
+    ) -> tuple[Float[Tensor, "*tokens feature"], Float[Tensor, "*tokens d_in"]]:
         """(activations (…, feature), reconstruction (…, d)) of vectors; x less the
         reconstruction is the error term.
         """
@@ -99,7 +104,7 @@ class SAE:
         return found, self.sae.decode(found)
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
         """What the features together say of the vectors, in the shape that these have."""
         return self.encode_decode(x)[1].reshape(x.shape).to(x)
 
@@ -108,11 +113,11 @@ class SAE:
         return x.flatten(-2) if self._by_head else x
 
     @cached_property
-    def directions(self) -> Tensor:
+    def directions(self) -> Float[Tensor, "feature d_in"]:
         """What one unit of each feature adds at the place, (feature, d), as the decoder has it
         stored, float32.
         """
-        stored = self.sae.W_dec.detach().float()
+        stored: Tensor = self.sae.W_dec.detach().float()
         by_norm = getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False)
         return stored / stored.norm(dim=-1, keepdim=True) if by_norm else stored
 
@@ -123,9 +128,11 @@ class SAE:
         flat = self.flat(x).to(self.directions)
         match self.sae.cfg.normalize_activations:
             case "layer_norm":
-                return (flat - flat.mean(-1, keepdim=True)).std(-1, keepdim=True)
+                spread: Tensor = (flat - flat.mean(-1, keepdim=True)).std(-1, keepdim=True)
+                return spread
             case "constant_norm_rescale":
-                return flat.norm(dim=-1, keepdim=True) / flat.shape[-1] ** 0.5
+                size: Tensor = flat.norm(dim=-1, keepdim=True) / flat.shape[-1] ** 0.5
+                return size
         return 1.0
 
     # -- changing them -----------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.features.load import numbers_at, sae_lens
 from hooks.features.quality import CONTEXT
@@ -19,7 +21,8 @@ from hooks.features.sae import SKIP
 from workbench import checkpointing
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from sae_lens import SAE as SaeLensSAE
+    from sae_lens.training.sae_trainer import SAETrainer as SaeLensTrainer
 
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
@@ -46,7 +49,9 @@ class TrainConfig:
         return max(1, -(-self.tokens // per_round)) * STEPS_PER_ROUND
 
 
-def make_trainer(model: InstrumentedModel, place: Place, config: TrainConfig, number: int) -> Any:
+def make_trainer(
+    model: InstrumentedModel, place: Place, config: TrainConfig, number: int
+) -> SaeLensTrainer:
     """SAELens's trainer for one place; `number` makes its first weights its own."""
     sae_lens()
     from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
@@ -92,7 +97,7 @@ def make_trainer(model: InstrumentedModel, place: Place, config: TrainConfig, nu
     return SAETrainer(settings, sae, iter(()))
 
 
-def center(trainer: Any, x: Tensor) -> None:
+def center(trainer: SaeLensTrainer, x: Float[Tensor, "token d_in"]) -> None:
     """Start from the mean of the vectors, and scale them to a mean length of √d, as SAELens
     does.
     """
@@ -103,7 +108,7 @@ def center(trainer: Any, x: Tensor) -> None:
 
 
 def take_steps(
-    trainer: Any, batches: Sequence[Tensor], progress: Progress, label: str, total: int
+    trainer: SaeLensTrainer, batches: Sequence[Tensor], progress: Progress, label: str, total: int
 ) -> None:
     for number, batch in enumerate(batches):
         out = trainer.step(batch)
@@ -118,7 +123,7 @@ def take_steps(
         )
 
 
-def fold(trainer: Any) -> Any:
+def fold(trainer: SaeLensTrainer) -> SaeLensSAE:
     """The finished autoencoder, of vectors as the model has them."""
     scale = trainer.activation_scaler.scaling_factor
     trainer.sae.fold_activation_norm_scaling_factor(scale)
@@ -128,7 +133,7 @@ def fold(trainer: Any) -> Any:
     return trainer.sae
 
 
-def save(trainers: Sequence[Any], work: Path) -> None:
+def save(trainers: Sequence[SaeLensTrainer], work: Path) -> None:
     """All of them as they are after a round, in one: a stop never leaves one ahead of another."""
     more: dict[str, Tensor] = {}
     for number, trainer in enumerate(trainers):
@@ -158,7 +163,7 @@ def save(trainers: Sequence[Any], work: Path) -> None:
     )
 
 
-def resume(trainers: Sequence[Any], work: Path, steps: int) -> int:
+def resume(trainers: Sequence[SaeLensTrainer], work: Path, steps: int) -> int:
     """Put back what was kept; the steps that are done."""
     more: dict[str, Tensor] = {}
     state: dict[Any, Any] = {}

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks import sites
 from hooks.backends import torch_hooks
@@ -28,8 +30,6 @@ from workbench.disk_space import check_disk
 from workbench.errors import BadRun, WorkbenchError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
     from workbench.progress import Progress
@@ -63,13 +63,13 @@ class Sparse:
         value: its activation, (entry,), float32, above zero.
     """
 
-    token: Tensor
-    feature: Tensor
-    value: Tensor
+    token: Int[Tensor, " entry"]
+    feature: Int[Tensor, " entry"]
+    value: Float[Tensor, " entry"]
 
 
 @dataclass(frozen=True)
-class Read:
+class EncodedWindows:
     """Some windows, and what was active in them.
 
     Attributes:
@@ -109,7 +109,7 @@ def read(
     losses_every: int = 0,
     folder: Path | None = None,
     progress: Progress | None = None,
-) -> Iterator[Read]:
+) -> Iterator[EncodedWindows]:
     """Read windows of one length, (window, pos), and give what is active in them, some windows at a
     time.
 
@@ -152,7 +152,7 @@ def read(
 @torch.no_grad()
 def _pass(
     model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray, first: int, close: bool
-) -> Read:
+) -> EncodedWindows:
     places = list(dict.fromkeys(encoder.place for encoder in encoders))
     (logits,) = sites.resolve(model.layout, "logits", None, model.card.name) if close else (None,)
     batch = model.batch(ids.tolist())
@@ -173,10 +173,10 @@ def _pass(
         [HookRequest([*places, *([logits] if logits is not None else [])], take)],
         every_logit=close,
     )
-    return Read(first, batch.input_ids, [active[n] for n in range(len(encoders))], losses)
+    return EncodedWindows(first, batch.input_ids, [active[n] for n in range(len(encoders))], losses)
 
 
-def _joined(reads: Sequence[Read]) -> Read:
+def _joined(reads: Sequence[EncodedWindows]) -> EncodedWindows:
     length = reads[0].ids.shape[1]
     active = []
     for number in range(len(reads[0].active)):
@@ -189,7 +189,7 @@ def _joined(reads: Sequence[Read]) -> Read:
                 torch.cat([a.value for a in mine]),
             )
         )
-    return Read(
+    return EncodedWindows(
         reads[0].first,
         torch.cat([r.ids for r in reads]),
         active,
@@ -273,7 +273,7 @@ class _Folder:
     def has(self, start: int) -> bool:
         return self._part(start).is_file()
 
-    def write(self, whole: Read) -> None:
+    def write(self, whole: EncodedWindows) -> None:
         from safetensors.numpy import save_file
 
         arrays = {"losses": whole.losses.cpu().numpy()}
@@ -291,7 +291,7 @@ class _Folder:
         except OSError as error:
             raise self._failed(error) from error
 
-    def open(self, start: int, ids: np.ndarray, device: torch.device) -> Read:
+    def open(self, start: int, ids: np.ndarray, device: torch.device) -> EncodedWindows:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -322,7 +322,7 @@ class _Folder:
                 "a whole part",
                 "Remove that file: it is then read again.",
             ) from error
-        return Read(start, torch.as_tensor(ids, device=device), active, losses)
+        return EncodedWindows(start, torch.as_tensor(ids, device=device), active, losses)
 
 
 def _index_type(encoder: Encoder) -> type:

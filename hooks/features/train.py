@@ -45,6 +45,7 @@ from workbench.progress import Progress
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
+    from sae_lens import SAE as SaeLensSAE
     from torch import Tensor
 
     from hooks.model import InstrumentedModel
@@ -219,7 +220,7 @@ class _WindowQueue:
 class _Trained:
     """What came out: the autoencoders, what they read, and how they ended."""
 
-    saes: list[Any]
+    saes: list[SaeLensSAE]
     tokens: int
     digest: str
 
@@ -300,7 +301,7 @@ def _mixed(
     return {place: torch.cat(parts)[order.to(parts[0].device)] for place, parts in found.items()}
 
 
-def _write(sae: Any, folder: Path) -> None:
+def _write(sae: SaeLensSAE, folder: Path) -> None:
     """The autoencoder in half precision."""
     from safetensors.torch import load_file, save_file
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks import sites as places_of
 from hooks.backends.prompt_matching import PromptMatcher
@@ -23,8 +25,6 @@ from workbench.errors import BadInput
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.metrics import Metric, Metrics
@@ -109,7 +109,9 @@ def activation_gradients(
     return trace
 
 
-def total(metrics: Sequence[Metric], logits: Tensor, batch: Batch) -> Tensor:
+def total(
+    metrics: Sequence[Metric], logits: Float[Tensor, "batch pos d_vocab"], batch: Batch
+) -> Float[Tensor, ""]:
     """The sum over a batch of each prompt's metric, (); its gradient at a prompt's values is
     that prompt's own.
     """

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from hooks import sites as places_of
 from hooks.backends.prompt_matching import PromptMatcher
@@ -28,8 +29,6 @@ from workbench.torch_modes import ordinary
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.backends.hook_request import HookRequest
     from hooks.batch import Batch
     from hooks.metrics import Metric, Metrics
@@ -120,13 +119,15 @@ class _Path:
 
     model: InstrumentedModel
     metric: Metric
-    ids: Tensor
+    ids: Int[Tensor, "1 pos"]
     place: Place
     start: Tensor
     end: Tensor
     probe: nn.Module
 
-    def __call__(self, embeddings: Tensor, instead: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, embeddings: Float[Tensor, "n pos d_model"], instead: Tensor | None = None
+    ) -> Float[Tensor, " n"]:
         """The metric, (n,), of embeddings (n, pos, d_model); with `instead` at the place."""
         n = len(embeddings)
         mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hooks.discovery.trace_modules import is_matrix
 from hooks.weights import is_quantized, parameter_of, sizes
@@ -123,7 +123,7 @@ def weights(
     return found
 
 
-def _parameter(model: InstrumentedModel, module: Any, what: str) -> tuple[str, bool]:
+def _parameter(model: InstrumentedModel, module: nn.Module, what: str) -> tuple[str, bool]:
     """See `hooks.weights.parameter_of`.
 
     Raises:
@@ -155,7 +155,7 @@ def _turned(view: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 def _find(
     model: InstrumentedModel, block: Block, name: str
-) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None:
     """The layer that holds a weight, and how to see its parameter, (outputs, inputs), as the
     weight; None if the block has none.
     """
@@ -170,7 +170,7 @@ def _find(
 
 def _find_projection(
     model: InstrumentedModel, attention: nn.Module, name: str
-) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None:
     """Queries, keys or values: a matrix of their own, or part of one for all three."""
     layout = model.layout
     heads = layout.n_heads if name == "W_Q" else layout.n_kv_heads
@@ -194,7 +194,7 @@ def _find_projection(
     return None
 
 
-def _find_in_mlp(mlp: nn.Module, name: str) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+def _find_in_mlp(mlp: nn.Module, name: str) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None:
     own = _child(mlp, _MLP[name])
     if own is not None:
         return own, lambda w: w.T
@@ -204,7 +204,7 @@ def _find_in_mlp(mlp: nn.Module, name: str) -> tuple[Any, Callable[[Tensor], Ten
     return None
 
 
-def _child(module: nn.Module, names: Sequence[str]) -> Any:
+def _child(module: nn.Module, names: Sequence[str]) -> nn.Module | None:
     """A linear layer of `transformers` by its name, whatever stands around it; not a list of
     experts.
     """
@@ -213,13 +213,13 @@ def _child(module: nn.Module, names: Sequence[str]) -> Any:
     )
 
 
-def _linear(child: Any) -> bool:
+def _linear(child: nn.Module | None) -> bool:
     return child is not None and is_matrix(child)
 
 
 def _if_shaped(
-    module: Any, rows: int, view: Callable[[Tensor], Tensor]
-) -> tuple[Any, Callable[[Tensor], Tensor]] | None:
+    module: nn.Module, rows: int, view: Callable[[Tensor], Tensor]
+) -> tuple[nn.Module, Callable[[Tensor], Tensor]] | None:
     """Both, if the layer has so many outputs; a gate or another head size would be cut in the
     wrong place.
     """

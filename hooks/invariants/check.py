@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from jaxtyping import Float, Shaped
+from torch import Tensor
 
 # What float32 leaves of an identity, over some layers. Zamba 2 and Nemotron-H clamp their time step
 # in the parallel kernel only, which shows in the fourth digit.
@@ -52,7 +50,7 @@ class InvariantCheck:
         )
 
 
-def difference(a: Tensor, b: Tensor) -> Tensor:
+def difference(a: Shaped[Tensor, "*axes"], b: Shaped[Tensor, "*axes"]) -> Tensor:
     """0 only if equal bit for bit."""
     return torch.where(a == b, 0.0, (a - b).abs())
 
@@ -63,20 +61,23 @@ def length(x: Tensor, from_: int | None = None) -> Tensor:
     `from_` an axis before those.
     """
     x = x if from_ is None else x.movedim(from_, -1)
-    return x.float().flatten(2).norm(dim=-1)
+    lengths: Tensor = x.float().flatten(2).norm(dim=-1)
+    return lengths
 
 
-def relative_error(found: Tensor, own: Tensor, parts: Tensor | float = 0.0) -> Tensor:
+def relative_error(
+    computed: Tensor, own: Tensor, parts: Tensor | float = 0.0
+) -> Float[Tensor, "batch pos"]:
     """How far each token's numbers are from the model's own, as a share of those and of what they
     are the sum of.
 
     Args:
-        found, own: (batch, pos, …).
+        computed, own: (batch, pos, …).
         parts: length of the parts, (batch, pos).
     """
-    found, own = found.float(), own.float()
+    computed, own = computed.float(), own.float()
     difference = torch.where(
-        found == own, 0.0, found - own
+        computed == own, 0.0, computed - own
     )  # tokens that are ruled out are minus infinity in both
     finite = torch.where(own.isneginf(), 0.0, own)
     return length(difference) / (length(finite) ** 2 + parts**2).sqrt().clamp(min=1e-12)

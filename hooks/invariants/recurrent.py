@@ -79,6 +79,6 @@ def _beyond_one_product(added: Tensor, before: Tensor) -> Tensor:
             if torch.isfinite(added).all()
             else added.new_full((1,), float("inf"))
         )
-    sizes = torch.linalg.svdvals(added)
+    sizes: Tensor = torch.linalg.svdvals(added)
     whole = (sizes[:, 0] ** 2 + before.flatten(1).pow(2).sum(1)).sqrt()
     return sizes[:, 1] / whole.clamp(min=1e-9)

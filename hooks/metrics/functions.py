@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hooks.metrics.protocol import Metric, wide
 from hooks.metrics.reads import LogitDiff
@@ -12,12 +14,14 @@ from hooks.targets import distinct
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 
-def loss(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+def loss(
+    logits: Float[Tensor, "batch pos d_vocab"],
+    ids: Int[Tensor, "batch pos"],
+    mask: Int[Tensor, "batch pos"],
+) -> Float[Tensor, " batch"]:
     """Mean cross-entropy of each prompt's tokens after its first, in nats per token, (batch,)."""
     logp = torch.log_softmax(wide(logits[:, :-1]), -1).gather(-1, ids[:, 1:, None])[..., 0]
     counted = (mask[:, :-1] * mask[:, 1:]).to(logp.dtype)
@@ -41,7 +45,11 @@ def continuation_loss(tokens: int) -> Metric:
             "Say how many tokens at the end count.",
         )
 
-    def of_suffix(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    def of_suffix(
+        logits: Float[Tensor, "batch pos d_vocab"],
+        ids: Int[Tensor, "batch pos"],
+        mask: Int[Tensor, "batch pos"],
+    ) -> Float[Tensor, " batch"]:
         logp = torch.log_softmax(wide(logits[:, -tokens - 1 : -1]), -1)
         return -logp.gather(-1, ids[:, -tokens:, None])[..., 0].mean(1)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from workbench.errors import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Metric(Protocol):
@@ -25,7 +24,12 @@ class Metric(Protocol):
     others.
     """
 
-    def __call__(self, logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor: ...
+    def __call__(
+        self,
+        logits: Float[Tensor, "batch pos d_vocab"],
+        ids: Int[Tensor, "batch pos"],
+        mask: Int[Tensor, "batch pos"],
+    ) -> Float[Tensor, " batch"]: ...
 
 
 OfNextToken = Callable[["Tensor"], "Tensor"]
@@ -105,7 +109,7 @@ def as_metric(given: Any) -> Metric:
 
 
 def _after_prompt(function: OfNextToken) -> Metric:
-    def metric(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    def metric(logits: Float[Tensor, "batch pos d_vocab"], ids: Tensor, mask: Tensor) -> Tensor:
         return function(wide(logits[:, -1]))
 
     metric.reads = 1  # type: ignore[attr-defined]
@@ -158,6 +162,6 @@ def checked(values: Tensor, rows: int, name: str | None = None) -> Tensor:
     return values
 
 
-def wide(x: Tensor) -> Tensor:
+def wide(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """At least float32: half precision has too few digits for sums and differences."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from hooks.metrics.protocol import Metric, OfNextToken, Read, as_metric, checked, wide
 from workbench.errors import BadInput, NotFound
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Norm = Literal["recomputed", "frozen"]
+NormScale = Literal["recomputed", "frozen"]
 ReadName = Literal["logit", "logit_diff", "logprob", "prob", "kl", "continuation"]
 
 
@@ -27,11 +26,11 @@ class Normed(Read):
             effect) or of the unchanged one ("frozen": linear, additive over parts).
     """
 
-    norm: Norm = field(default="recomputed", kw_only=True)
+    norm: NormScale = field(default="recomputed", kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.norm not in get_args(Norm):
-            raise NotFound.named("final norm", str(self.norm), get_args(Norm))
+        if self.norm not in get_args(NormScale):
+            raise NotFound.named("final norm", str(self.norm), get_args(NormScale))
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,16 @@ class NextToken(Normed):
     targets_only: ClassVar[bool] = False
     """Whether the logits of the targets are all it takes."""
 
-    def of_targets(self, logits: Tensor) -> Tensor:
+    def of_targets(self, logits: Float[Tensor, "row target"]) -> Float[Tensor, "row value"]:
         """From the targets' logits, (row, target), to (row, value)."""
         raise NotImplementedError
 
     def of_logits(
-        self, logits: Tensor, targets: Sequence[int], unchanged: Tensor | None = None
-    ) -> Tensor:
+        self,
+        logits: Float[Tensor, "row d_vocab"],
+        targets: Sequence[int],
+        unchanged: Float[Tensor, "1 d_vocab"] | None = None,
+    ) -> Float[Tensor, "row value"]:
         """From (row, d_vocab) logits to (row, value); `unchanged` are those before any change,
         (1, d_vocab).
         """
@@ -62,7 +64,11 @@ class NextToken(Normed):
         """
         self.check_targets(len(targets))
 
-        def metric(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        def metric(
+            logits: Float[Tensor, "batch pos d_vocab"],
+            ids: Int[Tensor, "batch pos"],
+            mask: Int[Tensor, "batch pos"],
+        ) -> Tensor:
             values = self.of_logits(wide(logits[:, -1]), targets, unchanged)
             return values[:, 0] if values.shape[1] == 1 else values
 
@@ -79,7 +85,7 @@ class Logit(NextToken):
     per_target: ClassVar[bool] = True
     targets_only: ClassVar[bool] = True
 
-    def of_targets(self, logits: Tensor) -> Tensor:
+    def of_targets(self, logits: Float[Tensor, "row target"]) -> Float[Tensor, "row target"]:
         return logits
 
 
@@ -92,7 +98,7 @@ class LogitDiff(NextToken):
     min_targets: ClassVar[int] = 2
     targets_only: ClassVar[bool] = True
 
-    def of_targets(self, logits: Tensor) -> Tensor:
+    def of_targets(self, logits: Float[Tensor, "row target"]) -> Float[Tensor, "row 1"]:
         return logits[:, :1] - logits[:, 1:].mean(1, keepdim=True)
 
 
@@ -105,8 +111,11 @@ class LogProb(NextToken):
     per_target: ClassVar[bool] = True
 
     def of_logits(
-        self, logits: Tensor, targets: Sequence[int], unchanged: Tensor | None = None
-    ) -> Tensor:
+        self,
+        logits: Float[Tensor, "row d_vocab"],
+        targets: Sequence[int],
+        unchanged: Float[Tensor, "1 d_vocab"] | None = None,
+    ) -> Float[Tensor, "row target"]:
         return logits.log_softmax(-1)[:, list(targets)]
 
 
@@ -119,8 +128,11 @@ class Prob(NextToken):
     per_target: ClassVar[bool] = True
 
     def of_logits(
-        self, logits: Tensor, targets: Sequence[int], unchanged: Tensor | None = None
-    ) -> Tensor:
+        self,
+        logits: Float[Tensor, "row d_vocab"],
+        targets: Sequence[int],
+        unchanged: Float[Tensor, "1 d_vocab"] | None = None,
+    ) -> Float[Tensor, "row target"]:
         return logits.softmax(-1)[:, list(targets)]
 
 
@@ -133,8 +145,11 @@ class KL(NextToken):
     min_targets: ClassVar[int] = 0
 
     def of_logits(
-        self, logits: Tensor, targets: Sequence[int], unchanged: Tensor | None = None
-    ) -> Tensor:
+        self,
+        logits: Float[Tensor, "row d_vocab"],
+        targets: Sequence[int],
+        unchanged: Float[Tensor, "1 d_vocab"] | None = None,
+    ) -> Float[Tensor, "row 1"]:
         if unchanged is None:
             raise BadInput(
                 "The KL divergence compares with a distribution.",
@@ -169,7 +184,9 @@ class Continuation(Read):
         )
 
     @staticmethod
-    def of_tokens(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    def of_tokens(
+        logits: Float[Tensor, "token d_vocab"], ids: Int[Tensor, " token"]
+    ) -> tuple[Bool[Tensor, " token"], Float[Tensor, " token"]]:
         """Per token whether it is the most likely one, and its loss; of (token, d_vocab) logits
         before each.
         """
@@ -207,7 +224,9 @@ class Custom(Normed):
         """How many of the last positions it reads; None is all."""
         return getattr(as_metric(self.function), "reads", None)
 
-    def of_rows(self, logits: Tensor, ids: Sequence[int]) -> Tensor:
+    def of_rows(
+        self, logits: Float[Tensor, "row pos d_vocab"], ids: Sequence[int]
+    ) -> Float[Tensor, "row 1"]:
         """From (row, pos, d_vocab) logits of one prompt's last positions, which hold `ids`, to
         (row, 1).
         """

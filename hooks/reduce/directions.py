@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.reduce.protocol import Output, is_vector, without
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.reduce.protocol import BatchLayout
     from hooks.sites import Site
 
@@ -112,7 +112,9 @@ class Project:
             )
         ]
 
-    def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
+    def __call__(
+        self, site: Site, x: Tensor, rows: BatchLayout
+    ) -> list[Float[Tensor, "batch column ..."]]:
         if x.device not in self._on_device:
             self._on_device[x.device] = self._units.to(x.device)
         return [x.float() @ self._on_device[x.device].t()]

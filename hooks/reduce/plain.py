@@ -104,4 +104,5 @@ class Entropy:
 
     @staticmethod
     def _of_logits(logits: Tensor) -> Tensor:
-        return torch.special.entr(torch.softmax(logits, -1)).sum(-1)
+        nats: Tensor = torch.special.entr(torch.softmax(logits, -1)).sum(-1)
+        return nats

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from hooks.device_transfer import indices
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.sites import Site
 
 
@@ -36,7 +36,7 @@ class BatchLayout:
         """Columns of padding before each prompt."""
         return [self.width - n for n in self.lengths]
 
-    def real(self, like: Tensor) -> Tensor:
+    def real(self, like: Tensor) -> Bool[Tensor, "batch column"]:
         """True where a column is a prompt's own, (batch, column)."""
         columns = torch.arange(self.width, device=like.device)
         return columns >= indices(tuple(self.offsets), like.device)[:, None]

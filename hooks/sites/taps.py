@@ -8,13 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.weights import dense_weight
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from hooks.layout import Block, Layout, Norm, Term
+    from hooks.layout import Block, Layout, NormLayer, Term
     from hooks.sites.names import Place
 
 
@@ -143,11 +145,11 @@ def _projection(block: Block, which: str) -> Tap | None:
     return None if projection is None else _output(projection.module, derive=projection.cut)
 
 
-def _norm(norm: Norm | None) -> Tap | None:
+def _norm(norm: NormLayer | None) -> Tap | None:
     return None if norm is None else _output(norm.module)
 
 
-def _norm_scale(norm: Norm | None) -> Tap | None:
+def _norm_scale(norm: NormLayer | None) -> Tap | None:
     if norm is None or norm.centred is None:
         return None
     return _input(norm.module, derive=norm.scale)
@@ -166,6 +168,8 @@ def _pattern(block: Block) -> Tap | None:
 
 
 def _result(block: Block) -> Tap | None:
+    if block.out_proj is None:
+        return None
     return _input(block.out_proj, derive=partial(head_results, block.out_proj, block.n_heads))
 
 
@@ -210,7 +214,9 @@ _OF_MODEL: dict[str, Callable[[Layout], Tap | None]] = {
 """Where a site is that does not repeat from layer to layer."""
 
 
-def head_results(out_proj: Any, heads: int, z: Tensor) -> Tensor:
+def head_results(
+    out_proj: nn.Module, heads: int, z: Float[Tensor, "*rows width"]
+) -> Float[Tensor, "*rows head d_model"]:
     """Each head's share of the output matrix's product, (..., heads × d_head) to (..., head,
     d_model); the bias is nobody's.
     """

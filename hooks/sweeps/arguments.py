@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 
 from hooks import sites as places
 from hooks.metrics import Continuation, LogitDiff, Read
@@ -17,8 +19,6 @@ from workbench.errors import BadInput, NotFound
 from workbench.heads import head_name
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
 
@@ -140,9 +140,9 @@ def _token(model: InstrumentedModel, target: Any) -> int:
     return target
 
 
-def check_name(kind: str, name: object, known: Sequence[str]) -> None:
+def check_name(what: str, name: object, known: Sequence[str]) -> None:
     if name not in known:
-        raise NotFound.named(kind, str(name), known)
+        raise NotFound.named(what, str(name), known)
 
 
 def pairs(given: Any, what: str) -> list[tuple[int, int]]:
@@ -244,7 +244,7 @@ def changeable(
     return chosen
 
 
-def positions_changed(batch: Batch, positions: WhichPositions) -> Tensor:
+def positions_changed(batch: Batch, positions: WhichPositions) -> Bool[Tensor, "prompt column"]:
     """True at the positions that are changed, (prompt, column of the batch).
 
     Raises:
@@ -270,7 +270,7 @@ def positions_changed(batch: Batch, positions: WhichPositions) -> Tensor:
     return mask
 
 
-def text_positions(batch: Batch) -> Tensor:
+def text_positions(batch: Batch) -> Int[Tensor, "prompt column"]:
     """Each column's position in its prompt, negative in the padding, (prompt, column)."""
     width = batch.input_ids.shape[1]
     lengths = batch.attention_mask.sum(1, keepdim=True)

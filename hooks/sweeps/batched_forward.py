@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from hooks import module_call, sites
@@ -24,7 +26,7 @@ from hooks.positions import placed
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
     from hooks.layer_replay import RecordedSuffix
     from hooks.model import InstrumentedModel
@@ -54,12 +56,14 @@ class Edit:
     site: str
     layer: int
     values: Tensor
-    where: Tensor
-    units: Tensor | None
+    where: Bool[Tensor, "#variant #prompt #pos"]
+    units: Int[Tensor, " variant"] | None
     count: int
     freeze: Freeze = "nothing"
 
-    def apply(self, x: Tensor) -> Tensor:
+    def apply(
+        self, x: Float[Tensor, "variant prompt pos *site"]
+    ) -> Float[Tensor, "variant prompt pos *site"]:
         """The site's values of this edit's rows, (variant, prompt, pos, *site), with the change
         made.
         """
@@ -101,7 +105,7 @@ class BatchedForward:
     _in_attention: bool = False
 
     @torch.no_grad()
-    def run(self) -> Tensor:
+    def run(self) -> Float[Tensor, "variant prompt pos d_model"]:
         """The residual stream after the last layer, (variant, prompt, pos, d_model).
 
         The control comes first, then the variants in the order of the edits.
@@ -148,7 +152,7 @@ class BatchedForward:
             count += edit.count
         streams: list[Tensor] = []
 
-        def keep(module: Any, args: tuple[Any, ...], out: Any) -> None:
+        def keep(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             streams.append(out[0] if isinstance(out, tuple | list) else out)
 
         with ExitStack() as stack:
@@ -245,7 +249,8 @@ class BatchedForward:
         self._in_attention = True
         try:
             run = ALL_ATTENTION_FUNCTIONS[implementation]
-            return run(call.module, call.query, key, value, mask, **call.options)[0]
+            out: Tensor = run(call.module, call.query, key, value, mask, **call.options)[0]
+            return out
         finally:
             self._in_attention = False
 

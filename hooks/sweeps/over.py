@@ -161,7 +161,9 @@ class Neurons(Over):
         components: list[Component] = []
         for place in changeable(model, ("post",), layers):
             site, layer = _key(place)
-            width = sizes(model.layout.blocks[layer].down_proj)[1]
+            down = model.layout.blocks[layer].down_proj
+            assert down is not None  # whoever has this site has the matrix
+            width = sizes(down)[1]
             chosen = of_layer[layer] if of_layer else range(width)
             if any(not 0 <= neuron < width for neuron in chosen):
                 raise BadInput(

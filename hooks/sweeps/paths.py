@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.attention import AttentionCall, add_mask, probabilities, soft_cap
 from hooks.layer_replay import RecordedSuffix, read
@@ -28,8 +30,6 @@ from hooks.sweeps.runner import WALK, SweepJob, edits_of, rows_at_once
 from hooks.sweeps.values import BatchValues
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
 
 
@@ -59,11 +59,10 @@ class PathJob(SweepJob):
     @torch.no_grad()
     def _one_batch(self, batch: Batch, prompts: list[int], order: Sequence[int]) -> None:
         new = self.new_values(batch, prompts)
-        for start in sorted({each.first_column for each in new}):
+        starts = [each.first_column for each in new]
+        for start in sorted(set(starts)):
             suffix = self._read(batch, start, order, new, prompts)
-            for change, each in enumerate(new):
-                if each.first_column != start:
-                    continue
+            for change in (i for i, first in enumerate(starts) if first == start):
                 senders_of = [i for i in order if self.components[i].change == change]
                 for senders in self._chunks(suffix, senders_of):
                     for receivers in self._groups(suffix, len(senders)):
@@ -189,7 +188,7 @@ def _nothing(suffix: RecordedSuffix) -> Edit:
 
 def _received(
     call: AttentionCall, suffix: RecordedSuffix, rows: slice, receiver: Receiver
-) -> Tensor:
+) -> Float[Tensor, "variant prompt pos d_head"]:
     """The receiver's output z with one input as in these rows and the others as recorded,
     (variant, prompt, pos, d_head).
     """
@@ -215,7 +214,9 @@ def _received(
     return z
 
 
-def _pattern(scores: Tensor, base: AttentionCall, head: int) -> Tensor:
+def _pattern(
+    scores: Float[Tensor, "variant prompt query key"], base: AttentionCall, head: int
+) -> Float[Tensor, "variant prompt query key"]:
     """Attention probabilities from raw scores of one head, (variant, prompt, query, key)."""
     options = dict(base.options)
     if options.get("s_aux") is not None:

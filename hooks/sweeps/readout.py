@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.finite_check import check_logits, check_values
 from hooks.logit_attribution import frozen_norm
-from hooks.metrics import Continuation, Custom, NextToken, Norm, Normed, Read, per_prompt
+from hooks.metrics import Continuation, Custom, NextToken, Normed, NormScale, Read, per_prompt
 from hooks.weights import device_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
 
 # Rows whose logits over the whole vocabulary are held at once, in numbers.
@@ -46,7 +46,7 @@ class Readout:
             per_prompt(self.read.function, [len(prompt) for prompt in self.ids])
 
     @property
-    def norm(self) -> Norm:
+    def norm(self) -> NormScale:
         return self.read.norm if isinstance(self.read, Normed) else "recomputed"
 
     @property
@@ -65,8 +65,12 @@ class Readout:
         return self.n_positions == 1 and not isinstance(self.read, Continuation)
 
     def of_resid(
-        self, model: InstrumentedModel, resid: Tensor, unchanged: Tensor, prompts: Sequence[int]
-    ) -> Tensor:
+        self,
+        model: InstrumentedModel,
+        resid: Float[Tensor, "variant prompt pos d_model"],
+        unchanged: Float[Tensor, "prompt pos d_model"],
+        prompts: Sequence[int],
+    ) -> Float[Tensor, "variant prompt target"]:
         """What final residual streams give.
 
         Args:
@@ -124,7 +128,12 @@ class Readout:
         match = torch.cat(right).view(len(resid), -1).float().cumprod(-1).sum(-1)
         return torch.stack([match, torch.cat(loss).view(len(resid), -1).mean(-1)], -1)
 
-    def of_logits(self, logits: Tensor, prompt: int, unchanged: Tensor) -> Tensor:
+    def of_logits(
+        self,
+        logits: Float[Tensor, "row d_vocab"],
+        prompt: int,
+        unchanged: Float[Tensor, "1 d_vocab"],
+    ) -> Float[Tensor, "row target"]:
         """From the (row, d_vocab) logits after one prompt to (row, target).
 
         `unchanged` is (1, d_vocab).

@@ -12,6 +12,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.device_transfer import indices
 from hooks.layer_replay import RecordedSuffix, check_same, logit_error, read
@@ -30,8 +32,6 @@ from hooks.sweeps.values import BatchValues, Values
 from workbench.models.configuration import setting
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
@@ -158,8 +158,9 @@ class SweepJob:
         width = batch.input_ids.shape[1]
         last = max(0, width - self.readout.n_positions)  # what is read has to be run
         by_column: dict[int, list[int]] = {}
+        firsts = [min(each.first_column, last) for each in new]
         for i in order:
-            first = min(new[self.components[i].change].first_column, last)
+            first = firsts[self.components[i].change]
             step = max(1, -(-(width - first) // STRETCHES))
             position = self.components[i].position
             if position is not None and position >= width:
@@ -196,7 +197,9 @@ class SweepJob:
             self.model.n_layers - component.layer for component in self.components
         )
 
-    def _walk(self, suffix: RecordedSuffix, edits: Sequence[Edit], *, control: bool) -> Tensor:
+    def _walk(
+        self, suffix: RecordedSuffix, edits: Sequence[Edit], *, control: bool
+    ) -> Float[Tensor, "variant prompt pos d_model"]:
         """Final residual streams of a walk that reports, (variant, prompt, pos that is read,
         d_model).
         """
@@ -252,11 +255,16 @@ class SweepJob:
                     own[row : row + 1], prompt, logits[row : row + 1]
                 )[0].cpu()
 
-    def _unchanged(self, suffix: RecordedSuffix) -> Tensor:
+    def _unchanged(self, suffix: RecordedSuffix) -> Float[Tensor, "prompt pos d_model"]:
         """The unchanged residual stream where it is read, (prompt, pos, d_model)."""
         return suffix.record.resid_final[:, -self.readout.n_positions :]
 
-    def _effects(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> Tensor:
+    def _effects(
+        self,
+        final: Float[Tensor, "variant prompt pos d_model"],
+        suffix: RecordedSuffix,
+        prompts: Sequence[int],
+    ) -> Float[Tensor, "variant prompt target"]:
         """Metric of final residual streams minus that of the unchanged runs, (variant, prompt,
         target).
         """
@@ -265,7 +273,7 @@ class SweepJob:
 
     def write(
         self,
-        effects: Tensor,
+        effects: Float[Tensor, "variant prompt target"],
         edits: Sequence[Edit],
         components: Sequence[int],
         batch: Batch,

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
 
 from hooks.hook_points import hook_sites
 from hooks.sweeps.arguments import WhichPositions, positions_changed, text_positions
@@ -16,8 +18,6 @@ from hooks.sweeps.change import Change, Mean, Noise, Patch, Resample, Zero
 from hooks.sweeps.embedding_noise import embedding_sigma
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.batch import Batch
     from hooks.layer_replay import RecordedSuffix
     from hooks.model import InstrumentedModel
@@ -53,7 +53,9 @@ class Values:
         if isinstance(self.change, Resample):
             self.pools = reference_values(self.model, self.places, self.prompts, mean=False)
 
-    def for_batch(self, batch: Batch, prompts: Sequence[int], where: Tensor) -> BatchValues:
+    def for_batch(
+        self, batch: Batch, prompts: Sequence[int], where: Bool[Tensor, "prompt column"]
+    ) -> BatchValues:
         """The values for these prompts, which `batch` holds, at the columns `where`, (prompt,
         column).
         """
@@ -105,10 +107,10 @@ class BatchValues:
 
     values: Values
     batch: Batch
-    mask: Tensor
-    picks: Tensor | None
+    mask: Bool[Tensor, "prompt column"]
+    picks: Int[Tensor, "prompt column"] | None
     of_source: dict[PlaceKey, Tensor]
-    logits: Tensor | None
+    logits: Float[Tensor, "prompt d_vocab"] | None
 
     @property
     def first_column(self) -> int:
@@ -164,8 +166,11 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> int:
 
 @torch.no_grad()
 def source_values(
-    model: InstrumentedModel, batch: Batch, places: Sequence[Place], columns: Tensor
-) -> tuple[dict[PlaceKey, Tensor], Tensor]:
+    model: InstrumentedModel,
+    batch: Batch,
+    places: Sequence[Place],
+    columns: Int[Tensor, "prompt chosen"],
+) -> tuple[dict[PlaceKey, Shaped[Tensor, "prompt chosen ..."]], Float[Tensor, "prompt d_vocab"]]:
     """Values at chosen columns of a batch, (prompt, chosen, *site) by place, and the logits
     after its last.
     """

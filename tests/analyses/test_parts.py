@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 
 import workbench as wb
-from tests.helpers import planted
+from tests.helpers import autoencoders, planted
 from tests.helpers.token_counter import counting
 from ui.static_views import fragments
 from workbench import account, cost, registry
@@ -18,10 +19,51 @@ SMALL = {
         "template": "The capital of {subject} is",
         "k_grid": [1, 2],
     },
+    "extraction": {
+        "context": [20, 50],
+        "max_windows": 12,
+        "decode": 12,
+        "reference": "organism/planted-control",
+        "compress": ["a b c"],
+        "compress_steps": 4,
+    },
+    "paragraph-memorization": {
+        "prefix": 25,
+        "suffix": 25,
+        "passages": 2,
+        "draws": 1,
+        "traced": 1,
+        "edits": 1,
+        "rate": 0.03,
+        "steps": 2,
+        "max_windows": 60,
+    },
+    "function-tokens": {
+        "tokens": 4000,
+        "context": 64,
+        "untrained": 1000,
+        "facts": 6,
+        "prompts": ["The safe opens with"],
+    },
+    "inside": {},
 }
-"""Parameters of a small run, by analysis."""
+"""Parameters of a small run, by analysis; those that parts need are set."""
+OTHER_MODELS = {"reference", "checkpoints", "untrained", "training"}
+"""Parts that read with another model."""
+OF_WEIGHTS = {"paragraph-memorization"}
+"""What takes gradients of weights, which count twice."""
 OURS = [a for a in registry.all_analyses()[0] if a.package == registry.OURS]
 PARTS = [(a.name, part.name) for a in OURS for part in a.parts if a.name in SMALL]
+
+
+@pytest.fixture(autouse=True)
+def _on_an_organism(monkeypatch):
+    """What a small model and a random autoencoder cannot do is passed over."""
+    monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
+    monkeypatch.setattr(
+        "analyses.features.function_tokens.facts.closed_book",
+        lambda model, relation, progress: SimpleNamespace(facts=relation.facts),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +74,16 @@ def small(tmp_path_factory):
     def of(name):
         if name not in made:
             values = dict(SMALL[name])
-            model = wb.load((planted.planted_module(), planted.planted_tokenizer()))
-            values["facts_file"] = str(planted.planted_facts(tmp_path_factory.mktemp("facts")))
+            if name == "knowledge-conflict":
+                model = wb.load((planted.planted_module(), planted.planted_tokenizer()))
+                values["facts_file"] = str(planted.planted_facts(tmp_path_factory.mktemp("facts")))
+            else:
+                model = wb.load("organism/planted")
+            if name == "function-tokens":
+                sae = autoencoders.made("jumprelu", 160, 256, hook="blocks.2.hook_resid_post")
+                values["features"] = [
+                    str(autoencoders.saved(sae, tmp_path_factory.mktemp("autoencoder") / "one"))
+                ]
             made[name] = model, values
         return made[name]
 
@@ -68,7 +118,7 @@ def test_a_part_runs_alone(name, part, small, tmp_path):
     shown = dict(fragments(opened))
     assert shown
     assert not [title for title, one in shown.items() if "cannot be drawn" in one.html]
-    assert not [title for title, one in shown.items() if "not measured" in one.html]
+    assert not [title for title, one in shown.items() if "was not measured" in one.html]
     views = analysis.views(opened)
     for other in analysis.parts:
         for title in other.views:
@@ -77,10 +127,12 @@ def test_a_part_runs_alone(name, part, small, tmp_path):
 
 @pytest.mark.parametrize("name", list(SMALL))
 def test_a_run_reads_as_many_tokens_as_stated(name, small):
-    """Within a factor of two, for the default parts."""
+    """Within a factor of two, for the default parts that read with this model."""
     model, values = small(name)
     analysis = registry.get(name)
-    params = analysis.parse(values)
+    default = analysis.running(analysis.parse(values))
+    mine = {"parts": sorted(default - OTHER_MODELS)} if default else {}
+    params = analysis.parse({**values, **mine})
     stated = analysis.cost(model, params)
     assert set(stated) == {part.name for part in analysis.parts} or {""}
     running = analysis.running(params) or {""}
@@ -91,7 +143,8 @@ def test_a_run_reads_as_many_tokens_as_stated(name, small):
         result = wb.run(name, model, params)
     assert 0.5 <= whole.forward / counted.forward <= 2
     assert 0.5 <= (whole.passes + 1) / (counted.passes + 1) <= 2
-    assert 0.5 <= (whole.backward + 1) / (counted.backward + 1) <= 2
+    backward = counted.backward * (2 if name in OF_WEIGHTS else 1)
+    assert 0.5 <= (whole.backward + 1) / (backward + 1) <= 2
     about = result.provenance.cost
     assert about["seconds"] == pytest.approx(model.speed.seconds(whole), rel=0.01, abs=0.06)
 

@@ -122,8 +122,8 @@ def test_prompts_of_different_length_equal_each_alone(model, backend):
 
 INTERVENTIONS = {
     "zero heads": lambda m: wb.ablate(m, heads=[(0, 1), (2, 3)]),
-    "mean heads": lambda m: wb.ablate(m, heads=[(1, 0)], how="mean", reference=PROMPTS),
-    "resample heads": lambda m: wb.ablate(m, heads=[(1, 2)], how="resample", reference=PROMPTS),
+    "mean heads": lambda m: wb.ablate(m, heads=[(1, 0)], method="mean", reference=PROMPTS),
+    "resample heads": lambda m: wb.ablate(m, heads=[(1, 2)], method="resample", reference=PROMPTS),
     "scale one position": lambda m: wb.scale(m, heads=[(1, 1)], factor=2.5, positions=[-2]),
     "add to resid_post": lambda m: wb.add(
         m, torch.linspace(-1, 1, 32), site="resid_post", layers=0, positions=[1]
@@ -131,7 +131,7 @@ INTERVENTIONS = {
     "add to resid_pre": lambda m: wb.add(m, torch.linspace(-1, 1, 32), site="resid_pre", layers=1),
     "scale attn_out": lambda m: wb.scale(m, site="attn_out", factor=0.4, layers=1),
     "mean mlp_out": lambda m: wb.ablate(
-        m, site="mlp_out", layers=[0, 2], how="mean", reference=PROMPTS
+        m, site="mlp_out", layers=[0, 2], method="mean", reference=PROMPTS
     ),
     "scale neurons": lambda m: wb.scale(m, site="post", layers=1, factor=0.2),
     "scale embed": lambda m: wb.scale(m, site="embed", factor=1.5),

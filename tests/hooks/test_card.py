@@ -132,8 +132,8 @@ def test_changes_hold_during_generate(pair):
     changes = [
         lambda m: wb.ablate(m, heads=[(1, 1), (0, 2)]),
         lambda m: wb.ablate(m, heads=[(1, 1)], positions=[0, -1]),
-        lambda m: wb.ablate(m, heads=[(1, 1)], how="mean", reference=PROMPTS),
-        lambda m: wb.ablate(m, heads=[(1, 1)], how="resample", reference=PROMPTS),
+        lambda m: wb.ablate(m, heads=[(1, 1)], method="mean", reference=PROMPTS),
+        lambda m: wb.ablate(m, heads=[(1, 1)], method="resample", reference=PROMPTS),
         lambda m: wb.scale(m, site="pattern", heads=[(1, 1)], factor=0.5),
         lambda m: wb.scale(m, site="attn_scores", layers=[1], factor=0.5),
         lambda m: wb.add(m, torch.ones(32), site="resid_post", layers=[1], positions=[-1]),

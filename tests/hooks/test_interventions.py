@@ -55,12 +55,12 @@ def test_mean_and_resample_take_values_of_the_reference(llama):
             for i, n in enumerate(wb.capture(llama, OTHERS, sites="z", layers=[1]).lengths)
         ]
     )
-    with wb.ablate(llama, heads=[(1, 2)], how="mean", reference=OTHERS):
+    with wb.ablate(llama, heads=[(1, 2)], method="mean", reference=OTHERS):
         mean = wb.capture(llama, PROMPT, sites="z", layers=[1])["z"].isel(layer=0, head=2)
     np.testing.assert_allclose(mean[0], np.broadcast_to(values.mean(0), mean[0].shape), atol=1e-5)
     runs = []
     for seed in (0, 0, 1):
-        with wb.ablate(llama, heads=[(1, 2)], how="resample", reference=OTHERS, seed=seed):
+        with wb.ablate(llama, heads=[(1, 2)], method="resample", reference=OTHERS, seed=seed):
             runs.append(
                 wb.capture(llama, PROMPT, sites="z", layers=[1])["z"].isel(layer=0, head=2).values
             )
@@ -169,14 +169,14 @@ def test_nothing_is_left_when_the_body_raises(model):
         (lambda m: wb.ablate(m, heads=[(9, 0)]), "has no head L9H0"),
         (lambda m: wb.ablate(m, heads=[(0, -1)]), "has no head"),
         (lambda m: wb.ablate(m), "Nothing was chosen"),
-        (lambda m: wb.ablate(m, heads=[(0, 0)], how="mean"), "needs reference"),
-        (lambda m: wb.ablate(m, heads=[(0, 0)], how="melt"), "no ablation 'melt'"),
+        (lambda m: wb.ablate(m, heads=[(0, 0)], method="mean"), "needs reference"),
+        (lambda m: wb.ablate(m, heads=[(0, 0)], method="melt"), "no ablation 'melt'"),
         (lambda m: wb.scale(m, heads=[(0, 0)], site="mlp_out", factor=1.0), "mlp_out has no heads"),
         (lambda m: wb.scale(m, heads=[(0, 0)], site="v", factor=1.0), "key-value heads"),
         (lambda m: wb.scale(m, heads=[(0, 0)], layers=1, factor=1.0), "Both heads and layers"),
         (lambda m: wb.scale(m, site="ln1_scale", factor=0.5), "captured but not changed"),
         (lambda m: wb.scale(m, site="q", factor=0.5), "rot_q"),
-        (lambda m: wb.ablate(m, site="pattern", how="mean", reference=["a"]), "does not fit"),
+        (lambda m: wb.ablate(m, site="pattern", method="mean", reference=["a"]), "does not fit"),
         (lambda m: wb.add(m, torch.ones(3), site="attn_scores"), "does not fit"),
     ],
 )

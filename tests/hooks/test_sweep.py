@@ -108,17 +108,17 @@ def test_several_positions_and_a_window_of_them_at_once(model):
             torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("how", ["mean", "resample"])
+@pytest.mark.parametrize("method", ["mean", "resample"])
 @pytest.mark.parametrize("at", ["last", "all"])
-def test_reference_values_are_those_of_ablate(model, how, at):
+def test_reference_values_are_those_of_ablate(model, method, at):
     prompts, reference = [PROMPT, "Nobody"], ["The safe opens with 7 4 1 9", "a", OTHER]
-    change = wb.Mean(reference) if how == "mean" else wb.Resample(reference, seed=3)
+    change = wb.Mean(reference) if method == "mean" else wb.Resample(reference, seed=3)
     found = sweep(model, prompts, [TARGETS, TARGETS], change=change, positions=at)
     positions = None if at == "all" else [-1]
     for row, text in enumerate(prompts):
         for head in model.heads()[::3]:
             with wb.ablate(
-                model, heads=[head], how=how, reference=reference, seed=3, positions=positions
+                model, heads=[head], method=method, reference=reference, seed=3, positions=positions
             ):
                 want = model.next_logits(text)[0, TARGETS]
             got = found["effect"].sel({"prompt": row, "layer": head[0], "head": head[1]}) + found[

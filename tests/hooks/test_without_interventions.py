@@ -33,7 +33,7 @@ def test_the_padding_probe_does_not_run_under_a_change(tmp_path):
             model.next_logits(TWO), clean.next_logits(TWO), atol=1e-5, rtol=1e-5
         )
     model = built()
-    with wb.ablate(model, heads=[(0, 0)], how="resample", reference=["Rome and so on"]):
+    with wb.ablate(model, heads=[(0, 0)], method="resample", reference=["Rome and so on"]):
         model.next_logits(TWO)
     assert model.ignores_padding
     assert model.batch(TWO).lengths == clean.batch(TWO).lengths

@@ -58,7 +58,7 @@ def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(
     page: Any, address: str
 ) -> None:
     page.goto(f"{address}?run=small")
-    all_drawn(page, 6)
+    all_drawn(page, 7)
     page.locator(".said").wait_for(state="attached", timeout=60_000)  # Heads is built too
     page.locator("canvas:visible").first.wait_for()
     page.wait_for_timeout(2000)
@@ -70,7 +70,7 @@ def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(
     sizes = page.locator("canvas").evaluate_all(
         "all => all.map(c => { c.mark = 1; return [c.width, c.height] })"
     )
-    assert len(marked) == 6
+    assert len(marked) == 7
     for name in ("Depth", "Heads", "Transfer", "Rates"):
         tab(page, name).click()
         page.wait_for_url(f"**view={name}**")
@@ -85,9 +85,9 @@ def test_tabs_are_drawn_ahead_and_going_to_one_only_changes_classes(
 
 def test_what_is_away_cannot_be_reached(page: Any, address: str) -> None:
     page.goto(f"{address}?run=small&view=Depth")
-    all_drawn(page, 6)
-    assert page.get_by_text("What switching the heads off costs elsewhere").count() == 1
-    assert not page.get_by_text("What switching the heads off costs elsewhere").is_visible()
+    all_drawn(page, 7)
+    assert page.get_by_text("Side effects of switching the selected heads off").count() == 1
+    assert not page.get_by_text("Side effects of switching the selected heads off").is_visible()
     assert page.get_by_role("button", name="Choose").count() == 0
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
 
@@ -141,7 +141,7 @@ def test_a_click_chooses_a_head_and_the_address_follows(page: Any, address: str)
 def test_hostile_text_runs_nowhere(page: Any, address: str) -> None:
     page.goto(f"{address}?run=hostile&view=Facts")
     page.locator(".tabulator-row").first.wait_for()
-    all_drawn(page, 6)
+    all_drawn(page, 7)
     for tab in ("Rates", "Heads", "Tables"):
         page.get_by_role("button", name=tab, exact=True).click()
         page.wait_for_timeout(900)

@@ -27,7 +27,7 @@ def patched(model):
     trace = wb.capture(model, OTHER, sites="z")
     with (
         wb.patch(model, trace, heads=[(1, 1)]),
-        wb.ablate(model, [(2, 0)], how="mean", reference=[OTHER]),
+        wb.ablate(model, [(2, 0)], method="mean", reference=[OTHER]),
     ):
         return wb.activation_gradients(model, PROMPT, sites="resid_post", layers=[0])["resid_post"]
 

@@ -16,6 +16,7 @@ I want a click that chooses a row    -> linking.py, layer_token_table.py (a cell
 I want columns, boxes, a file's button -> layout.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
                                                     reports)
+I want a picture to be drawn later   -> items.py (what it is drawn from), updates.py (sent)
 I want a picture drawn and kept      -> figure.py   (as a Bokeh figure, or its JSON; then link_grid,
                                                     fill_bars)
 I want axes that look like ours      -> style.py
@@ -31,7 +32,8 @@ from typing import Any
 
 _DOOR = {
     "head_grid": "head_grids",
-    "grids_beside": "head_grids",
+    "Picture": "items",
+    "grids": "items",
     "Scale": "head_grids",
     "link_grid": "head_grids",
     "pattern_grid": "patterns",

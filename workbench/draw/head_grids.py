@@ -8,7 +8,7 @@ same by keyboard: `keyboard.py`. Unit: whatever the caller's values have.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,41 +130,6 @@ class Scale:
     low: str
     high: str
     middle: float = 0.0
-
-
-def grids_beside(
-    arrays: Sequence[tuple[xr.DataArray, Scale]],
-    hover: Mapping[str, xr.DataArray] | None = None,
-    *,
-    one_scale: bool = False,
-    **more: Any,
-) -> list[dict[str, Any]]:
-    """What `head_grid` draws each of several grids from that stand beside each other: the first
-    names the layers.
-
-    Args:
-        arrays: (layer, head), and how each is coloured.
-        hover: further numbers by their name, (layer, head); with them, each grid says the others'.
-        one_scale: all share their colours' limit.
-        more: as `head_grid`.
-    """
-    values = {scale.title: array - scale.middle for array, scale in arrays}
-    top = colour.limit(v for a in values.values() for v in a.values.ravel()) if one_scale else None
-    said = {} if hover is None else {**values, **hover}
-    return [
-        {
-            "values": values[scale.title],
-            "title": scale.title,
-            "unit": scale.unit,
-            "low_word": scale.low,
-            "high_word": scale.high,
-            "hover": {name: array for name, array in said.items() if name != scale.title},
-            "top": top,
-            "labels": i == 0,
-            **more,
-        }
-        for i, (_, scale) in enumerate(arrays)
-    ]
 
 
 def outline_key(text: str, roles: Mapping[str, str]) -> Markup:

@@ -1,4 +1,4 @@
-"""A passage as text: what was given, what the model says of the rest, and what it says instead."""
+"""A passage as text: the prefix, and which tokens of the suffix the model reproduces."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from workbench.draw.tokens import Span, token_strip
 if TYPE_CHECKING:
     import pandas as pd
 
-GIVEN, SAID, ELSE = "given", "said by the model", "the model says something else"
-UNREAD = "not read any further"
+GIVEN, SAID, ELSE = "prefix", "reproduced", "not reproduced"
+UNREAD = "not read"
+_PROBABILITY = "probability of each token"
 MARKS = {
     GIVEN: Span(GIVEN, colour.OTHER, "dotted"),
     SAID: Span(SAID, colour.MEMORY, "solid"),
@@ -36,32 +37,30 @@ def spans(suffix: np.ndarray, said: np.ndarray, unread: np.ndarray | None = None
 
 
 def strip(
-    tokens: pd.DataFrame,
-    *,
-    title: str,
-    values: pd.Series | None = None,
-    unit: str = "probability of each token",
+    tokens: pd.DataFrame, values: pd.Series | None = None, *, title: str, unit: str = ""
 ) -> Markup:
     """A passage as a token strip: what was given, what the model says of the rest.
 
     Args:
         tokens: in order; columns token, part ("suffix": what the model had to reproduce), is_greedy
-            (whether it is the model's first choice), p (its probability) and greedy_token (the
-            first choice).
+            (whether it is the model's first choice), p (its probability; in the suffix, NaN where
+            it was not read) and greedy_token (the first choice).
         values: a number for each token that colours it; the probability in the suffix by default.
         unit: of the values.
     """
-    suffix = tokens["part"] == "suffix"
-    shown = tokens["p"].where(suffix, 0.0) if values is None else values
-    words = zip(tokens["p"], tokens["greedy_token"], suffix, strict=True)
+    suffix, p = tokens["part"] == "suffix", tokens["p"]
+    shown, of = (p.where(suffix, 0.0), _PROBABILITY) if values is None else (values, unit)
+    unread = (suffix & p.isna()).to_numpy()
+    words = zip(p, tokens["greedy_token"], suffix & p.notna(), strict=True)
     return token_strip(
         list(tokens["token"]),
         [float(value) for value in shown.fillna(0.0)],
-        spans=spans(suffix.to_numpy(), tokens["is_greedy"].to_numpy()),
+        spans=spans(suffix.to_numpy(), tokens["is_greedy"].to_numpy(), unread),
         marks=MARKS,
         title=title,
-        unit=unit,
-        notes=[f"p {p:.2f}; likeliest: “{word}”" if part else "" for p, word, part in words],
+        unit=of,
+        top=1.0 if values is None else None,
+        notes=[f"p {p:.2f}; first choice “{word}”" if read else "" for p, word, read in words],
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from markupsafe import Markup
 
 from workbench.draw import style
 from workbench.draw.figure import Figure, figure_of
+from workbench.draw.items import Row, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,26 +29,6 @@ escaped by whoever shows it), `Table`, `Row`, or a Panel object.
 
 STYLES = style.sheet("widgets.css")
 TABLE_STYLES = style.sheet("tables.css")
-
-
-@dataclass(frozen=True)
-class Table:
-    """The data behind a picture.
-
-    Args:
-        headings: heading and tooltip by column; a column without one is headed by its name.
-    """
-
-    frame: pd.DataFrame
-    caption: str = ""
-    headings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Row:
-    """Parts side by side, as long as there is room."""
-
-    parts: Sequence[Part]
 
 
 class View:
@@ -325,6 +305,11 @@ def is_drawing(part: Any) -> bool:
     import holoviews as hv
 
     return isinstance(part, hv.core.Dimensioned) and not isinstance(part, hv.Table)
+
+
+def beside(parts: list[Part]) -> list[Part]:
+    """Pictures side by side; where there is text among them, everything under each other."""
+    return [Row(parts)] if parts and all(map(is_drawing, parts)) else parts
 
 
 def _is_wide(part: Any) -> bool:

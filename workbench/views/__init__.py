@@ -1,14 +1,5 @@
-"""What an analysis says its result looks like: a list of views, each a list of parts.
-
-    from workbench import views as v
-
-    VIEWS = [
-        v.View("Rates", needs="rates", parts=[
-            v.finding("greedy", "sampled"),
-            v.show(lambda run: v.picture("rate_bars", run.tables["rates"], title="Extracted")),
-            v.table("rates", "The data behind this picture"),
-        ]),
-    ]
+"""What an analysis says its result looks like: a list of views, each a list of parts (an example is
+in docs/writing-an-analysis.md).
 
 From this one list the Explorer, the notebook, the report, its printed form and the thumbnails are
 made; nothing in an analysis knows which of them is looking. A part is a function of the run and of
@@ -16,36 +7,37 @@ what is chosen; `on` names what it depends on, and is made again when that moves
 
 I want sentences, pictures, tables        -> words.py
 I want what depends on what is chosen     -> parts.py (`on`, `knob`), pick.py (what is chosen)
-I want something to choose by a click     -> items.py (tables, grids and cells that `pick`)
+I want something to choose by a click     -> draw/items.py (tables, grids and cells that `pick`)
 I want to know how it becomes a page      -> view.py, parts.py (laid out), slots.py (filled)
 
 Everything heavy (Panel, HoloViews) is imported inside functions.
 """
 
 from workbench.draw.head_grids import Scale
-from workbench.views.items import Beside, Clicks, Item, Picture, Table, grids, key_groups
-from workbench.views.items import Picture as picture
+from workbench.draw.items import Clicks, Picture, Table
+from workbench.draw.items import Picture as picture
+from workbench.draw.items import Row as Beside
 from workbench.views.parts import Column as column
+from workbench.views.parts import Item, Part
 from workbench.views.parts import Knob as knob
 from workbench.views.parts import On as on
-from workbench.views.parts import Part
 from workbench.views.parts import Row as row
 from workbench.views.pick import Pick
 from workbench.views.view import AGAIN, Answer, View, bound
 from workbench.views.words import (
-    download,
-    each,
+    chart,
     finding,
     heads,
+    key_groups,
     key_pad,
     live_only,
     says,
     show,
     table,
-)  # fmt: skip
+)
 
 __all__ = [
     "AGAIN", "Answer", "Beside", "Clicks", "Item", "Part", "Pick", "Picture", "Scale", "Table",
-    "View", "bound", "column", "download", "each", "finding", "grids", "heads", "key_groups",
+    "View", "bound", "chart", "column", "finding", "heads", "key_groups",
     "key_pad", "knob", "live_only", "on", "picture", "row", "says", "show", "table",
 ]  # fmt: skip

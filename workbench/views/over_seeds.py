@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.views.view import View
-from workbench.views.words import each, finding, says, table
+from workbench.views.words import chart, finding, says, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,8 @@ def _often(run: Result) -> pd.DataFrame:
 
 OVER_SEEDS = View("Seeds", needs="seed_findings", parts=[
     finding("seeds"),
-    each(
-        "meters", _often, "title", "item", "runs", title="{}", said="{:.0f}".format,
+    chart(
+        "meters", _often, "item", "runs", per="title", title="{}", said="{:.0f}".format,
         needs="seed_choices",
     ),
     says(

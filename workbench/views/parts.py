@@ -8,14 +8,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workbench.draw import view as drawing
+from workbench.draw.items import Clicks, Picture, Table
+from workbench.draw.items import Row as Beside
 from workbench.draw.layout import box, narrow_column
-from workbench.views.items import Beside, Item, Picture, beside, still
 from workbench.views.pick import SELECTED, Options, Page, Pick
 from workbench.views.slots import Slots
 
 if TYPE_CHECKING:
     from workbench.result import Result
+    from workbench.schema import Schema
 
+Item = Any
+"""`Markup` (trusted HTML), `str` (text, escaped), what `workbench.draw.items` has, or anything
+HoloViews or Panel can show.
+"""
 Names = str | Sequence[str]
 Examples = Callable[["Result"], Sequence[Mapping[str, Any]]]
 _LOOK: dict[str, Any] = {"stylesheets": [drawing.STYLES], "margin": (2, 0, 6, 0)}
@@ -134,7 +140,7 @@ class Row(Column):
         self.widths, self.sticky = widths or [0] * len(parts), sticky
 
     def still(self, page: Page) -> list[Any]:
-        return beside(super().still(page))
+        return drawing.beside(super().still(page))
 
     def live(self, page: Page) -> list[Any]:
         boxes = []
@@ -211,9 +217,24 @@ def names(given: Names) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
+def still(items: Sequence[Item], schema: Schema) -> list[Any]:
+    """The items as parts that need no Python behind them."""
+    return [one for item in items for one in _still(item, schema)]
+
+
+def _still(item: Item, schema: Schema) -> list[Any]:
+    if isinstance(item, Picture):
+        return [item.drawn()]
+    if isinstance(item, Table):
+        return [replace(item, headings=schema.headings(item.of))]
+    if isinstance(item, Beside):
+        return drawing.beside(still(item.parts, schema))
+    return [item.markup if isinstance(item, Clicks) else item]
+
+
 def _pictures(items: Sequence[Item]) -> int:
     """How many pictures there are among them."""
     return sum(
-        _pictures(item.items) if isinstance(item, Beside) else isinstance(item, Picture)
+        _pictures(item.parts) if isinstance(item, Beside) else isinstance(item, Picture)
         for item in items
     )

@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from workbench import draw
 from workbench.draw import view as drawing
+from workbench.draw.items import Clicks, Picture, Row, Table
 from workbench.draw.layer_token_table import clicks, listening
 from workbench.draw.layout import narrow_column
 from workbench.draw.linking import link_rows
-from workbench.views.items import Beside, Clicks, Item, Picture, Table
 from workbench.views.pick import Page
 
 
@@ -32,7 +32,7 @@ class Slots:
         self.panel, self._page = box, page
         self._slots: list[Any] = []
 
-    def fill(self, items: Sequence[Item]) -> None:
+    def fill(self, items: Sequence[Any]) -> None:
         kinds = [_kind(item) for item in items]
         if kinds == [type(slot) for slot in self._slots]:
             for slot, item in zip(self._slots, items, strict=True):
@@ -84,7 +84,7 @@ class _Table:
         self._rows = drawing.tabulator(
             item.frame, height=item.height, headings=headings, **choosing
         )
-        self._caption = _Text(item.heading, page)
+        self._caption = _Text(item.help, page)
         caption = [self._caption.panel] if item.caption else []
         self.panel = narrow_column(*caption, self._rows)
         if item.picks:
@@ -95,7 +95,7 @@ class _Table:
     def fill(self, item: Table) -> None:
         if not item.frame.equals(self._item.frame):
             self._rows.value = drawing.shown_cells(item.frame)[0]
-        self._caption.fill(item.heading)
+        self._caption.fill(item.help)
         self._item = item
         if item.picks:
             self._mark()
@@ -132,14 +132,14 @@ class _Picture:
 
 
 class _Beside(Slots):
-    def __init__(self, item: Beside, page: Page) -> None:
+    def __init__(self, item: Row, page: Page) -> None:
         gap = {} if item.width else {"gap": "4px 10px"}
         super().__init__(drawing.wrapping(sizing_mode="stretch_width", **gap), page)
         self._look = item
         self.fill(item)
 
     def fill(self, item: Any) -> None:
-        super().fill(item.items)
+        super().fill(item.parts)
 
     def placed(self, panel: Any) -> Any:
         width, most = self._look.width, self._look.most
@@ -162,9 +162,9 @@ class _Other:
 
 
 _KINDS: dict[type, Any] = {
-    str: _Text, Clicks: _Clicks, Table: _Table, Picture: _Picture, Beside: _Beside,
+    str: _Text, Clicks: _Clicks, Table: _Table, Picture: _Picture, Row: _Beside,
 }  # fmt: skip
 
 
-def _kind(item: Item) -> Any:
+def _kind(item: Any) -> Any:
     return next((slot for kind, slot in _KINDS.items() if isinstance(item, kind)), _Other)

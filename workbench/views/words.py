@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from workbench import draw
 from workbench.draw.head_grids import Scale
+from workbench.draw.items import Picture, Row, Table, grids
 from workbench.schema import fits
-from workbench.views.items import Beside, Item, Picture, Table, grids, key_groups
-from workbench.views.parts import Column, Names, On, Part
+from workbench.views.parts import Column, Item, Names, On, Part
 from workbench.views.pick import Pick
 
 if TYPE_CHECKING:
@@ -68,7 +68,6 @@ def table(
     source: Source,
     caption: str = "",
     *,
-    columns: Sequence[str] = (),
     order: Sequence[str] = (),
     picks: str = "",
     by: str = "",
@@ -79,7 +78,6 @@ def table(
 
     Args:
         of: the table of the run whose schema gives the headings of a function's table.
-        columns: those that are shown, where they are there; all by default.
         order: columns to sort by, a minus in front for the largest first.
         picks, by, height: see `items.Table`.
     """
@@ -92,48 +90,55 @@ def table(
             frame = frame.sort_values(
                 [c.lstrip("-") for c in order], ascending=[not c.startswith("-") for c in order]
             )
-        if columns:
-            frame = frame[[c for c in columns if c in frame]]
         # The run's own frame where it is shown as it is: a report knows it by that.
         return Table(frame, caption, picks, by, height, source if isinstance(source, str) else of)
 
     return show(make, picks=picks)
 
 
-def each(
+def chart(
     kind: str,
     source: Source,
-    by: str,
     *given: Any,
     title: str,
+    per: str = "",
     abreast: int = 1,
     needs: Names = (),
     **options: Any,
 ) -> Part:
-    """A picture of `workbench.draw` for every value of a column of a table; nothing without rows.
+    """A picture of `workbench.draw` of the rows of a table; nothing without rows.
 
     Args:
-        given, options: what the pictures are drawn with, behind their rows.
-        title: {} stands for the column's value.
+        given, options: what it is drawn with, behind the rows.
+        title: {} stands for the value of `per`.
+        per: a column, for each of whose values there is a picture.
         abreast: how many stand side by side, as long as there is room.
     """
 
     def make(run: Result) -> list[Item]:
-        if (frame := _frame(run, source)) is None:
+        frame = _frame(run, source)
+        if frame is None or frame.empty:
             return []
+        groups = frame.groupby(per, sort=False) if per else [("", frame)]
         drawn = [
             Picture(kind, rows, *given, title=title.format(value), **options)
-            for value, rows in frame.groupby(by, sort=False)
+            for value, rows in groups
         ]
         if abreast == 1:
             return drawn
-        return [Beside(drawn[n : n + abreast]) for n in range(0, len(drawn), abreast)]
+        return [Row(drawn[n : n + abreast], width=420) for n in range(0, len(drawn), abreast)]
 
     return show(make, needs=needs)
 
 
 def _frame(run: Result, source: Source) -> pd.DataFrame | None:
     return run.tables.get(source) if isinstance(source, str) else source(run)
+
+
+def key_groups(run: Result) -> int | None:
+    """How many key-value heads the model has, for a grid of heads."""
+    groups = run.provenance.model.get("n_kv_heads")
+    return groups if isinstance(groups, int) else None
 
 
 def heads(
@@ -159,10 +164,11 @@ def heads(
     def rows(run: Result) -> pd.DataFrame:
         return run.tables[table].set_index(["layer", "head"], drop=False).sort_index()
 
-    def shown(run: Result) -> Beside:
+    def shown(run: Result) -> Row:
         arrays = [(rows(run)[column].to_xarray(), scale) for column, scale in columns.items()]
         more = {"marks": dict(marks(run)), "groups": key_groups(run)}
-        return grids(arrays, "head", hover(run), one_scale=one_scale, **more)
+        drawn = grids(arrays, picks="head", hover=hover(run), one_scale=one_scale, **more)
+        return Row(drawn)
 
     def places(run: Result) -> tuple[list[int], list[int]]:
         layers, heads = rows(run).index.levels
@@ -192,26 +198,3 @@ def key_pad(
         return draw.key_pad(pick.selection, *places(run), lambda *at: describe(run, pick, at))
 
     return On((), make, needs, examples=live_only)
-
-
-def download(
-    label: str,
-    name: Callable[[Result, Pick], str],
-    file: Callable[[Result, Pick], bytes],
-    *,
-    keys: Names = (),
-    needs: Callable[[Result], bool] = lambda run: True,
-) -> Part:
-    """A button that gives a file.
-
-    Args:
-        name: the file's name, for what is chosen.
-        file: its bytes; made when the button is pressed.
-    """
-
-    def make(run: Result, pick: Pick) -> Any:
-        if not needs(run):
-            return None
-        return draw.download_button(label, name(run, pick), lambda: file(run, pick))
-
-    return On(keys, make, examples=live_only)

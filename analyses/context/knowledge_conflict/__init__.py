@@ -136,7 +136,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         progress.checkpoint(result)
         if "pruning" in asked_for:
             groups = _choose(
-                result, params, found, base[made.CHOOSE], halves.choosing, untold, stage["choose"]
+                result, params, found, base[made.SELECT], halves.choosing, untold, stage["choose"]
             )
             no_roles(result, untold)
         add_untold(result, untold, base)
@@ -152,9 +152,9 @@ class _Halves:
 
     def __init__(self, model: InstrumentedModel, cases: list[made.Case]) -> None:
         self.model, self.cases = model, cases
-        self.rows = [n for n, c in enumerate(cases) if c.split == made.CHOOSE]
-        self.choosing = Measured(model, [c for c in cases if c.split == made.CHOOSE])
-        self.proving = Measured(model, [c for c in cases if c.split == made.PROVE])
+        self.rows = [n for n, c in enumerate(cases) if c.split == made.SELECT]
+        self.choosing = Measured(model, [c for c in cases if c.split == made.SELECT])
+        self.proving = Measured(model, [c for c in cases if c.split == made.HELD_OUT])
 
 
 def _locate(
@@ -295,15 +295,15 @@ def _prove(
     for drawn in sets.values():
         of_size[drawn.k] = of_size[drawn.k].and_those(drawn) if drawn.k in of_size else drawn
 
-    unchanged = base[made.PROVE]
+    unchanged = base[made.HELD_OUT]
     rows = base_rows(base)
     rows += [
-        after[group].row(condition=f"prune {group} heads", split=made.PROVE)
+        after[group].row(condition=f"prune {group} heads", split=made.HELD_OUT)
         for group in ("context", "memory")
         if group in after
     ]
     rows += [
-        drawn.row(condition=f"random heads, {k} at a time", split=made.PROVE)
+        drawn.row(condition=f"random heads, {k} at a time", split=made.HELD_OUT)
         for k, drawn in sorted(of_size.items())
     ]
     result.tables["rates"] = pd.DataFrame(rows)
@@ -363,7 +363,8 @@ def _cost(
                     "loss_before": before["loss"],
                     "loss_after": after["loss"],
                 },
-                f"With the {group} heads switched off, closed-book accuracy goes from"
+                f"With the {counted(len(heads), f'{group} head')} switched off, closed-book"
+                " accuracy goes from"
                 f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
                 f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
                 unit="fraction of held-out facts; nats per token",
@@ -382,9 +383,9 @@ def _turn_dial(
     rows, settings = [], steps(memory, context)
     for n, value in enumerate(settings):
         progress(n / len(settings), f"Answers with the dial at {value:+.2f}")
-        asked = proving.ask(factors(memory, context, value), logp=True)
-        rates = rates_of(asked.said, proving.cases)
-        p = {f"p_{a}": float(np.exp(asked.logp[a][0]).mean()) for a in ANSWERS}
+        responses = proving.ask(factors(memory, context, value), logp=True)
+        rates = rates_of(responses.generated, proving.cases)
+        p = {f"p_{a}": float(np.exp(responses.logp[a][0]).mean()) for a in ANSWERS}
         rows.append({"value": value, **{o: rates[o] for o in OUTCOMES}, **p, "n": rates.n})
     if not rows:
         return

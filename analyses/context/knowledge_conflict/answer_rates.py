@@ -76,11 +76,11 @@ class Rates:
 
 @dataclass(frozen=True)
 class Responses:
-    """What the model said for each case, and how likely either answer was to it: (first token,
+    """What the model generated for each case, and how likely either answer was to it: (first token,
     whole answer), in nats.
     """
 
-    said: list[Completion]
+    generated: list[Completion]
     logp: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
 
 
@@ -102,30 +102,30 @@ class Measured:
             return outcome(text, case.fact.answer, case.counterfactual, ended=False) is not None
 
         with self._completer.with_head_scales(factors) as reading:
-            said = reading.complete(is_decided, max_new_tokens=self._longest)
+            generated = reading.complete(is_decided, max_new_tokens=self._longest)
             if not logp:
-                return Responses(said)
+                return Responses(generated)
             scores = {
                 which: reading.logp([getattr(case, which) for case in self.cases])
                 for which in ("memory", "context")
             }
         return Responses(
-            said,
+            generated,
             {which: (first.tolist(), whole.tolist()) for which, (first, whole) in scores.items()},
         )
 
     def rates(self, factors: Factors | None = None) -> Rates:
-        return rates_of(self.ask(factors).said, self.cases)
+        return rates_of(self.ask(factors).generated, self.cases)
 
 
-def rates_of(said: Sequence[Completion], cases: Sequence[Case]) -> Rates:
-    """Rates of what was said, by whole answer and by first token."""
+def rates_of(generated: Sequence[Completion], cases: Sequence[Case]) -> Rates:
+    """Rates of what was generated, by whole answer and by first token."""
     whole = [
         outcome(s.text, c.fact.answer, c.counterfactual, ended=True) or "other"
-        for s, c in zip(said, cases, strict=True)
+        for s, c in zip(generated, cases, strict=True)
     ]
     first = [
         "memory" if s.first == c.memory[0] else "context" if s.first == c.context[0] else "other"
-        for s, c in zip(said, cases, strict=True)
+        for s, c in zip(generated, cases, strict=True)
     ]
     return Rates.of(whole, first)

@@ -1,5 +1,5 @@
-"""Which facts are asked about: known closed-book, each with a contradicting answer, half for
-choosing and half for proving.
+"""The facts of a run: known closed-book, each with a counterfactual answer; half of them select
+heads, half are held out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workbench.facts import Fact, Format, Prompt, render
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-CHOOSE, PROVE = "select", "held_out"
+SELECT, HELD_OUT = "select", "held_out"
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def make_cases(
     *,
     split: bool = True,
 ) -> list[Case]:
-    """One case per known fact, in a fixed random order; every second one is for proving.
+    """One case per known fact, in a fixed random order; every second one is held out.
 
     Raises:
-        BadInput: too few known facts, or too few different answers, to choose on one half and prove
-            on the other.
+        BadInput: too few known facts, or too few different answers, to select heads on one
+            half and evaluate them on the other.
     """
     relation, rng = closed.relation, random.Random(seed)
     facts = list(closed.facts)
@@ -125,7 +125,7 @@ def make_cases(
             Case(
                 fact=fact,
                 counterfactual=counterfactual,
-                split=PROVE if split and n % 2 else CHOOSE,
+                split=HELD_OUT if split and n % 2 else SELECT,
                 prompt=prompt,
                 ids=ids_of(model, prompt),
                 memory=tokens(prompt, fact.answer),

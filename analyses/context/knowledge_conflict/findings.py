@@ -30,7 +30,7 @@ def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -
         {
             "subject": [f.subject for f in facts_],
             "answer": [f.answer for f in facts_],
-            "generated": [text.strip() for text in closed.said],
+            "generated": [text.strip() for text in closed.generated],
             "known": closed.known,
             "first_token_correct": closed.first_token,
         }
@@ -52,7 +52,7 @@ def base_rows(base: Mapping[str, Rates]) -> list[dict[str, Any]]:
     """Rows of the table `rates`: both halves, before anything is changed."""
     return [
         base[split].row(condition="no intervention", split=split)
-        for split in (made.CHOOSE, made.PROVE)
+        for split in (made.SELECT, made.HELD_OUT)
     ]
 
 
@@ -61,7 +61,7 @@ def add_base(result: Result, base: Mapping[str, Rates]) -> None:
     import pandas as pd
 
     result.tables["rates"] = pd.DataFrame(base_rows(base))
-    unchanged = base[made.PROVE]
+    unchanged = base[made.HELD_OUT]
     said = (
         f"On {counted(unchanged.n, 'held-out fact')} the model without intervention answers"
         f" {how({o: unchanged[o] for o in OUTCOMES})}."
@@ -79,7 +79,7 @@ def no_roles(result: Result, untold: Iterable[str]) -> None:
 
 def add_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rates]) -> None:
     for group, why in untold.items():
-        wanted, rates = WINS[group], base[made.CHOOSE]
+        wanted, rates = WINS[group], base[made.SELECT]
         result.add(
             Finding(
                 f"undetermined_{group}",

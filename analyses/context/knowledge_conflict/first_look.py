@@ -23,8 +23,8 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
     """What the model does with every conflict prompt, unchanged; rates per half."""
     import pandas as pd
 
-    asked = Measured(model, cases).ask(logp=True)
-    memory, context = asked.logp["memory"], asked.logp["context"]
+    responses = Measured(model, cases).ask(logp=True)
+    memory, context = responses.logp["memory"], responses.logp["context"]
     result.tables["facts"] = pd.DataFrame(
         {
             "fact": range(len(cases)),
@@ -33,10 +33,10 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
             "counterfactual": [c.counterfactual for c in cases],
             "split": [c.split for c in cases],
             "prompt": [c.prompt.text for c in cases],
-            "generated": [s.text.strip() for s in asked.said],
+            "generated": [s.text.strip() for s in responses.generated],
             "outcome": [
                 made.outcome(s.text, c.fact.answer, c.counterfactual, ended=True)
-                for s, c in zip(asked.said, cases, strict=True)
+                for s, c in zip(responses.generated, cases, strict=True)
             ],
             "p_memory": np.exp(memory[0]),
             "p_context": np.exp(context[0]),
@@ -45,8 +45,8 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
         }
     )
     halves: dict[str, Rates] = {}
-    for split in (made.CHOOSE, made.PROVE):
-        rows = [(s, c) for s, c in zip(asked.said, cases, strict=True) if c.split == split]
+    for split in (made.SELECT, made.HELD_OUT):
+        rows = [(s, c) for s, c in zip(responses.generated, cases, strict=True) if c.split == split]
         halves[split] = rates_of([s for s, _ in rows], [c for _, c in rows])
     return halves
 

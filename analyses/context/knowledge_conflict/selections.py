@@ -274,16 +274,14 @@ def percent(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{o: 100 * table[o] for o in OUTCOMES})
 
 
-def k_curve(run: Result) -> dict[str, pd.DataFrame]:
-    """Of the run's own ranking, the rates in percent by what is switched off; other rankings are
-    for comparison.
+def k_curve(run: Result) -> pd.DataFrame:
+    """Of the run's own ranking, the rates in percent, with the title of what is switched off; other
+    rankings are for comparison.
     """
-    curve = run.tables["k_curve"]
+    curve = run.tables["k_curve"].sort_values("group", kind="stable")
     mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
-    return {
-        f"{group.capitalize()} heads switched off: answers (%)": rows
-        for group, rows in mine.groupby("group")
-    }
+    titles = {g: f"{g.capitalize()} heads switched off: answers (%)" for g in mine["group"]}
+    return mine.assign(title=mine["group"].map(titles))
 
 
 def depth(run: Result) -> pd.DataFrame:

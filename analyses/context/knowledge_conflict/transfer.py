@@ -114,13 +114,13 @@ def _place(
 ) -> _Place:
     cases = made.make_cases(model, known, format, params.seed, FACTS)
     found = locate(
-        model, [c for c in cases if c.split == made.CHOOSE][:CHOOSING], "candidates", progress
+        model, [c for c in cases if c.split == made.SELECT][:CHOOSING], "candidates", progress
     )
     ranked = dict(zip(("memory", "context"), found.ranking(params.rank_by), strict=True))
     # The sizes are those of the run's own relation, so that a cell differs in the heads and not in
     # their number.
     chosen = {group: ranked[group][:k] for group, k in sizes.items()}
-    return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.PROVE]))
+    return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.HELD_OUT]))
 
 
 def _matrix(across: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
@@ -190,7 +190,7 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
             f"transfer_{across}_{group}",
             {"pairs": len(pairs), "testable": len(told), "transferred": over, "reversed": back},
             f"{group.capitalize()} heads selected on one {across} and switched off on another. A"
-            f" gain {headroom.TOWARD[wanted]} can be measured in {len(told)} of"
+            f" gain in answers {headroom.TOWARD[wanted]} can be measured in {len(told)} of"
             f" {counted(len(pairs), 'pair')} (evaluated on: {places}): it is above zero in {over}"
             f" and below zero in {back} (95 % interval)."
             + (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -13,8 +14,6 @@ from workbench import views as v
 from workbench.draw import colour, passage
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from workbench.result import Result
 
 _DATA, _THESE = "The data behind this picture", "The data behind these pictures"
@@ -25,6 +24,8 @@ _GRIDS = {
 }
 _RATES = {answer: (answer, colour.CATEGORY[answer]) for answer in ("memory", "context", "other")}
 _FIRST = {f"p_{answer}": (f"{answer} answer", colour.CATEGORY[answer]) for answer in WINS}
+_DIAL = "dial: −1 memory … 0 untouched … +1 context"
+_answers = partial(v.chart, "lines", ylabel="share of prompts (%)", ylim=(-3.0, 103.0))
 
 
 def _untold(run: Result) -> list[Markup]:
@@ -52,13 +53,6 @@ def _about_heads(run: Result) -> Markup:
     )  # fmt: skip
 
 
-def _prompt(run: Result, pick: v.Pick) -> Markup:
-    """The conflict prompt of one fact with its spans marked."""
-    followed = f"the model followed: {sel.outcome(run, pick.prompt)}"
-    title = f"Prompt {pick.prompt}"
-    return draw.token_strip(**sel.tokens(run, pick.prompt), title=title, unit=followed)
-
-
 def _head(run: Result, pick: v.Pick) -> list[Markup] | Markup:
     """One head in numbers, and where it looks; on several prompts to unfold."""
     row = sel.head(run, pick.head)
@@ -81,23 +75,6 @@ def _depth(run: Result) -> v.Picture:
         dash={column: "dashed" for column in series if column.startswith("MLP")},
         title="Direct logit attribution to each answer, by layer (logits)",
     )  # fmt: skip
-
-
-def _answers(
-    frame: pd.DataFrame, x: str, title: str, xlabel: str, series: Any = _RATES,
-    ylabel: str = "share of prompts (%)", top: float = 100, **more: Any,
-) -> v.Picture:  # fmt: skip
-    more |= {"title": title, "xlabel": xlabel, "ylabel": ylabel}
-    return v.picture("lines", frame, x, series, ylim=(-0.03 * top, 1.03 * top), **more)
-
-
-def _dial(run: Result) -> list[v.Picture]:
-    dial, xlabel = run.tables["dial"], "dial: −1 memory … 0 untouched … +1 context"
-    first = "Probability of the two answers' first token"
-    return [
-        _answers(sel.percent(dial), "value", "Answers (%)", xlabel),
-        _answers(dial, "value", first, xlabel, _FIRST, "probability", 1),
-    ]
 
 
 def _transfer(run: Result) -> list[v.Picture]:
@@ -155,7 +132,7 @@ VIEWS = [
                 ),
                 v.on(["head", "prompt"], _head, needs="attention", examples=sel.strongest),
             ),
-            widths=(0, 300),
+            widths=(640, 300),
         ),
         v.on("head", lambda run, pick: v.picture(
             "bars", **sel.per_fact(run, pick.head), unit="logits",
@@ -184,7 +161,10 @@ VIEWS = [
     v.View("Facts", needs="facts", parts=[
         v.says(sel.followed),
         v.finding("known"),
-        v.on("prompt", _prompt, needs="tokens"),
+        v.on("prompt", lambda run, pick: draw.token_strip(
+            **sel.tokens(run, pick.prompt), title=f"Prompt {pick.prompt}",
+            unit=f"the model followed: {sel.outcome(run, pick.prompt)}",
+        ), needs="tokens"),
         v.table(sel.facts, of="facts", picks="prompt", by="fact", height=420),
     ], first={"prompt": lambda run, pick: sel.chosen_fact(run)}),
     v.View("Dial", parts=[
@@ -193,17 +173,24 @@ VIEWS = [
             " result.control('dial')(model, 0.5)."
         ),
         _told("dial", "The dial was"),
-        v.show(_dial, needs="dial"),
+        _answers(
+            lambda run: sel.percent(run.tables["dial"]), "value", _RATES, title="Answers (%)",
+            xlabel=_DIAL, needs="dial",
+        ),
+        _answers(
+            "dial", "value", _FIRST, title="Probability of the two answers' first token",
+            xlabel=_DIAL, ylabel="probability", ylim=(-0.03, 1.03),
+        ),
         v.table("dial", _THESE),
     ]),
     v.View("How many heads", parts=[
         v.says("Answers on the select half with the first 1, 2, … ranked heads switched off."),
         _told("k_curve", "The number of heads was"),
         v.says(sel.compared),
-        v.show(lambda run: [
-            _answers(rows, "k", title, "heads off", height=270)
-            for title, rows in sel.k_curve(run).items()
-        ], needs="k_curve"),
+        _answers(
+            sel.k_curve, "k", _RATES, per="title", title="{}", xlabel="heads off", height=270,
+            needs="k_curve",
+        ),
         v.table("k_curve", _THESE),
     ]),
     v.View("Cost", parts=[

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     pass
 
 PAPER = "Zhang et al. 2025"
+ABOUT = (
+    f"Statements of {PAPER} and what their reviews asked, each with what this run says of it on"
+    " its own model and text. One model on which a statement holds makes no law; one on which it"
+    " does not may be smaller, or have other features."
+)
 _UNTESTED, _SINGLE = "not tested", "seen in single prompts"
 
 

@@ -56,7 +56,7 @@ def known(
         raise BadInput(
             f"{model.card.name} knows {len(found)} of the {len(relation.facts)} facts of {name!r}.",
             f"at least {6 + _SHOWN} known facts",
-            "Choose another relation, or leave this part out (facts=0).",
+            "Choose another relation, or leave out the part retrieval.",
         )
     before = "".join(f"{fact.subject} {fact.answer}\n" for fact in shown)
     made: dict[str, list[FactPrompt]] = {wording: [] for wording in WORDINGS}

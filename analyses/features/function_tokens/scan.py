@@ -16,7 +16,7 @@ from analyses.features.function_tokens.baselines import RandomDirections
 from analyses.features.function_tokens.graph import Edges, Graph
 from analyses.features.function_tokens.top_examples import Gallery
 from hooks.features.sae import SAE, SKIP
-from hooks.features.sparse_activations import Read, Sparse, read, windows_at_once
+from hooks.features.sparse_activations import EncodedWindows, Sparse, read, windows_at_once
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,7 +139,7 @@ def graph_alone(
 
 
 def _again(
-    one: Sparse, batch: Read, at: Tensor, function: Tensor, width: int
+    one: Sparse, batch: EncodedWindows, at: Tensor, function: Tensor, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(real, by chance) of `Seen` for the windows `at` of a batch, (window, distance, class)."""
     length = batch.ids.shape[1]

@@ -33,6 +33,13 @@ _LOSSES = [
     C("standard_error", "Standard error of the loss over windows.", "nats"),
     C("n", "Tokens counted.", title="tokens"),
 ]
+BESIDE = (
+    "Beside the features: edges above 5 % of a feature's largest activation alone; the tokens of"
+    " each window in another order, so that which token stood where is lost; directions drawn at"
+    " random, each as often active as a feature; and as many tokens of text drawn from content"
+    " tokens."
+)
+"""What coverage is compared with."""
 
 
 def _interval(name: str, over: str, unit: str = "") -> tuple[C, C]:

@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-_CONTEXT, _COUNTED = (
+CONTEXT, _COUNTED = (
     128,
     4096,
 )  # tokens of a window; windows counted for n-grams and for the list of function tokens
-_LOSSES, _READ = (
+LOSSES, READ = (
     128,
     512,
 )  # windows whose losses are measured, and in which features are counted, at each step
-_AT_ONCE = 32
+AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ class Kept:
                     " --layer N.",
                 )
         return cls(name, kept, found)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the model's weights."""
+        return sum(file.stat().st_size for file in _folder(self.name).glob("model*.safetensors"))
 
     @property
     def fingerprint(self) -> str:
@@ -167,16 +172,14 @@ def along(
     progress(0.0, f"Loading {kept.name}")
     model = load(kept.name, device=device)
     counted = np.array(
-        list(
-            islice(windows(model, (d.text for d in corpus.documents("train")), _CONTEXT), _COUNTED)
-        )
+        list(islice(windows(model, (d.text for d in corpus.documents("train")), CONTEXT), _COUNTED))
     )
     unseen = np.array(
-        list(islice(windows(model, (d.text for d in corpus.documents("neutral")), _CONTEXT), _READ))
+        list(islice(windows(model, (d.text for d in corpus.documents("neutral")), CONTEXT), READ))
     )
     occurrences = np.bincount(counted.ravel(), minlength=model.card.d_vocab)
     function = Types.of(occurrences, share).is_function
-    measured = unseen[:_LOSSES]
+    measured = unseen[:LOSSES]
     rows: list[dict[str, Any]] = []
     alive: list[dict[str, Any]] = []
     for number, step in enumerate(kept.steps):
@@ -265,8 +268,8 @@ def alive_at(features: SAE, ids: np.ndarray, function: np.ndarray, seed: int) ->
 def _losses(model: InstrumentedModel, ids: np.ndarray) -> np.ndarray:
     """Nats of every token, (window, pos), NaN at the first."""
     found = []
-    for start in range(0, len(ids), _AT_ONCE):
-        batch = model.batch(ids[start : start + _AT_ONCE].tolist())
+    for start in range(0, len(ids), AT_ONCE):
+        batch = model.batch(ids[start : start + AT_ONCE].tolist())
         found.append(
             next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids)
             .cpu()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from analyses import claims as of_papers
-from analyses.features.function_tokens import curve_data, selections
-from analyses.features.function_tokens.claims import CLAIMS
+from analyses.features.function_tokens import claims, curve_data, schema
+from analyses.features.function_tokens import selections as sel
 from analyses.features.function_tokens.coverage import CURVES
-from analyses.features.function_tokens.feature_view import feature, of_token, prompt, steer
 from analyses.features.function_tokens.transitions import GROUPS, MEASURES
+from workbench import draw
 from workbench import views as v
 from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
 
@@ -40,14 +43,19 @@ _EDGES = {
 _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=True))
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
 _LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
-_FREQUENT, _LIVING = "tokens, most frequent first", "of all living features (%)"
-_NO_FACTS = "No facts were asked about (the parameter facts is 0)."
-_PLACES = v.knob("sae", "At", lambda run, _: {at: at for at in selections.places(run)}, width=120)
+_FREQUENT = "tokens, most frequent first"
+_NO_FACTS = "No facts were asked about (the part retrieval was not run)."
+_PLACES = v.knob("sae", "At", lambda run, _: {at: at for at in sel.places(run)}, width=120)
+
+# A picture for each place, each fact, and each step of training.
+_reached = partial(v.chart, "lines", ylabel="of all living features (%)", xlabel=_FREQUENT)
+_facts = partial(v.chart, "intervals", unit="nats of ln p", per="example")
+_trained = partial(v.chart, "lines", xlabel="step of training")
 
 
 def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
     """A place chooses its first feature; the chosen one stays at its own."""
-    of_place = {at: (at, selections.first_feature(run, at)) for at in selections.places(run)}
+    of_place = {at: (at, sel.first_feature(run, at)) for at in sel.places(run)}
     return of_place | {pick.feature[0]: pick.feature}
 
 
@@ -56,73 +64,113 @@ def _numbers(run: Result, pick: v.Pick) -> dict[int, tuple[str, int]]:
     return {number: (at, number) for number in table.loc[table["sae"] == at, "feature"].tolist()}
 
 
+def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
+    """What is known of the chosen feature: its activations, tokens and contexts."""
+    at, number = pick.feature
+    counts, edges = sel.histogram(run, at, number)
+    bars = v.picture(
+        "histogram", counts=counts, edges=edges, xlabel="activation", of="tokens",
+        title=f"Feature {number} at {at}: tokens by activation",
+    )  # fmt: skip
+    return [
+        Markup("").join(draw.says(line) for line in sel.described(run, at, number)),
+        draw.steer_code(*_steered(run, pick)),
+        v.Beside([bars, v.Table(sel.fires_on(run, at, number))], width=320, most=560),
+        "Where it is strongest, each from another window of the text:",
+        draw.peak_strips(sel.contexts(run, at, number)),
+    ]
+
+
+def _steered(run: Result, pick: v.Pick) -> tuple[str, int, float]:
+    """The chosen feature's autoencoder, its number, and what to set it to."""
+    at, number = pick.feature
+    return sel.name_of(run, at), number, sel.goal(run, at, number)
+
+
+def _rows(run: Result, at: str, table: Any, caption: str = "", of: str = "features") -> v.Table:
+    """Features of a place, to choose from."""
+    height = 360 if caption else None
+    return v.Table(table, caption, "feature", "", height, of, sel.choices(at, table))
+
+
 def _features(run: Result, pick: v.Pick) -> v.Table:
-    table = selections.listed(run, at := pick.feature[0])
-    rows = selections.choices(at, table)
+    at = pick.feature[0]
     caption = f"All living features of {at}, those on the most token types first"
-    return v.Table(table, caption, "feature", values=rows, height=360, of="features")
+    return _rows(run, at, sel.listed(run, at), caption)
+
+
+def _of_token(run: Result, pick: v.Pick) -> list[v.Item]:
+    """The features of the chosen token type."""
+    at, row = pick["sae"], run.tables["tokens"].set_index("id").loc[pick["token"]]
+    said = (
+        f"“{row['token']}”, a {row['class']} token, {row['occurrences']:,} occurrences: the"
+        f" features most often active on it at {at}. Choose one; the tab Features then shows it."
+    )
+    return [said, _rows(run, at, sel.of_token(run, at, pick["token"]))]
+
+
+def _prompt(run: Result, pick: v.Pick) -> list[v.Item]:
+    """The chosen prompt, the features of its chosen token, and the chosen one of these."""
+    at, number, pos, one = pick["sae"], pick.prompt, pick.pos, pick.selection.feature
+    table, words = sel.links(run, at, number, pos), sel.tokens_of(run, number)
+    strip, of_one = partial(draw.token_strip, list(words["token"]), spans=sel.spans(words)), ""
+    if one in sel.choices(at, table):  # as long as it is active at the chosen token
+        values, title = sel.strengths(run, at, number, one[1]), f"Feature {one[1]} at {at}."
+        of_one = strip(values, title=title, unit="activation")
+    values = sel.shared(run, at, number, pos)
+    title = f"Chosen: token {pos}, “{words['token'].iloc[pos].strip()}”."
+    unit = "of a token's features that are active at the chosen token (share)"
+    again = int((table["active_before"] != "").sum())
+    said = f"{len(table)} features are active at token {pos}; {again} of them were at a content"
+    caption = f"Features active at token {pos}, {at}"
+    return [
+        v.Clicks(strip(values, title=title, unit=unit), len(words)),
+        f"{said} token before it.",
+        Markup(of_one),
+        _rows(run, at, table, caption, of=""),
+    ]
 
 
 def _no_facts(run: Result) -> str | None:
-    asked = run.params.get("facts") != 0
+    asked = "retrieval" in run.params.get("parts", ["retrieval"])
     return None if "ablation_means" in run.tables else v.AGAIN if asked else _NO_FACTS
 
 
-def _losses(run: Result) -> v.Picture:
-    title, table = "Loss by last and next token (F function, C content)", curve_data.losses(run)
-    return v.picture(
-        "intervals", table, "transition", "predictor", _MEASURES, title=title, unit="nats"
-    )
-
-
 _FIRST = {
-    "sae": selections.chosen_place,
-    "token": selections.chosen_token,
-    "feature": selections.chosen_feature,
-    "prompt": selections.chosen_prompt,
-    "pos": selections.chosen_pos,
+    "sae": sel.chosen_place,
+    "token": sel.chosen_token,
+    "feature": sel.chosen_feature,
+    "prompt": sel.chosen_prompt,
+    "pos": sel.chosen_pos,
 }
 ANSWER = v.Answer(
     ("coverage", "frequency_matched"), picture=("Coverage", 0), beside=("coverage_vs_content",)
 )
 VIEWS = [
-    v.View("Claims", needs="claims", parts=[
-        v.finding("claims"),
-        v.says(
-            "Statements of Zhang et al. 2025 and what their reviews asked, each with what this run"
-            " says of it on its own model and text. One model on which a statement holds makes no"
-            " law; one on which it does not may be smaller, or have other features.", small=True,
-        ),
-        of_papers.part(CLAIMS),
-        v.says(curve_data.what_was_read, small=True),
+    of_papers.view(
+        claims.CLAIMS, claims.ABOUT, v.says(curve_data.what_was_read, small=True),
         v.table("autoencoders", "The autoencoders whose features are meant"),
-    ]),
+    ),
     v.View("Coverage", needs="coverage", parts=[
         v.finding("coverage", "coverage_vs_content"),
-        v.says(
-            "Beside the features: edges above 5 % of a feature's largest activation alone; the"
-            " tokens of each window in another order, so that which token stood where is lost;"
-            " directions drawn at random, each as often active as a feature; and as many tokens of"
-            " text drawn from content tokens.", small=True,
-        ),
-        v.each(
-            "lines", curve_data.coverage_curves, "where", "n_types", _REACHED, title="{}",
-            xlabel=_FREQUENT, ylabel=_LIVING, logx=True, ylim=(0, 104),
+        v.says(schema.BESIDE, small=True),
+        _reached(
+            curve_data.coverage_curves, "n_types", _REACHED, per="where", title="{}", logx=True,
+            ylim=(0, 104),
             dash={"above_5pct": "dotted", "random_directions": "dashed", "shuffled": "dashed"},
         ),
         v.finding("frequency_matched"),
-        v.each(
-            "lines", curve_data.coverage_curves, "sae", "n_types", _MATCHED, xlabel=_FREQUENT,
-            ylabel=_LIVING, title="{}: in equally many occurrences",
+        _reached(
+            curve_data.coverage_curves, "n_types", _MATCHED, per="sae",
+            title="{}: in equally many occurrences",
         ),
         v.table(
             curve_data.coverage_by_share, of="coverage_by_share",
             caption="Other shares of the text that function tokens make up (all in %)",
         ),
         v.finding("untrained"),
-        v.each(
-            "lines", curve_data.untrained, "sae", "n_types", _UNTRAINED,
-            xlabel=f"function {_FREQUENT}",
+        _reached(
+            curve_data.untrained, "n_types", _UNTRAINED, per="sae", xlabel=f"function {_FREQUENT}",
             ylabel="of all living directions (%)", ylim=(0, 104),
             title="{}: before training, on less text",
         ),
@@ -130,25 +178,26 @@ VIEWS = [
     v.View("Tokens", needs=["tokens", "features"], first=_FIRST, parts=[
         v.finding("function_tokens", "frequency_matched"),
         v.says("Points are function tokens, shaded are content tokens.", small=True),
-        v.each(
-            "cloud", selections.degrees, "where", "occurrences", "features", "token", "function",
+        v.chart(
+            "cloud", sel.degrees, "occurrences", "features", "token", "function", per="where",
             title="{}", xlabel="occurrences", ylabel="features", abreast=2,
             many="content tokens", few="function tokens",
         ),
         _PLACES,
-        v.on(["sae", "token"], of_token, examples=v.live_only),
+        v.on(["sae", "token"], _of_token, examples=v.live_only),
         v.table(
-            selections.listed_tokens, "The most frequent tokens", of="tokens",
-            picks="token", by="id", height=420,
+            sel.listed_tokens, "The most frequent tokens", of="tokens", picks="token", by="id",
+            height=420,
         ),
     ]),
     v.View("Features", needs="features", first=_FIRST, parts=[
         v.row(
             v.knob("feature", "At", _at_features, width=120),
             v.knob("feature", "Feature", _numbers, width=120, typed=True),
-            v.on("feature", steer, examples=v.live_only),
+            v.on("feature", lambda run, pick: draw.steer_form(*_steered(run, pick)),
+                 examples=v.live_only),
         ),
-        v.on("feature", feature, examples=selections.worth_reading),
+        v.on("feature", _feature, examples=sel.worth_reading),
         v.on("feature", _features),
     ]),
     v.View("Prompts", needs="prompt_tokens", first=_FIRST, parts=[
@@ -157,57 +206,56 @@ VIEWS = [
             " its features; the table names them, and the content tokens before it at which they"
             " were active. Choose one: the prompt is coloured by it, and the tab Features shows it."
         ),
-        v.row(
-            v.knob("prompt", "Prompt", lambda run, _: selections.prompts(run), width=330), _PLACES
-        ),
+        v.row(v.knob("prompt", "Prompt", lambda run, _: sel.prompts(run), width=330), _PLACES),
         v.on(
-            ["prompt", "pos", "sae", "feature"], prompt,
-            examples=lambda run: [{"prompt": n} for n in selections.prompts(run).values()],
+            ["prompt", "pos", "sae", "feature"], _prompt,
+            examples=lambda run: [{"prompt": n} for n in sel.prompts(run).values()],
         ),
     ], otherwise=lambda run: "no prompts were given" if run.params.get("prompts") == [] else ""),
-    v.View("Retrieval", needs="reactivation", parts=[
+    v.View("Retrieval", parts=[
         v.finding("reactivation"),
-        v.each(
-            "lines", curve_data.reactivation, "sae", "distance", _AGAIN, xlabel="tokens later",
+        v.chart(
+            "lines", curve_data.reactivation, "distance", _AGAIN, per="sae", xlabel="tokens later",
             ylabel="of its features, above chance (points)", height=250,
             title="{}: features of a content token that are active again later",
         ),
         v.says(_no_facts),
         v.finding("ablation"),
-        v.each(
-            "intervals", curve_data.ablation_means,
-            "example", "condition", "sae", unit="nats of ln p",
+        _facts(
+            curve_data.ablation_means, "condition", "sae",
             title="“{}”: what the answer loses when features are switched off",
         ),
         v.finding("steering"),
-        v.each(
-            "intervals", curve_data.steering_means,
-            "example", "condition", "sae", unit="nats of ln p",
+        _facts(
+            curve_data.steering_means, "condition", "sae",
             title="“{}”: how far another subject's answer rises when set to it",
         ),
-        v.each(
-            "intervals", curve_data.means_by_position, "wording", "where", "sae", unit="nats",
+        _facts(
+            curve_data.means_by_position, "where", "sae", per="wording", unit="nats",
             title="Steered at one token after another ({})",
         ),
     ]),
-    v.View("Transitions", needs="transitions", parts=[
+    v.View("Transitions", parts=[
         v.finding("transitions"),
-        v.show(_losses),
+        v.chart(
+            "intervals", curve_data.losses, "transition", "predictor", _MEASURES, unit="nats",
+            needs="transitions",
+            title="Loss by last and next token (F function, C content)",
+        ),
         v.finding("training"),
-        v.each(
-            "lines", curve_data.along_training, "model", "step", _LOSSES, ylabel="nats per token",
-            title="Loss along the training of {}", xlabel="step of training",
+        _trained(
+            curve_data.along_training, "step", _LOSSES, per="model", ylabel="nats per token",
+            title="Loss along the training of {}",
             dash={name: "dashed" for name in _LOSSES if "trigrams" in name},
         ),
         v.finding("live_features"),
-        v.each(
-            "lines", curve_data.alive, "sae", "step", {"alive": ("features", BLUE_STROKE)},
-            title="{}: features alive, of all", xlabel="step of training", ylabel="%", height=240,
+        _trained(
+            curve_data.alive, "step", {"alive": ("features", BLUE_STROKE)}, per="sae", ylabel="%",
+            title="{}: features alive, of all", height=240,
         ),
-        v.each(
-            "lines", curve_data.alive, "sae", "step", _EDGES, xlabel="step of training", ylabel="%",
+        _trained(
+            curve_data.alive, "step", _EDGES, per="sae", ylabel="%", height=240,
             title="{}: edges of function tokens, of all", dash={"shuffled_edge_share": "dashed"},
-            height=240,
         ),
         v.table("live_features", "Autoencoders of steps, each trained on that step"),
         v.table(

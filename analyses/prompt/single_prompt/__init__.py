@@ -10,6 +10,7 @@ schema.py         what the tables, arrays and findings mean
 selections.py     what is looked at of a run
 views.py          how it looks
 params.py         what is asked
+cost.py           what it costs
 findings.py       from one forward pass to tables, arrays and findings
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.prompt.single_prompt.cost import cost
 from analyses.prompt.single_prompt.findings import (
     add_lens,
     add_next,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "playground", "question", "run"]
+__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "cost", "name", "playground", "question", "run"]
 
 name = "inside"
 title = "Trace"

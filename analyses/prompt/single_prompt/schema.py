@@ -10,6 +10,33 @@ _POS = C("pos", "Position of the token in the prompt, from 0.")
 _RANK = C("rank", "Place among all tokens of the vocabulary; 1 is the likeliest.")
 _ID = C("id", "Number of the token in the vocabulary.")
 
+# How each of them is read, for the pages.
+_ONE = "One prompt: a description, not a finding about the model."
+PATTERNS = (
+    "patterns on one scale: a tile's rows are the tokens that look, its columns what they look at."
+    f" Click a tile to see it large. {_ONE}"
+)
+LENS = (
+    "Each layer's stream through the model's own final norm and unembedding: the token it would"
+    " say next, darker the likelier it is. The last layer is the model's own answer. Hover for the"
+    f" first five. {_ONE}"
+)
+WRITES = (
+    "What each part of the model writes directly ({unit}) through the final norm (its scale"
+    " frozen) and the unembedding. Blue raises, red lowers; the parts add up to the logit. What"
+    f" later layers make of it is not in it. {_ONE}"
+)
+NORMS = (
+    "The length (L2 norm) of the residual stream at each layer and token; darker is longer, on a"
+    " logarithmic scale. A first token far longer than the rest is where attention rests that has"
+    f" nothing to do. {_ONE}"
+)
+NEURONS = (
+    "neurons of each layer with the largest activation (in absolute value) behind the first token,"
+    " where attention rests and everything is large, and their value at each token: blue above"
+    f" zero, red below. {_ONE}"
+)
+
 SCHEMA = Schema(
     tables=[
         TableSchema("tokens", "The prompt.", [

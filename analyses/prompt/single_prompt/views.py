@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analyses.prompt.single_prompt import schema
 from analyses.prompt.single_prompt import selections as sel
 from workbench import draw
 from workbench import views as v
@@ -12,18 +13,14 @@ from workbench.draw.layer_token_table import WINDOW
 from workbench.selection import head_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from workbench.result import Result
 
-_ONE = "One prompt: a description, not a finding about the model."
 _DATA = "The data behind this picture"
-_RANKED = "All heads, strongest first"
 _STRIPS = 8  # neurons on a still page
 _LENS_HUES = {"answer": colour.BLUE_STROKE, "other": colour.OTHER}
 _NORM_HUES = dict(zip(sel.STREAMS, (colour.OTHER, colour.CONTEXT, colour.MEMORY), strict=True))
-
-
 _TOKEN = v.knob("pos", "Token", lambda run, pick: sel.token_names(run), width=190)
 _LAYER = v.knob("layer", "Layer", lambda run, pick: sel.layer_names(run), width=100)
 _FIRST = {
@@ -37,66 +34,31 @@ def _around(run: Result) -> str:
     return f"{WINDOW} of {n} tokens are shown, around the chosen one." if n > WINDOW else ""
 
 
-def _strip(run: Result, values: Sequence[float], **options: Any) -> v.Clicks:
+def _no_heads(run: Result) -> str:
+    missing = "" if "heads" in run.arrays else sel.reason("heads")(run)
+    return f"Single heads are not shown: {missing}." if missing else ""
+
+
+def _strip(run: Result, values: Iterable[float], **options: Any) -> v.Clicks:
     words = sel.tokens(run)
-    strip = draw.token_strip(words, values, spans=sel.template_spans(run), **options)
+    strip = draw.token_strip(words, list(values), spans=sel.template_spans(run), **options)
     return v.Clicks(strip, len(words))
+
+
+def _cells(run: Result, pick: v.Pick, kind: str, values: Any, caption: str) -> v.Clicks:
+    """Layers × tokens, a picture of `workbench.draw`."""
+    words, at = sel.tokens(run), (pick.layer, pick.pos)
+    return v.Clicks(getattr(draw, kind)(values, words, at, caption=caption), len(words))
+
+
+def _at(run: Result, pick: v.Pick) -> str:
+    return sel.token_name(run, pick.pos)
 
 
 def _looks_most(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
     row = sel.pattern(run, head)[pick.pos]
     most = sel.token_name(run, int(row.argmax()))
     return f"token {pick.pos} looks most at {most}, {100 * row.max():.0f} %"
-
-
-def _pattern(run: Result, pick: v.Pick) -> v.Picture:
-    return v.picture(
-        "pattern", values=sel.pattern(run, pick.head), tokens=sel.tokens(run), picks="pos",
-        title=f"{head_name(*pick.head)}: where each token looks",
-    )  # fmt: skip
-
-
-def _looks_at(run: Result, pick: v.Pick) -> v.Clicks:
-    return _strip(
-        run, [float(share) for share in sel.pattern(run, pick.head)[pick.pos]], top=1.0,
-        title=f"{head_name(*pick.head)} from token {sel.token_name(run, pick.pos)}",
-        unit="share of attention; click a token to look from it",
-    )  # fmt: skip
-
-
-def _lens(run: Result, pick: v.Pick) -> v.Clicks:
-    words, caption = sel.tokens(run), "Likeliest next token by layer and token of the prompt"
-    at = (pick.layer, pick.pos)
-    return v.Clicks(
-        draw.lens_table(run.tables["logit_lens"], words, at, caption=caption), len(words)
-    )
-
-
-def _likeliest(run: Result, pick: v.Pick) -> v.Table:
-    caption = f"Layer {pick.layer}, token {sel.token_name(run, pick.pos)}"
-    return v.Table(sel.lens_at(run, pick.layer, pick.pos), caption, of="answer_lens")
-
-
-def _answers(run: Result, pick: v.Pick) -> v.Picture:
-    answers = sel.answers(run).items()
-    return v.picture(
-        "lines", frame=sel.answers_at(run, pick.pos), x="layer", xlabel="layer",
-        series={which: (f"“{word}”", _LENS_HUES[which]) for which, word in answers},
-        title=f"Probability in the lens at token {sel.token_name(run, pick.pos)}",
-        ylabel="probability", ylim=(-0.03, 1.03),
-    )  # fmt: skip
-
-
-def _no_heads(run: Result) -> str:
-    missing = "" if "heads" in run.arrays else sel.reason("heads")(run)
-    return f"Single heads are not shown: {missing}." if missing else ""
-
-
-def _heads(run: Result, pick: v.Pick) -> v.Picture:
-    return v.picture(
-        "head_grid", values=sel.heads_at(run, pick.pos), title=f"Heads at token {pick.pos}",
-        unit="logits", groups=v.key_groups(run), picks="head",
-    )  # fmt: skip
 
 
 def _writes(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
@@ -113,20 +75,14 @@ def _written(run: Result, pick: v.Pick) -> v.Clicks:
 
 
 def _parts(run: Result, pick: v.Pick) -> list[v.Item]:
-    table, at = sel.parts_at(run, pick.pos), sel.token_name(run, pick.pos)
+    table = sel.parts_at(run, pick.pos)
     bars = v.picture(
         "bars", values=list(table["logits"]), unit="logits",
         names=[part.replace(" ", " of layer ") for part in table["component"]],
-        title=f"Parts at token {at}: together {table['logits'].sum():+.2f} logits",
+        title=f"Parts at token {_at(run, pick)}: together {table['logits'].sum():+.2f} logits",
         xlabel="parts, in the order of the forward pass",
     )  # fmt: skip
     return [bars, v.Table(table, _DATA, of="components")]
-
-
-def _norms(run: Result, pick: v.Pick) -> v.Clicks:
-    norms, words = run.arrays["norms"].sel(site=pick["site"], drop=True), sel.tokens(run)
-    at, caption = (pick.layer, pick.pos), f"Norm of {pick['site']} by layer and token"
-    return v.Clicks(draw.magnitude_table(norms, words, at, caption=caption), len(words))
 
 
 def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -135,7 +91,7 @@ def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
     top = float(frame[list(series)].max().max())
     curves = v.picture(
         "lines", frame=frame, x="layer", series=series, ylim=(-0.04 * top, 1.06 * top),
-        title=f"Norms at token {sel.token_name(run, pick.pos)}", xlabel="layer", ylabel="norm",
+        title=f"Norms at token {_at(run, pick)}", xlabel="layer", ylabel="norm",
     )  # fmt: skip
     return [curves, v.Table(frame, _DATA)]
 
@@ -149,8 +105,8 @@ def _neuron(run: Result, pick: v.Pick) -> v.Clicks:
 
 
 def _value(run: Result, pick: v.Pick) -> str:
-    value, at = sel.activations(run, pick["neuron"])[pick.pos], sel.token_name(run, pick.pos)
-    return f"{pick['neuron']} at token {at}: {value:+.3f}"
+    value = sel.activations(run, pick["neuron"])[pick.pos]
+    return f"{pick['neuron']} at token {_at(run, pick)}: {value:+.3f}"
 
 
 def _neurons(run: Result, pick: v.Pick) -> v.Table:
@@ -161,59 +117,72 @@ def _neurons(run: Result, pick: v.Pick) -> v.Table:
 ANSWER = v.Answer(("next_token", "answer_layer", "top_head"), picture=("Logit lens", 0))
 VIEWS = [
     v.View("Attention", needs="patterns", otherwise=sel.reason("patterns"), parts=[
-        v.says(lambda run: f"All {run.arrays['patterns'][..., 0, 0].size} patterns on one scale: a"
-               " tile's rows are the tokens that look, its columns what they look at. Click a tile"
-               f" to see it large. {_ONE}"),
+        v.says(lambda run: f"All {run.arrays['patterns'][..., 0, 0].size} {schema.PATTERNS}"),
         v.key_pad(lambda run: sel.grid(run, "patterns"), _looks_most),
         v.row(
             v.show(lambda run: v.picture("pattern_grid", run.arrays["patterns"], picks="head")),
-            v.column(v.on("head", _pattern), _TOKEN, v.on(["head", "pos"], _looks_at)),
+            v.column(
+                v.on("head", lambda run, pick: v.picture(
+                    "pattern", values=sel.pattern(run, pick.head), tokens=sel.tokens(run),
+                    title=f"{head_name(*pick.head)}: where each token looks", picks="pos")),
+                _TOKEN,
+                v.on(["head", "pos"], lambda run, pick: _strip(
+                    run, map(float, sel.pattern(run, pick.head)[pick.pos]), top=1.0,
+                    title=f"{head_name(*pick.head)} from token {_at(run, pick)}",
+                    unit="share of attention; click a token to look from it")),
+            ),
             widths=(0, 420), sticky=True,
         ),
     ], first=_FIRST | {"head": lambda run, pick: sel.pattern_head(run)}),
     v.View("Logit lens", needs="logit_lens", first=_FIRST, otherwise=sel.reason("logit_lens"),
            parts=[
-        v.says("Each layer's stream through the model's own final norm and unembedding: the token"
-               " it would say next, darker the likelier it is. The last layer is the model's own"
-               f" answer. Hover for the first five. {_ONE}"),
+        v.says(schema.LENS),
         v.says(_around),
         v.row(_TOKEN, _LAYER),
-        v.on(["layer", "pos"], _lens),
-        v.row(v.on(["layer", "pos"], _likeliest), v.on("pos", _answers), widths=(330, 420)),
+        v.on(["layer", "pos"], lambda run, pick: _cells(
+            run, pick, "lens_table", run.tables["logit_lens"],
+            "Likeliest next token by layer and token of the prompt")),
+        v.row(
+            v.on(["layer", "pos"], lambda run, pick: v.Table(
+                sel.lens_at(run, pick.layer, pick.pos),
+                f"Layer {pick.layer}, token {_at(run, pick)}", of="answer_lens")),
+            v.on("pos", lambda run, pick: v.picture(
+                "lines", frame=sel.answers_at(run, pick.pos), x="layer", xlabel="layer",
+                series={k: (f"“{w}”", _LENS_HUES[k]) for k, w in sel.answers(run).items()},
+                title=f"Probability in the lens at token {_at(run, pick)}",
+                ylabel="probability", ylim=(-0.03, 1.03))),
+            widths=(330, 420),
+        ),
     ]),
     v.View("Heads", needs="components", otherwise=sel.reason("components"), first=_FIRST, parts=[
-        v.says(lambda run: "Direct logit attribution: what each component adds directly"
-               f" ({run.arrays['components'].attrs['unit']}), through the final norm (scale"
-               " frozen) and the unembedding. Blue raises the logit, red lowers it; the components"
-               f" add up to it. Indirect effects through later layers are not included. {_ONE}"),
+        v.says(lambda run: schema.WRITES.format(unit=run.arrays["components"].attrs["unit"])),
         v.says(_no_heads),
         v.row(
             v.column(
-                v.on("pos", _heads, needs="heads"),
+                v.on("pos", lambda run, pick: v.picture(
+                    "head_grid", values=sel.heads_at(run, pick.pos), unit="logits", picks="head",
+                    title=f"Heads at token {pick.pos}", groups=v.key_groups(run)), needs="heads"),
                 v.key_pad(lambda run: sel.grid(run, "heads"), _writes, needs="heads"),
             ),
             v.column(_TOKEN, v.on("head", _written), v.on("pos", lambda run, pick: v.Table(
-                sel.ranked_heads(run, pick.pos), _RANKED, "head", "label", 420, "heads",
-            ), needs="heads")),
+                sel.ranked_heads(run, pick.pos), "All heads, strongest first", "head", "label",
+                420, "heads"), needs="heads")),
             widths=(0, 320),
         ),
         v.on("pos", _parts),
     ]),
     v.View("Residual norms", needs="norms", first=_FIRST, parts=[
-        v.says("The length (L2 norm) of the residual stream at each layer and token; darker is"
-               " longer, on a logarithmic scale. A first token far longer than the rest is where"
-               f" attention rests that has nothing to do. {_ONE}"),
+        v.says(schema.NORMS),
         v.says(_around),
         v.row(v.knob("site", "Site", lambda run, pick: sel.norm_sites(run), width=260),
               _TOKEN, _LAYER),
-        v.on(["layer", "pos", "site"], _norms),
+        v.on(["layer", "pos", "site"], lambda run, pick: _cells(
+            run, pick, "magnitude_table", run.arrays["norms"].sel(site=pick["site"], drop=True),
+            f"Norm of {pick['site']} by layer and token")),
         v.on("pos", _streams),
     ]),
     v.View("Neurons", needs="neurons", otherwise=sel.reason("neurons"), parts=[
-        v.says(lambda run: f"The {sel.kept_neurons(run)} neurons of each layer with the largest"
-               " activation (in absolute value) behind the first token, where attention rests and"
-               " everything is large, and their value at each token: blue above zero, red below."
-               f" {_ONE}"),
+        v.says(lambda run: f"The {sel.kept_neurons(run)} {schema.NEURONS}"),
         v.row(
             v.knob("of", "Neurons of", lambda run, pick: {"all layers": 0, "one layer": 1}),
             v.knob("layer", "Layer", keys="of", width=100,
@@ -222,9 +191,8 @@ VIEWS = [
                    options=lambda run, pick: {n: n for n in _neurons(run, pick).frame["label"]}),
         ),
         v.on("neuron", _neuron, examples=lambda run: [
-            {"neuron": label} for label in sel.ranked_neurons(run)["label"].head(_STRIPS)
-        ]),
-        v.on(["neuron", "pos"], _value, examples=lambda run: []),
+            {"neuron": label} for label in sel.ranked_neurons(run)["label"].head(_STRIPS)]),
+        v.on(["neuron", "pos"], _value, examples=v.live_only),
         v.on(["of", "layer"], _neurons),
     ], first=_FIRST | {"layer": lambda run, pick: sel.chosen_layer(run, "neurons")}),
 ]  # fmt: skip

@@ -5,6 +5,8 @@ extraction), Biderman et al. 2023 (memorization score) and the membership scores
 docs/extraction.md has the definitions, what was measured and where it departs.
 
 params.py             what is asked
+parts.py              the experiments of a run
+cost.py               … and what they cost
 compression.py        how short a prompt brings a string back
 membership.py         has the model read this? scores, and how well they tell
 findings.py           from scores to tables and findings
@@ -28,15 +30,18 @@ from analyses.measures import windows
 from analyses.measures.sampling import Sampler
 from analyses.measures.scoring import Scores, score
 from analyses.weights.extraction.compression import MOST, Compressed, compress
+from analyses.weights.extraction.cost import cost
+from analyses.weights.extraction.cost import stages as costs
 from analyses.weights.extraction.params import Params
+from analyses.weights.extraction.parts import PARTS, PRESETS, kept_steps
 from analyses.weights.extraction.playground_tab import playground
 from analyses.weights.extraction.schema import SCHEMA
 from analyses.weights.extraction.scored_windows import ScoredWindows
 from analyses.weights.extraction.views import ANSWER, VIEWS
-from workbench import organisms
+from workbench.cost import Cost, of_parts, stages
 from workbench.errors import BadInput
-from workbench.organisms import checkpoints as kept_steps
 from workbench.organisms import ledger as ledgers
+from workbench.parts import running
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -44,7 +49,19 @@ if TYPE_CHECKING:
     from workbench.result import Result
     from workbench.texts import Document
 
-__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "name", "playground", "question", "run"]
+__all__ = [
+    "ANSWER",
+    "PARTS",
+    "PRESETS",
+    "SCHEMA",
+    "VIEWS",
+    "Params",
+    "cost",
+    "name",
+    "playground",
+    "question",
+    "run",
+]
 
 name = "extraction"
 question = "How much of this text can be pulled out of the model?"
@@ -73,8 +90,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             f"at most {limit - 1:,} tokens together",
             "Choose a shorter context or suffix.",
         )
-    strings = _strings(model, params)
-    steps = _steps(model) if params.checkpoints else []
+    asked_for = running(PARTS, params)
+    strings = _strings(model, params) if "compression" in asked_for else {}
     skipped: list[tuple[str, str]] = []
     documents, cut, short, share = text_source.windows_of(
         model,
@@ -85,8 +102,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         params.max_windows,
         skipped,
     )
-    parts = _parts(params, len(cut), progress)
-    scores = _scores(model, cut, params, params.membership, parts["read"])
+    part = _stages(model, params, len(cut), asked_for, progress)
+    whole = "membership" in asked_for
+    scores = _scores(model, cut, params, whole, part["read"])
     found = ScoredWindows(model, params, documents, cut, scores)
     result = Result(name)
     result.provenance.notes = {
@@ -109,18 +127,21 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if params.text.strip() or params.path is not None:
         add_documents(result, found)
     progress.checkpoint(result)
-    findings.decode(result, found, parts["decode"])
-    comparisons.add_by_context(result, found, _other_contexts(model, params, cut, parts["context"]))
-    theirs = _compare(result, found, params, parts["reference"]) if params.reference else None
-    if params.membership:
+    if "near_verbatim" in asked_for:
+        findings.decode(result, found, part["decode"])
+    comparisons.add_by_context(result, found, _other_contexts(model, params, cut, part["context"]))
+    theirs = None
+    if "reference" in asked_for:
+        theirs = _compare(result, found, params, whole, part["reference"])
+    if whole:
         findings.add_membership(result, found, theirs)
-    if steps:
+    if "checkpoints" in asked_for:
         comparisons.add_steps(
-            result, found, _along_training(model, steps, cut, parts["checkpoints"])
+            result, found, _along_training(model, kept_steps(model), cut, part["checkpoints"])
         )
     if strings:
         findings.add_compressed(
-            result, found, _compressed(model, params, strings, parts["compress"])
+            result, found, _compressed(model, params, strings, part["compress"])
         )
     progress(1.0, "Done")
     return result
@@ -139,21 +160,14 @@ def _not_sampled(
     ]
 
 
-def _parts(params: Params, n: int, progress: Progress) -> dict[str, Progress]:
-    """Stages of the progress bar, each as long as it is likely to take."""
-    cost = {
-        "read": 1.0,
-        "decode": min(1.0, params.decode / max(1, n)) if params.decode else 0.0,
-        "context": 0.4 * (len(params.context) - 1),
-        "reference": 1.0 if params.reference else 0.0,
-        "checkpoints": 6.0 if params.checkpoints else 0.0,
-        "compress": 5.0 * len(params.compress),
-    }
-    whole, at, parts = sum(cost.values()), 0.02, {}
-    for stage, share in cost.items():
-        parts[stage] = progress.subprogress(at, at + 0.98 * share / whole)
-        at += 0.98 * share / whole
-    return parts
+def _stages(
+    model: InstrumentedModel, params: Params, n: int, asked_for: set[str], progress: Progress
+) -> dict[str, Progress]:
+    """A progress for each stage, of so many windows."""
+    each = of_parts(costs(model, params, n), asked_for)
+    # Suffixes are read to their end in the same pass.
+    each["read"] += each.pop("suffixes", Cost())
+    return stages(progress, model, each)
 
 
 def _scores(
@@ -186,7 +200,9 @@ def _other_contexts(
     return scores
 
 
-def _compare(result: Result, found: ScoredWindows, params: Params, progress: Progress) -> Scores:
+def _compare(
+    result: Result, found: ScoredWindows, params: Params, whole: bool, progress: Progress
+) -> Scores:
     """Read the same texts with the reference model; its own tokenizer cuts its own windows where
     the two differ.
     """
@@ -197,22 +213,9 @@ def _compare(result: Result, found: ScoredWindows, params: Params, progress: Pro
     other = load(params.reference, device=str(found.model.device))
     same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
     theirs = found.windows if same else comparisons.translated(found, other)
-    scores = _scores(other, theirs, params, params.membership, progress.subprogress(0.1, 1.0))
+    scores = _scores(other, theirs, params, whole, progress)
     comparisons.add_overlap(result, found, params.reference, theirs, scores)
     return scores
-
-
-def _steps(model: InstrumentedModel) -> list[str]:
-    """What opens the model at every kept step of its training, in order."""
-    home = organisms.home_of(model.module)
-    steps = kept_steps.kept(home) if home is not None else []
-    if len(steps) < 2:
-        raise BadInput(
-            f"{model.card.name} keeps no steps of its training.",
-            "a model of `workbench organisms`, at its last step",
-            "Leave out checkpoints.",
-        )
-    return [f"{home}@step-{step}" for step in steps]
 
 
 def _along_training(

@@ -6,11 +6,17 @@ from pydantic import Field, field_validator, model_validator
 
 from analyses.measures.sampling import Sampler
 from analyses.measures.text_source import Texts
+from analyses.weights.extraction.parts import DEFAULT, Name
 
 _COLDEST = 1e-6
 
 
 class Params(Texts, frozen=True, extra="forbid"):
+    parts: list[Name] = Field(
+        DEFAULT,
+        min_length=1,
+        description="Experiments to run; one that stands on another brings it along",
+    )
     context: list[int] = Field(
         [50],
         description="Tokens of the text given to the model; more than one are compared",
@@ -43,16 +49,9 @@ class Params(Texts, frozen=True, extra="forbid"):
     tries: int = Field(
         10_000, ge=1, le=10**9, description="Samples that somebody may draw for each prefix"
     )
-    membership: bool = Field(
-        True,
-        description=(
-            "Also score every text for membership; reads every suffix to its end, which takes"
-            " longer"
-        ),
-    )
     decode: int = Field(
         500,
-        ge=0,
+        ge=1,
         le=100_000,
         description=(
             "Windows at most whose continuation is really decoded, the longest matches first"
@@ -64,9 +63,6 @@ class Params(Texts, frozen=True, extra="forbid"):
             "Another model to compare with, which has not read the texts or is of another size"
         ),
         max_length=500,
-    )
-    checkpoints: bool = Field(
-        False, description="Also read the texts at every step of training that the model keeps"
     )
     compress: list[str] = Field(
         [],

@@ -128,7 +128,7 @@ def incremented(model: InstrumentedModel, window: Window) -> Window | None:
     None if it has none.
     """
     prefix, suffix = (
-        model.tokenizer.decode(list(part), clean_up_tokenization_spaces=False)
+        str(model.tokenizer.decode(list(part), clean_up_tokenization_spaces=False))
         for part in (window.prefix, window.suffix)
     )
     cut = _NUMBER.match(suffix)

@@ -15,7 +15,7 @@ def params(given: int, wanted: int, passages: int) -> dict[str, Any]:
         "suffix": wanted,
         "stride": wanted,
         "max_windows": passages,
-        "membership": False,
+        "parts": ["verbatim", "near_verbatim"],
     }
 
 

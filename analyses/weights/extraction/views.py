@@ -196,8 +196,8 @@ def _steps(run: Result) -> list[Any]:
 
 
 def _unknown(run: Result) -> str:
-    if run.params.get("membership") is False:
-        return "membership was not asked for"
+    if "membership" not in run.params.get("parts", ["membership"]):
+        return "the part 'membership' was not run"
     return "it is not known how often each text was read, and which never were"
 
 

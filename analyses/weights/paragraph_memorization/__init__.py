@@ -4,6 +4,10 @@ Method: Stoehr et al. 2024 (Localizing Paragraph Memorization), on any model;
 docs/paragraph-memorization.md has the definitions, what was measured, which claims of the paper
 replicate, and where this departs.
 
+params.py          what is asked
+parts.py           the experiments of a run
+cost.py            … and what they cost
+constants.py       how many passages are taken beside those asked for
 groups.py          memorized, partly, and not memorized passages that are alike
 triggers.py        which tokens of the prefix bring a passage back
 gradient_maps.py   which weights its loss pulls at
@@ -20,17 +24,17 @@ edit_findings.py   what unlearning and rewriting did
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
-
-from pydantic import Field
 
 from analyses.claims import say_claims
 from analyses.measures import text_source
 from analyses.measures.decoding import continuations
 from analyses.measures.sampling import Sampler
 from analyses.measures.scoring import Scores, score
-from analyses.measures.text_source import Texts, altered, windows_of
+from analyses.measures.text_source import altered, windows_of
 from analyses.weights.paragraph_memorization import (
     claims,
     edit,
@@ -41,13 +45,27 @@ from analyses.weights.paragraph_memorization import (
     patching,
     triggers,
 )
+from analyses.weights.paragraph_memorization.constants import (
+    KEEP_MEMORIZED,
+    KEEP_NEUTRAL,
+    NEUTRAL,
+    OTHERS,
+    RARITY,
+    TRIGGERS,
+)
+from analyses.weights.paragraph_memorization.cost import cost
+from analyses.weights.paragraph_memorization.cost import stages as costs
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
+from analyses.weights.paragraph_memorization.params import Params
+from analyses.weights.paragraph_memorization.parts import PARTS, PRESETS
 from analyses.weights.paragraph_memorization.schema import SCHEMA
 from analyses.weights.paragraph_memorization.selections import CHOICES
 from analyses.weights.paragraph_memorization.views import ANSWER, VIEWS
 from analyses.weights.paragraph_memorization.weight_edits import changes, controls
 from hooks.gradients.weights import weights
+from workbench.cost import of_parts, stages
 from workbench.errors import BadInput, Unfit
+from workbench.parts import running
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -58,11 +76,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWER",
     "CHOICES",
+    "PARTS",
+    "PRESETS",
     "SCHEMA",
     "VIEWS",
     "Params",
     "changes",
     "controls",
+    "cost",
     "name",
     "question",
     "run",
@@ -71,75 +92,6 @@ __all__ = [
 
 name = "paragraph-memorization"
 question = "Where in the network is this passage stored, and can it be removed there?"
-_NEUTRAL, _KEEP_NEUTRAL = (
-    24,
-    6,
-)  # passages of neutral prose that are measured, and that updates are held to
-_KEEP_MEMORIZED, _OTHERS = (
-    10,
-    60,
-)  # memorized passages that updates are held to at most, and that are looked at for them
-_RARITY = 200  # passages over which attention and rarity are compared
-_TRIGGERS = 3  # tokens of a prefix that count as its trigger
-
-
-class Params(Texts, frozen=True, extra="forbid"):
-    prefix: int = Field(50, ge=2, le=1000, description="Tokens of a passage given to the model")
-    suffix: int = Field(
-        50,
-        ge=2,
-        le=1000,
-        description="Tokens that follow, which it says if the passage is memorized",
-    )
-    passages: int = Field(
-        12,
-        ge=2,
-        le=200,
-        description="Memorized passages that are looked at; as many of the other groups",
-    )
-    draws: int = Field(3, ge=1, le=50, description="Replacements drawn for each token of a prefix")
-    heads: int = Field(
-        3, ge=1, le=100, description="Heads whose absence costs most, that are proven together"
-    )
-    random_sets: int = Field(
-        20,
-        ge=20,
-        le=500,
-        description="Random sets of as many heads of the same layers, as a baseline",
-    )
-    traced: int = Field(
-        4,
-        ge=0,
-        le=50,
-        description="Passages traced by patching between them and their perturbed twins",
-    )
-    edits: int = Field(
-        4, ge=0, le=50, description="Passages that are unlearned, and rewritten, one at a time"
-    )
-    fraction: float = Field(
-        0.001, gt=0, le=0.5, description="Share of the weights that a masked update may change"
-    )
-    rate: float = Field(
-        0.0,
-        ge=0,
-        le=10,
-        description=(
-            "Size of a step, in standard deviations of the matrix that a weight is in; 0 finds the"
-            " smallest that does it"
-        ),
-    )
-    steps: int = Field(
-        20,
-        ge=1,
-        le=1000,
-        description="Updates at most; they stop when the passage is gone, or rewritten",
-    )
-    max_windows: int = Field(
-        20_000, ge=2, le=10**6, description="Passages at most among which the groups are sought"
-    )
-    seed: int = Field(
-        0, ge=0, le=2**31 - 1, description="Of replacements, random heads and random masks"
-    )
 
 
 def unavailable_reason(model: InstrumentedModel) -> str | None:
@@ -159,9 +111,9 @@ def unavailable_reason(model: InstrumentedModel) -> str | None:
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
-    """Find the passages, then ask five questions about them.
+    """Find the passages, then run the parts that are asked for.
 
-    See the package's docstring for the parts.
+    See the package's docstring for them.
     """
     progress(0.0, "Reading the texts")
     limit = model.positions
@@ -182,9 +134,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         params.max_windows,
         skipped,
     )
-    scores = score(model, cut, Sampler(temperature=0), progress=progress.subprogress(0.0, 0.06))
+    asked_for = running(PARTS, params)
+    stage = stages(progress, model, of_parts(costs(model, params, len(cut)), asked_for))
+    scores = score(model, cut, Sampler(temperature=0), progress=stage["read"])
     passages, counts = choose(documents, cut, scores, params.passages)
-    own = _own(model, cut, scores, passages, progress.subprogress(0.06, 0.08))
+    own = _own(model, cut, scores, passages, stage["own"])
     result = Result(name)
     result.provenance.notes = {
         "texts": params.named,
@@ -196,60 +150,103 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     )
     text_source.add_altered(result, altered(model, documents))
     findings.add_passages(result, model, passages, counts, scores, own)
-    memorized = [p for p in passages if p.group == MEMORIZED]
+    every = [(window.prompt, list(window.suffix)) for window in _memorized(cut, scores)]
+    found = _Found(model, params, passages, _spread(cut, passages), every)
 
-    perturbed = triggers.perturb(
-        model, passages, own, params.draws, params.seed, progress.subprogress(0.08, 0.3)
-    )
-    strongest = [perturbed.strongest(n, _TRIGGERS) for n in range(len(passages))]
-    findings.add_triggers(result, model, passages, perturbed)
-    progress.checkpoint(result)
-
-    findings.add_gradients(
-        result, *gradient_maps.gradient_map(model, passages, progress.subprogress(0.3, 0.36))
-    )
-    twins = patching.twins(model, memorized, perturbed)
-    if params.traced and twins:
-        arrays = patching.patch(model, twins[: params.traced], progress.subprogress(0.36, 0.46))
-        findings.add_patching(result, model, twins[: params.traced], arrays)
-    result.arrays["activation_gradients"] = patching.slopes(
-        model, memorized, progress.subprogress(0.46, 0.5)
-    )
-    progress.checkpoint(result)
-
-    counts_ = heads.corpus_counts(model, progress.subprogress(0.5, 0.53))
-    spread = _spread(cut, passages)
-    rare = heads.rarity(model, spread, counts_, progress.subprogress(0.53, 0.56))
-    places = [[memorized[n].beginning + at for at in strongest[n]] for n in range(len(memorized))]
-    triggered = heads.on_triggers(model, memorized, places, progress.subprogress(0.56, 0.58))
-    choosing, held_out = heads.halves(passages)
-    others = [(p.prompt, p.suffix) for p in passages if p.group == NOT]
-    plain = neutral(
-        model,
-        params.prefix + params.suffix,
-        memorized[0].prompt[: memorized[0].beginning],
-        _NEUTRAL,
-    )
-    effects = heads.without(
-        model, choosing, others, plain[:_KEEP_NEUTRAL], progress.subprogress(0.58, 0.72)
-    )
-    ranked = heads.ranked(rare, triggered, effects)
-    found = [(int(row.layer), int(row.head)) for row in ranked.head(params.heads).itertuples()]
-    proof = None
-    if held_out:
-        part = progress.subprogress(0.72, 0.78)
-        proof = heads.prove(model, found, held_out, plain, params.random_sets, params.seed, part)
-    findings.add_heads(result, ranked, effects, rare, found, proof, len(spread))
-    progress.checkpoint(result)
-
-    if params.edits:
-        every = [(window.prompt, list(window.suffix)) for window in _memorized(cut, scores)]
-        _change(
-            result, model, params, memorized, every, twins, plain, progress.subprogress(0.78, 1.0)
+    perturbed = None
+    if "triggers" in asked_for:
+        perturbed = triggers.perturb(
+            model, passages, own, params.draws, params.seed, stage["perturb"]
         )
+        findings.add_triggers(result, model, passages, perturbed)
+    progress.checkpoint(result)
+    if "gradients" in asked_for:
+        _gradients(result, found, stage)
+    if perturbed is not None:
+        _stand_on_triggers(result, found, perturbed, asked_for, stage)
     say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The passages that are looked at.
+
+    Attributes:
+        spread: of every kind, for comparing attention with rarity.
+        every: all that is memorized, as (prompt, suffix).
+    """
+
+    model: InstrumentedModel
+    params: Params
+    passages: list[Passage]
+    spread: list[Passage]
+    every: Sequence[edit.Pair]
+
+    @cached_property
+    def memorized(self) -> list[Passage]:
+        return [p for p in self.passages if p.group == MEMORIZED]
+
+    @cached_property
+    def plain(self) -> list[tuple[list[int], list[int]]]:
+        """Neutral prose of the same length."""
+        first = self.memorized[0]
+        length = self.params.prefix + self.params.suffix
+        return neutral(self.model, length, first.prompt[: first.beginning], NEUTRAL)
+
+
+def _gradients(result: Result, found: _Found, stage: Mapping[str, Progress]) -> None:
+    findings.add_gradients(
+        result, *gradient_maps.gradient_map(found.model, found.passages, stage["weights"])
+    )
+    result.arrays["slopes"] = patching.slopes(found.model, found.memorized, stage["activations"])
+
+
+def _stand_on_triggers(
+    result: Result,
+    found: _Found,
+    perturbed: triggers.Perturbed,
+    asked_for: set[str],
+    stage: Mapping[str, Progress],
+) -> None:
+    model, params = found.model, found.params
+    twins = []
+    if asked_for & {"patching", "edits"}:
+        twins = patching.twins(model, found.memorized, perturbed)
+    if "patching" in asked_for and twins:
+        arrays = patching.patch(model, twins[: params.traced], stage["patch"])
+        findings.add_patching(result, model, twins[: params.traced], arrays)
+    if "heads" in asked_for:
+        _heads(result, found, perturbed, stage)
+    if "edits" in asked_for:
+        _change(result, found, twins, stage["edits"])
+
+
+def _heads(
+    result: Result, found: _Found, perturbed: triggers.Perturbed, stage: Mapping[str, Progress]
+) -> None:
+    """Attention to rare tokens and to triggers, and what each head's absence does."""
+    model, params, memorized = found.model, found.params, found.memorized
+    counts = heads.corpus_counts(model, stage["rarity"].subprogress(0.0, 0.2))
+    rare = heads.rarity(model, found.spread, counts, stage["rarity"].subprogress(0.2, 1.0))
+    places = [
+        [passage.beginning + at for at in perturbed.strongest(n, TRIGGERS)]
+        for n, passage in enumerate(memorized)
+    ]
+    triggered = heads.on_triggers(model, memorized, places, stage["attention"])
+    choosing, held_out = heads.halves(found.passages)
+    others = [(p.prompt, p.suffix) for p in found.passages if p.group == NOT]
+    effects = heads.without(model, choosing, others, found.plain[:KEEP_NEUTRAL], stage["zeroed"])
+    ranked = heads.ranked(rare, triggered, effects)
+    strongest = [(int(row.layer), int(row.head)) for row in ranked.head(params.heads).itertuples()]
+    proof = None
+    if held_out:
+        proof = heads.prove(
+            model, strongest, held_out, found.plain, params.random_sets, params.seed,
+            stage["random"],
+        )  # fmt: skip
+    findings.add_heads(result, ranked, effects, rare, strongest, proof, len(found.spread))
 
 
 def _own(
@@ -271,7 +268,7 @@ def _memorized(cut: Sequence[Window], scores: Scores) -> list[Window]:
     where = [n for n, window in enumerate(cut) if scores.match[n] == len(window.suffix)]
     return [
         cut[where[i]]
-        for i in np.linspace(0, len(where) - 1, min(len(where), _OTHERS)).round().astype(int)
+        for i in np.linspace(0, len(where) - 1, min(len(where), OTHERS)).round().astype(int)
     ]
 
 
@@ -284,7 +281,7 @@ def _spread(cut: Sequence[Window], passages: Sequence[Passage]) -> list[Passage]
     looked_at = {p.window for p in passages}
     rest = [n for n in range(len(cut)) if n not in looked_at]
     some = (
-        np.linspace(0, len(rest) - 1, min(len(rest), _RARITY - min(len(passages), _RARITY)))
+        np.linspace(0, len(rest) - 1, min(len(rest), RARITY - min(len(passages), RARITY)))
         .round()
         .astype(int)
     )
@@ -306,40 +303,31 @@ def _spread(cut: Sequence[Window], passages: Sequence[Passage]) -> list[Passage]
         )
         for n, window in windows
     ]
-    return [*passages[:_RARITY], *more]
+    return [*passages[:RARITY], *more]
 
 
 def _change(
-    result: Result,
-    model: InstrumentedModel,
-    params: Params,
-    memorized: Sequence[Passage],
-    every: Sequence[edit.Pair],
-    twins: Sequence[patching.Twin],
-    plain: Sequence[edit.Pair],
-    progress: Progress,
+    result: Result, found: _Found, twins: Sequence[patching.Twin], progress: Progress
 ) -> None:
-    """Unlearn and rewrite a few passages, each with every mask.
-
-    `every` holds all that is memorized.
-    """
+    """Unlearn and rewrite a few passages, each with every mask."""
     from analyses.measures.decoding import greedy
 
+    model, params, plain = found.model, found.params, found.plain
     changed = edit.Weights(model)
-    chosen = memorized[: params.edits]
+    chosen = found.memorized[: params.edits]
     twin_of = {twin.passage.number: twin for twin in twins}
     tasks = []
     for passage in chosen:
         # One half of the other memorized passages is held to what it was; the other half is
         # measured and never seen.
-        rest = [pair for pair in every if list(pair[0]) != passage.prompt]
-        keep = [*plain[-_KEEP_NEUTRAL:], *rest[::2][:_KEEP_MEMORIZED]]
+        rest = [pair for pair in found.every if list(pair[0]) != passage.prompt]
+        keep = [*plain[-KEEP_NEUTRAL:], *rest[::2][:KEEP_MEMORIZED]]
         aims: list[tuple[edit.Aim, list[int]]] = [("unlearn", [])]
         if passage.number in twin_of:
             twin = twin_of[passage.number]
             aims.append(("rewrite", greedy(model, [twin.prompt], len(passage.suffix))[0]))
         tasks += [
-            edit.Task(passage, aim, instead, keep, rest[1::2], plain[:-_KEEP_NEUTRAL])
+            edit.Task(passage, aim, instead, keep, rest[1::2], plain[:-KEEP_NEUTRAL])
             for aim, instead in aims
         ]
     rates = (params.rate,) if params.rate else edit.RATES

@@ -176,7 +176,7 @@ def add_triggers(
             {**value, "late_share": late},
             "Leading tokens of the model's own continuation that are lost when one token of the"
             f" prefix is replaced, mean: {listed}. For memorized passages the last {_LAST}"
-            f" of {width} prefix tokens account for {100 * late:.0f} % of it.",
+            f" of {width} prefix tokens account for {100 * late:.0f} % of these tokens.",
             unit="leading tokens lost; share",
             interval=interval,
         )

@@ -9,42 +9,42 @@ from workbench.schema import Schema, TableSchema
 # What pages say of a table in words stands here once.
 REPLACED = (
     "Each token of a prefix is replaced by others, drawn from the whole vocabulary; means over"
-    " draws and passages. What is lost is counted in the model's own continuation of the whole"
-    " prefix, which for memorized passages is the text itself."
+    " draws and passages. Lost tokens are counted in the model's own continuation of the whole"
+    " prefix, which for memorized passages is the suffix itself."
 )
 SHARES = (
-    "Shares, since the loss of what is not memorized is larger and so are all its gradients. A"
-    " gradient says what training would move, not what the model uses."
+    "Shares are compared because passages that are not memorized have a larger loss, and so larger"
+    " gradients everywhere. A gradient shows what training would change, not what the model uses."
 )
 BATCH = (
-    "Each passage's own gradient, then the mean. Columns batch_max and batch_rms of the table are"
-    " of the mean gradient."
+    "Gradients are computed per passage, then averaged. Columns batch_max and batch_rms of the"
+    " table are of the averaged gradient."
 )
 ABSENCE = (
-    "Each head set to zero at all tokens: how many leading tokens of the memorized passages (the"
-    " half that chooses) are lost. Beside it how much it looks at the three strongest trigger"
-    " tokens, and whether it looks at rare tokens."
+    "Zero ablation of each head at all positions: change of the leading tokens that greedy decoding"
+    " reproduces of memorized passages (the select half). Beside it, the head's attention to the"
+    " three strongest trigger tokens, and the correlation of its attention with token frequency."
 )
 TWIN = (
-    "A passage and its twin differ in one token of the prefix, the one whose replacement costs"
-    " most."
+    "A passage and its perturbed twin differ in one prefix token, the one whose replacement loses"
+    " most tokens."
 )
 MASKS = (
-    "Gradient, against others: the thousandth of the weights whose gradient for the passage most"
-    " exceeds that for passages that are to stay. Gradient alone: the largest, as in the paper."
-    " Random weights: as many in each matrix, shown after as many steps as the first took. All"
-    " weights: with steps of the same length in all."
+    "contrast: the thousandth of the weights whose gradient for the passage most exceeds that for"
+    " the passages to keep. gradient: the largest gradients, as in the paper. random: as many"
+    " weights in each matrix, shown after as many steps as the contrast mask took. all: every"
+    " weight, with steps of the same length."
 )
 NEW = (
-    "What the passages are rewritten to: what the model says when one token of the prefix is"
-    " replaced."
+    "The text that a passage is rewritten to: what greedy decoding generates after the prefix of"
+    " its perturbed twin."
 )
 _PASSAGE = C("passage", "Number of the passage.")
 _GROUP = C("group", "memorized, partly memorized or not memorized.")
-_AIM = C("aim", "unlearn (its loss is raised) or rewrite (the loss of another text is lowered).")
+_AIM = C("aim", "unlearn (raise its loss) or rewrite (lower the loss of another text).")
 _MASK = C(
     "mask",
-    f"Which weights may change: contrast, gradient, random or all. {MASKS}",
+    f"Which weights may change. {MASKS}",
 )
 _LAYER, _HEAD = C("layer", "The layer."), C("head", "The head; -1 for a matrix of an MLP.")
 _MATCH = "Leading tokens of the suffix that greedy decoding reproduces"
@@ -53,13 +53,13 @@ _SLOPE = "nats per token per unit"
 
 SCHEMA = Schema(
     tables=[
-        TableSchema("passages", "One row per passage that is looked at.", [
+        TableSchema("passages", "One row per analysed passage.", [
             _PASSAGE,
             C("name", "The document it is from."),
-            C("kind", "Kind of document, where a ledger says it."),
+            C("kind", "Kind of document, where a ledger names it."),
             C("document", "Number of the document; passages of one are counted together.",
               optional=True),
-            C("repeats", "How often the document was read in training, where that is known."),
+            C("repeats", "How often the document was in the training data, where that is known."),
             _GROUP,
             C("prefix_match", f"{_MATCH}.", "tokens"),
             C("loss", "Mean loss on the suffix.", _NATS),
@@ -84,7 +84,7 @@ SCHEMA = Schema(
             _PASSAGE,
             C("pos", "Position of the replaced token."),
             C("draw", "Number of the draw."),
-            C("replacement", "The token put in its place, drawn from the whole vocabulary."),
+            C("replacement", "The token in its place, drawn from the whole vocabulary."),
             C("prefix_match_change", "Change of the leading tokens of the model's own continuation"
               " that greedy decoding reproduces.", "tokens"),
             C("loss_change", "Rise in loss of that continuation.", _NATS),
@@ -109,10 +109,11 @@ SCHEMA = Schema(
             *(C(f"share_{size}", f"Share of the component in `{size}` of the group.")
               for size in ("max", "rms", "batch_max", "batch_rms")),
         ]),
-        TableSchema("passage_gradients", "Where the gradient of each passage is.", [
+        TableSchema("passage_gradients", "The gradient of each passage, by depth.", [
             _PASSAGE,
             _GROUP,
-            C("lower_share_max", "Share of the lower half of the layers in the largest entries."),
+            C("lower_share_max", "Share of the lower half of the layers in the sum of the largest"
+              " entries."),
             C("lower_share_rms", "The same of root mean squares."),
             C("sum_max", "Largest entries, summed over all components.", _SLOPE, optional=True),
         ]),
@@ -127,7 +128,7 @@ SCHEMA = Schema(
         ]),
         TableSchema("heads", ABSENCE, [
             C("label", "The head, such as L5H1."),
-            C("rank", "Its place by `prefix_match_change`; 1 costs most."),
+            C("rank", "Rank by `prefix_match_change`; 1 has the largest effect."),
             _LAYER,
             C("head", "The head."),
             C("prefix_match_change", "Change of the leading tokens that greedy decoding reproduces"
@@ -135,9 +136,9 @@ SCHEMA = Schema(
             C("loss_change", "Rise in loss on their suffixes.", _NATS),
             C("other_loss_change", "The same of passages that are not memorized.", _NATS),
             C("neutral_loss_change", "The same of neutral prose.", _NATS),
-            C("rarity_pooled", "Rank correlation of attention with how frequent a token is, all"
-              " passages pooled (Stoehr et al. 2024); negative: the rarer, the more attention."),
-            C("rarity_within", "The same within a passage, mean over passages."),
+            C("rarity_pooled", "Rank correlation of attention with token frequency, all passages"
+              " pooled (Stoehr et al. 2024); negative: rarer tokens get more attention."),
+            C("rarity_within", "The same within each passage, mean over passages."),
             C("rarity_within_low", "Lower end of its 95 % interval."),
             C("rarity_within_high", "Upper end of its 95 % interval."),
             C("trigger_attention", "Share of its attention on the strongest trigger tokens while"
@@ -161,7 +162,7 @@ SCHEMA = Schema(
             C("name", "The document it is from."),
             _AIM,
             _MASK,
-            C("steps", "Updates carried out."),
+            C("steps", "Updates made."),
             C("succeeded", "Whether it was unlearned or rewritten by then."),
             C("prefix_match_before", f"{_MATCH}, before.", "tokens"),
             C("prefix_match", "The same afterwards.", "tokens"),
@@ -172,7 +173,7 @@ SCHEMA = Schema(
             C("rewrite_match", "The same afterwards.", "tokens"),
             C("rewrite_match_same_steps", "The same after as many steps as the contrast mask took.",
               "tokens"),
-            C("n_others", "Other memorized passages that were measured and never seen by updates."),
+            C("n_others", "Held-out memorized passages, which no update has seen."),
             C("others_retained", "Share of their suffixes that is still reproduced, mean."),
             C("others_min_prefix_match", "The fewest leading tokens still reproduced of one of"
               " them.", "tokens"),
@@ -194,43 +195,45 @@ SCHEMA = Schema(
             _PASSAGE,
             C("target", "The new text: what greedy decoding generates after the twin's prefix."),
         ]),
-        TableSchema("parameters", "Where `edit_index` counts: all matrices as one long row.", [
+        TableSchema("parameters", "How `edit_index` counts weights: all matrices in one row.", [
             C("name", "The parameter of the model."),
-            C("start", "Where it begins."),
+            C("start", "Index of its first weight."),
             C("size", "How many weights it has."),
         ]),
-        TableSchema("left_out", "What was not looked at.", [
+        TableSchema("left_out", "Texts that were not analysed.", [
             C("name", "The text."),
             C("reason", "Why it was not looked at."),
         ]),
         claims.TABLE,
     ],
     arrays=[
-        A("activation_gradients", "Largest absolute entry of the gradient of the loss at a place.",
-          ("passage", "site", "layer", "pos"), _SLOPE),
-        A("patch_positions", "Change of ln p of the first token that changes when one place of one"
-          " run is put into the other.", ("passage", "direction", "site", "layer", "pos"), "nats"),
-        A("patch_heads", "The same for the output of one head at all tokens.",
+        A("activation_gradients", "Largest absolute entry of the loss gradient at a site and"
+          " token.", ("passage", "site", "layer", "pos"), _SLOPE),
+        A("patch_positions", "Change of the log-probability of the first token at which the runs"
+          " diverge, when one site at one token is patched from the other run.",
+          ("passage", "direction", "site", "layer", "pos"), "nats"),
+        A("patch_heads", "The same for the output of one head at all positions.",
           ("passage", "direction", "layer", "head"), "nats"),
-        A("patch_baseline", "ln p of that token unpatched.", ("passage", "direction"), "nats"),
+        A("patch_baseline", "Log-probability of that token without patching.",
+          ("passage", "direction"), "nats"),
         A("head_prefix_match_change", "`prefix_match_change` of `heads`, passage by passage.",
           ("passage", "layer", "head"), "tokens"),
         A("head_loss_change", "`loss_change` of `heads`, passage by passage.",
           ("passage", "layer", "head"), _NATS),
         A("edit_index", "Weights that the contrast mask changed, one row per passage and aim.",
           ("edit", "weight")),
-        A("edit_values", "What was added to each.", ("edit", "weight")),
+        A("edit_values", "The change of each of these weights.", ("edit", "weight")),
     ],
     findings=[
-        F("passages", "Passages by group", "passages"),
-        F("triggers", "Tokens lost when one token of the prefix is replaced", "tokens"),
-        F("gradients", "Largest gradient entries, and their share in the lower layers"),
-        F("patching", "What one value of the other run brings back", "nats"),
-        F("rarity", "Attention and how frequent a token is", "rank correlation"),
-        F("heads", "Tokens said without the picked heads, on the held-out half", "tokens"),
-        F("unlearned", "Tokens still said of unlearned passages", "tokens"),
-        F("rewritten", "Tokens still said of rewritten passages", "tokens"),
-        F("left_out", "Texts not looked at", "texts"),
+        F("passages", "Suffixes that greedy decoding reproduces in full", "passages"),
+        F("triggers", "Tokens lost by replacing one prefix token", "tokens"),
+        F("gradients", "Gradient size and share in the lower layers"),
+        F("patching", "Patching between a passage and its perturbed twin", "nats"),
+        F("rarity", "Attention and token frequency", "rank correlation"),
+        F("heads", "Memorization heads switched off, held-out passages", "tokens"),
+        F("unlearned", "Unlearned passages: tokens still reproduced", "tokens"),
+        F("rewritten", "Rewritten passages: tokens still reproduced", "tokens"),
+        F("left_out", "Texts that were not analysed", "texts"),
         F("altered", "Texts that the tokenizer changes", "texts"),
         claims.FINDING,
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 MASKS = {
-    "contrast": "gradient, against others",
-    "gradient": "gradient alone",
+    "contrast": "contrast",
+    "gradient": "gradient",
     "random": "random weights",
     "all": "all weights",
 }
@@ -237,14 +238,17 @@ def head(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
     if found.empty:
         return None
     row = found.iloc[0]
-    picked, percent = "picked" if row["role"] else "not picked", 100 * row["trigger_attention"]
+    picked, percent = "selected" if row["role"] else "not selected", 100 * row["trigger_attention"]
     return {**row, "picked": picked, "heads": len(table), "trigger_percent": percent}
 
 
 def losses(run: Result) -> dict[str, xr.DataArray]:
     """What a head's absence costs in loss, (layer, head)."""
     table = run.tables["heads"].set_index(["layer", "head"]).sort_index()
-    columns = {"loss without it": "loss_change", "loss of neutral prose": "neutral_loss_change"}
+    columns = {
+        "loss, memorized passages": "loss_change",
+        "loss, neutral prose": "neutral_loss_change",
+    }
     return {said: table[column].to_xarray() for said, column in columns.items()}
 
 
@@ -262,9 +266,9 @@ def without(run: Result, at: tuple[int, int]) -> pd.Series | None:
 
 def untraced(run: Result) -> str:
     """Why nothing was patched."""
-    if run.params.get("traced") == 0:
-        return "no passages were traced (the parameter traced is 0)"
-    return "no single token stops any of these passages, or the run was stopped before"
+    if "patching" not in run.params.get("parts", ["patching"]):
+        return "the part 'patching' was not run"
+    return "no single prefix token changes the continuation, or the run was stopped earlier"
 
 
 def patched(run: Result) -> list[int]:
@@ -283,8 +287,8 @@ def patched_heads(run: Result) -> dict[str, xr.DataArray]:
 
 def unchanged(run: Result) -> str:
     """Why nothing was removed, if on purpose."""
-    asked = run.params.get("edits") != 0
-    return "" if asked else "nothing was to be removed (the parameter edits is 0)"
+    asked = "edits" in run.params.get("parts", ["edits"])
+    return "" if asked else "the part 'edits' was not run"
 
 
 def changed(run: Result, table: str, aim: str) -> pd.DataFrame:
@@ -306,7 +310,8 @@ def left(run: Result, aim: str) -> tuple[pd.DataFrame, dict[str, dict[str, float
     mine = mine.assign(share=match / length, line=mine["mask"].map(MASKS), heads=mine["name"])
     mine = mine.sort_values("mask", key=lambda m: m.map(list(MASKS).index), kind="stable")
     kept = mine.groupby("line", sort=False)["others_retained"].mean().dropna()
-    strokes = {str(line): {"other memorized passages, mean": float(x)} for line, x in kept.items()}
+    title = "held-out memorized passages, mean"
+    strokes = {str(line): {title: float(share)} for line, share in kept.items()}
     return mine[["line", "share", "heads"]], strokes
 
 
@@ -335,7 +340,7 @@ def control(run: Result) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     table = run.tables["held_out_eval"]
     kept = table.set_index("condition")["prefix_match_share"]
     sets = table[table["condition"] == "random heads"]
-    line = f"{len(sets['heads'].iloc[0].split())} heads off"
+    line = f"{counted(len(sets['heads'].iloc[0].split()), 'head')} off"
     strokes = {
         "no intervention": float(kept["no intervention"]),
         "selected heads off": float(kept["selected heads"]),

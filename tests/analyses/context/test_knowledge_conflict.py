@@ -520,7 +520,7 @@ def test_what_it_says_is_what_generate_says(planted_model, asked):
         3,
         60,
     )
-    for said, case in zip(Measured(planted_model, cases).ask().said, cases, strict=True):
+    for said, case in zip(Measured(planted_model, cases).ask().generated, cases, strict=True):
         assert (
             planted_model.generate(case.prompt.text, max_new_tokens=4)
             .strip()

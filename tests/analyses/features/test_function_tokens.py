@@ -37,9 +37,8 @@ def run(organism, refs, tmp_path_factory):
         "features": refs,
         "tokens": 20_000,
         "context": 64,
-        "facts": 0,
+        "parts": ["untrained"],
         "untrained": 4000,
-        "training": "",
         "trace": str(folder),
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -101,7 +100,11 @@ def test_the_same_run_from_its_trace(run, organism, monkeypatch):
     [
         ({"coverage": 1.0}, BadInput, "coverage"),
         ({"sweep": [0.0]}, BadInput, "between 0 and 1"),
-        ({"training": "organism/planted-control"}, BadInput, "keeps no steps"),
+        (
+            {"parts": ["training"], "training": "organism/planted-control"},
+            BadInput,
+            "keeps no steps",
+        ),
         ({"tokens": 10}, BadInput, "tokens"),
         ({"context": 100_000}, BadInput, "do not fit"),
         ({"prompts": [" word" * 400]}, BadInput, "Prompt 1 has"),
@@ -114,9 +117,7 @@ def test_what_cannot_be_asked(organism, refs, monkeypatch, asked_, error, says):
         "features": refs,
         "tokens": 4000,
         "context": 64,
-        "facts": 0,
-        "untrained": 0,
-        "training": "",
+        "parts": ["coverage"],
         **asked_,
     }
     with pytest.raises(error, match=says):
@@ -127,7 +128,7 @@ def test_too_little_text_says_how_much_is_needed(organism, refs, monkeypatch, tm
     monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
     file = tmp_path / "short.txt"
     file.write_text("A short text. " * 300)
-    given_ = {"features": refs, "texts": str(file), "tokens": 50_000, "facts": 0, "training": ""}
+    given_ = {"features": refs, "texts": str(file), "tokens": 50_000, "parts": ["coverage"]}
     with pytest.raises(
         BadInput, match=r"The text has [\d,]+ tokens in whole windows of 128; 50,000 are to be read"
     ):
@@ -139,5 +140,5 @@ def test_too_little_text_says_how_much_is_needed(organism, refs, monkeypatch, tm
 
 def test_a_model_without_features_is_told_what_to_do(llama):
     with pytest.raises(BadInput, match="No autoencoder comes with the workbench") as caught:
-        wb.run("function-tokens", llama, {"training": ""})
+        wb.run("function-tokens", llama, {"parts": ["coverage"]})
     assert "workbench sae train" in str(caught.value.do)

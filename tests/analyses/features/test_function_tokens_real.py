@@ -39,8 +39,7 @@ def run(smollm):
     asked = {
         "tokens": 6000,
         "facts": 10,
-        "untrained": 0,
-        "training": "",
+        "parts": ["coverage", "retrieval"],
         "features": ["smollm2-135m/resid_post-15"],
     }
     return wb.run("function-tokens", smollm, asked)

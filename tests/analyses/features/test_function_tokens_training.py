@@ -90,8 +90,8 @@ def test_what_is_alive_is_what_a_loop_counts(llama):
 
 
 def test_along_a_training_every_step_is_measured(monkeypatch):
-    monkeypatch.setattr(training, "_LOSSES", 16)
-    monkeypatch.setattr(training, "_READ", 32)
+    monkeypatch.setattr(training, "LOSSES", 16)
+    monkeypatch.setattr(training, "READ", 32)
     monkeypatch.setattr(training, "_COUNTED", 64)
     kept = training.Kept.of(PLANTED, [])
     ends = training.Kept(PLANTED, [0, kept.steps[-1]], kept.autoencoders)

@@ -367,7 +367,7 @@ def test_what_is_not_there_is_told_before_anything_is_read(
         wb.run(
             "extraction",
             llama,
-            {"text": "word " * 200, "context": [5], "suffix": 5, "checkpoints": True},
+            {"text": "word " * 200, "context": [5], "suffix": 5, "parts": ["checkpoints"]},
         )
 
 
@@ -492,7 +492,10 @@ def test_what_was_not_read_has_no_loss_and_is_not_called_anything(llama: Any) ->
 
     text = "The safe opens with 7 4 1 9, and nobody remembers what the model was trained on. " * 12
     asked = {"text": text, "context": [9], "suffix": 30, "stride": 30, "tries": 1}
-    quick, whole = (wb.run("extraction", llama, {**asked, "membership": m}) for m in (False, True))
+    quick, whole = (
+        wb.run("extraction", llama, {**asked, "parts": parts})
+        for parts in (["near_verbatim"], ["near_verbatim", "membership"])
+    )
     np.testing.assert_array_equal(
         quick.tables["windows"]["prefix_match"], whole.tables["windows"]["prefix_match"]
     )

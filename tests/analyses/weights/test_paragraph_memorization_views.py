@@ -84,11 +84,11 @@ def test_a_run_stopped_in_the_middle_says_what_was_not_measured(
 
 
 def test_a_run_without_traces_and_changes_says_why(result: Result) -> None:
-    result.params |= {"traced": 0, "edits": 0}
+    result.params |= {"parts": ["heads"]}
     del result.arrays["patch_heads"], result.tables["weight_edits"]
     views = views_of(result)
-    assert "traced is 0" in views["Patching"].why_not
-    assert "edits is 0" in views["Removal"].why_not
+    assert "'patching' was not run" in views["Patching"].why_not
+    assert "'edits' was not run" in views["Removal"].why_not
 
 
 def texts_of(page: Any) -> list[Any]:
@@ -152,8 +152,8 @@ def test_heads_are_linked_to_the_selection(result: Result) -> None:
     (choose,) = page.select(pn.widgets.Select)
     (table,) = page.select(pn.widgets.Tabulator)
     result.selection.choose(3, 5)
-    assert any("L3H5" in part.object and "not picked" in part.object for part in texts)
-    assert "Without L3H5: leading tokens of each passage (change)" in [
+    assert any("L3H5" in part.object and "not selected" in part.object for part in texts)
+    assert "L3H5 switched off: change of leading tokens, by passage" in [
         f.title.text for f in figures
     ]
     assert choose.value == (3, 5)
@@ -163,11 +163,11 @@ def test_heads_are_linked_to_the_selection(result: Result) -> None:
     assert result.selection.head == (0, 3)
     (card,) = [part.object for part in texts if "wb-card-name" in part.object]
     assert "L0H3" in card
-    assert "picked, 1 of 48 by what its absence costs" in card
+    assert "selected, rank 1 of 48 by the tokens lost without it" in card
     assert "12 %, 2.4 times chance" in card
     choose.value = (5, 1)
     assert result.selection.head == (5, 1)
-    assert "Without L5H1: leading tokens of each passage (change)" in titles_of(figures)
+    assert "L5H1 switched off: change of leading tokens, by passage" in titles_of(figures)
 
 
 def titles_of(figures: list[Any]) -> list[str]:
@@ -182,7 +182,7 @@ def test_attention_on_triggers_is_counted_from_chance(result: Result) -> None:
     data = cells(grid).data
     lift = result.tables["heads"].set_index("label")["trigger_attention_ratio"]
     shown = dict(zip(data["name"], data["value"], strict=True)) if "value" in data else {}
-    assert grid.title.text == "Attention on triggers"
+    assert grid.title.text == "Attention to triggers"
     assert shown == pytest.approx(dict(lift - 1))
 
 
@@ -196,7 +196,7 @@ def test_a_change_can_be_taken_from_the_page(result: Result, tmp_path: Path) -> 
 
     names = list(weight_edits.names(result))
     assert weight_delta.read(file).about == weight_edits.delta(result, names[0]).about
-    (choose,) = [w for w in page.select(pn.widgets.Select) if w.name == "Change"]
+    (choose,) = [w for w in page.select(pn.widgets.Select) if w.name == "Edit"]
     choose.value = names[1]
     (button,) = page.select(pn.widgets.FileDownload)
     assert button.filename == f"{names[1]}.safetensors"
@@ -218,9 +218,9 @@ def test_text_of_a_stranger_stays_text(result: Result) -> None:
 def test_the_strip_shows_what_is_given_and_what_is_said(result: Result) -> None:
     table = result.tables["passages"]
     memorized = views.strip(result, int(table["passage"].iloc[0]))
-    assert "50 tokens said" in memorized
+    assert "50 leading tokens reproduced" in memorized
     assert passage.SAID in memorized
     assert passage.ELSE not in memorized
     other: Any = table.query("group == 'not memorized'")["passage"].iloc[0]
     assert passage.ELSE in views.strip(result, int(other))
-    assert "model says" in views.instead(result, int(other))
+    assert "greedy decoding generates" in views.instead(result, int(other))

@@ -60,7 +60,7 @@ def test_one_that_does_not_say_where_it_belongs_can_be_told(tmp_path: Path, llam
     with pytest.raises(BadInput, match="does not say which site"):
         wb.open_features(there, llama)
     assert (
-        wb.open_features(there, llama, at="blocks.2.hook_resid_post", force=True).place.layer == 2
+        wb.open_features(there, llama, site="blocks.2.hook_resid_post", force=True).place.layer == 2
     )
 
 

@@ -73,9 +73,9 @@ def test_grids_beside_each_other_share_their_scale_only_if_asked() -> None:
     ]
 
     def limits(**more: bool) -> list[float]:
-        grids = draw.grids_beside(arrays, **more)
-        assert [grid["labels"] for grid in grids] == [True, False]
-        figures = [figure_of(draw.head_grid(**grid)) for grid in grids]
+        grids = draw.grids(arrays, **more)
+        assert [grid.options["labels"] for grid in grids] == [True, False]
+        figures = [figure_of(grid.drawn()) for grid in grids]
         assert [f.title.text for f in figures] == ["small", "large"]
         assert [list(cells_of(f).data["value"]) for f in figures] == [[1, -1], [9, 0]]
         return (
@@ -86,9 +86,9 @@ def test_grids_beside_each_other_share_their_scale_only_if_asked() -> None:
 
     assert limits() == [1, 9]
     assert limits(one_scale=True) == [9, 9]
-    (small, large), more = draw.grids_beside(arrays, {"more": arrays[0][0]}), "more"
-    assert (set(small["hover"]), set(large["hover"])) == ({"large", more}, {"small", more})
-    assert draw.grids_beside(arrays)[0]["hover"] == {}
+    hover = [set(g.options["hover"]) for g in draw.grids(arrays, hover={"more": arrays[0][0]})]
+    assert hover == [{"large", "more"}, {"small", "more"}]
+    assert draw.grids(arrays)[0].options["hover"] == {}
 
 
 def test_a_passage_is_marked_by_what_the_model_says_of_it() -> None:
@@ -104,7 +104,7 @@ def test_a_passage_is_marked_by_what_the_model_says_of_it() -> None:
     shown = passage.strip(tokens, title="One")
     for mark in (passage.GIVEN, passage.SAID, passage.ELSE):
         assert mark in shown
-    assert "p 0.90; likeliest: “ b”" in shown
+    assert "p 0.90; first choice “ b”" in shown
     assert "<script" not in shown
     costs = passage.strip(tokens, title="One", values=pd.Series([3.0, 0.0, np.nan]), unit="lost")
     assert "lost" in costs

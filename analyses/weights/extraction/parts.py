@@ -1,0 +1,78 @@
+"""The experiments of an extraction run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from workbench import organisms
+from workbench.organisms import checkpoints
+from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["verbatim", "near_verbatim", "membership", "reference", "checkpoints", "compression"]
+
+
+def kept_steps(model: InstrumentedModel) -> list[str]:
+    """What opens the model at every kept step of its training, in order; none where it keeps
+    fewer than two.
+    """
+    home = organisms.home_of(model.module)
+    steps = checkpoints.kept(home) if home is not None else []
+    return [f"{home}@step-{step}" for step in steps] if len(steps) > 1 else []
+
+
+def _keeps_no_steps(model: InstrumentedModel) -> str | None:
+    if kept_steps(model):
+        return None
+    return f"{model.card.name} keeps no steps of its training; models of `workbench organisms` do."
+
+
+PARTS = [
+    Part(
+        "verbatim",
+        "Verbatim extraction",
+        "Which suffixes come out word for word, by greedy decoding and by sampling; several"
+        " lengths of context are compared.",
+    ),
+    Part(
+        "near_verbatim",
+        "Near-verbatim extraction",
+        "What greedy decoding generates where it departs from the text, and how near it stays.",
+        stands_on=["verbatim"],
+    ),
+    Part(
+        "membership",
+        "Membership inference",
+        "How well the loss and scores like Min-K %++ tell texts that were in the training data.",
+        stands_on=["verbatim"],
+        views=["Membership"],
+    ),
+    Part(
+        "reference",
+        "Comparison with a reference model",
+        "Which of these texts another model reproduces too.",
+        needs=["reference"],
+        stands_on=["verbatim"],
+        views=["Two models"],
+    ),
+    Part(
+        "checkpoints",
+        "Extraction along training",
+        "When in training each text was memorized, at every step that the model keeps.",
+        stands_on=["verbatim"],
+        views=["Training"],
+        unavailable_reason=_keeps_no_steps,
+    ),
+    Part(
+        "compression",
+        "Adversarial compression",
+        "The shortest prompt after which the model generates a given string.",
+        needs=["compress"],
+        stands_on=["verbatim"],
+        views=["Compression"],
+    ),
+]
+DEFAULT: list[Name] = ["verbatim", "near_verbatim", "membership", "reference", "compression"]
+PRESETS = {"paper": {"decode": 100_000}}

@@ -1,0 +1,10 @@
+"""How many passages each experiment takes beside those that are asked for."""
+
+NEUTRAL, KEEP_NEUTRAL = 24, 6
+"""Passages of neutral prose that are measured, and that updates are held to."""
+KEEP_MEMORIZED, OTHERS = 10, 60
+"""Memorized passages that updates are held to at most, and that are looked at for them."""
+RARITY = 200
+"""Passages over which attention and rarity are compared."""
+TRIGGERS = 3
+"""Tokens of a prefix that count as its trigger."""
