@@ -5,7 +5,7 @@ colour scale.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -14,6 +14,9 @@ from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table, View, live_part, live_picture, need_panel, wrapping
 from workbench.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def headline(a: Result, b: Result) -> Markup:
@@ -93,22 +96,22 @@ def _findings(a: Result, b: Result) -> list[Any]:
     return [Table(pd.DataFrame(rows), "Findings of both runs")]
 
 
+def _measured_on_heads(a: pd.DataFrame, b: pd.DataFrame) -> str | None:
+    """The number that two tables of heads both have, a difference if there is one."""
+    if not ({"layer", "head"} <= set(a) and {"layer", "head"} <= set(b)):
+        return None
+    others = {"layer", "head", "rank", "low", "high"}
+    numbers = [str(c) for c in a if c in b and c not in others and a[c].dtype.kind == "f"]
+    return next((c for c in numbers if c.endswith("difference")), next(iter(numbers), None))
+
+
 def _heads(a: Result, b: Result) -> list[Any]:
     """A, B and A − B of the first thing both measured on every head."""
     for name in [n for n in a.tables if n in b.tables]:
         mine, theirs = a.tables[name], b.tables[name]
-        if not ({"layer", "head"} <= set(mine) and {"layer", "head"} <= set(theirs)):
+        column = _measured_on_heads(mine, theirs)
+        if column is None:
             continue
-        numbers = [
-            c
-            for c in mine
-            if c in theirs
-            and c not in {"layer", "head", "rank", "low", "high"}
-            and mine[c].dtype.kind == "f"
-        ]
-        if not numbers:
-            continue
-        column = next((c for c in numbers if c.endswith("difference")), numbers[0])
         grids = [
             t.set_index(["layer", "head"])[column].sort_index().to_xarray() for t in (mine, theirs)
         ]

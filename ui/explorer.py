@@ -182,22 +182,8 @@ class Explorer:
     def _lay_out(self) -> None:
         result = self._result
         assert result is not None
-        notes: list[Markup] = []
-        try:
-            views = registry.get(result.analysis).views(result)
-        except Exception as error:
-            # a third party's views may raise anything; findings and tables are shown all the same
-            views = {}
-            notes.append(
-                parts.view_error(
-                    f"The pictures of {result.analysis!r} cannot be drawn here.", error
-                )
-            )
-        hidden = {
-            str(name): view.why_not
-            for name, view in views.items()
-            if isinstance(view, View) and view.why_not
-        }
+        views, notes = _views_of(result)
+        hidden = _not_shown(views)
         self._makers = {
             str(name): self._tab(result, str(name), view)
             for name, view in views.items()
@@ -221,16 +207,9 @@ class Explorer:
         names = list(self._makers)
         asked = self._query.get("view", "")
         shown = asked if asked in names else names[0]
-        # All places stand from the start: adding one later makes the browser lay out its neighbours
-        # again, at no width.
-        self._slots = {}
-        for name, tab in self._makers.items():
-            inside = self._made(name) if tab.at_once else html_pane(parts.STILL_DRAWING)
-            self._slots[name] = pn.Column(
-                inside,
-                css_classes=[] if name == shown else ["wb-away"],
-                **parts.WIDE,
-            )
+        self._slots = {
+            name: self._slot(name, tab, name == shown) for name, tab in self._makers.items()
+        }
         self._built = {name for name, tab in self._makers.items() if tab.at_once}
         self._asked = []
         self._content.objects = list(self._slots.values())
@@ -239,6 +218,15 @@ class Explorer:
         self._quiet = False
         self.main.objects = [top, self._tabs, self._content, *(html_pane(n) for n in notes)]
         result.selection.param.watch(lambda *_: self._to_address(), ["head", "prompt"])
+
+    def _slot(self, name: str, tab: parts.Tab, shown: bool) -> pn.Column:
+        """The place of a tab.
+
+        All places stand from the start: adding one later makes the browser lay out its neighbours
+        again, at no width.
+        """
+        inside = self._made(name) if tab.at_once else html_pane(parts.STILL_DRAWING)
+        return pn.Column(inside, css_classes=[] if shown else ["wb-away"], **parts.WIDE)
 
     def _tab(self, result: Result, name: str, view: Any) -> parts.Tab:
         """How a view of a run comes to its place."""
@@ -378,3 +366,22 @@ class Explorer:
     def __panel__(self) -> Any:
         """As a widget in a notebook, where there is no page around it."""
         return pn.Column(self.side, self.main, sizing_mode="stretch_width")
+
+
+def _not_shown(views: Mapping[str, Any]) -> dict[str, str]:
+    """The views that have nothing to show, and why."""
+    return {
+        str(name): view.why_not
+        for name, view in views.items()
+        if isinstance(view, View) and view.why_not
+    }
+
+
+def _views_of(result: Result) -> tuple[Mapping[str, Any], list[Markup]]:
+    """The views of a run; if they cannot be made, none and a note that says why."""
+    try:
+        return registry.get(result.analysis).views(result), []
+    except Exception as error:
+        # a third party's views may raise anything; findings and tables are shown all the same
+        told = f"The pictures of {result.analysis!r} cannot be drawn here."
+        return {}, [parts.view_error(told, error)]

@@ -167,6 +167,18 @@ def provenance_html(result: Result) -> Markup:
     return facts_html({k: v for k, v in shown.items() if v not in (None, "")})
 
 
+def left_out_html(result: Result) -> Markup:
+    """The parts that this run does not have, what each would take, and the command for it."""
+    rows = Markup("").join(
+        Markup("<li>{}{}</li>").format(
+            part.says,
+            "" if part.reason else code_html(account.command(result, part.name), "command"),
+        )
+        for part in account.left_out(result)
+    )
+    return Markup('<ul class="wb-facts">{}</ul>').format(rows) if rows else Markup("")
+
+
 def one_line(result: Result) -> str:
     """smollm2-135m · float32 · seed 0 · 3 min 1 s · 28 Nov 2026"""
     about, model = result.provenance, result.provenance.model
@@ -178,18 +190,6 @@ def one_line(result: Result) -> str:
     seed = f"seed {about.seed}" if about.seed is not None else ""
     took = duration(about.duration) if about.duration else ""
     return " · ".join(filter(None, [str(model.get("name") or ""), dtype, seed, took, day]))
-
-
-def left_out_html(result: Result) -> Markup:
-    """The parts that this run does not have, what each would take, and the command for it."""
-    rows = Markup("").join(
-        Markup("<li>{}{}</li>").format(
-            part.says,
-            "" if part.reason else code_html(account.command(result, part.name), "command"),
-        )
-        for part in account.left_out(result)
-    )
-    return Markup('<ul class="wb-facts">{}</ul>').format(rows) if rows else Markup("")
 
 
 def duration(seconds: float) -> str:

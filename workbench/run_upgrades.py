@@ -147,6 +147,7 @@ _PARAGRAPH_MEMORIZATION = Upgrade(
         },
         "edit_curves": {"match": "prefix_match", "instead": "rewrite_match"},
         "rewrite_targets": {"instead": "target"},
+        "left_out": {"why": "reason"},
         "claims": CLAIM_COLUMNS,
     },
     values={
@@ -182,6 +183,41 @@ _PARAGRAPH_MEMORIZATION = Upgrade(
     },
 )
 
+PARTS: dict[str, dict[str, str | None]] = {
+    "extraction": {
+        "verbatim": None,
+        "near_verbatim": "decode",
+        "membership": "membership",
+        "reference": None,
+        "checkpoints": "checkpoints",
+        "compression": None,
+    },
+    "function-tokens": {
+        "coverage": None,
+        "untrained": "untrained",
+        "retrieval": "facts",
+        "training": "training",
+    },
+    "knowledge-conflict": {
+        "rates": None,
+        "heads": None,
+        "pruning": None,
+        "side_effects": None,
+        "dial": None,
+        "transfer": "transfer",
+    },
+    "paragraph-memorization": {
+        "passages": None,
+        "triggers": None,
+        "gradients": None,
+        "patching": "traced",
+        "heads": None,
+        "edits": "edits",
+    },
+}
+"""The parts of an analysis, each with the parameter that left it out in runs of format 1 when it
+was false, 0 or empty; None for those that every run had.
+"""
 UPGRADES: dict[int, dict[str, Upgrade]] = {
     1: {
         "extraction": EXTRACTION,
@@ -229,7 +265,24 @@ def upgrade_index(index: dict[str, Any], upgrade: Upgrade) -> dict[str, Any]:
     for name, values in upgrade.param_values.items():
         if isinstance(params.get(name), str):
             params[name] = values.get(params[name], params[name])
-    return {**index, "findings": findings, "params": params}
+    parts = PARTS.get(index["analysis"], {})
+    return {**index, "findings": findings, "params": with_parts(params, parts)}
+
+
+def with_parts(params: dict[str, Any], parts: Mapping[str, str | None]) -> dict[str, Any]:
+    """Parameters that say which parts a run has; see `PARTS`.
+
+    A switch goes, and so does what was 0 or empty to leave something out; a size stays.
+    """
+    if not parts or "parts" in params:
+        return params
+    had = [part for part, switch in parts.items() if switch is None or params.get(switch)]
+    gone = {
+        switch
+        for switch in parts.values()
+        if switch is not None and (isinstance(params.get(switch), bool) or not params.get(switch))
+    }
+    return {"parts": had} | {name: value for name, value in params.items() if name not in gone}
 
 
 def upgrade_tables(tables: Mapping[str, pd.DataFrame], upgrade: Upgrade) -> dict[str, pd.DataFrame]:

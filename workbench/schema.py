@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.result import Result
 
 
@@ -63,6 +65,17 @@ class TableSchema:
     says: str
     columns: Sequence[Column]
     open: bool = False
+
+    def problems(self, frame: pd.DataFrame) -> Iterator[str]:
+        """What of a table is not as it is said here, one sentence each."""
+        known = {c.name for c in self.columns}
+        for column in frame.columns if not self.open else ():
+            if column not in known:
+                yield f"The column {column!r} of the table {self.name!r} is not in the schema."
+        for c in self.columns:
+            # What was stopped before its first row has no columns yet.
+            if len(frame.columns) and not c.optional and c.name not in frame:
+                yield f"The table {self.name!r} has no column {c.name!r}."
 
 
 @dataclass(frozen=True)
@@ -137,19 +150,11 @@ class Schema:
         if not (self.tables or self.arrays or self.findings):
             return
         for name, frame in result.tables.items():
-            said = self.table(name)
-            if said is None:
+            schema = self.table(name)
+            if schema is None:
                 yield f"The table {name!r} is not in the schema."
-                continue
-            known = {c.name for c in said.columns}
-            if not said.open:
-                for column in frame.columns:
-                    if column not in known:
-                        yield f"The column {column!r} of the table {name!r} is not in the schema."
-            for c in said.columns:
-                # What was stopped before its first row has no columns yet.
-                if len(frame.columns) and not c.optional and c.name not in frame:
-                    yield f"The table {name!r} has no column {c.name!r}."
+            else:
+                yield from schema.problems(frame)
         for name, array in result.arrays.items():
             dims = next((tuple(a.dims) for a in self.arrays if a.fits(name)), None)
             if dims is None:

@@ -202,3 +202,50 @@ def test_columns_and_keys_with_labels_are_renamed(tmp_path, monkeypatch):
     assert opened.findings["equal"].values == {"difference_L6": 1.5}
     assert opened.findings["equal"].interval == {"difference_L6": (1.0, 2.0)}
     assert opened.tables["tokens"].to_dict("list") == {"shuffled L6": [3], "shuffled L15": [4]}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "older", "today"),
+    [
+        (
+            "knowledge-conflict",
+            {"transfer": False, "seed": 1},
+            {"parts": ["rates", "heads", "pruning", "side_effects", "dial"], "seed": 1},
+        ),
+        (
+            "extraction",
+            {"membership": False, "checkpoints": True, "decode": 50},
+            {
+                "parts": ["verbatim", "near_verbatim", "reference", "checkpoints", "compression"],
+                "decode": 50,
+            },
+        ),
+        (
+            "paragraph-memorization",
+            {"traced": 0, "edits": 4},
+            {"parts": ["passages", "triggers", "gradients", "heads", "edits"], "edits": 4},
+        ),
+        (
+            "function-tokens",
+            {"facts": 0, "untrained": 100, "training": ""},
+            {"parts": ["coverage", "untrained"], "untrained": 100},
+        ),
+        ("inside", {"prompt": "a"}, {"prompt": "a"}),
+    ],
+)
+def test_switches_and_zeros_of_older_runs_are_parts(analysis, older, today):
+    from workbench import registry
+
+    index = {"analysis": analysis, "findings": {}, "params": older}
+    params = run_upgrades.upgrade_index(index, run_upgrades.UPGRADES[1][analysis])["params"]
+    assert params == today
+    registry.get(analysis).parse(params)
+    again = run_upgrades.upgrade_index({**index, "params": params}, Upgrade())
+    assert again["params"] == params
+
+
+def test_parts_of_older_runs_are_those_that_there_are():
+    from workbench import registry
+
+    for analysis, parts in run_upgrades.PARTS.items():
+        assert list(parts) == [part.name for part in registry.get(analysis).parts]

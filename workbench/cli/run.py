@@ -18,6 +18,7 @@ from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, duration, err, out, plain, print_json, show_table
 
 if TYPE_CHECKING:
+    from workbench.progress import Progress
     from workbench.registry import Analysis
     from workbench.result import Finding, Result
 
@@ -255,7 +256,7 @@ def run(
 ) -> None:
     """Ask one question of one model, and save the answer as a run."""
     import workbench as wb
-    from workbench import models, paths, registry, runs
+    from workbench import models, paths, registry
     from workbench import seeds as over_seeds
 
     # Everything that can be wrong is looked at before the minutes of loading and computing.
@@ -287,12 +288,7 @@ def run(
     try:
         with bar() as progress:
             progress(0.0, asked.question)
-            if seeds is None:
-                result = runs.run(name, loaded, chosen, seed=seed, progress=progress)
-            else:
-                first = seed if seed is not None else getattr(chosen, "seed", 0)
-                each = range(first, first + seeds)
-                result = over_seeds.run(name, loaded, chosen.model_dump(), each, progress)
+            result = _run(name, loaded, chosen, seed, seeds, progress)
     except Cancelled as stop:
         if stop.kept is None:
             raise Cancelled("Stopped. There was nothing to keep yet.") from None
@@ -306,6 +302,19 @@ def run(
         _print_run(where)
     else:
         _tell(result, where)
+
+
+def _run(
+    name: str, model: Any, params: Any, seed: int | None, seeds: int | None, progress: Progress
+) -> Result:
+    """One run, or one for each of several seeds, and their summary."""
+    from workbench import runs
+    from workbench import seeds as over_seeds
+
+    if seeds is None:
+        return runs.run(name, model, params, seed=seed, progress=progress)
+    first = seed if seed is not None else getattr(params, "seed", 0)
+    return over_seeds.run(name, model, params.model_dump(), range(first, first + seeds), progress)
 
 
 def _tell_estimate(analysis: Analysis, model: Any, params: Any, times: int) -> None:

@@ -5,7 +5,7 @@ I want a colour                      -> colour.py   (one signed scale, one for p
 I want layers × heads                -> head_grids.py
 I want text with a value per token   -> tokens.py
 I want layers × tokens               -> layer_token_table.py (and which cell was clicked),
-                                        token_grids.py and effect_tables.py (from an array)
+                                        token_grids.py (from an array)
 I want one head, say, in numbers     -> cards.py
 I want attention patterns            -> patterns.py
 I want bars, curves, matrices        -> bar_charts.py, charts.py, long_tables.py (curves)
@@ -42,7 +42,7 @@ _DOOR = {
     "token_table": "layer_token_table",
     "lens_table": "token_grids",
     "magnitude_table": "token_grids",
-    "effect_table": "effect_tables",
+    "effect_table": "token_grids",
     "card": "cards",
     "outline_key": "head_grids",
     "token_strip": "tokens",

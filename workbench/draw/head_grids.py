@@ -57,15 +57,16 @@ def head_grid(
     layers = [int(v) for v in values["layer"].values]
     heads = [int(v) for v in values["head"].values]
     limit = top if top is not None else colour.limit(values.values.ravel())
-    frame = _cells(values, hover or {}, marks or {})
-    fields = [f"field{i}" for i in range(len(hover or {}))]
+    hover, marks = hover or {}, marks or {}
+    frame = _cells(values, hover, marks)
+    fields = [f"field{i}" for i in range(len(hover))]
     tooltips = [
         ("head", "@name"),
         (title, f"@value{{+0.000}} {unit}"),
         ("rank", "@rank"),
         ("role", "@role"),
     ]
-    tooltips += [(style.plain(name), f"@field{i}{{+0.000}}") for i, name in enumerate(hover or {})]
+    tooltips += [(style.plain(name), f"@field{i}{{+0.000}}") for i, name in enumerate(hover)]
     size = {
         "width": 78 + _cell_width(len(heads)) * len(heads),
         "height": 118 + _cell_height(len(layers)) * (1 + layers[-1] - layers[0]),
@@ -111,7 +112,7 @@ def head_grid(
         linewidth=0,
         colorbar=False,
     )
-    grid = hv.Overlay([cells, *_ornaments(values, marks or {}, groups)])
+    grid = hv.Overlay([cells, *_ornaments(values, marks, groups)])
     return grid.opts(
         hv.opts.Overlay(**style.bokeh(grid=False, show_legend=False, **size, **shared))
     ).opts(hv.opts.Overlay(**style.matplotlib(grid=False, show_legend=False, **size, **shared)))

@@ -55,27 +55,21 @@ def curves(
         level: dotted horizontal lines, e.g. {"chance": 0.5}.
         more: as `charts.lines`.
     """
+    names, hues, level = names or {}, hues or {}, level or {}
     wide = frame.pivot_table(index=x, columns=by, values=y, observed=True, sort=True).reset_index()
     values = [v for v in (order if order is not None else frame[by].unique()) if v in wide]
-    at = wide[x].astype(float)
     ticks: dict[str, Any] = {}
     if scale:
-        wide["at"] = np.log2(1 + at) if scale == "doublings" else np.log10(at)
-        if scale == "powers":
-            top = int(np.ceil(wide["at"].max()))
-            ticks["xticks"] = [(d, f"{10**d:,}") for d in range(top + 1)]
-        else:
-            pairs = zip(wide["at"], wide[x], strict=True)
-            ticks["xticks"] = [(float(d), str(n)) for d, n in pairs]
+        wide["at"], ticks["xticks"] = _on_scale(wide[x], scale)
     shown = {f"y{i}": 100 * wide[v] if percent else wide[v] for i, v in enumerate(values)}
     series = {
-        f"y{i}": (str((names or {}).get(v, v)), (hues or {}).get(v, HUES[i % len(HUES)]))
+        f"y{i}": (str(names.get(v, v)), hues.get(v, HUES[i % len(HUES)]))
         for i, v in enumerate(values)
     }
-    for name, height in (level or {}).items():
+    for name, height in level.items():
         shown[name] = 100 * height if percent else height
         series[name] = (name, colour.OTHER)
-    dash = dict.fromkeys(level or {}, "dotted")
+    dash = dict.fromkeys(level, "dotted")
     table = wide[["at" if scale else x]].assign(**shown)
     return lines(
         table,
@@ -86,3 +80,12 @@ def curves(
         ylabel=ylabel,
         **{"dash": dash, **ticks, **more},
     )
+
+
+def _on_scale(x: pd.Series, scale: Scale) -> tuple[pd.Series, list[tuple[float, str]]]:
+    """Where numbers stand on a scale of logarithms, and its ticks, which say the numbers."""
+    if scale == "powers":
+        places = np.log10(x.astype(float))
+        return places, [(d, f"{10**d:,}") for d in range(int(np.ceil(places.max())) + 1)]
+    places = np.log2(1 + x.astype(float))
+    return places, [(float(d), str(n)) for d, n in zip(places, x, strict=True)]

@@ -1,17 +1,18 @@
-"""Layers × tokens straight from a table or an array: the tokens of a logit lens, and magnitudes.
+"""Layers × tokens straight from a table or an array: tokens of a logit lens, magnitudes, effects.
 
-Both show `WINDOW` tokens around the chosen one; `layer_token_table` has cells of any other kind.
+All show `WINDOW` tokens around the chosen one; `layer_token_table` has cells of any other kind.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from workbench.draw.layer_token_table import Cell, token_table, window
+from workbench.draw.layer_token_table import WINDOW, Cell, token_table, window
+from workbench.draw.view import note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,16 +55,73 @@ def magnitude_table(
         values: (layer, pos); what is not finite is a dash.
         tokens, here, caption: as in `lens_table`.
     """
-    known = [float(v) for v in values.values.ravel() if math.isfinite(v) and v > 0]
+    numbers = _numbers(values)
+    known = [value for value in numbers.values() if value > 0]
     low, high = (math.log(min(known)), math.log(max(known))) if known else (0.0, 1.0)
+
+    def cell(layer: int, pos: int, value: float) -> Cell:
+        share = (math.log(value) - low) / (high - low) if value > 0 and high > low else 0.0
+        token = tokens[pos].replace("\n", "↵")
+        tip = f"layer {layer}, token {pos} “{token}”\n{value:.4f}"
+        return Cell(f"{value:,.0f}" if value >= 100 else f"{value:.3g}", share, tip)
+
     columns = window(len(tokens), here[1])
-    cells = {}
-    for i, layer in enumerate(int(v) for v in values["layer"].values):
-        for pos in columns:
-            v = float(values.values[i, pos])
-            if math.isfinite(v):
-                share = (math.log(v) - low) / (high - low) if v > 0 and high > low else 0.0
-                token = tokens[pos].replace("\n", "↵")
-                tip = f"layer {layer}, token {pos} “{token}”\n{v:.4f}"
-                cells[layer, pos] = Cell(f"{v:,.0f}" if v >= 100 else f"{v:.3g}", share, tip)
-    return token_table(tokens, cells, columns=columns, here=here, caption=caption)
+    return token_table(
+        tokens, _shown(numbers, columns, cell), columns=columns, here=here, caption=caption
+    )
+
+
+def effect_table(
+    values: xr.DataArray,
+    tokens: Sequence[str],
+    here: tuple[int | None, int],
+    *,
+    caption: str,
+    unit: str,
+    signed: bool,
+) -> Markup:
+    """Numbers, darker the further from zero: what a change at one place does, or a gradient there.
+    Where none was measured among the tokens shown, that is said.
+
+    Args:
+        values: dims (layer, pos), coordinates of both; not finite: not measured.
+        tokens, caption: as in `lens_table`.
+        here: the chosen layer and token; as far as there are numbers, the token is among those
+            shown.
+        signed: numbers have a sign and one decimal; otherwise they are sizes, with two digits.
+    """
+    numbers = _numbers(values)
+    top = max(map(abs, numbers.values()), default=0.0) or 1.0
+    first = min((at for _, at in numbers), default=0)
+
+    def cell(layer: int, pos: int, value: float) -> Cell:
+        tip = f"layer {layer}, token {pos}: {value:{'+' if signed else ''}.4f} {unit}"
+        rounded = f"{value:+.1f}" if abs(value) >= 0.05 else "0"
+        return Cell(rounded if signed else f"{value:.2g}", abs(value) / top, tip)
+
+    columns = window(len(tokens), max(here[1], first + WINDOW // 2 - 1))
+    shown = _shown(numbers, columns, cell)
+    if not shown:
+        return note(
+            "Nothing was measured at these tokens.", f"Choose a token from number {first} on."
+        )
+    return token_table(tokens, shown, columns=columns, here=here, caption=f"{caption} ({unit})")
+
+
+def _numbers(values: xr.DataArray) -> dict[tuple[int, int], float]:
+    """What is finite, by layer and position."""
+    numbers = values.transpose("layer", "pos")
+    return {
+        (int(layer), int(at)): float(value)
+        for layer, row in zip(numbers["layer"].values, numbers.values, strict=True)
+        for at, value in zip(numbers["pos"].values, row, strict=True)
+        if math.isfinite(value)
+    }
+
+
+def _shown(
+    numbers: Mapping[tuple[int, int], float],
+    columns: range,
+    cell: Callable[[int, int, float], Cell],
+) -> dict[tuple[int, int], Cell]:
+    return {at: cell(*at, value) for at, value in numbers.items() if at[1] in columns}

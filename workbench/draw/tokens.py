@@ -112,12 +112,11 @@ def token_strip(
     parts: list[str] = []
     used: dict[str, Span] = {}
     for i, raw in enumerate(tokens):
-        span = marks.get(spans[i]) if spans is not None else None
+        kind = spans[i] if spans is not None else ""
+        span = marks.get(kind)
         if span is not None:
             used[span.name] = span
-        look, tip = _look(
-            i, raw, numbers, limit, signed, ranks, spans[i] if spans is not None else "", unit
-        )
+        look, tip = _look(i, raw, numbers, limit, signed, ranks, kind, unit)
         if notes is not None and notes[i]:
             tip += "\n" + notes[i].translate(_GLYPHS).replace("\n", "↵")
         if span is not None:
@@ -125,16 +124,20 @@ def token_strip(
         parts.append(
             f'<span class="wb-tok" style="{look}" title="{html.escape(tip)}">{_text(raw)}</span>'
         )
-    head = ""
-    if title or unit:
-        head = (
-            f'<p class="wb-strip-title">{html.escape(title)} <span'
-            f' class="wb-strip-unit">{html.escape(unit)}</span></p>'
-        )
     body = "".join(parts)
     return Markup(
-        f'<style>{CSS}</style><div class="wb-strip-box">{head}<p class="wb-strip">{body}</p>'
+        f'<style>{CSS}</style><div class="wb-strip-box">{_title(title, unit)}'
+        f'<p class="wb-strip">{body}</p>'
         f"{_legend(used, numbers, limit, signed) if legend else ''}</div>"
+    )
+
+
+def _title(title: str, unit: str) -> str:
+    if not title and not unit:
+        return ""
+    return (
+        f'<p class="wb-strip-title">{html.escape(title)} <span'
+        f' class="wb-strip-unit">{html.escape(unit)}</span></p>'
     )
 
 

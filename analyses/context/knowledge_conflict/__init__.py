@@ -275,18 +275,11 @@ def _prove(
     proving: Measured,
     progress: Progress,
 ) -> None:
+    """Both groups switched off on the held-out half, beside random sets of as many heads."""
     import pandas as pd
 
     after = {group: proving.rates(held_out_eval.prune(heads)) for group, heads in groups.items()}
-    every = proving.model.heads()
-    sets: dict[str, held_out_eval.RandomSets] = {}
-    pool = [h for h in every if not any(h in heads for heads in groups.values())]
-    for n, (group, heads) in enumerate(groups.items()):
-        part = progress.subprogress(n / len(groups), (n + 1) / len(groups))
-        size = min(len(heads), len(pool))
-        sets[group] = held_out_eval.random_sets(
-            proving, pool, group, size, params.random_sets, params.seed, part
-        )
+    sets = _random_sets(params, groups, proving, progress)
     columns = ["group", "k", "set", "heads", *OUTCOMES, "n"]
     result.tables["random_sets"] = pd.DataFrame(
         [row for g, drawn in sets.items() for row in drawn.rows(g)], columns=columns
@@ -313,24 +306,39 @@ def _prove(
     for group, drawn in sets.items():
         add_random(result, group, drawn, after[group])
     if of_size:
-        k, drawn = max(of_size.items())
-        rates = {o: drawn.rate(o) for o in OUTCOMES}
-        result.add(
-            Finding(
-                "random",
-                {
-                    **{o: mean for o, (mean, _) in rates.items()},
-                    "n": unchanged.n,
-                    "sets": len(drawn.heads),
-                    "k": k,
-                },
-                f"With {counted(k, 'random head')} switched off, as many as the larger group has,"
-                f" it answers {how({o: mean for o, (mean, _) in rates.items()})}, mean of"
-                f" {len(drawn.heads)} sets.",
-                unit="fraction of held-out facts, mean over sets",
-                interval={o: bounds for o, (_, bounds) in rates.items()},
-            )
+        _add_random_sets(result, of_size[max(of_size)], unchanged.n)
+
+
+def _random_sets(
+    params: Params, groups: dict[str, list[Head]], proving: Measured, progress: Progress
+) -> dict[str, held_out_eval.RandomSets]:
+    """For each group, sets of as many heads of neither group, switched off."""
+    every = proving.model.heads()
+    pool = [h for h in every if not any(h in heads for heads in groups.values())]
+    sets: dict[str, held_out_eval.RandomSets] = {}
+    for n, (group, heads) in enumerate(groups.items()):
+        part = progress.subprogress(n / len(groups), (n + 1) / len(groups))
+        size = min(len(heads), len(pool))
+        sets[group] = held_out_eval.random_sets(
+            proving, pool, group, size, params.random_sets, params.seed, part
         )
+    return sets
+
+
+def _add_random_sets(result: Result, drawn: held_out_eval.RandomSets, n: int) -> None:
+    """What random sets of the larger group's size do, on `n` facts."""
+    rates = {o: drawn.rate(o) for o in OUTCOMES}
+    means = {o: mean for o, (mean, _) in rates.items()}
+    result.add(
+        Finding(
+            "random",
+            {**means, "n": n, "sets": len(drawn.heads), "k": drawn.k},
+            f"With {counted(drawn.k, 'random head')} switched off, as many as the larger group has,"
+            f" it answers {how(means)}, mean of {len(drawn.heads)} sets.",
+            unit="fraction of held-out facts, mean over sets",
+            interval={o: bounds for o, (_, bounds) in rates.items()},
+        )
+    )
 
 
 def _cost(

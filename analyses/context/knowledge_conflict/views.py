@@ -24,7 +24,7 @@ _GRIDS = {
 }
 _RATES = {answer: (answer, colour.CATEGORY[answer]) for answer in ("memory", "context", "other")}
 _FIRST = {f"p_{answer}": (f"{answer} answer", colour.CATEGORY[answer]) for answer in WINS}
-_DIAL = "dial: −1 memory … 0 untouched … +1 context"
+_DIAL = "dial: −1 memory … 0 no intervention … +1 context"
 _answers = partial(v.chart, "lines", ylabel="share of prompts (%)", ylim=(-3.0, 103.0))
 
 

@@ -88,16 +88,20 @@ def steering_means(result: Result) -> pd.DataFrame | None:
     return _by_condition(result, "steering_means", "logit_diff_change", STEERINGS)
 
 
-def losses(result: Result) -> pd.DataFrame:
+def losses(result: Result) -> pd.DataFrame | None:
     """Loss by transition with its 95 % interval (mean, low, high), measures in words."""
-    table = result.tables["transitions"]
+    table = result.tables.get("transitions")
+    if table is None:
+        return None
     half = 1.96 * table["standard_error"]
     bounds = {"mean": table["loss"], "low": table["loss"] - half, "high": table["loss"] + half}
     return table.assign(**bounds, predictor=table["predictor"].map(MEASURES))
 
 
-def listed_losses(result: Result) -> pd.DataFrame:
-    table = result.tables["transitions"]
+def listed_losses(result: Result) -> pd.DataFrame | None:
+    table = result.tables.get("transitions")
+    if table is None:
+        return None
     shares = 100 * table["n"] / table.groupby("predictor")["n"].transform("sum")
     return table.assign(**{"share of tokens, %": shares})
 

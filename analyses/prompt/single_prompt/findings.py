@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from analyses.prompt.single_prompt.params import Params
 from workbench.result import Finding, Result
@@ -10,6 +13,7 @@ from workbench.selection import head_name
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from analyses.prompt.single_prompt.forward_pass import Seen
     from hooks.model import InstrumentedModel
@@ -166,23 +170,13 @@ def lens_tables(model: InstrumentedModel, seen: Seen, words: list[str]) -> tuple
 
 def attribute(result: Result, seen: Seen, constant: float, words: list[str]) -> None:
     """Direct logit attribution at every position, and what it says at the last one."""
-    import numpy as np
     import pandas as pd
     import xarray as xr
 
-    assert seen.embedding is not None
     unit = f"logits toward {quoted(words[0])}" + (
         f" rather than {quoted(words[1])}" if len(words) > 1 else ""
     )
-    rows = [("embedding", "embedding", -1, seen.embedding.numpy())]
-    order = ("attention", "mixer", "MLP", "rest")
-    for (kind, layer), x in sorted(
-        seen.pieces.items(), key=lambda piece: (piece[0][1], order.index(piece[0][0]))
-    ):
-        # What rounding leaves over is nothing to show.
-        if kind != "rest" or float(x.abs().max()) > 1e-2:
-            rows.append((f"{kind} {layer}", kind, layer, x.numpy()))
-    rows.append(("biases", "biases", -1, np.full(len(seen.embedding), constant, "float32")))
+    rows = _written(seen, constant)
     result.arrays["components"] = xr.DataArray(
         np.stack([row[3] for row in rows]).astype("float32"),
         dims=("component", "pos"),
@@ -219,10 +213,32 @@ def attribute(result: Result, seen: Seen, constant: float, words: list[str]) -> 
             unit="logits",
         )
     )
-    if not seen.heads:
-        return
-    layers = sorted(seen.heads)
-    values = np.stack([seen.heads[layer].numpy().T for layer in layers]).astype("float32")
+    if seen.heads:
+        _add_heads(result, seen.heads, unit)
+
+
+def _written(seen: Seen, constant: float) -> list[tuple[str, str, int, np.ndarray]]:
+    """(name, kind, layer or -1, logits of every position) of all that writes to the stream."""
+    assert seen.embedding is not None
+    rows = [("embedding", "embedding", -1, seen.embedding.numpy())]
+    order = ("attention", "mixer", "MLP", "rest")
+    for (kind, layer), x in sorted(
+        seen.pieces.items(), key=lambda piece: (piece[0][1], order.index(piece[0][0]))
+    ):
+        # What rounding leaves over is nothing to show.
+        if kind != "rest" or float(x.abs().max()) > 1e-2:
+            rows.append((f"{kind} {layer}", kind, layer, x.numpy()))
+    rows.append(("biases", "biases", -1, np.full(len(seen.embedding), constant, "float32")))
+    return rows
+
+
+def _add_heads(result: Result, heads: Mapping[int, Tensor], unit: str) -> None:
+    """What the heads of each layer, (pos, head), write directly."""
+    import pandas as pd
+    import xarray as xr
+
+    layers = sorted(heads)
+    values = np.stack([heads[layer].numpy().T for layer in layers]).astype("float32")
     result.arrays["heads"] = xr.DataArray(
         values, dims=("layer", "head", "pos"), coords={"layer": layers}, attrs={"unit": unit}
     )

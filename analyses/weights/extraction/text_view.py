@@ -35,21 +35,14 @@ def strip(run: Result, window: int) -> Markup:
             "Of this window the tokens were not kept, only the numbers.",
             "The longest matches of each group have them.",
         )
-    suffix = (rows["part"] == "suffix").to_numpy()
-    first = rows["pos"].to_numpy()[suffix].min()
-    said = suffix & (rows["pos"].to_numpy() < first + row["prefix_match"])
+    suffix = rows["part"] == "suffix"
+    said = suffix & (rows["pos"] < rows["pos"][suffix].min() + row["prefix_match"])
     if "is_greedy" in rows:  # not by their text: two tokens that are parts of characters look alike
-        said |= rows["is_greedy"].to_numpy()
+        said |= rows["is_greedy"]
     read = passage.times_read(row.get("repeats"))
-    return draw.token_strip(
-        list(rows["token"]),
-        list(np.exp(rows["logprob"].where(suffix, 0.0)).where(suffix, 0.0)),
-        spans=passage.spans(suffix, said, rows["logprob"].isna().to_numpy()),
-        marks=passage.MARKS,
+    return passage.strip(
+        rows.assign(is_greedy=said, p=np.exp(rows["logprob"])),
         title=f"{row['name']}, {read}" if read else str(row["name"]),
-        unit="probability of each token",
-        top=1.0,
-        notes=[f"likeliest: “{word}”" if word else "" for word in rows["greedy_token"]],
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from analyses.weights.extraction import schema
 from analyses.weights.extraction.text_view import greedy, strip, verdict
 from workbench import views as v
 from workbench.draw import colour
@@ -18,28 +20,25 @@ if TYPE_CHECKING:
 
 _CARDS = 12
 _EXTRACTED = {"exact": colour.MEMORY, "sampled": colour.FUNCTION}
-_TIMING = {"early": colour.CONTEXT, "late": colour.MEMORY, "spread": colour.FUNCTION}
+_TIMING = {
+    "read early": colour.CONTEXT,
+    "read late": colour.MEMORY,
+    "read spread": colour.FUNCTION,
+}
 _DATA = "The data behind this picture"
 _WINDOWS = [
-    "window",
-    "name",
-    "kind",
-    "repeats",
-    "timing",
-    "prefix_match",
-    "exact",
-    "queries_needed",
-    "loss",
-    "memorization_score",
-    "edit_distance",
-    "suffix",
-    "generated",
+    *("window", "name", "kind", "repeats", "timing", "prefix_match", "exact", "queries_needed"),
+    *("loss", "memorization_score", "edit_distance", "suffix", "generated"),
 ]
-_MEANING = (
-    "A verdict says what comes out of this model when it is given the words before a passage, and"
-    " nothing about other ways to ask. To be surer, compare with a model that cannot have read the"
-    " document (the parameter reference)."
-)
+_MODELS = {
+    "both": ("both models", colour.FUNCTION),
+    "only_this_model": ("this model only", colour.MEMORY),
+    "only_reference": ("reference only", colour.CONTEXT),
+}
+# Bars of the share of windows, and curves of leading tokens and losses.
+_shares = partial(v.chart, "rate_bars", of="windows")
+_curves = partial(v.chart, "curves")
+_checkpoints = partial(_curves, xlabel="training step")
 
 
 def _windows(run: Result) -> pd.DataFrame:
@@ -76,33 +75,23 @@ def _documents(run: Result) -> pd.DataFrame:
     return run.tables["documents"].drop(columns=["window", "explanation"], errors="ignore")
 
 
-def _rates(run: Result) -> list[Any]:
+def _texts(run: Result) -> pd.DataFrame | None:
+    """Rates of the texts, the highest first, where it is not known how often they were read."""
+    rates = run.tables["rates"]
+    return None if "repeats" in rates else rates.sort_values("exact", ascending=False).head(20)
+
+
+def _repeats(run: Result) -> pd.DataFrame | None:
+    """Rates by how often a text was read, over all kinds and for each."""
     rates = run.tables["rates"]
     if "repeats" not in rates:
-        top = rates.sort_values("exact", ascending=False).head(20)
-        title = "Windows extracted, by text (%)"
-        return [
-            v.picture("rate_bars", top, names="name", title=title, words=_EXTRACTED, of="windows")
-        ]
-    whole = rates[rates["kind"] == "all"]
-    whole = whole.assign(read=[times_read(n) for n in whole["repeats"]])
-    title = "Windows extracted, by how often the text was read (%)"
-    return [
-        v.picture("rate_bars", whole, names="read", title=title, words=_EXTRACTED, of="windows"),
-        v.picture(
-            "curves", rates, "repeats", "prefix_match", "kind", scale="doublings", height=320,
-            title="Leading tokens said, by how often the text was read",
-            xlabel="times read", ylabel="tokens",
-        ),
-    ]  # fmt: skip
+        return None
+    return rates.assign(read=[times_read(n) for n in rates["repeats"]])
 
 
-def _legend(run: Result) -> str:
-    return (
-        "exact: greedy decoding says the whole suffix. sampled:"
-        f" {run.params.get('tries', 0):,} samples contain it at least once with a probability of"
-        " one half or more. Whiskers: 95 % intervals."
-    )
+def _all_kinds(run: Result) -> pd.DataFrame | None:
+    rates = _repeats(run)
+    return None if rates is None else rates[rates["kind"] == "all"]
 
 
 def _tries(run: Result) -> list[Any]:
@@ -122,77 +111,35 @@ def _tries(run: Result) -> list[Any]:
     ]  # fmt: skip
 
 
-def _context(run: Result) -> Any:
-    table = run.tables["context"]
-    groups = [g for g in table["group"].unique() if g != "all"] or ["all"]
-    return v.picture(
-        "curves", table, "context_length", "prefix_match", "group", order=groups,
-        title="Leading tokens said, by how much text is given",
-        xlabel="tokens of context", ylabel="tokens",
-    )  # fmt: skip
+def _single(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows of single groups; of all together where there are no others."""
+    single = table[table[column] != "all"]
+    return table if single.empty else single
 
 
-def _membership(run: Result) -> Any:
-    table = run.tables["membership"]
-    each = table[table["repeats"] != "all"]
-    return v.picture(
-        "curves", each.assign(repeats=each["repeats"].astype(int)), "repeats", "auc", "score",
-        scale="doublings", level={"chance": 0.5}, ylim=(0.3, 1.03),
-        xlabel="times read", ylabel="AUC",
-        title="How well each score tells texts that were read from those that never were (AUC)",
-    )  # fmt: skip
+def _membership(run: Result) -> pd.DataFrame:
+    each = run.tables["membership"].query("repeats != 'all'")
+    return each.assign(repeats=each["repeats"].astype(int))
 
 
-def _overlap(run: Result) -> Any:
+def _overlap(run: Result) -> pd.DataFrame:
     table = run.tables["overlap"]
-    words = {
-        "both models": colour.FUNCTION,
-        "this model only": colour.MEMORY,
-        "reference only": colour.CONTEXT,
-    }
-    counts = zip(words, ("both", "only_this_model", "only_reference"), strict=True)
-    shares = table.assign(**{word: table[count] / table["n"] for word, count in counts})
-    title = "Suffixes said by greedy decoding, of all windows (%)"
-    return v.picture("rate_bars", shares, names="group", title=title, words=words, of="windows")
+    return table.assign(**{word: table[count] / table["n"] for count, (word, _) in _MODELS.items()})
 
 
-def _compression(run: Result) -> Any:
-    table = run.tables["compression"]
-    named = table.assign(name=[str(text)[:40] for text in table["string"]])
-    title = "Tokens of the string per token of its prompt; above 1 it counts as memorized"
-    return v.picture(
-        "meters", named, "name", "compression_ratio", title=title, said=lambda x: f"{x:.2f}"
-    )
-
-
-def _steps(run: Result) -> list[Any]:
+def _steps(run: Result) -> pd.DataFrame:
+    """Along training, by how often a text is read in all."""
     table = run.tables["checkpoints"]
-    everyone = table[table["timing"] == "all"]
-    counts = [c for c in everyone["repeats"].unique() if c != "all"] or ["all"]
-    names = {c: f"{c}×" for c in counts if c != "all"}
-    said = "Leading tokens said along training, by how often the text is read in all"
-    loss = "Loss on the suffixes along training (nats per token)"
-    pictures = [
-        v.picture(
-            "curves", everyone, "step", column, "repeats", order=counts, names=names, title=title,
-            xlabel="training step", ylabel=unit,
-        )
-        for column, title, unit in (
-            ("prefix_match", said, "tokens"), ("loss", loss, "nats per token"),
-        )
-    ]  # fmt: skip
-    most = max((int(c) for c in counts if c != "all"), default=0)
-    timed = table[(table["repeats"] == str(most)) & (table["timing"] != "all")]
-    if most and timed["timing"].nunique() > 1:
-        title = f"Texts read {most}×: when they were read decides what stays (leading tokens said)"
-        pictures.append(
-            v.picture(
-                "curves", timed, "step", "prefix_match", "timing", hues=_TIMING, title=title,
-                names={t: f"read {t}" for t in timed["timing"].unique()},
-                xlabel="training step", ylabel="tokens",
-            )
-        )  # fmt: skip
-    return pictures
+    rows = _single(table[table["timing"] == "all"], "repeats")
+    return rows.assign(read=[n if n == "all" else f"{n}×" for n in rows["repeats"]])
+
+
+def _timing(run: Result) -> pd.DataFrame | None:
+    """Along training, the texts that are read most often, by when; None where that is one time."""
+    table = run.tables["checkpoints"]
+    counts = table.loc[table["repeats"] != "all", "repeats"].astype(int)
+    timed = table[(table["repeats"] == str(counts.max())) & (table["timing"] != "all")]
+    return timed.assign(when="read " + timed["timing"]) if timed["timing"].nunique() > 1 else None
 
 
 def _unknown(run: Result) -> str:
@@ -208,7 +155,7 @@ VIEWS = [
         v.finding("documents"),
         v.show(_cards),
         v.finding("verdict_thresholds", small=True),
-        v.says(_MEANING, small=True),
+        v.says(schema.VERDICTS, small=True),
         v.table(_documents, "Every document", of="documents"),
         v.table("pattern_controls", "Recited passages that may be patterns"),
         v.table("left_out", "Not looked at"),
@@ -227,46 +174,77 @@ VIEWS = [
     ]),
     v.View("Rates", needs="rates", parts=[
         v.finding("greedy", "sampled", "repeats", "nonmembers"),
-        v.show(_rates),
-        v.says(_legend, small=True),
+        _shares(_texts, names="name", words=_EXTRACTED, title="Windows extracted, by text (%)"),
+        _shares(
+            _all_kinds, names="read", words=_EXTRACTED,
+            title="Windows extracted, by how often the text was read (%)",
+        ),
+        _curves(
+            _repeats, "repeats", "prefix_match", "kind", scale="doublings", height=320,
+            title="Leading tokens said, by how often the text was read",
+            xlabel="times read", ylabel="tokens",
+        ),
+        v.says(
+            lambda run: schema.EXTRACTED.format(samples=run.params.get("tries", 0)), small=True
+        ),
         v.table("rates", _DATA),
     ]),
     v.View("Sampling", needs="extraction_by_queries", parts=[
-        v.says(
-            "The share of windows that n independent samples contain at least once with the given"
-            " probability, in closed form from one pass. Dotted: greedy decoding."
-        ),
+        v.says(schema.SAMPLING),
         v.show(_tries),
         v.table("extraction_by_queries", _DATA),
     ]),
     v.View("Context", needs="context", otherwise="one length of context was asked for", parts=[
         v.finding("context"),
-        v.show(_context),
+        _curves(
+            lambda run: _single(run.tables["context"], "group"), "context_length", "prefix_match",
+            "group", title="Leading tokens said, by how much text is given",
+            xlabel="tokens of context", ylabel="tokens",
+        ),
         v.table("context", _DATA),
     ]),
     v.View("Membership", needs="membership", otherwise=_unknown, parts=[
         v.finding("membership"),
-        v.show(_membership),
-        v.says(
-            "That a score tells them apart shows reading only where both are texts of the same"
-            " kind; those of a model organism come from the same generators. 0.5 is a coin toss;"
-            " intervals in the table are DeLong's.", small=True,
+        _curves(
+            _membership, "repeats", "auc", "score", scale="doublings", level={"chance": 0.5},
+            ylim=(0.3, 1.03), xlabel="times read", ylabel="AUC",
+            title="How well each score tells texts that were read from those that never were (AUC)",
         ),
+        v.says(schema.MEMBERSHIP, small=True),
         v.table("membership", _DATA),
     ]),
     v.View("Two models", needs="overlap", otherwise="no reference model was given", parts=[
         v.finding("overlap"),
-        v.show(_overlap),
+        _shares(
+            _overlap, names="group", words=dict(_MODELS.values()),
+            title="Suffixes said by greedy decoding, of all windows (%)",
+        ),
         v.table("overlap", _DATA),
     ]),
     v.View("Compression", needs="compression", otherwise="no strings were given", parts=[
         v.finding("compression"),
-        v.show(_compression),
+        v.chart(
+            "meters", lambda run: run.tables["compression"].assign(
+                name=run.tables["compression"]["string"].astype(str).str[:40]),
+            "name", "compression_ratio", said="{:.2f}".format,
+            title="Tokens of the string per token of its prompt; above 1 it counts as memorized",
+        ),
         v.table("compression", "The prompts"),
     ]),
     v.View("Training", needs="checkpoints", parts=[
         v.finding("training"),
-        v.show(_steps),
+        _checkpoints(
+            _steps, "step", "prefix_match", "read", ylabel="tokens",
+            title="Leading tokens said along training, by how often the text is read in all",
+        ),
+        _checkpoints(
+            _steps, "step", "loss", "read", ylabel="nats per token",
+            title="Loss on the suffixes along training (nats per token)",
+        ),
+        _checkpoints(
+            _timing, "step", "prefix_match", "when", per="repeats", ylabel="tokens", hues=_TIMING,
+            title="Texts read {}×: when they were read decides what stays (leading tokens said)",
+        ),
         v.table("checkpoints", _DATA),
     ], otherwise="the steps of training were not read (an option)"),
 ]  # fmt: skip

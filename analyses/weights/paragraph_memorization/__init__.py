@@ -200,7 +200,9 @@ def _gradients(result: Result, found: _Found, stage: Mapping[str, Progress]) -> 
     findings.add_gradients(
         result, *gradient_maps.gradient_map(found.model, found.passages, stage["weights"])
     )
-    result.arrays["slopes"] = patching.slopes(found.model, found.memorized, stage["activations"])
+    result.arrays["activation_gradients"] = patching.slopes(
+        found.model, found.memorized, stage["activations"]
+    )
 
 
 def _stand_on_triggers(

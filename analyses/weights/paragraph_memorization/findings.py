@@ -5,8 +5,8 @@ Table by table, docs/paragraph-memorization.md says what each column means.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,8 @@ def add_passages(
     def text(ids: Sequence[int]) -> str:
         return model.text.decode_continuation(ids)
 
-    rows, tokens = [], []
+    rows: list[dict[str, Any]] = []
+    tokens: list[dict[str, Any]] = []
     for passage, generated in zip(passages, own, strict=True):
         rows.append(
             {
@@ -66,28 +67,7 @@ def add_passages(
                 "generated": text(generated),
             }
         )
-        strings = model.token_strings([*passage.prompt, *passage.suffix])
-        greedy = model.token_strings(
-            [int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]]
-        )
-        for pos, token in enumerate(strings):
-            at = pos - len(passage.prompt)
-            part = "beginning" if pos < passage.beginning else "prefix" if at < 0 else "suffix"
-            tokens.append(
-                {
-                    "passage": passage.number,
-                    "pos": pos,
-                    "token": token,
-                    "part": part,
-                    "is_greedy": bool(at >= 0 and greedy[at] == token),
-                    "p": (
-                        float(np.exp(scores.logprob[passage.window, at]))
-                        if at >= 0
-                        else float("nan")
-                    ),
-                    "greedy_token": greedy[at] if at >= 0 else "",
-                }
-            )
+        tokens += _tokens(model, passage, scores)
     result.tables["passages"] = pd.DataFrame(rows)
     result.tables["tokens"] = pd.DataFrame(tokens)
     analysed = {group: [p for p in passages if p.group == group] for group in GROUPS}
@@ -105,6 +85,27 @@ def add_passages(
             unit="passages",
         )
     )
+
+
+def _tokens(model: InstrumentedModel, passage: Passage, scores: Scores) -> Iterator[dict[str, Any]]:
+    """A row for each token of a passage, with what greedy decoding gives in the suffix."""
+    greedy = model.token_strings(
+        [int(i) for i in scores.likeliest[passage.window, : len(passage.suffix)]]
+    )
+    for pos, token in enumerate(model.token_strings([*passage.prompt, *passage.suffix])):
+        at = pos - len(passage.prompt)
+        in_suffix = at >= 0
+        part = "beginning" if pos < passage.beginning else "suffix" if in_suffix else "prefix"
+        p = float(np.exp(scores.logprob[passage.window, at])) if in_suffix else float("nan")
+        yield {
+            "passage": passage.number,
+            "pos": pos,
+            "token": token,
+            "part": part,
+            "is_greedy": bool(in_suffix and greedy[at] == token),
+            "p": p,
+            "greedy_token": greedy[at] if in_suffix else "",
+        }
 
 
 def add_triggers(

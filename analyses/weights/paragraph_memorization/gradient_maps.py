@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from analyses.weights.paragraph_memorization.groups import GROUPS, Passage
 from hooks.gradients.parameters import gradient_sizes
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 _MEMORY = 2 * 2**30  # bytes that the gradients of prompts read together may take
+_HEADS = ("head", "kv_head")
 SIZES = ("max", "rms", "batch_max", "batch_rms")
 
 
@@ -44,60 +45,60 @@ def gradient_map(
     rows, low = [], []
     groups = [group for group in GROUPS if any(p.group == group for p in passages)]
     for number, group in enumerate(groups):
-        mine = [p for p in passages if p.group == group]
-        found = _sizes(
-            model,
-            mine,
-            chunk,
-            progress.subprogress(number / len(groups), (number + 1) / len(groups)),
-        )
-        names = [str(n) for n in found if not str(n).endswith(".batch")]
-        by_layer: xr.DataArray = sum(  # type: ignore[assignment]
-            found[n]
-            .sum([d for d in ("head", "kv_head") if d in found[n].dims])
-            .reindex(layer=range(model.n_layers), fill_value=0)
-            for n in names
-        )
-        share = by_layer.isel(layer=slice(0, model.n_layers // 2)).sum("layer") / by_layer.sum(
-            "layer"
-        )
-        low += [
-            {
-                "passage": p.number,
-                "group": group,
-                **{f"lower_share_{s}": float(share.sel(size=s)[n]) for s in ("max", "rms")},
-                "sum_max": float(by_layer.sum("layer").sel(size="max")[n]),
-            }
-            for n, p in enumerate(mine)
-        ]
+        of_group = [p for p in passages if p.group == group]
+        part = progress.subprogress(number / len(groups), (number + 1) / len(groups))
+        sizes = _sizes(model, of_group, chunk, part)
+        names = [str(n) for n in sizes if not str(n).endswith(".batch")]
+        low += _lower_shares(sizes[names], of_group, model.n_layers)
         for name in names:
-            own, batch = found[name].mean("prompt"), found[f"{name}.batch"]
-            for layer in own["layer"].values:
-                heads = next((own[d].values for d in ("head", "kv_head") if d in own.dims), [None])
-                for head in heads:
-                    at = (
-                        {}
-                        if head is None
-                        else {next(d for d in ("head", "kv_head") if d in own.dims): head}
-                    )
-                    each, together = own.sel(layer=layer, **at), batch.sel(layer=layer, **at)
-                    rows.append(
-                        {
-                            "group": group,
-                            "matrix": name,
-                            "layer": int(layer),
-                            "head": -1 if head is None else int(head),
-                            **{size: float(each.sel(size=size)) for size in ("max", "rms")},
-                            **{
-                                f"batch_{size}": float(together.sel(size=size))
-                                for size in ("max", "rms")
-                            },
-                        }
-                    )
+            rows += [
+                {"group": group, "matrix": name, **row}
+                for row in _components(sizes[name].mean("prompt"), sizes[f"{name}.batch"])
+            ]
     table = pd.DataFrame(rows)
     for size in SIZES:
         table[f"share_{size}"] = table[size] / table.groupby("group")[size].transform("sum")
     return table, pd.DataFrame(low)
+
+
+def _lower_shares(
+    sizes: xr.Dataset, passages: Sequence[Passage], n_layers: int
+) -> list[dict[str, Any]]:
+    """Of each passage's gradients, (prompt, layer, size) by matrix, the share of the lower half of
+    the layers, and the sum.
+    """
+    by_layer: xr.DataArray = sum(  # type: ignore[assignment]
+        each.sum([d for d in _HEADS if d in each.dims]).reindex(layer=range(n_layers), fill_value=0)
+        for each in sizes.values()
+    )
+    total = by_layer.sum("layer")
+    share = by_layer.isel(layer=slice(0, n_layers // 2)).sum("layer") / total
+    return [
+        {
+            "passage": p.number,
+            "group": p.group,
+            **{f"lower_share_{s}": float(share.sel(size=s)[n]) for s in ("max", "rms")},
+            "sum_max": float(total.sel(size="max")[n]),
+        }
+        for n, p in enumerate(passages)
+    ]
+
+
+def _components(own: xr.DataArray, batch: xr.DataArray) -> Iterator[dict[str, Any]]:
+    """A row for each part of one matrix: of a layer, or of a head. `own` and `batch` are (layer[,
+    head], size).
+    """
+    axis = next((d for d in _HEADS if d in own.dims), None)
+    for layer in own["layer"].values:
+        for head in [-1] if axis is None else own[axis].values:
+            where = {"layer": layer} if axis is None else {"layer": layer, axis: head}
+            each, together = own.sel(where), batch.sel(where)
+            yield {
+                "layer": int(layer),
+                "head": int(head),
+                **{size: float(each.sel(size=size)) for size in ("max", "rms")},
+                **{f"batch_{size}": float(together.sel(size=size)) for size in ("max", "rms")},
+            }
 
 
 def _sizes(

@@ -202,7 +202,7 @@ SCHEMA = Schema(
         ]),
         TableSchema("left_out", "Texts that were not analysed.", [
             C("name", "The text."),
-            C("reason", "Why it was not looked at."),
+            C("reason", "Why it was not analysed."),
         ]),
         claims.TABLE,
     ],
