@@ -64,12 +64,14 @@ class Claim:
         paper: what the paper reports of it, in its own numbers.
         measure: what a run says of it.
         group: the claims of one group stand in one table under this caption.
+        needs: a table of the run without which it was not measured.
     """
 
     text: str
     paper: str
     measure: Callable[[Result], Measured]
     group: str = "Claim by claim"
+    needs: str = ""
 
 
 def verdict_of(comparisons: Sequence[bool | None]) -> str:
@@ -94,7 +96,8 @@ def say_claims(result: Result, claims: Sequence[Claim], paper: str) -> None:
 
     rows = []
     for claim in claims:
-        rows.append((claim.text, claim.paper, *claim.measure(result)))
+        there = not claim.needs or claim.needs in result.tables
+        rows.append((claim.text, claim.paper, *(claim.measure(result) if there else NOT_MEASURED)))
     table = pd.DataFrame(rows, columns=[column.name for column in TABLE.columns])
     result.tables["claims"] = table
     counts = {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}

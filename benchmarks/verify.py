@@ -49,6 +49,16 @@ TARGETS: dict[str, Steps] = {
             "relation=capital",
         ]
     },
+    "cost": {
+        name: ["-m", "benchmarks.cost", name]
+        for name in (
+            "inside",
+            "extraction",
+            "knowledge-conflict",
+            "paragraph-memorization",
+            "function-tokens",
+        )
+    },
     "samples": {name: ["-m", "sample_runs.make", "--check", name] for name in RUNS},
     "tests": {"left out of make test": _tests("-m", "verify")},
     "peers": {"tests": _tests("tests/hooks/test_peers.py", "tests/hooks/test_sweep_peers.py")},

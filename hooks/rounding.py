@@ -64,14 +64,15 @@ class Control:
 
 
 def of_effects(
-    error: float, effects: Float[Tensor, "*components target"], moved: Float[Tensor, " target"]
+    error: float, effects: Float[Tensor, "*components target"], moved: Float[Tensor, "#target"]
 ) -> Control:
     """The control of a sweep.
 
     Args:
         error: see `Control`.
         effects: (…, target), NaN where there is none.
-        moved: the largest change of the control in each target's unit, (target,).
+        moved: the largest change of the control in each target's unit, (target,); (1,) where no
+            control was run.
     """
     size = effects.abs().nan_to_num(0.0)
     largest = size.flatten(0, -2).amax(0) if size.numel() else torch.zeros_like(moved)

@@ -66,8 +66,8 @@ class NextToken(Normed):
 
         def metric(
             logits: Float[Tensor, "batch pos d_vocab"],
-            ids: Int[Tensor, "batch pos"],
-            mask: Int[Tensor, "batch pos"],
+            ids: Int[Tensor, "#batch pos"],
+            mask: Int[Tensor, "#batch pos"],
         ) -> Tensor:
             values = self.of_logits(wide(logits[:, -1]), targets, unchanged)
             return values[:, 0] if values.shape[1] == 1 else values

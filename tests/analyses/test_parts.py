@@ -8,11 +8,13 @@ from typing import get_args
 import pytest
 
 import workbench as wb
+from analyses.measures.closed_book import closed_book
 from tests.helpers import autoencoders, planted
 from tests.helpers.token_counter import counting
 from ui.static_views import fragments
 from workbench import account, cost, registry
 from workbench.errors import BadInput, NotFound
+from workbench.organisms import corpus
 
 SMALL = {
     "knowledge-conflict": {
@@ -60,10 +62,17 @@ PARTS = [(a.name, part.name) for a in OURS for part in a.parts if a.name in SMAL
 def _on_an_organism(monkeypatch):
     """What a small model and a random autoencoder cannot do is passed over."""
     monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
-    monkeypatch.setattr(
-        "analyses.features.function_tokens.facts.closed_book",
-        lambda model, relation, progress: SimpleNamespace(facts=relation.facts),
-    )
+    monkeypatch.setattr("analyses.features.function_tokens.training.LOSSES", 4)
+    monkeypatch.setattr("analyses.features.function_tokens.training.READ", 16)
+    few = corpus.documents("train")[:300]
+    every = corpus.documents
+    monkeypatch.setattr(corpus, "documents", lambda name: few if name == "train" else every(name))
+
+    def all_known(model, relation, progress):
+        closed_book(model, relation, progress)
+        return SimpleNamespace(facts=relation.facts)
+
+    monkeypatch.setattr("analyses.features.function_tokens.facts.closed_book", all_known)
 
 
 @pytest.fixture(scope="module")

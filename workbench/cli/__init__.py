@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.cli import features, models, organisms, run, runs, serve, trace
+from workbench.cli import analyses, features, models, organisms, run, runs, serve, trace
 from workbench.errors import BadInput, Cancelled
 from workbench.silence_libraries import quiet_from_here
 from workbench.terminal import complain, complaint_of, say_stopped
@@ -82,7 +82,7 @@ def _root(
     pass
 
 
-app.command("analyses")(run.analyses)
+app.command("analyses")(analyses.analyses)
 app.command("run")(run.run)
 app.command("runs")(runs.runs)
 app.command("report")(runs.report)

@@ -49,16 +49,19 @@ def strip(
         unit: of the values.
     """
     suffix, p = tokens["part"] == "suffix", tokens["p"]
-    shown, of = (p.where(suffix, 0.0), _PROBABILITY) if values is None else (values, unit)
+    if values is None:
+        shown, unit = p.where(suffix, 0.0), _PROBABILITY
+    else:
+        shown = values.fillna(0.0)
     unread = (suffix & p.isna()).to_numpy()
     words = zip(p, tokens["greedy_token"], suffix & p.notna(), strict=True)
     return token_strip(
         list(tokens["token"]),
-        [float(value) for value in shown.fillna(0.0)],
+        [float(value) for value in shown],
         spans=spans(suffix.to_numpy(), tokens["is_greedy"].to_numpy(), unread),
         marks=MARKS,
         title=title,
-        unit=of,
+        unit=unit,
         top=1.0 if values is None else None,
         notes=[f"p {p:.2f}; first choice “{word}”" if read else "" for p, word, read in words],
     )

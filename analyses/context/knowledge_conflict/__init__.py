@@ -49,6 +49,7 @@ from analyses.context.knowledge_conflict.first_look import _attention, _before, 
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.context.knowledge_conflict.params import Params, relation_and_format
 from analyses.context.knowledge_conflict.parts import PARTS, PRESETS
+from analyses.context.knowledge_conflict.pruning_cost import add_pruning_cost
 from analyses.context.knowledge_conflict.rank_heads import (
     ANSWERS,
     Head,
@@ -192,7 +193,7 @@ def _use(
     """What the chosen heads are good for: the parts that stand on pruning."""
     model = proving.model
     if "side effects" in stage:
-        _cost(result, model, *asked, groups, proving.cases, stage["side effects"])
+        add_pruning_cost(result, model, *asked, groups, proving.cases, stage["side effects"])
     if "dial" in stage:
         _turn_dial(result, groups, proving, stage["dial"])
     if "heads of relations" in stage:
@@ -339,46 +340,6 @@ def _add_random_sets(result: Result, drawn: held_out_eval.RandomSets, n: int) ->
             interval={o: bounds for o, (_, bounds) in rates.items()},
         )
     )
-
-
-def _cost(
-    result: Result,
-    model: InstrumentedModel,
-    relation: facts.Relation,
-    format: facts.Format,
-    groups: dict[str, list[Head]],
-    cases: list[made.Case],
-    progress: Progress,
-) -> None:
-    import pandas as pd
-
-    progress(0.0, "Closed-book accuracy and loss on neutral text with heads switched off")
-    cost = held_out_eval.Cost(model, relation, cases, format)
-    rows = [cost.row("no intervention")]
-    for n, (group, heads) in enumerate(groups.items(), 1):
-        progress(
-            n / (1 + len(groups)),
-            "Closed-book accuracy and loss on neutral text with heads switched off",
-        )
-        rows.append(cost.row(f"prune {group} heads", held_out_eval.prune(heads)))
-        before, after = rows[0], rows[-1]
-        result.add(
-            Finding(
-                f"cost_{group}",
-                {
-                    "closed_book_before": before["closed_book"],
-                    "closed_book_after": after["closed_book"],
-                    "loss_before": before["loss"],
-                    "loss_after": after["loss"],
-                },
-                f"With the {counted(len(heads), f'{group} head')} switched off, closed-book"
-                " accuracy goes from"
-                f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
-                f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
-                unit="fraction of held-out facts; nats per token",
-            )
-        )
-    result.tables["cost"] = pd.DataFrame(rows)
 
 
 def _turn_dial(

@@ -243,30 +243,35 @@ CLAIMS = [
         "49 %, 76 % and 68 % at an early, middle and late layer (Gemma-2-9B)",
         _reach,
         _READING,
+        needs="coverage",
     ),
     Claim(
         "Features are reached by them in a way that random directions are not",
         _UNTESTED,
         _learned,
         _READING,
+        needs="coverage",
     ),
     Claim(
         "They reach more features than as much text of content tokens",
         _UNTESTED,
         _same_number,
         _READING,
+        needs="coverage",
     ),
     Claim(
         "In equally many occurrences a function token activates more features than a content token",
         _UNTESTED,
         _equal,
         _READING,
+        needs="degree_by_class",
     ),
     Claim(
         "It is the tokens that reach them, not the text they stand in",
         _UNTESTED,
         _pairing,
         _READING,
+        needs="coverage",
     ),
     Claim(
         "A content token's features are active again at function tokens more than at content"
@@ -274,6 +279,7 @@ CLAIMS = [
         _SINGLE,
         _again,
         _READING,
+        needs="reactivation",
     ),
     Claim(
         "The features that are active again carry the answer",
@@ -310,12 +316,14 @@ CLAIMS = [
         "4.88 nats (1.5B), the highest all along",
         _highest,
         _TRAINING,
+        needs="transitions",
     ),
     Claim(
         "F→C is harder than the rarity of its targets explains",
         _UNTESTED,
         _harder_than_counting,
         _TRAINING,
+        needs="transitions",
     ),
     Claim(
         "In training, function tokens are predicted first",

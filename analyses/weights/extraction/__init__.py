@@ -14,6 +14,7 @@ documents.py          a verdict for each document
 pattern_controls.py   would the model continue this passage without knowing it?
 comparisons.py        … after less context, by another model, earlier in training
 views.py              how it looks
+selections.py         what of the tables it shows
 scored_windows.py     windows, their scores, and what follows from both
 tables.py             the tables of a run
 text_view.py          one window and one document as HTML

@@ -32,6 +32,7 @@ _PARTED = 1 / 6  # of the prefix: tokens from the replaced one to the first that
 # Of the updates that may be made, as many were; and of the step sizes that may be tried.
 _UPDATES, _TRIED = 2.0, 2.3
 _PER_UPDATE = 4  # passes
+_MEMORIZED = 8  # one of so many windows is memorized
 
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
@@ -93,7 +94,7 @@ def _patching(model: InstrumentedModel, params: Params, traced: int) -> Cost:
 def _edits(params: Params, edits: int, n: int) -> Cost:
     """Every passage unlearned and rewritten, with every mask."""
     length = params.prefix + params.suffix
-    memorized = min(OTHERS, n // 2)
+    memorized = min(OTHERS, n // _MEMORIZED)
     keep = KEEP_NEUTRAL + min(KEEP_MEMORIZED, memorized // 2)
     updates = params.steps * (0.5 if params.rate else _UPDATES)
     tries = 1 if params.rate else _TRIED
