@@ -8,57 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.errors import BadRun
+from workbench.upgrade_step import CLAIM_COLUMNS, CLAIM_COUNTS, VERDICTS, Names, Upgrade, new_name
+from workbench.upgrades_to_2 import EXTRACTION, FUNCTION_TOKENS, SINGLE_PROMPT
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-Names = Mapping[str, str]
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Upgrade:
-    """From one format of an analysis's runs to the next: old name to new name throughout.
-
-    Args:
-        columns: by table (its new name).
-        values: what stands in a column of texts, by table and column (their new names).
-        dims: of every array that has them.
-        labels: what stands along an axis, by its new name.
-        keys: names of a finding's numbers, by finding (its new name).
-        param_values: what a parameter may be, by parameter (its new name).
-    """
-
-    tables: Names = field(default_factory=dict)
-    columns: Mapping[str, Names] = field(default_factory=dict)
-    values: Mapping[str, Mapping[str, Names]] = field(default_factory=dict)
-    arrays: Names = field(default_factory=dict)
-    dims: Names = field(default_factory=dict)
-    labels: Mapping[str, Names] = field(default_factory=dict)
-    findings: Names = field(default_factory=dict)
-    keys: Mapping[str, Names] = field(default_factory=dict)
-    params: Names = field(default_factory=dict)
-    param_values: Mapping[str, Names] = field(default_factory=dict)
-
-
-_CLAIM_COLUMNS = {"in the paper": "paper", "here": "measured", "how sure": "uncertainty"}
-_VERDICTS = {
-    "holds": "replicates",
-    "comes out again": "replicates",
-    "holds in part": "in part",
-    "does not hold": "does not replicate",
-    "does not come out": "does not replicate",
-}
-_CLAIM_COUNTS = {
-    "hold": "replicates",
-    "fail": "does_not_replicate",
-    "open": "cannot_be_told",
-}
 
 _STABILITY = {"chosen_again": "selection_frequency", "number_again": "same_size_frequency"}
 _TRANSFER = {"told": "testable", "carry_over": "transferred", "other_way": "reversed"}
@@ -187,7 +148,7 @@ _PARAGRAPH_MEMORIZATION = Upgrade(
         "edit_curves": {"match": "prefix_match", "instead": "rewrite_match"},
         "rewrite_targets": {"instead": "target"},
         "left_out": {"why": "reason"},
-        "claims": _CLAIM_COLUMNS,
+        "claims": CLAIM_COLUMNS,
     },
     values={
         "tokens": {"part": {"start": "beginning"}},
@@ -198,7 +159,7 @@ _PARAGRAPH_MEMORIZATION = Upgrade(
                 "random": "random heads",
             }
         },
-        "claims": {"verdict": _VERDICTS, "claim": _PARAGRAPH_CLAIMS},
+        "claims": {"verdict": VERDICTS, "claim": _PARAGRAPH_CLAIMS},
     },
     arrays={
         "slopes": "activation_gradients",
@@ -218,7 +179,7 @@ _PARAGRAPH_MEMORIZATION = Upgrade(
         },
         "unlearned": _EDIT_FINDING,
         "rewritten": _EDIT_FINDING,
-        "claims": _CLAIM_COUNTS,
+        "claims": CLAIM_COUNTS,
     },
 )
 
@@ -259,13 +220,9 @@ was false, 0 or empty; None for those that every run had.
 """
 UPGRADES: dict[int, dict[str, Upgrade]] = {
     1: {
-        "extraction": Upgrade(),
-        "function-tokens": Upgrade(
-            columns={"claims": _CLAIM_COLUMNS},
-            values={"claims": {"verdict": _VERDICTS}},
-            keys={"claims": _CLAIM_COUNTS},
-        ),
-        "inside": Upgrade(),
+        "extraction": EXTRACTION,
+        "function-tokens": FUNCTION_TOKENS,
+        "inside": SINGLE_PROMPT,
         "knowledge-conflict": _KNOWLEDGE_CONFLICT,
         "paragraph-memorization": _PARAGRAPH_MEMORIZATION,
     },
@@ -333,7 +290,7 @@ def upgrade_tables(tables: Mapping[str, pd.DataFrame], upgrade: Upgrade) -> dict
     for name, columns in upgrade.columns.items():
         if name in tables:
             _check(tables[name].columns, columns)
-            tables[name] = tables[name].rename(columns=dict(columns))
+            tables[name] = tables[name].rename(columns=partial(new_name, names=columns))
     for name, by_column in upgrade.values.items():
         for column, values in by_column.items():
             if name in tables and column in tables[name]:
@@ -359,12 +316,12 @@ def upgrade_arrays(arrays: Mapping[str, xr.DataArray], upgrade: Upgrade) -> dict
 def _renamed(things: Mapping[str, _T], names: Names) -> dict[str, _T]:
     """The same things under their new names, in the same order."""
     _check(things, names)
-    return {names.get(name, name): thing for name, thing in things.items()}
+    return {new_name(name, names): thing for name, thing in things.items()}
 
 
 def _check(present: Iterable[str], names: Names) -> None:
     """Raises BadRun where a new name is taken: one of the two would be lost."""
-    after = Counter(names.get(name, name) for name in present)
+    after = Counter(new_name(name, names) for name in present)
     if taken := next((name for name, times in after.items() if times > 1), None):
         raise BadRun(
             f"A run of an older format already has something called {taken[:80]!r}.",

@@ -12,7 +12,7 @@ import xarray as xr
 from workbench import run_folder, run_upgrades
 from workbench.errors import BadRun
 from workbench.result import Finding, Result
-from workbench.run_upgrades import Upgrade
+from workbench.upgrade_step import Upgrade, new_name
 
 UPGRADE = Upgrade(
     tables={"proof": "held_out"},
@@ -176,6 +176,35 @@ def test_verdicts_of_older_runs_are_in_todays_words(tmp_path, analysis, older, t
 
 
 @pytest.mark.parametrize(
+    ("name", "renamed"),
+    [
+        ("mixed L6", "shuffled L6"),
+        ("mixed resid_post L3", "shuffled resid_post L3"),
+        ("mixed", "off"),
+        ("degree L6", "degree L6"),
+    ],
+)
+def test_names_that_begin_alike_are_renamed_together(name, renamed):
+    assert new_name(name, {"mixed": "off", "mixed *": "shuffled *"}) == renamed
+
+
+def test_columns_and_keys_with_labels_are_renamed(tmp_path, monkeypatch):
+    upgrade = Upgrade(
+        columns={"tokens": {"mixed *": "shuffled *"}}, keys={"equal": {"gap_*": "difference_*"}}
+    )
+    monkeypatch.setitem(run_upgrades.UPGRADES, 1, {"labels": upgrade})
+    result = Result("labels")
+    result.add(Finding("equal", {"gap_L6": 1.5}, "", interval={"gap_L6": (1.0, 2.0)}))
+    result.tables["tokens"] = pd.DataFrame({"mixed L6": [3], "mixed L15": [4]})
+    file = result.save(tmp_path / "run") / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
+    opened = Result.open(tmp_path / "run")
+    assert opened.findings["equal"].values == {"difference_L6": 1.5}
+    assert opened.findings["equal"].interval == {"difference_L6": (1.0, 2.0)}
+    assert opened.tables["tokens"].to_dict("list") == {"shuffled L6": [3], "shuffled L15": [4]}
+
+
+@pytest.mark.parametrize(
     ("analysis", "older", "today"),
     [
         (
@@ -211,7 +240,7 @@ def test_switches_and_zeros_of_older_runs_are_parts(analysis, older, today):
     params = run_upgrades.upgrade_index(index, run_upgrades.UPGRADES[1][analysis])["params"]
     assert params == today
     registry.get(analysis).parse(params)
-    again = run_upgrades.upgrade_index({**index, "params": params}, run_upgrades.Upgrade())
+    again = run_upgrades.upgrade_index({**index, "params": params}, Upgrade())
     assert again["params"] == params
 
 

@@ -66,7 +66,7 @@ WORK = {
     "completing": lambda m, tmp: completed(m),
     "interventions": lambda m, tmp: patched(m),
     "inside": lambda m, tmp: (
-        wb.run("inside", m, {"prompt": PROMPT}).tables["next"].select_dtypes("number")
+        wb.run("inside", m, {"prompt": PROMPT}).tables["next_tokens"].select_dtypes("number")
     ),
 }
 

@@ -22,7 +22,7 @@ training.py         the same along a training, and the features that are alive a
 feature_stats.py    what a feature says: logits, neighbours, tokens
 prompt_features.py  single prompts, token by token
 cache.py            what took minutes, kept for the next run
-findings.py         from numbers to tables and findings
+findings.py         from numbers to tables and findings; reactivation_findings, training_findings
 claims.py           claim by claim
 schema.py           what tables, arrays and findings mean
 selections.py       what the pages show of the tables
@@ -52,6 +52,7 @@ from analyses.features.function_tokens import (
     reactivation,
     reactivation_findings,
     training,
+    training_findings,
     transitions,
 )
 from analyses.features.function_tokens import coverage as measures
@@ -269,8 +270,8 @@ def _training(result: Result, model: InstrumentedModel, params: Params, progress
         {"training": [params.training, followed.fingerprint, params.coverage, params.seed]},
         lambda: training.along(followed, params.coverage, params.seed, str(model.device), progress),
     )
-    findings.add_training(result, along["training_losses"], params.training)
-    findings.add_alive(result, along["live_features"], params.training)
+    training_findings.add_training(result, along["training_losses"], params.training)
+    training_findings.add_alive(result, along["live_features"], params.training)
 
 
 def _opened(model: InstrumentedModel, params: Params) -> list[SAE]:

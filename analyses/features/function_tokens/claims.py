@@ -141,13 +141,11 @@ def _kind_of_token(result: Result) -> Measured:
             last["logit_diff_change_low"] > content["logit_diff_change_high"]
             or last["logit_diff_change_high"] < content["logit_diff_change_low"]
         )
-        verdicts.append(
-            bool(last["logit_diff_change"] > content["logit_diff_change"]) if apart else None
-        )
+        at_function, at_content = last["logit_diff_change"], content["logit_diff_change"]
+        verdicts.append(bool(at_function > at_content) if apart else None)
         parts.append(
-            f"{label}: {last['logit_diff_change']:+.1f} nats at the last function token,"
-            f" {content['logit_diff_change']:+.1f}"
-            " at a last content token"
+            f"{label}: {at_function:+.1f} nats at the last function token, {at_content:+.1f} at a"
+            " last content token"
         )
     return Measured(
         "; ".join(parts),

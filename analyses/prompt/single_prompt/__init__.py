@@ -82,9 +82,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     no_sum = dla.why_not(model)
     lens = not lens_why(model)
     if not lens:
-        why["lens"] = lens_why(model)
+        why["logit_lens"] = lens_why(model)
     if no_sum:
-        why["heads"] = why["parts"] = no_sum
+        why["heads"] = why["components"] = no_sum
     progress(0.1, "Looking at every layer")
     along = None if no_sum else dla.direction(model, answer, other)
     seen = look(model, ids, layers, targets, along, neurons=params.neurons, lens=lens)

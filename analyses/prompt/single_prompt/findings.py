@@ -46,7 +46,7 @@ def add_next(result: Result, model: InstrumentedModel, seen: Seen, tokens: list[
     assert seen.last is not None
     top = torch.softmax(seen.last, -1).topk(min(10, len(seen.last)))
     said = model.token_strings(top.indices.tolist())
-    result.tables["next"] = pd.DataFrame(
+    result.tables["next_tokens"] = pd.DataFrame(
         {
             "rank": range(1, len(said) + 1),
             "token": said,
@@ -56,7 +56,7 @@ def add_next(result: Result, model: InstrumentedModel, seen: Seen, tokens: list[
     )
     result.add(
         Finding(
-            "next",
+            "next_token",
             float(top.values[0]),
             f"After this prompt the likeliest next token is {quoted(said[0])}"
             f" ({100 * float(top.values[0]):.1f} %), before {quoted(said[1])}"
@@ -94,7 +94,7 @@ def keep(
         norms[STREAMS.index(site), layers.index(layer)] = x.numpy()
     result.arrays["norms"] = by_site(norms, list(STREAMS), layers)
     if seen.lenses:
-        result.tables["lens"], result.tables["answers"] = lens_tables(model, seen, words)
+        result.tables["logit_lens"], result.tables["answer_lens"] = lens_tables(model, seen, words)
     if seen.neurons:
         rows, values_ = [], []
         for layer, (numbers, x) in seen.neurons.items():
@@ -107,7 +107,7 @@ def keep(
                         "label": f"L{layer}N{neuron}",
                         "layer": layer,
                         "neuron": neuron,
-                        "largest": float(x[where, i]),
+                        "max_activation": float(x[where, i]),
                         "pos": where,
                         "token": tokens[where],
                     }
@@ -157,7 +157,7 @@ def lens_tables(model: InstrumentedModel, seen: Seen, words: list[str]) -> tuple
                 {
                     "layer": layer,
                     "pos": pos,
-                    "which": which,
+                    "target": which,
                     "token": word,
                     "logit": float(one.logits[pos, n]),
                     "probability": float(one.chances[pos, n]),
@@ -177,23 +177,23 @@ def attribute(result: Result, seen: Seen, constant: float, words: list[str]) -> 
         f" rather than {quoted(words[1])}" if len(words) > 1 else ""
     )
     rows = _written(seen, constant)
-    result.arrays["parts"] = xr.DataArray(
+    result.arrays["components"] = xr.DataArray(
         np.stack([row[3] for row in rows]).astype("float32"),
-        dims=("part", "pos"),
-        coords={"part": [row[0] for row in rows]},
+        dims=("component", "pos"),
+        coords={"component": [row[0] for row in rows]},
         attrs={"unit": unit},
     )
     table = pd.DataFrame(
         {
-            "part": [row[0] for row in rows],
-            "kind": [row[1] for row in rows],
+            "component": [row[0] for row in rows],
+            "type": [row[1] for row in rows],
             "layer": [row[2] for row in rows],
             "logits": [float(row[3][-1]) for row in rows],
         }
     )
-    result.tables["parts"] = table
+    result.tables["components"] = table
     total = float(table["logits"].sum())
-    by_kind = table.groupby("kind", sort=False)["logits"].sum()
+    by_kind = table.groupby("type", sort=False)["logits"].sum()
     listed = ", ".join(
         f"{kind} {value:+.2f}" for kind, value in by_kind.items() if abs(value) >= 0.005
     )
@@ -204,7 +204,7 @@ def attribute(result: Result, seen: Seen, constant: float, words: list[str]) -> 
     )
     result.add(
         Finding(
-            "shares",
+            "component_types",
             {
                 "total": round(total, 3),
                 **{str(kind): round(float(value), 3) for kind, value in by_kind.items() if value},
@@ -255,7 +255,7 @@ def _add_heads(result: Result, heads: Mapping[int, Tensor], unit: str) -> None:
     )
     result.add(
         Finding(
-            "strongest",
+            "top_head",
             value,
             f"Of {last.size} heads {at} writes most at the last token: {value:+.2f} {unit},"
             " directly. What later layers make of a head is not in it.",
@@ -266,10 +266,10 @@ def _add_heads(result: Result, heads: Mapping[int, Tensor], unit: str) -> None:
 
 def add_lens(result: Result, word: str) -> None:
     """From which layer on the answer is the likeliest token of the lens at the last position."""
-    if "answers" not in result.tables:
+    if "answer_lens" not in result.tables:
         return
-    table = result.tables["answers"]
-    mine = table[(table["which"] == "answer") & (table["pos"] == table["pos"].max())].sort_values(
+    table = result.tables["answer_lens"]
+    mine = table[(table["target"] == "answer") & (table["pos"] == table["pos"].max())].sort_values(
         "layer"
     )
     first = None
@@ -290,7 +290,7 @@ def add_lens(result: Result, word: str) -> None:
             f" {last}, the last one shown)."
         )
     result.add(
-        Finding("settles", float("nan") if first is None else float(first), says, unit="layer")
+        Finding("answer_layer", float("nan") if first is None else float(first), says, unit="layer")
     )
 
 
@@ -328,7 +328,7 @@ def left_out(
             else of_sites("post") or "its layers have no MLP"
         )
     if why:
-        result.tables["left_out"] = pd.DataFrame({"what": list(why), "why": list(why.values())})
+        result.tables["left_out"] = pd.DataFrame({"item": list(why), "reason": list(why.values())})
 
 
 def whole_sites(

@@ -45,13 +45,13 @@ SCHEMA = Schema(
             C("part", "Of a conversation: `template` for what the chat format puts in, `message`"
               " for what somebody says.", optional=True),
         ]),
-        TableSchema("next", "The likeliest tokens after the prompt.", [
+        TableSchema("next_tokens", "The likeliest tokens after the prompt.", [
             _RANK,
             C("token", "The token as text."),
             _ID,
             C("probability", "Probability that the model gives it."),
         ]),
-        TableSchema("lens", "Logit lens: the likeliest next tokens of each layer at each token.", [
+        TableSchema("logit_lens", "Logit lens: the likeliest next tokens, by layer and token.", [
             _LAYER,
             _POS,
             _RANK,
@@ -59,18 +59,18 @@ SCHEMA = Schema(
             _ID,
             C("probability", "Its probability in the lens."),
         ]),
-        TableSchema("answers", "Where the answers stand in the lens.", [
+        TableSchema("answer_lens", "Logit lens of the answers.", [
             _LAYER,
             _POS,
-            C("which", "`answer`, or `other` for the second answer; empty for any other token."),
+            C("target", "`answer`, or `other` for the second answer; empty for any other token."),
             C("token", "The token as text."),
             C("logit", "Its logit in the lens.", "logits"),
             C("probability", "Its probability in the lens."),
             _RANK,
         ]),
-        TableSchema("parts", "Direct logit attribution by part of the model.", [
-            C("part", "The part; all of them add up to the logit."),
-            C("kind", "embedding, attention, mixer, MLP, rest or biases."),
+        TableSchema("components", "Direct logit attribution by component.", [
+            C("component", "The component; all of them add up to the logit."),
+            C("type", "embedding, attention, mixer, MLP, rest or biases."),
             C("layer", "Its layer; −1 where it has none."),
             C("logits", "What it writes directly toward the answer (with two answers, toward their"
               " logit difference); in the run at the last token.", "logits"),
@@ -87,22 +87,22 @@ SCHEMA = Schema(
             C("label", "The neuron, by layer and number.", title="name"),
             _LAYER,
             C("neuron", "Number of the neuron in its layer."),
-            C("largest", "Its activation that is largest in absolute value, behind the first"
+            C("max_activation", "Its activation that is largest in absolute value, behind the first"
               " token."),
             C("pos", "Position of the token where it is."),
             C("token", "That token as text."),
         ]),
         TableSchema("left_out", "What this model or this run does not have.", [
-            C("what", "What is not there."),
-            C("why", "The reason."),
+            C("item", "What is missing."),
+            C("reason", "Why it is missing."),
         ]),
     ],
     arrays=[
         A("patterns", "Attention patterns.", ("layer", "head", "query", "key"), "probability"),
         A("norms", "L2 norms of the residual stream, and of sites that were kept whole.",
           ("site", "layer", "pos"), "length of the vector"),
-        A("parts", "Direct logit attribution by part, at every token toward the same answer.",
-          ("part", "pos"), "logits"),
+        A("components", "Direct logit attribution by component, at every token toward the same"
+          " answer.", ("component", "pos"), "logits"),
         A("heads", "Direct logit attribution by head, at every token toward the same answer.",
           ("layer", "head", "pos"), "logits"),
         A("neurons", "Activations of the neurons that were kept: input of the MLP's last matrix.",
@@ -110,9 +110,9 @@ SCHEMA = Schema(
         A("site-*", "A site that was kept whole; its dims are those of a capture."),
     ],
     findings=[
-        F("next", "Probability of the likeliest next token", "probability"),
-        F("shares", "What the kinds of parts write toward the answer", "logits"),
-        F("strongest", "What the strongest head writes toward the answer", "logits"),
-        F("settles", "Layer from which on the logit lens says the answer", "layer"),
+        F("next_token", "Probability of the likeliest next token", "probability"),
+        F("component_types", "Direct logit attribution by type of component", "logits"),
+        F("top_head", "Direct logit attribution of the strongest head", "logits"),
+        F("answer_layer", "Layer from which on the answer is first in the logit lens", "layer"),
     ],
 )  # fmt: skip

@@ -52,7 +52,7 @@ def reason(what: str) -> Callable[[Result], str]:
 
     def of(run: Result) -> str:
         table = run.tables.get("left_out")
-        said = {} if table is None else dict(zip(table["what"], table["why"], strict=True))
+        said = {} if table is None else dict(zip(table["item"], table["reason"], strict=True))
         return str(said.get(what, ""))
 
     return of
@@ -136,47 +136,49 @@ def ranked_heads(run: Result, pos: int) -> pd.DataFrame:
 
 def parts_at(run: Result, pos: int) -> pd.DataFrame:
     """The table of parts, with what they write at one token."""
-    return run.tables["parts"].assign(logits=run.arrays["parts"].values[:, pos].astype(float))
+    return run.tables["components"].assign(
+        logits=run.arrays["components"].values[:, pos].astype(float)
+    )
 
 
 def written(run: Result, head: Head | None) -> list[float]:
     """What one head, or everything together, writes at each token, logits."""
-    parts = run.arrays["parts"].sum("part")
+    parts = run.arrays["components"].sum("component")
     values = parts if head is None else run.arrays["heads"].sel(layer=head[0])[head[1]]
     return [float(v) for v in values.values]
 
 
 def lens_at(run: Result, layer: int, pos: int) -> pd.DataFrame:
     """The likeliest tokens of one cell of the lens, and where the answers stand: columns rank,
-    token, percent and which ("" for what is no answer).
+    token, percent and target ("" for what is no answer).
     """
     import pandas as pd
 
     def here(table: pd.DataFrame) -> pd.DataFrame:
         return table[(table["layer"] == layer) & (table["pos"] == pos)]
 
-    names = ["rank", "token", "probability", "which"]
-    likeliest = here(run.tables["lens"]).assign(which="")
-    rows = pd.concat([likeliest[names], here(run.tables["answers"])[names]])
+    names = ["rank", "token", "probability", "target"]
+    likeliest = here(run.tables["logit_lens"]).assign(target="")
+    rows = pd.concat([likeliest[names], here(run.tables["answer_lens"])[names]])
     # An answer that is among the likeliest stands there once, marked.
-    rows = rows.sort_values(["rank", "which"], ascending=[True, False])
+    rows = rows.sort_values(["rank", "target"], ascending=[True, False])
     rows = rows.drop_duplicates(["rank", "token"]).reset_index(drop=True)
     said = [f"“{token}”" for token in rows["token"]]
     shown = rows.assign(token=said, percent=100 * rows["probability"])
-    return shown[["rank", "token", "percent", "which"]]
+    return shown[["rank", "token", "percent", "target"]]
 
 
 def answers_at(run: Result, pos: int) -> pd.DataFrame:
     """The answers' probability in the lens at one token: columns layer, answer, perhaps other."""
-    table = run.tables["answers"]
+    table = run.tables["answer_lens"]
     mine = table[table["pos"] == pos]
-    return mine.pivot(index="layer", columns="which", values="probability").reset_index()
+    return mine.pivot(index="layer", columns="target", values="probability").reset_index()
 
 
 def answers(run: Result) -> dict[str, str]:
     """The token of "answer" and, if there is one, of "other"."""
-    table = run.tables["answers"].drop_duplicates("which")
-    return dict(zip(table["which"], table["token"], strict=True))
+    table = run.tables["answer_lens"].drop_duplicates("target")
+    return dict(zip(table["target"], table["token"], strict=True))
 
 
 def norm_sites(run: Result) -> dict[str, str]:
@@ -200,7 +202,7 @@ def ranked_neurons(run: Result, layer: int | None = None) -> pd.DataFrame:
     """The kept neurons, of one layer or of all, strongest first."""
     table = run.tables["neurons"]
     mine = table if layer is None else table[table["layer"] == layer]
-    return mine.sort_values("largest", key=abs, ascending=False).reset_index(drop=True)
+    return mine.sort_values("max_activation", key=abs, ascending=False).reset_index(drop=True)
 
 
 def kept_neurons(run: Result) -> int:

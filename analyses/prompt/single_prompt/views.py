@@ -78,11 +78,11 @@ def _parts(run: Result, pick: v.Pick) -> list[v.Item]:
     table = sel.parts_at(run, pick.pos)
     bars = v.picture(
         "bars", values=list(table["logits"]), unit="logits",
-        names=[part.replace(" ", " of layer ") for part in table["part"]],
+        names=[part.replace(" ", " of layer ") for part in table["component"]],
         title=f"Parts at token {_at(run, pick)}: together {table['logits'].sum():+.2f} logits",
         xlabel="parts, in the order of the forward pass",
     )  # fmt: skip
-    return [bars, v.Table(table, _DATA, of="parts")]
+    return [bars, v.Table(table, _DATA, of="components")]
 
 
 def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -114,7 +114,7 @@ def _neurons(run: Result, pick: v.Pick) -> v.Table:
     return v.Table(frame, "Kept neurons, strongest first", "neuron", "label", 420, "neurons")
 
 
-ANSWER = v.Answer(("next", "settles", "strongest"), picture=("Logit lens", 0))
+ANSWER = v.Answer(("next_token", "answer_layer", "top_head"), picture=("Logit lens", 0))
 VIEWS = [
     v.View("Attention", needs="patterns", otherwise=sel.reason("patterns"), parts=[
         v.says(lambda run: f"All {run.arrays['patterns'][..., 0, 0].size} {schema.PATTERNS}"),
@@ -134,17 +134,18 @@ VIEWS = [
             widths=(0, 420), sticky=True,
         ),
     ], first=_FIRST | {"head": lambda run, pick: sel.pattern_head(run)}),
-    v.View("Logit lens", needs="lens", otherwise=sel.reason("lens"), first=_FIRST, parts=[
+    v.View("Logit lens", needs="logit_lens", first=_FIRST, otherwise=sel.reason("logit_lens"),
+           parts=[
         v.says(schema.LENS),
         v.says(_around),
         v.row(_TOKEN, _LAYER),
         v.on(["layer", "pos"], lambda run, pick: _cells(
-            run, pick, "lens_table", run.tables["lens"],
+            run, pick, "lens_table", run.tables["logit_lens"],
             "Likeliest next token by layer and token of the prompt")),
         v.row(
             v.on(["layer", "pos"], lambda run, pick: v.Table(
                 sel.lens_at(run, pick.layer, pick.pos),
-                f"Layer {pick.layer}, token {_at(run, pick)}", of="answers")),
+                f"Layer {pick.layer}, token {_at(run, pick)}", of="answer_lens")),
             v.on("pos", lambda run, pick: v.picture(
                 "lines", frame=sel.answers_at(run, pick.pos), x="layer", xlabel="layer",
                 series={k: (f"“{w}”", _LENS_HUES[k]) for k, w in sel.answers(run).items()},
@@ -153,8 +154,8 @@ VIEWS = [
             widths=(330, 420),
         ),
     ]),
-    v.View("Heads", needs="parts", otherwise=sel.reason("parts"), first=_FIRST, parts=[
-        v.says(lambda run: schema.WRITES.format(unit=run.arrays["parts"].attrs["unit"])),
+    v.View("Heads", needs="components", otherwise=sel.reason("components"), first=_FIRST, parts=[
+        v.says(lambda run: schema.WRITES.format(unit=run.arrays["components"].attrs["unit"])),
         v.says(_no_heads),
         v.row(
             v.column(

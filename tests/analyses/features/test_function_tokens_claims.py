@@ -131,8 +131,8 @@ def steps(alive: list[int], shares: list[float], at: str = "blocks.3.hook_resid_
 )
 def test_features_along_a_training(alive, shares, grows, most):
     table = steps(alive, shares)
-    assert training_claims._come_alive(with_tables(alive=table)).verdict == grows
-    row = training_claims._edges(with_tables(alive=table))
+    assert training_claims._come_alive(with_tables(live_features=table)).verdict == grows
+    row = training_claims._edges(with_tables(live_features=table))
     assert row.verdict == most
     assert f"{shares[-1]:.1%} at step 20" in row.measured
 
@@ -241,7 +241,7 @@ def test_who_falls_first_is_judged_by_the_errors_of_the_losses(middle, error, ve
     ]
     found = with_tables(
         training_losses=pd.DataFrame(rows, columns=["step", "transition", "loss"]).assign(
-            measure="model", error=error
+            predictor="model", standard_error=error
         )
     )
     half = {f"half_step_{group.replace('→', 'to')}": 10.0 for group in claims.GROUPS}

@@ -90,13 +90,13 @@ def test_what_is_alive_is_what_a_loop_counts(llama):
 
 
 def test_along_a_training_every_step_is_measured(monkeypatch):
-    monkeypatch.setattr(training, "_LOSSES", 16)
-    monkeypatch.setattr(training, "_READ", 32)
+    monkeypatch.setattr(training, "LOSSES", 16)
+    monkeypatch.setattr(training, "READ", 32)
     monkeypatch.setattr(training, "_COUNTED", 64)
     kept = training.Kept.of(PLANTED, [])
     ends = training.Kept(PLANTED, [0, kept.steps[-1]], kept.autoencoders)
     found = training.along(ends, 0.4, 0, "cpu", QUIET)
-    losses = found["training"]
+    losses = found["training_losses"]
     of_model = losses[losses["predictor"] == "model"].pivot(
         index="step", columns="transition", values="loss"
     )
@@ -108,7 +108,7 @@ def test_along_a_training_every_step_is_measured(monkeypatch):
     assert alive["function_edge_share"].between(0, 1).all()
     none = training.along(training.Kept(PLANTED, ends.steps, {}), 0.4, 0, "cpu", QUIET)
     assert none["live_features"].empty
-    assert none["training"].equals(losses)
+    assert none["training_losses"].equals(losses)
 
 
 def test_autoencoders_of_steps_fit_them_and_are_sparse():

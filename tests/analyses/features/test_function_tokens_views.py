@@ -226,7 +226,7 @@ def test_a_token_of_a_prompt_is_chosen_by_a_click_and_a_feature_by_a_row(run: Re
     expected = selections.links(run, at, 0, 6)
     assert list(table.value["feature"]) == list(expected["feature"])
     assert f"Features active at token 6, {at}" in texts(shown)
-    assert "activation" not in texts(shown).replace("activation here", "")
+    assert "activation" not in texts(shown).replace("max_activation", "")
     click(table, 2)
     chosen = int(expected["feature"][2])
     assert run.selection.feature == (at, chosen)
@@ -255,7 +255,7 @@ def test_features_are_linked_to_the_content_tokens_before(run: Result) -> None:
     for prompt, pos in ((0, 0), (0, 5), (1, 7)):
         table, active = selections.links(run, at, prompt, pos), selections.active(run, at, prompt)
         classes = selections.tokens_of(run, prompt).set_index("pos")["class"]
-        assert table["activation here"].is_monotonic_decreasing
+        assert table["activation"].is_monotonic_decreasing
         for row in table.itertuples(index=False, name=None):
             mine = active[(active["feature"] == row[0]) & (active["pos"] < pos)]
             mine = mine[mine["pos"].map(classes) == "content"]

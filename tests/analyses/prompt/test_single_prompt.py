@@ -53,11 +53,11 @@ def answer_ids(model: Any) -> list[int]:
 def test_parts_add_up_to_the_models_own_logits_at_every_token(family: Any, result: Result) -> None:
     own, (answer, other) = logits_of(family), answer_ids(family)
     np.testing.assert_allclose(
-        result.arrays["parts"].sum("part").values,
+        result.arrays["components"].sum("component").values,
         own[:, answer] - own[:, other],
         atol=2e-3 * np.abs(own).max(),
     )
-    assert result.findings["shares"].values["total"] == pytest.approx(
+    assert result.findings["component_types"].values["total"] == pytest.approx(
         own[-1, answer] - own[-1, other], abs=5e-3
     )
 
@@ -66,12 +66,16 @@ def test_one_answers_parts_add_up_too_with_all_biases(family: Any) -> None:
     result = wb.run("inside", family, {"prompt": PROMPT, "answer": "Paris", "neurons": 0})
     own = logits_of(family)[:, answer_ids(family)[0]]
     np.testing.assert_allclose(
-        result.arrays["parts"].sum("part").values, own, atol=2e-3 * max(1, np.abs(own).max())
+        result.arrays["components"].sum("component").values,
+        own,
+        atol=2e-3 * max(1, np.abs(own).max()),
     )
 
 
 def test_no_part_is_left_unexplained(result: Result) -> None:
-    assert not [part for part in result.arrays["parts"]["part"].values if part.startswith("rest")]
+    assert not [
+        part for part in result.arrays["components"]["component"].values if part.startswith("rest")
+    ]
 
 
 def test_heads_add_up_to_their_layers_attention_but_for_the_bias(
@@ -79,10 +83,11 @@ def test_heads_add_up_to_their_layers_attention_but_for_the_bias(
 ) -> None:
     if "heads" not in result.arrays:
         pytest.skip("no attention heads")
-    heads, parts = result.arrays["heads"], result.arrays["parts"]
+    heads, parts = result.arrays["heads"], result.arrays["components"]
     for layer in heads["layer"].values:
         gap = (
-            parts.sel(part=f"attention {layer}").values - heads.sel(layer=layer).sum("head").values
+            parts.sel(component=f"attention {layer}").values
+            - heads.sel(layer=layer).sum("head").values
         )
         bias = family.layout.blocks[layer].out_proj.bias is not None
         if not bias:
@@ -123,13 +128,13 @@ def test_heads_are_the_slow_way_around(family: Any, result: Result) -> None:
 def test_lens_of_the_last_layer_is_the_models_own_distribution(family: Any, result: Result) -> None:
     with torch.no_grad():
         own = torch.softmax(family.module(**family.batch(PROMPT).kwargs()).logits[0], -1)
-    lens, last = result.tables["lens"], family.n_layers - 1
+    lens, last = result.tables["logit_lens"], family.n_layers - 1
     for pos in range(len(own)):
         mine = lens[(lens["layer"] == last) & (lens["pos"] == pos)].sort_values("rank")
         top = own[pos].topk(5)
         np.testing.assert_allclose(mine["probability"], top.values.numpy(), rtol=1e-3)
-    answers = result.tables["answers"]
-    end = answers[(answers["layer"] == last) & (answers["pos"] == len(own) - 1)].set_index("which")
+    answers = result.tables["answer_lens"]
+    end = answers[(answers["layer"] == last) & (answers["pos"] == len(own) - 1)].set_index("target")
     for which, token in zip(("answer", "other"), answer_ids(family), strict=True):
         assert end.loc[which, "probability"] == pytest.approx(float(own[-1, token]), rel=1e-3)
         assert end.loc[which, "rank"] == int((own[-1] > own[-1, token]).sum()) + 1
@@ -153,7 +158,7 @@ def test_norms_and_patterns_are_those_of_a_capture(family: Any, result: Result) 
 
 def test_neurons_are_the_largest_behind_the_first_token(family: Any, result: Result) -> None:
     if "post" not in family.sites:
-        assert set(result.tables["left_out"]["what"]) >= {"neurons"}
+        assert set(result.tables["left_out"]["item"]) >= {"neurons"}
         return
     whole = wb.capture(family, PROMPT, "post", family.sites["post"])["post"].isel(prompt=0)
     table = result.tables["neurons"]
@@ -161,9 +166,9 @@ def test_neurons_are_the_largest_behind_the_first_token(family: Any, result: Res
         values = whole.values[i]
         mine = table[table["layer"] == layer]
         most = np.sort(np.abs(values[1:]).max(0))[-5:]
-        np.testing.assert_allclose(np.sort(mine["largest"].abs()), most, rtol=1e-4)
+        np.testing.assert_allclose(np.sort(mine["max_activation"].abs()), most, rtol=1e-4)
         for row in mine.itertuples():
-            assert values[row.pos, row.neuron] == pytest.approx(row.largest, rel=1e-4)
+            assert values[row.pos, row.neuron] == pytest.approx(row.max_activation, rel=1e-4)
             np.testing.assert_allclose(
                 result.arrays["neurons"].sel(label=row.label),
                 values[:, row.neuron],
@@ -174,7 +179,7 @@ def test_neurons_are_the_largest_behind_the_first_token(family: Any, result: Res
 
 def test_what_a_family_lacks_is_said_with_its_reason() -> None:
     mamba = wb.load((families.module("mamba"), tiny.tiny_tokenizer()))
-    left_out = wb.run("inside", mamba).tables["left_out"].set_index("what")["why"]
+    left_out = wb.run("inside", mamba).tables["left_out"].set_index("item")["reason"]
     assert set(left_out.index) == {"patterns", "heads", "neurons"}
     assert "no attention" in left_out["patterns"]
 
@@ -183,9 +188,9 @@ def test_the_models_own_next_token_is_the_default_answer(llama: Any) -> None:
     result = wb.run("inside", llama)
     own = int(llama.next_logits("The capital of France is")[0].argmax())
     assert result.provenance.notes["answer"] == llama.token_strings([own])[0]
-    end = result.tables["answers"]
+    end = result.tables["answer_lens"]
     assert end[(end["layer"] == 2) & (end["pos"] == end["pos"].max())]["rank"].tolist() == [1]
-    settles = int(result.findings["settles"].value)
+    settles = int(result.findings["answer_layer"].value)
     at_end = end[end["pos"] == end["pos"].max()].set_index("layer")["rank"]
     assert (at_end.loc[settles:] == 1).all()
     assert settles == 0 or at_end.loc[settles - 1] > 1
@@ -195,7 +200,7 @@ def test_layers_choose_what_is_shown_and_not_what_is_summed(llama: Any) -> None:
     every, some = wb.run("inside", llama), wb.run("inside", llama, {"layers": [2, 1, 1]})
     assert list(some.arrays["patterns"]["layer"].values) == [1, 2]
     assert list(some.arrays["norms"]["layer"].values) == [1, 2]
-    np.testing.assert_array_equal(some.arrays["parts"], every.arrays["parts"])
+    np.testing.assert_array_equal(some.arrays["components"], every.arrays["components"])
 
 
 def test_chosen_sites_are_kept_whole(llama: Any) -> None:
@@ -251,10 +256,10 @@ def test_nothing_stays_on_the_model(llama: Any) -> None:
 @pytest.mark.model
 def test_on_the_default_model_the_answer_comes_late(smollm: Any) -> None:
     result = wb.run("inside", smollm, {"answer": "Paris", "other": "Rome"})
-    assert result.findings["next"].value > 0.5
-    assert result.findings["settles"].value >= 20
+    assert result.findings["next_token"].value > 0.5
+    assert result.findings["answer_layer"].value >= 20
     own = smollm.next_logits("The capital of France is")[0]
     paris, rome = (smollm.continuation_tokens(t)[0] for t in (" Paris", " Rome"))
-    assert float(result.arrays["parts"].isel(pos=-1).sum()) == pytest.approx(
+    assert float(result.arrays["components"].isel(pos=-1).sum()) == pytest.approx(
         float(own[paris] - own[rome]), abs=2e-3
     )

@@ -115,7 +115,7 @@ def test_a_run_is_as_its_schema_says(result: Result) -> None:
     schema = registry.get("inside").schema
     assert "site-q" in result.arrays
     assert list(schema.problems(result)) == []
-    del result.tables["lens"]["rank"]
+    del result.tables["logit_lens"]["rank"]
     result.arrays["site-q"] = result.arrays["site-q"].rename("other")
     result.arrays["norms"] = result.arrays["norms"].T
     assert len(list(schema.problems(result))) == 2
@@ -140,15 +140,15 @@ def test_a_cell_of_the_lens_is_listed_and_its_token_drawn(result: Result) -> Non
     heard(page)[0].value = "1,2 1700000000"
     assert any("Layer 1, token 2" in text for text in texts(page))
     assert 'data-at="1,2" class="wb-here"' in "".join(texts(page))
-    lens = result.tables["lens"]
+    lens = result.tables["logit_lens"]
     best = lens[(lens["layer"] == 1) & (lens["pos"] == 2) & (lens["rank"] == 1)].iloc[0]
     (table,) = page.select(pn.widgets.Tabulator)
     assert table.value["percent"].iloc[0] == pytest.approx(100 * best["probability"])
-    assert {"answer", "other"} <= set(table.value["which"])
+    assert {"answer", "other"} <= set(table.value["target"])
     (curve,) = figures(page)
     assert curve.title.text.startswith("Probability in the lens at token 2 ")
-    answers = result.tables["answers"]
-    expected = answers[(answers["pos"] == 2) & (answers["which"] == "other")]
+    answers = result.tables["answer_lens"]
+    expected = answers[(answers["pos"] == 2) & (answers["target"] == "other")]
     assert drawn_lines(curve)[1] == pytest.approx(list(expected["probability"]))
     knobs(page)["Layer"].value = 0  # and by the lists
     knobs(page)["Token"].value = 4
@@ -203,7 +203,7 @@ def test_heads_follow_the_token(result: Result) -> None:
     expected = selections.heads_at(result, 1)
     assert shown["L2H3"] == pytest.approx(float(expected.sel({"layer": 2, "head": 3})))
     bars = next(f for f in figures(page) if f.title.text.startswith("Parts at token 1"))
-    total = float(result.arrays["parts"].isel(pos=1).sum())
+    total = float(result.arrays["components"].isel(pos=1).sum())
     assert f"{total:+.2f}" in bars.title.text
     heads, parts = page.select(pn.widgets.Tabulator)
     assert heads.value["logits"].abs().iloc[0] == pytest.approx(float(abs(expected).max()))

@@ -1,0 +1,323 @@
+"""What runs of format 1 of extraction, function-tokens and inside call otherwise."""
+
+from __future__ import annotations
+
+from workbench.upgrade_step import CLAIM_COLUMNS, CLAIM_COUNTS, VERDICTS, Upgrade
+
+_VERDICTS = {
+    "recites whole passages": "reproduces whole passages",
+    "recites parts of passages": "reproduces parts of passages",
+    "may recite passages when sampled often": "would reproduce passages when sampled",
+    "continues its patterns": "continues patterns",
+    "recites short runs": "reproduces short runs",
+    "no sign of it": "no sign of memorization",
+}
+EXTRACTION = Upgrade(
+    tables={
+        "tries": "extraction_by_queries",
+        "controls": "pattern_controls",
+        "steps": "checkpoints",
+    },
+    columns={
+        "windows": {
+            "match": "prefix_match",
+            "run": "longest_run",
+            "log_p": "suffix_logprob",
+            "tries": "queries_needed",
+            "score": "memorization_score",
+            "edit": "edit_distance",
+            "common": "lcs_chars",
+            "said": "generated",
+            "reference_match": "reference_prefix_match",
+        },
+        "tokens": {"likeliest": "greedy_token", "right": "is_greedy"},
+        "rates": {"match": "prefix_match"},
+        "extraction_by_queries": {
+            "chance": "probability",
+            "n": "queries",
+            "greedy": "greedy_rate",
+        },
+        "documents": {
+            "says": "explanation",
+            "windows": "n_windows",
+            "recited": "prefix_match_share",
+            "exact": "n_exact",
+            "sampled": "n_sampled",
+            "longest": "longest_prefix_match",
+            "run": "longest_run",
+            "read": "read_share",
+            "repetitive": "n_repetitive",
+            "patterns": "n_patterns",
+        },
+        "pattern_controls": {
+            "distinct": "distinct_share",
+            "run": "longest_run",
+            "copied": "copied_run",
+            "exchanged": "permuted_run",
+            "counted": "incremented_run",
+        },
+        "left_out": {"why": "reason"},
+        "context": {"context": "context_length", "match": "prefix_match"},
+        "overlap": {
+            "this model only": "only_this_model",
+            "reference only": "only_reference",
+            "match": "prefix_match",
+            "reference_match": "reference_prefix_match",
+        },
+        "membership": {
+            "members": "n_members",
+            "others": "n_nonmembers",
+            "low": "auc_low",
+            "high": "auc_high",
+        },
+        "compression": {
+            "tokens": "string_tokens",
+            "ratio": "compression_ratio",
+            "steps": "gcg_steps",
+            "ended": "stopped_by",
+        },
+        "checkpoints": {"match": "prefix_match"},
+    },
+    values={
+        "extraction_by_queries": {"group": {"read": "members", "never read": "non-members"}},
+        "documents": {"verdict": _VERDICTS},
+        "compression": {
+            "stopped_by": {"by itself": "convergence", "its steps were used up": "step limit"}
+        },
+    },
+    findings={"never_read": "nonmembers", "controls": "pattern_controls"},
+    keys={
+        "greedy": {"longest_match": "longest_prefix_match"},
+        "sampled": {"samples": "queries", "chance": "probability"},
+        "documents": {
+            old.replace(" ", "_"): new.replace(" ", "_") for old, new in _VERDICTS.items()
+        },
+        "verdict_thresholds": {
+            "match": "prefix_match",
+            "run": "longest_run",
+            "never_read_match": "nonmember_prefix_match",
+            "never_read_run": "nonmember_longest_run",
+            "distinct_tokens": "distinct_share",
+            "samples": "queries",
+        },
+        "near_verbatim": {"score": "memorization_score", "edit_at_most": "max_edit_distance"},
+        "repeats": {
+            "spearman_probability": "spearman_logprob",
+            "match_at_*": "prefix_match_at_*",
+        },
+        "nonmembers": {"match": "prefix_match"},
+        "overlap": {"this": "only_this_model", "reference": "only_reference"},
+        "training": {"ever": "extracted_ever", "at_the_end": "extracted_at_end"},
+        "compression": {"highest": "highest_ratio"},
+        "textless": {"ids": "n_ids", "likeliest": "n_greedy"},
+    },
+)
+
+_MATCHED = {"equal": "matched", "content_equal": "content_matched"}
+_LOSSES = {"measure": "predictor", "group": "transition", "error": "standard_error"}
+_ABLATIONS = {
+    "again": "reactivated",
+    "at subject": "reactivated_at_subject",
+    "strongest at subject": "strongest_at_subject",
+    "some": "reactivated_subset",
+}
+_STEERINGS = {"own": "identity"}
+FUNCTION_TOKENS = Upgrade(
+    tables={
+        "classes": "degree_by_class",
+        "shares": "coverage_by_share",
+        "again": "reactivation",
+        "training": "training_losses",
+        "alive": "live_features",
+        "active_again": "reactivated_features",
+        "along": "steering_by_position",
+    },
+    columns={
+        "autoencoders": {"at": "sae", "width": "d_sae"},
+        "tokens": {
+            "word": "word_class",
+            "share": "frequency",
+            "windows": "window_frequency",
+            "mixed *": "shuffled *",
+            "equal *": "matched *",
+        },
+        "coverage": {
+            "at": "sae",
+            "n": "n_types",
+            "features": "coverage",
+            "strong": "above_5pct",
+            "mixed": "shuffled",
+            "random": "random_directions",
+            **_MATCHED,
+        },
+        "degree_by_class": {
+            "at": "sae",
+            "function": "function_degree",
+            "content": "content_degree",
+            "low": "difference_low",
+            "high": "difference_high",
+            "rank": "spearman",
+            "drawn": "n_occurrences",
+        },
+        "coverage_by_share": {
+            "share": "function_share",
+            "tokens": "n_types",
+            "at": "sae",
+            "features": "coverage",
+            **_MATCHED,
+        },
+        "reactivation": {
+            "at": "sae",
+            "share": "reactivated",
+            "chance": "baseline",
+            "more": "above_baseline",
+            "low": "above_baseline_low",
+            "high": "above_baseline_high",
+        },
+        "features": {
+            "tokens": "n_tokens",
+            "share": "density",
+            "function": "function_share",
+            "types": "degree",
+            "peak": "max_activation",
+            "fires_on": "top_tokens",
+            "promotes": "positive_logits",
+            "suppresses": "negative_logits",
+            "near": "nearest_features",
+            "at": "sae",
+        },
+        "examples": {"at": "sae"},
+        "untrained": {
+            "at": "sae",
+            "n": "n_types",
+            "features": "coverage",
+            "random": "random_directions",
+            "untrained": "untrained_directions",
+        },
+        "transitions": _LOSSES,
+        "training_losses": _LOSSES,
+        "live_features": {
+            "at": "sae",
+            "width": "d_sae",
+            "alive": "n_alive",
+            "edges": "n_edges",
+            "function_edges": "function_edge_share",
+            "mixed_edges": "shuffled_edge_share",
+            "low": "degree_difference_low",
+            "high": "degree_difference_high",
+            "drawn": "n_occurrences",
+        },
+        "prompt_features": {"at": "sae"},
+        "wordings": {"last": "last_token", "function": "last_is_function"},
+        "reactivated_features": {"at": "sae", "again": "n_reactivated", "at_last": "n_active"},
+        "ablations": {"features": "n_features", "loss": "logprob_drop", "at": "sae"},
+        "ablation_means": {
+            "at": "sae",
+            "mean": "logprob_drop",
+            "low": "logprob_drop_low",
+            "high": "logprob_drop_high",
+            "features": "n_features",
+        },
+        "steerings": {
+            "other": "other_fact",
+            "features": "n_features",
+            "before": "logit_diff_before",
+            "after": "logit_diff_after",
+            "answers": "flipped",
+            "first": "top_answer",
+            "at": "sae",
+            "moved": "logit_diff_change",
+        },
+        "steering_means": {
+            "at": "sae",
+            "mean": "logit_diff_change",
+            "low": "logit_diff_change_low",
+            "high": "logit_diff_change_high",
+            "features": "n_features",
+            "answers": "flipped",
+            "first": "top_answer",
+        },
+        "steering_by_position": {
+            "features": "n_features",
+            "moved": "logit_diff_change",
+            "at": "sae",
+        },
+        "claims": CLAIM_COLUMNS,
+    },
+    values={
+        "ablations": {"condition": _ABLATIONS},
+        "ablation_means": {"condition": _ABLATIONS},
+        "steerings": {"condition": _STEERINGS},
+        "steering_means": {"condition": _STEERINGS},
+        "claims": {"verdict": VERDICTS},
+    },
+    arrays={"histogram": "activation_histogram"},
+    dims={"at": "sae", "what": "field"},
+    findings={
+        "list": "function_tokens",
+        "first": "coverage",
+        "same_number": "coverage_vs_content",
+        "equal": "frequency_matched",
+        "again": "reactivation",
+        "alive": "live_features",
+    },
+    keys={
+        "function_tokens": {
+            "tokens": "n_types",
+            "share": "frequency",
+            "also_grammar": "grammar_overlap",
+            "occurrences_also_grammar": "grammar_overlap_frequency",
+            "grammar_tokens": "n_grammar_types",
+            "grammar_share": "grammar_frequency",
+            "windows": "window_frequency",
+        },
+        "coverage": {
+            "features_*": "coverage_*",
+            "mixed_*": "shuffled_*",
+            "random_*": "random_directions_*",
+            "strong_*": "above_5pct_*",
+        },
+        "coverage_vs_content": {"features_*": "coverage_*"},
+        "reactivation": {"gap_*": "difference_*"},
+        "untrained": {
+            "features_*": "coverage_*",
+            "random_*": "random_directions_*",
+            "untrained_*": "untrained_directions_*",
+        },
+        "ablation": {
+            "against_others_*": "drop_vs_others_*",
+            "against_subject_*": "drop_vs_subject_*",
+        },
+        "training": {"half_*": "half_step_*"},
+        "live_features": {
+            "alive_*": "n_alive_*",
+            "function_edges_*": "function_edge_share_*",
+            "mixed_edges_*": "shuffled_edge_share_*",
+        },
+        "claims": CLAIM_COUNTS,
+    },
+)
+
+SINGLE_PROMPT = Upgrade(
+    tables={
+        "next": "next_tokens",
+        "lens": "logit_lens",
+        "answers": "answer_lens",
+        "parts": "components",
+    },
+    columns={
+        "answer_lens": {"which": "target"},
+        "components": {"part": "component", "kind": "type"},
+        "neurons": {"largest": "max_activation"},
+        "left_out": {"what": "item", "why": "reason"},
+    },
+    values={"left_out": {"item": {"lens": "logit_lens", "parts": "components"}}},
+    arrays={"parts": "components"},
+    dims={"part": "component"},
+    findings={
+        "next": "next_token",
+        "shares": "component_types",
+        "strongest": "top_head",
+        "settles": "answer_layer",
+    },
+)
