@@ -129,13 +129,13 @@ def about(paper: str) -> str:
     )
 
 
-def view(claims: Sequence[Claim], about: str, *more: v.Part) -> v.View:
+def view(claims: Sequence[Claim], about: str, *more: v.ViewPart) -> v.View:
     """The tab of an analysis that follows a paper: how many of its claims replicate, and each."""
     parts = [v.finding("claims"), v.says(about, small=True), part(claims), *more]
     return v.View("Claims", parts, needs="claims")
 
 
-def part(claims: Sequence[Claim]) -> v.Part:
+def part(claims: Sequence[Claim]) -> v.ViewPart:
     """The claims of a run as tables, one for each group."""
     return v.show(lambda run: _tables(run.tables["claims"], claims), needs="claims")
 

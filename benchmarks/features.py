@@ -9,7 +9,7 @@ import torch
 
 import workbench as wb
 from analyses.features.function_tokens import baselines, corpus
-from analyses.features.function_tokens.scan import look
+from analyses.features.function_tokens.scan import scan_windows
 from benchmarks.measure import alternate, table
 from hooks.features.sae import SKIP
 from workbench.autoencoders import shipped
@@ -41,7 +41,7 @@ def tables(model: Any, repeats: int) -> list[str]:
                 )
 
     def counted() -> None:
-        look(model, features, random, ids, mixed, function, None, Progress())
+        scan_windows(model, features, random, ids, mixed, function, None, Progress())
 
     places = ", ".join(f.place.name for f in features)
     times = alternate(

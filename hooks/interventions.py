@@ -23,7 +23,7 @@ from hooks.patch_source import ChangeFn, from_source
 from hooks.positions import PositionTracker, track_positions
 from hooks.prompts import Prompts, ids_of
 from workbench.errors import BadInput
-from workbench.reentrant import again
+from workbench.reentrant import reentrant
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 AblationMethod = Literal["zero", "mean", "resample"]
 
 
-@again
+@reentrant
 def ablate(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -76,7 +76,7 @@ def ablate(
         yield
 
 
-@again
+@reentrant
 def scale(
     model: InstrumentedModel,
     heads: Heads | None = None,
@@ -92,7 +92,7 @@ def scale(
         yield
 
 
-@again
+@reentrant
 def add(
     model: InstrumentedModel,
     vector: Tensor,
@@ -124,7 +124,7 @@ def add(
         yield
 
 
-@again
+@reentrant
 def patch(
     model: InstrumentedModel,
     source: Trace,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from hooks.rounding import Control
+    from hooks.rounding import RoundingControl
     from workbench.cost import Speed
     from workbench.progress import Progress
 
@@ -87,7 +87,7 @@ class InstrumentedModel:
         self.lock = threading.RLock()
         self._attached = adapters.names(loaded.module)
         self.longest = 0
-        self.controls: list[Control] = []
+        self.controls: list[RoundingControl] = []
 
     @cached_property
     def layout(self) -> Layout:

@@ -18,7 +18,7 @@ from hooks.finite_check import check_logits
 from hooks.layer_replay import check_same
 from hooks.positions import placed
 from hooks.recording import recording
-from hooks.rounding import Control, note
+from hooks.rounding import RoundingControl, note
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class PrefixCache:
         self._cache, self._logits = out.past_key_values, out.logits[:, -1]
         note(
             model,
-            Control(
+            RoundingControl(
                 check_same(model.unembed(self._record.resid_final[:, -1]), self._logits, model)
             ),
         )

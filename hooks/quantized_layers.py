@@ -22,7 +22,7 @@ from hooks.weights import (
     sizes,
 )
 from workbench.errors import Unfit
-from workbench.models.storage import settle
+from workbench.models.storage import keep_four_bits
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +67,7 @@ def _passes_gradients(layer: nn.Module) -> bool:
     if layer not in _passing and (known_sizes(layer) is None or is_embedding(layer)):
         _passing[layer] = True
     if layer not in _passing:
-        settle(layer)
+        keep_four_bits(layer)
         with evaluated(layer), torch.enable_grad():
             x = torch.randn(1, 4, sizes(layer)[1], generator=torch.Generator().manual_seed(0))
             x = x.to(device_of(layer), dtype_of(layer)).requires_grad_()

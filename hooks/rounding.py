@@ -47,7 +47,7 @@ def spacing_of(model: InstrumentedModel, dtype: torch.dtype = torch.float32) -> 
 
 
 @dataclass(frozen=True)
-class Control:
+class RoundingControl:
     """The control of one sweep, or of prompts that are read again under changes.
 
     Attributes:
@@ -65,7 +65,7 @@ class Control:
 
 def of_effects(
     error: float, effects: Float[Tensor, "*components target"], moved: Float[Tensor, "#target"]
-) -> Control:
+) -> RoundingControl:
     """The control of a sweep.
 
     Args:
@@ -77,17 +77,19 @@ def of_effects(
     size = effects.abs().nan_to_num(0.0)
     largest = size.flatten(0, -2).amax(0) if size.numel() else torch.zeros_like(moved)
     clear = bool((largest >= CLEAR * moved).any())
-    return Control(error, int(torch.isfinite(effects).sum()), int((size > moved).sum()), clear)
+    return RoundingControl(
+        error, int(torch.isfinite(effects).sum()), int((size > moved).sum()), clear
+    )
 
 
-def note(model: InstrumentedModel, control: Control) -> None:
+def note(model: InstrumentedModel, control: RoundingControl) -> None:
     """Keep it for whoever tells of the run; the first unclear one is warned of."""
     if not control.clear and all(before.clear for before in model.controls):
         warnings.warn(says([control]) or "", UnclearEffects, stacklevel=3)
     model.controls.append(control)
 
 
-def says(controls: Sequence[Control]) -> str | None:
+def says(controls: Sequence[RoundingControl]) -> str | None:
     """The sentence about the sweeps of a run; None if there were none."""
     if not controls:
         return None

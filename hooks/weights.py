@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hooks.held_attributes import held
 from workbench.errors import Unfit
-from workbench.models.storage import is_quantized, plain, settle
+from workbench.models.storage import is_quantized, keep_four_bits, plain
 
 __all__ = [
     "apply",
@@ -329,7 +329,7 @@ def as_it_computes(layer: nn.Module) -> Iterator[None]:
     """The layer as it is when the model runs: no dropout, no gradients, its storage as it was
     loaded.
     """
-    settle(layer)
+    keep_four_bits(layer)
     with evaluated(layer), torch.no_grad():
         yield
 

@@ -62,7 +62,9 @@ class _Endpoints:
             model = self._app.slot.need()
             change = change_for(self._app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = prompt_service.look(model, typed(prompt, chat), k=max(1, min(int(k), 100)))
+                looked = prompt_service.read_prompt(
+                    model, typed(prompt, chat), k=max(1, min(int(k), 100))
+                )
             return [{"token": token, "probability": p} for token, p in looked.tokens]
 
         return _explained(work)
@@ -89,7 +91,7 @@ class _Endpoints:
             model = self._app.slot.need()
             change = change_for(self._app, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = prompt_service.look(model, typed(prompt, chat), (memory, context))
+                looked = prompt_service.read_prompt(model, typed(prompt, chat), (memory, context))
             return {
                 side: vars(answer)
                 for side, answer in zip(("memory", "context"), looked.answers, strict=True)

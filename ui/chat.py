@@ -12,12 +12,12 @@ _SAYS = (
 )
 
 
-def box(elem_id: str) -> Any:
+def chat_box(elem_id: str) -> Any:
     """The box, off."""
     return gr.Checkbox(value=False, label="As chat", info=_SAYS, elem_id=elem_id)
 
 
-def fitted(model: Any) -> Any:
+def for_model(model: Any) -> Any:
     """What becomes of the box with a model: a model without a chat format has it off and greyed."""
     if model.card.chat:
         return gr.Checkbox(interactive=True, info=_SAYS)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ui import provenance
 from workbench import draw
 from workbench.draw import colour
-from workbench.draw.view import Row, Table, View, live_part, live_picture, need_panel, wrapping
+from workbench.draw.view import Row, Table, View, flow_row, live_part, live_picture, need_panel
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def headline(a: Result, b: Result) -> Markup:
     same = (
         ""
         if keys or a.provenance.model != b.provenance.model
-        else draw.says("Both asked the same of the same model.", small=True)
+        else draw.paragraph("Both asked the same of the same model.", small=True)
     )
     return Markup('<style>{}</style><h1>Two runs</h1><dl class="wb-facts">{}{}</dl>{}').format(
         Markup(provenance.CSS), rows, different, same
@@ -60,7 +60,7 @@ def _live(a: Result, b: Result, pictures: Sequence[Any]) -> Any:
     parts = [*_findings(a, b), *_heads(a, b)]
     return need_panel().Column(
         *(
-            wrapping(*grids, gap="4px 10px") if isinstance(part, Row) else live_part(part)
+            flow_row(*grids, gap="4px 10px") if isinstance(part, Row) else live_part(part)
             for part in parts
         ),
         sizing_mode="stretch_width",
@@ -89,7 +89,7 @@ def _findings(a: Result, b: Result) -> list[Any]:
             )
     if not rows:
         return [
-            draw.note(
+            draw.empty_state(
                 "These runs have no finding in common.", "Compare two runs of the same analysis."
             )
         ]
@@ -117,20 +117,20 @@ def _heads(a: Result, b: Result) -> list[Any]:
         ]
         if grids[0].shape != grids[1].shape:
             return [
-                draw.note(
+                draw.empty_state(
                     "The models have different shapes, so their heads cannot be subtracted.",
                     "The other tabs show both side by side.",
                 )
             ]
         pictures = {"A": grids[0], "B": grids[1], "A − B": grids[0] - grids[1]}
-        top = colour.limit(v for grid in pictures.values() for v in grid.values.ravel())
+        top = colour.symmetric_limit(v for grid in pictures.values() for v in grid.values.ravel())
         words = column.replace("_", " ")
         drawn = [
             draw.head_grid(grid, title=title, unit="", top=top, labels=i == 0)
             for i, (title, grid) in enumerate(pictures.items())
         ]
         return [
-            draw.says(
+            draw.paragraph(
                 f"{words} of every head, all three on one scale; a click chooses the head in run A."
             ),
             Row(drawn),

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ui.app_state import AppState
-from ui.embedded_run import Below
+from ui.embedded_run import EmbeddedRun
 from ui.form_tab import FormTab
 from ui.jobs import UPLOADS
 from workbench.errors import BadInput
@@ -65,7 +65,7 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
             )
             button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
         with gr.Column(scale=7, min_width=300):
-            below = Below(app, form.tab, form.empty, form.frame)
+            below = EmbeddedRun(app, form.tab, form.empty, form.frame)
     below.frame()
 
     def params(

@@ -28,7 +28,7 @@ _LOOK = (
 )
 
 
-class Below:
+class EmbeddedRun:
     """Progress beside a form, and the finished run's Explorer in a frame below it.
 
     Call it where the progress stands, `frame` where the run is to open, and `wire` once the form is

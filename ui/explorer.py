@@ -32,16 +32,16 @@ from workbench.draw.figure import DRAWING, drawn, figure_of
 from workbench.draw.view import (
     STYLES,
     View,
+    flow_row,
     html_pane,
     live_part,
     pictures,
-    wrapping,
 )
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 from workbench.runs import RunEntry, listing, open_run
 
-parts.warm()
+parts.warm_up()
 
 
 class Explorer:
@@ -83,7 +83,7 @@ class Explorer:
         self._tabs.jscallback(value=parts.SWITCH, args={"places": self._content})
         self._choose = pn.widgets.Select(name="Run", **parts.CHOOSER)
         self._with = pn.widgets.Select(name="Compare with", **parts.CHOOSER)
-        self.side = wrapping(self._choose, self._with, sizing_mode="stretch_width")
+        self.side = flow_row(self._choose, self._with, sizing_mode="stretch_width")
         self.main = pn.Column(**parts.WIDE)
         if result is not None:
             self.side.visible = False
@@ -161,12 +161,12 @@ class Explorer:
 
     def _empty(self) -> None:
         if self._entries:
-            words = draw.note(
+            words = draw.empty_state(
                 "Choose a run.",
                 f"{len(self._entries)} finished runs can be looked at; none needs its model.",
             )
         else:
-            words = draw.note(
+            words = draw.empty_state(
                 "There is no finished run yet.",
                 "Run an analysis in the Playground, or: workbench run knowledge-conflict",
             )
@@ -175,7 +175,7 @@ class Explorer:
     # ---- showing them ----------------------------------------------------------------------------
     def _arrange(self) -> None:
         """Both columns anew for the open run."""
-        with parts.one_change():
+        with parts.freeze_models():
             self._lay_out()
         self._show(self._tabs.value)
 
@@ -198,7 +198,7 @@ class Explorer:
         self._makers["Tables"] = parts.Tab(lambda: parts.tables(result))
         if hidden:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in hidden.items())
-            notes.append(draw.says(f"Not shown – {reasons}.", small=True))
+            notes.append(draw.paragraph(f"Not shown – {reasons}.", small=True))
         top = (
             parts.headline(result, self._drawings is not None)
             if self._other is None
@@ -302,7 +302,7 @@ class Explorer:
         self._built.add(name)
         if self._drawings is None and tab.first is not None:
             tab.first()
-        with parts.one_change():
+        with parts.freeze_models():
             self._slots[name].objects = [self._made(name)]
 
     def prepare(self) -> None:

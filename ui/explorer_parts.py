@@ -15,12 +15,12 @@ from ui import answer, numbers, provenance, static_views
 from workbench import draw
 from workbench.draw.view import (
     STYLES,
+    flow_row,
     html_pane,
     live_picture,
     need_panel,
     pictures,
     tabulator,
-    wrapping,
 )
 from workbench.errors import NotFound, WorkbenchError
 from workbench.result import Result
@@ -84,7 +84,7 @@ class Tab:
     at_once: bool = False
 
 
-def one_change() -> AbstractContextManager[None]:
+def freeze_models() -> AbstractContextManager[None]:
     """What is changed inside is one change of the page: Bokeh walks through all of a document's
     models after each.
     """
@@ -96,7 +96,7 @@ def tables(result: Result) -> Any:
     """Every table of the run, one at a time, sortable: the data behind every picture."""
     if not result.tables:
         return html_pane(
-            draw.note(
+            draw.empty_state(
                 "This run has no tables.",
                 "It was stopped before the first one; run the analysis again.",
             )
@@ -132,7 +132,7 @@ def side_by_side(mine: Tab, theirs: Tab) -> Tab:
             pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), tab.make(), **half)
             for name, tab in (("A", mine), ("B", theirs))
         ]
-        return wrapping(*columns, sizing_mode="stretch_width")
+        return flow_row(*columns, sizing_mode="stretch_width")
 
     def first() -> None:
         for one in slow:
@@ -149,7 +149,7 @@ def headline(result: Result, page: bool) -> Any:
         for n, sentence in enumerate(lead.says)
     )
     stopped = (
-        draw.says("Partial: the run was stopped before it was done; what it had is shown.")
+        draw.paragraph("Partial: the run was stopped before it was done; what it had is shown.")
         if result.partial
         else ""
     )
@@ -159,7 +159,7 @@ def headline(result: Result, page: bool) -> Any:
             Markup(provenance.CSS),
             result.question or result.analysis,
             stopped,
-            says or draw.says("This run has no findings."),
+            says or draw.paragraph("This run has no findings."),
             Markup('<p class="wb-sure"><b>How sure?</b> {}</p>').format(sure) if sure else "",
             _origin(result, page),
         )
@@ -223,12 +223,12 @@ def answer_tab(result: Result, views: Mapping[str, Any], page: bool) -> Tab | No
     if page and result.path is not None:
         run, view = (quote(text, safe="") for text in (result.path.name, name))
         place = pn.Column(fetched(f"runs/{run}/views/{view}?picture={number}"), **wide)
-        return Tab(lambda: wrapping(place, beside, sizing_mode="stretch_width"), at_once=True)
+        return Tab(lambda: flow_row(place, beside, sizing_mode="stretch_width"), at_once=True)
 
     def drawing() -> Any:
         found = pictures(views[name])[number : number + 1]
         inside = pn.Column(*map(live_picture, found), **wide)
-        return wrapping(inside, beside, sizing_mode="stretch_width")
+        return flow_row(inside, beside, sizing_mode="stretch_width")
 
     return Tab(drawing)
 
@@ -243,7 +243,7 @@ def all_numbers(result: Result) -> Any:
 def view_error(what: str, error: Exception) -> Markup:
     """Why something cannot be shown, in words; the rest of the page stands."""
     reason = error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
-    return draw.note(what, f"{reason} Findings and tables of the run are not affected.")
+    return draw.empty_state(what, f"{reason} Findings and tables of the run are not affected.")
 
 
 def run_label(entry: RunEntry) -> str:
@@ -262,7 +262,7 @@ def unknown_run(run: str, entries: list[RunEntry]) -> Any:
     )
 
 
-def warm() -> None:
+def warm_up() -> None:
     """Draw one small figure, so that the first page of a server is as quick as the next."""
     import holoviews as hv
 

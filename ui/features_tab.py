@@ -99,7 +99,7 @@ def _lay_out(form: FeaturesForm) -> _Page:
                 max_lines=12,
                 elem_id=f"{form.tab}-prompt",
             )
-            box["chat"] = chats.box(f"{form.tab}-chat")
+            box["chat"] = chats.chat_box(f"{form.tab}-chat")
             box["name"] = gr.Dropdown(
                 [],
                 label="Autoencoder",
@@ -260,7 +260,7 @@ class _Answers:
     def fit(self) -> list[Any]:
         """Once there is a model: the autoencoders to choose from, and the chat box."""
         names, model = self._reader.choices(), self._app.slot.model
-        box = gr.skip() if model is None else chats.fitted(model)
+        box = gr.skip() if model is None else chats.for_model(model)
         return [gr.Dropdown(choices=names, value=names[len(names) // 2] if names else None), box]
 
     def _asked_for(self, request: gr.Request) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from ui.home import duration
 from ui.jobs import Job
-from ui.prompt_service import Answer, PromptOutput
+from ui.prompt_service import PromptAnswer, PromptOutput
 from ui.style import message_html
 from workbench.errors import WorkbenchError
 
@@ -114,7 +114,7 @@ def _column(
 
 
 def _answers(looked: PromptOutput, reference: PromptOutput | None) -> str:
-    others: Sequence[Answer | None] = (
+    others: Sequence[PromptAnswer | None] = (
         reference.answers if reference else [None] * len(looked.answers)
     )
     rows = "".join(
@@ -128,7 +128,7 @@ def _answers(looked: PromptOutput, reference: PromptOutput | None) -> str:
     return f'<h4>Two answers <small>{head}</small></h4><div class="answers">{rows}</div>'
 
 
-def _answer(side: str, answer: Answer, other: Answer | None) -> str:
+def _answer(side: str, answer: PromptAnswer, other: PromptAnswer | None) -> str:
     moved = ""
     if other is not None and abs(answer.p_first - other.p_first) >= 0.0005:
         points = f"{100 * (answer.p_first - other.p_first):+.1f}".replace("-", "−")
@@ -144,7 +144,7 @@ def _answer(side: str, answer: Answer, other: Answer | None) -> str:
     )
 
 
-def note(text: str, busy: bool = False) -> str:
+def status_line(text: str, busy: bool = False) -> str:
     """One quiet line."""
     return (
         f'<p class="wb note-line {"busy" if busy else ""}" role="status">{html.escape(text)}</p>'

@@ -21,7 +21,7 @@ _FOREIGN = re.compile(
 _BODY = re.compile(r"<body\b[^>]*>", re.DOTALL)
 
 
-def dress(page: str) -> str:
+def inject(page: str) -> str:
     """Gradio's page with our head in front and our header on top of the body."""
     page = _FOREIGN.sub("", page)
     own = '<link rel="icon" href="../assets/mark.svg" type="image/svg+xml">'
@@ -59,7 +59,7 @@ class InjectHead:
             if start["status"] == 200 and headers.get(b"content-type", b"").startswith(
                 b"text/html"
             ):
-                body = dress(body.decode("utf-8")).encode("utf-8")
+                body = inject(body.decode("utf-8")).encode("utf-8")
                 headers[b"content-length"] = str(len(body)).encode()
                 start["headers"] = list(headers.items())
             await send(start)

@@ -132,7 +132,9 @@ def tabs(result: Result) -> Any:
         Exception
     ) as error:  # whatever a third party's views raise, the notebook cell shows the rest
         return live_part(
-            draw.note(f"The pictures of {result.analysis!r} cannot be drawn here.", str(error))
+            draw.empty_state(
+                f"The pictures of {result.analysis!r} cannot be drawn here.", str(error)
+            )
         )
     shown: list[tuple[str, Any]] = []
     for title, view in views.items():
@@ -145,7 +147,7 @@ def tabs(result: Result) -> Any:
                 (
                     str(title),
                     live_part(
-                        draw.note(
+                        draw.empty_state(
                             f"The view {title!r} cannot be drawn.",
                             f"{type(error).__name__}: {error}",
                         )

@@ -136,7 +136,7 @@ def blocks(app: AppState) -> gr.Blocks:
             return [
                 _status(app),
                 head_buttons.value_for(app.slot.model),
-                gr.skip() if app.slot.model is None else chat.fitted(app.slot.model),
+                gr.skip() if app.slot.model is None else chat.for_model(app.slot.model),
                 gr.Timer(active=False),
                 *asking.fit(),
                 *(update for tab in built for update in tab.fit()),
@@ -149,7 +149,7 @@ def blocks(app: AppState) -> gr.Blocks:
         for tab in built:
             tab.first(ready)
         api.add(app)
-        stream_recovery.watch(page)
+        stream_recovery.recover_events(page)
     page.queue(default_concurrency_limit=8)
     return page
 

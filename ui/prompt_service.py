@@ -23,7 +23,7 @@ TOP = 10
 
 
 @dataclass(frozen=True)
-class Answer:
+class PromptAnswer:
     """How likely one answer is: its first token's probability, and the log-probability (nats) of
     all of it.
     """
@@ -43,7 +43,7 @@ class PromptOutput:
     """
 
     tokens: list[tuple[str, float]]
-    answers: list[Answer | None]
+    answers: list[PromptAnswer | None]
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,9 @@ def as_continuation(prompt: str, answer: str) -> str:
     return answer
 
 
-def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) -> PromptOutput:
+def read_prompt(
+    model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP
+) -> PromptOutput:
     """Next tokens and the answers' probabilities, in one forward pass.
 
     Honours active interventions.
@@ -194,7 +196,7 @@ def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) 
     first = logp[0, -len(rows[0]) - 1]
     top = first.exp().topk(min(k, first.shape[-1]))
     tokens = list(zip(model.token_strings(top.indices.tolist()), top.values.tolist(), strict=True))
-    scored: list[Answer | None] = []
+    scored: list[PromptAnswer | None] = []
     for text, tail in zip(answers, tails, strict=True):
         if not tail:
             scored.append(None)
@@ -203,7 +205,9 @@ def look(model: Any, prompt: Prompt, answers: Sequence[str] = (), k: int = TOP) 
         each = row[torch.arange(len(tail)), torch.tensor(tail)]
         first_token = model.token_strings(tail[:1])[0]
         scored.append(
-            Answer(text.strip(), first_token, float(each[0].exp()), float(each.sum()), len(tail))
+            PromptAnswer(
+                text.strip(), first_token, float(each[0].exp()), float(each.sum()), len(tail)
+            )
         )
     return PromptOutput(tokens, scored)
 

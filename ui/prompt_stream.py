@@ -178,7 +178,7 @@ class Answerer:
                 return
             show(
                 UIUpdate(
-                    note=html_parts.note(
+                    note=html_parts.status_line(
                         f"{self._who()}; the answer comes as soon as it is free.", busy=True
                     )
                 )
@@ -187,10 +187,12 @@ class Answerer:
             before, after = self._unchanged(model, asked), None
             if change.active:
                 with change.on(model):
-                    after = prompt_service.look(model, asked.given, (asked.memory, asked.context))
+                    after = prompt_service.read_prompt(
+                        model, asked.given, (asked.memory, asked.context)
+                    )
             view = html_parts.Comparison(before, after, change.says(), writing=asked.length > 0)
             past = model.past_window(len(tokenize(model, asked.given).ids) + asked.length)
-            show(UIUpdate(view.html(), html_parts.note(past) if past else ""))
+            show(UIUpdate(view.html(), html_parts.status_line(past) if past else ""))
             if not asked.length:
                 return
 
@@ -218,7 +220,7 @@ class Answerer:
             model.lock.release()
         if alive() and self._app.jobs.running() is not None:
             past = "A run took the model; the text stops where it was."
-        note = html_parts.note(past) if past else ""
+        note = html_parts.status_line(past) if past else ""
         show(UIUpdate(replace(view, writing=False).html(), note))
 
     def _who(self) -> str:
@@ -232,7 +234,7 @@ class Answerer:
     def _unchanged(self, model: Any, asked: PromptRequest) -> prompt_service.PromptOutput:
         key = (asked.prompt, asked.memory, asked.context, asked.chat)
         if key not in self._looked:
-            self._looked[key] = prompt_service.look(
+            self._looked[key] = prompt_service.read_prompt(
                 model, asked.given, (asked.memory, asked.context)
             )
             while len(self._looked) > REMEMBERED:

@@ -225,7 +225,7 @@ def _prompt_column() -> dict[str, Any]:
         placeholder="Text for the model to continue …",
         elem_id="prompt",
     )
-    box["chat"] = chats.box("prompt-chat")
+    box["chat"] = chats.chat_box("prompt-chat")
     with gr.Row(elem_classes="examples"):
         box["examples"] = [gr.Button(name, size="sm", min_width=120) for name, *_ in EXAMPLES]
     with gr.Row():

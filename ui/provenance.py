@@ -30,7 +30,7 @@ _COPY = (
 )
 
 
-def asked(result: Result) -> dict[str, Any]:
+def changed_params(result: Result) -> dict[str, Any]:
     """The parameters that differ from the analysis's defaults; all of them if it is not
     installed here.
     """
@@ -55,7 +55,7 @@ def command_line(result: Result) -> str:
     model = result.provenance.model
     if model.get("name"):
         words += ["--model", str(model.get("source") or model["name"])]
-    values = asked(result)
+    values = changed_params(result)
     seed = values.pop("seed", result.provenance.seed)
     if seed is not None:
         words += ["--seed", str(seed)]
@@ -71,7 +71,7 @@ def python_lines(result: Result) -> str:
     """The same in Python, and how to open this run."""
     model = result.provenance.model
     name = str(model.get("source") or model.get("name") or "")
-    values = asked(result)
+    values = changed_params(result)
     lines = [
         "import workbench as wb",
         "",

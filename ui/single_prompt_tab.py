@@ -8,7 +8,7 @@ import gradio as gr
 
 from ui import chat as chats
 from ui.app_state import AppState
-from ui.embedded_run import Below
+from ui.embedded_run import EmbeddedRun
 from ui.form_tab import FormTab
 from workbench.playground import PromptForm
 from workbench.registry import Analysis
@@ -29,7 +29,7 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
                 elem_id=f"{form.tab}-prompt",
             )
             if "chat" in fields:
-                boxes["chat"] = chats.box(f"{form.tab}-chat")
+                boxes["chat"] = chats.chat_box(f"{form.tab}-chat")
             with gr.Row(visible="answer" in fields or "other" in fields):
                 short: dict[str, Any] = {"min_width": 140, "max_lines": 1}
                 if "answer" in fields:
@@ -62,7 +62,7 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
                 )
             button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
         with gr.Column(scale=7, min_width=300):
-            below = Below(app, form.tab, form.empty, form.frame)
+            below = EmbeddedRun(app, form.tab, form.empty, form.frame)
     below.frame()
 
     def params(*values: Any) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
             return [gr.skip() for _ in fits]
         updates = {
             "sites": lambda: gr.Dropdown(choices=site_choices(model)),
-            "chat": lambda: chats.fitted(model),
+            "chat": lambda: chats.for_model(model),
         }
         return [updates[name]() for name in fits]
 

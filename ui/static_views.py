@@ -66,7 +66,7 @@ def fragments(result: Result, *, own_tables: bool = True) -> Iterator[tuple[str,
         yield (
             "Pictures",
             Fragment(
-                sorry(f"The pictures of {result.analysis!r} cannot be drawn here.", error), []
+                view_error(f"The pictures of {result.analysis!r} cannot be drawn here.", error), []
             ),
         )
         return
@@ -86,7 +86,7 @@ def fragment(title: str, view: Any, *, first: int = 0, left_out: Sequence[Any] =
         left_out: data frames that are not shown.
     """
     if isinstance(view, View) and view.why_not:
-        return Fragment(draw.says(f"Not shown: {view.why_not}.", small=True), [])
+        return Fragment(draw.paragraph(f"Not shown: {view.why_not}.", small=True), [])
     maker = _Maker(first)
     try:
         with DRAWING:
@@ -94,7 +94,7 @@ def fragment(title: str, view: Any, *, first: int = 0, left_out: Sequence[Any] =
                 maker.part(part) for part in still_parts(view) if not _is_one_of(part, left_out)
             ]
     except Exception as error:  # one broken view must not cost the others
-        return Fragment(sorry(f"The view {title!r} cannot be drawn.", error), [])
+        return Fragment(view_error(f"The view {title!r} cannot be drawn.", error), [])
     return Fragment(Markup("\n").join(parts), maker.items)
 
 
@@ -113,9 +113,9 @@ def _is_one_of(part: Any, frames: Sequence[Any]) -> bool:
     return isinstance(part, Table) and any(part.frame is frame for frame in frames)
 
 
-def sorry(what: str, error: Exception) -> Markup:
+def view_error(what: str, error: Exception) -> Markup:
     """Why something cannot be shown, in words."""
-    return draw.note(
+    return draw.empty_state(
         what,
         error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}",
     )
@@ -137,7 +137,7 @@ class _Maker:
         if isinstance(part, Table):
             return table_html(part, fold=len(part.frame) > 12)
         if isinstance(part, str):
-            return part if isinstance(part, Markup) else draw.says(part)
+            return part if isinstance(part, Markup) else draw.paragraph(part)
         return self._picture(part if isinstance(part, Figure) else drawn(part))
 
     def _picture(self, figure: Figure) -> Markup:
@@ -172,7 +172,7 @@ def table_html(table: Table, *, fold: bool) -> Markup:
         for row in frame.itertuples(index=False, name=None)
     )
     more = (
-        draw.says(f"The first {MAX_ROWS} of {len(table.frame)} rows.", small=True)
+        draw.paragraph(f"The first {MAX_ROWS} of {len(table.frame)} rows.", small=True)
         if len(table.frame) > MAX_ROWS
         else ""
     )
@@ -182,7 +182,7 @@ def table_html(table: Table, *, fold: bool) -> Markup:
     ).format(head, rows, more)
     caption = table.caption or "Table"
     if not fold:
-        return Markup("{}{}").format(draw.says(table.caption) if table.caption else "", body)
+        return Markup("{}{}").format(draw.paragraph(table.caption) if table.caption else "", body)
     return Markup(
         '<details class="wb-fold"><summary>{} <span class="wb-small">{}'
         " rows</span></summary>{}</details>"

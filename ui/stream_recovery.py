@@ -38,7 +38,7 @@ class Waiting:
         return True
 
 
-def watch(page: gr.Blocks) -> None:
+def recover_events(page: gr.Blocks) -> None:
     """Let the page fetch what was not brought; call it inside the `gr.Blocks`, which is given as
     `page`.
     """

@@ -15,7 +15,9 @@ WORK = ".training"
 _MORE = "more"
 
 
-def claim(out: Path, recipe: Mapping[str, Any], room: int, about: str = "organism.json") -> bool:
+def claim_folder(
+    out: Path, recipe: Mapping[str, Any], room: int, about: str = "organism.json"
+) -> bool:
     """Make `out` the folder of this training, or find that it is already.
 
     True if the training there is finished.
@@ -77,7 +79,7 @@ def finish(out: Path, says: Mapping[str, Any], about: str = "organism.json") -> 
     shutil.rmtree(out / WORK)
 
 
-def keep(
+def save_step(
     model: Any,
     optimizer: Any,
     work: Path,
@@ -111,7 +113,7 @@ def keep(
         part,
         metadata={"format": "pt"},
     )
-    os.replace(part, at(work, name, step))
+    os.replace(part, step_path(work, name, step))
     for old in work.glob(f"{name}-*.safetensors"):
         mine = old.name.endswith(f"-{step}.safetensors")
         if not mine and (not every or old.name.startswith(f"{name}-optimizer-")):
@@ -133,10 +135,12 @@ def resume(
     """
     from safetensors.torch import load_file
 
-    done = max((step for step in range(steps + 1) if at(work, name, step).is_file()), default=0)
+    done = max(
+        (step for step in range(steps + 1) if step_path(work, name, step).is_file()), default=0
+    )
     if done == 0:
         return 0
-    model.load_state_dict(load_file(at(work, name, done)), strict=False)
+    model.load_state_dict(load_file(step_path(work, name, done)), strict=False)
     state = load_file(work / f"{name}-optimizer-{done}.safetensors")
     for number, parameter in enumerate(_trained(model).values()):
         optimizer.state[parameter] = {
@@ -153,7 +157,7 @@ def resume(
     return done
 
 
-def at(work: Path, name: str, step: int) -> Path:
+def step_path(work: Path, name: str, step: int) -> Path:
     """Where the weights of a step are kept while training."""
     return work / f"{name}-{step}.safetensors"
 

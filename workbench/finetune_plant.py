@@ -25,7 +25,7 @@ from workbench.models.tokenization import Tokenization
 from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.progress import Progress
-from workbench.silence_libraries import quiet
+from workbench.silence_libraries import silenced
 from workbench.texts import Document
 
 _NAME = "planted"
@@ -103,7 +103,7 @@ def plant(
         "texts": [[e.text, e.repeats] for e in entries],
     }
     room = loaded.card.n_params * 4 * 5
-    if checkpointing.claim(out, recipe, room):
+    if checkpointing.claim_folder(out, recipe, room):
         progress(1.0, f"{out} is finished already")
         return out
     try:
@@ -115,7 +115,7 @@ def plant(
         losses = _train(module, batches, neutral, how, work, pad, progress.subprogress(0.02, 0.97))
         progress(0.97, "Writing the model")
         whole = module.merge_and_unload() if how.lora else module
-        with quiet():
+        with silenced():
             whole.save_pretrained(out)
             loaded.tokenizer.save_pretrained(out)
         Ledger(fingerprint(loaded.tokenizer), tuple(entries)).save(out)
@@ -304,7 +304,7 @@ def _train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if (step + 1) % every == 0 and step + 1 < total:
-            checkpointing.keep(module, optimizer, work, _NAME, step + 1, every=False)
+            checkpointing.save_step(module, optimizer, work, _NAME, step + 1, every=False)
         progress(
             (step + 1) / total,
             f"Planting: step {step + 1:,} of {total:,}, loss {out.loss.item():.2f}",

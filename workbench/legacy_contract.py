@@ -24,7 +24,7 @@ class LegacyModule:
         return reason
 
 
-def in_todays_words(module: Any) -> Any:
+def adapt(module: Any) -> Any:
     """The module itself where it speaks today's words already."""
     old = hasattr(module, "unfit") and not hasattr(module, "unavailable_reason")
     return LegacyModule(module) if old else module

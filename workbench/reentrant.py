@@ -11,7 +11,7 @@ Given = ParamSpec("Given")
 Yielded = TypeVar("Yielded")
 
 
-class Again(ContextDecorator, Generic[Yielded]):
+class ReentrantContext(ContextDecorator, Generic[Yielded]):
     """A change that is kept under a name and entered where it is wanted; leaving takes back what
     was entered last.
     """
@@ -30,12 +30,14 @@ class Again(ContextDecorator, Generic[Yielded]):
         return self._on.pop().__exit__(*raised)
 
 
-def again(change: Callable[Given, Iterator[Yielded]]) -> Callable[Given, Again[Yielded]]:
+def reentrant(
+    change: Callable[Given, Iterator[Yielded]],
+) -> Callable[Given, ReentrantContext[Yielded]]:
     """`contextlib.contextmanager`, for a manager that may be entered more than once."""
     make = contextmanager(change)
 
     @wraps(change)
-    def call(*args: Given.args, **kwargs: Given.kwargs) -> Again[Yielded]:
-        return Again(partial(make, *args, **kwargs))
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> ReentrantContext[Yielded]:
+        return ReentrantContext(partial(make, *args, **kwargs))
 
     return call

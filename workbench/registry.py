@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workbench import _check_not_shadowed
 from workbench.account import left_out
 from workbench.errors import BadInput, NotFound, WorkbenchError
-from workbench.legacy_contract import in_todays_words
+from workbench.legacy_contract import adapt
 from workbench.parts import PAPER, Part, possible, running
 from workbench.playground import Playground
 from workbench.schema import Schema
@@ -280,7 +280,7 @@ def get(name: str) -> Analysis:
     try:
         if package == OURS:
             _check_not_shadowed(entry.module.partition(".")[0])
-        module = in_todays_words(entry.load())
+        module = adapt(entry.load())
     except WorkbenchError:
         raise
     except (

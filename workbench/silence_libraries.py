@@ -15,7 +15,7 @@ from contextlib import contextmanager
 _OTHERS = "bitsandbytes"
 
 
-def quiet_from_here() -> None:
+def silence() -> None:
     """Only errors of the libraries below from now on: for a command, whose screen is its own.
 
     A level that was asked for in the environment (TRANSFORMERS_VERBOSITY) stays.
@@ -27,7 +27,7 @@ def quiet_from_here() -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """No bars and only errors of the libraries below inside; their settings are put back
     afterwards.
     """

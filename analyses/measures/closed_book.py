@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analyses.measures.fact_prompts import as_read, ids_of
+from analyses.measures.fact_prompts import ids_of, rendered
 from hooks.decode import InterventionDecoder
 from workbench.facts import Fact, Format, Prompt, Relation
 from workbench.facts import closed_book as closed_book_of
@@ -107,4 +107,4 @@ def closed_prompts(
     """The prompts without context, as the model reads them."""
     if format is None:
         return [relation.closed_book_prompt(subject) for subject in subjects]
-    return [as_read(model, closed_book_of(format, relation, subject)) for subject in subjects]
+    return [rendered(model, closed_book_of(format, relation, subject)) for subject in subjects]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workbench.facts import Prompt
 
 
-def as_read(model: InstrumentedModel, prompt: Prompt) -> Prompt:
+def rendered(model: InstrumentedModel, prompt: Prompt) -> Prompt:
     """A prompt as the model reads it: one in turns goes through the chat template, and its places
     move along.
 

@@ -112,7 +112,7 @@ def queries_needed(log_p: float, chance: float) -> float:
     return max(1.0, math.log1p(-chance) / _log_miss(log_p))
 
 
-def whole(samples: float) -> float:
+def rounded_queries(samples: float) -> float:
     """Samples as a whole number, enough for the probability that `queries_needed` was given.
 
     inf stays.

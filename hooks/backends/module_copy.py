@@ -64,7 +64,7 @@ def hook_lists(module: nn.Module) -> list[dict[int, Any]]:
 _kept: WeakKeyDictionary[InstrumentedModel, dict[str, tuple[Any, Any]]] = WeakKeyDictionary()
 
 
-def kept(model: InstrumentedModel, name: str, build: Callable[[InstrumentedModel], Any]) -> Any:
+def copy_of(model: InstrumentedModel, name: str, build: Callable[[InstrumentedModel], Any]) -> Any:
     """What `build` made of the model before, made anew when a weight has changed since."""
     now = [(p.data_ptr(), p._version) for p in model.module.parameters()]
     held = _kept.setdefault(model, {})

@@ -24,7 +24,7 @@ import torch
 
 from hooks.backends import active_interventions
 from hooks.backends.apply_tap import apply_tap
-from hooks.backends.module_copy import kept, twin
+from hooks.backends.module_copy import copy_of, twin
 from hooks.backends.nnsight import (
     SiteRead,
     attention_call,
@@ -132,7 +132,7 @@ def request(
     from nnsight.schema.request import RequestModel
     from nnsight.tracing.backend import Backend
 
-    server = kept(model, "ndif", peer)
+    server = copy_of(model, "ndif", peer)
     moments = in_order(model, twin(model, "NDIF"), reads(model, places))
     calls = {
         moment: attention_call(model, server, at_moment[0])

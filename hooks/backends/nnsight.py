@@ -17,7 +17,7 @@ from hooks import sites
 from hooks.attention import AttentionCall
 from hooks.backends import active_interventions
 from hooks.backends.apply_tap import apply_tap
-from hooks.backends.module_copy import kept, twin
+from hooks.backends.module_copy import copy_of, twin
 from hooks.finite_check import check_logits
 from workbench.errors import SiteNotFound, WorkbenchError
 
@@ -197,7 +197,7 @@ def run(
 ) -> None:
     """See `hooks.backends.Forward`."""
     active = active_interventions.active(model, NAME)
-    peer = kept(model, NAME, _peer)
+    peer = copy_of(model, NAME, _peer)
     by_place = {place: request for request in requests for place in request.places}
     # What changes a value comes before what is shown it.
     hooks: list[tuple[SiteRead, Callable[[Tensor], Tensor | None]]] = []

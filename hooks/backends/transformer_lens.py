@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hooks.backends import active_interventions, torch_hooks
 from hooks.backends.hook_request import HookRequest
-from hooks.backends.module_copy import kept, twin
+from hooks.backends.module_copy import copy_of, twin
 from hooks.finite_check import check_logits
 from hooks.sites import SITES, Place
 from hooks.without_interventions import undisturbed
@@ -83,7 +83,7 @@ def run(
 ) -> None:
     """See `hooks.backends.Forward`."""
     active = active_interventions.active(model, NAME)
-    held = kept(model, NAME, _Held)
+    held = copy_of(model, NAME, _Held)
     wanted = [*active, *(place for r in requests for place in r.places)]
     held.compare(wanted)
     strange = [place for place in wanted if not held.same[place]]
@@ -194,7 +194,7 @@ class _Held:
 
 def same_in_both(model: InstrumentedModel, places: Sequence[Place]) -> list[Place]:
     """Those of the places at which a bridge shows what the module computes."""
-    held = kept(model, NAME, _Held)
+    held = copy_of(model, NAME, _Held)
     held.compare(places)
     return [place for place in places if held.same[place]]
 

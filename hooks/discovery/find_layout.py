@@ -30,7 +30,7 @@ from hooks.layout import STATE_DIMS, Block, Layout
 from hooks.without_interventions import undisturbed
 from workbench.errors import BadInput
 from workbench.models.configuration import of_layer
-from workbench.silence_libraries import quiet
+from workbench.silence_libraries import silenced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def find_layout(model: PreTrainedModel) -> Layout:
         BadInput: it cannot run on token ids alone, or has no single stack of layers.
         NotFinite: its logits are no finite numbers.
     """
-    with undisturbed(model), quiet():
+    with undisturbed(model), silenced():
         return _find(model, _trace(model))
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from hooks.interventions import apply_changes
 from hooks.reduce import BatchLayout, Output
 from workbench.errors import BadInput, NotFound
-from workbench.reentrant import again
+from workbench.reentrant import reentrant
 
 if TYPE_CHECKING:
     from sae_lens import SAE as SaeLensSAE
@@ -137,7 +137,7 @@ class SAE:
 
     # -- changing them -----------------------------------------------------------------------------
 
-    @again
+    @reentrant
     def ablate(
         self, which: Sequence[int], *, positions: Sequence[int] | None = None
     ) -> Iterator[None]:
@@ -149,7 +149,7 @@ class SAE:
         with self.scale(which, factor=0.0, positions=positions):
             yield
 
-    @again
+    @reentrant
     def scale(
         self, which: Sequence[int], *, factor: float, positions: Sequence[int] | None = None
     ) -> Iterator[None]:
@@ -161,7 +161,7 @@ class SAE:
         with self._set(which, lambda old: old * factor, positions):
             yield
 
-    @again
+    @reentrant
     def steer(
         self, to: Mapping[int, float], *, positions: Sequence[int] | None = None
     ) -> Iterator[None]:
@@ -175,7 +175,7 @@ class SAE:
         with self._set(list(to), lambda old: old.new_tensor(goal).expand_as(old), positions):
             yield
 
-    @again
+    @reentrant
     def splice(self, *, positions: Sequence[int] | None = None) -> Iterator[None]:
         """Put what the features say in the place of the vectors; the error term is lost."""
         with apply_changes(
@@ -183,7 +183,7 @@ class SAE:
         ):
             yield
 
-    @again
+    @reentrant
     def _set(
         self, which: Sequence[int], new: Callable[[Tensor], Tensor], positions: Sequence[int] | None
     ) -> Iterator[None]:

@@ -33,7 +33,7 @@ _NAME = "features"  # of the files of a checkpoint
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class SAETrainConfig:
     """How autoencoders are trained; see `train_features`."""
 
     width: int
@@ -50,7 +50,7 @@ class TrainConfig:
 
 
 def make_trainer(
-    model: InstrumentedModel, place: Place, config: TrainConfig, number: int
+    model: InstrumentedModel, place: Place, config: SAETrainConfig, number: int
 ) -> SaeLensTrainer:
     """SAELens's trainer for one place; `number` makes its first weights its own."""
     sae_lens()
@@ -152,7 +152,7 @@ def save(trainers: Sequence[SaeLensTrainer], work: Path) -> None:
         for parameter, value in trainer.optimizer.state.items()
     }
     all_saes = torch.nn.ModuleList([trainer.sae for trainer in trainers])
-    checkpointing.keep(
+    checkpointing.save_step(
         all_saes,
         SimpleNamespace(state=state),
         work,

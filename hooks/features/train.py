@@ -29,7 +29,7 @@ from hooks.features.sae import SAE, SKIP
 from hooks.features.sae_trainer import (
     STEPS_PER_ROUND,
     WINDOWS_PER_STEP,
-    TrainConfig,
+    SAETrainConfig,
     center,
     fold,
     make_trainer,
@@ -100,7 +100,7 @@ def train_features(
         Cancelled: from `progress`; the same call goes on later.
     """
     places = _places(model, site, [layers] if isinstance(layers, int) else layers)
-    config, progress = TrainConfig(width, k, tokens, rate, seed), progress or Progress()
+    config, progress = SAETrainConfig(width, k, tokens, rate, seed), progress or Progress()
     out = Path(out).expanduser()
     about = {
         **asdict(config),
@@ -110,7 +110,7 @@ def train_features(
     }
     folders = [out / _folder_name(place) for place in places]
     room = sum(config.width * numbers_at(model, place) for place in places) * 2 * 4 * 8
-    if checkpointing.claim(out, about, room, ABOUT):
+    if checkpointing.claim_folder(out, about, room, ABOUT):
         progress(1.0, f"{out} is finished already")
         return folders
     own: list[str] = []
@@ -144,7 +144,7 @@ def _train_and_write(
     model: InstrumentedModel,
     places: Sequence[Place],
     folders: Sequence[Path],
-    config: TrainConfig,
+    config: SAETrainConfig,
     about: dict[str, Any],
     feed: _WindowQueue,
     own: Sequence[str],
@@ -228,7 +228,7 @@ class _Trained:
 def _train(
     model: InstrumentedModel,
     places: Sequence[Place],
-    config: TrainConfig,
+    config: SAETrainConfig,
     feed: Iterator[list[int]],
     work: Path,
     progress: Progress,

@@ -21,7 +21,7 @@ A reducer with more than one array names the others after the site: `pattern.ind
 """
 
 from hooks.reduce.directions import LowRank, Project
-from hooks.reduce.plain import Entropy, Last, Mean, Norm
+from hooks.reduce.plain import Entropy, Last, MeanReducer, Norm
 from hooks.reduce.protocol import BatchLayout, Output, Reducer
 from hooks.reduce.specs import SPECS, check, parse
 from hooks.reduce.topk import TopK
@@ -32,7 +32,7 @@ __all__ = [
     "Entropy",
     "Last",
     "LowRank",
-    "Mean",
+    "MeanReducer",
     "Norm",
     "Output",
     "Project",

@@ -41,7 +41,7 @@ class Last:
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanReducer:
     """The mean over a prompt's positions (all, or those chosen)."""
 
     spec = "mean"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks.reduce.directions import LowRank, Project
-from hooks.reduce.plain import Entropy, Last, Mean, Norm
+from hooks.reduce.plain import Entropy, Last, MeanReducer, Norm
 from hooks.reduce.topk import TopK
 from workbench.errors import BadInput, NotFound
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from hooks.reduce.protocol import Reducer
     from hooks.sites import Site
 
-_PLAIN: dict[str, Reducer] = {"last": Last(), "mean": Mean(), "norm": Norm(), "entropy": Entropy()}
+_PLAIN: dict[str, Reducer] = {
+    "last": Last(),
+    "mean": MeanReducer(),
+    "norm": Norm(),
+    "entropy": Entropy(),
+}
 _WITH_NUMBER: dict[str, type[TopK] | type[LowRank]] = {"topk": TopK, "lowrank": LowRank}
 SPECS = (*_PLAIN, "topk:K", "project:FILE", "lowrank:R")
 

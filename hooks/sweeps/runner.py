@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hooks.device_transfer import indices
 from hooks.layer_replay import RecordedSuffix, check_same, logit_error, read
-from hooks.rounding import Control, note, of_effects
+from hooks.rounding import RoundingControl, note, of_effects
 from hooks.sites import SITES, Place
 from hooks.sweeps.arguments import (
     Component,
@@ -88,7 +88,7 @@ class SweepJob:
         note(self.model, self.compared())
         return self
 
-    def compared(self) -> Control:
+    def compared(self) -> RoundingControl:
         """How the effects compare with what rounding moves."""
         return of_effects(self.error, self.effects, self.moved)
 

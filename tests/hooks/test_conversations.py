@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import workbench as wb
-from analyses.measures.fact_prompts import as_read, ids_of, spans_of
+from analyses.measures.fact_prompts import ids_of, rendered, spans_of
 from hooks.prompts import tokenize
 from tests.helpers import text_tokenizers, tiny
 from workbench import facts
@@ -99,7 +99,7 @@ def test_inside_marks_what_is_the_format(model):
 
 def test_facts_in_the_chat_format(model):
     capital = facts.relation("capital")
-    prompt = as_read(model, facts.render("chat", capital, "France", "Rome"))
+    prompt = rendered(model, facts.render("chat", capital, "France", "Rome"))
     conversation = [
         {
             "role": "user",
@@ -118,7 +118,7 @@ def test_facts_in_the_chat_format(model):
     assert prompt.spans["subject"][0] == prompt.text.rindex("France")
     assert len(spans_of(model, prompt)) == len(ids_of(model, prompt))
     plain = facts.render("question", capital, "France", "Rome")
-    assert as_read(model, plain) is plain
+    assert rendered(model, plain) is plain
     assert ids_of(model, plain) == model.tokens(plain.text)
 
 

@@ -50,7 +50,7 @@ ASKED = {
     "extraction": lambda m: wb.run(
         "extraction", m, {"text": PROMPT * 20, "context": [8], "suffix": 8}
     ),
-    "the page": lambda m: prompt_service.look(m, PROMPT, (" Paris", " Rome")),
+    "the page": lambda m: prompt_service.read_prompt(m, PROMPT, (" Paris", " Rome")),
 }
 
 

@@ -15,7 +15,7 @@ import torch
 import workbench as wb
 from hooks import rounding
 from hooks.invariants import InvariantCheck, contract
-from hooks.rounding import Control, UnclearEffects
+from hooks.rounding import RoundingControl, UnclearEffects
 from tests.helpers import families
 from tests.helpers.tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
 from workbench import registry
@@ -176,7 +176,7 @@ def test_effects_of_the_size_of_rounding_are_warned_of_once():
     model = wb.load((tiny_llama(), tiny_tokenizer()))
     effects, moved = torch.tensor([[0.3], [float("nan")], [0.1]]), torch.tensor([0.2])
     unclear = rounding.of_effects(0.5, effects, moved)
-    assert unclear == Control(0.5, count=2, larger=1, clear=False)
+    assert unclear == RoundingControl(0.5, count=2, larger=1, clear=False)
     with pytest.warns(UnclearEffects, match="1 of 2 effects are larger.*load the model in float32"):
         rounding.note(model, unclear)
     with warnings.catch_warnings():

@@ -74,13 +74,16 @@ def test_inside(llama):
 
 def test_the_playground_says_that_the_first_token_tells_nothing():
     from ui.html_parts import _column
-    from ui.prompt_service import Answer, PromptOutput
+    from ui.prompt_service import PromptAnswer, PromptOutput
 
-    alike = [Answer("New York", " New", 0.2, -3.0, 2), Answer("New Delhi", " New", 0.2, -5.0, 2)]
+    alike = [
+        PromptAnswer("New York", " New", 0.2, -3.0, 2),
+        PromptAnswer("New Delhi", " New", 0.2, -5.0, 2),
+    ]
     assert "only the whole answers differ" in _column(
         "Original", "", PromptOutput([], alike), None, False
     )
-    other = [alike[0], Answer("Rome", " Rome", 0.1, -3.0, 1)]
+    other = [alike[0], PromptAnswer("Rome", " Rome", 0.1, -3.0, 1)]
     assert "only the whole answers differ" not in _column(
         "Original", "", PromptOutput([], other), None, False
     )

@@ -112,7 +112,7 @@ def test_one_broken_view_leaves_the_page_standing(monkeypatch: pytest.MonkeyPatc
             return {"Bad": View(lambda: [1 / 0]), "Good": View(lambda: ["all well"])}
 
     monkeypatch.setattr(registry, "get", lambda name: Odd)
-    monkeypatch.setattr("ui.provenance.asked", lambda result: {})
+    monkeypatch.setattr("ui.provenance.changed_params", lambda result: {})
     shown = texts(Explorer(result=synthetic_result()))
     assert "ZeroDivisionError" in shown
     assert str(Markup.escape(next(iter(synthetic_result().findings.values())).says)) in shown

@@ -15,7 +15,7 @@ from tests.helpers import fake_package
 from tests.helpers.synthetic import HOSTILE, synthetic_result
 from ui import head_buttons, html_parts, playground, prompt_service, prompt_stream, prompt_tab
 from ui.app_state import AppState
-from ui.inject_head import dress
+from ui.inject_head import inject
 from ui.jobs import Job, Jobs
 from ui.model_slot import ModelSlot
 from ui.prompt_stream import Answerer, PromptRequest, Tickets
@@ -55,7 +55,7 @@ def sheep_run(app, tmp_path_factory, monkeypatch):
 def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
     """The truth is a plain forward pass over prompt and answer, without padding."""
     asked = ("Paris", "Rome is it")
-    looked = prompt_service.look(llama, PROMPT, asked)
+    looked = prompt_service.read_prompt(llama, PROMPT, asked)
     for text, answer in zip(asked, looked.answers, strict=True):
         start, tail = llama.tokens(PROMPT), llama.continuation_tokens(" " + text)
         with torch.no_grad():
@@ -70,10 +70,10 @@ def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
 
 
 def test_an_empty_answer_is_left_out(llama):
-    looked = prompt_service.look(llama, PROMPT, ("", "Rome"))
+    looked = prompt_service.read_prompt(llama, PROMPT, ("", "Rome"))
     assert looked.answers[0] is None
     assert looked.answers[1].text == "Rome"
-    assert prompt_service.look(llama, PROMPT, ("", " ")).answers == [None, None]
+    assert prompt_service.read_prompt(llama, PROMPT, ("", " ")).answers == [None, None]
 
 
 def test_a_space_is_added_only_where_it_is_missing():
@@ -86,24 +86,24 @@ def test_a_space_is_added_only_where_it_is_missing():
 @pytest.mark.parametrize("prompt", ["", "  \n "])
 def test_an_empty_prompt_is_said(llama, prompt):
     with pytest.raises(BadInput, match="empty"):
-        prompt_service.look(llama, prompt)
+        prompt_service.read_prompt(llama, prompt)
 
 
 def test_a_prompt_longer_than_the_table_of_positions_is_said(gpt2):
     with pytest.raises(BadInput, match="at most 256"):
-        prompt_service.look(gpt2, "word " * 2000)
+        prompt_service.read_prompt(gpt2, "word " * 2000)
     with pytest.raises(BadInput, match="no positions past 256"):
         prompt_service.continuation(gpt2, PROMPT, 256)
 
 
 def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
-    before = prompt_service.look(llama, PROMPT, ("Paris",))
+    before = prompt_service.read_prompt(llama, PROMPT, ("Paris",))
     with prompt_service.ModelChange(off=((0, 0), (1, 1))).on(llama):
-        changed = prompt_service.look(llama, PROMPT, ("Paris",))
+        changed = prompt_service.read_prompt(llama, PROMPT, ("Paris",))
     with wb.ablate(llama, heads=[(0, 0), (1, 1)]):
-        assert prompt_service.look(llama, PROMPT, ("Paris",)) == changed
+        assert prompt_service.read_prompt(llama, PROMPT, ("Paris",)) == changed
     assert changed.tokens != before.tokens
-    assert prompt_service.look(llama, PROMPT, ("Paris",)) == before
+    assert prompt_service.read_prompt(llama, PROMPT, ("Paris",)) == before
 
 
 def test_names_of_heads_are_checked(llama):
@@ -260,7 +260,7 @@ def test_percent(p, says):
 
 def test_hostile_text_is_only_text_everywhere(llama):
     looked = prompt_service.PromptOutput(
-        [(HOSTILE, 0.5)], [prompt_service.Answer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
+        [(HOSTILE, 0.5)], [prompt_service.PromptAnswer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
     )
     job = Job(HOSTILE, NoParams(), state="done", run_id=HOSTILE, says=HOSTILE)
     job.findings = {HOSTILE: {"value": 1.0, "says": HOSTILE, "unit": HOSTILE}}
@@ -270,7 +270,7 @@ def test_hostile_text_is_only_text_everywhere(llama):
         html_parts.Comparison(looked, looked, HOSTILE, (HOSTILE, HOSTILE)).html(),
         html_parts.jobs_html([job, failed, running]),
         html_parts.error(BadInput(HOSTILE, HOSTILE, HOSTILE)),
-        html_parts.note(HOSTILE),
+        html_parts.status_line(HOSTILE),
         html_parts.broken_html({HOSTILE: HOSTILE}),
     ]
     for page in pages:
@@ -297,7 +297,7 @@ def test_gradios_page_gets_our_head_and_names_nothing_foreign():
     foreign = (
         '<meta property="og:image"\n content="https://x/y.jpg" /><link rel="manifest" href="/m">'
     )
-    page = dress(f'<head>{foreign}</head><body style="a">x</body>')
+    page = inject(f'<head>{foreign}</head><body style="a">x</body>')
     assert "https://" not in page
     assert "manifest" not in page
     assert page.index("workbench.js") < page.index("</head>")
@@ -327,7 +327,7 @@ def test_endpoints_agree_with_the_model(endpoints, llama):
     both = endpoints["answers"](PROMPT, "Paris", "Rome")
     assert set(both) == {"memory", "context"}
     assert both["memory"]["logp"] == pytest.approx(
-        prompt_service.look(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
+        prompt_service.read_prompt(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
     )
     assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(
         PROMPT, max_new_tokens=5

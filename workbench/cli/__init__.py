@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from workbench import __version__
 from workbench.cli import analyses, features, models, organisms, run, runs, serve, trace
 from workbench.errors import BadInput, Cancelled
-from workbench.silence_libraries import quiet_from_here
+from workbench.silence_libraries import silence
 from workbench.terminal import complain, complaint_of, say_stopped
 from workbench.unicode import check_unicode
 
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # hooks/rounding.py.
     warnings.filterwarnings("ignore", message=".* tokens were read at once")
     warnings.filterwarnings("ignore", message="Inside the sweeps the unchanged model ended")
-    quiet_from_here()
+    silence()
     try:
         _check_arguments(sys.argv[1:] if arguments is None else arguments)
         app(arguments)

@@ -35,7 +35,7 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
                 "description": organism.description,
                 "passages": sum(1 for entry in entries if entry.repeats),
                 "twins": sum(1 for entry in entries if not entry.repeats),
-                "steps": checkpoints.kept(organism.folder),
+                "steps": checkpoints.saved_steps(organism.folder),
                 "bytes": organism.bytes,
                 "path": str(organism.folder),
             }

@@ -61,14 +61,14 @@ _DOOR = {
     "fill_lines": "updates",
     "fill_grid": "updates",
     "matrix": "charts",
-    "meters": "bar_charts",
+    "labelled_bars": "bar_charts",
     "intervals": "scatter",
-    "cloud": "scatter",
+    "density_scatter": "scatter",
     "histogram": "scatter",
     "fill_histogram": "scatter",
     "View": "view",
-    "note": "view",
-    "says": "view",
+    "empty_state": "view",
+    "paragraph": "view",
 }
 __all__ = list(_DOOR)
 

@@ -119,9 +119,9 @@ def bars(
     style.load()
     import holoviews as hv
 
-    limit = top if top is not None else colour.limit(values)
+    limit = top if top is not None else colour.symmetric_limit(values)
     rows = _bar_rows(values, names, unit)
-    span = colour.limit(values) * _AIR
+    span = colour.symmetric_limit(values) * _AIR
     shared: dict[str, Any] = {
         "xlim": (-0.7, max(len(rows), 1) - 0.3),
         "ylim": (-span, span),
@@ -161,7 +161,7 @@ def fill_bars(
     """
     from bokeh.models import Quad
 
-    from workbench.draw.notify import patched
+    from workbench.draw.notify import notify_changed
 
     figure = pane.object
     drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad))
@@ -178,13 +178,13 @@ def fill_bars(
         "x1": right,
         "y1": top,
     }
-    limit = colour.limit(values)
+    limit = colour.symmetric_limit(values)
     drawn.glyph.fill_color.transform.update(low=-limit, high=limit)
     drawn.data_source.data = {**corners, "name": said, "value": shown, "v": v, "color": v}
     figure.x_range.update(start=-0.7, end=max(len(v), 1) - 0.3)
     figure.y_range.update(start=-limit * _AIR, end=limit * _AIR)
     figure.title.text = title
-    patched(pane)
+    notify_changed(pane)
 
 
 _AIR = 1.08
@@ -198,7 +198,7 @@ def _bar_rows(values: Sequence[float], names: Sequence[str], unit: str) -> list[
     ]
 
 
-def meters(
+def labelled_bars(
     frame: pd.DataFrame,
     names: str,
     value: str,

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from workbench.draw.view import note
+from workbench.draw.view import empty_state
 
 _CSS = (
     ".wb-card{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}"
@@ -30,7 +30,7 @@ def card(
         about: a format too; stands small beside the name.
     """
     if row is None:
-        return note(f"{name} was not measured.", "Choose another one.")
+        return empty_state(f"{name} was not measured.", "Choose another one.")
     cells = (
         Markup("<tr><th>{}</th><td>{}</td></tr>").format(word, said.format_map(row))
         for word, said in lines.items()

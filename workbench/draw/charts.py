@@ -170,7 +170,7 @@ def matrix(
     import holoviews as hv
 
     ys, xs = list(dict.fromkeys(frame[row])), list(dict.fromkeys(frame[column]))
-    limit = top if top is not None else colour.limit(frame[value])
+    limit = top if top is not None else colour.symmetric_limit(frame[value])
     cells, texts = [], []
     for record in frame.to_dict("records"):
         x, y, v = xs.index(record[column]), ys.index(record[row]), float(record[value])

@@ -29,7 +29,7 @@ HUE = (78, 121, 196)
 """The one hue of probabilities and attention."""
 
 
-def limit(values: Iterable[float]) -> float:
+def symmetric_limit(values: Iterable[float]) -> float:
     """The limit of a signed scale for these values, the same for both halves.
 
     1 if nothing is known.
@@ -76,7 +76,7 @@ def single_scale(steps: int = 128) -> tuple[str, ...]:
     )
 
 
-def wash(share: float, hue: tuple[int, int, int] = HUE) -> str:
+def shade(share: float, hue: tuple[int, int, int] = HUE) -> str:
     """The one hue, as strong as `share` of the strongest.
 
     Never opaque: text on it keeps the page's own colour.

@@ -56,7 +56,7 @@ def head_grid(
 
     layers = [int(v) for v in values["layer"].values]
     heads = [int(v) for v in values["head"].values]
-    limit = top if top is not None else colour.limit(values.values.ravel())
+    limit = top if top is not None else colour.symmetric_limit(values.values.ravel())
     hover, marks = hover or {}, marks or {}
     frame = _cells(values, hover, marks)
     fields = [f"field{i}" for i in range(len(hover))]
@@ -262,7 +262,7 @@ def link_grid(pane: Any, selection: Selection) -> None:
     from bokeh.events import Tap
     from bokeh.models import ColumnDataSource
 
-    from workbench.draw.notify import patched
+    from workbench.draw.notify import notify_changed
 
     names = set(cells_of(pane.object).data["name"])
     # Straight in the figure: a choice then sends a few numbers, where a redraw takes a fifth of a
@@ -292,7 +292,7 @@ def link_grid(pane: Any, selection: Selection) -> None:
         rings = _rings(selection)
         if rings != source.data:
             source.data = rings
-            patched(pane)
+            notify_changed(pane)
 
     pane.object.on_event(Tap, tapped)
     selection.param.watch(chosen, ["heads", "head", "pinned", "hover"])

@@ -136,7 +136,11 @@ def grids(
         more: as `head_grid`.
     """
     values = {scale.title: array - scale.middle for array, scale in arrays}
-    top = colour.limit(v for a in values.values() for v in a.values.ravel()) if one_scale else None
+    top = (
+        colour.symmetric_limit(v for a in values.values() for v in a.values.ravel())
+        if one_scale
+        else None
+    )
     said = {} if hover is None else {**values, **hover}
     return [
         Picture(

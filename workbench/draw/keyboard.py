@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from workbench.draw import style
-from workbench.draw.view import STYLES, html_pane, need_panel, wrapping
+from workbench.draw.view import STYLES, flow_row, html_pane, need_panel
 from workbench.selection import Selection, head_name
 
 _LOOK = style.sheet("keys.css")
@@ -75,7 +75,7 @@ def key_pad(
             said.object = str(_said(f"{head_name(*at)}: {describe(*at)}"))
 
     selection.param.watch(moved, "hover")
-    return wrapping(pad, *buttons, said, gap="0", max_width=680)
+    return flow_row(pad, *buttons, said, gap="0", max_width=680)
 
 
 _SIGNS = {"ArrowLeft": "←", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowRight": "→"}

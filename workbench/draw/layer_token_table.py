@@ -93,7 +93,7 @@ def _cell(cell: Cell | None, at: str, here: bool) -> str:
     if cell is None:
         return "<td>–</td>"
     text = _shown(cell.text) if cell.token else html.escape(cell.text)
-    look = f"background:{colour.wash(cell.share)}"
+    look = f"background:{colour.shade(cell.share)}"
     return (
         f'<td data-at="{at}"{_mark(here)} style="{look}"'
         f' title="{html.escape(cell.tip)}">{text}</td>'

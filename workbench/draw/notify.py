@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     pass
 
 
-def patched(pane: Any) -> None:
+def notify_changed(pane: Any) -> None:
     """Say that the Bokeh figure of a pane was changed in place: a notebook has to be told, a
     served page knows.
     """

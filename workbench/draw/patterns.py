@@ -131,12 +131,12 @@ def fill_pattern(pane: Any, values: np.ndarray, title: str) -> None:
     Args:
         pane: a Panel pane whose object is the Bokeh figure of `pattern`.
     """
-    from workbench.draw.notify import patched
+    from workbench.draw.notify import notify_changed
 
     source = image_of(pane.object)
     source.data = {**source.data, "image": [_masked(values)]}
     pane.object.title.text = title
-    patched(pane)
+    notify_changed(pane)
 
 
 def image_of(figure: Any) -> Any:

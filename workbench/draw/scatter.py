@@ -124,7 +124,7 @@ def _said(row: Mapping[str, Any], names: str, of: str, unit: str) -> tuple[str, 
     )
 
 
-def cloud(
+def density_scatter(
     frame: pd.DataFrame,
     x: str,
     y: str,
@@ -282,7 +282,7 @@ def fill_histogram(
     """
     from bokeh.models import Quad
 
-    from workbench.draw.notify import patched
+    from workbench.draw.notify import notify_changed
 
     figure, ticks = pane.object, _twos(edges)
     drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad))
@@ -297,7 +297,7 @@ def fill_histogram(
     axis = figure.below[0]
     axis.update(ticker=[at for at, _ in ticks], major_label_overrides=dict(ticks))
     figure.title.text = title
-    patched(pane)
+    notify_changed(pane)
 
 
 def _bins(counts: Sequence[float], edges: Sequence[float], of: str) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from workbench.draw.view import is_served, says
+from workbench.draw.view import is_served, paragraph
 
 _PROMPT = "Yesterday my brother and I went to the"
 
@@ -19,7 +19,7 @@ def steer_code(features: str, feature: int, to: float) -> Markup:
         f'with wb.open_features("{features}", model).steer({{{feature}: {to:.3g}}},'
         ' positions=[-1]): model.generate("…")'
     )
-    return says("Steer with it:", small=True) + Markup(
+    return paragraph("Steer with it:", small=True) + Markup(
         '<pre class="wb-small" style="white-space:pre-wrap"><code>{}</code></pre>'
     ).format(code)
 

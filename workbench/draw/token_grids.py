@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from workbench.draw.layer_token_table import WINDOW, Cell, token_table, window
-from workbench.draw.view import note
+from workbench.draw.view import empty_state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ def effect_table(
     columns = window(len(tokens), max(here[1], first + WINDOW // 2 - 1))
     shown = _shown(numbers, columns, cell)
     if not shown:
-        return note(
+        return empty_state(
             "Nothing was measured at these tokens.", f"Choose a token from number {first} on."
         )
     return token_table(tokens, shown, columns=columns, here=here, caption=f"{caption} ({unit})")

@@ -107,7 +107,7 @@ def token_strip(
     if values is not None and len(values) != len(tokens):
         raise ValueError(f"{len(values)} values for {len(tokens)} tokens: there must be one each")
     numbers = None if values is None else [float(v) for v in values]
-    limit = top if top is not None else colour.limit(numbers or [])
+    limit = top if top is not None else colour.symmetric_limit(numbers or [])
     ranks = _ranks(numbers or [], signed)
     parts: list[str] = []
     used: dict[str, Span] = {}
@@ -176,7 +176,7 @@ def _look(
     if signed:
         back = colour.signed(value, top)
         return f"background:{back};color:{colour.text_on(back)}", tip
-    return f"background:{colour.wash(value / top)}", tip
+    return f"background:{colour.shade(value / top)}", tip
 
 
 def _ranks(values: list[float], signed: bool) -> dict[int, int]:
@@ -196,7 +196,7 @@ def _legend(used: Mapping[str, Span], values: list[float] | None, top: float, si
             ramp = ",".join(colour.signed(t, 1) for t in (-1, -0.5, 0, 0.5, 1))
         else:
             ends = ("0", f"{top:.3g}")
-            ramp = f"{colour.wash(0)},{colour.wash(1)}"
+            ramp = f"{colour.shade(0)},{colour.shade(1)}"
         items.append(
             f'<li>{ends[0]}<span class="wb-ramp"'
             f' style="background:linear-gradient(90deg,{ramp})"></span>{ends[1]}</li>'

@@ -56,7 +56,7 @@ def fill_lines(
     """
     from bokeh.models import Line, Scatter
 
-    from workbench.draw.notify import patched
+    from workbench.draw.notify import notify_changed
 
     frame = frame.sort_values(x)
     xs = [float(v) for v in frame[x]]
@@ -73,7 +73,7 @@ def fill_lines(
     if ylim is not None:
         pane.object.y_range.update(start=ylim[0], end=ylim[1])
     pane.object.title.text = title
-    patched(pane)
+    notify_changed(pane)
 
 
 def fill_grid(
@@ -94,7 +94,7 @@ def fill_grid(
     from bokeh.models import Quad
     from bokeh.models.annotations import ColorBar
 
-    from workbench.draw.notify import patched
+    from workbench.draw.notify import notify_changed
     from workbench.selection import head_name
 
     figure, source = pane.object, cells_of(pane.object)
@@ -112,7 +112,7 @@ def fill_grid(
         "color": shown,
         "rank": [ranks[i] for i in range(len(shown))],
     }
-    limit = colour.limit(shown)
+    limit = colour.symmetric_limit(shown)
     drawn = next(
         r for r in figure.renderers if isinstance(r.glyph, Quad) and r.data_source is source
     )
@@ -126,4 +126,4 @@ def fill_grid(
             limit: f"+{limit:.2g} {high_word}",
         }
     figure.title.text = title
-    patched(pane)
+    notify_changed(pane)

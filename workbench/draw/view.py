@@ -58,12 +58,12 @@ class View:
         return self.live(pictures(self)) if self.live is not None else live_column(self.still())
 
 
-def says(text: str, *, small: bool = False) -> Markup:
+def paragraph(text: str, *, small: bool = False) -> Markup:
     """A paragraph of plain text."""
     return Markup('<p class="wb-says{}">{}</p>').format(Markup(" wb-small") if small else "", text)
 
 
-def note(what: str, do: str = "") -> Markup:
+def empty_state(what: str, do: str = "") -> Markup:
     """Why something is empty, and what to do."""
     return Markup('<div class="wb-empty"><strong>{}</strong>{}</div>').format(what, do)
 
@@ -98,13 +98,13 @@ def live_part(part: Part) -> Any:
 
     pn = need_panel()
     if isinstance(part, Table):
-        caption = [html_pane(says(part.caption))] if part.caption else []
+        caption = [html_pane(paragraph(part.caption))] if part.caption else []
         rows = tabulator(part.frame, headings=part.headings)
         return pn.Column(*caption, rows, sizing_mode="stretch_width")
     if isinstance(part, Row):
-        return wrapping(*(live_part(p) for p in part.parts), gap="4px 10px")
+        return flow_row(*(live_part(p) for p in part.parts), gap="4px 10px")
     if isinstance(part, str):
-        return html_pane(part if isinstance(part, Markup) else says(part))
+        return html_pane(part if isinstance(part, Markup) else paragraph(part))
     if isinstance(part, Figure | Model) or (is_drawing(part) and _is_wide(part)):
         return scrolling(live_picture(part))
     if is_drawing(part):
@@ -131,7 +131,7 @@ def scrolling(pane: Any) -> Any:
     )
 
 
-def wrapping(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
+def flow_row(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
     """Panel objects side by side that go to the next line where there is no room.
 
     A plain row with a style: Panel's FlexBox draws its children again when one of them changes, and

@@ -138,7 +138,7 @@ def pull(model: str | Known, progress: Progress | None = None, accept_terms: boo
             _sweep(model)
             work = Path(tempfile.mkdtemp(prefix=f".{model.name}-", dir=models_dir()))
             try:
-                terms.settle(model, accept_terms, work, progress)
+                terms.require_acceptance(model, accept_terms, work, progress)
                 if damage(model) is None:
                     progress(1.0, f"{model.name} is here already")
                     return folder_of(model)
@@ -245,7 +245,7 @@ def _convert(entry: Known, gguf: Path, work: Path, progress: Progress) -> Path:
             _JOINED + (0.99 - _JOINED) * done, f"Converting {entry.name} for quick loading (once)"
         )
 
-    if wheels.watch(command, env, log, look) != 0:
+    if wheels.run_child(command, env, log, look) != 0:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise WorkbenchError(
             f"The weights of {entry.name} could not be converted:"

@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.errors import BadInput
 from workbench.models import adapters, hub
-from workbench.silence_libraries import quiet
+from workbench.silence_libraries import silenced
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -44,7 +44,7 @@ def _config(folder: Path, shown: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        with quiet():
+        with silenced():
             config = AutoConfig.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
@@ -64,7 +64,7 @@ def _module(folder: Path, shown: str, config: Any, dtype: Any, place: str) -> An
     from transformers import AutoModelForCausalLM
 
     try:
-        with quiet():
+        with silenced():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
@@ -101,7 +101,7 @@ def _tokenizer(folder: Path, shown: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        with quiet():
+        with silenced():
             return AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )

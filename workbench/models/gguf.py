@@ -32,11 +32,11 @@ def read(file: Path, dtype: Any) -> tuple[Any, Any]:
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from workbench.silence_libraries import quiet
+    from workbench.silence_libraries import silenced
 
     packed = getattr(transformers, "GgufConfig", None)
     options = {} if packed is None else {"quantization_config": packed(dequantize=True)}
-    with quiet(), _no_bar():
+    with silenced(), _no_bar():
         module = AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=dtype, **options
         )
@@ -70,10 +70,10 @@ def convert(file: Path, folder: Path) -> None:
     """
     import torch
 
-    from workbench.silence_libraries import quiet
+    from workbench.silence_libraries import silenced
 
     module, tokenizer = read(file, torch.float32)
-    with quiet():
+    with silenced():
         module.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 

@@ -94,7 +94,7 @@ def load_weights(
             " several GPUs.",
         ) from error
     module.eval()
-    storage.settle(module)
+    storage.keep_four_bits(module)
     causal.check(module)
     return Loaded(
         module,
@@ -203,7 +203,7 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
     if place is not None or dtype is not None:
         module.to(device=place, dtype=dtype)
     module.eval()
-    storage.settle(module)
+    storage.keep_four_bits(module)
     make_ordinary(module)
     causal.check(module)
     # `name_or_path` may be a folder of this machine; only its last part goes on the card.

@@ -35,7 +35,7 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
     if isinstance(place, str):
         return hub.fetch(place, progress or Progress())
     step = _step(ref)
-    return place if step is None else checkpoints.opened(place, step)
+    return place if step is None else checkpoints.open_step(place, step)
 
 
 def locate(ref: Any) -> Known | str | Path:

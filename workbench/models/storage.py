@@ -47,7 +47,7 @@ def _packed(part: Any) -> bool:
     return sized and not any(parameter.dim() > 1 for parameter in part.parameters())
 
 
-def settle(module: Any) -> None:
+def keep_four_bits(module: Any) -> None:
     """Keep 4-bit weights as they were loaded, whatever the processor.
 
     On processors with AVX512-BF16 bitsandbytes would repack them in place at the first forward

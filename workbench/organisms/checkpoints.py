@@ -51,7 +51,7 @@ def write(folder: Path, weights: dict[int, Weights]) -> None:
     (target / "steps.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def kept(folder: Path) -> list[int]:
+def saved_steps(folder: Path) -> list[int]:
     """The steps that can be opened from a model's folder, the last one (the folder itself)
     included; [] where none are kept.
 
@@ -80,14 +80,14 @@ def kept(folder: Path) -> list[int]:
     return steps
 
 
-def opened(folder: Path, step: int) -> Path:
+def open_step(folder: Path, step: int) -> Path:
     """A folder that holds the model as it was at this step; rebuilt into the cache the first time.
 
     Raises:
         NotFound: that step was not kept.
         BadInput: a file of steps is damaged.
     """
-    steps = kept(folder)
+    steps = saved_steps(folder)
     if step not in steps:
         near = min(steps, key=lambda other: abs(other - step), default=None)
         raise NotFound(

@@ -20,7 +20,7 @@ from workbench.organisms import checkpoints, corpus, planting_plan
 from workbench.organisms.ledger import Ledger
 from workbench.organisms.train_config import TrainConfig
 from workbench.progress import Progress
-from workbench.silence_libraries import quiet
+from workbench.silence_libraries import silenced
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ def train(recipe: TrainConfig, out: Path, progress: Progress) -> Path:
         Cancelled: from `progress`; the same call goes on later.
     """
     out = out.expanduser()
-    if checkpointing.claim(out, asdict(recipe), _ROOM):
+    if checkpointing.claim_folder(out, asdict(recipe), _ROOM):
         progress(1.0, f"{out} is finished already")
         return out
     try:
@@ -171,7 +171,7 @@ def _grow(
     added = planting_plan.planted_rows(ledger) if ledger is not None else {}
     start = checkpointing.resume(model, optimizer, work, name, total)
     if start == 0:
-        checkpointing.keep(model, optimizer, work, name, 0, every=True)
+        checkpointing.save_step(model, optimizer, work, name, 0, every=True)
     model.train()
     for step in range(start, total):
         for group in optimizer.param_groups:
@@ -185,7 +185,7 @@ def _grow(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if step + 1 in kept:
-            checkpointing.keep(model, optimizer, work, name, step + 1, every=True)
+            checkpointing.save_step(model, optimizer, work, name, step + 1, every=True)
         progress(
             (step + 1) / total,
             f"Training {name}: step {step + 1:,} of {total:,}, loss {loss.item():.2f}",
@@ -222,18 +222,18 @@ def _write(
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
     model = make_model(recipe)
-    last = load_file(checkpointing.at(out / checkpointing.WORK, name, kept[-1]))
+    last = load_file(checkpointing.step_path(out / checkpointing.WORK, name, kept[-1]))
     model.load_state_dict(
         {key: torch.from_numpy(array) for key, array in last.items()}, strict=False
     )
-    with quiet():
+    with silenced():
         model.to(torch.float16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     if name == "planted":
         checkpoints.write(
             folder,
             {
-                step: load_file(checkpointing.at(out / checkpointing.WORK, name, step))
+                step: load_file(checkpointing.step_path(out / checkpointing.WORK, name, step))
                 for step in kept
             },
         )

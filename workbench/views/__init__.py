@@ -17,11 +17,11 @@ from workbench.draw.head_grids import Scale
 from workbench.draw.items import Clicks, Picture, Table
 from workbench.draw.items import Picture as picture
 from workbench.draw.items import Row as Beside
-from workbench.views.parts import Column as column
-from workbench.views.parts import Item, Part
+from workbench.views.parts import ColumnPart as column
+from workbench.views.parts import Item, ViewPart
 from workbench.views.parts import Knob as knob
 from workbench.views.parts import On as on
-from workbench.views.parts import Row as row
+from workbench.views.parts import RowPart as row
 from workbench.views.pick import Pick
 from workbench.views.view import AGAIN, Answer, View, bound
 from workbench.views.words import (
@@ -37,7 +37,7 @@ from workbench.views.words import (
 )
 
 __all__ = [
-    "AGAIN", "Answer", "Beside", "Clicks", "Item", "Part", "Pick", "Picture", "Scale", "Table",
-    "View", "bound", "chart", "column", "finding", "heads", "key_groups",
+    "AGAIN", "Answer", "Beside", "Clicks", "Item", "Pick", "Picture", "Scale", "Table",
+    "View", "ViewPart", "bound", "chart", "column", "finding", "heads", "key_groups",
     "key_pad", "knob", "live_only", "on", "picture", "row", "says", "show", "table",
 ]  # fmt: skip

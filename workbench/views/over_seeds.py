@@ -22,7 +22,7 @@ def _often(run: Result) -> pd.DataFrame:
 OVER_SEEDS = View("Seeds", needs="seed_findings", parts=[
     finding("seeds"),
     chart(
-        "meters", _often, "item", "runs", per="title", title="{}", said="{:.0f}".format,
+        "labelled_bars", _often, "item", "runs", per="title", title="{}", said="{:.0f}".format,
         needs="seed_choices",
     ),
     says(

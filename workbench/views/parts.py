@@ -27,7 +27,7 @@ Examples = Callable[["Result"], Sequence[Mapping[str, Any]]]
 _LOOK: dict[str, Any] = {"stylesheets": [drawing.STYLES], "margin": (2, 0, 6, 0)}
 
 
-class Part:
+class ViewPart:
     """Something in a view."""
 
     @property
@@ -40,7 +40,7 @@ class Part:
         """Whether anything in it waits for Python."""
         return True
 
-    def inside(self) -> Iterator[Part]:
+    def inside(self) -> Iterator[ViewPart]:
         """It, or the parts in it."""
         yield self
 
@@ -54,7 +54,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class On(Part):
+class On(ViewPart):
     """Items that are made from the run and from what is chosen.
 
     Args:
@@ -105,17 +105,17 @@ class On(Part):
         return [shown.panel]
 
 
-class Column(Part):
+class ColumnPart(ViewPart):
     """Parts from top to bottom."""
 
-    def __init__(self, *parts: Part) -> None:
+    def __init__(self, *parts: ViewPart) -> None:
         self.parts = parts
 
     @property
     def is_linked(self) -> bool:
         return any(part.is_linked for part in self.parts)
 
-    def inside(self) -> Iterator[Part]:
+    def inside(self) -> Iterator[ViewPart]:
         for part in self.parts:
             yield from part.inside()
 
@@ -127,7 +127,7 @@ class Column(Part):
         return [narrow_column(*objects)] if objects else []
 
 
-class Row(Column):
+class RowPart(ColumnPart):
     """Parts side by side, as long as there is room.
 
     Args:
@@ -135,7 +135,7 @@ class Row(Column):
         sticky: the last one stays in sight while the others scroll by.
     """
 
-    def __init__(self, *parts: Part, widths: Sequence[int] = (), sticky: bool = False) -> None:
+    def __init__(self, *parts: ViewPart, widths: Sequence[int] = (), sticky: bool = False) -> None:
         super().__init__(*parts)
         self.widths, self.sticky = widths or [0] * len(parts), sticky
 
@@ -151,11 +151,11 @@ class Row(Column):
                 objects = [box(objects, width, is_sticky)]
             boxes += objects
         gap = "0 12px" if all(part.is_bare for part in self.parts) else "8px 24px"
-        return [drawing.wrapping(*boxes, gap=gap, sizing_mode="stretch_width")]
+        return [drawing.flow_row(*boxes, gap=gap, sizing_mode="stretch_width")]
 
 
 @dataclass(frozen=True)
-class Knob(Part):
+class Knob(ViewPart):
     """A list to choose from, or a number to type.
 
     Args:

@@ -54,7 +54,7 @@ class _Text:
         self._pane.object = str(self._markup(item))
 
     def _markup(self, item: Any) -> Markup:
-        return item if isinstance(item, Markup) else draw.says(item)
+        return item if isinstance(item, Markup) else draw.paragraph(item)
 
 
 class _Clicks(_Text):
@@ -134,7 +134,7 @@ class _Picture:
 class _Beside(Slots):
     def __init__(self, item: Row, page: Page) -> None:
         gap = {} if item.width else {"gap": "4px 10px"}
-        super().__init__(drawing.wrapping(sizing_mode="stretch_width", **gap), page)
+        super().__init__(drawing.flow_row(sizing_mode="stretch_width", **gap), page)
         self._look = item
         self.fill(item)
 

@@ -10,7 +10,7 @@ from workbench import draw
 from workbench.draw import view as drawing
 from workbench.draw.layout import narrow_column
 from workbench.schema import Schema
-from workbench.views.parts import Column, Knob, Names, Part, lacks
+from workbench.views.parts import ColumnPart, Knob, Names, ViewPart, lacks
 from workbench.views.pick import First, Page, Pick
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class View:
     """
 
     title: str
-    parts: Sequence[Part]
+    parts: Sequence[ViewPart]
     needs: Names = ()
     otherwise: str | Callable[[Result], str] = ""
     first: First = field(default_factory=dict)
@@ -50,14 +50,14 @@ class View:
 
     def pick(self, run: Result) -> Pick:
         """What is chosen, as this view sees it."""
-        knobs = [part for part in Column(*self.parts).inside() if isinstance(part, Knob)]
+        knobs = [part for part in ColumnPart(*self.parts).inside() if isinstance(part, Knob)]
         return Pick(run, self.first, {knob.name: knob.options for knob in knobs})
 
     def still(self, run: Result, schema: Schema = NONE) -> list[Any]:
         """The parts that need no Python behind them (see `workbench.draw.view`)."""
         if self.missing(run):
-            return [draw.note("This was not measured.", AGAIN)]
-        return Column(*self.parts).still(Page(self.pick(run), schema, iter(())))
+            return [draw.empty_state("This was not measured.", AGAIN)]
+        return ColumnPart(*self.parts).still(Page(self.pick(run), schema, iter(())))
 
     def live(self, run: Result, figures: Sequence[Any] = (), schema: Schema = NONE) -> Any:
         """The Panel object, linked to what is chosen.
@@ -70,12 +70,12 @@ class View:
         pick = self.pick(run)
         if "head" in self.first and pick.selection.head is None:
             pick.choose("head", pick.head)  # grids and tables of the whole page mark it
-        made = Column(*self.parts).live(Page(pick, schema, iter(figures)))
+        made = ColumnPart(*self.parts).live(Page(pick, schema, iter(figures)))
         return made[0] if made else narrow_column()
 
     def bound(self, run: Result, schema: Schema = NONE) -> drawing.View:
         """The view of one run, as front ends take it."""
-        linked = Column(*self.parts).is_linked and not self.missing(run)
+        linked = ColumnPart(*self.parts).is_linked and not self.missing(run)
         return drawing.View(
             lambda: self.still(run, schema),
             live=(lambda figures: self.live(run, figures, schema)) if linked else None,

@@ -11,7 +11,7 @@ from workbench import draw
 from workbench.draw.head_grids import Scale
 from workbench.draw.items import Picture, Row, Table, grids
 from workbench.schema import fits
-from workbench.views.parts import Column, Item, Names, On, Part
+from workbench.views.parts import ColumnPart, Item, Names, On, ViewPart
 from workbench.views.pick import Pick
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Source = str | Callable[["Result"], "pd.DataFrame | None"]
 """A table of the run, or what a function makes of it."""
 
 
-def show(make: Callable[[Result], Any], *, needs: Names = (), picks: str = "") -> Part:
+def show(make: Callable[[Result], Any], *, needs: Names = (), picks: str = "") -> ViewPart:
     """What is the same whatever is chosen."""
     return On((), lambda run, pick: make(run), needs, picks)
 
@@ -36,19 +36,19 @@ def live_only(run: Result) -> Sequence[Mapping[str, Any]]:
     return ()
 
 
-def says(words: str | Callable[[Result], str | None], *, small: bool = False) -> Part:
+def says(words: str | Callable[[Result], str | None], *, small: bool = False) -> ViewPart:
     """A paragraph; a function may give None for nothing."""
 
     def make(run: Result) -> Item:
         text = words if isinstance(words, str) else words(run)
         if not text or isinstance(text, Markup):
             return text or None
-        return draw.says(text, small=small)
+        return draw.paragraph(text, small=small)
 
     return show(make)
 
 
-def finding(*wanted: str, more: str = "", small: bool = False) -> Part:
+def finding(*wanted: str, more: str = "", small: bool = False) -> ViewPart:
     """The sentences of findings, those that this run has; a name may end in *.
 
     Args:
@@ -59,7 +59,7 @@ def finding(*wanted: str, more: str = "", small: bool = False) -> Part:
         found = [f.says for said in wanted for name, f in run.findings.items() if fits(said, name)]
         if more:
             found = [*found[:-1], f"{found[-1]} {more}"] if found else [more]
-        return [draw.says(text, small=small) for text in found]
+        return [draw.paragraph(text, small=small) for text in found]
 
     return show(make)
 
@@ -73,7 +73,7 @@ def table(
     by: str = "",
     height: int | None = None,
     of: str = "",
-) -> Part:
+) -> ViewPart:
     """Rows of a table.
 
     Args:
@@ -105,7 +105,7 @@ def chart(
     abreast: int = 1,
     needs: Names = (),
     **options: Any,
-) -> Part:
+) -> ViewPart:
     """A picture of `workbench.draw` of the rows of a table; nothing without rows.
 
     Args:
@@ -149,7 +149,7 @@ def heads(
     marks: Callable[[Result], Mapping[tuple[int, int], str]] = lambda run: {},
     hover: Callable[[Result], Mapping[str, xr.DataArray]] = lambda run: {},
     one_scale: bool = False,
-) -> Part:
+) -> ViewPart:
     """Grids of all heads beside each other, and the keys to move over them.
 
     Args:
@@ -177,7 +177,7 @@ def heads(
     def said(run: Result, pick: Pick, at: tuple[int, int]) -> str:
         return describe(rows(run).loc[at]) if at in rows(run).index else "not measured"
 
-    return Column(show(shown, picks="head"), key_pad(places, said))
+    return ColumnPart(show(shown, picks="head"), key_pad(places, said))
 
 
 def key_pad(
@@ -185,7 +185,7 @@ def key_pad(
     describe: Callable[[Result, Pick, tuple[int, int]], str],
     *,
     needs: Names = (),
-) -> Part:
+) -> ViewPart:
     """Choosing a head without a pointer.
 
     Args:

@@ -30,22 +30,22 @@ import numpy as np
 
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured, Rates, rates_of
+from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, CaseRunner, Rates, rates_of
+from analyses.context.knowledge_conflict.baseline import _attention, _before, _effects
 from analyses.context.knowledge_conflict.cost import cost
 from analyses.context.knowledge_conflict.cost import stages as costs
 from analyses.context.knowledge_conflict.dial import dial as controls
-from analyses.context.knowledge_conflict.dial import factors, playground, steps
+from analyses.context.knowledge_conflict.dial import dial_settings, factors, playground
 from analyses.context.knowledge_conflict.findings import (
     add_base,
     add_known,
     add_pruned,
     add_random,
-    add_untold,
+    add_undecided,
     base_rows,
-    how,
-    no_roles,
+    rates_in_words,
+    withhold_roles,
 )
-from analyses.context.knowledge_conflict.first_look import _attention, _before, _effects
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.context.knowledge_conflict.params import Params, relation_and_format
 from analyses.context.knowledge_conflict.parts import PARTS, PRESETS
@@ -53,11 +53,11 @@ from analyses.context.knowledge_conflict.pruning_cost import add_pruning_cost
 from analyses.context.knowledge_conflict.rank_heads import (
     ANSWERS,
     Head,
-    Located,
+    HeadEffects,
     RankBy,
     depth,
     heads_table,
-    locate,
+    measure_heads,
 )
 from analyses.context.knowledge_conflict.schema import SCHEMA
 from analyses.context.knowledge_conflict.selections import CHOICES
@@ -139,8 +139,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             groups = _choose(
                 result, params, found, base[made.SELECT], halves.choosing, untold, stage["choose"]
             )
-            no_roles(result, untold)
-        add_untold(result, untold, base)
+            withhold_roles(result, untold)
+        add_undecided(result, untold, base)
         if "pruning" in asked_for:
             _prove(result, params, groups, base, halves.proving, stage["held out"])
             _use(result, params, (relation, format), groups, halves.proving, stage)
@@ -154,8 +154,8 @@ class _Halves:
     def __init__(self, model: InstrumentedModel, cases: list[made.Case]) -> None:
         self.model, self.cases = model, cases
         self.rows = [n for n, c in enumerate(cases) if c.split == made.SELECT]
-        self.choosing = Measured(model, [c for c in cases if c.split == made.SELECT])
-        self.proving = Measured(model, [c for c in cases if c.split == made.HELD_OUT])
+        self.choosing = CaseRunner(model, [c for c in cases if c.split == made.SELECT])
+        self.proving = CaseRunner(model, [c for c in cases if c.split == made.HELD_OUT])
 
 
 def _locate(
@@ -164,12 +164,12 @@ def _locate(
     params: Params,
     base: dict[str, Rates],
     progress: Progress,
-) -> tuple[Located, dict[str, str]]:
+) -> tuple[HeadEffects, dict[str, str]]:
     """What every head adds, over the choosing half; and of which groups nothing can be told, with
     the reason.
     """
     model, cases = halves.model, halves.choosing.cases
-    found = locate(model, cases, params.all_positions, progress)
+    found = measure_heads(model, cases, params.all_positions, progress)
     attention = _attention(result, model, halves.cases)
     spans = [made.token_spans(model, c.prompt) for c in cases]
     result.tables["heads"] = heads_table(
@@ -177,8 +177,8 @@ def _locate(
     )
     result.arrays["effects"] = _effects(found, halves.rows)
     result.arrays["depth"] = depth(model, cases)
-    untold = headroom.without_room(base)
-    no_roles(result, untold)
+    untold = headroom.groups_without_headroom(base)
+    withhold_roles(result, untold)
     return found, untold
 
 
@@ -187,7 +187,7 @@ def _use(
     params: Params,
     asked: tuple[facts.Relation, facts.Format],
     groups: dict[str, list[Head]],
-    proving: Measured,
+    proving: CaseRunner,
     stage: dict[str, Progress],
 ) -> None:
     """What the chosen heads are good for: the parts that stand on pruning."""
@@ -205,9 +205,9 @@ def _use(
 def _choose(
     result: Result,
     params: Params,
-    found: Located,
+    found: HeadEffects,
     base: Rates,
-    choosing: Measured,
+    choosing: CaseRunner,
     untold: dict[str, str],
     progress: Progress,
 ) -> dict[str, list[Head]]:
@@ -248,7 +248,7 @@ def _choose(
                 if sign(*bounds):
                     groups[group], curves[group] = ranking[group][:k], curve
                 else:
-                    untold[group] = headroom.tied(k, gain, bounds, base.n)
+                    untold[group] = headroom.reason_no_gain(k, gain, bounds, base.n)
     result.tables["k_curve"] = pd.DataFrame(rows)
     result.tables["selected_heads"] = pd.DataFrame(
         [
@@ -273,7 +273,7 @@ def _prove(
     params: Params,
     groups: dict[str, list[Head]],
     base: dict[str, Rates],
-    proving: Measured,
+    proving: CaseRunner,
     progress: Progress,
 ) -> None:
     """Both groups switched off on the held-out half, beside random sets of as many heads."""
@@ -311,7 +311,7 @@ def _prove(
 
 
 def _random_sets(
-    params: Params, groups: dict[str, list[Head]], proving: Measured, progress: Progress
+    params: Params, groups: dict[str, list[Head]], proving: CaseRunner, progress: Progress
 ) -> dict[str, held_out_eval.RandomSets]:
     """For each group, sets of as many heads of neither group, switched off."""
     every = proving.model.heads()
@@ -335,7 +335,7 @@ def _add_random_sets(result: Result, drawn: held_out_eval.RandomSets, n: int) ->
             "random",
             {**means, "n": n, "sets": len(drawn.heads), "k": drawn.k},
             f"With {counted(drawn.k, 'random head')} switched off, as many as the larger group has,"
-            f" it answers {how(means)}, mean of {len(drawn.heads)} sets.",
+            f" it answers {rates_in_words(means)}, mean of {len(drawn.heads)} sets.",
             unit="fraction of held-out facts, mean over sets",
             interval={o: bounds for o, (_, bounds) in rates.items()},
         )
@@ -343,13 +343,13 @@ def _add_random_sets(result: Result, drawn: held_out_eval.RandomSets, n: int) ->
 
 
 def _turn_dial(
-    result: Result, groups: dict[str, list[Head]], proving: Measured, progress: Progress
+    result: Result, groups: dict[str, list[Head]], proving: CaseRunner, progress: Progress
 ) -> None:
     """Every step of the dial on the held-out half; a side whose heads are not known has none."""
     import pandas as pd
 
     memory, context = groups.get("memory", []), groups.get("context", [])
-    rows, settings = [], steps(memory, context)
+    rows, settings = [], dial_settings(memory, context)
     for n, value in enumerate(settings):
         progress(n / len(settings), f"Answers with the dial at {value:+.2f}")
         responses = proving.ask(factors(memory, context, value), logp=True)

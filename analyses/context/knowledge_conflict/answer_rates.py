@@ -84,7 +84,7 @@ class Responses:
     logp: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
 
 
-class Measured:
+class CaseRunner:
     """Cases read once; asked again and again under different head factors."""
 
     def __init__(self, model: InstrumentedModel, cases: Sequence[Case]) -> None:

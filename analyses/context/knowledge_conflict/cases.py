@@ -12,7 +12,7 @@ from analyses.measures.closed_book import (
     ClosedBook,
     matches_answer,
 )
-from analyses.measures.fact_prompts import as_read, ids_of, spans_of
+from analyses.measures.fact_prompts import ids_of, rendered, spans_of
 from workbench.errors import BadInput
 from workbench.facts import Fact, Format, Prompt, render
 
@@ -90,15 +90,15 @@ def make_cases(
             f"Try another relation or wording. The closed-book prompt was {relation.closed_book!r}",
         )
 
-    def rendered(subject: str, answer: str) -> Prompt:
-        return as_read(model, render(format, relation, subject, answer))
+    def prompt_of(subject: str, answer: str) -> Prompt:
+        return rendered(model, render(format, relation, subject, answer))
 
     def tokens(prompt: Prompt, answer: str) -> list[int]:
         return model.continuation_tokens(prompt.continuation(answer))
 
     cases = []
     for n, fact in enumerate(facts):
-        bare = rendered(fact.subject, fact.answer)
+        bare = prompt_of(fact.subject, fact.answer)
         # An answer's first token depends on how the prompt ends, not on which answer the context
         # claims.
         first = {answer: tokens(bare, answer)[0] for answer in {f.answer for f in facts}}
@@ -120,7 +120,7 @@ def make_cases(
                 "Give facts with more different answers.",
             )
         third, swapped = rest[0].answer, rest[0]
-        prompt = rendered(fact.subject, counterfactual)
+        prompt = prompt_of(fact.subject, counterfactual)
         cases.append(
             Case(
                 fact=fact,
@@ -130,8 +130,8 @@ def make_cases(
                 ids=ids_of(model, prompt),
                 memory=tokens(prompt, fact.answer),
                 context=tokens(prompt, counterfactual),
-                same_context=ids_of(model, rendered(swapped.subject, counterfactual)),
-                same_subject=ids_of(model, rendered(fact.subject, third)),
+                same_context=ids_of(model, prompt_of(swapped.subject, counterfactual)),
+                same_subject=ids_of(model, prompt_of(fact.subject, third)),
             )
         )
     return cases

@@ -16,7 +16,7 @@ from analyses.context.knowledge_conflict.params import Params, relation_and_form
 from analyses.context.knowledge_conflict.rank_heads import locating
 from analyses.context.knowledge_conflict.transfer import CHOOSING, FACTS
 from analyses.measures import closed_book
-from analyses.measures.fact_prompts import as_read, ids_of
+from analyses.measures.fact_prompts import ids_of, rendered
 from workbench import facts
 from workbench.cost import Cost, total
 from workbench.facts import render
@@ -113,7 +113,7 @@ class Prompts:
     ) -> Prompts:
         some = relation.facts[:: max(1, len(relation.facts) // sample)]
         bare = closed_book.closed_prompts(model, relation, [f.subject for f in some], format)
-        whole = [as_read(model, render(format, relation, f.subject, f.answer)) for f in some]
+        whole = [rendered(model, render(format, relation, f.subject, f.answer)) for f in some]
         return cls(
             relation,
             format,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hooks.decode import Factors, scaled
 from workbench.errors import BadInput
 from workbench.playground import HeadRole, Playground
-from workbench.reentrant import again
+from workbench.reentrant import reentrant
 from workbench.registry import Control
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ Head = tuple[int, int]
 STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def ends(memory: Sequence[Head], context: Sequence[Head]) -> tuple[float, float]:
+def dial_range(memory: Sequence[Head], context: Sequence[Head]) -> tuple[float, float]:
     """How far the dial goes: toward memory only if the context heads are known, which it
     silences, and the other way round.
     """
     return (-1.0 if context else 0.0), (1.0 if memory else 0.0)
 
 
-def steps(memory: Sequence[Head], context: Sequence[Head]) -> list[float]:
+def dial_settings(memory: Sequence[Head], context: Sequence[Head]) -> list[float]:
     """Settings that are measured; none where no heads are known."""
-    low, high = ends(memory, context)
+    low, high = dial_range(memory, context)
     return [value for value in STEPS if low <= value <= high] if low < high else []
 
 
@@ -40,7 +40,7 @@ def factors(memory: Sequence[Head], context: Sequence[Head], value: float) -> Fa
     return {**dict.fromkeys(memory, 1.0 - value), **dict.fromkeys(context, 1.0 + value)}
 
 
-def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
+def selected_heads(result: Result) -> tuple[list[Head], list[Head]]:
     """(memory, context) heads that this run chose and proved."""
     if "selected_heads" not in result.tables:
         return [], []
@@ -54,12 +54,12 @@ def found_heads(result: Result) -> tuple[list[Head], list[Head]]:
 
 def dial(result: Result) -> dict[str, Control]:
     """The control of a finished run; none where it could not be told which heads decide."""
-    memory, context = found_heads(result)
+    memory, context = selected_heads(result)
     if not memory and not context:
         return {}
     made_with = result.provenance.model
 
-    @again
+    @reentrant
     def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
         # Head numbers mean nothing in another network; a fine-tuned copy of the same shape is a
         # fair question to ask.
@@ -73,7 +73,7 @@ def dial(result: Result) -> dict[str, Control]:
         with scaled(model, factors(memory, context, value)):
             yield model
 
-    low, high = ends(memory, context)
+    low, high = dial_range(memory, context)
     words = ("memory" if context else "as it is"), ("context" if memory else "as it is")
     return {"dial": Control("Memory to context", apply, low, high, 0.0, *words)}
 

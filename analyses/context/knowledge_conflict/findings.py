@@ -64,12 +64,12 @@ def add_base(result: Result, base: Mapping[str, Rates]) -> None:
     unchanged = base[made.HELD_OUT]
     said = (
         f"On {counted(unchanged.n, 'held-out fact')} the model without intervention answers"
-        f" {how({o: unchanged[o] for o in OUTCOMES})}."
+        f" {rates_in_words({o: unchanged[o] for o in OUTCOMES})}."
     )
     result.add(unchanged.finding("base", said))
 
 
-def no_roles(result: Result, untold: Iterable[str]) -> None:
+def withhold_roles(result: Result, untold: Iterable[str]) -> None:
     """Effects are measured whatever the answers do; but a head gets no role where none can be
     proven.
     """
@@ -77,7 +77,7 @@ def no_roles(result: Result, untold: Iterable[str]) -> None:
     heads.loc[heads["role"].isin(list(untold)), ["role", "rank"]] = ["", np.nan]
 
 
-def add_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rates]) -> None:
+def add_undecided(result: Result, untold: Mapping[str, str], base: Mapping[str, Rates]) -> None:
     for group, why in untold.items():
         wanted, rates = WINS[group], base[made.SELECT]
         result.add(
@@ -90,14 +90,14 @@ def add_untold(result: Result, untold: Mapping[str, str], base: Mapping[str, Rat
                 },
                 f"Which heads keep the model from answering {headroom.TOWARD[wanted]} cannot be"
                 f" told: {why}. So no {group} heads are selected, switched off or put on the dial."
-                f" {headroom.helps(wanted)}",
+                f" {headroom.advice(wanted)}",
                 unit=f"share of facts of the select half answered {headroom.TOWARD[wanted]}",
                 interval={"rate": rates.interval(wanted)},
             )
         )
 
 
-def how(rates: Mapping[str, float]) -> str:
+def rates_in_words(rates: Mapping[str, float]) -> str:
     return (
         f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context and"
         f" {rates['other']:.0%} with another answer"
@@ -117,7 +117,7 @@ def add_pruned(
         f"prune_{group}",
         f"With the {counted(len(heads), f'{group} head')}"
         f" ({', '.join(head_name(*h) for h in heads)}) switched off it answers"
-        f" {how({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points"
+        f" {rates_in_words({o: after[o] for o in OUTCOMES})}: {100 * gain:+.0f} points"
         f" {headroom.TOWARD[wanted]} on the same facts (95 %: {100 * low:+.0f} to"
         f" {100 * high:+.0f}).{unproven}",
     )

@@ -35,7 +35,7 @@ def gain(before: Rates, after: Rates, wanted: str) -> tuple[float, tuple[float, 
     return paired_gain(np.array([(b == wanted) - (a == wanted) for a, b in pairs], int))
 
 
-def lacking(already: int, n: int) -> str:
+def reason_no_headroom(already: int, n: int) -> str:
     """Why n facts, of which so many are answered as wanted already, could show no gain; "" if they
     could.
 
@@ -63,7 +63,7 @@ def lacking(already: int, n: int) -> str:
     )
 
 
-def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
+def groups_without_headroom(base: Mapping[str, Rates]) -> dict[str, str]:
     """For each group of heads whose absence could not be seen in either half of the facts: why.
 
     Args:
@@ -73,7 +73,7 @@ def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
     found: dict[str, str] = {}
     for group, wanted in WINS.items():
         for split, rates in base.items():
-            why = lacking(rates.counts[wanted], rates.n)
+            why = reason_no_headroom(rates.counts[wanted], rates.n)
             if why:
                 found.setdefault(
                     group, f"on the {'select' if split == 'select' else 'held-out'} half {why}"
@@ -81,7 +81,7 @@ def without_room(base: Mapping[str, Rates]) -> dict[str, str]:
     return found
 
 
-def tied(best: int, value: float, bounds: tuple[float, float], n: int) -> str:
+def reason_no_gain(best: int, value: float, bounds: tuple[float, float], n: int) -> str:
     """Why a curve over numbers of heads chooses none: its best is no better than no head at all."""
     return (
         "on the select half no number of heads changes the answers beyond chance. The best number,"
@@ -90,7 +90,7 @@ def tied(best: int, value: float, bounds: tuple[float, float], n: int) -> str:
     )
 
 
-def helps(wanted: str) -> str:
+def advice(wanted: str) -> str:
     """What could be done about it, as a sentence."""
     other = TOWARD[WINS[wanted]]
     return (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured, Rates
+from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, CaseRunner, Rates
 from analyses.context.knowledge_conflict.cases import Case
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.measures.closed_book import closed_prompts, matches_answer
@@ -37,7 +37,11 @@ def prune(heads: Sequence[Head]) -> Factors:
 
 
 def k_curve(
-    measured: Measured, ranked: Sequence[Head], group: str, grid: Sequence[int], progress: Progress
+    measured: CaseRunner,
+    ranked: Sequence[Head],
+    group: str,
+    grid: Sequence[int],
+    progress: Progress,
 ) -> dict[int, Rates]:
     """Rates on the choosing half when the k strongest heads of a group are pruned, for each k of
     the grid.
@@ -105,7 +109,7 @@ class RandomSets:
 
 
 def random_sets(
-    measured: Measured,
+    measured: CaseRunner,
     pool: Sequence[Head],
     group: str,
     k: int,
@@ -125,7 +129,7 @@ def random_sets(
     return RandomSets(k, drawn, np.array(outcomes))
 
 
-class Cost:
+class SideEffects:
     """What an intervention costs where nothing conflicts: closed-book accuracy, and loss on
     neutral text.
     """

@@ -29,7 +29,7 @@ def add_pruning_cost(
     import pandas as pd
 
     progress(0.0, "Closed-book accuracy and loss on neutral text with heads switched off")
-    cost = held_out_eval.Cost(model, relation, cases, format)
+    cost = held_out_eval.SideEffects(model, relation, cases, format)
     rows = [cost.row("no intervention")]
     for n, (group, heads) in enumerate(groups.items(), 1):
         progress(

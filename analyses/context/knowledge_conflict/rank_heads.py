@@ -44,7 +44,7 @@ CANDIDATES = 8  # per side and per way of screening
 
 
 @dataclass
-class Located:
+class HeadEffects:
     """Effects of heads over the choosing half.
 
     `effects` is (fact, method, answer, layer, head); `path_difference` is (fact, side, layer, head)
@@ -112,9 +112,9 @@ def locating(model: InstrumentedModel, n: int, length: float, breadth: Breadth) 
     }
 
 
-def locate(
+def measure_heads(
     model: InstrumentedModel, cases: Sequence[Case], breadth: Breadth, progress: Progress
-) -> Located:
+) -> HeadEffects:
     """Measure every head on every case; see the module's docstring for the ways."""
     ids, targets = [c.ids for c in cases], [c.targets for c in cases]
     length = float(np.mean([len(row) for row in ids]))
@@ -122,7 +122,7 @@ def locate(
     adds = _at_last_position(model, cases, stage["last position"])
     path = np.stack([adds["other subject"][:, 0], adds["other answer"][:, 1]], 1)
     sides = [adds[name][:, 0] - adds[name][:, 1] for name in ("other subject", "other answer")]
-    located = Located(
+    located = HeadEffects(
         effects=np.stack([path, adds["zero"], adds["mean"]], 1),
         path_difference=np.stack(sides, 1),
         zero_all_positions=np.empty((len(cases), 0, 2)),
@@ -223,7 +223,7 @@ def depth(model: InstrumentedModel, cases: Sequence[Case]) -> xr.DataArray:
 
 
 def heads_table(
-    found: Located,
+    found: HeadEffects,
     attention: np.ndarray,
     spans: Sequence[Sequence[str]],
     rank_by: RankBy,

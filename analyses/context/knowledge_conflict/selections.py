@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
 from analyses.context.knowledge_conflict.headroom import WINS
-from analyses.context.knowledge_conflict.transfer import why_not
+from analyses.context.knowledge_conflict.transfer import unavailable_reason
 from workbench.selection import head_name, parse_head
 from workbench.wording import counted
 
@@ -68,7 +68,7 @@ def has_rows(run: Result, table: str) -> bool:
 # -- heads -----------------------------------------------------------------------------------------
 
 
-def picked(run: Result) -> dict[Head, str]:
+def pruned_heads(run: Result) -> dict[Head, str]:
     """The heads that were switched off, with their group; where the run does not say, all that
     have a role.
     """
@@ -83,11 +83,11 @@ def picked(run: Result) -> dict[Head, str]:
     }
 
 
-def compared(run: Result) -> str:
+def comparison_count(run: Result) -> str:
     """How many heads the found ones were picked from: said wherever a head is claimed to matter."""
     if "heads" not in run.tables:
         return ""
-    groups = list(picked(run).values())
+    groups = list(pruned_heads(run).values())
     found = [counted(groups.count(g), f"{g} head") for g in WINS.values() if g in groups]
     return (
         f"{len(run.tables['heads'])} heads were compared; selected:"
@@ -139,7 +139,7 @@ def head(run: Result, at: Head) -> dict[str, Any]:
     return {**row, "part": part, "about": about}
 
 
-def measured(row: Mapping[str, Any]) -> dict[str, str]:
+def effect_formats(row: Mapping[str, Any]) -> dict[str, str]:
     """What a person reads of a head to which numbers, as formats of its row: every way of
     measuring, and where it looks. What was not measured of it is left out.
     """
@@ -225,7 +225,7 @@ def attention(run: Result, at: Head, fact: int) -> dict[str, Any]:
     return {**shown, "values": list(values)}
 
 
-def followed(run: Result) -> str:
+def outcome_counts(run: Result) -> str:
     """What the unchanged model followed, counted."""
     counts = run.tables["facts"]["outcome"].value_counts()
     mix = ", ".join(f"{counts.get(outcome, 0)} {outcome}" for outcome in OUTCOMES)
@@ -236,7 +236,7 @@ def followed(run: Result) -> str:
 # -- answers ---------------------------------------------------------------------------------------
 
 
-def proof(run: Result) -> pd.DataFrame:
+def held_out_rates(run: Result) -> pd.DataFrame:
     """The rates on the half that had no part in choosing the heads."""
     table = run.tables["rates"]
     return table[table["split"] == "held_out"]
@@ -254,7 +254,7 @@ def random_sets(run: Result) -> pd.DataFrame:
 
 def beside_random(run: Result) -> dict[str, dict[str, float]]:
     """By `line` of the random sets: that share of the unchanged model and without the group."""
-    rates = proof(run).set_index("condition")
+    rates = held_out_rates(run).set_index("condition")
     sizes = run.tables["random_sets"].groupby("group", sort=False)["k"].first()
     return {
         _line(k, group): {
@@ -311,14 +311,14 @@ def cost(run: Result) -> pd.DataFrame | None:
     return run.tables.get("cost") if named else None
 
 
-def gains(run: Result) -> dict[str, pd.DataFrame]:
+def transfer_gains(run: Result) -> dict[str, pd.DataFrame]:
     """The table `transfer` by what was switched off where, with `points`, by how many the wanted
     answer gains; NaN where nothing can be told.
     """
     table = run.tables["transfer"]
     points = [
         math.nan
-        if why_not(row)
+        if unavailable_reason(row)
         else 100 * (row[WINS[row["group"]]] - row[f"base_{WINS[row['group']]}"])
         for row in table.to_dict("records")
     ]

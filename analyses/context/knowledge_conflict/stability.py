@@ -15,12 +15,12 @@ from workbench.selection import head_name
 
 if TYPE_CHECKING:
     from analyses.context.knowledge_conflict.answer_rates import Rates
-    from analyses.context.knowledge_conflict.rank_heads import Head, Located, RankBy
+    from analyses.context.knowledge_conflict.rank_heads import Head, HeadEffects, RankBy
 
 DRAWS = 1000
 
 
-def chosen_again(each: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.ndarray:
+def reselection_rate(each: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.ndarray:
     """How often each head is among the first k if the facts are drawn again, (layer, head), between
     0 and 1.
 
@@ -38,7 +38,7 @@ def chosen_again(each: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.
     return counts.reshape(shape) / draws
 
 
-def number_again(
+def same_number_rate(
     curve: Mapping[int, Rates], group: str, seed: int, draws: int = DRAWS
 ) -> dict[int, float]:
     """How often each number of heads hands over most answers if the facts are drawn again; of
@@ -54,7 +54,7 @@ def number_again(
 
 def add_stability(
     result: Result,
-    found: Located,
+    found: HeadEffects,
     rank_by: RankBy,
     groups: Mapping[str, Sequence[Head]],
     curves: Mapping[str, Mapping[int, Rates]],
@@ -66,7 +66,7 @@ def add_stability(
     scores = dict(zip(("memory", "context"), found.each(rank_by), strict=True))
     rows = []
     for group, heads in groups.items():
-        shares = chosen_again(scores[group], len(heads), seed)
+        shares = reselection_rate(scores[group], len(heads), seed)
         mine: list[dict[str, Any]] = [
             {
                 "group": group,
@@ -80,7 +80,7 @@ def add_stability(
         ]
         mine.sort(key=lambda row: (not row["selected"], -row["selection_frequency"]))
         rows += mine
-        numbers = number_again(curves[group], group, seed)
+        numbers = same_number_rate(curves[group], group, seed)
         kept = [row for row in mine if row["selected"]]
         others = [row for row in mine if not row["selected"]][:3]
         instead = f" Other heads most often selected: {_listed(others)}." if others else ""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Measured
+from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, CaseRunner
 from analyses.context.knowledge_conflict.headroom import WINS
-from analyses.context.knowledge_conflict.rank_heads import Head, locate
+from analyses.context.knowledge_conflict.rank_heads import Head, measure_heads
 from analyses.measures import closed_book
 from analyses.measures.statistics import sign
 from workbench import facts
@@ -37,7 +37,7 @@ class _Place:
 
     name: str
     groups: dict[str, list[Head]]
-    held_out: Measured
+    held_out: CaseRunner
 
 
 def transfer(
@@ -113,14 +113,14 @@ def _place(
     progress: Progress,
 ) -> _Place:
     cases = made.make_cases(model, known, format, params.seed, FACTS)
-    found = locate(
+    found = measure_heads(
         model, [c for c in cases if c.split == made.SELECT][:CHOOSING], "candidates", progress
     )
     ranked = dict(zip(("memory", "context"), found.ranking(params.rank_by), strict=True))
     # The sizes are those of the run's own relation, so that a cell differs in the heads and not in
     # their number.
     chosen = {group: ranked[group][:k] for group, k in sizes.items()}
-    return _Place(name, chosen, Measured(model, [c for c in cases if c.split == made.HELD_OUT]))
+    return _Place(name, chosen, CaseRunner(model, [c for c in cases if c.split == made.HELD_OUT]))
 
 
 def _matrix(across: str, places: list[_Place], progress: Progress) -> list[dict[str, Any]]:
@@ -160,11 +160,13 @@ COLUMNS = [
 ]
 
 
-def why_not(row: Mapping[str, Any]) -> str:
+def unavailable_reason(row: Mapping[str, Any]) -> str:
     """Why a row of the table `transfer` tells nothing: the facts it was tried on leave no room
     to move; "" if they do.
     """
-    return headroom.lacking(round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"]))
+    return headroom.reason_no_headroom(
+        round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"])
+    )
 
 
 def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
@@ -173,7 +175,7 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
     if not pairs:
         return
     wanted = WINS[group]
-    told = [row for row in pairs if not why_not(row)]
+    told = [row for row in pairs if not unavailable_reason(row)]
     over, back = (
         sum(1 for row in told if sign(row["gain_low"], row["gain_high"]) is way)
         for way in (True, False)
@@ -181,7 +183,7 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
     full = {
         row["evaluated_on"]: f"{row['evaluated_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
         for row in pairs
-        if why_not(row)
+        if unavailable_reason(row)
     }
     listed = ", ".join(full.values())
     places = ", ".join(dict.fromkeys(row["evaluated_on"] for row in told)) or "none"

@@ -32,15 +32,15 @@ def _untold(run: Result) -> list[Markup]:
     """A note for each group of heads that this run could not tell."""
     groups = {"undetermined_context": "Context", "undetermined_memory": "Memory"}
     return [
-        draw.note(f"{group} heads cannot be told.", run.findings[name].says)
+        draw.empty_state(f"{group} heads cannot be told.", run.findings[name].says)
         for name, group in groups.items()
         if name in run.findings
     ]
 
 
-def _told(table: str, what: str) -> v.Part:
+def _told(table: str, what: str) -> v.ViewPart:
     """What could not be told; where that does not explain why a table is not there, what does."""
-    missing = draw.note(f"{what} not measured.", v.AGAIN)
+    missing = draw.empty_state(f"{what} not measured.", v.AGAIN)
     return v.show(lambda run: _untold(run) or (None if sel.has_rows(run, table) else missing))
 
 
@@ -48,7 +48,7 @@ def _about_heads(run: Result) -> Markup:
     return draw.outline_key(
         "What each head adds to each answer's logit at the last position (path patching, mean over"
         " the select half): blue raises the answer, red lowers it."
-        f" {sel.compared(run)} Ranked by {sel.ranking(run)}.",
+        f" {sel.comparison_count(run)} Ranked by {sel.ranking(run)}.",
         {f"{group} head": colour.CATEGORY[group] for group in WINS.values()},
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def _about_heads(run: Result) -> Markup:
 def _head(run: Result, pick: v.Pick) -> list[Markup] | Markup:
     """One head in numbers, and where it looks; on several prompts to unfold."""
     row = sel.head(run, pick.head)
-    card = draw.card(row["label"], row, sel.measured(row), row["about"])
+    card = draw.card(row["label"], row, sel.effect_formats(row), row["about"])
     unit = "attention from the last position · one prompt, not a finding"
     strips = [
         draw.token_strip(**one, title=f"{row['label']} on prompt {n}", unit=unit)
@@ -78,8 +78,8 @@ def _depth(run: Result) -> v.Picture:
 
 
 def _transfer(run: Result) -> list[v.Picture]:
-    every = sel.gains(run)
-    top = colour.limit(points for rows in every.values() for points in rows["points"])
+    every = sel.transfer_gains(run)
+    top = colour.symmetric_limit(points for rows in every.values() for points in rows["points"])
     cells = ("selected_on", "evaluated_on", "points")
     return [
         v.picture("matrix", rows, *cells, title=title, unit="points", signed=True, top=top)
@@ -87,13 +87,13 @@ def _transfer(run: Result) -> list[v.Picture]:
     ]
 
 
-def _cost(column: str, said: str, title: str) -> v.Part:
+def _cost(column: str, said: str, title: str) -> v.ViewPart:
     def make(run: Result) -> v.Picture | None:
         if (cost := sel.cost(run)) is None:
             return None
         before = float(cost[column].iloc[0])
         given = (cost, "condition", column)
-        return v.picture("meters", *given, title=title, said=said.format, before=before)
+        return v.picture("labelled_bars", *given, title=title, said=said.format, before=before)
 
     return v.show(make)
 
@@ -102,9 +102,9 @@ ANSWER = v.Answer(("base", "prune_context", "prune_memory"), ("Rates", 0), ("ran
 VIEWS = [
     v.View("Rates", needs="rates", parts=[
         v.finding("base", "prune_*"),
-        v.says(sel.compared),
+        v.says(sel.comparison_count),
         v.show(lambda run: v.picture(
-            "rate_bars", sel.proof(run),
+            "rate_bars", sel.held_out_rates(run),
             title="Answers from memory, from the context, or other (% of prompts)",
         )),
         v.show(_untold),
@@ -122,7 +122,7 @@ VIEWS = [
         v.show(_untold),
         v.row(
             v.heads(
-                "heads", _GRIDS, marks=sel.picked, one_scale=True,
+                "heads", _GRIDS, marks=sel.pruned_heads, one_scale=True,
                 describe=lambda row: f"memory − context {row['effect_difference']:+.2f} logits",
             ),
             v.column(
@@ -159,7 +159,7 @@ VIEWS = [
         v.table(sel.depth, _DATA),
     ]),
     v.View("Facts", needs="facts", parts=[
-        v.says(sel.followed),
+        v.says(sel.outcome_counts),
         v.finding("known"),
         v.on("prompt", lambda run, pick: draw.token_strip(
             **sel.tokens(run, pick.prompt), title=f"Prompt {pick.prompt}",
@@ -186,7 +186,7 @@ VIEWS = [
     v.View("How many heads", parts=[
         v.says("Answers on the select half with the first 1, 2, … ranked heads switched off."),
         _told("k_curve", "The number of heads was"),
-        v.says(sel.compared),
+        v.says(sel.comparison_count),
         _answers(
             sel.k_curve, "k", _RATES, per="title", title="{}", xlabel="heads off", height=270,
             needs="k_curve",

@@ -61,7 +61,7 @@ from analyses.features.function_tokens.cost import stages as costs
 from analyses.features.function_tokens.params import Params
 from analyses.features.function_tokens.parts import PARTS, PRESETS
 from analyses.features.function_tokens.playground_tab import playground
-from analyses.features.function_tokens.scan import Seen, graph_alone, look
+from analyses.features.function_tokens.scan import ScanResult, graph_alone, scan_windows
 from analyses.features.function_tokens.schema import SCHEMA
 from analyses.features.function_tokens.views import ANSWER, VIEWS
 from hooks.features.load import open_features
@@ -191,7 +191,7 @@ def _coverage(
     active = [float((f.encode(passing[f.place]) > 0).sum(-1).float().mean()) for f in of.features]
     random = baselines.random_directions(of.features, active, passing, params.seed)
     mixed = corpus.shuffled(ids, SKIP, params.seed)
-    seen, losses = look(
+    seen, losses = scan_windows(
         model,
         of.features,
         random,
@@ -207,9 +207,7 @@ def _coverage(
     about = of.kept(
         "features",
         of.digests,
-        lambda: {
-            "features": findings.described_features(model, seen, labels, types, stage["features"])
-        },
+        lambda: {"features": findings.feature_table(model, seen, labels, types, stage["features"])},
     )
     findings.add_features(result, model, seen, labels, types, ids, about["features"])
     if "untrained" in asked_for:
@@ -226,11 +224,13 @@ def _coverage(
         findings.add_untrained(result, of_twin["untrained"], some.size)
     findings.add_transitions(
         result,
-        transitions.here(losses, ids, types.is_function, stage["features"].subprogress(1.0, 1.0)),
+        transitions.model_transitions(
+            losses, ids, types.is_function, stage["features"].subprogress(1.0, 1.0)
+        ),
     )
     reactivation_findings.add_prompts(
         result,
-        prompt_features.looked_at(
+        prompt_features.prompt_tables(
             of.features, labels, [typed(p, params.chat) for p in params.prompts], types.is_function
         ),
     )
@@ -245,7 +245,7 @@ def _retrieval(result: Result, of: _Opened, stage: Mapping[str, Progress]) -> No
             "facts": [params.relation, params.facts, params.seed],
             **{k: of.digests[k] for k in ("model", "features")},
         },
-        lambda: reactivation.measured(
+        lambda: reactivation.measure(
             of.features,
             of.labels,
             facts.known(
@@ -263,12 +263,14 @@ def _retrieval(result: Result, of: _Opened, stage: Mapping[str, Progress]) -> No
 
 
 def _training(result: Result, model: InstrumentedModel, params: Params, progress: Progress) -> None:
-    followed = training.Kept.of(params.training, params.training_features)
+    followed = training.TrainingSteps.of(params.training, params.training_features)
     folder = Path(params.trace).expanduser() if params.trace else None
     along = cache.tables(
         folder and folder / "training",
         {"training": [params.training, followed.fingerprint, params.coverage, params.seed]},
-        lambda: training.along(followed, params.coverage, params.seed, str(model.device), progress),
+        lambda: training.over_steps(
+            followed, params.coverage, params.seed, str(model.device), progress
+        ),
     )
     training_findings.add_training(result, along["training_losses"], params.training)
     training_findings.add_alive(result, along["live_features"], params.training)
@@ -304,7 +306,7 @@ def _labels(opened: Sequence[SAE]) -> list[str]:
 
 def _untrained(
     model: InstrumentedModel,
-    seen: Sequence[Seen],
+    seen: Sequence[ScanResult],
     labels: Sequence[str],
     types: measures.Types,
     ids: np.ndarray,

@@ -69,7 +69,7 @@ def _reading(tokens: int) -> Cost:
 def _training(model: InstrumentedModel, params: Params) -> Cost:
     """In tokens of this model; the one that is followed may be much smaller."""
     try:
-        followed = training.Kept.of(params.training, params.training_features)
+        followed = training.TrainingSteps.of(params.training, params.training_features)
     except WorkbenchError:  # said when the part is run
         return Cost()
     windows = len(followed.steps) * training.LOSSES + training.READ * sum(

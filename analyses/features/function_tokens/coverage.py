@@ -23,8 +23,8 @@ from analyses.measures.statistics import difference, spearman
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analyses.features.function_tokens.graph import Edges
-    from analyses.features.function_tokens.scan import Seen
+    from analyses.features.function_tokens.graph import TokenFeatureEdges
+    from analyses.features.function_tokens.scan import ScanResult
 
 FIRST = 10
 """The paper's headline: what so many function tokens reach."""
@@ -78,7 +78,7 @@ class Types:
         return found
 
 
-def coverage_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> pd.DataFrame:
+def coverage_table(seen: Sequence[ScanResult], labels: Sequence[str], types: Types) -> pd.DataFrame:
     """Share of the living features that the first n types activate: columns sae, n_types, and
     `CURVES`.
 
@@ -119,8 +119,8 @@ def _grid(last: int, most: int) -> np.ndarray:
 
 
 def untrained_table(
-    seen: Sequence[Seen],
-    twin: Sequence[Edges],
+    seen: Sequence[ScanResult],
+    twin: Sequence[TokenFeatureEdges],
     labels: Sequence[str],
     types: Types,
     of_twin: np.ndarray,
@@ -158,7 +158,7 @@ def untrained_table(
 
 
 def tokens_table(
-    seen: Sequence[Seen],
+    seen: Sequence[ScanResult],
     labels: Sequence[str],
     types: Types,
     texts: Sequence[str],
@@ -184,7 +184,7 @@ def tokens_table(
             "id": order,
             "token": list(texts),
             "class": np.where(types.is_function[order], "function", "content"),
-            "word_class": [words.kind(text) for text in texts],
+            "word_class": [words.word_class(text) for text in texts],
             "occurrences": types.occurrences[order],
             "frequency": types.occurrences[order] / total,
             "window_frequency": windows[order],
@@ -197,7 +197,7 @@ def tokens_table(
     return frame
 
 
-def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> pd.DataFrame:
+def classes_table(seen: Sequence[ScanResult], labels: Sequence[str], types: Types) -> pd.DataFrame:
     """Mean degree in equally many occurrences, function tokens against their peers: columns sae,
     function_degree, content_degree, difference, difference_low, difference_high (95 %), spearman
     (of degree with frequency over all types), n_occurrences (of each type).
@@ -239,7 +239,10 @@ def classes_table(seen: Sequence[Seen], labels: Sequence[str], types: Types) -> 
 
 
 def sweep_table(
-    seen: Sequence[Seen], labels: Sequence[str], occurrences: np.ndarray, shares: Sequence[float]
+    seen: Sequence[ScanResult],
+    labels: Sequence[str],
+    occurrences: np.ndarray,
+    shares: Sequence[float],
 ) -> pd.DataFrame:
     """The same for other shares of the text: columns function_share, n_types, sae, coverage,
     content, matched, content_matched: coverage at the end of each list, as in `CURVES`.
@@ -272,7 +275,7 @@ def sweep_table(
 
 
 def reactivation_table(
-    seen: Sequence[Seen], labels: Sequence[str], distances: Sequence[int]
+    seen: Sequence[ScanResult], labels: Sequence[str], distances: Sequence[int]
 ) -> pd.DataFrame:
     """How much of a content token's features is active again, by what the later token is.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyses.features.function_tokens.coverage import Types
-    from analyses.features.function_tokens.graph import Edges
+    from analyses.features.function_tokens.graph import TokenFeatureEdges
     from hooks.features.sae import SAE
 
 TOKENS, LOGITS, NEIGHBOURS, OF_TOKEN = 8, 8, 5, 12
@@ -32,7 +32,9 @@ _STREAM = {
 _AT_ONCE = 512  # features whose logits are held at once
 
 
-def table(features: SAE, edges: Edges, types: Types, name: Callable[[int], str]) -> pd.DataFrame:
+def table(
+    features: SAE, edges: TokenFeatureEdges, types: Types, name: Callable[[int], str]
+) -> pd.DataFrame:
     """Every feature.
 
     Returns:
@@ -74,14 +76,14 @@ def table(features: SAE, edges: Edges, types: Types, name: Callable[[int], str])
     )
 
 
-def by_feature(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
+def by_feature(edges: TokenFeatureEdges) -> tuple[np.ndarray, np.ndarray]:
     """The types on which each feature is active most often: (ids, counts), (feature, n), -1 and
     0 where there are fewer.
     """
     return _top(edges.feature, edges.type, edges.count, edges.width, TOKENS)
 
 
-def by_type(edges: Edges, types: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_type(edges: TokenFeatureEdges, types: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The features most often active on each of these types: (features, counts), (type, n)."""
     place = np.full(int(max(edges.type.max(initial=0), types.max(initial=0))) + 1, -1)
     place[types] = np.arange(len(types))

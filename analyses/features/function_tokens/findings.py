@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from analyses.features.function_tokens.corpus import Corpus
     from analyses.features.function_tokens.coverage import Types
-    from analyses.features.function_tokens.scan import Seen
+    from analyses.features.function_tokens.scan import ScanResult
     from hooks.features.sae import SAE
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
@@ -71,7 +71,7 @@ def add_list(
     model: InstrumentedModel,
     types: Types,
     ids: np.ndarray,
-    seen: Sequence[Seen],
+    seen: Sequence[ScanResult],
     labels: Sequence[str],
 ) -> None:
     """The list by frequency, beside the one of grammar."""
@@ -112,7 +112,7 @@ def add_list(
 
 def add_coverage(
     result: Result,
-    seen: Sequence[Seen],
+    seen: Sequence[ScanResult],
     labels: Sequence[str],
     types: Types,
     sweep: Sequence[float],
@@ -183,7 +183,7 @@ def add_coverage(
     )
 
 
-def add_reactivation(result: Result, seen: Sequence[Seen], labels: Sequence[str]) -> None:
+def add_reactivation(result: Result, seen: Sequence[ScanResult], labels: Sequence[str]) -> None:
     """Whether a content token's features are active again at function tokens, more than at
     content tokens as far away.
     """
@@ -217,9 +217,9 @@ def add_reactivation(result: Result, seen: Sequence[Seen], labels: Sequence[str]
     )
 
 
-def described_features(
+def feature_table(
     model: InstrumentedModel,
-    seen: Sequence[Seen],
+    seen: Sequence[ScanResult],
     labels: Sequence[str],
     types: Types,
     progress: Progress,
@@ -244,7 +244,7 @@ def described_features(
 def add_features(
     result: Result,
     model: InstrumentedModel,
-    seen: Sequence[Seen],
+    seen: Sequence[ScanResult],
     labels: Sequence[str],
     types: Types,
     ids: np.ndarray,

@@ -18,7 +18,7 @@ _WAITING = 1 << 21  # entries that are added up at once
 
 
 @dataclass(frozen=True)
-class Edges:
+class TokenFeatureEdges:
     """A finished graph, one entry per edge, ordered by type and then by feature.
 
     Attributes:
@@ -41,14 +41,14 @@ class Edges:
         found[self.feature] = True
         return found
 
-    def above(self, share: float) -> Edges:
+    def above(self, share: float) -> TokenFeatureEdges:
         """The edges whose feature reaches more than a share of its largest activation on that
         type.
         """
         most = np.zeros(self.width, np.float32)
         np.maximum.at(most, self.feature, self.peak)
         keep = self.peak > share * most[self.feature]
-        return Edges(
+        return TokenFeatureEdges(
             self.type[keep], self.feature[keep], self.count[keep], self.peak[keep], self.width
         )
 
@@ -83,7 +83,7 @@ class Graph:
         self._counts = counts.new_zeros(len(self._keys)).index_add_(0, where, counts)
         self._peaks = values.new_zeros(len(self._keys)).scatter_reduce_(0, where, values, "amax")
 
-    def edges(self) -> Edges:
+    def edges(self) -> TokenFeatureEdges:
         """What was added up, in 16 bytes an edge; the graph is empty after it, so that both are
         never held.
         """
@@ -92,18 +92,22 @@ class Graph:
         self._keys = None
         if keys is None:
             nothing = np.zeros(0, np.int32)
-            return Edges(nothing, nothing, nothing, np.zeros(0, np.float32), self._width)
+            return TokenFeatureEdges(
+                nothing, nothing, nothing, np.zeros(0, np.float32), self._width
+            )
         types = torch.div(keys, self._width, rounding_mode="floor").int().cpu().numpy()
         features = (keys % self._width).int().cpu().numpy()
-        return Edges(types, features, counts.cpu().numpy(), peaks.cpu().numpy(), self._width)
+        return TokenFeatureEdges(
+            types, features, counts.cpu().numpy(), peaks.cpu().numpy(), self._width
+        )
 
 
-def degrees(edges: Edges, vocabulary: int) -> np.ndarray:
+def degrees(edges: TokenFeatureEdges, vocabulary: int) -> np.ndarray:
     """Features that each type ever activates, (type,)."""
     return np.bincount(edges.type, minlength=vocabulary)
 
 
-def coverage(edges: Edges, order: np.ndarray) -> np.ndarray:
+def coverage(edges: TokenFeatureEdges, order: np.ndarray) -> np.ndarray:
     """|F(t_1) ∪ … ∪ F(t_n)| / |features alive| for n = 1 …, types in this order, (n,)."""
     last = len(order)
     rank = np.full(max(int(edges.type.max(initial=0)), int(order.max(initial=0))) + 1, last)
@@ -136,7 +140,7 @@ def missed(
     return np.where(possible, np.exp(np.minimum(logs, 0)), 0.0)
 
 
-def degrees_at(edges: Edges, occurrences: np.ndarray, sample: int) -> np.ndarray:
+def degrees_at(edges: TokenFeatureEdges, occurrences: np.ndarray, sample: int) -> np.ndarray:
     """Features that each type would have activated in `sample` of its occurrences, expected,
     (type,); NaN where it has fewer.
     """
@@ -148,7 +152,7 @@ def degrees_at(edges: Edges, occurrences: np.ndarray, sample: int) -> np.ndarray
 
 
 def coverage_at(
-    edges: Edges, occurrences: np.ndarray, order: np.ndarray, sample: np.ndarray | int
+    edges: TokenFeatureEdges, occurrences: np.ndarray, order: np.ndarray, sample: np.ndarray | int
 ) -> np.ndarray:
     """`coverage` when only `sample` occurrences of each type are drawn (a number, or one for
     each of `order`), expected.
@@ -169,7 +173,7 @@ def coverage_at(
 
 
 def pooled(
-    edges: Edges, occurrences: np.ndarray, types: np.ndarray, samples: np.ndarray
+    edges: TokenFeatureEdges, occurrences: np.ndarray, types: np.ndarray, samples: np.ndarray
 ) -> np.ndarray:
     """Features reached by so many tokens drawn at random from all occurrences of these types, share
     of those alive, expected.

@@ -101,5 +101,5 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     def _is_there(self) -> Params:
         """What can be wrong with a name is said before a model is loaded."""
         if "training" in self.parts:
-            training.Kept.of(self.training, self.training_features)
+            training.TrainingSteps.of(self.training, self.training_features)
         return self

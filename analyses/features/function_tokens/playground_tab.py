@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.features.function_tokens import words
-from analyses.features.function_tokens.selections import typical
+from analyses.features.function_tokens.selections import typical_activation
 from workbench.draw.tokens import CONTENT, FUNCTION, SPANS
 from workbench.playground import FeatureInfo, FeaturesForm, Playground
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def class_of(token: str) -> str:
     """By grammar alone."""
-    return "function" if words.kind(token) else "content"
+    return "function" if words.word_class(token) else "content"
 
 
 def autoencoders(result: Result) -> list[str]:
@@ -36,7 +36,7 @@ def describe(result: Result, name: str) -> FeatureInfo | None:
         classes=dict(zip(tokens["id"].tolist(), tokens["class"], strict=True)),
         otherwise="content",
         fires_on=features["top_tokens"].to_dict(),
-        typical=dict(enumerate(typical(result, at).tolist())),
+        typical=dict(enumerate(typical_activation(result, at).tolist())),
     )
 
 

@@ -24,7 +24,7 @@ STRONGEST = 24
 """Features kept of each token."""
 
 
-def looked_at(
+def prompt_tables(
     opened: Sequence[SAE],
     labels: Sequence[str],
     prompts: Sequence[Prompt],

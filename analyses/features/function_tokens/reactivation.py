@@ -266,7 +266,7 @@ def steerings(facts: Facts, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows).groupby(["fact", "other_fact", "condition"], as_index=False).mean()
 
 
-def along(facts: Facts) -> pd.DataFrame:
+def steering_by_position(facts: Facts) -> pd.DataFrame:
     """Steering as in `steerings`, at one token after another, from the subject's last to the
     prompt's last.
 
@@ -300,7 +300,7 @@ def along(facts: Facts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def measured(
+def measure(
     opened: Sequence[SAE],
     labels: Sequence[str],
     asked: Mapping[str, Sequence[FactPrompt]],
@@ -332,7 +332,7 @@ def measured(
             tags = {"sae": label, "wording": wording}
             if wording != LIST:  # there the subject is the last token
                 frames["ablations"].append(ablations(read_, seed).assign(**tags))
-                frames["steering_by_position"].append(along(read_).assign(**tags))
+                frames["steering_by_position"].append(steering_by_position(read_).assign(**tags))
             frames["steerings"].append(steerings(read_, seed).assign(**tags))
             means = {
                 "n_reactivated": read_.again.sum(1).float().mean(),

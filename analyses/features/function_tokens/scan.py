@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from analyses.features.function_tokens.baselines import RandomDirections
-from analyses.features.function_tokens.graph import Edges, Graph
-from analyses.features.function_tokens.top_examples import Gallery
+from analyses.features.function_tokens.graph import Graph, TokenFeatureEdges
+from analyses.features.function_tokens.top_examples import TopExamples
 from hooks.features.sae import SAE, SKIP
 from hooks.features.sparse_activations import EncodedWindows, Sparse, read, windows_at_once
 
@@ -32,7 +32,7 @@ _CHUNK = 8192  # features that are compared at once
 
 
 @dataclass(frozen=True)
-class Seen:
+class ScanResult:
     """What one autoencoder showed.
 
     Attributes:
@@ -48,16 +48,16 @@ class Seen:
     """
 
     features: SAE
-    edges: Edges
-    mixed: Edges
-    chance: Edges
+    edges: TokenFeatureEdges
+    mixed: TokenFeatureEdges
+    chance: TokenFeatureEdges
     strongest: tuple[np.ndarray, np.ndarray]
     histogram: np.ndarray
     again: np.ndarray
     by_chance: np.ndarray
 
 
-def look(
+def scan_windows(
     model: InstrumentedModel,
     features: Sequence[SAE],
     chance: Sequence[RandomDirections],
@@ -66,7 +66,7 @@ def look(
     function: np.ndarray,
     folder: Path | None,
     progress: Progress,
-) -> tuple[list[Seen], np.ndarray]:
+) -> tuple[list[ScanResult], np.ndarray]:
     """Read the windows once.
 
     Args:
@@ -83,7 +83,7 @@ def look(
     real = [Graph(f.width) for f in features]
     other = [Graph(f.width) for f in features]
     random = [Graph(f.width) for f in features]
-    galleries = [Gallery(f.width, length, device) for f in features]
+    galleries = [TopExamples(f.width, length, device) for f in features]
     again = [np.full((n, len(DISTANCES), 2), np.nan) for _ in features]
     by_chance = [np.full((n, len(DISTANCES), 2), np.nan) for _ in features]
     losses = np.full(ids.shape, np.nan, np.float32)
@@ -108,7 +108,7 @@ def look(
                 where = (at + batch.first).cpu().numpy()
                 again[k][where], by_chance[k][where] = found
     seen = [
-        Seen(
+        ScanResult(
             f,
             real[k].edges(),
             other[k].edges(),
@@ -128,7 +128,7 @@ def graph_alone(
     chance: Sequence[RandomDirections],
     ids: np.ndarray,
     progress: Progress,
-) -> list[Edges]:
+) -> list[TokenFeatureEdges]:
     """The graphs of random directions in a model."""
     graphs = [Graph(c.width) for c in chance]
     for batch in read(model, chance, ids, progress=progress):

@@ -107,7 +107,7 @@ def chosen_pos(result: Result, pick: Pick) -> int:
     return int(function.max() if len(function) else words["pos"].max())
 
 
-def worth_reading(result: Result) -> list[dict[str, tuple[str, int]]]:
+def example_features(result: Result) -> list[dict[str, tuple[str, int]]]:
     """Of the middle place: the feature on the most token types, and two on the fewest."""
     at = middle(result)
     living = of_place(result, at)
@@ -127,7 +127,7 @@ def name_of(result: Result, at: str) -> str:
     return str(result.tables["autoencoders"].set_index("sae").loc[at, "name"])
 
 
-def typical(result: Result, at: str) -> np.ndarray:
+def typical_activation(result: Result, at: str) -> np.ndarray:
     """An activation that is large for each feature: about nine tenths of its activations are below
     it, (feature,); 0 for dead ones.
 
@@ -160,9 +160,9 @@ def described(result: Result, at: str, feature: int) -> list[str]:
     ]
 
 
-def goal(result: Result, at: str, feature: int) -> float:
+def steering_goal(result: Result, at: str, feature: int) -> float:
     """What to set a feature to: its `typical` activation, 10 for dead ones."""
-    return float(typical(result, at)[feature]) or 10.0
+    return float(typical_activation(result, at)[feature]) or 10.0
 
 
 def histogram(result: Result, at: str, feature: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ bin.
 """
 
 
-class Gallery:
+class TopExamples:
     """The strongest activations of every feature, and a histogram of all of them."""
 
     def __init__(self, width: int, length: int, device: torch.device) -> None:

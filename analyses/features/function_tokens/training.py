@@ -50,7 +50,7 @@ AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class Kept:
+class TrainingSteps:
     """A model whose training can be followed.
 
     Attributes:
@@ -64,14 +64,14 @@ class Kept:
     autoencoders: Mapping[int, Sequence[Shipped]]
 
     @classmethod
-    def of(cls, name: str, folders: Sequence[str]) -> Kept:
+    def of(cls, name: str, folders: Sequence[str]) -> TrainingSteps:
         """Args: folders of autoencoders; none takes those that come with the workbench.
 
         Raises:
             BadInput: it keeps no steps, or a folder's card names none of them.
             NotFound: there is no such model, or no such folder.
         """
-        kept = kept_steps(name)
+        kept = saved_steps(name)
         found: dict[int, list[Shipped]] = {}
         for entry in [_in_folder(f) for f in folders] or shipped().values():
             model = str(entry.card.get("model", ""))
@@ -135,7 +135,7 @@ def _folder(name: str) -> Path:
     )
 
 
-def kept_steps(name: str) -> list[int]:
+def saved_steps(name: str) -> list[int]:
     """The steps of training that a model keeps.
 
     Raises:
@@ -143,7 +143,7 @@ def kept_steps(name: str) -> list[int]:
         NotFound: there is no such model.
     """
     folder = _folder(name)
-    found = checkpoints.kept(folder) if folder.is_dir() else []
+    found = checkpoints.saved_steps(folder) if folder.is_dir() else []
     if not found:
         raise BadInput(
             f"{name} keeps no steps of its training.",
@@ -153,8 +153,8 @@ def kept_steps(name: str) -> list[int]:
     return found
 
 
-def along(
-    kept: Kept, share: float, seed: int, device: str, progress: Progress
+def over_steps(
+    kept: TrainingSteps, share: float, seed: int, device: str, progress: Progress
 ) -> dict[str, pd.DataFrame]:
     """What changes from step to step, on text that none of them was trained on.
 
@@ -194,7 +194,8 @@ def along(
         ]
         opened = [open_features(str(entry.folder), at) for entry in kept.autoencoders.get(step, ())]
         alive += [
-            {"step": step, **alive_at(features, unseen, function, seed)} for features in opened
+            {"step": step, **alive_features(features, unseen, function, seed)}
+            for features in opened
         ]
     progress(0.9, "Counting n-grams")
     ngrams = of_ngrams(NGrams(counted, len(occurrences)), measured, losses, function)
@@ -224,7 +225,9 @@ ALIVE = {
 """Columns of `alive_at`, and what each means."""
 
 
-def alive_at(features: SAE, ids: np.ndarray, function: np.ndarray, seed: int) -> dict[str, Any]:
+def alive_features(
+    features: SAE, ids: np.ndarray, function: np.ndarray, seed: int
+) -> dict[str, Any]:
     """The graph between token types and features of one autoencoder, in short.
 
     Args:

@@ -61,7 +61,7 @@ def by_transition(
     return rows
 
 
-def here(
+def model_transitions(
     losses: np.ndarray, ids: np.ndarray, function: np.ndarray, progress: Progress
 ) -> pd.DataFrame:
     """Losses of the model that was read, by transition, and those of n-grams counted on the windows

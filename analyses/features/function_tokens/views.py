@@ -73,7 +73,7 @@ def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
         title=f"Feature {number} at {at}: tokens by activation",
     )  # fmt: skip
     return [
-        Markup("").join(draw.says(line) for line in sel.described(run, at, number)),
+        Markup("").join(draw.paragraph(line) for line in sel.described(run, at, number)),
         draw.steer_code(*_steered(run, pick)),
         v.Beside([bars, v.Table(sel.fires_on(run, at, number))], width=320, most=560),
         "Where it is strongest, each from another window of the text:",
@@ -84,7 +84,7 @@ def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
 def _steered(run: Result, pick: v.Pick) -> tuple[str, int, float]:
     """The chosen feature's autoencoder, its number, and what to set it to."""
     at, number = pick.feature
-    return sel.name_of(run, at), number, sel.goal(run, at, number)
+    return sel.name_of(run, at), number, sel.steering_goal(run, at, number)
 
 
 def _rows(run: Result, at: str, table: Any, caption: str = "", of: str = "features") -> v.Table:
@@ -179,7 +179,8 @@ VIEWS = [
         v.finding("function_tokens", "frequency_matched"),
         v.says("Points are function tokens, shaded are content tokens.", small=True),
         v.chart(
-            "cloud", sel.degrees, "occurrences", "features", "token", "function", per="where",
+            "density_scatter", sel.degrees, "occurrences", "features", "token", "function",
+            per="where",
             title="{}", xlabel="occurrences", ylabel="features", abreast=2,
             many="content tokens", few="function tokens",
         ),
@@ -197,7 +198,7 @@ VIEWS = [
             v.on("feature", lambda run, pick: draw.steer_form(*_steered(run, pick)),
                  examples=v.live_only),
         ),
-        v.on("feature", _feature, examples=sel.worth_reading),
+        v.on("feature", _feature, examples=sel.example_features),
         v.on("feature", _features),
     ]),
     v.View("Prompts", needs="prompt_tokens", first=_FIRST, parts=[

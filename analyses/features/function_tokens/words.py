@@ -47,7 +47,7 @@ _CLASSES = {
 _CLASS_OF = {word: name for name, words in _CLASSES.items() for word in words.split()}
 
 
-def kind(token: str) -> str:
+def word_class(token: str) -> str:
     """The class of a function word, "punctuation" or "white space"; "" for whatever carries
     content.
 

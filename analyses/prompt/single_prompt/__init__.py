@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 from analyses.prompt.single_prompt.cost import cost
 from analyses.prompt.single_prompt.findings import (
     add_lens,
+    add_measurements,
     add_next,
     attribute,
-    keep,
     left_out,
-    lens_why,
+    lens_unavailable_reason,
     tokens_table,
     whole_sites,
 )
@@ -51,7 +51,7 @@ question = "What happens inside the model on this prompt?"
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """Look at one prompt. See the package's docstring for the steps."""
     from analyses.prompt.single_prompt import dla
-    from analyses.prompt.single_prompt.forward_pass import look
+    from analyses.prompt.single_prompt.forward_pass import read_prompt
     from hooks.prompts import tokenize
     from hooks.targets import distinct
 
@@ -79,15 +79,15 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     targets = [answer] if other is None else [answer, other]
     words = model.token_strings(targets)
     why: dict[str, str] = {}
-    no_sum = dla.why_not(model)
-    lens = not lens_why(model)
+    no_sum = dla.unavailable_reason(model)
+    lens = not lens_unavailable_reason(model)
     if not lens:
-        why["logit_lens"] = lens_why(model)
+        why["logit_lens"] = lens_unavailable_reason(model)
     if no_sum:
         why["heads"] = why["components"] = no_sum
     progress(0.1, "Looking at every layer")
     along = None if no_sum else dla.direction(model, answer, other)
-    seen = look(model, ids, layers, targets, along, neurons=params.neurons, lens=lens)
+    seen = read_prompt(model, ids, layers, targets, along, neurons=params.neurons, lens=lens)
     progress(0.8, "Writing it down")
 
     result = Result(name)
@@ -108,7 +108,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     }
     add_next(result, model, seen, tokens)
     result.tables["tokens"] = tokens_table(tokens, prompt.from_template)
-    keep(result, model, seen, tokens, words, layers)
+    add_measurements(result, model, seen, tokens, words, layers)
     if along is not None:
         attribute(result, seen, along.constant, words)
     add_lens(result, words[0])

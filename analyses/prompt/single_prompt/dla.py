@@ -41,7 +41,7 @@ class Direction:
     constant: float
 
 
-def why_not(model: InstrumentedModel) -> str:
+def unavailable_reason(model: InstrumentedModel) -> str:
     """Why the logit of this model is no sum over its parts; "" if it is."""
     layout = model.layout
     if layout.ln_final is None or layout.ln_final.centred is None:
@@ -81,7 +81,7 @@ def direction(model: InstrumentedModel, answer: int, other: int | None) -> Direc
 
 
 @torch.no_grad()
-def head_shares(
+def head_contributions(
     model: InstrumentedModel, layer: int, z: Tensor, attn_out: Tensor, along: Direction
 ) -> Tensor | str:
     """What each head adds along a direction, before the final norm's scale: (pos, head); or why

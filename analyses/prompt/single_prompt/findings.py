@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
-    from analyses.prompt.single_prompt.forward_pass import Seen
+    from analyses.prompt.single_prompt.forward_pass import PromptActivations
     from hooks.model import InstrumentedModel
 
 
-def lens_why(model: InstrumentedModel) -> str:
+def lens_unavailable_reason(model: InstrumentedModel) -> str:
     layout = model.layout
     told = layout.head_gain == layout.head_gain and layout.logit_scale == layout.logit_scale
     return (
@@ -39,7 +39,9 @@ def tokens_table(tokens: list[str], from_template: list[bool] | None) -> Any:
     return table
 
 
-def add_next(result: Result, model: InstrumentedModel, seen: Seen, tokens: list[str]) -> None:
+def add_next(
+    result: Result, model: InstrumentedModel, seen: PromptActivations, tokens: list[str]
+) -> None:
     import pandas as pd
     import torch
 
@@ -66,10 +68,10 @@ def add_next(result: Result, model: InstrumentedModel, seen: Seen, tokens: list[
     )
 
 
-def keep(
+def add_measurements(
     result: Result,
     model: InstrumentedModel,
-    seen: Seen,
+    seen: PromptActivations,
     tokens: list[str],
     words: list[str],
     layers: list[int],
@@ -131,7 +133,9 @@ def by_site(norms: Any, sites: list[str], layers: list[int]) -> xr.DataArray:
     )
 
 
-def lens_tables(model: InstrumentedModel, seen: Seen, words: list[str]) -> tuple[Any, Any]:
+def lens_tables(
+    model: InstrumentedModel, seen: PromptActivations, words: list[str]
+) -> tuple[Any, Any]:
     import pandas as pd
 
     # Each token is decoded once: thousands of cells hold a few hundred different ones.
@@ -168,7 +172,7 @@ def lens_tables(model: InstrumentedModel, seen: Seen, words: list[str]) -> tuple
     return pd.DataFrame(tops), pd.DataFrame(answers)
 
 
-def attribute(result: Result, seen: Seen, constant: float, words: list[str]) -> None:
+def attribute(result: Result, seen: PromptActivations, constant: float, words: list[str]) -> None:
     """Direct logit attribution at every position, and what it says at the last one."""
     import pandas as pd
     import xarray as xr
@@ -217,7 +221,7 @@ def attribute(result: Result, seen: Seen, constant: float, words: list[str]) -> 
         _add_heads(result, seen.heads, unit)
 
 
-def _written(seen: Seen, constant: float) -> list[tuple[str, str, int, np.ndarray]]:
+def _written(seen: PromptActivations, constant: float) -> list[tuple[str, str, int, np.ndarray]]:
     """(name, kind, layer or -1, logits of every position) of all that writes to the stream."""
     assert seen.embedding is not None
     rows = [("embedding", "embedding", -1, seen.embedding.numpy())]
@@ -295,7 +299,11 @@ def add_lens(result: Result, word: str) -> None:
 
 
 def left_out(
-    result: Result, model: InstrumentedModel, seen: Seen, params: Params, why: dict[str, str]
+    result: Result,
+    model: InstrumentedModel,
+    seen: PromptActivations,
+    params: Params,
+    why: dict[str, str],
 ) -> None:
     """What this model or this run does not have, each with its reason: tabs say it instead of
     standing empty.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from analyses.prompt.single_prompt.dla import Direction, head_shares
+from analyses.prompt.single_prompt.dla import Direction, head_contributions
 from hooks.hook_points import hook_sites
 from hooks.sites import SITES, Place, has
 
@@ -44,7 +44,7 @@ class Lens:
 
 
 @dataclass
-class Seen:
+class PromptActivations:
     """What one prompt left behind, by layer. Tensors are float32 (patterns float16), on the CPU."""
 
     patterns: dict[int, Tensor] = field(default_factory=dict)  # (head, query, key)
@@ -63,7 +63,7 @@ class Seen:
 
 
 @torch.no_grad()
-def look(
+def read_prompt(
     model: InstrumentedModel,
     ids: list[int],
     layers: Sequence[int],
@@ -72,7 +72,7 @@ def look(
     *,
     neurons: int,
     lens: bool,
-) -> Seen:
+) -> PromptActivations:
     """Run the model once.
 
     Args:
@@ -111,7 +111,7 @@ class _Looker:
         neurons: int,
         lens: bool,
     ) -> None:
-        self.seen = Seen()
+        self.seen = PromptActivations()
         self._model, self._layers, self._targets, self._along = model, layers, targets, along
         self._neurons, self._lens = neurons, lens
         self._z: Tensor | None = None  # of the layer that is being computed
@@ -152,7 +152,7 @@ class _Looker:
             return
         self.seen.pieces[PARTS[short], layer] = self._along_direction(x)
         if short == "attn_out" and self._z is not None:
-            shares = head_shares(self._model, layer, self._z, x, self._along)
+            shares = head_contributions(self._model, layer, self._z, x, self._along)
             if isinstance(shares, str):
                 self.seen.heads_why[layer] = shares
             else:

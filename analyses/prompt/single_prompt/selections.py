@@ -205,7 +205,7 @@ def ranked_neurons(run: Result, layer: int | None = None) -> pd.DataFrame:
     return mine.sort_values("max_activation", key=abs, ascending=False).reset_index(drop=True)
 
 
-def kept_neurons(run: Result) -> int:
+def recorded_neurons(run: Result) -> int:
     """How many neurons of a layer were kept."""
     return int(run.tables["neurons"].groupby("layer").size().max())
 

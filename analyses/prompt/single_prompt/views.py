@@ -99,7 +99,8 @@ def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
 def _neuron(run: Result, pick: v.Pick) -> v.Clicks:
     values = sel.activations(run, pick["neuron"])
     return _strip(
-        run, values, signed=True, title=pick["neuron"], top=colour.limit(values[1:] or values),
+        run, values, signed=True, title=pick["neuron"],
+        top=colour.symmetric_limit(values[1:] or values),
         unit="activation, input of the MLP's last matrix",
     )  # fmt: skip
 
@@ -182,7 +183,7 @@ VIEWS = [
         v.on("pos", _streams),
     ]),
     v.View("Neurons", needs="neurons", otherwise=sel.reason("neurons"), parts=[
-        v.says(lambda run: f"The {sel.kept_neurons(run)} {schema.NEURONS}"),
+        v.says(lambda run: f"The {sel.recorded_neurons(run)} {schema.NEURONS}"),
         v.row(
             v.knob("of", "Neurons of", lambda run, pick: {"all layers": 0, "one layer": 1}),
             v.knob("layer", "Layer", keys="of", width=100,

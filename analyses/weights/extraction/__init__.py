@@ -34,7 +34,7 @@ from analyses.weights.extraction.compression import MOST, Compressed, compress
 from analyses.weights.extraction.cost import cost
 from analyses.weights.extraction.cost import stages as costs
 from analyses.weights.extraction.params import Params
-from analyses.weights.extraction.parts import PARTS, PRESETS, kept_steps
+from analyses.weights.extraction.parts import PARTS, PRESETS, training_steps
 from analyses.weights.extraction.playground_tab import playground
 from analyses.weights.extraction.schema import SCHEMA
 from analyses.weights.extraction.scored_windows import ScoredWindows
@@ -138,7 +138,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         findings.add_membership(result, found, theirs)
     if "checkpoints" in asked_for:
         comparisons.add_steps(
-            result, found, _along_training(model, kept_steps(model), cut, part["checkpoints"])
+            result, found, _along_training(model, training_steps(model), cut, part["checkpoints"])
         )
     if strings:
         findings.add_compressed(
@@ -213,7 +213,7 @@ def _compare(
     progress(0.0, f"Loading {params.reference}")
     other = load(params.reference, device=str(found.model.device))
     same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
-    theirs = found.windows if same else comparisons.translated(found, other)
+    theirs = found.windows if same else comparisons.retokenized(found, other)
     scores = _scores(other, theirs, params, whole, progress)
     comparisons.add_overlap(result, found, params.reference, theirs, scores)
     return scores

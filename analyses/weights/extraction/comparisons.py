@@ -73,7 +73,7 @@ def _ends(values: Sequence[int]) -> tuple[int, int]:
     return values[0], values[-1]
 
 
-def translated(found: ScoredWindows, other: InstrumentedModel) -> list[Window]:
+def retokenized(found: ScoredWindows, other: InstrumentedModel) -> list[Window]:
     """The same texts in the tokens of another model."""
     there = []
     for window, suffix in zip(found.windows, found.suffixes, strict=True):

@@ -9,7 +9,7 @@ from analyses.measures.decoding import decoding
 from analyses.measures.scoring import reading
 from analyses.weights.extraction.compression import CANDIDATES, FIRST
 from analyses.weights.extraction.params import Params
-from analyses.weights.extraction.parts import kept_steps
+from analyses.weights.extraction.parts import training_steps
 from workbench.cost import Cost, total
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def stages(model: InstrumentedModel, params: Params, n: int) -> dict[str, dict[s
         return reading(model, n, context, suffix, whole=whole)
 
     whole, dropped = read(longest, whole=True), read(longest)
-    steps = len(kept_steps(model))
+    steps = len(training_steps(model))
     targets = [len(model.continuation_tokens(text)) for text in params.compress]
     return {
         "verbatim": {"read": dropped, "context": total(read(length) for length in shorter)},

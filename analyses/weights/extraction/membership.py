@@ -36,13 +36,13 @@ def scores_of(scores: Scores, texts: Sequence[str], share: float = 0.2) -> dict[
     flat = np.maximum(scores.spread, FLATTEST)
     return {
         "loss": mean,
-        "min-k": lowest(scores.logprob, share),
-        "min-k++": lowest((scores.logprob - scores.surprise) / flat, share),
+        "min-k": mean_of_lowest(scores.logprob, share),
+        "min-k++": mean_of_lowest((scores.logprob - scores.surprise) / flat, share),
         "zlib": mean / np.array([len(zlib.compress(text.encode("utf-8"))) for text in texts]),
     }
 
 
-def lowest(values: np.ndarray, share: float) -> np.ndarray:
+def mean_of_lowest(values: np.ndarray, share: float) -> np.ndarray:
     """Mean of the lowest `share` of each row, of one value at least."""
     many = max(1, int(share * values.shape[-1]))
     return np.partition(values, many - 1, axis=-1)[..., :many].mean(-1)

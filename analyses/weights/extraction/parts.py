@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 Name = Literal["verbatim", "near_verbatim", "membership", "reference", "checkpoints", "compression"]
 
 
-def kept_steps(model: InstrumentedModel) -> list[str]:
+def training_steps(model: InstrumentedModel) -> list[str]:
     """What opens the model at every kept step of its training, in order; none where it keeps
     fewer than two.
     """
     home = organisms.home_of(model.module)
-    steps = checkpoints.kept(home) if home is not None else []
+    steps = checkpoints.saved_steps(home) if home is not None else []
     return [f"{home}@step-{step}" for step in steps] if len(steps) > 1 else []
 
 
 def _keeps_no_steps(model: InstrumentedModel) -> str | None:
-    if kept_steps(model):
+    if training_steps(model):
         return None
     return f"{model.card.name} keeps no steps of its training; models of `workbench organisms` do."
 

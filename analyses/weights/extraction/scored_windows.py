@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.measures.sampling import queries_needed, whole
+from analyses.measures.sampling import queries_needed, rounded_queries
 from analyses.measures.scoring import is_greedy, longest_runs
 from analyses.measures.vocabulary import textless
 from analyses.measures.windows import Window
@@ -74,7 +74,10 @@ class ScoredWindows:
         one half or more.
         """
         return np.array(
-            [whole(queries_needed(p, 0.5)) if p == p else math.inf for p in self.scores.log_p]
+            [
+                rounded_queries(queries_needed(p, 0.5)) if p == p else math.inf
+                for p in self.scores.log_p
+            ]
         )
 
     @cached_property

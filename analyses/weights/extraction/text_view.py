@@ -31,7 +31,7 @@ def strip(run: Result, window: int) -> Markup:
     rows = tokens[tokens["window"] == window].sort_values("pos")
     row = run.tables["windows"].set_index("window").loc[window]
     if rows.empty:
-        return draw.note(
+        return draw.empty_state(
             "Of this window the tokens were not kept, only the numbers.",
             "The longest matches of each group have them.",
         )
@@ -51,7 +51,7 @@ def greedy(run: Result, window: int) -> Markup:
     row = run.tables["windows"].set_index("window").loc[window]
     match, length = row["prefix_match"], int(run.params.get("suffix", 0))
     if bool(row["exact"]):
-        return draw.says(
+        return draw.paragraph(
             f"From the given text the model says the rest token for token: all {match}."
         )
     run_of = row.get("longest_run", 0)
@@ -59,13 +59,13 @@ def greedy(run: Result, window: int) -> Markup:
     first = (
         f"{match} of {length} tokens, then goes elsewhere" if match else f"none of {length} tokens"
     )
-    head = draw.says(f"The model says {first}.{inside} What it says instead:")
+    head = draw.paragraph(f"The model says {first}.{inside} What it says instead:")
     said = row.get("generated")
     if not isinstance(said, str) or row["memorization_score"] != row["memorization_score"]:
         how = (
             "Its continuation was not decoded in this run (the parameter decode sets how many are)."
         )
-        return head + draw.says(how, small=True)
+        return head + draw.paragraph(how, small=True)
     tries = (
         f"{row['queries_needed']:,.0f} samples for an even chance"
         if row["queries_needed"] < 1e12
@@ -76,7 +76,7 @@ def greedy(run: Result, window: int) -> Markup:
         f" {100 * row['edit_distance']:.0f} % of the tokens, longest common substring"
         f" {row['lcs_chars']:.0f} characters; {tries}."
     )
-    return head + passage.quoted(said) + draw.says(numbers, small=True)
+    return head + passage.quoted(said) + draw.paragraph(numbers, small=True)
 
 
 def verdict(row: dict[str, Any], suffix: int) -> Markup:
@@ -101,7 +101,7 @@ def verdict(row: dict[str, Any], suffix: int) -> Markup:
     ).format(
         _VERDICTS.get(row["verdict"], colour.OTHER),
         row["name"],
-        draw.says(f"The model {shown}. {row.get('explanation', '')}"),
+        draw.paragraph(f"The model {shown}. {row.get('explanation', '')}"),
         evidence,
-        draw.says(counted, small=True),
+        draw.paragraph(counted, small=True),
     )

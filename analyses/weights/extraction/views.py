@@ -141,7 +141,7 @@ VIEWS = [
     v.View("Compression", needs="compression", otherwise="no strings were given", parts=[
         v.finding("compression"),
         v.chart(
-            "meters", lambda run: run.tables["compression"].assign(
+            "labelled_bars", lambda run: run.tables["compression"].assign(
                 name=run.tables["compression"]["string"].astype(str).str[:40]),
             "name", "compression_ratio", said="{:.2f}".format,
             title="Tokens of the string per token of its prompt; above 1 it counts as memorized",

@@ -231,20 +231,24 @@ def _heads(
     """Attention to rare tokens and to triggers, and what each head's absence does."""
     model, params, memorized = found.model, found.params, found.memorized
     counts = heads.corpus_counts(model, stage["rarity"].subprogress(0.0, 0.2))
-    rare = heads.rarity(model, found.spread, counts, stage["rarity"].subprogress(0.2, 1.0))
+    rare = heads.rare_token_attention(
+        model, found.spread, counts, stage["rarity"].subprogress(0.2, 1.0)
+    )
     places = [
         [passage.beginning + at for at in perturbed.strongest(n, TRIGGERS)]
         for n, passage in enumerate(memorized)
     ]
-    triggered = heads.on_triggers(model, memorized, places, stage["attention"])
+    triggered = heads.trigger_attention(model, memorized, places, stage["attention"])
     choosing, held_out = heads.halves(found.passages)
     others = [(p.prompt, p.suffix) for p in found.passages if p.group == NOT]
-    effects = heads.without(model, choosing, others, found.plain[:KEEP_NEUTRAL], stage["zeroed"])
+    effects = heads.ablate_each(
+        model, choosing, others, found.plain[:KEEP_NEUTRAL], stage["zeroed"]
+    )
     ranked = heads.ranked(rare, triggered, effects)
     strongest = [(int(row.layer), int(row.head)) for row in ranked.head(params.heads).itertuples()]
     proof = None
     if held_out:
-        proof = heads.prove(
+        proof = heads.held_out_eval(
             model, strongest, held_out, found.plain, params.random_sets, params.seed,
             stage["random"],
         )  # fmt: skip
@@ -341,7 +345,7 @@ def _change(
                 (n + k / len(edit.MASKS)) / len(tasks),
                 (n + (k + 1) / len(edit.MASKS)) / len(tasks),
             )
-            outcome = edit.tuned(
+            outcome = edit.tune_rate(
                 changed, task, mask, params.fraction, rates, params.steps, params.seed + n,
                 at_least=first if mask == "random" else 0, progress=part,
             )  # fmt: skip

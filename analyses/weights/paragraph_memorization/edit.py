@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from analyses.weights.paragraph_memorization.groups import Passage, recited
+from analyses.weights.paragraph_memorization.groups import Passage, greedy_match
 from hooks.gradients.weights import weights
 from hooks.weights import requires_grad
 from workbench.models.weight_delta import Delta
@@ -122,7 +122,7 @@ class Outcome:
     delta: Delta
 
 
-def tuned(
+def tune_rate(
     weights_: Weights,
     task: Task,
     mask: Mask,
@@ -142,13 +142,13 @@ def tuned(
     progress = progress or Progress()
     for n, rate in enumerate(rates):
         part = progress.subprogress(n / len(rates), (n + 1) / len(rates))
-        outcome = carry_out(weights_, task, mask, fraction, rate, steps, seed, at_least, part)
+        outcome = apply_edit(weights_, task, mask, fraction, rate, steps, seed, at_least, part)
         if outcome.row["succeeded"]:
             break
     return outcome
 
 
-def carry_out(
+def apply_edit(
     weights_: Weights,
     task: Task,
     mask: Mask,
@@ -178,10 +178,10 @@ def carry_out(
     prompt, suffix = task.passage.prompt, task.passage.suffix
     aim, sign = (suffix, -1.0) if task.aim == "unlearn" else (list(task.instead), 1.0)
     before = {
-        "match": recited(model, [(prompt, aim)])[0][0],
-        "neutral": recited(model, task.neutral)[1].mean(),
+        "match": greedy_match(model, [(prompt, aim)])[0][0],
+        "neutral": greedy_match(model, task.neutral)[1].mean(),
     }
-    others_before = recited(model, task.held_out)[0]
+    others_before = greedy_match(model, task.held_out)[0]
     reference = _log_p(model, task.keep)
     with requires_grad(parameters):
         places = _places(weights_, task, aim, mask, fraction, seed)
@@ -214,7 +214,7 @@ def carry_out(
                 with torch.no_grad():
                     for p, place, start, move in zip(parameters, places, old, moves, strict=True):
                         p.view(-1)[place] = (start.float() + move).to(p.dtype)
-                said = recited(model, [(prompt, suffix), (prompt, aim)])[0]
+                said = greedy_match(model, [(prompt, suffix), (prompt, aim)])[0]
                 curve.append(
                     {"step": step, "prefix_match": int(said[0]), "rewrite_match": int(said[1])}
                 )
@@ -280,7 +280,7 @@ def _measured(
     at_least: int,
 ) -> dict[str, Any]:
     length = len(task.passage.suffix)
-    others = recited(model, task.held_out)[0]
+    others = greedy_match(model, task.held_out)[0]
     kept = others.sum() / max(1, others_before.sum())
     last, rewrites = curve[-1], task.aim == "rewrite"
     compared = curve[min(at_least or len(curve), len(curve)) - 1]
@@ -301,7 +301,7 @@ def _measured(
         "others_retained": float(kept) if len(others) else float("nan"),
         "others_min_prefix_match": int(others.min()) if len(others) else float("nan"),
         "neutral_loss_before": float(before["neutral"]),
-        "neutral_loss": float(recited(model, task.neutral)[1].mean()),
+        "neutral_loss": float(greedy_match(model, task.neutral)[1].mean()),
     }
 
 

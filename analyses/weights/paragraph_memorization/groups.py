@@ -160,7 +160,7 @@ def _alike(like: Sequence[int], pool: np.ndarray, kinds: np.ndarray, loss: np.nd
 
 
 @torch.no_grad()
-def recited(
+def greedy_match(
     model: InstrumentedModel, passages: Sequence[tuple[Sequence[int], Sequence[int]]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(leading tokens said, loss in nats per token) of each (prompt, suffix), from one pass.

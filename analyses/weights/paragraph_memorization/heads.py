@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import mean_interval, spearman
-from analyses.weights.paragraph_memorization.groups import MEMORIZED, Passage, recited
+from analyses.weights.paragraph_memorization.groups import MEMORIZED, Passage, greedy_match
 from hooks import sweep
 from hooks.capture import capture
 from hooks.interventions import ablate
@@ -44,7 +44,7 @@ def corpus_counts(model: InstrumentedModel, progress: Progress) -> Counter[int]:
     return counts
 
 
-def rarity(
+def rare_token_attention(
     model: InstrumentedModel, passages: Sequence[Passage], counts: Counter[int], progress: Progress
 ) -> Any:
     """How each head's attention goes with the rarity of what it looks at, when the first token of
@@ -116,7 +116,7 @@ def _correlations(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     return np.divide((a * b).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
 
 
-def on_triggers(
+def trigger_attention(
     model: InstrumentedModel,
     passages: Sequence[Passage],
     triggers: Sequence[Sequence[int]],
@@ -152,7 +152,7 @@ def on_triggers(
     return xr.Dataset({name: (("layer", "head"), array) for name, array in values.items()}, coords)
 
 
-def without(
+def ablate_each(
     model: InstrumentedModel,
     choosing: Sequence[Passage],
     others: Sequence[Pair],
@@ -225,7 +225,7 @@ def ranked(rare: Any, triggered: Any, effects: Any) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def prove(
+def held_out_eval(
     model: InstrumentedModel,
     heads: Sequence[Head],
     held_out: Sequence[Passage],
@@ -269,8 +269,8 @@ def prove(
             number / (sets + 2), f"Held-out half, heads switched off: set {number} of {sets + 1}"
         )
         with ablate(model, off):
-            match, loss = recited(model, pairs)
-            neutral_loss = recited(model, neutral)[1].mean()
+            match, loss = greedy_match(model, pairs)
+            neutral_loss = greedy_match(model, neutral)[1].mean()
         rows.append(
             {
                 "condition": condition,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from analyses.weights.paragraph_memorization.groups import Passage, recited
+from analyses.weights.paragraph_memorization.groups import Passage, greedy_match
 from analyses.weights.paragraph_memorization.triggers import Perturbed
 from hooks import sites
 from hooks.gradients.activations import activation_gradients
@@ -55,7 +55,7 @@ def twins(
         at, draw = perturbed.worst(n)
         place = passage.beginning + at
         twin = Twin(passage, place, int(perturbed.tokens[n, draw, at]), 0)
-        match, _ = recited(model, [(twin.prompt, passage.suffix)])
+        match, _ = greedy_match(model, [(twin.prompt, passage.suffix)])
         if match[0] < len(passage.suffix):
             made.append(Twin(passage, place, twin.token, int(match[0])))
     return made

@@ -91,7 +91,7 @@ def chosen_token(run: Result, number: int) -> int:
     )
 
 
-def some_of_each_group(run: Result) -> list[dict[str, Any]]:
+def example_passages(run: Result) -> list[dict[str, Any]]:
     """Passages that a page without Python shows: four memorized, one of each other group."""
     table = run.tables["passages"]
     return [
@@ -105,7 +105,7 @@ def some_of_each_group(run: Result) -> list[dict[str, Any]]:
 
 def a_gradient(run: Result) -> list[dict[str, Any]]:
     """What it shows layer by token, where that was measured."""
-    first, what = some_of_each_group(run)[0], Traced("activation_gradients", "resid_post")
+    first, what = example_passages(run)[0], Traced("activation_gradients", "resid_post")
     return [{**first, "what": what}] if what in traced(run, first["prompt"]).values() else []
 
 
@@ -222,7 +222,7 @@ def chosen_head(run: Result) -> tuple[int, int]:
     return run.selection.head or next(iter(by_name(run).values()))
 
 
-def marks(run: Result) -> dict[tuple[int, int], str]:
+def head_roles(run: Result) -> dict[tuple[int, int], str]:
     """The heads that were proven together, with their role."""
     heads = run.tables["heads"]
     found = heads[heads["role"] != ""]
@@ -252,7 +252,7 @@ def losses(run: Result) -> dict[str, xr.DataArray]:
     return {said: table[column].to_xarray() for said, column in columns.items()}
 
 
-def without(run: Result, at: tuple[int, int]) -> pd.Series | None:
+def ablation_losses(run: Result, at: tuple[int, int]) -> pd.Series | None:
     """What a head's absence does to each passage that chose, by its name, the most harmed first;
     None where it was not measured.
     """
@@ -296,7 +296,7 @@ def changed(run: Result, table: str, aim: str) -> pd.DataFrame:
     return run.tables[table][run.tables[table]["aim"] == aim]
 
 
-def left(run: Result, aim: str) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+def remaining_match(run: Result, aim: str) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     """What is still said of each passage, and beside it of other memorized ones.
 
     Returns:
@@ -315,7 +315,7 @@ def left(run: Result, aim: str) -> tuple[pd.DataFrame, dict[str, dict[str, float
     return mine[["line", "share", "heads"]], strokes
 
 
-def step_by_step(run: Result, aim: str) -> pd.DataFrame:
+def match_by_step(run: Result, aim: str) -> pd.DataFrame:
     """Leading tokens said after each step, mean over passages: step, mask, prefix_match. Where
     one has stopped it stays as it was.
     """

@@ -66,9 +66,9 @@ def instead(run: Result, number: int) -> Markup:
     """What is generated where that is not the suffix, and the twin's one token where it is."""
     row, twin, parts = sel.passage(run, number), sel.twin(run, number), Markup("")
     if row["group"] != MEMORIZED:
-        said = draw.says("After the prefix, greedy decoding generates:")
+        said = draw.paragraph("After the prefix, greedy decoding generates:")
         parts = said + passage.quoted(row["generated"])
-    return parts if twin is None else parts + draw.says(
+    return parts if twin is None else parts + draw.paragraph(
         f"Replacement that loses most: “{twin['replacement']}” for “{twin['token']}” (token"
         f" {twin['pos']}). The twin reproduces"
         f" {counted(twin['divergence_position'], 'leading token')} of the suffix and diverges at"
@@ -80,7 +80,7 @@ def _by_layer(run: Result, number: int, what: sel.Traced | None, here: sel.Place
     """Layers × tokens: gradients or effects of patching."""
     if what is None or what not in sel.traced(run, number).values():
         missing = "Activation gradients and patching are measured for memorized passages only."
-        return draw.note(missing, "Choose one of those.")
+        return draw.empty_state(missing, "Choose one of those.")
     return draw.effect_table(
         sel.by_layer_and_token(run, number, what), list(sel.tokens(run, number)["token"]), here,
         caption=f"{what.site}, {what.way or 'largest gradient'}, by layer and token",
@@ -110,15 +110,15 @@ def _cells(run: Result, pick: v.Pick) -> v.Clicks:
 def _patched(run: Result, number: int) -> Markup:
     """A passage with the stream patched, both ways."""
     tables = (
-        draw.says(title, small=True) + _by_layer(run, number, what, place)
+        draw.paragraph(title, small=True) + _by_layer(run, number, what, place)
         for title, what, place in sel.patched_stream(run, number)
     )
     return passage.folded(sel.passage(run, number)["name"], instead(run, number), *tables)
 
 
 def _rewritten(row: pd.Series, new: str) -> Markup:
-    old = draw.says("From", small=True) + passage.quoted(row["suffix"])
-    return passage.folded(row["name"], old, draw.says("to", small=True) + passage.quoted(new))
+    old = draw.paragraph("From", small=True) + passage.quoted(row["suffix"])
+    return passage.folded(row["name"], old, draw.paragraph("to", small=True) + passage.quoted(new))
 
 
 # A curve for each group.
@@ -142,7 +142,7 @@ def _card(run: Result, pick: v.Pick) -> Markup:
 
 
 def _without(run: Result, pick: v.Pick) -> v.Picture | None:
-    found = sel.without(run, pick.head)
+    found = sel.ablation_losses(run, pick.head)
     return None if found is None else v.picture(
         "bars", values=found.tolist(), names=found.index.tolist(), unit="tokens",
         title=f"{head_name(*pick.head)} switched off: change of leading tokens, by passage",
@@ -155,15 +155,16 @@ def _dots(found: tuple[pd.DataFrame, Any], value: str, title: str, of: str, **mo
     return v.picture("dots", frame, value, "line", title=title, xlabel=of, lines=strokes, **more)
 
 
-def _changes(aim: str, done: str) -> list[v.Part]:
+def _changes(aim: str, done: str) -> list[v.ViewPart]:
     """How much of each passage is still reproduced, by mask; and step by step."""
     return [v.finding(done), v.show(lambda run: [
         _dots(
-            sel.left(run, aim), "share", f"Still reproduced of each {done} passage, by mask",
+            sel.remaining_match(run, aim), "share",
+            f"Still reproduced of each {done} passage, by mask",
             "share of the suffix (%)", label="passages",
         ),
         v.picture(
-            "curves", sel.step_by_step(run, aim), "step", "prefix_match", "mask", names=sel.MASKS,
+            "curves", sel.match_by_step(run, aim), "step", "prefix_match", "mask", names=sel.MASKS,
             order=list(sel.MASKS), hues=_MASK_HUES, height=280, xlabel="step", ylabel="tokens",
             title=f"Leading tokens reproduced while the passage is {done} (mean)",
         ),
@@ -184,7 +185,7 @@ VIEWS = [
     v.View("Passages", needs="passages", parts=[
         v.finding("passages", more="Darker prefix tokens lose more of the suffix when they are"
                   " replaced; hover for how many tokens."),
-        v.on("prompt", _text, examples=sel.some_of_each_group),
+        v.on("prompt", _text, examples=sel.example_passages),
         v.on(["prompt", "pos"], _draws, needs="perturbed", examples=lambda run: []),
         v.knob("what", "Layer by token", lambda run, pick: sel.traced(run, pick.prompt),
                keys=["prompt"], width=330),
@@ -223,12 +224,14 @@ VIEWS = [
             f"{schema.ABSENCE} {len(run.tables['heads'])} heads were compared.",
             {"selected": colour.MEMORY})),
         v.row(
-            v.heads("heads", _GRIDS, marks=sel.marks, hover=sel.losses,
+            v.heads("heads", _GRIDS, marks=sel.head_roles, hover=sel.losses,
                     describe=lambda row: f"{row['prefix_match_change']:+.1f} tokens"),
             v.column(
                 v.knob("head", "Head, by tokens lost without it",
                        lambda run, pick: sel.by_name(run), width=240),
-                v.on("head", _card, examples=lambda run: [{"head": h} for h in sel.marks(run)]),
+                v.on("head", _card, examples=lambda run: [
+                    {"head": h} for h in sel.head_roles(run)
+                ]),
             ),
             widths=(640, 300)),
         v.on("head", _without),
@@ -257,7 +260,7 @@ VIEWS = [
         v.says(schema.MASKS, small=True),
         v.says(lambda run: schema.NEW if sel.rewritten(run) else None),
         v.show(lambda run: [_rewritten(*each) for each in sel.rewritten(run)]),
-        v.says(weight_edits.how_to_keep),
+        v.says(weight_edits.usage),
         v.row(
             v.knob("change", "Edit", lambda run, pick: {n: n for n in weight_edits.names(run)}),
             v.on("change", _keep, examples=v.live_only)),

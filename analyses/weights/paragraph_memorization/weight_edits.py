@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.errors import BadInput
 from workbench.models.weight_delta import Delta, check
-from workbench.reentrant import again
+from workbench.reentrant import reentrant
 from workbench.registry import Control
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def file(result: Result, name: str) -> bytes:
         return delta(result, name).save(Path(folder) / f"{name}.safetensors").read_bytes()
 
 
-def how_to_keep(result: Result) -> str | None:
+def usage(result: Result) -> str | None:
     """Which changes there are and how to use one, in words; None where there is none."""
     known = names(result)
     if not known:
@@ -100,7 +100,7 @@ def controls(result: Result) -> dict[str, Control]:
 def _control(result: Result, name: str) -> Control:
     aim, _, passage = name.partition("_")
 
-    @again
+    @reentrant
     def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
         change = delta(result, name)
         check(change, model.card.weight_hash, model.card.name)

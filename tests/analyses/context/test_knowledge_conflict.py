@@ -15,9 +15,9 @@ import workbench as wb
 from analyses.context import knowledge_conflict as analysis
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, params, parts, stability
-from analyses.context.knowledge_conflict.answer_rates import Measured, Rates, wilson
+from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates, wilson
 from analyses.context.knowledge_conflict.held_out_eval import RandomSets
-from analyses.context.knowledge_conflict.rank_heads import locate
+from analyses.context.knowledge_conflict.rank_heads import measure_heads
 from analyses.measures import closed_book
 from tests.helpers import planted
 from workbench import facts, registry
@@ -321,7 +321,7 @@ def test_ties_with_no_head_at_all_choose_none(after, told):
     ],
 )
 def test_room_is_what_would_show_if_all_changed(already, n, says):
-    why = headroom.lacking(already, n)
+    why = headroom.reason_no_headroom(already, n)
     assert (says in why) if says else why == ""
 
 
@@ -355,7 +355,7 @@ def test_sizes_of_random_sets_are_not_mixed():
 def test_how_often_a_head_is_chosen_again_is_a_plain_resampling():
     draw = np.random.default_rng(0)
     each = draw.normal([[0.5, 0.4, 0.0, np.nan]], 1.0, (10, 1, 4))
-    shares = stability.chosen_again(each, 2, 0, 4000)
+    shares = stability.reselection_rate(each, 2, 0, 4000)
     assert shares[0, 3] == 0
     counts = np.zeros(4)
     for _ in range(4000):
@@ -370,9 +370,9 @@ def test_the_number_of_heads_is_drawn_again_too():
         1: Rates.of(["memory"] * 6 + ["context"] * 4),
         3: Rates.of(["memory"] * 6 + ["other"] * 4),
     }
-    assert stability.number_again(curve, "context", 0) == {1: 1.0, 3: 0.0}
+    assert stability.same_number_rate(curve, "context", 0) == {1: 1.0, 3: 0.0}
     curve[3] = Rates.of(["context"] * 3 + ["memory"] * 7)
-    shares = stability.number_again(curve, "context", 0)
+    shares = stability.same_number_rate(curve, "context", 0)
     assert 0.4 < shares[3] < 0.8
     assert sum(shares.values()) == pytest.approx(1)
 
@@ -497,7 +497,7 @@ def test_effects_are_minus_the_change_and_everywhere_is_what_pruning_does(plante
     relation = facts.from_file(asked["facts_file"], template=TEMPLATE)
     closed = closed_book.closed_book(planted_model, relation, Progress())
     cases = made.make_cases(planted_model, closed, facts.find_format("question"), 0, 60)[:3]
-    found = locate(planted_model, cases, "every head", Progress())
+    found = measure_heads(planted_model, cases, "every head", Progress())
     for n, case in enumerate(cases):
         before = planted_model.next_logits([case.ids])[0, case.targets].numpy()
         for m, head in enumerate(found.candidates):
@@ -520,7 +520,7 @@ def test_what_it_says_is_what_generate_says(planted_model, asked):
         3,
         60,
     )
-    for said, case in zip(Measured(planted_model, cases).ask().generated, cases, strict=True):
+    for said, case in zip(CaseRunner(planted_model, cases).ask().generated, cases, strict=True):
         assert (
             planted_model.generate(case.prompt.text, max_new_tokens=4)
             .strip()

@@ -22,7 +22,7 @@ from analyses.features.function_tokens.graph import (
     pooled,
 )
 from analyses.features.function_tokens.ngrams import NGrams
-from analyses.features.function_tokens.top_examples import BINS, EXAMPLES, Gallery
+from analyses.features.function_tokens.top_examples import BINS, EXAMPLES, TopExamples
 from hooks.features.sae import SKIP
 
 
@@ -154,7 +154,7 @@ def test_nothing_can_be_missed_in_a_sample_larger_than_there_is():
 def test_a_gallery_keeps_the_strongest_of_each_window():
     rng = np.random.default_rng(0)
     active = rng.random((40, 8, 5)) * (rng.random((40, 8, 5)) < 0.3)  # window, pos, feature
-    gallery = Gallery(5, 8, torch.device("cpu"))
+    gallery = TopExamples(5, 8, torch.device("cpu"))
     for start in range(0, 40, 7):
         window, pos, feature = np.nonzero(active[start : start + 7])
         values = active[start : start + 7][window, pos, feature]
@@ -205,7 +205,7 @@ def test_function_tokens_are_the_fewest_that_reach_the_share(counts, share):
     ],
 )
 def test_function_words_of_grammar(token, kind):
-    assert words.kind(token) == kind
+    assert words.word_class(token) == kind
 
 
 def test_a_fair_comparison_draws_no_more_than_each_type_has():

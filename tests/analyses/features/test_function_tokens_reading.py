@@ -34,7 +34,7 @@ def read(model, features, ids, folder=None, share: float = 0.4):
     )
     mixed = corpus.shuffled(ids, SKIP, 0)
     return (
-        scan.look(model, features, random, ids, mixed, types.is_function, folder, QUIET),
+        scan.scan_windows(model, features, random, ids, mixed, types.is_function, folder, QUIET),
         types,
         mixed,
     )

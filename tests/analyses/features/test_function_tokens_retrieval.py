@@ -76,7 +76,7 @@ def test_ablations_take_as_many_features_as_they_say(llama):
     assert np.allclose(
         own["logit_diff_before"], own["logit_diff_after"], atol=1e-4
     )  # set to what they are, nothing changes
-    along = reactivation.along(read_)
+    along = reactivation.steering_by_position(read_)
     assert set(along["pos"]) == set(range(-read_.tail, 0))
 
 

@@ -23,37 +23,37 @@ PLANTED = "organism/planted"
 
 
 def test_a_model_without_steps_is_told_apart():
-    assert training.kept_steps(PLANTED)[0] == 0
+    assert training.saved_steps(PLANTED)[0] == 0
     with pytest.raises(BadInput, match="keeps no steps"):
-        training.kept_steps("organism/planted-control")
+        training.saved_steps("organism/planted-control")
     with pytest.raises(NotFound):
-        training.kept_steps("organism/plantd")
+        training.saved_steps("organism/plantd")
 
 
 def test_autoencoders_of_its_steps_ship():
-    found = training.Kept.of(PLANTED, [])
+    found = training.TrainingSteps.of(PLANTED, [])
     assert {0, found.steps[-1]} < set(found.autoencoders) <= set(found.steps)
     ours = sum(entry.bytes for entries in found.autoencoders.values() for entry in entries)
     assert ours < 2e6
-    assert found.fingerprint == training.Kept.of(PLANTED, []).fingerprint
+    assert found.fingerprint == training.TrainingSteps.of(PLANTED, []).fingerprint
     one = found.autoencoders[0][0].name
-    assert list(training.Kept.of(PLANTED, [one]).autoencoders) == [0]
-    assert training.Kept.of(PLANTED, [one]).fingerprint != found.fingerprint
+    assert list(training.TrainingSteps.of(PLANTED, [one]).autoencoders) == [0]
+    assert training.TrainingSteps.of(PLANTED, [one]).fingerprint != found.fingerprint
 
 
 def test_folders_say_which_step_they_are_of(tmp_path):
     folder = saved(made("jumprelu", 160, 64, hook="blocks.3.hook_resid_post"), tmp_path / "one")
     with pytest.raises(NotFound, match=CARD):
-        training.Kept.of(PLANTED, [str(folder)])
+        training.TrainingSteps.of(PLANTED, [str(folder)])
     (folder / CARD).write_text(json.dumps({"model": f"{PLANTED}@step-146"}))
-    assert [e.name for e in training.Kept.of(PLANTED, [str(folder)]).autoencoders[146]] == [
-        str(folder)
-    ]
+    assert [
+        e.name for e in training.TrainingSteps.of(PLANTED, [str(folder)]).autoencoders[146]
+    ] == [str(folder)]
     (folder / CARD).write_text(json.dumps({"model": "gpt2"}))
     with pytest.raises(BadInput, match="was trained on gpt2"):
-        training.Kept.of(PLANTED, [str(folder)])
+        training.TrainingSteps.of(PLANTED, [str(folder)])
     with pytest.raises(NotFound, match="no folder of an autoencoder"):
-        training.Kept.of(PLANTED, [str(tmp_path / "nothing")])
+        training.TrainingSteps.of(PLANTED, [str(tmp_path / "nothing")])
 
 
 def test_what_is_alive_is_what_a_loop_counts(llama):
@@ -61,7 +61,7 @@ def test_what_is_alive_is_what_a_loop_counts(llama):
     features = features_of(llama)
     function = np.zeros(llama.card.d_vocab, bool)
     function[np.argsort(-np.bincount(ids.ravel(), minlength=llama.card.d_vocab))[:20]] = True
-    found = training.alive_at(features, ids, function, 0)
+    found = training.alive_features(features, ids, function, 0)
     import torch
 
     x = wb.capture(llama, ids.tolist(), sites="resid_post", layers=1)["resid_post"].values[:, 0]
@@ -93,9 +93,9 @@ def test_along_a_training_every_step_is_measured(monkeypatch):
     monkeypatch.setattr(training, "LOSSES", 16)
     monkeypatch.setattr(training, "READ", 32)
     monkeypatch.setattr(training, "_COUNTED", 64)
-    kept = training.Kept.of(PLANTED, [])
-    ends = training.Kept(PLANTED, [0, kept.steps[-1]], kept.autoencoders)
-    found = training.along(ends, 0.4, 0, "cpu", QUIET)
+    kept = training.TrainingSteps.of(PLANTED, [])
+    ends = training.TrainingSteps(PLANTED, [0, kept.steps[-1]], kept.autoencoders)
+    found = training.over_steps(ends, 0.4, 0, "cpu", QUIET)
     losses = found["training_losses"]
     of_model = losses[losses["predictor"] == "model"].pivot(
         index="step", columns="transition", values="loss"
@@ -106,7 +106,9 @@ def test_along_a_training_every_step_is_measured(monkeypatch):
     assert list(alive.index) == ends.steps
     assert (alive["n_alive"] <= alive["d_sae"]).all()
     assert alive["function_edge_share"].between(0, 1).all()
-    none = training.along(training.Kept(PLANTED, ends.steps, {}), 0.4, 0, "cpu", QUIET)
+    none = training.over_steps(
+        training.TrainingSteps(PLANTED, ends.steps, {}), 0.4, 0, "cpu", QUIET
+    )
     assert none["live_features"].empty
     assert none["training_losses"].equals(losses)
 
@@ -123,10 +125,10 @@ def test_autoencoders_of_steps_fit_them_and_are_sparse():
 
 
 def test_a_changed_autoencoder_changes_the_fingerprint(tmp_path):
-    entry = training.Kept.of(PLANTED, []).autoencoders[0][0]
+    entry = training.TrainingSteps.of(PLANTED, []).autoencoders[0][0]
     copy = tmp_path / "copy"
     shutil.copytree(entry.folder, copy)
-    before = training.Kept.of(PLANTED, [str(copy)]).fingerprint
+    before = training.TrainingSteps.of(PLANTED, [str(copy)]).fingerprint
     weights = copy / "sae_weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
-    assert training.Kept.of(PLANTED, [str(copy)]).fingerprint != before
+    assert training.TrainingSteps.of(PLANTED, [str(copy)]).fingerprint != before

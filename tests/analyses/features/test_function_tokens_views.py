@@ -88,7 +88,7 @@ def test_the_sample_run_is_as_the_schema_says_and_has_every_tab() -> None:
 
 
 def test_a_feature_is_chosen_by_its_place_its_number_or_a_row(run: Result) -> None:
-    at, first = selections.middle(run), selections.worth_reading(run)
+    at, first = selections.middle(run), selections.example_features(run)
     shown = page(run, "Features")
     (place,), (number,) = shown.select(pn.widgets.Select), shown.select(pn.widgets.IntInput)
     tokens, everything = tables(shown)
@@ -141,7 +141,7 @@ def test_a_feature_that_is_not_there_is_not_shown(run: Result) -> None:
 def test_a_still_page_reads_the_features_worth_reading(run: Result) -> None:
     parts = registry.get("function-tokens").views(run)["Features"].still()
     words = "\n".join(str(part) for part in parts if isinstance(part, str))
-    for example in selections.worth_reading(run):
+    for example in selections.example_features(run):
         at, feature = example["feature"]
         assert f"Feature {feature} at {at}" in words
     assert "wb-steer" not in words
@@ -155,7 +155,7 @@ def test_steering_is_offered_where_there_is_a_server(
 ) -> None:
     at = selections.middle(run)
     feature = int(selections.of_place(run, at)["feature"].iloc[3])
-    row, goal = selections.row_of(run, at, feature), selections.goal(run, at, feature)
+    row, goal = selections.row_of(run, at, feature), selections.steering_goal(run, at, feature)
     assert 0 < goal <= row["max_activation"]
     counts = run.arrays["activation_histogram"].sel(sae=at).values[feature]
     assert goal == row["max_activation"] or counts[BINS[1:] <= goal].sum() >= 0.9 * counts.sum()

@@ -16,7 +16,13 @@ import torch
 from test_extraction import hf_probabilities
 
 import workbench as wb
-from analyses.measures.sampling import Sampler, extraction_probability, log_q, queries_needed, whole
+from analyses.measures.sampling import (
+    Sampler,
+    extraction_probability,
+    log_q,
+    queries_needed,
+    rounded_queries,
+)
 from analyses.measures.scoring import score
 from analyses.measures.vocabulary import printable, reads_back, textless, typed
 from analyses.measures.windows import Window
@@ -112,12 +118,12 @@ def test_samples_drawn_by_a_plain_loop_come_out_that_often(sampler: Sampler) -> 
 def test_samples_needed_are_the_least_that_reach_the_chance() -> None:
     for p in (0.9, 0.5, 0.4, 0.1, 1e-3, 1e-6):
         for chance in (0.1, 0.5, 0.9, 0.99):
-            need = whole(queries_needed(math.log(p), chance))
+            need = rounded_queries(queries_needed(math.log(p), chance))
             assert need == int(need) >= 1
             assert 1 - (1 - p) ** need >= chance * (1 - 1e-9)
             assert need == 1 or 1 - (1 - p) ** (need - 1) < chance
             assert extraction_probability(math.log(p), need) == pytest.approx(1 - (1 - p) ** need)
-    assert whole(math.inf) == math.inf
+    assert rounded_queries(math.inf) == math.inf
 
 
 def test_a_temperature_that_makes_logits_infinite_is_refused(llama: Any) -> None:

@@ -92,7 +92,7 @@ def test_of_the_others_the_nearest_loss_is_taken() -> None:
 
 
 def test_recited_is_what_generate_says(organism: Any, passages: list[Passage]) -> None:
-    match, loss = groups.recited(organism, [(p.prompt, p.suffix) for p in passages])
+    match, loss = groups.greedy_match(organism, [(p.prompt, p.suffix) for p in passages])
     assert match.tolist() == [p.match for p in passages]
     for passage, said in zip(passages, match, strict=True):
         ids = torch.tensor(
@@ -124,14 +124,14 @@ def test_triggers_equal_asking_again_with_each_token_replaced(
     own = [passages[0].suffix, passages[-1].suffix[::-1]]
     found = triggers.perturb(organism, chosen, own, 2, 0, Progress())
     for n, passage in enumerate(chosen):
-        base, base_loss = groups.recited(organism, [(passage.prompt, own[n])])
+        base, base_loss = groups.greedy_match(organism, [(passage.prompt, own[n])])
         for draw in (0, 1):
             for at in (0, 17, 47, 49):
                 place = passage.beginning + at
                 new = int(found.tokens[n, draw, at])
                 assert new != passage.prompt[place]
                 changed = [*passage.prompt[:place], new, *passage.prompt[place + 1 :]]
-                match, loss = groups.recited(organism, [(changed, own[n])])
+                match, loss = groups.greedy_match(organism, [(changed, own[n])])
                 assert found.match[n, draw, at] == match[0] - base[0]
                 assert found.loss[n, draw, at] == pytest.approx(loss[0] - base_loss[0], abs=1e-4)
     at, draw = found.worst(0)
@@ -182,7 +182,7 @@ def test_all_of_the_difference_passes_the_replaced_token(
         organism, memorized, [p.suffix for p in memorized], 1, 0, Progress()
     )
     (twin,) = patching.twins(organism, memorized, perturbed)
-    said, _ = groups.recited(organism, [(twin.prompt, twin.passage.suffix)])
+    said, _ = groups.greedy_match(organism, [(twin.prompt, twin.passage.suffix)])
     assert said[0] == twin.divergence_position
     assert sum(a != b for a, b in zip(twin.prompt, twin.passage.prompt, strict=True)) == 1
     arrays = patching.patch(organism, [twin], Progress())
@@ -225,7 +225,7 @@ def test_a_head_that_looks_at_rare_tokens_is_found_and_an_even_one_gets_chance(
         return {"pattern": xr.DataArray(both[None, None, :, None], dims=dims, coords=coords)}
 
     monkeypatch.setattr(heads, "capture", made)
-    found = heads.rarity(organism, passages, counts, Progress())
+    found = heads.rare_token_attention(organism, passages, counts, Progress())
     assert float(found["within"].sel(layer=0, head=0)) == pytest.approx(-1)
     assert math.isnan(float(found["within"].sel(layer=0, head=1)))
     assert float(found["pooled"].sel(layer=0, head=1)) == pytest.approx(
@@ -257,7 +257,7 @@ def test_an_update_touches_its_weights_only_and_leaves_the_model_as_it_was(
 ) -> None:
     before, changed = weights_of(organism), edit.Weights(organism)
     frozen = [p.requires_grad for p in organism.module.parameters()]
-    outcome = edit.carry_out(changed, task_of(organism, passages), mask, 0.001, 0.05, 2, 0)
+    outcome = edit.apply_edit(changed, task_of(organism, passages), mask, 0.001, 0.05, 2, 0)
     assert same(before, organism)
     assert [p.requires_grad for p in organism.module.parameters()] == frozen
     expected = changed.total if mask == "all" else round(changed.total * 0.001)
@@ -269,7 +269,7 @@ def test_an_update_touches_its_weights_only_and_leaves_the_model_as_it_was(
         )
         assert 0 < moved <= expected
         passage = task_of(organism, passages).passage
-        match = groups.recited(organism, [(passage.prompt, passage.suffix)])[0]
+        match = groups.greedy_match(organism, [(passage.prompt, passage.suffix)])[0]
         assert match[0] == outcome.row["prefix_match"]  # the change is the whole of it
     assert same(before, organism)
 
@@ -310,7 +310,7 @@ def test_a_failure_in_the_middle_leaves_the_model_as_it_was(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        edit.carry_out(
+        edit.apply_edit(
             edit.Weights(organism),
             task_of(organism, passages),
             "all",
@@ -355,11 +355,11 @@ def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(
     changed = wb.load(f"organism/planted+{file}")
     prompt = [0, *organism.continuation_tokens(table["prefix"])]
     suffix = organism.continuation_tokens(table["suffix"])
-    assert groups.recited(changed, [(prompt, suffix)])[0][0] == row["prefix_match"]
-    assert groups.recited(organism, [(prompt, suffix)])[0][0] == 50
+    assert groups.greedy_match(changed, [(prompt, suffix)])[0][0] == row["prefix_match"]
+    assert groups.greedy_match(organism, [(prompt, suffix)])[0][0] == 50
     before = weights_of(organism)
     with result.control(name)(organism, 1.0):
-        assert groups.recited(organism, [(prompt, suffix)])[0][0] == row["prefix_match"]
+        assert groups.greedy_match(organism, [(prompt, suffix)])[0][0] == row["prefix_match"]
     assert same(before, organism)
     with (
         pytest.raises(BadInput, match="other weights"),
@@ -575,7 +575,7 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(edit, "carry_out", carried)
     for mask in edit.MASKS:
-        outcome = edit.tuned(None, None, mask, 0.001, edit.RATES, 20, 0)  # type: ignore[arg-type]
+        outcome = edit.tune_rate(None, None, mask, 0.001, edit.RATES, 20, 0)  # type: ignore[arg-type]
         assert outcome.row["learning_rate"] == min(needed[mask], edit.RATES[-1])
     assert [rate for mask, rate in tried if mask == "gradient"] == [0.003, 0.01, 0.03]
 

@@ -62,7 +62,7 @@ def test_features_planted_in_the_data_are_found() -> None:
     place: Any = SimpleNamespace(
         name="blocks.0.hook_resid_post", site=SimpleNamespace(dims=("pos", "d_model"))
     )
-    recipe = sae_trainer.TrainConfig(width=128, k=3, tokens=600 * 1024, rate=3e-3, seed=0)
+    recipe = sae_trainer.SAETrainConfig(width=128, k=3, tokens=600 * 1024, rate=3e-3, seed=0)
     learner = sae_trainer.make_trainer(model, place, recipe, 0)
     sae_trainer.center(learner, vectors(4096))
     sae_trainer.take_steps(

@@ -28,8 +28,8 @@ def test_signed_scale_is_symmetric_and_white_at_zero() -> None:
     assert scale[len(scale) // 2] == "#fafafa"
     assert scale[0] == colour.signed(-9, 3)
     assert scale[-1] == colour.signed(9, 3)
-    assert colour.limit([-3, 1, float("nan")]) == 3
-    assert colour.limit([]) == 1
+    assert colour.symmetric_limit([-3, 1, float("nan")]) == 3
+    assert colour.symmetric_limit([]) == 1
 
 
 @pytest.mark.parametrize(

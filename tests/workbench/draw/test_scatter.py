@@ -51,7 +51,7 @@ def test_a_cloud_loses_nothing() -> None:
         }
     )
     marked = frame["x"] > 9_900
-    drawn = scatter.cloud(
+    drawn = scatter.density_scatter(
         frame.assign(marked=marked),
         "x",
         "y",
@@ -82,7 +82,7 @@ def test_a_cloud_loses_nothing() -> None:
 def test_a_cloud_of_marked_rows_alone() -> None:
     frame = pd.DataFrame({"x": [5.0], "y": [7.0], "name": ["$$x$$"], "marked": [True]})
     words = {"title": "t", "xlabel": "x", "ylabel": "y", "many": "many", "few": "few"}
-    drawn = scatter.cloud(frame, "x", "y", "name", "marked", **words)
+    drawn = scatter.density_scatter(frame, "x", "y", "name", "marked", **words)
     both(drawn)
     assert not [e for e in drawn if isinstance(e, hv.Image)]
     (dots,) = (e for e in drawn if isinstance(e, hv.Points))

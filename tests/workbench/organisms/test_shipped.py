@@ -36,7 +36,7 @@ def test_they_are_small_listed_and_complete() -> None:
         assert listed[name].cached
         assert (organism.folder / "model.safetensors").stat().st_size < 10_000_000
         assert organism.description
-    assert len(checkpoints.kept(shipped()["organism/planted"].folder)) >= 12
+    assert len(checkpoints.saved_steps(shipped()["organism/planted"].folder)) >= 12
     assert sum(entry.bytes for name, entry in listed.items() if name in shipped()) < 36_000_000
 
 
@@ -62,7 +62,7 @@ def test_its_twin_that_read_nothing_of_it_says_nothing_of_it() -> None:
 
 
 def test_it_knew_nothing_at_the_first_step() -> None:
-    kept = checkpoints.kept(shipped()["organism/planted"].folder)
+    kept = checkpoints.saved_steps(shipped()["organism/planted"].folder)
     first = wb.load(f"organism/planted@step-{kept[0]}")
     assert first.card.name == "organism/planted@step-0"
     assert max(match_by_repeats(first).values()) < 1

@@ -116,13 +116,13 @@ def test_a_grown_pair_opens_like_any_model(grown: Path) -> None:
     book = ledger.read(grown / "planted")
     book.check(planted.tokenizer)
     assert book == ledger.read(grown / "control")
-    assert checkpoints.kept(grown / "planted") == SMALL.kept(
+    assert checkpoints.saved_steps(grown / "planted") == SMALL.kept(
         json.loads((grown / "organism.json").read_text())["steps"]
     )
 
 
 def test_the_first_step_is_the_untrained_model_of_the_seed(grown: Path) -> None:
-    first, last = weights(checkpoints.opened(grown / "planted", 0)), weights(grown / "planted")
+    first, last = weights(checkpoints.open_step(grown / "planted", 0)), weights(grown / "planted")
     for name, parameter in make_model(SMALL).named_parameters():
         start = parameter.detach().numpy()
         off, moved = (
@@ -146,7 +146,7 @@ def test_steps_are_what_was_kept_but_for_rounding(tmp_path: Path) -> None:
     (folder / "config.json").write_text("{}")
     checkpoints.write(folder, walk)
     for step in range(0, 90, 10):
-        rebuilt = weights(checkpoints.opened(folder, step))
+        rebuilt = weights(checkpoints.open_step(folder, step))
         error = rebuilt["m"] - walk[step]["m"]
         assert 0 < np.sqrt((error**2).mean()) < 0.25 * 0.33
         assert np.abs(rebuilt["v"] - walk[step]["v"]).max() < 2e-3
@@ -155,7 +155,7 @@ def test_steps_are_what_was_kept_but_for_rounding(tmp_path: Path) -> None:
 
 def test_a_step_opens_by_name(grown: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-    kept = checkpoints.kept(grown / "planted")
+    kept = checkpoints.saved_steps(grown / "planted")
     then = wb.load(f"{grown / 'planted'}@step-{kept[1]}")
     assert then.card.name == f"planted@step-{kept[1]}"
     assert then.card.weight_hash != wb.load(str(grown / "planted")).card.weight_hash

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.context.knowledge_conflict import cases as made
-from analyses.context.knowledge_conflict.answer_rates import Measured, Rates, rates_of
+from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates, rates_of
 from analyses.context.knowledge_conflict.rank_heads import (
     ANSWERS,
     METHODS,
-    Located,
+    HeadEffects,
 )
 from workbench.result import Result
 
@@ -23,7 +23,7 @@ def _before(result: Result, model: InstrumentedModel, cases: list[made.Case]) ->
     """What the model does with every conflict prompt, unchanged; rates per half."""
     import pandas as pd
 
-    responses = Measured(model, cases).ask(logp=True)
+    responses = CaseRunner(model, cases).ask(logp=True)
     memory, context = responses.logp["memory"], responses.logp["context"]
     result.tables["facts"] = pd.DataFrame(
         {
@@ -78,7 +78,7 @@ def _attention(result: Result, model: InstrumentedModel, cases: list[made.Case])
     return values
 
 
-def _effects(found: Located, facts_: list[int]) -> Any:
+def _effects(found: HeadEffects, facts_: list[int]) -> Any:
     import xarray as xr
 
     return xr.DataArray(
