@@ -161,7 +161,7 @@ def fill_bars(
     """
     from bokeh.models import Quad
 
-    from workbench.draw.view import patched
+    from workbench.draw.notify import patched
 
     figure = pane.object
     drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad))

@@ -262,7 +262,7 @@ def link_grid(pane: Any, selection: Selection) -> None:
     from bokeh.events import Tap
     from bokeh.models import ColumnDataSource
 
-    from workbench.draw.view import patched
+    from workbench.draw.notify import patched
 
     names = set(cells_of(pane.object).data["name"])
     # Straight in the figure: a choice then sends a few numbers, where a redraw takes a fifth of a

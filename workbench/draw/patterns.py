@@ -131,7 +131,7 @@ def fill_pattern(pane: Any, values: np.ndarray, title: str) -> None:
     Args:
         pane: a Panel pane whose object is the Bokeh figure of `pattern`.
     """
-    from workbench.draw.view import patched
+    from workbench.draw.notify import patched
 
     source = image_of(pane.object)
     source.data = {**source.data, "image": [_masked(values)]}

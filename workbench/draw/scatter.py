@@ -282,7 +282,7 @@ def fill_histogram(
     """
     from bokeh.models import Quad
 
-    from workbench.draw.view import patched
+    from workbench.draw.notify import patched
 
     figure, ticks = pane.object, _twos(edges)
     drawn = next(r for r in figure.renderers if isinstance(r.glyph, Quad))

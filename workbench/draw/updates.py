@@ -56,7 +56,7 @@ def fill_lines(
     """
     from bokeh.models import Line, Scatter
 
-    from workbench.draw.view import patched
+    from workbench.draw.notify import patched
 
     frame = frame.sort_values(x)
     xs = [float(v) for v in frame[x]]
@@ -94,7 +94,7 @@ def fill_grid(
     from bokeh.models import Quad
     from bokeh.models.annotations import ColorBar
 
-    from workbench.draw.view import patched
+    from workbench.draw.notify import patched
     from workbench.selection import head_name
 
     figure, source = pane.object, cells_of(pane.object)

@@ -131,15 +131,6 @@ def scrolling(pane: Any) -> Any:
     )
 
 
-def patched(pane: Any) -> None:
-    """Say that the Bokeh figure of a pane was changed in place: a notebook has to be told, a
-    served page knows.
-    """
-    from panel.io.notebook import push_notebook
-
-    push_notebook(pane)
-
-
 def wrapping(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
     """Panel objects side by side that go to the next line where there is no room.
 
