@@ -13,6 +13,7 @@ from analyses.measures.statistics import wilson
 from analyses.measures.windows import Window
 from analyses.weights.extraction.scored_windows import ScoredWindows, groups, percent
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
@@ -61,9 +62,9 @@ def add_by_context(result: Result, found: ScoredWindows, shorter: Mapping[int, S
                 )
                 for c in found.params.context
             },
-            f"After {first['context_length']} tokens of context greedy decoding says"
-            f" {percent(first['exact'])} of the suffixes, after {last['context_length']} it says"
-            f" {percent(last['exact'])}.",
+            f"After a prefix of {counted(first['context_length'], 'token')} greedy decoding"
+            f" reproduces {percent(first['exact'])} of the suffixes, after"
+            f" {counted(last['context_length'], 'token')} {percent(last['exact'])}.",
             unit="share of windows",
         )
     )
@@ -132,9 +133,9 @@ def add_overlap(
                 "only_reference": first["only_reference"],
                 "n": first["n"],
             },
-            f"{int(mine.sum())} suffixes are said by this model and {int(other.sum())} by"
-            f" {reference}; {first['both']} by both"
-            + (f" ({percent(first['both'] / either)} of those said by either)." if either else "."),
+            f"This model reproduces {counted(int(mine.sum()), 'suffix')}, {reference}"
+            f" {int(other.sum()):,}; both reproduce {first['both']:,}"
+            + (f" ({percent(first['both'] / either)} of those of either)." if either else "."),
             unit="windows",
         )
     )
@@ -171,6 +172,7 @@ def add_steps(result: Result, found: ScoredWindows, along: Mapping[int, Scores])
     ever = np.max([scores.match == lengths for scores in along.values()], axis=0)
     now = along[last].match == lengths
     forgotten = int((ever & ~now).sum())
+    verb = "was" if int(ever.sum()) == 1 else "were"
     result.add(
         Finding(
             "training",
@@ -179,8 +181,9 @@ def add_steps(result: Result, found: ScoredWindows, along: Mapping[int, Scores])
                 "extracted_at_end": int(now.sum()),
                 "forgotten": forgotten,
             },
-            f"Over {len(along)} kept steps {int(ever.sum())} suffixes could be pulled out at some"
-            f" time; at the end {forgotten} of them no longer can.",
+            f"{counted(int(ever.sum()), 'suffix')} {verb} extractable at one of"
+            f" {counted(len(along), 'kept step')} at least; at the end {forgotten:,} of them no"
+            f" longer {'is' if forgotten == 1 else 'are'}.",
             unit="windows",
         )
     )

@@ -1,9 +1,9 @@
-"""A verdict for each document, for somebody who wants to know whether the model can recite it.
+"""A verdict for each document, for somebody who wants to know whether the model can reproduce it.
 
-First what was recited, then how much that proves. The verdicts are about what comes out, and only
-that: a document that does not come out may have been read all the same, and a text anybody would
-guess (a form, a list of numbers) comes out without having been. Of passages that may be guessed
-controls say how far the model would have come without knowing them.
+First what was reproduced, then how much that proves. The verdicts are about what is reproduced, and
+only that: a document that is not may have been read all the same, and a text anybody would guess (a
+form, a list of numbers) is reproduced without having been. Of passages that may be guessed controls
+say how far the model would have come without knowing them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from analyses.weights.extraction.pattern_controls import (
 )
 from analyses.weights.extraction.scored_windows import in_tokens, percent
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.weights.extraction.scored_windows import ScoredWindows
@@ -45,43 +46,44 @@ VARIED = 0.5
 et al. 2024).
 """
 _NEVER = (
-    f"in 1,000 passages that a small model never read the longest were {CHANCE} and {CHANCE_RUN}"
+    f"in 1,000 passages that a small model had never read the longest were {CHANCE} and"
+    f" {CHANCE_RUN} tokens"
 )
 PROVES = {
     RECITES: (
-        f"A passage of {LONG} tokens or more that comes out whole, and that no control explains,"
-        " hardly does so by chance: in 1,000 passages that a small model never read the longest"
-        f" match was {CHANCE} tokens. The model has almost certainly read it, here or quoted"
-        " elsewhere."
+        f"A passage of {LONG} tokens or more is hardly reproduced in full by chance when no control"
+        " explains it: in 1,000 passages that a small model had never read the longest prefix"
+        f" match was {CHANCE} tokens. The model has almost certainly read the passage, in this"
+        " document or quoted elsewhere."
     ),
     PARTS: (
-        f"{LONG} tokens or more from the start of a passage, or {LONG_RUN} or more inside one, are"
-        f" more than chance gives: {_NEVER}. The model has probably read this, or something much"
-        " like it."
+        f"A prefix match of {LONG} tokens or more, or a run of {LONG_RUN} or more inside a passage,"
+        f" is more than chance gives: {_NEVER}. The model has probably read this text, or one very"
+        " similar to it."
     ),
     SAMPLED: (
-        "Greedy decoding says something else, but among so many samples a whole passage is to be"
-        " expected. This is computed from the probabilities of its tokens; nothing was sampled."
+        "Greedy decoding generates something else, but a whole passage is to be expected among so"
+        " many samples. This is computed from the probabilities of its tokens; nothing was sampled."
     ),
     PATTERN: (
-        f"A control gets as many tokens in a row, or {LONG}, with other contents or by copying:"
-        " this shows that the model continues the pattern, and proves nothing about the document."
+        f"A control reaches as long a run, or one of {LONG} tokens, with other contents or by"
+        " copying. The model continues the pattern; this proves nothing about the document."
     ),
     SHORT: (
-        f"That proves little. A verdict takes {LONG} tokens from the start of a passage, or"
-        f" {LONG_RUN} inside one, for a sign; {_NEVER}, and few words in a row are found in many"
-        " texts. Ask for longer passages before concluding anything."
+        f"This proves little. Evidence is a prefix match of {LONG} tokens, or a run of {LONG_RUN}"
+        f" inside a passage; {_NEVER}, and a few words in a row occur in many texts. Test longer"
+        " passages before you conclude anything."
     ),
     NOTHING: (
-        f"Runs of {CHANCE} tokens or fewer also come out of texts that were never read. That does"
-        " not prove that the model has never read it: most of what a model reads once cannot be"
-        " pulled out of it word for word."
+        f"Runs of {CHANCE} tokens or fewer also occur in texts that were never read. This does not"
+        " prove that the model has never read the document: most of what a model reads once cannot"
+        " be extracted word for word."
     ),
 }
 WEAKER = (
-    "All of this repeats itself or can be copied, and yet no control gets as many tokens in a row,"
-    f" or {LONG}. That speaks for its having been memorized, and less than a passage of distinct"
-    " tokens would: a model can also continue a pattern that the controls do not imitate."
+    "All of this repeats itself or can be copied, and yet no control reaches as long a run, or one"
+    f" of {LONG} tokens. This is evidence of memorization, but weaker than a passage of distinct"
+    " tokens: a model can also continue a pattern that the controls do not imitate."
 )
 
 
@@ -225,7 +227,7 @@ def add_documents(result: Result, found: ScoredWindows) -> None:
         Finding(
             "documents",
             {verdict.replace(" ", "_"): count for verdict, count in counts.items()},
-            f"Of {len(table)} document{'s' if len(table) > 1 else ''} – {listed}.",
+            f"Verdicts on {counted(len(table), 'document')}: {listed}.",
             unit="documents",
         ),
         _thresholds(found),
@@ -243,34 +245,28 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
         int(found.runs[1][at].max()),
         int(evidence.likely[at].sum()),
     )
-    after = f"{in_tokens(params.suffix)}, after the {in_tokens(max(params.context))} before"
+    after = f"{in_tokens(params.suffix)} after a prefix of {in_tokens(max(params.context))}"
     if n == 1:
-        recited = "recites" if whole else "does not recite"
-        yield (
-            f"Greedy decoding {recited} the one passage of it that was looked at ({after} it)"
-            " whole, token for token."
-        )
+        recited = "reproduces" if whole else "does not reproduce"
+        yield f"Greedy decoding {recited} the one tested passage ({after}) in full."
     else:
         many = f"all {n:,}" if whole == n else f"{whole:,}" if whole else "none"
-        yield (
-            f"Of {n:,} passages ({after} each) greedy decoding recites {many} whole, token for"
-            " token."
-        )
+        yield f"Of {n:,} passages ({after} each) greedy decoding reproduces {many} in full."
     if not whole:
         where = (
             "from the start of a passage"
             if longest == run
-            else f"inside one; from its start, {in_tokens(longest)}"
+            else f"inside a passage; the longest prefix match is {in_tokens(longest)}"
         )
         yield (
-            f"The longest run that it recites is {in_tokens(run)}, {where}{found.unread}."
+            f"The longest run is {in_tokens(run)}, {where}{found.unread}."
             if run
-            else f"It recites not one token{found.unread}."
+            else f"Not one token is reproduced{found.unread}."
         )
     if likely and params.temperature > 0:
         yield (
-            f"With {params.tries:,} samples each ({params.sampler}) {likely:,} of {n:,} would come"
-            " out at least once with a probability of one half or more."
+            f"With {counted(params.tries, 'sample')} each ({params.sampler}) {likely:,} of {n:,}"
+            f" {'is' if likely == 1 else 'are'} extractable with a probability of one half or more."
         )
 
 
@@ -286,28 +282,29 @@ def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
     )
     if repetitive:
         yield (
-            f"In {repetitive:,} of {len(at):,} something comes out and under {percent(VARIED)} of"
-            " the tokens are distinct (digits, lists, forms): a model may continue such a pattern"
-            " without having memorized it."
+            f"In {repetitive:,} of {len(at):,} something is reproduced and under"
+            f" {percent(VARIED)} of the tokens are distinct (digits, lists, forms): a model may"
+            " continue such a pattern without having memorized it."
         )
     if measured:
         many, recited = len(measured), int(evidence.recited[at].sum())
         of = f"{many:,} of the {recited:,} passages" if recited > 1 else "The passage"
         those = "all" if explained == many else explained or "none"
         yield (
-            f"{of} that came out, whole, in part or by sampling, may be a pattern. Longest run of"
-            f" the controls: {_longest(list(measured.values()))}. They explain {those} of {many:,}."
+            f"{of} reproduced (in full, in part or by sampling) may be a pattern."
+            f" Longest run of the controls: {_longest(list(measured.values()))}. They explain"
+            f" {those} of {many:,}."
         )
 
 
 def _longest(measured: Sequence[PatternControl]) -> str:
     """The longest run of each control, for people."""
     named = {
-        "copying from what stands before": [c.copied_run for c in measured],
-        "the model with the tokens exchanged for one another": [
+        "copying from the text before": [c.copied_run for c in measured],
+        "the model on the passage with its tokens exchanged": [
             c.permuted_run for c in measured if c.permuted_run is not None
         ],
-        "the model counting on from other numbers": [
+        "the model on the passage with larger numbers": [
             c.incremented_run for c in measured if c.incremented_run is not None
         ],
     }
@@ -325,10 +322,10 @@ def _thresholds(found: ScoredWindows) -> Finding:
             "distinct_share": VARIED,
             "queries": found.params.tries,
         },
-        f"A verdict takes {LONG} tokens from the start of a passage, or {LONG_RUN} in a row inside"
-        f" one, for a sign ({_NEVER}). A passage of which under {percent(VARIED)} of the tokens are"
-        f" distinct, or that can be copied, counts where no control comes as far, or {LONG} tokens"
-        " far.",
+        f"Evidence is a prefix match of {LONG} tokens, or a run of {LONG_RUN} inside a passage"
+        f" ({_NEVER}). A passage that can be copied, or of which under {percent(VARIED)} of the"
+        f" tokens are distinct, counts only if no control reaches as long a run, or one of {LONG}"
+        " tokens.",
         unit="tokens; distinct_share: share of the passage; queries: of each passage",
     )
 
@@ -358,9 +355,9 @@ def _add_controls(result: Result, evidence: _Evidence) -> None:
         Finding(
             "pattern_controls",
             {"explained": explained, "n": n, "longest_run": longest},
-            f"{n:,} of the passages that come out repeat themselves or can be copied from the words"
-            f" before them. Of {explained:,} the controls get as many tokens in a row, or {LONG}:"
-            " those prove nothing. Longest run of the controls:"
+            f"{counted(n, 'reproduced passage')} may be a pattern: few distinct tokens, or text"
+            f" that can be copied from before. For {explained:,} of {n:,} a control reaches as long"
+            f" a run, or one of {LONG} tokens: these prove nothing. Longest run of the controls:"
             f" {_longest(list(evidence.controls.values()))}.",
             unit="passages; longest_run: tokens",
         )

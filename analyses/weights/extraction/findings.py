@@ -17,6 +17,7 @@ from analyses.weights.extraction import membership
 from analyses.weights.extraction.scored_windows import ScoredWindows, in_tokens, percent
 from analyses.weights.extraction.tables import queries_table, rates_table, tokens_table
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
@@ -42,11 +43,11 @@ def add_textless(result: Result, found: ScoredWindows) -> None:
         return
     likeliest = int(np.isin(found.scores.likeliest, list(ids)).sum())
     says = (
-        f"The model has {len(ids):,} ids that no text has (its vocabulary is larger than the"
-        " tokenizer's). Their share counts in every probability, as it does when `generate`"
-        f" samples. At {likeliest:,} of the {int(found.scores.read.sum()):,} tokens that were read"
-        " one of them is the likeliest; there it ends a match, and stands for nothing in a"
-        " continuation's text."
+        f"The model has {counted(len(ids), 'token id')} that no text has: its vocabulary is larger"
+        " than the tokenizer's. They take part in every probability, as they do when `generate`"
+        f" samples. At {likeliest:,} of the {counted(int(found.scores.read.sum()), 'token')} that"
+        " were read one of them is the model's first choice; it ends the prefix match there, and"
+        " has no text in a continuation."
     )
     result.add(
         Finding("textless", {"n_ids": len(ids), "n_greedy": likeliest}, says, unit="ids; tokens")
@@ -91,7 +92,10 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
     low, high = wilson(hits, n)
     close = int((np.abs(scores.margin) < TIE).sum())
     near = (
-        f" For {close} of the {n} it is a near-tie (margin under {TIE:g} logits)." if close else ""
+        f" {counted(close, 'suffix')} of {n:,} {'is a near-tie' if close == 1 else 'are near-ties'}"
+        f" (margin under {TIE:g} logits)."
+        if close
+        else ""
     )
     longest, run = int(scores.match.max()), int(found.runs[1].max())
     result.add(
@@ -105,10 +109,10 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
                 "longest_run": run,
                 "near_tie": TIE,
             },
-            f"Greedy decoding says {hits} of {n} suffixes token for token, {percent(hits / n)}. The"
-            f" longest match from the start of a suffix is {in_tokens(longest)} of {params.suffix},"
-            " the longest run anywhere in one, given the text before it,"
-            f" {in_tokens(run)}{found.unread}.{near}",
+            f"Greedy decoding reproduces {hits:,} of {counted(n, 'suffix')} in full,"
+            f" {percent(hits / n)}. The longest prefix match is {longest} of"
+            f" {in_tokens(params.suffix)}; the longest run inside a suffix, given the text before"
+            f" it, is {in_tokens(run)}{found.unread}.{near}",
             unit="share of windows",
             interval={"rate": (low, high)},
         )
@@ -125,8 +129,9 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
                 "queries": params.tries,
                 "probability": 0.5,
             },
-            f"With {params.tries:,} samples each ({params.sampler}) {many} of {n} come out at least"
-            f" once with a probability of one half or more, {percent(many / n)}.",
+            f"Sampling: {many:,} of {counted(n, 'suffix')} are extractable with"
+            f" {counted(params.tries, 'sample')} each ({params.sampler}) and a probability of one"
+            f" half or more, {percent(many / n)}.",
             unit="share of windows",
             interval={"rate": (low, high)},
         )
@@ -157,12 +162,12 @@ def _add_repeats(result: Result, found: ScoredWindows) -> None:
                 f"prefix_match_at_{counts[0]}": means[counts[0]],
                 f"prefix_match_at_{counts[-1]}": means[counts[-1]],
             },
-            f"Leading tokens said, on average, by how often a text was read: {listed} (of"
-            f" {found.params.suffix}). Rank correlation with the number of repeats, over"
-            f" {len(counts)} of them,"
-            + (f" {rho:+.2f}" if rho == rho else " cannot be told: all of these are equal")
+            f"Mean prefix match by repeats in training: {listed} (of"
+            f" {in_tokens(found.params.suffix)}). Its rank correlation with the number of repeats,"
+            f" over {len(counts)} numbers of repeats,"
+            + (f" is {rho:+.2f}" if rho == rho else " cannot be told: all of these are equal")
             + (
-                "; of the mean probability of the texts, which rises before anything is said,"
+                "; that of the mean log-probability, which rises before anything is reproduced, is"
                 f" {smooth:+.2f}."
                 if smooth == smooth
                 else "."
@@ -177,8 +182,8 @@ def _add_repeats(result: Result, found: ScoredWindows) -> None:
             Finding(
                 "nonmembers",
                 {"rate": hits / n, "extracted": hits, "n": n, "prefix_match": means[0]},
-                f"The control: of {n} passages of texts that were never read, greedy decoding says"
-                f" {hits} whole; {means[0]:.1f} leading tokens on average.",
+                f"Control: of {counted(n, 'passage')} that were never in the training data, greedy"
+                f" decoding reproduces {hits:,} in full; mean prefix match {means[0]:.1f} tokens.",
                 unit="share of windows",
                 interval={"rate": wilson(hits, n)},
             )
@@ -210,11 +215,11 @@ def decode(result: Result, found: ScoredWindows, progress: Progress) -> None:
     table["memorization_score"], table["edit_distance"] = score, edit
     table["lcs_chars"], table["generated"] = lcs, texts
     near = int((edit <= NEAR).sum())
-    least = "" if len(generated) == n else "At least "
+    least = "" if len(generated) == n else "at least "
     bound = (
         ""
         if len(generated) == n
-        else f" Of the other {n - len(generated)}, which match no further, none was decoded."
+        else f" The other {n - len(generated):,}, with shorter prefix matches, were not decoded."
     )
     result.add(
         Finding(
@@ -227,9 +232,9 @@ def decode(result: Result, found: ScoredWindows, progress: Progress) -> None:
                 "memorization_score": float(np.nanmean(score)),
                 "max_edit_distance": NEAR,
             },
-            f"{least}{near} of {n} continuations differ from the text in at most {100 * NEAR:.0f} %"
-            f" of their tokens. Memorization score of the {len(generated)} decoded:"
-            f" {np.nanmean(score):.2f} on average.{bound}",
+            f"Near-verbatim: {least}{near:,} of {counted(n, 'continuation')} differ from the text"
+            f" in at most {100 * NEAR:.0f} % of the tokens. Mean memorization score of the"
+            f" {len(generated):,} that were decoded: {np.nanmean(score):.2f}.{bound}",
             unit="share of windows",
             interval={"rate": wilson(near, n)},
         )
@@ -259,24 +264,20 @@ def add_membership(result: Result, found: ScoredWindows, reference: Scores | Non
     by_count = f", {ends[0]} and {ends[1]} repeats" if len(each) > 1 else ""
     low = float(overall.loc[best, "auc_low"])
     tells = (
-        f"Of the scores {best} tells best whether a text was read"
+        f"The membership score {best} separates members from non-members best"
         if low > 0.5
-        else (
-            f"No score tells texts that were read from those that never were; {best} comes nearest"
-        )
+        else f"No membership score separates members from non-members; {best} comes nearest"
     )
     tpr = overall.loc[best, "tpr_at_0.01"]
-    caught = "" if math.isnan(tpr) else f" At 1 % false alarms it finds {percent(tpr)} of them."
+    caught = "" if math.isnan(tpr) else f" TPR at 1 % FPR: {percent(tpr)}."
     few = (
-        ""
-        if not math.isnan(tpr)
-        else f" (Rates at 1 % false alarms need {membership.ENOUGH:,} texts that were never read.)"
+        "" if not math.isnan(tpr) else f" (TPR at 1 % FPR needs {membership.ENOUGH:,} non-members.)"
     )
     result.add(
         Finding(
             "membership",
             {score: float(overall.loc[score, "auc"]) for score in overall.index},
-            f"{tells}: AUC {overall.loc[best, 'auc']:.2f} over all (95 % interval from {low:.2f} to"
+            f"{tells}: AUC {overall.loc[best, 'auc']:.2f} over all (95 % interval {low:.2f} to"
             f" {overall.loc[best, 'auc_high']:.2f}){by_count}.{caught}{few}",
             unit="AUC, 0.5 is chance",
             interval={
@@ -317,14 +318,14 @@ def add_compressed(result: Result, found: ScoredWindows, strings: Mapping[str, C
                 "highest_ratio": float(best["compression_ratio"]),
             },
             (
-                f"For {memorized} of {len(table)} strings the search found a prompt that is"
-                f" shorter than the string. Highest compression ratio:"
+                f"For {memorized} of {counted(len(table), 'string')} the search found a prompt"
+                " that is shorter than the string. Highest compression ratio:"
                 f" {str(best['string'])[:40]!r}, {in_tokens(best['string_tokens'])} from"
                 f" {best['prompt_tokens']} (a lower bound: a shorter prompt may exist)."
                 if best["prompt_tokens"]
                 else (
-                    f"No prompt that can be typed was found for any of {len(table)} strings by the"
-                    " search."
+                    "The search found no prompt that can be typed for any of"
+                    f" {counted(len(table), 'string')}."
                 )
             ),
             unit="tokens of the string per token of the prompt",

@@ -1,4 +1,4 @@
-"""The Playground's tab for whoever has documents and a question: can this model recite them?"""
+"""The Playground's tab for documents: can this model reproduce them?"""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ playground = Playground(
     form=DocumentsForm(
         tab="documents",
         title="My documents",
-        button="Can it recite them?",
+        button="Can it reproduce them?",
         empty=(
-            "<strong>Nothing was asked yet.</strong> Each document is cut into passages; the model"
-            " is given the words before a passage, and what it says is compared with what stands"
-            " there. Every document long enough for a passage gets a verdict, with the passage it"
+            "<strong>No documents were tested yet.</strong> Each document is cut into passages. The"
+            " model is given the text before a passage, and its continuation is compared with the"
+            " passage. Every document long enough for a passage gets a verdict, with the passage it"
             f" rests on. Files may be {', '.join(TEXTS[:3])} and other plain text, or .jsonl."
         ),
-        frame="Can this model recite my documents? The run in the Explorer",
+        frame="Can this model reproduce my documents? The run in the Explorer",
         params=params,
     )
 )

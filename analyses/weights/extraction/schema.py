@@ -19,22 +19,22 @@ _INTERVAL = (
 
 # How some of them are read, for the pages.
 VERDICTS = (
-    "A verdict says what comes out of this model when it is given the words before a passage, and"
-    " nothing about other ways to ask. To be surer, compare with a model that cannot have read the"
+    "A verdict says what this model reproduces when it is given the text before a passage, and"
+    " nothing about other prompts. To be surer, compare with a model that cannot have read the"
     " document (the parameter reference)."
 )
 EXTRACTED = (
-    "exact: greedy decoding says the whole suffix. sampled: {samples:,} samples contain it at"
+    "exact: greedy decoding reproduces the whole suffix. sampled: {samples:,} samples contain it at"
     " least once with a probability of one half or more. Whiskers: 95 % intervals."
 )
 SAMPLING = (
-    "The share of windows that n independent samples contain at least once with the given"
-    " probability, in closed form from one pass. Dotted: greedy decoding."
+    "(n, p)-discoverable extraction: share of suffixes that n independent samples contain at least"
+    " once with probability p, in closed form from one pass. Dotted: greedy decoding."
 )
 MEMBERSHIP = (
-    "That a score tells them apart shows reading only where both are texts of the same kind; those"
-    " of a model organism come from the same generators. 0.5 is a coin toss; intervals in the table"
-    " are DeLong's."
+    "An AUC above 0.5 shows membership only where members and non-members are texts of the same"
+    " kind; those of a model organism come from the same generators. 0.5 is chance; the intervals"
+    " in the table are DeLong's."
 )
 
 SCHEMA = Schema(

@@ -14,6 +14,7 @@ from analyses.measures.sampling import queries_needed, rounded_queries
 from analyses.measures.scoring import is_greedy, longest_runs
 from analyses.measures.vocabulary import textless
 from analyses.measures.windows import Window
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
@@ -66,7 +67,7 @@ class ScoredWindows:
         their ends.
         """
         share = self.scores.read.sum() / sum(len(window.suffix) for window in self.windows)
-        return f" (of the {percent(share)} of the tokens that were read)" if share < 1 else ""
+        return f" (only {percent(share)} of the suffix tokens were read)" if share < 1 else ""
 
     @cached_property
     def queries_needed(self) -> np.ndarray:
@@ -99,13 +100,8 @@ def groups(found: ScoredWindows) -> dict[str, np.ndarray]:
     return groups
 
 
-def counted_as(number: int, noun: str) -> str:
-    """ "1 passage", "2 passages"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def in_tokens(number: int) -> str:
-    return counted_as(number, "token")
+    return counted(number, "token")
 
 
 def percent(rate: float) -> str:

@@ -8,9 +8,10 @@ import numpy as np
 from markupsafe import Markup
 
 from analyses.weights.extraction import documents as verdicts
-from analyses.weights.extraction.scored_windows import counted_as, in_tokens
+from analyses.weights.extraction.scored_windows import in_tokens
 from workbench import draw
 from workbench.draw import colour, passage
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from workbench.result import Result
@@ -47,29 +48,24 @@ def strip(run: Result, window: int) -> Markup:
 
 
 def greedy(run: Result, window: int) -> Markup:
-    """What greedy decoding says after the prefix, beside what the text says."""
+    """What greedy decoding generates after the prefix, beside the suffix."""
     row = run.tables["windows"].set_index("window").loc[window]
     match, length = row["prefix_match"], int(run.params.get("suffix", 0))
     if bool(row["exact"]):
-        return draw.paragraph(
-            f"From the given text the model says the rest token for token: all {match}."
-        )
+        return draw.paragraph(f"Greedy decoding reproduces the suffix in full: {in_tokens(match)}.")
     run_of = row.get("longest_run", 0)
-    inside = f" Given the text, the longest run that it says is {run_of}." if run_of > match else ""
-    first = (
-        f"{match} of {length} tokens, then goes elsewhere" if match else f"none of {length} tokens"
+    inside = f" The longest run inside the suffix is {in_tokens(run_of)}." if run_of > match else ""
+    head = draw.paragraph(
+        f"Greedy decoding reproduces {match} of {in_tokens(length)}.{inside} Its continuation:"
     )
-    head = draw.paragraph(f"The model says {first}.{inside} What it says instead:")
     said = row.get("generated")
     if not isinstance(said, str) or row["memorization_score"] != row["memorization_score"]:
-        how = (
-            "Its continuation was not decoded in this run (the parameter decode sets how many are)."
-        )
+        how = "It was not decoded in this run: the parameter decode sets how many windows are."
         return head + draw.paragraph(how, small=True)
     tries = (
-        f"{row['queries_needed']:,.0f} samples for an even chance"
+        f"{row['queries_needed']:,.0f} samples contain the suffix with probability one half"
         if row["queries_needed"] < 1e12
-        else "no number of samples worth trying"
+        else "no realistic number of samples contains the suffix"
     )
     numbers = (
         f"Memorization score {row['memorization_score']:.2f}, edit distance"
@@ -81,21 +77,21 @@ def greedy(run: Result, window: int) -> Markup:
 
 def verdict(row: dict[str, Any], suffix: int) -> Markup:
     """One document: what is said of it, the longest piece that comes out, and what was counted."""
-    shown = "shows no sign of it" if row["verdict"] == verdicts.NOTHING else row["verdict"]
+    shown = f"shows {verdicts.NOTHING}" if row["verdict"] == verdicts.NOTHING else row["verdict"]
     evidence = (
         passage.quoted(row["evidence"])
         if row.get("longest_run", row["longest_prefix_match"]) >= _SOME
         else ""
     )
-    counted = (
+    numbers = (
         f"Longest prefix match: {row['longest_prefix_match']} of {in_tokens(suffix)}."
-        f" {row['n_exact']} of {counted_as(row['n_windows'], 'passage')} are reproduced in full. Of"
+        f" {row['n_exact']} of {counted(row['n_windows'], 'passage')} are reproduced in full. Of"
         f" all tested tokens {100 * row['prefix_match_share']:.1f} % are reproduced from the start"
         " of a passage."
     )
     if row["n_repetitive"]:
         share = f"{100 * verdicts.VARIED:.0f} %"
-        counted += f" In {row['n_repetitive']} under {share} of the tokens are distinct."
+        numbers += f" In {row['n_repetitive']} under {share} of the tokens are distinct."
     return Markup(
         '<section class="wb-verdict" style="border-left-color:{}"><h3>{}</h3>{}{}{}</section>'
     ).format(
@@ -103,5 +99,5 @@ def verdict(row: dict[str, Any], suffix: int) -> Markup:
         row["name"],
         draw.paragraph(f"The model {shown}. {row.get('explanation', '')}"),
         evidence,
-        draw.paragraph(counted, small=True),
+        draw.paragraph(numbers, small=True),
     )

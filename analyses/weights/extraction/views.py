@@ -50,7 +50,7 @@ def _tries(run: Result) -> list[Any]:
             "curves", rows, "queries", "rate", "probability", scale="powers", percent=True,
             names={c: f"probability {c:g}" for c in rows["probability"].unique()},
             level={"greedy": float(rows["greedy_rate"].iloc[0])}, ylim=(-0.03 * top, 1.03 * top),
-            title=f"Extracted within n samples{'' if group == 'all' else f': texts {group}'} (%)",
+            title=f"Extracted within n samples{'' if group == 'all' else f': {group}'} (%)",
             xlabel="samples n", ylabel="share of windows (%)",
         )
         for group, rows in table.groupby("group", sort=False)
@@ -66,17 +66,17 @@ def _unknown(run: Result) -> str:
 ANSWER = v.Answer(("greedy", "sampled"), picture=("Rates", 0), beside=("nonmembers",))
 VIEWS = [
     v.View("Documents", needs="documents", otherwise="the texts are those of a ledger", parts=[
-        v.says("Can this model recite my documents?"),
+        v.says("Can this model reproduce my documents?"),
         v.finding("documents"),
         v.show(_cards),
         v.finding("verdict_thresholds", small=True),
         v.says(schema.VERDICTS, small=True),
         v.table(sel.documents, "Every document", of="documents"),
-        v.table("pattern_controls", "Recited passages that may be patterns"),
-        v.table("left_out", "Not looked at"),
+        v.table("pattern_controls", "Reproduced passages that may be patterns"),
+        v.table("left_out", "Not tested"),
     ]),
     v.View("Texts", needs="windows", first={"prompt": sel.chosen_window}, parts=[
-        v.finding("greedy", more="Hover a token for its probability and the likeliest one."),
+        v.finding("greedy", more="Hover for a token's probability and the first choice."),
         v.on(
             "prompt",
             lambda run, pick: [strip(run, pick.prompt), greedy(run, pick.prompt)],
@@ -90,16 +90,16 @@ VIEWS = [
     v.View("Rates", needs="rates", parts=[
         v.finding("greedy", "sampled", "repeats", "nonmembers"),
         _shares(
-            sel.by_text, names="name", words=_EXTRACTED, title="Windows extracted, by text (%)"
+            sel.by_text, names="name", words=_EXTRACTED, title="Suffixes extracted, by text (%)"
         ),
         _shares(
             sel.of_all_kinds, names="read", words=_EXTRACTED,
-            title="Windows extracted, by how often the text was read (%)",
+            title="Suffixes extracted, by repeats in training (%)",
         ),
         _curves(
             sel.by_repeats, "repeats", "prefix_match", "kind", scale="doublings", height=320,
-            title="Leading tokens said, by how often the text was read",
-            xlabel="times read", ylabel="tokens",
+            title="Mean prefix match, by repeats in training",
+            xlabel="repeats in training", ylabel="tokens",
         ),
         v.says(
             lambda run: schema.EXTRACTED.format(samples=run.params.get("tries", 0)), small=True
@@ -111,12 +111,12 @@ VIEWS = [
         v.show(_tries),
         v.table("extraction_by_queries", _DATA),
     ]),
-    v.View("Context", needs="context", otherwise="one length of context was asked for", parts=[
+    v.View("Context", needs="context", otherwise="only one length of the prefix was tested", parts=[
         v.finding("context"),
         _curves(
             sel.context, "context_length", "prefix_match",
-            "group", title="Leading tokens said, by how much text is given",
-            xlabel="tokens of context", ylabel="tokens",
+            "group", title="Mean prefix match, by length of the prefix",
+            xlabel="tokens of the prefix", ylabel="tokens",
         ),
         v.table("context", _DATA),
     ]),
@@ -124,8 +124,8 @@ VIEWS = [
         v.finding("membership"),
         _curves(
             sel.membership, "repeats", "auc", "score", scale="doublings", level={"chance": 0.5},
-            ylim=(0.3, 1.03), xlabel="times read", ylabel="AUC",
-            title="How well each score tells texts that were read from those that never were (AUC)",
+            ylim=(0.3, 1.03), xlabel="repeats in training", ylabel="AUC",
+            title="Membership scores: AUC by repeats in training",
         ),
         v.says(schema.MEMBERSHIP, small=True),
         v.table("membership", _DATA),
@@ -134,7 +134,7 @@ VIEWS = [
         v.finding("overlap"),
         _shares(
             sel.overlap, names="group", words=_MODELS,
-            title="Suffixes said by greedy decoding, of all windows (%)",
+            title="Suffixes that greedy decoding reproduces, of all windows (%)",
         ),
         v.table("overlap", _DATA),
     ]),
@@ -152,17 +152,17 @@ VIEWS = [
         v.finding("training"),
         _checkpoints(
             sel.checkpoints, "step", "prefix_match", "read", ylabel="tokens",
-            title="Leading tokens said along training, by how often the text is read in all",
+            title="Mean prefix match during training, by repeats",
         ),
         _checkpoints(
             sel.checkpoints, "step", "loss", "read", ylabel="nats per token",
-            title="Loss on the suffixes along training (nats per token)",
+            title="Loss on the suffixes during training (nats per token)",
         ),
         _checkpoints(
             sel.by_timing, "step", "prefix_match", "when", per="repeats", ylabel="tokens",
             hues=_TIMING,
-            title="Texts read {}×: when they were read decides what stays (leading tokens said)",
+            title="Texts with {} repeats: mean prefix match, by when they were read",
         ),
         v.table("checkpoints", _DATA),
-    ], otherwise="the steps of training were not read (an option)"),
+    ], otherwise="the part 'checkpoints' was not run"),
 ]  # fmt: skip

@@ -539,7 +539,7 @@ def test_short_passages_prove_little(llama: Any) -> None:
         assert found.exact.all()
         assert result.tables["documents"]["verdict"][0] in verdicts | {documents.PATTERN}
         assert result.tables["documents"]["explanation"][0].startswith(
-            "Greedy decoding recites the one passage"
+            "Greedy decoding reproduces the one tested passage"
         )
 
 

@@ -153,7 +153,7 @@ def test_ids_that_no_text_has_take_part_and_are_said() -> None:
         == tokens["greedy_token"].str.contains("which no text has").sum()
         > 0
     )
-    assert f"{len(nobody)} ids that no text has" in said.says
+    assert f"{len(nobody)} token ids that no text has" in said.says
     ids = model.continuation_tokens(text)
     one = Window(0, 0, (), tuple(ids[:8]), tuple(ids[8:16]))
     with torch.no_grad():

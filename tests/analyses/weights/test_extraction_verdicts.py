@@ -1,4 +1,4 @@
-"""Verdicts about texts of which it is known what a model recites: a tiny one that was trained on
+"""Verdicts about texts of which it is known what a model reproduces: a tiny one that was trained on
 some of them for seconds.
 
 What is said is compared with plain greedy decoding, one token at a time.
@@ -169,7 +169,7 @@ def test_what_is_known_by_heart_is_said_to_be_recited(
     assert decoded(model, one) == (SUFFIX, SUFFIX)
     row = judged(model, [one])
     assert row["verdict"] == verdict
-    assert row["explanation"].startswith("Greedy decoding recites the one passage of it")
+    assert row["explanation"].startswith("Greedy decoding reproduces the one tested passage")
     assert row["explanation"].endswith(proves)
     assert (row["n_exact"], row["longest_run"], row["evidence"]) == (
         1,
@@ -177,14 +177,14 @@ def test_what_is_known_by_heart_is_said_to_be_recited(
         model.tokenizer.decode(one.suffix),
     )
     assert (
-        "something comes out and under 50 % of the tokens are distinct" in row["explanation"]
+        "something is reproduced and under 50 % of the tokens are distinct" in row["explanation"]
     ) == (text != "speech")
 
 
 def test_what_it_never_read_shows_no_sign(model: Any) -> None:
     row = judged(model, [window(NEVER)])
     assert row["verdict"] == NOTHING
-    assert "does not recite the one passage" in row["explanation"]
+    assert "does not reproduce the one tested passage" in row["explanation"]
     assert decoded(model, window(NEVER))[1] == row["longest_run"] <= CHANCE
 
 
@@ -212,9 +212,9 @@ def test_a_sentence_says_the_longest_run_wherever_a_passage_departs(model: Any) 
         )
         assert match == place
         words = (
-            "It recites not one token"
+            "Not one token is reproduced"
             if not longest
-            else f"The longest run that it recites is {in_tokens(longest)}"
+            else f"The longest run is {in_tokens(longest)}"
         )
         assert words in row["explanation"]
         expected = (
@@ -234,18 +234,18 @@ def test_sentences_at_their_boundaries(model: Any) -> None:
     """No, one and all windows; some that count, some that are patterns; several documents."""
     texts = learned(model)
     speech, form, never = window(texts["speech"]), window(texts["form"]), window(NEVER)
-    assert "recites all 2 whole" in judged(model, [speech, speech])["explanation"]
-    assert "recites none whole" in judged(model, [never, never])["explanation"]
+    assert "reproduces all 2 in full" in judged(model, [speech, speech])["explanation"]
+    assert "reproduces none in full" in judged(model, [never, never])["explanation"]
     row = judged(model, [never, speech, never])
     assert (
-        "Of 3 passages (30 tokens, after the 30 tokens before each) greedy decoding recites 1 whole"
-        in row["explanation"]
+        "Of 3 passages (30 tokens after a prefix of 30 tokens each) greedy decoding reproduces 1 in"
+        " full" in row["explanation"]
     )
     row = judged(model, [form, speech])
     assert row["verdict"] == RECITES  # by the speech alone
     assert row["window"] == 1
     assert (
-        "1 of the 2 passages that came out, whole, in part or by sampling, may be a pattern"
+        "1 of the 2 passages reproduced (in full, in part or by sampling) may be a pattern"
         in row["explanation"]
     )
     assert "They explain all of 1." in row["explanation"]
@@ -279,7 +279,7 @@ def test_thresholds_stand_in_the_json_as_numbers(model: Any) -> None:
         20,
     )
     assert (said["distinct_share"], said["queries"]) == (0.5, 1)
-    for number in ("20 tokens", "30 in a row", "11 and 20", "50 %"):
+    for number in ("20 tokens", "a run of 30", "11 and 20", "50 %"):
         assert number in said["says"]
 
 
@@ -288,7 +288,7 @@ def test_short_numbers_are_said_to_be_recited_and_to_prove_little(model: Any) ->
     one = Window(0, 0, (), ids[:PREFIX], ids[PREFIX : PREFIX + 8])
     row = judged(model, [one])
     assert row["verdict"] == SHORT
-    assert "recites the one passage of it that was looked at (8 tokens" in row["explanation"]
+    assert "reproduces the one tested passage (8 tokens" in row["explanation"]
     assert row["explanation"].endswith(PROVES[SHORT])
 
 
@@ -301,7 +301,7 @@ def test_samples_are_said_only_where_there_are_samples(model: Any) -> None:
     assert (
         "samples"
         not in judged(model, [speech], temperature=0)["explanation"]
-        .split("tokens before")[1]
+        .split("after a prefix")[1]
         .split("A passage")[0]
     )
 
@@ -396,10 +396,10 @@ def test_the_page_shows_the_sentence_and_an_older_run_opens(model: Any) -> None:
     old = result.tables["documents"].drop(
         columns=["explanation", "longest_run", "n_sampled", "read_share", "n_patterns"]
     )
-    result.tables["documents"] = old.assign(verdict="recites it")
+    result.tables["documents"] = old.assign(verdict="reproduces it")
     del result.findings["verdict_thresholds"], result.tables["pattern_controls"]
     view = registry.get("extraction").views(result)["Documents"]
-    assert "recites it" in "".join(map(str, still_parts(view)))
+    assert "reproduces it" in "".join(map(str, still_parts(view)))
 
 
 def test_tokens_are_right_by_their_ids(model: Any) -> None:
