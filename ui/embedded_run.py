@@ -38,10 +38,11 @@ class EmbeddedRun:
         name: begins the ids of its elements.
         empty: what stands there before anything was asked, in one sentence of HTML.
         title: of the frame.
+        view: the tab at which the run opens; "" is the first.
     """
 
-    def __init__(self, app: AppState, name: str, empty: str, title: str) -> None:
-        self._app, self._name, self._title = app, name, title
+    def __init__(self, app: AppState, name: str, empty: str, title: str, view: str = "") -> None:
+        self._app, self._name, self._title, self._view = app, name, title, view
         self._error_box = gr.HTML("", elem_id=f"{name}-error-box", **PLAIN)
         start = f'<div class="wb try-empty"><p>{empty}</p></div>'
         self._shown = gr.HTML(start, elem_id=f"{name}-job", js_on_load=_CANCEL, **PLAIN)
@@ -102,7 +103,8 @@ class EmbeddedRun:
     def _explorer(self, job: Job) -> str:
         if job.run_id is None:
             return ""
-        address = "../explorer?" + urlencode({"run": job.run_id})
+        view = {"view": self._view} if self._view else {}
+        address = "../explorer?" + urlencode({"run": job.run_id, **view})
         return (
             f'<iframe style="{_LOOK}" src="{escape(address)}"'
             f' title="{escape(self._title)}"></iframe>'

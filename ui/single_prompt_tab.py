@@ -62,7 +62,7 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
                 )
             button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
         with gr.Column(scale=7, min_width=300):
-            below = EmbeddedRun(app, form.tab, form.empty, form.frame)
+            below = EmbeddedRun(app, form.tab, form.empty, form.frame, form.view)
     below.frame()
 
     def params(*values: Any) -> dict[str, Any]:

@@ -56,11 +56,13 @@ class RunForm(Form):
         button: what is on it.
         empty: HTML of what stands there before the first run: what a person will see.
         frame: names the run below for those who cannot see it.
+        view: the tab at which it opens; "" is the answer.
     """
 
     button: str
     empty: str
     frame: str
+    view: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,7 @@ def continuations(
             )
             said |= {i: [*k, *m] for i, k, m in zip(part, known, more, strict=True)}
             done += len(part)
-            progress(
-                done / all_of_them, f"Decoding what is said instead, {done:,} of {all_of_them:,}"
-            )
+            progress(done / all_of_them, f"Decoding continuations, {done:,} of {all_of_them:,}")
     return said
 
 

@@ -188,10 +188,10 @@ def test_padding_never_counts(lengths, seed, k):
             torch.randn(2, length, length, generator=random), -1
         )
     for reducer, site, x in (
-        (reduce.Mean(), "resid_post", stream),
+        (reduce.MeanReducer(), "resid_post", stream),
         (reduce.Norm(), "resid_post", stream),
         (reduce.LowRank(3), "resid_post", stream),
-        (reduce.Mean(), "pattern", pattern),
+        (reduce.MeanReducer(), "pattern", pattern),
         (reduce.Entropy(), "pattern", pattern),
         (reduce.TopK(k), "pattern", pattern),
     ):

@@ -209,7 +209,7 @@ def test_bad_input_is_a_message(app, asked, says):
 
 
 def test_what_nobody_expected_is_a_message_without_details(app, monkeypatch):
-    monkeypatch.setattr(prompt_service, "look", lambda *a: 1 / 0)
+    monkeypatch.setattr(prompt_service, "read_prompt", lambda *a: 1 / 0)
     (step,) = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
     assert "ZeroDivisionError" in step.error_box
     assert "Traceback" not in step.error_box
@@ -235,7 +235,9 @@ def test_while_a_run_has_the_model_the_page_says_so(app, llama, monkeypatch):
 
     real_lock = llama.lock
     monkeypatch.setattr(llama, "lock", Busy())
-    monkeypatch.setattr(prompt_service, "look", lambda *a: prompt_service.PromptOutput([], []))
+    monkeypatch.setattr(
+        prompt_service, "read_prompt", lambda *a: prompt_service.PromptOutput([], [])
+    )
     steps = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
     assert Busy.tries == 2
     assert steps[-1].answer is not None

@@ -44,6 +44,7 @@ _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=T
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
 _LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
 _FREQUENT = "tokens, most frequent first"
+_NO_COVERAGE = "Transitions were not measured (the part coverage was not run)."
 _NO_FACTS = "No facts were asked about (the part retrieval was not run)."
 _PLACES = v.knob("sae", "At", lambda run, _: {at: at for at in sel.places(run)}, width=120)
 
@@ -129,6 +130,11 @@ def _prompt(run: Result, pick: v.Pick) -> list[v.Item]:
         Markup(of_one),
         _rows(run, at, table, caption, of=""),
     ]
+
+
+def _no_transitions(run: Result) -> str | None:
+    asked = "coverage" in run.params.get("parts", ["coverage"])
+    return None if "transitions" in run.tables else v.AGAIN if asked else _NO_COVERAGE
 
 
 def _no_facts(run: Result) -> str | None:
@@ -237,6 +243,7 @@ VIEWS = [
         ),
     ]),
     v.View("Transitions", parts=[
+        v.says(_no_transitions),
         v.finding("transitions"),
         v.chart(
             "intervals", curve_data.losses, "transition", "predictor", _MEASURES, unit="nats",

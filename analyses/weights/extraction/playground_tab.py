@@ -32,5 +32,6 @@ playground = Playground(
         ),
         frame="Can this model reproduce my documents? The run in the Explorer",
         params=params,
+        view="Documents",
     )
 )

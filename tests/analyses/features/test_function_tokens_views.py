@@ -284,10 +284,14 @@ def test_a_run_that_was_stopped_says_so_and_one_without_prompts_leaves_them_out(
 ) -> None:
     for name in ("claims", "transitions", "prompt_tokens", "prompt_features"):
         del run.tables[name]
+    run.params = {**run.params, "parts": ["coverage"]}
     shown = registry.get("function-tokens").views(run)
     for title in ("Claims", "Transitions", "Prompts"):
         assert not shown[title].why_not
         assert "stopped" in str(shown[title].still())
+    run.params = {**run.params, "parts": ["training"]}
+    alone = registry.get("function-tokens").views(run)["Transitions"]
+    assert "the part coverage was not run" in str(alone.still())
     run.params = {**run.params, "prompts": []}
     run.tables["prompt_tokens"] = pd.DataFrame(columns=["prompt", "pos", "token", "class"])
     assert "no prompts" in registry.get("function-tokens").views(run)["Prompts"].why_not

@@ -573,7 +573,7 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
         row = {"learning_rate": rate, "succeeded": rate >= needed[mask]}
         return edit.Outcome(row, [], None)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(edit, "carry_out", carried)
+    monkeypatch.setattr(edit, "apply_edit", carried)
     for mask in edit.MASKS:
         outcome = edit.tune_rate(None, None, mask, 0.001, edit.RATES, 20, 0)  # type: ignore[arg-type]
         assert outcome.row["learning_rate"] == min(needed[mask], edit.RATES[-1])

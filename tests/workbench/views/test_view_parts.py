@@ -126,7 +126,7 @@ def test_lens_and_magnitudes_are_told_around_the_chosen_token() -> None:
     html = draw.magnitude_table(values, ["x", "<y>"], (None, 1), caption="Norms")
     assert "layer 3, token 1 “&lt;y&gt;”\n100.0000" in html
     assert html.count("<td>–</td>") == 1
-    shade = draw.colour.wash
+    shade = draw.colour.shade
     assert f"background:{shade(0.5)}" in html  # ten is halfway from one to a hundred
 
 
