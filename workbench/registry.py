@@ -91,8 +91,11 @@ class Analysis:
 
     @property
     def schema(self) -> Schema:
-        """What its tables and findings mean; empty where a third party says nothing."""
-        return getattr(self.module, "SCHEMA", Schema())
+        """What its tables and findings mean, and those of a run over several seeds; empty where a
+        third party says nothing.
+        """
+        own: Schema = getattr(self.module, "SCHEMA", Schema())
+        return own + SEEDS_SCHEMA if own != Schema() else own
 
     @property
     def answer(self) -> Answer | None:

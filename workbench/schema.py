@@ -127,6 +127,14 @@ class Schema:
     arrays: Sequence[ArraySchema] = field(default_factory=tuple)
     findings: Sequence[FindingSchema] = field(default_factory=tuple)
 
+    def __add__(self, other: Schema) -> Schema:
+        """What a run may hold by either of the two."""
+        return Schema(
+            [*self.tables, *other.tables],
+            [*self.arrays, *other.arrays],
+            [*self.findings, *other.findings],
+        )
+
     def table(self, name: str) -> TableSchema | None:
         return next((t for t in self.tables if t.name == name), None)
 

@@ -1,8 +1,8 @@
-"""What the tables of a run over several seeds mean."""
+"""What the tables and the finding of a run over several seeds mean."""
 
 from __future__ import annotations
 
-from workbench.schema import Column, Schema, TableSchema
+from workbench.schema import Column, FindingSchema, Schema, TableSchema
 
 SCHEMA = Schema(
     [
@@ -34,5 +34,6 @@ SCHEMA = Schema(
                 Column("of", "Runs there were."),
             ],
         ),
-    ]
+    ],
+    findings=[FindingSchema("seeds", "Runs under several seeds", "runs")],
 )
