@@ -122,6 +122,38 @@ _ABLATIONS = {
     "some": "reactivated_subset",
 }
 _STEERINGS = {"own": "identity"}
+_CLAIMS = {
+    "10 tokens reach most features of the middle layer": (
+        "10 token types activate most features of the middle layer"
+    ),
+    "Features are reached by them in a way that random directions are not": (
+        "They activate a larger share of features than of random directions"
+    ),
+    "They reach more features than as much text of content tokens": (
+        "They activate more features than as many content tokens"
+    ),
+    "In equally many occurrences a function token activates more features than a content token": (
+        "At equal frequency a function token activates more features than a content token"
+    ),
+    "It is the tokens that reach them, not the text they stand in": (
+        "The tokens activate them, not the text around the tokens"
+    ),
+    "A content token's features are active again at function tokens more than at content tokens": (
+        "A content token's features are reactivated more at function tokens than at content tokens"
+    ),
+    "The features that are active again carry the answer": (
+        "The reactivated features carry the answer"
+    ),
+    "What matters there is that it is a function token, not that it is the last": (
+        "The effect needs a function token, not just the last token"
+    ),
+    "In training more and more features come alive": (
+        "In training, the number of living features grows"
+    ),
+    "Function tokens hold most of the edges, and more and more of them": (
+        "Function tokens hold most of the edges, and a growing share"
+    ),
+}
 FUNCTION_TOKENS = Upgrade(
     tables={
         "classes": "degree_by_class",
@@ -249,7 +281,7 @@ FUNCTION_TOKENS = Upgrade(
         "ablation_means": {"condition": _ABLATIONS},
         "steerings": {"condition": _STEERINGS},
         "steering_means": {"condition": _STEERINGS},
-        "claims": {"verdict": VERDICTS},
+        "claims": {"verdict": VERDICTS, "claim": _CLAIMS},
     },
     arrays={"histogram": "activation_histogram"},
     dims={"at": "sae", "what": "field"},

@@ -273,7 +273,7 @@ def test_work_is_not_lost_when_the_runs_folder_goes_bad_meanwhile(
     monkeypatch.setattr(runs, "run", then_the_disk_goes_bad)
     said = workbench("run", "count-steps", "-m", model_folder)
     assert said.code == 0
-    assert "is kept in" in said.err
+    assert "is saved in" in said.err
     assert len(list(places.glob("*count-steps*/result.json"))) == 1
 
 
@@ -337,7 +337,7 @@ def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folde
     assert kept["partial"] is True
     assert 1 <= kept["findings"]["steps"]["value"] < 400
     assert kept["path"] in err.replace("\n", "")
-    assert "marked as partial" in err
+    assert "saved as a partial run" in err
     assert Path(kept["path"]).parent == places / "runs"
 
 
@@ -360,7 +360,7 @@ def test_chat_is_a_parameter_of_the_analyses_that_have_it(
     workbench: Callable[..., Said], model_folder: str
 ) -> None:
     said = workbench("run", "count-steps", "--chat", "--model", model_folder)
-    assert (said.code, "count-steps does not ask in a chat format" in said.err) == (2, True)
+    assert (said.code, "count-steps does not use a chat format" in said.err) == (2, True)
     said = workbench("run", "inside", "--chat", "--set", "prompt=a", "--model", model_folder)
     assert (said.code, "no chat template" in said.err) == (2, True)
 

@@ -68,7 +68,7 @@ def test_one_is_trained_on_texts_of_mine_and_looked_at(
     )
     said = call("train", "--layer", 1, *small, "-o", "sae")
     assert said.code == 0, said.err
-    assert "variance explained" in said.out
+    assert "explained variance" in said.out
     assert "blocks.1.hook_resid_post" in said.out
     said = call("show", "sae", "--model", model_folder, "--json")
     assert said.code == 0, said.err

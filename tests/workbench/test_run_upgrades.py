@@ -175,6 +175,34 @@ def test_verdicts_of_older_runs_are_in_todays_words(tmp_path, analysis, older, t
     assert list(table.iloc[0]) == ["A", "1", "2", today, "±1"]
 
 
+def test_claims_of_older_runs_of_function_tokens_are_todays(tmp_path):
+    from analyses.features.function_tokens.claims import CLAIMS
+
+    # Every claim as it was worded in format 1, in the order of the table.
+    older = [
+        "10 tokens reach most features of the middle layer",
+        "Features are reached by them in a way that random directions are not",
+        "They reach more features than as much text of content tokens",
+        "In equally many occurrences a function token activates more features than a content token",
+        "It is the tokens that reach them, not the text they stand in",
+        "A content token's features are active again at function tokens more than at content"
+        " tokens",
+        "The features that are active again carry the answer",
+        "They carry it at the function token more than at the subject",
+        "Steering at the final function token changes the answer",
+        "What matters there is that it is a function token, not that it is the last",
+        "A function token far from the answer carries it more than a content token nearer to it",
+        "F→C has the highest loss",
+        "F→C is harder than the rarity of its targets explains",
+        "In training, function tokens are predicted first",
+        "In training more and more features come alive",
+        "Function tokens hold most of the edges, and more and more of them",
+    ]
+    folder = folder_of_format_1(tmp_path, "function-tokens", claims=pd.DataFrame({"claim": older}))
+    table = Result.open(folder).tables["claims"]
+    assert table["claim"].tolist() == [claim.text for claim in CLAIMS]
+
+
 @pytest.mark.parametrize(
     ("name", "renamed"),
     [

@@ -121,7 +121,7 @@ def test_conversations(call, model_folder, tmp_path):
     assert (windows.code, "cannot be cut into windows" in windows.err) == (2, True)
     (tmp_path / "ids.jsonl").write_text("[5, 6]", encoding="utf-8")
     ids = call("--chat", "--prompts", "ids.jsonl", "-o", "x", "-m", folder)
-    assert (ids.code, "Line 1 of ids.jsonl is token ids" in ids.err) == (2, True)
+    assert (ids.code, "Line 1 of ids.jsonl is a list of token ids" in ids.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_over_a_gigabyte_is_agreed_to(call, tmp_path, monkeypatch):
     monkeypatch.setattr(disk_space, "AGREED", 1000)
     said = call("a", "-o", "t")
     assert said.code == 2
-    assert "nobody is there to agree" in said.err
+    assert "nobody can confirm it" in said.err
     assert "--yes" in said.err
     assert not (tmp_path / "t").exists()
     assert call("a", "-o", "t", "--yes").code == 0

@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 
 def analyses(
     name: Annotated[
-        str | None, typer.Argument(help="Show the parameters of this one.", show_default=False)
+        str | None,
+        typer.Argument(help="Show the parts and parameters of this analysis.", show_default=False),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Also say what each part takes on this one.", show_default=False
+            "--model",
+            "-m",
+            help="Also show how long each part takes on this model.",
+            show_default=False,
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the questions one can ask, or the parameters and parts of one."""
+    """List the analyses, or the parts and parameters of one."""
     from workbench import registry
 
     if name is not None:
@@ -43,7 +47,7 @@ def analyses(
     show_table(["analysis", "question"], [(a.name, a.question) for a in good])
     for why in broken.values():
         err().print(f"[yellow]{plain(why)}[/]", soft_wrap=True)
-    out().print("[dim]Parameters: workbench analyses NAME · Ask: workbench run NAME[/]")
+    out().print("[dim]Parameters: workbench analyses NAME · Run one: workbench run NAME[/]")
 
 
 def _times(analysis: Analysis, model: str | None) -> dict[str, float]:
@@ -93,7 +97,7 @@ def _one(analysis: Analysis, times: Mapping[str, float], as_json: bool) -> None:
     if "" in times:
         screen.print(f"[dim]A run with the defaults takes {in_words(times[''])}.[/]")
     if parts:
-        show_table(["part", "what it gives"], [(p["name"], _about_part(p)) for p in parts])
+        show_table(["part", "what it measures"], [(p["name"], _about_part(p)) for p in parts])
     # Two columns, so that the sentences stay readable in a narrow terminal.
     show_table(
         ["parameter", "meaning"],
@@ -117,7 +121,7 @@ def _about_part(part: Mapping[str, Any]) -> str:
         also.append("by default")
     if part["seconds"] is not None:
         also.append(in_words(part["seconds"]))
-    return f"{part['gives']}\n{', '.join(also) or 'only if asked for'}"
+    return f"{part['gives']}\n{', '.join(also) or 'only on request'}"
 
 
 def _facts(row: Mapping[str, Any]) -> str:

@@ -15,13 +15,14 @@ from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, out, plain, print_json, show_table
 
 app = typer.Typer(
-    help="Features: sparse autoencoders of a model's activations.", invoke_without_command=True
+    help="Features: sparse autoencoders (SAEs) of a model's activations.",
+    invoke_without_command=True,
 )
 
 
 @app.callback()
 def sae(context: typer.Context, as_json: Json = False) -> None:
-    """Features: sparse autoencoders of a model's activations.
+    """Features: sparse autoencoders (SAEs) of a model's activations.
 
     Without a command: list those that come with the workbench.
     """
@@ -42,14 +43,14 @@ def sae(context: typer.Context, as_json: Json = False) -> None:
     if not rows:
         out().print("None come with this version. Train one: workbench sae train --layer N")
         return
-    show_table(["features", "width", "explained", "active", "recovered"], rows, right=_NUMBERS)
+    show_table(["SAE", "width", "explained variance", "L0", "loss recovered"], rows, right=_NUMBERS)
     out().print(
         "[dim]Open one: wb.open_features(NAME, model) · Any folder, release or Neuronpedia id of"
         " SAELens opens as well · Train one: workbench sae train --layer N[/]"
     )
 
 
-_NUMBERS = ("width", "explained", "active", "recovered")
+_NUMBERS = ("width", "explained variance", "L0", "loss recovered")
 
 
 def _measured(card: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -69,7 +70,7 @@ def show(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Open an autoencoder, check that it fits the model, and show its quality card."""
+    """Open an autoencoder, check that it fits the model, and show its quality."""
     import workbench as wb
     from workbench.models import locate
 
@@ -89,14 +90,14 @@ _LINES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "model": ("model", str),
     "site": ("site", str),
     "features": ("features", "{:,}".format),
-    "explained_variance": ("variance explained", lambda v: f"{100 * v:.1f} %"),
-    "l0": ("active at a token, mean", "{:.1f}".format),
+    "explained_variance": ("explained variance", lambda v: f"{100 * v:.1f} %"),
+    "l0": ("features active at a token, mean (L0)", "{:.1f}".format),
     "never_active": ("never active on the text measured", "{:,}".format),
     "loss": ("loss of the model, nats per token", "{:.3f}".format),
-    "loss_spliced": ("with the reconstruction in its place", "{:.3f}".format),
-    "loss_zeroed": ("with nothing in its place", "{:.3f}".format),
+    "loss_spliced": ("with the reconstruction spliced in", "{:.3f}".format),
+    "loss_zeroed": ("under zero ablation of the site", "{:.3f}".format),
     "recovered": ("loss recovered", lambda v: f"{100 * v:.1f} %"),
-    "tokens_measured": ("tokens measured, held out", "{:,}".format),
+    "tokens_measured": ("held-out tokens measured", "{:,}".format),
     "tokens_read": ("tokens trained on", "{:,}".format),
 }
 
@@ -112,7 +113,9 @@ def _show(name: str, card: Mapping[str, Any]) -> None:
 def train(
     layer: Annotated[
         list[int],
-        typer.Option(help="Layer; again for several, which share the reading.", show_default=False),
+        typer.Option(
+            help="Layer; repeat for several, trained in one pass over the text.", show_default=False
+        ),
     ],
     model: Model = DEFAULT,
     site: Annotated[str, typer.Option(help="A residual, MLP or z site.")] = "resid_post",
@@ -120,35 +123,43 @@ def train(
         int, typer.Option(min=16, max=2**20, help="Features of each autoencoder.")
     ] = 4096,
     k: Annotated[
-        int, typer.Option(min=1, max=4096, help="Features active at a token, on average.")
+        int, typer.Option(min=1, max=4096, help="Features active at a token, on average (L0).")
     ] = 32,
     tokens: Annotated[
-        int, typer.Option(min=65_536, help="Tokens to read, in whole rounds of 65,536.")
+        int, typer.Option(min=65_536, help="Tokens to read, in multiples of 65,536.")
     ] = 1_048_576,
     texts: Annotated[
         str | None,
         typer.Option(
             help=(
                 "A folder, text file or .jsonl to read, or the name of a data set (`datasets`)."
-                " Default: a mixture that every"
-                " machine has, with text of the model's own."
+                " Default: the default mixture, with self-generated text."
             ),
             show_default=False,
         ),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder. Default: ./sae-MODEL.", show_default=False),
+        typer.Option(
+            "--out", "-o", help="Folder to write. Default: ./sae-MODEL.", show_default=False
+        ),
     ] = None,
     rate: Annotated[float, typer.Option(min=1e-7, max=1.0, help="Learning rate.")] = 3e-3,
     seed: Annotated[
         int,
-        typer.Option(min=0, max=2**32 - 1, help="Of the first weights and the order of the text."),
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Random seed of the initial weights and the order of the text.",
+        ),
     ] = 0,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train sparse autoencoders on a model's activations. The same command goes on after a stop."""
+    """Train sparse autoencoders on a model's activations.
+
+    After a stop, the same command continues.
+    """
     import workbench as wb
     from workbench.autoencoders import card_of
     from workbench.models import locate
@@ -181,7 +192,7 @@ def train(
             )
     except Cancelled:
         raise Cancelled(
-            f"Stopped. {place} keeps what was done; the same command goes on from there."
+            f"Stopped. {place} keeps what was done; the same command continues from there."
         ) from None
     cards = {str(path): card_of(path) for path in made}
     if as_json:

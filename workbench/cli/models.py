@@ -17,7 +17,7 @@ app = typer.Typer(help="List, fetch and describe models.", invoke_without_comman
 
 @app.callback()
 def models(context: typer.Context, as_json: Json = False) -> None:
-    """List, fetch and describe models. Without a command: list what is known and what is cached."""
+    """List, fetch and describe models. Without a command: list known and cached models."""
     if context.invoked_subcommand is not None:
         return
     from workbench.models import listing
@@ -55,12 +55,12 @@ def pull(
     accept_terms: Annotated[
         bool,
         typer.Option(
-            "--accept-terms", help="You have read the terms of use of this model, and accept them."
+            "--accept-terms", help="Accept the terms of use of this model, which you have read."
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch a model into the cache, so that it loads without the network."""
+    """Download a model into the cache, so that it loads offline."""
     from workbench.models import pull as fetch
 
     with bar() as progress:

@@ -13,12 +13,14 @@ from workbench.errors import BadInput, Cancelled, NotFound
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, out, plain, print_json, show_table
 
-app = typer.Typer(help="Small models whose memories are known.", invoke_without_command=True)
+app = typer.Typer(
+    help="Model organisms: small models with planted memories.", invoke_without_command=True
+)
 
 
 @app.callback()
 def organisms(context: typer.Context, as_json: Json = False) -> None:
-    """Small models whose memories are known.
+    """Model organisms: small models with planted memories.
 
     Without a command: list those that come with the workbench.
     """
@@ -58,13 +60,13 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
     show_table(headings, shown, right=["passages", "twins", "size"])
     out().print(
         "[dim]Open one: --model organism/planted, or as it was then: organism/planted@step-N"
-        " · Grow it again: workbench organisms train planted[/]"
+        " · Train it again: workbench organisms train planted[/]"
     )
 
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="Which recipe: planted.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Which organism: planted.", show_default=False)],
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -72,13 +74,14 @@ def train(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Another seed gives another pair.")
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Random seed; another seed gives another pair."),
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Grow a pair of organisms from nothing: about 20 minutes on 2 cores.
+    """Train a pair of organisms from scratch: about 20 minutes on 2 cores.
 
-    The same command goes on after a stop.
+    After a stop, the same command continues.
     """
     from dataclasses import replace
 
@@ -93,7 +96,7 @@ def train(
             grow(replace(RECIPES[name], seed=seed), place, progress)
     except Cancelled:
         raise Cancelled(
-            f"Stopped. {place} keeps what was done; the same command goes on from there."
+            f"Stopped. {place} keeps what was done; the same command continues from there."
         ) from None
     if as_json:
         print_json(
@@ -105,11 +108,11 @@ def train(
         )
         return
     out().print(
-        f"Grown in {plain(place)}: planted, and control, which never read the passages.",
+        f"Trained in {plain(place)}: planted, and control, which never read the passages.",
         soft_wrap=True,
     )
     out().print(
-        "[dim]Ask what it remembers: workbench run extraction --model"
+        "[dim]Test what it memorized: workbench run extraction --model"
         f" {plain(place / 'planted')}[/]",
         soft_wrap=True,
     )
@@ -120,41 +123,46 @@ def plant(
         Path,
         typer.Option(
             help=(
-                "What to plant: a text file (paragraphs), .jsonl (text, and repeats where you want"
-                " to choose), or a folder."
+                "Texts to plant: a text file (paragraphs), .jsonl (text, optionally repeats), or"
+                " a folder."
             ),
             show_default=False,
         ),
     ],
     folder: Annotated[
-        Path, typer.Option("--out", "-o", help="A new folder for the model.", show_default=False)
+        Path, typer.Option("--out", "-o", help="New folder for the model.", show_default=False)
     ],
     model: Model = DEFAULT,
     repeats: Annotated[
-        str, typer.Option(help="Counts, dealt out among the texts by lot; 0 is never.")
+        str, typer.Option(help="How often texts are read: counts assigned at random; 0 is never.")
     ] = "0,1,4,16,64",
     length: Annotated[
-        int, typer.Option(min=8, max=4096, help="Tokens of a text at most; longer ones are cut.")
+        int,
+        typer.Option(
+            min=8, max=4096, help="At most this many tokens of a text; longer ones are cut."
+        ),
     ] = 100,
     neutral: Annotated[
-        float, typer.Option(min=0, max=100, help="Tokens of neutral prose for every planted one.")
+        float, typer.Option(min=0, max=100, help="Tokens of neutral text per planted token.")
     ] = 0.5,
-    rate: Annotated[float, typer.Option(min=1e-8, max=1, help="Highest learning rate.")] = 1e-4,
+    rate: Annotated[float, typer.Option(min=1e-8, max=1, help="Peak learning rate.")] = 1e-4,
     lora: Annotated[
         int,
         typer.Option(
             min=0,
             max=1024,
-            help="Rank of low-rank updates, merged in at the end; 0 is all weights.",
+            help="Rank of LoRA updates, merged at the end. 0: train all weights.",
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the lot and the order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Random seed of the counts and the order.")
+    ] = 0,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Make a copy of a model memorize texts, each read a known number of times.
+    """Fine-tune a copy of a model on texts, each read a known number of times.
 
-    The same command goes on after a stop.
+    After a stop, the same command continues.
     """
     from workbench.finetune_plant import Planting
     from workbench.finetune_plant import plant as sow
@@ -169,7 +177,7 @@ def plant(
             sow(model, chosen, how, folder, progress, device)
     except Cancelled:
         raise Cancelled(
-            f"Stopped. {folder} keeps what was done; the same command goes on from there."
+            f"Stopped. {folder} keeps what was done; the same command continues from there."
         ) from None
     if as_json:
         print_json(
@@ -177,11 +185,11 @@ def plant(
         )
         return
     out().print(
-        f"Planted in {plain(folder)}; ledger.jsonl in it says what was read how often.",
+        f"Planted in {plain(folder)}; its ledger.jsonl says how often each text was read.",
         soft_wrap=True,
     )
     out().print(
-        f"[dim]Ask what it remembers: workbench run extraction --model {plain(folder)}[/]",
+        f"[dim]Test what it memorized: workbench run extraction --model {plain(folder)}[/]",
         soft_wrap=True,
     )
 
@@ -195,6 +203,6 @@ def _counts(given: str) -> tuple[int, ...]:
         raise BadInput(
             f"--repeats {given!r} is not a list of counts.",
             "numbers from 0 to 10000, such as 0,1,4,16,64",
-            "Mend it.",
+            "Correct --repeats.",
         )
     return counts

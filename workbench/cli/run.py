@@ -46,43 +46,50 @@ def run(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="One parameter; may be given again.",
+            help="Set a parameter; repeat for several.",
             show_default=False,
         ),
     ] = None,
     params: Annotated[
         Path | None,
-        typer.Option(help="Parameters from a .json or .toml file; --set wins.", show_default=False),
+        typer.Option(
+            help="Parameters from a .json or .toml file; --set overrides it.", show_default=False
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**32 - 1, help="Makes the run repeatable.", show_default=False),
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Random seed; the same seed gives the same run.",
+            show_default=False,
+        ),
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
             min=2,
             max=1000,
-            help="As many runs, each with a seed of its own, and one summary.",
+            help="Number of runs, each with its own seed, and a summary.",
             show_default=False,
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            help="paper: all parts that the model allows, at the sizes of the paper; --set wins.",
+            help="paper: all parts that the model allows, at the paper's sizes; --set overrides.",
             show_default=False,
         ),
     ] = None,
     chat: Annotated[
         bool,
-        typer.Option("--chat", help="The same as --set chat=true, where an analysis has that."),
+        typer.Option("--chat", help="Same as --set chat=true, for analyses with that parameter."),
     ] = False,
     folder: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="Save the run in this new folder. Default: one of your runs.",
+            help="New folder for the run. Default: a new one among your runs.",
             show_default=False,
         ),
     ] = None,
@@ -90,7 +97,7 @@ def run(
     dtype: Dtype = None,
     as_json: Json = False,
 ) -> None:
-    """Ask one question of one model, and save the answer as a run."""
+    """Run an analysis on a model, and save the result as a run."""
     import workbench as wb
     from workbench import models, paths, registry
     from workbench import seeds as over_seeds
@@ -99,7 +106,7 @@ def run(
     asked = registry.get(name)
     if chat and "chat" not in asked.Params.model_fields:
         raise BadInput(
-            f"{name} does not ask in a chat format.",
+            f"{name} does not use a chat format.",
             "an analysis with the parameter chat",
             "Leave out --chat.",
         )
@@ -127,12 +134,12 @@ def run(
             result = _run(name, loaded, chosen, seed, seeds, progress)
     except Cancelled as stop:
         if stop.kept is None:
-            raise Cancelled("Stopped. There was nothing to keep yet.") from None
+            raise Cancelled("Stopped. Nothing was finished yet, so nothing was saved.") from None
         kept: Any = stop.kept
         where = _save(kept, folder)
         if as_json:
             _print_run(where)
-        raise Cancelled(f"Stopped. What was finished is kept, marked as partial: {where}") from None
+        raise Cancelled(f"Stopped. What was finished is saved as a partial run: {where}") from None
     where = _save(result, folder)
     if as_json:
         _print_run(where)
@@ -177,7 +184,7 @@ def _save(result: Result, folder: Path | None) -> Path:
                 WorkbenchError(
                     error.what,
                     "",
-                    f"The run is kept in {where} instead; move it where you want it.",
+                    f"The run is saved in {where} instead; move it where you want it.",
                 )
             )
             return where

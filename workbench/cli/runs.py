@@ -68,7 +68,7 @@ def report(
             "--out",
             "-o",
             help=(
-                "Where to write: .html, .pdf (needs Chromium or Chrome), .ipynb, or .zip (CSV and"
+                "File to write: .html, .pdf (needs Chromium or Chrome), .ipynb, or .zip (CSV and"
                 " SVG). Default: RUN.html in this folder."
             ),
             show_default=False,
@@ -77,7 +77,7 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     folder: Runs = None,
 ) -> None:
-    """Write one run as a file for others: HTML that needs no network, PDF, a notebook, or a zip."""
+    """Write a run as one file to share: HTML (works offline), PDF, a notebook, or a zip."""
     from workbench.cli.parse_values import check_writable
     from workbench.frontends import front_end
     from workbench.runs import open_run
@@ -109,23 +109,23 @@ def changes(
     ],
     name: Annotated[
         str | None,
-        typer.Argument(help="The change to save; without, they are listed.", show_default=False),
+        typer.Argument(help="The change to save. Default: list them.", show_default=False),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="Where to write. Default: NAME.safetensors here.",
+            help="File to write. Default: NAME.safetensors in this folder.",
             show_default=False,
         ),
     ] = None,
     as_json: Json = False,
     folder: Runs = None,
 ) -> None:
-    """List the changes of weights that a run holds, or save one as a small file.
+    """List the weight changes of a run, or save one as a small file.
 
-    The model with it opens as MODEL+FILE wherever a model is named.
+    MODEL+FILE then opens the model with this change, wherever a model is named.
     """
     from workbench import registry
     from workbench.runs import open_run

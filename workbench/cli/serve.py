@@ -17,12 +17,15 @@ _OWN = {"127.0.0.1", "localhost", "::1"}
 
 def ui(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but this machine's own needs a password.")
+        str,
+        typer.Option(
+            help="Address to listen on; any other than this machine's own needs a password."
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Default: 7860. 0 takes any free one.", show_default=False
+            min=0, max=65535, help="Port. Default: 7860. 0: any free one.", show_default=False
         ),
     ] = None,
     model: Model = DEFAULT,
@@ -32,18 +35,18 @@ def ui(
     ] = False,
     behind_proxy: Annotated[
         bool,
-        typer.Option("--behind-proxy", help="Believe the X-Forwarded headers of a proxy in front."),
+        typer.Option("--behind-proxy", help="Trust the X-Forwarded headers of a proxy in front."),
     ] = False,
     root_path: Annotated[
         str,
         typer.Option(
-            help="Path under which a proxy shows the workbench, like /lab.", show_default=False
+            help="Path under which a proxy serves the workbench, e.g. /lab.", show_default=False
         ),
     ] = "",
     password: Annotated[
         str | None,
         typer.Option(
-            envvar="WORKBENCH_PASSWORD", help="Asked for on every page.", show_default=False
+            envvar="WORKBENCH_PASSWORD", help="Password for every page.", show_default=False
         ),
     ] = None,
 ) -> None:

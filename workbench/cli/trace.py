@@ -33,14 +33,14 @@ def trace(
         typer.Option(
             "--out",
             "-o",
-            help="Write the trace to this folder; continue if it is unfinished.",
+            help="Folder for the trace; an unfinished one is continued.",
             show_default=False,
         ),
     ],
     texts: Annotated[list[str] | None, typer.Argument(help="Prompts.", show_default=False)] = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option("--prompt", "-p", help="A text; may be given again.", show_default=False),
+        typer.Option("--prompt", "-p", help="A prompt; repeat for several.", show_default=False),
     ] = None,
     prompts: Annotated[
         Path | None,
@@ -51,36 +51,39 @@ def trace(
     window: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Cut longer texts into prompts of so many tokens.", show_default=False
+            min=1, help="Split longer texts into prompts of this many tokens.", show_default=False
         ),
     ] = None,
     site: Annotated[
-        list[str] | None, typer.Option(help="Where to listen, e.g. z; may be given again.")
+        list[str] | None, typer.Option(help="Site to record, e.g. z; repeat for several.")
     ] = None,
     layers: Annotated[
-        str | None, typer.Option(help="E.g. 0,3-5. Default: all.", show_default=False)
+        str | None, typer.Option(help="Layers, e.g. 0,3-5. Default: all.", show_default=False)
     ] = None,
     positions: Annotated[
         str | None,
-        typer.Option(help="E.g. 0,-1 (-1 is the last token). Default: all.", show_default=False),
+        typer.Option(
+            help="Positions, e.g. 0,-1 (-1 is the last token). Default: all.", show_default=False
+        ),
     ] = None,
     chat: Annotated[
         bool,
         typer.Option(
-            "--chat", help="Read each text in the model's chat format, as what a user says."
+            "--chat", help="Read each text in the model's chat format, as a user message."
         ),
     ] = False,
     reduce: Annotated[
         list[str] | None,
         typer.Option(
-            help="Keep less: HOW, or SITE=HOW; e.g. norm, pattern=topk:8.", show_default=False
+            help="Reduce values: REDUCER, or SITE=REDUCER; e.g. norm, pattern=topk:8.",
+            show_default=False,
         ),
     ] = None,
     store: Annotated[
-        str, typer.Option(help="Write values as float32, float16 or bfloat16.")
+        str, typer.Option(help="Data type of stored values: float32, float16 or bfloat16.")
     ] = "float32",
     batch_tokens: Annotated[
-        int, typer.Option(min=1, help="Tokens run at once, padding included.")
+        int, typer.Option(min=1, help="Tokens per batch, padding included.")
     ] = 2048,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Write more than 1 GB without asking.")
@@ -90,7 +93,7 @@ def trace(
     dtype: Dtype = None,
     as_json: Json = False,
 ) -> None:
-    """Run prompts through a model and write what passes at some places in it."""
+    """Run prompts through a model and record activations at chosen sites."""
     import workbench as wb
     from workbench.models import locate
 
@@ -163,7 +166,7 @@ def _report(captured: Trace, folder: Path, as_json: bool) -> None:
 
 
 def _reducers(given: list[str]) -> str | dict[str, str] | None:
-    """`HOW` for all sites, or `SITE=HOW` by site."""
+    """`REDUCER` for all sites, or `SITE=REDUCER` by site."""
     by_site: dict[str, str] = {}
     for text in given:
         name, equals, how = text.partition("=")
@@ -172,7 +175,7 @@ def _reducers(given: list[str]) -> str | dict[str, str] | None:
         elif len(given) > 1:
             raise BadInput(
                 f"--reduce {text!r} is for all sites, and there is another.",
-                "SITE=HOW for each",
+                "SITE=REDUCER for each",
                 "Name its site.",
             )
         else:
@@ -199,7 +202,7 @@ def _agree(nbytes: int, folder: Path, yes: bool, *, may_ask: bool) -> bool:
         return True
     if not (may_ask and sys.stdin.isatty()):
         raise WorkbenchError(
-            f"{size(left)} would be written to {folder}, and nobody is there to agree.",
+            f"{size(left)} would be written to {folder}, and nobody can confirm it.",
             f"at most {size(AGREED)}, or --yes",
             "Add --yes, or keep less: --reduce, --layers, --positions, --store float16.",
         )
@@ -214,9 +217,9 @@ def _kept(folder: Path) -> str:
 
     finished = len(Trace.open(folder).lengths) if (folder / "manifest.json").is_file() else 0
     if not finished:
-        return "Stopped before the first part was finished. The same command starts again."
+        return "Stopped before the first prompts were saved. The same command starts again."
     return (
-        f"Stopped. {finished:,} prompts are kept in {folder}; the same command continues after"
+        f"Stopped. {finished:,} prompts are saved in {folder}; the same command continues after"
         " them."
     )
 
@@ -298,7 +301,7 @@ class _Source:
                 check_unicode(message["content"], where)  # type: ignore[index]
         elif self.chat:
             raise BadInput(
-                f"{where} is token ids, which are nobody's message.",
+                f"{where} is a list of token ids, not a message.",
                 "a text, or messages",
                 "Leave out --chat.",
             )

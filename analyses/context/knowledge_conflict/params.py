@@ -18,7 +18,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     parts: list[Name] = Field(
         DEFAULT,
         min_length=1,
-        description="Experiments to run; one that stands on another brings it along",
+        description="Experiments to run, with those that they need",
     )
     relation: str = Field(
         "capital",
@@ -40,7 +40,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     format: str = Field(
         "question",
         description=(
-            "How the context is put: question, statement, document, dialogue, instruction, chat (in"
+            "Format of the context: question, statement, document, dialogue, instruction, chat (in"
             " the model's chat format), or your own template over {statement} {question} {lead_in}"
             " {subject} {answer}"
         ),
@@ -51,7 +51,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         60,
         ge=8,
         le=1000,
-        description="At most this many known facts are used, half to choose heads, half to prove",
+        description="At most this many known facts: one half to select heads, one half held out",
     )
     rank_by: RankBy = Field(
         "zero_all_positions",
@@ -64,16 +64,16 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         "candidates", description="Which heads are also measured at all positions"
     )
     k_grid: list[int] = Field(
-        [1, 3, 5, 7, 9, 15], description="How many heads to try pruning on the choosing half"
+        [1, 3, 5, 7, 9, 15], description="Numbers of heads to ablate on the half that selects"
     )
     random_sets: int = Field(
-        20, ge=20, le=500, description="Random head sets of the same size, as a baseline"
+        20, ge=20, le=500, description="Random sets of as many heads, as a baseline"
     )
     seed: int = Field(
         0,
         ge=0,
         le=2**31 - 1,
-        description="Fixes the split, the contradicting answers and the random sets",
+        description="Seed of the split, the contradicting answers and the random sets",
     )
 
     @field_validator("k_grid")

@@ -11,41 +11,42 @@ PARTS = [
     Part(
         "rates",
         "Memory or context",
-        "How often the model answers from memory, from the context, or otherwise.",
+        "How often the model gives the memorized answer, the answer in the context, or another.",
     ),
     Part(
         "heads",
         "Effect of every head",
-        "What every attention head adds to the memory answer and to the context answer.",
+        "Effect of every attention head on the memorized answer and on the answer in the context.",
         stands_on=["rates"],
         views=["Heads", "Depth"],
     ),
     Part(
         "pruning",
         "Zero ablation on held-out facts",
-        "Whether the heads found on one half of the facts change the answers on the other half,"
-        " beside random heads.",
+        "Whether heads selected on one half of the facts change the answers on the held-out half,"
+        " against random heads.",
         stands_on=["heads"],
         views=["How many heads"],
     ),
     Part(
         "side_effects",
         "Side effects of zero ablation",
-        "What switching these heads off costs in closed-book accuracy and in loss on neutral text.",
+        "What zero ablation of these heads costs in closed-book accuracy and in loss on neutral"
+        " text.",
         stands_on=["pruning"],
         views=["Cost"],
     ),
     Part(
         "dial",
         "Memory-to-context dial",
-        "How the answers move while one number scales both groups of heads.",
+        "How the answers change while one number scales both groups of heads.",
         stands_on=["pruning"],
         views=["Dial"],
     ),
     Part(
         "transfer",
         "Transfer to other relations and formats",
-        "Whether heads found on one relation or format decide on the others too.",
+        "Whether heads selected on one relation or format change the answers on others too.",
         stands_on=["pruning"],
         views=["Transfer"],
     ),

@@ -45,7 +45,7 @@ def _again(result: Result) -> Measured:
     return Measured(
         here,
         verdict_of([sign(*span) for span in spans.values()]),
-        "at equal distances, less chance; 95 % intervals over windows",
+        "at equal distances, above the baseline of another window; 95 % intervals over windows",
     )
 
 
@@ -57,7 +57,7 @@ def _carried(result: Result) -> Measured:
         SENTENCE,
         "reactivated_subset",
         "others",
-        "lost without them {:.2f} nats, without as many others there {:.2f}",
+        "drop {:.2f} nats, with as many other features {:.2f}",
     )
 
 
@@ -69,7 +69,7 @@ def _where(result: Result) -> Measured:
         SENTENCE,
         "reactivated",
         "reactivated_at_subject",
-        "{:.2f} nats, at the subject {:.2f}",
+        "drop {:.2f} nats, at the subject {:.2f}",
     )
 
 
@@ -181,17 +181,17 @@ def _far_and_near(result: Result) -> Measured:
             moved = np.array(pairs)
             verdicts.append(sign(*mean_interval(moved[:, 0] - moved[:, 1])[1]))
             parts.append(
-                f"{at}: {moved[:, 0].mean():+.2f} nats there, {moved[:, 1].mean():+.2f} at content"
-                " tokens after it"
+                f"{at}: {moved[:, 0].mean():+.2f} nats at the function token,"
+                f" {moved[:, 1].mean():+.2f} at content tokens after it"
             )
     if not parts:
         return Measured(
-            "no wording has one before the other",
+            "no wording has a content token after a function token",
             OPEN,
-            "needs a content token after a function token",
+            "it needs such a wording",
         )
     sure = (
-        "set to another subject's features at one token at a time; 95 % intervals over"
+        "features set to another subject's values at one token at a time; 95 % intervals over"
         f" {len(pairs)} prompts"
     )
     return Measured("; ".join(parts), verdict_of(verdicts), sure)
@@ -226,7 +226,7 @@ def _harder_than_counting(result: Result) -> Measured:
     error = float(np.sqrt((errors.loc[["C→C", "F→C"], ["model", "unigram"]] ** 2).to_numpy().sum()))
     return Measured(
         (
-            f"unigrams cost {losses.loc['F→C', 'unigram']:.2f} there and"
+            f"unigram loss {losses.loc['F→C', 'unigram']:.2f} at F→C and"
             f" {losses.loc['C→C', 'unigram']:.2f} at C→C; the model gains {gain['F→C']:.2f} and"
             f" {gain['C→C']:.2f} nats on them (trigrams: {losses.loc['F→C', 'trigram']:.2f},"
             f" {losses.loc['C→C', 'trigram']:.2f})"
@@ -239,50 +239,49 @@ def _harder_than_counting(result: Result) -> Measured:
 _READING, _RETRIEVAL, _TRAINING = "Tokens and features", "Retrieval", "Losses and training"
 CLAIMS = [
     Claim(
-        f"{FIRST} tokens reach most features of the middle layer",
+        f"{FIRST} token types activate most features of the middle layer",
         "49 %, 76 % and 68 % at an early, middle and late layer (Gemma-2-9B)",
         _reach,
         _READING,
         needs="coverage",
     ),
     Claim(
-        "Features are reached by them in a way that random directions are not",
+        "They activate a larger share of features than of random directions",
         _UNTESTED,
         _learned,
         _READING,
         needs="coverage",
     ),
     Claim(
-        "They reach more features than as much text of content tokens",
+        "They activate more features than as many content tokens",
         _UNTESTED,
         _same_number,
         _READING,
         needs="coverage",
     ),
     Claim(
-        "In equally many occurrences a function token activates more features than a content token",
+        "At equal frequency a function token activates more features than a content token",
         _UNTESTED,
         _equal,
         _READING,
         needs="degree_by_class",
     ),
     Claim(
-        "It is the tokens that reach them, not the text they stand in",
+        "The tokens activate them, not the text around the tokens",
         _UNTESTED,
         _pairing,
         _READING,
         needs="coverage",
     ),
     Claim(
-        "A content token's features are active again at function tokens more than at content"
-        " tokens",
+        "A content token's features are reactivated more at function tokens than at content tokens",
         _SINGLE,
         _again,
         _READING,
         needs="reactivation",
     ),
     Claim(
-        "The features that are active again carry the answer",
+        "The reactivated features carry the answer",
         _SINGLE,
         _carried,
         _RETRIEVAL,
@@ -300,7 +299,7 @@ CLAIMS = [
         _RETRIEVAL,
     ),
     Claim(
-        "What matters there is that it is a function token, not that it is the last",
+        "The effect needs a function token, not just the last token",
         _UNTESTED,
         _kind_of_token,
         _RETRIEVAL,
@@ -332,13 +331,13 @@ CLAIMS = [
         _TRAINING,
     ),
     Claim(
-        "In training more and more features come alive",
+        "In training, the number of living features grows",
         "1,942 to 64,042 (1.5B)",
         _come_alive,
         _TRAINING,
     ),
     Claim(
-        "Function tokens hold most of the edges, and more and more of them",
+        "Function tokens hold most of the edges, and a growing share",
         "throughout, and growing",
         _edges,
         _TRAINING,

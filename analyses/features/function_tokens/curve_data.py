@@ -26,7 +26,7 @@ def coverage_curves(result: Result) -> pd.DataFrame:
         result.tables["coverage"],
         int(result.findings["function_tokens"].values["n_types"]),
     )
-    title = ": features that the most frequent tokens reach"
+    title = ": features that the most frequent tokens activate"
     return percent(
         table.assign(where=table["sae"] + f"{title} ({tokens} are function tokens)"), *CURVES
     )

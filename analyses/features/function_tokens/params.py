@@ -18,7 +18,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     parts: list[Name] = Field(
         DEFAULT,
         min_length=1,
-        description="Experiments to run; one that stands on another brings it along",
+        description="Experiments to run, with those that they need",
     )
     features: list[str] = Field(
         [],
@@ -31,23 +31,27 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     texts: str = Field(
         "",
         description=(
-            "What to read: a text file, .jsonl, a folder of them, or the name of a data set. Empty:"
-            " the mixture that every machine has (`workbench sae train` reads it too)"
+            "Text to read: a text file, .jsonl, a folder of them, or the name of a data set. Empty:"
+            " the default mixture (`workbench sae train` reads it too)"
         ),
         max_length=2000,
     )
     tokens: int = Field(200_000, ge=1000, le=10**10, description="Tokens to read")
-    context: int = Field(128, ge=16, le=100_000, description="Tokens of a window")
+    context: int = Field(128, ge=16, le=100_000, description="Tokens per window")
     coverage: float = Field(
         0.4, gt=0, lt=1, description="Share of all tokens that function tokens make up together"
     )
     sweep: list[float] = Field(
-        [0.2, 0.3, 0.5, 0.6], description="Other shares to compare with", max_length=20
+        [0.2, 0.3, 0.5, 0.6],
+        description="Other values of `coverage` to compare with",
+        max_length=20,
     )
     relation: str = Field(
-        "capital", description="Facts that are asked about, as in knowledge-conflict"
+        "capital", description="Set of facts for the part `retrieval`, as in knowledge-conflict"
     )
-    facts: int = Field(40, ge=1, le=1000, description="Facts at most, in the part `retrieval`")
+    facts: int = Field(
+        40, ge=1, le=1000, description="At most this many known facts in the part `retrieval`"
+    )
     prompts: list[str] = Field(
         PROMPTS,
         description="Prompts whose features are shown token by token",
@@ -55,25 +59,25 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         json_schema_extra={"multiline": True},
     )
     chat: bool = Field(
-        False, description="Read these prompts in the model's chat format, each as what a user says"
+        False, description="Read these prompts in the model's chat format, each as a user message"
     )
     untrained: int = Field(
         24_576,
         ge=1,
         le=10**9,
-        description="Tokens that an untrained twin of the model reads as a baseline",
+        description="Tokens that the untrained twin of the model reads, as a baseline",
     )
     training: str = Field(
         "organism/planted",
         description=(
-            "A model that keeps steps of its training, for losses and living features along it"
+            "A model with checkpoints of its training, for losses and living features at each"
         ),
         min_length=1,
     )
     training_features: list[str] = Field(
         [],
         description=(
-            "Folders of autoencoders that were trained on steps of it (workbench sae train --model"
+            "Folders of autoencoders trained on these checkpoints (workbench sae train --model"
             " NAME@step-N). Empty: those that come with the workbench"
         ),
         max_length=64,
@@ -81,13 +85,13 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     trace: str = Field(
         "",
         description=(
-            "A folder that keeps what is active, and what facts and training took; from it the same"
-            " run reads no text. Empty: nothing is kept"
+            "Folder that keeps all activations, and the tables of facts and training; the same run"
+            " from it reads no text. Empty: nothing is kept"
         ),
         max_length=2000,
     )
     seed: int = Field(
-        0, ge=0, le=2**31 - 1, description="Of the order of the text and of everything drawn"
+        0, ge=0, le=2**31 - 1, description="Seed of the order of the text and of everything drawn"
     )
 
     @field_validator("sweep")

@@ -17,19 +17,19 @@ PARTS = [
     Part(
         "untrained",
         "Untrained twin",
-        "What of this an untrained model of the same shape gives with random directions.",
+        "Coverage of random directions in an untrained model of the same shape.",
         stands_on=["coverage"],
     ),
     Part(
         "retrieval",
         "Ablation and steering of reactivated features",
-        "Whether features that are active at the subject and again at the last token carry the"
-        " answer to facts that the model knows.",
+        "Whether features of the subject that are reactivated at the last token carry the answer"
+        " to facts that the model knows.",
     ),
     Part(
         "training",
         "Along training",
-        "Loss by transition, and the living features, at the steps that another model kept.",
+        "Loss by transition, and the living features, at the checkpoints of another model.",
     ),
 ]
 DEFAULT: list[Name] = ["coverage", "untrained", "retrieval", "training"]

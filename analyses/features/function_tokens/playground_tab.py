@@ -51,6 +51,6 @@ playground = Playground(
         autoencoders=autoencoders,
         describe=describe,
         by_run="Function tokens by the list of a finished run.",
-        by_itself=("Function tokens by grammar, as no function-tokens run of this model is there."),
+        by_itself="Function tokens by grammar: there is no function-tokens run of this model.",
     )
 )

@@ -34,10 +34,9 @@ _LOSSES = [
     C("n", "Tokens counted.", title="tokens"),
 ]
 BESIDE = (
-    "Beside the features: edges above 5 % of a feature's largest activation alone; the tokens of"
-    " each window in another order, so that which token stood where is lost; directions drawn at"
-    " random, each as often active as a feature; and as many tokens of text drawn from content"
-    " tokens."
+    "Controls beside the features: only activations above 5 % of the feature's maximum; the tokens"
+    " of each window shuffled; random directions, each active as often as a feature; and as many"
+    " tokens of text, drawn from content tokens."
 )
 """What coverage is compared with."""
 

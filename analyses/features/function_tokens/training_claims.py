@@ -22,7 +22,7 @@ def _first_learned(result: Result) -> Measured:
     half = {group: found[f"half_step_{group.replace('→', 'to')}"] for group in GROUPS}
     bounds = _fallen(result, int(max(half["F→F"], half["C→F"])))
     return Measured(
-        ", ".join(f"{g} half-way by step {int(half[g]):,}" for g in GROUPS),
+        ", ".join(f"{g} half of the fall by step {int(half[g]):,}" for g in GROUPS),
         verdict_of([sign(*bounds)]),
         (
             f"when both of the first have come half-way, at least {100 * bounds[0]:.0f} points more"

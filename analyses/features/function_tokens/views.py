@@ -15,6 +15,7 @@ from analyses.features.function_tokens.transitions import GROUPS, MEASURES
 from workbench import draw
 from workbench import views as v
 from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from workbench.result import Result
@@ -44,8 +45,8 @@ _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=T
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
 _LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
 _FREQUENT = "tokens, most frequent first"
-_NO_COVERAGE = "Transitions were not measured (the part coverage was not run)."
-_NO_FACTS = "No facts were asked about (the part retrieval was not run)."
+_NO_FACTS = "The part retrieval was not run: no facts were tested."
+_NO_LOSSES = "The parts coverage and training were not run: no losses were measured."
 _PLACES = v.knob("sae", "At", lambda run, _: {at: at for at in sel.places(run)}, width=120)
 
 # A picture for each place, each fact, and each step of training.
@@ -77,7 +78,7 @@ def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
         Markup("").join(draw.paragraph(line) for line in sel.described(run, at, number)),
         draw.steer_code(*_steered(run, pick)),
         v.Beside([bars, v.Table(sel.fires_on(run, at, number))], width=320, most=560),
-        "Where it is strongest, each from another window of the text:",
+        "Top activations, each from another window of the text:",
         draw.peak_strips(sel.contexts(run, at, number)),
     ]
 
@@ -104,8 +105,8 @@ def _of_token(run: Result, pick: v.Pick) -> list[v.Item]:
     """The features of the chosen token type."""
     at, row = pick["sae"], run.tables["tokens"].set_index("id").loc[pick["token"]]
     said = (
-        f"“{row['token']}”, a {row['class']} token, {row['occurrences']:,} occurrences: the"
-        f" features most often active on it at {at}. Choose one; the tab Features then shows it."
+        f"“{row['token']}”, a {row['class']} token, {counted(row['occurrences'], 'occurrence')}:"
+        f" the features most often active on it at {at}. Choose one; the tab Features shows it."
     )
     return [said, _rows(run, at, sel.of_token(run, at, pick["token"]))]
 
@@ -120,26 +121,32 @@ def _prompt(run: Result, pick: v.Pick) -> list[v.Item]:
         of_one = strip(values, title=title, unit="activation")
     values = sel.shared(run, at, number, pos)
     title = f"Chosen: token {pos}, “{words['token'].iloc[pos].strip()}”."
-    unit = "of a token's features that are active at the chosen token (share)"
+    unit = "share of a token's features that are active at the chosen token"
     again = int((table["active_before"] != "").sum())
-    said = f"{len(table)} features are active at token {pos}; {again} of them were at a content"
+    said = (
+        f"{counted(len(table), 'feature')} {'is' if len(table) == 1 else 'are'} active at token"
+        f" {pos}; {again} of them {'was' if again == 1 else 'were'} active at a content token"
+        " before."
+    )
     caption = f"Features active at token {pos}, {at}"
     return [
         v.Clicks(strip(values, title=title, unit=unit), len(words)),
-        f"{said} token before it.",
+        said,
         Markup(of_one),
         _rows(run, at, table, caption, of=""),
     ]
 
 
-def _no_transitions(run: Result) -> str | None:
-    asked = "coverage" in run.params.get("parts", ["coverage"])
-    return None if "transitions" in run.tables else v.AGAIN if asked else _NO_COVERAGE
-
-
 def _no_facts(run: Result) -> str | None:
     asked = "retrieval" in run.params.get("parts", ["retrieval"])
     return None if "ablation_means" in run.tables else v.AGAIN if asked else _NO_FACTS
+
+
+def _no_losses(run: Result) -> str | None:
+    if "transitions" in run.tables or "training_losses" in run.tables:
+        return None
+    asked = {"coverage", "untrained", "training"} & set(run.params.get("parts", ["coverage"]))
+    return v.AGAIN if asked else _NO_LOSSES
 
 
 _FIRST = {
@@ -155,7 +162,7 @@ ANSWER = v.Answer(
 VIEWS = [
     of_papers.view(
         claims.CLAIMS, claims.ABOUT, v.says(curve_data.what_was_read, small=True),
-        v.table("autoencoders", "The autoencoders whose features are meant"),
+        v.table("autoencoders", "The autoencoders"),
     ),
     v.View("Coverage", needs="coverage", parts=[
         v.finding("coverage", "coverage_vs_content"),
@@ -168,17 +175,17 @@ VIEWS = [
         v.finding("frequency_matched"),
         _reached(
             curve_data.coverage_curves, "n_types", _MATCHED, per="sae",
-            title="{}: in equally many occurrences",
+            title="{}: at equal frequency",
         ),
         v.table(
             curve_data.coverage_by_share, of="coverage_by_share",
-            caption="Other shares of the text that function tokens make up (all in %)",
+            caption="Function tokens by other shares of the text (all in %)",
         ),
         v.finding("untrained"),
         _reached(
             curve_data.untrained, "n_types", _UNTRAINED, per="sae", xlabel=f"function {_FREQUENT}",
             ylabel="of all living directions (%)", ylim=(0, 104),
-            title="{}: before training, on less text",
+            title="{}: with and without training, on less text",
         ),
     ]),
     v.View("Tokens", needs=["tokens", "features"], first=_FIRST, parts=[
@@ -209,9 +216,10 @@ VIEWS = [
     ]),
     v.View("Prompts", needs="prompt_tokens", first=_FIRST, parts=[
         v.says(
-            "Underlined solid: function tokens. Choose a token: coloured are the tokens that share"
-            " its features; the table names them, and the content tokens before it at which they"
-            " were active. Choose one: the prompt is coloured by it, and the tab Features shows it."
+            "Solid underline: function tokens. Choose a token: tokens that share its features are"
+            " coloured, and the table lists these features and the content tokens before it at"
+            " which they were active. Choose a feature: it colours the prompt, and the tab Features"
+            " shows it."
         ),
         v.row(v.knob("prompt", "Prompt", lambda run, _: sel.prompts(run), width=330), _PLACES),
         v.on(
@@ -223,27 +231,27 @@ VIEWS = [
         v.finding("reactivation"),
         v.chart(
             "lines", curve_data.reactivation, "distance", _AGAIN, per="sae", xlabel="tokens later",
-            ylabel="of its features, above chance (points)", height=250,
-            title="{}: features of a content token that are active again later",
+            ylabel="of its features, above baseline (points)", height=250,
+            title="{}: reactivation of a content token's features",
         ),
         v.says(_no_facts),
         v.finding("ablation"),
         _facts(
             curve_data.ablation_means, "condition", "sae",
-            title="“{}”: what the answer loses when features are switched off",
+            title="“{}”: drop of ln p(answer) under zero ablation of features",
         ),
         v.finding("steering"),
         _facts(
             curve_data.steering_means, "condition", "sae",
-            title="“{}”: how far another subject's answer rises when set to it",
+            title="“{}”: logit difference toward another subject's answer, by steering",
         ),
         _facts(
             curve_data.means_by_position, "where", "sae", per="wording", unit="nats",
-            title="Steered at one token after another ({})",
+            title="Change of the logit difference, steered at one token ({})",
         ),
     ]),
     v.View("Transitions", parts=[
-        v.says(_no_transitions),
+        v.says(_no_losses),
         v.finding("transitions"),
         v.chart(
             "intervals", curve_data.losses, "transition", "predictor", _MEASURES, unit="nats",
@@ -253,22 +261,22 @@ VIEWS = [
         v.finding("training"),
         _trained(
             curve_data.along_training, "step", _LOSSES, per="model", ylabel="nats per token",
-            title="Loss along the training of {}",
+            title="Loss during the training of {}",
             dash={name: "dashed" for name in _LOSSES if "trigrams" in name},
         ),
         v.finding("live_features"),
         _trained(
             curve_data.alive, "step", {"alive": ("features", BLUE_STROKE)}, per="sae", ylabel="%",
-            title="{}: features alive, of all", height=240,
+            title="{}: living features, of all", height=240,
         ),
         _trained(
             curve_data.alive, "step", _EDGES, per="sae", ylabel="%", height=240,
             title="{}: edges of function tokens, of all", dash={"shuffled_edge_share": "dashed"},
         ),
-        v.table("live_features", "Autoencoders of steps, each trained on that step"),
+        v.table("live_features", "Autoencoders trained on single steps"),
         v.table(
             curve_data.listed_losses, of="transitions",
-            caption="Loss by transition; the error is the standard error over windows",
+            caption="Loss by transition, with the standard error over windows",
         ),
     ]),
 ]  # fmt: skip

@@ -60,7 +60,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if len(ids) > MAX_TOKENS:
         raise BadInput(
             f"The prompt has {len(ids):,} tokens.",
-            f"at most {MAX_TOKENS}, since every pattern is kept",
+            f"at most {MAX_TOKENS}, since every attention pattern is kept",
             "Shorten it.",
         )
     layers = _layers(model, params.layers)
@@ -85,10 +85,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         why["logit_lens"] = lens_unavailable_reason(model)
     if no_sum:
         why["heads"] = why["components"] = no_sum
-    progress(0.1, "Looking at every layer")
+    progress(0.1, "Recording every layer")
     along = None if no_sum else dla.direction(model, answer, other)
     seen = read_prompt(model, ids, layers, targets, along, neurons=params.neurons, lens=lens)
-    progress(0.8, "Writing it down")
+    progress(0.8, "Making tables")
 
     result = Result(name)
     tokens = model.prompt_strings(ids)

@@ -46,11 +46,11 @@ def unavailable_reason(model: InstrumentedModel) -> str:
     layout = model.layout
     if layout.ln_final is None or layout.ln_final.centred is None:
         return (
-            "the final norm is neither a LayerNorm nor an RMSNorm, so the logit is no sum over"
-            " parts"
+            "the final norm is neither a LayerNorm nor an RMSNorm, so the logit is not a sum over"
+            " components"
         )
     if layout.head_gain != layout.head_gain or layout.logit_scale != layout.logit_scale:
-        return "between the last layer and the logits lies more than a norm and a matrix"
+        return "more than a norm and a matrix lies between the last layer and the logits"
     return ""
 
 
@@ -96,12 +96,12 @@ def head_contributions(
     """
     block = model.layout.blocks[layer]
     if block.out_proj is None or not has(model.layout, Place(SITES["result"], layer)):
-        return "the output matrix of its attention is not kept as plain weights"
+        return "the output matrix of its attention is not stored as plain weights"
     # The module's own method and not a call: a call would set off the hooks that are looking.
     whole = block.out_proj.forward(z.flatten(-2)).float()
     gain = _gain(block, whole, attn_out.float())
     if gain is None:
-        return "between its heads and the residual stream stands more than a matrix and a norm"
+        return "more than a matrix and a norm lies between its heads and the residual stream"
     per_channel, per_pos = gain
     matrix: Any = block.out_proj
     weight = dense_weight(matrix).T

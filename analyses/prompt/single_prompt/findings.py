@@ -23,7 +23,7 @@ def lens_unavailable_reason(model: InstrumentedModel) -> str:
     layout = model.layout
     told = layout.head_gain == layout.head_gain and layout.logit_scale == layout.logit_scale
     return (
-        "" if told else "between the last layer and the logits lies more than a norm and a matrix"
+        "" if told else "more than a norm and a matrix lies between the last layer and the logits"
     )
 
 
@@ -62,7 +62,7 @@ def add_next(
             float(top.values[0]),
             f"After this prompt the likeliest next token is {quoted(said[0])}"
             f" ({100 * float(top.values[0]):.1f} %), before {quoted(said[1])}"
-            f" ({100 * float(top.values[1]):.1f} %). One prompt, not a finding about the model.",
+            f" ({100 * float(top.values[1]):.1f} %). This describes one prompt, not the model.",
             unit="probability",
         )
     )
@@ -213,7 +213,8 @@ def attribute(result: Result, seen: PromptActivations, constant: float, words: l
                 "total": round(total, 3),
                 **{str(kind): round(float(value), 3) for kind, value in by_kind.items() if value},
             },
-            f"{what} is {total:+.2f}; written by {listed} (final norm's scale frozen).",
+            f"{what} is {total:+.2f}. Direct logit attribution (final norm's scale frozen):"
+            f" {listed}.",
             unit="logits",
         )
     )
@@ -261,8 +262,8 @@ def _add_heads(result: Result, heads: Mapping[int, Tensor], unit: str) -> None:
         Finding(
             "top_head",
             value,
-            f"Of {last.size} heads {at} writes most at the last token: {value:+.2f} {unit},"
-            " directly. What later layers make of a head is not in it.",
+            f"Of {last.size} heads, {at} has the largest direct logit attribution at the last"
+            f" token: {value:+.2f} {unit}. Effects through later layers are not in it.",
             unit="logits",
         )
     )
@@ -285,8 +286,8 @@ def add_lens(result: Result, word: str) -> None:
     if first is None:
         rank = int(mine["rank"].iloc[-1])
         says = (
-            f"The logit lens never settles on {quoted(word)}: after layer {last} it is number"
-            f" {rank}."
+            f"In the logit lens {quoted(word)} is not the likeliest token at the last layer shown"
+            f" ({last}): it has rank {rank} there."
         )
     else:
         says = (
@@ -331,7 +332,7 @@ def left_out(
         )
     if "neurons" not in result.arrays:
         why["neurons"] = (
-            "none were asked for"
+            "the parameter neurons is 0"
             if not params.neurons
             else of_sites("post") or "its layers have no MLP"
         )

@@ -24,33 +24,32 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     answer: str = Field(
         "",
         description=(
-            "Whose logit is attributed to heads and layers: the first token of this text; empty is"
-            " the model's own next token"
+            "Answer whose logit is attributed to heads and layers: the first token of this text."
+            " Empty: the model's likeliest next token"
         ),
         max_length=100,
     )
     other: str = Field(
         "",
-        description="A second answer: then the difference of the two logits is attributed",
+        description="A second answer: the logit difference of the two is attributed",
         max_length=100,
     )
     chat: bool = Field(
         False,
         description=(
-            "Read the prompt in the model's chat format: as what a user says, or a conversation as"
+            "Read the prompt in the model's chat format: as a user message, or a conversation as"
             ' JSON, a list of {"role": "user", "content": "…"}'
         ),
     )
     layers: list[int] | None = Field(
-        None, description="Layers to show; empty is all. Attributions always cover all"
+        None, description="Layers to show. Empty: all. Attributions always cover all"
     )
     neurons: int = Field(
         5,
         ge=0,
         le=50,
         description=(
-            "How many neurons of each layer to keep: those that fire strongest behind the first"
-            " token"
+            "Neurons of each layer to keep: those with the largest activation after the first token"
         ),
     )
     sites: list[str] = Field(

@@ -10,9 +10,9 @@ playground = Playground(
         title="Trace",
         button="Look inside",
         empty=(
-            "<strong>Nothing was looked at yet.</strong> Press <b>Look inside</b>: attention"
-            " patterns, the logit lens, what each head writes, norms and neurons appear below, and"
-            " are kept as a run."
+            "<strong>No prompt was traced yet.</strong> Press <b>Look inside</b>: attention"
+            " patterns, the logit lens, each head's direct logit attribution, norms and neurons"
+            " appear below, and are saved as a run."
         ),
         limit="At most 256 tokens",
         frame="What happens inside the model: the run in the Explorer",

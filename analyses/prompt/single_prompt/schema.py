@@ -11,30 +11,30 @@ _RANK = C("rank", "Place among all tokens of the vocabulary; 1 is the likeliest.
 _ID = C("id", "Number of the token in the vocabulary.")
 
 # How each of them is read, for the pages.
-_ONE = "One prompt: a description, not a finding about the model."
+_ONE = "This describes one prompt, not the model."
 PATTERNS = (
-    "patterns on one scale: a tile's rows are the tokens that look, its columns what they look at."
-    f" Click a tile to see it large. {_ONE}"
+    "attention patterns on one scale. Rows of a tile are queries, columns are keys. Click a tile to"
+    f" enlarge it. {_ONE}"
 )
 LENS = (
-    "Each layer's stream through the model's own final norm and unembedding: the token it would"
-    " say next, darker the likelier it is. The last layer is the model's own answer. Hover for the"
-    f" first five. {_ONE}"
+    "Each layer's residual stream through the model's own final norm and unembedding: the likeliest"
+    " next token, darker the likelier it is. The last layer is the model's output. Hover for the"
+    f" five likeliest. {_ONE}"
 )
 WRITES = (
-    "What each part of the model writes directly ({unit}) through the final norm (its scale"
-    " frozen) and the unembedding. Blue raises, red lowers; the parts add up to the logit. What"
-    f" later layers make of it is not in it. {_ONE}"
+    "Direct logit attribution of each component ({unit}), through the final norm (its scale"
+    " frozen) and the unembedding. Blue raises, red lowers; the components add up to the logit."
+    f" Effects through later layers are not in it. {_ONE}"
 )
 NORMS = (
     "The length (L2 norm) of the residual stream at each layer and token; darker is longer, on a"
-    " logarithmic scale. A first token far longer than the rest is where attention rests that has"
-    f" nothing to do. {_ONE}"
+    " logarithmic scale. A first token with a norm far above the rest is an attention sink."
+    f" {_ONE}"
 )
 NEURONS = (
-    "neurons of each layer with the largest activation (in absolute value) behind the first token,"
-    " where attention rests and everything is large, and their value at each token: blue above"
-    f" zero, red below. {_ONE}"
+    "neurons of each layer with the largest activation (in absolute value) after the first token,"
+    " and their activation at each token: blue above zero, red below. The first token is left out"
+    f" of the choice: its activations are often far larger. {_ONE}"
 )
 
 SCHEMA = Schema(
@@ -72,22 +72,22 @@ SCHEMA = Schema(
             C("component", "The component; all of them add up to the logit."),
             C("type", "embedding, attention, mixer, MLP, rest or biases."),
             C("layer", "Its layer; −1 where it has none."),
-            C("logits", "What it writes directly toward the answer (with two answers, toward their"
-              " logit difference); in the run at the last token.", "logits"),
+            C("logits", "Its direct attribution to the answer's logit (with two answers, to their"
+              " logit difference), at the last token.", "logits"),
         ]),
         TableSchema("heads", "Direct logit attribution by attention head.", [
             C("label", "The head, by layer and number.", title="head"),
             _LAYER,
             C("head", "Number of the head in its layer.", title="number"),
-            C("logits", "What it writes directly toward the answer (with two answers, toward their"
-              " logit difference); in the run at the last token.", "logits"),
+            C("logits", "Its direct attribution to the answer's logit (with two answers, to their"
+              " logit difference), at the last token.", "logits"),
         ]),
-        TableSchema("neurons", "The neurons of each layer with the largest activation behind the"
+        TableSchema("neurons", "The neurons of each layer with the largest activation after the"
                     " first token.", [
             C("label", "The neuron, by layer and number.", title="name"),
             _LAYER,
             C("neuron", "Number of the neuron in its layer."),
-            C("max_activation", "Its activation that is largest in absolute value, behind the first"
+            C("max_activation", "Its activation that is largest in absolute value, after the first"
               " token."),
             C("pos", "Position of the token where it is."),
             C("token", "That token as text."),

@@ -31,7 +31,7 @@ _FIRST = {
 
 def _around(run: Result) -> str:
     n = len(sel.tokens(run))
-    return f"{WINDOW} of {n} tokens are shown, around the chosen one." if n > WINDOW else ""
+    return f"Shown are {WINDOW} of {n} tokens, around the chosen one." if n > WINDOW else ""
 
 
 def _no_heads(run: Result) -> str:
@@ -58,7 +58,7 @@ def _at(run: Result, pick: v.Pick) -> str:
 def _looks_most(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
     row = sel.pattern(run, head)[pick.pos]
     most = sel.token_name(run, int(row.argmax()))
-    return f"token {pick.pos} looks most at {most}, {100 * row.max():.0f} %"
+    return f"token {pick.pos} attends most to {most}, {100 * row.max():.0f} %"
 
 
 def _writes(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
@@ -69,8 +69,8 @@ def _written(run: Result, pick: v.Pick) -> v.Clicks:
     head = sel.head_of(run, "heads")
     return _strip(
         run, sel.written(run, head), signed=True,
-        title=head_name(*head) if head else "All parts together",
-        unit="logits toward the same answer at each token; click one to see all heads there",
+        title=head_name(*head) if head else "All components together",
+        unit="logits toward the same answer at each token; click a token to see all heads there",
     )  # fmt: skip
 
 
@@ -79,8 +79,8 @@ def _parts(run: Result, pick: v.Pick) -> list[v.Item]:
     bars = v.picture(
         "bars", values=list(table["logits"]), unit="logits",
         names=[part.replace(" ", " of layer ") for part in table["component"]],
-        title=f"Parts at token {_at(run, pick)}: together {table['logits'].sum():+.2f} logits",
-        xlabel="parts, in the order of the forward pass",
+        title=f"Components at token {_at(run, pick)}: together {table['logits'].sum():+.2f} logits",
+        xlabel="components, in the order of the forward pass",
     )  # fmt: skip
     return [bars, v.Table(table, _DATA, of="components")]
 
@@ -125,12 +125,12 @@ VIEWS = [
             v.column(
                 v.on("head", lambda run, pick: v.picture(
                     "pattern", values=sel.pattern(run, pick.head), tokens=sel.tokens(run),
-                    title=f"{head_name(*pick.head)}: where each token looks", picks="pos")),
+                    title=f"{head_name(*pick.head)}: attention pattern", picks="pos")),
                 _TOKEN,
                 v.on(["head", "pos"], lambda run, pick: _strip(
                     run, map(float, sel.pattern(run, pick.head)[pick.pos]), top=1.0,
                     title=f"{head_name(*pick.head)} from token {_at(run, pick)}",
-                    unit="share of attention; click a token to look from it")),
+                    unit="share of attention; click a token for its attention")),
             ),
             widths=(0, 420), sticky=True,
         ),

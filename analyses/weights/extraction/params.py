@@ -15,15 +15,15 @@ class Params(Texts, frozen=True, extra="forbid"):
     parts: list[Name] = Field(
         DEFAULT,
         min_length=1,
-        description="Experiments to run; one that stands on another brings it along",
+        description="Experiments to run, with those that they need",
     )
     context: list[int] = Field(
         [50],
-        description="Tokens of the text given to the model; more than one are compared",
+        description="Tokens of the prefix given to the model; several lengths are compared",
         min_length=1,
     )
     suffix: int = Field(
-        50, ge=1, le=1000, description="Tokens that follow, which the model has to say"
+        50, ge=1, le=1000, description="Tokens of the suffix that the model has to generate"
     )
     stride: int = Field(
         50,
@@ -32,41 +32,45 @@ class Params(Texts, frozen=True, extra="forbid"):
         description="Tokens from the start of one window to the start of the next",
     )
     temperature: float = Field(
-        1.0, ge=0, le=10, description="Of the sampler; 0 is greedy, otherwise at least 0.000001"
+        1.0,
+        ge=0,
+        le=10,
+        description="Sampling temperature; 0 is greedy, otherwise at least 0.000001",
     )
     top_k: int = Field(
         40,
         ge=0,
         le=1_000_000,
-        description="The sampler draws from so many of the likeliest tokens; 0 is all",
+        description="Sample from this many of the likeliest tokens; 0 is all",
     )
     top_p: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="… and from the likeliest tokens that together reach this probability",
+        description="Sample from the likeliest tokens whose probabilities add up to this (nucleus)",
     )
     tries: int = Field(
-        10_000, ge=1, le=10**9, description="Samples that somebody may draw for each prefix"
+        10_000, ge=1, le=10**9, description="Samples that an attacker may draw for each prefix"
     )
     decode: int = Field(
         500,
         ge=1,
         le=100_000,
         description=(
-            "Windows at most whose continuation is really decoded, the longest matches first"
+            "At most this many windows are decoded token by token, the longest matches first"
         ),
     )
     reference: str = Field(
         "",
         description=(
-            "Another model to compare with, which has not read the texts or is of another size"
+            "Another model to compare with: one that was not trained on the texts, or of another"
+            " size"
         ),
         max_length=500,
     )
     compress: list[str] = Field(
         [],
-        description="Strings whose shortest prompt is searched (adversarial compression)",
+        description="Strings whose shortest prompt is sought (adversarial compression ratio)",
         max_length=20,
     )
     compress_steps: int = Field(
@@ -74,20 +78,20 @@ class Params(Texts, frozen=True, extra="forbid"):
         ge=1,
         le=10**6,
         description=(
-            "Steps of that search for each string, of a hundred prompts each; slow on large models"
+            "Steps of that search for each string, a hundred prompts each; slow on large models"
         ),
     )
     seed: int = Field(
         0,
         ge=0,
         le=2**31 - 1,
-        description="Of the search for prompts, and of the controls for patterns",
+        description="Seed of the search for prompts and of the pattern controls",
     )
     max_windows: int = Field(
         20_000,
         ge=1,
         le=10**6,
-        description="Windows at most; of longer texts an even sample is read",
+        description="At most this many windows; longer texts are sampled evenly",
     )
 
     @field_validator("temperature")

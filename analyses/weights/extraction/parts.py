@@ -26,26 +26,29 @@ def training_steps(model: InstrumentedModel) -> list[str]:
 def _keeps_no_steps(model: InstrumentedModel) -> str | None:
     if training_steps(model):
         return None
-    return f"{model.card.name} keeps no steps of its training; models of `workbench organisms` do."
+    return (
+        f"{model.card.name} has no checkpoints of its training; models of `workbench organisms` do."
+    )
 
 
 PARTS = [
     Part(
         "verbatim",
         "Verbatim extraction",
-        "Which suffixes come out word for word, by greedy decoding and by sampling; several"
-        " lengths of context are compared.",
+        "Which suffixes greedy decoding and sampling reproduce token for token; several lengths of"
+        " the prefix are compared.",
     ),
     Part(
         "near_verbatim",
         "Near-verbatim extraction",
-        "What greedy decoding generates where it departs from the text, and how near it stays.",
+        "What greedy decoding generates where it diverges from the suffix, and how similar it is.",
         stands_on=["verbatim"],
     ),
     Part(
         "membership",
         "Membership inference",
-        "How well the loss and scores like Min-K %++ tell texts that were in the training data.",
+        "How well the loss and scores such as Min-K %++ separate texts of the training data from"
+        " others.",
         stands_on=["verbatim"],
         views=["Membership"],
     ),
@@ -60,7 +63,7 @@ PARTS = [
     Part(
         "checkpoints",
         "Extraction along training",
-        "When in training each text was memorized, at every step that the model keeps.",
+        "When in training each text was memorized, at every checkpoint of the model.",
         stands_on=["verbatim"],
         views=["Training"],
         unavailable_reason=_keeps_no_steps,

@@ -12,39 +12,42 @@ class Params(Texts, frozen=True, extra="forbid"):
     parts: list[Name] = Field(
         DEFAULT,
         min_length=1,
-        description="Experiments to run; one that stands on another brings it along",
+        description="Experiments to run, with those that they need",
     )
-    prefix: int = Field(50, ge=2, le=1000, description="Tokens of a passage given to the model")
+    prefix: int = Field(50, ge=2, le=1000, description="Tokens of the prefix given to the model")
     suffix: int = Field(
         50,
         ge=2,
         le=1000,
-        description="Tokens that follow, which it says if the passage is memorized",
+        description="Tokens of the suffix, which greedy decoding reproduces if it is memorized",
     )
     passages: int = Field(
         12,
         ge=2,
         le=200,
-        description="Memorized passages that are looked at; as many of the other groups",
+        description="Memorized passages to analyse, and as many of each other group",
     )
     draws: int = Field(3, ge=1, le=50, description="Replacements drawn for each token of a prefix")
     heads: int = Field(
-        3, ge=1, le=100, description="Heads whose absence costs most, that are proven together"
+        3,
+        ge=1,
+        le=100,
+        description="Heads with the largest effect, ablated together on held-out passages",
     )
     random_sets: int = Field(
         20,
         ge=20,
         le=500,
-        description="Random sets of as many heads of the same layers, as a baseline",
+        description="Random sets of as many heads in the same layers, as a baseline",
     )
     traced: int = Field(
         4,
         ge=1,
         le=50,
-        description="Passages traced by patching between them and their perturbed twins",
+        description="Passages for activation patching between them and their perturbed twins",
     )
     edits: int = Field(
-        4, ge=1, le=50, description="Passages that are unlearned, and rewritten, one at a time"
+        4, ge=1, le=50, description="Passages to unlearn, and to rewrite, one at a time"
     )
     fraction: float = Field(
         0.001, gt=0, le=0.5, description="Share of the weights that a masked update may change"
@@ -54,19 +57,22 @@ class Params(Texts, frozen=True, extra="forbid"):
         ge=0,
         le=10,
         description=(
-            "Size of a step, in standard deviations of the matrix that a weight is in; 0 finds the"
-            " smallest that does it"
+            "Size of an update, in standard deviations of the weight's matrix. 0: the smallest that"
+            " is enough is searched"
         ),
     )
     steps: int = Field(
         20,
         ge=1,
         le=1000,
-        description="Updates at most; they stop when the passage is gone, or rewritten",
+        description="At most this many updates; they stop once the passage is gone or rewritten",
     )
     max_windows: int = Field(
-        20_000, ge=2, le=10**6, description="Passages at most among which the groups are sought"
+        20_000,
+        ge=2,
+        le=10**6,
+        description="At most this many passages from which the groups are chosen",
     )
     seed: int = Field(
-        0, ge=0, le=2**31 - 1, description="Of replacements, random heads and random masks"
+        0, ge=0, le=2**31 - 1, description="Seed of replacements, random heads and random masks"
     )

@@ -11,41 +11,41 @@ PARTS = [
     Part(
         "passages",
         "Memorized passages",
-        "Which passages greedy decoding reproduces, and others like them to compare with.",
+        "Which passages greedy decoding reproduces, and similar passages that it does not.",
     ),
     Part(
         "triggers",
         "Trigger tokens",
-        "Which tokens of the prefix bring a passage back: each is replaced.",
+        "Which tokens of the prefix trigger the suffix: each is replaced in turn.",
         stands_on=["passages"],
         views=["Triggers"],
     ),
     Part(
         "gradients",
         "Gradients of weights and activations",
-        "Which weights, and which layers at which tokens, the loss of a passage depends on.",
+        "On which weights, layers and tokens the loss of a passage depends.",
         stands_on=["passages"],
         views=["Weights"],
     ),
     Part(
         "patching",
         "Activation patching",
-        "Where a passage and its copy with one token replaced part, layer by layer.",
+        "At which layer and token a passage and its perturbed twin diverge.",
         stands_on=["triggers"],
         views=["Patching"],
     ),
     Part(
         "heads",
         "Attention heads",
-        "Which heads attend to rare tokens and to triggers, and without which the passage is not"
-        " reproduced, beside random heads on held-out passages.",
+        "Which heads attend to rare tokens and to triggers, and whether zero ablation of the"
+        " strongest stops held-out passages from being reproduced, against random heads.",
         stands_on=["triggers"],
         views=["Heads"],
     ),
     Part(
         "edits",
         "Unlearning and rewriting",
-        "Whether a passage can be removed, or replaced, by changing a thousandth of the weights.",
+        "Whether changing a thousandth of the weights unlearns a passage, or rewrites it.",
         stands_on=["triggers"],
         views=["Removal"],
     ),

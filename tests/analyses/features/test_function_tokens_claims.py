@@ -75,7 +75,7 @@ def test_a_distant_function_token_against_a_nearer_content_token(far, near, verd
         )
     row = claims._far_and_near(with_tables(steering_by_position=table))
     assert row.verdict == verdict
-    assert f"{far + 0.045:+.2f} nats there" in row.measured
+    assert f"{far + 0.045:+.2f} nats at the function token" in row.measured
     assert "10 prompts" in row.uncertainty
 
 

@@ -276,22 +276,22 @@ def test_a_run_without_facts_says_so_beside_what_it_measured(run: Result) -> Non
     assert any("part retrieval was not run" in str(part) for part in parts)
     titles = [render(picture).title.text for picture in parts if view.is_drawing(picture)]
     assert len(titles) == len(PLACES)
-    assert all("active again" in title for title in titles)
+    assert all("reactivation" in title for title in titles)
 
 
 def test_a_run_that_was_stopped_says_so_and_one_without_prompts_leaves_them_out(
     run: Result,
 ) -> None:
-    for name in ("claims", "transitions", "prompt_tokens", "prompt_features"):
-        del run.tables[name]
+    for name in ("claims", "transitions", "training_losses", "prompt_tokens", "prompt_features"):
+        run.tables.pop(name, None)
     run.params = {**run.params, "parts": ["coverage"]}
     shown = registry.get("function-tokens").views(run)
     for title in ("Claims", "Transitions", "Prompts"):
         assert not shown[title].why_not
         assert "stopped" in str(shown[title].still())
-    run.params = {**run.params, "parts": ["training"]}
+    run.params = {**run.params, "parts": ["retrieval"]}
     alone = registry.get("function-tokens").views(run)["Transitions"]
-    assert "the part coverage was not run" in str(alone.still())
+    assert "coverage and training were not run" in str(alone.still())
     run.params = {**run.params, "prompts": []}
     run.tables["prompt_tokens"] = pd.DataFrame(columns=["prompt", "pos", "token", "class"])
     assert "no prompts" in registry.get("function-tokens").views(run)["Prompts"].why_not
@@ -304,8 +304,14 @@ def test_shares_are_drawn_in_percent_and_only_where_there_are_any(run: Result) -
     titles = {render(p).title.text: p for p in parts if view.is_drawing(p)}
     tokens = int(run.findings["function_tokens"].values["n_types"])
     for at in PLACES:
-        assert f"{at}: features that the most frequent tokens reach ({tokens} are function" in str(
-            list(titles)
-        )
-        fair = render(titles[f"{at}: in equally many occurrences"])
+        of = f"{at}: features that the most frequent tokens activate ({tokens} are function"
+        assert of in str(list(titles))
+        fair = render(titles[f"{at}: at equal frequency"])
         assert fair.x_range.end <= tokens * 1.2
+
+
+def test_a_run_of_retrieval_alone_says_that_no_losses_were_measured(run: Result) -> None:
+    del run.tables["transitions"]
+    run.params = {**run.params, "parts": ["retrieval"]}
+    parts = registry.get("function-tokens").views(run)["Transitions"].still()
+    assert "parts coverage and training were not run" in str(parts[0])

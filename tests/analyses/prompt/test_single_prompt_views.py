@@ -189,7 +189,7 @@ def test_a_tile_chooses_the_head_and_a_row_the_token_that_looks(result: Result) 
     assert any("L1H3 from token 1 " in text for text in texts(page))
     result.selection.hover = (2, 0)
     row = result.arrays["patterns"].sel(layer=2).values[0][1].astype("float32")
-    assert any(f"looks most at {int(row.argmax())} " in text for text in texts(page))
+    assert any(f"attends most to {int(row.argmax())} " in text for text in texts(page))
 
 
 def test_heads_follow_the_token(result: Result) -> None:
@@ -202,7 +202,7 @@ def test_heads_follow_the_token(result: Result) -> None:
     shown = dict(zip(cells["name"], cells["value"], strict=True))
     expected = selections.heads_at(result, 1)
     assert shown["L2H3"] == pytest.approx(float(expected.sel({"layer": 2, "head": 3})))
-    bars = next(f for f in figures(page) if f.title.text.startswith("Parts at token 1"))
+    bars = next(f for f in figures(page) if f.title.text.startswith("Components at token 1"))
     total = float(result.arrays["components"].isel(pos=1).sum())
     assert f"{total:+.2f}" in bars.title.text
     heads, parts = page.select(pn.widgets.Tabulator)
@@ -212,7 +212,7 @@ def test_heads_follow_the_token(result: Result) -> None:
 
 def test_a_row_of_heads_is_chosen_marked_and_read_over_the_text(result: Result) -> None:
     page = live(result, "Heads")
-    assert any("All parts together" in text for text in texts(page))
+    assert any("All components together" in text for text in texts(page))
     heads = page.select(pn.widgets.Tabulator)[0]
     label = heads.value["label"].iloc[3]
     click(heads, 3)
@@ -320,7 +320,7 @@ def test_long_prompts_show_a_window_around_the_chosen_token(llama: Any) -> None:
         html = html_of(result)[title]
         assert 'data-at="0,0"' in html
         assert f'data-at="0,{n - 1}"' not in html
-        assert f"24 of {n} tokens are shown" in html
+        assert f"Shown are 24 of {n} tokens" in html
     assert "cannot be drawn" not in html_of(result)["Attention"]
 
 
