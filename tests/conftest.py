@@ -22,8 +22,14 @@ TIERS = ("process", "browser", "model")
 REAL_MODELS = {"smollm", "gemma"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test is in a tier: what takes a real model or a browser says so by its fixtures."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every test is in a tier: what takes a real model or a browser says so by its fixtures. What
+    takes minutes is left out unless it is asked for: `-m verify`.
+    """
+    if "verify" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("verify")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
         if asked & REAL_MODELS:
