@@ -363,7 +363,7 @@ def test_what_is_not_there_is_told_before_anything_is_read(
         wb.run("extraction", llama, {"text": "too short"})
     with pytest.raises(WorkbenchError, match="do not fit"):
         wb.run("extraction", gpt2, {"text": "x", "context": [300]})
-    with pytest.raises(WorkbenchError, match="no steps"):
+    with pytest.raises(WorkbenchError, match="no checkpoints"):
         wb.run(
             "extraction",
             llama,
