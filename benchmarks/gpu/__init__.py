@@ -15,4 +15,9 @@ timing.py    medians on a card
 rows.py      which rows there are, in order of worth, and running one of them
 driver.py    one process that runs rows, and another that starts it again after a crash
 report.py    the JSON file and the page
+shape_names.py  what stands for jaxtyping where it is missing
 """
+
+from benchmarks.gpu.shape_names import stand_in
+
+stand_in()

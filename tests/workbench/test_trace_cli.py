@@ -293,7 +293,7 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
     assert process.returncode == 130, said
     kept = wb.Trace.open(tmp_path / "t")
     assert 0 < len(kept.lengths) < 600
-    assert f"{len(kept.lengths)} prompts are kept in t; the same command continues" in said
+    assert f"{len(kept.lengths)} prompts are saved in t; the same command continues" in said
     again = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
     assert again.returncode == 0
     assert len(wb.Trace.open(tmp_path / "t").lengths) == 600
