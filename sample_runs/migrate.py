@@ -1,7 +1,7 @@
 """Writes sample runs of an older format again in today's: `python -m sample_runs.migrate [NAME …]`.
 
-Names change and nothing else: numbers stay bit for bit, and so do the sentences of findings, the
-parameters and when a run was made. Without names, all that are older.
+Names change, switches become parts, and nothing else: numbers stay bit for bit, and so do the
+sentences of findings and when a run was made. Without names, all that are older.
 """
 
 from __future__ import annotations

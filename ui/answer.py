@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from analyses.claims import VERDICTS
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.result import Result
@@ -65,17 +66,20 @@ def _claims(result: Result) -> Iterator[str]:
     claims = result.tables.get("claims")
     if claims is None or "verdict" not in claims or claims.empty:
         return
-    counts = claims["verdict"].value_counts(sort=False)
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    yield f"claims of the paper: {verdicts}"
+    counts = claims["verdict"].map(str).value_counts(sort=False)
+    verdicts = ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts
+    )
+    if verdicts:
+        yield f"claims of the paper: {verdicts}"
 
 
 def _seeds(result: Result) -> Iterator[str]:
     seeds = result.findings.get("seeds")
-    if seeds is None:
-        yield "one seed"
-    else:
+    if seeds is not None and "value" in seeds.values:
         yield f"{seeds.values['value']:g} seeds"
+    elif "seed" in result.params:
+        yield "one seed"
 
 
 def _declared(result: Result) -> Answer | None:

@@ -42,6 +42,8 @@ from workbench.result import Result
 from workbench.runs import RunEntry, listing, open_run
 
 parts.warm_up()
+MANY = 5
+"""Runs beyond which one looks for a run by words."""
 
 
 class Explorer:
@@ -81,9 +83,13 @@ class Explorer:
         self._tabs.param.watch(lambda event: self._show(event.new), "value")
         self._content = pn.Column(stylesheets=[parts.PLACES], **parts.WIDE)
         self._tabs.jscallback(value=parts.SWITCH, args={"places": self._content})
+        self._filter = pn.widgets.TextInput(
+            name="Find a run", placeholder="model, analysis, date …", **parts.CHOOSER
+        )
         self._choose = pn.widgets.Select(name="Run", **parts.CHOOSER)
         self._with = pn.widgets.Select(name="Compare with", **parts.CHOOSER)
-        self.side = flow_row(self._choose, self._with, sizing_mode="stretch_width")
+        finder = [self._filter] if len(self._entries) > MANY else []
+        self.side = flow_row(*finder, self._choose, self._with, sizing_mode="stretch_width")
         self.main = pn.Column(**parts.WIDE)
         if result is not None:
             self.side.visible = False
@@ -91,6 +97,9 @@ class Explorer:
             return
         self.side.visible = bool(self._entries)
         self._fill(self._query.get("run", ""), self._query.get("with", ""))
+        self._filter.param.watch(
+            lambda event: self._fill(self._choose.value, self._with.value), "value_input"
+        )
         for widget in (self._choose, self._with):
             widget.param.watch(
                 lambda event: self._open(self._choose.value, self._with.value), "value"
@@ -99,8 +108,8 @@ class Explorer:
 
     # ---- choosing runs ---------------------------------------------------------------------------
     def _fill(self, run: str, other: str) -> None:
-        """Offer every run, and choose these."""
-        every = {parts.run_label(e): e.id for e in self._entries}
+        """Offer the runs that match the filter, and choose these; what is open stays offered."""
+        every = parts.matching(self._entries, self._filter.value_input or "", {run, other})
         self._quiet = True
         try:
             self._choose.param.update(
@@ -202,7 +211,10 @@ class Explorer:
         top = (
             parts.headline(result, self._drawings is not None)
             if self._other is None
-            else html_pane(compare.headline(result, self._other))
+            else html_pane(
+                compare.headline(result, self._other)
+                + parts.origin(result, self._drawings is not None)
+            )
         )
         names = list(self._makers)
         asked = self._query.get("view", "")

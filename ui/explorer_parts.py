@@ -12,11 +12,13 @@ import panel as pn
 from markupsafe import Markup
 
 from ui import answer, numbers, provenance, static_views
-from workbench import draw
+from workbench import commands, draw
 from workbench.draw.view import (
     STYLES,
+    View,
     flow_row,
     html_pane,
+    live_part,
     live_picture,
     need_panel,
     pictures,
@@ -161,12 +163,12 @@ def headline(result: Result, page: bool) -> Any:
             stopped,
             says or draw.paragraph("This run has no findings."),
             Markup('<p class="wb-sure"><b>How sure?</b> {}</p>').format(sure) if sure else "",
-            _origin(result, page),
+            origin(result, page),
         )
     )
 
 
-def _origin(result: Result, page: bool) -> Markup:
+def origin(result: Result, page: bool) -> Markup:
     """Where the run comes from in one line, which opens to all there is to know; and ways to hand
     it on.
     """
@@ -177,7 +179,7 @@ def _origin(result: Result, page: bool) -> Markup:
         ("Not run", provenance.left_out_html(result)),
         (
             "Run it again",
-            provenance.code_html(provenance.command_line(result), "command")
+            provenance.code_html(commands.command_line(result), "command")
             + provenance.code_html(provenance.python_lines(result), "Python lines"),
         ),
     ]
@@ -205,6 +207,8 @@ def answer_tab(result: Result, views: Mapping[str, Any], page: bool) -> Tab | No
     if lead.picture is None or lead.picture[0] not in views:
         return None
     name, number = lead.picture
+    if isinstance(views[name], View) and views[name].why_not:
+        return None
     beside = html_pane(
         Markup("<style>{}</style><h2>Read it against the control</h2>{}").format(
             Markup(provenance.CSS),
@@ -227,7 +231,8 @@ def answer_tab(result: Result, views: Mapping[str, Any], page: bool) -> Tab | No
 
     def drawing() -> Any:
         found = pictures(views[name])[number : number + 1]
-        inside = pn.Column(*map(live_picture, found), **wide)
+        shown = map(live_picture, found) if found else [live_part(views[name])]
+        inside = pn.Column(*shown, **wide)
         return flow_row(inside, beside, sizing_mode="stretch_width")
 
     return Tab(drawing)
@@ -254,6 +259,17 @@ def run_label(entry: RunEntry) -> str:
         f" · {word}" for word, on in (("sample", entry.sample), ("partial", entry.partial)) if on
     )
     return f"{entry.analysis} · {entry.model} · {when}{marks} · {entry.id}"[:120]
+
+
+def matching(entries: list[RunEntry], words: str, always: set[str]) -> dict[str, str]:
+    """Ids by label of the runs that have all words in their label, and of those in `always`."""
+    wanted = words.lower().split()
+    return {
+        label: entry.id
+        for entry in entries
+        for label in [run_label(entry)]
+        if entry.id in always or all(word in f"{label} {entry.id}".lower() for word in wanted)
+    }
 
 
 def unknown_run(run: str, entries: list[RunEntry]) -> Any:

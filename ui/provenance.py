@@ -5,17 +5,14 @@ report and the notebook.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from ui.style import STATIC
-from workbench import account, cost, registry
-from workbench.errors import WorkbenchError
+from workbench import account, commands, cost
 from workbench.result import Finding, Result
 
 CSS = (STATIC / "run.css").read_text(encoding="utf-8")
@@ -30,48 +27,11 @@ _COPY = (
 )
 
 
-def changed_params(result: Result) -> dict[str, Any]:
-    """The parameters that differ from the analysis's defaults; all of them if it is not
-    installed here.
-    """
-    try:
-        fields = registry.get(result.analysis).Params.model_fields
-    except WorkbenchError:
-        return dict(result.params)
-    return {
-        k: v
-        for k, v in result.params.items()
-        if k not in fields or _jsonable(fields[k].get_default(call_default_factory=True)) != v
-    }
-
-
-def _jsonable(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))
-
-
-def command_line(result: Result) -> str:
-    """The shell command that makes this run again."""
-    words = ["workbench", "run", result.analysis]
-    model = result.provenance.model
-    if model.get("name"):
-        words += ["--model", str(model.get("source") or model["name"])]
-    values = changed_params(result)
-    seed = values.pop("seed", result.provenance.seed)
-    if seed is not None:
-        words += ["--seed", str(seed)]
-    for key, value in values.items():
-        words += [
-            "--set",
-            f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}",
-        ]
-    return shlex.join(words)
-
-
 def python_lines(result: Result) -> str:
     """The same in Python, and how to open this run."""
     model = result.provenance.model
     name = str(model.get("source") or model.get("name") or "")
-    values = changed_params(result)
+    values = commands.changed_params(result)
     lines = [
         "import workbench as wb",
         "",
@@ -172,7 +132,7 @@ def left_out_html(result: Result) -> Markup:
     rows = Markup("").join(
         Markup("<li>{}{}</li>").format(
             part.says,
-            "" if part.reason else code_html(account.command(result, part.name), "command"),
+            "" if part.reason else code_html(commands.command_line(result, part.name), "command"),
         )
         for part in account.left_out(result)
     )
@@ -185,8 +145,8 @@ def one_line(result: Result) -> str:
     dtype = str(model.get("dtype") or "").removeprefix("torch.")
     try:
         day = dt.datetime.fromisoformat(about.started).astimezone().strftime("%-d %b %Y")
-    except ValueError:
-        day = about.started
+    except (ValueError, OverflowError):  # no time, or one that this zone has no day for
+        day = about.started[:40]
     seed = f"seed {about.seed}" if about.seed is not None else ""
     took = duration(about.duration) if about.duration else ""
     return " · ".join(filter(None, [str(model.get("name") or ""), dtype, seed, took, day]))

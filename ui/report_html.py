@@ -18,6 +18,7 @@ from markupsafe import Markup
 from ui import provenance, style
 from ui.answer import lead_of
 from ui.static_views import CSS, fragments, table_html
+from workbench import commands
 from workbench.draw.view import Table
 from workbench.result import Result
 
@@ -50,7 +51,7 @@ def html(result: Result) -> str:
         asked=provenance.facts_html(result.params),
         model=provenance.model_html(result),
         provenance=provenance.provenance_html(result),
-        command=provenance.code_html(provenance.command_line(result), "command"),
+        command=provenance.code_html(commands.command_line(result), "command"),
         python=provenance.code_html(provenance.python_lines(result), "Python lines"),
         mark=Markup(style.MARK),
         sections=sections,

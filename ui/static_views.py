@@ -42,8 +42,10 @@ class Fragment:
     items: list[dict[str, Any]]
 
     def picture(self, number: int) -> Fragment:
-        """One of its pictures alone; nothing where it has not so many."""
+        """One of its pictures alone; all of it where it has not so many, since it says why."""
         items = self.items[number : number + 1]
+        if not items:
+            return self
         places = (_place(item["target_id"], _height(Figure(item["doc"]))) for item in items)
         return Fragment(Markup("").join(places), items)
 

@@ -7,7 +7,6 @@ stranger, and is read as data.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,15 +128,6 @@ def estimated(result: Result) -> float | None:
 def peak_bytes(result: Result) -> float | None:
     """Memory that the run took beyond the weights; None where it does not say."""
     return _number(result.provenance.cost.get("peak_bytes"))
-
-
-def command(result: Result, part: str) -> str:
-    """The shell command that runs one part by itself."""
-    words = ["workbench", "run", result.analysis]
-    model = result.provenance.model
-    if name := model.get("source") or model.get("name"):
-        words += ["--model", str(name)]
-    return shlex.join([*words, "--set", f"parts={part}"])
 
 
 def _number(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""What runs of format 1 of extraction, function-tokens and inside call otherwise."""
+"""What runs of format 1 call otherwise, by analysis, and which parts they had."""
 
 from __future__ import annotations
 
@@ -353,3 +353,201 @@ SINGLE_PROMPT = Upgrade(
         "settles": "answer_layer",
     },
 )
+
+_STABILITY = {"chosen_again": "selection_frequency", "number_again": "same_size_frequency"}
+_TRANSFER = {"told": "testable", "carry_over": "transferred", "other_way": "reversed"}
+KNOWLEDGE_CONFLICT = Upgrade(
+    tables={"chosen": "selected_heads"},
+    columns={
+        "candidates": {"said": "generated", "first_token_right": "first_token_correct"},
+        "facts": {"counter": "counterfactual", "said": "generated"},
+        "heads": {
+            "low": "effect_difference_low",
+            "high": "effect_difference_high",
+            "everywhere_memory": "zero_all_positions_memory",
+            "everywhere_context": "zero_all_positions_context",
+        },
+        "stability": {"chosen": "selected", "share": "selection_frequency"},
+        "transfer": {"kind": "across", "found_on": "selected_on", "used_on": "evaluated_on"},
+        "transfer_skipped": {"kind": "across", "why": "reason"},
+    },
+    values={
+        "facts": {"split": {"choose": "select", "prove": "held_out"}},
+        "rates": {"split": {"choose": "select", "prove": "held_out"}},
+        "k_curve": {"rank_by": {"everywhere": "zero_all_positions"}},
+    },
+    findings={"untold_memory": "undetermined_memory", "untold_context": "undetermined_context"},
+    keys={
+        "stability_memory": _STABILITY,
+        "stability_context": _STABILITY,
+        "transfer_relation_memory": _TRANSFER,
+        "transfer_relation_context": _TRANSFER,
+        "transfer_format_memory": _TRANSFER,
+        "transfer_format_context": _TRANSFER,
+    },
+    param_values={"rank_by": {"everywhere": "zero_all_positions"}},
+)
+
+_EDIT_FINDING = {
+    "others_kept": "others_retained",
+    "others_kept_gradient": "others_retained_gradient",
+    "others_kept_all": "others_retained_all",
+    "neutral_before": "neutral_loss_before",
+    "neutral": "neutral_loss",
+    "rate_contrast": "learning_rate_contrast",
+    "rate_gradient": "learning_rate_gradient",
+    "rate_random": "learning_rate_random",
+    "rate_all": "learning_rate_all",
+    "new": "rewrite_match",
+    "new_before": "rewrite_match_before",
+    "new_gradient": "rewrite_match_gradient",
+    "new_random": "rewrite_match_random",
+    "new_all": "rewrite_match_all",
+}
+_PARAGRAPH_CLAIMS = {
+    "Replacing one token disturbs memorized passages less than others": (
+        "Replacing one prefix token disturbs memorized passages less than others"
+    ),
+    "Gradients of memorized passages are smaller over all": (
+        "Gradients of memorized passages are smaller overall"
+    ),
+    "Of them, a larger share is in the lower layers than of other passages' gradients": (
+        "A larger share of the gradients of memorized passages is in the lower layers"
+    ),
+    "The heads that matter for memorized passages look at rare tokens": (
+        "The heads that matter for memorized passages attend to rare tokens"
+    ),
+    "A thousandth of the weights, chosen by gradient, is enough to unlearn": (
+        "A thousandth of the weights, selected by gradient, is enough to unlearn"
+    ),
+    "As many random weights do nothing": "As many random weights have no effect",
+}
+PARAGRAPH_MEMORIZATION = Upgrade(
+    tables={
+        "along": "by_position",
+        "weights": "weight_gradients",
+        "lower": "passage_gradients",
+        "twins": "perturbed_twins",
+        "proof": "held_out_eval",
+        "removals": "weight_edits",
+        "curves": "edit_curves",
+        "rewritten": "rewrite_targets",
+    },
+    columns={
+        "passages": {"match": "prefix_match", "said": "generated"},
+        "tokens": {
+            "said": "is_greedy",
+            "likeliest": "greedy_token",
+            "trigger": "prefix_match_change",
+            "trigger_loss": "loss_change",
+        },
+        "perturbed": {"match": "prefix_match_change", "loss": "loss_change"},
+        "by_position": {
+            "prefix": "prefix_pos",
+            "match": "prefix_match_change",
+            "loss": "loss_change",
+        },
+        "weight_gradients": {"weight": "matrix"},
+        "passage_gradients": {"low_max": "lower_share_max", "low_rms": "lower_share_rms"},
+        "perturbed_twins": {"impact": "divergence_position", "impact_token": "divergence_token"},
+        "heads": {
+            "match": "prefix_match_change",
+            "loss": "loss_change",
+            "other_loss": "other_loss_change",
+            "neutral_loss": "neutral_loss_change",
+            "rarity_each": "rarity_within",
+            "rarity_each_low": "rarity_within_low",
+            "rarity_each_high": "rarity_within_high",
+            "trigger_share": "trigger_attention",
+            "trigger_lift": "trigger_attention_ratio",
+        },
+        "held_out_eval": {"match": "prefix_match", "kept": "prefix_match_share"},
+        "weight_edits": {
+            "done": "succeeded",
+            "match_before": "prefix_match_before",
+            "match": "prefix_match",
+            "match_same_steps": "prefix_match_same_steps",
+            "instead_before": "rewrite_match_before",
+            "instead": "rewrite_match",
+            "instead_same_steps": "rewrite_match_same_steps",
+            "others": "n_others",
+            "others_kept": "others_retained",
+            "others_worst": "others_min_prefix_match",
+            "neutral_before": "neutral_loss_before",
+            "neutral": "neutral_loss",
+            "rate": "learning_rate",
+            "weights": "n_weights",
+        },
+        "edit_curves": {"match": "prefix_match", "instead": "rewrite_match"},
+        "rewrite_targets": {"instead": "target"},
+        "left_out": {"why": "reason"},
+        "claims": CLAIM_COLUMNS,
+    },
+    values={
+        "tokens": {"part": {"start": "beginning"}},
+        "held_out_eval": {
+            "condition": {
+                "untouched": "no intervention",
+                "found": "selected heads",
+                "random": "random heads",
+            }
+        },
+        "claims": {"verdict": VERDICTS, "claim": _PARAGRAPH_CLAIMS},
+    },
+    arrays={
+        "slopes": "activation_gradients",
+        "patch_before": "patch_baseline",
+        "head_match": "head_prefix_match_change",
+        "head_loss": "head_loss_change",
+    },
+    keys={
+        "gradients": {"lower": "lower_share_difference", "lower_rms": "lower_share_rms_difference"},
+        "rarity": {"found": "selected"},
+        "heads": {
+            "match": "prefix_match_change",
+            "untouched": "before",
+            "without": "after",
+            "neutral_before": "neutral_loss_before",
+            "neutral_without": "neutral_loss_after",
+        },
+        "unlearned": _EDIT_FINDING,
+        "rewritten": _EDIT_FINDING,
+        "claims": CLAIM_COUNTS,
+    },
+)
+
+PARTS: dict[str, dict[str, str | None]] = {
+    "extraction": {
+        "verbatim": None,
+        "near_verbatim": "decode",
+        "membership": "membership",
+        "reference": None,
+        "checkpoints": "checkpoints",
+        "compression": None,
+    },
+    "function-tokens": {
+        "coverage": None,
+        "untrained": "untrained",
+        "retrieval": "facts",
+        "training": "training",
+    },
+    "knowledge-conflict": {
+        "rates": None,
+        "heads": None,
+        "pruning": None,
+        "side_effects": None,
+        "dial": None,
+        "transfer": "transfer",
+    },
+    "paragraph-memorization": {
+        "passages": None,
+        "triggers": None,
+        "gradients": None,
+        "patching": "traced",
+        "heads": None,
+        "edits": "edits",
+    },
+}
+"""The parts of an analysis, each with the parameter that left it out in runs of format 1 when it
+was false, 0 or empty; None for those that every run had.
+"""

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from markupsafe import Markup
 
 from tests.helpers.synthetic import synthetic_result
-from ui import numbers
+from ui import answer, numbers
 from ui.explorer import Explorer
+from ui.static_views import fragment
 from ui.thumbnails import thumbnail
+from workbench import registry
 from workbench.draw.view import View
+from workbench.result import Finding
 from workbench.schema import Schema
 
 
@@ -65,6 +69,51 @@ def test_the_answer_stands_first_with_its_picture_and_its_control(runs: Path) ->
     assert control in texts(explorer)
 
 
+def test_a_run_is_found_by_words_and_what_is_open_stays_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.paths.sample_runs_dirs", lambda: [])
+    for n in range(8):
+        synthetic_result().save(tmp_path / f"run-{n}")
+    explorer = Explorer(tmp_path, {"run": "run-1"})
+    find, choose, other = (w for w in explorer.side.select() if hasattr(w, "value"))
+    assert len(choose.options) == 9
+    find.value_input = "RUN-7 knowledge"
+    assert set(choose.options.values()) == {"", "run-1", "run-7"}
+    assert choose.value == "run-1"
+    find.value_input = "no such run"
+    assert set(choose.options.values()) == {"", "run-1"}
+    assert set(other.options.values()) == {"", "run-1"}
+
+
+def test_how_sure_counts_known_verdicts_and_survives_a_strangers_run() -> None:
+    result = synthetic_result()
+    assert "one seed" in answer.certainty(result)
+    result.tables["claims"] = pd.DataFrame(
+        {"verdict": ["replicates", "replicates", "cannot be told", "<b>", ["a list"], None]}
+    )
+    assert "claims of the paper: 2 replicates, 1 cannot be told" in answer.certainty(result)
+    result.params = {}
+    result.add(Finding("seeds", {"other": 3.0}, "No value.", unit="runs"))
+    assert "seed" not in answer.certainty(result)
+
+
+def test_a_run_stopped_before_its_picture_says_so_in_its_place(runs: Path) -> None:
+    result = synthetic_result()
+    del result.tables["rates"]
+    assert "stopped" in texts(Explorer(result=result))
+    whole = fragment("Rates", registry.get(result.analysis).views(result)["Rates"])
+    assert whole.picture(0) == whole
+    drawn = fragment("Rates", registry.get(result.analysis).views(synthetic_result())["Rates"])
+    assert [len(drawn.picture(n).items) for n in range(2)] == [1, 1]
+    assert drawn.picture(0).items != drawn.picture(1).items
+
+
+def test_two_runs_keep_where_the_first_comes_from(runs: Path) -> None:
+    shown = texts(Explorer(runs, {"run": "one", "with": "two"}))
+    assert "workbench run knowledge-conflict" in shown
+
+
 def test_every_number_has_a_title_and_a_unit() -> None:
     result = synthetic_result()
     frame = numbers.table(result)
@@ -112,7 +161,7 @@ def test_one_broken_view_leaves_the_page_standing(monkeypatch: pytest.MonkeyPatc
             return {"Bad": View(lambda: [1 / 0]), "Good": View(lambda: ["all well"])}
 
     monkeypatch.setattr(registry, "get", lambda name: Odd)
-    monkeypatch.setattr("ui.provenance.changed_params", lambda result: {})
+    monkeypatch.setattr("workbench.commands.changed_params", lambda result: {})
     shown = texts(Explorer(result=synthetic_result()))
     assert "ZeroDivisionError" in shown
     assert str(Markup.escape(next(iter(synthetic_result().findings.values())).says)) in shown

@@ -103,7 +103,6 @@ def test_a_left_out_part_says_what_it_takes_and_why():
     says = [part.says for part in account.left_out(result)]
     assert says == ["Part A (about 3 min more)", "Part B (needs reference)"]
     assert account.estimated(result) == 5.0
-    assert account.command(result, "a") == "workbench run extraction --set parts=a"
 
 
 def test_peak_memory_sees_what_was_held_in_between():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench import account
+from workbench import account, commands
 from workbench.cli import parse_values
 from workbench.cost import estimate, in_words, is_moment
 from workbench.errors import BadInput, Cancelled, WorkbenchError
@@ -219,7 +219,7 @@ def _tell(result: Result, folder: Path) -> None:
     if left_out := account.left_out(result):
         screen.print(
             f"  [dim]Not run: {plain(', '.join(part.says for part in left_out))}. One alone:"
-            f" {plain(account.command(result, left_out[0].name))}[/]",
+            f" {plain(commands.command_line(result, left_out[0].name))}[/]",
             soft_wrap=True,
         )
     shown = f'"{folder}"' if " " in str(folder) else str(folder)
