@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from ui import provenance
-from workbench import draw
+from workbench import draw, registry
 from workbench.draw import colour
 from workbench.draw.view import Row, Table, View, flow_row, live_part, live_picture, need_panel
+from workbench.errors import WorkbenchError
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -96,6 +97,15 @@ def _findings(a: Result, b: Result) -> list[Any]:
     return [Table(pd.DataFrame(rows), "Findings of both runs")]
 
 
+def _unit(run: Result, table: str, column: str) -> str:
+    """The unit of a column, as its analysis says it; "" where that is not installed here."""
+    try:
+        said = registry.get(run.analysis).schema.table(table)
+    except WorkbenchError:
+        return ""
+    return next((c.unit for c in said.columns if c.name == column), "") if said else ""
+
+
 def _measured_on_heads(a: pd.DataFrame, b: pd.DataFrame) -> str | None:
     """The number that two tables of heads both have, a difference if there is one."""
     if not ({"layer", "head"} <= set(a) and {"layer", "head"} <= set(b)):
@@ -124,9 +134,9 @@ def _heads(a: Result, b: Result) -> list[Any]:
             ]
         pictures = {"A": grids[0], "B": grids[1], "A − B": grids[0] - grids[1]}
         top = colour.symmetric_limit(v for grid in pictures.values() for v in grid.values.ravel())
-        words = column.replace("_", " ")
+        words, unit = column.replace("_", " "), _unit(a, name, column)
         drawn = [
-            draw.head_grid(grid, title=title, unit="", top=top, labels=i == 0)
+            draw.head_grid(grid, title=title, unit=unit, top=top, labels=i == 0)
             for i, (title, grid) in enumerate(pictures.items())
         ]
         return [

@@ -10,7 +10,7 @@ import pytest
 from markupsafe import Markup
 
 from tests.helpers.synthetic import synthetic_result
-from ui import answer, numbers
+from ui import answer, compare, numbers
 from ui.explorer import Explorer
 from ui.static_views import fragment
 from ui.thumbnails import thumbnail
@@ -177,3 +177,10 @@ def test_thumbnail_is_drawn_once_and_kept(
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
     assert thumbnail(runs / "one") == drawn
     assert thumbnail(runs / "broken") is None
+
+
+def test_what_two_runs_measured_has_its_unit() -> None:
+    result = synthetic_result()
+    assert compare._unit(result, "heads", "effect_difference") == "logits"
+    result.analysis = "not-installed"
+    assert compare._unit(result, "heads", "effect_difference") == ""
