@@ -26,16 +26,17 @@ def archive(result: Result) -> bytes:
         file.writestr("findings.csv", numbers.table(result).to_csv(index=False))
         for name, frame in result.tables.items():
             file.writestr(f"tables/{_file(name)}.csv", frame.to_csv(index=False))
-        left_out = []
+        left_out: list[str] = []
+        broken: list[str] = []
         for name, array in result.arrays.items():
             if array.size > MOST_VALUES:
                 left_out.append(name)
                 continue
             values = array.to_series().rename("value").reset_index()
             file.writestr(f"arrays/{_file(name)}.csv", values.to_csv(index=False))
-        for number, (title, image) in enumerate(titled_pictures(result, "svg"), 1):
+        for number, (title, image) in enumerate(titled_pictures(result, "svg", broken=broken), 1):
             file.writestr(f"pictures/{number:02d} {_file(title)}.svg", image)
-        file.writestr("README.txt", "\n".join(_about(result, left_out)) + "\n")
+        file.writestr("README.txt", "\n".join(_about(result, left_out, broken)) + "\n")
     return buffer.getvalue()
 
 
@@ -44,7 +45,7 @@ def _file(name: str) -> str:
     return re.sub(r"[^\w .()+-]+", "_", name).strip(". ")[:80] or "unnamed"
 
 
-def _about(result: Result, left_out: list[str]) -> Iterator[str]:
+def _about(result: Result, left_out: list[str], broken: list[str]) -> Iterator[str]:
     yield result.question or result.analysis
     yield result.title
     yield ""
@@ -55,3 +56,4 @@ def _about(result: Result, left_out: list[str]) -> Iterator[str]:
     for name in left_out:
         size = result.arrays[name].size
         yield f"Not written out: the array {name} with {size:,} values; open the run in Python."
+    yield from broken

@@ -21,8 +21,10 @@ def notebook(result: Result) -> bytes:
     if result.path is not None:
         lines = f"import workbench as wb\n\nrun = wb.open_run({str(result.path.resolve())!r})\nrun"
         cells += [_markdown("The run, with everything linked:"), _code(lines)]
-    for n, (title, image) in enumerate(titled_pictures(result, "png")):
-        cells.append(_markdown(f"## {_plain(title)}" if n == 0 else f"### {_plain(title)}", image))
+    broken: list[str] = []
+    for title, image in titled_pictures(result, "png", broken=broken):
+        cells.append(_markdown(f"## {_plain(title)}", image))
+    cells += [_markdown(_plain(sentence)) for sentence in broken]
     cells.append(_markdown("## Tables"))
     cells += [_code(f"run.tables[{name!r}]") for name in result.tables]
     cells += [_markdown("## The same question again"), _code(provenance.python_lines(result))]

@@ -12,8 +12,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import workbench as wb
 from tests.helpers.synthetic import synthetic_result
-from ui import report, report_archive, report_html, report_pdf
+from ui import report, report_archive, report_html, report_notebook, report_pdf
+from ui.static_pictures import titled_pictures
+from workbench import registry
+from workbench.draw.view import View
 from workbench.errors import BadInput, WorkbenchError
 
 
@@ -166,6 +170,26 @@ def test_a_zip_holds_the_numbers_and_the_pictures(tmp_path: Path) -> None:
         pictures = [name for name in names if name.endswith(".svg")]
         assert len(pictures) > 5
         assert b"<svg" in file.read(pictures[0])
+
+
+def test_a_view_that_cannot_be_drawn_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = synthetic_result()
+    views = registry.get(result.analysis).views(result)
+    broken = {"Broken": View(lambda: [1 / 0]), "Rates": views["Rates"]}
+    monkeypatch.setattr(registry.Analysis, "views", lambda self, result: broken)
+    with zipfile.ZipFile(io.BytesIO(report_archive.archive(result))) as file:
+        assert [name for name in file.namelist() if name.startswith("pictures/")]
+        assert "'Broken' cannot be drawn: ZeroDivisionError" in file.read("README.txt").decode()
+    book = json.loads(report_notebook.notebook(result))
+    assert "ZeroDivisionError" in json.dumps(book)
+    assert any("attachments" in cell for cell in book["cells"])
+
+
+def test_every_picture_of_one_prompt_is_drawn_without_a_browser(organism: Any) -> None:
+    broken: list[str] = []
+    run = wb.run("inside", organism, {"prompt": "The capital of France is"})
+    assert len(list(titled_pictures(run, "svg", broken=broken))) > 3
+    assert not broken
 
 
 def test_an_array_too_large_for_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Elem
         "xrotation": 0 if many else 60,
         "cmap": list(_scale()),
         "clim": (0.0, 1.0),
-        "clipping_colors": {"NaN": "rgba(0,0,0,0)"},
+        "clipping_colors": {"NaN": "#00000000"},
     }
     side = max(300, min(520, 150 + 30 * n))
     image = hv.Image(_masked(values)[::-1], bounds=(-0.5, -0.5, n - 0.5, n - 0.5))
