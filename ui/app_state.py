@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ui.jobs import Jobs
 from ui.model_slot import ModelSlot
-from ui.render_cache import RenderCache
+from ui.runs.render_cache import RenderCache
 from workbench import runs
 from workbench.errors import NotFound
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import jinja2
 from markupsafe import Markup
 
-from ui import style
 from ui.app_state import AppState
+from ui.web import style
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.runs import RunEntry
@@ -29,7 +28,7 @@ def _templates() -> jinja2.Environment:
     # Everything a template prints is escaped: names, sentences and parameters come from models and
     # strangers' files.
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(style.TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -40,7 +39,7 @@ def _templates() -> jinja2.Environment:
 def render(template: str, active: str = "home", home: str = "", **values: Any) -> str:
     """One of our pages, with the shared head and header.
 
-    `home` leads from the page to Home, see `ui.style`.
+    `home` leads from the page to Home, see `ui.web.style`.
     """
     head, header = Markup(style.head_html(home)), Markup(style.header_html(active, home))
     return (

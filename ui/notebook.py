@@ -15,8 +15,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ui import provenance, style
-from ui.static_pictures import titled_pictures
+from ui.runs import provenance
+from ui.runs.static_pictures import titled_pictures
+from ui.web import style
 from workbench import draw, registry
 from workbench.draw.view import View, live_part, need_panel
 from workbench.result import Result
@@ -42,7 +43,7 @@ def mimebundle(result: Result) -> Any:
 
 def explore(result: Result | str | Path) -> Any:
     """The whole Explorer for one result (or a run's folder or id) as a Panel object."""
-    from ui.explorer import Explorer
+    from ui.explorer.page import Explorer
     from workbench.runs import open_run
 
     opened = result if isinstance(result, Result) else open_run(result)

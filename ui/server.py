@@ -26,13 +26,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from ui import prefix, style
 from ui.app_state import AppState
 from ui.jobs import Jobs
 from ui.model_slot import ModelSlot
-from ui.prefix import route_of
-from ui.render_cache import RenderCache
-from ui.security import Guard, is_loopback
+from ui.runs.render_cache import RenderCache
+from ui.web import prefix, style
+from ui.web.prefix import route_of
+from ui.web.security import Guard, is_loopback
 from workbench import __version__
 from workbench.errors import BadInput, NotFound, WorkbenchError
 
@@ -188,7 +188,7 @@ def build(
     """
     # Gradio reads this once, while it is imported: no request may leave this machine.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    from ui import playground
+    from ui.playground import app as playground
 
     root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
@@ -229,7 +229,7 @@ def _warm_up(state: AppState) -> None:
     are likely to be opened.
     """
     state.slot.wait()
-    import ui.explorer  # noqa: F401
+    import ui.explorer.page  # noqa: F401
 
     entries = [entry for entry in state.entries() if not entry.problem]
     newest = [entry for entry in entries if not entry.sample][:NEWEST]
@@ -247,7 +247,7 @@ def _add_explorer(app: FastAPI, state: AppState) -> None:
     from panel.io.fastapi import add_applications
 
     def page() -> Any:
-        from ui.explorer_app import application
+        from ui.explorer.app import application
 
         return application(state.root, state.drawings)()
 
@@ -288,7 +288,7 @@ def _add_pages(app: FastAPI, state: AppState) -> None:
 
     @app.get("/runs/{run_id}/picture.png")
     def picture(run_id: str) -> Response:
-        from ui.thumbnails import thumbnail
+        from ui.runs.thumbnails import thumbnail
 
         entry = state.entry(run_id)
         try:
@@ -311,7 +311,7 @@ def _add_pages(app: FastAPI, state: AppState) -> None:
 
     @app.get("/runs/{run_id}/report.html")
     def report(run_id: str, download: bool = False) -> HTMLResponse:
-        from ui.report import write
+        from ui.report.write import write
         from workbench.result import Result
 
         entry = state.entry(run_id)

@@ -11,7 +11,7 @@ import workbench as wb
 from analyses.measures.closed_book import closed_book
 from tests.helpers import autoencoders, planted
 from tests.helpers.token_counter import counting
-from ui.static_views import fragments
+from ui.runs.static_views import fragments
 from workbench import account, commands, cost, registry
 from workbench.errors import BadInput, NotFound
 from workbench.organisms import corpus

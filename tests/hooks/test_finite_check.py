@@ -11,7 +11,7 @@ import torch
 import workbench as wb
 from hooks.decode import InterventionDecoder
 from tests.helpers.tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
-from ui import prompt_service
+from ui.playground import prompt_service
 from workbench.errors import NotFinite
 
 PROMPT = "The capital of France is"

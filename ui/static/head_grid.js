@@ -1,4 +1,4 @@
-/* Runs inside gr.HTML with `element`, `props`, `trigger` and `watch`. Draws props.value (see ui/head_buttons.py) and reports
+/* Runs inside gr.HTML with `element`, `props`, `trigger` and `watch`. Draws props.value (see ui/playground/head_buttons.py) and reports
    what the user switched with the event "heads". */
 const root = element.querySelector(".head-grid");
 const says = element.querySelector(".head-grid-says");

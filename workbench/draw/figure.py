@@ -2,9 +2,9 @@
 where they are shown.
 
 Drawing a tab through HoloViews takes half a second and more; what is kept as JSON costs a third of
-that in Python, and nothing at all where the browser reads it itself (`ui/static_views.py`). What is
-linked to a page is linked afterwards, on the Bokeh figure (`heads.link_grid`, `charts.fill_bars`),
-so that both ways give the same picture.
+that in Python, and nothing at all where the browser reads it itself
+(`ui/runs/static_views.py`). What is linked to a page is linked afterwards, on the Bokeh figure
+(`heads.link_grid`, `charts.fill_bars`), so that both ways give the same picture.
 """
 
 from __future__ import annotations

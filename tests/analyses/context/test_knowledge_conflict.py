@@ -242,7 +242,7 @@ def test_transfer_leaves_out_what_has_no_room(full):
 
 
 def test_a_run_that_cannot_tell_opens_and_is_drawn(full, tmp_path):
-    from ui.static_views import fragments
+    from ui.runs.static_views import fragments
     from workbench.draw.view import still_parts
 
     _, _, result = full

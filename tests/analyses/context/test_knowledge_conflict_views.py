@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from analyses.context.knowledge_conflict import selections
 from tests.helpers.synthetic import synthetic_result
-from ui import static_views
+from ui.runs import static_views
 from workbench import registry
 from workbench.draw import view as drawing
 from workbench.draw.head_grids import cells_of

@@ -668,6 +668,6 @@ def test_a_planted_model_of_another_family_is_read_as_well(
 
 
 def _htmls(result: Result) -> list[str]:
-    from ui.static_views import fragments
+    from ui.runs.static_views import fragments
 
     return [made.html for _, made in fragments(result)]

@@ -35,13 +35,13 @@ def views_of(result: Result) -> dict[str, View]:
 
 
 def html_of(result: Result) -> dict[str, str]:
-    from ui.static_views import fragments
+    from ui.runs.static_views import fragments
 
     return {title: made.html for title, made in fragments(result)}
 
 
 def test_every_tab_draws_from_the_folder(result: Result) -> None:
-    from ui.static_views import fragments
+    from ui.runs.static_views import fragments
 
     made = dict(fragments(result))
     assert list(made) == TITLES

@@ -1,0 +1,187 @@
+"""The Explorer without a browser: what it shows of good, broken, unknown and foreign runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from markupsafe import Markup
+
+from tests.helpers.synthetic import synthetic_result
+from ui.explorer import compare
+from ui.explorer.page import Explorer
+from ui.runs import answer, numbers
+from ui.runs.static_views import fragment
+from ui.runs.thumbnails import thumbnail
+from workbench import registry
+from workbench.draw.view import View
+from workbench.result import Finding
+from workbench.schema import Schema
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    synthetic_result().save(root / "one")
+    synthetic_result(seed=2).save(root / "two")
+    foreign = synthetic_result()
+    foreign.analysis = "not-installed"
+    foreign.save(root / "foreign")
+    (root / "broken").mkdir()
+    (root / "broken" / "result.json").write_text("{")
+    return root
+
+
+def texts(explorer: Explorer) -> str:
+    return " ".join(
+        str(p.object)
+        for column in (explorer.side, explorer.main)
+        for p in column.select()
+        if type(p).__name__ == "HTML"
+    )
+
+
+def test_a_run_with_findings_tabs_and_provenance(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "head": "L2H0", "view": "Heads"})
+    shown = texts(explorer)
+    for words in (
+        "which attention heads decide?",
+        "88 %",
+        "toy-6l",
+        "workbench run knowledge-conflict",
+        "L2H0",
+    ):
+        assert words in shown
+
+
+def test_the_answer_stands_first_with_its_picture_and_its_control(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one"})
+    tabs = next(w for w in explorer.main.select() if type(w).__name__ == "RadioButtonGroup")
+    assert tabs.value == tabs.options[0] == "Answer"
+    assert tabs.options[-2:] == ["All numbers", "Tables"]
+    top = str(explorer.main[0].object)
+    result = synthetic_result()
+    base, control = result.findings["base"].says, result.findings["random"].says
+    assert top.index(result.question) < top.index(base) < top.index("How sure?")
+    assert f"n = {result.findings['base'].values['n']:g}" in top
+    assert control not in top
+    assert control in texts(explorer)
+
+
+def test_a_run_is_found_by_words_and_what_is_open_stays_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.paths.sample_runs_dirs", lambda: [])
+    for n in range(8):
+        synthetic_result().save(tmp_path / f"run-{n}")
+    explorer = Explorer(tmp_path, {"run": "run-1"})
+    find, choose, other = (w for w in explorer.side.select() if hasattr(w, "value"))
+    assert len(choose.options) == 9
+    find.value_input = "RUN-7 knowledge"
+    assert set(choose.options.values()) == {"", "run-1", "run-7"}
+    assert choose.value == "run-1"
+    find.value_input = "no such run"
+    assert set(choose.options.values()) == {"", "run-1"}
+    assert set(other.options.values()) == {"", "run-1"}
+
+
+def test_how_sure_counts_known_verdicts_and_survives_a_strangers_run() -> None:
+    result = synthetic_result()
+    assert "one seed" in answer.certainty(result)
+    result.tables["claims"] = pd.DataFrame(
+        {"verdict": ["replicates", "replicates", "cannot be told", "<b>", ["a list"], None]}
+    )
+    assert "claims of the paper: 2 replicates, 1 cannot be told" in answer.certainty(result)
+    result.params = {}
+    result.add(Finding("seeds", {"other": 3.0}, "No value.", unit="runs"))
+    assert "seed" not in answer.certainty(result)
+
+
+def test_a_run_stopped_before_its_picture_says_so_in_its_place(runs: Path) -> None:
+    result = synthetic_result()
+    del result.tables["rates"]
+    assert "stopped" in texts(Explorer(result=result))
+    whole = fragment("Rates", registry.get(result.analysis).views(result)["Rates"])
+    assert whole.picture(0) == whole
+    drawn = fragment("Rates", registry.get(result.analysis).views(synthetic_result())["Rates"])
+    assert [len(drawn.picture(n).items) for n in range(2)] == [1, 1]
+    assert drawn.picture(0).items != drawn.picture(1).items
+
+
+def test_two_runs_keep_where_the_first_comes_from(runs: Path) -> None:
+    shown = texts(Explorer(runs, {"run": "one", "with": "two"}))
+    assert "workbench run knowledge-conflict" in shown
+
+
+def test_every_number_has_a_title_and_a_unit() -> None:
+    result = synthetic_result()
+    frame = numbers.table(result)
+    assert len(frame) == sum(len(f.values) for f in result.findings.values())
+    assert "_" not in " ".join(frame["title"])
+    assert list(frame.columns) == list(numbers.HEADINGS)
+
+
+def test_two_runs_side_by_side(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "with": "two"})
+    shown = texts(explorer)
+    assert "Two runs" in shown
+    assert "all three on one scale" in shown
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({}, "Choose a run"),
+        ({"run": "broken"}, "damaged"),
+        ({"run": "nothing-like-it"}, "There is no run"),
+        ({"run": "../../etc"}, "There is no run"),
+        ({"run": "foreign"}, "cannot be drawn here"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(runs: Path, query: dict[str, str], words: str) -> None:
+    shown = texts(Explorer(runs, query))
+    assert words in shown
+    assert "Traceback" not in shown
+
+
+def test_no_runs_at_all_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.explorer.page.listing", lambda runs: [])
+    assert "no finished run yet" in texts(Explorer(tmp_path))
+
+
+def test_one_broken_view_leaves_the_page_standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench import registry
+
+    class Odd:
+        answer, schema = None, Schema()
+
+        @staticmethod
+        def views(result: Any) -> dict[str, Any]:
+            return {"Bad": View(lambda: [1 / 0]), "Good": View(lambda: ["all well"])}
+
+    monkeypatch.setattr(registry, "get", lambda name: Odd)
+    monkeypatch.setattr("workbench.commands.changed_params", lambda result: {})
+    shown = texts(Explorer(result=synthetic_result()))
+    assert "ZeroDivisionError" in shown
+    assert str(Markup.escape(next(iter(synthetic_result().findings.values())).says)) in shown
+
+
+def test_thumbnail_is_drawn_once_and_kept(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    drawn = thumbnail(runs / "one")
+    assert drawn is not None
+    assert drawn.startswith(b"\x89PNG")
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
+    assert thumbnail(runs / "one") == drawn
+    assert thumbnail(runs / "broken") is None
+
+
+def test_what_two_runs_measured_has_its_unit() -> None:
+    result = synthetic_result()
+    assert compare._unit(result, "heads", "effect_difference") == "logits"
+    result.analysis = "not-installed"
+    assert compare._unit(result, "heads", "effect_difference") == ""

@@ -1,0 +1,431 @@
+"""The Playground without a browser: what it computes, what it draws, its API, its queueing."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+
+import pytest
+import torch
+from pydantic import BaseModel
+
+import workbench as wb
+from tests.helpers import fake_package
+from tests.helpers.synthetic import HOSTILE, synthetic_result
+from ui.app_state import AppState
+from ui.jobs import Job, Jobs
+from ui.model_slot import ModelSlot
+from ui.playground import app as playground
+from ui.playground import head_buttons, html_parts, prompt_service, prompt_stream, prompt_tab
+from ui.playground.inject_head import inject
+from ui.playground.prompt_stream import Answerer, PromptRequest, Tickets
+from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.playground import HeadRole
+from workbench.result import Result
+
+PROMPT = "The capital of France is"
+
+
+class NoParams(BaseModel):
+    pass
+
+
+@pytest.fixture
+def app(llama, tmp_path):
+    slot = ModelSlot(llama)
+    made = AppState(slot, Jobs(slot, tmp_path / "runs"), tmp_path / "runs")
+    yield made
+    made.jobs.stop()
+
+
+@pytest.fixture
+def sheep_run(app, tmp_path_factory, monkeypatch):
+    """A finished run of a third party's analysis that gives a dial, and found L0H1 and L1H2."""
+    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch)
+    job = app.jobs.submit("count-sheep", {"steps": 1})
+    assert job.finished.wait(10)
+    yield job.run_id
+    monkeypatch.undo()
+    fake_package.forget()
+
+
+# -- computing -------------------------------------------------------------------------------------
+
+
+def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
+    """The truth is a plain forward pass over prompt and answer, without padding."""
+    asked = ("Paris", "Rome is it")
+    looked = prompt_service.read_prompt(llama, PROMPT, asked)
+    for text, answer in zip(asked, looked.answers, strict=True):
+        start, tail = llama.tokens(PROMPT), llama.continuation_tokens(" " + text)
+        with torch.no_grad():
+            logp = llama.module(torch.tensor([start + tail])).logits[0].log_softmax(-1)
+        each = [float(logp[len(start) - 1 + i, t]) for i, t in enumerate(tail)]
+        assert answer.logp == pytest.approx(sum(each), abs=1e-4)
+        assert answer.p_first == pytest.approx(math.exp(each[0]), rel=1e-3)
+        assert answer.n_tokens == len(tail)
+    plain = llama.next_tokens(PROMPT, k=10)
+    assert [t for t, _ in looked.tokens] == list(plain["token"])
+    assert [p for _, p in looked.tokens] == pytest.approx(list(plain["probability"]), rel=1e-3)
+
+
+def test_an_empty_answer_is_left_out(llama):
+    looked = prompt_service.read_prompt(llama, PROMPT, ("", "Rome"))
+    assert looked.answers[0] is None
+    assert looked.answers[1].text == "Rome"
+    assert prompt_service.read_prompt(llama, PROMPT, ("", " ")).answers == [None, None]
+
+
+def test_a_space_is_added_only_where_it_is_missing():
+    assert prompt_service.as_continuation("is", "Paris") == " Paris"
+    assert prompt_service.as_continuation("is ", "Paris") == "Paris"
+    assert prompt_service.as_continuation("is", "\nParis") == "\nParis"
+    assert prompt_service.as_continuation("", "Paris") == "Paris"
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n "])
+def test_an_empty_prompt_is_said(llama, prompt):
+    with pytest.raises(BadInput, match="empty"):
+        prompt_service.read_prompt(llama, prompt)
+
+
+def test_a_prompt_longer_than_the_table_of_positions_is_said(gpt2):
+    with pytest.raises(BadInput, match="at most 256"):
+        prompt_service.read_prompt(gpt2, "word " * 2000)
+    with pytest.raises(BadInput, match="no positions past 256"):
+        prompt_service.continuation(gpt2, PROMPT, 256)
+
+
+def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
+    before = prompt_service.read_prompt(llama, PROMPT, ("Paris",))
+    with prompt_service.ModelChange(off=((0, 0), (1, 1))).on(llama):
+        changed = prompt_service.read_prompt(llama, PROMPT, ("Paris",))
+    with wb.ablate(llama, heads=[(0, 0), (1, 1)]):
+        assert prompt_service.read_prompt(llama, PROMPT, ("Paris",)) == changed
+    assert changed.tokens != before.tokens
+    assert prompt_service.read_prompt(llama, PROMPT, ("Paris",)) == before
+
+
+def test_names_of_heads_are_checked(llama):
+    assert prompt_service.heads_from(["l1h2", "L0H0", "L1H2"], llama) == ((0, 0), (1, 2))
+    for wrong in ("L3H0", "L0H4", "4", "<script>", ""):
+        with pytest.raises(BadInput, match="L0H0 to L2H3"):
+            prompt_service.heads_from([wrong], llama)
+
+
+def test_a_continuation_stops_when_nobody_waits(llama):
+    seen: list[str] = []
+    whole = prompt_service.continuation(llama, PROMPT, 12, more=seen.append)
+    assert seen[-1].strip() == whole.strip()
+    calls = iter([True, True, False])
+    assert len(prompt_service.continuation(llama, PROMPT, 12, alive=lambda: next(calls))) < len(
+        whole
+    )
+    assert llama.lock.acquire(blocking=False)
+    llama.lock.release()
+
+
+def test_a_finished_run_gives_its_dial_and_heads(app, sheep_run, llama):
+    assert [value for _, value in prompt_tab.run_choices(app)] == ["", sheep_run]
+    result = prompt_service.open_cached(app.entry(sheep_run).path)
+    roles = prompt_service.roles_of(result, llama)
+    assert {role.off: heads for role, heads in roles.items()} == {
+        "Memory heads off": [(0, 1)],
+        "Context heads off": [(1, 2)],
+    }
+    neutral = prompt_stream.change_for(app, [], sheep_run, None, 0.0)
+    assert not neutral.active
+    turned = prompt_stream.change_for(app, ["L2H0"], sheep_run, "dial", 0.5)
+    assert turned.says() == "1 head off, dial +0.50 toward many"
+    with turned.on(llama), wb.ablate(llama, heads=[(0, 1)]):
+        pass
+    with pytest.raises(NotFound, match="control"):
+        prompt_stream.change_for(app, [], sheep_run, "knob", 0.5)
+    with (
+        pytest.raises(BadInput, match="from -1 to 1"),
+        prompt_stream.change_for(app, [], sheep_run, None, 3).on(llama),
+    ):
+        pass
+
+
+def test_a_run_of_other_weights_is_refused(app, sheep_run, gpt2):
+    result = prompt_service.open_cached(app.entry(sheep_run).path)
+    with pytest.raises(BadInput, match="other weights"):
+        prompt_service.controls_of(result, gpt2)
+
+
+def test_roles_come_from_the_knowledge_conflict_table_too(llama):
+    roles = prompt_service.roles_of(synthetic_result(n_layers=3, n_heads=4), llama)
+    assert {role.name for role in roles} == {"memory", "context"}
+
+
+# -- answering pages -------------------------------------------------------------------------------
+
+
+def test_answers_come_in_steps_and_end_with_the_whole_text(app, llama):
+    steps = list(
+        Answerer(app).answer("tab", PromptRequest(PROMPT, "Paris", "Rome", off=("L0H0",), length=6))
+    )
+    last = steps[-1].answer
+    assert "1 head off" in last
+    assert "caret" not in last
+    assert last.count('class="text"') == 2
+    assert not any(step.error_box for step in steps)
+
+
+def test_an_older_request_is_dropped(app):
+    answerer = Answerer(app)
+    older = answerer.answer("tab", PromptRequest(PROMPT, length=6))
+    done: list[prompt_stream.UIUpdate] = []
+    waiting = threading.Thread(target=lambda: done.extend(older))
+    waiting.start()
+    list(answerer.answer("tab", PromptRequest("The capital of Italy is")))
+    waiting.join(10)
+    assert done == []
+
+
+def test_tickets_are_per_tab_ordered_by_the_browser_and_bounded():
+    tickets = Tickets(keep=2)
+    first, other = tickets.take("a", 1.0), tickets.take("b", 9.0)
+    third = tickets.take("a", 3.0)
+    overtaken = tickets.take("a", 2.0)
+    assert (first(), overtaken(), third(), other()) == (False, False, True, True)
+    tickets.take("c", 1.0)
+    assert len(tickets._latest) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (PromptRequest(PROMPT, off=("L99H0",)), "L99H0"),
+        (PromptRequest(PROMPT, run="<b>x</b>"), "&lt;b&gt;x&lt;/b&gt;"),
+    ],
+)
+def test_bad_input_is_a_message(app, asked, says):
+    (step,) = list(Answerer(app).answer("tab", asked))
+    assert says in step.error_box
+    assert "data-wb-dismiss" in step.error_box
+    assert step.answer is None
+
+
+def test_what_nobody_expected_is_a_message_without_details(app, monkeypatch):
+    monkeypatch.setattr(prompt_service, "read_prompt", lambda *a: 1 / 0)
+    (step,) = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
+    assert "ZeroDivisionError" in step.error_box
+    assert "Traceback" not in step.error_box
+
+
+def test_an_empty_prompt_shows_what_to_do(app):
+    (step,) = list(Answerer(app).answer("tab", PromptRequest("  ")))
+    assert "Type a prompt" in step.answer
+
+
+def test_while_a_run_has_the_model_the_page_says_so(app, llama, monkeypatch):
+    real = llama.lock.acquire
+
+    class Busy:
+        tries = 0
+
+        def acquire(self, timeout=None):
+            Busy.tries += 1
+            return Busy.tries > 1 and real()
+
+        def release(self):
+            real_lock.release()
+
+    real_lock = llama.lock
+    monkeypatch.setattr(llama, "lock", Busy())
+    monkeypatch.setattr(
+        prompt_service, "read_prompt", lambda *a: prompt_service.PromptOutput([], [])
+    )
+    steps = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
+    assert Busy.tries == 2
+    assert steps[-1].answer is not None
+
+
+# -- drawing ---------------------------------------------------------------------------------------
+
+
+def test_tokens_show_their_spaces_and_are_escaped():
+    assert html_parts.token_html(" a\n") == '<span class="ws">·</span>a<span class="ws">↵</span>'
+    assert "<script>" not in html_parts.token_html("<script>")
+    assert "empty" in html_parts.token_html("")
+
+
+@pytest.mark.parametrize(
+    ("p", "says"),
+    [(0.5, "50.0 %"), (0.001, "0.1 %"), (0.00001, "1e-3 %"), (0.0, "0 %"), (1.0, "100.0 %")],
+)
+def test_percent(p, says):
+    assert html_parts.percent(p) == says
+
+
+def test_hostile_text_is_only_text_everywhere(llama):
+    looked = prompt_service.PromptOutput(
+        [(HOSTILE, 0.5)], [prompt_service.PromptAnswer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
+    )
+    job = Job(HOSTILE, NoParams(), state="done", run_id=HOSTILE, says=HOSTILE)
+    job.findings = {HOSTILE: {"value": 1.0, "says": HOSTILE, "unit": HOSTILE}}
+    failed = Job("x", NoParams(), state="failed", error=WorkbenchError(HOSTILE, HOSTILE, HOSTILE))
+    running = Job(HOSTILE, NoParams(), state="running", says=HOSTILE)
+    pages = [
+        html_parts.Comparison(looked, looked, HOSTILE, (HOSTILE, HOSTILE)).html(),
+        html_parts.jobs_html([job, failed, running]),
+        html_parts.error(BadInput(HOSTILE, HOSTILE, HOSTILE)),
+        html_parts.status_line(HOSTILE),
+        html_parts.broken_html({HOSTILE: HOSTILE}),
+    ]
+    for page in pages:
+        assert "<script" not in page
+        assert "<img" not in page
+
+
+def test_the_grid_of_a_model(llama):
+    assert head_buttons.value_for(None)["layers"] == 0
+    role = HeadRole("memory", "memory head", "Memory heads off", "memory")
+    value = head_buttons.value_for(llama, ["L0H1"], {role: [(2, 3)]})
+    assert value == {
+        "layers": 3,
+        "heads": 4,
+        "kv": 2,
+        "off": ["L0H1"],
+        "roles": [{"name": "memory", "head": "memory head", "colour": "memory", "heads": ["L2H3"]}],
+    }
+    assert head_buttons.role_off(value, "memory")["off"] == ["L2H3"]
+    assert head_buttons.role_off(value, "context")["off"] == []
+
+
+def test_gradios_page_gets_our_head_and_names_nothing_foreign():
+    foreign = (
+        '<meta property="og:image"\n content="https://x/y.jpg" /><link rel="manifest" href="/m">'
+    )
+    page = inject(f'<head>{foreign}</head><body style="a">x</body>')
+    assert "https://" not in page
+    assert "manifest" not in page
+    assert page.index("workbench.js") < page.index("</head>")
+    assert page.index("<body") < page.index("wb-header") < page.index("x</body>")
+
+
+# -- the API ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endpoints(app):
+    from ui.playground.app import blocks
+
+    page = blocks(app)
+    return {fn.api_name: fn.fn for fn in page.fns.values() if fn.api_visibility == "public"}
+
+
+def test_only_the_documented_endpoints_are_public(endpoints):
+    assert set(endpoints) == {"next_tokens", "answers", "generate", "analyses", "run"}
+
+
+def test_endpoints_agree_with_the_model(endpoints, llama):
+    top = endpoints["next_tokens"](PROMPT, ["L0H0"], None, None, 3)
+    with wb.ablate(llama, heads=[(0, 0)]):
+        plain = llama.next_tokens(PROMPT, k=3)
+    assert [t["token"] for t in top] == list(plain["token"])
+    both = endpoints["answers"](PROMPT, "Paris", "Rome")
+    assert set(both) == {"memory", "context"}
+    assert both["memory"]["logp"] == pytest.approx(
+        prompt_service.read_prompt(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
+    )
+    assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(
+        PROMPT, max_new_tokens=5
+    )
+
+
+def test_an_analysis_through_the_api(endpoints, app, sheep_run):
+    listed = {a["name"]: a for a in endpoints["analyses"]()}
+    assert listed["count-sheep"]["params"]["properties"]["steps"]["maximum"] == 400
+    json.dumps(listed)
+    *_, last = endpoints["run"]("count-sheep", '{"steps": 2, "pause": 0.3}', 3)
+    assert last["state"] == "done"
+    assert last["findings"]["sheep"]["value"] == 2
+    assert app.entry(last["run"]).analysis == "count-sheep"
+    turned = endpoints["next_tokens"](PROMPT, [], sheep_run, 1.0, 3)
+    assert turned != endpoints["next_tokens"](PROMPT, [], None, None, 3)
+
+
+def test_api_errors_carry_the_message_only(endpoints, sheep_run):
+    import gradio as gr
+
+    for call in (
+        lambda: endpoints["next_tokens"]("", [], None, None, 3),
+        lambda: endpoints["answers"](PROMPT, "", "Rome"),
+        lambda: endpoints["generate"](PROMPT, ["x"], None, None, 3),
+        lambda: list(endpoints["run"]("no-such", "{}")),
+        lambda: list(endpoints["run"]("count-sheep", "[1]")),
+        lambda: list(endpoints["run"]("count-sheep", "{")),
+        lambda: list(endpoints["run"]("count-sheep", '{"steps": -1}')),
+        lambda: list(endpoints["run"]("count-sheep", '{"crash": true}')),
+    ):
+        with pytest.raises(gr.Error) as caught:
+            call()
+        assert caught.value.print_exception is False
+        assert caught.value.message
+
+
+# -- what analyses bring along ---------------------------------------------------------------------
+
+FORM = """
+from workbench.playground import PromptForm
+
+class Params(Params):
+    prompt: str = Field("Baa", description="What the sheep say")
+
+playground = Playground(
+    form=PromptForm(
+        tab="TAB",
+        title="Sheep",
+        button="Count",
+        empty="None yet.",
+        frame="The sheep",
+        limit="A few words",
+    ),
+    roles=(HeadRole("sheep", "sheep head", "Sheep heads off", "other"),),
+    heads=lambda result: {"sheep": [(0, 1), (99, 0)]},
+)
+"""
+
+
+def labels(page) -> list[str]:
+    return [block["props"].get("label") for block in page.config["components"]]
+
+
+@pytest.mark.parametrize(("tab", "shown"), [("sheep", True), ("trace", False)])
+def test_an_analysis_of_a_third_party_brings_its_tab_and_roles(
+    app, tmp_path_factory, monkeypatch, tab, shown
+):
+    before = [form.tab for _, form in playground.forms()]
+    assert before == ["trace", "documents", "features"]
+    source = fake_package.SOURCE + FORM.replace("TAB", tab)
+    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
+    try:
+        tabs = {form.tab: analysis.name for analysis, form in playground.forms()}
+        # A tab that is called like one of ours is not shown in its place.
+        assert tabs["trace"] == "inside"
+        assert ("count-sheep" in tabs.values()) == shown
+        page = playground.blocks(app)
+        assert ("Sheep" in labels(page)) == shown
+        elements = {block["props"].get("elem_id") for block in page.config["components"]}
+        assert ("sheep-run" in elements) == shown
+        assert "sheep-answer" not in elements  # its Params have none
+        buttons = [block["props"].get("value") for block in page.config["components"]]
+        assert {"Memory heads off", "Sheep heads off"} <= set(map(str, buttons))
+    finally:
+        fake_package.forget()
+
+
+def test_only_heads_that_the_model_has_are_outlined(app, tmp_path_factory, monkeypatch, llama):
+    source = fake_package.SOURCE + FORM.replace("TAB", "sheep")
+    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
+    try:
+        roles = prompt_service.roles_of(Result("count-sheep"), llama)
+        assert [(role.off, heads) for role, heads in roles.items()] == [
+            ("Sheep heads off", [(0, 1)])
+        ]
+    finally:
+        fake_package.forget()

@@ -1,0 +1,202 @@
+"""The report: one file, nothing from elsewhere, nothing executed, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import workbench as wb
+from tests.helpers.synthetic import synthetic_result
+from ui.report import html_file, notebook_file, pdf_file, write, zip_file
+from ui.runs.static_pictures import titled_pictures
+from workbench import registry
+from workbench.draw.view import View
+from workbench.errors import BadInput, WorkbenchError
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return html_file.html(synthetic_result())
+
+
+def test_it_says_what_was_asked_found_and_how_to_run_it_again(text: str) -> None:
+    for words in (
+        "which attention heads decide?",
+        "With 5 context heads off",
+        "88 %",
+        "73–100 %",
+        "toy-6l",
+        "workbench run knowledge-conflict",
+    ):
+        assert words in text
+    assert "wb.run(" in text
+
+
+def test_it_asks_nothing_of_the_network(text: str) -> None:
+    assert not re.search(
+        r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""",
+        re.sub(r"<script>.*?</script>", "", text, flags=re.S),
+    )
+    assert "<link" not in text
+    assert len(text.encode()) < 5e6
+
+
+def test_hostile_text_is_text() -> None:
+    text = html_file.html(synthetic_result(hostile=True))
+    assert "<script>window.pwned" not in text
+    assert "<img src=x" not in text
+    pictures = re.search(r'id="pictures">(.*?)</script>', text, re.S)
+    assert pictures
+    assert json.loads(pictures[1])
+
+
+def test_an_analysis_that_is_not_installed_leaves_findings_and_tables() -> None:
+    result = synthetic_result()
+    result.analysis = "not-installed"
+    text = html_file.html(result)
+    assert "cannot be drawn here" in text
+    assert "88 %" in text
+    assert "random sets" in text
+
+
+def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    result = synthetic_result()
+    file = write.write(result, tmp_path / "r.html")
+    assert file.stat().st_size > 1e5
+    with pytest.raises(WorkbenchError, match="exists already"):
+        write.write(result, file)
+    write.write(result, file, force=True)
+    assert [f.name for f in tmp_path.iterdir()] == ["r.html"]
+    with pytest.raises(WorkbenchError, match="could not be written"):
+        write.write(result, file / "below" / "x.html")
+
+
+def test_an_ending_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"cannot be written as 'r\.docx'"):
+        write.write(synthetic_result(), tmp_path / "r.docx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paper_gets_every_picture_as_svg_at_once(browser: Any, tmp_path: Path) -> None:
+    file = write.write(synthetic_result(), tmp_path / "r.html")
+    page = browser.new_page()
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.goto(file.as_uri())  # until it has loaded, and no longer
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    pictures = page.locator(".wb-figure")
+    paper = page.locator(".wb-paper svg")
+    assert paper.count() == pictures.count() > 5
+    for n in range(paper.count()):
+        assert paper.nth(n).is_visible()
+        assert not pictures.nth(n).is_visible()
+        assert len(paper.nth(n).inner_html()) > 3000
+        box = paper.nth(n).bounding_box()
+        assert box["width"] > 150
+        assert box["height"] > 100
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert paper.count() == 0
+    assert pictures.first.is_visible()
+    assert trouble == []
+
+
+def test_a_pdf_is_printed_by_the_browser_of_this_machine(tmp_path: Path) -> None:
+    if pdf_file.browser() is None:
+        pytest.skip("no Chromium on this machine: `make chromium` installs it")
+    content = write.write(synthetic_result(), tmp_path / "r.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert len(content) > 50_000
+    assert [f.name for f in tmp_path.iterdir()] == ["r.pdf"]
+
+
+def test_without_a_browser_a_pdf_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CHROMIUM", str(tmp_path / "nothing"))
+    with pytest.raises(WorkbenchError, match="none is installed here"):
+        write.write(synthetic_result(), tmp_path / "r.pdf")
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\necho it broke >&2\n")
+    silent.chmod(0o755)
+    monkeypatch.setenv("WORKBENCH_CHROMIUM", str(silent))
+    with pytest.raises(WorkbenchError, match=r"printed nothing\. it broke"):
+        write.write(synthetic_result(), tmp_path / "r.pdf")
+    assert not (tmp_path / "r.pdf").exists()
+
+
+def test_a_notebook_opens_the_run_it_came_from(tmp_path: Path) -> None:
+    import nbformat
+
+    result = synthetic_result(hostile=True)
+    result.save(tmp_path / "run")
+    book = nbformat.read(write.write(result, tmp_path / "r.ipynb"), as_version=4)
+    nbformat.validate(book)
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    names: dict[str, Any] = {}
+    exec(code[0].removesuffix("\nrun"), names)
+    assert names["run"].findings.keys() == result.findings.keys()
+    for lines in code[1 : 1 + len(result.tables)]:
+        assert not eval(lines, names).empty
+    words = "".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert "<script>" not in words
+    assert sum("attachments" in cell for cell in book.cells) > 5
+
+
+def test_a_zip_holds_the_numbers_and_the_pictures(tmp_path: Path) -> None:
+    result = synthetic_result()
+    with zipfile.ZipFile(write.write(result, tmp_path / "r.zip")) as file:
+        names = file.namelist()
+        assert {"report.html", "findings.csv", "README.txt"} <= set(names)
+        for name, frame in result.tables.items():
+            read = pd.read_csv(file.open(f"tables/{name}.csv"))
+            assert len(read) == len(frame)
+            assert list(read.columns) == list(frame.columns)
+        for name, array in result.arrays.items():
+            values = pd.read_csv(file.open(f"arrays/{name}.csv"))["value"]
+            assert values.sum() == pytest.approx(float(array.sum()), rel=1e-4)
+        found = pd.read_csv(file.open("findings.csv"))
+        for name, finding in result.findings.items():
+            mine = found[found["finding"] == name].set_index("value")["number"]
+            assert mine.to_dict() == pytest.approx(finding.values, nan_ok=True)
+        pictures = [name for name in names if name.endswith(".svg")]
+        assert len(pictures) > 5
+        assert b"<svg" in file.read(pictures[0])
+
+
+def test_a_view_that_cannot_be_drawn_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = synthetic_result()
+    views = registry.get(result.analysis).views(result)
+    broken = {"Broken": View(lambda: [1 / 0]), "Rates": views["Rates"]}
+    monkeypatch.setattr(registry.Analysis, "views", lambda self, result: broken)
+    with zipfile.ZipFile(io.BytesIO(zip_file.archive(result))) as file:
+        assert [name for name in file.namelist() if name.startswith("pictures/")]
+        assert "'Broken' cannot be drawn: ZeroDivisionError" in file.read("README.txt").decode()
+    book = json.loads(notebook_file.notebook(result))
+    assert "ZeroDivisionError" in json.dumps(book)
+    assert any("attachments" in cell for cell in book["cells"])
+
+
+def test_every_picture_of_one_prompt_is_drawn_without_a_browser(organism: Any) -> None:
+    broken: list[str] = []
+    run = wb.run("inside", organism, {"prompt": "The capital of France is"})
+    assert len(list(titled_pictures(run, "svg", broken=broken))) > 3
+    assert not broken
+
+
+def test_an_array_too_large_for_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zip_file, "MOST_VALUES", 3)
+    result = synthetic_result()
+    with zipfile.ZipFile(io.BytesIO(zip_file.archive(result))) as file:
+        assert not [name for name in file.namelist() if name.startswith("arrays/")]
+        about = file.read("README.txt").decode()
+    for name in result.arrays:
+        assert f"the array {name} with" in about

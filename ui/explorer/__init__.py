@@ -1,0 +1,1 @@
+"""The Panel page of one run, or of two side by side."""

@@ -1,0 +1,49 @@
+"""The Explorer as the server mounts it: one page for each session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+
+from ui.explorer.page import Explorer
+from ui.runs.render_cache import RenderCache
+from ui.web import style
+
+
+def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
+    """What the server mounts at /explorer: called once per session, it gives that session's page.
+
+    Args:
+        runs: the folder of runs; None is the user's. Sample runs are listed too.
+        drawings: where tabs are drawn and kept; the server gives them at /runs/RUN/views/TITLE.
+    """
+
+    def page() -> Any:
+        # Panel's files lie beside the page. It would count slashes, those of a path that a proxy
+        # puts in front too.
+        pn.state.rel_path = ""
+        args = pn.state.session_args
+        query = {
+            key: values[0].decode("utf-8", "replace") for key, values in args.items() if values
+        }
+        explorer = Explorer(runs, query, drawings=drawings)
+        text = (style.TEMPLATES / "explorer.html").read_text(encoding="utf-8")
+        template = pn.Template(text, location=True)
+        template.add_variable("page_title", "Explorer · Memory Workbench")
+        template.add_variable(
+            "page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8")
+        )
+        template.add_variable(
+            "page_js",
+            "\n".join(style.script(f"{name}.js") for name in ("workbench", "tables", "views")),
+        )
+        template.add_variable("page_header", style.header_html("explorer"))
+        template.add_panel("side", explorer.side)
+        template.add_panel("main", explorer.main)
+        pn.state.onload(explorer.prepare)
+        return template
+
+    return page

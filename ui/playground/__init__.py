@@ -1,0 +1,1 @@
+"""Gradio pages: trying the loaded model, and asking a question of it."""

@@ -1,0 +1,169 @@
+"""Playground: try a prompt and change the model, ask a question of it, or use a form that an
+analysis brings along (`workbench.playground`).
+
+Gradio, mounted at /playground.
+
+prompt_tab.py          the first tab; prompt_stream.py and prompt_service.py compute what it shows
+analysis_tab.py        the second tab; forms.py has its forms, jobs.py its queue
+single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs
+features_tab.py        a tab for features; feature_service.py computes what it shows
+form_tab.py            what the page needs of these three
+head_buttons.py        the head grid
+html_parts.py          the HTML of answers and progress
+api.py                 the same for programs
+stream_recovery.py     answers that no stream brought
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ui.app_state import AppState
+from ui.playground import (
+    analysis_tab,
+    api,
+    chat,
+    documents_tab,
+    features_tab,
+    head_buttons,
+    prompt_tab,
+    single_prompt_tab,
+    stream_recovery,
+)
+from ui.playground.form_tab import FormTab
+from ui.playground.inject_head import InjectHead
+from ui.playground.theme import AT_ONCE, PLAIN, theme
+from ui.web.style import message_html
+from workbench import registry
+from workbench.playground import DocumentsForm, FeaturesForm, Form, PromptForm
+from workbench.registry import Analysis
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PATH = "/playground"
+
+
+def mount(app: FastAPI, state: AppState, root_path: str = "") -> None:
+    """Add the Playground to the application; `root_path` as in `ui.web.prefix`."""
+    gr.mount_gradio_app(
+        app,
+        blocks(state),
+        path=PATH,
+        root_path=f"{root_path}{PATH}",  # else a forwarded host is taken for all there is in front
+        show_error=False,
+        footer_links=["api"],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size="200mb",
+        theme=theme(),
+    )
+    app.add_middleware(InjectHead)
+
+
+_BUILDERS: dict[type[Form], Callable[[AppState, Any, Any], FormTab]] = {
+    PromptForm: single_prompt_tab.build,
+    DocumentsForm: documents_tab.build,
+    FeaturesForm: features_tab.build,
+}
+"""The kinds of forms that analyses may have, in the order of their tabs."""
+
+
+def forms() -> list[tuple[Analysis, Form]]:
+    """The tabs that analyses bring along; where two are called the same, ours comes first and
+    keeps it.
+    """
+    kinds = list(_BUILDERS)
+    own = [
+        (analysis, analysis.playground.form)
+        for analysis in sorted(registry.all_analyses()[0], key=lambda a: a.package != registry.OURS)
+        if analysis.playground.form is not None and type(analysis.playground.form) in kinds
+    ]
+    taken: dict[str, Analysis | None] = {"try": None, "ask": None}
+    found = [
+        (analysis, form)
+        for analysis, form in own
+        if taken.setdefault(form.tab, analysis) is analysis
+    ]
+    return sorted(found, key=lambda pair: kinds.index(type(pair[1])))
+
+
+def blocks(app: AppState) -> gr.Blocks:
+    """The Playground itself."""
+    with gr.Blocks(
+        title="Playground · Memory Workbench", analytics_enabled=False, fill_width=True
+    ) as page:
+        gr.HTML('<span id="playground-main" tabindex="-1"></span>', **PLAIN)
+        status = gr.HTML(_status(app), elem_id="status", **PLAIN)
+        features: list[str] = []  # tabs that the address may name
+        built: list[FormTab] = []
+        with gr.Tabs(selected="try") as tabs:
+            with gr.Tab("Try a prompt", id="try") as first:
+                trying = prompt_tab.build(app, first)
+            with gr.Tab("Ask a question", id="ask"):
+                asking = analysis_tab.build(app)
+            for analysis, form in forms():
+                with gr.Tab(form.title, id=form.tab):
+                    built.append(_BUILDERS[type(form)](app, analysis, form))
+                if isinstance(form, FeaturesForm):
+                    features.append(form.tab)
+        waiting = gr.Timer(1.0)
+
+        def opened(request: gr.Request) -> list[Any]:
+            """A page was opened or reloaded: its address may name an analysis, or a feature."""
+            asked = request.query_params.get("analysis", "").strip().lower().replace("_", "-")
+            nothing = [gr.skip(), *[gr.skip() for _ in asking.forms]]
+            for tab in features:
+                if request.query_params.get(tab):
+                    return [gr.Tabs(selected=tab), *nothing]
+            if asked not in asking.forms:
+                return [gr.skip(), *nothing]
+            return [gr.Tabs(selected="ask"), asked, *asking.choose(asked)]
+
+        fits = [*asking.fits, *(output for tab in built for output in tab.fits)]
+
+        def loaded() -> list[Any]:
+            """Until the model is there, its state once a second; then never again."""
+            if app.slot.state == "loading":
+                return [_status(app), *[gr.skip()] * (3 + len(fits))]
+            return [
+                _status(app),
+                head_buttons.value_for(app.slot.model),
+                gr.skip() if app.slot.model is None else chat.for_model(app.slot.model),
+                gr.Timer(active=False),
+                *asking.fit(),
+                *(update for tab in built for update in tab.fit()),
+            ]
+
+        page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **AT_ONCE)
+        outputs = [status, trying.grid, trying.chat, waiting, *fits]
+        ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **AT_ONCE)
+        trying.first(ready)
+        for tab in built:
+            tab.first(ready)
+        api.add(app)
+        stream_recovery.recover_events(page)
+    page.queue(default_concurrency_limit=8)
+    return page
+
+
+def _status(app: AppState) -> str:
+    """One line about the model."""
+    if app.slot.error is not None:
+        return f'<div class="wb">{message_html(app.slot.error, dismissible=False)}</div>'
+    name = f"<b>{escape(app.slot.name)}</b>"
+    if app.slot.model is None:
+        return (
+            f'<p class="wb status busy" role="status">{name} is loading … {app.slot.seconds:.0f}'
+            " s</p>"
+        )
+    model = app.slot.model
+    size = f"{model.n_layers} layers × {model.n_heads} heads, on {model.card.device}"
+    return f'<p class="wb status">{name} {escape(size)}</p>'

@@ -1,0 +1,259 @@
+"""Fragments of HTML that the Playground shows: tokens, bars, the before-and-after, findings, jobs.
+
+All text is escaped.
+
+`gr.HTML` puts its value into the page as it is, and must only ever get what comes from here (or
+from `ui.web.style`).
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ui.home import duration
+from ui.jobs import Job
+from ui.playground.prompt_service import PromptAnswer, PromptOutput
+from ui.web.style import message_html
+from workbench.errors import WorkbenchError
+
+SIDES = ("memory", "context")
+_VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
+
+
+def token_html(token: str) -> str:
+    """A token with its spaces and line breaks visible; an empty one is said to be empty."""
+    if not token:
+        return '<span class="ws">(empty)</span>'
+    shown = (
+        f'<span class="ws">{_VISIBLE[c]}</span>' if c in _VISIBLE else html.escape(c) for c in token
+    )
+    return "".join(shown)
+
+
+def percent(p: float) -> str:
+    """0.1234 -> "12.3 %"; tiny ones keep their size."""
+    if p >= 0.0005:
+        return f"{100 * p:.1f} %"
+    return "0 %" if p <= 0 else f"{100 * p:.0e} %".replace("e-0", "e-")
+
+
+def bar(p: float, kind: str = "") -> str:
+    """A bar of share p; the number stands beside it, so the bar itself is hidden from readers
+    aloud.
+    """
+    width = 0.0 if math.isnan(p) else max(0.0, min(1.0, p)) * 100
+    return f'<span class="bar {kind}" aria-hidden="true"><i style="width:{width:.2f}%"></i></span>'
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The unchanged model beside the changed one.
+
+    `texts` are the continuations as far as they are written; `writing` says that there is more to
+    come.
+    """
+
+    before: PromptOutput | None = None
+    after: PromptOutput | None = None
+    change: str = ""
+    texts: tuple[str | None, str | None] = (None, None)
+    writing: bool = False
+
+    def html(self) -> str:
+        if self.before is None:
+            return (
+                '<div class="wb try-empty"><p><strong>Type a prompt</strong>, or choose an example'
+                " below it. You will see the likeliest next tokens, how likely each of your two"
+                " answers is, and how the text goes on.</p></div>"
+            )
+        left = _column("Unchanged", "the model as it is", self.before, self.texts[0], self.writing)
+        if self.after is None:
+            right = (
+                '<section class="col hint" aria-label="Changed model"><h3>Changed</h3><p'
+                ' class="wb-muted">Switch a head off in the grid, or choose a run and move its'
+                " dial: the changed model appears here, side by side.</p></section>"
+            )
+        else:
+            right = _column(
+                "Changed", self.change, self.after, self.texts[1], self.writing, self.before
+            )
+        return f'<div class="wb try">{left}{right}</div>'
+
+
+def _column(
+    title: str,
+    change: str,
+    looked: PromptOutput,
+    text: str | None,
+    writing: bool,
+    reference: PromptOutput | None = None,
+) -> str:
+    answers = _answers(looked, reference) if any(looked.answers) else ""
+    tokens = "".join(
+        f'<li><code>{token_html(token)}</code>{bar(p)}<span class="wb-num">{percent(p)}</span></li>'
+        for token, p in looked.tokens
+    )
+    goes_on = ""
+    if text is not None or writing:
+        nothing = "" if writing else "<em>(it ends here)</em>"
+        caret = '<i class="caret" aria-label="writing"></i>' if writing else ""
+        goes_on = (
+            "<h4>How it goes on</h4><p"
+            f' class="text">{html.escape(text or "") or nothing}{caret}</p>'
+        )
+    return (
+        f'<section class="col" aria-label="{title} model"><h3>{title} <span'
+        f' class="wb-badge">{html.escape(change)}</span></h3>{answers}<h4>Next token</h4><ol'
+        f' class="tokens">{tokens}</ol>{goes_on}</section>'
+    )
+
+
+def _answers(looked: PromptOutput, reference: PromptOutput | None) -> str:
+    others: Sequence[PromptAnswer | None] = (
+        reference.answers if reference else [None] * len(looked.answers)
+    )
+    rows = "".join(
+        _answer(side, a, o) for side, a, o in zip(SIDES, looked.answers, others, strict=True) if a
+    )
+    firsts = [a.first_token for a in looked.answers if a]
+    shared = len(firsts) > 1 and len(set(firsts)) == 1
+    head = "probability of the first token" + (
+        ", which is the same: only the whole answers differ" if shared else ""
+    )
+    return f'<h4>Two answers <small>{head}</small></h4><div class="answers">{rows}</div>'
+
+
+def _answer(side: str, answer: PromptAnswer, other: PromptAnswer | None) -> str:
+    moved = ""
+    if other is not None and abs(answer.p_first - other.p_first) >= 0.0005:
+        points = f"{100 * (answer.p_first - other.p_first):+.1f}".replace("-", "−")
+        moved = f' <small class="wb-num">({points})</small>'
+    whole = f"whole answer {answer.logp:.2f} nats ({percent(math.exp(answer.logp))})".replace(
+        "-", "−"
+    )
+    return (
+        f'<div class="answer"><span class="who"><b class="wb-{side}">{side.capitalize()}</b>'
+        f' {html.escape(answer.text)}</span>{bar(answer.p_first, side)}<span class="wb-num'
+        f' p">{percent(answer.p_first)}{moved}</span><span class="whole wb-muted'
+        f' wb-num">{whole}</span></div>'
+    )
+
+
+def status_line(text: str, busy: bool = False) -> str:
+    """One quiet line."""
+    return (
+        f'<p class="wb note-line {"busy" if busy else ""}" role="status">{html.escape(text)}</p>'
+        if text
+        else ""
+    )
+
+
+def error(problem: WorkbenchError | None) -> str:
+    """The dismissible line, or nothing."""
+    return f'<div class="wb">{message_html(problem)}</div>' if problem is not None else ""
+
+
+def broken_html(broken: Mapping[str, str]) -> str:
+    """Analyses that do not load, quietly, with the reason."""
+    notes = (
+        f'<div class="wb-message wb-note"><div><strong>{html.escape(name)} does not load</strong>'
+        f"<p class='reason'>{html.escape(reason)}</p></div></div>"
+        for name, reason in broken.items()
+    )
+    return f'<div class="wb broken">{"".join(notes)}</div>'
+
+
+def findings_html(findings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Findings as sentences with their numbers; `findings` as in `result.json`."""
+    items = []
+    for name, finding in findings.items():
+        numbers = []
+        spans = finding.get("interval") or {}
+        for key, value in finding.items():
+            if key in ("says", "unit", "interval") or value is None:
+                continue
+            span = f" ({spans[key][0]:.3g} to {spans[key][1]:.3g})" if key in spans else ""
+            named = name if key == "value" else key
+            numbers.append(f"<span><i>{html.escape(str(named))}</i> {value:.4g}{span}</span>")
+        unit = (
+            f'<span class="wb-muted">{html.escape(str(finding.get("unit", "")))}</span>'
+            if finding.get("unit")
+            else ""
+        )
+        items.append(
+            f"<li>{html.escape(str(finding.get('says') or name))}<div class='numbers"
+            f" wb-num'>{''.join(numbers)}{unit}</div></li>"
+        )
+    return (
+        f'<ul class="findings">{"".join(items)}</ul>'
+        if items
+        else '<p class="wb-muted">This run states no findings.</p>'
+    )
+
+
+def jobs_html(jobs: Sequence[Job]) -> str:
+    """The queue, newest first; each running or waiting job has its Cancel button."""
+    if not jobs:
+        return (
+            '<div class="wb try-empty"><p><strong>Nothing is running.</strong> Check the form and'
+            " press <b>Run</b>. Progress, time left and the answer appear here; the finished run is"
+            " kept and listed on Home. A reload of this page loses nothing.</p></div>"
+        )
+    return f'<div class="wb jobs">{"".join(_job(job) for job in jobs)}</div>'
+
+
+def _job(job: Job) -> str:
+    busy = job.state in ("waiting", "running")
+    words = {
+        "waiting": "waiting",
+        "running": "running",
+        "done": "done",
+        "cancelled": "cancelled",
+        "failed": "failed",
+    }[job.state]
+    badge = {"failed": "wb-problem", "cancelled": "wb-partial"}.get(job.state, "")
+    head = (
+        f'<header><h3>{html.escape(job.analysis)}</h3><span class="wb-badge {badge}">{words}</span>'
+    )
+    if busy:
+        stopping = job.cancelling
+        head += (
+            f'<button type="button" class="wb-button" data-cancel="{job.id}"'
+            f" {'disabled' if stopping else ''}>"
+            f"{'Stopping …' if stopping else 'Cancel'}</button>"
+        )
+    body = ""
+    if busy:
+        share = round(100 * job.fraction)
+        left = f"about {duration(job.left)} left" if job.left is not None else ""
+        spent = f"{duration(job.elapsed) or '0 s'} so far" if job.state == "running" else ""
+        times = " · ".join(part for part in (f"{share} %", spent, left) if part)
+        body = (
+            '<div class="progress" role="progressbar" aria-label="Progress of'
+            f' {html.escape(job.analysis)}" aria-valuemin="0" aria-valuemax="100"'
+            f' aria-valuenow="{share}"><i style="width:{share}%"></i></div><p'
+            f' class="says">{html.escape(job.says)}</p><p class="wb-muted wb-num">{times}</p>'
+        )
+    elif job.error is not None:
+        body = message_html(job.error, dismissible=False)
+    else:
+        body = f'<p class="wb-muted">{html.escape(job.says)} · {duration(job.elapsed) or "0 s"}</p>'
+    if job.run_id is not None:
+        explore = "../explorer?" + urlencode({"run": job.run_id})
+        report = f"../runs/{quote(job.run_id, safe='')}/report.html"
+        body += (
+            f"{findings_html(job.findings)}"
+            f'<p class="links"><a class="wb-button wb-primary" href="{explore}">Open in'
+            " Explorer</a>"
+            f'<a class="wb-button" href="{report}" target="_blank" rel="noopener">Report</a>'
+            f'<span class="wb-muted wb-mono">{html.escape(job.run_id)}</span></p>'
+        )
+    return (
+        f'<article class="wb-card job" data-job="{job.id}"'
+        f' data-state="{job.state}">{head}</header>{body}</article>'
+    )

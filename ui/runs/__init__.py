@@ -1,0 +1,1 @@
+"""What every page says of a run: its answer, numbers, provenance, pictures."""

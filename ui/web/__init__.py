@@ -1,0 +1,1 @@
+"""What every page stands on: look, prefix behind a proxy, who may ask."""
