@@ -49,7 +49,7 @@ bench: model  ## side by side with the peers; prints ratios
 	$(BIN)/python -m benchmarks
 
 # What is there runs it: a machine with a card often has torch, and nothing can be installed.
-gpu-check:  ## on a graphics card: parity with the CPU, and times; writes docs/benchmarks-gpu.md (8 minutes at most)
+gpu-check:  ## on a graphics card: parity with the CPU, and times; writes docs/results/benchmarks-gpu.md (8 minutes at most)
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu $(ARGS)
 
 samples: model  ## make the sample runs again

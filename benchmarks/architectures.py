@@ -1,7 +1,7 @@
 """The contract on every family, as a table: which sites each has, and how exactly they recompute
 the model's own values.
 
-python -m benchmarks.architectures docs/architectures.md
+python -m benchmarks.architectures docs/reference/architectures.md
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ COLUMNS = {
 }
 HEAD = """# Architectures
 
-Made by `python -m benchmarks.architectures docs/architectures.md`; do not edit. Every family of
-`transformers` {version} below is built from its own configuration with small sizes and random
+Made by `python -m benchmarks.architectures docs/reference/architectures.md`; do not edit. Every family
+of `transformers` {version} below is built from its own configuration with small sizes and random
 weights (`tests/helpers/families.py`), and passes the contract of `hooks/invariants/`, which is
 run in the tests. A family that is not listed is handled the same way: parts are found by watching a
 forward pass of five tokens, not by a table of names, and what satisfies no sum is not offered.

@@ -2,7 +2,7 @@
 grow.
 
 python -m benchmarks sweep
-python -m benchmarks.sweep --plot docs/sweep-cost.svg
+python -m benchmarks.sweep --plot docs/results/sweep-cost.svg
 """
 
 from __future__ import annotations

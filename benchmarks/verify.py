@@ -6,7 +6,7 @@ peers, and a notebook in a fresh environment.
 A target is a list of steps, each a command of its own. What has passed is written down at once, so
 a target that was stopped goes on where it was; on another commit it starts again. After an hour no
 further step of a target begins, and a step still running is ended: the next call goes on.
-`docs/verified.md` shows the last result of each.
+`docs/results/verified.md` shows the last result of each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import Any
 from sample_runs.make import RUNS
 
 ROOT = Path(__file__).parent.parent
-STATE, PAGE = ROOT / "docs" / "verified.json", ROOT / "docs" / "verified.md"
+RESULTS = ROOT / "docs" / "results"
+STATE, PAGE = RESULTS / "verified.json", RESULTS / "verified.md"
 HOUR = 3600.0
 
 Steps = Mapping[str, Sequence[str]]
@@ -104,7 +105,7 @@ def _whole(about: Mapping[str, Any], steps: Steps) -> bool:
 
 
 def page(state: Mapping[str, Any]) -> str:
-    """`docs/verified.md`."""
+    """`docs/results/verified.md`."""
     rows = []
     for target, steps in TARGETS.items():
         about = state.get(target)

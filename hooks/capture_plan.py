@@ -170,7 +170,7 @@ def _reducer(given: str | Reducer) -> Reducer:
     raise BadInput(
         f"{given!r} is no reducer.",
         "a spec such as 'norm', or one of hooks.reduce",
-        "See docs/capture.md.",
+        "See docs/how-to/capture.md.",
     )
 
 

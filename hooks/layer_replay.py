@@ -3,7 +3,7 @@
 A forward pass is recorded once: the residual stream before every layer, and what each layer was
 called with (rotary angles, mask, position ids). After that any layer can be called again on another
 residual stream, so a change at layer l costs the layers from l on and nothing below. The identities
-and when they hold: docs/exact-sweeps.md.
+and when they hold: docs/methods/exact-sweeps.md.
 """
 
 from __future__ import annotations

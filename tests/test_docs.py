@@ -13,7 +13,7 @@ import workbench as wb
 from workbench.draw import view as drawing
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -33,7 +33,7 @@ def test_the_readmes_python_runs(smollm, monkeypatch, capsys):
 
 def test_the_features_pages_python_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (source,) = blocks(ROOT / "docs" / "features.md", "python")
+    (source,) = blocks(ROOT / "docs" / "how-to" / "features.md", "python")
     shared: dict[str, object] = {}
     exec(compile(source, "features.md", "exec"), shared)
     assert "('prompt', 'layer', 'pos', 'rank')" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """The hook layer on a graphics card: does it give what the CPU gives, and what does it cost?
 
     python -m benchmarks.gpu                        # one card, under 8 minutes; writes
-                                                    docs/benchmarks-gpu.md and .json
+                                                    docs/results/benchmarks-gpu.md and .json
     python -m benchmarks.gpu --tiny --device cpu    # the same rows on small models, in a minute;
                                                     writes nothing in docs
 

@@ -18,7 +18,7 @@ import benchmarks.gpu
 from benchmarks.gpu import driver, report, rows
 
 SECONDS = 440.0
-DOCS = Path(benchmarks.gpu.__file__).parents[2] / "docs"
+DOCS = Path(benchmarks.gpu.__file__).parents[2] / "docs" / "results"
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ largest error of any token: the length of the difference, as a share of the leng
 compared and of the parts that it is the sum of. Rounding is a share of those, whatever the model (a
 stream of 1,000 and heads that cancel included), so one limit for a kind of number does. A site that
 a model does not have drops the identities that need it; the reason stands in
-`Block.unavailable_reason`. `docs/architectures.md` is made from this.
+`Block.unavailable_reason`. `docs/reference/architectures.md` is made from this.
 
 check.py: one identity and its error; forward_pass.py: those of one pass; recurrent.py: those of
 recurrent layers.

@@ -2,7 +2,7 @@
 one pass each.
 
 I want the effect of each part          -> sweep (sweep.py): the public door
-I want to know what is not recomputed   -> batched_forward.py, and docs/exact-sweeps.md
+I want to know what is not recomputed   -> batched_forward.py, and docs/methods/exact-sweeps.md
 I want other components to be changed   -> over.py
 I want another way to change them       -> change.py (the request), values.py (the numbers)
 I want another number to be read off    -> hooks/metrics, or pass a function as `read`

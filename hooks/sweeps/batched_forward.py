@@ -3,7 +3,7 @@
 A variant is born in the layer where it differs from the recorded run: there it joins the batch with
 the recorded residual stream, is changed, and goes on with all the others. So nothing below its
 layer is computed for it, and one layer is one call of the module for all of them. What may be left
-out, and why: docs/exact-sweeps.md.
+out, and why: docs/methods/exact-sweeps.md.
 """
 
 from __future__ import annotations

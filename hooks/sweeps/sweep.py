@@ -61,7 +61,7 @@ def sweep(
 
     Exact: every number is what one hooked forward pass per component would give (float32: within
     1e-3 logits), and a control that is never changed must arrive at the model's own logits. What is
-    not computed again: docs/exact-sweeps.md.
+    not computed again: docs/methods/exact-sweeps.md.
 
     Args:
         prompts: texts or token ids, of any lengths.

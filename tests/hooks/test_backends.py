@@ -499,7 +499,9 @@ def test_a_model_without_an_id_cannot_be_sent(model):
 @needs("nnsight")
 @needs("transformer_lens")
 def test_the_docs_python_runs(llama, monkeypatch, capsys):
-    page = (Path(__file__).parents[2] / "docs" / "back-ends.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "back-ends.md").read_text(
+        encoding="utf-8"
+    )
     monkeypatch.setattr(wb, "load", lambda: llama, raising=False)
     shared = {}
     for block in re.findall(r"```python\n(.*?)```", page, re.S):

@@ -614,7 +614,9 @@ def test_memory_stays_flat_however_many_prompts(tmp_path):
 
 
 def test_the_docs_python_runs(llama, tmp_path, monkeypatch, capsys):
-    page = (Path(__file__).parents[2] / "docs" / "capture.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "capture.md").read_text(
+        encoding="utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(wb, "load", lambda: llama, raising=False)
     shared = {}

@@ -114,7 +114,9 @@ def test_another_start(llama):
 
 
 def test_the_docs_python_runs(llama, monkeypatch, capsys):
-    page = (Path(__file__).parents[2] / "docs" / "gradients.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "gradients.md").read_text(
+        encoding="utf-8"
+    )
     monkeypatch.setattr(wb, "load", lambda: llama, raising=False)
     shared = {}
     for block in re.findall(r"```python\n(.*?)```", page, re.S):

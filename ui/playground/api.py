@@ -1,4 +1,7 @@
-"""The Playground for programs: named endpoints that `gradio_client` calls. See docs/api.md."""
+"""The Playground for programs: named endpoints that `gradio_client` calls.
+
+See docs/reference/api.md.
+"""
 
 # No `from __future__ import annotations`: Gradio shows the annotations of these functions as the
 # endpoints' types.

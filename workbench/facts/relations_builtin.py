@@ -3,8 +3,8 @@
 A table and no logic; the facts lie beside it in `data/NAME.csv`.
 
 Wordings are the ones a small model completes most readily: its answers were counted for several
-(docs/facts.md). `{subject}` stands wherever a name of the relation's kind can stand, without an
-article of its own.
+(docs/reference/facts.md). `{subject}` stands wherever a name of the relation's kind can stand,
+without an article of its own.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 heads decide?
 
 Method: Jin et al. 2024 (PH3), with the cautions of Li et al. 2025 (JuICE). Heads are found on one
-half of the subjects and proven on the other; docs/knowledge-conflict.md has the definitions, what
-was measured, and where it departs.
+half of the subjects and proven on the other; docs/methods/knowledge-conflict.md has the definitions
+and where it departs, docs/results/knowledge-conflict.md what was measured.
 
 cases.py           which facts, and the prompts that contradict them
 answer_rates.py    memory / context / other rates

@@ -22,7 +22,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     relation: str = Field(
         "capital",
-        description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
+        description="Built-in set of facts (`capital`, `language`, …); see docs/reference/facts.md",
         examples=list(facts.relations()),
     )
     facts_file: Path | None = Field(

@@ -1,8 +1,8 @@
 """Which tokens open the model's memory, and which features do they open?
 
 Method: Zhang et al. 2025 (function tokens), on any model with sparse autoencoders, with the
-controls that its reviews asked for; docs/function-tokens.md has the definitions, what was measured,
-what of the paper comes out again, and where this departs.
+controls that its reviews asked for; docs/methods/function-tokens.md has the definitions and where
+this departs, docs/results/function-tokens.md which claims of the paper replicate.
 
 params.py           what is asked
 parts.py            the experiments of a run

@@ -2,7 +2,7 @@
 norms and neurons.
 
 Everything comes from one forward pass (and one before it, where the answer is not given). It
-describes one prompt and is no finding about the model: docs/inside.md has the definitions.
+describes one prompt and is no finding about the model: docs/methods/inside.md has the definitions.
 
 forward_pass.py   what is kept of every site, and what is computed where it passes by
 dla.py            the direction of a logit, and what each head writes along it

@@ -2,7 +2,7 @@
 
 Methods: Carlini et al. 2022 (greedy extraction), Hayes et al. 2024 ((n, p)-discoverable
 extraction), Biderman et al. 2023 (memorization score) and the membership scores of Min-K %++;
-docs/extraction.md has the definitions, what was measured and where it departs.
+docs/methods/extraction.md has the definitions, docs/results/extraction.md what was measured.
 
 params.py             what is asked
 parts.py              the experiments of a run

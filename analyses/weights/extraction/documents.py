@@ -39,7 +39,7 @@ them for a sign.
 """
 CHANCE, CHANCE_RUN = 11, 20
 """The longest of both in 1,000 passages that the model organism never read, see
-docs/extraction.md.
+docs/methods/extraction.md.
 """
 VARIED = 0.5
 """Share of distinct tokens below which a passage proves little, since it repeats itself (Stoehr

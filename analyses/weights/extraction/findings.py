@@ -1,6 +1,6 @@
 """From what was read to tables and findings.
 
-Table by table, docs/extraction.md says what each column means.
+Table by table, docs/methods/extraction.md says what each column means.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where in the network is this passage stored, and can it be removed there?
 
 Method: Stoehr et al. 2024 (Localizing Paragraph Memorization), on any model;
-docs/paragraph-memorization.md has the definitions, what was measured, which claims of the paper
-replicate, and where this departs.
+docs/methods/paragraph-memorization.md has the definitions and where this departs,
+docs/results/paragraph-memorization.md which claims of the paper replicate.
 
 params.py          what is asked
 parts.py           the experiments of a run

@@ -1,6 +1,6 @@
 """From numbers to tables and findings.
 
-Table by table, docs/paragraph-memorization.md says what each column means.
+Table by table, docs/methods/paragraph-memorization.md says what each column means.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The whole analysis on the real default model: held-out proof and random baseline. For
 `make verify`, it takes minutes.
 
-The bounds leave room for another machine's rounding; docs/knowledge-conflict.md has the figures as
-measured.
+The bounds leave room for another machine's rounding; docs/results/knowledge-conflict.md has the
+figures as measured.
 """
 
 from __future__ import annotations
