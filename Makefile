@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install model ui test verify check bench gpu-check samples facts autoencoders chromium clean
+.PHONY: help install model ui test docs wheel pictures notebooks verify check bench gpu-check samples facts autoencoders \
+  chromium clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +32,18 @@ ui: model  ## set up what is missing and open the workbench
 
 test: model  ## set up what is missing and run all tests, in two processes
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+docs: $(STAMP)  ## the documentation as a site; the workbench serves it at /docs
+	$(BIN)/python -m docs.build
+
+wheel: docs  ## dist/: a wheel with everything in it, the documentation too
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+pictures: model  ## the README's screenshot and animation, taken from the running workbench
+	$(BIN)/python -m docs.take_pictures
+
+notebooks: model  ## run the notebooks of examples/ and keep what they show
+	$(BIN)/python -m examples.run
 
 verify: model  ## what takes longer than the tests; goes on after a stop (verify-TARGET runs one)
 	$(BIN)/python -m benchmarks.verify

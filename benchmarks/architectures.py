@@ -34,12 +34,12 @@ COLUMNS = {
 }
 HEAD = """# Architectures
 
-Made by `python -m benchmarks.architectures docs/reference/architectures.md`; do not edit. Every family
-of `transformers` {version} below is built from its own configuration with small sizes and random
-weights (`tests/helpers/families.py`), and passes the contract of `hooks/invariants/`, which is
-run in the tests. A family that is not listed is handled the same way: parts are found by watching a
-forward pass of five tokens, not by a table of names, and what satisfies no sum is not offered.
-Check your own model with
+Made by `python -m benchmarks.architectures docs/reference/architectures.md`; do not edit. Every
+family of `transformers` {version} below is built from its own configuration with small sizes and
+random weights (`tests/helpers/families.py`), and passes the contract of `hooks/invariants/`, which
+is run in the tests. A family that is not listed is handled the same way: parts are found by
+watching a forward pass of five tokens, not by a table of names, and what satisfies no sum is not
+offered. Check your own model with
 
 ```python
 import workbench as wb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -125,3 +126,20 @@ def test_wheels_hold_what_ships(tmp_path, project, holds):
     assert names == {str(file.relative_to(project)) for file in shipped(project)}
     assert holds in names
     assert wheel.stat().st_size == pytest.approx(packed(project), rel=0.05)
+
+
+@pytest.mark.process
+def test_the_built_documentation_travels_though_git_ignores_it(tmp_path):
+    project = tmp_path / "project"
+    for package in ("workbench", "hooks", "analyses", "ui", "sample_runs"):
+        (project / package).mkdir(parents=True)
+        shutil.copy(ROOT / package / "__init__.py", project / package)
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, project)
+    (project / "ui" / "static_docs" / "assets").mkdir(parents=True)
+    (project / "ui" / "static_docs" / "assets" / "search.js").touch()
+    alone = ["--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(project)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", *alone], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "ui/static_docs/assets/search.js" in archive.namelist()

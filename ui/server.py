@@ -1,4 +1,5 @@
-"""The server: Home at /, Playground at /playground, Explorer at /explorer; one process, one port.
+"""The server: Home at /, Playground at /playground, Explorer at /explorer, the
+documentation at /docs; one process, one port.
 
 serve()   what `workbench ui` calls: binds, prints the address, opens the browser, stops cleanly on
           Ctrl-C
@@ -30,7 +31,7 @@ from ui.app_state import AppState
 from ui.jobs import Jobs
 from ui.model_slot import ModelSlot
 from ui.runs.render_cache import RenderCache
-from ui.web import prefix, style
+from ui.web import documentation, prefix, style
 from ui.web.prefix import route_of
 from ui.web.security import Guard, is_loopback
 from workbench import __version__
@@ -216,6 +217,7 @@ def build(
     app.state.app_state = state
     _add_pages(app, state)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
+    documentation.mount(app)
     _add_explorer(app, state)
     playground.mount(app, state, root_path)
     app.add_middleware(Guard, host=host, password=password, behind_proxy=behind_proxy)

@@ -24,6 +24,7 @@ PAGES = {
     "home": ("./", "Home"),
     "playground": ("playground/", "Playground"),
     "explorer": ("explorer", "Explorer"),
+    "docs": ("docs/", "Docs"),
 }
 
 MARK = (
