@@ -1,4 +1,5 @@
-"""A notebook in an environment that holds the built wheel and nothing of this checkout.
+"""The notebooks of `examples/`, and one that shows a result, in an environment that holds the built
+wheel and nothing of this checkout.
 
     python -m benchmarks.fresh_notebook
 
@@ -9,6 +10,7 @@ gigabytes in a folder that is removed afterwards.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CELL = "import workbench as wb\nwb.open_run('capitals')"
+"""What a notebook shows of a result by itself; the examples draw their own pictures."""
 
 
 def notebook() -> dict[str, object]:
@@ -41,13 +44,16 @@ def main() -> None:
         # torch first, by itself: what follows is satisfied by it and pulls in no other build
         call("-m", "pip", "install", "--quiet", *constraint, "torch")
         call("-m", "pip", "install", "--quiet", *constraint, f"{wheel}[notebook]", "nbconvert")
-        (folder / "book.ipynb").write_text(json.dumps(notebook()), encoding="utf-8")
-        call("-m", "nbconvert", "--to", "html", "--execute", "book.ipynb")
-        page = (folder / "book.html").read_text(encoding="utf-8")
-        pictures = page.count("data:image/png;base64,")
-        print(f"{pictures} pictures in the notebook")
-        if not pictures:
-            sys.exit("The result shows no picture in a notebook that was run and saved.")
+        (folder / "result.ipynb").write_text(json.dumps(notebook()), encoding="utf-8")
+        for example in (ROOT / "examples").glob("*.ipynb"):
+            shutil.copy(example, folder)
+        for book in sorted(folder.glob("*.ipynb")):
+            call("-m", "nbconvert", "--to", "html", "--execute", book.name)
+            page = book.with_suffix(".html").read_text(encoding="utf-8")
+            pictures = page.count("data:image/png;base64,")
+            print(f"{book.name}: {pictures} pictures", flush=True)
+            if not pictures:
+                sys.exit(f"{book.name}: no picture in a notebook that was run and saved.")
 
 
 if __name__ == "__main__":
