@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,17 +25,21 @@ WIDTH, HEIGHT = 1440, 900
 FRAME = (960, 600)
 """Pixels of the animation: half of GitHub's widest column is still legible."""
 SECONDS = 2.2
-PATIENCE = 30
+WAITING = re.compile("Drawing …|appears when the model is loaded|Loading")
+PATIENCE = 60
 """Seconds for a page to come to rest; one that never does is taken as it is."""
 
 
 def shoot(page: Any) -> bytes:
-    """The page once it is at rest: two pictures a second apart are the same."""
+    """The page once it is at rest: it waits for nothing, and two pictures a second apart are the
+    same.
+    """
+    waiting = page.get_by_text(WAITING).locator("visible=true")
     before: bytes = page.screenshot()
     for _ in range(PATIENCE):
         page.wait_for_timeout(1000)
         picture: bytes = page.screenshot()
-        if picture == before:
+        if picture == before and not waiting.count():
             break
         before = picture
     return before

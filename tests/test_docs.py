@@ -8,6 +8,7 @@ from pathlib import Path
 
 import panel
 import pytest
+from PIL import Image
 
 import workbench as wb
 from workbench.draw import view as drawing
@@ -84,3 +85,22 @@ def test_the_commands_the_readme_names_exist():
         assert set(re.findall(r"--set (\w+)=", asked)) <= set(
             registry.get(analysis).Params.model_fields
         ), analysis
+
+
+def test_the_readmes_pictures_are_there_and_small():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", page)
+    folder = ROOT / "docs" / "pictures"
+    assert {ROOT / file for _, file in named} == set(folder.iterdir())
+    assert all(len(text.split()) > 5 for text, _ in named)  # what a reader without eyes is told
+    for _, name in named:
+        file = ROOT / name
+        assert 10_000 < file.stat().st_size < 1_500_000, name
+        with Image.open(file) as picture:
+            assert picture.width >= 900
+            assert (getattr(picture, "n_frames", 1) >= 4) == (file.suffix == ".webp")
+
+
+def test_the_readme_gives_ten_lines_of_python_first():
+    first = blocks(ROOT / "README.md", "python")[0]
+    assert len([line for line in first.splitlines() if line]) == 10

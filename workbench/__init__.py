@@ -18,6 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from workbench.silence_libraries import drop_kernel_advice
+
 __version__ = "0.1.0"
 
 _DOOR = {
@@ -69,6 +71,8 @@ _DOOR = {
     "explore": "ui.notebook",
 }
 __all__ = ["__version__", *_DOOR]
+
+drop_kernel_advice()  # before anything imports bitsandbytes, in Python, commands and benchmarks
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _OTHERS = "bitsandbytes"
+_ADVISER = "bitsandbytes.backends.cpu.ops"
+
+
+def drop_kernel_advice() -> None:
+    """No advice of bitsandbytes to install a package of kernels, which it gives whenever it is
+    imported, and several libraries import it; what else it says is heard.
+    """
+    logging.getLogger(_ADVISER).addFilter(_no_kernel_advice)
+
+
+def _no_kernel_advice(record: logging.LogRecord) -> bool:
+    return "kernels-community" not in str(record.msg)
 
 
 def silence() -> None:
