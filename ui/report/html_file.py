@@ -57,7 +57,7 @@ def html(result: Result) -> str:
         tables=tables,
         items=Markup(_safe_json(items)),
         sorting=Markup(style.script("tables.js")),
-        drawing=Markup(style.script("report.js")),
+        drawing=Markup(style.script("pictures.js") + style.script("report.js")),
         bokeh=Markup(_bokeh_script()) if items else "",
     )
 
