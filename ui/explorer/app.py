@@ -12,7 +12,7 @@ from ui.explorer.page import Explorer
 from ui.runs.render_cache import RenderCache
 from ui.web import style
 
-SCRIPTS = ("workbench", "tables", "pictures", "views")
+SCRIPTS = ("workbench", "tables", "grid_roles", "pictures", "views")
 
 
 def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
