@@ -213,7 +213,7 @@ def outcome(run: Result, fact: int) -> str:
     return str(run.tables["facts"].set_index("fact").loc[fact, "outcome"])
 
 
-def tokens(run: Result, fact: int) -> dict[str, list[str]]:
+def tokens(run: Result, fact: int) -> dict[str, Any]:
     """The tokens of a fact's prompt and their spans, for `draw.token_strip`."""
     table = run.tables["tokens"]
     mine = table[table["fact"] == fact].sort_values("pos")
