@@ -14,6 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ui.runs.columns import Kind, in_columns
 from ui.web import style
 from workbench import draw, registry
 from workbench.draw import style as drawing
@@ -93,11 +94,13 @@ def fragment(title: str, view: Any, *, first: int = 0, left_out: Sequence[Any] =
     try:
         with DRAWING:
             parts = [
-                maker.part(part) for part in still_parts(view) if not _is_one_of(part, left_out)
+                (_kind(part), maker.part(part))
+                for part in still_parts(view)
+                if not _is_one_of(part, left_out)
             ]
     except Exception as error:  # one broken view must not cost the others
         return Fragment(view_error(f"The view {title!r} cannot be drawn.", error), [])
-    return Fragment(Markup("\n").join(parts), maker.items)
+    return Fragment(in_columns(parts), maker.items)
 
 
 def is_still(view: Any) -> bool:
@@ -109,6 +112,11 @@ def is_still(view: Any) -> bool:
     import holoviews as hv
 
     return not view.traverse(lambda x: x, [hv.DynamicMap, hv.HoloMap])
+
+
+def _kind(part: Any) -> Kind:
+    kinds: dict[type, Kind] = {Row: "wide", Table: "table", str: "words"}
+    return next((kind for of, kind in kinds.items() if isinstance(part, of)), "picture")
 
 
 def _is_one_of(part: Any, frames: Sequence[Any]) -> bool:
