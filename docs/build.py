@@ -103,7 +103,8 @@ def build(out: Path = OUT) -> int:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
         if done.returncode:
             # Which link, on which line; how Zensical then ended itself is of no interest.
-            sys.exit(done.stderr.partition("Traceback")[0] or done.stdout)
+            told = done.stderr.partition("Traceback")[0] or done.stdout
+            sys.exit(re.sub(r"\x1b\[[0-9;]*m", "", told))
         size = sum(file.stat().st_size for file in (work / "site").rglob("*") if file.is_file())
         if size > LIMIT:
             sys.exit(f"The site takes {size:,} bytes; {LIMIT:,} are allowed.")
@@ -215,6 +216,7 @@ def example_pages(folder: Path) -> Iterator[tuple[str, str]]:
         text, resources = MarkdownExporter().from_notebook_node(
             nbformat.read(file, as_version=4), resources=pictures
         )
+        text = text.replace("](../docs/", "](../")  # a notebook links to the files of a checkout
         note = f"*This page is `examples/{file.name}`, as it was run.*\n"
         head, _, rest = text.partition("\n\n")
         page = folder / f"{file.stem}.md"
