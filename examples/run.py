@@ -29,7 +29,7 @@ def run(file: Path) -> None:
         if cell.cell_type == "code":
             # Progress bars and warnings are of the machine, not of the answer.
             cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
-    book.metadata = {key: book.metadata[key] for key in ("kernelspec",)}
+    book.metadata.language_info = {"name": "python"}  # not the version of this machine
     nbformat.write(book, file)
 
 
