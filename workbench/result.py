@@ -228,7 +228,8 @@ class Result:
         return front_end("notebook")(self)
 
     def __repr__(self) -> str:
-        lines = [f"Result of {self.title}" + (" (partial)" if self.partial else "")]
+        model = self.provenance.model.get("name", "a model")
+        lines = [f"Result of {self.analysis} on {model}" + (" (partial)" if self.partial else "")]
         lines += [f"  {f.name}: {f.says}" for f in self.findings.values()]
         return "\n".join(lines)
 

@@ -121,7 +121,9 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):
-        return _list([_value(item) for item in value]) if len(value) <= 4 else f"{len(value)}"
+        return (
+            _list([_value(item) for item in value]) if len(value) <= 4 else f"{len(value)} values"
+        )
     text = str(value)
     # Of a file its name: where it lay is nobody's business, and is too long.
     name = Path(text).name if len(text) < 4096 and Path(text).is_absolute() else text
