@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from workbench import runs as store
 
 app = typer.Typer(
-    help=(
-        "List finished runs, pinned ones first, then the newest; the sample runs come last. Or:"
-        " rename, note, pin, hide, delete, restore one."
-    ),
+    help="List finished runs; rename, note, pin, hide, delete or restore one.",
     invoke_without_command=True,
 )
 
