@@ -14,15 +14,21 @@ from workbench.errors import NotFound
 
 @dataclass(frozen=True)
 class AppState:
-    """`root` is the runs folder, None for the user's."""
+    """Args:
+    root: the runs folder, None for the user's.
+    opens_folders: whether a page may open a run folder anywhere on this machine.
+    """
 
     slot: ModelSlot
     jobs: Jobs
     root: Path | None = None
     drawings: RenderCache = field(default_factory=RenderCache)
+    opens_folders: bool = True
 
     def entries(self) -> list[runs.RunEntry]:
-        """Finished runs, the user's newest first, then the samples."""
+        """Finished runs: the user's, then the samples; of each the pinned ones first, then the
+        newest.
+        """
         return runs.listing(self.root)
 
     def entry(self, run_id: str) -> runs.RunEntry:
@@ -35,5 +41,5 @@ class AppState:
             if entry.id == run_id:
                 return entry
         raise NotFound.named(
-            "run", run_id, [e.id for e in entries], do="Home lists the runs there are."
+            "run", run_id, [e.id for e in entries], do="The page Runs lists those there are."
         )

@@ -5,22 +5,22 @@ Drawn on the server, no script needed.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import jinja2
 from markupsafe import Markup
 
 from ui.app_state import AppState
+from ui.runs.cards import run_card
 from ui.web import style
 from workbench import registry
 from workbench.errors import WorkbenchError
-from workbench.runs import RunEntry
 
-FINDINGS_SHOWN = 3
+LATEST = 4
+"""Runs that Home shows; all are in the gallery."""
 
 
 @cache
@@ -60,23 +60,11 @@ class Question:
     unavailable: str | None
 
 
-@dataclass(frozen=True)
-class RunCard:
-    """A finished run as Home shows it."""
-
-    entry: RunEntry
-    when: str
-    took: str
-    picture: str
-    explore: str
-    report: str
-    says: tuple[str, ...]
-
-
 def page(app: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
     questions, broken = questions_for(app.slot.model)
     job = app.jobs.running()
+    shown = [entry for entry in app.entries() if not entry.labels.hidden]
     return render(
         "home.html",
         state=app.slot.state,
@@ -92,7 +80,8 @@ def page(app: AppState, notice: WorkbenchError | None = None) -> str:
         questions=questions,
         broken=broken,
         job=job,
-        runs=[run_card(entry) for entry in app.entries()],
+        runs=[run_card(entry) for entry in shown[:LATEST]],
+        n_runs=len(shown),
     )
 
 
@@ -145,42 +134,6 @@ def model_facts(card: Any) -> list[tuple[str, str]]:
         ("Weights", str(getattr(card, "weight_hash", "") or "")[:19]),
     ]
     return [(label, value) for label, value in facts if value]
-
-
-def run_card(entry: RunEntry) -> RunCard:
-    """What a card says of a run."""
-    return RunCard(
-        entry=entry,
-        when=when(entry.started),
-        took=duration(entry.duration),
-        picture=f"runs/{quote(entry.id, safe='')}/picture.png",
-        explore="explorer?" + urlencode({"run": entry.id}),
-        report=f"runs/{quote(entry.id, safe='')}/report.html",
-        says=tuple(s for s in entry.says if s)[:FINDINGS_SHOWN],
-    )
-
-
-def when(started: str) -> str:
-    """An ISO time as people say it, in this machine's time zone; what is no time stays as it is."""
-    try:
-        moment = dt.datetime.fromisoformat(started)
-    except ValueError:
-        return started
-    return moment.astimezone().strftime("%-d %b %Y, %H:%M")
-
-
-def duration(seconds: float | None) -> str:
-    """75 -> "1 min 15 s"; "" for nothing."""
-    if not seconds:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _short(count: Any) -> str:

@@ -84,6 +84,12 @@ class Analysis:
     module: AnalysisModule
     package: str  # the distribution it came from
 
+    @property
+    def title(self) -> str:
+        """What a person calls it in two to four words; else its name."""
+        given = getattr(self.module, "TITLE", "")
+        return given or self.name.replace("-", " ").capitalize()
+
     @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
         result: Result = self.module.run(model, params, progress)

@@ -15,6 +15,7 @@ from ui import home
 from ui.app_state import AppState
 from ui.jobs import Jobs
 from ui.model_slot import ModelSlot
+from workbench import run_labels
 from workbench.errors import WorkbenchError
 
 
@@ -145,8 +146,20 @@ def test_runs_as_cards(llama, tmp_path, no_samples):
     assert page.count('type="checkbox"') == 2
     assert ">partial<" in page
     assert "cannot be read" in page
-    assert "The model knows 9 of 14 facts closed-book." in page
+    assert whole.findings["base"].says in page  # the answer, not the first finding
     assert "2 min 3 s" in page
+
+
+def test_home_shows_the_latest_four_and_the_pinned_ones_first(llama, tmp_path, no_samples):
+    for day in range(1, 7):
+        result = synthetic_result()
+        result.provenance.started = f"2026-01-0{day}T00:00:00+00:00"
+        result.save(tmp_path / f"day-{day}")
+    run_labels.write(tmp_path / "day-1", pinned=True)
+    run_labels.write(tmp_path / "day-6", hidden=True)
+    page = home.page(app(llama, tmp_path))
+    assert re.findall(r'data-run="day-(\d)"', page) == ["1", "5", "4", "3"]
+    assert 'href="runs">All 5 runs<' in page
 
 
 def test_strangers_text_stays_text(llama, tmp_path, no_samples):
@@ -158,25 +171,3 @@ def test_strangers_text_stays_text(llama, tmp_path, no_samples):
     assert not re.search(r"<img (?!src=\"runs/)", page)
     assert "&lt;script&gt;" in page
     assert "{{7*7}}" in page  # a template in a text is not evaluated either
-
-
-@pytest.mark.parametrize(
-    ("seconds", "says"),
-    [
-        (0, ""),
-        (None, ""),
-        (3.21, "3.2 s"),
-        (59, "59 s"),
-        (60, "1 min"),
-        (75.4, "1 min 15 s"),
-        (7260, "2 h 1 min"),
-    ],
-)
-def test_durations(seconds, says):
-    assert home.duration(seconds) == says
-
-
-def test_times():
-    assert home.when("") == ""
-    assert home.when("yesterday") == "yesterday"
-    assert "2026" in home.when("2026-01-02T03:04:05+00:00")

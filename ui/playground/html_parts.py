@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ui.home import duration
 from ui.jobs import Job
 from ui.playground.prompt_service import PromptAnswer, PromptOutput
+from ui.runs.cards import duration
 from ui.web.style import message_html
 from workbench.errors import WorkbenchError
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from ui import home
 from ui.app_state import AppState
 from ui.playground import chat as chats
 from ui.playground import head_buttons, html_parts, prompt_service
 from ui.playground.prompt_stream import Answerer, PromptRequest
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
+from ui.runs import cards
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.playground import HeadRole
@@ -139,7 +139,7 @@ def run_choices(app: AppState) -> list[tuple[str, str]]:
     return [
         ("none", NO_RUN),
         *(
-            (f"{e.analysis}{' (sample)' if e.sample else ''}, {home.when(e.started)}", e.id)
+            (f"{e.title}{' (sample)' if e.sample else ''}, {cards.when(e.started)}", e.id)
             for e in runs
         ),
     ]

@@ -23,6 +23,7 @@ TEMPLATES = STATIC.with_name("templates")
 PAGES = {
     "home": ("./", "Home"),
     "playground": ("playground/", "Playground"),
+    "runs": ("runs", "Runs"),
     "explorer": ("explorer", "Explorer"),
 }
 
@@ -68,7 +69,7 @@ def header_html(active: str, home: str = "") -> str:
     On the Explorer the theme switch reloads the page, since its plots are coloured on the server.
 
     Args:
-        active: "home", "playground" or "explorer".
+        active: "home", "playground", "runs" or "explorer".
         home: the way from the page to Home: "" or "../".
     """
     links = "".join(

@@ -95,6 +95,7 @@ __all__ = [
 ]
 
 name = "knowledge-conflict"
+TITLE = "Context against memory"
 question = (
     "When my context contradicts what the model knows, which does it follow, and which attention"
     " heads decide?"

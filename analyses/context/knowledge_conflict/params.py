@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, JsonValue, field_validator, model_validator
 
 from analyses.context.knowledge_conflict.parts import DEFAULT, Name
 from analyses.context.knowledge_conflict.rank_heads import (
@@ -12,6 +12,15 @@ from analyses.context.knowledge_conflict.rank_heads import (
     RankBy,
 )
 from workbench import facts
+
+_FORMATS: dict[str, JsonValue] = {
+    "statement": "in a statement",
+    "document": "in a document",
+    "dialogue": "in a dialogue",
+    "instruction": "under an instruction",
+    "chat": "in the chat format",
+}
+"""How a format reads in the title of a run."""
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
@@ -24,6 +33,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         "capital",
         description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
         examples=list(facts.relations()),
+        json_schema_extra={"in_title": "{}"},
     )
     facts_file: Path | None = Field(
         None,
@@ -46,6 +56,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         ),
         examples=[*facts.formats(), facts.CHAT.name],
         max_length=4000,
+        json_schema_extra={"in_title": _FORMATS},
     )
     max_facts: int = Field(
         60,

@@ -93,6 +93,7 @@ __all__ = [
 ]
 
 name = "function-tokens"
+TITLE = "Function tokens and features"
 question = "Which tokens open the model's memory, and which features do they open?"
 _CALIBRATED = 16  # windows on which random directions get their thresholds
 

@@ -35,8 +35,15 @@ class Params(BaseModel, frozen=True, extra="forbid"):
             " the default mixture (`workbench sae train` reads it too)"
         ),
         max_length=2000,
+        json_schema_extra={"in_title": "on {}"},
     )
-    tokens: int = Field(200_000, ge=1000, le=10**10, description="Tokens to read")
+    tokens: int = Field(
+        200_000,
+        ge=1000,
+        le=10**10,
+        description="Tokens to read",
+        json_schema_extra={"in_title": "{} tokens"},
+    )
     context: int = Field(128, ge=16, le=100_000, description="Tokens per window")
     coverage: float = Field(
         0.4, gt=0, lt=1, description="Share of all tokens that function tokens make up together"

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "cost", "name", "playground", "question", "run"]
 
 name = "inside"
+TITLE = "Inside one prompt"
 title = "Trace"
 question = "What happens inside the model on this prompt?"
 

@@ -19,7 +19,11 @@ MAX_EXTRA = 256 * 2**20
 
 class Params(BaseModel, frozen=True, extra="forbid"):
     prompt: str = Field(
-        "The capital of France is", description="Text to read", min_length=1, max_length=8000
+        "The capital of France is",
+        description="Text to read",
+        min_length=1,
+        max_length=8000,
+        json_schema_extra={"in_title": "{}"},
     )
     answer: str = Field(
         "",

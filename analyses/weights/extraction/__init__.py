@@ -64,6 +64,7 @@ __all__ = [
 ]
 
 name = "extraction"
+TITLE = "Extraction of a text"
 question = "How much of this text can be pulled out of the model?"
 # of the tries a person has: a suffix less likely than this in all of them together is not looked at
 # further

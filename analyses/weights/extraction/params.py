@@ -67,6 +67,7 @@ class Params(Texts, frozen=True, extra="forbid"):
             " size"
         ),
         max_length=500,
+        json_schema_extra={"in_title": "against {}"},
     )
     compress: list[str] = Field(
         [],

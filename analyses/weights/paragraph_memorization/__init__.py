@@ -91,6 +91,7 @@ __all__ = [
 ]
 
 name = "paragraph-memorization"
+TITLE = "Where a passage is stored"
 question = "Where in the network is this passage stored, and can it be removed there?"
 
 

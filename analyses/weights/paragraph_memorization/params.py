@@ -26,6 +26,7 @@ class Params(Texts, frozen=True, extra="forbid"):
         ge=2,
         le=200,
         description="Memorized passages to analyse, and as many of each other group",
+        json_schema_extra={"in_title": "{} passages"},
     )
     draws: int = Field(3, ge=1, le=50, description="Replacements drawn for each token of a prefix")
     heads: int = Field(
