@@ -17,6 +17,7 @@ from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.legacy_contract import adapt
 from workbench.parts import PAPER, Part, possible, running
 from workbench.playground import Playground
+from workbench.rooms import Room, room_of
 from workbench.schema import Schema
 from workbench.seeds_schema import SCHEMA as SEEDS_SCHEMA
 from workbench.torch_modes import ordinary
@@ -83,6 +84,19 @@ class Analysis:
     Params: type[BaseModel]
     module: AnalysisModule
     package: str  # the distribution it came from
+
+    @property
+    def room(self) -> Room:
+        """Where the memory is that it asks about."""
+        return room_of(self.module)
+
+    @property
+    def gives(self) -> str:
+        """One line: what one learns from a run. A third party that states none has the sentence
+        of its first part, or "".
+        """
+        stated = str(getattr(self.module, "gives", "")).strip()
+        return stated or (self.parts[0].gives if self.parts else "")
 
     @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
@@ -162,12 +176,14 @@ class Analysis:
 
     @property
     def presets(self) -> Mapping[str, Mapping[str, Any]]:
-        """Values for `Params` by the name of a preset; analyses with parts have `PAPER`."""
+        """Values for `Params` by the name of a preset; analyses with parts have `PAPER`, last."""
         given: Mapping[str, Mapping[str, Any]] = getattr(self.module, "PRESETS", {})
-        return {PAPER: {}, **given} if self.parts else given
+        last = {PAPER: given.get(PAPER, {})} if self.parts or PAPER in given else {}
+        return {name: given[name] for name in given if name != PAPER} | last
 
     def preset(self, name: str, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values for `Params` under a preset; what is in `values` wins.
+        """Values for `Params` under a preset; what is in `values` wins. `PAPER` takes all parts
+        that the model allows.
 
         Args:
             model: whose parts; None: not known yet, and the parts stay as they are.
@@ -178,7 +194,7 @@ class Analysis:
         if name not in self.presets:
             raise NotFound.named(f"preset of {self.name}", name, self.presets)
         chosen = {**self.presets[name], **values}
-        if self.parts and "parts" not in chosen and model is not None:
+        if name == PAPER and self.parts and "parts" not in chosen and model is not None:
             chosen["parts"] = possible(self.parts, model, chosen)
         return chosen
 

@@ -31,6 +31,7 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
         "",
         description="Text to look for. Empty: `path`, or the ledger that came with the model",
         max_length=1_000_000,
+        json_schema_extra={"essential": True},
     )
     path: Path | None = Field(
         None,
@@ -38,6 +39,7 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
             "A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder"
             " of them"
         ),
+        json_schema_extra={"essential": True},
     )
 
     @model_validator(mode="after")

@@ -58,6 +58,7 @@ __all__ = [
     "VIEWS",
     "Params",
     "cost",
+    "gives",
     "name",
     "playground",
     "question",
@@ -66,6 +67,10 @@ __all__ = [
 
 name = "extraction"
 question = "How much of this text can be pulled out of the model?"
+gives = (
+    "Which passages of your text or files the model recites word for word, and after how many"
+    " queries."
+)
 # of the tries a person has: a suffix less likely than this in all of them together is not looked at
 # further
 _RARE = 0.01

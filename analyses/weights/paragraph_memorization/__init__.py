@@ -84,6 +84,7 @@ __all__ = [
     "changes",
     "controls",
     "cost",
+    "gives",
     "name",
     "question",
     "run",
@@ -92,6 +93,10 @@ __all__ = [
 
 name = "paragraph-memorization"
 question = "Where in the network is this passage stored, and can it be removed there?"
+gives = (
+    "The tokens, layers, heads and weights that a recited passage depends on, and a model without"
+    " it."
+)
 
 
 def unavailable_reason(model: InstrumentedModel) -> str | None:
