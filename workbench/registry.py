@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.models.weight_delta import Delta
     from workbench.progress import Progress
     from workbench.result import Result
+    from workbench.text_preview import TextPreview
 
 GROUP = "workbench.analyses"
 OURS = "memory-workbench"
@@ -173,6 +174,18 @@ class Analysis:
             return {}
         stated: Cost | Mapping[str, Cost] = state(model, params)
         return stated if isinstance(stated, Mapping) else {"": stated}
+
+    def preview(self, model: Any, params: BaseModel) -> TextPreview | None:
+        """How the text that is asked about will be cut; None where there is no text yet, or the
+        analysis cuts none.
+        """
+        show = getattr(self.module, "preview", None)
+        return show(model, params) if show is not None else None
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether it cuts a text."""
+        return hasattr(self.module, "preview")
 
     @property
     def presets(self) -> Mapping[str, Mapping[str, Any]]:

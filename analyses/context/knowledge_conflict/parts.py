@@ -53,6 +53,6 @@ PARTS = [
 ]
 DEFAULT: list[Name] = ["rates", "heads", "pruning", "side_effects", "dial"]
 PRESETS = {
-    "quick": {"parts": ["pruning"], "max_facts": 16, "k_grid": [1, 3, 5]},
+    "quick": {"parts": ["rates", "heads", "pruning"], "max_facts": 16, "k_grid": [1, 3, 5]},
     "paper": {"max_facts": 1000},
 }

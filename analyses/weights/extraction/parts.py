@@ -79,6 +79,6 @@ PARTS = [
 ]
 DEFAULT: list[Name] = ["verbatim", "near_verbatim", "membership", "reference", "compression"]
 PRESETS = {
-    "quick": {"parts": ["near_verbatim"], "decode": 20, "max_windows": 200},
+    "quick": {"parts": ["verbatim", "near_verbatim"], "decode": 20, "max_windows": 200},
     "paper": {"decode": 100_000},
 }

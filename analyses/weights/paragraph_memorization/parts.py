@@ -52,6 +52,6 @@ PARTS = [
 ]
 DEFAULT: list[Name] = ["passages", "triggers", "gradients", "patching", "heads", "edits"]
 PRESETS = {
-    "quick": {"parts": ["gradients"], "passages": 4, "max_windows": 200},
+    "quick": {"parts": ["passages", "gradients"], "passages": 4, "max_windows": 200},
     "paper": {"passages": 100, "traced": 50, "edits": 50},
 }
