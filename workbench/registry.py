@@ -16,7 +16,7 @@ from workbench.account import left_out
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.legacy_contract import adapt
 from workbench.parts import PAPER, Part, possible, running
-from workbench.playground import Playground
+from workbench.playground import FIRST_TAB, Playground
 from workbench.rooms import Room, room_of
 from workbench.schema import Schema
 from workbench.seeds_schema import SCHEMA as SEEDS_SCHEMA
@@ -215,6 +215,12 @@ class Analysis:
     def playground(self) -> Playground:
         """What it says of itself to the Playground."""
         return getattr(self.module, "playground", Playground())
+
+    @property
+    def in_first_tab(self) -> bool:
+        """Whether it is asked where the Playground opens, in *Try a prompt*."""
+        form = self.playground.form
+        return form is not None and form.tab == FIRST_TAB
 
     @property
     def has_controls(self) -> bool:

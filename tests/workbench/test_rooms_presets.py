@@ -35,7 +35,7 @@ def test_ours_lie_in_the_room_of_their_folder_and_say_what_one_gets():
 
 def test_groups_come_in_the_order_of_the_map_and_only_with_a_question():
     mine, stated = analysis(), analysis(room="state")
-    found = rooms.grouped([mine, stated, *reversed(OURS)])
+    found = rooms.grouped([mine, stated, *OURS])
     names = [room.name for room, _ in found]
     assert names == ["prompt", "weights", "context", "state", "features", ""]
     assert found[0][1][0].name == "inside"

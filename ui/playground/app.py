@@ -103,6 +103,7 @@ def blocks(app: AppState) -> gr.Blocks:
     ) as page:
         gr.HTML('<span id="playground-main" tabindex="-1"></span>', **PLAIN)
         status = gr.HTML(_status(app), elem_id="status", **PLAIN)
+        tried = [a.name for a in registry.all_analyses()[0] if a.in_first_tab]
         features: list[str] = []  # tabs that the address may name
         built: list[FormTab] = []
         with gr.Tabs(selected="try") as tabs:
@@ -126,6 +127,8 @@ def blocks(app: AppState) -> gr.Blocks:
                     return [gr.Tabs(selected=tab), *nothing]
             if not asked:
                 return [gr.skip(), *nothing]
+            if asked in tried:  # its form is the first tab
+                return [gr.Tabs(selected="try"), *nothing]
             return [gr.Tabs(selected="ask"), *asking.choose(asked)]
 
         fits = [*asking.fits, *(output for tab in built for output in tab.fits)]

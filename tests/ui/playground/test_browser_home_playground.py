@@ -233,6 +233,17 @@ def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatc
     expect(page.locator("#answer")).to_contain_text("Type a prompt")
 
 
+def test_a_head_is_switched_off_from_home_and_what_is_shown_is_kept(page):
+    page.goto("/")
+    page.get_by_role("link", name="if I switch a head off?").click()  # 1
+    page.wait_for_selector("#answer .try .tokens li")
+    page.locator("[data-head=L1H2]").click()  # 2
+    expect(page.locator("#answer")).to_contain_text("1 head off")
+    page.get_by_role("button", name="Save as a run").click()  # 3
+    page.locator("#saved-prompt").get_by_role("link", name="Open in Explorer").click()  # 4
+    page.wait_for_url("**/explorer?run=*intervention*")
+
+
 # -- ask a question --------------------------------------------------------------------------------
 
 
