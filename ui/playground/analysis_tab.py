@@ -247,7 +247,8 @@ def _fit(app: AppState, form: _Form) -> list[Any]:
         gr.Column(visible=not reason),
         gr.Button(visible=not reason),
         "" if reason else estimates.line(analysis, model, {}),
-        "" if reason else html_parts.preview_html(analysis, model, {}),
+        # What somebody typed while the model was loading has its preview already.
+        ("" if reason else html_parts.preview_html(analysis, model, {})) or gr.skip(),
         *([choices] if form.parts else []),
         *form.times(),
     ]
