@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 import jinja2
 from markupsafe import Markup
 
+from ui import questions
 from ui.app_state import AppState
 from ui.runs.cards import run_card
 from ui.web import style
-from workbench import registry
 from workbench.errors import WorkbenchError
 
 LATEST = 4
@@ -49,20 +49,14 @@ def render(template: str, active: str = "home", home: str = "", **values: Any) -
     )
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question as Home shows it; `unavailable` is why this model cannot answer."""
-
-    name: str
-    text: str
-    package: str
-    href: str
-    unavailable: str | None
+def fragment(template: str, **values: Any) -> str:
+    """A part of a page, for pages that are drawn elsewhere."""
+    return _templates().get_template(template).render(**values)
 
 
 def page(app: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
-    questions, broken = questions_for(app.slot.model)
+    groups, broken = questions.groups_for(app.slot.model)
     job = app.jobs.running()
     shown = [entry for entry in app.entries() if not entry.labels.hidden]
     return render(
@@ -77,7 +71,9 @@ def page(app: AppState, notice: WorkbenchError | None = None) -> str:
         ),
         notice=Markup(style.message_html(notice)) if notice else None,
         facts=model_facts(app.slot.model.card) if app.slot.model is not None else [],
-        questions=questions,
+        groups=groups,
+        ready=app.slot.model is not None,
+        buttons=False,
         broken=broken,
         job=job,
         runs=[run_card(entry) for entry in shown[:LATEST]],
@@ -93,21 +89,6 @@ def error_page(error: WorkbenchError, home: str) -> str:
         home=home,
         message=Markup(style.message_html(error, dismissible=False)),
     )
-
-
-def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
-    """Every question, and for packages that do not load the reason."""
-    good, broken = registry.all_analyses()
-    questions = []
-    for analysis in good:
-        try:
-            reason = analysis.unavailable_reason(model) if model is not None else None
-        except Exception as error:
-            # A third party's check must not take the page down.
-            reason = f"its check of the model failed: {type(error).__name__}: {error}"
-        href = "playground/?" + urlencode({"analysis": analysis.name})
-        questions.append(Question(analysis.name, analysis.question, analysis.package, href, reason))
-    return questions, broken
 
 
 def model_facts(card: Any) -> list[tuple[str, str]]:

@@ -4,7 +4,8 @@ analysis brings along (`workbench.playground`).
 Gradio, mounted at /playground.
 
 prompt_tab.py          the first tab; prompt_stream.py and prompt_service.py compute what it shows
-analysis_tab.py        the second tab; forms.py has its forms, jobs.py its queue
+analysis_tab.py        the second tab; forms.py has its forms, preset_buttons.py what fills them
+estimates.py           what forms say of time and memory; uploads.py: files as paths
 single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs
 features_tab.py        a tab for features; feature_service.py computes what it shows
 form_tab.py            what the page needs of these three
@@ -103,6 +104,7 @@ def blocks(app: AppState) -> gr.Blocks:
     ) as page:
         gr.HTML('<span id="playground-main" tabindex="-1"></span>', **PLAIN)
         status = gr.HTML(_status(app), elem_id="status", **PLAIN)
+        tried = [a.name for a in registry.all_analyses()[0] if a.in_first_tab]
         features: list[str] = []  # tabs that the address may name
         built: list[FormTab] = []
         with gr.Tabs(selected="try") as tabs:
@@ -120,13 +122,15 @@ def blocks(app: AppState) -> gr.Blocks:
         def opened(request: gr.Request) -> list[Any]:
             """A page was opened or reloaded: its address may name an analysis, or a feature."""
             asked = request.query_params.get("analysis", "").strip().lower().replace("_", "-")
-            nothing = [gr.skip(), *[gr.skip() for _ in asking.forms]]
+            nothing = [gr.skip() for _ in asking.columns]
             for tab in features:
                 if request.query_params.get(tab):
                     return [gr.Tabs(selected=tab), *nothing]
-            if asked not in asking.forms:
+            if not asked:
                 return [gr.skip(), *nothing]
-            return [gr.Tabs(selected="ask"), asked, *asking.choose(asked)]
+            if asked in tried:  # its form is the first tab
+                return [gr.Tabs(selected="try"), *nothing]
+            return [gr.Tabs(selected="ask"), *asking.choose(asked)]
 
         fits = [*asking.fits, *(output for tab in built for output in tab.fits)]
 
@@ -143,7 +147,7 @@ def blocks(app: AppState) -> gr.Blocks:
                 *(update for tab in built for update in tab.fit()),
             ]
 
-        page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **AT_ONCE)
+        page.load(opened, None, [tabs, *asking.columns], **AT_ONCE)
         outputs = [status, trying.grid, trying.chat, waiting, *fits]
         ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **AT_ONCE)
         trying.first(ready)

@@ -9,6 +9,7 @@ from `ui.web.style`).
 from __future__ import annotations
 
 import html
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,14 @@ from ui.jobs import Job
 from ui.playground.prompt_service import PromptAnswer, PromptOutput
 from ui.runs.cards import duration
 from ui.web.style import message_html
+from workbench import registry
 from workbench.errors import WorkbenchError
+from workbench.registry import Analysis
 
 SIDES = ("memory", "context")
+MOST_SHOWN = 2000  # characters of a piece of text
+PARTIAL = 4  # findings of a run that goes on
+log = logging.getLogger(__name__)
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 
 
@@ -196,6 +202,35 @@ def findings_html(findings: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def preview_html(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
+    """How the text of a form will be cut; "" where there is none yet, or the form is not right."""
+    if model is None or not analysis.has_preview:
+        return ""
+    try:
+        cut = analysis.preview(model, analysis.parse(values))
+    except WorkbenchError:
+        return ""
+    except Exception:
+        # A third party's preview must not take the form down.
+        log.exception("the preview of %s failed", analysis.name)
+        return ""
+    if cut is None:
+        return ""
+    pieces = "".join(
+        f'<span class="{piece.kind}">{html.escape(piece.text[:MOST_SHOWN])}</span>'
+        for piece in cut.pieces
+    )
+    key = (
+        '<p class="key"><span class="prefix">given</span> <span class="suffix">wanted</span>'
+        ' <span class="outside">what follows</span></p>'
+    )
+    shown = f'{key}<p class="text">{pieces}</p>' if pieces else ""
+    return (
+        '<section class="wb cut" aria-label="How the text is cut"><h4>How the text is cut</h4>'
+        f"<p>{html.escape(cut.says)}</p>{shown}</section>"
+    )
+
+
 def jobs_html(jobs: Sequence[Job]) -> str:
     """The queue, newest first; each running or waiting job has its Cancel button."""
     if not jobs:
@@ -205,6 +240,29 @@ def jobs_html(jobs: Sequence[Job]) -> str:
             " kept and listed on Home. A reload of this page loses nothing.</p></div>"
         )
     return f'<div class="wb jobs">{"".join(_job(job) for job in jobs)}</div>'
+
+
+def _so_far(job: Job) -> str:
+    """What a run that goes on has found already: an analysis goes on filling the result that it
+    handed over with `progress.checkpoint`. The latest findings are shown.
+    """
+    kept = job.progress.kept
+    if kept is None or not (found := kept.findings.copy()):
+        return ""
+    latest = list(found.items())[-PARTIAL:]
+    more = f", the latest {PARTIAL}" if len(found) > PARTIAL else ""
+    return (
+        f'<section class="so-far"><h4>Found so far ({len(found)}{more})</h4>'
+        f"{findings_html({name: finding.to_json() for name, finding in latest})}</section>"
+    )
+
+
+def _question(job: Job) -> str:
+    """What was asked, in words; the name of the analysis where it is not installed any more."""
+    try:
+        return registry.get(job.analysis).question
+    except WorkbenchError:
+        return job.analysis
 
 
 def _job(job: Job) -> str:
@@ -217,9 +275,8 @@ def _job(job: Job) -> str:
         "failed": "failed",
     }[job.state]
     badge = {"failed": "wb-problem", "cancelled": "wb-partial"}.get(job.state, "")
-    head = (
-        f'<header><h3>{html.escape(job.analysis)}</h3><span class="wb-badge {badge}">{words}</span>'
-    )
+    question = html.escape(_question(job))
+    head = f'<header><h3>{question}</h3><span class="wb-badge {badge}">{words}</span>'
     if busy:
         stopping = job.cancelling
         head += (
@@ -238,6 +295,7 @@ def _job(job: Job) -> str:
             f' {html.escape(job.analysis)}" aria-valuemin="0" aria-valuemax="100"'
             f' aria-valuenow="{share}"><i style="width:{share}%"></i></div><p'
             f' class="says">{html.escape(job.says)}</p><p class="wb-muted wb-num">{times}</p>'
+            f"{_so_far(job)}"
         )
     elif job.error is not None:
         body = message_html(job.error, dismissible=False)

@@ -14,6 +14,7 @@ from ui.app_state import AppState
 from ui.playground import chat as chats
 from ui.playground import head_buttons, html_parts, prompt_service
 from ui.playground.prompt_stream import Answerer, PromptRequest
+from ui.playground.save_prompt import SavePrompt
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
 from ui.runs import cards
 from workbench import registry
@@ -60,6 +61,7 @@ def build(app: AppState, tab: Any) -> PromptTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`, which is given as `tab`."""
     roles = head_roles()
     page = _lay_out(roles)
+    page.save.wire(app, page.request)
     answers = _Answers(app, roles)
 
     def show(event: Callable[..., Any], **options: Any) -> None:
@@ -166,6 +168,7 @@ class _Page:
     note: Any
     answer: Any
     stamp: Any
+    save: SavePrompt
 
     @property
     def request(self) -> list[Any]:
@@ -202,6 +205,7 @@ def _lay_out(roles: list[HeadRole]) -> _Page:
             error_box = gr.HTML("", elem_id="error-box", **PLAIN)
             note = gr.HTML("", elem_id="note", **PLAIN)
             answer = gr.HTML(html_parts.Comparison().html(), elem_id="answer", **PLAIN)
+            save = SavePrompt()
     return _Page(
         **asked,
         heads=heads,
@@ -211,6 +215,7 @@ def _lay_out(roles: list[HeadRole]) -> _Page:
         note=note,
         answer=answer,
         stamp=gr.Number(visible=False),
+        save=save,
     )
 
 

@@ -87,6 +87,7 @@ __all__ = [
     "Params",
     "controls",
     "cost",
+    "gives",
     "name",
     "playground",
     "question",
@@ -99,6 +100,10 @@ TITLE = "Context against memory"
 question = (
     "When my context contradicts what the model knows, which does it follow, and which attention"
     " heads decide?"
+)
+gives = (
+    "How often it believes the context, which heads decide, and what it answers with these heads"
+    " switched off."
 )
 
 

@@ -28,16 +28,18 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         DEFAULT,
         min_length=1,
         description="Experiments to run, with those that they need",
+        json_schema_extra={"essential": True},
     )
     relation: str = Field(
         "capital",
         description="Built-in set of facts (`capital`, `language`, …); see docs/facts.md",
         examples=list(facts.relations()),
-        json_schema_extra={"in_title": "{}"},
+        json_schema_extra={"essential": True, "in_title": "{}"},
     )
     facts_file: Path | None = Field(
         None,
         description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer",
+        json_schema_extra={"essential": True},
     )
     template: str = Field(
         "",
@@ -56,13 +58,14 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         ),
         examples=[*facts.formats(), facts.CHAT.name],
         max_length=4000,
-        json_schema_extra={"in_title": _FORMATS},
+        json_schema_extra={"essential": True, "in_title": _FORMATS},
     )
     max_facts: int = Field(
         60,
         ge=8,
         le=1000,
         description="At most this many known facts: one half to select heads, one half held out",
+        json_schema_extra={"essential": True},
     )
     rank_by: RankBy = Field(
         "zero_all_positions",

@@ -13,13 +13,21 @@ class Params(Texts, frozen=True, extra="forbid"):
         DEFAULT,
         min_length=1,
         description="Experiments to run, with those that they need",
+        json_schema_extra={"essential": True},
     )
-    prefix: int = Field(50, ge=2, le=1000, description="Tokens of the prefix given to the model")
+    prefix: int = Field(
+        50,
+        ge=2,
+        le=1000,
+        description="Tokens of the prefix given to the model",
+        json_schema_extra={"essential": True},
+    )
     suffix: int = Field(
         50,
         ge=2,
         le=1000,
         description="Tokens of the suffix, which greedy decoding reproduces if it is memorized",
+        json_schema_extra={"essential": True},
     )
     passages: int = Field(
         12,

@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel
 
 import workbench as wb
+from hooks import prompt_output
 from tests.helpers import fake_package
 from tests.helpers.synthetic import HOSTILE, synthetic_result
 from ui.app_state import AppState
@@ -78,10 +79,10 @@ def test_an_empty_answer_is_left_out(llama):
 
 
 def test_a_space_is_added_only_where_it_is_missing():
-    assert prompt_service.as_continuation("is", "Paris") == " Paris"
-    assert prompt_service.as_continuation("is ", "Paris") == "Paris"
-    assert prompt_service.as_continuation("is", "\nParis") == "\nParis"
-    assert prompt_service.as_continuation("", "Paris") == "Paris"
+    assert prompt_output.as_continuation("is", "Paris") == " Paris"
+    assert prompt_output.as_continuation("is ", "Paris") == "Paris"
+    assert prompt_output.as_continuation("is", "\nParis") == "\nParis"
+    assert prompt_output.as_continuation("", "Paris") == "Paris"
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n "])
