@@ -5,10 +5,8 @@ Drawn on the server, no script needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode
 
 import jinja2
 from markupsafe import Markup
