@@ -15,7 +15,7 @@ import socket
 import tempfile
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ from starlette.exceptions import HTTPException
 
 from ui.app_state import AppState
 from ui.jobs import Jobs
-from ui.model_slot import ModelSlot
+from ui.model_shelf import ModelShelf
+from ui.model_slot import Load
 from ui.runs.render_cache import RenderCache
-from ui.web import prefix, style
+from ui.web import model_routes, prefix, style
 from ui.web.prefix import route_of
 from ui.web.security import Guard, is_loopback
 from workbench import __version__
@@ -176,7 +177,7 @@ def build(
     password: str | None = None,
     behind_proxy: bool = False,
     root_path: str = "",
-    load: Callable[[Any], Any] | None = None,
+    load: Load | None = None,
 ) -> FastAPI:
     """The whole application; the model begins to load when it starts.
 
@@ -192,13 +193,16 @@ def build(
 
     root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
-    slot = ModelSlot(model_ref, load)
+    shelf = ModelShelf(model_ref, load)
     drawings = RenderCache()
-    state = AppState(slot, Jobs(slot, root, saved=drawings.ahead), root, drawings)
+    # Behind a proxy the address says nothing of who asks.
+    local_paths = bool(password) or (is_loopback(host) and not behind_proxy)
+    jobs = Jobs(shelf, root, saved=drawings.ahead)
+    state = AppState(shelf, jobs, root, drawings, local_paths)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        slot.start()
+        shelf.start()
         threading.Thread(target=_warm_up, args=(state,), daemon=True).start()
         yield
         drawings.stop()
@@ -215,6 +219,7 @@ def build(
     )
     app.state.app_state = state
     _add_pages(app, state)
+    model_routes.add(app, state)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
     _add_explorer(app, state)
     playground.mount(app, state, root_path)

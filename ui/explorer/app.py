@@ -38,7 +38,9 @@ def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
         )
         template.add_variable(
             "page_js",
-            "\n".join(style.script(f"{name}.js") for name in ("workbench", "tables", "views")),
+            "\n".join(
+                style.script(f"{name}.js") for name in ("workbench", "models", "tables", "views")
+            ),
         )
         template.add_variable("page_header", style.header_html("explorer"))
         template.add_panel("side", explorer.side)

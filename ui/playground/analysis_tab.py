@@ -143,13 +143,13 @@ def build(app: AppState) -> AnalysisTab:
                 note,
                 gr.Group(visible=not question.unavailable),
                 gr.Button(visible=not question.unavailable),
-                *times(question.name),
+                *times(question.name, app.slot.serial),
             ]
         return updates
 
     @cache
-    def times(name: str) -> list[Any]:
-        """How long the run with the defaults takes, and each of its parts."""
+    def times(name: str, serial: int) -> list[Any]:
+        """How long the run with the defaults takes on that model, and each of its parts."""
         analysis, model = registry.get(name), app.slot.model
         update = gr.CheckboxGroup(choices=estimates.part_choices(analysis, model))
         return [estimates.line(analysis, model, {}), *([update] if analysis.parts else [])]
