@@ -9,11 +9,17 @@ and a notebook reads it: `result.selection.head`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import param
 
 from workbench.heads import head_name, number, parse_head
+
+ADDRESSED = ("heads", "head", "prompt", "pos", "layer", "feature")
+"""What an address holds of it."""
+MOST_HEADS = 100
+"""Of one link: it comes from a stranger."""
 
 
 class Selection(param.Parameterized):
@@ -48,24 +54,40 @@ class Selection(param.Parameterized):
         self.param.update(heads=[], head=None)
 
     def to_query(self) -> dict[str, str]:
-        """As URL parameters ("copy link")."""
+        """As URL parameters ("copy link"); several heads with a comma, the primary one last."""
         query: dict[str, str] = {"prompt": str(self.prompt)}
         if self.head is not None:
-            query["head"] = head_name(*self.head)
-        if self.pos is not None:
-            query["pos"] = str(self.pos)
+            others = [head for head in self.heads if head != self.head]
+            query["head"] = ",".join(head_name(*head) for head in [*others, self.head])
+        for name in ("pos", "layer"):
+            if getattr(self, name) is not None:
+                query[name] = str(getattr(self, name))
+        if self.feature is not None:
+            query["feature"] = f"{self.feature[1]}@{self.feature[0]}"
         return query
 
-    def from_query(self, query: dict[str, Any]) -> None:
+    def from_query(self, query: Mapping[str, Any]) -> None:
         """From URL parameters; what does not parse is left as it is, since a link comes from a
         stranger.
         """
-        prompt = str(query.get("prompt", ""))
-        if number(prompt) is not None:
-            self.prompt = number(prompt)
-        pos = str(query.get("pos", ""))
-        if number(pos) is not None:
-            self.pos = number(pos)
-        head = parse_head(str(query.get("head", "")))
-        if head is not None:
-            self.choose(*head)
+        for name in ("prompt", "pos"):
+            found = number(str(query.get(name, "")))
+            if found is not None:
+                self.param.update(**{name: found})
+        heads = [parse_head(name) for name in str(query.get("head", "")).split(",")[:MOST_HEADS]]
+        for n, head in enumerate(head for head in heads if head is not None):
+            self.choose(*head, add=n > 0)
+        layer = number(str(query.get("layer", "")))
+        if layer is not None:
+            self.layer = layer
+        feature, _, place = str(query.get("feature", "")).partition("@")
+        if number(feature) is not None and place:
+            self.feature = (place, number(feature))
+
+    def restore(self, query: Mapping[str, Any]) -> None:
+        """As `from_query`, and what the parameters do not say is chosen no longer: for a page that
+        goes back to an earlier address.
+        """
+        then = Selection()
+        then.from_query(query)
+        self.param.update(**{name: getattr(then, name) for name in ADDRESSED})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.selection import Selection, head_name, parse_head
+from workbench.selection import ADDRESSED, Selection, head_name, parse_head
 
 
 def test_choosing_replaces_and_adding_joins():
@@ -55,6 +55,25 @@ def test_a_link_brings_back_what_it_was_made_from(layer, head, prompt):
     assert parse_head(head_name(layer, head).lower() + " ") == (layer, head)
 
 
+HEADS = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=6, unique=True)
+
+
+@given(
+    heads=HEADS,
+    pos=st.none() | st.integers(0, 9999),
+    layer=st.none() | st.integers(0, 99),
+    feature=st.none() | st.tuples(st.text(min_size=1), st.integers(0, 10**6)),
+)
+def test_a_link_holds_everything_that_is_chosen(heads, pos, layer, feature):
+    one, other = Selection(pos=pos), Selection(pos=7, layer=3, feature=("7", 9))
+    for n, head in enumerate(heads):
+        one.choose(*head, add=n > 0)
+    one.param.update(feature=feature, **({} if layer is None else {"layer": layer}))
+    other.choose(90, 90)
+    other.restore(one.to_query())
+    assert {n: getattr(other, n) for n in ADDRESSED} == {n: getattr(one, n) for n in ADDRESSED}
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -78,7 +97,7 @@ def test_what_is_no_head_is_none(text):
 
 @given(
     st.dictionaries(
-        st.sampled_from(["prompt", "head", "x"]),
+        st.sampled_from(["prompt", "head", "pos", "layer", "feature", "x"]),
         st.text() | st.integers() | st.none() | st.lists(st.binary()),
     )
 )
@@ -91,7 +110,7 @@ def test_no_link_whatever_breaks_a_page(query):
 def test_a_bad_link_changes_nothing():
     one = Selection(prompt=4)
     one.choose(1, 2)
-    one.from_query({"prompt": "²", "head": "L٣"})
+    one.from_query({"prompt": "²", "head": "L٣,,", "feature": "9@", "layer": "-2"})
     one.from_query({"prompt": "-1"})
     one.from_query({"prompt": "9" * 5000})
     one.from_query({})

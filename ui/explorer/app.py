@@ -12,6 +12,8 @@ from ui.explorer.page import Explorer
 from ui.runs.render_cache import RenderCache
 from ui.web import style
 
+SCRIPTS = ("workbench", "models", "tables", "grid_roles", "pictures", "views")
+
 
 def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
     """What the server mounts at /explorer: called once per session, it gives that session's page.
@@ -31,20 +33,19 @@ def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
         }
         explorer = Explorer(runs, query, drawings=drawings)
         text = (style.TEMPLATES / "explorer.html").read_text(encoding="utf-8")
-        template = pn.Template(text, location=True)
+        template = pn.Template(text)
         template.add_variable("page_title", "Explorer · Memory Workbench")
         template.add_variable(
             "page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8")
         )
         template.add_variable(
             "page_js",
-            "\n".join(
-                style.script(f"{name}.js") for name in ("workbench", "models", "tables", "views")
-            ),
+            "\n".join(style.script(f"{name}.js") for name in SCRIPTS),
         )
         template.add_variable("page_header", style.header_html("explorer"))
         template.add_panel("side", explorer.side)
         template.add_panel("main", explorer.main)
+        template.add_panel("address", explorer.address.panel)
         pn.state.onload(explorer.prepare)
         return template
 

@@ -14,33 +14,30 @@ Importing this module loads Panel and HoloViews; nothing else imports it at its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import quote
 
 import panel as pn
 from markupsafe import Markup
 
-from ui.explorer import compare, parts
-from ui.runs import provenance, static_views
+from ui.explorer import compare, parts, tabs
+from ui.explorer.address import Address, Step
+from ui.runs import provenance
 from ui.runs.render_cache import RenderCache
 from ui.web import style
-from workbench import draw, registry
-from workbench.draw.figure import DRAWING, drawn, figure_of
+from workbench import draw
 from workbench.draw.view import (
     STYLES,
-    View,
     flow_row,
     html_pane,
-    live_part,
-    pictures,
 )
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 from workbench.runs import RunEntry, listing, open_run
+from workbench.selection import ADDRESSED
 
 parts.warm_up()
 MANY = 5
@@ -52,7 +49,7 @@ class Explorer:
 
     Args:
         runs: where to look for runs.
-        query: what the address asks for: run, with, head, prompt, view.
+        query: what the address asks for: run, with, view, and what `Selection` holds.
         result: show this result; no list of runs is offered then.
         drawings: it is a page of its own, whose tabs are kept there and whose address follows what
             is chosen.
@@ -70,11 +67,12 @@ class Explorer:
         self._entries: list[RunEntry] = [] if result is not None else listing(runs)
         self._result: Result | None = result
         self._other: Result | None = None
-        self._makers: dict[str, parts.Tab] = {}
+        self._makers: dict[str, tabs.Tab] = {}
         self._slots: dict[str, Any] = {}  # one place per tab
         self._built: set[str] = set()
         self._asked: list[str] = []  # tabs to build, the next one first
-        self._location: Any = None  # the page's address, known once it is loaded
+        self.address = Address(self._follow)
+        self._by_itself = False  # while what is chosen changes without anybody choosing
         self._working = False  # whether one of them is being built
         self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
@@ -192,20 +190,20 @@ class Explorer:
     def _lay_out(self) -> None:
         result = self._result
         assert result is not None
-        views, notes = _views_of(result)
-        hidden = _not_shown(views)
+        views, notes = tabs.views_of(result)
+        hidden = tabs.not_shown(views)
         self._makers = {
-            str(name): self._tab(result, str(name), view)
+            str(name): tabs.tab(self._drawings, result, str(name), view)
             for name, view in views.items()
             if str(name) not in hidden
         }
-        first = parts.answer_tab(result, views, self._drawings is not None)
+        first = tabs.answer_tab(result, views, self._drawings is not None)
         if self._other is not None:
-            self._makers = self._compared(result, self._other)
+            self._makers = tabs.compared(self._drawings, self._makers, result, self._other)
         elif first is not None:
             self._makers = {"Answer": first, **self._makers}
-        self._makers["All numbers"] = parts.Tab(lambda: parts.all_numbers(result))
-        self._makers["Tables"] = parts.Tab(lambda: parts.tables(result))
+        self._makers["All numbers"] = tabs.Tab(lambda: parts.all_numbers(result))
+        self._makers["Tables"] = tabs.Tab(lambda: parts.tables(result))
         if hidden:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in hidden.items())
             notes.append(draw.paragraph(f"Not shown – {reasons}.", small=True))
@@ -230,66 +228,16 @@ class Explorer:
         self._tabs.param.update(options=names, value=shown)
         self._quiet = False
         self.main.objects = [top, self._tabs, self._content, *(html_pane(n) for n in notes)]
-        result.selection.param.watch(lambda *_: self._to_address(), ["head", "prompt"])
+        result.selection.param.watch(lambda *_: self._to_address("choose"), list(ADDRESSED))
 
-    def _slot(self, name: str, tab: parts.Tab, shown: bool) -> pn.Column:
+    def _slot(self, name: str, tab: tabs.Tab, shown: bool) -> pn.Column:
         """The place of a tab.
 
         All places stand from the start: adding one later makes the browser lay out its neighbours
         again, at no width.
         """
-        inside = self._made(name) if tab.at_once else html_pane(parts.STILL_DRAWING)
+        inside = self._made(name) if tab.at_once else html_pane(tabs.STILL_DRAWING)
         return pn.Column(inside, css_classes=[] if shown else ["wb-away"], **parts.WIDE)
-
-    def _tab(self, result: Result, name: str, view: Any) -> parts.Tab:
-        """How a view of a run comes to its place."""
-        drawings, path = self._drawings, result.path
-        if drawings is None or path is None:
-            return parts.Tab(partial(live_part, view))
-        if static_views.is_still(view):
-            return parts.Tab(
-                partial(
-                    parts.fetched, f"runs/{quote(path.name, safe='')}/views/{quote(name, safe='')}"
-                ),
-                at_once=True,
-            )
-        live = view.live if isinstance(view, View) else None
-        if live is None:  # a Panel object, which has its own way to the browser
-            return parts.Tab(partial(live_part, view))
-        figures: list[Any] = []
-
-        def drawn_already() -> None:
-            figures[:] = [figure_of(picture) for picture in drawings.fragment(path, name).figures()]
-
-        return parts.Tab(lambda: live(figures), first=drawn_already)
-
-    def _compared(self, mine: Result, other: Result) -> dict[str, parts.Tab]:
-        """The tabs of two runs: what can be subtracted first, then every view of both side by
-        side.
-        """
-        both = compare.view(mine, other)
-        figures: list[Any] = []
-
-        def subtracted() -> None:
-            with DRAWING:
-                figures[:] = [drawn(picture) for picture in pictures(both)]
-
-        assert both.live is not None
-        tabs = {"A − B": parts.Tab(partial(both.live, figures), first=subtracted)}
-        try:
-            theirs = registry.get(other.analysis).views(other)
-        except Exception as error:  # as in _arrange
-            sorry = parts.view_error("The pictures of run B cannot be drawn here.", error)
-            return {
-                **tabs,
-                **self._makers,
-                "Run B": parts.Tab(lambda: html_pane(sorry), at_once=True),
-            }
-        for name, a in self._makers.items():
-            tabs[name] = (
-                parts.side_by_side(a, self._tab(other, name, theirs[name])) if name in theirs else a
-            )
-        return tabs
 
     def _show(self, name: str | None) -> None:
         """A tab was chosen; the browser shows its place by itself."""
@@ -299,13 +247,13 @@ class Explorer:
             self._put(name)
         elif self._loaded:
             self._ask(name)
-        self._to_address()
+        self._to_address("go")
 
     def _made(self, name: str) -> Any:
         try:
             return self._makers[name].make()
         except Exception as error:  # one broken view must leave the page standing
-            return html_pane(parts.view_error(f"The view {name!r} cannot be drawn.", error))
+            return html_pane(tabs.view_error(f"The view {name!r} cannot be drawn.", error))
 
     def _put(self, name: str) -> None:
         """Fill the place of a tab, now."""
@@ -315,7 +263,7 @@ class Explorer:
         self._built.add(name)
         if self._drawings is None and tab.first is not None:
             tab.first()
-        with parts.freeze_models():
+        with parts.freeze_models(), self._unasked():  # a view may choose a head to begin with
             self._slots[name].objects = [self._made(name)]
 
     def prepare(self) -> None:
@@ -323,8 +271,7 @@ class Explorer:
         visible one first.
         """
         self._loaded = True
-        self._location = pn.state.location if self._drawings is not None else None
-        self._to_address()
+        self._to_address("say")
         self._asked = list(self._makers)
         self._ask(self._tabs.value)
 
@@ -363,38 +310,41 @@ class Explorer:
 
         Thread(target=slow, name="explorer", daemon=True).start()
 
-    def _to_address(self) -> None:
+    def _to_address(self, step: Step) -> None:
         """The address always says what is chosen, so that it can be copied as a link."""
-        if self._location is None or self._result is None or self._result.path is None:
+        result = self._result
+        if not self._loaded or self._drawings is None or result is None or result.path is None:
             return
-        query = {
-            "run": self._result.path.name,
-            **self._result.selection.to_query(),
-            "view": self._tabs.value,
-        }
+        query = {"run": result.path.name, **result.selection.to_query(), "view": self._tabs.value}
         if self._other is not None and self._other.path is not None:
             query["with"] = self._other.path.name
-        self._location.update_query(**query)
+        self.address.say(query, "say" if self._by_itself else step)
+
+    def _follow(self, query: dict[str, str]) -> None:
+        """Show what an address of before says."""
+        runs = [
+            r.path.name if r is not None and r.path is not None else ""
+            for r in (self._result, self._other)
+        ]
+        self._query = query
+        with self._unasked():
+            if runs != [query.get("run", ""), query.get("with", "")]:
+                self._fill(query.get("run", ""), query.get("with", ""))
+                self._open(query.get("run", ""), query.get("with", ""))
+            elif self._result is not None:
+                self._result.selection.restore(query)
+                asked = query.get("view", "")
+                self._tabs.value = asked if asked in self._makers else next(iter(self._makers))
+
+    @contextmanager
+    def _unasked(self) -> Iterator[None]:
+        """What is chosen inside is no step of the history."""
+        self._by_itself = True
+        try:
+            yield
+        finally:
+            self._by_itself = False
 
     def __panel__(self) -> Any:
         """As a widget in a notebook, where there is no page around it."""
         return pn.Column(self.side, self.main, sizing_mode="stretch_width")
-
-
-def _not_shown(views: Mapping[str, Any]) -> dict[str, str]:
-    """The views that have nothing to show, and why."""
-    return {
-        str(name): view.why_not
-        for name, view in views.items()
-        if isinstance(view, View) and view.why_not
-    }
-
-
-def _views_of(result: Result) -> tuple[Mapping[str, Any], list[Markup]]:
-    """The views of a run; if they cannot be made, none and a note that says why."""
-    try:
-        return registry.get(result.analysis).views(result), []
-    except Exception as error:
-        # a third party's views may raise anything; findings and tables are shown all the same
-        told = f"The pictures of {result.analysis!r} cannot be drawn here."
-        return {}, [parts.view_error(told, error)]

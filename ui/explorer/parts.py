@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import panel as pn
 from markupsafe import Markup
 
-from ui.runs import answer, numbers, provenance, static_views
+from ui.runs import answer, numbers, provenance
 from workbench import commands, draw
 from workbench.draw.view import (
     STYLES,
-    View,
-    flow_row,
     html_pane,
-    live_part,
-    live_picture,
     need_panel,
-    pictures,
     tabulator,
 )
-from workbench.errors import NotFound, WorkbenchError
+from workbench.errors import NotFound
 from workbench.result import Result
 from workbench.runs import RunEntry
 
@@ -64,26 +57,7 @@ COPY_LINK = (
 )
 
 
-STILL_DRAWING = Markup('<p class="wb-says wb-small wb-drawing">Drawing …</p>')
-
-
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
-
-
-@dataclass(frozen=True)
-class Tab:
-    """How one place is filled.
-
-    Args:
-        make: gives the Panel object.
-        first: what is slow before that and needs no session, such as drawing; it is done in a
-            thread.
-        at_once: it costs next to nothing, and is made with the page.
-    """
-
-    make: Callable[[], Any]
-    first: Callable[[], object] | None = None
-    at_once: bool = False
 
 
 def freeze_models() -> AbstractContextManager[None]:
@@ -117,30 +91,6 @@ def tables(result: Result) -> Any:
 
     choose.param.watch(chosen, "value")
     return pn.Column(choose, place, **WIDE)
-
-
-def fetched(address: str) -> Any:
-    """A tab that the browser fetches and draws itself, see `views.js`."""
-    place = Markup('<wb-view src="{}">{}</wb-view>').format(address, STILL_DRAWING)
-    return html_pane(place, stylesheets=[static_views.CSS], min_width=0)
-
-
-def side_by_side(mine: Tab, theirs: Tab) -> Tab:
-    half = {"styles": {"flex": "1 1 420px"}, "min_width": 300, "sizing_mode": "stretch_width"}
-    slow = [tab.first for tab in (mine, theirs) if tab.first is not None]
-
-    def make() -> Any:
-        columns = [
-            pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), tab.make(), **half)
-            for name, tab in (("A", mine), ("B", theirs))
-        ]
-        return flow_row(*columns, sizing_mode="stretch_width")
-
-    def first() -> None:
-        for one in slow:
-            one()
-
-    return Tab(make, first if slow else None, at_once=mine.at_once and theirs.at_once)
 
 
 def headline(result: Result, page: bool) -> Any:
@@ -201,54 +151,11 @@ def origin(result: Result, page: bool) -> Markup:
     ).format(provenance.one_line(result), body, hand_on)
 
 
-def answer_tab(result: Result, views: Mapping[str, Any], page: bool) -> Tab | None:
-    """The picture that carries the answer, and what it must be read against beside it."""
-    lead = answer.lead_of(result)
-    if lead.picture is None or lead.picture[0] not in views:
-        return None
-    name, number = lead.picture
-    if isinstance(views[name], View) and views[name].why_not:
-        return None
-    beside = html_pane(
-        Markup("<style>{}</style><h2>Read it against the control</h2>{}").format(
-            Markup(provenance.CSS),
-            Markup("").join(Markup('<p class="wb-beside">{}</p>').format(s) for s in lead.beside)
-            if lead.beside
-            else Markup(
-                '<p class="wb-beside">This analysis names no single control; {}</p>'
-            ).format(f"see the tab {name}."),
-        ),
-        styles={"flex": "1 1 260px", "min-width": "0"},
-    )
-    wide = {
-        "styles": {"flex": "3 1 480px", "min-width": "0", "max-width": "100%"},
-        "sizing_mode": "stretch_width",
-    }
-    if page and result.path is not None:
-        run, view = (quote(text, safe="") for text in (result.path.name, name))
-        place = pn.Column(fetched(f"runs/{run}/views/{view}?picture={number}"), **wide)
-        return Tab(lambda: flow_row(place, beside, sizing_mode="stretch_width"), at_once=True)
-
-    def drawing() -> Any:
-        found = pictures(views[name])[number : number + 1]
-        shown = map(live_picture, found) if found else [live_part(views[name])]
-        inside = pn.Column(*shown, **wide)
-        return flow_row(inside, beside, sizing_mode="stretch_width")
-
-    return Tab(drawing)
-
-
 def all_numbers(result: Result) -> Any:
     """Every number of every finding, with its title, unit and interval."""
     frame = numbers.table(result)
     order = ["title", "value", "number", "low", "high", "unit", "says", "finding"]
     return tabulator(frame[order], headings=numbers.HEADINGS)
-
-
-def view_error(what: str, error: Exception) -> Markup:
-    """Why something cannot be shown, in words; the rest of the page stands."""
-    reason = error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
-    return draw.empty_state(what, f"{reason} Findings and tables of the run are not affected.")
 
 
 def run_label(entry: RunEntry) -> str:

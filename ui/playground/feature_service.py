@@ -155,7 +155,8 @@ class Reader:
 
         model = self._app.slot.need()
         with model.lock:
-            return wb.open_features(name, model)
+            opened: SAE = wb.open_features(name, model)
+            return opened
 
     def _read_uncached(self, name: str, prompt: str, chat: bool) -> FeatureReading:
         from hooks.features.activation_stream import values

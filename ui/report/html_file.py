@@ -41,7 +41,7 @@ def html(result: Result) -> str:
         (name, table_html(Table(frame, name.replace("_", " ")), fold=True))
         for name, frame in result.tables.items()
     ]
-    return _template().render(
+    page: str = _template().render(
         result=result,
         lead=lead,
         picture=ANSWER if carries is not None else "",
@@ -57,9 +57,10 @@ def html(result: Result) -> str:
         tables=tables,
         items=Markup(_safe_json(items)),
         sorting=Markup(style.script("tables.js")),
-        drawing=Markup(style.script("report.js")),
+        drawing=Markup(style.script("pictures.js") + style.script("report.js")),
         bokeh=Markup(_bokeh_script()) if items else "",
     )
+    return page
 
 
 def _safe_json(items: list[dict[str, Any]]) -> str:

@@ -36,7 +36,8 @@ def _more(table: pd.DataFrame, one: str, other: str, widths: Sequence[int]) -> l
 
 def _widths(result: Result, table: pd.DataFrame) -> list[int]:
     """How many features there are at each place of a table."""
-    return result.tables["autoencoders"].set_index("sae")["d_sae"][table["sae"]].tolist()
+    widths = result.tables["autoencoders"].set_index("sae")["d_sae"]
+    return [int(width) for width in widths[table["sae"]]]
 
 
 def _each(table: pd.DataFrame, text: str) -> str:

@@ -114,7 +114,8 @@ def coverage(edges: TokenFeatureEdges, order: np.ndarray) -> np.ndarray:
     rank[order] = np.arange(last)
     first = np.full(edges.width, last)
     np.minimum.at(first, edges.feature, rank[edges.type])
-    return np.cumsum(np.bincount(first, minlength=last + 1)[:last]) / max(1, edges.alive.sum())
+    reached: np.ndarray = np.cumsum(np.bincount(first, minlength=last + 1)[:last])
+    return reached / max(1, int(edges.alive.sum()))
 
 
 def missed(
@@ -169,7 +170,7 @@ def coverage_at(
         total += float((not_yet[features] - gone).sum())
         not_yet[features] = gone
         reached[n] = total
-    return reached / max(1, edges.alive.sum())
+    return reached / max(1, int(edges.alive.sum()))
 
 
 def pooled(

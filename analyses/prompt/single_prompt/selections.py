@@ -114,7 +114,8 @@ def grid(run: Result, array: str) -> tuple[list[int], list[int]]:
 
 def pattern(run: Result, head: Head) -> np.ndarray:
     """(query, key), float32."""
-    return run.arrays["patterns"].sel(layer=head[0]).values[head[1]].astype("float32")
+    of_layer = run.arrays["patterns"].sel(layer=head[0]).values
+    return np.asarray(of_layer[head[1]], "float32")
 
 
 def heads_at(run: Result, pos: int) -> xr.DataArray:

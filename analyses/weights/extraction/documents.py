@@ -113,7 +113,8 @@ class _Evidence:
 
     @cached_property
     def recited(self) -> np.ndarray:
-        return self.whole | self.long | self.likely
+        recited: np.ndarray = self.whole | self.long | self.likely
+        return recited
 
     @cached_property
     def repetitive(self) -> np.ndarray:

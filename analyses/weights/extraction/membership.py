@@ -45,7 +45,8 @@ def scores_of(scores: Scores, texts: Sequence[str], share: float = 0.2) -> dict[
 def mean_of_lowest(values: np.ndarray, share: float) -> np.ndarray:
     """Mean of the lowest `share` of each row, of one value at least."""
     many = max(1, int(share * values.shape[-1]))
-    return np.partition(values, many - 1, axis=-1)[..., :many].mean(-1)
+    lowest: np.ndarray = np.partition(values, many - 1, axis=-1)[..., :many].mean(-1)
+    return lowest
 
 
 def tpr_at_fpr(members: np.ndarray, others: np.ndarray, false: float) -> float:

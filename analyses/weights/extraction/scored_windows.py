@@ -35,7 +35,9 @@ class ScoredWindows:
 
     @cached_property
     def exact(self) -> np.ndarray:
-        return self.scores.match == np.array([len(window.suffix) for window in self.windows])
+        whole = np.array([len(window.suffix) for window in self.windows])
+        exact: np.ndarray = self.scores.match == whole
+        return exact
 
     @cached_property
     def repeats(self) -> np.ndarray | None:

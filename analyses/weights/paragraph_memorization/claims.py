@@ -46,7 +46,8 @@ def _not(verdict: bool | None) -> bool | None:
 
 
 def _documents(result: Result, passages: Sequence[int]) -> np.ndarray:
-    return result.tables["passages"].set_index("passage")["document"][list(passages)].to_numpy()
+    documents = result.tables["passages"].set_index("passage")["document"]
+    return np.asarray(documents[list(passages)])
 
 
 def _groups(

@@ -113,7 +113,9 @@ def _correlations(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     b = rankdata(ranks)
     a, b = a - a.mean(-1, keepdims=True), b - b.mean()
     size = np.sqrt((a**2).sum(-1) * (b**2).sum())
-    return np.divide((a * b).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
+    found: np.ndarray = np.full(size.shape, np.nan)
+    np.divide((a * b).sum(-1), size, out=found, where=size > 0)
+    return found
 
 
 def trigger_attention(
@@ -171,9 +173,9 @@ def ablate_each(
 
     def effects(pairs: Sequence[Pair], part: Progress) -> xr.DataArray:
         prompts, suffixes = [list(p) for p, _ in pairs], [list(s) for _, s in pairs]
-        return sweep(model, prompts, suffixes, read="continuation", positions="all", progress=part)[
-            "effect"
-        ]
+        swept = sweep(model, prompts, suffixes, read="continuation", positions="all", progress=part)
+        effect: xr.DataArray = swept["effect"]
+        return effect
 
     stages = [progress.subprogress(n / 3, (n + 1) / 3) for n in range(3)]
     mine = effects([(p.prompt, p.suffix) for p in choosing], stages[0]).rename(prompt="passage")

@@ -4,8 +4,11 @@ elsewhere.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -148,3 +151,80 @@ def test_hostile_text_runs_nowhere(page: Any, address: str) -> None:
     page.mouse.move(900, 900)
     page.wait_for_timeout(300)
     assert page.evaluate("window.pwned") is None
+
+
+def chosen_tab(page: Any, name: str) -> Any:
+    return page.locator(".bk-active", has_text=name)
+
+
+def test_back_and_forward_go_where_one_was(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&view=Heads&head=L2H0")
+    page.locator("h3:visible", has_text="L2H0").wait_for(timeout=60_000)
+    page.locator(".pad").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**head=L3H0**")
+    tab(page, "Depth").click()
+    page.wait_for_url("**view=Depth**")
+    steps = page.evaluate("history.length")
+    page.go_back()
+    chosen_tab(page, "Heads").wait_for()
+    assert "head=L3H0" in page.url
+    page.go_back()
+    page.locator("h3:visible", has_text="L2H0").wait_for()
+    page.go_forward()
+    page.locator("h3:visible", has_text="L3H0").wait_for()
+    page.go_forward()
+    chosen_tab(page, "Depth").wait_for()
+    # Going there has made no steps of its own.
+    assert page.evaluate("history.length") == steps
+
+
+def test_back_leads_to_the_run_before_and_a_theme_stays(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&view=Depth&theme=dark")
+    all_drawn(page, 7)
+    page.get_by_label("Run", exact=True).select_option(index=2)
+    page.wait_for_url(lambda url: "run=small" not in url)
+    assert "theme=dark" in page.url
+    page.go_back()
+    page.wait_for_url("**run=small**view=Depth**")
+    chosen_tab(page, "Depth").wait_for()
+
+
+@pytest.mark.parametrize("view", ["Heads", "Rates"])  # made in Python, and fetched
+def test_a_picture_can_be_enlarged_and_saved(page: Any, address: str, view: str) -> None:
+    page.goto(f"{address}?run=small&view={view}")
+    page.locator("canvas:visible").first.wait_for(timeout=60_000)
+    open_menu = page.get_by_role("button", name="Enlarge or save this picture")
+    open_menu = open_menu.locator("visible=true").first
+    saved = {}
+    for words in ("Save as SVG", "Save as PNG", "Save as CSV (the numbers)"):
+        open_menu.focus()
+        page.keyboard.press("Enter")  # the menu needs no mouse
+        with page.expect_download() as download:
+            page.get_by_role("button", name=words).locator("visible=true").press("Enter")
+        name = download.value.suggested_filename
+        assert name.startswith(f"small-{view}")
+        saved[name.rpartition(".")[2]] = download.value.path().read_bytes()
+    assert saved["png"].startswith(b"\x89PNG")
+    assert ElementTree.fromstring(saved["svg"]).tag == "{http://www.w3.org/2000/svg}svg"
+    rows = list(csv.DictReader(io.StringIO(saved["csv"].decode())))
+    if view == "Heads":  # every head with the number that hovering gives
+        effects = synthetic_result().tables["heads"]
+        assert {row["head"] for row in rows} >= {"L0H0", "L5H3"}
+        assert len(rows) == len(effects)
+    else:
+        assert {row["follows"] for row in rows} == {"memory", "context", "other"}
+    canvas = page.locator("canvas:visible").first
+    before = canvas.bounding_box()
+    open_menu.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Enlarge", exact=True).locator("visible=true").press("Enter")
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.evaluate("document.exitFullscreen()")
+    page.wait_for_function("document.fullscreenElement === null")
+    for _ in range(50):
+        if canvas.bounding_box() == before:
+            break
+        page.wait_for_timeout(100)
+    assert canvas.bounding_box() == before

@@ -1,0 +1,13 @@
+/* Tabulator calls a table a grid, and puts into it a box that scrolls and the buttons of its pages, which may not stand
+   there: a screen reader then finds no rows. The box becomes the group of rows, and the foot a row of its own. */
+document.addEventListener("DOMContentLoaded", () => {
+  const tables = Bokeh.Models.get("panel.models.tabulator.DataTabulator").prototype.default_view.prototype, built = tables.tableBuilt;
+  tables.tableBuilt = function () {
+    built.call(this);
+    const roles = { "tableholder": "rowgroup", "table": "presentation", "footer": "row", "footer-contents": "gridcell" };
+    for (const [part, role] of Object.entries(roles)) {
+      const found = this.shadow_el.querySelector(`.tabulator-${part}`);
+      if (found) found.setAttribute("role", role);
+    }
+  };
+});
