@@ -180,7 +180,9 @@ class Answerer:
         if not asked.prompt.strip():
             show(UIUpdate(html_parts.Comparison().html()))
             return
-        second = html_parts.SecondModel(asked.second) if asked.second else None
+        called = {str(slot.ref): slot.name for slot in self._app.shelf.loaded()}
+        name = called.get(asked.second, asked.second)
+        second = html_parts.SecondModel(name) if name else None
         with self._app.shelf.using(slot):
             answered = self._current(slot, asked, second, alive, show)
         if answered is None:

@@ -10,19 +10,16 @@ from typing import Any
 
 import gradio as gr
 
-from ui import home
 from ui.app_state import AppState
 from ui.playground import chat as chats
 from ui.playground import head_buttons, html_parts, prompt_service
+from ui.playground.prompt_choices import NO_MODEL, NO_RUN, model_choices, run_choices
 from ui.playground.prompt_stream import Answerer, PromptRequest
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
-from ui.web.model_routes import offered
 from workbench import registry
-from workbench.disk_space import size
 from workbench.errors import WorkbenchError
 from workbench.playground import HeadRole
 
-NO_RUN = NO_MODEL = ""
 # Writes the browser's clock into the last input, so that the server knows which of two requests is
 # the newer one.
 STAMP = "(...values) => [...values.slice(0, -1), performance.timeOrigin + performance.now()]"
@@ -131,41 +128,6 @@ def head_roles() -> list[HeadRole]:
     """What the runs of any analysis find heads to be for: each has a button."""
     analyses, _ = registry.all_analyses()
     return list(dict.fromkeys(role for a in analyses for role in a.playground.roles))
-
-
-def run_choices(app: AppState) -> list[tuple[str, str]]:
-    """Finished runs of this model whose analysis gives controls."""
-    able = {a.name for a in registry.all_analyses()[0] if a.has_controls}
-    runs = [
-        e
-        for e in app.entries()
-        if not e.problem and e.analysis in able and e.model == app.slot.name
-    ]
-    return [
-        ("none", NO_RUN),
-        *(
-            (f"{e.analysis}{' (sample)' if e.sample else ''}, {home.when(e.started)}", e.id)
-            for e in runs
-        ),
-    ]
-
-
-def model_choices(app: AppState, chosen: str) -> list[tuple[str, str]]:
-    """Models that can stand beside the current one: what is loaded, then what is on this machine.
-
-    `chosen` stays among them.
-    """
-    current = app.slot
-    found = {str(slot.ref): f"{slot.name} (loaded)" for slot in app.shelf.loaded()}
-    for entry in offered(app):
-        if entry.cached:
-            about = f" ({size(entry.memory)})" if entry.memory else ""
-            found.setdefault(entry.name, f"{entry.name}{about}")
-    found.pop(str(current.ref), None)
-    found.pop(current.name, None)
-    if chosen:
-        found.setdefault(chosen, chosen)
-    return [("none", NO_MODEL), *((label, ref) for ref, label in found.items())]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,13 @@ from ui.jobs import Job, Jobs
 from ui.model_shelf import ModelShelf
 from ui.model_slot import ModelSlot
 from ui.playground import app as playground
-from ui.playground import head_buttons, html_parts, prompt_service, prompt_stream, prompt_tab
+from ui.playground import (
+    head_buttons,
+    html_parts,
+    prompt_choices,
+    prompt_service,
+    prompt_stream,
+)
 from ui.playground.inject_head import inject
 from ui.playground.prompt_stream import Answerer, PromptRequest, Tickets
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -127,7 +133,7 @@ def test_a_second_model_stands_beside_and_what_differs_is_marked():
 
 def test_a_second_model_answers_the_same_prompt_as_it_is(app, gpt2):
     app.shelf._load = lambda ref, progress: gpt2
-    offered = dict(prompt_tab.model_choices(app, ""))
+    offered = dict(prompt_choices.model_choices(app, ""))
     assert offered["none"] == ""
     assert app.slot.name not in offered.values()
     asked = PromptRequest(PROMPT, "Paris", "Rome", off=("L0H0",), length=3, second="smollm2-135m")
@@ -166,7 +172,7 @@ def test_a_continuation_stops_when_nobody_waits(llama):
 
 
 def test_a_finished_run_gives_its_dial_and_heads(app, sheep_run, llama):
-    assert [value for _, value in prompt_tab.run_choices(app)] == ["", sheep_run]
+    assert [value for _, value in prompt_choices.run_choices(app)] == ["", sheep_run]
     result = prompt_service.open_cached(app.entry(sheep_run).path)
     roles = prompt_service.roles_of(result, llama)
     assert {role.off: heads for role, heads in roles.items()} == {
