@@ -5,7 +5,7 @@
   "use strict";
   if (self !== top) return; // a run inside the Playground, which has a header of its own
   const BUSY = 600, IDLE = 4000; // milliseconds between two looks
-  let root, state, dialog, timer, list, typed = "", shown = "";
+  let root, state, dialog, timer, list, shown = "";
 
   function make(tag, properties = {}, ...children) {
     const node = document.createElement(tag);
@@ -177,10 +177,9 @@
   }
 
   async function fill(event) {
-    typed = dialog.querySelector(".wb-picker-search").value;
     if (!event || event.type !== "input") list = (await ask("list")) || list;
-    if (!list || typed !== dialog.querySelector(".wb-picker-search").value) return;
-    const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
+    if (!list) return; // it is on its way
+    const words = dialog.querySelector(".wb-picker-search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = list.models.filter((model) => matches(model, words));
     const sections = list.groups.map((group) => [group, found.filter((model) => model.group === group)]).filter(([, models]) => models.length);
     dialog.querySelector(".wb-picker-list").replaceChildren(
