@@ -98,6 +98,7 @@ def forms() -> list[tuple[Analysis, Form]]:
 
 def blocks(app: AppState) -> gr.Blocks:
     """The Playground itself."""
+    page: gr.Blocks
     with gr.Blocks(
         title="Playground · Memory Workbench", analytics_enabled=False, fill_width=True
     ) as page:

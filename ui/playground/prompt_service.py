@@ -234,7 +234,8 @@ def continuation(
 
     with model.lock:
         try:
-            return model.generate(prompt, max_new_tokens=n_tokens, on_token=on_token)
+            text: str = model.generate(prompt, max_new_tokens=n_tokens, on_token=on_token)
+            return text
         except _Dropped:
             return "".join(pieces)
 

@@ -25,57 +25,62 @@ Everything heavy (HoloViews, Panel, matplotlib) is imported inside functions, si
 this room to say what they draw long before anybody looks.
 """
 
-from __future__ import annotations
+from workbench.draw.bar_charts import bars, fill_bars, labelled_bars, rate_bars
+from workbench.draw.cards import card
+from workbench.draw.charts import dots, lines, matrix
+from workbench.draw.head_grids import Scale, head_grid, link_grid, outline_key
+from workbench.draw.items import Picture, grids, titled_grids
+from workbench.draw.keyboard import key_pad
+from workbench.draw.layer_token_table import token_table, window_note
+from workbench.draw.layout import download_button
+from workbench.draw.long_tables import curves
+from workbench.draw.patterns import fill_pattern, pattern, pattern_grid
+from workbench.draw.scatter import density_scatter, fill_histogram, histogram, intervals
+from workbench.draw.steering import steer_code, steer_form
+from workbench.draw.token_grids import effect_table, lens_table, magnitude_table
+from workbench.draw.tokens import Span, peak_strips, token_strip
+from workbench.draw.updates import fill_grid, fill_lines
+from workbench.draw.view import View, empty_state, paragraph
 
-from importlib import import_module
-from typing import Any
-
-_DOOR = {
-    "head_grid": "head_grids",
-    "Picture": "items",
-    "grids": "items",
-    "Scale": "head_grids",
-    "link_grid": "head_grids",
-    "pattern_grid": "patterns",
-    "pattern": "patterns",
-    "fill_pattern": "patterns",
-    "token_table": "layer_token_table",
-    "lens_table": "token_grids",
-    "magnitude_table": "token_grids",
-    "effect_table": "token_grids",
-    "card": "cards",
-    "outline_key": "head_grids",
-    "token_strip": "tokens",
-    "peak_strips": "tokens",
-    "steer_code": "steering",
-    "steer_form": "steering",
-    "Span": "tokens",
-    "key_pad": "keyboard",
-    "download_button": "layout",
-    "rate_bars": "bar_charts",
-    "dots": "charts",
-    "lines": "charts",
-    "curves": "long_tables",
-    "bars": "bar_charts",
-    "fill_bars": "bar_charts",
-    "fill_lines": "updates",
-    "fill_grid": "updates",
-    "matrix": "charts",
-    "labelled_bars": "bar_charts",
-    "intervals": "scatter",
-    "density_scatter": "scatter",
-    "histogram": "scatter",
-    "fill_histogram": "scatter",
-    "View": "view",
-    "empty_state": "view",
-    "paragraph": "view",
-}
-__all__ = list(_DOOR)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _DOOR:
-        raise AttributeError(f"module 'workbench.draw' has no attribute {name!r}")
-    value = getattr(import_module(f"workbench.draw.{_DOOR[name]}"), name)
-    globals()[name] = value
-    return value
+__all__ = [
+    "Picture",
+    "Scale",
+    "Span",
+    "View",
+    "bars",
+    "card",
+    "curves",
+    "density_scatter",
+    "dots",
+    "download_button",
+    "effect_table",
+    "empty_state",
+    "fill_bars",
+    "fill_grid",
+    "fill_histogram",
+    "fill_lines",
+    "fill_pattern",
+    "grids",
+    "head_grid",
+    "histogram",
+    "intervals",
+    "key_pad",
+    "labelled_bars",
+    "lens_table",
+    "lines",
+    "link_grid",
+    "magnitude_table",
+    "matrix",
+    "outline_key",
+    "paragraph",
+    "pattern",
+    "pattern_grid",
+    "peak_strips",
+    "rate_bars",
+    "steer_code",
+    "steer_form",
+    "titled_grids",
+    "token_strip",
+    "token_table",
+    "window_note",
+]

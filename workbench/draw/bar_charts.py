@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.draw import colour, style
@@ -204,16 +204,21 @@ def labelled_bars(
     value: str,
     *,
     title: str,
-    said: Callable[[float], str],
-    before: float | None = None,
+    said: str = "{:.2f}",
+    from_first: bool = False,
     hue: str = colour.OTHER,
 ) -> hv.Overlay:
-    """One bar per row with its number beside it; `before` is a stroke to compare with."""
+    """One bar per row with its number beside it.
+
+    Args:
+        said: how the number is written, as a format.
+        from_first: a stroke at the first row's number, to compare the others with.
+    """
     style.load()
     import holoviews as hv
 
     rows = [
-        (0.0, i - 0.3, float(v), i + 0.3, style.plain(n), said(v))
+        (0.0, i - 0.3, float(v), i + 0.3, style.plain(n), said.format(v))
         for i, (n, v) in enumerate(zip(frame[names], frame[value], strict=True))
     ]
     most = max((r[2] for r in rows), default=1.0) or 1.0
@@ -231,7 +236,8 @@ def labelled_bars(
         .opts(backend="bokeh", text_color=colour.INK, text_font_size="12px", text_align="left")
         .opts(backend="matplotlib", color=colour.INK, size=8, horizontalalignment="left"),
     ]
-    if before is not None:
+    if from_first:
+        before = float(frame[value].iloc[0])
         parts.append(
             hv.Segments([(before, -0.5, before, len(rows) - 0.5)])
             .opts(backend="bokeh", color=colour.INK, line_width=1.5, line_dash="dashed")

@@ -102,8 +102,8 @@ def lines(
     series: Mapping[str, tuple[str, str]],
     *,
     title: str,
-    xlabel: str,
     ylabel: str,
+    xlabel: str = "",
     dash: Mapping[str, str] | None = None,
     height: int = 300,
     **more: Any,
@@ -113,6 +113,7 @@ def lines(
     Args:
         frame: rows without a value on any curve are left out.
         series: column to (name in the legend, colour).
+        xlabel: the name of the column `x` by default.
         dash: column to "dashed" or "dotted"; "solid" otherwise.
     """
     style.load()
@@ -120,6 +121,7 @@ def lines(
 
     parts: list[Any] = []
     points: list[tuple[float, float, str, str]] = []
+    xlabel = xlabel or x.replace("_", " ")
     frame = frame.dropna(subset=list(series), how="all").sort_values(x)
     for column, (said, hue) in series.items():
         name, kind = style.plain(said), (dash or {}).get(column, "solid")

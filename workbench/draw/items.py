@@ -12,13 +12,12 @@ from markupsafe import Markup
 
 from workbench import draw
 from workbench.draw import colour, updates
+from workbench.draw.head_grids import Scale
 from workbench.selection import parse_head
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-    from workbench.draw.head_grids import Scale
 
 _CLICK = {
     "head": "A row chooses the head",
@@ -36,7 +35,6 @@ class Table:
     Args:
         picks: what a click on a row chooses, if anything.
         by: the column whose value is chosen; for heads their names, such as L5H1.
-        height: in pixels, from which on it scrolls.
         of: the table of the run whose schema gives the headings.
         values: what each row chooses, where that stands in no column.
         headings: heading and tooltip by column; a column without one is headed by its name.
@@ -45,8 +43,7 @@ class Table:
     frame: pd.DataFrame
     caption: str = ""
     picks: str = ""
-    by: str = ""
-    height: int | None = None
+    by: str = "label"
     of: str = ""
     values: Sequence[Any] | None = None
     headings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -158,3 +155,11 @@ def grids(
         )
         for i, (_, scale) in enumerate(arrays)
     ]
+
+
+def titled_grids(
+    arrays: Mapping[str, xr.DataArray], unit: str, low: str, high: str, *, one_scale: bool = False
+) -> Row:
+    """Grids of the same heads by their titles, beside each other; `Scale` has the words."""
+    scales = [(array, Scale(title, unit, low, high)) for title, array in arrays.items()]
+    return Row(grids(scales, one_scale=one_scale))

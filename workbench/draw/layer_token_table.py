@@ -44,6 +44,11 @@ def window(n: int, pos: int, width: int = WINDOW) -> range:
     return range(first, min(n, first + width))
 
 
+def window_note(n: int) -> str:
+    """That only a window of so many tokens is shown; "" where all are."""
+    return f"Shown are {WINDOW} of {n} tokens, around the chosen one." if n > WINDOW else ""
+
+
 def token_table(
     tokens: Sequence[str],
     cells: Mapping[tuple[int, int], Cell],

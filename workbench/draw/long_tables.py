@@ -34,14 +34,14 @@ def curves(
     by: str,
     *,
     title: str,
-    xlabel: str,
     ylabel: str,
+    xlabel: str = "",
     names: Mapping[Any, str] | None = None,
     hues: Mapping[Any, str] | None = None,
     order: Sequence[Any] | None = None,
     scale: Scale = "",
     percent: bool = False,
-    level: Mapping[str, float] | None = None,
+    level: Mapping[str, float | str] | None = None,
     **more: Any,
 ) -> hv.Overlay:
     """A curve of `y` over `x` for every value of `by`.
@@ -52,7 +52,7 @@ def curves(
         order: the values that are drawn, in this order; all by default.
         scale: "doublings" puts x at log2(1 + x), "powers" at log10(x); ticks say x itself.
         percent: y is a share, drawn in percent.
-        level: dotted horizontal lines, e.g. {"chance": 0.5}.
+        level: dotted horizontal lines, e.g. {"chance": 0.5}, or the column that has the number.
         more: as `charts.lines`.
     """
     names, hues, level = names or {}, hues or {}, level or {}
@@ -66,7 +66,8 @@ def curves(
         f"y{i}": (str(names.get(v, v)), hues.get(v, HUES[i % len(HUES)]))
         for i, v in enumerate(values)
     }
-    for name, height in level.items():
+    for name, given in level.items():
+        height = float(frame[given].iloc[0]) if isinstance(given, str) else given
         shown[name] = 100 * height if percent else height
         series[name] = (name, colour.OTHER)
     dash = dict.fromkeys(level, "dotted")
@@ -76,7 +77,7 @@ def curves(
         "at" if scale else x,
         series,
         title=title,
-        xlabel=xlabel,
+        xlabel=xlabel or x.replace("_", " "),
         ylabel=ylabel,
         **{"dash": dash, **ticks, **more},
     )

@@ -72,6 +72,13 @@ def quoted(text: str) -> Markup:
     return Markup('<p class="wb-said-text">{}</p>').format(text)
 
 
+def boxed(title: str, hue: str, *inside: Markup) -> Markup:
+    """What belongs to one title, behind a stroke in this colour."""
+    return Markup(
+        '<section class="wb-verdict" style="border-left-color:{}"><h3>{}</h3>{}</section>'
+    ).format(hue, title, Markup("").join(inside))
+
+
 def folded(title: str, *inside: Markup, small: str = "", is_open: bool = False) -> Markup:
     """A title that unfolds what is in it."""
     return Markup(

@@ -25,6 +25,7 @@ from workbench.views.parts import RowPart as row
 from workbench.views.pick import Pick
 from workbench.views.view import AGAIN, Answer, View, bound
 from workbench.views.words import (
+    DATA,
     chart,
     finding,
     heads,
@@ -37,7 +38,7 @@ from workbench.views.words import (
 )
 
 __all__ = [
-    "AGAIN", "Answer", "Beside", "Clicks", "Item", "Pick", "Picture", "Scale", "Table",
+    "AGAIN", "DATA", "Answer", "Beside", "Clicks", "Item", "Pick", "Picture", "Scale", "Table",
     "View", "ViewPart", "bound", "chart", "column", "finding", "heads", "key_groups",
     "key_pad", "knob", "live_only", "on", "picture", "row", "says", "show", "table",
 ]  # fmt: skip

@@ -22,8 +22,7 @@ def _often(run: Result) -> pd.DataFrame:
 OVER_SEEDS = View("Seeds", needs="seed_findings", parts=[
     finding("seeds"),
     chart(
-        "labelled_bars", _often, "item", "runs", per="title", title="{}", said="{:.0f}".format,
-        needs="seed_choices",
+        "labelled_bars", _often, "item", "runs", per="title", said="{:.0f}", needs="seed_choices",
     ),
     says(
         "Every number under every seed: the interval over seeds beside the one that the first run"

@@ -11,19 +11,18 @@ from workbench.draw import view as drawing
 from workbench.draw.items import Clicks, Picture, Table
 from workbench.draw.items import Row as Beside
 from workbench.draw.layout import box, narrow_column
-from workbench.views.pick import SELECTED, Options, Page, Pick
+from workbench.schema import Schema
+from workbench.views.pick import SELECTED, Page, Pick
 from workbench.views.slots import Slots
 
 if TYPE_CHECKING:
     from workbench.result import Result
-    from workbench.schema import Schema
 
 Item = Any
 """`Markup` (trusted HTML), `str` (text, escaped), what `workbench.draw.items` has, or anything
 HoloViews or Panel can show.
 """
 Names = str | Sequence[str]
-Examples = Callable[["Result"], Sequence[Mapping[str, Any]]]
 _LOOK: dict[str, Any] = {"stylesheets": [drawing.STYLES], "margin": (2, 0, 6, 0)}
 
 
@@ -71,7 +70,7 @@ class On(ViewPart):
     make: Callable[[Result, Pick], Any]
     needs: Names = ()
     picks: str = ""
-    examples: Examples | None = None
+    examples: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None
 
     @property
     def is_linked(self) -> bool:
@@ -160,13 +159,14 @@ class Knob(ViewPart):
 
     Args:
         name: one of `pick.SELECTED`, then the whole page follows; or a name of this view's own.
-        options: words to values; made again when one of `keys` moves.
+        options: words to values, or words that are the values; a function of the run. With `keys`,
+            of the run and of what is chosen, and made again when one of these moves.
         typed: the words are numbers from zero, too many for a list.
     """
 
     name: str
     label: str
-    options: Options
+    options: Callable[..., Mapping[Any, Any] | Sequence[str]]
     keys: Names = ()
     width: int = 200
     typed: bool = False
@@ -175,13 +175,18 @@ class Knob(ViewPart):
     def is_bare(self) -> bool:
         return not self.typed
 
+    def offered(self, pick: Pick) -> dict[Any, Any]:
+        """Words to values."""
+        made = self.options(pick.run, *([pick] if self.keys else []))
+        return dict(made) if isinstance(made, Mapping) else {word: word for word in made}
+
     def live(self, page: Page) -> list[Any]:
         pick, widgets = page.pick, drawing.need_panel().widgets
         kind = partial(widgets.IntInput, start=0) if self.typed else widgets.Select
         widget = kind(name=self.label, width=self.width, **_LOOK)
 
         def follow() -> None:
-            options, value = dict(self.options(pick.run, pick)), pick[self.name]
+            options, value = self.offered(pick), pick[self.name]
             word = next((word for word, one in options.items() if one == value), None)
             if self.typed:
                 widget.value = word
@@ -192,7 +197,7 @@ class Knob(ViewPart):
                 pick.choose(self.name, value)  # what is offered no longer is not kept
 
         def moved(event: Any) -> None:
-            chosen = self.options(pick.run, pick).get(event.new) if self.typed else event.new
+            chosen = self.offered(pick).get(event.new) if self.typed else event.new
             if chosen is not None and chosen != pick[self.name]:
                 pick.choose(self.name, chosen)
             elif chosen is None and event.new is not None:

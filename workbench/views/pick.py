@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.schema import Schema
+from workbench.selection import Selection
 
 if TYPE_CHECKING:
     from workbench.result import Result
-    from workbench.selection import Selection
 
 SELECTED = ("head", "prompt", "pos", "layer", "feature")
 """Names that all views of a page share; any other is one view's own: a knob's, or what a table
@@ -20,7 +20,6 @@ First = Mapping[str, Callable[["Result", "Pick"], Any]]
 """By name: what is looked at, given what was chosen (`pick.selection`, or `pick.kept` for a name
 of this view's own), which may be nothing or something that this run does not have.
 """
-Options = Callable[["Result", "Pick"], Mapping[Any, Any]]
 
 
 class Pick:
@@ -37,7 +36,7 @@ class Pick:
         self,
         run: Result,
         first: First,
-        options: Mapping[str, Options],
+        options: Mapping[str, Callable[[Pick], Mapping[Any, Any]]],
         fixed: Mapping[str, Any] | None = None,
     ) -> None:
         self.run = run
@@ -57,7 +56,7 @@ class Pick:
             return self._first[name](self.run, self)
         if name in SELECTED:
             return getattr(self.selection, name)
-        chosen, offered = self.kept(name), list(self._options[name](self.run, self).values())
+        chosen, offered = self.kept(name), list(self._options[name](self).values())
         return chosen if chosen in offered else next(iter(offered), None)
 
     head = property(lambda self: self["head"], doc="(layer, head), or None.")

@@ -79,11 +79,11 @@ class _Clicks(_Text):
 class _Table:
     def __init__(self, item: Table, page: Page) -> None:
         self._item, self._pick = item, page.pick
-        choosing = {"selectable": "toggle" if item.picks == "head" else 1} if item.picks else {}
+        choosing: dict[str, Any] = {}
+        if item.picks:
+            choosing = {"selectable": "toggle" if item.picks == "head" else 1, "height": 420}
         headings = page.schema.headings(item.of)
-        self._rows = drawing.tabulator(
-            item.frame, height=item.height, headings=headings, **choosing
-        )
+        self._rows = drawing.tabulator(item.frame, headings=headings, **choosing)
         self._caption = _Text(item.help, page)
         caption = [self._caption.panel] if item.caption else []
         self.panel = narrow_column(*caption, self._rows)

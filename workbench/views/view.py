@@ -51,7 +51,7 @@ class View:
     def pick(self, run: Result) -> Pick:
         """What is chosen, as this view sees it."""
         knobs = [part for part in ColumnPart(*self.parts).inside() if isinstance(part, Knob)]
-        return Pick(run, self.first, {knob.name: knob.options for knob in knobs})
+        return Pick(run, self.first, {knob.name: knob.offered for knob in knobs})
 
     def still(self, run: Result, schema: Schema = NONE) -> list[Any]:
         """The parts that need no Python behind them (see `workbench.draw.view`)."""

@@ -11,7 +11,7 @@ from workbench import draw
 from workbench.draw.head_grids import Scale
 from workbench.draw.items import Picture, Row, Table, grids
 from workbench.schema import fits
-from workbench.views.parts import ColumnPart, Item, Names, On, ViewPart
+from workbench.views.parts import ColumnPart, Item, Names, On, RowPart, ViewPart
 from workbench.views.pick import Pick
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
+DATA = "The data behind this picture"
 Source = str | Callable[["Result"], "pd.DataFrame | None"]
 """A table of the run, or what a function makes of it."""
 
@@ -66,12 +67,11 @@ def finding(*wanted: str, more: str = "", small: bool = False) -> ViewPart:
 
 def table(
     source: Source,
-    caption: str = "",
+    caption: str = DATA,
     *,
     order: Sequence[str] = (),
     picks: str = "",
-    by: str = "",
-    height: int | None = None,
+    by: str = "label",
     of: str = "",
 ) -> ViewPart:
     """Rows of a table.
@@ -79,7 +79,7 @@ def table(
     Args:
         of: the table of the run whose schema gives the headings of a function's table.
         order: columns to sort by, a minus in front for the largest first.
-        picks, by, height: see `items.Table`.
+        picks, by: see `items.Table`.
     """
 
     def make(run: Result) -> Item:
@@ -91,7 +91,7 @@ def table(
                 [c.lstrip("-") for c in order], ascending=[not c.startswith("-") for c in order]
             )
         # The run's own frame where it is shown as it is: a report knows it by that.
-        return Table(frame, caption, picks, by, height, source if isinstance(source, str) else of)
+        return Table(frame, caption, picks, by, source if isinstance(source, str) else of)
 
     return show(make, picks=picks)
 
@@ -100,7 +100,7 @@ def chart(
     kind: str,
     source: Source,
     *given: Any,
-    title: str,
+    title: str = "{}",
     per: str = "",
     abreast: int = 1,
     needs: Names = (),
@@ -109,7 +109,8 @@ def chart(
     """A picture of `workbench.draw` of the rows of a table; nothing without rows.
 
     Args:
-        given, options: what it is drawn with, behind the rows.
+        given, options: what it is drawn with, behind the rows; a function among the options is
+            asked of the run.
         title: {} stands for the value of `per`.
         per: a column, for each of whose values there is a picture.
         abreast: how many stand side by side, as long as there is room.
@@ -120,9 +121,9 @@ def chart(
         if frame is None or frame.empty:
             return []
         groups = frame.groupby(per, sort=False) if per else [("", frame)]
+        more = {name: one(run) if callable(one) else one for name, one in options.items()}
         drawn = [
-            Picture(kind, rows, *given, title=title.format(value), **options)
-            for value, rows in groups
+            Picture(kind, rows, *given, title=title.format(value), **more) for value, rows in groups
         ]
         if abreast == 1:
             return drawn
@@ -145,10 +146,11 @@ def heads(
     table: str,
     columns: Mapping[str, Scale],
     *,
-    describe: Callable[[pd.Series], str],
+    describe: str,
     marks: Callable[[Result], Mapping[tuple[int, int], str]] = lambda run: {},
     hover: Callable[[Result], Mapping[str, xr.DataArray]] = lambda run: {},
     one_scale: bool = False,
+    beside: Sequence[ViewPart] = (),
 ) -> ViewPart:
     """Grids of all heads beside each other, and the keys to move over them.
 
@@ -156,9 +158,10 @@ def heads(
         table: has a row per head, with columns layer and head.
         columns: what is shown of it.
         marks: heads that are outlined, with their role.
-        describe: what is said of the head under the ring.
+        describe: what is said of the head under the ring, as a format of its row.
         hover: further numbers by their name, (layer, head).
         one_scale: all grids share their colours' limit.
+        beside: what follows the chosen head, at their right.
     """
 
     def rows(run: Result) -> pd.DataFrame:
@@ -175,9 +178,11 @@ def heads(
         return layers.tolist(), heads.tolist()
 
     def said(run: Result, pick: Pick, at: tuple[int, int]) -> str:
-        return describe(rows(run).loc[at]) if at in rows(run).index else "not measured"
+        found = rows(run)
+        return describe.format_map(found.loc[at]) if at in found.index else "not measured"
 
-    return ColumnPart(show(shown, picks="head"), key_pad(places, said))
+    left = ColumnPart(show(shown, picks="head"), key_pad(places, said))
+    return RowPart(left, ColumnPart(*beside), widths=(640, 300))
 
 
 def key_pad(

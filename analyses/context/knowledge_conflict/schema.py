@@ -4,6 +4,31 @@ from workbench.schema import ArraySchema, Schema, TableSchema
 from workbench.schema import Column as C
 from workbench.schema import FindingSchema as F
 
+# How some of them are read, for the pages.
+EFFECTS = (
+    "What each head adds to each answer's logit at the last position (path patching, mean over the"
+    " select half): blue raises the answer, red lowers it."
+)
+DIRECT = (
+    "Direct effect through the unembedding, with the scale of the final norm frozen. Effects"
+    " through later layers are not included."
+)
+DIAL = (
+    "One number scales the selected heads. Answers on the held-out half. In Python:"
+    " result.control('dial')(model, 0.5)."
+)
+HOW_MANY = "Answers on the select half with the first 1, 2, … ranked heads switched off."
+COST = (
+    "Side effects of switching the selected heads off: closed-book accuracy on held-out facts, and"
+    " loss on neutral text."
+)
+TRANSFER = (
+    "Heads selected on one relation or format (rows), switched off on another (columns). Numbers"
+    " are points by which the favoured answer gains over no intervention. On the diagonal, heads"
+    " are selected and evaluated on the same one. A dash: cannot be told, because nearly all facts"
+    " of the column have that answer already, or because there are too few facts."
+)
+
 _ANSWERS = {
     "memory": "the answer that the model gives closed-book",
     "context": "the answer in the context",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.context.knowledge_conflict.transfer import unavailable_reason
+from workbench.draw.colour import symmetric_limit
 from workbench.selection import head_name, parse_head
 from workbench.wording import counted
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.result import Result
+    from workbench.views import Pick
 
 Head = tuple[int, int]
 
@@ -116,9 +118,9 @@ def by_name(run: Result) -> dict[str, Head | None]:
     }
 
 
-def chosen_head(run: Result) -> Head:
+def chosen_head(run: Result, pick: Pick) -> Head:
     """The head that is looked at: the chosen one, at first that of the largest effect."""
-    names, chosen = ranked(run)["label"], run.selection.head
+    names, chosen = ranked(run)["label"], pick.selection.head
     if chosen is not None and head_name(*chosen) in set(names):
         return chosen
     first = parse_head(names.iloc[0])
@@ -189,9 +191,9 @@ def facts(run: Result) -> pd.DataFrame:
     return run.tables["facts"][_LISTED]
 
 
-def chosen_fact(run: Result) -> int:
+def chosen_fact(run: Result, pick: Pick) -> int:
     """The fact that is looked at: the chosen one, at first the first."""
-    numbers, chosen = run.tables["facts"]["fact"], run.selection.prompt
+    numbers, chosen = run.tables["facts"]["fact"], pick.selection.prompt
     return chosen if chosen in set(numbers) else int(numbers.iloc[0])
 
 
@@ -211,7 +213,7 @@ def outcome(run: Result, fact: int) -> str:
     return str(run.tables["facts"].set_index("fact").loc[fact, "outcome"])
 
 
-def tokens(run: Result, fact: int) -> dict[str, list[str]]:
+def tokens(run: Result, fact: int) -> dict[str, Any]:
     """The tokens of a fact's prompt and their spans, for `draw.token_strip`."""
     table = run.tables["tokens"]
     mine = table[table["fact"] == fact].sort_values("pos")
@@ -311,9 +313,9 @@ def cost(run: Result) -> pd.DataFrame | None:
     return run.tables.get("cost") if named else None
 
 
-def transfer_gains(run: Result) -> dict[str, pd.DataFrame]:
-    """The table `transfer` by what was switched off where, with `points`, by how many the wanted
-    answer gains; NaN where nothing can be told.
+def transfer_gains(run: Result) -> pd.DataFrame:
+    """The table `transfer` with `points`, by how many the wanted answer gains (NaN where nothing
+    can be told), and the title of what was switched off where.
     """
     table = run.tables["transfer"]
     points = [
@@ -322,12 +324,16 @@ def transfer_gains(run: Result) -> dict[str, pd.DataFrame]:
         else 100 * (row[WINS[row["group"]]] - row[f"base_{WINS[row['group']]}"])
         for row in table.to_dict("records")
     ]
-    return {  # a title is cut where its figure ends
-        f"{across}s, {group} heads off:\ngain in {WINS[group]}": rows
-        for (across, group), rows in table.assign(points=points).groupby(
-            ["across", "group"], sort=False
-        )
-    }
+    titles = [  # cut where its figure ends
+        f"{across}s, {group} heads off:\ngain in {WINS[group]}"
+        for across, group in zip(table["across"], table["group"], strict=True)
+    ]
+    return table.assign(points=points, title=titles)
+
+
+def largest_gain(run: Result) -> float:
+    """The limit of one scale for all of `transfer_gains`."""
+    return symmetric_limit(transfer_gains(run)["points"])
 
 
 def _chosen(group: str) -> Callable[[Result], list[str]]:

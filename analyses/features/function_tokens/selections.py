@@ -8,6 +8,7 @@ import numpy as np
 
 from analyses.features.function_tokens.top_examples import BINS
 from workbench.draw.tokens import CONTENT, FUNCTION, TEMPLATE, Peak
+from workbench.views import AGAIN
 from workbench.wording import counted
 
 if TYPE_CHECKING:
@@ -72,6 +73,18 @@ def first_feature(result: Result, at: str) -> int:
     return int(living.iloc[0]) if len(living) else 0
 
 
+def at_features(result: Result, pick: Pick) -> dict[str, tuple[str, int]]:
+    """A place chooses its first feature; the chosen one stays at its own."""
+    of_place = {at: (at, first_feature(result, at)) for at in places(result)}
+    return of_place | {pick.feature[0]: pick.feature}
+
+
+def numbers(result: Result, pick: Pick) -> dict[int, tuple[str, int]]:
+    """The features of the chosen one's place by their number."""
+    table, at = result.tables["features"], pick.feature[0]
+    return {number: (at, number) for number in table.loc[table["sae"] == at, "feature"].tolist()}
+
+
 def chosen_feature(result: Result, pick: Pick) -> tuple[str, int]:
     """The chosen feature, or one on few types at the middle place."""
     chosen = pick.selection.feature
@@ -122,11 +135,6 @@ def row_of(result: Result, at: str, feature: int) -> Any:
     return found.iloc[0] if len(found) else None
 
 
-def name_of(result: Result, at: str) -> str:
-    """The autoencoder's name, as it is opened by."""
-    return str(result.tables["autoencoders"].set_index("sae").loc[at, "name"])
-
-
 def typical_activation(result: Result, at: str) -> np.ndarray:
     """An activation that is large for each feature: about nine tenths of its activations are below
     it, (feature,); 0 for dead ones.
@@ -160,9 +168,12 @@ def described(result: Result, at: str, feature: int) -> list[str]:
     ]
 
 
-def steering_goal(result: Result, at: str, feature: int) -> float:
-    """What to set a feature to: its `typical` activation, 10 for dead ones."""
-    return float(typical_activation(result, at)[feature]) or 10.0
+def to_steer(result: Result, at: str, feature: int) -> tuple[str, int, float]:
+    """The autoencoder's name, as it is opened by, the feature, and what to set it to: its typical
+    activation, 10 for dead ones.
+    """
+    name = str(result.tables["autoencoders"].set_index("sae").loc[at, "name"])
+    return name, feature, float(typical_activation(result, at)[feature]) or 10.0
 
 
 def histogram(result: Result, at: str, feature: int) -> tuple[np.ndarray, np.ndarray]:
@@ -272,6 +283,10 @@ def prompts(result: Result) -> dict[str, int]:
     return said
 
 
+def every_prompt(result: Result) -> list[dict[str, int]]:
+    return [{"prompt": number} for number in prompts(result).values()]
+
+
 def tokens_of(result: Result, prompt: int) -> pd.DataFrame:
     table = result.tables["prompt_tokens"]
     return table[table["prompt"] == prompt].sort_values("pos")
@@ -323,6 +338,16 @@ def links(result: Result, at: str, prompt: int, pos: int) -> pd.DataFrame:
     )
 
 
+def counted_links(table: pd.DataFrame, pos: int) -> str:
+    """How many features `links` has, in words."""
+    again = int((table["active_before"] != "").sum())
+    return (
+        f"{counted(len(table), 'feature')} {'is' if len(table) == 1 else 'are'} active at token"
+        f" {pos}; {again} of them {'was' if again == 1 else 'were'} active at a content token"
+        " before."
+    )
+
+
 def shared(result: Result, at: str, prompt: int, pos: int) -> list[float]:
     """For each token, the share of its features that are active at the one at `pos`; 0 there."""
     mine = active(result, at, prompt)
@@ -336,6 +361,22 @@ def strengths(result: Result, at: str, prompt: int, feature: int) -> list[float]
     mine = active(result, at, prompt)
     values = mine[mine["feature"] == feature].set_index("pos")["activation"]
     return [float(values.get(p, 0.0)) for p in tokens_of(result, prompt)["pos"]]
+
+
+def no_facts(result: Result) -> str | None:
+    """Why no facts were tested; None where some were."""
+    asked = "retrieval" in result.params.get("parts", ["retrieval"])
+    not_run = "The part retrieval was not run: no facts were tested."
+    return None if "ablation_means" in result.tables else AGAIN if asked else not_run
+
+
+def no_losses(result: Result) -> str | None:
+    """Why no losses were measured; None where some were."""
+    if "transitions" in result.tables or "training_losses" in result.tables:
+        return None
+    asked = {"coverage", "untrained", "training"} & set(result.params.get("parts", ["coverage"]))
+    not_run = "The parts coverage and training were not run: no losses were measured."
+    return AGAIN if asked else not_run
 
 
 def percent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
@@ -15,22 +15,22 @@ from analyses.features.function_tokens.transitions import GROUPS, MEASURES
 from workbench import draw
 from workbench import views as v
 from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
+from workbench.result import Result
 from workbench.wording import counted
 
-if TYPE_CHECKING:
-    from workbench.result import Result
 
-_CURVES = {
-    "coverage": FUNCTION,
-    "above_5pct": FUNCTION,
-    "shuffled": BLUE_STROKE,
-    "random_directions": OTHER,
-}
-_REACHED = {name: (CURVES[name], hue) for name, hue in (_CURVES | {"content": CONTEXT}).items()}
-_MATCHED = {
-    "matched": (CURVES["matched"], FUNCTION),
-    "content_matched": (CURVES["content_matched"], CONTEXT),
-}
+def _coverage(**hues: str) -> dict[str, tuple[str, str]]:
+    return {name: (CURVES[name], hue) for name, hue in hues.items()}
+
+
+_REACHED = _coverage(
+    coverage=FUNCTION,
+    above_5pct=FUNCTION,
+    shuffled=BLUE_STROKE,
+    random_directions=OTHER,
+    content=CONTEXT,
+)
+_MATCHED = _coverage(matched=FUNCTION, content_matched=CONTEXT)
 _UNTRAINED = {
     "coverage": ("features", FUNCTION),
     "random_directions": ("random directions", OTHER),
@@ -45,25 +45,12 @@ _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=T
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
 _LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
 _FREQUENT = "tokens, most frequent first"
-_NO_FACTS = "The part retrieval was not run: no facts were tested."
-_NO_LOSSES = "The parts coverage and training were not run: no losses were measured."
-_PLACES = v.knob("sae", "At", lambda run, _: {at: at for at in sel.places(run)}, width=120)
+_PLACES = v.knob("sae", "At", sel.places, width=120)
 
 # A picture for each place, each fact, and each step of training.
 _reached = partial(v.chart, "lines", ylabel="of all living features (%)", xlabel=_FREQUENT)
 _facts = partial(v.chart, "intervals", unit="nats of ln p", per="example")
 _trained = partial(v.chart, "lines", xlabel="step of training")
-
-
-def _at_features(run: Result, pick: v.Pick) -> dict[str, tuple[str, int]]:
-    """A place chooses its first feature; the chosen one stays at its own."""
-    of_place = {at: (at, sel.first_feature(run, at)) for at in sel.places(run)}
-    return of_place | {pick.feature[0]: pick.feature}
-
-
-def _numbers(run: Result, pick: v.Pick) -> dict[int, tuple[str, int]]:
-    table, at = run.tables["features"], pick.feature[0]
-    return {number: (at, number) for number in table.loc[table["sae"] == at, "feature"].tolist()}
 
 
 def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -76,29 +63,22 @@ def _feature(run: Result, pick: v.Pick) -> list[v.Item]:
     )  # fmt: skip
     return [
         Markup("").join(draw.paragraph(line) for line in sel.described(run, at, number)),
-        draw.steer_code(*_steered(run, pick)),
+        draw.steer_code(*sel.to_steer(run, at, number)),
         v.Beside([bars, v.Table(sel.fires_on(run, at, number))], width=320, most=560),
         "Top activations, each from another window of the text:",
         draw.peak_strips(sel.contexts(run, at, number)),
     ]
 
 
-def _steered(run: Result, pick: v.Pick) -> tuple[str, int, float]:
-    """The chosen feature's autoencoder, its number, and what to set it to."""
-    at, number = pick.feature
-    return sel.name_of(run, at), number, sel.steering_goal(run, at, number)
-
-
-def _rows(run: Result, at: str, table: Any, caption: str = "", of: str = "features") -> v.Table:
+def _rows(at: str, table: Any, caption: str = "", of: str = "features") -> v.Table:
     """Features of a place, to choose from."""
-    height = 360 if caption else None
-    return v.Table(table, caption, "feature", "", height, of, sel.choices(at, table))
+    return v.Table(table, caption, "feature", of=of, values=sel.choices(at, table))
 
 
 def _features(run: Result, pick: v.Pick) -> v.Table:
     at = pick.feature[0]
     caption = f"All living features of {at}, those on the most token types first"
-    return _rows(run, at, sel.listed(run, at), caption)
+    return _rows(at, sel.listed(run, at), caption)
 
 
 def _of_token(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -108,7 +88,7 @@ def _of_token(run: Result, pick: v.Pick) -> list[v.Item]:
         f"“{row['token']}”, a {row['class']} token, {counted(row['occurrences'], 'occurrence')}:"
         f" the features most often active on it at {at}. Choose one; the tab Features shows it."
     )
-    return [said, _rows(run, at, sel.of_token(run, at, pick["token"]))]
+    return [said, _rows(at, sel.of_token(run, at, pick["token"]))]
 
 
 def _prompt(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -122,31 +102,13 @@ def _prompt(run: Result, pick: v.Pick) -> list[v.Item]:
     values = sel.shared(run, at, number, pos)
     title = f"Chosen: token {pos}, “{words['token'].iloc[pos].strip()}”."
     unit = "share of a token's features that are active at the chosen token"
-    again = int((table["active_before"] != "").sum())
-    said = (
-        f"{counted(len(table), 'feature')} {'is' if len(table) == 1 else 'are'} active at token"
-        f" {pos}; {again} of them {'was' if again == 1 else 'were'} active at a content token"
-        " before."
-    )
     caption = f"Features active at token {pos}, {at}"
     return [
         v.Clicks(strip(values, title=title, unit=unit), len(words)),
-        said,
+        sel.counted_links(table, pos),
         Markup(of_one),
-        _rows(run, at, table, caption, of=""),
+        _rows(at, table, caption, of=""),
     ]
-
-
-def _no_facts(run: Result) -> str | None:
-    asked = "retrieval" in run.params.get("parts", ["retrieval"])
-    return None if "ablation_means" in run.tables else v.AGAIN if asked else _NO_FACTS
-
-
-def _no_losses(run: Result) -> str | None:
-    if "transitions" in run.tables or "training_losses" in run.tables:
-        return None
-    asked = {"coverage", "untrained", "training"} & set(run.params.get("parts", ["coverage"]))
-    return v.AGAIN if asked else _NO_LOSSES
 
 
 _FIRST = {
@@ -168,8 +130,7 @@ VIEWS = [
         v.finding("coverage", "coverage_vs_content"),
         v.says(schema.BESIDE, small=True),
         _reached(
-            curve_data.coverage_curves, "n_types", _REACHED, per="where", title="{}", logx=True,
-            ylim=(0, 104),
+            curve_data.coverage_curves, "n_types", _REACHED, per="where", logx=True, ylim=(0, 104),
             dash={"above_5pct": "dotted", "random_directions": "dashed", "shuffled": "dashed"},
         ),
         v.finding("frequency_matched"),
@@ -193,22 +154,20 @@ VIEWS = [
         v.says("Points are function tokens, shaded are content tokens.", small=True),
         v.chart(
             "density_scatter", sel.degrees, "occurrences", "features", "token", "function",
-            per="where",
-            title="{}", xlabel="occurrences", ylabel="features", abreast=2,
-            many="content tokens", few="function tokens",
+            per="where", abreast=2, xlabel="occurrences", ylabel="features", many="content tokens",
+            few="function tokens",
         ),
         _PLACES,
         v.on(["sae", "token"], _of_token, examples=v.live_only),
         v.table(
-            sel.listed_tokens, "The most frequent tokens", of="tokens", picks="token", by="id",
-            height=420,
+            sel.listed_tokens, "The most frequent tokens", of="tokens", picks="token", by="id"
         ),
     ]),
     v.View("Features", needs="features", first=_FIRST, parts=[
         v.row(
-            v.knob("feature", "At", _at_features, width=120),
-            v.knob("feature", "Feature", _numbers, width=120, typed=True),
-            v.on("feature", lambda run, pick: draw.steer_form(*_steered(run, pick)),
+            v.knob("feature", "At", sel.at_features, "feature", 120),
+            v.knob("feature", "Feature", sel.numbers, "feature", 120, typed=True),
+            v.on("feature", lambda run, pick: draw.steer_form(*sel.to_steer(run, *pick.feature)),
                  examples=v.live_only),
         ),
         v.on("feature", _feature, examples=sel.example_features),
@@ -221,11 +180,8 @@ VIEWS = [
             " which they were active. Choose a feature: it colours the prompt, and the tab Features"
             " shows it."
         ),
-        v.row(v.knob("prompt", "Prompt", lambda run, _: sel.prompts(run), width=330), _PLACES),
-        v.on(
-            ["prompt", "pos", "sae", "feature"], _prompt,
-            examples=lambda run: [{"prompt": n} for n in sel.prompts(run).values()],
-        ),
+        v.row(v.knob("prompt", "Prompt", sel.prompts, width=330), _PLACES),
+        v.on(["prompt", "pos", "sae", "feature"], _prompt, examples=sel.every_prompt),
     ], otherwise=lambda run: "no prompts were given" if run.params.get("prompts") == [] else ""),
     v.View("Retrieval", parts=[
         v.finding("reactivation"),
@@ -234,7 +190,7 @@ VIEWS = [
             ylabel="of its features, above baseline (points)", height=250,
             title="{}: reactivation of a content token's features",
         ),
-        v.says(_no_facts),
+        v.says(sel.no_facts),
         v.finding("ablation"),
         _facts(
             curve_data.ablation_means, "condition", "sae",
@@ -251,11 +207,10 @@ VIEWS = [
         ),
     ]),
     v.View("Transitions", parts=[
-        v.says(_no_losses),
+        v.says(sel.no_losses),
         v.finding("transitions"),
         v.chart(
             "intervals", curve_data.losses, "transition", "predictor", _MEASURES, unit="nats",
-            needs="transitions",
             title="Loss by last and next token (F function, C content)",
         ),
         v.finding("training"),

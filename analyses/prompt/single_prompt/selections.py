@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.draw.tokens import TEMPLATE
 from workbench.selection import head_name
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from workbench.result import Result
+    from workbench.views import Pick
 
 Head = tuple[int, int]
 STREAMS = {
@@ -32,6 +33,11 @@ def tokens(run: Result) -> list[str]:
 def token_name(run: Result, pos: int) -> str:
     """ "4 “ is”", for lists and sentences."""
     return f"{pos} “{tokens(run)[pos]}”".replace("\n", "↵")
+
+
+def chosen_token(run: Result, pick: Pick) -> str:
+    """The name of the chosen token."""
+    return token_name(run, pick.pos)
 
 
 def token_names(run: Result) -> dict[str, int]:
@@ -58,9 +64,9 @@ def reason(what: str) -> Callable[[Result], str]:
     return of
 
 
-def chosen_pos(run: Result) -> int:
+def chosen_pos(run: Result, pick: Pick) -> int:
     """The chosen token; the last one if none is chosen or a link names one that is not there."""
-    n, pos = len(run.tables["tokens"]), run.selection.pos
+    n, pos = len(run.tables["tokens"]), pick.selection.pos
     return n - 1 if pos is None or not 0 <= pos < n else pos
 
 
@@ -78,9 +84,9 @@ def layer_names(run: Result, name: str = "norms") -> dict[str, int]:
     return {str(layer): layer for layer in layers(run, name)}
 
 
-def chosen_layer(run: Result, name: str = "norms") -> int:
+def chosen_layer(run: Result, pick: Pick, name: str = "norms") -> int:
     """The chosen layer if it is one of those, else the last of them."""
-    every, layer = layers(run, name), run.selection.layer
+    every, layer = layers(run, name), pick.selection.layer
     return layer if layer in every else every[-1]
 
 
@@ -102,7 +108,7 @@ def head_of(run: Result, array: str) -> Head | None:
     return head if head[0] in values["layer"].values and head[1] < values.sizes["head"] else None
 
 
-def pattern_head(run: Result) -> Head:
+def pattern_head(run: Result, pick: Pick) -> Head:
     """The chosen head if it has a pattern, else the first to look at."""
     return head_of(run, "patterns") or first_head(run)
 
@@ -115,13 +121,32 @@ def grid(run: Result, array: str) -> tuple[list[int], list[int]]:
 def pattern(run: Result, head: Head) -> np.ndarray:
     """(query, key), float32."""
     of_layer = run.arrays["patterns"].sel(layer=head[0]).values
-    return np.asarray(of_layer[head[1]], "float32")
+    of_head: np.ndarray = of_layer[head[1]].astype("float32")
+    return of_head
+
+
+def no_heads(run: Result) -> str:
+    """Why single heads are not shown; "" where they are."""
+    missing = "" if "heads" in run.arrays else reason("heads")(run)
+    return f"Single heads are not shown: {missing}." if missing else ""
+
+
+def attends_most(run: Result, pick: Pick, head: Head) -> str:
+    """To which token a head looks most from the chosen one, in words."""
+    row = pattern(run, head)[pick.pos]
+    most = token_name(run, int(row.argmax()))
+    return f"token {pick.pos} attends most to {most}, {100 * row.max():.0f} %"
 
 
 def heads_at(run: Result, pos: int) -> xr.DataArray:
     """What the heads write at one token, (layer, head), logits."""
     array = run.arrays["heads"].isel(pos=pos, drop=True)
     return array.assign_coords(head=range(array.sizes["head"]))
+
+
+def writes(run: Result, pick: Pick, head: Head) -> str:
+    """What a head writes at the chosen token, in words."""
+    return f"{float(heads_at(run, pick.pos).sel(layer=head[0], head=head[1])):+.3f} logits"
 
 
 def ranked_heads(run: Result, pos: int) -> pd.DataFrame:
@@ -140,6 +165,17 @@ def parts_at(run: Result, pos: int) -> pd.DataFrame:
     return run.tables["components"].assign(
         logits=run.arrays["components"].values[:, pos].astype(float)
     )
+
+
+def bars_at(run: Result, pos: int) -> dict[str, Any]:
+    """The same as values, names and title of `draw.bars`."""
+    table = parts_at(run, pos)
+    return {
+        "values": list(table["logits"]),
+        "names": [part.replace(" ", " of layer ") for part in table["component"]],
+        "title": f"Components at token {token_name(run, pos)}: together"
+        f" {table['logits'].sum():+.2f} logits",
+    }
 
 
 def written(run: Result, head: Head | None) -> list[float]:
@@ -209,6 +245,17 @@ def ranked_neurons(run: Result, layer: int | None = None) -> pd.DataFrame:
 def recorded_neurons(run: Result) -> int:
     """How many neurons of a layer were kept."""
     return int(run.tables["neurons"].groupby("layer").size().max())
+
+
+def strongest_neurons(run: Result) -> list[dict[str, str]]:
+    """Those that a page without Python shows."""
+    return [{"neuron": label} for label in ranked_neurons(run)["label"].head(8)]
+
+
+def activation(run: Result, pick: Pick) -> str:
+    """What the chosen neuron does at the chosen token, in words."""
+    value = activations(run, pick["neuron"])[pick.pos]
+    return f"{pick['neuron']} at token {chosen_token(run, pick)}: {value:+.3f}"
 
 
 def activations(run: Result, label: str) -> list[float]:

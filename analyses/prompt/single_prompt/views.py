@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 from analyses.prompt.single_prompt import schema
 from analyses.prompt.single_prompt import selections as sel
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour
-from workbench.draw.layer_token_table import WINDOW
+from workbench.result import Result
 from workbench.selection import head_name
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from workbench.result import Result
-
-_DATA = "The data behind this picture"
-_STRIPS = 8  # neurons on a still page
 _LENS_HUES = {"answer": colour.BLUE_STROKE, "other": colour.OTHER}
 _NORM_HUES = dict(zip(sel.STREAMS, (colour.OTHER, colour.CONTEXT, colour.MEMORY), strict=True))
-_TOKEN = v.knob("pos", "Token", lambda run, pick: sel.token_names(run), width=190)
-_LAYER = v.knob("layer", "Layer", lambda run, pick: sel.layer_names(run), width=100)
-_FIRST = {
-    "pos": lambda run, pick: sel.chosen_pos(run),
-    "layer": lambda run, pick: sel.chosen_layer(run),
-}
-
-
-def _around(run: Result) -> str:
-    n = len(sel.tokens(run))
-    return f"Shown are {WINDOW} of {n} tokens, around the chosen one." if n > WINDOW else ""
-
-
-def _no_heads(run: Result) -> str:
-    missing = "" if "heads" in run.arrays else sel.reason("heads")(run)
-    return f"Single heads are not shown: {missing}." if missing else ""
+_TOKEN = v.knob("pos", "Token", sel.token_names, width=190)
+_LAYER = v.knob("layer", "Layer", sel.layer_names, width=100)
+_FIRST = {"pos": sel.chosen_pos, "layer": sel.chosen_layer}
 
 
 def _strip(run: Result, values: Iterable[float], **options: Any) -> v.Clicks:
@@ -51,20 +33,6 @@ def _cells(run: Result, pick: v.Pick, kind: str, values: Any, caption: str) -> v
     return v.Clicks(getattr(draw, kind)(values, words, at, caption=caption), len(words))
 
 
-def _at(run: Result, pick: v.Pick) -> str:
-    return sel.token_name(run, pick.pos)
-
-
-def _looks_most(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
-    row = sel.pattern(run, head)[pick.pos]
-    most = sel.token_name(run, int(row.argmax()))
-    return f"token {pick.pos} attends most to {most}, {100 * row.max():.0f} %"
-
-
-def _writes(run: Result, pick: v.Pick, head: tuple[int, int]) -> str:
-    return f"{float(sel.heads_at(run, pick.pos).sel(layer=head[0], head=head[1])):+.3f} logits"
-
-
 def _written(run: Result, pick: v.Pick) -> v.Clicks:
     head = sel.head_of(run, "heads")
     return _strip(
@@ -75,14 +43,11 @@ def _written(run: Result, pick: v.Pick) -> v.Clicks:
 
 
 def _parts(run: Result, pick: v.Pick) -> list[v.Item]:
-    table = sel.parts_at(run, pick.pos)
     bars = v.picture(
-        "bars", values=list(table["logits"]), unit="logits",
-        names=[part.replace(" ", " of layer ") for part in table["component"]],
-        title=f"Components at token {_at(run, pick)}: together {table['logits'].sum():+.2f} logits",
+        "bars", **sel.bars_at(run, pick.pos), unit="logits",
         xlabel="components, in the order of the forward pass",
     )  # fmt: skip
-    return [bars, v.Table(table, _DATA, of="components")]
+    return [bars, v.Table(sel.parts_at(run, pick.pos), v.DATA, of="components")]
 
 
 def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -91,9 +56,9 @@ def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
     top = float(frame[list(series)].max().max())
     curves = v.picture(
         "lines", frame=frame, x="layer", series=series, ylim=(-0.04 * top, 1.06 * top),
-        title=f"Norms at token {_at(run, pick)}", xlabel="layer", ylabel="norm",
+        title=f"Norms at token {sel.chosen_token(run, pick)}", ylabel="norm",
     )  # fmt: skip
-    return [curves, v.Table(frame, _DATA)]
+    return [curves, v.Table(frame, v.DATA)]
 
 
 def _neuron(run: Result, pick: v.Pick) -> v.Clicks:
@@ -105,21 +70,16 @@ def _neuron(run: Result, pick: v.Pick) -> v.Clicks:
     )  # fmt: skip
 
 
-def _value(run: Result, pick: v.Pick) -> str:
-    value = sel.activations(run, pick["neuron"])[pick.pos]
-    return f"{pick['neuron']} at token {_at(run, pick)}: {value:+.3f}"
-
-
 def _neurons(run: Result, pick: v.Pick) -> v.Table:
     frame = sel.ranked_neurons(run, pick.layer if pick["of"] else None)
-    return v.Table(frame, "Kept neurons, strongest first", "neuron", "label", 420, "neurons")
+    return v.Table(frame, "Kept neurons, strongest first", "neuron", of="neurons")
 
 
 ANSWER = v.Answer(("next_token", "answer_layer", "top_head"), picture=("Logit lens", 0))
 VIEWS = [
     v.View("Attention", needs="patterns", otherwise=sel.reason("patterns"), parts=[
         v.says(lambda run: f"All {run.arrays['patterns'][..., 0, 0].size} {schema.PATTERNS}"),
-        v.key_pad(lambda run: sel.grid(run, "patterns"), _looks_most),
+        v.key_pad(lambda run: sel.grid(run, "patterns"), sel.attends_most),
         v.row(
             v.show(lambda run: v.picture("pattern_grid", run.arrays["patterns"], picks="head")),
             v.column(
@@ -129,16 +89,16 @@ VIEWS = [
                 _TOKEN,
                 v.on(["head", "pos"], lambda run, pick: _strip(
                     run, map(float, sel.pattern(run, pick.head)[pick.pos]), top=1.0,
-                    title=f"{head_name(*pick.head)} from token {_at(run, pick)}",
+                    title=f"{head_name(*pick.head)} from token {sel.chosen_token(run, pick)}",
                     unit="share of attention; click a token for its attention")),
             ),
             widths=(0, 420), sticky=True,
         ),
-    ], first=_FIRST | {"head": lambda run, pick: sel.pattern_head(run)}),
+    ], first=_FIRST | {"head": sel.pattern_head}),
     v.View("Logit lens", needs="logit_lens", first=_FIRST, otherwise=sel.reason("logit_lens"),
            parts=[
         v.says(schema.LENS),
-        v.says(_around),
+        v.says(lambda run: draw.window_note(len(sel.tokens(run)))),
         v.row(_TOKEN, _LAYER),
         v.on(["layer", "pos"], lambda run, pick: _cells(
             run, pick, "lens_table", run.tables["logit_lens"],
@@ -146,37 +106,36 @@ VIEWS = [
         v.row(
             v.on(["layer", "pos"], lambda run, pick: v.Table(
                 sel.lens_at(run, pick.layer, pick.pos),
-                f"Layer {pick.layer}, token {_at(run, pick)}", of="answer_lens")),
+                f"Layer {pick.layer}, token {sel.chosen_token(run, pick)}", of="answer_lens")),
             v.on("pos", lambda run, pick: v.picture(
-                "lines", frame=sel.answers_at(run, pick.pos), x="layer", xlabel="layer",
+                "lines", frame=sel.answers_at(run, pick.pos), x="layer",
                 series={k: (f"“{w}”", _LENS_HUES[k]) for k, w in sel.answers(run).items()},
-                title=f"Probability in the lens at token {_at(run, pick)}",
+                title=f"Probability in the lens at token {sel.chosen_token(run, pick)}",
                 ylabel="probability", ylim=(-0.03, 1.03))),
             widths=(330, 420),
         ),
     ]),
     v.View("Heads", needs="components", otherwise=sel.reason("components"), first=_FIRST, parts=[
         v.says(lambda run: schema.WRITES.format(unit=run.arrays["components"].attrs["unit"])),
-        v.says(_no_heads),
+        v.says(sel.no_heads),
         v.row(
             v.column(
                 v.on("pos", lambda run, pick: v.picture(
                     "head_grid", values=sel.heads_at(run, pick.pos), unit="logits", picks="head",
                     title=f"Heads at token {pick.pos}", groups=v.key_groups(run)), needs="heads"),
-                v.key_pad(lambda run: sel.grid(run, "heads"), _writes, needs="heads"),
+                v.key_pad(lambda run: sel.grid(run, "heads"), sel.writes, needs="heads"),
             ),
             v.column(_TOKEN, v.on("head", _written), v.on("pos", lambda run, pick: v.Table(
-                sel.ranked_heads(run, pick.pos), "All heads, strongest first", "head", "label",
-                420, "heads"), needs="heads")),
+                sel.ranked_heads(run, pick.pos), "All heads, strongest first", "head",
+                of="heads"), needs="heads")),
             widths=(0, 320),
         ),
         v.on("pos", _parts),
     ]),
     v.View("Residual norms", needs="norms", first=_FIRST, parts=[
         v.says(schema.NORMS),
-        v.says(_around),
-        v.row(v.knob("site", "Site", lambda run, pick: sel.norm_sites(run), width=260),
-              _TOKEN, _LAYER),
+        v.says(lambda run: draw.window_note(len(sel.tokens(run)))),
+        v.row(v.knob("site", "Site", sel.norm_sites, width=260), _TOKEN, _LAYER),
         v.on(["layer", "pos", "site"], lambda run, pick: _cells(
             run, pick, "magnitude_table", run.arrays["norms"].sel(site=pick["site"], drop=True),
             f"Norm of {pick['site']} by layer and token")),
@@ -185,15 +144,14 @@ VIEWS = [
     v.View("Neurons", needs="neurons", otherwise=sel.reason("neurons"), parts=[
         v.says(lambda run: f"The {sel.recorded_neurons(run)} {schema.NEURONS}"),
         v.row(
-            v.knob("of", "Neurons of", lambda run, pick: {"all layers": 0, "one layer": 1}),
+            v.knob("of", "Neurons of", lambda run: {"all layers": 0, "one layer": 1}),
             v.knob("layer", "Layer", keys="of", width=100,
                    options=lambda run, pick: sel.layer_names(run, "neurons") if pick["of"] else {}),
             v.knob("neuron", "Neuron, strongest first", keys=["of", "layer"],
-                   options=lambda run, pick: {n: n for n in _neurons(run, pick).frame["label"]}),
+                   options=lambda run, pick: list(_neurons(run, pick).frame["label"])),
         ),
-        v.on("neuron", _neuron, examples=lambda run: [
-            {"neuron": label} for label in sel.ranked_neurons(run)["label"].head(_STRIPS)]),
-        v.on(["neuron", "pos"], _value, examples=v.live_only),
+        v.on("neuron", _neuron, examples=sel.strongest_neurons),
+        v.on(["neuron", "pos"], sel.activation, examples=v.live_only),
         v.on(["of", "layer"], _neurons),
-    ], first=_FIRST | {"layer": lambda run, pick: sel.chosen_layer(run, "neurons")}),
+    ], first=_FIRST | {"layer": partial(sel.chosen_layer, name="neurons")}),
 ]  # fmt: skip

@@ -17,7 +17,6 @@ views.py              how it looks
 selections.py         what of the tables it shows
 scored_windows.py     windows, their scores, and what follows from both
 tables.py             the tables of a run
-text_view.py          one window and one document as HTML
 schema.py             what tables and findings mean
 """
 

@@ -8,10 +8,10 @@ say how far the model would have come without knowing them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -269,6 +269,24 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
             f"With {counted(params.tries, 'sample')} each ({params.sampler}) {likely:,} of {n:,}"
             f" {'is' if likely == 1 else 'are'} extractable with a probability of one half or more."
         )
+
+
+def counts(row: Mapping[str, Any], suffix: int) -> str:
+    """What was counted of one document, in sentences.
+
+    Args:
+        row: of the table `documents`.
+        suffix: tokens of a passage that had to be reproduced.
+    """
+    says = (
+        f"Longest prefix match: {row['longest_prefix_match']} of {in_tokens(suffix)}."
+        f" {row['n_exact']} of {counted(row['n_windows'], 'passage')} are reproduced in full. Of"
+        f" all tested tokens {100 * row['prefix_match_share']:.1f} % are reproduced from the start"
+        " of a passage."
+    )
+    if row["n_repetitive"]:
+        says += f" In {row['n_repetitive']} under {100 * VARIED:.0f} % of the tokens are distinct."
+    return says
 
 
 def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:

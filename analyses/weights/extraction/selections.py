@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from analyses.weights.extraction import schema
+from analyses.weights.extraction.scored_windows import in_tokens
 from workbench.draw.passage import times_read
 
 if TYPE_CHECKING:
@@ -36,6 +40,58 @@ def chosen_window(run: Result, pick: Pick) -> int:
     return chosen if chosen and chosen in set(table["window"]) else int(table["window"].iloc[0])
 
 
+def window(run: Result, number: int) -> pd.Series:
+    return run.tables["windows"].set_index("window").loc[number]
+
+
+def tokens(run: Result, number: int) -> pd.DataFrame:
+    """The tokens of a window, which of them were reproduced (is_greedy) and how probable each was
+    (p); no rows where they were not kept.
+    """
+    table = run.tables["tokens"]
+    rows = table[table["window"] == number].sort_values("pos")
+    suffix = rows["part"] == "suffix"
+    match = window(run, number)["prefix_match"]
+    said = suffix & (rows["pos"] < rows["pos"][suffix].min() + match)
+    if "is_greedy" in rows:  # not by their text: two tokens that are parts of characters look alike
+        said |= rows["is_greedy"]
+    return rows.assign(is_greedy=said, p=np.exp(rows["logprob"]))
+
+
+def reproduced(run: Result, number: int) -> str:
+    """How much of a window's suffix greedy decoding reproduces, in words."""
+    row = window(run, number)
+    match, longest = row["prefix_match"], row.get("longest_run", 0)
+    if bool(row["exact"]):
+        return f"Greedy decoding reproduces the suffix in full: {in_tokens(match)}."
+    inside = ""
+    if longest > match:
+        inside = f" The longest run inside the suffix is {in_tokens(longest)}."
+    length = in_tokens(int(run.params.get("suffix", 0)))
+    return f"Greedy decoding reproduces {match} of {length}.{inside} Its continuation:"
+
+
+def continuation(run: Result, number: int) -> tuple[str, str]:
+    """What greedy decoding generates after a window's prefix ("" where it was not decoded), and how
+    near that comes to the suffix, in words.
+    """
+    row = window(run, number)
+    said = row.get("generated")
+    if not isinstance(said, str) or row["memorization_score"] != row["memorization_score"]:
+        why = "It was not decoded in this run: the parameter decode sets how many windows are."
+        return "", why
+    tries = (
+        f"{row['queries_needed']:,.0f} samples contain the suffix with probability one half"
+        if row["queries_needed"] < 1e12
+        else "no realistic number of samples contains the suffix"
+    )
+    return said, (
+        f"Memorization score {row['memorization_score']:.2f}, edit distance"
+        f" {100 * row['edit_distance']:.0f} % of the tokens, longest common substring"
+        f" {row['lcs_chars']:.0f} characters; {tries}."
+    )
+
+
 def worth_reading(run: Result) -> list[dict[str, Any]]:
     """The best window of each number of repeats, else the four best."""
     table = windows(run)
@@ -66,6 +122,11 @@ def by_repeats(run: Result) -> pd.DataFrame | None:
     return rates.assign(read=[times_read(n) for n in rates["repeats"]])
 
 
+def how_extracted(run: Result) -> str:
+    """What the rates count, in words."""
+    return schema.EXTRACTED.format(samples=run.params.get("tries", 0))
+
+
 def of_all_kinds(run: Result) -> pd.DataFrame | None:
     rates = by_repeats(run)
     return None if rates is None else rates[rates["kind"] == "all"]
@@ -86,6 +147,26 @@ def membership(run: Result) -> pd.DataFrame:
     """How well each score tells texts that were read, by how often."""
     each = run.tables["membership"].query("repeats != 'all'")
     return each.assign(repeats=each["repeats"].astype(int))
+
+
+def extracted_by_queries(run: Result) -> pd.DataFrame:
+    """Shares of windows by samples, with the title of the windows they are of."""
+    table = run.tables["extraction_by_queries"]
+    titles = {
+        group: f"Extracted within n samples{'' if group == 'all' else f': {group}'} (%)"
+        for group in table["group"].unique()
+    }
+    return table.assign(
+        title=table["group"].map(titles),
+        curve=[f"probability {p:g}" for p in table["probability"]],
+    )
+
+
+def no_membership(run: Result) -> str:
+    """Why members cannot be told from others."""
+    if "membership" not in run.params.get("parts", ["membership"]):
+        return "the part 'membership' was not run"
+    return "it is not known how often each text was read, and which never were"
 
 
 def overlap(run: Result) -> pd.DataFrame:

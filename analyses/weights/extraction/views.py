@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
+from analyses.weights.extraction import documents as verdicts
 from analyses.weights.extraction import schema
 from analyses.weights.extraction import selections as sel
-from analyses.weights.extraction.text_view import greedy, strip, verdict
+from workbench import draw
 from workbench import views as v
-from workbench.draw import colour
-
-if TYPE_CHECKING:
-    from workbench.result import Result
+from workbench.draw import colour, passage
+from workbench.result import Result
 
 _CARDS = 12
 _EXTRACTED = {"exact": colour.MEMORY, "sampled": colour.FUNCTION}
@@ -23,14 +22,56 @@ _TIMING = {
     "read late": colour.MEMORY,
     "read spread": colour.FUNCTION,
 }
-_DATA = "The data behind this picture"
 _MODELS = dict(zip(
     sel.MODELS.values(), (colour.FUNCTION, colour.MEMORY, colour.CONTEXT), strict=True
 ))  # fmt: skip
+_VERDICTS = {
+    verdicts.RECITES: colour.MEMORY,
+    verdicts.PARTS: colour.MEMORY,
+    verdicts.SAMPLED: colour.FUNCTION,
+    verdicts.PATTERN: colour.FUNCTION,
+    verdicts.SHORT: colour.FUNCTION,
+}
+_SOME = 5  # tokens; a shorter run is no evidence worth reading
 # Bars of the share of windows, and curves of leading tokens and losses.
 _shares = partial(v.chart, "rate_bars", of="windows")
-_curves = partial(v.chart, "curves")
+_curves = partial(v.chart, "curves", ylabel="tokens")
 _checkpoints = partial(_curves, xlabel="training step")
+
+
+def strip(run: Result, window: int) -> Markup:
+    """One window: its text, coloured by how probable each token was, what matched marked."""
+    tokens, row = sel.tokens(run, window), sel.window(run, window)
+    if tokens.empty:
+        return draw.empty_state(
+            "Of this window the tokens were not kept, only the numbers.",
+            "The longest matches of each group have them.",
+        )
+    read = passage.times_read(row.get("repeats"))
+    return passage.strip(tokens, title=f"{row['name']}, {read}" if read else str(row["name"]))
+
+
+def greedy(run: Result, window: int) -> Markup:
+    """What greedy decoding generates after the prefix, where that is not the suffix."""
+    reproduced = draw.paragraph(sel.reproduced(run, window))
+    if sel.window(run, window)["exact"]:
+        return reproduced
+    said, numbers = sel.continuation(run, window)
+    quoted = passage.quoted(said) if said else ""
+    return reproduced + quoted + draw.paragraph(numbers, small=True)
+
+
+def verdict(row: dict[str, Any], suffix: int) -> Markup:
+    """One document: what is said of it, the longest piece that comes out, and what was counted."""
+    shown = f"shows {verdicts.NOTHING}" if row["verdict"] == verdicts.NOTHING else row["verdict"]
+    is_long = row.get("longest_run", row["longest_prefix_match"]) >= _SOME
+    return passage.boxed(
+        row["name"],
+        _VERDICTS.get(row["verdict"], colour.OTHER),
+        draw.paragraph(f"The model {shown}. {row.get('explanation', '')}"),
+        passage.quoted(row["evidence"]) if is_long else Markup(""),
+        draw.paragraph(verdicts.counts(row, suffix), small=True),
+    )
 
 
 def _cards(run: Result) -> list[Any]:
@@ -40,27 +81,15 @@ def _cards(run: Result) -> list[Any]:
     return [Markup("").join(cards), *([more] if more else [])]
 
 
-def _tries(run: Result) -> list[Any]:
+def _window(run: Result, pick: v.Pick) -> list[Markup]:
+    return [strip(run, pick.prompt), greedy(run, pick.prompt)]
+
+
+def _height(run: Result) -> tuple[float, float]:
+    """The axis of all pictures of sampling, in percent."""
     table = run.tables["extraction_by_queries"]
-    top = min(
-        100.0, 125 * max(table["rate"].max(), table["greedy_rate"].max(), 0.04)
-    )  # of all pictures
-    return [
-        v.picture(
-            "curves", rows, "queries", "rate", "probability", scale="powers", percent=True,
-            names={c: f"probability {c:g}" for c in rows["probability"].unique()},
-            level={"greedy": float(rows["greedy_rate"].iloc[0])}, ylim=(-0.03 * top, 1.03 * top),
-            title=f"Extracted within n samples{'' if group == 'all' else f': {group}'} (%)",
-            xlabel="samples n", ylabel="share of windows (%)",
-        )
-        for group, rows in table.groupby("group", sort=False)
-    ]  # fmt: skip
-
-
-def _unknown(run: Result) -> str:
-    if "membership" not in run.params.get("parts", ["membership"]):
-        return "the part 'membership' was not run"
-    return "it is not known how often each text was read, and which never were"
+    top = min(100.0, 125 * max(table["rate"].max(), table["greedy_rate"].max(), 0.04))
+    return -0.03 * top, 1.03 * top
 
 
 ANSWER = v.Answer(("greedy", "sampled"), picture=("Rates", 0), beside=("nonmembers",))
@@ -77,14 +106,10 @@ VIEWS = [
     ]),
     v.View("Texts", needs="windows", first={"prompt": sel.chosen_window}, parts=[
         v.finding("greedy", more="Hover for a token's probability and the first choice."),
-        v.on(
-            "prompt",
-            lambda run, pick: [strip(run, pick.prompt), greedy(run, pick.prompt)],
-            examples=sel.worth_reading,
-        ),
+        v.on("prompt", _window, examples=sel.worth_reading),
         v.table(
-            sel.windows, "All windows, the longest matches first", of="windows",
-            picks="prompt", by="window", height=420,
+            sel.windows, "All windows, the longest matches first", of="windows", picks="prompt",
+            by="window",
         ),
     ]),
     v.View("Rates", needs="rates", parts=[
@@ -98,29 +123,29 @@ VIEWS = [
         ),
         _curves(
             sel.by_repeats, "repeats", "prefix_match", "kind", scale="doublings", height=320,
-            title="Mean prefix match, by repeats in training",
-            xlabel="repeats in training", ylabel="tokens",
+            title="Mean prefix match, by repeats in training", xlabel="repeats in training",
         ),
-        v.says(
-            lambda run: schema.EXTRACTED.format(samples=run.params.get("tries", 0)), small=True
-        ),
-        v.table("rates", _DATA),
+        v.says(sel.how_extracted, small=True),
+        v.table("rates"),
     ]),
     v.View("Sampling", needs="extraction_by_queries", parts=[
         v.says(schema.SAMPLING),
-        v.show(_tries),
-        v.table("extraction_by_queries", _DATA),
+        _curves(
+            sel.extracted_by_queries, "queries", "rate", "curve", per="title", scale="powers",
+            percent=True, level={"greedy": "greedy_rate"}, ylim=_height, xlabel="samples n",
+            ylabel="share of windows (%)",
+        ),
+        v.table("extraction_by_queries"),
     ]),
     v.View("Context", needs="context", otherwise="only one length of the prefix was tested", parts=[
         v.finding("context"),
         _curves(
-            sel.context, "context_length", "prefix_match",
-            "group", title="Mean prefix match, by length of the prefix",
-            xlabel="tokens of the prefix", ylabel="tokens",
+            sel.context, "context_length", "prefix_match", "group",
+            title="Mean prefix match, by length of the prefix", xlabel="tokens of the prefix",
         ),
-        v.table("context", _DATA),
+        v.table("context"),
     ]),
-    v.View("Membership", needs="membership", otherwise=_unknown, parts=[
+    v.View("Membership", needs="membership", otherwise=sel.no_membership, parts=[
         v.finding("membership"),
         _curves(
             sel.membership, "repeats", "auc", "score", scale="doublings", level={"chance": 0.5},
@@ -128,7 +153,7 @@ VIEWS = [
             title="Membership scores: AUC by repeats in training",
         ),
         v.says(schema.MEMBERSHIP, small=True),
-        v.table("membership", _DATA),
+        v.table("membership"),
     ]),
     v.View("Two models", needs="overlap", otherwise="no reference model was given", parts=[
         v.finding("overlap"),
@@ -136,14 +161,12 @@ VIEWS = [
             sel.overlap, names="group", words=_MODELS,
             title="Suffixes that greedy decoding reproduces, of all windows (%)",
         ),
-        v.table("overlap", _DATA),
+        v.table("overlap"),
     ]),
     v.View("Compression", needs="compression", otherwise="no strings were given", parts=[
         v.finding("compression"),
         v.chart(
-            "labelled_bars", lambda run: run.tables["compression"].assign(
-                name=run.tables["compression"]["string"].astype(str).str[:40]),
-            "name", "compression_ratio", said="{:.2f}".format,
+            "labelled_bars", "compression", "string", "compression_ratio",
             title="Tokens of the string per token of its prompt; above 1 it counts as memorized",
         ),
         v.table("compression", "The prompts"),
@@ -151,7 +174,7 @@ VIEWS = [
     v.View("Training", needs="checkpoints", parts=[
         v.finding("training"),
         _checkpoints(
-            sel.checkpoints, "step", "prefix_match", "read", ylabel="tokens",
+            sel.checkpoints, "step", "prefix_match", "read",
             title="Mean prefix match during training, by repeats",
         ),
         _checkpoints(
@@ -159,10 +182,9 @@ VIEWS = [
             title="Loss on the suffixes during training (nats per token)",
         ),
         _checkpoints(
-            sel.by_timing, "step", "prefix_match", "when", per="repeats", ylabel="tokens",
-            hues=_TIMING,
+            sel.by_timing, "step", "prefix_match", "when", per="repeats", hues=_TIMING,
             title="Texts with {} repeats: mean prefix match, by when they were read",
         ),
-        v.table("checkpoints", _DATA),
+        v.table("checkpoints"),
     ], otherwise="the part 'checkpoints' was not run"),
 ]  # fmt: skip

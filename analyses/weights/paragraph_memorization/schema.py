@@ -16,6 +16,10 @@ SHARES = (
     "Shares are compared because passages that are not memorized have a larger loss, and so larger"
     " gradients everywhere. A gradient shows what training would change, not what the model uses."
 )
+CONTRAST = (
+    "Share of each component in the gradients of a group, in thousandths: memorized − not"
+    " memorized. Blue: larger for memorized passages; red: smaller."
+)
 BATCH = (
     "Gradients are computed per passage, then averaged. Columns batch_max and batch_rms of the"
     " table are of the averaged gradient."
@@ -28,6 +32,11 @@ ABSENCE = (
 TWIN = (
     "A passage and its perturbed twin differ in one prefix token, the one whose replacement loses"
     " most tokens."
+)
+PATCHED = (
+    "One activation of one run is patched into the other. The effect is the change of the"
+    " log-probability of the first token at which they diverge, in nats: blue raises it, red lowers"
+    " it. Left and right have separate scales."
 )
 MASKS = (
     "contrast: the thousandth of the weights whose gradient for the passage most exceeds that for"

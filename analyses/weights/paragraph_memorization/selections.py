@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT
+from workbench.draw.passage import times_read
+from workbench.selection import head_name
 from workbench.wording import counted
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from workbench.result import Result
+    from workbench.views import Pick
 
 MASKS = {
     "contrast": "contrast",
@@ -26,19 +29,10 @@ _LISTED = [
     *("suffix", "generated"),
 ]
 _RANKED = [
-    "label",
-    "role",
-    "rank",
-    "prefix_match_change",
-    "loss_change",
-    "other_loss_change",
-    "neutral_loss_change",
-    "trigger_attention",
-    "trigger_attention_ratio",
-    "rarity_within",
-    "rarity_within_low",
-    "rarity_within_high",
-    "rarity_pooled",
+    *("label", "role", "rank", "prefix_match_change"),
+    *("loss_change", "other_loss_change", "neutral_loss_change"),
+    *("trigger_attention", "trigger_attention_ratio"),
+    *("rarity_within", "rarity_within_low", "rarity_within_high", "rarity_pooled"),
 ]
 
 
@@ -71,17 +65,27 @@ def passage(run: Result, number: int) -> pd.Series:
     return run.tables["passages"].set_index("passage").loc[number]
 
 
-def chosen_passage(run: Result) -> int:
+def about(run: Result, number: int) -> str:
+    """What a passage is and how much of it is reproduced, in words."""
+    row = passage(run, number)
+    read = times_read(row.get("repeats"))
+    return (
+        f"{row['name']} – {row['group']}{read and f', {read}'}:"
+        f" {counted(row['prefix_match'], 'leading token')} reproduced."
+    )
+
+
+def chosen_passage(run: Result, pick: Pick) -> int:
     """The passage that is looked at: the chosen one, at first the first."""
-    numbers, chosen = run.tables["passages"]["passage"], run.selection.prompt
+    numbers, chosen = run.tables["passages"]["passage"], pick.selection.prompt
     return chosen if chosen in set(numbers) else int(numbers.iloc[0])
 
 
-def chosen_token(run: Result, number: int) -> int:
+def chosen_token(run: Result, pick: Pick) -> int:
     """The token that is looked at: the chosen one, at first that whose replacement costs most (the
     first token where none was replaced).
     """
-    mine, chosen = tokens(run, number), run.selection.pos
+    mine, chosen = tokens(run, pick.prompt), pick.selection.pos
     if chosen is not None and chosen <= int(mine["pos"].max()):
         return chosen
     return (
@@ -110,9 +114,14 @@ def a_gradient(run: Result) -> list[dict[str, Any]]:
 
 
 def tokens(run: Result, number: int) -> pd.DataFrame:
-    """The tokens of a passage, in order."""
+    """The tokens of a passage, in order; with `lost`, what replacing each costs, where some were
+    replaced.
+    """
     table = run.tables["tokens"]
-    return table[table["passage"] == number].sort_values("pos")
+    mine = table[table["passage"] == number].sort_values("pos")
+    if "prefix_match_change" not in mine:
+        return mine
+    return mine.assign(lost=(-mine["prefix_match_change"]).clip(lower=0))
 
 
 def twin(run: Result, number: int) -> pd.Series | None:
@@ -121,6 +130,17 @@ def twin(run: Result, number: int) -> pd.Series | None:
     if twins is None or number not in set(twins["passage"]):
         return None
     return twins.set_index("passage").loc[number]
+
+
+def divergence(run: Result, number: int) -> str:
+    """What the twin differs in and where it diverges, in words; "" where there is none."""
+    row = twin(run, number)
+    return "" if row is None else (
+        f"Replacement that loses most: “{row['replacement']}” for “{row['token']}” (token"
+        f" {row['pos']}). The twin reproduces"
+        f" {counted(row['divergence_position'], 'leading token')} of the suffix and diverges at"
+        f" “{row['divergence_token']}”."
+    )  # fmt: skip
 
 
 def draws(run: Result, number: int, pos: int) -> pd.DataFrame:
@@ -197,12 +217,15 @@ def contrasts(run: Result, size: str, said: str) -> dict[str, xr.DataArray]:
     }
 
 
-def by_layer(run: Result, matrices: tuple[str, ...]) -> pd.DataFrame:
-    """Share of some weights together in a group's largest gradient entries: layer, group, share."""
+def by_layer(run: Result) -> pd.DataFrame:
+    """Share of attention, then of the MLP, in a group's largest gradient entries: part, layer,
+    group, share.
+    """
     table = run.tables["weight_gradients"]
-    mine = table[table["matrix"].isin(matrices)]
-    summed = mine.groupby(["layer", "group"], as_index=False)["share_max"].sum()
-    return summed.rename(columns={"share_max": "share"})
+    parts = dict.fromkeys(PER_HEAD, "attention") | dict.fromkeys(MLP, "MLP")
+    keys = [table["matrix"].map(parts).rename("part"), "layer", "group"]
+    summed = table.groupby(keys)["share_max"].sum().rename("share").reset_index()
+    return summed.sort_values("part", key=lambda part: part != "attention", kind="stable")
 
 
 def ranked(run: Result) -> pd.DataFrame:
@@ -211,15 +234,20 @@ def ranked(run: Result) -> pd.DataFrame:
     return table[[c for c in _RANKED if c in table]]
 
 
+def compared(run: Result) -> str:
+    """How many heads the found ones were picked from."""
+    return f"{len(run.tables['heads'])} heads were compared."
+
+
 def by_name(run: Result) -> dict[str, tuple[int, int]]:
     """The heads by their names, in order."""
     table = run.tables["heads"]
     return {r.label: (int(r.layer), int(r.head)) for r in table.itertuples()}
 
 
-def chosen_head(run: Result) -> tuple[int, int]:
+def chosen_head(run: Result, pick: Pick) -> tuple[int, int]:
     """The head that is looked at: the chosen one, at first that whose absence costs most."""
-    return run.selection.head or next(iter(by_name(run).values()))
+    return pick.selection.head or next(iter(by_name(run).values()))
 
 
 def head_roles(run: Result) -> dict[tuple[int, int], str]:
@@ -227,6 +255,10 @@ def head_roles(run: Result) -> dict[tuple[int, int], str]:
     heads = run.tables["heads"]
     found = heads[heads["role"] != ""]
     return {(int(a), int(b)): "memory" for a, b in zip(found["layer"], found["head"], strict=True)}
+
+
+def selected_heads(run: Result) -> list[dict[str, Any]]:
+    return [{"head": at} for at in head_roles(run)]
 
 
 def head(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
@@ -252,16 +284,20 @@ def losses(run: Result) -> dict[str, xr.DataArray]:
     return {said: table[column].to_xarray() for said, column in columns.items()}
 
 
-def ablation_losses(run: Result, at: tuple[int, int]) -> pd.Series | None:
-    """What a head's absence does to each passage that chose, by its name, the most harmed first;
-    None where it was not measured.
+def ablation_losses(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
+    """What a head's absence does to each passage that chose, the most harmed first: values, names
+    and title of `draw.bars`; None where it was not measured.
     """
     effects = run.arrays.get("head_prefix_match_change")
     if effects is None or at[0] not in effects["layer"] or at[1] not in effects["head"]:
         return None
     values = effects.sel(layer=at[0], head=at[1]).to_series().sort_values()
     names = run.tables["passages"].set_index("passage")["name"]
-    return values.rename(lambda number: f"{names.get(number, '')} (passage {number})")
+    return {
+        "values": values.tolist(),
+        "names": [f"{names.get(number, '')} (passage {number})" for number in values.index],
+        "title": f"{head_name(*at)} switched off: change of leading tokens, by passage",
+    }
 
 
 def untraced(run: Result) -> str:
@@ -296,23 +332,25 @@ def changed(run: Result, table: str, aim: str) -> pd.DataFrame:
     return run.tables[table][run.tables[table]["aim"] == aim]
 
 
-def remaining_match(run: Result, aim: str) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """What is still said of each passage, and beside it of other memorized ones.
-
-    Returns:
-        Share of the suffix by line (which weights were changed) and heads (what a dot is); random
-        weights after as many steps as the first kind took. And by line the mean share of the
-        others, where it was measured.
+def remaining_match(run: Result, aim: str) -> pd.DataFrame:
+    """What is still said of each passage: share of the suffix by line (which weights were changed)
+    and heads (what a dot is); random weights after as many steps as the first kind took.
     """
     mine = changed(run, "weight_edits", aim)
     length = float(run.params.get("suffix", 0) or mine["prefix_match_before"].max())
     match = mine["prefix_match"].where(mine["mask"] != "random", mine["prefix_match_same_steps"])
     mine = mine.assign(share=match / length, line=mine["mask"].map(MASKS), heads=mine["name"])
     mine = mine.sort_values("mask", key=lambda m: m.map(list(MASKS).index), kind="stable")
-    kept = mine.groupby("line", sort=False)["others_retained"].mean().dropna()
+    return mine[["line", "share", "heads", "others_retained"]]
+
+
+def others_retained(run: Result, aim: str) -> dict[str, dict[str, float]]:
+    """By line of `remaining_match`, what is still said of other memorized passages, mean share;
+    where it was measured.
+    """
+    kept = remaining_match(run, aim).groupby("line", sort=False)["others_retained"].mean().dropna()
     title = "held-out memorized passages, mean"
-    strokes = {str(line): {title: float(share)} for line, share in kept.items()}
-    return mine[["line", "share", "heads"]], strokes
+    return {str(line): {title: float(share)} for line, share in kept.items()}
 
 
 def match_by_step(run: Result, aim: str) -> pd.DataFrame:
@@ -333,19 +371,19 @@ def rewritten(run: Result) -> list[tuple[pd.Series, str]]:
     return [(passage(run, int(row.passage)), str(row.target)) for row in rows]
 
 
-def control(run: Result) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """What random heads' absence leaves of the passages held out: prefix_match_share,
-    heads, line; and by line what is said with all heads, and without the found ones.
-    """
+def random_heads(run: Result) -> pd.DataFrame:
+    """What random heads' absence leaves of the passages held out (prefix_match_share, heads)."""
     table = run.tables["held_out_eval"]
-    kept = table.set_index("condition")["prefix_match_share"]
     sets = table[table["condition"] == "random heads"]
-    line = f"{counted(len(sets['heads'].iloc[0].split()), 'head')} off"
-    strokes = {
-        "no intervention": float(kept["no intervention"]),
-        "selected heads off": float(kept["selected heads"]),
-    }
-    return sets.assign(line=line), {line: strokes}
+    return sets.assign(line=f"{counted(len(sets['heads'].iloc[0].split()), 'head')} off")
+
+
+def beside_random(run: Result) -> dict[str, dict[str, float]]:
+    """By `line` of those: what is said with all heads, and without the found ones."""
+    kept = run.tables["held_out_eval"].set_index("condition")["prefix_match_share"]
+    words = {"no intervention": "no intervention", "selected heads": "selected heads off"}
+    strokes = {said: float(kept[condition]) for condition, said in words.items()}
+    return {random_heads(run)["line"].iloc[0]: strokes}
 
 
 def _memorization_heads(run: Result) -> list[str]:

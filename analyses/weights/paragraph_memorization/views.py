@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
@@ -16,14 +15,8 @@ from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NO
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour, passage
+from workbench.result import Result
 from workbench.selection import head_name
-from workbench.wording import counted
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
-
-    from workbench.result import Result
 
 _HUES = {MEMORIZED: colour.MEMORY, PARTLY: colour.FUNCTION, NOT: colour.CONTEXT}
 _MASK_HUES = dict(zip(
@@ -49,31 +42,13 @@ _CARD = {
 }
 
 
-def strip(run: Result, number: int) -> Markup:
-    """A passage: prefix coloured by what replacing a token loses, suffix by what is reproduced."""
-    mine, row = sel.tokens(run, number), sel.passage(run, number)
-    read = passage.times_read(row.get("repeats"))
-    about = f"{row['name']} – {row['group']}{read and f', {read}'}"
-    lost = mine.get("prefix_match_change")
-    return passage.strip(
-        mine, None if lost is None else (-lost).clip(lower=0),
-        title=f"{about}: {counted(row['prefix_match'], 'leading token')} reproduced.",
-        unit="tokens lost when the token is replaced (mean over draws)",
-    )  # fmt: skip
-
-
 def instead(run: Result, number: int) -> Markup:
     """What is generated where that is not the suffix, and the twin's one token where it is."""
-    row, twin, parts = sel.passage(run, number), sel.twin(run, number), Markup("")
+    row, twin, parts = sel.passage(run, number), sel.divergence(run, number), Markup("")
     if row["group"] != MEMORIZED:
         said = draw.paragraph("After the prefix, greedy decoding generates:")
         parts = said + passage.quoted(row["generated"])
-    return parts if twin is None else parts + draw.paragraph(
-        f"Replacement that loses most: “{twin['replacement']}” for “{twin['token']}” (token"
-        f" {twin['pos']}). The twin reproduces"
-        f" {counted(twin['divergence_position'], 'leading token')} of the suffix and diverges at"
-        f" “{twin['divergence_token']}”."
-    )  # fmt: skip
+    return parts + draw.paragraph(twin) if twin else parts
 
 
 def _by_layer(run: Result, number: int, what: sel.Traced | None, here: sel.Place) -> Markup:
@@ -88,23 +63,25 @@ def _by_layer(run: Result, number: int, what: sel.Traced | None, here: sel.Place
     )  # fmt: skip
 
 
-def _clicks(run: Result, pick: v.Pick, markup: Markup) -> v.Clicks:
-    return v.Clicks(markup, len(sel.tokens(run, pick.prompt)))
+def text(run: Result, pick: v.Pick) -> list[v.Item]:
+    """Prefix coloured by what replacing a token loses, suffix by what is reproduced."""
+    tokens = sel.tokens(run, pick.prompt)
+    strip = passage.strip(
+        tokens, tokens.get("lost"), title=sel.about(run, pick.prompt),
+        unit="tokens lost when the token is replaced (mean over draws)",
+    )  # fmt: skip
+    return [v.Clicks(strip, len(tokens)), instead(run, pick.prompt)]
 
 
-def _text(run: Result, pick: v.Pick) -> list[v.Item]:
-    return [_clicks(run, pick, strip(run, pick.prompt)), instead(run, pick.prompt)]
-
-
-def _draws(run: Result, pick: v.Pick) -> list[v.Item]:
+def _draws(run: Result, pick: v.Pick) -> v.Table:
     token = sel.tokens(run, pick.prompt).set_index("pos")["token"].get(pick.pos, "")
-    said = f"Token {pick.pos}, “{token}”, replaced by others:"
-    return [said, v.Table(sel.draws(run, pick.prompt, pick.pos))]
+    caption = f"Token {pick.pos}, “{token}”, replaced by others:"
+    return v.Table(sel.draws(run, pick.prompt, pick.pos), caption)
 
 
 def _cells(run: Result, pick: v.Pick) -> v.Clicks:
-    here = pick.layer, pick.pos
-    return _clicks(run, pick, _by_layer(run, pick.prompt, pick["what"], here))
+    cells = _by_layer(run, pick.prompt, pick["what"], (pick.layer, pick.pos))
+    return v.Clicks(cells, len(sel.tokens(run, pick.prompt)))
 
 
 def _patched(run: Result, number: int) -> Markup:
@@ -116,24 +93,13 @@ def _patched(run: Result, number: int) -> Markup:
     return passage.folded(sel.passage(run, number)["name"], instead(run, number), *tables)
 
 
-def _rewritten(row: pd.Series, new: str) -> Markup:
-    old = draw.paragraph("From", small=True) + passage.quoted(row["suffix"])
-    return passage.folded(row["name"], old, draw.paragraph("to", small=True) + passage.quoted(new))
-
-
-# A curve for each group.
-_groups = partial(v.chart, "curves", order=GROUPS, hues=_HUES)
-_along = partial(_groups, sel.by_position, "prefix_pos", xlabel="position in the prefix")
-
-
-def _grids(arrays: Mapping[str, xr.DataArray], *words: str, one_scale: bool = False) -> v.Beside:
-    unit, low, high = words
-    scales = [(array, v.Scale(title, unit, low, high)) for title, array in arrays.items()]
-    return v.Beside(draw.grids(scales, one_scale=one_scale))
-
-
-def _contrasts(run: Result, **which: str) -> v.Beside:
-    return _grids(sel.contrasts(run, **which), "‰", "less", "more", one_scale=True)
+def _rewritten(run: Result) -> list[Markup]:
+    """From what to what passages were rewritten."""
+    old, new = (draw.paragraph(word, small=True) for word in ("From", "to"))
+    return [
+        passage.folded(row["name"], old, passage.quoted(row["suffix"]), new, passage.quoted(target))
+        for row, target in sel.rewritten(run)
+    ]
 
 
 def _card(run: Result, pick: v.Pick) -> Markup:
@@ -142,33 +108,37 @@ def _card(run: Result, pick: v.Pick) -> Markup:
 
 
 def _without(run: Result, pick: v.Pick) -> v.Picture | None:
-    found = sel.ablation_losses(run, pick.head)
-    return None if found is None else v.picture(
-        "bars", values=found.tolist(), names=found.index.tolist(), unit="tokens",
-        title=f"{head_name(*pick.head)} switched off: change of leading tokens, by passage",
-        xlabel="passages of the select half, sorted",
-    )  # fmt: skip
+    found, xlabel = sel.ablation_losses(run, pick.head), "passages of the select half, sorted"
+    return v.picture("bars", **found, unit="tokens", xlabel=xlabel) if found else None
 
 
-def _dots(found: tuple[pd.DataFrame, Any], value: str, title: str, of: str, **more: Any) -> Any:
-    frame, strokes = found
-    return v.picture("dots", frame, value, "line", title=title, xlabel=of, lines=strokes, **more)
+def _contrasts(run: Result, size: str, said: str) -> v.Beside:
+    arrays = sel.contrasts(run, size, said)
+    return draw.titled_grids(arrays, "‰", "less", "more", one_scale=True)
+
+
+# Dots of what is still reproduced, and a curve for each group.
+_dots = partial(v.chart, "dots", by="line")
+_groups = partial(v.chart, "curves", order=GROUPS, hues=_HUES)
+_along = partial(_groups, sel.by_position, "prefix_pos", xlabel="position in the prefix")
 
 
 def _changes(aim: str, done: str) -> list[v.ViewPart]:
     """How much of each passage is still reproduced, by mask; and step by step."""
-    return [v.finding(done), v.show(lambda run: [
+    return [
+        v.finding(done),
         _dots(
-            sel.remaining_match(run, aim), "share",
-            f"Still reproduced of each {done} passage, by mask",
-            "share of the suffix (%)", label="passages",
+            partial(sel.remaining_match, aim=aim), value="share",
+            lines=partial(sel.others_retained, aim=aim), label="passages",
+            title=f"Still reproduced of each {done} passage, by mask",
+            xlabel="share of the suffix (%)",
         ),
-        v.picture(
-            "curves", sel.match_by_step(run, aim), "step", "prefix_match", "mask", names=sel.MASKS,
-            order=list(sel.MASKS), hues=_MASK_HUES, height=280, xlabel="step", ylabel="tokens",
+        v.chart(
+            "curves", partial(sel.match_by_step, aim=aim), "step", "prefix_match", "mask",
+            names=sel.MASKS, order=list(sel.MASKS), hues=_MASK_HUES, height=280, ylabel="tokens",
             title=f"Leading tokens reproduced while the passage is {done} (mean)",
         ),
-    ] if aim in set(run.tables["weight_edits"]["aim"]) else None)]  # fmt: skip
+    ]  # fmt: skip
 
 
 def _keep(run: Result, pick: v.Pick) -> Any:
@@ -185,17 +155,14 @@ VIEWS = [
     v.View("Passages", needs="passages", parts=[
         v.finding("passages", more="Darker prefix tokens lose more of the suffix when they are"
                   " replaced; hover for how many tokens."),
-        v.on("prompt", _text, examples=sel.example_passages),
-        v.on(["prompt", "pos"], _draws, needs="perturbed", examples=lambda run: []),
+        v.on("prompt", text, examples=sel.example_passages),
+        v.on(["prompt", "pos"], _draws, needs="perturbed", examples=v.live_only),
         v.knob("what", "Layer by token", lambda run, pick: sel.traced(run, pick.prompt),
-               keys=["prompt"], width=330),
+               keys="prompt", width=330),
         v.on(["prompt", "pos", "layer", "what"], _cells, examples=sel.a_gradient),
-        v.table(sel.passages, "All analysed passages", picks="prompt", by="passage",
-                height=360, of="passages"),
-    ], first={
-        "prompt": lambda run, pick: sel.chosen_passage(run),
-        "pos": lambda run, pick: sel.chosen_token(run, pick.prompt),
-    }),
+        v.table(sel.passages, "All analysed passages", of="passages", picks="prompt",
+                by="passage"),
+    ], first={"prompt": sel.chosen_passage, "pos": sel.chosen_token}),
     v.View("Triggers", needs="by_position", parts=[
         v.finding("triggers"),
         _along("lost", "group", ylabel="tokens lost",
@@ -207,49 +174,36 @@ VIEWS = [
     ]),
     v.View("Weights", needs="weight_gradients", parts=[
         v.finding("gradients"),
-        v.says("Share of each component in the gradients of a group, in thousandths: memorized −"
-               " not memorized. Blue: larger for memorized passages; red: smaller."
-               f" {schema.SHARES}"),
-        *(v.show(partial(_contrasts, size=size, said=said))
-          for size, said in (("max", "largest entry"), ("rms", "root mean square"))),
-        *(_groups(partial(sel.by_layer, matrices=matrices), "layer", "share", "group",
-                  title=f"Share of the group's gradients in {what}, by layer (%)", xlabel="layer",
-                  ylabel="share of largest entries (%)", height=260, percent=True)
-          for what, matrices in (("attention", sel.PER_HEAD), ("MLP", sel.MLP))),
+        v.says(f"{schema.CONTRAST} {schema.SHARES}"),
+        v.show(partial(_contrasts, size="max", said="largest entry")),
+        v.show(partial(_contrasts, size="rms", said="root mean square")),
+        _groups(sel.by_layer, "layer", "share", "group", per="part", percent=True, height=260,
+                title="Share of the group's gradients in {}, by layer (%)",
+                ylabel="share of largest entries (%)"),
         v.says(schema.BATCH, small=True),
         v.table("weight_gradients", "Every component and group"),
     ]),
-    v.View("Heads", needs="heads", first={"head": lambda run, pick: sel.chosen_head(run)}, parts=[
+    v.View("Heads", needs="heads", first={"head": sel.chosen_head}, parts=[
         v.says(lambda run: draw.outline_key(
-            f"{schema.ABSENCE} {len(run.tables['heads'])} heads were compared.",
-            {"selected": colour.MEMORY})),
-        v.row(
-            v.heads("heads", _GRIDS, marks=sel.head_roles, hover=sel.losses,
-                    describe=lambda row: f"{row['prefix_match_change']:+.1f} tokens"),
-            v.column(
-                v.knob("head", "Head, by tokens lost without it",
-                       lambda run, pick: sel.by_name(run), width=240),
-                v.on("head", _card, examples=lambda run: [
-                    {"head": h} for h in sel.head_roles(run)
-                ]),
-            ),
-            widths=(640, 300)),
+            f"{schema.ABSENCE} {sel.compared(run)}", {"selected": colour.MEMORY})),
+        v.heads("heads", _GRIDS, marks=sel.head_roles, hover=sel.losses,
+                describe="{prefix_match_change:+.1f} tokens", beside=[
+            v.knob("head", "Head, by tokens lost without it", sel.by_name, width=240),
+            v.on("head", _card, examples=sel.selected_heads),
+        ]),
         v.on("head", _without),
         v.finding("rarity", small=True),
         v.finding("heads"),
-        v.show(lambda run: _dots(
-            sel.control(run), "prefix_match_share",
-            "Random baseline: random heads of the same layers, held-out passages",
-            "share of the suffix still reproduced (%)"), needs="held_out_eval"),
-        v.table(sel.ranked, "All heads, most tokens lost first", picks="head",
-                by="label", height=420, of="heads"),
+        _dots(sel.random_heads, value="prefix_match_share", lines=sel.beside_random,
+              title="Random baseline: random heads of the same layers, held-out passages",
+              xlabel="share of the suffix still reproduced (%)", needs="held_out_eval"),
+        v.table(sel.ranked, "All heads, most tokens lost first", of="heads", picks="head"),
     ]),
     v.View("Patching", needs="patch_heads", otherwise=sel.untraced, parts=[
         v.finding("patching"),
-        v.says(f"{schema.TWIN} One activation of one run is patched into the other. The effect is"
-               " the change of the log-probability of the first token at which they diverge, in"
-               " nats: blue raises it, red lowers it. Left and right have separate scales."),
-        v.show(lambda run: _grids(sel.patched_heads(run), "nats", "lowers", "raises")),
+        v.says(f"{schema.TWIN} {schema.PATCHED}"),
+        v.show(lambda run: draw.titled_grids(
+            sel.patched_heads(run), "nats", "lowers", "raises")),
         v.says("Residual stream at one layer and token, from the replaced token on:"),
         v.show(lambda run: [_patched(run, number) for number in sel.patched(run)[:3]]),
         v.table("perturbed_twins", "The perturbed twins"),
@@ -259,10 +213,10 @@ VIEWS = [
         *_changes("rewrite", "rewritten"),
         v.says(schema.MASKS, small=True),
         v.says(lambda run: schema.NEW if sel.rewritten(run) else None),
-        v.show(lambda run: [_rewritten(*each) for each in sel.rewritten(run)]),
+        v.show(_rewritten),
         v.says(weight_edits.usage),
         v.row(
-            v.knob("change", "Edit", lambda run, pick: {n: n for n in weight_edits.names(run)}),
+            v.knob("change", "Edit", lambda run: list(weight_edits.names(run))),
             v.on("change", _keep, examples=v.live_only)),
         v.table("weight_edits", "All edits"),
     ]),

@@ -155,7 +155,7 @@ def test_steering_is_offered_where_there_is_a_server(
 ) -> None:
     at = selections.middle(run)
     feature = int(selections.of_place(run, at)["feature"].iloc[3])
-    row, goal = selections.row_of(run, at, feature), selections.steering_goal(run, at, feature)
+    row, (*_, goal) = selections.row_of(run, at, feature), selections.to_steer(run, at, feature)
     assert 0 < goal <= row["max_activation"]
     counts = run.arrays["activation_histogram"].sel(sae=at).values[feature]
     assert goal == row["max_activation"] or counts[BINS[1:] <= goal].sum() >= 0.9 * counts.sum()

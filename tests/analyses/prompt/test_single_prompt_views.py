@@ -20,6 +20,7 @@ from workbench.draw.layer_token_table import Cell, listening, token_table, windo
 from workbench.draw.view import View, pictures
 from workbench.result import Result
 from workbench.selection import parse_head
+from workbench.views import Pick
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> \n$$x$$"
 
@@ -305,7 +306,8 @@ def test_a_stopped_run_says_so() -> None:
 
 def test_a_link_to_what_is_not_there_is_no_trouble(result: Result) -> None:
     result.selection.from_query({"head": "L900H7", "pos": "4000"})
-    assert selections.pattern_head(result) == selections.first_head(result)
+    pick = Pick(result, {}, {})
+    assert selections.pattern_head(result, pick) == selections.first_head(result)
     assert not [
         t for t, v in views_of(result).items() if v.live is None or v.live(pictures(v)) is None
     ]

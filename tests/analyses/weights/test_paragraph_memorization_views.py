@@ -216,11 +216,12 @@ def test_text_of_a_stranger_stays_text(result: Result) -> None:
 
 
 def test_the_strip_shows_what_is_given_and_what_is_said(result: Result) -> None:
-    table = result.tables["passages"]
-    memorized = views.strip(result, int(table["passage"].iloc[0]))
+    table, pick = result.tables["passages"], views.VIEWS[0].pick(result)
+    memorized = views.text(result, pick.at(prompt=int(table["passage"].iloc[0])))[0].markup
     assert "50 leading tokens reproduced" in memorized
     assert passage.SAID in memorized
     assert passage.ELSE not in memorized
     other: Any = table.query("group == 'not memorized'")["passage"].iloc[0]
-    assert passage.ELSE in views.strip(result, int(other))
-    assert "greedy decoding generates" in views.instead(result, int(other))
+    strip, instead = views.text(result, pick.at(prompt=int(other)))
+    assert passage.ELSE in strip.markup
+    assert "greedy decoding generates" in instead

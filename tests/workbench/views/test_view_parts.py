@@ -52,13 +52,13 @@ def test_a_picture_in_a_row_is_not_cut_off_by_what_stands_beside_it(run: Any) ->
 
 
 def test_a_row_of_lists_is_nothing_on_a_still_page(run: Any) -> None:
-    knob = v.knob("how", "How", lambda run, pick: {"a": 1})
+    knob = v.knob("how", "How", lambda run: {"a": 1})
     assert v.View("Row", [v.row(knob, knob)]).still(run) == []
 
 
 def test_a_list_that_offers_nothing_is_not_seen_until_it_does(run: Any) -> None:
     view = v.View("Lists", [
-        v.knob("of", "Of", lambda run, pick: {"all": 0, "one": 1}),
+        v.knob("of", "Of", lambda run: {"all": 0, "one": 1}),
         v.knob("layer", "Layer", lambda run, pick: {"2": 2} if pick["of"] else {}, keys="of"),
     ])  # fmt: skip
     of, layer = view.live(run).select(pn.widgets.Select)
@@ -135,3 +135,73 @@ def test_curves_of_any_words_can_be_drawn() -> None:
     words = {"y": ("“\x12\ue000 $$x$$\n”", "#000000")}
     drawn = draw.lines(frame, "x", words, title="Any", xlabel="x", ylabel="y")
     assert "“�� $\u200b$\u200bx" in next(element.label for element in drawn)
+
+
+def test_a_list_offers_words_that_are_the_values(run: Any) -> None:
+    view = v.View("List", [v.knob("how", "How", lambda run: ["plain", "square"])])
+    assert view.pick(run)["how"] == "plain"
+    (how,) = view.live(run).select(pn.widgets.Select)
+    assert how.options == {"plain": "plain", "square": "square"}
+
+
+def test_a_chart_asks_the_run_for_what_is_a_function(run: Any) -> None:
+    run.tables["curve"] = pd.DataFrame({"step": [1, 2], "loss": [3.0, 1.0], "of": ["a", "a"]})
+    chart = v.chart(
+        "lines", "curve", "step", {"loss": ("loss", "#000000")}, per="of", ylabel="nats",
+        ylim=lambda run: (0.0, float(run.tables["curve"]["loss"].max())),
+    )  # fmt: skip
+    (drawn,) = v.View("Curve", [chart]).still(run)
+    bokeh, title = drawn.opts.get("plot").kwargs["ylim"], drawn.opts.get("plot").kwargs["title"]
+    assert (bokeh, title) == ((0.0, 3.0), "a")
+    assert drawn.opts.get("plot").kwargs["xlabel"] == "step"
+    del run.tables["curve"]
+    assert v.View("Curve", [chart]).still(run) == []
+
+
+def test_a_table_has_a_caption_unless_it_is_given_one(run: Any) -> None:
+    run.tables["rates"] = pd.DataFrame({"rate": [1.0]})
+    (table,) = v.View("Table", [v.table("rates")]).still(run)
+    assert table.caption == v.DATA
+    assert [one.caption for one in v.View("Table", [v.table("rates", "Rates")]).still(run)] == [
+        "Rates"
+    ]
+
+
+def test_the_chosen_head_stands_beside_the_grids_and_is_said_by_a_format(run: Any) -> None:
+    run.tables["heads"] = pd.DataFrame({"layer": [0, 0], "head": [0, 1], "norm": [1.5, -2.0]})
+    scale = v.Scale("Norm", "nats", "low", "high")
+    heads = v.heads("heads", {"norm": scale}, describe="{norm:+.1f} nats", beside=[v.says("One.")])
+    view = v.View("Heads", [heads], first={"head": lambda run, pick: (0, 0)})
+    (row,) = view.live(run).objects
+    assert len(row.objects) == 2
+    run.selection.hover = (0, 1)
+    said = [str(pane.object) for pane in row.select() if type(pane).__name__ == "HTML"]
+    assert any("L0H1: -2.0 nats" in text for text in said)
+    assert any("One." in text for text in said)
+
+
+def test_bars_write_their_numbers_as_told_and_can_start_from_the_first() -> None:
+    frame = pd.DataFrame({"what": ["none", "some"], "share": [0.5, 0.25]})
+    drawn = draw.labelled_bars(frame, "what", "share", title="Share", said="{:.0%}")
+    kinds = [type(element).__name__ for element in drawn]
+    assert list(drawn.Labels.I.data["text"]) == ["50%", "25%"]
+    assert "Segments" not in kinds
+    from_first = draw.labelled_bars(frame, "what", "share", title="Share", from_first=True)
+    assert list(from_first.Segments.I.data["x0"]) == [0.5]
+
+
+def test_a_level_may_stand_in_a_column() -> None:
+    frame = pd.DataFrame({"n": [1, 10], "rate": [0.1, 0.3], "of": ["p"] * 2, "greedy": [0.2, 0.2]})
+    drawn = draw.curves(frame, "n", "rate", "of", title="Rate", ylabel="share",
+                        level={"greedy": "greedy", "chance": 0.5})  # fmt: skip
+    heights = {element.label: set(element.dimension_values("y")) for element in drawn.Curve}
+    assert heights["greedy"] == {0.2}
+    assert heights["chance"] == {0.5}
+
+
+def test_grids_by_title_and_a_note_where_only_a_window_is_shown(run: Any) -> None:
+    row = draw.titled_grids({"One": run.arrays["grid"]}, "nats", "low", "high", one_scale=True)
+    (grid,) = row.parts
+    assert (grid.options["title"], grid.options["top"]) == ("One", 3.0)
+    assert draw.window_note(24) == ""
+    assert "24 of 25" in draw.window_note(25)

@@ -51,7 +51,7 @@ VIEW = v.View(
     first={"prompt": chosen},
     parts=[
         v.finding("best", "at_*"),
-        v.knob("how", "How", lambda run, pick: {"plain": "plainly", "square": "squared"}),
+        v.knob("how", "How", lambda run: {"plain": "plainly", "square": "squared"}),
         v.on(["prompt", "how"], bars),
         v.on("prompt", lambda run, pick: f"Text number {pick.prompt}", examples=lambda run: [
             {"prompt": 1}, {"prompt": 2},
@@ -104,7 +104,7 @@ def test_a_click_on_a_row_chooses_and_forgets_the_token(run):
 
 def test_pictures_that_are_drawn_already_are_taken_in_order_and_filled(run):
     two = v.View("Two", first={"prompt": chosen}, parts=[
-        v.knob("how", "How", lambda run, pick: {"plain": "plainly"}),
+        v.knob("how", "How", lambda run: {"plain": "plainly"}),
         v.on("prompt", bars, examples=lambda run: [{"prompt": 1}, {"prompt": 2}]),
         v.on("prompt", lambda run, pick: v.picture(
             "bars", values=[1.0], names=["last"], title=f"Last, text {pick.prompt}", unit="nats")),
@@ -134,7 +134,7 @@ def test_heads_share_a_scale_and_are_chosen_by_grid_and_keys(run):
         "heads",
         {"effect": v.Scale("Effect", "nats", "lowers", "raises")},
         marks=lambda run: {(1, 1): "memory"},
-        describe=lambda row: f"{row['effect']:+.1f} nats",
+        describe="{effect:+.1f} nats",
         one_scale=True,
     )
     page = v.View("Heads", [part]).live(run)
