@@ -26,12 +26,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from ui import model_routes
 from ui.app_state import AppState
 from ui.jobs import Jobs
 from ui.model_shelf import ModelShelf
 from ui.model_slot import Load
 from ui.runs.render_cache import RenderCache
-from ui.web import model_routes, prefix, style
+from ui.web import prefix, style
 from ui.web.prefix import route_of
 from ui.web.security import Guard, is_loopback
 from workbench import __version__

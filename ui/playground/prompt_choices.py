@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ui import home
 from ui.app_state import AppState
-from ui.web.model_routes import offered
+from ui.model_routes import offered
 from workbench import registry
 from workbench.disk_space import size
 

@@ -19,9 +19,9 @@ from typing import Any
 from hooks.prompts import Prompt, tokenize
 from ui.app_state import AppState
 from ui.jobs import Job
+from ui.model_routes import checked
 from ui.model_slot import ModelSlot
 from ui.playground import html_parts, prompt_service
-from ui.web.model_routes import checked
 from workbench.errors import NotFound, WorkbenchError
 from workbench.models.conversation import typed
 

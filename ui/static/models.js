@@ -1,5 +1,5 @@
 /* The model in the header of every page: its name, a picker, progress with Cancel while another one loads, and what
-   happened. Everything it says comes from the server (ui/web/model_routes.py) and enters the page as text. Other
+   happened. Everything it says comes from the server (ui/model_routes.py) and enters the page as text. Other
    scripts hear of a switch as the event "wb-model" on the document. */
 (() => {
   "use strict";
