@@ -53,6 +53,7 @@ def page(browser, tmp_path, monkeypatch):
 
 def choose(page, words: str) -> None:
     """With the keyboard alone."""
+    expect(page.locator(".wb-model")).to_be_visible()  # once it is known what the model is
     page.locator(".wb-model").focus()
     page.keyboard.press("Enter")
     page.keyboard.type(words)
