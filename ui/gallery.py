@@ -35,6 +35,6 @@ def page(app: AppState, *, hidden: bool = False, notice: WorkbenchError | None =
         hidden=sum(entry.labels.hidden for entry in entries),
         shows_hidden=hidden,
         trash=[run_card(entry) for entry in run_trash.trashed(app.root)],
-        opens_folders=app.opens_folders,
+        opens_folders=app.local_paths,
         job=app.jobs.running(),
     )

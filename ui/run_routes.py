@@ -129,7 +129,7 @@ def _add_actions(app: FastAPI, state: AppState) -> None:
     @app.post("/runs/open")
     async def open_folder(request: Request) -> JSONResponse:
         def do(body: _Path) -> dict[str, Any]:
-            if not state.opens_folders:
+            if not state.local_paths:
                 raise Unfit(
                     "Folders cannot be opened by their path here: whoever reaches this workbench"
                     " over the network could read other people's files.",

@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from ui import model_routes
 from ui.app_state import AppState
 from ui.jobs import Jobs
-from ui.model_slot import ModelSlot
+from ui.model_shelf import ModelShelf
+from ui.model_slot import Load
 from ui.runs.render_cache import RenderCache
 from ui.web import prefix, style
 from ui.web.prefix import route_of
@@ -163,7 +165,7 @@ def build(
     password: str | None = None,
     behind_proxy: bool = False,
     root_path: str = "",
-    load: Callable[[Any], Any] | None = None,
+    load: Load | None = None,
 ) -> FastAPI:
     """The whole application; the model begins to load when it starts.
 
@@ -179,21 +181,16 @@ def build(
 
     root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
-    slot = ModelSlot(model_ref, load)
+    shelf = ModelShelf(model_ref, load)
     drawings = RenderCache()
     # What a proxy in front lets through is not known here.
     alone = is_loopback(host) and not behind_proxy and not root_path
-    state = AppState(
-        slot,
-        Jobs(slot, root, saved=drawings.ahead),
-        root,
-        drawings,
-        opens_folders=alone or password is not None,
-    )
+    jobs = Jobs(shelf, root, saved=drawings.ahead)
+    state = AppState(shelf, jobs, root, drawings, local_paths=alone or password is not None)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        slot.start()
+        shelf.start()
         threading.Thread(target=_warm_up, args=(state,), daemon=True).start()
         yield
         drawings.stop()
@@ -210,6 +207,7 @@ def build(
     )
     app.state.app_state = state
     _add_pages(app, state)
+    model_routes.add(app, state)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
     _add_explorer(app, state)
     playground.mount(app, state, root_path)

@@ -14,14 +14,14 @@ from tests.helpers.synthetic import synthetic_result
 from ui import home
 from ui.app_state import AppState
 from ui.jobs import Jobs
-from ui.model_slot import ModelSlot
+from ui.model_shelf import ModelShelf
 from workbench import run_labels
 from workbench.errors import WorkbenchError
 
 
 def app(model, root, load=None) -> AppState:
-    slot = ModelSlot(model, load)
-    return AppState(slot, Jobs(slot, root), root)
+    shelf = ModelShelf(model, load)
+    return AppState(shelf, Jobs(shelf, root), root)
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_a_dequantized_model_says_so():
 
 def test_while_the_model_loads_the_page_is_there(tmp_path):
     gate = threading.Event()
-    waiting = app("some/model", tmp_path, lambda ref: gate.wait(10))
-    waiting.slot.start()
+    waiting = app("some/model", tmp_path, lambda ref, progress: gate.wait(10))
+    waiting.shelf.start()
     page = home.page(waiting)
     gate.set()
     assert 'data-model="loading"' in page
@@ -68,11 +68,11 @@ def test_while_the_model_loads_the_page_is_there(tmp_path):
 
 
 def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
-    def load(ref):
+    def load(ref, progress):
         raise WorkbenchError("There is no <model>.", "one of a, b", "Choose one.")
 
     failed = app("<model>", tmp_path, load)
-    failed.slot.start()
+    failed.shelf.start()
     assert failed.slot.wait(5)
     page = home.page(failed)
     assert "There is no &lt;model&gt;." in page
@@ -81,8 +81,8 @@ def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
 
 
 def test_what_a_library_raises_is_explained_too(tmp_path):
-    failed = app("x", tmp_path, lambda ref: {}["weights"])
-    failed.slot.start()
+    failed = app("x", tmp_path, lambda ref, progress: {}["weights"])
+    failed.shelf.start()
     assert failed.slot.wait(5)
     assert "KeyError" in home.page(failed)
     with pytest.raises(WorkbenchError, match="could not be loaded"):
