@@ -1,4 +1,4 @@
-"""What every page of one server shares: the model, the runs folder, the queue, what is drawn."""
+"""What every page of one server shares: the models, the runs folder, the queue, what is drawn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ui.jobs import Jobs
+from ui.model_shelf import ModelShelf
 from ui.model_slot import ModelSlot
 from ui.runs.render_cache import RenderCache
 from workbench import runs
@@ -14,15 +15,26 @@ from workbench.errors import NotFound
 
 @dataclass(frozen=True)
 class AppState:
-    """`root` is the runs folder, None for the user's."""
+    """Args:
+    root: the runs folder, None for the user's.
+    local_paths: whether a page may name folders of this machine.
+    """
 
-    slot: ModelSlot
+    shelf: ModelShelf
     jobs: Jobs
     root: Path | None = None
     drawings: RenderCache = field(default_factory=RenderCache)
+    local_paths: bool = True
+
+    @property
+    def slot(self) -> ModelSlot:
+        """The current model. It is another one after a switch: whoever needs it twice keeps it."""
+        return self.shelf.current
 
     def entries(self) -> list[runs.RunEntry]:
-        """Finished runs, the user's newest first, then the samples."""
+        """Finished runs: the user's, then the samples; of each the pinned ones first, then the
+        newest.
+        """
         return runs.listing(self.root)
 
     def entry(self, run_id: str) -> runs.RunEntry:
@@ -35,5 +47,5 @@ class AppState:
             if entry.id == run_id:
                 return entry
         raise NotFound.named(
-            "run", run_id, [e.id for e in entries], do="Home lists the runs there are."
+            "run", run_id, [e.id for e in entries], do="The page Runs lists those there are."
         )

@@ -5,22 +5,20 @@ Drawn on the server, no script needed.
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import jinja2
 from markupsafe import Markup
 
+from ui import questions
 from ui.app_state import AppState
+from ui.runs.cards import run_card
 from ui.web import style
-from workbench import registry
 from workbench.errors import WorkbenchError
-from workbench.runs import RunEntry
 
-FINDINGS_SHOWN = 3
+LATEST = 4
+"""Runs that Home shows; all are in the gallery."""
 
 
 @cache
@@ -49,34 +47,16 @@ def render(template: str, active: str = "home", home: str = "", **values: Any) -
     )
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question as Home shows it; `unavailable` is why this model cannot answer."""
-
-    name: str
-    text: str
-    package: str
-    href: str
-    unavailable: str | None
-
-
-@dataclass(frozen=True)
-class RunCard:
-    """A finished run as Home shows it."""
-
-    entry: RunEntry
-    when: str
-    took: str
-    picture: str
-    explore: str
-    report: str
-    says: tuple[str, ...]
+def fragment(template: str, **values: Any) -> str:
+    """A part of a page, for pages that are drawn elsewhere."""
+    return _templates().get_template(template).render(**values)
 
 
 def page(app: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
-    questions, broken = questions_for(app.slot.model)
+    groups, broken = questions.groups_for(app.slot.model)
     job = app.jobs.running()
+    shown = [entry for entry in app.entries() if not entry.labels.hidden]
     return render(
         "home.html",
         state=app.slot.state,
@@ -89,10 +69,13 @@ def page(app: AppState, notice: WorkbenchError | None = None) -> str:
         ),
         notice=Markup(style.message_html(notice)) if notice else None,
         facts=model_facts(app.slot.model.card) if app.slot.model is not None else [],
-        questions=questions,
+        groups=groups,
+        ready=app.slot.model is not None,
+        buttons=False,
         broken=broken,
         job=job,
-        runs=[run_card(entry) for entry in app.entries()],
+        runs=[run_card(entry) for entry in shown[:LATEST]],
+        n_runs=len(shown),
     )
 
 
@@ -104,21 +87,6 @@ def error_page(error: WorkbenchError, home: str) -> str:
         home=home,
         message=Markup(style.message_html(error, dismissible=False)),
     )
-
-
-def questions_for(model: Any | None) -> tuple[list[Question], dict[str, str]]:
-    """Every question, and for packages that do not load the reason."""
-    good, broken = registry.all_analyses()
-    questions = []
-    for analysis in good:
-        try:
-            reason = analysis.unavailable_reason(model) if model is not None else None
-        except Exception as error:
-            # A third party's check must not take the page down.
-            reason = f"its check of the model failed: {type(error).__name__}: {error}"
-        href = "playground/?" + urlencode({"analysis": analysis.name})
-        questions.append(Question(analysis.name, analysis.question, analysis.package, href, reason))
-    return questions, broken
 
 
 def model_facts(card: Any) -> list[tuple[str, str]]:
@@ -145,42 +113,6 @@ def model_facts(card: Any) -> list[tuple[str, str]]:
         ("Weights", str(getattr(card, "weight_hash", "") or "")[:19]),
     ]
     return [(label, value) for label, value in facts if value]
-
-
-def run_card(entry: RunEntry) -> RunCard:
-    """What a card says of a run."""
-    return RunCard(
-        entry=entry,
-        when=when(entry.started),
-        took=duration(entry.duration),
-        picture=f"runs/{quote(entry.id, safe='')}/picture.png",
-        explore="explorer?" + urlencode({"run": entry.id}),
-        report=f"runs/{quote(entry.id, safe='')}/report.html",
-        says=tuple(s for s in entry.says if s)[:FINDINGS_SHOWN],
-    )
-
-
-def when(started: str) -> str:
-    """An ISO time as people say it, in this machine's time zone; what is no time stays as it is."""
-    try:
-        moment = dt.datetime.fromisoformat(started)
-    except ValueError:
-        return started
-    return moment.astimezone().strftime("%-d %b %Y, %H:%M")
-
-
-def duration(seconds: float | None) -> str:
-    """75 -> "1 min 15 s"; "" for nothing."""
-    if not seconds:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _short(count: Any) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ui.model_shelf import ModelShelf
 from ui.model_slot import ModelSlot
 from workbench import registry, runs
 from workbench.errors import Cancelled, NotFound, WorkbenchError
@@ -36,11 +37,13 @@ log = logging.getLogger(__name__)
 class Job:
     """One run that was asked for.
 
-    Written by the worker, read by pages; `says` and `fraction` are its latest report.
+    Written by the worker, read by pages; `says` and `fraction` are its latest report. It keeps the
+    model that was current when it was asked for, whatever is chosen afterwards.
     """
 
     analysis: str
     params: BaseModel
+    slot: ModelSlot
     seed: int | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     state: JobState = "waiting"
@@ -63,6 +66,11 @@ class Job:
         return (self.ended if self.ended is not None else time.monotonic()) - self.started
 
     @property
+    def model(self) -> str:
+        """The name of the model it asks."""
+        return self.slot.name
+
+    @property
     def cancelling(self) -> bool:
         return self.progress.cancelled and not self.finished.is_set()
 
@@ -74,18 +82,18 @@ class Jobs:
     """The queue and its worker thread.
 
     Args:
-        slot: where the model is.
+        shelf: where the models are.
         root: the runs folder; None is the user's.
         saved: told the folder of every run that was saved.
     """
 
     def __init__(
         self,
-        slot: ModelSlot,
+        shelf: ModelShelf,
         root: Path | None = None,
         saved: Callable[[Path], object] = lambda _: None,
     ) -> None:
-        self._slot = slot
+        self._shelf = shelf
         self._root = root
         self._saved = saved
         self._all: deque[Job] = deque()
@@ -101,11 +109,12 @@ class Jobs:
             WorkbenchError: the analysis cannot be loaded, or the server is stopping.
         """
         asked = registry.get(analysis)
-        job = Job(asked.name, asked.parse(values), seed)
+        job = Job(asked.name, asked.parse(values), self._shelf.current, seed)
         job.progress = Progress(job.heard)
         with self._changed:
             if self._stopping:
                 raise WorkbenchError("The server is stopping.", do="Start it again.")
+            self._shelf.hold(job.slot)
             self._all.append(job)
             while len(self._all) > KEPT and self._all[0].finished.is_set():
                 self._all.popleft()
@@ -160,6 +169,7 @@ class Jobs:
 
     def _end(self, job: Job, state: JobState, says: str) -> None:
         job.state, job.says, job.left, job.ended = state, says, None, time.monotonic()
+        self._shelf.release(job.slot)
         job.finished.set()
 
     def _next(self) -> Job | None:
@@ -195,11 +205,11 @@ class Jobs:
 
     def _one(self, job: Job) -> None:
         job.says = "Waiting for the model"
-        while not self._slot.wait(0.2):
+        while not job.slot.wait(0.2):
             if job.progress.cancelled:
                 self._end(job, "cancelled", "Cancelled before it began")
                 return
-        model = self._slot.need()
+        model = job.slot.need()
         state: JobState = "done"
         with model.lock:
             try:

@@ -1,4 +1,4 @@
-"""The server: Home at /, Playground at /playground, Explorer at /explorer, the
+"""The server: Home at /, runs at /runs, Playground at /playground, Explorer at /explorer, the
 documentation at /docs; one process, one port.
 
 serve()   what `workbench ui` calls: binds, prints the address, opens the browser, stops cleanly on
@@ -13,29 +13,28 @@ import errno
 import logging
 import os
 import socket
-import tempfile
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from ui import model_routes
 from ui.app_state import AppState
 from ui.jobs import Jobs
-from ui.model_slot import ModelSlot
+from ui.model_shelf import ModelShelf
+from ui.model_slot import Load
 from ui.runs.render_cache import RenderCache
 from ui.web import documentation, prefix, style
 from ui.web.prefix import route_of
 from ui.web.security import Guard, is_loopback
 from workbench import __version__
-from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench.errors import NotFound, WorkbenchError
 
 PORT = 7860
 NEWEST = 4
@@ -43,17 +42,6 @@ NEWEST = 4
 them.
 """
 log = logging.getLogger(__name__)
-
-# Shown where a run has no picture, so that cards keep their shape.
-_NO_PICTURE = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 360"><g fill="#868d99"'
-    ' fill-opacity=".35">'
-    + "".join(
-        f'<rect x="{212 + 24 * (i % 9)}" y="{108 + 24 * (i // 9)}" width="18" height="18" rx="3"/>'
-        for i in range(54)
-    )
-    + "</g></svg>"
-)
 
 
 def serve(
@@ -177,7 +165,7 @@ def build(
     password: str | None = None,
     behind_proxy: bool = False,
     root_path: str = "",
-    load: Callable[[Any], Any] | None = None,
+    load: Load | None = None,
 ) -> FastAPI:
     """The whole application; the model begins to load when it starts.
 
@@ -193,13 +181,16 @@ def build(
 
     root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
-    slot = ModelSlot(model_ref, load)
+    shelf = ModelShelf(model_ref, load)
     drawings = RenderCache()
-    state = AppState(slot, Jobs(slot, root, saved=drawings.ahead), root, drawings)
+    # What a proxy in front lets through is not known here.
+    alone = is_loopback(host) and not behind_proxy and not root_path
+    jobs = Jobs(shelf, root, saved=drawings.ahead)
+    state = AppState(shelf, jobs, root, drawings, local_paths=alone or password is not None)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        slot.start()
+        shelf.start()
         threading.Thread(target=_warm_up, args=(state,), daemon=True).start()
         yield
         drawings.stop()
@@ -216,6 +207,7 @@ def build(
     )
     app.state.app_state = state
     _add_pages(app, state)
+    model_routes.add(app, state)
     app.mount("/assets", StaticFiles(directory=style.STATIC), name="assets")
     documentation.mount(app)
     _add_explorer(app, state)
@@ -257,7 +249,9 @@ def _add_explorer(app: FastAPI, state: AppState) -> None:
 
 
 def _add_pages(app: FastAPI, state: AppState) -> None:
-    from ui import home
+    from ui import home, run_routes
+
+    run_routes.add(app, state)
 
     @app.get("/")
     def home_page() -> HTMLResponse:
@@ -275,54 +269,6 @@ def _add_pages(app: FastAPI, state: AppState) -> None:
     @app.get("/favicon.ico")
     def icon() -> FileResponse:
         return FileResponse(style.STATIC / "mark.svg", media_type="image/svg+xml")
-
-    @app.get("/compare", response_model=None)
-    def compare(request: Request) -> Response:
-        chosen = request.query_params.getlist("run")
-        if len(chosen) != 2:
-            many = BadInput(
-                f"{len(chosen)} runs were selected.",
-                "exactly two",
-                "Tick two runs, then press Compare.",
-            )
-            return HTMLResponse(home.page(state, many), 422)
-        return RedirectResponse("explorer?" + urlencode({"run": chosen[0], "with": chosen[1]}), 303)
-
-    @app.get("/runs/{run_id}/picture.png")
-    def picture(run_id: str) -> Response:
-        from ui.runs.thumbnails import thumbnail
-
-        entry = state.entry(run_id)
-        try:
-            drawn = thumbnail(entry)
-        except Exception:
-            # One run that cannot be drawn must not leave a hole in Home.
-            log.exception("the picture of %s could not be drawn", entry.path)
-            drawn = None
-        kind = "image/png" if drawn is not None else "image/svg+xml"
-        return Response(
-            drawn if drawn is not None else _NO_PICTURE,
-            media_type=kind,
-            headers={"Cache-Control": "max-age=300"},
-        )
-
-    @app.get("/runs/{run_id}/views/{title:path}")
-    def view(run_id: str, title: str, picture: int | None = None) -> JSONResponse:
-        made = state.drawings.fragment(state.entry(run_id).path, title)
-        return JSONResponse(asdict(made if picture is None else made.picture(max(0, picture))))
-
-    @app.get("/runs/{run_id}/report.html")
-    def report(run_id: str, download: bool = False) -> HTMLResponse:
-        from ui.report.write import write
-        from workbench.result import Result
-
-        entry = state.entry(run_id)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "report.html"
-            write(Result.open(entry.path), file)
-            text = file.read_text(encoding="utf-8")
-        headers = {"Content-Disposition": 'attachment; filename="report.html"'} if download else {}
-        return HTMLResponse(text, headers=headers)
 
     @app.exception_handler(WorkbenchError)
     def explained(request: Request, error: WorkbenchError) -> HTMLResponse:

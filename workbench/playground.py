@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 Head = tuple[int, int]
+FIRST_TAB = "try"
+"""*Try a prompt*, which is always there."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from workbench.account import left_out
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.legacy_contract import adapt
 from workbench.parts import PAPER, Part, possible, running
-from workbench.playground import Playground
+from workbench.playground import FIRST_TAB, Playground
+from workbench.rooms import Room, room_of
 from workbench.schema import Schema
 from workbench.seeds_schema import SCHEMA as SEEDS_SCHEMA
 from workbench.torch_modes import ordinary
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.models.weight_delta import Delta
     from workbench.progress import Progress
     from workbench.result import Result
+    from workbench.text_preview import TextPreview
 
 GROUP = "workbench.analyses"
 OURS = "memory-workbench"
@@ -83,6 +85,25 @@ class Analysis:
     Params: type[BaseModel]
     module: AnalysisModule
     package: str  # the distribution it came from
+
+    @property
+    def title(self) -> str:
+        """What a person calls it in two to four words; else its name."""
+        given = getattr(self.module, "TITLE", "")
+        return given or self.name.replace("-", " ").capitalize()
+
+    @property
+    def room(self) -> Room:
+        """Where the memory is that it asks about."""
+        return room_of(self.module)
+
+    @property
+    def gives(self) -> str:
+        """One line: what one learns from a run. A third party that states none has the sentence
+        of its first part, or "".
+        """
+        stated = str(getattr(self.module, "gives", "")).strip()
+        return stated or (self.parts[0].gives if self.parts else "")
 
     @ordinary
     def run(self, model: Any, params: BaseModel, progress: Progress) -> Result:
@@ -160,14 +181,28 @@ class Analysis:
         stated: Cost | Mapping[str, Cost] = state(model, params)
         return stated if isinstance(stated, Mapping) else {"": stated}
 
+    def preview(self, model: Any, params: BaseModel) -> TextPreview | None:
+        """How the text that is asked about will be cut; None where there is no text yet, or the
+        analysis cuts none.
+        """
+        show = getattr(self.module, "preview", None)
+        return show(model, params) if show is not None else None
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether it cuts a text."""
+        return hasattr(self.module, "preview")
+
     @property
     def presets(self) -> Mapping[str, Mapping[str, Any]]:
-        """Values for `Params` by the name of a preset; analyses with parts have `PAPER`."""
+        """Values for `Params` by the name of a preset; analyses with parts have `PAPER`, last."""
         given: Mapping[str, Mapping[str, Any]] = getattr(self.module, "PRESETS", {})
-        return {PAPER: {}, **given} if self.parts else given
+        last = {PAPER: given.get(PAPER, {})} if self.parts or PAPER in given else {}
+        return {name: given[name] for name in given if name != PAPER} | last
 
     def preset(self, name: str, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values for `Params` under a preset; what is in `values` wins.
+        """Values for `Params` under a preset; what is in `values` wins. `PAPER` takes all parts
+        that the model allows.
 
         Args:
             model: whose parts; None: not known yet, and the parts stay as they are.
@@ -178,7 +213,7 @@ class Analysis:
         if name not in self.presets:
             raise NotFound.named(f"preset of {self.name}", name, self.presets)
         chosen = {**self.presets[name], **values}
-        if self.parts and "parts" not in chosen and model is not None:
+        if name == PAPER and self.parts and "parts" not in chosen and model is not None:
             chosen["parts"] = possible(self.parts, model, chosen)
         return chosen
 
@@ -186,6 +221,12 @@ class Analysis:
     def playground(self) -> Playground:
         """What it says of itself to the Playground."""
         return getattr(self.module, "playground", Playground())
+
+    @property
+    def in_first_tab(self) -> bool:
+        """Whether it is asked where the Playground opens, in *Try a prompt*."""
+        form = self.playground.form
+        return form is not None and form.tab == FIRST_TAB
 
     @property
     def has_controls(self) -> bool:

@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import run_folder
+from workbench import run_folder, run_labels, run_titles
 from workbench.errors import BadRun, NotFound, WorkbenchError
+from workbench.run_labels import Labels
 from workbench.selection import Selection
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class Result:
     provenance: Provenance = field(default_factory=Provenance)
     partial: bool = False
     path: Path | None = None  # the run folder, once saved or opened
+    made_title: str = ""  # analysis, model and special parameters, as it was called when it ran
+    labels: Labels = field(default_factory=Labels)  # what a person says of it, once opened
 
     @cached_property
     def selection(self) -> Selection:
@@ -119,7 +122,9 @@ class Result:
 
     @property
     def title(self) -> str:
-        return f"{self.analysis} on {self.provenance.model.get('name', 'a model')}"
+        """What a person calls it, else what it was called when it ran."""
+        model = str(self.provenance.model.get("name") or "")
+        return self.labels.title or self.made_title or run_titles.plain_title(self.analysis, model)
 
     def to_json(self) -> dict[str, Any]:
         """What `result.json` holds, and `workbench run --json` prints."""
@@ -127,6 +132,7 @@ class Result:
             "format": run_folder.FORMAT,
             "analysis": self.analysis,
             "question": self.question,
+            "title": self.made_title,
             "partial": self.partial,
             "params": self.params,
             "findings": {name: finding.to_json() for name, finding in self.findings.items()},
@@ -190,6 +196,8 @@ class Result:
             provenance=provenance,
             partial=bool(index.get("partial", False)),
             path=folder,
+            made_title=run_titles.one_line(str(index.get("title") or "")),
+            labels=run_labels.read(folder),
         )
 
     def control(self, name: str) -> Control:
@@ -220,7 +228,8 @@ class Result:
         return front_end("notebook")(self)
 
     def __repr__(self) -> str:
-        lines = [f"Result of {self.title}" + (" (partial)" if self.partial else "")]
+        model = self.provenance.model.get("name", "a model")
+        lines = [f"Result of {self.analysis} on {model}" + (" (partial)" if self.partial else "")]
         lines += [f"  {f.name}: {f.says}" for f in self.findings.values()]
         return "\n".join(lines)
 

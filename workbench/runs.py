@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
+import os
 import platform
 import re
 import time
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import account, paths, registry
+from workbench import account, paths, registry, run_labels, run_titles
 from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.peak_memory import PeakMemory
 from workbench.progress import Progress
@@ -142,6 +144,7 @@ class _Stamp:
         )
         if hasattr(model, "past_window") and (past := model.past_window(model.longest)) is not None:
             result.provenance.notes["window"] = past
+        result.made_title = run_titles.make_title(result)
         if problems := list(asked.schema.problems(result)):
             # Said and kept, not raised: what was measured for an hour is not lost for a wrong word.
             result.provenance.notes["schema"] = " ".join(problems)
@@ -213,53 +216,101 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True)
 class RunEntry:
-    """A line of a listing. `problem` says why a folder that looks like a run cannot be read."""
+    """A line of a listing. `problem` says why a folder that looks like a run cannot be read.
+
+    Args:
+        title: what a person calls it, else what it was called when it ran.
+        linked: it lies elsewhere, and only a link to it is among the runs.
+        says: the sentence of every finding, by its name.
+    """
 
     id: str
     path: Path
+    title: str = ""
     analysis: str = ""
     model: str = ""
     started: str = ""
     duration: float = 0.0
     partial: bool = False
     sample: bool = False
+    linked: bool = False
     problem: str = ""
-    says: tuple[str, ...] = ()
+    labels: run_labels.Labels = field(default_factory=run_labels.Labels)
+    says: Mapping[str, str] = field(default_factory=dict)
 
 
 def listing(root: Path | None = None, *, samples: bool = True) -> list[RunEntry]:
-    """Runs in `root` (default: the user's) and the sample runs, newest first."""
+    """Runs in `root` (default: the user's) and the sample runs; the user's first, of each the
+    pinned ones before the others, newest first.
+    """
     places: list[tuple[Path, bool]] = [(root or paths.runs_dir(), False)]
     if samples:
         places += [(place, True) for place in paths.sample_runs_dirs()]
-    entries = [entry for place, sample in places for entry in _in(place, sample)]
-    return sorted(entries, key=lambda e: (not e.sample, e.started), reverse=True)
+    entries = [entry for place, sample in places for entry in entries_in(place, sample=sample)]
+    return sorted(entries, key=lambda e: (not e.sample, e.labels.pinned, e.started), reverse=True)
 
 
-def _in(place: Path, sample: bool) -> Iterable[RunEntry]:
+def entries_in(place: Path, *, sample: bool) -> Iterable[RunEntry]:
+    """A line for each run in one folder."""
     if not place.is_dir():
         return
     for folder in sorted(place.iterdir()):
         # A name with a dot in front is a run still being written, or one whose writing was killed.
-        if folder.name.startswith(".") or not (folder / "result.json").is_file():
+        if folder.name.startswith("."):
             continue
+        linked = folder.is_symlink()
         try:
-            index = read_index(folder)
-        except BadRun as problem:
-            yield RunEntry(folder.name, folder, sample=sample, problem=problem.what)
+            about = (folder / "result.json").stat()
+        except OSError:
+            if linked and not folder.exists():
+                gone = f"It was opened from {os.readlink(folder)}, where it is no more."
+                yield RunEntry(folder.name, folder, folder.name, linked=True, problem=gone)
             continue
-        about, findings = index["provenance"], index["findings"].values()
-        yield RunEntry(
-            folder.name,
-            folder,
-            analysis=index["analysis"],
-            model=str(about.get("model", {}).get("name", "")),
-            started=about.get("started", ""),
-            duration=float(about.get("duration", 0)),
-            partial=bool(index.get("partial")),
-            sample=sample,
-            says=tuple(str(f.get("says", "")) for f in findings),
+        entry = _entry(folder, about.st_mtime_ns, about.st_size)
+        labels = run_labels.read(folder)
+        yield replace(
+            entry, sample=sample, linked=linked, labels=labels, title=labels.title or entry.title
         )
+
+
+@lru_cache(maxsize=4096)
+def _entry(folder: Path, changed: int, size: int) -> RunEntry:
+    """What `result.json` says, which is read again when it has changed."""
+    try:
+        index = read_index(folder)
+    except BadRun as problem:
+        return RunEntry(folder.name, folder, folder.name, problem=problem.what)
+    about = index["provenance"]
+    model = str(about.get("model", {}).get("name", ""))
+    kept = run_titles.one_line(str(index.get("title") or ""))
+    return RunEntry(
+        folder.name,
+        folder,
+        title=kept or run_titles.plain_title(index["analysis"], model),
+        analysis=index["analysis"],
+        model=model,
+        started=about.get("started", ""),
+        duration=float(about.get("duration", 0)),
+        partial=bool(index.get("partial")),
+        says={name: str(f.get("says", "")) for name, f in index["findings"].items()},
+    )
+
+
+def find(run: str, root: Path | None = None) -> RunEntry:
+    """The line of a run by its id ("latest" is the newest of the user's own).
+
+    Raises:
+        NotFound: no such run (the nearest is suggested).
+    """
+    entries = listing(root)
+    if run == "latest":
+        own = [e for e in entries if not e.sample and not e.problem]
+        if own:
+            return max(own, key=lambda e: e.started)
+    for entry in entries:
+        if entry.id == run:
+            return entry
+    raise NotFound.named("run", run, [e.id for e in entries], do="`workbench runs` lists them.")
 
 
 def open_run(ref: str | Path, root: Path | None = None) -> Result:
@@ -275,14 +326,4 @@ def open_run(ref: str | Path, root: Path | None = None) -> Result:
     # an error.
     if 0 < len(str(ref)) < 4096 and all(len(part) < 256 for part in path.parts) and path.is_dir():
         return Result.open(path)
-    entries = listing(root)
-    if str(ref) == "latest":
-        own = [e for e in entries if not e.sample and not e.problem]
-        if own:
-            return Result.open(own[0].path)
-    for entry in entries:
-        if entry.id == str(ref):
-            return Result.open(entry.path)
-    raise NotFound.named(
-        "run", str(ref), [e.id for e in entries], do="`workbench runs` lists them."
-    )
+    return Result.open(find(str(ref), root).path)

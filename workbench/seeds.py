@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from workbench import registry, runs
+from workbench import registry, run_titles, runs
 from workbench.errors import BadInput, Cancelled
 from workbench.result import Finding, Result
 
@@ -82,6 +82,7 @@ def summary(asked: registry.Analysis, done: Mapping[int, Result]) -> Result:
         f"{numbers}; sentences, pictures and tables are those of seed {next(iter(done))}, but for"
         f" {FINDINGS} and {CHOICES}"
     )
+    result.made_title = run_titles.make_title(result, seeds=len(done))
     result.add(Finding("seeds", float(len(done)), _sentence(done, choices), unit="runs"))
     return result
 

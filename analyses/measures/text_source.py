@@ -16,12 +16,16 @@ from workbench import organisms, texts
 from workbench.errors import BadInput
 from workbench.organisms import ledger as ledgers
 from workbench.result import Finding, Result
+from workbench.text_preview import Piece, TextPreview
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 _BYTES = 4  # of English text that are about one token
 _SOME = 20_000  # characters that tell how many tokens a text has
+_PREVIEWED = 100_000  # characters or bytes of a text that a preview cuts
+_AFTER = 30  # tokens that a preview shows after the first window
 
 
 class Texts(BaseModel, frozen=True, extra="forbid"):
@@ -31,6 +35,7 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
         "",
         description="Text to look for. Empty: `path`, or the ledger that came with the model",
         max_length=1_000_000,
+        json_schema_extra={"essential": True, "in_title": "{}"},
     )
     path: Path | None = Field(
         None,
@@ -38,6 +43,7 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
             "A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder"
             " of them"
         ),
+        json_schema_extra={"essential": True, "in_title": "{}"},
     )
 
     @model_validator(mode="after")
@@ -121,6 +127,45 @@ def n_windows(
     else:
         return 0
     return min(most, sum(len(range(0, n - prefix - suffix + 1, stride)) for n in lengths))
+
+
+def preview(
+    model: InstrumentedModel, asked: Texts, prefix: int, suffix: int, stride: int, most: int
+) -> TextPreview | None:
+    """How `windows_of` will cut the texts, from their beginning; None where there is no text."""
+    book = asked.path or organisms.home_of(model.module)
+    if not asked.text.strip() and book is None:
+        return None
+    start = asked.model_copy(update={"text": asked.text[:_PREVIEWED]})
+    used, cut, short = windows.cut(
+        model, _documents(model, start, _PREVIEWED, []), prefix, suffix, stride
+    )
+    window = f"{prefix} tokens given and {suffix} wanted, every {stride} tokens"
+    if not cut:
+        longest = max((len(model.text.encode(document.text)) for document in short), default=0)
+        return TextPreview(
+            f"No window fits: the longest text has {longest:,} tokens, and a window takes"
+            f" {prefix + suffix:,} ({window})."
+        )
+    n = max(min(most, len(cut)), n_windows(model, asked, prefix, suffix, stride, most))
+    says = [f"{'About ' if n > len(cut) else ''}{n:,} windows: {window}."]
+    first = used[0].ids or tuple(model.text.encode(used[0].text))
+    end = max(w.start for w in cut if w.document == 0) + prefix + suffix
+    if n <= len(cut) and len(used) == 1 and end < len(first):
+        says.append(f"The last {len(first) - end} of {len(first):,} tokens are in no window.")
+    if short:
+        says.append(f"Too short for one: {counted(len(short), 'text')}.")
+    if n == most:
+        says.append(f"No more than {most:,}: longer texts are sampled evenly.")
+    begin, middle = prefix, prefix + suffix
+    return TextPreview(
+        " ".join(says),
+        [
+            Piece(model.text.decode(first[:begin]), "prefix"),
+            Piece(model.text.decode_continuation(first[begin:middle]), "suffix"),
+            Piece(model.text.decode_continuation(first[middle : middle + _AFTER]), "outside"),
+        ],
+    )
 
 
 def _about_tokens(model: InstrumentedModel, text: str) -> int:

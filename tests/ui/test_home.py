@@ -14,13 +14,14 @@ from tests.helpers.synthetic import synthetic_result
 from ui import home
 from ui.app_state import AppState
 from ui.jobs import Jobs
-from ui.model_slot import ModelSlot
+from ui.model_shelf import ModelShelf
+from workbench import run_labels
 from workbench.errors import WorkbenchError
 
 
 def app(model, root, load=None) -> AppState:
-    slot = ModelSlot(model, load)
-    return AppState(slot, Jobs(slot, root), root)
+    shelf = ModelShelf(model, load)
+    return AppState(shelf, Jobs(shelf, root), root)
 
 
 @pytest.fixture
@@ -57,8 +58,8 @@ def test_a_dequantized_model_says_so():
 
 def test_while_the_model_loads_the_page_is_there(tmp_path):
     gate = threading.Event()
-    waiting = app("some/model", tmp_path, lambda ref: gate.wait(10))
-    waiting.slot.start()
+    waiting = app("some/model", tmp_path, lambda ref, progress: gate.wait(10))
+    waiting.shelf.start()
     page = home.page(waiting)
     gate.set()
     assert 'data-model="loading"' in page
@@ -67,11 +68,11 @@ def test_while_the_model_loads_the_page_is_there(tmp_path):
 
 
 def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
-    def load(ref):
+    def load(ref, progress):
         raise WorkbenchError("There is no <model>.", "one of a, b", "Choose one.")
 
     failed = app("<model>", tmp_path, load)
-    failed.slot.start()
+    failed.shelf.start()
     assert failed.slot.wait(5)
     page = home.page(failed)
     assert "There is no &lt;model&gt;." in page
@@ -80,8 +81,8 @@ def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
 
 
 def test_what_a_library_raises_is_explained_too(tmp_path):
-    failed = app("x", tmp_path, lambda ref: {}["weights"])
-    failed.slot.start()
+    failed = app("x", tmp_path, lambda ref, progress: {}["weights"])
+    failed.shelf.start()
     assert failed.slot.wait(5)
     assert "KeyError" in home.page(failed)
     with pytest.raises(WorkbenchError, match="could not be loaded"):
@@ -145,8 +146,20 @@ def test_runs_as_cards(llama, tmp_path, no_samples):
     assert page.count('type="checkbox"') == 2
     assert ">partial<" in page
     assert "cannot be read" in page
-    assert "The model knows 9 of 14 facts closed-book." in page
+    assert whole.findings["base"].says in page  # the answer, not the first finding
     assert "2 min 3 s" in page
+
+
+def test_home_shows_the_latest_four_and_the_pinned_ones_first(llama, tmp_path, no_samples):
+    for day in range(1, 7):
+        result = synthetic_result()
+        result.provenance.started = f"2026-01-0{day}T00:00:00+00:00"
+        result.save(tmp_path / f"day-{day}")
+    run_labels.write(tmp_path / "day-1", pinned=True)
+    run_labels.write(tmp_path / "day-6", hidden=True)
+    page = home.page(app(llama, tmp_path))
+    assert re.findall(r'data-run="day-(\d)"', page) == ["1", "5", "4", "3"]
+    assert 'href="runs">All 5 runs<' in page
 
 
 def test_strangers_text_stays_text(llama, tmp_path, no_samples):
@@ -158,25 +171,3 @@ def test_strangers_text_stays_text(llama, tmp_path, no_samples):
     assert not re.search(r"<img (?!src=\"runs/)", page)
     assert "&lt;script&gt;" in page
     assert "{{7*7}}" in page  # a template in a text is not evaluated either
-
-
-@pytest.mark.parametrize(
-    ("seconds", "says"),
-    [
-        (0, ""),
-        (None, ""),
-        (3.21, "3.2 s"),
-        (59, "59 s"),
-        (60, "1 min"),
-        (75.4, "1 min 15 s"),
-        (7260, "2 h 1 min"),
-    ],
-)
-def test_durations(seconds, says):
-    assert home.duration(seconds) == says
-
-
-def test_times():
-    assert home.when("") == ""
-    assert home.when("yesterday") == "yesterday"
-    assert "2026" in home.when("2026-01-02T03:04:05+00:00")

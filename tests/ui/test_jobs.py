@@ -9,7 +9,7 @@ import pytest
 from tests.helpers import fake_package
 from tests.helpers.waiting import until
 from ui.jobs import Jobs
-from ui.model_slot import ModelSlot
+from ui.model_shelf import ModelShelf
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.result import Result
 
@@ -24,7 +24,7 @@ def _sheep(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def jobs(llama, tmp_path):
-    made = Jobs(ModelSlot(llama), tmp_path / "runs")
+    made = Jobs(ModelShelf(llama), tmp_path / "runs")
     yield made
     made.stop()
 
@@ -98,7 +98,7 @@ def test_bad_input_is_refused_before_anything_waits(jobs):
 
 def test_a_folder_that_cannot_be_written_is_said(llama, tmp_path):
     (tmp_path / "runs").write_text("a file stands where the folder should be")
-    jobs = Jobs(ModelSlot(llama), tmp_path / "runs")
+    jobs = Jobs(ModelShelf(llama), tmp_path / "runs")
     job = jobs.submit("count-sheep", {"steps": 1})
     assert job.finished.wait(10)
     assert job.state == "failed"
@@ -107,12 +107,12 @@ def test_a_folder_that_cannot_be_written_is_said(llama, tmp_path):
 
 
 def test_a_model_that_could_not_be_loaded_fails_the_run_with_its_message():
-    def load(ref):
+    def load(ref, progress):
         raise WorkbenchError("No such model.", "another", "Choose one.")
 
-    slot = ModelSlot("nothing", load)
-    slot.start()
-    jobs = Jobs(slot)
+    shelf = ModelShelf("nothing", load)
+    shelf.start()
+    jobs = Jobs(shelf)
     job = jobs.submit("count-sheep", {"steps": 1})
     assert job.finished.wait(10)
     assert job.error.what == "No such model."
@@ -120,9 +120,9 @@ def test_a_model_that_could_not_be_loaded_fails_the_run_with_its_message():
 
 
 def test_a_run_waits_for_the_model_and_can_be_cancelled_meanwhile(llama):
-    slot = ModelSlot("slow", lambda ref: time.sleep(30))
-    slot.start()
-    jobs = Jobs(slot)
+    shelf = ModelShelf("slow", lambda ref, progress: time.sleep(30))
+    shelf.start()
+    jobs = Jobs(shelf)
     job = jobs.submit("count-sheep", {"steps": 1})
     until(lambda: job.says == "Waiting for the model")
     jobs.cancel(job.id)

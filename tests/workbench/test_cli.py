@@ -124,6 +124,8 @@ def test_analyses_lists_questions_and_explains_parameters(workbench: Callable[..
     assert {
         "name": "count-steps",
         "question": "How many steps are there?",
+        "gives": "",
+        "room": "",
         "package": "stranger",
     } in listed["analyses"]
     assert "How many steps are there?" in workbench("analyses").out

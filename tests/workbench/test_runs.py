@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import BaseModel, Field
 
-from workbench import registry, runs
+from workbench import registry, run_labels, runs
 from workbench.errors import BadInput, BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.progress import Progress
 from workbench.registry import Analysis
@@ -219,9 +219,25 @@ def test_the_listing_is_newest_first_with_problems_in_it(tmp_path):
     saved(tmp_path, ".writing-abc")
     entries = runs.listing(tmp_path, samples=False)
     assert [entry.id for entry in entries] == ["new", "old", "bad"]
-    assert (entries[0].says, entries[0].partial, entries[0].model) == (("It works.",), True, "tiny")
+    assert (entries[0].says, entries[0].partial) == ({"f": "It works."}, True)
+    assert (entries[0].model, entries[0].title) == ("tiny", "Made up · tiny")
     assert "damaged" in entries[2].problem
     assert runs.listing(tmp_path / "nowhere", samples=False) == []
+
+
+def test_a_long_list_reads_a_run_once_and_again_when_it_changed(tmp_path, monkeypatch):
+    asked = []
+    read = runs.read_index
+    monkeypatch.setattr(runs, "read_index", lambda folder: asked.append(folder) or read(folder))
+    for number in range(5):
+        saved(tmp_path, f"run-{number}")
+    for _ in range(3):
+        assert len(runs.listing(tmp_path, samples=False)) == 5
+    assert len(asked) == 5
+    index = json.loads((tmp_path / "run-3" / "result.json").read_text()) | {"title": "Now this"}
+    (tmp_path / "run-3" / "result.json").write_text(json.dumps(index))
+    assert "Now this" in [entry.title for entry in runs.listing(tmp_path, samples=False)]
+    assert len(asked) == 6
 
 
 @pytest.mark.parametrize(
@@ -254,6 +270,9 @@ def test_samples_come_after_ones_own(tmp_path, monkeypatch):
         ("shown", True),
     ]
     assert runs.open_run("latest").path == tmp_path / "own" / "mine"
+    run_labels.write(saved(tmp_path / "own", "older", "2020-01-01T00:00:00+00:00"), pinned=True)
+    assert [entry.id for entry in runs.listing()] == ["older", "mine", "shown"]
+    assert runs.open_run("latest").path == tmp_path / "own" / "mine"  # pinned is not new
     assert runs.open_run("shown").path == tmp_path / "samples" / "shown"
     assert runs.open_run(tmp_path / "own" / "mine").analysis == "made-up"
 

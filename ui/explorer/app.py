@@ -8,11 +8,12 @@ from typing import Any
 
 import panel as pn
 
+from ui.explorer import parts
 from ui.explorer.page import Explorer
 from ui.runs.render_cache import RenderCache
 from ui.web import style
 
-SCRIPTS = ("workbench", "tables", "grid_roles", "pictures", "views")
+SCRIPTS = ("workbench", "models", "tables", "grid_roles", "pictures", "views", "run_actions")
 
 
 def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
@@ -34,14 +35,12 @@ def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:
         explorer = Explorer(runs, query, drawings=drawings)
         text = (style.TEMPLATES / "explorer.html").read_text(encoding="utf-8")
         template = pn.Template(text)
-        template.add_variable("page_title", "Explorer · Memory Workbench")
+        template.add_variable("page_title", parts.page_title(runs, query))
+        sheets = (style.STATIC / f"{name}.css" for name in ("explorer", "run_actions"))
         template.add_variable(
-            "page_css", style.css() + (style.STATIC / "explorer.css").read_text(encoding="utf-8")
+            "page_css", style.css() + "".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
         )
-        template.add_variable(
-            "page_js",
-            "\n".join(style.script(f"{name}.js") for name in SCRIPTS),
-        )
+        template.add_variable("page_js", "\n".join(style.script(f"{name}.js") for name in SCRIPTS))
         template.add_variable("page_header", style.header_html("explorer"))
         template.add_panel("side", explorer.side)
         template.add_panel("main", explorer.main)

@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 
 def headline(a: Result, b: Result) -> Markup:
     """Which runs, and in what they were asked differently."""
-    names = {
-        key: result.path.name if result.path else result.title
-        for key, result in (("A", a), ("B", b))
-    }
     rows = Markup("").join(
-        Markup("<dt>Run {}</dt><dd>{} · {}</dd>").format(k, n, r.title)
-        for (k, n), r in zip(names.items(), (a, b), strict=True)
+        Markup("<dt>Run {}</dt><dd>{}{}</dd>").format(
+            key, run.title, f" · {run.path.name}" if run.path else ""
+        )
+        for key, run in (("A", a), ("B", b))
     )
     keys = [k for k in {**a.params, **b.params} if a.params.get(k) != b.params.get(k)]
     different = Markup("").join(

@@ -36,7 +36,7 @@ from workbench.draw.view import (
 )
 from workbench.errors import WorkbenchError
 from workbench.result import Result
-from workbench.runs import RunEntry, listing, open_run
+from workbench.runs import RunEntry, open_run
 from workbench.selection import ADDRESSED
 
 parts.warm_up()
@@ -64,7 +64,7 @@ class Explorer:
         drawings: RenderCache | None = None,
     ) -> None:
         self._runs, self._drawings, self._query = runs, drawings, dict(query or {})
-        self._entries: list[RunEntry] = [] if result is not None else listing(runs)
+        self._entries: list[RunEntry] = [] if result is not None else parts.offered(runs, query)
         self._result: Result | None = result
         self._other: Result | None = None
         self._makers: dict[str, tabs.Tab] = {}

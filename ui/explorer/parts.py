@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +21,8 @@ from workbench.draw.view import (
 )
 from workbench.errors import NotFound
 from workbench.result import Result
-from workbench.runs import RunEntry
+from workbench.run_titles import cut
+from workbench.runs import RunEntry, listing
 
 # Going to another tab: only classes change, and silently, since Bokeh would lay out the whole page
 # for a change of its own.
@@ -107,15 +110,33 @@ def headline(result: Result, page: bool) -> Any:
     )
     sure = answer.certainty(result)
     return html_pane(
-        Markup("<style>{}</style><h1>{}</h1>{}{}{}{}").format(
+        Markup("<style>{}</style>{}<h1>{}</h1>{}{}{}{}{}").format(
             Markup(provenance.CSS),
+            title(result),
             result.question or result.analysis,
             stopped,
             says or draw.paragraph("This run has no findings."),
             Markup('<p class="wb-sure"><b>How sure?</b> {}</p>').format(sure) if sure else "",
+            note(result),
             origin(result, page),
         )
     )
+
+
+def title(result: Result) -> Markup:
+    """What the run is called."""
+    pinned = " · pinned" if result.labels.pinned else ""
+    return Markup('<p class="wb-run-title" dir="auto">{}{}</p>').format(result.title, pinned)
+
+
+def note(result: Result) -> Markup:
+    """What somebody has noted of the run, or why that cannot be read."""
+    labels = result.labels
+    if labels.problem:
+        return draw.paragraph(labels.problem, small=True)
+    if not labels.note:
+        return Markup("")
+    return Markup('<p class="wb-run-note" dir="auto">{}</p>').format(labels.note)
 
 
 def origin(result: Result, page: bool) -> Markup:
@@ -140,11 +161,31 @@ def origin(result: Result, page: bool) -> Markup:
     )
     hand_on = Markup("")
     if page and result.path is not None:
+        labels, address = result.labels, f"runs/{quote(result.path.name, safe='')}/report.html"
+        acts = {
+            "rename": "Rename",
+            "note": "Change the note" if labels.note else "Add a note",
+            **({"unpin": "Unpin"} if labels.pinned else {"pin": "Pin"}),
+        }
         hand_on = Markup(
-            '<span class="wb-handon"><button type="button" class="wb-copylink" onclick="{}">Copy'
-            ' link to this view</button> <a href="{}" target="_blank" rel="noopener">Report</a>'
-            "</span>"
-        ).format(COPY_LINK, f"runs/{quote(result.path.name, safe='')}/report.html")
+            '<span class="wb-handon" data-run="{}" data-title="{}" data-note="{}">{}<button'
+            ' type="button" class="wb-copylink" onclick="{}">Copy link to this view</button> <a'
+            ' href="{}" target="_blank" rel="noopener">Report</a> <a href="{}?download=1"'
+            " download>Download report</a></span>"
+        ).format(
+            result.path.name,
+            result.title,
+            labels.note,
+            Markup("").join(
+                Markup(
+                    '<button type="button" class="wb-copylink" data-run-act="{}">{}</button> '
+                ).format(act, word)
+                for act, word in acts.items()
+            ),
+            COPY_LINK,
+            address,
+            address,
+        )
     return Markup(
         '<div class="wb-origin"><details><summary>{}</summary><div'
         ' class="wb-origin-all">{}</div></details>{}</div>'
@@ -158,14 +199,34 @@ def all_numbers(result: Result) -> Any:
     return tabulator(frame[order], headings=numbers.HEADINGS)
 
 
+def offered(runs: Path | None, query: Mapping[str, str] | None) -> list[RunEntry]:
+    """The runs to choose from; one that was hidden is there only if the address asks for it."""
+    asked = set((query or {}).values())
+    return [entry for entry in listing(runs) if not entry.labels.hidden or entry.id in asked]
+
+
+def page_title(runs: Path | None, query: Mapping[str, str]) -> Markup:
+    """The title of the page that an address asks for."""
+    asked = {query.get("run"), query.get("with")}
+    titles = [entry.title for entry in listing(runs) if entry.id in asked]
+    return Markup("{} · Memory Workbench").format(" and ".join(titles) or "Explorer")
+
+
 def run_label(entry: RunEntry) -> str:
     when = entry.started.replace("T", " ")[:16]
     if entry.problem:
         return f"{entry.id} (cannot be read)"
     marks = "".join(
-        f" · {word}" for word, on in (("sample", entry.sample), ("partial", entry.partial)) if on
+        f" · {word}"
+        for word, on in (
+            ("pinned", entry.labels.pinned),
+            ("sample", entry.sample),
+            ("partial", entry.partial),
+        )
+        if on
     )
-    return f"{entry.analysis} · {entry.model} · {when}{marks} · {entry.id}"[:120]
+    about = f" · {when}{marks} · {cut(entry.id, 60)}"
+    return cut(entry.title, 150 - len(about)) + about
 
 
 def matching(entries: list[RunEntry], words: str, always: set[str]) -> dict[str, str]:
@@ -175,8 +236,13 @@ def matching(entries: list[RunEntry], words: str, always: set[str]) -> dict[str,
         label: entry.id
         for entry in entries
         for label in [run_label(entry)]
-        if entry.id in always or all(word in f"{label} {entry.id}".lower() for word in wanted)
+        if entry.id in always or all(word in _findable(entry, label) for word in wanted)
     }
+
+
+def _findable(entry: RunEntry, label: str) -> str:
+    about = (label, entry.id, entry.title, entry.analysis, entry.model, entry.labels.note)
+    return " ".join(about).lower()
 
 
 def unknown_run(run: str, entries: list[RunEntry]) -> Any:

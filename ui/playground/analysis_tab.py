@@ -1,176 +1,136 @@
-"""The second tab of the Playground: a question, its form, and the queue of runs."""
+"""The second tab of the Playground: the questions, the form of the chosen one, and the queue of
+runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from html import escape
 from typing import Any
 
 import gradio as gr
 
+from ui import estimates
 from ui.app_state import AppState
-from ui.home import questions_for
-from ui.playground import estimates, forms, html_parts
+from ui.home import fragment
+from ui.playground import forms, html_parts, preset_buttons
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
+from ui.questions import groups_for, unavailable_reason
 from workbench import registry
 from workbench.errors import NotFound, WorkbenchError
-from workbench.parts import PAPER
 from workbench.registry import Analysis
+
+# A click on a question opens its form, and the focus goes there; the address keeps the choice.
+_CHOOSE = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-question]');
+  if (!button) return;
+  const name = button.dataset.question, address = new URL(location.href);
+  name ? address.searchParams.set('analysis', name) : address.searchParams.delete('analysis');
+  history.replaceState(null, '', address);
+  trigger('choose', { name });
+  const focus = (tries) => {
+    const found = document.getElementById(name ? 'asked-' + name : 'questions');
+    const target = name ? found?.querySelector('h2') : found?.querySelector('button');
+    if (target?.offsetParent) { target.focus(); target.scrollIntoView({ block: 'nearest' }); }
+    else if (tries) setTimeout(focus, 50, tries - 1);
+  };
+  focus(40);
+});
+"""
+_CANCEL = (
+    "element.addEventListener('click', (event) => { const button ="
+    " event.target.closest('[data-cancel]'); if (button) { button.disabled = true;"
+    " trigger('cancel', { id: button.dataset.cancel }); } });"
+)
+# On a narrow page the queue stands below the form: it comes into view when a run begins.
+_TO_QUEUE = "() => { document.getElementById('jobs')?.scrollIntoView({ block: 'nearest' }); }"
 
 
 @dataclass(frozen=True)
 class AnalysisTab:
-    """What the rest of the page needs: the choice, the forms by analysis, and which are visible for
-    a choice.
+    """What the rest of the page needs.
 
-    `fit` says, for the outputs `fits`, which questions the model cannot answer, once there is a
-    model.
+    Attributes:
+        columns: the list of questions and the form of each, of which one is visible.
+        choose: what they are when the analysis of a name is chosen; "" is the list.
+        fits: outputs that depend on the model.
+        fit: what they are once there is a model, or it cannot be loaded.
     """
 
-    choice: Any
-    forms: dict[str, Any]
+    columns: list[Any]
     choose: Callable[[str], list[Any]]
     fits: list[Any]
     fit: Callable[[], list[Any]]
 
 
-def _parts_of(fields: Sequence[forms.Field]) -> list[Any]:
-    return [field.component for field in fields if field.name == "parts"]
+@dataclass(frozen=True)
+class _Form:
+    """The form of one analysis as it is laid out; `times` says how long its presets take."""
 
+    analysis: Analysis
+    column: Any
+    fields: list[forms.Field]
+    run: Any
+    why_not: Any
+    body: Any
+    takes: Any
+    presets: list[Any]
+    times: Callable[[], list[Any]]
+    heading: Any
+    preview: Any
 
-def _presets(app: AppState, analysis: Analysis, fields: list[forms.Field]) -> None:
-    """Two buttons: the parts that a run has by default, and all parts at the sizes of the paper."""
-    preset = analysis.presets[PAPER]
-    changed = [field for field in fields if field.name in {"parts", *preset}]
-    default = [analysis.Params.model_fields[field.name].get_default() for field in changed]
+    @property
+    def components(self) -> list[Any]:
+        return [field.component for field in self.fields]
 
-    def paper(*raw: Any) -> list[Any]:
-        names = {field.name for field in changed}
-        rest = {k: v for k, v in forms.read(fields, raw).items() if k not in names}
-        values = analysis.preset(PAPER, app.slot.model, rest)
-        return [values.get(field.name, old) for field, old in zip(changed, default, strict=True)]
+    @property
+    def parts(self) -> list[Any]:
+        return [field.component for field in self.fields if field.name == "parts"]
 
-    outputs = [field.component for field in changed]
-    with gr.Row(elem_classes="presets"):
-        gr.Button("Default parts", size="sm").click(lambda: default, None, outputs, **QUIET)
-        gr.Button("All parts, sizes of the paper", size="sm").click(
-            paper, [field.component for field in fields], outputs, **QUIET
-        )
-
-
-def _say_time(app: AppState, analysis: Analysis, fields: list[forms.Field], takes: Any) -> None:
-    """Say how long the run takes, again whenever the form changes."""
-
-    def say(*raw: Any) -> str:
-        try:
-            return estimates.line(analysis, app.slot.model, forms.read(fields, raw))
-        except WorkbenchError:  # a field that is being typed; its own message comes with Run
-            return ""
-
-    components = [field.component for field in fields]
-    gr.on(
-        [component.change for component in components],
-        say,
-        components,
-        takes,
-        trigger_mode="always_last",
-        **AT_ONCE,
-    )
+    @property
+    def fits(self) -> list[Any]:
+        said = [self.why_not, self.body, self.run, self.takes, self.preview]
+        return [*said, *self.parts, *self.presets]
 
 
 def build(app: AppState) -> AnalysisTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
     good, broken = registry.all_analyses()
-    first = good[0].name if good else None
-    groups: dict[str, Any] = {}
-    starts: list[tuple[str, Any, list[forms.Field]]] = []
-    fits: list[Any] = []
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=320):
-            choice = gr.Radio(
-                [(a.question, a.name) for a in good],
-                value=first,
-                label="Question",
-                elem_id="question",
-            )
-            for analysis in good:
-                with gr.Column(visible=analysis.name == first, elem_classes="form-column") as group:
-                    why_not = gr.HTML("", elem_classes="why-not", **PLAIN)
-                    with gr.Group(elem_classes="form") as form:
-                        fields = forms.build(
-                            analysis.Params, {"parts": estimates.part_choices(analysis)}
-                        )
-                    if analysis.parts:
-                        _presets(app, analysis, fields)
-                    button = gr.Button("Run", variant="primary", elem_id=f"run-{analysis.name}")
-                    takes = gr.HTML("", elem_id=f"takes-{analysis.name}", **PLAIN)
-                    _say_time(app, analysis, fields, takes)
-                starts.append((analysis.name, button, fields))
-                fits += [why_not, form, button, takes, *_parts_of(fields)]
-                groups[analysis.name] = group
-            if broken:
-                gr.HTML(html_parts.broken_html(broken), **PLAIN)
-        with gr.Column(scale=7, min_width=320):
+            with gr.Column(elem_classes="question-column") as chooser:
+                listed = gr.HTML(
+                    _questions_html(None), elem_id="questions", js_on_load=_CHOOSE, **PLAIN
+                )
+                if broken:
+                    gr.HTML(html_parts.broken_html(broken), **PLAIN)
+            laid_out = [_form(app, analysis) for analysis in good]
+        with gr.Column(scale=7, min_width=320, elem_classes="queue-column"):
             error_box = gr.HTML("", elem_id="ask-error-box", **PLAIN)
             queue = gr.HTML(
                 html_parts.jobs_html(app.jobs.recent()),
                 elem_id="jobs",
+                js_on_load=_CANCEL,
                 **PLAIN,
-                js_on_load=(
-                    "element.addEventListener('click', (event) => { const button ="
-                    " event.target.closest('[data-cancel]'); if (button) { button.disabled = true;"
-                    " trigger('cancel', { id: button.dataset.cancel }); } });"
-                ),
             )
+    columns = [chooser, *(form.column for form in laid_out)]
 
     def choose(name: str) -> list[Any]:
-        return [gr.Column(visible=name == one) for one in groups]
+        known = any(form.analysis.name == name for form in laid_out)
+        return [
+            gr.Column(visible=not known),
+            *(gr.Column(visible=form.analysis.name == name) for form in laid_out),
+        ]
 
-    choice.input(choose, choice, list(groups.values()), **QUIET)
+    def chosen(event: gr.EventData) -> list[Any]:
+        return choose(str(event._data.get("name", "")))
 
-    def fit() -> list[Any]:
-        updates: list[Any] = []
-        for question in questions_for(app.slot.model)[0]:
-            note = (
-                html_parts.error(
-                    WorkbenchError(f"{app.slot.name} cannot answer this: {question.unavailable}")
-                )
-                if question.unavailable
-                else ""
-            )
-            updates += [
-                note,
-                gr.Group(visible=not question.unavailable),
-                gr.Button(visible=not question.unavailable),
-                *times(question.name),
-            ]
-        return updates
-
-    @cache
-    def times(name: str) -> list[Any]:
-        """How long the run with the defaults takes, and each of its parts."""
-        analysis, model = registry.get(name), app.slot.model
-        update = gr.CheckboxGroup(choices=estimates.part_choices(analysis, model))
-        return [estimates.line(analysis, model, {}), *([update] if analysis.parts else [])]
-
-    def start(analysis: str, fields: list[forms.Field], raw: Sequence[Any]) -> list[str]:
-        try:
-            job = app.jobs.submit(analysis, forms.read(fields, raw))
-        except WorkbenchError as problem:
-            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
-        job.finished.wait(
-            0.1
-        )  # so that the first picture shows it at work, and a very quick one done
-        return [html_parts.jobs_html(app.jobs.recent()), ""]
-
-    for name, button, fields in starts:
-        button.click(
-            lambda *raw, name=name, fields=fields: start(name, fields, raw),
-            [field.component for field in fields],
-            [queue, error_box],
-            **QUIET,
-        )
+    for clicked in (listed, *(form.heading for form in laid_out)):
+        clicked.choose(chosen, None, columns, **QUIET)
+    for form in laid_out:
+        _wire(app, form, queue, error_box)
 
     def cancel(event: gr.EventData) -> list[str]:
         try:
@@ -185,4 +145,110 @@ def build(app: AppState) -> AnalysisTab:
     gr.Timer(1.0).tick(
         lambda: html_parts.jobs_html(app.jobs.recent()), None, queue, queue=False, **QUIET
     )
-    return AnalysisTab(choice, groups, choose, fits, fit)
+
+    def fit() -> list[Any]:
+        updates = [_questions_html(app.slot.model)]
+        return updates + [update for form in laid_out for update in _fit(app, form)]
+
+    return AnalysisTab(
+        columns, choose, [listed, *(output for form in laid_out for output in form.fits)], fit
+    )
+
+
+def _questions_html(model: Any) -> str:
+    groups, _ = groups_for(model)
+    body = fragment(
+        "questions.html", groups=groups, ready=model is not None, buttons=True, home="../"
+    )
+    return f'<div class="wb questions">{body}</div>'
+
+
+def _form(app: AppState, analysis: Analysis) -> _Form:
+    """Lay out the form of one analysis."""
+    name = analysis.name
+    with gr.Column(visible=False, elem_classes="form-column") as column:
+        heading = gr.HTML(
+            _heading_html(analysis), elem_id=f"asked-{name}", js_on_load=_CHOOSE, **PLAIN
+        )
+        why_not = gr.HTML("", elem_classes="why-not", **PLAIN)
+        with gr.Column(elem_classes="form-body") as body:
+            with gr.Column(elem_classes="preset-place") as place:
+                pass
+            with gr.Group(elem_classes="form"):
+                fields = forms.build(analysis.Params, {"parts": estimates.part_choices(analysis)})
+            preview = gr.HTML("", elem_id=f"preview-{name}", visible=analysis.has_preview, **PLAIN)
+            with place:
+                presets, times = (
+                    preset_buttons.build(app, analysis, fields) if analysis.presets else ([], list)
+                )
+        with gr.Row(elem_classes="run-bar"):
+            run = gr.Button("Run", variant="primary", elem_id=f"run-{name}", scale=0, min_width=130)
+            takes = gr.HTML(
+                estimates.line(analysis, None, {}), elem_id=f"takes-{name}", min_width=160, **PLAIN
+            )
+    return _Form(
+        analysis, column, fields, run, why_not, body, takes, presets, times, heading, preview
+    )
+
+
+def _heading_html(analysis: Analysis) -> str:
+    gives = f'<p class="wb-muted">{escape(analysis.gives)}</p>' if analysis.gives else ""
+    return (
+        '<div class="wb asked"><button type="button" class="wb-button" data-question="">← All'
+        f' questions</button><h2 tabindex="-1">{escape(analysis.question)}</h2>{gives}</div>'
+    )
+
+
+def _wire(app: AppState, form: _Form, queue: Any, error_box: Any) -> None:
+    """Run asks, and whatever changes in the form changes what it says of the time."""
+
+    def start(*raw: Any) -> list[str]:
+        try:
+            job = app.jobs.submit(form.analysis.name, forms.read(form.fields, raw))
+        except WorkbenchError as problem:
+            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
+        # So that the first picture shows it at work, and a very quick one done.
+        job.finished.wait(0.1)
+        return [html_parts.jobs_html(app.jobs.recent()), ""]
+
+    def say(*raw: Any) -> list[str]:
+        model = app.slot.model
+        try:
+            values = forms.read(form.fields, raw)
+            takes = estimates.line(form.analysis, model, values)
+            return [takes, html_parts.preview_html(form.analysis, model, values)]
+        except WorkbenchError:  # a field that is being typed; its own message comes with Run
+            return ["", ""]
+
+    begun = form.run.click(start, form.components, [queue, error_box], **QUIET)
+    begun.then(None, None, None, js=_TO_QUEUE)
+    gr.on(
+        [component.change for component in form.components],
+        say,
+        form.components,
+        [form.takes, form.preview],
+        trigger_mode="always_last",
+        **AT_ONCE,
+    )
+
+
+def _fit(app: AppState, form: _Form) -> list[Any]:
+    """The form once there is a model: the reason in its place, or what everything takes."""
+    analysis, model = form.analysis, app.slot.model
+    reason = unavailable_reason(analysis, model)
+    note = (
+        html_parts.error(WorkbenchError(f"{app.slot.name} cannot answer this: {reason}"))
+        if reason
+        else ""
+    )
+    choices = gr.CheckboxGroup(choices=estimates.part_choices(analysis, model))
+    return [
+        note,
+        gr.Column(visible=not reason),
+        gr.Button(visible=not reason),
+        "" if reason else estimates.line(analysis, model, {}),
+        # What somebody typed while the model was loading has its preview already.
+        ("" if reason else html_parts.preview_html(analysis, model, {})) or gr.skip(),
+        *([choices] if form.parts else []),
+        *form.times(),
+    ]

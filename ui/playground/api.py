@@ -28,6 +28,7 @@ def add(app: AppState) -> None:
     gr.api(endpoints.next_tokens, api_name="next_tokens", concurrency_limit=4)
     gr.api(endpoints.answers, api_name="answers", concurrency_limit=4)
     gr.api(endpoints.generate, api_name="generate", concurrency_limit=4)
+    gr.api(endpoints.model, api_name="model")
     gr.api(endpoints.analyses, api_name="analyses")
     gr.api(endpoints.run, api_name="run", concurrency_limit=4)
 
@@ -63,7 +64,7 @@ class _Endpoints:
 
         def work() -> list[dict[str, Any]]:
             model = self._app.slot.need()
-            change = change_for(self._app, heads_off or [], run, None, dial)
+            change = change_for(self._app, model, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 looked = prompt_service.read_prompt(
                     model, typed(prompt, chat), k=max(1, min(int(k), 100))
@@ -92,7 +93,7 @@ class _Endpoints:
                     "An answer is empty.", "a memory answer and a context answer", "Give both."
                 )
             model = self._app.slot.need()
-            change = change_for(self._app, heads_off or [], run, None, dial)
+            change = change_for(self._app, model, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 looked = prompt_service.read_prompt(model, typed(prompt, chat), (memory, context))
             return {
@@ -115,13 +116,26 @@ class _Endpoints:
 
         def work() -> str:
             model = self._app.slot.need()
-            change = change_for(self._app, heads_off or [], run, None, dial)
+            change = change_for(self._app, model, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
                 return prompt_service.continuation(
                     model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000))
                 )
 
         return _explained(work)
+
+    def model(self) -> dict[str, Any]:
+        """The model that answers: {"name", "state", "weight_hash", "dtype", "device", "loading"};
+        the last is the name of another one while that loads.
+        """
+        slot, loading = self._app.slot, self._app.shelf.loading
+        card = getattr(slot.model, "card", None)
+        return {
+            "name": slot.name,
+            "state": slot.state,
+            **{key: getattr(card, key, None) for key in ("weight_hash", "dtype", "device")},
+            "loading": loading.name if loading is not None else None,
+        }
 
     def analyses(self) -> list[dict[str, Any]]:
         """Every question: {"name", "question", "unavailable_reason", "params"}, params as a JSON
@@ -143,8 +157,8 @@ class _Endpoints:
     def run(
         self, analysis: str, params_json: str = "{}", seed: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Ask a question: {"run", "state", "findings"} in the end, {"state", "fraction", "says",
-        "left"} until then.
+        """Ask a question: {"run", "state", "model", "findings"} in the end, {"state", "model",
+        "fraction", "says", "left"} until then.
 
         The run is kept in the runs folder; closing the connection does not stop it.
         """
@@ -162,7 +176,18 @@ class _Endpoints:
 
         job = _explained(begin)
         while not job.finished.wait(0.3):
-            yield {"state": job.state, "fraction": job.fraction, "says": job.says, "left": job.left}
+            yield {
+                "state": job.state,
+                "model": job.model,
+                "fraction": job.fraction,
+                "says": job.says,
+                "left": job.left,
+            }
         if job.error is not None:
             raise gr.Error(str(job.error), print_exception=False)
-        yield {"run": job.run_id, "state": job.state, "findings": job.findings}
+        yield {
+            "run": job.run_id,
+            "state": job.state,
+            "model": job.model,
+            "findings": job.findings,
+        }

@@ -3,8 +3,10 @@ analysis brings along (`workbench.playground`).
 
 Gradio, mounted at /playground.
 
-prompt_tab.py          the first tab; prompt_stream.py and prompt_service.py compute what it shows
-analysis_tab.py        the second tab; forms.py has its forms, jobs.py its queue
+prompt_tab.py          the first tab; prompt_choices.py has what it offers, prompt_stream.py and
+                       prompt_service.py compute what it shows
+analysis_tab.py        the second tab; forms.py has its forms, preset_buttons.py what fills them
+estimates.py           what forms say of time and memory; uploads.py: files as paths
 single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs
 features_tab.py        a tab for features; feature_service.py computes what it shows
 form_tab.py            what the page needs of these three
@@ -103,6 +105,7 @@ def blocks(app: AppState) -> gr.Blocks:
     ) as page:
         gr.HTML('<span id="playground-main" tabindex="-1"></span>', **PLAIN)
         status = gr.HTML(_status(app), elem_id="status", **PLAIN)
+        tried = [a.name for a in registry.all_analyses()[0] if a.in_first_tab]
         features: list[str] = []  # tabs that the address may name
         built: list[FormTab] = []
         with gr.Tabs(selected="try") as tabs:
@@ -115,40 +118,50 @@ def blocks(app: AppState) -> gr.Blocks:
                     built.append(_BUILDERS[type(form)](app, analysis, form))
                 if isinstance(form, FeaturesForm):
                     features.append(form.tab)
-        waiting = gr.Timer(1.0)
+        looking = gr.Timer(1.0)
+        shown = gr.Number(0, visible=False)  # the serial of the model that the page was made for
+        once = gr.Number(0, visible=False)
 
         def opened(request: gr.Request) -> list[Any]:
             """A page was opened or reloaded: its address may name an analysis, or a feature."""
             asked = request.query_params.get("analysis", "").strip().lower().replace("_", "-")
-            nothing = [gr.skip(), *[gr.skip() for _ in asking.forms]]
+            nothing = [gr.skip() for _ in asking.columns]
             for tab in features:
                 if request.query_params.get(tab):
                     return [gr.Tabs(selected=tab), *nothing]
-            if asked not in asking.forms:
+            if not asked:
                 return [gr.skip(), *nothing]
-            return [gr.Tabs(selected="ask"), asked, *asking.choose(asked)]
+            if asked in tried:  # its form is the first tab
+                return [gr.Tabs(selected="try"), *nothing]
+            return [gr.Tabs(selected="ask"), *asking.choose(asked)]
 
         fits = [*asking.fits, *(output for tab in built for output in tab.fits)]
 
+        def look(serial: float) -> list[Any]:
+            """Once a second: whether the model that answers is the one that the page shows."""
+            slot = app.slot
+            if slot.state == "loading":
+                return [_status(app), gr.skip()]
+            return [gr.skip()] * 2 if serial == slot.serial else [_status(app), slot.serial]
+
         def loaded() -> list[Any]:
-            """Until the model is there, its state once a second; then never again."""
-            if app.slot.state == "loading":
-                return [_status(app), *[gr.skip()] * (3 + len(fits))]
+            """A model is there: the first, or another one. What was typed stays."""
             return [
-                _status(app),
                 head_buttons.value_for(app.slot.model),
                 gr.skip() if app.slot.model is None else chat.for_model(app.slot.model),
-                gr.Timer(active=False),
+                1,
                 *asking.fit(),
                 *(update for tab in built for update in tab.fit()),
             ]
 
-        page.load(opened, None, [tabs, asking.choice, *asking.forms.values()], **AT_ONCE)
-        outputs = [status, trying.grid, trying.chat, waiting, *fits]
-        ready = gr.on([page.load, waiting.tick], loaded, None, outputs, **AT_ONCE)
+        page.load(opened, None, [tabs, *asking.columns], **AT_ONCE)
+        gr.on([page.load, looking.tick], look, shown, [status, shown], **AT_ONCE)
+        ready = shown.change(loaded, None, [trying.grid, trying.chat, once, *fits], **AT_ONCE)
         trying.first(ready)
+        # What the address asks for is done once, and not again with another model.
+        first = once.change(lambda: None, None, None, **AT_ONCE)
         for tab in built:
-            tab.first(ready)
+            tab.first(first)
         api.add(app)
         stream_recovery.recover_events(page)
     page.queue(default_concurrency_limit=8)
@@ -157,14 +170,14 @@ def blocks(app: AppState) -> gr.Blocks:
 
 def _status(app: AppState) -> str:
     """One line about the model."""
-    if app.slot.error is not None:
-        return f'<div class="wb">{message_html(app.slot.error, dismissible=False)}</div>'
-    name = f"<b>{escape(app.slot.name)}</b>"
-    if app.slot.model is None:
+    slot = app.slot
+    model = slot.model
+    if slot.error is not None:
+        return f'<div class="wb">{message_html(slot.error, dismissible=False)}</div>'
+    name = f"<b>{escape(slot.name)}</b>"
+    if model is None:
         return (
-            f'<p class="wb status busy" role="status">{name} is loading … {app.slot.seconds:.0f}'
-            " s</p>"
+            f'<p class="wb status busy" role="status">{name} is loading … {slot.seconds:.0f} s</p>'
         )
-    model = app.slot.model
     size = f"{model.n_layers} layers × {model.n_heads} heads, on {model.card.device}"
     return f'<p class="wb status">{name} {escape(size)}</p>'

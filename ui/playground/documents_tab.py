@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ui.app_state import AppState
-from ui.jobs import UPLOADS
 from ui.playground.embedded_run import EmbeddedRun
 from ui.playground.form_tab import FormTab
+from ui.playground.uploads import in_one_folder
 from workbench.errors import BadInput
 from workbench.playground import DocumentsForm
 from workbench.registry import Analysis
 
-_UPLOADS = tempfile.TemporaryDirectory(prefix=UPLOADS)  # removed when the server ends
 _DEPTHS = {"quick": 500, "thorough": 5000}
 
 
@@ -79,7 +75,7 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                 "Remove the files, or empty the text.",
             )
         if files_:
-            return {**values, "path": str(_in_one_folder(files_))}
+            return {**values, "path": str(in_one_folder(files_))}
         if (text_ or "").strip():
             return {**values, "text": text_}
         raise BadInput(
@@ -88,17 +84,3 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
 
     below.wire(button, [files, text, given, wanted, depth], analysis.name, params)
     return FormTab()
-
-
-def _in_one_folder(files: list[str]) -> Path:
-    """The uploaded files in one folder, under their own names; each upload lies in a folder of
-    its own.
-    """
-    # The run shows the folder's name, and nobody's temporary folders.
-    called = f"{len(files)} uploaded files" if len(files) > 1 else "an uploaded file"
-    folder = Path(tempfile.mkdtemp(dir=_UPLOADS.name)) / called
-    folder.mkdir()
-    for number, file in enumerate(map(Path, files)):
-        target = folder / file.name
-        shutil.copy2(file, target if not target.exists() else folder / f"{number}-{file.name}")
-    return folder

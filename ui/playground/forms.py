@@ -1,13 +1,14 @@
 """A form from an analysis's `Params`: every field becomes the Gradio component that fits its type
 and bounds.
 
-    bool -> checkbox            Literal, Enum -> radio or dropdown       Path -> file upload
+    bool -> checkbox            Literal, Enum -> radio or dropdown       Path -> path, or an upload
     int, float -> slider when both bounds are given, else a number       str -> text, several lines
     where the default has them
     list of choices -> checkbox group      list of texts -> one per line, of numbers -> with commas
     anything else -> JSON text with `examples` -> dropdown that also takes any other text X | None
     -> the component of X; left empty it is None
 
+The few essential fields (`workbench.form_fields`) stand first, all others under *More settings*.
 What a form hands back goes through `Analysis.parse`, so a form never has to judge a value itself.
 """
 
@@ -29,7 +30,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ui.playground import uploads
+from ui.playground.theme import QUIET
 from workbench.errors import BadInput
+from workbench.form_fields import essential, extra, label
 
 RADIO_AT_MOST = 4
 SLIDER_STEPS = 1000
@@ -40,12 +44,13 @@ JSON_HINT = "As JSON."
 @dataclass(frozen=True)
 class Field:
     """One field of a form: `read` turns what the component holds into a value for
-    `Analysis.parse`.
+    `Analysis.parse`, `show` turns such a value into what the component holds.
     """
 
     name: str
     component: Any
     read: Callable[[Any], Any]
+    show: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,20 @@ class _Bounds:
 def build(
     params: type[BaseModel], choices: Mapping[str, Sequence[tuple[str, str]]] | None = None
 ) -> list[Field]:
-    """Components for all fields, in order; call it inside the Gradio container that holds the
-    form.
+    """Components for all fields, the essential ones first; call it inside the Gradio container
+    that holds the form.
 
     Args:
         choices: for fields that are lists of choices: what a person reads, and the value.
     """
-    named = choices or {}
-    return [_field(name, info, named.get(name)) for name, info in params.model_fields.items()]
+    named, infos = choices or {}, params.model_fields
+    first = essential(params)
+    rest = [name for name in infos if name not in first]
+    fields = [_field(name, infos[name], named.get(name)) for name in first]
+    if rest:
+        with gr.Accordion(f"More settings ({len(rest)})", open=False, elem_classes="more"):
+            fields += [_field(name, infos[name], named.get(name)) for name in rest]
+    return fields
 
 
 def read(fields: Sequence[Field], raw: Sequence[Any]) -> dict[str, Any]:
@@ -78,31 +89,24 @@ def read(fields: Sequence[Field], raw: Sequence[Any]) -> dict[str, Any]:
     return {field.name: field.read(value) for field, value in zip(fields, raw, strict=True)}
 
 
-def label(name: str, info: FieldInfo) -> str:
-    """ "n_facts" -> "N facts", unless the field has a title of its own."""
-    return info.title or name.replace("_", " ").strip().capitalize()
-
-
 def _field(name: str, info: FieldInfo, choices: Sequence[tuple[str, str]] | None = None) -> Field:
     kind, optional, metadata = _unwrap(info.annotation, list(info.metadata))
     default = None if info.is_required() else info.get_default(call_default_factory=True)
     if default is PydanticUndefined:
         default = None
-    extra: dict[str, Any] = (
-        dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
-    )
+    more = dict(extra(info))
     if info.examples:
-        extra["examples"] = info.examples
+        more["examples"] = info.examples
     if choices:
-        extra["choices"] = list(choices)
+        more["choices"] = list(choices)
     common = {
         "label": label(name, info),
         "info": info.description,
         "elem_id": f"param-{name}",
         "interactive": True,
     }
-    component, reader = _component(kind, default, _bounds(metadata), common, extra, optional)
-    return Field(name, component, reader)
+    component, reader = _component(kind, default, _bounds(metadata), common, more, optional)
+    return Field(name, component, reader, partial(_shown, kind, bool(more.get("multiline"))))
 
 
 def _component(
@@ -110,7 +114,7 @@ def _component(
     default: Any,
     bounds: _Bounds,
     common: dict[str, Any],
-    extra: Mapping[str, Any],
+    more: Mapping[str, Any],
     optional: bool,
 ) -> tuple[Any, Callable[[Any], Any]]:
     choices = _choices(kind)
@@ -120,13 +124,13 @@ def _component(
         return gr.Checkbox(value=bool(default), **common), bool
     if kind in (int, float):
         return _number(kind, default, bounds, common, optional)
-    if extra.get("widget") == "file" or (isinstance(kind, type) and issubclass(kind, Path)):
-        return _file(common)
+    if more.get("widget") == "file" or (isinstance(kind, type) and issubclass(kind, Path)):
+        return _file(default, common, kind is str and not optional)
     if kind is str:
-        return _string(default, bounds, common, extra, optional)
+        return _string(default, bounds, common, more, optional)
     if get_origin(kind) in (list, tuple, set, frozenset, Sequence):
-        return _many(kind, default, common, extra, optional)
-    shown = "" if default is None else json.dumps(_plain(default), ensure_ascii=False)
+        return _many(kind, default, common, more, optional)
+    shown = _shown(kind, False, default)
     common["info"] = _sentences(common["info"], JSON_HINT)
     return gr.Textbox(value=shown, lines=1 + (len(shown) > 80), **common), _json_reader(
         common["label"]
@@ -136,7 +140,7 @@ def _component(
 def _choice(
     choices: list[Any], default: Any, common: dict[str, Any], optional: bool
 ) -> tuple[Any, Callable[[Any], Any]]:
-    held = default.value if isinstance(default, enum.Enum) else default
+    held = _plain(default)
     if optional:
         offered = [("(none)", ""), *choices]
         return gr.Dropdown(offered, value="" if held is None else held, **common), _empty_is_none
@@ -144,31 +148,35 @@ def _choice(
     return (gr.Radio if few else gr.Dropdown)(choices, value=held, **common), _same
 
 
-def _file(common: dict[str, Any]) -> tuple[Any, Callable[[Any], Any]]:
-    # A file component shows no `info`, so its label says it all.
-    about = f"{common['label']}: {common['info']}" if common["info"] else common["label"]
-    box = gr.File(
-        label=about, type="filepath", elem_id=common["elem_id"], interactive=True, height=190
-    )
-    return box, _same
+def _file(default: Any, common: dict[str, Any], is_text: bool) -> tuple[Any, Callable[[Any], Any]]:
+    """A path that is typed, or that of an upload."""
+    with gr.Row(elem_classes="file-field"):
+        shown = "" if default is None else str(default)
+        where = "A path on the machine where the workbench runs"
+        box = gr.Textbox(value=shown, max_lines=1, placeholder=where, scale=5, **common)
+        button = gr.UploadButton(
+            "Upload …", file_count="multiple", size="sm", scale=1, min_width=100
+        )
+    button.upload(uploads.as_path, button, box, **QUIET)
+    return box, _text if is_text else _empty_is_none
 
 
 def _string(
-    default: Any, bounds: _Bounds, common: dict[str, Any], extra: Mapping[str, Any], optional: bool
+    default: Any, bounds: _Bounds, common: dict[str, Any], more: Mapping[str, Any], optional: bool
 ) -> tuple[Any, Callable[[Any], Any]]:
     text, reader = "" if default is None else str(default), _empty_is_none if optional else _text
-    if extra.get("examples"):
+    if more.get("examples"):
         # Known values to choose from, while any other text may be typed.
         return (
             gr.Dropdown(
-                [str(e) for e in extra["examples"]],
+                [str(e) for e in more["examples"]],
                 value=text or None,
                 allow_custom_value=True,
                 **common,
             ),
             reader,
         )
-    several = extra.get("multiline") or (bounds.length or 0) >= LONG_TEXT
+    several = more.get("multiline") or (bounds.length or 0) >= LONG_TEXT
     lines = min(max(text.count("\n") + 1, 2 if several else 1), 8)
     # Enter belongs to texts that may have several lines.
     return gr.Textbox(value=text, lines=lines, max_lines=12 if lines > 1 else 1, **common), reader
@@ -202,25 +210,24 @@ def _number(
 
 
 def _many(
-    kind: Any, default: Any, common: dict[str, Any], extra: Mapping[str, Any], optional: bool
+    kind: Any, default: Any, common: dict[str, Any], more: Mapping[str, Any], optional: bool
 ) -> tuple[Any, Callable[[Any], Any]]:
     inner = next((a for a in get_args(kind) if a is not Ellipsis), str)
     inner, _, _ = _unwrap(inner, [])
-    held = [] if default is None else [v.value if isinstance(v, enum.Enum) else v for v in default]
+    held = [] if default is None else _plain(default)
     choices = _choices(inner)
     if choices is not None:
-        return gr.CheckboxGroup(extra.get("choices", choices), value=held, **common), (
+        return gr.CheckboxGroup(more.get("choices", choices), value=held, **common), (
             lambda v: list(v) if v or not optional else None
         )
     if inner is str:
-        return _texts(held, common, bool(extra.get("multiline")), optional)
+        return _texts(held, common, bool(more.get("multiline")), optional)
     if inner in (int, float):
         common["info"] = _sentences(common["info"], "Separated by commas.")
-        shown = ", ".join(str(v) for v in held)
+        shown = _shown(kind, False, held)
         return gr.Textbox(value=shown, lines=1, max_lines=1, **common), partial(_numbers, optional)
-    shown = json.dumps(_plain(held), ensure_ascii=False)
     common["info"] = _sentences(common["info"], JSON_HINT)
-    return gr.Textbox(value=shown, **common), _json_reader(common["label"])
+    return gr.Textbox(value=_shown(kind, False, held), **common), _json_reader(common["label"])
 
 
 def _numbers(optional: bool, text: str | None) -> list[str] | None:
@@ -243,16 +250,36 @@ def _texts(
     )
 
     def items(text: str | None) -> list[str] | None:
-        written = _json_texts(text or "") if breaks else None
-        lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
-        kept = lines if written is None else written
+        kept = _listed(text or "", breaks)
         return kept if kept or not optional else None
 
-    shown = "\n".join(str(v) for v in held)
-    if breaks and items(shown) != held:
-        shown = json.dumps(held, ensure_ascii=False, indent=1)
-    rows = max(2, min(len(held), 6))
+    shown, rows = _shown(list[str], breaks, held), max(2, min(len(held), 6))
     return gr.Textbox(value=shown, lines=rows, max_lines=12, **common), items
+
+
+def _listed(text: str, breaks: bool) -> list[str]:
+    """The texts of a list as they are written in its field."""
+    written = _json_texts(text) if breaks else None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines if written is None else written
+
+
+def _shown(kind: Any, breaks: bool, value: Any) -> Any:
+    """What the component of a field of this type holds for a value."""
+    held = _plain(value)
+    many = get_origin(kind) in (list, tuple, set, frozenset, Sequence)
+    inner, _, _ = _unwrap(next(iter(get_args(kind)), str), []) if many else (kind, False, [])
+    if _choices(inner) is not None or (inner in (bool, int, float) and not many):
+        return held
+    if held is None or isinstance(held, str):
+        return held or ""
+    if many and inner is str:
+        lines = "\n".join(map(str, held))
+        same = not breaks or _listed(lines, breaks) == held
+        return lines if same else json.dumps(held, ensure_ascii=False, indent=1)
+    if many and inner in (int, float):
+        return ", ".join(map(str, held))
+    return json.dumps(held, ensure_ascii=False)
 
 
 def _json_texts(text: str) -> list[str] | None:
@@ -316,6 +343,8 @@ def _choices(kind: Any) -> list[tuple[str, Any]] | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, enum.Enum):
+        return value.value
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

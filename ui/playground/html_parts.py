@@ -9,19 +9,27 @@ from `ui.web.style`).
 from __future__ import annotations
 
 import html
+import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ui.home import duration
 from ui.jobs import Job
 from ui.playground.prompt_service import PromptAnswer, PromptOutput
+from ui.runs.cards import duration
 from ui.web.style import message_html
+from workbench import registry
 from workbench.errors import WorkbenchError
+from workbench.registry import Analysis
 
 SIDES = ("memory", "context")
+MOST_SHOWN = 2000  # characters of a piece of text
+PARTIAL = 4  # findings of a run that goes on
+log = logging.getLogger(__name__)
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 
 
@@ -51,11 +59,20 @@ def bar(p: float, kind: str = "") -> str:
 
 
 @dataclass(frozen=True)
+class SecondModel:
+    """Another model with the same prompt; `output` is None until it has answered."""
+
+    name: str
+    output: PromptOutput | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The unchanged model beside the changed one.
+    """The unchanged model beside the changed one, and beside a second model.
 
     `texts` are the continuations as far as they are written; `writing` says that there is more to
-    come.
+    come. `name` is the current model's.
     """
 
     before: PromptOutput | None = None
@@ -63,6 +80,8 @@ class Comparison:
     change: str = ""
     texts: tuple[str | None, str | None] = (None, None)
     writing: bool = False
+    name: str = ""
+    second: SecondModel | None = None
 
     def html(self) -> str:
         if self.before is None:
@@ -71,18 +90,68 @@ class Comparison:
                 " below it. You will see the likeliest next tokens, how likely each of your two"
                 " answers is, and how the text goes on.</p></div>"
             )
-        left = _column("Unchanged", "the model as it is", self.before, self.texts[0], self.writing)
-        if self.after is None:
+        second = self.second
+        as_it_is = "the model as it is" if second is None else self.name
+        marks = _Marks() if second is None else _Marks(second.output, second.text, self.writing)
+        left = _column("Unchanged", as_it_is, self.before, self.texts[0], self.writing, marks=marks)
+        right = ""
+        if self.after is not None:
+            right = _column(
+                "Changed", self.change, self.after, self.texts[1], self.writing, self.before
+            )
+        elif second is None:
             right = (
                 '<section class="col hint" aria-label="Changed model"><h3>Changed</h3><p'
                 ' class="wb-muted">Switch a head off in the grid, or choose a run and move its'
                 " dial: the changed model appears here, side by side.</p></section>"
             )
-        else:
-            right = _column(
-                "Changed", self.change, self.after, self.texts[1], self.writing, self.before
+        return f'<div class="wb try">{left}{right}{self._second_html()}</div>'
+
+    def _second_html(self) -> str:
+        second = self.second
+        if second is None or self.before is None:
+            return ""
+        if second.output is None:
+            return (
+                '<section class="col hint" aria-label="Second model"><h3>Second model <span'
+                f' class="wb-badge">{html.escape(second.name)}</span></h3><p class="wb-muted">Its'
+                " answer to the same prompt appears here.</p></section>"
             )
-        return f'<div class="wb try">{left}{right}</div>'
+        marks = _Marks(self.before, self.texts[0], self.writing)
+        return _column(
+            "Second model",
+            second.name,
+            second.output,
+            second.text,
+            self.writing,
+            self.before,
+            marks,
+        )
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What another model says to the same prompt: what differs from it is marked, texts once both
+    are written.
+    """
+
+    output: PromptOutput | None = None
+    text: str | None = None
+    writing: bool = False
+
+    def differs(self, token: str) -> bool:
+        return self.output is not None and token not in {other for other, _ in self.output.tokens}
+
+    def marked(self, text: str) -> str:
+        """The text as HTML, with the words that the other one does not have in their place."""
+        if self.output is None or self.text is None or self.writing:
+            return html.escape(text)
+        own, others = (re.findall(r"\s*\S+|\s+", each) for each in (text, self.text))
+        parts = []
+        for what, start, end, _, _ in SequenceMatcher(None, own, others, False).get_opcodes():
+            words = html.escape("".join(own[start:end]))
+            parts.append(words if what == "equal" or not words else f"<mark>{words}</mark>")
+        return "".join(parts)
 
 
 def _column(
@@ -92,24 +161,31 @@ def _column(
     text: str | None,
     writing: bool,
     reference: PromptOutput | None = None,
+    marks: _Marks = _Marks(),
 ) -> str:
     answers = _answers(looked, reference) if any(looked.answers) else ""
-    tokens = "".join(
-        f'<li><code>{token_html(token)}</code>{bar(p)}<span class="wb-num">{percent(p)}</span></li>'
-        for token, p in looked.tokens
-    )
+    tokens = "".join(_token(token, p, marks.differs(token)) for token, p in looked.tokens)
+    legend = "" if marks.output is None else " <small>≠ not among the other model's ten</small>"
     goes_on = ""
     if text is not None or writing:
         nothing = "" if writing else "<em>(it ends here)</em>"
         caret = '<i class="caret" aria-label="writing"></i>' if writing else ""
         goes_on = (
             "<h4>How it goes on</h4><p"
-            f' class="text">{html.escape(text or "") or nothing}{caret}</p>'
+            f' class="text">{marks.marked(text or "") or nothing}{caret}</p>'
         )
     return (
-        f'<section class="col" aria-label="{title} model"><h3>{title} <span'
-        f' class="wb-badge">{html.escape(change)}</span></h3>{answers}<h4>Next token</h4><ol'
-        f' class="tokens">{tokens}</ol>{goes_on}</section>'
+        f'<section class="col" aria-label="{title.removesuffix(" model")} model"><h3>{title} <span'
+        f' class="wb-badge">{html.escape(change)}</span></h3>{answers}<h4>Next token{legend}</h4>'
+        f'<ol class="tokens">{tokens}</ol>{goes_on}</section>'
+    )
+
+
+def _token(token: str, p: float, differs: bool) -> str:
+    mark = '<span class="differs" title="not among the other model\'s ten">≠</span>'
+    return (
+        f"<li><code>{mark if differs else ''}{token_html(token)}</code>{bar(p)}<span"
+        f' class="wb-num">{percent(p)}</span></li>'
     )
 
 
@@ -196,6 +272,35 @@ def findings_html(findings: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def preview_html(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
+    """How the text of a form will be cut; "" where there is none yet, or the form is not right."""
+    if model is None or not analysis.has_preview:
+        return ""
+    try:
+        cut = analysis.preview(model, analysis.parse(values))
+    except WorkbenchError:
+        return ""
+    except Exception:
+        # A third party's preview must not take the form down.
+        log.exception("the preview of %s failed", analysis.name)
+        return ""
+    if cut is None:
+        return ""
+    pieces = "".join(
+        f'<span class="{piece.kind}">{html.escape(piece.text[:MOST_SHOWN])}</span>'
+        for piece in cut.pieces
+    )
+    key = (
+        '<p class="key"><span class="prefix">given</span> <span class="suffix">wanted</span>'
+        ' <span class="outside">what follows</span></p>'
+    )
+    shown = f'{key}<p class="text">{pieces}</p>' if pieces else ""
+    return (
+        '<section class="wb cut" aria-label="How the text is cut"><h4>How the text is cut</h4>'
+        f"<p>{html.escape(cut.says)}</p>{shown}</section>"
+    )
+
+
 def jobs_html(jobs: Sequence[Job]) -> str:
     """The queue, newest first; each running or waiting job has its Cancel button."""
     if not jobs:
@@ -205,6 +310,29 @@ def jobs_html(jobs: Sequence[Job]) -> str:
             " kept and listed on Home. A reload of this page loses nothing.</p></div>"
         )
     return f'<div class="wb jobs">{"".join(_job(job) for job in jobs)}</div>'
+
+
+def _so_far(job: Job) -> str:
+    """What a run that goes on has found already: an analysis goes on filling the result that it
+    handed over with `progress.checkpoint`. The latest findings are shown.
+    """
+    kept = job.progress.kept
+    if kept is None or not (found := kept.findings.copy()):
+        return ""
+    latest = list(found.items())[-PARTIAL:]
+    more = f", the latest {PARTIAL}" if len(found) > PARTIAL else ""
+    return (
+        f'<section class="so-far"><h4>Found so far ({len(found)}{more})</h4>'
+        f"{findings_html({name: finding.to_json() for name, finding in latest})}</section>"
+    )
+
+
+def _question(job: Job) -> str:
+    """What was asked, in words; the name of the analysis where it is not installed any more."""
+    try:
+        return registry.get(job.analysis).question
+    except WorkbenchError:
+        return job.analysis
 
 
 def _job(job: Job) -> str:
@@ -218,7 +346,8 @@ def _job(job: Job) -> str:
     }[job.state]
     badge = {"failed": "wb-problem", "cancelled": "wb-partial"}.get(job.state, "")
     head = (
-        f'<header><h3>{html.escape(job.analysis)}</h3><span class="wb-badge {badge}">{words}</span>'
+        f'<header><h3>{html.escape(_question(job))}</h3><span class="wb-badge {badge}">{words}'
+        f'</span><span class="wb-muted on-model">on {html.escape(job.model)}</span>'
     )
     if busy:
         stopping = job.cancelling
@@ -238,6 +367,7 @@ def _job(job: Job) -> str:
             f' {html.escape(job.analysis)}" aria-valuemin="0" aria-valuemax="100"'
             f' aria-valuenow="{share}"><i style="width:{share}%"></i></div><p'
             f' class="says">{html.escape(job.says)}</p><p class="wb-muted wb-num">{times}</p>'
+            f"{_so_far(job)}"
         )
     elif job.error is not None:
         body = message_html(job.error, dismissible=False)

@@ -18,6 +18,9 @@ from typing import Any
 
 from hooks.prompts import Prompt, tokenize
 from ui.app_state import AppState
+from ui.jobs import Job
+from ui.model_routes import checked
+from ui.model_slot import ModelSlot
 from ui.playground import html_parts, prompt_service
 from workbench.errors import NotFound, WorkbenchError
 from workbench.models.conversation import typed
@@ -40,6 +43,8 @@ class PromptRequest:
     value: float | None = None
     length: int = 0
     chat: bool = False
+    second: str = ""
+    """Another model that is given the same prompt, by its reference; "" for none."""
 
     @property
     def given(self) -> Prompt:
@@ -79,14 +84,18 @@ class Tickets:
 
 
 def change_for(
-    app: AppState, off: Sequence[str], run_id: str | None, control: str | None, value: float | None
+    app: AppState,
+    model: Any,
+    off: Sequence[str],
+    run_id: str | None,
+    control: str | None,
+    value: float | None,
 ) -> prompt_service.ModelChange:
     """What a page or a program asks to be done to the model.
 
     Raises:
         BadInput, NotFound, BadRun: a head, run or control that there is not.
     """
-    model = app.slot.need()
     heads = prompt_service.heads_from(off, model)
     if not run_id:
         return prompt_service.ModelChange(heads)
@@ -109,10 +118,8 @@ class Answerer:
         self._tickets = Tickets()
         # The unchanged side is the same for every head and every dial: it is computed once per
         # prompt.
-        self._looked: OrderedDict[tuple[str, str, str, bool], prompt_service.PromptOutput] = (
-            OrderedDict()
-        )
-        self._texts: OrderedDict[tuple[str, int, bool], str] = OrderedDict()
+        self._looked: OrderedDict[tuple[Any, ...], prompt_service.PromptOutput] = OrderedDict()
+        self._texts: OrderedDict[tuple[Any, ...], str] = OrderedDict()
 
     def answer(
         self, session: str, asked: PromptRequest, stamp: float | None = None
@@ -168,45 +175,72 @@ class Answerer:
         alive: Callable[[], bool],
         show: Callable[[UIUpdate | None], None],
     ) -> None:
-        model = self._app.slot.need()
+        slot = self._app.slot
+        slot.need()
         if not asked.prompt.strip():
             show(UIUpdate(html_parts.Comparison().html()))
             return
-        change = change_for(self._app, asked.off, asked.run, asked.control, asked.value)
-        while not model.lock.acquire(timeout=1.5):
-            if not alive():
-                return
-            show(
-                UIUpdate(
-                    note=html_parts.status_line(
-                        f"{self._who()}; the answer comes as soon as it is free.", busy=True
-                    )
-                )
-            )
+        called = {str(slot.ref): slot.name for slot in self._app.shelf.loaded()}
+        name = called.get(asked.second, asked.second)
+        second = html_parts.SecondModel(name) if name else None
+        with self._app.shelf.using(slot):
+            answered = self._current(slot, asked, second, alive, show)
+        if answered is None:
+            return
+        view, note = answered
+        problem = ""
+        if second is not None and alive():
+            try:
+                view = self._beside(asked, view, note, alive, show)
+            except WorkbenchError as error:  # the current model has answered all the same
+                view, problem = replace(view, second=None), html_parts.error(error)
+        show(UIUpdate(replace(view, writing=False).html(), note, problem))
+
+    def _current(
+        self,
+        slot: ModelSlot,
+        asked: PromptRequest,
+        second: html_parts.SecondModel | None,
+        alive: Callable[[], bool],
+        show: Callable[[UIUpdate | None], None],
+    ) -> tuple[html_parts.Comparison, str] | None:
+        """What the current model says, as it is and as changed, with a note; None once nobody waits
+        for it.
+        """
+        model = slot.need()
+        change = change_for(self._app, model, asked.off, asked.run, asked.control, asked.value)
+        if not self._acquired(slot, alive, show):
+            return None
         try:
-            before, after = self._unchanged(model, asked), None
+            before, after = self._unchanged(slot, asked), None
             if change.active:
                 with change.on(model):
                     after = prompt_service.read_prompt(
                         model, asked.given, (asked.memory, asked.context)
                     )
-            view = html_parts.Comparison(before, after, change.says(), writing=asked.length > 0)
+            view = html_parts.Comparison(
+                before,
+                after,
+                change.says(),
+                writing=asked.length > 0,
+                name=slot.name,
+                second=second,
+            )
             past = model.past_window(len(tokenize(model, asked.given).ids) + asked.length)
             show(UIUpdate(view.html(), html_parts.status_line(past) if past else ""))
-            if not asked.length:
-                return
 
             def going_on() -> bool:
                 # A run that waits for the model goes first: a continuation is easily asked for
                 # again.
-                return alive() and self._app.jobs.running() is None
+                return alive() and self._job_on(slot) is None
 
             def left(text: str) -> None:
                 show(UIUpdate(replace(view, texts=(text, None)).html()))
 
-            text = self._unchanged_text(model, asked, going_on, left)
-            view = replace(view, texts=(text, None))
-            if change.active and going_on():
+            if asked.length:
+                text = self._unchanged_text(slot, asked, going_on, left)
+                view = replace(view, texts=(text, None))
+            if asked.length and change.active and going_on():
                 with change.on(model):
                     changed = prompt_service.continuation(
                         model,
@@ -218,24 +252,79 @@ class Answerer:
                 view = replace(view, texts=(text, changed))
         finally:
             model.lock.release()
-        if alive() and self._app.jobs.running() is not None:
+        if asked.length and alive() and self._job_on(slot) is not None:
             past = "A run took the model; the text stops where it was."
-        note = html_parts.status_line(past) if past else ""
-        show(UIUpdate(replace(view, writing=False).html(), note))
+        return view, html_parts.status_line(past) if past else ""
 
-    def _who(self) -> str:
+    def _beside(
+        self,
+        asked: PromptRequest,
+        view: html_parts.Comparison,
+        note: str,
+        alive: Callable[[], bool],
+        show: Callable[[UIUpdate | None], None],
+    ) -> html_parts.Comparison:
+        """The same with what a second model says, which is loaded first if it has to be."""
+        slot = self._app.shelf.get(checked(self._app, asked.second))
+        with self._app.shelf.using(slot):
+            while not slot.wait(0.3):
+                if not alive():
+                    return view
+                says = slot.says or f"Loading {slot.name}"
+                show(UIUpdate(note=html_parts.status_line(says, busy=True)))
+            model = slot.need()
+            if not self._acquired(slot, alive, show):
+                return view
+            try:
+                looked = self._unchanged(slot, asked)
+                second = html_parts.SecondModel(slot.name, looked)
+                view = replace(view, second=second)
+                show(UIUpdate(view.html(), note))
+                if not asked.length:
+                    return view
+
+                def more(text: str) -> None:
+                    show(UIUpdate(replace(view, second=replace(second, text=text)).html()))
+
+                text = self._unchanged_text(
+                    slot, asked, lambda: alive() and self._job_on(slot) is None, more
+                )
+                return replace(view, second=replace(second, text=text))
+            finally:
+                model.lock.release()
+
+    def _acquired(
+        self,
+        slot: ModelSlot,
+        alive: Callable[[], bool],
+        show: Callable[[UIUpdate | None], None],
+    ) -> bool:
+        """Wait for a model that others use, and say so; False once nobody waits for the answer."""
+        while not slot.need().lock.acquire(timeout=1.5):
+            if not alive():
+                return False
+            says = f"{self._who(slot)}; the answer comes as soon as it is free."
+            show(UIUpdate(note=html_parts.status_line(says, busy=True)))
+        return True
+
+    def _job_on(self, slot: ModelSlot) -> Job | None:
+        """The run that has this model now, if any."""
         job = self._app.jobs.running()
+        return job if job is not None and job.slot is slot else None
+
+    def _who(self, slot: ModelSlot) -> str:
+        job = self._job_on(slot)
         return (
             f"{job.analysis} has the model ({100 * job.fraction:.0f} %)"
             if job is not None
             else "The model is busy with another prompt"
         )
 
-    def _unchanged(self, model: Any, asked: PromptRequest) -> prompt_service.PromptOutput:
-        key = (asked.prompt, asked.memory, asked.context, asked.chat)
+    def _unchanged(self, slot: ModelSlot, asked: PromptRequest) -> prompt_service.PromptOutput:
+        key = (slot.serial, asked.prompt, asked.memory, asked.context, asked.chat)
         if key not in self._looked:
             self._looked[key] = prompt_service.read_prompt(
-                model, asked.given, (asked.memory, asked.context)
+                slot.need(), asked.given, (asked.memory, asked.context)
             )
             while len(self._looked) > REMEMBERED:
                 self._looked.popitem(last=False)
@@ -243,15 +332,15 @@ class Answerer:
 
     def _unchanged_text(
         self,
-        model: Any,
+        slot: ModelSlot,
         asked: PromptRequest,
         alive: Callable[[], bool],
         more: Callable[[str], None],
     ) -> str:
-        key = (asked.prompt, asked.length, asked.chat)
+        key = (slot.serial, asked.prompt, asked.length, asked.chat)
         if key in self._texts:
             return self._texts[key]
-        text = prompt_service.continuation(model, asked.given, asked.length, alive, more)
+        text = prompt_service.continuation(slot.need(), asked.given, asked.length, alive, more)
         if alive():
             self._texts[key] = text
             while len(self._texts) > REMEMBERED:

@@ -10,17 +10,17 @@ from typing import Any
 
 import gradio as gr
 
-from ui import home
 from ui.app_state import AppState
 from ui.playground import chat as chats
 from ui.playground import head_buttons, html_parts, prompt_service
+from ui.playground.prompt_choices import NO_MODEL, NO_RUN, model_choices, run_choices
 from ui.playground.prompt_stream import Answerer, PromptRequest
+from ui.playground.save_prompt import SavePrompt
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.playground import HeadRole
 
-NO_RUN = ""
 # Writes the browser's clock into the last input, so that the server knows which of two requests is
 # the newer one.
 STAMP = "(...values) => [...values.slice(0, -1), performance.timeOrigin + performance.now()]"
@@ -60,6 +60,7 @@ def build(app: AppState, tab: Any) -> PromptTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`, which is given as `tab`."""
     roles = head_roles()
     page = _lay_out(roles)
+    page.save.wire(app, page.request)
     answers = _Answers(app, roles)
 
     def show(event: Callable[..., Any], **options: Any) -> None:
@@ -84,6 +85,7 @@ def build(app: AppState, tab: Any) -> PromptTab:
         page.heads.heads,
         page.value.input,
         page.length.release,
+        page.second.input,
     ):
         show(happens, trigger_mode="multiple")
     texts = [page.prompt, page.memory, page.context]
@@ -113,10 +115,12 @@ def build(app: AppState, tab: Any) -> PromptTab:
             **AT_ONCE,
         ).then
     )
-    tab.select(answers.choices, None, page.run, **AT_ONCE)
+    tab.select(answers.choices, page.second, [page.run, page.second], **AT_ONCE)
 
     def first(ready: Any) -> None:
-        listed = ready.then(answers.first_choices, None, page.run, **AT_ONCE)
+        listed = ready.then(
+            answers.first_choices, [page.run, page.second], [page.run, page.second], **AT_ONCE
+        )
         show(listed.then(answers.take_run, [page.run, page.heads], from_run, **AT_ONCE).then)
 
     return PromptTab(page.heads, page.chat, first)
@@ -126,23 +130,6 @@ def head_roles() -> list[HeadRole]:
     """What the runs of any analysis find heads to be for: each has a button."""
     analyses, _ = registry.all_analyses()
     return list(dict.fromkeys(role for a in analyses for role in a.playground.roles))
-
-
-def run_choices(app: AppState) -> list[tuple[str, str]]:
-    """Finished runs of this model whose analysis gives controls."""
-    able = {a.name for a in registry.all_analyses()[0] if a.has_controls}
-    runs = [
-        e
-        for e in app.entries()
-        if not e.problem and e.analysis in able and e.model == app.slot.name
-    ]
-    return [
-        ("none", NO_RUN),
-        *(
-            (f"{e.analysis}{' (sample)' if e.sample else ''}, {home.when(e.started)}", e.id)
-            for e in runs
-        ),
-    ]
 
 
 @dataclass(frozen=True)
@@ -158,6 +145,7 @@ class _Page:
     control: Any
     value: Any
     length: Any
+    second: Any
     undo: Any
     heads: Any
     presets: Any
@@ -166,6 +154,7 @@ class _Page:
     note: Any
     answer: Any
     stamp: Any
+    save: SavePrompt
 
     @property
     def request(self) -> list[Any]:
@@ -178,6 +167,7 @@ class _Page:
             self.control,
             self.value,
             self.length,
+            self.second,
             self.stamp,
         ]
 
@@ -202,6 +192,7 @@ def _lay_out(roles: list[HeadRole]) -> _Page:
             error_box = gr.HTML("", elem_id="error-box", **PLAIN)
             note = gr.HTML("", elem_id="note", **PLAIN)
             answer = gr.HTML(html_parts.Comparison().html(), elem_id="answer", **PLAIN)
+            save = SavePrompt()
     return _Page(
         **asked,
         heads=heads,
@@ -211,6 +202,7 @@ def _lay_out(roles: list[HeadRole]) -> _Page:
         note=note,
         answer=answer,
         stamp=gr.Number(visible=False),
+        save=save,
     )
 
 
@@ -255,6 +247,13 @@ def _prompt_column() -> dict[str, Any]:
         box["control"] = gr.Dropdown([], label="Control", visible=False)
         box["value"] = gr.Slider(-1, 1, 0, step=0.05, label="Dial", visible=False, elem_id="dial")
     box["length"] = gr.Slider(0, 80, 16, step=1, label="Tokens of continuation", elem_id="length")
+    box["second"] = gr.Dropdown(
+        [("none", NO_MODEL)],
+        value=NO_MODEL,
+        label="Second model beside it",
+        info="Gets the same prompt, as it is; loaded when it is chosen.",
+        elem_id="second-model",
+    )
     box["undo"] = gr.Button("Undo all changes", size="sm", elem_id="clear")
     return box
 
@@ -277,13 +276,16 @@ class _Answers:
         control: str | None,
         value: float | None,
         length: float | None,
+        second: str | None,
         stamp: float | None,
         request: gr.Request,
     ) -> Iterator[list[Any]]:
         """The answer to what stands on the page, as it comes."""
         off = tuple((heads or {}).get("off", ()))
         texts = (prompt or "", memory or "", context or "")
-        asked = PromptRequest(*texts, off, run, control, value, int(length or 0), bool(chat))
+        asked = PromptRequest(
+            *texts, off, run, control, value, int(length or 0), bool(chat), second or NO_MODEL
+        )
         for step in self._answerer.answer(request.session_hash or "", asked, stamp):
             yield [gr.skip() if step.answer is None else step.answer, step.note, step.error_box]
         # A generator must end with something; what is shown stays.
@@ -335,20 +337,24 @@ class _Answers:
         chosen = self._control(run_id, name)
         return [{**value, "off": []}, chosen.neutral if chosen is not None else 0]
 
-    def choices(self) -> Any:
-        """The runs that there are now."""
-        ready = self._app.slot.model is not None
-        return gr.Dropdown(choices=run_choices(self._app)) if ready else gr.skip()
-
-    def first_choices(self, request: gr.Request) -> Any:
-        """The address may name a run: `/playground?run=ID` opens with its heads and its control."""
+    def choices(self, second: str | None) -> list[Any]:
+        """The runs and the models that there are now."""
+        models = gr.Dropdown(choices=model_choices(self._app, second or NO_MODEL))
         if self._app.slot.model is None:
-            return gr.skip()
-        offered = run_choices(self._app)
-        asked = request.query_params.get("run", NO_RUN)
-        return gr.Dropdown(
-            choices=offered, value=asked if asked in {value for _, value in offered} else NO_RUN
-        )
+            return [gr.skip(), models]
+        return [gr.Dropdown(choices=run_choices(self._app)), models]
+
+    def first_choices(self, run: str | None, second: str | None, request: gr.Request) -> list[Any]:
+        """With a model: its runs. The address may name one: `/playground?run=ID` opens with its
+        heads and its control.
+        """
+        models = gr.Dropdown(choices=model_choices(self._app, second or NO_MODEL))
+        if self._app.slot.model is None:
+            return [gr.skip(), models]
+        runs = run_choices(self._app)
+        there = {value for _, value in runs}
+        asked = run or request.query_params.get("run", NO_RUN)
+        return [gr.Dropdown(choices=runs, value=asked if asked in there else NO_RUN), models]
 
 
 def _slider(control: registry.Control) -> Any:

@@ -76,7 +76,7 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
         if model is None:
             return [gr.skip() for _ in fits]
         updates = {
-            "sites": lambda: gr.Dropdown(choices=site_choices(model)),
+            "sites": lambda: gr.Dropdown(choices=site_choices(model), value=[]),
             "chat": lambda: chats.for_model(model),
         }
         return [updates[name]() for name in fits]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from analyses.claims import VERDICTS
@@ -28,21 +28,26 @@ class Lead:
     picture: tuple[str, int] | None = None
 
 
-def lead_of(result: Result) -> Lead:
-    """As its analysis declares it; else the first finding.
+def sentences(analysis: str, says: Mapping[str, str]) -> tuple[str, ...]:
+    """The answer of a run in sentences, from those of all its findings by name: as its analysis
+    declares it; else the first.
 
     What a run does not have, since it was stopped or not asked for, is left out.
     """
-    declared = _declared(result)
-    found = result.findings
-    first = tuple(finding.says for finding in list(found.values())[:1])
+    declared = _declared(analysis)
+    answers = [says[name] for name in declared.says if name in says] if declared else []
+    return tuple(filter(None, answers or list(says.values())[:1]))
+
+
+def lead_of(result: Result) -> Lead:
+    """The answer, the control it must be read against, and the picture that carries it."""
+    declared = _declared(result.analysis)
+    found = {name: finding.says for name, finding in result.findings.items()}
+    says = sentences(result.analysis, found)
     if declared is None:
-        return Lead(first)
-    says, beside = (
-        tuple(found[name].says for name in names if name in found)
-        for names in (declared.says, declared.beside)
-    )
-    return Lead(says or first, beside, declared.picture)
+        return Lead(says)
+    beside = tuple(found[name] for name in declared.beside if name in found)
+    return Lead(says, beside, declared.picture)
 
 
 def certainty(result: Result) -> str:
@@ -53,7 +58,7 @@ def certainty(result: Result) -> str:
 
 
 def _items(result: Result) -> Iterator[str]:
-    declared = _declared(result)
+    declared = _declared(result.analysis)
     for name in (*declared.says, *declared.beside) if declared is not None else ():
         finding = result.findings.get(name)
         if finding is not None and "n" in finding.values:
@@ -82,8 +87,8 @@ def _seeds(result: Result) -> Iterator[str]:
         yield "one seed"
 
 
-def _declared(result: Result) -> Answer | None:
+def _declared(analysis: str) -> Answer | None:
     try:
-        return registry.get(result.analysis).answer
+        return registry.get(analysis).answer
     except WorkbenchError:
         return None  # not installed here: its findings are all that is known of it

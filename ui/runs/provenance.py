@@ -189,7 +189,7 @@ def _finding(finding: Finding) -> Markup:
     n = finding.values.get("n")
     size = f", n = {n:g}" if n is not None else ""
     title = finding.name.replace("_", " ") + size
-    first, rest = _first_sentence(finding.says)
+    first, rest = first_sentence(finding.says)
     box = Markup('<div class="wb-numbers">{}</div>')
     more = Markup("")
     if rest or len(numbers) > _NUMBERS:
@@ -210,7 +210,7 @@ first sentence.
 """
 
 
-def _first_sentence(text: str) -> tuple[str, str]:
+def first_sentence(text: str) -> tuple[str, str]:
     """("The first one.", "The others.") of a long text; all of a short one."""
     if len(text) <= _SENTENCE:
         return text, ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from workbench.result import Result
 from workbench.runs import RunEntry
 
 WIDTH, HEIGHT, DPI = 480, 300, 96
-_VERSION = "3"
+TITLE = 46
+"""Characters in a line of a picture's title."""
+_VERSION = "5"
 """Goes into the name: raise it when pictures change their look."""
 
 
@@ -88,10 +91,24 @@ def _small(element: Any) -> bytes:
         figure = hv.renderer("matplotlib").get_plot(element).state
         try:
             figure.set_size_inches(WIDTH / DPI, HEIGHT / DPI)
+            for axes in figure.axes:
+                _fit(axes)
             figure.tight_layout()
             return _saved(figure, "png", DPI)
         finally:
             plt.close(figure)
+
+
+def _fit(axes: Any) -> None:
+    """What is wider than the picture would push the drawing itself together: a title in one line,
+    a legend with many entries.
+    """
+    axes.title.set_text(textwrap.fill(axes.get_title(), TITLE))
+    legend = axes.get_legend()
+    if legend is not None and legend.get_window_extent().width > 0.8 * WIDTH:
+        legend.remove()
+    if not axes.images:  # cells stay square; anything else may fill the picture
+        axes.set_aspect("auto")
 
 
 def _saved(figure: Any, form: str, dpi: int, **options: Any) -> bytes:

@@ -1,29 +1,27 @@
-/* Two comforts of Home; the page works without them. */
+/* A comfort of Home; the page works without it. */
 (() => {
   "use strict";
-  // While the model loads: count the seconds, and show its card as soon as there is one.
+  // While the model loads: count the seconds.
   if (document.body.dataset.model === "loading") {
-    const seconds = document.getElementById("loading-seconds");
-    const poll = setInterval(async () => {
+    const counting = setInterval(async () => {
       const answer = await fetch("healthz").catch(() => null);
       if (!answer || !answer.ok) return;
       const { model } = await answer.json();
-      if (model.state === "loading") seconds.textContent = Math.round(model.seconds);
-      else { clearInterval(poll); location.reload(); }
+      const seconds = document.getElementById("loading-seconds");
+      if (model.state !== "loading") { clearInterval(counting); follow(); }
+      else if (seconds) seconds.textContent = Math.round(model.seconds);
     }, 1000);
   }
-  // Comparing takes exactly two runs.
-  const form = document.getElementById("compare");
-  const button = document.getElementById("compare-button");
-  if (button) {
-    const boxes = [...form.querySelectorAll("input[name=run]")];
-    const hint = document.getElementById("compare-hint");
-    const update = () => {
-      const n = boxes.filter((box) => box.checked).length;
-      button.disabled = n !== 2;
-      hint.textContent = n === 0 ? "Select two to see them side by side." : n === 1 ? "Select one more." : n === 2 ? "Two runs selected." : "Select only two.";
-    };
-    form.addEventListener("change", update);
-    update();
+  // Another model, or one that is there now: its card and its questions are drawn again; all else stays as it is.
+  async function follow() {
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer || !answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.body.dataset.model = page.body.dataset.model;
+    for (const part of [".model", "section[aria-labelledby=questions]"]) {
+      const [old, now] = [document.querySelector(part), page.querySelector(part)];
+      if (old && now) old.replaceWith(now);
+    }
   }
+  document.addEventListener("wb-model", follow);
 })();

@@ -23,6 +23,7 @@ TEMPLATES = STATIC.with_name("templates")
 PAGES = {
     "home": ("./", "Home"),
     "playground": ("playground/", "Playground"),
+    "runs": ("runs", "Runs"),
     "explorer": ("explorer", "Explorer"),
     "docs": ("docs/", "Docs"),
 }
@@ -38,6 +39,15 @@ _HALF_MOON = (
     '<svg viewBox="0 0 20 20" aria-hidden="true"><circle cx="10" cy="10" r="7" fill="none"'
     ' stroke="currentColor" stroke-width="1.6"/><path d="M10 3a7 7 0 0 1 0 14z"'
     ' fill="currentColor"/></svg>'
+)
+
+# Filled and wired by models.js; without scripts Home names the model in its card.
+_MODEL = (
+    '<span class="wb-models" hidden><button class="wb-model" type="button" aria-haspopup="dialog"'
+    ' title="Choose a model"><span class="wb-model-name">…</span></button>'
+    '<span class="wb-loading" role="status" hidden><span class="wb-loading-says"></span>'
+    '<progress max="1"></progress><button class="wb-loading-cancel" type="button">Cancel</button>'
+    "</span></span>"
 )
 
 
@@ -58,8 +68,9 @@ def script(name: str) -> str:
 def head_html(home: str = "") -> str:
     """What <head> needs; `home` leads from the page to Home: "" or "../"."""
     return (
-        f'<script src="{home}assets/workbench.js"></script><link rel="stylesheet"'
-        f' href="{home}assets/workbench.css">'
+        f'<script src="{home}assets/workbench.js"></script>'
+        f'<script src="{home}assets/models.js" defer></script>'
+        f'<link rel="stylesheet" href="{home}assets/workbench.css">'
     )
 
 
@@ -69,7 +80,7 @@ def header_html(active: str, home: str = "") -> str:
     On the Explorer the theme switch reloads the page, since its plots are coloured on the server.
 
     Args:
-        active: "home", "playground" or "explorer".
+        active: "home", "playground", "runs" or "explorer".
         home: the way from the page to Home: "" or "../".
     """
     links = "".join(
@@ -78,7 +89,7 @@ def header_html(active: str, home: str = "") -> str:
     )
     return (
         f'<header class="wb-header"><a class="wb-brand" href="{home}./">{MARK}Memory'
-        f' Workbench</a><nav class="wb-nav" aria-label="Pages">{links}</nav><button'
+        f' Workbench</a><nav class="wb-nav" aria-label="Pages">{links}</nav>{_MODEL}<button'
         ' class="wb-theme" type="button"'
         f' data-wb-theme="{"reload" if active == "explorer" else ""}" aria-label="Switch between'
         f' light and dark" title="Switch between light and dark">{_HALF_MOON}</button></header>'

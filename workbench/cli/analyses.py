@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench import presets
 from workbench.cli.run import Json
 from workbench.cost import in_words
+from workbench.rooms import grouped
 from workbench.terminal import err, out, plain, print_json, show_table
 
 if TYPE_CHECKING:
@@ -41,10 +43,11 @@ def analyses(
         return
     good, broken = registry.all_analyses()
     if as_json:
-        listed = [{"name": a.name, "question": a.question, "package": a.package} for a in good]
+        listed = [_about(a) for a in good]
         print_json({"analyses": listed, "broken": broken})
         return
-    show_table(["analysis", "question"], [(a.name, a.question) for a in good])
+    rows = [(room.title, a.name, a.question) for room, some in grouped(good) for a in some]
+    show_table(["where", "analysis", "question"], rows)
     for why in broken.values():
         err().print(f"[yellow]{plain(why)}[/]", soft_wrap=True)
     out().print("[dim]Parameters: workbench analyses NAME · Run one: workbench run NAME[/]")
@@ -86,8 +89,9 @@ def _one(analysis: Analysis, times: Mapping[str, float], as_json: bool) -> None:
     rows = [_row(name, field, schema) for name, field in schema.get("properties", {}).items()]
     parts = _parts(analysis, times)
     if as_json:
-        about = {"name": analysis.name, "question": analysis.question, "package": analysis.package}
-        print_json({**about, "parts": parts, "parameters": rows, "schema": schema})
+        told = {name: presets.says(analysis, name) for name in analysis.presets}
+        found = {"parts": parts, "presets": told, "parameters": rows, "schema": schema}
+        print_json({**_about(analysis), **found})
         return
     screen = out()
     screen.print(
@@ -98,6 +102,9 @@ def _one(analysis: Analysis, times: Mapping[str, float], as_json: bool) -> None:
         screen.print(f"[dim]A run with the defaults takes {in_words(times[''])}.[/]")
     if parts:
         show_table(["part", "what it measures"], [(p["name"], _about_part(p)) for p in parts])
+    if analysis.presets:
+        changes = [(name, presets.says(analysis, name)) for name in analysis.presets]
+        show_table(["preset", "what it changes"], changes)
     # Two columns, so that the sentences stay readable in a narrow terminal.
     show_table(
         ["parameter", "meaning"],
@@ -110,6 +117,16 @@ def _one(analysis: Analysis, times: Mapping[str, float], as_json: bool) -> None:
             f" {plain(rows[0]['name'])}={plain(example)}[/]",
             soft_wrap=True,
         )
+
+
+def _about(analysis: Analysis) -> dict[str, str]:
+    return {
+        "name": analysis.name,
+        "question": analysis.question,
+        "gives": analysis.gives,
+        "room": analysis.room.name,
+        "package": analysis.package,
+    }
 
 
 def _about_part(part: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli.run import Device, Dtype, Json
-from workbench.disk_space import size
+from workbench.disk_space import memory_free, size
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, out, plain, print_json, show_table
 
@@ -17,7 +17,7 @@ app = typer.Typer(help="List, fetch and describe models.", invoke_without_comman
 
 @app.callback()
 def models(context: typer.Context, as_json: Json = False) -> None:
-    """List, fetch and describe models. Without a command: list known and cached models."""
+    """List, fetch and describe models. Without a command: list what can be opened here."""
     if context.invoked_subcommand is not None:
         return
     from workbench.models import listing
@@ -26,7 +26,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json([asdict(entry) for entry in entries])
         return
-    rows = []
+    rows, free = [], memory_free()
     for entry in entries:
         state = entry.problem or (
             "yes" if entry.cached else "no" if entry.accepted is not False else "terms not accepted"
@@ -38,15 +38,23 @@ def models(context: typer.Context, as_json: Json = False) -> None:
                 entry.licence,
                 state,
                 size(entry.bytes) if entry.bytes else "",
+                _memory(entry.memory, free),
                 entry.origin,
             )
         )
-    show_table(
-        ["model", "description", "licence", "cached", "size", "origin"], rows, right=["size"]
-    )
+    columns = ["model", "description", "licence", "cached", "size", "memory", "origin"]
+    show_table(columns, rows, right=["size", "memory"])
     out().print(
-        "[dim]Any Hugging Face id, local folder or .gguf file loads as well: --model REF[/]"
+        "[dim]Memory is that of the weights as float32"
+        + (f"; {size(free)} are free" if free is not None else "")
+        + ". Any Hugging Face id, local folder or .gguf file loads as well: --model REF[/]"
     )
+
+
+def _memory(needed: int | None, free: int | None) -> str:
+    if needed is None:
+        return ""
+    return size(needed) + (" (too large)" if free is not None and needed > free else "")
 
 
 @app.command()

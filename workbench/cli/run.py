@@ -77,7 +77,10 @@ def run(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="paper: all parts that the model allows, at the paper's sizes; --set overrides.",
+            help=(
+                "quick: a first look in about a minute; paper: all parts that the model allows, at"
+                " the paper's sizes. --set overrides."
+            ),
             show_default=False,
         ),
     ] = None,

@@ -1,10 +1,10 @@
-"""`workbench runs`, `workbench report` and `workbench changes`."""
+"""`workbench runs`: the list of finished runs, and what is done with one of them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,14 +12,23 @@ from workbench.cli.run import Json
 from workbench.errors import NotFound, WorkbenchError
 from workbench.terminal import duration, out, plain, print_json, show_table
 
+if TYPE_CHECKING:
+    from workbench import runs as store
+
+app = typer.Typer(
+    help="List finished runs; rename, note, pin, hide, delete or restore one.",
+    invoke_without_command=True,
+)
+
 Runs = Annotated[
     Path | None,
     typer.Option("--runs", help="The folder of runs. Default: yours.", show_default=False),
 ]
+RunId = Annotated[str, typer.Argument(help="A run's id, or latest.", show_default=False)]
 
 
-def runs(as_json: Json = False, folder: Runs = None) -> None:
-    """List finished runs, newest first; the sample runs come last."""
+@app.callback()
+def runs(context: typer.Context, as_json: Json = False, folder: Runs = None) -> None:
     from workbench import paths
     from workbench import runs as store
 
@@ -27,6 +36,8 @@ def runs(as_json: Json = False, folder: Runs = None) -> None:
         raise NotFound(
             f"There is no folder {str(folder)!r}.", "a folder with runs", "Check --runs."
         )
+    if context.invoked_subcommand is not None:
+        return
     entries = store.listing(folder)
     if as_json:
         print_json([asdict(entry) for entry in entries])
@@ -38,126 +49,163 @@ def runs(as_json: Json = False, folder: Runs = None) -> None:
             soft_wrap=True,
         )
         return
-    rows = []
-    for entry in entries:
-        state = entry.problem or ", ".join(
-            w for w, so in (("partial", entry.partial), ("sample", entry.sample)) if so
+    rows = [
+        (
+            entry.id,
+            "" if entry.problem else entry.title,
+            entry.started.replace("T", " ")[:16],
+            duration(entry.duration) if entry.analysis else "",
+            entry.problem or _state(entry),
         )
-        started = entry.started.replace("T", " ")[:16]
-        rows.append(
-            (
-                entry.id,
-                entry.analysis,
-                entry.model,
-                started,
-                duration(entry.duration) if entry.analysis else "",
-                state,
-            )
-        )
-    show_table(["run", "analysis", "model", "started (UTC)", "took", ""], rows, right=["took"])
+        for entry in entries
+    ]
+    show_table(["run", "title", "started (UTC)", "took", ""], rows, right=["took"])
     out().print("[dim]Read one: workbench report RUN · Explore them: workbench ui[/]")
 
 
-def report(
-    run: Annotated[
-        str, typer.Argument(help="A run's folder, its id, or latest.", show_default=False)
+def _state(entry: store.RunEntry) -> str:
+    words = {
+        "pinned": entry.labels.pinned,
+        "partial": entry.partial,
+        "from elsewhere": entry.linked,
+        "sample": entry.sample,
+        "hidden": entry.labels.hidden,
+        entry.labels.problem: bool(entry.labels.problem),
+    }
+    return ", ".join(word for word, so in words.items() if so)
+
+
+@app.command()
+def rename(
+    context: typer.Context,
+    run: RunId,
+    title: Annotated[
+        str, typer.Argument(help='The new title; "" gives back its own.', show_default=False)
     ],
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help=(
-                "File to write: .html, .pdf (needs Chromium or Chrome), .ipynb, or .zip (CSV and"
-                " SVG). Default: RUN.html in this folder."
-            ),
-            show_default=False,
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     folder: Runs = None,
 ) -> None:
-    """Write a run as one file to share: HTML (works offline), PDF, a notebook, or a zip."""
-    from workbench.cli.parse_values import check_writable
-    from workbench.frontends import front_end
-    from workbench.runs import open_run
+    """Give a run a title of your own."""
+    from workbench import run_labels
 
-    result = open_run(run, folder)
-    assert result.path is not None  # a run that was opened knows its folder
-    target = file or Path(f"{result.path.resolve().name}.html")
-    if target.is_dir():
-        raise WorkbenchError(
-            f"{target} is a folder.",
-            "a file name",
-            f"For example: -o {target / (result.path.name + '.html')}",
-        )
-    if target.exists() and not force:
-        raise WorkbenchError(
-            f"{target} exists already.",
-            "a new file",
-            "Choose another name with -o, or add --force.",
-        )
-    if not target.exists():
-        check_writable(target, "-o FILE")
-    written = front_end("report")(result, target, force)
-    out().print(f"Written to {plain(written)}", soft_wrap=True)
+    entry = _entry(context, folder, run)
+    labels = run_labels.write(entry.path, title=title)
+    out().print(f"{plain(entry.id)} is called: {plain(labels.title or 'what it was called first')}")
 
 
-def changes(
-    run: Annotated[
-        str, typer.Argument(help="A run's folder, its id, or latest.", show_default=False)
-    ],
-    name: Annotated[
+@app.command()
+def note(
+    context: typer.Context,
+    run: RunId,
+    text: Annotated[
         str | None,
-        typer.Argument(help="The change to save. Default: list them.", show_default=False),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="File to write. Default: NAME.safetensors in this folder.",
-            show_default=False,
+        typer.Argument(
+            help='The note; "" removes it. Default: show the one it has.', show_default=False
         ),
     ] = None,
-    as_json: Json = False,
     folder: Runs = None,
 ) -> None:
-    """List the weight changes of a run, or save one as a small file.
+    """Keep a note with a run, or read it."""
+    from workbench import run_labels
 
-    MODEL+FILE then opens the model with this change, wherever a model is named.
-    """
-    from workbench import registry
-    from workbench.runs import open_run
+    entry = _entry(context, folder, run)
+    if text is None:
+        out().print(plain(entry.labels.note) or "[dim]This run has no note.[/]", soft_wrap=True)
+        return
+    run_labels.write(entry.path, note=text)
+    out().print(f"{'Noted' if text else 'Its note is gone'}: {plain(entry.title)}", soft_wrap=True)
 
-    result = open_run(run, folder)
-    held = registry.get(result.analysis).changes(result)
-    if name is None:
-        rows = [(key, change.about, change.size) for key, change in held.items()]
-        if as_json:
-            print_json([dict(zip(("name", "about", "numbers"), row, strict=True)) for row in rows])
-        elif rows:
-            show_table(
-                ["change", "what it does", "numbers"],
-                [(a, b, f"{n:,}") for a, b, n in rows],
-                right=["numbers"],
-            )
-            out().print(
-                f"[dim]Save one: workbench changes {plain(run)} {plain(rows[0][0])} -o"
-                " FILE.safetensors[/]",
-                soft_wrap=True,
-            )
-        else:
-            out().print("This run changed no weights.")
-        return
-    if name not in held:
-        raise NotFound.named("change of this run", name, held)
-    written = held[name].save(file or Path(f"{name}.safetensors"))
-    model = result.provenance.model.get("source", "MODEL")
-    if as_json:
-        print_json({"name": name, "file": str(written), "numbers": held[name].size})
-        return
+
+@app.command()
+def pin(
+    context: typer.Context,
+    run: RunId,
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    folder: Runs = None,
+) -> None:
+    """Let a run stand first."""
+    from workbench import run_labels
+
+    entry = _entry(context, folder, run)
+    run_labels.write(entry.path, pinned=not off)
+    out().print(f"{'No longer pinned' if off else 'Pinned'}: {plain(entry.title)}", soft_wrap=True)
+
+
+@app.command()
+def hide(
+    context: typer.Context,
+    run: RunId,
+    off: Annotated[bool, typer.Option("--off", help="Show it again.")] = False,
+    folder: Runs = None,
+) -> None:
+    """Leave a run out of the pages (a sample run, which cannot be deleted)."""
+    from workbench import run_labels
+
+    entry = _entry(context, folder, run)
+    run_labels.write(entry.path, hidden=not off)
+    out().print(f"{'Shown again' if off else 'Hidden'}: {plain(entry.title)}", soft_wrap=True)
+
+
+@app.command()
+def delete(context: typer.Context, run: RunId, folder: Runs = None) -> None:
+    """Move a run to the trash, from where it can be restored."""
+    from workbench import run_trash
+
+    root = _root(context, folder)
+    kept = run_trash.delete(_entry(context, folder, run).id, root)
     out().print(
-        f"Written to {plain(written)}\n[dim]Open it: --model {plain(model)}+{plain(written)}[/]",
+        f"Moved to the trash: {plain(kept)}\n[dim]Take it back: workbench runs restore"
+        f" {plain(kept)}[/]",
         soft_wrap=True,
     )
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="Its id in the trash. Default: list them.", show_default=False),
+    ] = None,
+    folder: Runs = None,
+) -> None:
+    """Take a run out of the trash."""
+    from workbench import run_trash
+
+    root = _root(context, folder)
+    if run is not None:
+        out().print(f"Restored: {plain(run_trash.restore(run, root))}", soft_wrap=True)
+        return
+    rows = [(e.id, e.title, e.started.replace("T", " ")[:16]) for e in run_trash.trashed(root)]
+    if rows:
+        show_table(["run in the trash", "title", "started (UTC)"], rows)
+    else:
+        out().print("The trash is empty.")
+
+
+@app.command("empty-trash")
+def empty_trash(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    folder: Runs = None,
+) -> None:
+    """Remove what is in the trash for good."""
+    from workbench import run_trash
+
+    root = _root(context, folder)
+    many = len(run_trash.trashed(root))
+    if many and not yes and not typer.confirm(f"Remove {many} runs for good?"):
+        raise WorkbenchError("Nothing was removed.", do="Answer y, or add --yes.")
+    out().print(f"Removed: {run_trash.empty(root)}")
+
+
+def _root(context: typer.Context, folder: Path | None) -> Path | None:
+    """The folder of runs, whether it was given before or after the word of the command."""
+    if folder is None and context.parent is not None:
+        return context.parent.params.get("folder")
+    return folder
+
+
+def _entry(context: typer.Context, folder: Path | None, run: str) -> store.RunEntry:
+    from workbench import runs as store
+
+    return store.find(run, _root(context, folder))

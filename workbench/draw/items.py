@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from workbench import draw
 from workbench.draw import colour, updates
 from workbench.draw.head_grids import Scale
+from workbench.draw.kinds import KINDS
 from workbench.selection import parse_head
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Picture:
     """A picture of the drawing vocabulary and what it is drawn from.
 
     Args:
-        kind: the name in `workbench.draw` of what draws it.
+        kind: the name of what draws it, see `kinds.KINDS`.
         given, options: its arguments there; what may be sent later stands in `options`.
         picks: "head": a click on a cell or tile chooses that head. "pos": a click chooses the row.
     """
@@ -100,7 +100,7 @@ class Picture:
 
     def drawn(self) -> Any:
         """As a HoloViews element."""
-        return getattr(draw, self.kind)(*self.given, **self.options)
+        return KINDS[self.kind](*self.given, **self.options)
 
     @property
     def can_be_filled(self) -> bool:

@@ -4,38 +4,18 @@ takes a fifth of a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.draw import colour
+from workbench.draw.bar_charts import fill_bars
 from workbench.draw.head_grids import cells_of
+from workbench.draw.patterns import fill_pattern
+from workbench.draw.scatter import fill_histogram
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-
-# By picture of the drawing vocabulary: who gives it other values once it is drawn, and which.
-SENT: dict[str, tuple[str, tuple[str, ...]]] = {
-    "bars": ("fill_bars", ("values", "names", "title", "unit")),
-    "lines": ("fill_lines", ("frame", "x", "series", "title", "ylim")),
-    "head_grid": ("fill_grid", ("values", "title", "low_word", "high_word")),
-    "pattern": ("fill_pattern", ("values", "title")),
-    "histogram": ("fill_histogram", ("counts", "edges", "title", "of")),
-}
-
-
-def fill(kind: str, pane: Any, options: Mapping[str, Any]) -> None:
-    """Put other values into a picture of this kind.
-
-    Args:
-        pane: a Panel pane whose object is its Bokeh figure.
-        options: what another one would be drawn with.
-    """
-    from workbench import draw
-
-    name, wanted = SENT[kind]
-    getattr(draw, name)(pane, **{key: options[key] for key in wanted if key in options})
 
 
 def fill_lines(
@@ -127,3 +107,24 @@ def fill_grid(
         }
     figure.title.text = title
     notify_changed(pane)
+
+
+# By picture of the drawing vocabulary: who gives it other values once it is drawn, and which.
+SENT: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
+    "bars": (fill_bars, ("values", "names", "title", "unit")),
+    "lines": (fill_lines, ("frame", "x", "series", "title", "ylim")),
+    "head_grid": (fill_grid, ("values", "title", "low_word", "high_word")),
+    "pattern": (fill_pattern, ("values", "title")),
+    "histogram": (fill_histogram, ("counts", "edges", "title", "of")),
+}
+
+
+def fill(kind: str, pane: Any, options: Mapping[str, Any]) -> None:
+    """Put other values into a picture of this kind.
+
+    Args:
+        pane: a Panel pane whose object is its Bokeh figure.
+        options: what another one would be drawn with.
+    """
+    send, wanted = SENT[kind]
+    send(pane, **{key: options[key] for key in wanted if key in options})

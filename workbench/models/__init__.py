@@ -7,6 +7,8 @@ wheels.py), hub.py (Hugging Face ids)
 I want to change what has to be accepted first    -> terms.py
 I want another way to name a model                -> references.py
 I want to load from another kind of place         -> load.py, from_folder.py, gguf.py
+I want to list more of what can be loaded         -> available.py, local.py (folders of the user)
+I want to know how much memory one takes          -> weight_sizes.py
 I want another line on the model's card           -> card.py
 I want to know what a tokenizer adds around a text -> tokenization.py, and of conversations:
 conversation.py
@@ -15,8 +17,9 @@ Weights are only ever read from safetensors and GGUF; a pickle is refused, and c
 a model is not run.
 """
 
-from workbench.models.available import ModelEntry, listing
+from workbench.models.available import listing
 from workbench.models.card import ModelCard, weight_hash
+from workbench.models.entry import ModelEntry
 from workbench.models.fetch import pull
 from workbench.models.known_models import DEFAULT, Known, Terms, Wheel, known
 from workbench.models.load import Loaded, load_weights

@@ -2,64 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.models import hub
+from workbench.errors import BadInput
+from workbench.models import hub, local, weight_sizes
+from workbench.models.entry import ModelEntry
 from workbench.models.fetch import damage, folder_of
 from workbench.models.known_models import known
 from workbench.models.terms import accepted
-from workbench.organisms import shipped
+from workbench.organisms import Organism, checkpoints, shipped
 
 
-@dataclass(frozen=True)
-class ModelEntry:
-    """A line of `workbench models`.
+def listing(runs: Path | None = None) -> list[ModelEntry]:
+    """Known models first, then organisms, what was made here, other folders and files, and those
+    in the local Hugging Face cache, each group by name.
 
-    Attributes:
-        name: what to hand to `--model`.
-        description, licence: empty where we do not know them.
-        origin: "known" (loads by its short name), "organism" (comes with the workbench) or "hugging
-            face" (in the local cache of the Hub).
-        cached: it loads without the network.
-        bytes: on disk; 0 if not cached.
-        path: its folder; None if not cached.
-        problem: why a cached copy cannot be used, "" if it can.
-        accepted: whether its terms of use were accepted on this machine; None where there are none
-            to accept.
+    Quick, since nothing of the weights is read, and never an error: what is broken says so.
+
+    Args:
+        runs: the folder of runs, where changes of weights may lie; None is the user's.
     """
-
-    name: str
-    description: str
-    licence: str
-    origin: str
-    cached: bool
-    bytes: int
-    path: Path | None
-    problem: str = ""
-    accepted: bool | None = None
-
-
-def listing() -> list[ModelEntry]:
-    """Known models first, then organisms, then those in the local Hugging Face cache, each group
-    by name.
-    """
-    return [*_known(), *_organisms(), *_hub()]
+    return [*_known(), *_organisms(), *local.entries(runs), *_hub()]
 
 
 def _organisms() -> list[ModelEntry]:
-    return [
-        ModelEntry(
-            name=organism.name,
-            description=organism.description,
-            licence="Apache-2.0",
-            origin="organism",
-            cached=True,
-            bytes=organism.bytes,
-            path=organism.folder,
-        )
-        for organism in shipped().values()
-    ]
+    return [_organism(organism) for organism in shipped().values()]
+
+
+def _organism(organism: Organism) -> ModelEntry:
+    problem, steps = "", []
+    try:
+        steps = checkpoints.saved_steps(organism.folder)
+    except BadInput as error:
+        problem = error.what
+    return ModelEntry(
+        name=organism.name,
+        description=organism.description,
+        licence="Apache-2.0",
+        origin="organism",
+        cached=True,
+        bytes=organism.bytes,
+        path=organism.folder,
+        problem=problem,
+        memory=_memory(organism.folder),
+        steps=tuple(steps),
+    )
+
+
+def _memory(place: Path) -> int | None:
+    size = weight_sizes.of_place(place)
+    return size.float32 if size is not None else None
 
 
 def _known() -> list[ModelEntry]:
@@ -78,34 +70,36 @@ def _known() -> list[ModelEntry]:
                 path=folder if there else None,
                 problem=why or "" if there else "",
                 accepted=accepted(entry),
+                memory=weight_sizes.of_known(entry).float32,
+                download=sum(wheel.bytes for wheel in entry.wheels),
             )
         )
     return entries
 
 
 def _hub() -> list[ModelEntry]:
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    try:
-        found = scan_cache_dir().repos
-    except CacheNotFound:
-        return []
     entries = []
-    for repo in found:
-        if repo.repo_type != "model":
-            continue
-        whole = any(hub.complete(Path(revision.snapshot_path)) for revision in repo.revisions)
+    for repo, snapshots in hub.in_cache().items():
+        whole = [snapshot for snapshot in snapshots if hub.complete(snapshot)]
         entries.append(
             ModelEntry(
-                name=repo.repo_id,
+                name=repo,
                 description="",
                 licence="",
                 origin="hugging face",
-                cached=whole,
-                bytes=repo.size_on_disk,
-                path=Path(repo.repo_path),
+                cached=bool(whole),
+                bytes=sum(_size(folder) for folder in snapshots),
+                path=snapshots[0].parents[1] if snapshots else None,
                 problem="" if whole else "incomplete, or without safetensors",
+                memory=_memory(whole[0]) if whole else None,
             )
         )
     return sorted(entries, key=lambda entry: entry.name)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a snapshot; links that lead nowhere are none."""
+    try:
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    except OSError:
+        return 0

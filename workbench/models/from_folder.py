@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, Cancelled
 from workbench.models import adapters, hub
 from workbench.silence_libraries import silenced
 
@@ -34,7 +34,7 @@ def read(folder: Path, shown: str, dtype: Any, place: str) -> tuple[Any, Any]:
     Raises:
         BadInput: no causal language model with safetensors and a tokenizer.
     """
-    _check_files(folder)
+    check_files(folder)
     config = _config(folder, shown)
     module = _module(folder, shown, config, dtype, place)
     return module, _tokenizer(folder, shown)
@@ -75,7 +75,7 @@ def _module(folder: Path, shown: str, config: Any, dtype: Any, place: str) -> An
                 device_map="balanced" if place == "balanced" else None,
                 output_loading_info=True,
             )
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, Cancelled):
         raise
     except Exception as error:
         raise BadInput(
@@ -113,7 +113,12 @@ def _tokenizer(folder: Path, shown: str) -> Any:
         ) from error
 
 
-def _check_files(folder: Path) -> None:
+def check_files(folder: Path) -> None:
+    """Refuse a folder that lacks something; nothing is read but the names of its files.
+
+    Raises:
+        BadInput: says what.
+    """
     files = {file.name for file in folder.iterdir()}
     ggufs = sorted(name for name in files if name.endswith(".gguf"))
     adapters.check_files(folder, files)

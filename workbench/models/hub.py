@@ -41,6 +41,28 @@ def cached(ref: str) -> Path | None:
     return folder if complete(folder) else None
 
 
+def in_cache() -> dict[str, list[Path]]:
+    """Models of the local Hugging Face cache: id to its snapshots, the newest first.
+
+    Only names are looked at: what lies there may be incomplete.
+    """
+    from huggingface_hub import constants
+
+    found: dict[str, list[Path]] = {}
+    try:
+        repos = sorted(Path(constants.HF_HUB_CACHE).glob("models--*"))
+    except OSError:
+        return {}
+    for repo in repos:
+        try:
+            snapshots = [path for path in (repo / "snapshots").iterdir() if path.is_dir()]
+            snapshots.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        except OSError:
+            snapshots = []
+        found["/".join(repo.name.split("--")[1:])] = snapshots
+    return found
+
+
 def fetch(ref: str, progress: Progress) -> Path:
     """The folder of a model in the local Hugging Face cache, downloaded if it is not there.
 
@@ -144,11 +166,12 @@ def complete(folder: Path) -> bool:
     if not (folder / "config.json").is_file():
         return False
     if index.is_file():
-        return all(
-            (folder / part).is_file()
-            for part in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        )
-    return any(folder.glob("*.safetensors"))
+        try:
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            return all((folder / part).is_file() for part in parts)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+    return any(file.is_file() for file in folder.glob("*.safetensors"))
 
 
 def _reason(error: BaseException) -> str:

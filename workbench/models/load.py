@@ -7,8 +7,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.errors import BadInput, WorkbenchError
-from workbench.models import adapters, causal, from_folder, gguf, storage, weight_delta
+from workbench.errors import BadInput, Cancelled, WorkbenchError
+from workbench.models import (
+    adapters,
+    causal,
+    from_folder,
+    gguf,
+    reading,
+    storage,
+    weight_delta,
+    weight_sizes,
+)
 from workbench.models.card import ModelCard, describe
 from workbench.models.from_folder import first_line
 from workbench.models.known_models import DEFAULT
@@ -19,6 +28,7 @@ from workbench.torch_modes import make_ordinary, ordinary
 if TYPE_CHECKING:
     import torch
 
+_FETCHED = 0.6  # where fetching ends on the progress bar
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -49,7 +59,7 @@ def load_weights(
             all GPUs). A pair stays where it is unless a device is named.
         dtype: "float32", "bfloat16", "float16" or a torch dtype. None: float32 on a CPU, the
             checkpoint's own on a GPU.
-        progress: where a download reports, and how it is cancelled.
+        progress: where fetching and reading report, and how they are cancelled.
 
     The module is in eval mode and `requires_grad` is as transformers left it. Weights are never
     unpickled and code that comes with a model is never run.
@@ -61,6 +71,7 @@ def load_weights(
             tokens shows.
         DownloadFailed: it had to be fetched and could not.
         WorkbenchError: there is not enough memory for it.
+        Cancelled: from `progress`.
     """
     place, kind = _device(device), _dtype(dtype)
     if isinstance(ref, tuple | list):
@@ -68,17 +79,22 @@ def load_weights(
     changed = weight_delta.named_in(str(ref)) if isinstance(ref, str) else None
     if changed is not None:
         return _with_delta(changed[1], load_weights(changed[0], device, dtype, progress))
-    source = ensure(ref, progress)
+    progress = progress or Progress()
+    source = ensure(ref, progress.subprogress(0.0, _FETCHED))
     import torch
 
     wanted: Any = kind or (torch.float32 if place == "cpu" else "auto")
     name, origin, quantized_from = card_names(ref, source)
+    weights = weight_sizes.of_place(source)
+    in_float32 = wanted is torch.float32
+    total = None if weights is None else weights.float32 if in_float32 else weights.stored
     try:
-        module, tokenizer = (
-            _from_gguf(source, wanted)
-            if source.is_file()
-            else from_folder.read(source, name, wanted, place)
-        )
+        with reading.reported(progress.subprogress(_FETCHED, 0.95), total, name):
+            module, tokenizer = (
+                _from_gguf(source, wanted)
+                if source.is_file()
+                else from_folder.read(source, name, wanted, place)
+            )
         # `balanced` has placed the layers itself while loading.
         if (
             place != "balanced"
@@ -95,12 +111,11 @@ def load_weights(
         ) from error
     module.eval()
     storage.keep_four_bits(module)
+    progress(0.95, f"Checking {name}")
     causal.check(module)
-    return Loaded(
-        module,
-        tokenizer,
-        describe(module, tokenizer, name=name, source=origin, quantized_from=quantized_from),
-    )
+    card = describe(module, tokenizer, name=name, source=origin, quantized_from=quantized_from)
+    progress(1.0, f"{name} is ready")
+    return Loaded(module, tokenizer, card)
 
 
 def _with_delta(file: Path, loaded: Loaded) -> Loaded:
@@ -226,7 +241,7 @@ def _from_gguf(file: Path, dtype: Any) -> tuple[Any, Any]:
         )
     try:
         return gguf.read(file, torch.float32 if dtype == "auto" else dtype)
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, Cancelled):
         raise
     except Exception as error:  # damaged files fail in whichever reader comes to the damage first
         raise BadInput(

@@ -150,13 +150,13 @@ def card_names(ref: str | Path, source: Path) -> tuple[str, str, str]:
         return ref, ref, ""
     source = source.expanduser().resolve()
     return (
-        (source.stem, source.name, f"GGUF {_rounding(source)}".strip())
+        (source.stem, source.name, f"GGUF {gguf_rounding(source)}".strip())
         if source.is_file()
         else (source.name, source.name, "")
     )
 
 
-def _rounding(file: Path) -> str:
+def gguf_rounding(file: Path) -> str:
     """ "Q4_1" from model.Q4_1.gguf: most files say so in their name, and reading it from the
     inside takes seconds.
     """

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SUFFIX = ".safetensors"
-_FORMAT = "workbench delta 1"
+FORMAT = "workbench delta 1"
+"""What the metadata of the file call it."""
 _LONGEST = 2 * 2**30  # bytes
 
 
@@ -37,12 +38,15 @@ class Delta:
         about: what it does, in a sentence.
         index: parameter name to the places in it that change, counted in its flat form, (n,) int64.
         values: parameter name to what stands there afterwards, (n,) float32.
+        model: what that model is called, so that the file can be opened without asking; "" where it
+            is not known.
     """
 
     weights: str
     about: str
     index: Mapping[str, np.ndarray]
     values: Mapping[str, np.ndarray]
+    model: str = ""
 
     @property
     def size(self) -> int:
@@ -80,7 +84,12 @@ class Delta:
             save_file(
                 tensors,
                 part,
-                metadata={"format": _FORMAT, "weights": self.weights, "about": self.about},
+                metadata={
+                    "format": FORMAT,
+                    "weights": self.weights,
+                    "about": self.about,
+                    "model": self.model,
+                },
             )
             part.chmod(0o644)
             os.replace(part, target)
@@ -230,7 +239,7 @@ def read(file: Path) -> Delta:
     try:
         with safe_open(file, "np") as opened:
             head = opened.metadata() or {}
-            if head.get("format") != _FORMAT:
+            if head.get("format") != FORMAT:
                 raise BadInput(
                     f"{file.name} is not a delta.",
                     "a file that the workbench saved as one",
@@ -251,7 +260,8 @@ def read(file: Path) -> Delta:
             "a complete delta",
             "Get it again.",
         )
-    return Delta(str(head.get("weights", "")), str(head.get("about", "")), index, values)
+    about = {key: str(head.get(key, "")) for key in ("weights", "about", "model")}
+    return Delta(**about, index=index, values=values)
 
 
 def _ending_in(suffix: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

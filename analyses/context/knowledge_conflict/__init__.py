@@ -87,6 +87,7 @@ __all__ = [
     "Params",
     "controls",
     "cost",
+    "gives",
     "name",
     "playground",
     "question",
@@ -95,9 +96,14 @@ __all__ = [
 ]
 
 name = "knowledge-conflict"
+TITLE = "Context against memory"
 question = (
     "When my context contradicts what the model knows, which does it follow, and which attention"
     " heads decide?"
+)
+gives = (
+    "How often it believes the context, which heads decide, and what it answers with these heads"
+    " switched off."
 )
 
 

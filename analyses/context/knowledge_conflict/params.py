@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, JsonValue, field_validator, model_validator
 
 from analyses.context.knowledge_conflict.parts import DEFAULT, Name
 from analyses.context.knowledge_conflict.rank_heads import (
@@ -13,21 +13,33 @@ from analyses.context.knowledge_conflict.rank_heads import (
 )
 from workbench import facts
 
+_FORMATS: dict[str, JsonValue] = {
+    "statement": "in a statement",
+    "document": "in a document",
+    "dialogue": "in a dialogue",
+    "instruction": "under an instruction",
+    "chat": "in the chat format",
+}
+"""How a format reads in the title of a run."""
+
 
 class Params(BaseModel, frozen=True, extra="forbid"):
     parts: list[Name] = Field(
         DEFAULT,
         min_length=1,
         description="Experiments to run, with those that they need",
+        json_schema_extra={"essential": True},
     )
     relation: str = Field(
         "capital",
         description="Built-in set of facts (`capital`, `language`, …); see docs/reference/facts.md",
         examples=list(facts.relations()),
+        json_schema_extra={"essential": True, "in_title": "{}"},
     )
     facts_file: Path | None = Field(
         None,
         description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer",
+        json_schema_extra={"essential": True},
     )
     template: str = Field(
         "",
@@ -46,12 +58,14 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         ),
         examples=[*facts.formats(), facts.CHAT.name],
         max_length=4000,
+        json_schema_extra={"essential": True, "in_title": _FORMATS},
     )
     max_facts: int = Field(
         60,
         ge=8,
         le=1000,
         description="At most this many known facts: one half to select heads, one half held out",
+        json_schema_extra={"essential": True},
     )
     rank_by: RankBy = Field(
         "zero_all_positions",

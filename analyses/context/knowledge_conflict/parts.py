@@ -52,4 +52,7 @@ PARTS = [
     ),
 ]
 DEFAULT: list[Name] = ["rates", "heads", "pruning", "side_effects", "dial"]
-PRESETS = {"paper": {"max_facts": 1000}}
+PRESETS = {
+    "quick": {"parts": ["rates", "heads", "pruning"], "max_facts": 16, "k_grid": [1, 3, 5]},
+    "paper": {"max_facts": 1000},
+}

@@ -86,6 +86,7 @@ __all__ = [
     "VIEWS",
     "Params",
     "cost",
+    "gives",
     "name",
     "playground",
     "question",
@@ -93,7 +94,12 @@ __all__ = [
 ]
 
 name = "function-tokens"
+TITLE = "Function tokens and features"
 question = "Which tokens open the model's memory, and which features do they open?"
+gives = (
+    "The few tokens that activate most features, and what an answer loses without the features"
+    " that they reactivate."
+)
 _CALIBRATED = 16  # windows on which random directions get their thresholds
 
 

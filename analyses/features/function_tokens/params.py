@@ -19,6 +19,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         DEFAULT,
         min_length=1,
         description="Experiments to run, with those that they need",
+        json_schema_extra={"essential": True},
     )
     features: list[str] = Field(
         [],
@@ -27,6 +28,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
             " the workbench for this model"
         ),
         max_length=16,
+        json_schema_extra={"essential": True},
     )
     texts: str = Field(
         "",
@@ -35,8 +37,15 @@ class Params(BaseModel, frozen=True, extra="forbid"):
             " the default mixture (`workbench sae train` reads it too)"
         ),
         max_length=2000,
+        json_schema_extra={"essential": True, "widget": "file", "in_title": "on {}"},
     )
-    tokens: int = Field(200_000, ge=1000, le=10**10, description="Tokens to read")
+    tokens: int = Field(
+        200_000,
+        ge=1000,
+        le=10**10,
+        description="Tokens to read",
+        json_schema_extra={"essential": True, "in_title": "{} tokens"},
+    )
     context: int = Field(128, ge=16, le=100_000, description="Tokens per window")
     coverage: float = Field(
         0.4, gt=0, lt=1, description="Share of all tokens that function tokens make up together"
@@ -56,7 +65,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         PROMPTS,
         description="Prompts whose features are shown token by token",
         max_length=50,
-        json_schema_extra={"multiline": True},
+        json_schema_extra={"essential": True, "multiline": True},
     )
     chat: bool = Field(
         False, description="Read these prompts in the model's chat format, each as a user message"

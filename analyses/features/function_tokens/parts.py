@@ -33,4 +33,7 @@ PARTS = [
     ),
 ]
 DEFAULT: list[Name] = ["coverage", "untrained", "retrieval", "training"]
-PRESETS = {"paper": {"tokens": 5_000_000}}
+PRESETS = {
+    "quick": {"parts": ["coverage"], "tokens": 20_000},
+    "paper": {"tokens": 5_000_000},
+}

@@ -41,11 +41,24 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-__all__ = ["ANSWER", "SCHEMA", "VIEWS", "Params", "cost", "name", "playground", "question", "run"]
+__all__ = [
+    "ANSWER",
+    "SCHEMA",
+    "VIEWS",
+    "Params",
+    "cost",
+    "gives",
+    "name",
+    "playground",
+    "question",
+    "run",
+]
 
 name = "inside"
+TITLE = "Inside one prompt"
 title = "Trace"
 question = "What happens inside the model on this prompt?"
+gives = "Attention patterns, the logit lens, what each head and neuron adds to the answer."
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:

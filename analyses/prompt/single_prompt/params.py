@@ -19,7 +19,11 @@ MAX_EXTRA = 256 * 2**20
 
 class Params(BaseModel, frozen=True, extra="forbid"):
     prompt: str = Field(
-        "The capital of France is", description="Text to read", min_length=1, max_length=8000
+        "The capital of France is",
+        description="Text to read",
+        min_length=1,
+        max_length=8000,
+        json_schema_extra={"essential": True, "in_title": "{}"},
     )
     answer: str = Field(
         "",
@@ -28,11 +32,13 @@ class Params(BaseModel, frozen=True, extra="forbid"):
             " Empty: the model's likeliest next token"
         ),
         max_length=100,
+        json_schema_extra={"essential": True},
     )
     other: str = Field(
         "",
         description="A second answer: the logit difference of the two is attributed",
         max_length=100,
+        json_schema_extra={"essential": True},
     )
     chat: bool = Field(
         False,
@@ -40,6 +46,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
             "Read the prompt in the model's chat format: as a user message, or a conversation as"
             ' JSON, a list of {"role": "user", "content": "…"}'
         ),
+        json_schema_extra={"essential": True},
     )
     layers: list[int] | None = Field(
         None, description="Layers to show. Empty: all. Attributions always cover all"

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
     from workbench.result import Result
+    from workbench.text_preview import TextPreview
     from workbench.texts import Document
 
 __all__ = [
@@ -57,17 +58,34 @@ __all__ = [
     "VIEWS",
     "Params",
     "cost",
+    "gives",
     "name",
     "playground",
+    "preview",
     "question",
     "run",
 ]
 
 name = "extraction"
+TITLE = "Extraction of a text"
 question = "How much of this text can be pulled out of the model?"
+gives = (
+    "Which passages of your text or files the model recites word for word, and after how many"
+    " queries."
+)
 # of the tries a person has: a suffix less likely than this in all of them together is not looked at
 # further
 _RARE = 0.01
+
+
+def preview(model: InstrumentedModel, params: Params) -> TextPreview | None:
+    """How the texts will be cut."""
+    from analyses.measures import text_source
+
+    longest = max(params.context)
+    return text_source.preview(
+        model, params, longest, params.suffix, params.stride, params.max_windows
+    )
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:

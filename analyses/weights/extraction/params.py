@@ -16,14 +16,20 @@ class Params(Texts, frozen=True, extra="forbid"):
         DEFAULT,
         min_length=1,
         description="Experiments to run, with those that they need",
+        json_schema_extra={"essential": True},
     )
     context: list[int] = Field(
         [50],
         description="Tokens of the prefix given to the model; several lengths are compared",
         min_length=1,
+        json_schema_extra={"essential": True},
     )
     suffix: int = Field(
-        50, ge=1, le=1000, description="Tokens of the suffix that the model has to generate"
+        50,
+        ge=1,
+        le=1000,
+        description="Tokens of the suffix that the model has to generate",
+        json_schema_extra={"essential": True},
     )
     stride: int = Field(
         50,
@@ -67,6 +73,7 @@ class Params(Texts, frozen=True, extra="forbid"):
             " size"
         ),
         max_length=500,
+        json_schema_extra={"in_title": "against {}"},
     )
     compress: list[str] = Field(
         [],

@@ -78,4 +78,7 @@ PARTS = [
     ),
 ]
 DEFAULT: list[Name] = ["verbatim", "near_verbatim", "membership", "reference", "compression"]
-PRESETS = {"paper": {"decode": 100_000}}
+PRESETS = {
+    "quick": {"parts": ["verbatim", "near_verbatim"], "decode": 20, "max_windows": 200},
+    "paper": {"decode": 100_000},
+}

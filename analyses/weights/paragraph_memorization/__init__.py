@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from analyses.measures.windows import Window
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
+    from workbench.text_preview import TextPreview
 
 __all__ = [
     "ANSWER",
@@ -84,14 +85,21 @@ __all__ = [
     "changes",
     "controls",
     "cost",
+    "gives",
     "name",
+    "preview",
     "question",
     "run",
     "unavailable_reason",
 ]
 
 name = "paragraph-memorization"
+TITLE = "Where a passage is stored"
 question = "Where in the network is this passage stored, and can it be removed there?"
+gives = (
+    "The tokens, layers, heads and weights that a recited passage depends on, and a model without"
+    " it."
+)
 
 
 def unavailable_reason(model: InstrumentedModel) -> str | None:
@@ -108,6 +116,16 @@ def unavailable_reason(model: InstrumentedModel) -> str | None:
         return f"its weights take no gradient ({error.what})"
     limit = model.positions
     return f"its {limit} positions are too few for a passage." if limit and limit < 8 else None
+
+
+def preview(model: InstrumentedModel, params: Params) -> TextPreview | None:
+    """How the texts will be cut: one passage after the other."""
+    from analyses.measures import text_source
+
+    length = params.prefix + params.suffix
+    return text_source.preview(
+        model, params, params.prefix, params.suffix, length, params.max_windows
+    )
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:

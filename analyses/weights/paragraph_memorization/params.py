@@ -13,19 +13,28 @@ class Params(Texts, frozen=True, extra="forbid"):
         DEFAULT,
         min_length=1,
         description="Experiments to run, with those that they need",
+        json_schema_extra={"essential": True},
     )
-    prefix: int = Field(50, ge=2, le=1000, description="Tokens of the prefix given to the model")
+    prefix: int = Field(
+        50,
+        ge=2,
+        le=1000,
+        description="Tokens of the prefix given to the model",
+        json_schema_extra={"essential": True},
+    )
     suffix: int = Field(
         50,
         ge=2,
         le=1000,
         description="Tokens of the suffix, which greedy decoding reproduces if it is memorized",
+        json_schema_extra={"essential": True},
     )
     passages: int = Field(
         12,
         ge=2,
         le=200,
         description="Memorized passages to analyse, and as many of each other group",
+        json_schema_extra={"in_title": "{} passages"},
     )
     draws: int = Field(3, ge=1, le=50, description="Replacements drawn for each token of a prefix")
     heads: int = Field(

@@ -51,4 +51,7 @@ PARTS = [
     ),
 ]
 DEFAULT: list[Name] = ["passages", "triggers", "gradients", "patching", "heads", "edits"]
-PRESETS = {"paper": {"passages": 100, "traced": 50, "edits": 50}}
+PRESETS = {
+    "quick": {"parts": ["passages", "gradients"], "passages": 4, "max_windows": 200},
+    "paper": {"passages": 100, "traced": 50, "edits": 50},
+}

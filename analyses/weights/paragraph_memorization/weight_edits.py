@@ -58,6 +58,7 @@ def delta(result: Result, name: str) -> Delta:
         f"{about['aim']} {about['name']}",
         {name: pair[0] for name, pair in inside.items()},
         {name: pair[1] for name, pair in inside.items()},
+        str(result.provenance.model.get("source", "")),
     )
 
 

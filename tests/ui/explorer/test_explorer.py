@@ -147,7 +147,7 @@ def test_what_cannot_be_shown_is_said(runs: Path, query: dict[str, str], words: 
 
 
 def test_no_runs_at_all_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.explorer.page.listing", lambda runs: [])
+    monkeypatch.setattr("ui.explorer.parts.listing", lambda runs: [])
     assert "no finished run yet" in texts(Explorer(tmp_path))
 
 

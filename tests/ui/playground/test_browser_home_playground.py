@@ -91,7 +91,7 @@ def test_home_leads_to_a_question_and_to_a_run(page):
     expect(page.locator("#model")).to_be_visible()
     expect(page.get_by_text("<script>").first).to_be_visible()
     expect(page.get_by_text("cannot be read")).to_be_visible()
-    page.get_by_role("link", name="Ask: How many sheep does it take?").click()
+    page.get_by_role("link", name="How many sheep does it take?").click()
     expect(page.locator("#run-count-sheep")).to_be_visible()
     expect(page.get_by_role("tab", name="Ask a question")).to_have_attribute(
         "aria-selected", "true"
@@ -233,6 +233,17 @@ def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatc
     expect(page.locator("#answer")).to_contain_text("Type a prompt")
 
 
+def test_a_head_is_switched_off_from_home_and_what_is_shown_is_kept(page):
+    page.goto("/")
+    page.get_by_role("link", name="if I switch a head off?").click()  # 1
+    page.wait_for_selector("#answer .try .tokens li")
+    page.locator("[data-head=L1H2]").click()  # 2
+    expect(page.locator("#answer")).to_contain_text("1 head off")
+    page.get_by_role("button", name="Save as a run").click()  # 3
+    page.locator("#saved-prompt").get_by_role("link", name="Open in Explorer").click()  # 4
+    page.wait_for_url("**/explorer?run=*intervention*")
+
+
 # -- ask a question --------------------------------------------------------------------------------
 
 
@@ -256,6 +267,7 @@ def test_a_run_shows_progress_survives_a_reload_and_is_cancelled(page, llama):
     expect(job.get_by_role("progressbar")).to_be_visible()
     expect(job).to_contain_text("Counting sheep")
     expect(job).to_contain_text("so far")
+    expect(job.locator(".so-far")).to_contain_text("sheep.")
     page.reload()
     expect(page.locator(".job").first).to_have_attribute("data-state", "running")
     page.get_by_role("tab", name="Try a prompt").click()
@@ -264,6 +276,48 @@ def test_a_run_shows_progress_survives_a_reload_and_is_cancelled(page, llama):
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".job").first).to_have_attribute("data-state", "cancelled")
     expect(page.locator(".job").first).to_contain_text("kept as a partial run")
+
+
+def test_from_home_to_the_heads_of_a_run_in_four_clicks(page):
+    page.goto("/")
+    page.get_by_role("link", name="How many sheep does it take?").click()  # 1
+    run = page.locator("#run-count-sheep")
+    expect(run).to_be_in_viewport()
+    run.click()  # 2
+    expect(page.locator(".job").first).to_have_attribute("data-state", "done")
+    page.locator(".job").first.get_by_role("link", name="Open in Explorer").click()  # 3
+    page.wait_for_url("**/explorer?run=*")
+
+
+def test_the_keyboard_finds_a_question_and_runs_it_on_a_small_page(page):
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto("/playground")
+    page.get_by_role("tab", name="Ask a question").click()
+    questions = page.locator("#questions [data-question]")
+    first = questions.first
+    expect(first).to_contain_text("What happens inside the model on this prompt?")
+    groups = page.locator("#questions .room h3").all_inner_texts()
+    assert groups == ["One prompt", "Weights", "Context", "Features", "Other questions"]
+    page.locator("[data-question=extraction]").focus()
+    page.keyboard.press("Enter")
+    heading = page.locator("#asked-extraction h2")
+    expect(heading).to_be_focused()
+    assert page.url.endswith("analysis=extraction")
+    for width, height in ((1280, 720), (420, 900)):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(page.locator("#run-extraction")).to_be_in_viewport()  # though the form is long
+    essential = page.locator("[id^=param-]:visible")
+    assert essential.count() == 5
+    page.locator("#param-text textarea:visible").fill("A text <b>that is cut</b>. " * 20)
+    cut = page.locator("#preview-extraction")
+    expect(cut).to_contain_text("50 tokens given and 50 wanted")
+    assert cut.locator("b").count() == 0
+    page.get_by_role("button", name="Quick").locator("visible=true").click()
+    expect(page.locator("#preset-extraction")).to_contain_text("without: Membership inference")
+    page.locator("#run-extraction").press("Enter")
+    expect(page.locator(".job").first).to_contain_text("How much of this text")
+    page.get_by_role("button", name="All questions").locator("visible=true").press("Enter")
+    expect(first).to_be_focused()
 
 
 def test_a_finding_is_shown_then_its_dial_moves_the_model(page):

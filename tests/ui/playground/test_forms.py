@@ -13,7 +13,7 @@ import gradio as gr
 import pytest
 from pydantic import BaseModel, Field
 
-from ui.playground import forms
+from ui.playground import forms, uploads
 from workbench.errors import BadInput
 
 
@@ -74,7 +74,7 @@ def test_each_kind_has_its_component(fields):
         "kind": gr.Radio,
         "wide": gr.Dropdown,
         "colour": gr.Radio,
-        "file": gr.File,
+        "file": gr.Textbox,
         "maybe": gr.Number,
         "maybe_kind": gr.Dropdown,
         "words": gr.Textbox,
@@ -96,13 +96,44 @@ def test_bounds_labels_and_descriptions_are_shown(fields):
     assert component(fields, "story").lines == 2
     assert component(fields, "template").lines > 1
     assert component(fields, "text").max_lines == 1
-    assert "A file" in component(fields, "file").label
+    assert component(fields, "file").info == "A file"
     assert component(fields, "named").allow_custom_value
 
 
 def test_an_untouched_form_gives_the_defaults(fields):
     values = forms.read(list(fields.values()), [field.component.value for field in fields.values()])
     assert Everything.model_validate(values) == Everything()
+
+
+def test_every_field_shows_what_it_reads(fields):
+    """A preset fills a form with values; read again they are the same."""
+    for name, value in Everything().model_dump().items():
+        field = fields[name]
+        shown, first = field.show(value), component(fields, name).value
+        assert shown == first or not (shown or first)
+        assert getattr(Everything(**{name: field.read(shown)}), name) == getattr(Everything(), name)
+    assert fields["numbers"].show([4, 5]) == "4, 5"
+    assert fields["colour"].show(Colour.RED) == "red"
+    assert fields["file"].show(Path("a.csv")) == "a.csv"
+
+
+def test_few_fields_stand_first_and_the_others_are_one_click_away():
+    with gr.Blocks() as page:
+        built = forms.build(Everything)
+    assert [field.name for field in built[:5]] == ["text", "story", "template", "named", "count"]
+    (more,) = [block for block in page.blocks.values() if isinstance(block, gr.Accordion)]
+    assert (more.label, more.open) == ("More settings (17)", False)
+    assert built[4].component.parent is not built[5].component.parent
+
+
+def test_uploads_become_paths(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.txt").write_text(folder)
+    one = Path(uploads.as_path([str(tmp_path / "a" / "same.txt")]))
+    assert (one.name, one.read_text()) == ("same.txt", "a")
+    both = Path(uploads.as_path([str(tmp_path / f / "same.txt") for f in ("a", "b")]))
+    assert sorted(file.read_text() for file in both.iterdir()) == ["a", "b"]
 
 
 def test_what_people_type_is_read(fields):

@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 import math
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 from pydantic import BaseModel
 
 import workbench as wb
+from hooks import prompt_output
 from tests.helpers import fake_package
 from tests.helpers.synthetic import HOSTILE, synthetic_result
 from ui.app_state import AppState
 from ui.jobs import Job, Jobs
+from ui.model_shelf import ModelShelf
 from ui.model_slot import ModelSlot
 from ui.playground import app as playground
-from ui.playground import head_buttons, html_parts, prompt_service, prompt_stream, prompt_tab
+from ui.playground import (
+    head_buttons,
+    html_parts,
+    prompt_choices,
+    prompt_service,
+    prompt_stream,
+)
 from ui.playground.inject_head import inject
 from ui.playground.prompt_stream import Answerer, PromptRequest, Tickets
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -33,8 +42,8 @@ class NoParams(BaseModel):
 
 @pytest.fixture
 def app(llama, tmp_path):
-    slot = ModelSlot(llama)
-    made = AppState(slot, Jobs(slot, tmp_path / "runs"), tmp_path / "runs")
+    shelf = ModelShelf(llama)
+    made = AppState(shelf, Jobs(shelf, tmp_path / "runs"), tmp_path / "runs")
     yield made
     made.jobs.stop()
 
@@ -78,10 +87,10 @@ def test_an_empty_answer_is_left_out(llama):
 
 
 def test_a_space_is_added_only_where_it_is_missing():
-    assert prompt_service.as_continuation("is", "Paris") == " Paris"
-    assert prompt_service.as_continuation("is ", "Paris") == "Paris"
-    assert prompt_service.as_continuation("is", "\nParis") == "\nParis"
-    assert prompt_service.as_continuation("", "Paris") == "Paris"
+    assert prompt_output.as_continuation("is", "Paris") == " Paris"
+    assert prompt_output.as_continuation("is ", "Paris") == "Paris"
+    assert prompt_output.as_continuation("is", "\nParis") == "\nParis"
+    assert prompt_output.as_continuation("", "Paris") == "Paris"
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n "])
@@ -107,6 +116,43 @@ def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
     assert prompt_service.read_prompt(llama, PROMPT, ("Paris",)) == before
 
 
+def test_a_second_model_stands_beside_and_what_differs_is_marked():
+    said = prompt_service.PromptOutput
+    first, second = said([(" a", 0.5), (" b", 0.2)], []), said([(" a", 0.4), (HOSTILE, 0.3)], [])
+    view = html_parts.Comparison(first, texts=("one two three", None), name="first")
+    assert "≠" not in view.html()
+    waiting = replace(view, second=html_parts.SecondModel(HOSTILE)).html()
+    assert "Its answer to the same prompt" in waiting
+    both = replace(view, second=html_parts.SecondModel(HOSTILE, second, "one <b>2</b> three"))
+    page = both.html()
+    assert HOSTILE not in page + waiting
+    assert page.count('<span class="differs"') == 2
+    assert "one<mark> two</mark> three" in page
+    assert "one<mark> &lt;b&gt;2&lt;/b&gt;</mark> three" in page
+    assert "<mark>" not in replace(both, writing=True).html()
+
+
+def test_a_second_model_answers_the_same_prompt_as_it_is(app, gpt2):
+    app.shelf._load = lambda ref, progress: gpt2
+    offered = dict(prompt_choices.model_choices(app, ""))
+    assert offered["none"] == ""
+    assert app.slot.name not in offered.values()
+    asked = PromptRequest(PROMPT, "Paris", "Rome", off=("L0H0",), length=3, second="smollm2-135m")
+    shown = [step for step in Answerer(app).answer("s", asked) if step.answer]
+    assert not shown[-1].error_box
+    assert gpt2.card.name in shown[-1].answer
+    assert shown[-1].answer.count('<section class="col"') == 3
+    expected = prompt_service.read_prompt(gpt2, PROMPT)
+    assert html_parts.percent(expected.tokens[0][1]) in shown[-1].answer
+    assert app.slot.name != gpt2.card.name
+    assert "smollm2-135m" not in {slot.name for slot in app.shelf.loaded()}  # its card says gpt2
+    broken = replace(asked, second="no such model")
+    *_, last = Answerer(app).answer("s", broken)
+    assert "no model" in last.error_box
+    assert last.answer.count('<section class="col"') == 2
+    assert "caret" not in last.answer
+
+
 def test_names_of_heads_are_checked(llama):
     assert prompt_service.heads_from(["l1h2", "L0H0", "L1H2"], llama) == ((0, 0), (1, 2))
     for wrong in ("L3H0", "L0H4", "4", "<script>", ""):
@@ -127,24 +173,24 @@ def test_a_continuation_stops_when_nobody_waits(llama):
 
 
 def test_a_finished_run_gives_its_dial_and_heads(app, sheep_run, llama):
-    assert [value for _, value in prompt_tab.run_choices(app)] == ["", sheep_run]
+    assert [value for _, value in prompt_choices.run_choices(app)] == ["", sheep_run]
     result = prompt_service.open_cached(app.entry(sheep_run).path)
     roles = prompt_service.roles_of(result, llama)
     assert {role.off: heads for role, heads in roles.items()} == {
         "Memory heads off": [(0, 1)],
         "Context heads off": [(1, 2)],
     }
-    neutral = prompt_stream.change_for(app, [], sheep_run, None, 0.0)
+    neutral = prompt_stream.change_for(app, llama, [], sheep_run, None, 0.0)
     assert not neutral.active
-    turned = prompt_stream.change_for(app, ["L2H0"], sheep_run, "dial", 0.5)
+    turned = prompt_stream.change_for(app, llama, ["L2H0"], sheep_run, "dial", 0.5)
     assert turned.says() == "1 head off, dial +0.50 toward many"
     with turned.on(llama), wb.ablate(llama, heads=[(0, 1)]):
         pass
     with pytest.raises(NotFound, match="control"):
-        prompt_stream.change_for(app, [], sheep_run, "knob", 0.5)
+        prompt_stream.change_for(app, llama, [], sheep_run, "knob", 0.5)
     with (
         pytest.raises(BadInput, match="from -1 to 1"),
-        prompt_stream.change_for(app, [], sheep_run, None, 3).on(llama),
+        prompt_stream.change_for(app, llama, [], sheep_run, None, 3).on(llama),
     ):
         pass
 
@@ -265,10 +311,13 @@ def test_hostile_text_is_only_text_everywhere(llama):
     looked = prompt_service.PromptOutput(
         [(HOSTILE, 0.5)], [prompt_service.PromptAnswer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
     )
-    job = Job(HOSTILE, NoParams(), state="done", run_id=HOSTILE, says=HOSTILE)
+    slot = ModelSlot(HOSTILE)
+    job = Job(HOSTILE, NoParams(), slot, state="done", run_id=HOSTILE, says=HOSTILE)
     job.findings = {HOSTILE: {"value": 1.0, "says": HOSTILE, "unit": HOSTILE}}
-    failed = Job("x", NoParams(), state="failed", error=WorkbenchError(HOSTILE, HOSTILE, HOSTILE))
-    running = Job(HOSTILE, NoParams(), state="running", says=HOSTILE)
+    failed = Job(
+        "x", NoParams(), slot, state="failed", error=WorkbenchError(HOSTILE, HOSTILE, HOSTILE)
+    )
+    running = Job(HOSTILE, NoParams(), slot, state="running", says=HOSTILE)
     pages = [
         html_parts.Comparison(looked, looked, HOSTILE, (HOSTILE, HOSTILE)).html(),
         html_parts.jobs_html([job, failed, running]),
@@ -319,7 +368,7 @@ def endpoints(app):
 
 
 def test_only_the_documented_endpoints_are_public(endpoints):
-    assert set(endpoints) == {"next_tokens", "answers", "generate", "analyses", "run"}
+    assert set(endpoints) == {"next_tokens", "answers", "generate", "model", "analyses", "run"}
 
 
 def test_endpoints_agree_with_the_model(endpoints, llama):

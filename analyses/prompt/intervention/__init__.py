@@ -1,0 +1,159 @@
+"""What changes in the answer to one prompt when heads are switched off, or a dial is turned?
+
+What *Try a prompt* shows, as a run: the model as it is beside the model as changed. A change is
+heads that are zeroed at all positions, and a control that a finished run gives.
+
+params.py   what is asked
+schema.py   what tables and findings mean
+views.py    how it looks
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analyses.prompt.intervention.params import Params
+from analyses.prompt.intervention.schema import SCHEMA
+from analyses.prompt.intervention.views import ANSWER, VIEWS
+from hooks.prompts import tokenize
+from workbench.cost import Cost
+from workbench.heads import head_name
+from workbench.models.conversation import typed
+from workbench.playground import FIRST_TAB, Form, Playground
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from hooks.model_change import ModelChange
+    from hooks.prompt_output import PromptOutput
+    from workbench.progress import Progress
+    from workbench.result import Result
+
+__all__ = [
+    "ANSWER",
+    "SCHEMA",
+    "VIEWS",
+    "Params",
+    "cost",
+    "gives",
+    "name",
+    "playground",
+    "question",
+    "run",
+]
+
+name = "intervention"
+question = "What changes in the answer to a prompt if I switch a head off?"
+gives = "Next tokens, two answers and the continuation, of the model as it is and as changed."
+playground = Playground(form=Form(FIRST_TAB, "Try a prompt"))
+SIDES = ("memory", "context")
+_NAMED = 3  # heads that a sentence names
+
+
+def cost(model: InstrumentedModel, params: Params) -> Cost:
+    """Two models read the prompt and write the continuation."""
+    n = len(tokenize(model, typed(params.prompt, params.chat)).ids)
+    return Cost(2 * (n + params.length), 2 * (1 + params.length))
+
+
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """Read and continue the prompt twice."""
+    from hooks.prompt_output import continuation, read_prompt
+    from workbench.result import Result
+
+    prompt, answers = typed(params.prompt, params.chat), (params.memory, params.context)
+    change = _change(model, params)
+    progress(0.0, "The model as it is")
+    before = read_prompt(model, prompt, answers)
+    texts = {"unchanged": _text(continuation, model, prompt, params.length, progress)}
+    progress(0.5, f"The changed model: {change.says() or 'no change'}")
+    with change.on(model):
+        after = read_prompt(model, prompt, answers)
+        texts["changed"] = _text(continuation, model, prompt, params.length, progress)
+    result = Result(name)
+    words = _in_words(change)
+    result.provenance.notes["change"] = words
+    _add(result, before, after, texts, words)
+    progress(1.0, "Done")
+    return result
+
+
+def _change(model: InstrumentedModel, params: Params) -> ModelChange:
+    """The change that is asked for.
+
+    Raises:
+        BadInput, NotFound: a head, run or control that there is not.
+    """
+    from hooks.model_change import ModelChange, controls_of, heads_from
+    from workbench import runs
+    from workbench.errors import NotFound
+
+    heads = heads_from(params.heads, model)
+    if not params.run:
+        return ModelChange(heads)
+    controls = controls_of(runs.open_run(params.run), model)
+    chosen = params.control or next(iter(controls), "")
+    if chosen not in controls:
+        raise NotFound.named("control of this run", chosen, controls)
+    return ModelChange(heads, controls[chosen], params.value)
+
+
+def _in_words(change: ModelChange) -> str:
+    """The change; few heads by their names."""
+    words = change.says() or "without a change"
+    if not 0 < len(change.off) <= _NAMED:
+        return words
+    names = " and ".join(head_name(*head) for head in change.off)
+    return ", ".join([f"{names} off", *words.split(", ")[1:]])
+
+
+def _text(continuation: Any, model: Any, prompt: Any, length: int, progress: Progress) -> str:
+    if not length:
+        return ""
+    return str(continuation(model, prompt, length, lambda: not progress.cancelled))
+
+
+def _add(
+    result: Result, before: PromptOutput, after: PromptOutput, texts: dict[str, str], change: str
+) -> None:
+    """Tables and findings from both sides."""
+    import pandas as pd
+
+    from workbench.result import Finding
+
+    pairs = zip(before.tokens, after.tokens, strict=True)
+    result.tables["next_tokens"] = pd.DataFrame(
+        [
+            {"rank": rank, "token": a[0], "p": a[1], "changed_token": b[0], "changed_p": b[1]}
+            for rank, (a, b) in enumerate(pairs, 1)
+        ]
+    )
+    rows: list[dict[str, Any]] = [
+        {
+            "side": side,
+            "answer": a.text,
+            "first_token": a.first_token,
+            "p": a.p_first,
+            "changed_p": b.p_first,
+            "logp": a.logp,
+            "changed_logp": b.logp,
+        }
+        for side, a, b in zip(SIDES, before.answers, after.answers, strict=True)
+        if a is not None and b is not None
+    ]
+    columns = ["side", "answer", "first_token", "p", "changed_p", "logp", "changed_logp"]
+    result.tables["answers"] = pd.DataFrame(rows, columns=columns)
+    result.tables["texts"] = pd.DataFrame({"model": list(texts), "text": list(texts.values())})
+    first, then = before.tokens[0], after.tokens[0]
+    says = (
+        f"The likeliest next token is {first[0]!r} ({100 * first[1]:.1f} %); {change}:"
+        f" {then[0]!r} ({100 * then[1]:.1f} %). This describes one prompt, not the model."
+    )
+    values = {"unchanged": first[1], "changed": then[1]}
+    result.add(Finding("next_token", values, says, unit="probability"))
+    for row in rows:
+        says = (
+            f"{row['answer']!r} has a probability of {100 * row['p']:.1f} % (its first token);"
+            f" {change}: {100 * row['changed_p']:.1f} %."
+        )
+        values = {"unchanged": row["p"], "changed": row["changed_p"]}
+        result.add(Finding(f"{row['side']}_answer", values, says, unit="probability"))

@@ -1,0 +1,35 @@
+"""What the tables and findings of an intervention on one prompt mean."""
+
+from workbench.schema import Column as C
+from workbench.schema import FindingSchema as F
+from workbench.schema import Schema, TableSchema
+
+SCHEMA = Schema(
+    tables=[
+        TableSchema("next_tokens", "The likeliest tokens after the prompt, of either model.", [
+            C("rank", "Place among all tokens; 1 is the likeliest."),
+            C("token", "The token that the model as it is puts there.", title="unchanged"),
+            C("p", "Its probability.", title="probability"),
+            C("changed_token", "The token that the changed model puts there.", title="changed"),
+            C("changed_p", "Its probability.", title="probability, changed"),
+        ]),
+        TableSchema("answers", "The two answers that are compared.", [
+            C("side", "`memory`: what it should know; `context`: what the prompt claims."),
+            C("answer", "The answer as text."),
+            C("first_token", "Its first token."),
+            C("p", "Probability of the first token.", title="probability"),
+            C("changed_p", "The same in the changed model.", title="probability, changed"),
+            C("logp", "Log-probability of the whole answer.", "nats", "whole answer"),
+            C("changed_logp", "The same in the changed model.", "nats", "whole answer, changed"),
+        ]),
+        TableSchema("texts", "How the text goes on, by greedy decoding.", [
+            C("model", "The model as it is, or as changed."),
+            C("text", "The continuation."),
+        ]),
+    ],
+    findings=[
+        F("next_token", "Probability of the likeliest next token", "probability"),
+        F("memory_answer", "Probability of the memory answer", "probability"),
+        F("context_answer", "Probability of the context answer", "probability"),
+    ],
+)  # fmt: skip

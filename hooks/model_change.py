@@ -1,0 +1,91 @@
+"""A change of a model as a person makes it: heads switched off, and a control of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from workbench import registry
+from workbench.errors import BadInput
+from workbench.heads import parse_head
+from workbench.registry import Control
+from workbench.result import Result
+
+
+@dataclass(frozen=True)
+class ModelChange:
+    """What is done to the model: heads switched off, and a control of a finished run set to a
+    value.
+    """
+
+    off: tuple[tuple[int, int], ...] = ()
+    control: Control | None = None
+    value: float = 0.0
+
+    @property
+    def active(self) -> bool:
+        return bool(self.off) or (self.control is not None and self.value != self.control.neutral)
+
+    def says(self) -> str:
+        """In a few words, for a caption."""
+        said = []
+        if self.off:
+            said.append(f"{len(self.off)} head{'s' if len(self.off) > 1 else ''} off")
+        if self.control is not None and self.value != self.control.neutral:
+            side = (
+                self.control.high_word
+                if self.value > self.control.neutral
+                else self.control.low_word
+            )
+            said.append(f"dial {self.value:+.2f} toward {side}")
+        return ", ".join(said)
+
+    @contextmanager
+    def on(self, model: Any) -> Iterator[None]:
+        """Inside, the model is changed."""
+        import workbench as wb
+
+        with ExitStack() as stack:
+            if self.off:
+                stack.enter_context(wb.ablate(model, heads=list(self.off), method="zero"))
+            if self.control is not None and self.value != self.control.neutral:
+                stack.enter_context(self.control(model, self.value))
+            yield
+
+
+def heads_from(names: Sequence[str], model: Any) -> tuple[tuple[int, int], ...]:
+    """("L23H4", …) as pairs that this model has.
+
+    Raises:
+        BadInput: not a head's name, or not a head of this model.
+    """
+    heads = set()
+    for name in names:
+        head = parse_head(str(name))
+        if head is None or head[0] >= model.n_layers or head[1] >= model.n_heads:
+            raise BadInput(
+                f"{str(name)[:40]!r} is no head of {model.card.name}.",
+                f"L0H0 to L{model.n_layers - 1}H{model.n_heads - 1}",
+                "Name heads as the grid does.",
+            )
+        heads.add(head)
+    return tuple(sorted(heads))
+
+
+def controls_of(result: Result, model: Any) -> Mapping[str, Control]:
+    """The controls a finished run gives to this model.
+
+    Raises:
+        BadInput: the run was made with other weights, so its heads mean nothing here.
+    """
+    made_with = result.provenance.model
+    if made_with.get("weight_hash") != getattr(model.card, "weight_hash", None):
+        raise BadInput(
+            f"That run was made with {made_with.get('name', 'another model')}, or other weights"
+            " of it.",
+            f"a run of {model.card.name}",
+            "Choose another run, or start the workbench with that model.",
+        )
+    return registry.get(result.analysis).controls(result)

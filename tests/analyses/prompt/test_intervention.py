@@ -1,0 +1,66 @@
+"""What *Try a prompt* shows, as a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyses.prompt import intervention
+from analyses.prompt.intervention.params import Params
+from hooks.prompt_output import read_prompt
+from ui.playground import save_prompt
+from workbench.errors import BadInput
+from workbench.progress import Progress
+from workbench.views import bound
+
+PROMPT = "The capital of France is"
+
+
+def ran(model, **values):
+    params = Params(prompt=PROMPT, length=3, **values)
+    result = intervention.run(model, params, Progress())
+    assert not list(intervention.SCHEMA.problems(result))
+    return result
+
+
+def test_both_sides_are_what_the_page_shows(llama):
+    import workbench as wb
+
+    result = ran(llama, heads=["L1H2", "L0H0"])
+    answers = result.tables["answers"].set_index("side")
+    before = read_prompt(llama, PROMPT, ("Paris", "Rome"))
+    with wb.ablate(llama, heads=[(0, 0), (1, 2)], method="zero"):
+        after = read_prompt(llama, PROMPT, ("Paris", "Rome"))
+        text = llama.generate(PROMPT, max_new_tokens=3)
+    assert answers.loc["memory", "p"] == before.answers[0].p_first
+    assert answers.loc["context", "changed_p"] == after.answers[1].p_first
+    assert list(result.tables["next_tokens"]["changed_token"]) == [t for t, _ in after.tokens]
+    assert result.tables["texts"]["text"][1] == text
+    assert result.findings["memory_answer"].value == {
+        "unchanged": before.answers[0].p_first,
+        "changed": after.answers[0].p_first,
+    }
+    assert "L0H0 and L1H2 off: " in result.findings["next_token"].says
+    assert list(bound(intervention.VIEWS, result, intervention.SCHEMA)) == ["Before and after"]
+
+
+def test_without_a_change_both_sides_are_the_same(llama):
+    result = ran(llama, memory="", context="<b>Rome</b>")
+    tokens = result.tables["next_tokens"]
+    assert (tokens["p"] == tokens["changed_p"]).all()
+    assert list(result.tables["answers"]["side"]) == ["context"]
+    assert "memory_answer" not in result.findings
+
+
+def test_a_head_that_there_is_not_is_refused(llama):
+    with pytest.raises(BadInput, match="no head of"):
+        ran(llama, heads=["L99H0"])
+
+
+def test_what_stands_on_the_page_becomes_parameters():
+    values = save_prompt.params(
+        PROMPT, None, "Paris", None, {"off": ["L1H0", "L0H3"]}, None, None, None, 16.0, 1.0
+    )
+    assert Params(**values).heads == ["L0H3", "L1H0"]
+    assert (Params(**values).length, Params(**values).run) == (16, "")
+    with pytest.raises(BadInput, match="nothing to save"):
+        save_prompt.params(" ", False, "", "", {}, "", "", 0, 0)

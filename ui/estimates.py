@@ -1,0 +1,92 @@
+"""What a form says of time and memory: how long each part takes on the model that is loaded, and
+what the run as it is filled in takes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from workbench import cost
+from workbench.disk_space import size
+from workbench.errors import WorkbenchError
+from workbench.parts import Part
+from workbench.registry import Analysis
+
+UNKNOWN = "No model is loaded yet: time and memory are said once there is one."
+DEPENDS = "Time and memory depend on the text: fill it in."
+log = logging.getLogger(__name__)
+
+
+def part_choices(analysis: Analysis, model: Any = None) -> list[tuple[str, str]]:
+    """(what a person reads, name) of every part; with its time where there is a model."""
+    times: Mapping[str, cost.Estimate] = {}
+    if model is not None and _is_measured(model):
+        try:
+            times = cost.by_part(analysis, model, analysis.parse({}))
+        except WorkbenchError:  # the run itself says what is wrong
+            times = {}
+    return [(_label(part, times, model), part.name) for part in analysis.parts]
+
+
+def _label(part: Part, times: Mapping[str, cost.Estimate], model: Any) -> str:
+    about = [f"needs {' and '.join(part.needs)}"] if part.needs else []
+    if model is not None and part.unavailable_reason(model):
+        about = ["not with this model"]
+    elif part.name in times and times[part.name].seconds and not part.needs:
+        about.append(cost.in_words(times[part.name].seconds))
+    return f"{part.title} ({', '.join(about)})" if about else str(part.title)
+
+
+def line(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
+    """What the run takes, as HTML; "" where that is not known, or the form is not right yet."""
+    if model is None:
+        return _html(UNKNOWN)
+    whole = _estimate(analysis, model, values)
+    if whole is None:
+        return ""
+    if not whole.seconds:
+        return _html(DEPENDS)
+    memory = f", and {size(whole.bytes)} of memory beyond the weights" if whole.bytes else ""
+    return _html(f"Takes {cost.in_words(whole.seconds)} on {model.card.name}{memory}.")
+
+
+def in_short(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
+    """The same in a few words: "about 3 min, 590 MB"; "" where nothing is known."""
+    whole = None if model is None else _estimate(analysis, model, values)
+    if whole is None or not whole.seconds:
+        return ""
+    memory = f", {size(whole.bytes)}" if whole.bytes else ""
+    return f"{cost.in_words(whole.seconds)}{memory}"
+
+
+def _estimate(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> cost.Estimate | None:
+    if not _is_measured(model):
+        return None
+    try:
+        return cost.estimate(analysis, model, analysis.parse(values))
+    except WorkbenchError:
+        return None
+    except Exception:
+        # A third party's sum must not take the page down.
+        log.exception("the cost of %s cannot be told", analysis.name)
+        return None
+
+
+def _html(words: str) -> str:
+    return f'<p class="wb wb-muted estimate">{escape(words)}</p>'
+
+
+def _is_measured(model: Any) -> bool:
+    """Whether it is known how fast the model is; measures it, unless a run has it just now."""
+    if "speed" in vars(model):
+        return True
+    lock = getattr(model, "lock", None)
+    if lock is None or not lock.acquire(blocking=False):
+        return False
+    try:
+        return cost.measure(model) is not None
+    finally:
+        lock.release()
