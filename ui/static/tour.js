@@ -1,12 +1,12 @@
-/* The first visit to Home: three things to know, one after another, each beside what it speaks of (`data-tour`). It asks
-   for nothing, can be closed at any time (Esc, Skip), and never comes back. */
+/* The first visit to Home: three things to know, one after another, with what it speaks of outlined. It asks for
+   nothing, can be closed at any time (Esc, Skip), and never comes back. */
 (() => {
   "use strict";
   if (/(?:^|; )wb-tour=seen/.test(document.cookie)) return;
   const STEPS = [
-    ["questions", "Ask a question", "Each question says what you get and how long it takes on this model. Choose one: its form opens, filled in, and Run is one click away."],
-    ["runs", "Open an answer", "Finished runs stay here, sample runs among them: they open at once, without a model. Each can be renamed, compared, and sent as one file."],
-    ["model", "Change the model", "All pages speak of this model. Choose another here, known or your own; what is running keeps the one it began with."],
+    ["section[aria-labelledby=questions] > h2", "Ask a question", "Each question says what you get and how long it takes on this model. Choose one: its form opens, filled in, and Run is one click away."],
+    ["section[aria-labelledby=runs] h2", "Open an answer", "Finished runs stay here, sample runs among them: they open at once, without a model. Each can be renamed, compared, and sent as one file."],
+    ["header .wb-model", "Change the model", "All pages speak of this model. Choose another here, known or your own; what is running keeps the one it began with."],
   ];
   const box = document.createElement("dialog"), title = document.createElement("h2"), words = document.createElement("p");
   const foot = document.createElement("div"), count = document.createElement("span"), skip = document.createElement("button"), next = document.createElement("button");
@@ -19,7 +19,7 @@
   skip.textContent = "Skip";
   skip.className = "wb-button";
   next.className = "wb-button wb-primary";
-  const spoken = STEPS.map(([name, ...text]) => [document.querySelector(`[data-tour="${name}"]`), ...text]).filter(([place]) => place);
+  const spoken = STEPS.map(([selector, ...text]) => [document.querySelector(selector), ...text]).filter(([place]) => place);
   let step = -1;
 
   function end() {

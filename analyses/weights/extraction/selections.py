@@ -122,7 +122,7 @@ def by_repeats(run: Result) -> pd.DataFrame | None:
     return rates.assign(read=[times_read(n) for n in rates["repeats"]])
 
 
-def how_extracted(run: Result) -> str:
+def extraction_paths(run: Result) -> str:
     """What the rates count, in words."""
     return schema.EXTRACTED.format(samples=run.params.get("tries", 0))
 

@@ -125,7 +125,7 @@ VIEWS = [
             sel.by_repeats, "repeats", "prefix_match", "kind", scale="doublings", height=320,
             title="Mean prefix match, by repeats in training", xlabel="repeats in training",
         ),
-        v.says(sel.how_extracted, small=True),
+        v.says(sel.extraction_paths, small=True),
         v.table("rates"),
     ]),
     v.View("Sampling", needs="extraction_by_queries", parts=[
