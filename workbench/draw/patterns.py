@@ -69,7 +69,7 @@ def pattern_grid(patterns: xr.DataArray, *, title: str = "Attention patterns") -
         line_alpha=0.5,
         line_width=0.6,
         tools=["hover"],
-        hover_tooltips=[("head", "@name"), ("looks most at", "@most"), ("entropy", "@spread")],
+        hover_tooltips=[("head", "@name"), ("attends most to", "@most"), ("entropy", "@spread")],
     )
     cells = cells.opts(backend="matplotlib", facecolor="none", edgecolor=colour.GRID, linewidth=0.3)
     return (
