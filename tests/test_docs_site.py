@@ -33,6 +33,7 @@ def runs(tmp_path_factory):
 
 @pytest.mark.process
 def test_every_page_and_everything_made_is_on_the_site(site):
+    assert not (site / "404.html").exists()  # the workbench has its own
     pages = {str(file.parent.relative_to(site)) for file in site.rglob("index.html")}
     written = {
         str(file.relative_to(ROOT / "docs").with_suffix(""))
