@@ -1,28 +1,36 @@
 """Writes sample runs of an older format again in today's: `python -m sample_runs.migrate [NAME …]`.
 
 Names change, switches become parts, and nothing else: numbers stay bit for bit, and so do the
-sentences of findings and when a run was made. Without names, all that are older.
+sentences of findings and when a run was made. Without names, all that are older. With `--claims`
+the claims of the paper are judged again by today's rules, from the numbers that the run holds.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from analyses.claims import say_claims
 from sample_runs.make import RUNS, place_of
-from workbench import run_folder
+from workbench import registry, run_folder
 from workbench.result import Result
 
 
-def migrate(folder: Path) -> bool:
-    """Whether the run was older, and has been written again."""
+def migrate(folder: Path, *, claims: bool = False) -> bool:
+    """Whether the run was older, or judged otherwise, and has been written again.
+
+    Args:
+        claims: judge the claims again too.
+    """
     stored = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    if stored["format"] == run_folder.FORMAT:
-        return False
     result = Result.open(folder)
+    judged = claims and judge(result)
+    if stored["format"] == run_folder.FORMAT and not judged:
+        return False
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".migrating-") as work:
         made = result.save(Path(work) / folder.name)
         shutil.rmtree(folder)
@@ -30,10 +38,21 @@ def migrate(folder: Path) -> bool:
     return True
 
 
-def main(names: list[str]) -> None:
+def judge(result: Result) -> bool:
+    """Judge the claims of a run from its own numbers; whether that changed what it says."""
+    if "claims" not in result.tables:
+        return False
+    module = importlib.import_module(f"{registry.get(result.analysis).module.__name__}.claims")
+    before = result.tables["claims"]
+    say_claims(result, module.CLAIMS, module.PAPER)
+    return not before.equals(result.tables["claims"])
+
+
+def main(arguments: list[str]) -> None:
+    names = [name for name in arguments if name != "--claims"]
     for name in names or list(RUNS):
-        done = migrate(place_of(name))
-        print(f"{name}: {'written again' if done else 'is in the current format'}")
+        done = migrate(place_of(name), claims="--claims" in arguments)
+        print(f"{name}: {'written again' if done else 'is as today'}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sample_runs.make import RUNS, place_of
-from sample_runs.migrate import migrate
+from sample_runs.make import HERE, RUNS, place_of
+from sample_runs.migrate import judge, migrate
 from workbench import registry, run_folder, run_upgrades
 from workbench.result import Result
 from workbench.run_upgrades import Upgrade
@@ -66,3 +66,8 @@ def test_what_an_upgrade_renames_is_in_the_schema(name: str) -> None:
         assert all(any(known.fits(array) for known in schema.arrays) for array in arrays)
         for finding in (*upgrade.findings.values(), *upgrade.keys):
             assert any(known.fits(finding) for known in schema.findings)
+
+
+@pytest.mark.parametrize("name", sorted(run.parent.name for run in HERE.glob("*/result.json")))
+def test_claims_of_the_samples_are_judged_by_the_rules_of_today(name: str) -> None:
+    assert not judge(Result.open(HERE / name))
