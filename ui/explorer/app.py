@@ -13,7 +13,16 @@ from ui.explorer.page import Explorer
 from ui.runs.render_cache import RenderCache
 from ui.web import style
 
-SCRIPTS = ("workbench", "models", "tables", "grid_roles", "pictures", "views", "run_actions")
+SCRIPTS = (
+    "workbench",
+    "models",
+    "tables",
+    "grid_roles",
+    "pictures",
+    "same_scale",
+    "views",
+    "run_actions",
+)
 
 
 def application(runs: Path | None, drawings: RenderCache) -> Callable[[], Any]:

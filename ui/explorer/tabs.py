@@ -140,7 +140,12 @@ def side_by_side(mine: Tab, theirs: Tab) -> Tab:
 
     def make() -> Any:
         columns = [
-            pn.Column(html_pane(Markup(f"<h2>Run {name}</h2>")), tab.make(), **half)
+            pn.Column(
+                html_pane(Markup(f"<h2>Run {name}</h2>")),
+                tab.make(),
+                css_classes=[f"wb-run-{name}"],  # pictures of both get one scale: same_scale.js
+                **half,
+            )
             for name, tab in (("A", mine), ("B", theirs))
         ]
         return flow_row(*columns, sizing_mode="stretch_width")

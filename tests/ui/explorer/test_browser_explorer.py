@@ -228,3 +228,26 @@ def test_a_picture_can_be_enlarged_and_saved(page: Any, address: str, view: str)
             break
         page.wait_for_timeout(100)
     assert canvas.bounding_box() == before
+
+
+def test_pictures_side_by_side_have_one_scale(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&with=other&view=Depth")
+    page.locator("wb-view:visible[data-state=drawn]").nth(1).wait_for(timeout=60_000)
+    page.wait_for_timeout(300)
+    ends = page.evaluate(
+        """() => {
+          const figures = [];
+          const walk = (view) => {
+            if (view.model.type === "Figure") figures.push(view.model);
+            for (const child of view.children?.() ?? []) walk(child);
+          };
+          for (const view of Bokeh.index.roots) walk(view);
+          return figures.filter((figure) => /by layer/.test(figure.title.text))
+            .map((figure) => [figure.title.text, figure.y_range.start, figure.y_range.end]);
+        }"""
+    )
+    assert len(ends) == 2
+    assert ends[0] == ends[1]
+    numbers = [synthetic_result(seed=seed).arrays["depth"] for seed in (0, 2)]
+    assert ends[0][1] <= min(float(array.min()) for array in numbers)
+    assert ends[0][2] >= max(float(array.max()) for array in numbers)
