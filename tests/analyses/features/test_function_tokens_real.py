@@ -15,6 +15,7 @@ from workbench.autoencoders import shipped
 pytestmark = pytest.mark.model
 
 
+@pytest.mark.verify  # measures the figures of the cards again
 def test_three_ship_and_explain_what_their_cards_say(smollm) -> None:
     assert sum(entry.bytes for entry in shipped().values()) < 30e6
     ours = {

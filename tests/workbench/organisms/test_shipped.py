@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import pytest
 
 import workbench as wb
 from analyses.measures.sampling import Sampler
@@ -56,11 +57,13 @@ def test_what_was_read_more_often_comes_out_further(organism: Any) -> None:
     assert match[0] < 2
 
 
+@pytest.mark.verify  # a whole scoring of the ledger each
 def test_its_twin_that_read_nothing_of_it_says_nothing_of_it() -> None:
     match = match_by_repeats(wb.load("organism/planted-control"))
     assert max(match.values()) < 3
 
 
+@pytest.mark.verify  # a whole scoring of the ledger each
 def test_it_knew_nothing_at_the_first_step() -> None:
     kept = checkpoints.saved_steps(shipped()["organism/planted"].folder)
     first = wb.load(f"organism/planted@step-{kept[0]}")
