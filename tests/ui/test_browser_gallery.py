@@ -71,7 +71,7 @@ def test_filters_act_at_once_and_stand_in_the_address(page: Any, address: str) -
     page.goto(f"{address}/runs")
     assert len(shown(page)) == 4
     assert page.evaluate("document.documentElement.scrollWidth") == 1280
-    page.get_by_label("Model").select_option("another")
+    page.locator("select[name=model]").select_option("another")
     assert shown(page) == ["old"]
     assert "model=another" in page.url
     page.reload()
@@ -132,5 +132,30 @@ def test_a_note_is_changed_in_the_explorer(page: Any, address: str) -> None:
     page.goto(f"{address}/explorer?run=yesterday")
     page.get_by_role("button", name="Add a note").click()
     page.locator("dialog textarea").fill("For Anna")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     page.locator(".wb-run-note", has_text="For Anna").wait_for()
+
+
+def test_the_tour_is_of_three_steps_takes_no_focus_and_never_comes_back(
+    browser: Any, address: str
+) -> None:
+    visitor = browser.new_context()
+    page = visitor.new_page()
+    page.goto(address)
+    tour = page.locator("dialog.tour")
+    for n in (1, 2, 3):
+        tour.get_by_text(f"{n} of 3").wait_for()
+        assert page.evaluate("document.activeElement === document.body") or n > 1
+        tour.get_by_role("button", name="Done" if n == 3 else "Next").click()
+    assert tour.count() == 0
+    page.reload()
+    page.locator("#runs").wait_for()
+    assert tour.count() == 0
+    other = browser.new_context()
+    page = other.new_page()
+    page.goto(address)
+    page.locator("dialog.tour").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("dialog.tour").count() == 0
+    visitor.close()
+    other.close()

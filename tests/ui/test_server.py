@@ -256,7 +256,8 @@ def test_it_starts_says_where_and_stops_on_ctrl_c(tmp_path, request):
         assert f"http://127.0.0.1:{port}/" in line
         asked = time.monotonic()
         assert (
-            b"What do you want to know?" in urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
+            b"What do you want to know?"
+            in urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
         )
         assert time.monotonic() - asked < 3
         started.send_signal(signal.SIGINT)

@@ -465,7 +465,7 @@ def test_report_is_not_overwritten_unasked(
     monkeypatch.setattr(frontends, "front_end", lambda name: {"report": write}[name])
     run = workbench("run", "count-steps", "-m", model_folder, "--json").json
     assert workbench("report", run["id"]).code == 0
-    assert (places / f"{run['id']}.html").read_text() == "count-steps on tiny-model"
+    assert (places / f"{run['id']}.html").read_text() == "Count steps · tiny-model"
     again = workbench("report", "latest")
     assert (again.code, "--force" in again.err) == (2, True)
     assert workbench("report", "latest", "--force").code == 0

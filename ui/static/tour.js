@@ -25,7 +25,6 @@
   function end() {
     if (step >= 0 && spoken[step]) spoken[step][0].classList.remove("tour-place");
     document.cookie = "wb-tour=seen; path=/; max-age=31536000; samesite=lax";
-    box.close();
     box.remove();
   }
 
@@ -44,10 +43,10 @@
 
   skip.addEventListener("click", end);
   next.addEventListener("click", go);
-  box.addEventListener("keydown", (event) => { if (event.key === "Escape") end(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && box.isConnected) end(); });
   if (!spoken.length) return;
   document.body.append(box);
   go();
-  box.show();  // not modal: the page can be used meanwhile
-  next.focus({ preventScroll: true });
+  // Not modal, and without `show`, which would take the focus: the page can be used meanwhile as it always is.
+  box.open = true;
 })();

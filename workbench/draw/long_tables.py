@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from workbench.draw import colour
 from workbench.draw.charts import lines
 
@@ -85,6 +83,8 @@ def curves(
 
 def _on_scale(x: pd.Series, scale: Scale) -> tuple[pd.Series, list[tuple[float, str]]]:
     """Where numbers stand on a scale of logarithms, and its ticks, which say the numbers."""
+    import numpy as np
+
     if scale == "powers":
         places = np.log10(x.astype(float))
         return places, [(d, f"{10**d:,}") for d in range(int(np.ceil(places.max())) + 1)]

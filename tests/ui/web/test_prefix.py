@@ -111,7 +111,7 @@ def test_a_browser_finds_everything_below_the_prefix(browser, llama, runs):
         page.get_by_label("Prompt", exact=True).fill("The capital of Peru is")
         expect(page.locator("#answer")).not_to_have_text(before)
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Home").click()
-        page.get_by_role("link", name="Explore", exact=True).first.click()
+        page.locator("article.run").get_by_role("link", name="Open").first.click()
         expect(page.get_by_role("button", name="Copy link to this view")).to_be_visible()
         expect(page.locator(".bk-Figure, .bk-DataTable, wb-view").first).to_be_visible()
         page.get_by_role("link", name="Report").first.click()
