@@ -16,6 +16,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ui.runs import provenance
+from ui.runs.answer import question
 from ui.runs.static_pictures import titled_pictures
 from ui.web import style
 from workbench import draw, registry
@@ -72,7 +73,7 @@ def still(result: Result, *, folds: bool = False) -> Markup:
     ).format(
         Markup(provenance.CSS),
         Markup(_LOOK),
-        result.question or result.analysis,
+        question(result),
         result.title,
         provenance.findings_html(result),
         pictures,

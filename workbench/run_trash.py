@@ -107,6 +107,10 @@ def _move(folder: Path, place: Path) -> str:
             name, n = f"{folder.name}-{n}", n + 1
         os.rename(folder, place / name)
     except OSError as error:
+        if not os.path.lexists(folder):  # two pages asked for the same
+            raise NotFound(
+                f"The run {folder.name!r} is not there any more.", do="Load the page again."
+            ) from error
         raise WorkbenchError(
             f"The run {folder.name!r} could not be moved to {place}: {error.strerror or error}.",
             "a folder that you may change",

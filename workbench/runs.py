@@ -281,7 +281,7 @@ def _entry(folder: Path, changed: int, size: int) -> RunEntry:
     except BadRun as problem:
         return RunEntry(folder.name, folder, folder.name, problem=problem.what)
     about = index["provenance"]
-    model = str(about.get("model", {}).get("name", ""))
+    model = run_titles.cut(str(about.get("model", {}).get("name", "")), 100)
     kept = run_titles.one_line(str(index.get("title") or ""))
     return RunEntry(
         folder.name,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.synthetic import synthetic_result
 from workbench import run_labels, run_links, run_trash, runs
 from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
 from workbench.result import Provenance, Result
@@ -128,3 +129,14 @@ def test_what_cannot_be_opened_says_why(
     with pytest.raises(error, match=says):
         run_links.open_folder(str(tmp_path / path) if path and "\0" not in path else path)
     assert ids(root) == []
+
+
+def test_a_run_that_another_page_just_deleted_is_said_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthetic_result().save(tmp_path / "mine")
+    before = runs.listing(tmp_path)
+    run_trash.delete("mine", tmp_path)
+    monkeypatch.setattr(run_trash, "listing", lambda root: before)
+    with pytest.raises(NotFound, match="not there any more"):
+        run_trash.delete("mine", tmp_path)

@@ -113,7 +113,7 @@ def headline(result: Result, page: bool) -> Any:
         Markup("<style>{}</style>{}<h1>{}</h1>{}{}{}{}{}").format(
             Markup(provenance.CSS),
             title(result),
-            result.question or result.analysis,
+            answer.question(result),
             stopped,
             says or draw.paragraph("This run has no findings."),
             Markup('<p class="wb-sure"><b>How sure?</b> {}</p>').format(sure) if sure else "",

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ui.runs import provenance
-from ui.runs.answer import lead_of
+from ui.runs.answer import lead_of, question
 from ui.runs.static_views import CSS, fragments, table_html
 from ui.web import style
 from workbench import commands
@@ -43,6 +43,7 @@ def html(result: Result) -> str:
     ]
     page: str = _template().render(
         result=result,
+        question=question(result),
         lead=lead,
         picture=ANSWER if carries is not None else "",
         css=Markup(_css()),

@@ -9,7 +9,12 @@ from analyses.claims import VERDICTS
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.result import Result
+from workbench.run_titles import cut
 from workbench.views import Answer
+
+LONGEST_QUESTION = 300
+LONGEST_SENTENCE = 1000
+"""Characters that stand first; a text of a stranger must not push the run off the page."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,11 @@ class Lead:
     picture: tuple[str, int] | None = None
 
 
+def question(result: Result) -> str:
+    """What was asked, as a heading."""
+    return cut(result.question or result.analysis, LONGEST_QUESTION)
+
+
 def sentences(analysis: str, says: Mapping[str, str]) -> tuple[str, ...]:
     """The answer of a run in sentences, from those of all its findings by name: as its analysis
     declares it; else the first.
@@ -36,7 +46,8 @@ def sentences(analysis: str, says: Mapping[str, str]) -> tuple[str, ...]:
     """
     declared = _declared(analysis)
     answers = [says[name] for name in declared.says if name in says] if declared else []
-    return tuple(filter(None, answers or list(says.values())[:1]))
+    said = filter(None, answers or list(says.values())[:1])
+    return tuple(cut(sentence, LONGEST_SENTENCE) for sentence in said)
 
 
 def lead_of(result: Result) -> Lead:
@@ -46,7 +57,7 @@ def lead_of(result: Result) -> Lead:
     says = sentences(result.analysis, found)
     if declared is None:
         return Lead(says)
-    beside = tuple(found[name] for name in declared.beside if name in found)
+    beside = tuple(cut(found[name], LONGEST_SENTENCE) for name in declared.beside if name in found)
     return Lead(says, beside, declared.picture)
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from ui.web.style import STATIC
 from workbench import account, commands, cost
 from workbench.result import Finding, Result
+from workbench.run_titles import cut
 
 CSS = (STATIC / "run.css").read_text(encoding="utf-8")
 
@@ -149,7 +150,9 @@ def one_line(result: Result) -> str:
         day = about.started[:40]
     seed = f"seed {about.seed}" if about.seed is not None else ""
     took = duration(about.duration) if about.duration else ""
-    return " · ".join(filter(None, [str(model.get("name") or ""), dtype, seed, took, day]))
+    return " · ".join(
+        filter(None, [cut(str(model.get("name") or ""), 100), dtype, seed, took, day])
+    )
 
 
 def duration(seconds: float) -> str:

@@ -8,15 +8,12 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from workbench.draw.view import STYLES, need_panel
-
-# A column is at least as wide as its widest picture else: Panel takes a given 0 for "not given".
-_NARROW = ":host { min-width: 0 !important; }"
+from workbench.draw.view import NARROW, STYLES, need_panel
 
 
 def narrow_column(*objects: Any, **options: Any) -> Any:
     """Panel objects from top to bottom, as wide as their place."""
-    wide = {"sizing_mode": "stretch_width", "min_width": 0, "stylesheets": [_NARROW]}
+    wide = {"sizing_mode": "stretch_width", "min_width": 0, "stylesheets": [NARROW]}
     return need_panel().Column(*objects, **{**wide, **options})
 
 
@@ -38,7 +35,7 @@ def _as_wide_as(objects: Sequence[Any]) -> dict[str, Any]:
     panes = [pane for one in objects for pane in one.select(need_panel().pane.Bokeh)]
     wide = max((pane.object.width or 0 for pane in panes), default=0)
     narrow = f":host {{ min-width: min({wide}px, 100%) !important; }}"
-    return {"sizing_mode": None, "stylesheets": [narrow if wide else _NARROW]}
+    return {"sizing_mode": None, "stylesheets": [narrow if wide else NARROW]}
 
 
 def download_button(label: str, name: str, file: Callable[[], bytes]) -> Any:

@@ -29,6 +29,8 @@ escaped by whoever shows it), `Table`, `Row`, or a Panel object.
 
 STYLES = style.sheet("widgets.css")
 TABLE_STYLES = style.sheet("tables.css")
+# A row or column is at least as wide as what is in it else: Panel takes a given 0 for "not given".
+NARROW = ":host { min-width: 0 !important; }"
 
 
 class View:
@@ -138,9 +140,8 @@ def flow_row(*objects: Any, gap: str = "8px 24px", **options: Any) -> Any:
     a plot in it then comes back at no size.
     """
     pn = need_panel()
-    return pn.Row(
-        *objects, styles={"flex-wrap": "wrap", "gap": gap}, min_width=0, margin=0, **options
-    )
+    styles = {"flex-wrap": "wrap", "gap": gap}
+    return pn.Row(*objects, styles=styles, stylesheets=[NARROW], margin=0, **options)
 
 
 def html_pane(markup: Markup, **options: Any) -> Any:

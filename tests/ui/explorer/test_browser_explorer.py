@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -24,6 +25,12 @@ def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     synthetic_result().save(root / "small")
     synthetic_result(seed=2).save(root / "other")
     synthetic_result(hostile=True).save(root / "hostile")
+    endless = synthetic_result(seed=3)
+    endless.question = "Why" * 4000
+    endless.provenance.model["name"] = "M" * 10_000
+    for name in ("base", "random"):
+        endless.findings[name] = replace(endless.findings[name], says="S" * 10_000)
+    endless.save(root / "endless")
     with served(llama, root) as address:
         yield f"{address}/explorer"
 
@@ -94,6 +101,16 @@ def test_what_is_away_cannot_be_reached(page: Any, address: str) -> None:
     assert not page.get_by_text("Side effects of switching the selected heads off").is_visible()
     assert page.get_by_role("button", name="Choose", exact=True).count() == 0
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
+
+
+def test_a_small_page_does_not_scroll_sideways(page: Any, address: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{address}?run=endless")
+    all_drawn(page, 7)
+    page.locator(".said").wait_for(state="attached", timeout=60_000)  # Heads is built too
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    # What a stranger wrote leaves the tabs in sight of the first screens.
+    assert tab(page, "Answer").bounding_box()["y"] < 3000
 
 
 def test_two_runs_show_the_views_of_both(page: Any, address: str) -> None:

@@ -92,6 +92,9 @@ def test_paper_gets_every_picture_as_svg_at_once(browser: Any, tmp_path: Path) -
     page.goto(file.as_uri())  # until it has loaded, and no longer
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
+    assert (
+        page.locator(".wb-code pre").first.evaluate("e => getComputedStyle(e).maxHeight") == "none"
+    )
     pictures = page.locator(".wb-figure")
     paper = page.locator(".wb-paper svg")
     assert paper.count() == pictures.count() > 5
