@@ -18,6 +18,9 @@ from workbench.run_titles import cut
 
 CSS = (STATIC / "run.css").read_text(encoding="utf-8")
 
+MOST_FINDINGS = 200
+"""On a page or on paper; nobody reads more of them as cards."""
+
 # Copies what stands beside the button; where the browser forbids it, the text is selected for the
 # user to copy.
 _COPY = (
@@ -167,8 +170,17 @@ def findings_html(result: Result) -> Markup:
         return Markup('<p class="wb-says">This run has no findings{}.</p>').format(
             ": it was stopped before the first one" if result.partial else ""
         )
-    return Markup('<ul class="wb-findings">{}</ul>').format(
-        Markup("").join(_finding(f) for f in result.findings.values())
+    shown = list(result.findings.values())[:MOST_FINDINGS]
+    more = (
+        Markup(
+            '<p class="wb-says wb-small">The first {} of {:,} findings; the tab All numbers of the'
+            " Explorer and the run's result.json have all.</p>"
+        ).format(len(shown), len(result.findings))
+        if len(shown) < len(result.findings)
+        else ""
+    )
+    return Markup('<ul class="wb-findings">{}</ul>{}').format(
+        Markup("").join(_finding(f) for f in shown), more
     )
 
 

@@ -15,10 +15,12 @@ import pytest
 import workbench as wb
 from tests.helpers.synthetic import synthetic_result
 from ui.report import html_file, notebook_file, pdf_file, write, zip_file
+from ui.runs import provenance
 from ui.runs.static_pictures import titled_pictures
 from workbench import registry
 from workbench.draw.view import View
 from workbench.errors import BadInput, WorkbenchError
+from workbench.result import Finding
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +205,12 @@ def test_an_array_too_large_for_a_table_is_named(monkeypatch: pytest.MonkeyPatch
         about = file.read("README.txt").decode()
     for name in result.arrays:
         assert f"the array {name} with" in about
+
+
+def test_of_endless_findings_the_first_are_shown_and_the_rest_counted() -> None:
+    result = synthetic_result()
+    for n in range(5000):
+        result.findings[f"more {n}"] = Finding(f"more {n}", float(n), f"More {n}.")
+    page = str(provenance.findings_html(result))
+    assert page.count('<li class="wb-finding"') == provenance.MOST_FINDINGS
+    assert f"of {len(result.findings):,} findings" in page
