@@ -108,6 +108,8 @@ def take(out: Path) -> None:
         chromium() as browser,
     ):
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        seen = {"name": "wb-tour", "value": "seen", "url": address}
+        page.context.add_cookies([seen])  # a visit, but not the first
         page.set_default_timeout(120_000)
         still(explorer(page, address), out / "explorer.png")
         animate(list(frames(page, address)), out / "tour.webp")
