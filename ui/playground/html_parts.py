@@ -169,7 +169,7 @@ def _column(
     goes_on = ""
     if text is not None or writing:
         nothing = "" if writing else "<em>(it ends here)</em>"
-        caret = '<i class="caret" aria-label="writing"></i>' if writing else ""
+        caret = '<i class="caret" role="img" aria-label="writing"></i>' if writing else ""
         goes_on = (
             "<h4>How it goes on</h4><p"
             f' class="text">{marks.marked(text or "") or nothing}{caret}</p>'
