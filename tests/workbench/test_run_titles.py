@@ -60,7 +60,9 @@ def test_an_analysis_that_is_not_installed_keeps_its_name() -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_sample_runs_are_called_what_they_would_be_called_today(name: str) -> None:
     result = Result.open(place_of(name))
-    assert result.made_title == run_titles.make_title(result)
+    seeds = result.findings.get("seeds")
+    told = run_titles.make_title(result, int(seeds.value) if seeds else 0)
+    assert result.made_title == told
 
 
 @given(st.text(max_size=400), st.text(max_size=300))
