@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench import registry
-from workbench.errors import BadInput
+from workbench.errors import BadInput, NotFound
 from workbench.heads import parse_head
 from workbench.registry import Control
 from workbench.result import Result
@@ -89,3 +89,34 @@ def controls_of(result: Result, model: Any) -> Mapping[str, Control]:
             "Choose another run, or start the workbench with that model.",
         )
     return registry.get(result.analysis).controls(result)
+
+
+def change_of(
+    model: Any,
+    heads: Sequence[str],
+    result: Result | None = None,
+    control: str = "",
+    value: float | None = None,
+) -> ModelChange:
+    """The change that a page, a program or a run asks for.
+
+    Args:
+        heads: names of heads to switch off.
+        result: a finished run whose control changes the model too.
+        control: which of its controls; "" is the first.
+        value: where that control stands; None is where it changes nothing.
+
+    Raises:
+        BadInput, NotFound: a head, run or control that there is not.
+    """
+    off = heads_from(heads, model)
+    if result is None:
+        return ModelChange(off)
+    controls = controls_of(result, model)
+    name = control or next(iter(controls), "")
+    if not name:
+        return ModelChange(off)
+    if name not in controls:
+        raise NotFound.named("control of this run", name, controls)
+    chosen = controls[name]
+    return ModelChange(off, chosen, chosen.neutral if value is None else float(value))

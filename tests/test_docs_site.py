@@ -129,7 +129,12 @@ def test_it_is_searched_with_the_keyboard_and_the_network_cut(site, monkeypatch,
         page.goto(address)
         page.get_by_role("link", name="Docs").click()
         page.get_by_role("heading", name="Memory Workbench").wait_for()
-        page.keyboard.press("/")
+        box = page.get_by_role("combobox", name="Search")
+        for _ in range(300):  # until its script listens: an "n" typed before turns the page
+            if box.is_visible():
+                break
+            page.keyboard.press("/")
+            page.wait_for_timeout(100)
         page.keyboard.type("path patching")
         page.get_by_text(re.compile(r"\d+ results")).wait_for()
         page.keyboard.press("Enter")

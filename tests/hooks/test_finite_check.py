@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import workbench as wb
+from hooks import prompt_output
 from hooks.decode import InterventionDecoder
 from tests.helpers.tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
-from ui.playground import prompt_service
 from workbench.errors import NotFinite
 
 PROMPT = "The capital of France is"
@@ -50,7 +50,7 @@ ASKED = {
     "extraction": lambda m: wb.run(
         "extraction", m, {"text": PROMPT * 20, "context": [8], "suffix": 8}
     ),
-    "the page": lambda m: prompt_service.read_prompt(m, PROMPT, (" Paris", " Rome")),
+    "the page": lambda m: prompt_output.read_prompt(m, PROMPT, (" Paris", " Rome")),
 }
 
 

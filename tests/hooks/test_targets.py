@@ -73,8 +73,8 @@ def test_inside(llama):
 
 
 def test_the_playground_says_that_the_first_token_tells_nothing():
+    from hooks.prompt_output import PromptAnswer, PromptOutput
     from ui.playground.html_parts import _column
-    from ui.playground.prompt_service import PromptAnswer, PromptOutput
 
     alike = [
         PromptAnswer("New York", " New", 0.2, -3.0, 2),

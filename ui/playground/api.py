@@ -5,15 +5,16 @@ See docs/reference/api.md.
 
 # No `from __future__ import annotations`: Gradio shows the annotations of these functions as the
 # endpoints' types.
+
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import gradio as gr
 
+from hooks import prompt_output
 from ui.app_state import AppState
 from ui.jobs import Job
-from ui.playground import prompt_service
 from ui.playground.prompt_stream import change_for
 from workbench import registry
 from workbench.errors import BadInput, WorkbenchError
@@ -66,7 +67,7 @@ class _Endpoints:
             model = self._app.slot.need()
             change = change_for(self._app, model, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = prompt_service.read_prompt(
+                looked = prompt_output.read_prompt(
                     model, typed(prompt, chat), k=max(1, min(int(k), 100))
                 )
             return [{"token": token, "probability": p} for token, p in looked.tokens]
@@ -95,7 +96,7 @@ class _Endpoints:
             model = self._app.slot.need()
             change = change_for(self._app, model, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                looked = prompt_service.read_prompt(model, typed(prompt, chat), (memory, context))
+                looked = prompt_output.read_prompt(model, typed(prompt, chat), (memory, context))
             return {
                 side: vars(answer)
                 for side, answer in zip(("memory", "context"), looked.answers, strict=True)
@@ -118,7 +119,7 @@ class _Endpoints:
             model = self._app.slot.need()
             change = change_for(self._app, model, heads_off or [], run, None, dial)
             with model.lock, change.on(model):
-                return prompt_service.continuation(
+                return prompt_output.continuation(
                     model, typed(prompt, chat), max(1, min(int(max_new_tokens), 1000))
                 )
 

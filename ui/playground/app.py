@@ -3,8 +3,8 @@ analysis brings along (`workbench.playground`).
 
 Gradio, mounted at /playground.
 
-prompt_tab.py          the first tab; prompt_choices.py has what it offers, prompt_stream.py and
-                       prompt_service.py compute what it shows
+prompt_tab.py          the first tab; prompt_choices.py has what it offers, finished_runs.py what
+                       runs give to it, prompt_stream.py computes what it shows
 analysis_tab.py        the second tab; forms.py has its forms, preset_buttons.py what fills them
 estimates.py           what forms say of time and memory; uploads.py: files as paths
 single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs

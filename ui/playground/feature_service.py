@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from hooks import prompt_output
 from hooks.features.sae import SKIP
 from hooks.prompts import Prompt, tokenize
 from ui.app_state import AppState
-from ui.playground import prompt_service
+from ui.playground import finished_runs
 from workbench import autoencoders, draw
 from workbench.draw.tokens import SPANS, TEMPLATE
 from workbench.errors import BadInput, WorkbenchError
@@ -114,7 +115,7 @@ class Reader:
             if entry.card.get("model") == model.card.name
         ]
         for run in self._runs():
-            names += self._form.autoencoders(prompt_service.open_cached(run.path))
+            names += self._form.autoencoders(finished_runs.open_cached(run.path))
         return list(dict.fromkeys(names))
 
     def _runs(self) -> list[RunEntry]:
@@ -129,7 +130,7 @@ class Reader:
     def _info(self, name: str) -> FeatureInfo | None:
         """What the newest run says of an autoencoder of that name."""
         for run in self._runs():
-            info = self._form.describe(prompt_service.open_cached(run.path), name)
+            info = self._form.describe(finished_runs.open_cached(run.path), name)
             if info is not None:
                 return info
         return None
@@ -227,14 +228,14 @@ class Reader:
             try:
                 written(
                     0,
-                    prompt_service.continuation(
+                    prompt_output.continuation(
                         model, prompt, length, wanted.is_set, lambda text: written(0, text)
                     ),
                 )
                 with model.lock, reading.features.steer({feature: to}, positions=[pos]):
                     written(
                         1,
-                        prompt_service.continuation(
+                        prompt_output.continuation(
                             model, prompt, length, wanted.is_set, lambda text: written(1, text)
                         ),
                     )

@@ -18,8 +18,8 @@ from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from hooks.prompt_output import PromptAnswer, PromptOutput
 from ui.jobs import Job
-from ui.playground.prompt_service import PromptAnswer, PromptOutput
 from ui.runs.cards import duration
 from ui.web.style import message_html
 from workbench import registry

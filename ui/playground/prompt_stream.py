@@ -12,17 +12,18 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hooks import model_change, prompt_output
 from hooks.prompts import Prompt, tokenize
 from ui.app_state import AppState
 from ui.jobs import Job
 from ui.model_routes import checked
 from ui.model_slot import ModelSlot
-from ui.playground import html_parts, prompt_service
-from workbench.errors import NotFound, WorkbenchError
+from ui.playground import finished_runs, html_parts
+from workbench.errors import WorkbenchError
 from workbench.models.conversation import typed
 
 DEBOUNCE = 0.12  # seconds: while keys are pressed faster than this, only the last state is computed
@@ -45,6 +46,34 @@ class PromptRequest:
     chat: bool = False
     second: str = ""
     """Another model that is given the same prompt, by its reference; "" for none."""
+
+    @classmethod
+    def of_page(
+        cls,
+        prompt: str | None,
+        chat: bool | None,
+        memory: str | None,
+        context: str | None,
+        heads: Mapping[str, Any] | None,
+        run: str | None,
+        control: str | None,
+        value: float | None,
+        length: float | None,
+        second: str | None,
+    ) -> PromptRequest:
+        """From what the components of the tab hold, in their order."""
+        return cls(
+            prompt or "",
+            memory or "",
+            context or "",
+            tuple((heads or {}).get("off", ())),
+            run,
+            control,
+            value,
+            int(length or 0),
+            bool(chat),
+            second or "",
+        )
 
     @property
     def given(self) -> Prompt:
@@ -90,24 +119,14 @@ def change_for(
     run_id: str | None,
     control: str | None,
     value: float | None,
-) -> prompt_service.ModelChange:
+) -> model_change.ModelChange:
     """What a page or a program asks to be done to the model.
 
     Raises:
         BadInput, NotFound, BadRun: a head, run or control that there is not.
     """
-    heads = prompt_service.heads_from(off, model)
-    if not run_id:
-        return prompt_service.ModelChange(heads)
-    controls = prompt_service.controls_of(prompt_service.open_cached(app.entry(run_id).path), model)
-    name = control or next(iter(controls), None)
-    if name is None:
-        return prompt_service.ModelChange(heads)
-    if name not in controls:
-        raise NotFound.named("control of this run", name, controls)
-    return prompt_service.ModelChange(
-        heads, controls[name], controls[name].neutral if value is None else float(value)
-    )
+    result = finished_runs.open_cached(app.entry(run_id).path) if run_id else None
+    return model_change.change_of(model, off, result, control or "", value)
 
 
 class Answerer:
@@ -118,7 +137,7 @@ class Answerer:
         self._tickets = Tickets()
         # The unchanged side is the same for every head and every dial: it is computed once per
         # prompt.
-        self._looked: OrderedDict[tuple[Any, ...], prompt_service.PromptOutput] = OrderedDict()
+        self._looked: OrderedDict[tuple[Any, ...], prompt_output.PromptOutput] = OrderedDict()
         self._texts: OrderedDict[tuple[Any, ...], str] = OrderedDict()
 
     def answer(
@@ -215,7 +234,7 @@ class Answerer:
             before, after = self._unchanged(slot, asked), None
             if change.active:
                 with change.on(model):
-                    after = prompt_service.read_prompt(
+                    after = prompt_output.read_prompt(
                         model, asked.given, (asked.memory, asked.context)
                     )
             view = html_parts.Comparison(
@@ -242,7 +261,7 @@ class Answerer:
                 view = replace(view, texts=(text, None))
             if asked.length and change.active and going_on():
                 with change.on(model):
-                    changed = prompt_service.continuation(
+                    changed = prompt_output.continuation(
                         model,
                         asked.given,
                         asked.length,
@@ -320,10 +339,10 @@ class Answerer:
             else "The model is busy with another prompt"
         )
 
-    def _unchanged(self, slot: ModelSlot, asked: PromptRequest) -> prompt_service.PromptOutput:
+    def _unchanged(self, slot: ModelSlot, asked: PromptRequest) -> prompt_output.PromptOutput:
         key = (slot.serial, asked.prompt, asked.memory, asked.context, asked.chat)
         if key not in self._looked:
-            self._looked[key] = prompt_service.read_prompt(
+            self._looked[key] = prompt_output.read_prompt(
                 slot.need(), asked.given, (asked.memory, asked.context)
             )
             while len(self._looked) > REMEMBERED:
@@ -340,7 +359,7 @@ class Answerer:
         key = (slot.serial, asked.prompt, asked.length, asked.chat)
         if key in self._texts:
             return self._texts[key]
-        text = prompt_service.continuation(slot.need(), asked.given, asked.length, alive, more)
+        text = prompt_output.continuation(slot.need(), asked.given, asked.length, alive, more)
         if alive():
             self._texts[key] = text
             while len(self._texts) > REMEMBERED:

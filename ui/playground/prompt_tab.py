@@ -10,9 +10,10 @@ from typing import Any
 
 import gradio as gr
 
+from hooks import model_change
 from ui.app_state import AppState
 from ui.playground import chat as chats
-from ui.playground import head_buttons, html_parts, prompt_service
+from ui.playground import finished_runs, head_buttons, html_parts
 from ui.playground.prompt_choices import NO_MODEL, NO_RUN, model_choices, run_choices
 from ui.playground.prompt_stream import Answerer, PromptRequest
 from ui.playground.save_prompt import SavePrompt
@@ -158,7 +159,7 @@ class _Page:
 
     @property
     def request(self) -> list[Any]:
-        """What is answered, in the order in which `_Answers.show` takes it."""
+        """What is answered, in the order in which `PromptRequest.of_page` takes it; then when."""
         texts = [self.prompt, self.chat, self.memory, self.context]
         return [
             *texts,
@@ -265,27 +266,10 @@ class _Answers:
         self._app, self._roles = app, roles
         self._answerer = Answerer(app)
 
-    def show(
-        self,
-        prompt: str | None,
-        chat: bool | None,
-        memory: str | None,
-        context: str | None,
-        heads: dict[str, Any] | None,
-        run: str | None,
-        control: str | None,
-        value: float | None,
-        length: float | None,
-        second: str | None,
-        stamp: float | None,
-        request: gr.Request,
-    ) -> Iterator[list[Any]]:
-        """The answer to what stands on the page, as it comes."""
-        off = tuple((heads or {}).get("off", ()))
-        texts = (prompt or "", memory or "", context or "")
-        asked = PromptRequest(
-            *texts, off, run, control, value, int(length or 0), bool(chat), second or NO_MODEL
-        )
+    def show(self, request: gr.Request, *raw: Any) -> Iterator[list[Any]]:
+        """The answer to what stands on the page (`_Page.request`), as it comes."""
+        *values, stamp = raw
+        asked = PromptRequest.of_page(*values)
         for step in self._answerer.answer(request.session_hash or "", asked, stamp):
             yield [gr.skip() if step.answer is None else step.answer, step.note, step.error_box]
         # A generator must end with something; what is shown stays.
@@ -303,11 +287,11 @@ class _Answers:
         if not run_id or model is None:
             return [head_buttons.value_for(model, off), *nothing, ""]
         try:
-            result = prompt_service.open_cached(self._app.entry(run_id).path)
-            controls = prompt_service.controls_of(result, model)
+            result = finished_runs.open_cached(self._app.entry(run_id).path)
+            controls = model_change.controls_of(result, model)
         except WorkbenchError as problem:
             return [gr.skip(), *nothing, html_parts.error(problem)]
-        roles = prompt_service.roles_of(result, model)
+        roles = finished_runs.roles_of(result, model)
         own = registry.get(result.analysis).playground.roles
         first = next(iter(controls.values()), None)
         names = [(control.label, name) for name, control in controls.items()]
@@ -324,8 +308,8 @@ class _Answers:
         model = self._app.slot.model
         if not run_id or not name or model is None:
             return None
-        result = prompt_service.open_cached(self._app.entry(run_id).path)
-        return prompt_service.controls_of(result, model).get(name)
+        result = finished_runs.open_cached(self._app.entry(run_id).path)
+        return model_change.controls_of(result, model).get(name)
 
     def take_control(self, run_id: str | None, name: str | None) -> Any:
         """Another control of the run was chosen."""

@@ -14,6 +14,7 @@ import gradio as gr
 from ui.app_state import AppState
 from ui.jobs import Job
 from ui.playground import html_parts
+from ui.playground.prompt_stream import PromptRequest
 from ui.playground.theme import PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 
@@ -33,11 +34,12 @@ class SavePrompt:
             self._said = gr.HTML("", elem_id="saved-prompt", **PLAIN)
 
     def wire(self, app: AppState, request: Sequence[Any]) -> None:
-        """Save what the components of `request` (see `prompt_tab`) hold."""
+        """Save what the components of `request` (see `prompt_tab._Page.request`) hold."""
 
         def save(*raw: Any) -> Iterator[str]:
+            *values, _ = raw  # without when it was asked
             try:
-                job = app.jobs.submit(ANALYSIS, params(*raw))
+                job = app.jobs.submit(ANALYSIS, params(PromptRequest.of_page(*values)))
             except WorkbenchError as problem:
                 yield html_parts.error(problem)
                 return
@@ -48,35 +50,24 @@ class SavePrompt:
         self._button.click(save, list(request), self._said, concurrency_limit=4, **QUIET)
 
 
-def params(
-    prompt: str | None,
-    chat: bool | None,
-    memory: str | None,
-    context: str | None,
-    heads: dict[str, Any] | None,
-    run: str | None,
-    control: str | None,
-    value: float | None,
-    length: float | None,
-    *_: Any,
-) -> dict[str, Any]:
+def params(asked: PromptRequest) -> dict[str, Any]:
     """Parameters of the run from what stands on the page.
 
     Raises:
         BadInput: there is no prompt.
     """
-    if not (prompt or "").strip():
+    if not asked.prompt.strip():
         raise BadInput("There is nothing to save.", "a prompt", "Type one, or choose an example.")
     return {
-        "prompt": prompt,
-        "chat": bool(chat),
-        "memory": memory or "",
-        "context": context or "",
-        "heads": sorted((heads or {}).get("off", ())),
-        "run": run or "",
-        "control": control or "",
-        "value": float(value or 0),
-        "length": int(length or 0),
+        "prompt": asked.prompt,
+        "chat": asked.chat,
+        "memory": asked.memory,
+        "context": asked.context,
+        "heads": sorted(asked.off),
+        "run": asked.run or "",
+        "control": asked.control or "",
+        "value": float(asked.value or 0),
+        "length": asked.length,
     }
 
 

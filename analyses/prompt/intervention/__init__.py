@@ -56,12 +56,19 @@ def cost(model: InstrumentedModel, params: Params) -> Cost:
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
-    """Read and continue the prompt twice."""
+    """Read and continue the prompt twice.
+
+    Raises:
+        BadInput, NotFound: a head, run or control that there is not.
+    """
+    from hooks.model_change import change_of
     from hooks.prompt_output import continuation, read_prompt
+    from workbench import runs
     from workbench.result import Result
 
     prompt, answers = typed(params.prompt, params.chat), (params.memory, params.context)
-    change = _change(model, params)
+    source = runs.open_run(params.run) if params.run else None
+    change = change_of(model, params.heads, source, params.control, params.value)
     progress(0.0, "The model as it is")
     before = read_prompt(model, prompt, answers)
     texts = {"unchanged": _text(continuation, model, prompt, params.length, progress)}
@@ -75,26 +82,6 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     _add(result, before, after, texts, words)
     progress(1.0, "Done")
     return result
-
-
-def _change(model: InstrumentedModel, params: Params) -> ModelChange:
-    """The change that is asked for.
-
-    Raises:
-        BadInput, NotFound: a head, run or control that there is not.
-    """
-    from hooks.model_change import ModelChange, controls_of, heads_from
-    from workbench import runs
-    from workbench.errors import NotFound
-
-    heads = heads_from(params.heads, model)
-    if not params.run:
-        return ModelChange(heads)
-    controls = controls_of(runs.open_run(params.run), model)
-    chosen = params.control or next(iter(controls), "")
-    if chosen not in controls:
-        raise NotFound.named("control of this run", chosen, controls)
-    return ModelChange(heads, controls[chosen], params.value)
 
 
 def _in_words(change: ModelChange) -> str:

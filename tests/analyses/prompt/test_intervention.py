@@ -8,6 +8,7 @@ from analyses.prompt import intervention
 from analyses.prompt.intervention.params import Params
 from hooks.prompt_output import read_prompt
 from ui.playground import save_prompt
+from ui.playground.prompt_stream import PromptRequest
 from workbench.errors import BadInput
 from workbench.progress import Progress
 from workbench.views import bound
@@ -57,10 +58,10 @@ def test_a_head_that_there_is_not_is_refused(llama):
 
 
 def test_what_stands_on_the_page_becomes_parameters():
-    values = save_prompt.params(
-        PROMPT, None, "Paris", None, {"off": ["L1H0", "L0H3"]}, None, None, None, 16.0, 1.0
-    )
+    heads = {"off": ["L1H0", "L0H3"]}
+    page = [PROMPT, None, "Paris", None, heads, None, None, None, 16.0, None]
+    values = save_prompt.params(PromptRequest.of_page(*page))
     assert Params(**values).heads == ["L0H3", "L1H0"]
     assert (Params(**values).length, Params(**values).run) == (16, "")
     with pytest.raises(BadInput, match="nothing to save"):
-        save_prompt.params(" ", False, "", "", {}, "", "", 0, 0)
+        save_prompt.params(PromptRequest(" "))

@@ -222,7 +222,7 @@ def test_what_cannot_be_read_is_a_message_that_can_be_dismissed(page, monkeypatc
 
     playground(page)
     monkeypatch.setattr(
-        "ui.playground.prompt_service.read_prompt", refuse
+        "hooks.prompt_output.read_prompt", refuse
     )  # the server runs in a thread of this process
     page.get_by_label("Prompt", exact=True).fill("Something that is refused")
     message = page.locator("#error-box .wb-message")

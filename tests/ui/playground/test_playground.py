@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel
 
 import workbench as wb
-from hooks import prompt_output
+from hooks import model_change, prompt_output
 from tests.helpers import fake_package
 from tests.helpers.synthetic import HOSTILE, synthetic_result
 from ui.app_state import AppState
@@ -20,13 +20,7 @@ from ui.jobs import Job, Jobs
 from ui.model_shelf import ModelShelf
 from ui.model_slot import ModelSlot
 from ui.playground import app as playground
-from ui.playground import (
-    head_buttons,
-    html_parts,
-    prompt_choices,
-    prompt_service,
-    prompt_stream,
-)
+from ui.playground import finished_runs, head_buttons, html_parts, prompt_choices, prompt_stream
 from ui.playground.inject_head import inject
 from ui.playground.prompt_stream import Answerer, PromptRequest, Tickets
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -65,7 +59,7 @@ def sheep_run(app, tmp_path_factory, monkeypatch):
 def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
     """The truth is a plain forward pass over prompt and answer, without padding."""
     asked = ("Paris", "Rome is it")
-    looked = prompt_service.read_prompt(llama, PROMPT, asked)
+    looked = prompt_output.read_prompt(llama, PROMPT, asked)
     for text, answer in zip(asked, looked.answers, strict=True):
         start, tail = llama.tokens(PROMPT), llama.continuation_tokens(" " + text)
         with torch.no_grad():
@@ -80,10 +74,10 @@ def test_both_answers_in_one_pass_equal_one_at_a_time(llama):
 
 
 def test_an_empty_answer_is_left_out(llama):
-    looked = prompt_service.read_prompt(llama, PROMPT, ("", "Rome"))
+    looked = prompt_output.read_prompt(llama, PROMPT, ("", "Rome"))
     assert looked.answers[0] is None
     assert looked.answers[1].text == "Rome"
-    assert prompt_service.read_prompt(llama, PROMPT, ("", " ")).answers == [None, None]
+    assert prompt_output.read_prompt(llama, PROMPT, ("", " ")).answers == [None, None]
 
 
 def test_a_space_is_added_only_where_it_is_missing():
@@ -96,28 +90,28 @@ def test_a_space_is_added_only_where_it_is_missing():
 @pytest.mark.parametrize("prompt", ["", "  \n "])
 def test_an_empty_prompt_is_said(llama, prompt):
     with pytest.raises(BadInput, match="empty"):
-        prompt_service.read_prompt(llama, prompt)
+        prompt_output.read_prompt(llama, prompt)
 
 
 def test_a_prompt_longer_than_the_table_of_positions_is_said(gpt2):
     with pytest.raises(BadInput, match="at most 256"):
-        prompt_service.read_prompt(gpt2, "word " * 2000)
+        prompt_output.read_prompt(gpt2, "word " * 2000)
     with pytest.raises(BadInput, match="no positions past 256"):
-        prompt_service.continuation(gpt2, PROMPT, 256)
+        prompt_output.continuation(gpt2, PROMPT, 256)
 
 
 def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
-    before = prompt_service.read_prompt(llama, PROMPT, ("Paris",))
-    with prompt_service.ModelChange(off=((0, 0), (1, 1))).on(llama):
-        changed = prompt_service.read_prompt(llama, PROMPT, ("Paris",))
+    before = prompt_output.read_prompt(llama, PROMPT, ("Paris",))
+    with model_change.ModelChange(off=((0, 0), (1, 1))).on(llama):
+        changed = prompt_output.read_prompt(llama, PROMPT, ("Paris",))
     with wb.ablate(llama, heads=[(0, 0), (1, 1)]):
-        assert prompt_service.read_prompt(llama, PROMPT, ("Paris",)) == changed
+        assert prompt_output.read_prompt(llama, PROMPT, ("Paris",)) == changed
     assert changed.tokens != before.tokens
-    assert prompt_service.read_prompt(llama, PROMPT, ("Paris",)) == before
+    assert prompt_output.read_prompt(llama, PROMPT, ("Paris",)) == before
 
 
 def test_a_second_model_stands_beside_and_what_differs_is_marked():
-    said = prompt_service.PromptOutput
+    said = prompt_output.PromptOutput
     first, second = said([(" a", 0.5), (" b", 0.2)], []), said([(" a", 0.4), (HOSTILE, 0.3)], [])
     view = html_parts.Comparison(first, texts=("one two three", None), name="first")
     assert "≠" not in view.html()
@@ -142,7 +136,7 @@ def test_a_second_model_answers_the_same_prompt_as_it_is(app, gpt2):
     assert not shown[-1].error_box
     assert gpt2.card.name in shown[-1].answer
     assert shown[-1].answer.count('<section class="col"') == 3
-    expected = prompt_service.read_prompt(gpt2, PROMPT)
+    expected = prompt_output.read_prompt(gpt2, PROMPT)
     assert html_parts.percent(expected.tokens[0][1]) in shown[-1].answer
     assert app.slot.name != gpt2.card.name
     assert "smollm2-135m" not in {slot.name for slot in app.shelf.loaded()}  # its card says gpt2
@@ -154,18 +148,18 @@ def test_a_second_model_answers_the_same_prompt_as_it_is(app, gpt2):
 
 
 def test_names_of_heads_are_checked(llama):
-    assert prompt_service.heads_from(["l1h2", "L0H0", "L1H2"], llama) == ((0, 0), (1, 2))
+    assert model_change.heads_from(["l1h2", "L0H0", "L1H2"], llama) == ((0, 0), (1, 2))
     for wrong in ("L3H0", "L0H4", "4", "<script>", ""):
         with pytest.raises(BadInput, match="L0H0 to L2H3"):
-            prompt_service.heads_from([wrong], llama)
+            model_change.heads_from([wrong], llama)
 
 
 def test_a_continuation_stops_when_nobody_waits(llama):
     seen: list[str] = []
-    whole = prompt_service.continuation(llama, PROMPT, 12, more=seen.append)
+    whole = prompt_output.continuation(llama, PROMPT, 12, more=seen.append)
     assert seen[-1].strip() == whole.strip()
     calls = iter([True, True, False])
-    assert len(prompt_service.continuation(llama, PROMPT, 12, alive=lambda: next(calls))) < len(
+    assert len(prompt_output.continuation(llama, PROMPT, 12, alive=lambda: next(calls))) < len(
         whole
     )
     assert llama.lock.acquire(blocking=False)
@@ -174,8 +168,8 @@ def test_a_continuation_stops_when_nobody_waits(llama):
 
 def test_a_finished_run_gives_its_dial_and_heads(app, sheep_run, llama):
     assert [value for _, value in prompt_choices.run_choices(app)] == ["", sheep_run]
-    result = prompt_service.open_cached(app.entry(sheep_run).path)
-    roles = prompt_service.roles_of(result, llama)
+    result = finished_runs.open_cached(app.entry(sheep_run).path)
+    roles = finished_runs.roles_of(result, llama)
     assert {role.off: heads for role, heads in roles.items()} == {
         "Memory heads off": [(0, 1)],
         "Context heads off": [(1, 2)],
@@ -196,13 +190,13 @@ def test_a_finished_run_gives_its_dial_and_heads(app, sheep_run, llama):
 
 
 def test_a_run_of_other_weights_is_refused(app, sheep_run, gpt2):
-    result = prompt_service.open_cached(app.entry(sheep_run).path)
+    result = finished_runs.open_cached(app.entry(sheep_run).path)
     with pytest.raises(BadInput, match="other weights"):
-        prompt_service.controls_of(result, gpt2)
+        model_change.controls_of(result, gpt2)
 
 
 def test_roles_come_from_the_knowledge_conflict_table_too(llama):
-    roles = prompt_service.roles_of(synthetic_result(n_layers=3, n_heads=4), llama)
+    roles = finished_runs.roles_of(synthetic_result(n_layers=3, n_heads=4), llama)
     assert {role.name for role in roles} == {"memory", "context"}
 
 
@@ -256,7 +250,7 @@ def test_bad_input_is_a_message(app, asked, says):
 
 
 def test_what_nobody_expected_is_a_message_without_details(app, monkeypatch):
-    monkeypatch.setattr(prompt_service, "read_prompt", lambda *a: 1 / 0)
+    monkeypatch.setattr(prompt_output, "read_prompt", lambda *a: 1 / 0)
     (step,) = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
     assert "ZeroDivisionError" in step.error_box
     assert "Traceback" not in step.error_box
@@ -282,9 +276,7 @@ def test_while_a_run_has_the_model_the_page_says_so(app, llama, monkeypatch):
 
     real_lock = llama.lock
     monkeypatch.setattr(llama, "lock", Busy())
-    monkeypatch.setattr(
-        prompt_service, "read_prompt", lambda *a: prompt_service.PromptOutput([], [])
-    )
+    monkeypatch.setattr(prompt_output, "read_prompt", lambda *a: prompt_output.PromptOutput([], []))
     steps = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
     assert Busy.tries == 2
     assert steps[-1].answer is not None
@@ -308,8 +300,8 @@ def test_percent(p, says):
 
 
 def test_hostile_text_is_only_text_everywhere(llama):
-    looked = prompt_service.PromptOutput(
-        [(HOSTILE, 0.5)], [prompt_service.PromptAnswer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
+    looked = prompt_output.PromptOutput(
+        [(HOSTILE, 0.5)], [prompt_output.PromptAnswer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
     )
     slot = ModelSlot(HOSTILE)
     job = Job(HOSTILE, NoParams(), slot, state="done", run_id=HOSTILE, says=HOSTILE)
@@ -379,7 +371,7 @@ def test_endpoints_agree_with_the_model(endpoints, llama):
     both = endpoints["answers"](PROMPT, "Paris", "Rome")
     assert set(both) == {"memory", "context"}
     assert both["memory"]["logp"] == pytest.approx(
-        prompt_service.read_prompt(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
+        prompt_output.read_prompt(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
     )
     assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(
         PROMPT, max_new_tokens=5
@@ -472,7 +464,7 @@ def test_only_heads_that_the_model_has_are_outlined(app, tmp_path_factory, monke
     source = fake_package.SOURCE + FORM.replace("TAB", "sheep")
     fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
     try:
-        roles = prompt_service.roles_of(Result("count-sheep"), llama)
+        roles = finished_runs.roles_of(Result("count-sheep"), llama)
         assert [(role.off, heads) for role, heads in roles.items()] == [
             ("Sheep heads off", [(0, 1)])
         ]

@@ -1,6 +1,4 @@
-"""What "Try a prompt" computes: next tokens, two answers and a continuation, of the model as it
-is and as changed; and what finished runs give to it.
-"""
+"""What finished runs give to "Try a prompt": kept open, and the heads that they found."""
 
 from __future__ import annotations
 
@@ -8,23 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hooks.model_change import ModelChange, controls_of, heads_from
-from hooks.prompt_output import PromptAnswer, PromptOutput, continuation, read_prompt
 from workbench import registry
 from workbench.playground import Head, HeadRole
 from workbench.result import Result
-
-__all__ = [
-    "ModelChange",
-    "PromptAnswer",
-    "PromptOutput",
-    "continuation",
-    "controls_of",
-    "heads_from",
-    "open_cached",
-    "read_prompt",
-    "roles_of",
-]
 
 
 @lru_cache(maxsize=4)
