@@ -20,12 +20,29 @@ from ui.runs.static_pictures import titled_pictures
 from workbench import registry
 from workbench.draw.view import View
 from workbench.errors import BadInput, WorkbenchError
-from workbench.result import Finding
+from workbench.result import Finding, Result
 
 
 @pytest.fixture(scope="module")
-def text() -> str:
-    return html_file.html(synthetic_result())
+def run() -> Result:
+    return synthetic_result()
+
+
+@pytest.fixture(scope="module")
+def file(run: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its report."""
+    return write.write(run, tmp_path_factory.mktemp("report") / "r.html")
+
+
+@pytest.fixture(scope="module")
+def text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def drawn_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What prints or packs the page takes the one that is drawn already."""
+    monkeypatch.setattr(html_file, "html", lambda result: text)
 
 
 def test_it_says_what_was_asked_found_and_how_to_run_it_again(text: str) -> None:
@@ -68,16 +85,20 @@ def test_an_analysis_that_is_not_installed_leaves_findings_and_tables() -> None:
     assert "random sets" in text
 
 
-def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    result = synthetic_result()
-    file = write.write(result, tmp_path / "r.html")
+def test_written_whole_or_not_at_all(run: Result, file: Path, tmp_path: Path) -> None:
     assert file.stat().st_size > 1e5
     with pytest.raises(WorkbenchError, match="exists already"):
-        write.write(result, file)
-    write.write(result, file, force=True)
-    assert [f.name for f in tmp_path.iterdir()] == ["r.html"]
+        write.write(run, file)
+    assert [f.name for f in file.parent.iterdir()] == ["r.html"]
+    quick = synthetic_result()
+    quick.analysis = "not-installed"  # of which no picture is drawn
+    short = tmp_path / "short.html"
+    short.write_text("what was there", encoding="utf-8")
+    write.write(quick, short, force=True)
+    assert "cannot be drawn here" in short.read_text(encoding="utf-8")
+    assert [f.name for f in tmp_path.iterdir()] == ["short.html"]
     with pytest.raises(WorkbenchError, match="could not be written"):
-        write.write(result, file / "below" / "x.html")
+        write.write(quick, short / "below" / "x.html")
 
 
 def test_an_ending_that_nobody_knows_is_refused(tmp_path: Path) -> None:
@@ -86,8 +107,7 @@ def test_an_ending_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_paper_gets_every_picture_as_svg_at_once(browser: Any, tmp_path: Path) -> None:
-    file = write.write(synthetic_result(), tmp_path / "r.html")
+def test_paper_gets_every_picture_as_svg_at_once(browser: Any, file: Path) -> None:
     page = browser.new_page()
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
@@ -114,27 +134,29 @@ def test_paper_gets_every_picture_as_svg_at_once(browser: Any, tmp_path: Path) -
     assert trouble == []
 
 
-def test_a_pdf_is_printed_by_the_browser_of_this_machine(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("drawn_once")
+def test_a_pdf_is_printed_by_the_browser_of_this_machine(run: Result, tmp_path: Path) -> None:
     if pdf_file.browser() is None:
         pytest.skip("no Chromium on this machine: `make chromium` installs it")
-    content = write.write(synthetic_result(), tmp_path / "r.pdf").read_bytes()
+    content = write.write(run, tmp_path / "r.pdf").read_bytes()
     assert content.startswith(b"%PDF")
     assert len(content) > 50_000
     assert [f.name for f in tmp_path.iterdir()] == ["r.pdf"]
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_without_a_browser_a_pdf_is_refused_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKBENCH_CHROMIUM", str(tmp_path / "nothing"))
     with pytest.raises(WorkbenchError, match="none is installed here"):
-        write.write(synthetic_result(), tmp_path / "r.pdf")
+        write.write(run, tmp_path / "r.pdf")
     silent = tmp_path / "silent"
     silent.write_text("#!/bin/sh\necho it broke >&2\n")
     silent.chmod(0o755)
     monkeypatch.setenv("WORKBENCH_CHROMIUM", str(silent))
     with pytest.raises(WorkbenchError, match=r"printed nothing\. it broke"):
-        write.write(synthetic_result(), tmp_path / "r.pdf")
+        write.write(run, tmp_path / "r.pdf")
     assert not (tmp_path / "r.pdf").exists()
 
 
@@ -156,25 +178,26 @@ def test_a_notebook_opens_the_run_it_came_from(tmp_path: Path) -> None:
     assert sum("attachments" in cell for cell in book.cells) > 5
 
 
-def test_a_zip_holds_the_numbers_and_the_pictures(tmp_path: Path) -> None:
-    result = synthetic_result()
-    with zipfile.ZipFile(write.write(result, tmp_path / "r.zip")) as file:
+@pytest.mark.usefixtures("drawn_once")
+def test_a_zip_holds_the_numbers_and_the_pictures(run: Result, text: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(write.write(run, tmp_path / "r.zip")) as file:
         names = file.namelist()
         assert {"report.html", "findings.csv", "README.txt"} <= set(names)
-        for name, frame in result.tables.items():
+        for name, frame in run.tables.items():
             read = pd.read_csv(file.open(f"tables/{name}.csv"))
             assert len(read) == len(frame)
             assert list(read.columns) == list(frame.columns)
-        for name, array in result.arrays.items():
+        for name, array in run.arrays.items():
             values = pd.read_csv(file.open(f"arrays/{name}.csv"))["value"]
             assert values.sum() == pytest.approx(float(array.sum()), rel=1e-4)
         found = pd.read_csv(file.open("findings.csv"))
-        for name, finding in result.findings.items():
+        for name, finding in run.findings.items():
             mine = found[found["finding"] == name].set_index("value")["number"]
             assert mine.to_dict() == pytest.approx(finding.values, nan_ok=True)
         pictures = [name for name in names if name.endswith(".svg")]
         assert len(pictures) > 5
         assert b"<svg" in file.read(pictures[0])
+        assert file.read("report.html").decode() == text
 
 
 def test_a_view_that_cannot_be_drawn_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,13 +220,17 @@ def test_every_picture_of_one_prompt_is_drawn_without_a_browser(organism: Any) -
     assert not broken
 
 
-def test_an_array_too_large_for_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("drawn_once")
+def test_an_array_too_large_for_a_table_is_named(
+    run: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(zip_file, "MOST_VALUES", 3)
-    result = synthetic_result()
-    with zipfile.ZipFile(io.BytesIO(zip_file.archive(result))) as file:
+    monkeypatch.setattr(zip_file, "titled_pictures", lambda result, form, broken: iter([]))
+    with zipfile.ZipFile(io.BytesIO(zip_file.archive(run))) as file:
         assert not [name for name in file.namelist() if name.startswith("arrays/")]
         about = file.read("README.txt").decode()
-    for name in result.arrays:
+    assert run.arrays
+    for name in run.arrays:
         assert f"the array {name} with" in about
 
 
