@@ -40,8 +40,19 @@ def test_there_are_six():
     assert [file.stem for file in NOTEBOOKS] == list(PRINTS)
 
 
+# Half a minute each; what they call has tests of its own.
+LONG = {"4-hooks-for-transformerlens-users", "6-compare-two-models"}
+
+
 @pytest.mark.model
-@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, marks=[pytest.mark.verify] if file.stem in LONG else [])
+        for file in NOTEBOOKS
+    ],
+    ids=lambda file: file.stem,
+)
 def test_a_notebook_runs(file, smollm, tmp_path, monkeypatch, capsys):
     load = wb.load
     monkeypatch.setattr(wb, "load", lambda *ref: load(*ref) if ref else smollm, raising=False)

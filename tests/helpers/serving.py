@@ -47,8 +47,29 @@ def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         listening.close()
+
+
+@contextmanager
+def reports_drawn_once() -> Iterator[None]:
+    """Within it the report of a run is drawn once, however often it is asked for: for tests of
+    who gets it, whose runs do not change.
+    """
+    from ui.report import html_file
+
+    drawn: dict[str, str] = {}
+    draw = html_file.html
+
+    def html(result: Any) -> str:
+        place = str(result.path)
+        if place not in drawn:
+            drawn[place] = draw(result)
+        return drawn[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html_file, "html", html)
+        yield
 
 
 @contextmanager

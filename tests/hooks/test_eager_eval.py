@@ -58,7 +58,7 @@ def forward(module):
 WAYS = [whole, in_place, layers, parts, norms, wrapped_layers, forward]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def want():
     """What the module says that was never compiled."""
     return everything(wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer())))

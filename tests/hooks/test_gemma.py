@@ -26,6 +26,7 @@ def loss(module, rows: list[list[int]], skipped: int) -> float:
     return sum(found) / len(found)
 
 
+@pytest.mark.verify  # the probe of the beginning once more, by hand
 @torch.no_grad()
 def test_it_reads_with_its_beginning_token_and_says_what_that_is_worth(gemma):
     from workbench.facts import neutral_text

@@ -51,8 +51,20 @@ def check(model, names, **options):
     return together
 
 
-@pytest.mark.parametrize("over", ["heads", "positions"])
-@pytest.mark.parametrize("family", FAMILIES)
+# Positions take the longest: of what differs (learned positions, parallel blocks, windows, experts,
+# a recurrent state) one family each, and all of them in `verify`.
+POSITIONS = {"Llama", "GPT2", "GPTNeoX", "Gemma3Text", "GptOss", "RecurrentGemma"}
+
+
+@pytest.mark.parametrize(
+    ("family", "over"),
+    [
+        pytest.param(family, over, marks=[pytest.mark.verify] if long else [])
+        for family in FAMILIES
+        for over in ("heads", "positions")
+        for long in [over == "positions" and family not in POSITIONS]
+    ],
+)
 def test_several_changes_equal_one_sweep_each_in_every_family(family, over):
     found = check(built(family), list(CHANGES), over=over)
     assert found["change"].values.tolist() == list(CHANGES)

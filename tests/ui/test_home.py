@@ -58,7 +58,7 @@ def test_a_dequantized_model_says_so():
 
 def test_while_the_model_loads_the_page_is_there(tmp_path):
     gate = threading.Event()
-    waiting = app("some/model", tmp_path, lambda ref, progress: gate.wait(10))
+    waiting = app("some/model", tmp_path, lambda ref, progress: gate.wait(600))
     waiting.shelf.start()
     page = home.page(waiting)
     gate.set()
@@ -73,7 +73,7 @@ def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
 
     failed = app("<model>", tmp_path, load)
     failed.shelf.start()
-    assert failed.slot.wait(5)
+    assert failed.slot.wait(60)
     page = home.page(failed)
     assert "There is no &lt;model&gt;." in page
     assert "Expected: one of a, b" in page
@@ -83,7 +83,7 @@ def test_a_model_that_does_not_load_says_what_to_do(tmp_path):
 def test_what_a_library_raises_is_explained_too(tmp_path):
     failed = app("x", tmp_path, lambda ref, progress: {}["weights"])
     failed.shelf.start()
-    assert failed.slot.wait(5)
+    assert failed.slot.wait(60)
     assert "KeyError" in home.page(failed)
     with pytest.raises(WorkbenchError, match="could not be loaded"):
         failed.slot.need()

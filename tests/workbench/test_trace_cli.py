@@ -289,7 +289,7 @@ def test_ctrl_c_keeps_finished_parts_and_the_same_command_continues(tmp_path, mo
     )
     until(lambda: process.poll() is not None or list((tmp_path / "t").glob("shard-*")), 120)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     kept = wb.Trace.open(tmp_path / "t")
     assert 0 < len(kept.lengths) < 600

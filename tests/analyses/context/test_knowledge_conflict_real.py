@@ -21,6 +21,7 @@ def run(smollm):
     return wb.run("knowledge-conflict", smollm, {"max_facts": 8, "k_grid": [1]})
 
 
+@pytest.mark.verify  # a run of 40 s
 def test_the_heads_that_decide_stand_out_even_on_four_facts(run):
     """Of four facts no head is chosen; their order is that of a run of proper size."""
     heads = run.tables["heads"].set_index("label")
@@ -29,6 +30,7 @@ def test_the_heads_that_decide_stand_out_even_on_four_facts(run):
     assert heads["zero_context"].idxmax() == "L20H1"
 
 
+@pytest.mark.verify
 def test_effects_equal_a_hooked_forward_pass_each(run, smollm):
     """The sweep once more, the plain way, for heads and facts drawn at random."""
     draw = random.Random(0)

@@ -46,6 +46,7 @@ def run(smollm):
     return wb.run("function-tokens", smollm, asked)
 
 
+@pytest.mark.verify  # a run of 40 s, and what the real list holds
 def test_facts_are_known_and_lose_by_what_is_switched_off(run) -> None:
     ablated = run.tables["ablations"]
     assert set(ablated["wording"]) == {facts.SENTENCE, facts.QUESTION}
@@ -60,6 +61,7 @@ def test_facts_are_known_and_lose_by_what_is_switched_off(run) -> None:
     assert run.tables["wordings"]["last_token"].tolist()[:2] == [" is", ":"]
 
 
+@pytest.mark.verify
 def test_what_the_real_list_holds(run) -> None:
     tokens = run.tables["tokens"].set_index("token")
     for token in (

@@ -4,14 +4,17 @@ escaped, honest about gaps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import panel as pn
 import pytest
 
 from analyses.weights.paragraph_memorization import views, weight_edits
+from ui.runs.static_views import Fragment, fragment
 from workbench import registry
 from workbench.draw import passage, view
 from workbench.draw.view import View, pictures
@@ -30,6 +33,39 @@ def result() -> Result:
     return Result.open(SAMPLE)
 
 
+class Noting(dict[str, pd.DataFrame]):
+    """Tables that note which of them are asked for."""
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        super().__init__(tables)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, tuple[Fragment, set[str]]]:
+    """Every tab of the sample, and the tables that it asks for."""
+    result = Result.open(SAMPLE)
+    result.tables = tables = Noting(result.tables)
+    found = {}
+    for title, one in views_of(result).items():
+        tables.asked = set()
+        made = fragment(title, one)
+        found[title] = made, tables.asked
+    return found
+
+
 def views_of(result: Result) -> dict[str, View]:
     return registry.get("paragraph-memorization").views(result)
 
@@ -40,10 +76,8 @@ def html_of(result: Result) -> dict[str, str]:
     return {title: made.html for title, made in fragments(result)}
 
 
-def test_every_tab_draws_from_the_folder(result: Result) -> None:
-    from ui.runs.static_views import fragments
-
-    made = dict(fragments(result))
+def test_every_tab_draws_from_the_folder(drawn: dict[str, tuple[Fragment, set[str]]]) -> None:
+    made = {title: one for title, (one, _) in drawn.items()}
     assert list(made) == TITLES
     assert not [
         title
@@ -75,10 +109,14 @@ def test_headings_say_units_and_what_they_mean() -> None:
     "lacking", ["by_position", "weight_gradients", "heads", "weight_edits", "claims"]
 )
 def test_a_run_stopped_in_the_middle_says_what_was_not_measured(
-    result: Result, lacking: str
+    result: Result, drawn: dict[str, tuple[Fragment, set[str]]], lacking: str
 ) -> None:
+    """Of the tabs those that would ask for it; the others cannot know."""
     del result.tables[lacking]
-    text = " ".join(html_of(result).values())
+    concerned = [title for title, (_, asked) in drawn.items() if lacking in asked]
+    assert concerned
+    views = views_of(result)
+    text = " ".join(fragment(title, views[title]).html for title in concerned)
     assert "cannot be drawn" not in text
     assert "again" in text
 

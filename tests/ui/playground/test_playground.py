@@ -47,7 +47,7 @@ def sheep_run(app, tmp_path_factory, monkeypatch):
     """A finished run of a third party's analysis that gives a dial, and found L0H1 and L1H2."""
     fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch)
     job = app.jobs.submit("count-sheep", {"steps": 1})
-    assert job.finished.wait(10)
+    assert job.finished.wait(60)
     yield job.run_id
     monkeypatch.undo()
     fake_package.forget()
@@ -223,7 +223,7 @@ def test_an_older_request_is_dropped(app):
     waiting = threading.Thread(target=lambda: done.extend(older))
     waiting.start()
     list(answerer.answer("tab", PromptRequest("The capital of Italy is")))
-    waiting.join(10)
+    waiting.join(60)
     assert done == []
 
 

@@ -111,7 +111,7 @@ def test_drawn_ahead_is_there_without_drawing(run: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(drawings, "_keep", keeping)
     drawings.ahead(run)
-    assert arrived.wait(120)
+    assert arrived.wait(600)
     assert "wb-figure" in drawings.fragment(run, "Rates").html
     assert titles == []
     drawings.stop()
@@ -122,6 +122,6 @@ def test_stopping_ends_the_process(run: Path) -> None:
     drawings.ahead(run)
     process = until(lambda: drawings._process)
     drawings.stop()
-    assert process.wait(30) != 0
+    assert process.wait(300) != 0
     drawings.ahead(run)
     assert drawings._next(wait=False) is None

@@ -19,6 +19,19 @@ OWN = "http://127.0.0.1:7860"
 ROOT = "/user/ann/lab"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _reports_drawn_once():
+    with serving.reports_drawn_once():
+        yield
+
+
+@pytest.fixture(scope="module")
+def at_the_host(llama, runs):
+    """A client of a workbench that is under no path."""
+    with TestClient(build(llama, runs), base_url=OWN) as client:
+        yield client
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
@@ -79,9 +92,8 @@ def test_pages_answer_with_and_without_the_prefix(llama, runs, passed_on, forwar
 
 
 @pytest.mark.parametrize("path", ["/", "/playground/", "/explorer", "/nothing/here/at/all"])
-def test_no_link_of_a_page_begins_at_the_host(llama, runs, path):
-    with TestClient(build(llama, runs), base_url=OWN) as client:
-        page = re.sub(r"<script(?! src).*?</script>", "", client.get(path).text, flags=re.DOTALL)
+def test_no_link_of_a_page_begins_at_the_host(at_the_host, path):
+    page = re.sub(r"<script(?! src).*?</script>", "", at_the_host.get(path).text, flags=re.DOTALL)
     links = re.findall(r'(?:href|src|action)="(/[^"]*)"', page)
     assert links == []
 
@@ -95,7 +107,7 @@ def test_a_browser_finds_everything_below_the_prefix(browser, llama, runs):
 
     with serving.served(llama, runs, root_path=ROOT) as address:
         page = browser.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         asked, failed, errors = [], [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
@@ -106,7 +118,7 @@ def test_a_browser_finds_everything_below_the_prefix(browser, llama, runs):
         page.goto(f"{address}{ROOT}")  # without the slash
         page.wait_for_selector('body[data-model="ready"]')  # until then Home loads itself again
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Playground").click()
-        page.wait_for_selector("#answer .try .tokens li", timeout=30_000)
+        page.wait_for_selector("#answer .try .tokens li", timeout=60_000)
         before = page.locator("#answer").inner_text()
         page.get_by_label("Prompt", exact=True).fill("The capital of Peru is")
         expect(page.locator("#answer")).not_to_have_text(before)
