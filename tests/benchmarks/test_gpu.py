@@ -206,26 +206,17 @@ def bench():
     return CardBench(torch.device("cpu"), tiny=True)
 
 
-# The longest are left to `verify` in the second dtype.
-LONG = {"sweeps", "gradients", "interventions"}
-
-
-@pytest.mark.parametrize(
-    ("job", "dtype"),
-    [
-        pytest.param(job, dtype, marks=[pytest.mark.verify] if long else [])
-        for job in parity.JOBS
-        if job != "loading"
-        for dtype in ("float32", "bfloat16")
-        for long in [dtype == "bfloat16" and job in LONG]
-    ],
-)
-def test_every_comparison_runs_on_a_card_and_holds(bench, job, dtype):
+# tests/hooks/test_card.py has the same places on a card; here every row of the script is run.
+@pytest.mark.verify
+@pytest.mark.parametrize("job", [job for job in parity.JOBS if job != "loading"])
+def test_every_comparison_runs_on_a_card_and_holds(bench, job):
     with card.card():
-        record = rows.run(rows.Row("parity", job, LLAMA, dtype, 200), bench, 600)
-        assert record["status"] == rows.PASSED, record
+        for dtype in ("float32", "bfloat16"):
+            record = rows.run(rows.Row("parity", job, LLAMA, dtype, 200), bench, 600)
+            assert record["status"] == rows.PASSED, record
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("job", [job for job in timers.TIMERS if not job.startswith("beside")])
 def test_everything_that_is_timed_runs_on_a_card(bench, job):
     with card.card():

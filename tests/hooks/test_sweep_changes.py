@@ -51,18 +51,16 @@ def check(model, names, **options):
     return together
 
 
-# Positions take the longest: of what differs (learned positions, parallel blocks, windows, experts,
-# a recurrent state) one family each, and all of them in `verify`.
-POSITIONS = {"Llama", "GPT2", "GPTNeoX", "Gemma3Text", "GptOss", "RecurrentGemma"}
+QUICK = ("GPT2", "Gemma3Text")
+"""Families of make test: learned positions with plain norms, and rotary ones with norms around."""
 
 
+@pytest.mark.parametrize("over", ["heads", "positions"])
 @pytest.mark.parametrize(
-    ("family", "over"),
+    "family",
     [
-        pytest.param(family, over, marks=[pytest.mark.verify] if long else [])
+        family if family in QUICK else pytest.param(family, marks=pytest.mark.verify)
         for family in FAMILIES
-        for over in ("heads", "positions")
-        for long in [over == "positions" and family not in POSITIONS]
     ],
 )
 def test_several_changes_equal_one_sweep_each_in_every_family(family, over):
