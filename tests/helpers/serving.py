@@ -52,11 +52,12 @@ def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
 
 
 @contextmanager
-def reports_drawn_once() -> Iterator[None]:
-    """Within it the report of a run is drawn once, however often it is asked for: for tests of
-    who gets it, whose runs do not change.
+def little_drawn() -> Iterator[None]:
+    """Within it the report of a run is drawn once, however often it is asked for, and nothing is
+    drawn ahead in another process: for tests of who gets what, whose runs do not change.
     """
     from ui.report import html_file
+    from ui.runs.render_cache import RenderCache
 
     drawn: dict[str, str] = {}
     draw = html_file.html
@@ -69,6 +70,7 @@ def reports_drawn_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(html_file, "html", html)
+        patch.setattr(RenderCache, "ahead", lambda self, *folders: None)
         yield
 
 

@@ -27,8 +27,8 @@ def client(app, **more) -> TestClient:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _reports_drawn_once():
-    with serving.reports_drawn_once():
+def _little_drawn():
+    with serving.little_drawn():
         yield
 
 

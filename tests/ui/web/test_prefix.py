@@ -20,8 +20,8 @@ ROOT = "/user/ann/lab"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _reports_drawn_once():
-    with serving.reports_drawn_once():
+def _little_drawn():
+    with serving.little_drawn():
         yield
 
 
