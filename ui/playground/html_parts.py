@@ -305,9 +305,10 @@ def jobs_html(jobs: Sequence[Job]) -> str:
     """The queue, newest first; each running or waiting job has its Cancel button."""
     if not jobs:
         return (
-            '<div class="wb try-empty"><p><strong>Nothing is running.</strong> Check the form and'
-            " press <b>Run</b>. Progress, time left and the answer appear here; the finished run is"
-            " kept and listed on Home. A reload of this page loses nothing.</p></div>"
+            '<div class="wb try-empty"><p><strong>Nothing is running.</strong> Choose a question,'
+            " then press <b>Run</b> below its form. Progress, time left and the answer appear here;"
+            " the finished run is kept and listed under Runs. A reload of this page loses nothing."
+            "</p></div>"
         )
     return f'<div class="wb jobs">{"".join(_job(job) for job in jobs)}</div>'
 
