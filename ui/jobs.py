@@ -66,6 +66,14 @@ class Job:
         return (self.ended if self.ended is not None else time.monotonic()) - self.started
 
     @property
+    def title(self) -> str:
+        """What a person calls its analysis."""
+        try:
+            return registry.get(self.analysis).title
+        except WorkbenchError:  # it is not installed any more
+            return self.analysis
+
+    @property
     def model(self) -> str:
         """The name of the model it asks."""
         return self.slot.name

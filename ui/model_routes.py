@@ -151,7 +151,7 @@ def describe(state: AppState) -> dict[str, Any]:
         "problem": (None if problem is None else {**explained(problem.error), "ref": problem.ref}),
         "notice": None if shelf.notice is None else asdict(shelf.notice),
         "loaded": [slot.name for slot in shelf.loaded()],
-        "running": None if running is None else {"analysis": running.analysis, "on": running.model},
+        "running": None if running is None else {"title": running.title, "on": running.model},
     }
 
 

@@ -14,7 +14,7 @@ import gradio as gr
 from ui import estimates
 from ui.app_state import AppState
 from ui.home import fragment
-from ui.playground import forms, html_parts, preset_buttons
+from ui.playground import forms, html_parts, job_cards, preset_buttons
 from ui.playground.form_notes import FormNotes
 from ui.playground.theme import PLAIN, QUIET
 from ui.questions import groups_for, unavailable_reason
@@ -111,7 +111,7 @@ def build(app: AppState) -> AnalysisTab:
         with gr.Column(scale=7, min_width=320, elem_classes="queue-column"):
             error_box = gr.HTML("", elem_id="ask-error-box", **PLAIN)
             queue = gr.HTML(
-                html_parts.jobs_html(app.jobs.recent()),
+                job_cards.jobs_html(app.jobs.recent()),
                 elem_id="jobs",
                 js_on_load=_CANCEL,
                 **PLAIN,
@@ -136,14 +136,14 @@ def build(app: AppState) -> AnalysisTab:
         try:
             app.jobs.cancel(str(event._data.get("id", "")))
         except NotFound as problem:
-            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
-        return [html_parts.jobs_html(app.jobs.recent()), ""]
+            return [job_cards.jobs_html(app.jobs.recent()), html_parts.error(problem)]
+        return [job_cards.jobs_html(app.jobs.recent()), ""]
 
     queue.cancel(cancel, None, [queue, error_box], **QUIET)
     # Jobs live on the server: every open page asks for the same list, so a reload or a second tab
     # shows the same.
     gr.Timer(1.0).tick(
-        lambda: html_parts.jobs_html(app.jobs.recent()), None, queue, queue=False, **QUIET
+        lambda: job_cards.jobs_html(app.jobs.recent()), None, queue, queue=False, **QUIET
     )
 
     def fit() -> list[Any]:
@@ -208,10 +208,10 @@ def _wire(app: AppState, form: _Form, queue: Any, error_box: Any) -> Callable[[A
         try:
             job = app.jobs.submit(form.analysis.name, forms.read(form.fields, raw))
         except WorkbenchError as problem:
-            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
+            return [job_cards.jobs_html(app.jobs.recent()), html_parts.error(problem)]
         # So that the first picture shows it at work, and a very quick one done.
         job.finished.wait(0.1)
-        return [html_parts.jobs_html(app.jobs.recent()), ""]
+        return [job_cards.jobs_html(app.jobs.recent()), ""]
 
     begun = form.run.click(start, form.components, [queue, error_box], **QUIET)
     begun.then(None, None, None, js=_TO_QUEUE)

@@ -11,7 +11,7 @@ single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_
 features_tab.py        a tab for features; feature_service.py computes what it shows
 form_tab.py            what the page needs of these three
 head_buttons.py        the head grid
-html_parts.py          the HTML of answers and progress
+html_parts.py          the HTML of answers; job_cards.py that of the queue of runs
 api.py                 the same for programs
 stream_recovery.py     answers that no stream brought
 """

@@ -45,7 +45,8 @@
     const bar = box.querySelector(".wb-loading");
     bar.hidden = !loading;
     if (loading) {
-      bar.querySelector(".wb-loading-says").textContent = loading.says;
+      const says = bar.querySelector(".wb-loading-says");
+      says.textContent = says.title = loading.says; // the whole of it, where the header is narrow
       bar.querySelector("progress").value = loading.fraction;
     }
     if (problem) say(`problem ${problem.ref} ${problem.what}`, message(problem, problem.ref));
@@ -95,7 +96,9 @@
 
   async function open(body) {
     dialog.querySelectorAll("button.wb-pick").forEach((row) => { row.disabled = true; });
-    const answer = await act("open", body);
+    const asked = act("open", body); // which takes away what was said before
+    dialog.querySelector(".wb-picker-says").replaceChildren(make("p", { class: "wb-muted", role: "status" }, "Opening ", name(body.ref), " …"));
+    const answer = await asked;
     if (answer && !answer.refused && !answer.problem) dialog.close();
     else fill();
   }
@@ -186,7 +189,7 @@
       ...sections.map(([group, models]) => make("section", {}, make("h3", {}, group), make("ul", {}, ...models.map(row)))),
       found.length ? "" : make("p", { class: "wb-muted" }, "No model here matches. A path or an id can be given below."));
     dialog.querySelector(".wb-picker-path").hidden = !list.local_paths;
-    dialog.querySelector(".wb-picker-runs").textContent = state.running ? `${state.running.analysis} runs on ${state.running.on} and keeps it, whatever is chosen here.` : "";
+    dialog.querySelector(".wb-picker-runs").textContent = state.running ? `“${state.running.title}” runs on ${state.running.on} and keeps it, whatever is chosen here.` : "";
     dialog.querySelector(".wb-picker-foot").textContent = [
       list.free && `${list.free} of memory are free.`,
       list.local_paths ? "" : "Paths and ids can be typed where only this machine can ask, or with a password.",
