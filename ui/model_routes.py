@@ -146,6 +146,7 @@ def describe(state: AppState) -> dict[str, Any]:
     loading, problem, current = shelf.loading, shelf.problem, shelf.current
     running = state.jobs.running()
     return {
+        "server": state.server,
         "current": _slot(current),
         "loading": None if loading is None else _slot(loading),
         "problem": (None if problem is None else {**explained(problem.error), "ref": problem.ref}),
