@@ -33,7 +33,7 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
 
     text: str = Field(
         "",
-        description="Text to look for. Empty: `path`, or the ledger that came with the model",
+        description="Text to look for. Empty: that at `path`, else what was planted in the model",
         max_length=1_000_000,
         json_schema_extra={"essential": True, "in_title": "{}"},
     )

@@ -29,11 +29,11 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                 ),
                 file_count="multiple",
                 type="filepath",
-                height=170,
+                height=140,
                 elem_id=f"{form.tab}-files",
             )
             text = gr.Textbox(
-                "", label="Or paste a text", lines=4, max_lines=12, elem_id=f"{form.tab}-text"
+                "", label="Or paste a text", lines=4, max_lines=6, elem_id=f"{form.tab}-text"
             )
             with gr.Row():
                 given = gr.Slider(
@@ -50,7 +50,7 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                     100,
                     value=50,
                     step=5,
-                    label="Tokens it has to reproduce",
+                    label="Tokens to reproduce",
                     info="Fewer finds more and proves less",
                     elem_id=f"{form.tab}-wanted",
                 )
@@ -62,8 +62,15 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
             )
             notes = FormNotes(app, analysis, form.tab)
             notes.preview()
-            button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
-            notes.takes()
+            with gr.Row(elem_classes="run-bar"):
+                button = gr.Button(
+                    form.button,
+                    variant="primary",
+                    elem_id=f"{form.tab}-run",
+                    scale=0,
+                    min_width=230,
+                )
+                notes.takes()
         with gr.Column(scale=7, min_width=300):
             below = EmbeddedRun(app, form.tab, form.empty, form.frame, form.view)
     below.frame()
