@@ -29,7 +29,7 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                 ),
                 file_count="multiple",
                 type="filepath",
-                height=140,
+                height=170,
                 elem_id=f"{form.tab}-files",
             )
             text = gr.Textbox(
@@ -68,7 +68,7 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                     variant="primary",
                     elem_id=f"{form.tab}-run",
                     scale=0,
-                    min_width=230,
+                    min_width=270,
                 )
                 notes.takes()
         with gr.Column(scale=7, min_width=300):
