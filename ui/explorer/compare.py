@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from ui.explorer import data_views
 from ui.runs import provenance
-from workbench import draw, registry
+from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table, View, flow_row, live_part, live_picture, need_panel
-from workbench.errors import WorkbenchError
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -97,10 +97,7 @@ def _findings(a: Result, b: Result) -> list[Any]:
 
 def _unit(run: Result, table: str, column: str) -> str:
     """The unit of a column, as its analysis says it; "" where that is not installed here."""
-    try:
-        said = registry.get(run.analysis).schema.table(table)
-    except WorkbenchError:
-        return ""
+    said = data_views.schema_of(run).table(table)
     return next((c.unit for c in said.columns if c.name == column), "") if said else ""
 
 

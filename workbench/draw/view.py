@@ -42,6 +42,8 @@ class View:
             widgets). It is called with the pictures among the parts, from top to bottom: drawn
             already (`Figure`) on a page, as they are elsewhere. `live_picture` shows either.
         why_not: why this run has nothing to show here; a page then leaves the tab out and says so.
+        settle: forgets what an address asks of this view and the run does not have, and returns the
+            names of that.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class View:
         parts: Callable[[], Sequence[Part]],
         live: Callable[[Sequence[Part]], Any] | None = None,
         why_not: str = "",
+        settle: Callable[[], list[str]] = list,
     ) -> None:
-        self._parts, self.live, self.why_not = parts, live, why_not
+        self._parts, self.live, self.why_not, self.settle = parts, live, why_not, settle
 
     def still(self) -> list[Part]:
         """The parts that need no Python behind them."""
