@@ -29,11 +29,8 @@ from ui.runs import provenance
 from ui.runs.render_cache import RenderCache
 from ui.web import style
 from workbench import draw
-from workbench.draw.view import (
-    STYLES,
-    flow_row,
-    html_pane,
-)
+from workbench.draw.layout import narrow_column
+from workbench.draw.view import NARROW, STYLES, flow_row, html_pane
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 from workbench.run_titles import cut
@@ -88,10 +85,12 @@ class Explorer:
         self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
         self._tabs = pn.widgets.RadioButtonGroup(
-            stylesheets=[STYLES, provenance.CSS, parts.ON_TOP], margin=(6, 0, 10, 0), **parts.WIDE
+            stylesheets=[STYLES, provenance.CSS, parts.ON_TOP],
+            margin=(6, 0, 10, 0),
+            sizing_mode="stretch_width",
         )
         self._tabs.param.watch(lambda event: self._show(event.new), "value")
-        self._content = pn.Column(stylesheets=[parts.PLACES], **parts.WIDE)
+        self._content = narrow_column(stylesheets=[NARROW, parts.PLACES])
         self._tabs.jscallback(value=parts.SWITCH, args={"places": self._content})
         self._filter = pn.widgets.TextInput(
             name="Find a run", placeholder="model, analysis, date …", **parts.CHOOSER
@@ -100,7 +99,7 @@ class Explorer:
         self._with = pn.widgets.Select(name="Compare with", **parts.CHOOSER)
         finder = [self._filter] if len(self._entries) > MANY else []
         self.side = flow_row(*finder, self._choose, self._with, sizing_mode="stretch_width")
-        self.main = pn.Column(**parts.WIDE)
+        self.main = narrow_column()
         if result is not None:
             self.side.visible = False
             self._arrange()
@@ -253,14 +252,14 @@ class Explorer:
         told = cut(", ".join(f"“{name}”" for name in wrong), 200)
         return [html_pane(draw.paragraph(f"The address also asks for what is not here: {told}."))]
 
-    def _slot(self, name: str, tab: tabs.Tab, shown: bool) -> pn.Column:
+    def _slot(self, name: str, tab: tabs.Tab, shown: bool) -> Any:
         """The place of a tab.
 
         All places stand from the start: adding one later makes the browser lay out its neighbours
         again, at no width.
         """
         inside = self._made(name) if tab.at_once else html_pane(tabs.STILL_DRAWING)
-        return pn.Column(inside, css_classes=[] if shown else ["wb-away"], **parts.WIDE)
+        return narrow_column(inside, css_classes=[] if shown else ["wb-away"])
 
     def _show(self, name: str | None) -> None:
         """A tab was chosen; the browser shows its place by itself."""

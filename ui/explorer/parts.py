@@ -37,6 +37,7 @@ PLACES = """
 :host { position: relative; }
 .wb-away { visibility: hidden; position: absolute; top: -100000px; left: 0; width: 100%;
            pointer-events: none; }
+@media (max-width: 860px) { .bk-panel-models-layout-Column { overflow-x: auto; } }
 """
 # The tabs stay in sight however far down their contents are read.
 ON_TOP = ":host { position: sticky; top: 0; z-index: 5; background: var(--wb-bg); padding: 6px 0; }"
@@ -53,9 +54,6 @@ COPY_LINK = (
     " copied'}catch(e){prompt('Copy this link',location.href)}setTimeout(()=>b.textContent='Copy"
     " link to this view',1600)})(this)"
 )
-
-
-WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
 
 
 def freeze_models() -> AbstractContextManager[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import panel as pn
 from markupsafe import Markup
 
 from ui.explorer import compare, data_views
@@ -13,13 +12,8 @@ from ui.explorer.tabs import Tab, Views
 from ui.runs.render_cache import RenderCache
 from workbench import draw
 from workbench.draw.figure import DRAWING, drawn
+from workbench.draw.layout import narrow_column
 from workbench.draw.view import flow_row, html_pane, pictures
-
-_HALF: dict[str, Any] = {
-    "styles": {"flex": "1 1 420px"},
-    "min_width": 0,
-    "sizing_mode": "stretch_width",
-}
 
 
 def tabs(drawings: RenderCache | None, mine: Views, theirs: Views) -> dict[str, Tab]:
@@ -54,11 +48,11 @@ def _beside(title: str, runs: list[tuple[str, Views, dict[str, Tab]]]) -> Tab:
 
     def make() -> Any:
         halves = [
-            pn.Column(
+            narrow_column(
                 html_pane(Markup("<h2>Run {}</h2>{}").format(key, Markup("").join(lacking))),
                 tab.make(),
                 css_classes=[f"wb-run-{key}"],  # pictures of both get one scale: same_scale.js
-                **_HALF,
+                styles={"flex": "1 1 420px"},
             )
             for key, tab in shown
         ]

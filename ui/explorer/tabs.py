@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import panel as pn
 from markupsafe import Markup
 
 from ui.explorer import data_views
@@ -16,6 +15,7 @@ from ui.runs import answer, provenance, static_views
 from ui.runs.render_cache import RenderCache
 from workbench import draw, registry
 from workbench.draw.figure import figure_of
+from workbench.draw.layout import narrow_column
 from workbench.draw.view import View, flow_row, html_pane, live_part, live_picture, pictures
 from workbench.errors import WorkbenchError
 from workbench.result import Result
@@ -148,19 +148,16 @@ def answer_tab(views: Views, page: bool) -> Tab | None:
         ),
         styles={"flex": "1 1 260px", "min-width": "0"},
     )
-    wide = {
-        "styles": {"flex": "3 1 480px", "min-width": "0", "max-width": "100%"},
-        "sizing_mode": "stretch_width",
-    }
+    wide = {"styles": {"flex": "3 1 480px", "max-width": "100%"}}
     if page and result.path is not None:
         run, view = (quote(text, safe="") for text in (result.path.name, name))
-        place = pn.Column(fetched(f"runs/{run}/views/{view}?picture={number}"), **wide)
+        place = narrow_column(fetched(f"runs/{run}/views/{view}?picture={number}"), **wide)
         return Tab(lambda: flow_row(place, beside, sizing_mode="stretch_width"), at_once=True)
 
     def drawing() -> Any:
         found = pictures(views.own[name])[number : number + 1]
         shown = map(live_picture, found) if found else [live_part(views.own[name])]
-        inside = pn.Column(*shown, **wide)
+        inside = narrow_column(*shown, **wide)
         return flow_row(inside, beside, sizing_mode="stretch_width")
 
     return Tab(drawing)
