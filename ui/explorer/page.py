@@ -220,7 +220,7 @@ class Explorer:
             top, notes = parts.headline(result, page), views[0].notes()
         else:
             self._makers = side_by_side.tabs(self._drawings, *views)
-            top = html_pane(compare.headline(result, other) + parts.origin(result, page))
+            top = html_pane(compare.headline(result, other, page))
             notes = [*views[0].notes("Run A: "), *views[1].notes("Run B: ")]
         names = list(self._makers)
         asked = self._query.get("view", "")
