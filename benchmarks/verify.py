@@ -36,20 +36,17 @@ def _tests(*arguments: str) -> list[str]:
     return ["-m", "pytest", *arguments]
 
 
+def _workbench(*arguments: str) -> list[str]:
+    return ["-c", "from workbench.cli import main; main()", *arguments]
+
+
 TARGETS: dict[str, Steps] = {
     "figures": {
         name: ["-m", "benchmarks", name]
         for name in ("loading", "capture", "sweep", "extraction", "features")
     },
     "architectures": {"every family": ["-m", "benchmarks.architectures"]},
-    "seeds": {
-        "five seeds": [
-            "-m",
-            "benchmarks.seeds",
-            "--set",
-            "relation=capital",
-        ]
-    },
+    "seeds": {"five seeds": _workbench("run", "knowledge-conflict", "--seeds", "5")},
     "cost": {
         name: ["-m", "benchmarks.cost", name]
         for name in (

@@ -5,11 +5,14 @@ how the text goes on. All of it honours active interventions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from hooks.prompts import Prompt, tokenize
 from workbench.errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
 
 TOP = 10
 
@@ -31,11 +34,14 @@ class PromptAnswer:
 class PromptOutput:
     """What the model says to a prompt.
 
-    `answers` are in the order they were asked, None for an empty one.
+    `tokens` are the likeliest with their probabilities. `answers` are in the order they were asked,
+    None for an empty one. `next_logp` holds the log-probability of every next token, [vocabulary],
+    in nats.
     """
 
     tokens: list[tuple[str, float]]
     answers: list[PromptAnswer | None]
+    next_logp: torch.Tensor = field(compare=False, repr=False)
 
 
 def as_continuation(prompt: str, answer: str) -> str:
@@ -98,7 +104,7 @@ def read_prompt(
                 text.strip(), first_token, float(each[0].exp()), float(each.sum()), len(tail)
             )
         )
-    return PromptOutput(tokens, scored)
+    return PromptOutput(tokens, scored, first)
 
 
 def continuation(

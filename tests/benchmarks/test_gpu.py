@@ -206,6 +206,8 @@ def bench():
     return CardBench(torch.device("cpu"), tiny=True)
 
 
+# tests/hooks/test_card.py has the same places on a card; here every row of the script is run.
+@pytest.mark.verify
 @pytest.mark.parametrize("job", [job for job in parity.JOBS if job != "loading"])
 def test_every_comparison_runs_on_a_card_and_holds(bench, job):
     with card.card():
@@ -214,6 +216,7 @@ def test_every_comparison_runs_on_a_card_and_holds(bench, job):
             assert record["status"] == rows.PASSED, record
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("job", [job for job in timers.TIMERS if not job.startswith("beside")])
 def test_everything_that_is_timed_runs_on_a_card(bench, job):
     with card.card():

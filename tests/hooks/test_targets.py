@@ -81,11 +81,11 @@ def test_the_playground_says_that_the_first_token_tells_nothing():
         PromptAnswer("New Delhi", " New", 0.2, -5.0, 2),
     ]
     assert "only the whole answers differ" in _column(
-        "Original", "", PromptOutput([], alike), None, False
+        "Original", "", PromptOutput([], alike, torch.zeros(0)), None, False
     )
     other = [alike[0], PromptAnswer("Rome", " Rome", 0.1, -3.0, 1)]
     assert "only the whole answers differ" not in _column(
-        "Original", "", PromptOutput([], other), None, False
+        "Original", "", PromptOutput([], other, torch.zeros(0)), None, False
     )
 
 

@@ -52,11 +52,14 @@ def test_only_names_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert other.dims == array.dims
 
 
-@pytest.mark.parametrize("name", sorted({analysis for _, analysis, _ in RUNS.values()}))
+@pytest.mark.parametrize(
+    "name", sorted({n for step in run_upgrades.UPGRADES.values() for n in step})
+)
 def test_what_an_upgrade_renames_is_in_the_schema(name: str) -> None:
     schema = registry.get(name).schema
     for step in run_upgrades.UPGRADES.values():
-        upgrade = step[name]
+        if (upgrade := step.get(name)) is None:
+            continue
         assert all(schema.table(table) for table in (*upgrade.tables.values(), *upgrade.columns))
         for table, columns in upgrade.columns.items():
             known = schema.table(table)

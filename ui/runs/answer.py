@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from analyses.claims import VERDICTS
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 from workbench.run_titles import cut
+from workbench.seeds import CHOICES
 from workbench.views import Answer
+from workbench.wording import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LONGEST_QUESTION = 300
 LONGEST_SENTENCE = 1000
+NAMED = 6  # items that all seeds chose
 """Characters that stand first; a text of a stranger must not push the run off the page."""
 
 
@@ -93,9 +100,22 @@ def _claims(result: Result) -> Iterator[str]:
 def _seeds(result: Result) -> Iterator[str]:
     seeds = result.findings.get("seeds")
     if seeds is not None and "value" in seeds.values:
-        yield f"{seeds.values['value']:g} seeds"
+        agreed = "; ".join(_agreed(result.tables.get(CHOICES)))
+        yield f"{seeds.values['value']:g} seeds{': ' if agreed else ''}{agreed}"
     elif "seed" in result.params:
         yield "one seed"
+
+
+def _agreed(choices: pd.DataFrame | None) -> Iterator[str]:
+    """What all seeds chose, of each kind of choice, and how many more only some did."""
+    columns = {"choice", "item", "runs", "of"}
+    if choices is None or not columns <= set(choices):
+        return
+    for name, rows in choices.groupby("choice", sort=False):
+        always = [str(item) for item in rows.loc[rows["runs"] == rows["of"], "item"]]
+        named = ", ".join(always[:NAMED]) + (" …" if len(always) > NAMED else "")
+        others = f"{counted(len(rows) - len(always), 'other')} in some"
+        yield f"{name} {named} in all, {others}" if always else f"no {name} in all, {others}"
 
 
 def _declared(analysis: str) -> Answer | None:

@@ -19,7 +19,18 @@ import typer
 from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.cli import analyses, features, models, organisms, report, run, runs, serve, trace
+from workbench.cli import (
+    analyses,
+    features,
+    grid,
+    models,
+    organisms,
+    report,
+    run,
+    runs,
+    serve,
+    trace,
+)
 from workbench.errors import BadInput, Cancelled
 from workbench.silence_libraries import silence
 from workbench.terminal import complain, complaint_of, say_stopped
@@ -84,6 +95,7 @@ def _root(
 
 app.command("analyses")(analyses.analyses)
 app.command("run")(run.run)
+app.command("grid")(grid.grid)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("changes")(report.changes)

@@ -61,6 +61,11 @@ def value_of(text: str, schema: Mapping[str, Any]) -> Any:
     return [value_of(text, _items(schema))] if "array" in kinds else value
 
 
+def wants_list(schema: Mapping[str, Any]) -> bool:
+    """Whether a parameter is a list."""
+    return "array" in _kinds(schema)
+
+
 def _kinds_of(value: Any) -> set[str]:
     """The JSON types that a value has."""
     if isinstance(value, bool) or value is None:

@@ -22,6 +22,7 @@ def rate_bars(
     title: str,
     words: Mapping[str, str] = RATES,
     of: str = "prompts",
+    xlabel: str = "",
 ) -> hv.Overlay:
     """Rates side by side with their 95 % intervals; one group of bars per row of `frame`, read from
     the top.
@@ -31,10 +32,15 @@ def rate_bars(
             0 and 1.
         words: category to colour.
         of: what is counted.
+        xlabel: what the bars are where nothing is counted, such as probabilities.
     """
     style.load()
     import holoviews as hv
 
+    hover = [(names, "@condition"), ("follows", "@follows"), ("rate", "@rate")]
+    counted = [("95 % interval", "@interval"), (of, "@n")]
+    if xlabel:
+        hover, counted = [(names, "@condition"), ("", "@follows: @rate")], []
     groups = [style.plain(n, 40) for n in frame[names]]
     thick = 0.82 / len(words)
     parts: list[Any] = []
@@ -73,13 +79,7 @@ def rate_bars(
                 fill_color=hue,
                 line_color=None,
                 tools=["hover"],
-                hover_tooltips=[
-                    ("condition", "@condition"),
-                    ("follows", "@follows"),
-                    ("rate", "@rate"),
-                    ("95 % interval", "@interval"),
-                    ("prompts", "@n"),
-                ],
+                hover_tooltips=[*hover, *counted],
             )
             .opts(backend="matplotlib", facecolor=hue, edgecolor="none")
         )
@@ -95,7 +95,7 @@ def rate_bars(
         "ylim": (-0.6, len(groups) - 0.4),
         "invert_yaxis": True,
         "yticks": [(i, name) for i, name in enumerate(groups)],
-        "xlabel": f"share of {of}, with 95 % interval (%)",
+        "xlabel": xlabel or f"share of {of}, with 95 % interval (%)",
         "ylabel": "",
         "title": title,
         "legend_position": "top",

@@ -8,7 +8,7 @@ I want to change what has to be accepted first    -> terms.py
 I want another way to name a model                -> references.py
 I want to load from another kind of place         -> load.py, from_folder.py, gguf.py
 I want to list more of what can be loaded         -> available.py, local.py (folders of the user)
-I want to know how much memory one takes          -> weight_sizes.py
+I want to know how much memory one takes          -> weight_sizes.py, and whether it fits: fits.py
 I want another line on the model's card           -> card.py
 I want to know what a tokenizer adds around a text -> tokenization.py, and of conversations:
 conversation.py

@@ -11,6 +11,7 @@ from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models import (
     adapters,
     causal,
+    fits,
     from_folder,
     gguf,
     reading,
@@ -86,8 +87,11 @@ def load_weights(
     wanted: Any = kind or (torch.float32 if place == "cpu" else "auto")
     name, origin, quantized_from = card_names(ref, source)
     weights = weight_sizes.of_place(source)
-    in_float32 = wanted is torch.float32
-    total = None if weights is None else weights.float32 if in_float32 else weights.stored
+    total = None
+    if weights is not None:
+        in_files = None if wanted == "auto" else wanted
+        fits.check(name, weights, place, in_files)
+        total = fits.needed(weights, in_files)
     try:
         with reading.reported(progress.subprogress(_FETCHED, 0.95), total, name):
             module, tokenizer = (

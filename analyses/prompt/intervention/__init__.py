@@ -3,9 +3,10 @@
 What *Try a prompt* shows, as a run: the model as it is beside the model as changed. A change is
 heads that are zeroed at all positions, and a control that a finished run gives.
 
-params.py   what is asked
-schema.py   what tables and findings mean
-views.py    how it looks
+params.py         what is asked
+random_heads.py   the control: as many random heads off instead
+schema.py         what tables and findings mean
+views.py          how it looks
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analyses.prompt.intervention.params import Params
+from analyses.prompt.intervention.random_heads import SETS, finding, random_heads
 from analyses.prompt.intervention.schema import SCHEMA
 from analyses.prompt.intervention.views import ANSWER, VIEWS
 from hooks.prompts import tokenize
@@ -22,6 +24,8 @@ from workbench.models.conversation import typed
 from workbench.playground import FIRST_TAB, Form, Playground
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hooks.model import InstrumentedModel
     from hooks.model_change import ModelChange
     from hooks.prompt_output import PromptOutput
@@ -50,9 +54,13 @@ _NAMED = 3  # heads that a sentence names
 
 
 def cost(model: InstrumentedModel, params: Params) -> Cost:
-    """Two models read the prompt and write the continuation."""
+    """Two models read the prompt and write the continuation; it is read again for each draw of
+    random heads, from the lowest of their layers on: on average, of one head, half a pass.
+    """
     n = len(tokenize(model, typed(params.prompt, params.chat)).ids)
-    return Cost(2 * (n + params.length), 2 * (1 + params.length))
+    k = len(params.heads)
+    above = SETS * k / (k + 1) if k else 0.0  # of k draws from 0 to 1, the lowest is at 1 / (k + 1)
+    return Cost((2 + above) * n + 2 * params.length, 2 + above + 2 * params.length)
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
@@ -72,21 +80,24 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     progress(0.0, "The model as it is")
     before = read_prompt(model, prompt, answers)
     texts = {"unchanged": _text(continuation, model, prompt, params.length, progress)}
-    progress(0.5, f"The changed model: {change.says() or 'no change'}")
+    progress(0.4, f"The changed model: {change.says() or 'no change'}")
     with change.on(model):
         after = read_prompt(model, prompt, answers)
         texts["changed"] = _text(continuation, model, prompt, params.length, progress)
     result = Result(name)
     words = _in_words(change)
     result.provenance.notes["change"] = words
+    result.tables["likeliest"] = _likeliest(model, before, after)
     _add(result, before, after, texts, words)
+    if change.off:
+        _add_control(result, model, params, before, progress.subprogress(0.7, 1.0))
     progress(1.0, "Done")
     return result
 
 
 def _in_words(change: ModelChange) -> str:
     """The change; few heads by their names."""
-    words = change.says() or "without a change"
+    words = change.says() or "nothing was switched off, so it stays"
     if not 0 < len(change.off) <= _NAMED:
         return words
     names = " and ".join(head_name(*head) for head in change.off)
@@ -97,6 +108,43 @@ def _text(continuation: Any, model: Any, prompt: Any, length: int, progress: Pro
     if not length:
         return ""
     return str(continuation(model, prompt, length, lambda: not progress.cancelled))
+
+
+def _likeliest(model: InstrumentedModel, before: PromptOutput, after: PromptOutput) -> pd.DataFrame:
+    """The tokens that are among the likeliest of either model, with both probabilities."""
+    import pandas as pd
+
+    sides = (before.next_logp, after.next_logp)
+    k = len(before.tokens)
+    ids = list(dict.fromkeys(i for side in sides for i in side.topk(k).indices.tolist()))
+    p, changed_p = (side[ids].exp().tolist() for side in sides)
+    frame = pd.DataFrame({"token": model.token_strings(ids), "p": p, "changed_p": changed_p})
+    order = frame[["p", "changed_p"]].max(axis=1).sort_values(ascending=False, kind="stable").index
+    return frame.loc[order].reset_index(drop=True)
+
+
+def _add_control(
+    result: Result,
+    model: InstrumentedModel,
+    params: Params,
+    before: PromptOutput,
+    progress: Progress,
+) -> None:
+    """The draws of random heads, and the finding that they are."""
+    from hooks.model_change import heads_from
+    from hooks.prompt_output import as_continuation
+
+    read = tokenize(model, typed(params.prompt, params.chat))
+    followed = {"p": int(before.next_logp.argmax())}
+    for side, text in zip(SIDES, (params.memory, params.context), strict=True):
+        if text.strip():
+            tail = model.continuation_tokens(as_continuation(read.text, text))
+            followed[f"{side}_p"] = tail[0]
+    off = heads_from(params.heads, model)
+    drawn = random_heads(model, read.ids, off, followed, params.seed, progress)
+    if len(drawn):
+        result.tables["random_heads"] = drawn
+        result.add(finding(drawn, *before.tokens[0]))
 
 
 def _add(

@@ -44,3 +44,6 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     control: str = Field("", description="Which of its controls. Empty: the first", max_length=200)
     value: float = Field(0.0, description="Where that control stands")
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Seed of the random heads that it is compared with"
+    )

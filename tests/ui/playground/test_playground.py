@@ -111,8 +111,10 @@ def test_heads_off_change_the_answer_and_leave_nothing_behind(llama):
 
 
 def test_a_second_model_stands_beside_and_what_differs_is_marked():
-    said = prompt_output.PromptOutput
-    first, second = said([(" a", 0.5), (" b", 0.2)], []), said([(" a", 0.4), (HOSTILE, 0.3)], [])
+    first, second = (
+        prompt_output.PromptOutput(tokens, [], torch.zeros(0))
+        for tokens in ([(" a", 0.5), (" b", 0.2)], [(" a", 0.4), (HOSTILE, 0.3)])
+    )
     view = html_parts.Comparison(first, texts=("one two three", None), name="first")
     assert "≠" not in view.html()
     waiting = replace(view, second=html_parts.SecondModel(HOSTILE)).html()
@@ -276,7 +278,9 @@ def test_while_a_run_has_the_model_the_page_says_so(app, llama, monkeypatch):
 
     real_lock = llama.lock
     monkeypatch.setattr(llama, "lock", Busy())
-    monkeypatch.setattr(prompt_output, "read_prompt", lambda *a: prompt_output.PromptOutput([], []))
+    monkeypatch.setattr(
+        prompt_output, "read_prompt", lambda *a: prompt_output.PromptOutput([], [], torch.zeros(0))
+    )
     steps = list(Answerer(app).answer("tab", PromptRequest(PROMPT)))
     assert Busy.tries == 2
     assert steps[-1].answer is not None
@@ -301,7 +305,9 @@ def test_percent(p, says):
 
 def test_hostile_text_is_only_text_everywhere(llama):
     looked = prompt_output.PromptOutput(
-        [(HOSTILE, 0.5)], [prompt_output.PromptAnswer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2
+        [(HOSTILE, 0.5)],
+        [prompt_output.PromptAnswer(HOSTILE, HOSTILE, 0.5, -1.0, 2)] * 2,
+        torch.zeros(0),
     )
     slot = ModelSlot(HOSTILE)
     job = Job(HOSTILE, NoParams(), slot, state="done", run_id=HOSTILE, says=HOSTILE)

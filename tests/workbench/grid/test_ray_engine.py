@@ -1,0 +1,119 @@
+"""Workers on a Ray cluster: what runs in an actor, and a real cluster of two with kills."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import waiting
+from tests.helpers.grids import processes, runs_in, started
+from workbench import __version__
+from workbench.errors import BadInput, WorkbenchError
+from workbench.grid import ray_engine
+from workbench.grid.engine import Event, Task
+from workbench.grid.plan import Cell
+from workbench.result import Result
+
+ACTOR = "ray::Remote"
+
+
+def test_where_ray_is_missing_the_line_to_install_it_is_said(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"pip install 'memory-workbench\[scale\]'"):
+        ray_engine.check()
+
+
+def test_another_version_on_the_cluster_is_refused():
+    with pytest.raises(WorkbenchError, match="Install the same version everywhere"):
+        ray_engine.Remote("0.0.0", "/")
+
+
+def test_a_run_comes_back_as_it_was_made(place, model_folder, tmp_path):
+    remote = ray_engine.Remote(__version__, str(place))
+    cell = Cell("count-sheep", model_folder, {"steps": 2, "pause": 0.0}, {})
+    task = Task(cell, tmp_path / "grid" / "run", "cpu", "float32")
+    remote.do(task.to_json())
+    events = [Event.from_json(1, raw) for raw in remote.hear(1)]
+    assert [event.kind for event in events][-1] == "done"
+    assert any(event.says == "Counting sheep 2" for event in events)
+    assert not task.target.exists()
+    ray_engine.unpack(remote.fetch(), task.target)
+    assert Result.open(task.target).findings["sheep"].value == 2
+    assert remote.hear(0.01) == []
+    remote.do(Task(Cell("count-sheep", model_folder, {"crash": True}, {}), tmp_path).to_json())
+    (*_, failed) = [Event.from_json(1, raw) for raw in remote.hear(1)]
+    assert failed.kind == "failed"
+    assert "RuntimeError" in failed.error.what
+
+
+@pytest.fixture
+def cluster(tmp_path_factory, monkeypatch):
+    """A head with two processors, in a process of its own: how it is started and killed."""
+    pytest.importorskip("ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ray = Path(sys.executable).parent / "ray"
+    # Whoever runs the tests may have a token; a cluster of its own wants none.
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    # As soon as may be: a driver whose head is gone gives up.
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
+
+    def start() -> str:
+        command = [ray, "start", "--head", "--num-cpus=2", f"--port={port}"]
+        command += ["--include-dashboard=false", "--disable-usage-stats"]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    subprocess.run([ray, "stop", "--force"], check=False, capture_output=True, timeout=120)
+
+
+@pytest.mark.verify
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="actors are found in /proc")
+def test_a_worker_the_driver_and_the_head_are_killed_and_the_grid_is_ended(
+    cluster, place, model_folder
+):
+    address = cluster()
+    seeds = "seed=0,1,2,3,4,5,6,7,8,9"
+    arguments = ["-m", model_folder, "--set", seeds, "--set", "steps=20", "--set", "pause=0.1"]
+    arguments += ["--out", "grid", "--engine", "ray", "--address", address, "--json"]
+    folder = place / "grid"
+
+    driver = started(place, *arguments)
+    try:
+        actors = waiting.until(lambda: len(found := processes(ACTOR)) == 2 and found, 180)
+        waiting.until(lambda: len(runs_in(folder)) >= 1, 180)
+        os.kill(actors[0], signal.SIGKILL)
+        waiting.until(lambda: set(processes(ACTOR)) - set(actors), 180)
+        waiting.until(lambda: len(runs_in(folder)) >= 3, 180)
+    finally:
+        driver.kill()
+        driver.communicate()
+    waiting.until(lambda: not processes(ACTOR), 180)
+    kept = {file: file.stat().st_mtime_ns for file in runs_in(folder)}
+    assert 3 <= len(kept) < 10
+
+    driver = started(place, *arguments)
+    waiting.until(lambda: len(runs_in(folder)) > len(kept), 180)
+    for server in processes("gcs_server"):
+        os.kill(server, signal.SIGKILL)
+    driver.communicate(timeout=300)
+    assert driver.returncode != 0
+    assert len(runs_in(folder)) < 10
+
+    subprocess.run([Path(sys.executable).parent / "ray", "stop", "--force"], capture_output=True,
+                   check=False, timeout=120)  # fmt: skip
+    cluster()
+    out, err = started(place, *arguments).communicate(timeout=600)
+    assert len(runs_in(folder)) == 10, err
+    assert '"failed": {}' in out
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept

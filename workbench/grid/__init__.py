@@ -1,0 +1,10 @@
+"""One question, many runs: every model with every combination of parameters.
+
+plan.py       which runs: from what was typed to cells
+campaign.py   the folder that holds them: which are done, and who is at work in it
+worker.py     does one cell after the other, with a model that stays while cells share it
+engine.py     what an engine is: it hires workers and hears from them
+local.py      workers as processes of this machine      ray_engine.py   workers on a Ray cluster
+drive.py      gives cells to workers until all are done; tries again where a worker died
+summary.py    the table of what came out
+"""
