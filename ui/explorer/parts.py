@@ -157,7 +157,7 @@ def origin(result: Result, page: bool) -> Markup:
     return Markup(
         '<div class="wb-origin"><details><summary>{}</summary><div'
         ' class="wb-origin-all">{}</div></details>{}</div>'
-    ).format(provenance.one_line(result), body, hand_on)
+    ).format(provenance.one_line(result) or "Where it comes from", body, hand_on)
 
 
 def offered(runs: Path | None, query: Mapping[str, str] | None) -> list[RunEntry]:

@@ -233,7 +233,7 @@ def _still(item: Item, schema: Schema) -> list[Any]:
     if isinstance(item, Picture):
         return [item.drawn()]
     if isinstance(item, Table):
-        return [replace(item, headings=schema.headings(item.of))]
+        return [replace(item, headings={**schema.headings(item.of), **item.headings})]
     if isinstance(item, Beside):
         return drawing.beside(still(item.parts, schema))
     return [item.markup if isinstance(item, Clicks) else item]

@@ -80,7 +80,7 @@ class Pick:
         if text is None or name not in self._options:
             return None if text is None else self._values.get(text, read(text))
         offered = self._options[name](self)
-        return next((value for word, value in offered.items() if str(word) == text), None)
+        return next((value for word, value in offered.items() if _told(word, value) == text), None)
 
     def at(self, **fixed: Any) -> Pick:
         """The same with some values given."""
@@ -158,15 +158,20 @@ class Pick:
         return f"{self.title}.{name}"
 
     def _text(self, name: str, value: Any) -> str | None:
-        """What stands for a value in an address: the word of a knob, else the value as it reads."""
+        """What stands for a value in an address."""
         if name in self._options:
             words = self._options[name](self).items()
-            return next((str(word) for word, one in words if one == value), None)
+            return next((_told(word, one) for word, one in words if one == value), None)
         if value is None:
             return None
         text = told(value)
         self._values[text] = value
         return text
+
+
+def _told(word: Any, value: Any) -> str:
+    """What stands for what a knob offers: the value if it is text, else the word."""
+    return value if isinstance(value, str) else str(word)
 
 
 @dataclass(frozen=True)

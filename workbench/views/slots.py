@@ -97,7 +97,7 @@ class _Table:
         choosing: dict[str, Any] = {}
         if item.picks:
             choosing = {"selectable": "toggle" if item.picks == "head" else 1, "height": 420}
-        headings = self._page.schema.headings(item.of)
+        headings = {**self._page.schema.headings(item.of), **item.headings}
         self._rows = drawing.tabulator(item.frame, headings=headings, **choosing)
         self._let_go()
         self._let_go = follow(self._rows, self._pick, self._page.table(item.of))

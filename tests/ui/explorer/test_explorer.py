@@ -183,6 +183,13 @@ def test_every_number_has_a_title_and_a_unit() -> None:
     assert list(frame.columns) == list(numbers.HEADINGS)
 
 
+def test_all_numbers_have_headings_that_a_stranger_reads(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "view": "All numbers"})
+    (table,) = (w for w in explorer._slots["All numbers"].select() if hasattr(w, "titles"))
+    assert table.titles["title"] == "finding"
+    assert "in words" in table.titles.values()
+
+
 def test_two_runs_side_by_side(runs: Path) -> None:
     explorer = Explorer(runs, {"run": "one", "with": "two"})
     shown = texts(explorer)

@@ -55,6 +55,14 @@ def again(run: Any) -> Any:
     return other
 
 
+def test_a_list_of_texts_is_told_by_the_text_and_not_by_its_words(run: Any) -> None:
+    knob = v.knob("site", "Site", lambda run: {"out: after the layer": "out", "in: before": "in"})
+    view = v.View("Norms", [knob])
+    view.live(run).select(pn.widgets.Select)[0].value = "in"
+    assert run.selection.in_views == {"Norms.site": "in"}
+    assert view.pick(again(run))["site"] == "in"
+
+
 def test_at_first_an_address_says_nothing_of_a_view(run: Any) -> None:
     page_of(run)
     assert run.selection.in_views == {}
