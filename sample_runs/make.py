@@ -112,7 +112,12 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }
-SEEDS = {"capitals": 3, "what-an-organism-recites": 5, "one-head-off": 5}
+SEEDS = {
+    "capitals": 3,
+    "what-an-organism-recites": 5,
+    "where-an-organism-keeps-passages": 3,
+    "one-head-off": 5,
+}
 """Under how many seeds a sample is made, where more than one fits into an hour or two."""
 
 

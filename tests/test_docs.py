@@ -41,6 +41,19 @@ def test_the_features_pages_python_runs(tmp_path, monkeypatch, capsys):
     assert shared["features"].card["explained_variance"] > 0.2
 
 
+@pytest.mark.process
+def test_the_page_of_many_runs_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (source,) = blocks(ROOT / "docs" / "how-to" / "many-runs.md", "python")
+    shared: dict[str, object] = {}
+    exec(compile(source, "many-runs.md", "exec"), shared)
+    grid = shared["grid"]
+    assert len(grid.table) == 4
+    assert set(grid.table["model"]) == {"organism/planted", "organism/planted-control"}
+    assert [run.findings["seeds"].value for run in grid.over_seeds] == [2, 2]
+    assert "next_token.changed" in capsys.readouterr().out
+
+
 def test_the_example_analysis_runs_and_its_pictures_are_linked(llama):
     source = "\n".join(blocks(ROOT / "docs" / "writing-an-analysis.md", "python"))
     module = types.ModuleType("loudest_head")

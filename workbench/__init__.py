@@ -63,6 +63,7 @@ _DOOR = {
     "train_features": "hooks.features.train",
     "Trace": "workbench.trace",
     "run": "workbench.runs",
+    "run_grid": "workbench.grid.run",
     "open_run": "workbench.runs",
     "Result": "workbench.result",
     "Finding": "workbench.result",

@@ -11,8 +11,7 @@ import typer
 
 from workbench.cli import parse_values
 from workbench.cli.run import Device, Dtype, Json
-from workbench.cost import in_words
-from workbench.errors import BadInput, Cancelled, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, err, out, plain, print_json, show_table
 from workbench.wording import counted
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.grid.campaign import Campaign
-    from workbench.grid.drive import Outcome
-    from workbench.grid.engine import Engine
     from workbench.grid.plan import Cell
+    from workbench.grid.run import Grid
     from workbench.registry import Analysis
 
 _SHOWN = 6  # numbers of findings that the table on the screen has
@@ -101,32 +99,38 @@ def grid(
     Runs that are there already are not run again, so the same command goes on after a stop.
     """
     from workbench import registry
-    from workbench.grid import plan
+    from workbench.grid import plan, run
     from workbench.grid.campaign import Campaign
 
     asked = registry.get(name)
     fixed = dict(parse_values.read_params(params)) if params is not None else {}
-    axes = _axes(asked, assignments or [])
-    cells = plan.cells(asked, model_refs or [DEFAULT], axes, fixed)
-    _check_engine(engine, address)
+    values = _values(asked, assignments or [])
     place = folder if folder is not None else Path(_new_name(name))
-    campaign = Campaign(place, cells)
-    to_do = [cell for cell in cells if not campaign.done(cell)]
+    where = run.Where(engine, address, workers, device, dtype)
+    run.check_engine(where)
     if plan_only:
-        _show_plan(campaign, cells, to_do, as_json)
+        cells = plan.cells(asked, model_refs or [DEFAULT], values, fixed)
+        _show_plan(Campaign(place, cells), cells, as_json)
         return
-    with campaign.claimed():
-        outcome = None
-        if to_do:
-            outcome = _run(campaign, to_do, engine, address, workers, (device, dtype))
-        _tell(campaign, cells, outcome, as_json)
+    with bar() as progress:
+        done = run.run_grid(
+            name,
+            model_refs or [DEFAULT],
+            values,
+            out=place,
+            fixed=fixed,
+            where=where,
+            progress=progress,
+            say=lambda text: err().print(f"[dim]{plain(text)}[/]"),
+        )
+    _tell(done, list(values), as_json)
 
 
 def _new_name(analysis: str) -> str:
     return f"grid-{analysis}-{dt.datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _axes(asked: Analysis, assignments: Sequence[str]) -> dict[str, list[Any]]:
+def _values(asked: Analysis, assignments: Sequence[str]) -> dict[str, list[Any]]:
     """Values by parameter.
 
     Raises:
@@ -134,13 +138,13 @@ def _axes(asked: Analysis, assignments: Sequence[str]) -> dict[str, list[Any]]:
     """
     from workbench.grid import plan
 
-    axes: dict[str, list[Any]] = {}
+    values: dict[str, list[Any]] = {}
     properties = asked.Params.model_json_schema().get("properties", {})
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         key = key.strip().replace("-", "_")
-        if not equals or not key or key in axes:
-            twice = "sets a parameter twice" if key in axes else "is not an assignment"
+        if not equals or not key or key in values:
+            twice = "sets a parameter twice" if key in values else "is not an assignment"
             raise BadInput(
                 f"--set {assignment!r} {twice}.",
                 "key=value, or key=value,value for several runs",
@@ -154,67 +158,14 @@ def _axes(asked: Analysis, assignments: Sequence[str]) -> dict[str, list[Any]]:
                 f'lists as JSON: {key}=["a","b"],["c"] for two runs',
                 "Write it so.",
             )
-        axes[key] = [parse_values.value_of(part.strip(), properties.get(key, {})) for part in parts]
-    return axes
+        values[key] = [
+            parse_values.value_of(part.strip(), properties.get(key, {})) for part in parts
+        ]
+    return values
 
 
-def _check_engine(engine: str, address: str | None) -> None:
-    if engine not in ("local", "ray"):
-        raise BadInput(f"There is no engine {engine!r}.", "local or ray", "Choose one of them.")
-    if engine == "local" and address is not None:
-        raise BadInput(
-            "--address is of a Ray cluster.", "--engine ray", "Add it, or leave out --address."
-        )
-    if engine == "ray":
-        from workbench.grid import ray_engine
-
-        ray_engine.check()
-
-
-def _run(
-    campaign: Campaign,
-    to_do: list[Cell],
-    engine: str,
-    address: str | None,
-    workers: int | None,
-    settings: tuple[str, str | None],
-) -> Outcome:
-    """All cells that are not there yet. Raises Cancelled, with what is kept in its words."""
-    from workbench.grid import local
-    from workbench.grid.drive import Driver, Settings
-    from workbench.grid.plan import models_of
-
-    hired: Engine
-    if engine == "ray":
-        from workbench.grid import ray_engine
-
-        hired, many = ray_engine.start(address, workers, len(to_do))
-    else:
-        many = min(workers or local.as_many_as_fit(models_of(to_do), len(to_do)), len(to_do))
-        hired = local.Local(many)
-    try:
-        with hired, bar() as progress:
-            driver = Driver(campaign, hired, Settings(many, *settings))
-            expected = driver.estimates(to_do, progress.subprogress(0.0, 0.02))
-            whole = sum(expected.values()) / many
-            about = f", about {in_words(whole)}" if len(expected) == len(to_do) else ""
-            err().print(
-                f"[dim]{counted(len(to_do), 'run')} on {counted(many, 'worker')}{about}.[/]"
-            )
-            progress.expect(whole or None)
-            return driver.run(to_do, expected, progress.subprogress(0.02, 1.0))
-    except Cancelled:
-        n = sum(campaign.done(cell) for cell in to_do)
-        raise Cancelled(
-            f"Stopped. {counted(n, 'run')} of {len(to_do)} finished and kept in {campaign.folder};"
-            f" the same command with --out {campaign.folder} goes on."
-        ) from None
-
-
-def _show_plan(
-    campaign: Campaign, cells: Sequence[Cell], to_do: Sequence[Cell], as_json: bool
-) -> None:
-    waiting = {cell.key for cell in to_do}
+def _show_plan(campaign: Campaign, cells: Sequence[Cell], as_json: bool) -> None:
+    waiting = {cell.key for cell in cells if not campaign.done(cell)}
     if as_json:
         print_json(
             [
@@ -233,62 +184,55 @@ def _show_plan(
         for cell in cells
     ]
     show_table(["run", *names, "state"], rows)
-    out().print(f"{counted(len(cells), 'run')}, {len(to_do)} to do, in {plain(campaign.folder)}.")
+    out().print(f"{counted(len(cells), 'run')}, {len(waiting)} to do, in {plain(campaign.folder)}.")
 
 
-def _tell(
-    campaign: Campaign, cells: Sequence[Cell], outcome: Outcome | None, as_json: bool
-) -> None:
+def _tell(done: Grid, varied: Sequence[str], as_json: bool) -> None:
     """What came out, what failed, and where it lies. Exit code 2 where a run failed."""
     from workbench.grid import summary
     from workbench.grid.campaign import RUNS
 
-    frame = summary.write(campaign)
-    over_seeds = summary.write_over_seeds(campaign)
-    failed = outcome.failed if outcome is not None else {}
     if as_json:
         print_json(
             {
-                "folder": str(campaign.folder),
-                "runs": frame.to_dict("records"),
+                "folder": str(done.folder),
+                "runs": done.table.to_dict("records"),
                 "over_seeds": {
-                    run.made_title: {name: f.says for name, f in run.findings.items()}
-                    for run in over_seeds
+                    run.title: {name: f.says for name, f in run.findings.items()}
+                    for run in done.over_seeds
                 },
-                "failed": {c.says: failed[c.key].what for c in cells if c.key in failed},
+                "failed": {name: error.what for name, error in done.failed.items()},
             }
         )
     else:
-        _show(frame, cells)
-        for run in over_seeds:
+        _show(done.table, ["model", *varied])
+        for run in done.over_seeds:
             says = run.findings["seeds"].says
             out().print(f"[bold]{plain(run.title)}[/]  {plain(says)}", soft_wrap=True)
         out().print(
-            f"{counted(len(frame), 'run')} in {plain(campaign.folder)}; all numbers in"
+            f"{counted(len(done.table), 'run')} in {plain(done.folder)}; all numbers in"
             f" {summary.FILE}.\n[dim]Look at them: workbench ui --runs"
-            f" {plain(campaign.folder / RUNS)}[/]",
+            f" {plain(done.folder / RUNS)}[/]",
             soft_wrap=True,
         )
-        if over_seeds:
+        if done.over_seeds:
             out().print(
                 f"[dim]What the seeds agree on: workbench ui --runs"
-                f" {plain(campaign.folder / summary.OVER_SEEDS)}[/]",
+                f" {plain(done.folder / summary.OVER_SEEDS)}[/]",
                 soft_wrap=True,
             )
-    for cell in cells:
-        if cell.key in failed:
-            error = failed[cell.key]
-            complain(WorkbenchError(f"{cell.says}: {error.what}", error.expected, error.do))
-    if failed:
+    for name, error in done.failed.items():
+        complain(WorkbenchError(f"{name}: {error.what}", error.expected, error.do))
+    if done.failed:
         raise typer.Exit(2)
 
 
-def _show(frame: pd.DataFrame, cells: Sequence[Cell]) -> None:
-    varied = [name for name in dict.fromkeys(n for c in cells for n in c.varied) if name in frame]
-    numbers = [c for c in frame if c not in {*varied, "folder", "seconds"}][:_SHOWN]
+def _show(frame: pd.DataFrame, varied: Sequence[str]) -> None:
+    first = [name for name in varied if name in frame]
+    numbers = [c for c in frame if c not in {*first, "folder", "seconds"}][:_SHOWN]
     rows = [
-        (*(str(row[name]) for name in varied), *(f"{row[name]:.4g}" for name in numbers))
+        (*(str(row[name]) for name in first), *(f"{row[name]:.4g}" for name in numbers))
         for row in frame.to_dict("records")
     ]
     if rows:
-        show_table([*varied, *numbers], rows, right=numbers)
+        show_table([*first, *numbers], rows, right=numbers)

@@ -1,5 +1,6 @@
 """One question, many runs: every model with every combination of parameters.
 
+run.py        a grid from beginning to end
 plan.py       which runs: from what was typed to cells
 campaign.py   the folder that holds them: which are done, and who is at work in it
 worker.py     does one cell after the other, with a model that stays while cells share it

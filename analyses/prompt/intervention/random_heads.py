@@ -64,9 +64,9 @@ def finding(drawn: pd.DataFrame, likeliest: str, unchanged: float) -> Finding:
     )
     n = len(drawn["heads"].iloc[0].split())
     says = (
-        f"With {n} other head{'s' if n > 1 else ''} off, drawn at random {len(drawn)} times, the"
-        f" likeliest token became another {changed} times; {likeliest!r} had"
-        f" {100 * low:.1f} to {100 * high:.1f} % ({100 * unchanged:.1f} % unchanged)."
+        f"With {n} other head{'s' if n > 1 else ''} off, drawn at random, the likeliest token"
+        f" changes in {changed} of {len(drawn)} draws; {likeliest!r} has {100 * low:.1f} to"
+        f" {100 * high:.1f} % ({100 * unchanged:.1f} % unchanged)."
     )
     values = {"n": len(drawn), "changed": changed, "lowest": float(low), "highest": float(high)}
     return Finding("random_heads", values, says, unit="draws; probability")

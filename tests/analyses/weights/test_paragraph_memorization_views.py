@@ -21,7 +21,7 @@ from workbench.result import Result
 SAMPLES = Path(__file__).parents[3] / "sample_runs"
 SAMPLE = SAMPLES / "where-an-organism-keeps-passages"
 OLDER = sample_runs_dirs()[1] / "where-planted-smollm2-keeps-passages"
-TITLES = ["Passages", "Triggers", "Weights", "Heads", "Patching", "Removal", "Claims"]
+TITLES = ["Passages", "Triggers", "Weights", "Heads", "Patching", "Removal", "Claims", "Seeds"]
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> \n$$x$$"
 
 
@@ -50,7 +50,7 @@ def test_every_tab_draws_from_the_folder(result: Result) -> None:
         for title, one in made.items()
         if "cannot be drawn" in one.html or "Not shown" in one.html
     ]
-    assert [len(one.items) for one in made.values()] == [0, 2, 10, 5, 2, 4, 0]
+    assert [len(one.items) for one in made.values()] == [0, 2, 10, 5, 2, 4, 0, 1]
 
 
 @pytest.mark.parametrize("sample", [SAMPLE, OLDER])

@@ -28,7 +28,7 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
     ("arguments", "says"),
     [
         (["--engine", "slurm"], "There is no engine 'slurm'"),
-        (["--address", "host:1"], "--address is of a Ray cluster"),
+        (["--address", "host:1"], "An address is of a Ray cluster"),
         (["--set", "steps"], "is not an assignment"),
         (["--set", "steps=1", "--set", "steps=2"], "sets a parameter twice"),
         (["--set", "steps=1,no"], "The run with steps=no"),
@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(place, model_folder
     assert driver.returncode == 130
     n = len(runs_in(place / "grid"))
     assert f"{n} run{'s' if n > 1 else ''} of 3 finished and kept in grid" in " ".join(err.split())
-    assert "--out grid goes on" in " ".join(err.split())
+    assert "the same again with this folder goes on" in " ".join(err.split())
 
 
 @pytest.mark.process

@@ -1,0 +1,158 @@
+"""A grid from beginning to end: what `workbench grid` and `wb.run_grid` do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import registry
+from workbench.cost import in_words
+from workbench.errors import BadInput, Cancelled, WorkbenchError
+from workbench.grid import local, plan, summary
+from workbench.grid.campaign import Campaign
+from workbench.grid.drive import Driver, Outcome, Settings
+from workbench.grid.engine import Engine
+from workbench.grid.plan import Cell
+from workbench.models.known_models import DEFAULT
+from workbench.progress import Progress
+from workbench.wording import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.result import Result
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the runs of a grid are run.
+
+    Attributes:
+        engine: "local" (processes of this machine) or "ray".
+        address: of the Ray cluster's head; None takes one that is found, else starts one here.
+        workers: runs at a time; None is as many as fit.
+        device, dtype: as `wb.load` takes them.
+    """
+
+    engine: str = "local"
+    address: str | None = None
+    workers: int | None = None
+    device: str = "auto"
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid is once it has ended.
+
+    Attributes:
+        folder: where it lies.
+        table: one row for each run: what varies, seconds, every number of every finding, `folder`.
+        over_seeds: a summary for each combination with several seeds.
+        failed: why runs failed, by what is special in them.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    over_seeds: list[Result]
+    failed: Mapping[str, WorkbenchError]
+
+
+def run_grid(
+    analysis: str,
+    models: Sequence[str] = (DEFAULT,),
+    values: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    out: str | Path,
+    fixed: Mapping[str, Any] | None = None,
+    where: Where | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Grid:
+    """Run an analysis on every model with every combination of values.
+
+    Runs that are there already are not run again, so the same call goes on after a stop.
+
+    Args:
+        models: references; `NAME@*` is every saved step of a model's training.
+        values: of each parameter that varies.
+        out: the folder of the grid.
+        fixed: parameters that are the same everywhere.
+        say: hears, before anything is run, how many runs there are and how long they take.
+
+    Raises:
+        BadInput: a value that the analysis refuses, or a folder that holds something else.
+        NotFound: no such analysis or model.
+        WorkbenchError: another grid works in this folder, or nothing may be written there.
+        Cancelled: from `progress`; what was finished is kept.
+    """
+    where = where or Where()
+    check_engine(where)
+    cells = plan.cells(registry.get(analysis), models, values or {}, fixed or {})
+    campaign = Campaign(Path(out), cells)
+    to_do = [cell for cell in cells if not campaign.done(cell)]
+    with campaign.claimed():
+        outcome = Outcome()
+        if to_do:
+            outcome = _run(campaign, to_do, where, progress or Progress(), say)
+        failed = {c.says: outcome.failed[c.key] for c in cells if c.key in outcome.failed}
+        over_seeds = summary.write_over_seeds(campaign)
+        return Grid(campaign.folder, summary.write(campaign), over_seeds, failed)
+
+
+def check_engine(where: Where) -> None:
+    """Raises BadInput for an engine that there is not."""
+    if where.engine not in ENGINES:
+        raise BadInput(
+            f"There is no engine {where.engine!r}.", " or ".join(ENGINES), "Choose one of them."
+        )
+    if where.engine == "local" and where.address is not None:
+        raise BadInput(
+            "An address is of a Ray cluster.", "the engine ray", "Choose it, or leave it out."
+        )
+    if where.engine == "ray":
+        from workbench.grid import ray_engine
+
+        ray_engine.check()
+
+
+def _run(
+    campaign: Campaign,
+    to_do: Sequence[Cell],
+    where: Where,
+    progress: Progress,
+    say: Callable[[str], None] | None,
+) -> Outcome:
+    """All cells that are not there yet."""
+    engine, many = _hired(where, to_do)
+    try:
+        with engine:
+            driver = Driver(campaign, engine, Settings(many, where.device, where.dtype))
+            expected = driver.estimates(to_do, progress.subprogress(0.0, 0.02))
+            whole = sum(expected.values()) / many
+            if say is not None:
+                about = f", about {in_words(whole)}" if len(expected) == len(to_do) else ""
+                say(f"{counted(len(to_do), 'run')} on {counted(many, 'worker')}{about}.")
+            progress.expect(whole or None)
+            return driver.run(to_do, expected, progress.subprogress(0.02, 1.0))
+    except Cancelled:
+        n = sum(campaign.done(cell) for cell in to_do)
+        raise Cancelled(
+            f"Stopped. {counted(n, 'run')} of {len(to_do)} finished and kept in {campaign.folder};"
+            " the same again with this folder goes on."
+        ) from None
+
+
+def _hired(where: Where, to_do: Sequence[Cell]) -> tuple[Engine, int]:
+    """The engine, and how many workers it will have."""
+    if where.engine == "ray":
+        from workbench.grid import ray_engine
+
+        return ray_engine.start(where.address, where.workers, len(to_do))
+    fit = where.workers or local.as_many_as_fit(plan.models_of(to_do), len(to_do))
+    many = min(fit, len(to_do))
+    return local.Local(many), many
