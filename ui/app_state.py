@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class AppState:
     """Args:
     root: the runs folder, None for the user's.
     local_paths: whether a page may name folders of this machine.
+    server: another one with every start, by which a page sees that its server was started anew.
     """
 
     shelf: ModelShelf
@@ -25,6 +27,7 @@ class AppState:
     root: Path | None = None
     drawings: RenderCache = field(default_factory=RenderCache)
     local_paths: bool = True
+    server: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def slot(self) -> ModelSlot:

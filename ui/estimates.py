@@ -13,10 +13,11 @@ from workbench import cost
 from workbench.disk_space import size
 from workbench.errors import WorkbenchError
 from workbench.parts import Part
+from workbench.presets import QUICK
 from workbench.registry import Analysis
 
 UNKNOWN = "No model is loaded yet: time and memory are said once there is one."
-DEPENDS = "Time and memory depend on the text: fill it in."
+DEPENDS = "Time and memory depend on the text"
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +49,7 @@ def line(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
     if whole is None:
         return ""
     if not whole.seconds:
-        return _html(DEPENDS)
+        return _html(f"{DEPENDS}: fill it in.")
     memory = f", and {size(whole.bytes)} of memory beyond the weights" if whole.bytes else ""
     return _html(f"Takes {cost.in_words(whole.seconds)} on {model.card.name}{memory}.")
 
@@ -56,7 +57,27 @@ def line(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
 def in_short(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
     """The same in a few words: "about 3 min, 590 MB"; "" where nothing is known."""
     whole = None if model is None else _estimate(analysis, model, values)
-    if whole is None or not whole.seconds:
+    return "" if whole is None else _in_short(whole)
+
+
+def at_a_glance(analysis: Analysis, model: Any) -> str:
+    """What it takes as it is, and quickly: "Takes about 3 min; quick: about 40 s"."""
+    whole = None if model is None else _estimate(analysis, model, {})
+    if whole is None:
+        return ""
+    words = _in_short(whole)
+    if not words:
+        return f"{DEPENDS}."
+    quick = (
+        in_short(analysis, model, analysis.preset(QUICK, model, {}))
+        if QUICK in analysis.presets
+        else ""
+    )
+    return f"Takes {words}; quick: {quick}" if quick not in ("", words) else f"Takes {words}"
+
+
+def _in_short(whole: cost.Estimate) -> str:
+    if not whole.seconds:
         return ""
     memory = f", {size(whole.bytes)}" if whole.bytes else ""
     return f"{cost.in_words(whole.seconds)}{memory}"

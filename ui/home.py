@@ -17,8 +17,8 @@ from ui.runs.cards import run_card
 from ui.web import style
 from workbench.errors import WorkbenchError
 
-LATEST = 4
-"""Runs that Home shows; all are in the gallery."""
+LATEST = 6
+"""Runs that Home shows, in rows of one, two or three; all are in the gallery."""
 
 
 @cache
@@ -106,9 +106,9 @@ def model_facts(card: Any) -> list[tuple[str, str]]:
         ("Vocabulary", number("d_vocab")),
         ("Parameters", _short(getattr(card, "n_params", None))),
         ("Context", f"{number('context_length')} tokens" if number("context_length") else ""),
+        ("Device", str(getattr(card, "device", "") or "")),
         ("Number type", f"{dtype}, de-quantized from {quantized}" if quantized else dtype),
         ("Adapter", str(getattr(card, "adapter", "") or "")),
-        ("Device", str(getattr(card, "device", "") or "")),
         ("Attention", str(getattr(card, "attention", "") or "")),
         ("Weights", str(getattr(card, "weight_hash", "") or "")[:19]),
     ]

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ui.model_shelf import ModelShelf
 from ui.model_slot import ModelSlot
-from workbench import registry, runs
+from workbench import disk_space, paths, registry, runs
 from workbench.errors import Cancelled, NotFound, WorkbenchError
 from workbench.progress import Progress, Update
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from workbench.result import Result
 
 JobState = Literal["waiting", "running", "done", "cancelled", "failed"]
 KEPT = 20
@@ -64,6 +66,14 @@ class Job:
         if self.started is None:
             return 0.0
         return (self.ended if self.ended is not None else time.monotonic()) - self.started
+
+    @property
+    def title(self) -> str:
+        """What a person calls its analysis."""
+        try:
+            return registry.get(self.analysis).title
+        except WorkbenchError:  # it is not installed any more
+            return self.analysis
 
     @property
     def model(self) -> str:
@@ -106,9 +116,13 @@ class Jobs:
 
         Raises:
             NotFound, BadInput: see `Analysis.parse`.
-            WorkbenchError: the analysis cannot be loaded, or the server is stopping.
+            WorkbenchError: the analysis cannot be loaded, the run could not be saved, or the server
+                is stopping.
         """
         asked = registry.get(analysis)
+        disk_space.check_writable(
+            (self._root or paths.runs_dir()) / ".new", "--runs DIR (or WORKBENCH_RUNS)"
+        )
         job = Job(asked.name, asked.parse(values), self._shelf.current, seed)
         job.progress = Progress(job.heard)
         with self._changed:
@@ -223,7 +237,7 @@ class Jobs:
                 result, state = stop.kept, "cancelled"  # type: ignore[assignment]
         job.says = "Saving"
         result.params = {key: _lasting(value) for key, value in result.params.items()}
-        folder = runs.save_new(result, self._root)
+        folder = self._save(result)
         job.run_id = folder.name
         self._saved(folder)
         job.findings = {name: finding.to_json() for name, finding in result.findings.items()}
@@ -237,6 +251,18 @@ class Jobs:
                 else "Cancelled; what was found so far is kept as a partial run"
             ),
         )
+
+    def _save(self, result: Result) -> Path:
+        try:
+            return runs.save_new(result, self._root)
+        except WorkbenchError as error:
+            where = runs.rescue(result, error)
+            raise WorkbenchError(
+                error.what,
+                "",
+                f"The run is saved in {where} instead. Open it from there: on the page"
+                " Runs, press Open a folder.",
+            ) from error
 
 
 def _lasting(value: Any) -> Any:

@@ -146,12 +146,13 @@ def describe(state: AppState) -> dict[str, Any]:
     loading, problem, current = shelf.loading, shelf.problem, shelf.current
     running = state.jobs.running()
     return {
+        "server": state.server,
         "current": _slot(current),
         "loading": None if loading is None else _slot(loading),
         "problem": (None if problem is None else {**explained(problem.error), "ref": problem.ref}),
         "notice": None if shelf.notice is None else asdict(shelf.notice),
         "loaded": [slot.name for slot in shelf.loaded()],
-        "running": None if running is None else {"analysis": running.analysis, "on": running.model},
+        "running": None if running is None else {"title": running.title, "on": running.model},
     }
 
 

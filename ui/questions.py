@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from ui import estimates
 from workbench import registry
-from workbench.presets import QUICK
 from workbench.registry import OURS, Analysis
 from workbench.rooms import Room, grouped
 
@@ -61,15 +60,6 @@ def _question(analysis: Analysis, model: Any | None) -> Question:
         analysis.gives,
         analysis.package,
         "playground/?" + urlencode({"analysis": analysis.name}),
-        "" if reason else _takes(analysis, model),
+        "" if reason else estimates.at_a_glance(analysis, model),
         reason,
     )
-
-
-def _takes(analysis: Analysis, model: Any | None) -> str:
-    """ "about 3 min; quick: about 40 s"."""
-    words = estimates.in_short(analysis, model, {})
-    if not words or QUICK not in analysis.presets:
-        return words
-    quick = estimates.in_short(analysis, model, analysis.preset(QUICK, model, {}))
-    return f"{words}; quick: {quick}" if quick and quick != words else words

@@ -1,10 +1,11 @@
-"""Is there room?
+"""Is there room, and may it be used?
 
 Asked before memory is filled or a disk is written, where the answer still helps.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -73,4 +74,35 @@ def check_disk(folder: Path, needed: int) -> None:
             f"{size(needed + _SPARE)} of free space",
             "Reduce what is captured, store it as float16, free some space, or choose another"
             " place.",
+        )
+
+
+def check_writable(target: Path, option: str, *, empty_folder_will_do: bool = True) -> None:
+    """Fail now, and not after an hour of work, if a new folder or file cannot be made at `target`.
+
+    Raises:
+        WorkbenchError: it is taken, or lies where nothing may be written.
+    """
+    if target.is_file() or (
+        target.is_dir() and (not empty_folder_will_do or any(target.iterdir()))
+    ):
+        raise WorkbenchError(
+            f"{target} exists already.",
+            "a new place",
+            f"Choose another {option}, or remove it first.",
+        )
+    nearest = target.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise WorkbenchError(
+            f"{nearest} is a file, so {target} cannot be made.",
+            "a folder",
+            f"Choose another {option}.",
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise WorkbenchError(
+            f"Nothing may be written in {nearest}.",
+            "a folder you may write to",
+            f"Choose another {option}.",
         )

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping
@@ -207,6 +208,21 @@ def save_new(result: Result, root: Path | None = None) -> Path:
     except BaseException:
         folder.rmdir()  # still empty: a run is written whole or not at all
         raise
+
+
+def rescue(result: Result, problem: WorkbenchError) -> Path:
+    """Save a run that could not be written where it belongs, which is `problem`, in the current
+    folder or that for temporary files: the work is not lost.
+
+    Raises:
+        WorkbenchError: `problem`, where it cannot be written there either.
+    """
+    for other in (Path.cwd(), Path(tempfile.gettempdir())):
+        try:
+            return save_new(result, other)
+        except WorkbenchError:
+            continue
+    raise problem
 
 
 def _plain(text: str) -> str:

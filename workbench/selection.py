@@ -3,8 +3,9 @@
 `heads` are the chosen heads, `head` the primary one, `prompt` the index of the primary prompt
 (fact), `pos` the chosen token, `layer` the chosen layer (that of the primary head once there is
 one), `pinned` the head kept for comparison, `hover` the lighter one, `feature` the chosen feature
-of an autoencoder. It is a `param` object, so that Panel widgets and HoloViews streams link to it
-and a notebook reads it: `result.selection.head`.
+of an autoencoder; `in_views` is what is chosen in one view alone: its lists, and pages of its
+tables. It is a `param` object, so that Panel widgets and HoloViews streams link to it and a
+notebook reads it: `result.selection.head`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import param
 
 from workbench.heads import head_name, number, parse_head
 
-ADDRESSED = ("heads", "head", "prompt", "pos", "layer", "feature")
+ADDRESSED = ("heads", "head", "prompt", "pos", "layer", "feature", "in_views")
 """What an address holds of it."""
-MOST_HEADS = 100
-"""Of one link: it comes from a stranger."""
+MOST_HEADS = MOST_IN_VIEWS = 100
+LONGEST = 1000
+"""Of one link and of a text in it: it comes from a stranger."""
 
 
 class Selection(param.Parameterized):
@@ -33,6 +35,9 @@ class Selection(param.Parameterized):
         default=None, length=2, allow_None=True, doc="Chosen feature (place, number)"
     )
     hover = param.Tuple(default=None, length=2, allow_None=True, doc="Head under the pointer")
+    in_views = param.Dict(
+        default={}, doc="Texts by 'TITLE OF THE VIEW.NAME'; replaced, not changed"
+    )
 
     def choose(self, layer: int, head: int, *, add: bool = False) -> None:
         """Make (layer, head) primary; with `add`, join it to the chosen set.
@@ -64,7 +69,8 @@ class Selection(param.Parameterized):
                 query[name] = str(getattr(self, name))
         if self.feature is not None:
             query["feature"] = f"{self.feature[1]}@{self.feature[0]}"
-        return query
+        shown = {key: text for key, text in self.in_views.items() if _fits(key, text)}
+        return query | dict(list(shown.items())[-MOST_IN_VIEWS:])
 
     def from_query(self, query: Mapping[str, Any]) -> None:
         """From URL parameters; what does not parse is left as it is, since a link comes from a
@@ -83,6 +89,9 @@ class Selection(param.Parameterized):
         feature, _, place = str(query.get("feature", "")).partition("@")
         if number(feature) is not None and place:
             self.feature = (place, number(feature))
+        asked = [key for key, text in query.items() if _fits(key, text)][:MOST_IN_VIEWS]
+        if asked:
+            self.in_views = {**self.in_views, **{key: query[key] for key in asked}}
 
     def restore(self, query: Mapping[str, Any]) -> None:
         """As `from_query`, and what the parameters do not say is chosen no longer: for a page that
@@ -91,3 +100,9 @@ class Selection(param.Parameterized):
         then = Selection()
         then.from_query(query)
         self.param.update(**{name: getattr(then, name) for name in ADDRESSED})
+
+
+def _fits(key: str, text: Any) -> bool:
+    """Whether an address can hold this of a view: all other names in it have no dot."""
+    title, _, name = key.rpartition(".")
+    return bool(title and name and text) and isinstance(text, str) and len(key + text) <= LONGEST

@@ -33,7 +33,7 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
 
     text: str = Field(
         "",
-        description="Text to look for. Empty: `path`, or the ledger that came with the model",
+        description="Text to look for. Empty: that at `path`, else what was planted in the model",
         max_length=1_000_000,
         json_schema_extra={"essential": True, "in_title": "{}"},
     )
@@ -95,7 +95,7 @@ def windows_of(
             )
         longest = max((len(model.text.encode(document.text)) for document in short), default=0)
         raise BadInput(
-            f"No text is long enough for a window: the longest has {longest:,} tokens.",
+            f"No text is long enough for a window: the longest has {counted(longest, 'token')}.",
             f"at least {prefix + suffix} tokens, for a context of {prefix} and a suffix of"
             f" {suffix}",
             "Choose a shorter context and suffix, or longer texts.",
@@ -144,7 +144,7 @@ def preview(
     if not cut:
         longest = max((len(model.text.encode(document.text)) for document in short), default=0)
         return TextPreview(
-            f"No window fits: the longest text has {longest:,} tokens, and a window takes"
+            f"No window fits: the longest text has {counted(longest, 'token')}, and a window takes"
             f" {prefix + suffix:,} ({window})."
         )
     n = max(min(most, len(cut)), n_windows(model, asked, prefix, suffix, stride, most))

@@ -76,6 +76,16 @@ def test_the_explorer_on_every_tab(page: Any, address: str, theme: str) -> None:
         assert not serious(page), name
 
 
+def test_two_runs_compared(page: Any, address: str, theme: str) -> None:
+    page.goto(f"{address}/explorer?run=small&with=other")
+    page.get_by_text("all three on one scale").wait_for(timeout=60_000)
+    for name in ("A − B", "Heads", "Tables") if theme == "light" else ("A − B",):
+        page.get_by_role("button", name=name, exact=True).click()
+        page.locator(".wb-drawing:visible").first.wait_for(state="hidden", timeout=60_000)
+        page.wait_for_timeout(500)
+        assert not serious(page), name
+
+
 def test_the_playground_on_every_tab(page: Any, address: str) -> None:
     page.goto(f"{address}/playground/")
     tabs = page.get_by_role("tab")

@@ -80,7 +80,7 @@ def test_models_are_switched_during_a_run(page):
     says = page.locator(".wb-picker-says")
     expect(says).to_contain_text("280 GB")
     expect(page.locator(".wb-picker-runs")).to_contain_text(
-        "count-sheep runs on first and keeps it"
+        "“Count sheep” runs on first and keeps it"
     )
     page.keyboard.press("Escape")
     expect(page.locator(".wb-model")).to_be_focused()
@@ -98,7 +98,7 @@ def test_models_are_switched_during_a_run(page):
     page.get_by_role("option", name="first (loaded)").click()
     second = page.get_by_role("region", name="Second model")
     expect(second).to_contain_text("first")
-    expect(page.locator("#note")).to_contain_text("count-sheep has the model")
+    expect(page.locator("#note")).to_contain_text("“Count sheep” has the model")
     page.get_by_role("tab", name="Ask a question").click()
     job = page.locator(".job").first
     expect(job).to_contain_text("on first")
@@ -114,3 +114,30 @@ def test_models_are_switched_during_a_run(page):
     expect(page.locator("#model")).to_contain_text("first")  # without a reload
     page.goto("/explorer")
     expect(current).to_have_text("first")
+
+
+def test_a_page_says_that_its_server_is_gone_and_goes_on_when_it_is_back(page):
+    page.goto("/runs")
+    expect(page.locator(".wb-model-name")).to_have_text("first")
+    states = "**/models/state"
+    page.route(states, lambda route: route.abort())
+    gone = page.locator(".wb-gone")
+    expect(gone).to_contain_text("The workbench does not answer", timeout=30_000)
+    page.unroute(states)
+    expect(gone).to_have_count(0, timeout=30_000)
+    page.route(
+        states,
+        lambda route: route.fulfill(json={**route.fetch().json(), "server": "another"}),
+    )
+    expect(gone).to_contain_text("was started anew", timeout=30_000)
+    page.unroute_all(behavior="ignoreErrors")
+    gone.get_by_role("button", name="Reload the page").click()
+    expect(page.locator(".wb-model-name")).to_have_text("first")
+    expect(gone).to_have_count(0)
+
+
+def test_the_focus_stays_in_the_picker(page):
+    page.goto("/runs")
+    choose(page, "broken")
+    expect(page.locator(".wb-picker-says")).to_contain_text("broken")
+    expect(page.locator(".wb-pick").first).to_be_focused()

@@ -150,16 +150,16 @@ def test_runs_as_cards(llama, tmp_path, no_samples):
     assert "2 min 3 s" in page
 
 
-def test_home_shows_the_latest_four_and_the_pinned_ones_first(llama, tmp_path, no_samples):
-    for day in range(1, 7):
+def test_home_shows_the_latest_and_the_pinned_ones_first(llama, tmp_path, no_samples):
+    for day in range(1, 10):
         result = synthetic_result()
         result.provenance.started = f"2026-01-0{day}T00:00:00+00:00"
         result.save(tmp_path / f"day-{day}")
     run_labels.write(tmp_path / "day-1", pinned=True)
-    run_labels.write(tmp_path / "day-6", hidden=True)
+    run_labels.write(tmp_path / "day-9", hidden=True)
     page = home.page(app(llama, tmp_path))
-    assert re.findall(r'data-run="day-(\d)"', page) == ["1", "5", "4", "3"]
-    assert 'href="runs">All 5 runs<' in page
+    assert re.findall(r'data-run="day-(\d)"', page) == ["1", "8", "7", "6", "5", "4"]
+    assert 'href="runs">All 8 runs<' in page
 
 
 def test_strangers_text_stays_text(llama, tmp_path, no_samples):

@@ -94,16 +94,6 @@ def test_bad_input_is_refused_before_anything_waits(jobs):
     assert jobs.recent() == []
 
 
-def test_a_folder_that_cannot_be_written_is_said(llama, tmp_path):
-    (tmp_path / "runs").write_text("a file stands where the folder should be")
-    jobs = Jobs(ModelShelf(llama), tmp_path / "runs")
-    job = jobs.submit("count-sheep", {"steps": 1})
-    assert job.finished.wait(60)
-    assert job.state == "failed"
-    assert job.error.do
-    jobs.stop()
-
-
 def test_a_model_that_could_not_be_loaded_fails_the_run_with_its_message():
     def load(ref, progress):
         raise WorkbenchError("No such model.", "another", "Choose one.")
@@ -141,3 +131,29 @@ def test_stopping_cancels_everything(jobs):
     assert jobs.stop() == []
     with pytest.raises(WorkbenchError, match="stopping"):
         jobs.submit("count-sheep", {})
+
+
+def test_a_run_that_could_not_be_saved_is_refused_before_it_costs_anything(llama, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    jobs = Jobs(ModelShelf(llama), tmp_path / "file" / "runs")
+    with pytest.raises(WorkbenchError, match="is a file") as refused:
+        jobs.submit("count-sheep", {})
+    assert "--runs" in refused.value.do
+    assert jobs.recent() == []
+    jobs.stop()
+
+
+def test_a_run_that_cannot_be_saved_in_the_end_is_kept_elsewhere(llama, tmp_path, monkeypatch):
+    root, cwd = tmp_path / "runs", tmp_path / "here"
+    cwd.mkdir()
+    monkeypatch.chdir(cwd)
+    jobs = Jobs(ModelShelf(llama), root)
+    job = jobs.submit("count-sheep", {"steps": 40, "pause": 0.02})
+    until(lambda: job.fraction > 0)
+    root.write_text("the folder went away")
+    assert job.finished.wait(10)
+    (kept,) = cwd.iterdir()
+    assert job.state == "failed"
+    assert str(kept) in job.error.do
+    assert Result.open(kept).findings["sheep"].value == 40
+    jobs.stop()

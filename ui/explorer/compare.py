@@ -9,39 +9,60 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from ui.runs import provenance
-from workbench import draw, registry
+from ui.explorer import data_views, parts
+from ui.runs import answer, numbers, provenance
+from workbench import draw
 from workbench.draw import colour
 from workbench.draw.view import Row, Table, View, flow_row, live_part, live_picture, need_panel
-from workbench.errors import WorkbenchError
 from workbench.result import Result
+from workbench.run_titles import cut
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def headline(a: Result, b: Result) -> Markup:
-    """Which runs, and in what they were asked differently."""
-    rows = Markup("").join(
-        Markup("<dt>Run {}</dt><dd>{}{}</dd>").format(
-            key, run.title, f" · {run.path.name}" if run.path else ""
-        )
-        for key, run in (("A", a), ("B", b))
+_LONGEST = 300
+"""Characters of an answer and of a parameter that stand beside another's."""
+_FEW = 6
+"""Parameters that are asked differently and shown at once."""
+
+
+def headline(a: Result, b: Result, page: bool) -> Markup:
+    """The answers of both, where each comes from, and in what they were asked differently."""
+    both = Markup("").join(_about(key, run, page) for key, run in (("A", a), ("B", b)))
+    look = Markup("<style>{}</style>").format(Markup(provenance.CSS))
+    return Markup('{}<h1>Two runs</h1><div class="wb-two">{}</div>{}').format(
+        look, both, _asked_differently(a, b)
     )
+
+
+def _about(key: str, run: Result, page: bool) -> Markup:
+    says = answer.lead_of(run).says[:1]
+    answered = Markup('<p class="wb-answer">{}</p>').format(cut(says[0], _LONGEST)) if says else ""
+    return Markup("<section><h2>Run {}</h2>{}{}{}</section>").format(
+        key, parts.title(run), answered, parts.origin(run, page)
+    )
+
+
+def _asked_differently(a: Result, b: Result) -> Markup:
+    if a.analysis != b.analysis:
+        return draw.paragraph("They answer different questions.", small=True)
     keys = [k for k in {**a.params, **b.params} if a.params.get(k) != b.params.get(k)]
-    different = Markup("").join(
-        Markup("<dt>{}</dt><dd>A: {} · B: {}</dd>").format(
-            k, provenance.readable(a.params.get(k)), provenance.readable(b.params.get(k))
+    if not keys:
+        of = " of the same model" if a.provenance.model == b.provenance.model else ""
+        return draw.paragraph(f"Both asked the same{of}.", small=True)
+    told = {
+        key: " · ".join(
+            f"{name}: {cut(provenance.readable(run.params.get(key)), _LONGEST)}"
+            for name, run in (("A", a), ("B", b))
         )
-        for k in keys
-    )
-    same = (
-        ""
-        if keys or a.provenance.model != b.provenance.model
-        else draw.paragraph("Both asked the same of the same model.", small=True)
-    )
-    return Markup('<style>{}</style><h1>Two runs</h1><dl class="wb-facts">{}{}</dl>{}').format(
-        Markup(provenance.CSS), rows, different, same
+        for key in keys
+    }
+    if len(keys) <= _FEW:
+        return provenance.facts_html(told)
+    return Markup("<details><summary>{} asked differently</summary>{}</details>").format(
+        counted(len(keys), "parameter"), provenance.facts_html(told)
     )
 
 
@@ -68,39 +89,32 @@ def _live(a: Result, b: Result, pictures: Sequence[Any]) -> Any:
 
 
 def _findings(a: Result, b: Result) -> list[Any]:
-    import pandas as pd
-
-    rows = []
-    for name in [n for n in a.findings if n in b.findings]:
-        mine, theirs = a.findings[name].values, b.findings[name].values
-        for key in [
-            k for k in mine if k in theirs and mine[k] is not None and theirs[k] is not None
-        ]:
-            what = name if key == "value" else f"{name}: {key}"
-            rows.append(
-                {
-                    "finding": what,
-                    "A": mine[key],
-                    "B": theirs[key],
-                    "A − B": mine[key] - theirs[key],
-                    "unit": a.findings[name].unit,
-                }
+    """Every number that both have, and its difference."""
+    if a.analysis != b.analysis:
+        return [
+            draw.empty_state(
+                "Answers to different questions cannot be subtracted.",
+                "The other tabs show the views of both.",
             )
-    if not rows:
+        ]
+    mine, theirs = (numbers.table(run) for run in (a, b))
+    keys = ["finding", "value"]
+    rows = mine.merge(theirs[[*keys, "number"]], on=keys, suffixes=("", "_other"))
+    if rows.empty:
         return [
             draw.empty_state(
                 "These runs have no finding in common.", "Compare two runs of the same analysis."
             )
         ]
-    return [Table(pd.DataFrame(rows), "Findings of both runs")]
+    rows["difference"] = rows["number"] - rows["number_other"]
+    shown = ["title", "value", "number", "number_other", "difference", "unit"]
+    said = {"number": ("A", "Run A"), "number_other": ("B", "Run B"), "difference": ("A − B", "")}
+    return [Table(rows[shown], "Findings of both runs", headings={**numbers.HEADINGS, **said})]
 
 
 def _unit(run: Result, table: str, column: str) -> str:
     """The unit of a column, as its analysis says it; "" where that is not installed here."""
-    try:
-        said = registry.get(run.analysis).schema.table(table)
-    except WorkbenchError:
-        return ""
+    said = data_views.schema_of(run).table(table)
     return next((c.unit for c in said.columns if c.name == column), "") if said else ""
 
 
@@ -115,6 +129,8 @@ def _measured_on_heads(a: pd.DataFrame, b: pd.DataFrame) -> str | None:
 
 def _heads(a: Result, b: Result) -> list[Any]:
     """A, B and A − B of the first thing both measured on every head."""
+    if a.analysis != b.analysis:
+        return []
     for name in [n for n in a.tables if n in b.tables]:
         mine, theirs = a.tables[name], b.tables[name]
         column = _measured_on_heads(mine, theirs)

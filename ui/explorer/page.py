@@ -23,25 +23,30 @@ from typing import Any
 import panel as pn
 from markupsafe import Markup
 
-from ui.explorer import compare, parts, tabs
+from ui.explorer import address, compare, parts, side_by_side, tabs
 from ui.explorer.address import Address, Step
 from ui.runs import provenance
 from ui.runs.render_cache import RenderCache
 from ui.web import style
 from workbench import draw
-from workbench.draw.view import (
-    STYLES,
-    flow_row,
-    html_pane,
-)
+from workbench.draw.layout import narrow_column
+from workbench.draw.view import NARROW, STYLES, flow_row, html_pane
 from workbench.errors import WorkbenchError
 from workbench.result import Result
+from workbench.run_titles import cut
 from workbench.runs import RunEntry, open_run
 from workbench.selection import ADDRESSED
 
 parts.warm_up()
+
+
 MANY = 5
 """Runs beyond which one looks for a run by words."""
+
+
+def _id(run: Result | None) -> str:
+    """What an address calls a run; "" for none, and for one that lies nowhere."""
+    return run.path.name if run is not None and run.path is not None else ""
 
 
 class Explorer:
@@ -49,7 +54,7 @@ class Explorer:
 
     Args:
         runs: where to look for runs.
-        query: what the address asks for: run, with, view, and what `Selection` holds.
+        query: what the address asks for: run, with, view, and what `Selection` holds of either run.
         result: show this result; no list of runs is offered then.
         drawings: it is a page of its own, whose tabs are kept there and whose address follows what
             is chosen.
@@ -67,20 +72,25 @@ class Explorer:
         self._entries: list[RunEntry] = [] if result is not None else parts.offered(runs, query)
         self._result: Result | None = result
         self._other: Result | None = None
+        self._asked_for = ("", "")  # which runs, also where they cannot be read
         self._makers: dict[str, tabs.Tab] = {}
         self._slots: dict[str, Any] = {}  # one place per tab
         self._built: set[str] = set()
         self._asked: list[str] = []  # tabs to build, the next one first
         self.address = Address(self._follow)
+        self._addressed = True  # whether an address asked for what is open
+        self._views: list[tabs.Views] = []  # of the open runs
         self._by_itself = False  # while what is chosen changes without anybody choosing
         self._working = False  # whether one of them is being built
         self._loaded = False  # whether the page stands in the browser
         self._quiet = False  # while the widgets are being filled, their events mean nothing
         self._tabs = pn.widgets.RadioButtonGroup(
-            stylesheets=[STYLES, provenance.CSS, parts.ON_TOP], margin=(6, 0, 10, 0), **parts.WIDE
+            stylesheets=[STYLES, provenance.CSS, parts.ON_TOP],
+            margin=(6, 0, 10, 0),
+            sizing_mode="stretch_width",
         )
         self._tabs.param.watch(lambda event: self._show(event.new), "value")
-        self._content = pn.Column(stylesheets=[parts.PLACES], **parts.WIDE)
+        self._content = narrow_column(stylesheets=[NARROW, parts.PLACES])
         self._tabs.jscallback(value=parts.SWITCH, args={"places": self._content})
         self._filter = pn.widgets.TextInput(
             name="Find a run", placeholder="model, analysis, date …", **parts.CHOOSER
@@ -89,7 +99,7 @@ class Explorer:
         self._with = pn.widgets.Select(name="Compare with", **parts.CHOOSER)
         finder = [self._filter] if len(self._entries) > MANY else []
         self.side = flow_row(*finder, self._choose, self._with, sizing_mode="stretch_width")
-        self.main = pn.Column(**parts.WIDE)
+        self.main = narrow_column()
         if result is not None:
             self.side.visible = False
             self._arrange()
@@ -100,9 +110,7 @@ class Explorer:
             lambda event: self._fill(self._choose.value, self._with.value), "value_input"
         )
         for widget in (self._choose, self._with):
-            widget.param.watch(
-                lambda event: self._open(self._choose.value, self._with.value), "value"
-            )
+            widget.param.watch(lambda event: self._chosen(), "value")
         self._open(self._query.get("run", ""), self._query.get("with", ""))
 
     # ---- choosing runs ---------------------------------------------------------------------------
@@ -121,13 +129,24 @@ class Explorer:
         finally:
             self._quiet = False
 
-    def _open(self, run: str, other: str) -> None:
-        """Open one run, or two to compare. What cannot be read becomes a message."""
+    def _chosen(self) -> None:
+        """Open what was chosen; of a run that stays, what is chosen in it stays too."""
         if self._quiet:
             return
+        run, other = self._choose.value, self._with.value
+        mine = self._result if run == _id(self._result) else None
+        theirs = self._other if other == _id(self._other) else None
+        self._query = {"view": self._tabs.value or "", **address.told(mine, theirs)}
+        self._addressed = False
+        self._open(run, other)
+
+    def _open(self, run: str, other: str) -> None:
+        """Open one run, or two to compare. What cannot be read becomes a message."""
+        self._asked_for = (run, other if run else "")
         self._result = self._other = None
         if not run:
             self._empty()
+            self._to_address("go")
             return
         try:
             self._result = (
@@ -148,8 +167,10 @@ class Explorer:
                     + Markup(style.message_html(error, dismissible=False))
                 )
             ]
+            self._to_address("go")
             return
-        self._result.selection.from_query(self._query)
+        for result, query in address.by_run(self._query, self._result, self._other):
+            result.selection.from_query(query)
         self._arrange()
         if self._drawings is not None:
             self._drawings.ahead(
@@ -188,36 +209,24 @@ class Explorer:
         self._show(self._tabs.value)
 
     def _lay_out(self) -> None:
-        result = self._result
+        result, other = self._result, self._other
         assert result is not None
-        views, notes = tabs.views_of(result)
-        hidden = tabs.not_shown(views)
-        self._makers = {
-            str(name): tabs.tab(self._drawings, result, str(name), view)
-            for name, view in views.items()
-            if str(name) not in hidden
-        }
-        first = tabs.answer_tab(result, views, self._drawings is not None)
-        if self._other is not None:
-            self._makers = tabs.compared(self._drawings, self._makers, result, self._other)
-        elif first is not None:
-            self._makers = {"Answer": first, **self._makers}
-        self._makers["All numbers"] = tabs.Tab(lambda: parts.all_numbers(result))
-        self._makers["Tables"] = tabs.Tab(lambda: parts.tables(result))
-        if hidden:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in hidden.items())
-            notes.append(draw.paragraph(f"Not shown – {reasons}.", small=True))
-        top = (
-            parts.headline(result, self._drawings is not None)
-            if self._other is None
-            else html_pane(
-                compare.headline(result, self._other)
-                + parts.origin(result, self._drawings is not None)
-            )
-        )
+        page = self._drawings is not None
+        views = [tabs.views_of(run) for run in (result, other) if run is not None]
+        if other is None:
+            lead = tabs.answer_tab(views[0], page)
+            first = {} if lead is None else {"Answer": lead}
+            self._makers = {**first, **views[0].tabs(self._drawings)}
+            top, notes = parts.headline(result, page), views[0].notes()
+        else:
+            self._makers = side_by_side.tabs(self._drawings, *views)
+            top = html_pane(compare.headline(result, other, page))
+            notes = [*views[0].notes("Run A: "), *views[1].notes("Run B: ")]
         names = list(self._makers)
         asked = self._query.get("view", "")
         shown = asked if asked in names else names[0]
+        self._views = views
+        unknown = self._unknown(asked, names)
         self._slots = {
             name: self._slot(name, tab, name == shown) for name, tab in self._makers.items()
         }
@@ -227,17 +236,30 @@ class Explorer:
         self._quiet = True
         self._tabs.param.update(options=names, value=shown)
         self._quiet = False
-        self.main.objects = [top, self._tabs, self._content, *(html_pane(n) for n in notes)]
-        result.selection.param.watch(lambda *_: self._to_address("choose"), list(ADDRESSED))
+        below = (html_pane(note) for note in notes)
+        self.main.objects = [top, *unknown, self._tabs, self._content, *below]
+        for of_run in views:
+            of_run.result.selection.param.watch(
+                lambda *_: self._to_address("choose"), list(ADDRESSED)
+            )
 
-    def _slot(self, name: str, tab: tabs.Tab, shown: bool) -> pn.Column:
+    def _unknown(self, view: str, names: list[str]) -> list[Any]:
+        """What the address asks for and is not here is forgotten; one sentence says so."""
+        wrong = [view] if view and view not in names else []
+        wrong += [name for of_run in self._views for name in of_run.settle()]
+        if not (wrong and self._addressed):
+            return []
+        told = cut(", ".join(f"“{name}”" for name in wrong), 200)
+        return [html_pane(draw.paragraph(f"The address also asks for what is not here: {told}."))]
+
+    def _slot(self, name: str, tab: tabs.Tab, shown: bool) -> Any:
         """The place of a tab.
 
         All places stand from the start: adding one later makes the browser lay out its neighbours
         again, at no width.
         """
         inside = self._made(name) if tab.at_once else html_pane(tabs.STILL_DRAWING)
-        return pn.Column(inside, css_classes=[] if shown else ["wb-away"], **parts.WIDE)
+        return narrow_column(inside, css_classes=[] if shown else ["wb-away"])
 
     def _show(self, name: str | None) -> None:
         """A tab was chosen; the browser shows its place by itself."""
@@ -312,29 +334,31 @@ class Explorer:
 
     def _to_address(self, step: Step) -> None:
         """The address always says what is chosen, so that it can be copied as a link."""
-        result = self._result
-        if not self._loaded or self._drawings is None or result is None or result.path is None:
+        if not self._loaded or self._drawings is None:
             return
-        query = {"run": result.path.name, **result.selection.to_query(), "view": self._tabs.value}
-        if self._other is not None and self._other.path is not None:
-            query["with"] = self._other.path.name
-        self.address.say(query, "say" if self._by_itself else step)
+        runs = (self._result, self._other)
+        ids = [_id(run) or asked for run, asked in zip(runs, self._asked_for, strict=True)]
+        query = {name: one for name, one in zip(("run", "with"), ids, strict=True) if one}
+        if self._result is not None:
+            query |= {"view": self._tabs.value, **address.told(*runs)}
+        title = parts.window_title(run.title for run in runs if run is not None)
+        self.address.say(query, "say" if self._by_itself else step, title)
 
     def _follow(self, query: dict[str, str]) -> None:
         """Show what an address of before says."""
-        runs = [
-            r.path.name if r is not None and r.path is not None else ""
-            for r in (self._result, self._other)
-        ]
-        self._query = query
+        self._query, self._addressed = query, True
+        runs = (query.get("run", ""), query.get("with", ""))
         with self._unasked():
-            if runs != [query.get("run", ""), query.get("with", "")]:
-                self._fill(query.get("run", ""), query.get("with", ""))
-                self._open(query.get("run", ""), query.get("with", ""))
-            elif self._result is not None:
-                self._result.selection.restore(query)
-                asked = query.get("view", "")
-                self._tabs.value = asked if asked in self._makers else next(iter(self._makers))
+            if self._result is None or (_id(self._result), _id(self._other)) != runs:
+                self._fill(*runs)
+                self._open(*runs)
+                return
+            for result, chosen in address.by_run(query, self._result, self._other):
+                result.selection.restore(chosen)
+            for of_run in self._views:
+                of_run.settle()
+            asked = query.get("view", "")
+            self._tabs.value = asked if asked in self._makers else next(iter(self._makers))
 
     @contextmanager
     def _unasked(self) -> Iterator[None]:

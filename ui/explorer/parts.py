@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,9 @@ from urllib.parse import quote
 import panel as pn
 from markupsafe import Markup
 
-from ui.runs import answer, numbers, provenance
+from ui.runs import answer, provenance
 from workbench import commands, draw
-from workbench.draw.view import (
-    STYLES,
-    html_pane,
-    need_panel,
-    tabulator,
-)
+from workbench.draw.view import STYLES, html_pane, need_panel
 from workbench.errors import NotFound
 from workbench.result import Result
 from workbench.run_titles import cut
@@ -42,6 +37,7 @@ PLACES = """
 :host { position: relative; }
 .wb-away { visibility: hidden; position: absolute; top: -100000px; left: 0; width: 100%;
            pointer-events: none; }
+@media (max-width: 860px) { .bk-panel-models-layout-Column { overflow-x: auto; } }
 """
 # The tabs stay in sight however far down their contents are read.
 ON_TOP = ":host { position: sticky; top: 0; z-index: 5; background: var(--wb-bg); padding: 6px 0; }"
@@ -60,40 +56,12 @@ COPY_LINK = (
 )
 
 
-WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
-
-
 def freeze_models() -> AbstractContextManager[None]:
     """What is changed inside is one change of the page: Bokeh walks through all of a document's
     models after each.
     """
     document = pn.state.curdoc
     return nullcontext() if document is None else document.models.freeze()
-
-
-def tables(result: Result) -> Any:
-    """Every table of the run, one at a time, sortable: the data behind every picture."""
-    if not result.tables:
-        return html_pane(
-            draw.empty_state(
-                "This run has no tables.",
-                "It was stopped before the first one; run the analysis again.",
-            )
-        )
-    names = {
-        f"{name.replace('_', ' ')} ({len(table)} rows)": name
-        for name, table in result.tables.items()
-    }
-    choose = pn.widgets.Select(
-        name="Table", options=names, width=260, stylesheets=[STYLES], margin=(0, 0, 6, 0)
-    )
-    place = pn.Column(tabulator(result.tables[choose.value]), **WIDE)
-
-    def chosen(event: Any) -> None:
-        place.objects = [tabulator(result.tables[event.new])]
-
-    choose.param.watch(chosen, "value")
-    return pn.Column(choose, place, **WIDE)
 
 
 def headline(result: Result, page: bool) -> Any:
@@ -189,14 +157,7 @@ def origin(result: Result, page: bool) -> Markup:
     return Markup(
         '<div class="wb-origin"><details><summary>{}</summary><div'
         ' class="wb-origin-all">{}</div></details>{}</div>'
-    ).format(provenance.one_line(result), body, hand_on)
-
-
-def all_numbers(result: Result) -> Any:
-    """Every number of every finding, with its title, unit and interval."""
-    frame = numbers.table(result)
-    order = ["title", "value", "number", "low", "high", "unit", "says", "finding"]
-    return tabulator(frame[order], headings=numbers.HEADINGS)
+    ).format(provenance.one_line(result) or "Where it comes from", body, hand_on)
 
 
 def offered(runs: Path | None, query: Mapping[str, str] | None) -> list[RunEntry]:
@@ -206,10 +167,16 @@ def offered(runs: Path | None, query: Mapping[str, str] | None) -> list[RunEntry
 
 
 def page_title(runs: Path | None, query: Mapping[str, str]) -> Markup:
-    """The title of the page that an address asks for."""
-    asked = {query.get("run"), query.get("with")}
-    titles = [entry.title for entry in listing(runs) if entry.id in asked]
-    return Markup("{} · Memory Workbench").format(" and ".join(titles) or "Explorer")
+    """The title of the page that an address asks for, as HTML."""
+    titles = {entry.id: entry.title for entry in listing(runs)}
+    asked = (query.get(name, "") for name in ("run", "with"))
+    return Markup("{}").format(window_title(titles[run] for run in asked if run in titles))
+
+
+def window_title(titles: Iterable[str]) -> str:
+    """What the browser calls a page that shows runs of these titles."""
+    shown = " and ".join(cut(title, 120) for title in titles)
+    return f"{shown or 'Explorer'} · Memory Workbench"
 
 
 def run_label(entry: RunEntry) -> str:

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import panel as pn
 from markupsafe import Markup
 
-from ui.explorer import compare
+from ui.explorer import data_views
 from ui.runs import answer, provenance, static_views
 from ui.runs.render_cache import RenderCache
 from workbench import draw, registry
-from workbench.draw.figure import DRAWING, drawn, figure_of
+from workbench.draw.figure import figure_of
+from workbench.draw.layout import narrow_column
 from workbench.draw.view import View, flow_row, html_pane, live_part, live_picture, pictures
 from workbench.errors import WorkbenchError
 from workbench.result import Result
@@ -39,6 +39,77 @@ class Tab:
     at_once: bool = False
 
 
+@dataclass(frozen=True)
+class Views:
+    """The views of a run, and those that every run has.
+
+    Args:
+        problem: why its own cannot be made.
+    """
+
+    result: Result
+    own: Mapping[str, Any]
+    problem: Markup | None = None
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        """The views that have nothing to show, and why."""
+        return {
+            name: view.why_not
+            for name, view in self.own.items()
+            if isinstance(view, View) and view.why_not
+        }
+
+    def notes(self, whose: str = "") -> list[Markup]:
+        """What is not shown, and why."""
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in self.hidden.items())
+        said = f"{whose}Not shown – {reasons}."
+        return [
+            *([] if self.problem is None else [self.problem]),
+            *([draw.paragraph(said, small=True)] if reasons else []),
+        ]
+
+    def tabs(self, drawings: RenderCache | None) -> dict[str, Tab]:
+        """How each that has something to show comes to its place."""
+        mine = {
+            name: tab(drawings, self.result, name, view)
+            for name, view in self.own.items()
+            if name not in self.hidden
+        }
+        schema = data_views.schema_of(self.result)
+        return mine | {
+            view.title: Tab(partial(view.live, self.result, (), schema))
+            for view in data_views.VIEWS
+        }
+
+    def settle(self) -> list[str]:
+        """Forget what an address asks of the views and the run does not have; returns their names,
+        as the address has them.
+        """
+        settles = {view.title: view.pick(self.result).settle for view in data_views.VIEWS}
+        settles |= {name: view.settle for name, view in self.own.items() if isinstance(view, View)}
+        selection = self.result.selection
+        titles = {key.rpartition(".")[0] for key in selection.in_views}
+        wrong = [f"{t}.{name}" for t in titles & settles.keys() for name in settles[t]()]
+        known = {
+            k: text for k, text in selection.in_views.items() if k.rpartition(".")[0] in settles
+        }
+        wrong += selection.in_views.keys() - known.keys()
+        selection.in_views = known
+        return sorted(wrong)
+
+
+def views_of(result: Result) -> Views:
+    """The views of a run; if they cannot be made, none and why."""
+    try:
+        views = registry.get(result.analysis).views(result)
+        return Views(result, {str(name): view for name, view in views.items()})
+    except Exception as error:
+        # a third party's views may raise anything; findings and tables are shown all the same
+        told = f"The pictures of {result.analysis!r} cannot be drawn here."
+        return Views(result, {}, view_error(told, error))
+
+
 def tab(drawings: RenderCache | None, result: Result, name: str, view: Any) -> Tab:
     """How a view of a run comes to its place."""
     path = result.path
@@ -60,14 +131,12 @@ def tab(drawings: RenderCache | None, result: Result, name: str, view: Any) -> T
     return Tab(lambda: live(figures), first=drawn_already)
 
 
-def answer_tab(result: Result, views: Mapping[str, Any], page: bool) -> Tab | None:
+def answer_tab(views: Views, page: bool) -> Tab | None:
     """The picture that carries the answer, and what it must be read against beside it."""
-    lead = answer.lead_of(result)
-    if lead.picture is None or lead.picture[0] not in views:
+    result, lead = views.result, answer.lead_of(views.result)
+    if lead.picture is None or lead.picture[0] not in views.own.keys() - views.hidden.keys():
         return None
     name, number = lead.picture
-    if isinstance(views[name], View) and views[name].why_not:
-        return None
     beside = html_pane(
         Markup("<style>{}</style><h2>Read it against the control</h2>{}").format(
             Markup(provenance.CSS),
@@ -79,53 +148,19 @@ def answer_tab(result: Result, views: Mapping[str, Any], page: bool) -> Tab | No
         ),
         styles={"flex": "1 1 260px", "min-width": "0"},
     )
-    wide = {
-        "styles": {"flex": "3 1 480px", "min-width": "0", "max-width": "100%"},
-        "sizing_mode": "stretch_width",
-    }
+    wide = {"styles": {"flex": "3 1 480px", "max-width": "100%"}}
     if page and result.path is not None:
         run, view = (quote(text, safe="") for text in (result.path.name, name))
-        place = pn.Column(fetched(f"runs/{run}/views/{view}?picture={number}"), **wide)
+        place = narrow_column(fetched(f"runs/{run}/views/{view}?picture={number}"), **wide)
         return Tab(lambda: flow_row(place, beside, sizing_mode="stretch_width"), at_once=True)
 
     def drawing() -> Any:
-        found = pictures(views[name])[number : number + 1]
-        shown = map(live_picture, found) if found else [live_part(views[name])]
-        inside = pn.Column(*shown, **wide)
+        found = pictures(views.own[name])[number : number + 1]
+        shown = map(live_picture, found) if found else [live_part(views.own[name])]
+        inside = narrow_column(*shown, **wide)
         return flow_row(inside, beside, sizing_mode="stretch_width")
 
     return Tab(drawing)
-
-
-def compared(
-    drawings: RenderCache | None, makers: Mapping[str, Tab], mine: Result, other: Result
-) -> dict[str, Tab]:
-    """The tabs of two runs: what can be subtracted first, then every view of both side by
-    side.
-    """
-    both = compare.view(mine, other)
-    figures: list[Any] = []
-
-    def subtracted() -> None:
-        with DRAWING:
-            figures[:] = [drawn(picture) for picture in pictures(both)]
-
-    assert both.live is not None
-    every = {"A − B": Tab(partial(both.live, figures), first=subtracted)}
-    try:
-        theirs = registry.get(other.analysis).views(other)
-    except Exception as error:  # as in `views_of`
-        sorry = view_error("The pictures of run B cannot be drawn here.", error)
-        return {
-            **every,
-            **makers,
-            "Run B": Tab(lambda: html_pane(sorry), at_once=True),
-        }
-    for name, a in makers.items():
-        every[name] = (
-            side_by_side(a, tab(drawings, other, name, theirs[name])) if name in theirs else a
-        )
-    return every
 
 
 def fetched(address: str) -> Any:
@@ -134,49 +169,7 @@ def fetched(address: str) -> Any:
     return html_pane(place, stylesheets=[static_views.CSS], min_width=0)
 
 
-def side_by_side(mine: Tab, theirs: Tab) -> Tab:
-    half = {"styles": {"flex": "1 1 420px"}, "min_width": 300, "sizing_mode": "stretch_width"}
-    slow = [tab.first for tab in (mine, theirs) if tab.first is not None]
-
-    def make() -> Any:
-        columns = [
-            pn.Column(
-                html_pane(Markup(f"<h2>Run {name}</h2>")),
-                tab.make(),
-                css_classes=[f"wb-run-{name}"],  # pictures of both get one scale: same_scale.js
-                **half,
-            )
-            for name, tab in (("A", mine), ("B", theirs))
-        ]
-        return flow_row(*columns, sizing_mode="stretch_width")
-
-    def first() -> None:
-        for one in slow:
-            one()
-
-    return Tab(make, first if slow else None, at_once=mine.at_once and theirs.at_once)
-
-
 def view_error(what: str, error: Exception) -> Markup:
     """Why something cannot be shown, in words; the rest of the page stands."""
     reason = error.what if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
     return draw.empty_state(what, f"{reason} Findings and tables of the run are not affected.")
-
-
-def not_shown(views: Mapping[str, Any]) -> dict[str, str]:
-    """The views that have nothing to show, and why."""
-    return {
-        str(name): view.why_not
-        for name, view in views.items()
-        if isinstance(view, View) and view.why_not
-    }
-
-
-def views_of(result: Result) -> tuple[Mapping[str, Any], list[Markup]]:
-    """The views of a run; if they cannot be made, none and a note that says why."""
-    try:
-        return registry.get(result.analysis).views(result), []
-    except Exception as error:
-        # a third party's views may raise anything; findings and tables are shown all the same
-        told = f"The pictures of {result.analysis!r} cannot be drawn here."
-        return {}, [view_error(told, error)]

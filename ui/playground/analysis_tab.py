@@ -14,8 +14,9 @@ import gradio as gr
 from ui import estimates
 from ui.app_state import AppState
 from ui.home import fragment
-from ui.playground import forms, html_parts, preset_buttons
-from ui.playground.theme import AT_ONCE, PLAIN, QUIET
+from ui.playground import forms, html_parts, job_cards, preset_buttons
+from ui.playground.form_notes import FormNotes
+from ui.playground.theme import PLAIN, QUIET
 from ui.questions import groups_for, unavailable_reason
 from workbench import registry
 from workbench.errors import NotFound, WorkbenchError
@@ -57,12 +58,14 @@ class AnalysisTab:
         choose: what they are when the analysis of a name is chosen; "" is the list.
         fits: outputs that depend on the model.
         fit: what they are once there is a model, or it cannot be loaded.
+        ready: called with the event after which another model is there.
     """
 
     columns: list[Any]
     choose: Callable[[str], list[Any]]
     fits: list[Any]
     fit: Callable[[], list[Any]]
+    ready: Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,10 @@ class _Form:
     run: Any
     why_not: Any
     body: Any
-    takes: Any
     presets: list[Any]
     times: Callable[[], list[Any]]
     heading: Any
-    preview: Any
+    notes: FormNotes
 
     @property
     def components(self) -> list[Any]:
@@ -91,8 +93,7 @@ class _Form:
 
     @property
     def fits(self) -> list[Any]:
-        said = [self.why_not, self.body, self.run, self.takes, self.preview]
-        return [*said, *self.parts, *self.presets]
+        return [self.why_not, self.body, self.run, *self.parts, *self.presets]
 
 
 def build(app: AppState) -> AnalysisTab:
@@ -110,7 +111,7 @@ def build(app: AppState) -> AnalysisTab:
         with gr.Column(scale=7, min_width=320, elem_classes="queue-column"):
             error_box = gr.HTML("", elem_id="ask-error-box", **PLAIN)
             queue = gr.HTML(
-                html_parts.jobs_html(app.jobs.recent()),
+                job_cards.jobs_html(app.jobs.recent()),
                 elem_id="jobs",
                 js_on_load=_CANCEL,
                 **PLAIN,
@@ -129,30 +130,32 @@ def build(app: AppState) -> AnalysisTab:
 
     for clicked in (listed, *(form.heading for form in laid_out)):
         clicked.choose(chosen, None, columns, **QUIET)
-    for form in laid_out:
-        _wire(app, form, queue, error_box)
+    again = [_wire(app, form, queue, error_box) for form in laid_out]
 
     def cancel(event: gr.EventData) -> list[str]:
         try:
             app.jobs.cancel(str(event._data.get("id", "")))
         except NotFound as problem:
-            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
-        return [html_parts.jobs_html(app.jobs.recent()), ""]
+            return [job_cards.jobs_html(app.jobs.recent()), html_parts.error(problem)]
+        return [job_cards.jobs_html(app.jobs.recent()), ""]
 
     queue.cancel(cancel, None, [queue, error_box], **QUIET)
     # Jobs live on the server: every open page asks for the same list, so a reload or a second tab
     # shows the same.
     gr.Timer(1.0).tick(
-        lambda: html_parts.jobs_html(app.jobs.recent()), None, queue, queue=False, **QUIET
+        lambda: job_cards.jobs_html(app.jobs.recent()), None, queue, queue=False, **QUIET
     )
 
     def fit() -> list[Any]:
         updates = [_questions_html(app.slot.model)]
         return updates + [update for form in laid_out for update in _fit(app, form)]
 
-    return AnalysisTab(
-        columns, choose, [listed, *(output for form in laid_out for output in form.fits)], fit
-    )
+    def ready(event: Any) -> None:
+        for follow in again:
+            follow(event)
+
+    fits = [listed, *(output for form in laid_out for output in form.fits)]
+    return AnalysisTab(columns, choose, fits, fit, ready)
 
 
 def _questions_html(model: Any) -> str:
@@ -176,19 +179,16 @@ def _form(app: AppState, analysis: Analysis) -> _Form:
                 pass
             with gr.Group(elem_classes="form"):
                 fields = forms.build(analysis.Params, {"parts": estimates.part_choices(analysis)})
-            preview = gr.HTML("", elem_id=f"preview-{name}", visible=analysis.has_preview, **PLAIN)
+            notes = FormNotes(app, analysis, name)
+            notes.preview()
             with place:
                 presets, times = (
                     preset_buttons.build(app, analysis, fields) if analysis.presets else ([], list)
                 )
         with gr.Row(elem_classes="run-bar"):
             run = gr.Button("Run", variant="primary", elem_id=f"run-{name}", scale=0, min_width=130)
-            takes = gr.HTML(
-                estimates.line(analysis, None, {}), elem_id=f"takes-{name}", min_width=160, **PLAIN
-            )
-    return _Form(
-        analysis, column, fields, run, why_not, body, takes, presets, times, heading, preview
-    )
+            notes.takes()
+    return _Form(analysis, column, fields, run, why_not, body, presets, times, heading, notes)
 
 
 def _heading_html(analysis: Analysis) -> str:
@@ -199,41 +199,27 @@ def _heading_html(analysis: Analysis) -> str:
     )
 
 
-def _wire(app: AppState, form: _Form, queue: Any, error_box: Any) -> None:
-    """Run asks, and whatever changes in the form changes what it says of the time."""
+def _wire(app: AppState, form: _Form, queue: Any, error_box: Any) -> Callable[[Any], None]:
+    """Run asks, and whatever changes in the form changes what it says of the time; gives what
+    `FormNotes.wire` gives.
+    """
 
     def start(*raw: Any) -> list[str]:
         try:
             job = app.jobs.submit(form.analysis.name, forms.read(form.fields, raw))
         except WorkbenchError as problem:
-            return [html_parts.jobs_html(app.jobs.recent()), html_parts.error(problem)]
+            return [job_cards.jobs_html(app.jobs.recent()), html_parts.error(problem)]
         # So that the first picture shows it at work, and a very quick one done.
         job.finished.wait(0.1)
-        return [html_parts.jobs_html(app.jobs.recent()), ""]
-
-    def say(*raw: Any) -> list[str]:
-        model = app.slot.model
-        try:
-            values = forms.read(form.fields, raw)
-            takes = estimates.line(form.analysis, model, values)
-            return [takes, html_parts.preview_html(form.analysis, model, values)]
-        except WorkbenchError:  # a field that is being typed; its own message comes with Run
-            return ["", ""]
+        return [job_cards.jobs_html(app.jobs.recent()), ""]
 
     begun = form.run.click(start, form.components, [queue, error_box], **QUIET)
     begun.then(None, None, None, js=_TO_QUEUE)
-    gr.on(
-        [component.change for component in form.components],
-        say,
-        form.components,
-        [form.takes, form.preview],
-        trigger_mode="always_last",
-        **AT_ONCE,
-    )
+    return form.notes.wire(form.components, lambda *raw: forms.read(form.fields, raw))
 
 
 def _fit(app: AppState, form: _Form) -> list[Any]:
-    """The form once there is a model: the reason in its place, or what everything takes."""
+    """The form once there is a model: the reason in its place, or what each part takes."""
     analysis, model = form.analysis, app.slot.model
     reason = unavailable_reason(analysis, model)
     note = (
@@ -246,9 +232,6 @@ def _fit(app: AppState, form: _Form) -> list[Any]:
         note,
         gr.Column(visible=not reason),
         gr.Button(visible=not reason),
-        "" if reason else estimates.line(analysis, model, {}),
-        # What somebody typed while the model was loading has its preview already.
-        ("" if reason else html_parts.preview_html(analysis, model, {})) or gr.skip(),
         *([choices] if form.parts else []),
         *form.times(),
     ]

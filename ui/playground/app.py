@@ -6,12 +6,12 @@ Gradio, mounted at /playground.
 prompt_tab.py          the first tab; prompt_choices.py has what it offers, finished_runs.py what
                        runs give to it, prompt_stream.py computes what it shows
 analysis_tab.py        the second tab; forms.py has its forms, preset_buttons.py what fills them
-estimates.py           what forms say of time and memory; uploads.py: files as paths
+form_notes.py          what forms say before a run: estimates, a preview; uploads.py: files as paths
 single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs
 features_tab.py        a tab for features; feature_service.py computes what it shows
 form_tab.py            what the page needs of these three
 head_buttons.py        the head grid
-html_parts.py          the HTML of answers and progress
+html_parts.py          the HTML of answers; job_cards.py that of the queue of runs
 api.py                 the same for programs
 stream_recovery.py     answers that no stream brought
 """
@@ -158,6 +158,8 @@ def blocks(app: AppState) -> gr.Blocks:
         gr.on([page.load, looking.tick], look, shown, [status, shown], **AT_ONCE)
         ready = shown.change(loaded, None, [trying.grid, trying.chat, once, *fits], **AT_ONCE)
         trying.first(ready)
+        for follow in (asking.ready, *(tab.ready for tab in built)):
+            follow(ready)
         # What the address asks for is done once, and not again with another model.
         first = once.change(lambda: None, None, None, **AT_ONCE)
         for tab in built:

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ui.app_state import AppState
 from ui.playground.embedded_run import EmbeddedRun
+from ui.playground.form_notes import FormNotes
 from ui.playground.form_tab import FormTab
 from ui.playground.uploads import in_one_folder
 from workbench.errors import BadInput
@@ -32,7 +33,7 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                 elem_id=f"{form.tab}-files",
             )
             text = gr.Textbox(
-                "", label="Or paste a text", lines=4, max_lines=12, elem_id=f"{form.tab}-text"
+                "", label="Or paste a text", lines=4, max_lines=6, elem_id=f"{form.tab}-text"
             )
             with gr.Row():
                 given = gr.Slider(
@@ -40,8 +41,8 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                     100,
                     value=50,
                     step=5,
-                    label="Words given",
-                    info="In tokens, about ¾ of a word",
+                    label="Tokens given",
+                    info="A token is about ¾ of a word",
                     elem_id=f"{form.tab}-given",
                 )
                 wanted = gr.Slider(
@@ -49,8 +50,8 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                     100,
                     value=50,
                     step=5,
-                    label="Words it has to say",
-                    info="In tokens; shorter finds more and proves less",
+                    label="Tokens to reproduce",
+                    info="Fewer finds more and proves less",
                     elem_id=f"{form.tab}-wanted",
                 )
             depth = gr.Radio(
@@ -59,7 +60,17 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
                 label="How much is looked at",
                 elem_id=f"{form.tab}-depth",
             )
-            button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
+            notes = FormNotes(app, analysis, form.tab)
+            notes.preview()
+            with gr.Row(elem_classes="run-bar"):
+                button = gr.Button(
+                    form.button,
+                    variant="primary",
+                    elem_id=f"{form.tab}-run",
+                    scale=0,
+                    min_width=270,
+                )
+                notes.takes()
         with gr.Column(scale=7, min_width=300):
             below = EmbeddedRun(app, form.tab, form.empty, form.frame, form.view)
     below.frame()
@@ -82,5 +93,6 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
             "There is no document.", "files, or a text", "Drop files above, or paste a text."
         )
 
-    below.wire(button, [files, text, given, wanted, depth], analysis.name, params)
-    return FormTab()
+    inputs = [files, text, given, wanted, depth]
+    below.wire(button, inputs, analysis.name, params)
+    return FormTab(ready=notes.wire(inputs, params))

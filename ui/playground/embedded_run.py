@@ -13,7 +13,7 @@ import gradio as gr
 
 from ui.app_state import AppState
 from ui.jobs import Job
-from ui.playground import html_parts
+from ui.playground import html_parts, job_cards
 from ui.playground.theme import PLAIN, QUIET
 from workbench.errors import NotFound, WorkbenchError
 
@@ -69,7 +69,7 @@ class EmbeddedRun:
                 job = self._app.jobs.submit(analysis, asked(*values))
             except WorkbenchError as problem:
                 return [gr.skip(), gr.skip(), html_parts.error(problem), gr.skip(), gr.skip()]
-            return [job.id, html_parts.jobs_html([job]), "", "", gr.Timer(active=True)]
+            return [job.id, job_cards.jobs_html([job]), "", "", gr.Timer(active=True)]
 
         def tick(job_id: str) -> list[Any]:
             try:
@@ -79,7 +79,7 @@ class EmbeddedRun:
             # Read before its state is shown: what ends in between is then shown by the next tick.
             over = job.finished.is_set()
             return [
-                html_parts.jobs_html([job]),
+                job_cards.jobs_html([job]),
                 "",
                 self._explorer(job) if over else gr.skip(),
                 gr.Timer(active=not over),

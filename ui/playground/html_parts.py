@@ -16,19 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from hooks.prompt_output import PromptAnswer, PromptOutput
-from ui.jobs import Job
-from ui.runs.cards import duration
 from ui.web.style import message_html
-from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.registry import Analysis
 
 SIDES = ("memory", "context")
 MOST_SHOWN = 2000  # characters of a piece of text
-PARTIAL = 4  # findings of a run that goes on
 log = logging.getLogger(__name__)
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 
@@ -91,7 +86,7 @@ class Comparison:
                 " answers is, and how the text goes on.</p></div>"
             )
         second = self.second
-        as_it_is = "the model as it is" if second is None else self.name
+        as_it_is = "as it is" if second is None else self.name
         marks = _Marks() if second is None else _Marks(second.output, second.text, self.writing)
         left = _column("Unchanged", as_it_is, self.before, self.texts[0], self.writing, marks=marks)
         right = ""
@@ -244,34 +239,6 @@ def broken_html(broken: Mapping[str, str]) -> str:
     return f'<div class="wb broken">{"".join(notes)}</div>'
 
 
-def findings_html(findings: Mapping[str, Mapping[str, Any]]) -> str:
-    """Findings as sentences with their numbers; `findings` as in `result.json`."""
-    items = []
-    for name, finding in findings.items():
-        numbers = []
-        spans = finding.get("interval") or {}
-        for key, value in finding.items():
-            if key in ("says", "unit", "interval") or value is None:
-                continue
-            span = f" ({spans[key][0]:.3g} to {spans[key][1]:.3g})" if key in spans else ""
-            named = name if key == "value" else key
-            numbers.append(f"<span><i>{html.escape(str(named))}</i> {value:.4g}{span}</span>")
-        unit = (
-            f'<span class="wb-muted">{html.escape(str(finding.get("unit", "")))}</span>'
-            if finding.get("unit")
-            else ""
-        )
-        items.append(
-            f"<li>{html.escape(str(finding.get('says') or name))}<div class='numbers"
-            f" wb-num'>{''.join(numbers)}{unit}</div></li>"
-        )
-    return (
-        f'<ul class="findings">{"".join(items)}</ul>'
-        if items
-        else '<p class="wb-muted">This run states no findings.</p>'
-    )
-
-
 def preview_html(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
     """How the text of a form will be cut; "" where there is none yet, or the form is not right."""
     if model is None or not analysis.has_preview:
@@ -298,92 +265,4 @@ def preview_html(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> s
     return (
         '<section class="wb cut" aria-label="How the text is cut"><h4>How the text is cut</h4>'
         f"<p>{html.escape(cut.says)}</p>{shown}</section>"
-    )
-
-
-def jobs_html(jobs: Sequence[Job]) -> str:
-    """The queue, newest first; each running or waiting job has its Cancel button."""
-    if not jobs:
-        return (
-            '<div class="wb try-empty"><p><strong>Nothing is running.</strong> Check the form and'
-            " press <b>Run</b>. Progress, time left and the answer appear here; the finished run is"
-            " kept and listed on Home. A reload of this page loses nothing.</p></div>"
-        )
-    return f'<div class="wb jobs">{"".join(_job(job) for job in jobs)}</div>'
-
-
-def _so_far(job: Job) -> str:
-    """What a run that goes on has found already: an analysis goes on filling the result that it
-    handed over with `progress.checkpoint`. The latest findings are shown.
-    """
-    kept = job.progress.kept
-    if kept is None or not (found := kept.findings.copy()):
-        return ""
-    latest = list(found.items())[-PARTIAL:]
-    more = f", the latest {PARTIAL}" if len(found) > PARTIAL else ""
-    return (
-        f'<section class="so-far"><h4>Found so far ({len(found)}{more})</h4>'
-        f"{findings_html({name: finding.to_json() for name, finding in latest})}</section>"
-    )
-
-
-def _question(job: Job) -> str:
-    """What was asked, in words; the name of the analysis where it is not installed any more."""
-    try:
-        return registry.get(job.analysis).question
-    except WorkbenchError:
-        return job.analysis
-
-
-def _job(job: Job) -> str:
-    busy = job.state in ("waiting", "running")
-    words = {
-        "waiting": "waiting",
-        "running": "running",
-        "done": "done",
-        "cancelled": "cancelled",
-        "failed": "failed",
-    }[job.state]
-    badge = {"failed": "wb-problem", "cancelled": "wb-partial"}.get(job.state, "")
-    head = (
-        f'<header><h3>{html.escape(_question(job))}</h3><span class="wb-badge {badge}">{words}'
-        f'</span><span class="wb-muted on-model">on {html.escape(job.model)}</span>'
-    )
-    if busy:
-        stopping = job.cancelling
-        head += (
-            f'<button type="button" class="wb-button" data-cancel="{job.id}"'
-            f" {'disabled' if stopping else ''}>"
-            f"{'Stopping …' if stopping else 'Cancel'}</button>"
-        )
-    body = ""
-    if busy:
-        share = round(100 * job.fraction)
-        left = f"about {duration(job.left)} left" if job.left is not None else ""
-        spent = f"{duration(job.elapsed) or '0 s'} so far" if job.state == "running" else ""
-        times = " · ".join(part for part in (f"{share} %", spent, left) if part)
-        body = (
-            '<div class="progress" role="progressbar" aria-label="Progress of'
-            f' {html.escape(job.analysis)}" aria-valuemin="0" aria-valuemax="100"'
-            f' aria-valuenow="{share}"><i style="width:{share}%"></i></div><p'
-            f' class="says">{html.escape(job.says)}</p><p class="wb-muted wb-num">{times}</p>'
-            f"{_so_far(job)}"
-        )
-    elif job.error is not None:
-        body = message_html(job.error, dismissible=False)
-    else:
-        body = f'<p class="wb-muted">{html.escape(job.says)} · {duration(job.elapsed) or "0 s"}</p>'
-    if job.run_id is not None:
-        explore = "../explorer?" + urlencode({"run": job.run_id})
-        report = f"../runs/{quote(job.run_id, safe='')}/report.html"
-        body += (
-            f"{findings_html(job.findings)}"
-            f'<p class="links"><a class="wb-button wb-primary" href="{explore}">Open in'
-            " Explorer</a>"
-            f'<a class="wb-button" href="{report}" target="_blank" rel="noopener">Report</a>'
-            f'<span class="wb-muted wb-mono">{html.escape(job.run_id)}</span></p>'
-        )
-    return (
-        f'<article class="wb-card job" data-job="{job.id}"'
-        f' data-state="{job.state}">{head}</header>{body}</article>'
     )

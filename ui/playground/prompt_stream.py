@@ -334,7 +334,7 @@ class Answerer:
     def _who(self, slot: ModelSlot) -> str:
         job = self._job_on(slot)
         return (
-            f"{job.analysis} has the model ({100 * job.fraction:.0f} %)"
+            f"“{job.title}” has the model ({100 * job.fraction:.0f} %)"
             if job is not None
             else "The model is busy with another prompt"
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from ui.jobs import UPLOADS
@@ -16,8 +17,13 @@ _UPLOADS = tempfile.TemporaryDirectory(prefix=UPLOADS)  # removed when the serve
 
 def in_one_folder(files: Sequence[str]) -> Path:
     """The uploaded files in one folder, under their own names; each upload lies in a folder of
-    its own.
+    its own. Asked again for the same files, it is the same folder.
     """
+    return _folder_of(tuple(files))
+
+
+@cache  # a form asks with every change
+def _folder_of(files: tuple[str, ...]) -> Path:
     # The run shows the folder's name, and nobody's temporary folders.
     called = f"{len(files)} uploaded files" if len(files) > 1 else "an uploaded file"
     folder = Path(tempfile.mkdtemp(dir=_UPLOADS.name)) / called

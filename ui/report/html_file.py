@@ -30,7 +30,11 @@ def html(result: Result) -> str:
     sections: list[dict[str, Any]] = []
     items: list[dict[str, Any]] = []
     lead, carries = lead_of(result), None
+    not_shown: list[str] = []
     for title, made in fragments(result, own_tables=False):
+        if made.why_not:
+            not_shown.append(f"{title}: {made.why_not}")
+            continue
         sections.append({"title": title, "id": f"view-{len(sections)}", "body": made.html})
         items += made.items
         if lead.picture is not None and lead.picture[0] == title:
@@ -55,6 +59,7 @@ def html(result: Result) -> str:
         python=provenance.code_html(provenance.python_lines(result), "Python lines"),
         mark=Markup(style.MARK),
         sections=sections,
+        not_shown="; ".join(not_shown),
         tables=tables,
         items=Markup(_safe_json(items)),
         sorting=Markup(style.script("tables.js")),

@@ -37,10 +37,12 @@ class Fragment:
     Args:
         html: trusted HTML; a picture has its place in an element with the id that its item names.
         items: for `Bokeh.embed.embed_item`, from top to bottom.
+        why_not: why there is nothing to show, which `html` says too.
     """
 
     html: str
     items: list[dict[str, Any]]
+    why_not: str = ""
 
     def picture(self, number: int) -> Fragment:
         """One of its pictures alone; all of it where it has not so many, since it says why."""
@@ -89,7 +91,8 @@ def fragment(title: str, view: Any, *, first: int = 0, left_out: Sequence[Any] =
         left_out: data frames that are not shown.
     """
     if isinstance(view, View) and view.why_not:
-        return Fragment(draw.paragraph(f"Not shown: {view.why_not}.", small=True), [])
+        said = draw.paragraph(f"Not shown: {view.why_not}.", small=True)
+        return Fragment(said, [], view.why_not)
     maker = _Maker(first)
     try:
         with DRAWING:

@@ -1,5 +1,6 @@
 /* Tabulator calls a table a grid, and puts into it a box that scrolls and the buttons of its pages, which may not stand
-   there: a screen reader then finds no rows. The box becomes the group of rows, and the foot a row of its own. */
+   there: a screen reader then finds no rows. The box becomes the group of rows, and the foot a row of its own.
+   It also marks the first of these buttons where a table begins with another page, as an address may ask. */
 document.addEventListener("DOMContentLoaded", () => {
   const tables = Bokeh.Models.get("panel.models.tabulator.DataTabulator").prototype.default_view.prototype, built = tables.tableBuilt;
   tables.tableBuilt = function () {
@@ -9,5 +10,6 @@ document.addEventListener("DOMContentLoaded", () => {
       const found = this.shadow_el.querySelector(`.tabulator-${part}`);
       if (found) found.setAttribute("role", role);
     }
+    if (this.model.page > 1) setTimeout(() => this.setMaxPage());
   };
 });

@@ -1,11 +1,11 @@
 /* The model in the header of every page: its name, a picker, progress with Cancel while another one loads, and what
-   happened. Everything it says comes from the server (ui/model_routes.py) and enters the page as text. Other
+   happened; also that the server stopped, or was started anew. Everything it says comes from the server (ui/model_routes.py) and enters the page as text. Other
    scripts hear of a switch as the event "wb-model" on the document. */
 (() => {
   "use strict";
   if (self !== top) return; // a run inside the Playground, which has a header of its own
   const BUSY = 600, IDLE = 4000; // milliseconds between two looks
-  let root, state, dialog, timer, list, shown = "";
+  let root, state, dialog, timer, list, shown = "", missed = 0;
 
   function make(tag, properties = {}, ...children) {
     const node = document.createElement(tag);
@@ -27,10 +27,24 @@
 
   async function look() {
     clearTimeout(timer);
-    if (!document.hidden) { const found = await ask("state"); if (found) show(found); }
+    if (!document.hidden) { const found = await ask("state"); answered(found); if (found) show(found); }
     clearTimeout(timer);
-    const busy = state && (state.loading || state.current.state === "loading");
+    const busy = missed || (state && (state.loading || state.current.state === "loading"));
     timer = setTimeout(look, busy ? BUSY : IDLE);
+  }
+
+  /* One answer that does not come may be a page that is being left; two are a server that is gone. */
+  function answered(found) {
+    missed = found ? 0 : missed + 1;
+    const gone = document.querySelector(".wb-gone");
+    if (missed === 2 && !gone) {
+      above(make("div", { class: "wb-gone" }, message({ what: "The workbench does not answer.", expected: "the server that this page came from",
+        do: "See whether it still runs, or start it again: workbench ui. This page goes on by itself; finished runs are kept." }, null)));
+    } else if (found && gone) gone.remove();
+    if (found && state && found.server !== state.server) {
+      above(make("div", { class: "wb-gone" }, make("div", { class: "wb-message wb-note", role: "alert" },
+        make("div", {}, make("strong", {}, "The workbench was started anew."), make("p", {}, "This page still speaks of the one before."), button("Reload the page", () => location.reload())))));
+    }
   }
 
   /* ---- header -------------------------------------------------------------------------------------------------- */
@@ -45,7 +59,8 @@
     const bar = box.querySelector(".wb-loading");
     bar.hidden = !loading;
     if (loading) {
-      bar.querySelector(".wb-loading-says").textContent = loading.says;
+      const says = bar.querySelector(".wb-loading-says");
+      says.textContent = says.title = loading.says; // the whole of it, where the header is narrow
       bar.querySelector("progress").value = loading.fraction;
     }
     if (problem) say(`problem ${problem.ref} ${problem.what}`, message(problem, problem.ref));
@@ -76,6 +91,10 @@
     if (key && sessionStorage.getItem("wb-said") === key) return;
     if (key) sessionStorage.setItem("wb-said", key);
     if (dialog && dialog.open) { dialog.querySelector(".wb-picker-says").replaceChildren(node); return; }
+    above(node);
+  }
+
+  function above(node) {
     let place = document.querySelector(".wb-model-says");
     if (!place) document.querySelector(".wb-header").after(place = make("div", { class: "wb wb-model-says" }));
     place.replaceChildren(node);
@@ -95,9 +114,18 @@
 
   async function open(body) {
     dialog.querySelectorAll("button.wb-pick").forEach((row) => { row.disabled = true; });
-    const answer = await act("open", body);
+    const asked = act("open", body); // which takes away what was said before
+    dialog.querySelector(".wb-picker-says").replaceChildren(make("p", { class: "wb-muted", role: "status" }, "Opening ", name(body.ref), " …"));
+    const answer = await asked;
     if (answer && !answer.refused && !answer.problem) dialog.close();
-    else fill();
+    else fill().then(() => toRow(body.ref));
+  }
+
+  /* The rows were made anew: the focus goes back to where it was. */
+  function toRow(ref) {
+    if (dialog.querySelector(":focus")) return;
+    const rows = [...dialog.querySelectorAll("button.wb-pick")];
+    (rows.find((row) => row.dataset.ref === ref) || dialog.querySelector(".wb-picker-search")).focus();
   }
 
   function choose(model, step) {
@@ -107,7 +135,7 @@
   }
 
   function terms(model) {
-    const back = button("Back", fill);
+    const back = button("Back", () => fill().then(() => toRow(model.ref)));
     dialog.querySelector(".wb-picker-list").replaceChildren(make("section", { class: "wb-terms" },
       make("h3", {}, name(model.title), ` comes under the ${model.terms.name}`),
       make("p", {}, "Read them first: ", make("a", { href: model.terms.url, target: "_blank", rel: "noopener noreferrer" }, model.terms.url)),
@@ -158,7 +186,7 @@
       model.memory && `${model.memory} in memory`, model.licence].filter(Boolean).join(" · ");
     const steps = model.steps.length > 1 ? make("select", { class: "wb-steps", "aria-label": `Step of ${model.title}`, onchange: (event) => choose(model, Number(event.target.value)) },
       ...model.steps.slice().reverse().map((step, n) => make("option", { value: String(step), selected: state.current.name === `${model.ref}@step-${step}` }, n ? `step ${step}` : `last step, ${step}`))) : "";
-    const pick = make("button", { type: "button", class: "wb-pick", disabled: !usable, "aria-current": current ? "true" : undefined, onclick: () => choose(model) },
+    const pick = make("button", { type: "button", class: "wb-pick", "data-ref": model.ref, disabled: !usable, "aria-current": current ? "true" : undefined, onclick: () => choose(model) },
       make("span", { class: "wb-pick-name" }, name(model.title),
         current ? make("span", { class: "wb-badge wb-now" }, "current") : loaded ? make("span", { class: "wb-badge" }, "loaded") : "",
         model.terms ? make("span", { class: "wb-badge wb-partial" }, "terms to accept") : !model.fetched && usable ? make("span", { class: "wb-badge" }, "not fetched") : ""),
@@ -182,11 +210,13 @@
     const words = dialog.querySelector(".wb-picker-search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = list.models.filter((model) => matches(model, words));
     const sections = list.groups.map((group) => [group, found.filter((model) => model.group === group)]).filter(([, models]) => models.length);
+    const at = dialog.querySelector("button.wb-pick:focus")?.dataset.ref;
     dialog.querySelector(".wb-picker-list").replaceChildren(
       ...sections.map(([group, models]) => make("section", {}, make("h3", {}, group), make("ul", {}, ...models.map(row)))),
       found.length ? "" : make("p", { class: "wb-muted" }, "No model here matches. A path or an id can be given below."));
+    if (at) toRow(at);
     dialog.querySelector(".wb-picker-path").hidden = !list.local_paths;
-    dialog.querySelector(".wb-picker-runs").textContent = state.running ? `${state.running.analysis} runs on ${state.running.on} and keeps it, whatever is chosen here.` : "";
+    dialog.querySelector(".wb-picker-runs").textContent = state.running ? `“${state.running.title}” runs on ${state.running.on} and keeps it, whatever is chosen here.` : "";
     dialog.querySelector(".wb-picker-foot").textContent = [
       list.free && `${list.free} of memory are free.`,
       list.local_paths ? "" : "Paths and ids can be typed where only this machine can ask, or with a password.",

@@ -35,6 +35,7 @@
     const svg = view.export("svg").canvas;
     paper.append(svg);
     svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+    svg.setAttribute("preserveAspectRatio", "xMinYMin"); // where it is not as high as it is wide
     svg.removeAttribute("height");
     place.after(paper);
   }));

@@ -6,7 +6,8 @@
   const cut = (text) => (text.length > 80 ? `${text.slice(0, 79)}…` : text);
 
   async function post(address, body = {}) {
-    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })
+      .catch(() => { throw new Error("The workbench does not answer, so nothing was changed. See whether it still runs."); });
     const said = await answer.json().catch(() => ({ what: "The workbench did not answer as expected." }));
     if (!answer.ok) throw new Error([said.what, said.expected && `Expected: ${said.expected}.`, said.do].filter(Boolean).join(" "));
     return said;

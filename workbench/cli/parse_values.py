@@ -5,14 +5,13 @@ before any work is done.
 from __future__ import annotations
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from workbench.registry import Analysis
@@ -160,34 +159,3 @@ def numbers(text: str | None, what: str, *, negative: bool = False) -> list[int]
     if not found:
         raise BadInput(f"--{what}s is empty.", "at least one number", "Leave it out to take all.")
     return found
-
-
-def check_writable(target: Path, option: str, *, empty_folder_will_do: bool = True) -> None:
-    """Fail now, and not after an hour of work, if a new folder or file cannot be made at `target`.
-
-    Raises:
-        WorkbenchError: it is taken, or lies where nothing may be written.
-    """
-    if target.is_file() or (
-        target.is_dir() and (not empty_folder_will_do or any(target.iterdir()))
-    ):
-        raise WorkbenchError(
-            f"{target} exists already.",
-            "a new place",
-            f"Choose another {option}, or remove it first.",
-        )
-    nearest = target.absolute()
-    while not nearest.exists():
-        nearest = nearest.parent
-    if not nearest.is_dir():
-        raise WorkbenchError(
-            f"{nearest} is a file, so {target} cannot be made.",
-            "a folder",
-            f"Choose another {option}.",
-        )
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise WorkbenchError(
-            f"Nothing may be written in {nearest}.",
-            "a folder you may write to",
-            f"Choose another {option}.",
-        )

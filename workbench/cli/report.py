@@ -33,7 +33,7 @@ def report(
     folder: Runs = None,
 ) -> None:
     """Write a run as one file to share: HTML (works offline), PDF, a notebook, or a zip."""
-    from workbench.cli.parse_values import check_writable
+    from workbench.disk_space import check_writable
     from workbench.frontends import front_end
     from workbench.runs import open_run
 

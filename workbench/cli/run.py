@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench import account, commands
+from workbench import account, commands, disk_space
 from workbench.cli import parse_values
 from workbench.cost import estimate, in_words, is_moment
 from workbench.errors import BadInput, Cancelled, WorkbenchError
@@ -120,7 +119,7 @@ def run(
     if seeds is not None:
         over_seeds.check(asked)
     models.locate(model)
-    parse_values.check_writable(
+    disk_space.check_writable(
         folder if folder is not None else paths.runs_dir() / ".new", "--out DIR (or WORKBENCH_RUNS)"
     )
 
@@ -178,20 +177,13 @@ def _save(result: Result, folder: Path | None) -> Path:
     try:
         return result.save(folder) if folder is not None else runs.save_new(result)
     except WorkbenchError as error:
-        for other in (Path.cwd(), Path(tempfile.gettempdir())):
-            try:
-                where = runs.save_new(result, other)
-            except WorkbenchError:
-                continue  # the first failure is the one to report
-            complain(
-                WorkbenchError(
-                    error.what,
-                    "",
-                    f"The run is saved in {where} instead; move it where you want it.",
-                )
+        where = runs.rescue(result, error)
+        complain(
+            WorkbenchError(
+                error.what, "", f"The run is saved in {where} instead; move it where you want it."
             )
-            return where
-        raise
+        )
+        return where
 
 
 def _print_run(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench import disk_space
 from workbench.cli import parse_values
 from workbench.cli.run import Device, Dtype, Json, Model
 from workbench.errors import BadInput, Cancelled, WorkbenchError
@@ -111,7 +112,7 @@ def trace(
     reducers = _reducers(reduce or [])
     locate(model)
     if not (folder / "manifest.json").is_file():
-        parse_values.check_writable(folder, "--out DIR")
+        disk_space.check_writable(folder, "--out DIR")
     with bar() as progress:
         progress(0.0, f"Loading {model}")
         loaded = wb.load(model, device=device, dtype=dtype, progress=progress)

@@ -139,7 +139,8 @@ def outline_key(text: str, roles: Mapping[str, str]) -> Markup:
     Args:
         roles: words to colours.
     """
-    look = '<span style="border:2.5px solid {};border-radius:3px;padding:0 6px">{}</span>'
+    style = "display:inline-block;border:2.5px solid {};border-radius:3px;padding:0 6px"
+    look = f'<span style="{style}">{{}}</span>'
     keys = (Markup(look).format(hue, word) for word, hue in roles.items())
     return Markup('<p class="wb-says">{} Outlined: {}</p>').format(text, Markup(" ").join(keys))
 

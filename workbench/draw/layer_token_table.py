@@ -129,6 +129,7 @@ def clicks(pane: Any, clicked: Callable[[Sequence[int]], object]) -> Any:
     Returns:
         What to lay out in the pane's place.
     """
+    from workbench.draw.layout import narrow_column
     from workbench.draw.view import need_panel
 
     pn = need_panel()
@@ -142,7 +143,7 @@ def clicks(pane: Any, clicked: Callable[[Sequence[int]], object]) -> Any:
             clicked([int(part) for part in parts])
 
     said.param.watch(heard, "value")
-    return pn.Column(pane, said, sizing_mode="stretch_width", min_width=0)
+    return narrow_column(pane, said)
 
 
 def listening(markup: Markup) -> Markup:

@@ -9,7 +9,7 @@ object: `still_parts` finds what can be kept of it.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ class View:
             widgets). It is called with the pictures among the parts, from top to bottom: drawn
             already (`Figure`) on a page, as they are elsewhere. `live_picture` shows either.
         why_not: why this run has nothing to show here; a page then leaves the tab out and says so.
+        settle: forgets what an address asks of this view and the run does not have, and returns the
+            names of that.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class View:
         parts: Callable[[], Sequence[Part]],
         live: Callable[[Sequence[Part]], Any] | None = None,
         why_not: str = "",
+        settle: Callable[[], list[str]] = list,
     ) -> None:
-        self._parts, self.live, self.why_not = parts, live, why_not
+        self._parts, self.live, self.why_not, self.settle = parts, live, why_not, settle
 
     def still(self) -> list[Part]:
         """The parts that need no Python behind them."""
@@ -90,8 +93,12 @@ def is_served() -> bool:
 
 def live_column(parts: Sequence[Part]) -> Any:
     """Parts from top to bottom as a Panel column."""
-    pn = need_panel()
-    return pn.Column(*(live_part(part) for part in parts), sizing_mode="stretch_width", min_width=0)
+    return _column(live_part(part) for part in parts)
+
+
+def _column(parts: Iterable[Any]) -> Any:
+    wide = {"sizing_mode": "stretch_width", "min_width": 0, "stylesheets": [NARROW]}
+    return need_panel().Column(*parts, **wide)
 
 
 def live_part(part: Part) -> Any:
@@ -102,7 +109,7 @@ def live_part(part: Part) -> Any:
     if isinstance(part, Table):
         caption = [html_pane(paragraph(part.caption))] if part.caption else []
         rows = tabulator(part.frame, headings=part.headings)
-        return pn.Column(*caption, rows, sizing_mode="stretch_width")
+        return _column([*caption, rows])
     if isinstance(part, Row):
         return flow_row(*(live_part(p) for p in part.parts), gap="4px 10px")
     if isinstance(part, str):
@@ -110,7 +117,7 @@ def live_part(part: Part) -> Any:
     if isinstance(part, Figure | Model) or (is_drawing(part) and _is_wide(part)):
         return scrolling(live_picture(part))
     if is_drawing(part):
-        return pn.pane.HoloViews(part, linked_axes=False, margin=(4, 0))
+        return scrolling(pn.pane.HoloViews(part, linked_axes=False, margin=(4, 0)))
     return pn.panel(part)
 
 

@@ -98,9 +98,11 @@ class On(ViewPart):
                 for _ in range(_pictures(self.items(pick.at(**given)))):
                     next(page.figures, None)
             page = replace(page, figures=iter(()))
-        shown = Slots(narrow_column(), page)
+        keys = names(self.keys)
+        here = replace(page, place=(next(page.parts),), is_moved=pick.is_moved(keys))
+        shown = Slots(narrow_column(), here)
         shown.fill(self.items(pick))
-        pick.watch(names(self.keys), lambda: shown.fill(self.items(pick)))
+        pick.watch(keys, lambda: shown.fill(self.items(pick)))
         return [shown.panel]
 
 
@@ -193,8 +195,8 @@ class Knob(ViewPart):
             else:
                 shown = None if word is None else value
                 widget.param.update(options=options, value=shown, visible=bool(options))
-            if self.name not in SELECTED:
-                pick.choose(self.name, value)  # what is offered no longer is not kept
+            if self.name not in SELECTED and pick.kept(self.name) is None:
+                pick.choose(self.name, None)  # what is offered no longer is not kept
 
         def moved(event: Any) -> None:
             chosen = self.offered(pick).get(event.new) if self.typed else event.new
@@ -231,7 +233,7 @@ def _still(item: Item, schema: Schema) -> list[Any]:
     if isinstance(item, Picture):
         return [item.drawn()]
     if isinstance(item, Table):
-        return [replace(item, headings=schema.headings(item.of))]
+        return [replace(item, headings={**schema.headings(item.of), **item.headings})]
     if isinstance(item, Beside):
         return drawing.beside(still(item.parts, schema))
     return [item.markup if isinstance(item, Clicks) else item]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from workbench.address_text import read, told
 from workbench.schema import Schema
 from workbench.selection import Selection
 
@@ -14,8 +17,11 @@ if TYPE_CHECKING:
 
 SELECTED = ("head", "prompt", "pos", "layer", "feature")
 """Names that all views of a page share; any other is one view's own: a knob's, or what a table
-picks.
+picks. What is chosen of those stands in `Selection.in_views`, as text, so that an address holds it
+and goes back to it.
 """
+OF_TABLE = ("page-", "sort-")
+"""How names begin that say which page of a table is shown, and by what it is sorted."""
 First = Mapping[str, Callable[["Result", "Pick"], Any]]
 """By name: what is looked at, given what was chosen (`pick.selection`, or `pick.kept` for a name
 of this view's own), which may be nothing or something that this run does not have.
@@ -30,6 +36,7 @@ class Pick:
         first: how a name is made whole.
         options: by knob, what it offers: words to values.
         fixed: values that stand whatever is chosen, for a picture that nobody can click.
+        title: of the view.
     """
 
     def __init__(
@@ -38,11 +45,11 @@ class Pick:
         first: First,
         options: Mapping[str, Callable[[Pick], Mapping[Any, Any]]],
         fixed: Mapping[str, Any] | None = None,
+        title: str = "",
     ) -> None:
-        self.run = run
+        self.run, self.title = run, title
         self._first, self._options, self._fixed = first, options, dict(fixed or {})
-        self._own: dict[str, Any] = {}
-        self._watching: list[tuple[Sequence[str], Callable[[], None]]] = []
+        self._values: dict[str, Any] = {}  # by text, what was chosen on this page
 
     @property
     def selection(self) -> Selection:
@@ -56,8 +63,8 @@ class Pick:
             return self._first[name](self.run, self)
         if name in SELECTED:
             return getattr(self.selection, name)
-        chosen, offered = self.kept(name), list(self._options[name](self).values())
-        return chosen if chosen in offered else next(iter(offered), None)
+        chosen = self.kept(name)
+        return next(iter(self._options[name](self).values()), None) if chosen is None else chosen
 
     head = property(lambda self: self["head"], doc="(layer, head), or None.")
     prompt = property(lambda self: self["prompt"], doc="Number of the chosen prompt.")
@@ -66,35 +73,105 @@ class Pick:
     feature = property(lambda self: self["feature"], doc="(autoencoder, number), or None.")
 
     def kept(self, name: str) -> Any:
-        """What a person chose of a name of this view's own, as it is; None at first."""
-        return self._own.get(name)
+        """What a person chose of a name of this view's own; None at first, and where a knob offers
+        it no longer.
+        """
+        text = self.selection.in_views.get(self._key(name))
+        if text is None or name not in self._options:
+            return None if text is None else self._values.get(text, read(text))
+        offered = self._options[name](self)
+        return next((value for word, value in offered.items() if _told(word, value) == text), None)
 
     def at(self, **fixed: Any) -> Pick:
         """The same with some values given."""
-        return Pick(self.run, self._first, self._options, {**self._fixed, **fixed})
+        return Pick(self.run, self._first, self._options, {**self._fixed, **fixed}, self.title)
 
     def choose(self, name: str, value: Any) -> None:
-        """Choose a value everywhere on the page; another prompt has no token chosen yet."""
+        """Choose a value everywhere on the page; another prompt has no token chosen yet.
+
+        A name of the view's own is chosen no longer by None, or by what its knob does not offer.
+        """
         if name == "head":
             if value is not None and tuple(value) != self.selection.head:
                 self.selection.choose(*value)
         elif name in SELECTED:
             also = {"pos": None} if name == "prompt" and value != self.selection.prompt else {}
             self.selection.param.update(**{name: value}, **also)
-        elif value != self.kept(name):
-            self._own[name] = value
-            for names, call in self._watching:
-                if name in names:
-                    call()
+        else:
+            text, key, chosen = self._text(name, value), self._key(name), self.selection.in_views
+            others = {one: chosen[one] for one in chosen if one != key}
+            self.selection.in_views = others | ({} if text is None else {key: text})
 
-    def watch(self, names: Sequence[str], call: Callable[[], None]) -> None:
-        """Call whenever one of these moves."""
-        self._watching.append((names, call))
+    def is_moved(self, names: Sequence[str]) -> bool:
+        """Whether one of these was chosen, by a person or as the page opened."""
+        first = Selection()
+        return any(
+            getattr(self.selection, name) != getattr(first, name)
+            if name in SELECTED
+            else self.kept(name) is not None
+            for name in names
+        )
+
+    def watch(self, names: Sequence[str], call: Callable[[], None]) -> Callable[[], None]:
+        """Call whenever one of these moves, once for what moves together.
+
+        Returns:
+            What ends it.
+        """
         shared = [name for name in names if name in SELECTED]
         if "head" in shared:
             shared.append("heads")
-        if shared:
-            self.selection.param.watch(lambda *_: call(), shared)
+        keys = [self._key(name) for name in names if name not in SELECTED]
+
+        def moved(*events: Any) -> None:
+            if any(
+                event.name != "in_views"
+                or any(event.old.get(key) != event.new.get(key) for key in keys)
+                for event in events
+            ):
+                call()
+
+        heard = [*shared, *(["in_views"] if keys else [])]
+        if not heard:
+            return lambda: None
+        return partial(self.selection.param.unwatch, self.selection.param.watch(moved, heard))
+
+    def settle(self) -> list[str]:
+        """Forget what an address asks of this view's own names and this run does not have, and
+        return those names. What is said of tables is judged where a table is made.
+        """
+        asked = [key.rpartition(".") for key in self.selection.in_views]
+        names = [name for title, _, name in asked if title == self.title]
+        wrong = [name for name in names if not name.startswith(OF_TABLE) and not self._has(name)]
+        for name in wrong:
+            self.choose(name, None)
+        return wrong
+
+    def _has(self, name: str) -> bool:
+        try:
+            kept, known = self.kept(name), {*self._first, *self._options}
+            return kept is not None and name in known and bool(self[name] == kept)
+        except Exception:  # what a stranger wrote may be anything, and so may what reads it
+            return False
+
+    def _key(self, name: str) -> str:
+        return f"{self.title}.{name}"
+
+    def _text(self, name: str, value: Any) -> str | None:
+        """What stands for a value in an address."""
+        if name in self._options:
+            words = self._options[name](self).items()
+            return next((_told(word, one) for word, one in words if one == value), None)
+        if value is None:
+            return None
+        text = told(value)
+        self._values[text] = value
+        return text
+
+
+def _told(word: Any, value: Any) -> str:
+    """What stands for what a knob offers: the value if it is text, else the word."""
+    return value if isinstance(value, str) else str(word)
 
 
 @dataclass(frozen=True)
@@ -104,8 +181,25 @@ class Page:
     Args:
         schema: gives the headings of tables.
         figures: the view's pictures from top to bottom, drawn already; may be empty.
+        parts: numbers of the parts that are made.
+        place: of what is made: the number of its part, and its own in what it stands in.
+        is_moved: whether what is made shows something else than at first, as `figures` do.
+        tables: by its name in an address, the place of a table.
     """
 
     pick: Pick
     schema: Schema
     figures: Iterator[Any]
+    parts: Iterator[int] = field(default_factory=count)
+    place: tuple[int, ...] = ()
+    is_moved: bool = False
+    tables: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def table(self, of: str) -> str:
+        """What the table at this place is called in an address; no two of a view share a name."""
+        plain, n = of.replace(".", "_")[:80] or "table", 1
+        while self.tables.setdefault(name := f"{plain}-{n}" if n > 1 else plain, self.place) != (
+            self.place
+        ):
+            n += 1
+        return name

@@ -6,7 +6,8 @@ gives other kinds of items than before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from workbench.draw.layer_token_table import clicks, listening
 from workbench.draw.layout import narrow_column
 from workbench.draw.linking import link_rows
 from workbench.views.pick import Page
+from workbench.views.table_pages import follow
 
 
 class Slots:
@@ -38,7 +40,10 @@ class Slots:
             for slot, item in zip(self._slots, items, strict=True):
                 slot.fill(item)
             return
-        self._slots = [kind(item, self._page) for kind, item in zip(kinds, items, strict=True)]
+        self._slots = [
+            kind(item, replace(self._page, place=(*self._page.place, n)))
+            for n, (kind, item) in enumerate(zip(kinds, items, strict=True))
+        ]
         self.panel.objects = [self.placed(slot.panel) for slot in self._slots]
 
     def placed(self, panel: Any) -> Any:
@@ -78,25 +83,37 @@ class _Clicks(_Text):
 
 class _Table:
     def __init__(self, item: Table, page: Page) -> None:
-        self._item, self._pick = item, page.pick
+        self._item, self._page, self._pick = item, page, page.pick
+        self._caption = _Text(item.help, page)
+        self.panel = narrow_column()
+        self._let_go: Callable[[], None] = lambda: None
+        self._put()
+        if item.picks:
+            page.pick.watch([item.picks], self._mark)
+
+    def _put(self) -> None:
+        """The rows anew: a widget keeps its columns."""
+        item = self._item
         choosing: dict[str, Any] = {}
         if item.picks:
             choosing = {"selectable": "toggle" if item.picks == "head" else 1, "height": 420}
-        headings = page.schema.headings(item.of)
+        headings = {**self._page.schema.headings(item.of), **item.headings}
         self._rows = drawing.tabulator(item.frame, headings=headings, **choosing)
-        self._caption = _Text(item.help, page)
-        caption = [self._caption.panel] if item.caption else []
-        self.panel = narrow_column(*caption, self._rows)
+        self._let_go()
+        self._let_go = follow(self._rows, self._pick, self._page.table(item.of))
+        self.panel.objects = [*([self._caption.panel] if item.caption else []), self._rows]
         if item.picks:
             self._rows.on_click(self._clicked)
-            page.pick.watch([item.picks], self._mark)
             self._mark()
 
     def fill(self, item: Table) -> None:
-        if not item.frame.equals(self._item.frame):
-            self._rows.value = drawing.shown_cells(item.frame)[0]
+        before, self._item = self._item, item
         self._caption.fill(item.help)
-        self._item = item
+        if list(item.frame) != list(before.frame):
+            self._put()
+            return
+        if not item.frame.equals(before.frame):
+            self._rows.value = drawing.shown_cells(item.frame)[0]
         if item.picks:
             self._mark()
 
@@ -115,7 +132,9 @@ class _Table:
 class _Picture:
     def __init__(self, item: Picture, page: Page) -> None:
         figure = next(page.figures, None)
-        self._pane = drawing.live_picture(item.drawn() if figure is None else figure)
+        if figure is None or (page.is_moved and not item.can_be_filled):
+            figure = item.drawn()
+        self._pane = drawing.live_picture(figure)
         self.panel = drawing.scrolling(self._pane)
         if item.can_be_filled:
             item.fill(self._pane)

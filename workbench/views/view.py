@@ -51,7 +51,8 @@ class View:
     def pick(self, run: Result) -> Pick:
         """What is chosen, as this view sees it."""
         knobs = [part for part in ColumnPart(*self.parts).inside() if isinstance(part, Knob)]
-        return Pick(run, self.first, {knob.name: knob.offered for knob in knobs})
+        offered = {knob.name: knob.offered for knob in knobs}
+        return Pick(run, self.first, offered, title=self.title)
 
     def still(self, run: Result, schema: Schema = NONE) -> list[Any]:
         """The parts that need no Python behind them (see `workbench.draw.view`)."""
@@ -80,6 +81,7 @@ class View:
             lambda: self.still(run, schema),
             live=(lambda figures: self.live(run, figures, schema)) if linked else None,
             why_not=self.unavailable_reason(run),
+            settle=lambda: self.pick(run).settle(),
         )
 
 

@@ -101,8 +101,9 @@ def chosen_place(result: Result, pick: Pick) -> str:
 
 def chosen_token(result: Result, pick: Pick) -> int:
     """The id of the chosen token type; at first of the most frequent one."""
+    ids = result.tables["tokens"]["id"].tolist()
     chosen = pick.kept("token")
-    return int(result.tables["tokens"]["id"].iloc[0]) if chosen is None else chosen
+    return chosen if chosen in ids else int(ids[0])
 
 
 def chosen_prompt(result: Result, pick: Pick) -> int:

@@ -56,7 +56,6 @@ __all__ = [
 
 name = "inside"
 TITLE = "Inside one prompt"
-title = "Trace"
 question = "What happens inside the model on this prompt?"
 gives = "Attention patterns, the logit lens, what each head and neuron adds to the answer."
 

@@ -1,4 +1,4 @@
-"""The Playground's Trace tab."""
+"""The Playground's tab Inside one prompt."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from workbench.playground import Playground, PromptForm
 playground = Playground(
     form=PromptForm(
         tab="trace",
-        title="Trace",
+        title="Inside one prompt",
         button="Look inside",
         empty=(
-            "<strong>No prompt was traced yet.</strong> Press <b>Look inside</b>: attention"
+            "<strong>No prompt was looked at yet.</strong> Press <b>Look inside</b>: attention"
             " patterns, the logit lens, each head's direct logit attribution, norms and neurons"
             " appear below, and are saved as a run."
         ),

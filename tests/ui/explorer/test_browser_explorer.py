@@ -99,6 +99,9 @@ def test_what_is_away_cannot_be_reached(page: Any, address: str) -> None:
     all_drawn(page, 7)
     assert page.get_by_text("Side effects of switching the selected heads off").count() == 1
     assert not page.get_by_text("Side effects of switching the selected heads off").is_visible()
+    page.locator(".said").wait_for(state="attached", timeout=60_000)  # Heads is built too
+    page.locator(".tabulator").first.wait_for(state="attached")
+    assert page.locator(".tabulator:visible").count() == 0
     assert page.get_by_role("button", name="Choose", exact=True).count() == 0
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
 
@@ -196,6 +199,49 @@ def test_back_and_forward_go_where_one_was(page: Any, address: str) -> None:
     chosen_tab(page, "Depth").wait_for()
     # Going there has made no steps of its own.
     assert page.evaluate("history.length") == steps
+
+
+def test_what_is_chosen_in_one_view_is_in_the_address_and_goes_back(
+    page: Any, address: str
+) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{address}?run=small&view=Tables&Tables.table=nothing")
+    page.get_by_text("also asks for what is not here: “Tables.table”").wait_for(timeout=60_000)
+    choose = page.get_by_label("Table", exact=True).locator("visible=true")
+    choose.select_option("heads")
+    page.wait_for_url("**Tables.table=heads**")
+    page.wait_for_timeout(1100)  # what follows at once is no step of the history
+    page.get_by_role("button", name="Next Page").locator("visible=true").click()
+    page.wait_for_url("**Tables.page-heads=2**")
+    linked = page.url
+    page.go_back()
+    page.wait_for_url(lambda url: "page-heads" not in url)
+    page.locator(".tabulator-page.active:visible", has_text="1").wait_for()
+    page.go_back()
+    page.wait_for_url(lambda url: "Tables.table" not in url)
+    expect(choose).to_have_value("candidates", timeout=20_000)
+    page.goto(linked)
+    page.locator(".tabulator-page.active:visible", has_text="2").wait_for(timeout=60_000)
+    expect(choose).to_have_value("heads")
+    assert page.get_by_text("what is not here").count() == 0
+
+
+def test_two_runs_keep_what_is_chosen_in_each_and_name_the_window(page: Any, address: str) -> None:
+    page.goto(f"{address}?run=small&with=other&view=Heads&head=L2H0&with.head=L3H1")
+    for head in ("L2H0", "L3H1"):
+        page.locator("h3:visible", has_text=head).wait_for(timeout=60_000)
+    pad = page.locator(".wb-run-B .pad")
+    pad.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**with.head=L4H1**")
+    assert "&head=L2H0" in page.url
+    assert page.title().count("Knowledge conflict") == 2
+    page.get_by_label("Compare with", exact=True).select_option(index=0)
+    page.wait_for_url(lambda url: "with" not in url)
+    page.wait_for_function("!document.title.includes(' and ')")
+    assert "head=L2H0" in page.url
 
 
 def test_back_leads_to_the_run_before_and_a_theme_stays(page: Any, address: str) -> None:

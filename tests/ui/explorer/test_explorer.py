@@ -10,7 +10,7 @@ import pytest
 from markupsafe import Markup
 
 from tests.helpers.synthetic import synthetic_result
-from ui.explorer import compare
+from ui.explorer import address, compare, parts
 from ui.explorer.page import Explorer
 from ui.runs import answer, numbers
 from ui.runs.static_views import fragment
@@ -110,6 +110,66 @@ def test_a_run_stopped_before_its_picture_says_so_in_its_place(runs: Path) -> No
     assert drawn.picture(0).items != drawn.picture(1).items
 
 
+def test_what_an_address_asks_for_and_is_not_here_is_said_once_and_forgotten(runs: Path) -> None:
+    wrong = {"view": "<b>Nowhere", "Heads.who": "x", "Tables.table": "<i>", "Other.a": "1"}
+    explorer = Explorer(runs, {"run": "one", "Tables.page-rates": "99", **wrong})
+    shown = texts(explorer)
+    assert shown.count("asks for what is not here") == 1
+    for told in ("“&lt;b&gt;Nowhere”", "“Heads.who”", "“Tables.table”", "“Other.a”"):
+        assert told in shown
+    assert explorer._result.selection.in_views == {"Tables.page-rates": "99"}
+    assert "asks for" not in texts(Explorer(runs, {"run": "one", "Tables.table": "facts"}))
+
+
+def test_a_table_that_was_looked_at_is_opened_again(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "view": "Tables", "Tables.table": "tokens"})
+    (choose,) = (w for w in explorer._slots["Tables"].select() if type(w).__name__ == "Select")
+    assert choose.value == "tokens"
+    choose.value = "facts"
+    assert explorer._result.selection.in_views == {"Tables.table": "facts"}
+
+
+def test_two_runs_each_have_their_own_state(runs: Path) -> None:
+    mine = {"head": "L2H0", "Tables.table": "facts"}
+    theirs = {"with.head": "L3H1", "with.prompt": "2", "with.Tables.table": "tokens"}
+    explorer = Explorer(runs, {"run": "one", "with": "two", **mine, **theirs})
+    a, b = explorer._result.selection, explorer._other.selection
+    assert (a.head, a.prompt, a.in_views) == ((2, 0), 0, {"Tables.table": "facts"})
+    assert (b.head, b.prompt, b.in_views) == ((3, 1), 2, {"Tables.table": "tokens"})
+    assert address.told(explorer._result, explorer._other).items() >= {**mine, **theirs}.items()
+    explorer._follow({"run": "one", "with": "two", "with.head": "L1H1"})
+    assert (b.head, b.prompt, b.in_views) == ((1, 1), 0, {})
+    assert a.in_views == {}
+
+
+def test_to_compare_keeps_what_was_chosen_in_the_run_that_stays(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "view": "Heads", "head": "L2H0", "Heads.who": "x"})
+    explorer._result.selection.choose(4, 2)
+    explorer._with.value = "two"
+    assert explorer._result.selection.head == (4, 2)
+    assert explorer._tabs.value == "Heads"
+    assert "asks for" not in texts(explorer)
+
+
+def test_runs_of_different_analyses_show_the_views_of_both(runs: Path) -> None:
+    foreign = texts(Explorer(runs, {"run": "one", "with": "foreign", "view": "Rates"}))
+    assert "Run B has no pictures here" in foreign
+    assert foreign.count("cannot be drawn here") == 1
+    turned = Explorer(runs, {"run": "foreign", "with": "one"})
+    assert {"A − B", "Rates", "All numbers", "Tables"} <= set(turned._makers)
+    assert list(turned._makers)[-2:] == ["All numbers", "Tables"]
+
+
+def test_a_page_is_called_by_the_runs_it_shows(runs: Path) -> None:
+    one, two = (parts.page_title(runs, {"run": run}) for run in ("one", "two"))
+    assert one.endswith(" · Memory Workbench")
+    both = parts.page_title(runs, {"run": "two", "with": "one"})
+    names = [title.removesuffix(" · Memory Workbench") for title in (two, one)]
+    assert both == f"{' and '.join(names)} · Memory Workbench"
+    assert parts.page_title(runs, {"run": "nothing"}) == "Explorer · Memory Workbench"
+    assert len(parts.window_title(["T" * 10_000] * 2)) < 300
+
+
 def test_two_runs_keep_where_the_first_comes_from(runs: Path) -> None:
     shown = texts(Explorer(runs, {"run": "one", "with": "two"}))
     assert "workbench run knowledge-conflict" in shown
@@ -121,6 +181,13 @@ def test_every_number_has_a_title_and_a_unit() -> None:
     assert len(frame) == sum(len(f.values) for f in result.findings.values())
     assert "_" not in " ".join(frame["title"])
     assert list(frame.columns) == list(numbers.HEADINGS)
+
+
+def test_all_numbers_have_headings_that_a_stranger_reads(runs: Path) -> None:
+    explorer = Explorer(runs, {"run": "one", "view": "All numbers"})
+    (table,) = (w for w in explorer._slots["All numbers"].select() if hasattr(w, "titles"))
+    assert table.titles["title"] == "finding"
+    assert "in words" in table.titles.values()
 
 
 def test_two_runs_side_by_side(runs: Path) -> None:

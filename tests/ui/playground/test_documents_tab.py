@@ -43,6 +43,10 @@ def test_files_get_a_verdict_each(browser: Any, address: str, tmp_path: Path) ->
         [str(p) for p in sorted(tmp_path.iterdir())]
     )
     expect(page.locator("#documents-files")).to_contain_text("letter", timeout=WAIT)
+    cut = page.locator("#preview-documents")
+    expect(cut).to_contain_text("50 tokens given and 50 wanted", timeout=WAIT)
+    expect(cut).to_contain_text("<script>window.hacked=1</script>")
+    expect(page.locator("#takes-documents")).to_contain_text("Takes", timeout=WAIT)
     page.locator("#documents-run").click()
     frame = page.frame_locator("#documents-explorer iframe")
     expect(frame.locator(".wb-verdict").first).to_contain_text("letter.txt", timeout=WAIT)

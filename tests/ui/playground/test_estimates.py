@@ -50,7 +50,9 @@ def test_the_list_says_what_each_question_gives_and_takes(llama):
     groups, _ = questions.groups_for(llama)
     assert [room.title for room, _ in groups][:3] == ["One prompt", "Weights", "Context"]
     (conflict,) = next(some for room, some in groups if room.name == "context")
-    assert "quick: " in conflict.takes or conflict.takes == "a few seconds"
+    assert "quick: " in conflict.takes or conflict.takes == "Takes a few seconds"
+    (text,) = (q for room, some in groups for q in some if q.name == "extraction")
+    assert text.takes == f"{estimates.DEPENDS}."
     assert conflict.gives.startswith("How often it believes")
     assert all(not q.takes for _, some in questions.groups_for(None)[0] for q in some)
 

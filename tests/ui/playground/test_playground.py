@@ -20,7 +20,14 @@ from ui.jobs import Job, Jobs
 from ui.model_shelf import ModelShelf
 from ui.model_slot import ModelSlot
 from ui.playground import app as playground
-from ui.playground import finished_runs, head_buttons, html_parts, prompt_choices, prompt_stream
+from ui.playground import (
+    finished_runs,
+    head_buttons,
+    html_parts,
+    job_cards,
+    prompt_choices,
+    prompt_stream,
+)
 from ui.playground.inject_head import inject
 from ui.playground.prompt_stream import Answerer, PromptRequest, Tickets
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -318,7 +325,7 @@ def test_hostile_text_is_only_text_everywhere(llama):
     running = Job(HOSTILE, NoParams(), slot, state="running", says=HOSTILE)
     pages = [
         html_parts.Comparison(looked, looked, HOSTILE, (HOSTILE, HOSTILE)).html(),
-        html_parts.jobs_html([job, failed, running]),
+        job_cards.jobs_html([job, failed, running]),
         html_parts.error(BadInput(HOSTILE, HOSTILE, HOSTILE)),
         html_parts.status_line(HOSTILE),
         html_parts.broken_html({HOSTILE: HOSTILE}),

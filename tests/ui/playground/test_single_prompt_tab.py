@@ -1,5 +1,5 @@
-"""The Playground's Trace tab in a real browser: form, run, the run's Explorer in a frame,
-hostile text, nobody else's frame.
+"""The Playground's tab Inside one prompt in a real browser: form, run, the run's Explorer in a
+frame, hostile text, nobody else's frame.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def test_a_prompt_is_looked_at_and_its_run_opens_below(browser: Any, address: st
     page.route("**/*", only_here)
     page.goto(f"{address}/playground/")
     page.locator(".status:not(.busy)").wait_for()
-    page.get_by_role("tab", name="Trace").click()
+    page.get_by_role("tab", name="Inside one prompt").click()
     page.locator("#trace-prompt textarea").fill(f"The capital {HOSTILE} is")
     page.locator("#trace-answer textarea, #trace-answer input").first.fill("Paris")
     page.locator("#trace-run").click()

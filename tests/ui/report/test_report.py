@@ -85,6 +85,28 @@ def test_an_analysis_that_is_not_installed_leaves_findings_and_tables() -> None:
     assert "random sets" in text
 
 
+def test_a_view_that_is_not_shown_has_no_page_of_its_own(text: str) -> None:
+    assert "<h2>Transfer</h2>" in text
+    assert "Not shown" not in text
+    less = html_file.html(synthetic_result(transfer=False))
+    assert "Not shown – Transfer: " in less
+    assert "<h2>Transfer</h2>" not in less
+
+
+def test_words_stay_with_their_picture_on_paper(browser: Any, file: Path) -> None:
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    blocks = page.locator(".wb-block:has(.wb-figure)")
+    kept = blocks.evaluate_all("all => all.map((e) => getComputedStyle(e).breakInside)")
+    assert len(kept) > 5
+    assert set(kept) == {"avoid"}
+    said = page.locator("#answer .wb-beside").first.bounding_box()
+    assert said["y"] < page.locator("#answer .wb-paper").bounding_box()["y"]
+    page.close()
+
+
 def test_written_whole_or_not_at_all(run: Result, file: Path, tmp_path: Path) -> None:
     assert file.stat().st_size > 1e5
     with pytest.raises(WorkbenchError, match="exists already"):
