@@ -34,7 +34,16 @@ LIMIT = 6_000_000
 
 DOOR: Mapping[str, Sequence[str]] = {
     "Models": ["load", "InstrumentedModel", "contract"],
-    "Analyses and runs": ["run", "open_run", "Result", "Finding", "Progress", "Control", "explore"],
+    "Analyses and runs": [
+        "run",
+        "run_grid",
+        "open_run",
+        "Result",
+        "Finding",
+        "Progress",
+        "Control",
+        "explore",
+    ],
     "Capture": ["capture", "estimate", "windows", "Trace"],
     "Interventions": ["ablate", "scale", "patch", "add"],
     "Sweeps": [

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 
-def told(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as text; what is neither text, number nor a tuple of these as `str` gives it."""
     plain = value.item() if hasattr(value, "item") else value
     if isinstance(plain, str) and read(plain) == plain:

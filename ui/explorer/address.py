@@ -71,7 +71,7 @@ class Address:
             self._follow(dict(parse_qsl(query)))
 
 
-def told(run: Result | None, other: Result | None) -> dict[str, str]:
+def as_text(run: Result | None, other: Result | None) -> dict[str, str]:
     """What is chosen in one run, or in two, as parameters of an address."""
     mine, theirs = ({} if one is None else one.selection.to_query() for one in (run, other))
     return mine | {OF_OTHER + name: text for name, text in theirs.items()}

@@ -136,7 +136,7 @@ class Explorer:
         run, other = self._choose.value, self._with.value
         mine = self._result if run == _id(self._result) else None
         theirs = self._other if other == _id(self._other) else None
-        self._query = {"view": self._tabs.value or "", **address.told(mine, theirs)}
+        self._query = {"view": self._tabs.value or "", **address.as_text(mine, theirs)}
         self._addressed = False
         self._open(run, other)
 
@@ -340,7 +340,7 @@ class Explorer:
         ids = [_id(run) or asked for run, asked in zip(runs, self._asked_for, strict=True)]
         query = {name: one for name, one in zip(("run", "with"), ids, strict=True) if one}
         if self._result is not None:
-            query |= {"view": self._tabs.value, **address.told(*runs)}
+            query |= {"view": self._tabs.value, **address.as_text(*runs)}
         title = parts.window_title(run.title for run in runs if run is not None)
         self.address.say(query, "say" if self._by_itself else step, title)
 

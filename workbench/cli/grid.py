@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.grid.campaign import Campaign
-    from workbench.grid.plan import Cell
+    from workbench.grid.plan import PlannedRun
     from workbench.grid.run import Grid
     from workbench.registry import Analysis
 
@@ -164,7 +164,7 @@ def _values(asked: Analysis, assignments: Sequence[str]) -> dict[str, list[Any]]
     return values
 
 
-def _show_plan(campaign: Campaign, cells: Sequence[Cell], as_json: bool) -> None:
+def _show_plan(campaign: Campaign, cells: Sequence[PlannedRun], as_json: bool) -> None:
     waiting = {cell.key for cell in cells if not campaign.done(cell)}
     if as_json:
         print_json(

@@ -17,7 +17,7 @@ from typing import Any
 
 from workbench.checkpointing import replace
 from workbench.errors import BadInput, BadRun, WorkbenchError
-from workbench.grid.plan import Cell
+from workbench.grid.plan import PlannedRun
 from workbench.run_folder import read_index
 
 FORMAT = 1
@@ -36,13 +36,13 @@ class Campaign:
         WorkbenchError: nothing may be written there.
     """
 
-    def __init__(self, folder: Path, cells: Sequence[Cell]) -> None:
+    def __init__(self, folder: Path, cells: Sequence[PlannedRun]) -> None:
         self.folder, analysis = folder, cells[0].analysis
         before = self._before(analysis)
         mine = {cell.key for cell in cells}
         self.cells = [*cells, *(cell for cell in before if cell.key not in mine)]
 
-    def _before(self, analysis: str) -> list[Cell]:
+    def _before(self, analysis: str) -> list[PlannedRun]:
         file = self.folder / ABOUT
         try:
             if file.is_file():
@@ -57,18 +57,18 @@ class Campaign:
             raise _unwritable(self.folder, error) from error
         return []
 
-    def place(self, cell: Cell) -> Path:
+    def place(self, cell: PlannedRun) -> Path:
         """Where the run of a cell lies once it is done."""
         return self.folder / RUNS / cell.folder
 
-    def done(self, cell: Cell) -> bool:
+    def done(self, cell: PlannedRun) -> bool:
         """Whether its run is there and says what it is."""
         try:
             return bool(read_index(self.place(cell))["analysis"] == cell.analysis)
         except (BadRun, WorkbenchError, OSError):
             return False
 
-    def clear(self, cell: Cell) -> None:
+    def clear(self, cell: PlannedRun) -> None:
         """Make room for a run that is not done: a damaged one goes."""
         shutil.rmtree(self.place(cell), ignore_errors=True)
 
@@ -109,7 +109,7 @@ class Campaign:
         }
 
 
-def _cells_in(file: Path, analysis: str) -> list[Cell]:
+def _cells_in(file: Path, analysis: str) -> list[PlannedRun]:
     """Cells of a grid that was begun. The file may come from a stranger: it is read as data."""
     try:
         about = json.loads(file.read_text(encoding="utf-8"))
@@ -121,7 +121,7 @@ def _cells_in(file: Path, analysis: str) -> list[Cell]:
             )
         name = str(about["analysis"])
         cells = [
-            Cell(
+            PlannedRun(
                 name,
                 str(one["model"]),
                 _dict(one["params"]),

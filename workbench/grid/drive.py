@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.grid.campaign import Campaign
-from workbench.grid.engine import Engine, Event, Task
-from workbench.grid.plan import Cell, models_of
+from workbench.grid.engine import Engine, Event, WorkerTask
+from workbench.grid.plan import PlannedRun, models_of
 from workbench.progress import Progress
 from workbench.wording import counted
 
@@ -27,10 +27,10 @@ class Settings:
 
 
 @dataclass
-class Outcome:
+class GridOutcome:
     """What became of cells."""
 
-    done: list[Cell] = field(default_factory=list)
+    done: list[PlannedRun] = field(default_factory=list)
     failed: dict[str, WorkbenchError] = field(default_factory=dict)
     """By key of the cell."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Driver:
         self._free: list[int] = []
         self._has: dict[int, str] = {}  # the model that a worker holds
 
-    def estimates(self, cells: Sequence[Cell], progress: Progress) -> dict[str, float]:
+    def estimates(self, cells: Sequence[PlannedRun], progress: Progress) -> dict[str, float]:
         """Seconds that each cell takes on one worker, by key; only of those that state it.
 
         One model stands for all steps of its training, one seed for all.
@@ -56,7 +56,7 @@ class Driver:
             Cancelled: the user stopped.
             WorkbenchError: no worker can be had.
         """
-        alike: dict[tuple[str, str], list[Cell]] = {}
+        alike: dict[tuple[str, str], list[PlannedRun]] = {}
         for cell in cells:
             same = (cell.model.partition("@")[0], str({**cell.params, "seed": 0}))
             alike.setdefault(same, []).append(cell)
@@ -70,8 +70,8 @@ class Driver:
         }
 
     def run(
-        self, cells: Sequence[Cell], expected: Mapping[str, float], progress: Progress
-    ) -> Outcome:
+        self, cells: Sequence[PlannedRun], expected: Mapping[str, float], progress: Progress
+    ) -> GridOutcome:
         """Run cells.
 
         Args:
@@ -85,11 +85,11 @@ class Driver:
 
     def _work(
         self,
-        cells: Sequence[Cell],
+        cells: Sequence[PlannedRun],
         expected: Mapping[str, float],
         only_estimate: bool,
         progress: Progress,
-    ) -> Outcome:
+    ) -> GridOutcome:
         batch, stopping = _Batch(cells, expected, only_estimate), False
         while batch.waiting or batch.working:
             while batch.waiting and len(batch.working) < self._settings.workers:
@@ -113,7 +113,9 @@ class Driver:
         place, how = self._campaign.place(cell), self._settings
         if not batch.only_estimate:
             self._campaign.clear(cell)
-        self._engine.give(worker, Task(cell, place, how.device, how.dtype, batch.only_estimate))
+        self._engine.give(
+            worker, WorkerTask(cell, place, how.device, how.dtype, batch.only_estimate)
+        )
 
     def _take(self, batch: _Batch, event: Event) -> None:
         if event.kind == "died":
@@ -129,19 +131,19 @@ class _Batch:
     """Cells that are under way."""
 
     def __init__(
-        self, cells: Sequence[Cell], expected: Mapping[str, float], only_estimate: bool
+        self, cells: Sequence[PlannedRun], expected: Mapping[str, float], only_estimate: bool
     ) -> None:
         known = [expected[cell.key] for cell in cells if cell.key in expected]
         usual = sum(known) / len(known) if known else 1.0
         self._weights = {cell.key: max(expected.get(cell.key, usual), 1e-3) for cell in cells}
         self.waiting, self.only_estimate = list(cells), only_estimate
-        self.working: dict[int, Cell] = {}
-        self.outcome = Outcome()
+        self.working: dict[int, PlannedRun] = {}
+        self.outcome = GridOutcome()
         self._at: dict[str, float] = {}  # fraction of each cell, by key
         self._tries: dict[str, int] = {}
         self._says = ""
 
-    def next(self, held: str | None, taken: set[str]) -> Cell:
+    def next(self, held: str | None, taken: set[str]) -> PlannedRun:
         """A cell of the model that the worker holds; else of one that no other worker holds."""
         models = models_of(self.waiting)
         model = held if held in models else next((m for m in models if m not in taken), models[0])
@@ -168,7 +170,7 @@ class _Batch:
         elif event.error is not None:
             self.outcome.failed[cell.key] = event.error
 
-    def _died(self, cell: Cell, event: Event) -> None:
+    def _died(self, cell: PlannedRun, event: Event) -> None:
         self._at[cell.key] = 0.0
         self.outcome.lost += 1
         if self._tries[cell.key] < TRIES:

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from workbench.errors import WorkbenchError
-from workbench.grid.plan import Cell
+from workbench.grid.plan import PlannedRun
 
 Kind = Literal["progress", "estimate", "done", "failed", "cancelled", "died"]
 
 
 @dataclass(frozen=True)
-class Task:
+class WorkerTask:
     """What a worker is asked to do: run a cell into a folder, or only say how long that takes."""
 
-    cell: Cell
+    cell: PlannedRun
     target: Path
     device: str = "auto"
     dtype: str | None = None
@@ -32,8 +32,8 @@ class Task:
         return {**asdict(self), "target": str(self.target)}
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Task:
-        return cls(**{**raw, "cell": Cell(**raw["cell"]), "target": Path(raw["target"])})
+    def from_json(cls, raw: Mapping[str, Any]) -> WorkerTask:
+        return cls(**{**raw, "cell": PlannedRun(**raw["cell"]), "target": Path(raw["target"])})
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Event:
         return cls(worker, **{**raw, "error": WorkbenchError(*error) if error else None})
 
 
-def told(kind: Kind, **values: Any) -> dict[str, Any]:
+def message_of(kind: Kind, **values: Any) -> dict[str, Any]:
     """What a worker tells, as JSON."""
     error = values.get("error")
     said = {**values, "error": [error.what, error.expected, error.do] if error else None}
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """A new worker's number. Raises WorkbenchError where none can be had."""
         ...
 
-    def give(self, worker: int, task: Task) -> None:
+    def give(self, worker: int, task: WorkerTask) -> None:
         """Begin; a worker has one task at a time."""
         ...
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from workbench import disk_space
 from workbench.errors import WorkbenchError
-from workbench.grid.engine import Event, Task, told
+from workbench.grid.engine import Event, WorkerTask, message_of
 from workbench.grid.worker import Worker
 from workbench.models import weight_sizes
 
@@ -86,7 +86,7 @@ class Local:
         self._selector.register(process.out, selectors.EVENT_READ, self._hired)
         return self._hired
 
-    def give(self, worker: int, task: Task) -> None:
+    def give(self, worker: int, task: WorkerTask) -> None:
         self._running[worker].send({"task": task.to_json()})
 
     def hear(self, seconds: float) -> list[Event]:
@@ -173,8 +173,8 @@ class _Process:
 
 def serve(given: IO[str], tell: Callable[[dict[str, Any]], None]) -> None:
     """Do what comes through `given`, one task after the other, until it ends."""
-    worker = Worker(lambda kind, **values: tell(told(kind, **values)))
-    tasks: list[Task] = []
+    worker = Worker(lambda kind, **values: tell(message_of(kind, **values)))
+    tasks: list[WorkerTask] = []
     there = threading.Condition()
 
     def listen() -> None:
@@ -184,7 +184,7 @@ def serve(given: IO[str], tell: Callable[[dict[str, Any]], None]) -> None:
                 worker.stop()
                 continue
             with there:
-                tasks.append(Task.from_json(message["task"]))
+                tasks.append(WorkerTask.from_json(message["task"]))
                 there.notify()
         os._exit(_GONE)  # nobody is there to tell, and a cell may take hours
 

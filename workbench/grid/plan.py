@@ -25,7 +25,7 @@ _NAME = 60  # characters of what is special, in a folder's name
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run of a grid.
 
     Attributes:
@@ -63,7 +63,7 @@ def cells(
     model_refs: Sequence[str],
     axes: Mapping[str, Sequence[Any]],
     fixed: Mapping[str, Any],
-) -> list[Cell]:
+) -> list[PlannedRun]:
     """All cells, those of one model side by side.
 
     Args:
@@ -88,7 +88,7 @@ def cells(
     ]
     varying = [name for name, values in axes.items() if len(values) > 1]
     found = [
-        Cell(
+        PlannedRun(
             analysis.name,
             ref,
             params,
@@ -153,6 +153,6 @@ def values_of(text: str) -> list[str]:
     return parts
 
 
-def models_of(cells: Iterable[Cell]) -> list[str]:
+def models_of(cells: Iterable[PlannedRun]) -> list[str]:
     """The models of a grid, in order."""
     return list(dict.fromkeys(cell.model for cell in cells))

@@ -18,7 +18,7 @@ from typing import Any
 
 from workbench import __version__
 from workbench.errors import BadInput, WorkbenchError
-from workbench.grid.engine import Event, Task, told
+from workbench.grid.engine import Event, WorkerTask, message_of
 from workbench.grid.worker import Worker
 
 _TOGETHER = (
@@ -107,7 +107,7 @@ class RayEngine:
     def _listen(self, worker: int) -> None:
         self._listening[self._actors[worker].hear.remote(_LISTEN)] = worker
 
-    def give(self, worker: int, task: Task) -> None:
+    def give(self, worker: int, task: WorkerTask) -> None:
         self._targets[worker] = task.target
         self._actors[worker].do.remote(task.to_json())
 
@@ -164,12 +164,12 @@ class Remote:
         """Do a task; what comes of it is heard."""
         with tempfile.TemporaryDirectory() as folder:
             self._place = Path(folder) / "run"
-            self._worker.do(Task.from_json({**raw, "target": str(self._place)}))
+            self._worker.do(WorkerTask.from_json({**raw, "target": str(self._place)}))
 
     def _tell(self, kind: Any, **values: Any) -> None:
         if kind == "done":
             self._run = packed(self._place)
-        self._said.put(told(kind, **values))
+        self._said.put(message_of(kind, **values))
 
     def hear(self, seconds: float) -> list[dict[str, Any]]:
         """What was said since; waits so long for the first."""

@@ -12,9 +12,9 @@ from workbench.cost import in_words
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.grid import local, plan, summary
 from workbench.grid.campaign import Campaign
-from workbench.grid.drive import Driver, Outcome, Settings
+from workbench.grid.drive import Driver, GridOutcome, Settings
 from workbench.grid.engine import Engine
-from workbench.grid.plan import Cell
+from workbench.grid.plan import PlannedRun
 from workbench.models.known_models import DEFAULT
 from workbench.progress import Progress
 from workbench.wording import counted
@@ -96,7 +96,7 @@ def run_grid(
     campaign = Campaign(Path(out), cells)
     to_do = [cell for cell in cells if not campaign.done(cell)]
     with campaign.claimed():
-        outcome = Outcome()
+        outcome = GridOutcome()
         if to_do:
             outcome = _run(campaign, to_do, where, progress or Progress(), say)
         failed = {c.says: outcome.failed[c.key] for c in cells if c.key in outcome.failed}
@@ -122,11 +122,11 @@ def check_engine(where: Where) -> None:
 
 def _run(
     campaign: Campaign,
-    to_do: Sequence[Cell],
+    to_do: Sequence[PlannedRun],
     where: Where,
     progress: Progress,
     say: Callable[[str], None] | None,
-) -> Outcome:
+) -> GridOutcome:
     """All cells that are not there yet."""
     engine, many = _hired(where, to_do)
     try:
@@ -147,7 +147,7 @@ def _run(
         ) from None
 
 
-def _hired(where: Where, to_do: Sequence[Cell]) -> tuple[Engine, int]:
+def _hired(where: Where, to_do: Sequence[PlannedRun]) -> tuple[Engine, int]:
     """The engine, and how many workers it will have."""
     if where.engine == "ray":
         from workbench.grid import ray_engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import registry, seeds
 from workbench.grid.campaign import Campaign
-from workbench.grid.plan import Cell
+from workbench.grid.plan import PlannedRun
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def write(campaign: Campaign) -> pd.DataFrame:
     return frame
 
 
-def _row(campaign: Campaign, cell: Cell) -> dict[str, Any]:
+def _row(campaign: Campaign, cell: PlannedRun) -> dict[str, Any]:
     result = Result.open(campaign.place(cell))
     numbers = {
         finding.name if name == "value" else f"{finding.name}.{name}": value
@@ -63,9 +63,9 @@ def write_over_seeds(campaign: Campaign) -> list[Result]:
     return summaries
 
 
-def _by_seed(campaign: Campaign) -> list[tuple[Cell, Mapping[int, Result]]]:
+def _by_seed(campaign: Campaign) -> list[tuple[PlannedRun, Mapping[int, Result]]]:
     """Runs that are done, by what they share (the cell without its seed) and by seed."""
-    groups: dict[str, Cell] = {}
+    groups: dict[str, PlannedRun] = {}
     found: dict[str, dict[int, Result]] = {}
     for cell in campaign.cells:
         if "seed" not in cell.varied or not campaign.done(cell):

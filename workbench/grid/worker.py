@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.grid.engine import Task
+from workbench.grid.engine import WorkerTask
 from workbench.progress import Progress, Update
 from workbench.terminal import complaint_of
 
@@ -29,7 +29,7 @@ class Worker:
         self._stopped = True
         self._progress.cancel()
 
-    def do(self, task: Task) -> None:
+    def do(self, task: WorkerTask) -> None:
         """Run, or estimate; whatever comes out is told, errors too."""
         self._progress = Progress(self._show)
         if self._stopped:  # since before this was made
@@ -47,7 +47,7 @@ class Worker:
     def _show(self, update: Update) -> None:
         self._tell("progress", fraction=update.fraction, says=update.says)
 
-    def _loaded_for(self, task: Task) -> Any:
+    def _loaded_for(self, task: WorkerTask) -> Any:
         import workbench as wb
 
         wanted = (task.cell.model, task.device, task.dtype)
@@ -58,7 +58,7 @@ class Worker:
             self._loaded = wanted
         return self._model
 
-    def _estimate(self, task: Task) -> float | None:
+    def _estimate(self, task: WorkerTask) -> float | None:
         from workbench import account, registry
         from workbench.cost import estimate
 
@@ -68,7 +68,7 @@ class Worker:
         whole = estimate(asked, model, params)
         return None if whole is None else whole.seconds
 
-    def _run(self, task: Task) -> float:
+    def _run(self, task: WorkerTask) -> float:
         from workbench import runs
 
         cell = task.cell

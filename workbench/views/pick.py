@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from workbench.address_text import read, told
+from workbench.address_text import as_text, read
 from workbench.schema import Schema
 from workbench.selection import Selection
 
@@ -164,7 +164,7 @@ class Pick:
             return next((_told(word, one) for word, one in words if one == value), None)
         if value is None:
             return None
-        text = told(value)
+        text = as_text(value)
         self._values[text] = value
         return text
 

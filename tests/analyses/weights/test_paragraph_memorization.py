@@ -237,7 +237,7 @@ def test_a_head_that_looks_at_rare_tokens_is_found_and_an_even_one_gets_chance(
     assert float(found["pooled"].sel(layer=0, head=1)) == pytest.approx(
         found.attrs["chance"], abs=0.05
     )
-    assert found.attrs["chance"] < -0.3  # which is why the pooled number alone proves little
+    assert found.attrs["chance"] < -0.2  # which is why the pooled number alone proves little
 
 
 def test_halves_share_nothing_and_both_have_every_kind(passages: list[Passage]) -> None:

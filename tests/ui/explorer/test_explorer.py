@@ -136,7 +136,7 @@ def test_two_runs_each_have_their_own_state(runs: Path) -> None:
     a, b = explorer._result.selection, explorer._other.selection
     assert (a.head, a.prompt, a.in_views) == ((2, 0), 0, {"Tables.table": "facts"})
     assert (b.head, b.prompt, b.in_views) == ((3, 1), 2, {"Tables.table": "tokens"})
-    assert address.told(explorer._result, explorer._other).items() >= {**mine, **theirs}.items()
+    assert address.as_text(explorer._result, explorer._other).items() >= {**mine, **theirs}.items()
     explorer._follow({"run": "one", "with": "two", "with.head": "L1H1"})
     assert (b.head, b.prompt, b.in_views) == ((1, 1), 0, {})
     assert a.in_views == {}

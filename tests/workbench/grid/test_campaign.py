@@ -8,15 +8,15 @@ import pytest
 
 from workbench.errors import BadInput, WorkbenchError
 from workbench.grid.campaign import Campaign
-from workbench.grid.plan import Cell
+from workbench.grid.plan import PlannedRun
 from workbench.result import Result
 
 
-def cell(n: int, analysis: str = "count") -> Cell:
-    return Cell(analysis, "tiny", {"n": n}, {"n": n})
+def cell(n: int, analysis: str = "count") -> PlannedRun:
+    return PlannedRun(analysis, "tiny", {"n": n}, {"n": n})
 
 
-def finish(campaign: Campaign, which: Cell) -> None:
+def finish(campaign: Campaign, which: PlannedRun) -> None:
     campaign.clear(which)
     Result(which.analysis).save(campaign.place(which))
 

@@ -8,13 +8,13 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.grid.campaign import Campaign
 from workbench.grid.drive import TRIES, Driver, Settings
 from workbench.grid.engine import Event
-from workbench.grid.plan import Cell
+from workbench.grid.plan import PlannedRun
 from workbench.progress import Progress
 from workbench.result import Result
 
 
-def cell(model: str, n: int) -> Cell:
-    return Cell("count", model, {"n": n, "seed": n % 2}, {"model": model, "n": n})
+def cell(model: str, n: int) -> PlannedRun:
+    return PlannedRun("count", model, {"n": n, "seed": n % 2}, {"model": model, "n": n})
 
 
 class Scripted:
@@ -114,7 +114,7 @@ def test_the_bar_moves_by_what_cells_cost(tmp_path):
 
 def test_one_step_and_one_seed_stand_for_all_and_their_worker_stays(tmp_path):
     cells = [cell(f"grown@step-{step}", n) for step in (0, 9) for n in (4, 5)]
-    cells += [Cell("count", "other", {"n": 4, "seed": seed}, {}) for seed in (0, 1)]
+    cells += [PlannedRun("count", "other", {"n": 4, "seed": seed}, {}) for seed in (0, 1)]
     engine = Scripted()
     driven = driver(tmp_path, cells, engine)
     expected = driven.estimates(cells, Progress())

@@ -17,8 +17,8 @@ from tests.helpers.grids import processes, runs_in, started
 from workbench import __version__
 from workbench.errors import BadInput, WorkbenchError
 from workbench.grid import ray_engine
-from workbench.grid.engine import Event, Task
-from workbench.grid.plan import Cell
+from workbench.grid.engine import Event, WorkerTask
+from workbench.grid.plan import PlannedRun
 from workbench.result import Result
 
 ACTOR = "ray::Remote"
@@ -37,8 +37,8 @@ def test_another_version_on_the_cluster_is_refused():
 
 def test_a_run_comes_back_as_it_was_made(place, model_folder, tmp_path):
     remote = ray_engine.Remote(__version__, str(place))
-    cell = Cell("count-sheep", model_folder, {"steps": 2, "pause": 0.0}, {})
-    task = Task(cell, tmp_path / "grid" / "run", "cpu", "float32")
+    cell = PlannedRun("count-sheep", model_folder, {"steps": 2, "pause": 0.0}, {})
+    task = WorkerTask(cell, tmp_path / "grid" / "run", "cpu", "float32")
     remote.do(task.to_json())
     events = [Event.from_json(1, raw) for raw in remote.hear(1)]
     assert [event.kind for event in events][-1] == "done"
@@ -47,7 +47,9 @@ def test_a_run_comes_back_as_it_was_made(place, model_folder, tmp_path):
     ray_engine.unpack(remote.fetch(), task.target)
     assert Result.open(task.target).findings["sheep"].value == 2
     assert remote.hear(0.01) == []
-    remote.do(Task(Cell("count-sheep", model_folder, {"crash": True}, {}), tmp_path).to_json())
+    remote.do(
+        WorkerTask(PlannedRun("count-sheep", model_folder, {"crash": True}, {}), tmp_path).to_json()
+    )
     (*_, failed) = [Event.from_json(1, raw) for raw in remote.hear(1)]
     assert failed.kind == "failed"
     assert "RuntimeError" in failed.error.what

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from workbench import views as v
-from workbench.address_text import read, told
+from workbench.address_text import as_text, read
 from workbench.selection import Selection
 
 WORDS = {"plain": object(), "12": object(), "all of them": object()}
@@ -169,7 +169,7 @@ def test_a_picture_that_is_drawn_already_is_not_taken_for_another_choice(run: An
     lambda value: tuple(value) if isinstance(value, list) else value))  # fmt: skip
 def test_a_value_comes_back_from_its_text(value: Any) -> None:
     if not isinstance(value, tuple) or not any(isinstance(one, list) for one in value):
-        assert read(told(value)) == value
+        assert read(as_text(value)) == value
     assert isinstance(read(str(value)), object)
 
 
