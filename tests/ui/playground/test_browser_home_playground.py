@@ -32,7 +32,7 @@ def address(llama, tmp_path_factory):
     synthetic_result(hostile=True).save(runs / "20260101-hostile")
     (runs / "20260101-torn").mkdir()
     (runs / "20260101-torn" / "result.json").write_text("{")
-    with serving.served(llama, runs) as address:
+    with serving.little_drawn(), serving.served(llama, runs) as address:
         yield address
     patch.undo()
     fake_package.forget()
