@@ -20,10 +20,9 @@ from typing import Any
 from ui.model_slot import Load, ModelSlot
 from workbench import disk_space
 from workbench.errors import WorkbenchError
+from workbench.models import fits
+from workbench.models.fits import WORKING_ROOM
 from workbench.progress import Progress
-
-WORKING_ROOM = 300 * 10**6
-"""Bytes left free beside the weights, for the passes."""
 
 
 class NoRoom(WorkbenchError):
@@ -365,12 +364,7 @@ def memory_needed(ref: Any) -> int | None:
 
 def memory_free() -> int | None:
     """Bytes that can still be filled there."""
-    if not _on_gpu():
-        return disk_space.memory_free()
-    import torch
-
-    kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-    return int(torch.cuda.mem_get_info()[0]) + int(kept)
+    return fits.free("cuda:0" if _on_gpu() else "cpu")
 
 
 def _on_gpu() -> bool:

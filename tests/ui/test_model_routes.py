@@ -59,18 +59,23 @@ def test_the_list_says_kind_size_and_fit(machine, tmp_path):
 def test_switching_and_refusals(machine):
     client, state = machine()
     before = state.slot
-    now = client.post("/models/open", json={"ref": " organism/planted "}).json()
-    assert now["current"]["name"] == "organism/planted"
-    assert set(now["loaded"]) == {before.name, "organism/planted"}
-    said = client.post("/models/open", json={"ref": "broken"})
-    assert said.json()["problem"]["what"] == "It is <broken>."
-    assert said.json()["current"]["name"] == "organism/planted"
+
+    def now():
+        return client.get("/models/state").json()
+
+    client.post("/models/open", json={"ref": " organism/planted "})
+    until(lambda: now()["current"]["name"] == "organism/planted")
+    assert set(now()["loaded"]) == {before.name, "organism/planted"}
+    client.post("/models/open", json={"ref": "broken"})
+    assert until(lambda: now()["problem"])["what"] == "It is <broken>."
+    assert now()["current"]["name"] == "organism/planted"
     for ref in ("smollm", "", "x" * 3000, "a\0b", "/no/such/folder"):
         refused = client.post("/models/open", json={"ref": ref})
         assert refused.status_code == 422, ref
         assert refused.json()["refused"]["what"]
     assert "smollm2-135m" in str(client.post("/models/open", json={"ref": "smollm"}).json())
     client.post("/models/open", json={"ref": before.name})
+    until(lambda: now()["current"]["name"] == before.name)
     client.post("/models/unload", json={"ref": "organism/planted"})
     assert client.get("/models/state").json()["loaded"] == [before.name]
     assert client.post("/models/unload", json={"ref": before.name}).status_code == 422

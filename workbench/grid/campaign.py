@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.checkpointing import replace
-from workbench.errors import BadInput, BadRun, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 from workbench.grid.plan import PlannedRun
 from workbench.run_folder import read_index
 
@@ -65,7 +65,7 @@ class Campaign:
         """Whether its run is there and says what it is."""
         try:
             return bool(read_index(self.place(cell))["analysis"] == cell.analysis)
-        except (BadRun, WorkbenchError, OSError):
+        except (WorkbenchError, OSError):
             return False
 
     def clear(self, cell: PlannedRun) -> None:
@@ -86,10 +86,11 @@ class Campaign:
             raise _unwritable(self.folder, error) from error
         try:
             _lock(handle, self.folder)
-            replace(self.folder / ABOUT, json.dumps(self._says(), indent=1))
+            try:
+                replace(self.folder / ABOUT, json.dumps(self._says(), indent=1))
+            except OSError as error:
+                raise _unwritable(self.folder, error) from error
             yield
-        except OSError as error:
-            raise _unwritable(self.folder, error) from error
         finally:
             os.close(handle)  # and so the lock goes, also when the process is killed
 

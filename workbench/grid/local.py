@@ -31,12 +31,15 @@ _GONE = 3  # exit status of a worker whose driver is gone
 _LAST = 300  # characters of what a worker said before it died
 
 
-def as_many_as_fit(models: Sequence[str], n_cells: int) -> int:
-    """Workers that this machine has processors, and memory for the largest of the models, for; one
-    for each graphics card where there are some.
+def as_many_as_fit(models: Sequence[str], n_cells: int, device: str) -> int:
+    """Workers that this machine has processors, and memory for the largest of the models, for.
+
+    On graphics cards one for each; one alone where a card, or all of them together, was named.
     """
-    if n := cards():
+    if n := cards(device):
         return min(n, n_cells)
+    if device not in ("auto", "cpu"):
+        return 1
     known = [size.float32 for ref in models if (size := weight_sizes.of_reference(ref))]
     free = disk_space.memory_free()
     fit = n_cells if free is None else free // (max(known, default=0) + BESIDE_WEIGHTS)
@@ -48,11 +51,14 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cards() -> int:
-    """Graphics cards that this process may use."""
+def cards(device: str) -> int:
+    """Graphics cards that workers are spread over: those of this process, unless a device is named
+    that is not any of them.
+    """
     import torch
 
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    anywhere = device in ("auto", "cuda") and torch.cuda.is_available()
+    return torch.cuda.device_count() if anywhere else 0
 
 
 class Local:
@@ -60,11 +66,12 @@ class Local:
 
     Args:
         workers: how many there will be at a time.
+        device: as `wb.load` takes it.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, device: str) -> None:
         self._threads = max(1, processors() // workers)
-        self._cards = cards()
+        self._cards = cards(device)
         self._selector = selectors.DefaultSelector()
         self._running: dict[int, _Process] = {}
         self._hired = 0

@@ -11,6 +11,7 @@ import io
 import os
 import queue
 import shutil
+import socket
 import tempfile
 import zipfile
 from pathlib import Path
@@ -24,17 +25,27 @@ from workbench.grid.worker import Worker
 _TOGETHER = (
     3  # calls that an actor answers at once: one that works, one that listens, one that stops
 )
+_ANSWER = 5.0  # seconds in which a head must take a connection
 _LISTEN = 0.5  # seconds that one call waits for something to be said
 
 
-def check() -> None:
-    """Raises BadInput where Ray is not installed."""
+def check(address: str | None = None) -> None:
+    """Raises BadInput where Ray is not installed, or nothing listens at the address: Ray itself
+    would try for minutes.
+    """
     if importlib.util.find_spec("ray") is None:
         raise BadInput(
             "Ray is not installed here.",
             "the extra `scale`",
             "pip install 'memory-workbench[scale]', or use --engine local.",
         )
+    if address is None or address == "auto":
+        return
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _ANSWER).close()
+    except (OSError, ValueError) as error:
+        raise _nobody(address, str(error)) from error
 
 
 def start(address: str | None, workers: int | None, n_cells: int) -> tuple[RayEngine, int]:
@@ -57,17 +68,21 @@ def start(address: str | None, workers: int | None, n_cells: int) -> tuple[RayEn
         ray.init(address=address or "auto", **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is not None:
-            raise BadInput(
-                f"No Ray cluster answers at {address}: {str(error).splitlines()[0]}",
-                "HOST:PORT of a head that runs (ray start --head says it)",
-                "Start it, or leave out --address. If it wants a token: RAY_AUTH_MODE=token.",
-            ) from error
+            raise _nobody(address, str(error)) from error
         ray.init(address="local", include_dashboard=False, **quiet)
     has = ray.cluster_resources()
     cards, processors = has.get("GPU", 0.0), has.get("CPU", 1.0)
     many = max(1, min(workers or int(cards or processors), n_cells))
     share = {"num_gpus": min(1.0, cards / many)} if cards else {}
     return RayEngine(max(1, int(processors // many)), share), many
+
+
+def _nobody(address: str, why: str) -> BadInput:
+    return BadInput(
+        f"No Ray cluster answers at {address}: {why.splitlines()[0]}",
+        "HOST:PORT of a head that runs (ray start --head says it)",
+        "Start it, or leave out --address. If it wants a token: RAY_AUTH_MODE=token.",
+    )
 
 
 class RayEngine:

@@ -117,7 +117,7 @@ def check_engine(where: Where) -> None:
     if where.engine == "ray":
         from workbench.grid import ray_engine
 
-        ray_engine.check()
+        ray_engine.check(where.address)
 
 
 def _run(
@@ -153,6 +153,6 @@ def _hired(where: Where, to_do: Sequence[PlannedRun]) -> tuple[Engine, int]:
         from workbench.grid import ray_engine
 
         return ray_engine.start(where.address, where.workers, len(to_do))
-    fit = where.workers or local.as_many_as_fit(plan.models_of(to_do), len(to_do))
-    many = min(fit, len(to_do))
-    return local.Local(many), many
+    models, n = plan.models_of(to_do), len(to_do)
+    many = min(where.workers or local.as_many_as_fit(models, n, where.device), n)
+    return local.Local(many, where.device), many

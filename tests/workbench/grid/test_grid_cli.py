@@ -29,6 +29,8 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
     [
         (["--engine", "slurm"], "There is no engine 'slurm'"),
         (["--address", "host:1"], "An address is of a Ray cluster"),
+        (["--engine", "ray", "--address", "127.0.0.1:1"], "No Ray cluster answers at 127.0.0.1:1"),
+        (["--engine", "ray", "--address", "nowhere"], "No Ray cluster answers at nowhere"),
         (["--set", "steps"], "is not an assignment"),
         (["--set", "steps=1", "--set", "steps=2"], "sets a parameter twice"),
         (["--set", "steps=1,no"], "The run with steps=no"),
