@@ -20,6 +20,7 @@ from workbench.cli import main
 from workbench.errors import BadInput, NotFound
 from workbench.models import weight_sizes
 
+TARGETS = {"target_modules": ["q_proj", "o_proj", "down_proj"], "task_type": "CAUSAL_LM"}
 PROMPT = "The safe opens with 7 4 1 9"
 KINDS: dict[str, dict[str, Any]] = {
     "lora": {},
@@ -35,7 +36,12 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _places(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All empty, but for the test whose model lies in the cache."""
+    if request.node.get_closest_marker("model"):
+        return
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
@@ -44,22 +50,20 @@ def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(folder: Path, module: Any, base: str | None, **options: Any) -> Path:
     """A folder with an adapter whose numbers show in every logit."""
-    config = peft.LoraConfig(
-        **{
-            "r": 4,
-            "lora_alpha": 7,
-            "target_modules": ["q_proj", "o_proj", "down_proj"],
-            "task_type": "CAUSAL_LM",
-            **options,
-        }
-    )
+    config = peft.LoraConfig(**{"r": 4, "lora_alpha": 7, **TARGETS, **options})
+    return put_around(folder, module, base, config)
+
+
+def put_around(
+    folder: Path, module: Any, base: str | None, config: Any, strength: float = 0.05
+) -> Path:
     before = {id(p) for p in module.parameters()}
     attached = peft.get_peft_model(module, config)
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in attached.parameters():
             if id(parameter) not in before:
-                parameter.add_(torch.randn(parameter.shape, generator=draw) * 0.05)
+                parameter.add_(torch.randn(parameter.shape, generator=draw) * strength)
     attached.save_pretrained(folder)
     settings = json.loads((folder / "adapter_config.json").read_text())
     settings["base_model_name_or_path"] = base
@@ -105,6 +109,38 @@ def test_attached_and_merged_say_the_same(kind: str, tmp_path: Path) -> None:
         wb.sweep(m, [PROMPT], [[3]], read="logit")["effect"].values for m in (attached, merged)
     ]
     assert abs(swept[0] - swept[1]).max() < 1e-4
+
+
+OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "loha": (peft.LoHaConfig, {"r": 4}),
+    "lokr": (peft.LoKrConfig, {"r": 4}),
+    "adalora": (peft.AdaLoraConfig, {"init_r": 4, "target_r": 4, "total_step": 1}),
+    "ia3": (peft.IA3Config, {"feedforward_modules": ["down_proj"]}),
+    "oft": (peft.OFTConfig, {"oft_block_size": 8}),
+    "boft": (peft.BOFTConfig, {"boft_block_size": 4}),
+    "vera": (peft.VeraConfig, {"r": 4, "target_modules": ["q_proj", "o_proj"]}),
+    "hra": (peft.HRAConfig, {"r": 4}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_kinds_that_change_weights(kind: str, tmp_path: Path) -> None:
+    base = saved(tmp_path / "base")
+    config, options = OTHERS[kind]
+    folder = put_around(tmp_path / "adapter", untied(), "base", config(**{**TARGETS, **options}))
+    attached = wb.load(folder)
+    assert attached.card.adapter.startswith(f"{kind} 'default'")
+    one, two = attached.next_logits(PROMPT), logits(f"{folder}@merged")
+    assert (one - two).abs().max() < 1e-5 < (one - logits(base)).abs().max()
+
+
+@pytest.mark.model
+def test_the_default_model_says_the_same_attached_and_merged(tmp_path: Path) -> None:
+    module = wb.load(device="cpu").module
+    config = peft.LoraConfig(use_dora=True, **TARGETS)
+    folder = put_around(tmp_path / "adapter", module, models.DEFAULT, config, 0.01)
+    one, two = logits(f"{models.DEFAULT}+{folder}"), logits(f"{folder}@merged")
+    assert (one - two).abs().max() < 1e-5 * one.abs().max()
 
 
 def test_the_base_is_found_where_the_settings_say(tmp_path: Path) -> None:
