@@ -97,6 +97,16 @@ def comparison_count(run: Result) -> str:
     )
 
 
+def undetermined(run: Result) -> list[tuple[str, str]]:
+    """For each group of heads that this run could not tell: that it is so, and why."""
+    groups = {"undetermined_context": "Context", "undetermined_memory": "Memory"}
+    return [
+        (f"{group} heads cannot be told.", run.findings[name].says)
+        for name, group in groups.items()
+        if name in run.findings
+    ]
+
+
 def ranking(run: Result) -> str:
     """By what the roles were given, as a person says it."""
     return _RANKINGS[run.params.get("rank_by", "zero_all_positions")]

@@ -162,6 +162,13 @@ def extracted_by_queries(run: Result) -> pd.DataFrame:
     )
 
 
+def sampling_limits(run: Result) -> tuple[float, float]:
+    """The axis of all pictures of sampling, in percent."""
+    table = run.tables["extraction_by_queries"]
+    top = min(100.0, 125 * max(table["rate"].max(), table["greedy_rate"].max(), 0.04))
+    return -0.03 * top, 1.03 * top
+
+
 def no_membership(run: Result) -> str:
     """Why members cannot be told from others."""
     if "membership" not in run.params.get("parts", ["membership"]):

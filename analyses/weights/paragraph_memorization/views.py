@@ -31,15 +31,6 @@ _GRIDS = {
         "Attention and token frequency", "rank correlation", "rare", "frequent"
     ),
 }
-_CARD = {
-    "memorized passages": "{prefix_match_change:+.1f} tokens, {loss_change:+.3f} nats per token",
-    "passages not memorized": "{other_loss_change:+.3f} nats per token",
-    "neutral prose": "{neutral_loss_change:+.3f} nats per token",
-    "attention to triggers": "{trigger_percent:.0f} %, {trigger_attention_ratio:.1f} times chance",
-    "attention and token frequency": "{rarity_within:+.2f} ({rarity_within_low:+.2f} to"
-    " {rarity_within_high:+.2f})"
-    "; pooled {rarity_pooled:+.2f}",
-}
 
 
 def instead(run: Result, number: int) -> Markup:
@@ -100,11 +91,6 @@ def _rewritten(run: Result) -> list[Markup]:
         passage.folded(row["name"], old, passage.quoted(row["suffix"]), new, passage.quoted(target))
         for row, target in sel.rewritten(run)
     ]
-
-
-def _card(run: Result, pick: v.Pick) -> Markup:
-    about = "{picked}, rank {rank} of {heads} by the tokens lost without it"
-    return draw.card(head_name(*pick.head), sel.head(run, pick.head), _CARD, about)
 
 
 def _without(run: Result, pick: v.Pick) -> v.Picture | None:
@@ -189,7 +175,9 @@ VIEWS = [
         v.heads("heads", _GRIDS, marks=sel.head_roles, hover=sel.losses,
                 describe="{prefix_match_change:+.1f} tokens", beside=[
             v.knob("head", "Head, by tokens lost without it", sel.by_name, width=240),
-            v.on("head", _card, examples=sel.selected_heads),
+            v.on("head", lambda run, pick: draw.card(
+                head_name(*pick.head), sel.head(run, pick.head), sel.EFFECT_FORMATS, sel.RANKED,
+            ), examples=sel.selected_heads),
         ]),
         v.on("head", _without),
         v.finding("rarity", small=True),
