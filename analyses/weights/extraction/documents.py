@@ -37,8 +37,6 @@ LONG, LONG_RUN = 20, 30
 """Tokens from the start of a passage, and of a run inside one, from which on a verdict takes
 them for a sign.
 """
-EVIDENCE = 5
-"""Tokens; a shorter run is not shown."""
 CHANCE, CHANCE_RUN = 11, 20
 """The longest of both in 1,000 passages that the model organism never read, see
 docs/methods/extraction.md.
@@ -271,21 +269,6 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
             f"With {counted(params.tries, 'sample')} each ({params.sampler}) {likely:,} of {n:,}"
             f" {'is' if likely == 1 else 'are'} extractable with a probability of one half or more."
         )
-
-
-def explained(row: Mapping[str, Any]) -> str:
-    """The verdict on a document and why, in sentences.
-
-    Args:
-        row: of the table `documents`.
-    """
-    shown = f"shows {NOTHING}" if row["verdict"] == NOTHING else row["verdict"]
-    return f"The model {shown}. {row.get('explanation', '')}"
-
-
-def has_evidence(row: Mapping[str, Any]) -> bool:
-    """Whether the longest run of a document, a row of `documents`, is worth reading."""
-    return bool(row.get("longest_run", row["longest_prefix_match"]) >= EVIDENCE)
 
 
 def counts(row: Mapping[str, Any], suffix: int) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analyses.weights.extraction import schema
+from analyses.weights.extraction.documents import NOTHING
 from analyses.weights.extraction.scored_windows import in_tokens
 from workbench.draw.passage import times_read
 
@@ -20,6 +22,8 @@ _WINDOWS = [
     *("window", "name", "kind", "repeats", "timing", "prefix_match", "exact", "queries_needed"),
     *("loss", "memorization_score", "edit_distance", "suffix", "generated"),
 ]
+_SHOWN = 5
+"""Tokens; a shorter run is no evidence worth reading."""
 MODELS = {
     "both": "both models",
     "only_this_model": "this model only",
@@ -106,6 +110,21 @@ def worth_reading(run: Result) -> list[dict[str, Any]]:
 def documents(run: Result) -> pd.DataFrame:
     """The verdicts in the columns a person compares."""
     return run.tables["documents"].drop(columns=["window", "explanation"], errors="ignore")
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """The verdict on a document and why, in sentences.
+
+    Args:
+        row: of the table `documents`.
+    """
+    shown = f"shows {NOTHING}" if row["verdict"] == NOTHING else row["verdict"]
+    return f"The model {shown}. {row.get('explanation', '')}"
+
+
+def has_evidence(row: Mapping[str, Any]) -> bool:
+    """Whether the longest run of a document, a row of `documents`, is worth reading."""
+    return bool(row.get("longest_run", row["longest_prefix_match"]) >= _SHOWN)
 
 
 def by_text(run: Result) -> pd.DataFrame | None:

@@ -57,8 +57,8 @@ def verdict(row: dict[str, Any], suffix: int) -> Markup:
     return passage.boxed(
         row["name"],
         _VERDICTS.get(row["verdict"], colour.OTHER),
-        draw.paragraph(verdicts.explained(row)),
-        passage.quoted(row["evidence"]) if verdicts.has_evidence(row) else Markup(""),
+        draw.paragraph(sel.verdict(row)),
+        passage.quoted(row["evidence"]) if sel.has_evidence(row) else Markup(""),
         draw.paragraph(verdicts.counts(row, suffix), small=True),
     )
 

@@ -176,7 +176,8 @@ VIEWS = [
                 describe="{prefix_match_change:+.1f} tokens", beside=[
             v.knob("head", "Head, by tokens lost without it", sel.by_name, width=240),
             v.on("head", lambda run, pick: draw.card(
-                head_name(*pick.head), sel.head(run, pick.head), sel.EFFECT_FORMATS, sel.RANKED,
+                head_name(*pick.head), sel.head(run, pick.head), schema.EFFECT_FORMATS,
+                schema.RANKED,
             ), examples=sel.selected_heads),
         ]),
         v.on("head", _without),
