@@ -253,6 +253,7 @@ SCHEMA = Schema(
         F("heads", "Memorization heads switched off, held-out passages", "tokens"),
         F("unlearned", "Unlearned passages: tokens still reproduced", "tokens"),
         F("rewritten", "Rewritten passages: tokens still reproduced", "tokens"),
+        F("random_controls", "As many random heads off or random weights edited", "tokens"),
         F("left_out", "Texts that were not analysed", "texts"),
         F("altered", "Texts that the tokenizer changes", "texts"),
         claims.FINDING,

@@ -135,8 +135,7 @@ def _keep(run: Result, pick: v.Pick) -> Any:
     return draw.download_button(label, f"{name}.safetensors", file)
 
 
-# The control of both, as many random heads and weights, is among the claims.
-ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0), beside=("claims",))
+ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0), beside=("random_controls",))
 VIEWS = [
     v.View("Passages", needs="passages", parts=[
         v.finding("passages", more="Darker prefix tokens lose more of the suffix when they are"
