@@ -153,7 +153,7 @@ def head(run: Result, at: Head) -> dict[str, Any]:
 
 def effect_formats(row: Mapping[str, Any]) -> dict[str, str]:
     """What a person reads of a head to which numbers, as formats of its row: every way of
-    measuring, and where it looks. What was not measured of it is left out.
+    measuring, and what it attends to. What was not measured of it is left out.
     """
     added = "memory {{{0}_memory:+.3f}}, context {{{0}_context:+.3f}} logits"
     effect = (

@@ -51,7 +51,7 @@ def _about_heads(run: Result) -> Markup:
 
 
 def _head(run: Result, pick: v.Pick) -> list[Markup] | Markup:
-    """One head in numbers, and where it looks; on several prompts to unfold."""
+    """One head in numbers, and what it attends to; on several prompts to unfold."""
     row = sel.head(run, pick.head)
     card = draw.card(row["label"], row, sel.effect_formats(row), row["about"])
     unit = "attention from the last position · one prompt, not a finding"
