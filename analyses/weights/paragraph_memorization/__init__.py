@@ -58,6 +58,7 @@ from analyses.weights.paragraph_memorization.cost import stages as costs
 from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, Passage, choose, neutral
 from analyses.weights.paragraph_memorization.params import Params
 from analyses.weights.paragraph_memorization.parts import PARTS, PRESETS
+from analyses.weights.paragraph_memorization.random_controls import add_random_controls
 from analyses.weights.paragraph_memorization.schema import SCHEMA
 from analyses.weights.paragraph_memorization.selections import CHOICES
 from analyses.weights.paragraph_memorization.views import ANSWER, VIEWS
@@ -182,6 +183,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         _gradients(result, found, stage)
     if perturbed is not None:
         _stand_on_triggers(result, found, perturbed, asked_for, stage)
+    add_random_controls(result)
     say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result
