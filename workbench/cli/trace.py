@@ -170,9 +170,9 @@ def _reducers(given: list[str]) -> str | dict[str, str] | None:
     """`REDUCER` for all sites, or `SITE=REDUCER` by site."""
     by_site: dict[str, str] = {}
     for text in given:
-        name, equals, how = text.partition("=")
+        name, equals, reducer = text.partition("=")
         if equals and ":" not in name:  # in project:FILE the file may have any name
-            by_site[name.strip()] = how
+            by_site[name.strip()] = reducer
         elif len(given) > 1:
             raise BadInput(
                 f"--reduce {text!r} is for all sites, and there is another.",

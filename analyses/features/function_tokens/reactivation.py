@@ -283,8 +283,8 @@ def steering_by_position(facts: Facts) -> pd.DataFrame:
     changes = []
     for pos in places:
         here = facts.at[:, pos]
-        mine = (facts.subject > 0) & (here > 0)
-        changes.append(FeatureChange(_goal(here[other], mine | mine[other]), pos))
+        mask = (facts.subject > 0) & (here > 0)
+        changes.append(FeatureChange(_goal(here[other], mask | mask[other]), pos))
     before, *after = facts.answers(changes)
     rows = [
         {
