@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 
 # Before anything imports a Hugging Face library: no test may reach for the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -39,6 +40,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("browser")
         if not any(item.get_closest_marker(tier) for tier in TIERS):
             item.add_marker("unit")
+    _long_files_first(items)
+
+
+def _long_files_first(items: list[pytest.Item]) -> None:
+    """Two processes end together only where the last files are short ones: files that drive a
+    browser come first, then those that load a real model, then those that start processes.
+    """
+    ranks: dict[Path, int] = {}
+    for item in items:
+        tiers = ("browser", "model", "process")
+        rank = next((n for n, tier in enumerate(tiers) if item.get_closest_marker(tier)), 3)
+        ranks[item.path] = min(rank, ranks.get(item.path, 3))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def pytest_collection_finish() -> None:

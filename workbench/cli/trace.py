@@ -137,7 +137,7 @@ def trace(
                 progress=progress,
             )
     except Cancelled:
-        raise Cancelled(_kept(folder)) from None
+        raise Cancelled(_what_was_saved(folder)) from None
     if past := loaded.past_window(max(captured.lengths, default=0)):
         err().print(plain(past), soft_wrap=True)
     _report(captured, folder, as_json)
@@ -212,7 +212,7 @@ def _agree(nbytes: int, folder: Path, yes: bool, *, may_ask: bool) -> bool:
     return True
 
 
-def _kept(folder: Path) -> str:
+def _what_was_saved(folder: Path) -> str:
     """What a stopped capture left."""
     from workbench.trace import Trace
 
