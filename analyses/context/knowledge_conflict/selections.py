@@ -94,6 +94,16 @@ def comparison_count(run: Result) -> str:
     )
 
 
+def undetermined(run: Result) -> list[tuple[str, str]]:
+    """For each group of heads that this run could not tell: that it is so, and why."""
+    groups = {"undetermined_context": "Context", "undetermined_memory": "Memory"}
+    return [
+        (f"{group} heads cannot be told.", run.findings[name].says)
+        for name, group in groups.items()
+        if name in run.findings
+    ]
+
+
 def ranking(run: Result) -> str:
     """By what the roles were given, as a person says it."""
     return _RANKINGS[run.params.get("rank_by", "zero_all_positions")]
@@ -140,7 +150,7 @@ def head(run: Result, at: Head) -> dict[str, Any]:
 
 def effect_formats(row: Mapping[str, Any]) -> dict[str, str]:
     """What a person reads of a head to which numbers, as formats of its row: every way of
-    measuring, and where it looks. What was not measured of it is left out.
+    measuring, and what it attends to. What was not measured of it is left out.
     """
     added = "memory {{{0}_memory:+.3f}}, context {{{0}_context:+.3f}} logits"
     effect = (

@@ -274,6 +274,15 @@ def of_token(result: Result, at: str, token: int) -> pd.DataFrame:
     )
 
 
+def about_token(result: Result, at: str, token: int) -> str:
+    """Which token type's features `of_token` gives, in words."""
+    row = result.tables["tokens"].set_index("id").loc[token]
+    return (
+        f"“{row['token']}”, a {row['class']} token, {counted(row['occurrences'], 'occurrence')}:"
+        f" the features most often active on it at {at}. Choose one; the tab Features shows it."
+    )
+
+
 def prompts(result: Result) -> dict[str, int]:
     """The numbers of the prompts by their text, or as much of it as fits."""
     said = {}

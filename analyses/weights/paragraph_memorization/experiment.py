@@ -41,6 +41,7 @@ from analyses.weights.paragraph_memorization.costs import stages as costs
 from analyses.weights.paragraph_memorization.groups import Passage, choose, neutral
 from analyses.weights.paragraph_memorization.params import Params
 from analyses.weights.paragraph_memorization.parts import PARTS
+from analyses.weights.paragraph_memorization.random_controls import add_random_controls
 from workbench.cost import of_parts, stages
 from workbench.errors import BadInput
 from workbench.parts import running
@@ -106,6 +107,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         _gradients(result, found, stage)
     if perturbed is not None:
         _stand_on_triggers(result, found, perturbed, asked_for, stage)
+    add_random_controls(result)
     say_claims(result, claims.CLAIMS, claims.PAPER)
     progress(1.0, "Done")
     return result

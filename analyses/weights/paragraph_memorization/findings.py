@@ -354,7 +354,7 @@ def add_heads(
 def _add_rarity(
     result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int
 ) -> None:
-    """Whether heads look at rare tokens, within passages and pooled as in the paper."""
+    """Whether heads attend to rare tokens, within passages and pooled as in the paper."""
     rarest = ranked.loc[ranked["rarity_within"].idxmin()]
     result.add(
         Finding(

@@ -35,7 +35,6 @@ _RANKED = [
     *("rarity_within", "rarity_within_low", "rarity_within_high", "rarity_pooled"),
 ]
 
-
 Place = tuple[int | None, int]
 """The chosen layer, if any, and token."""
 

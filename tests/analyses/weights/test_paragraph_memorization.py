@@ -39,6 +39,7 @@ from analyses.weights.paragraph_memorization.constants import (
     Mask,
 )
 from analyses.weights.paragraph_memorization.groups import Passage
+from analyses.weights.paragraph_memorization.random_controls import add_random_controls
 from hooks.weights import requires_grad
 from workbench import registry
 from workbench.errors import BadInput
@@ -415,6 +416,34 @@ def updates(
         }
     )
     return table.assign(**row)
+
+
+def test_the_answer_has_its_control_from_both_tables() -> None:
+    result = judged()
+    add_random_controls(result)
+    assert "random_controls" not in result.findings
+    heads = {"before": 20.0, "after": 3.0, "random_median": 19.0, "random_lowest": 12.0}
+    sets = ["no intervention", "selected heads", *["random heads"] * 4]
+    result.tables["held_out_eval"] = pd.DataFrame({"condition": sets})
+    result.add(Finding("heads", heads, "Off."))
+    add_random_controls(result)
+    assert result.findings["random_controls"].values == {
+        "heads_before": 20.0,
+        "heads": 19.0,
+        "heads_lowest": 12.0,
+    }
+    assert (
+        "19.0 of 20.0 leading tokens (median of 4 sets" in result.findings["random_controls"].says
+    )
+    left, spans = {"before": 32.0, "random": 30.0}, {"random": (28.0, 31.0)}
+    result.add(Finding("unlearned", left, "Gone.", interval=spans))
+    add_random_controls(result)
+    control = result.findings["random_controls"]
+    assert control.values["weights"] == 30.0
+    assert control.interval == {"weights": (28.0, 31.0)}
+    assert "30.0 of 32.0 (95 % over passages: 28.0 to 31.0)" in control.says
+    schema = registry.get("paragraph-memorization").schema
+    assert list(schema.problems(Result(result.analysis, findings=result.findings))) == []
 
 
 def test_a_run_that_measured_nothing_tells_nothing() -> None:
