@@ -9,9 +9,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
-from analyses.context.knowledge_conflict.headroom import WINS
-from analyses.context.knowledge_conflict.transfer import unavailable_reason
+from analyses.context.knowledge_conflict.constants import OUTCOMES, Head
+from analyses.context.knowledge_conflict.headroom import WINS, pair_without_headroom
 from workbench.draw.colour import symmetric_limit
 from workbench.selection import head_name, parse_head
 from workbench.wording import counted
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
     from workbench.views import Pick
-
-Head = tuple[int, int]
 
 METHODS = {
     "effect": "path patching",
@@ -330,7 +327,7 @@ def transfer_gains(run: Result) -> pd.DataFrame:
     table = run.tables["transfer"]
     points = [
         math.nan
-        if unavailable_reason(row)
+        if pair_without_headroom(row)
         else 100 * (row[WINS[row["group"]]] - row[f"base_{WINS[row['group']]}"])
         for row in table.to_dict("records")
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.features.function_tokens.top_examples import BINS
+from analyses.features.function_tokens.constants import BINS
 from workbench.draw.tokens import CONTENT, FUNCTION, TEMPLATE, Peak
 from workbench.views import AGAIN
 from workbench.wording import counted

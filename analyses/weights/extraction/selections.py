@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.weights.extraction import schema
-from analyses.weights.extraction.documents import NOTHING
-from analyses.weights.extraction.scored_windows import in_tokens
+from analyses.weights.extraction.verdicts import NOTHING
 from workbench.draw.passage import times_read
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,11 +67,11 @@ def reproduced(run: Result, number: int) -> str:
     row = window(run, number)
     match, longest = row["prefix_match"], row.get("longest_run", 0)
     if bool(row["exact"]):
-        return f"Greedy decoding reproduces the suffix in full: {in_tokens(match)}."
+        return f"Greedy decoding reproduces the suffix in full: {counted(match, 'token')}."
     inside = ""
     if longest > match:
-        inside = f" The longest run inside the suffix is {in_tokens(longest)}."
-    length = in_tokens(int(run.params.get("suffix", 0)))
+        inside = f" The longest run inside the suffix is {counted(longest, 'token')}."
+    length = counted(int(run.params.get("suffix", 0)), "token")
     return f"Greedy decoding reproduces {match} of {length}.{inside} Its continuation:"
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analyses.weights.extraction import documents as verdicts
-from analyses.weights.extraction import schema
+from analyses.weights.extraction import schema, verdicts
 from analyses.weights.extraction import selections as sel
 from workbench import draw
 from workbench import views as v

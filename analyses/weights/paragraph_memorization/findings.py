@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import difference, mean_interval
+from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT
 from analyses.weights.paragraph_memorization.edit_findings import _LAST
-from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
+from analyses.weights.paragraph_memorization.groups import Passage
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 from workbench.wording import counted

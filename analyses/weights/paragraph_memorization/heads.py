@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import mean_interval, spearman
-from analyses.weights.paragraph_memorization.groups import MEMORIZED, Passage, greedy_match
+from analyses.weights.paragraph_memorization.constants import MEMORIZED
+from analyses.weights.paragraph_memorization.groups import Passage, greedy_match
 from hooks import sweep
 from hooks.capture import capture
 from hooks.interventions import ablate

@@ -11,7 +11,7 @@ from analyses import claims
 from analyses.weights.paragraph_memorization import schema, weight_edits
 from analyses.weights.paragraph_memorization import selections as sel
 from analyses.weights.paragraph_memorization.claims import CLAIMS, PAPER
-from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, PARTLY
+from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT, PARTLY
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour, passage
