@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 GROUP = "workbench.analyses"
 OURS = "memory-workbench"
+GRID = "grid"
+"""What the summary of many runs is a run of (`workbench.grid_page`)."""
 
 
 @dataclass(frozen=True)
@@ -309,13 +311,19 @@ def _package(entry: EntryPoint) -> str:
 
 @cache
 def get(name: str) -> Analysis:
-    """An analysis by name; `_` and `-` are the same.
+    """An analysis by name; `_` and `-` are the same. "grid" is what a summary of many runs is a run
+    of; it is no question to a model, and is not among `all_analyses`.
 
     Raises:
         NotFound: none of that name (the nearest is suggested).
         WorkbenchError: its package is installed but does not load, or lacks something an analysis
             must have.
     """
+    if _plain(name) == GRID:
+        from workbench import grid_page
+
+        made: Any = grid_page
+        return Analysis(GRID, grid_page.question, grid_page.Params, made, OURS)
     entries = _found()
     entry = entries.get(_plain(name))
     if entry is None:

@@ -97,6 +97,24 @@ def write(
         ) from error
 
 
+def put(folder: Path, index: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write `result.json` and tables into a folder that holds other things too, in place of what
+    it had of them. The index comes last: until then it names tables that are there.
+
+    Raises OSError where it cannot be written.
+    """
+    work = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    try:
+        _write_files(work, index, tables, {})
+        (folder / "tables").mkdir(exist_ok=True)
+        for table in tables:
+            file = Path("tables", f"{table}.parquet")
+            os.replace(work / file, folder / file)
+        os.replace(work / "result.json", folder / "result.json")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
 def _write_files(
     folder: Path,
     index: Mapping[str, Any],

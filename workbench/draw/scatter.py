@@ -37,6 +37,7 @@ def intervals(
     *,
     title: str,
     unit: str,
+    zero: bool = True,
 ) -> hv.Overlay:
     """Means with their 95 % intervals around a line at zero: a row for each of `names`, a colour
     for each of `by`.
@@ -44,6 +45,7 @@ def intervals(
     Args:
         frame: columns `names`, `by`, mean, low, high; optionally n.
         hues: value of `by` to colour, in the order of the legend; by default as they come.
+        zero: draw that line; without it the picture need not reach to zero.
     """
     style.load()
     import holoviews as hv
@@ -90,13 +92,15 @@ def intervals(
             )
             .opts(backend="matplotlib", color=hue, s=26)
         )
-    parts.append(
-        hv.VLine(0)
-        .opts(backend="bokeh", color=colour.INK, line_width=1)
-        .opts(backend="matplotlib", color=colour.INK, linewidth=0.8)
-    )
+    if zero:
+        parts.append(
+            hv.VLine(0)
+            .opts(backend="bokeh", color=colour.INK, line_width=1)
+            .opts(backend="matplotlib", color=colour.INK, linewidth=0.8)
+        )
     ends = [v for c in ("mean", "low", "high") for v in frame[c] if math.isfinite(v)] or [0.0, 1.0]
-    low, high = min(0.0, *ends), max(0.0, *ends)
+    ends += [0.0] if zero else []
+    low, high = min(ends), max(ends)
     air = (high - low) * 0.06 or 1.0
     shared: dict[str, Any] = {
         "xlim": (low - air, high + air),

@@ -1,0 +1,169 @@
+"""What the pictures of a grid show: one number over what varies, and how often each item was
+chosen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench import registry
+from workbench.errors import WorkbenchError
+from workbench.schema import fits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.result import Result
+
+MANY = 8
+"""Small multiples beside each other at most; the others are one click away."""
+STEP = re.compile(r"@step-(\d+)$")
+_ITEMS, _LEVELS = 20, 3
+
+
+@dataclass(frozen=True)
+class GridNumber:
+    """One number of one finding."""
+
+    finding: str
+    value: str
+    title: str
+    unit: str
+
+    @property
+    def says(self) -> str:
+        """ "Answers with memory heads off: memory (share of facts)"."""
+        name = "" if self.value == "value" else f": {self.value.replace('_', ' ')}"
+        return f"{self.title}{name}"
+
+
+def numbers(run: Result) -> list[GridNumber]:
+    """All numbers of the runs, those of their answer first; counts of items come last."""
+    table = run.tables.get("over_seeds")
+    if table is None:
+        return []
+    lead = _lead(run)
+    rows = table.drop_duplicates(["finding", "value"])
+    found = [
+        GridNumber(row["finding"], row["value"], row["title"], row["unit"])
+        for row in rows[["finding", "value", "title", "unit"]].to_dict("records")
+    ]
+
+    def place(number: GridNumber) -> tuple[bool, int]:
+        at = (n for n, name in enumerate(lead) if fits(name, number.finding))
+        return number.value == "n", next(at, len(lead))
+
+    return sorted(found, key=place)
+
+
+def _lead(run: Result) -> tuple[str, ...]:
+    """Findings that are the answer of the analysis that was run."""
+    try:
+        answer = registry.get(str(run.params.get("analysis"))).answer
+    except WorkbenchError:  # not installed here
+        return ()
+    return () if answer is None else (*answer.says, *answer.beside)
+
+
+def multiples(run: Result) -> list[GridNumber]:
+    """The numbers that are shown as small multiples: those of the answer, else the first."""
+    lead = _lead(run)
+    found = [n for n in numbers(run) if n.value != "n" and any(fits(f, n.finding) for f in lead)]
+    return (found or numbers(run))[:MANY]
+
+
+def rows_of(run: Result, number: GridNumber, table: str = "over_seeds") -> pd.DataFrame:
+    """Rows of one number. Of a combination with one run, the interval is the run's own, over its
+    items.
+    """
+    found = run.tables[table]
+    mine = found[(found["finding"] == number.finding) & (found["value"] == number.value)]
+    if table != "over_seeds":
+        return mine
+    alone = mine["n"] < 2
+    return mine.assign(
+        low=mine["low"].where(~alone, mine["items_low"]),
+        high=mine["high"].where(~alone, mine["items_high"]),
+    )
+
+
+def varying(run: Result) -> list[str]:
+    """Columns of what varies, but the seed."""
+    own = {column.name for column in _columns()}
+    return [name for name in run.tables["over_seeds"] if name not in own]
+
+
+def _columns() -> Iterator[Any]:
+    from workbench.grid_page.schema import SCHEMA
+
+    table = SCHEMA.table("over_seeds")
+    return iter(table.columns if table is not None else ())
+
+
+def axis(run: Result, frame: pd.DataFrame) -> tuple[str, pd.Series] | None:
+    """What stands along x, where something that varies is a number with three values at least:
+    its name, and its value for each row. Steps of a training come first.
+    """
+    import pandas as pd
+
+    columns = varying(run)
+    if "model" in columns:
+        steps = frame["model"].astype(str).str.extract(STEP)[0]
+        if steps.notna().all() and steps.nunique() >= _LEVELS:
+            return "training step", steps.astype(int)
+    for name in columns:
+        if pd.api.types.is_numeric_dtype(frame[name]) and frame[name].nunique() >= _LEVELS:
+            return name.removeprefix("param_"), frame[name]
+    return None
+
+
+def series(run: Result, frame: pd.DataFrame, along: str) -> pd.Series:
+    """What tells rows apart that stand at the same place along x."""
+    texts = []
+    for row in frame.to_dict("records"):
+        words = [
+            STEP.sub("", str(row[name])) if name == "model" else f"{_word(name)} {row[name]}"
+            for name in varying(run)
+            if _word(name) != along
+        ]
+        texts.append(", ".join(word for word in words if word) or "mean")
+    return frame["combination"].where(False, texts)
+
+
+def _word(name: str) -> str:
+    return name.removeprefix("param_")
+
+
+def scaled(frame: pd.DataFrame, unit: str) -> tuple[pd.DataFrame, str]:
+    """Shares as percent, with the unit that is written at the axis."""
+    columns = ["mean", "low", "high"]
+    if not is_share(frame["mean"].tolist(), unit):
+        return frame, unit
+    return frame.assign(**{c: 100 * frame[c] for c in columns}), f"%, {unit}"
+
+
+def is_share(values: list[float], unit: str) -> bool:
+    """Whether numbers are parts of a whole."""
+    return unit.startswith(("share", "fraction")) and all(not v < 0 and not v > 1 for v in values)
+
+
+def often(run: Result) -> pd.DataFrame:
+    """Of each choice the items that most runs chose, and in which share of the seeds: columns
+    choice, item, combination, percent.
+    """
+    table = run.tables["choices"]
+    total = table.groupby(["choice", "item"], sort=False)["runs"].sum().reset_index()
+    first = total.sort_values("runs", ascending=False).groupby("choice", sort=False).head(_ITEMS)
+    kept = table.merge(first[["choice", "item"]], on=["choice", "item"])
+    order = {item: n for n, item in enumerate(first["item"])}
+    kept = kept.sort_values("item", key=lambda items: items.map(order), kind="stable")
+    return kept.assign(percent=100 * kept["runs"] / kept["of"])
+
+
+def has_seeds(run: Result) -> bool:
+    """Whether any combination was run under several seeds."""
+    table = run.tables.get("over_seeds")
+    return table is not None and bool((table["n"] > 1).any())
