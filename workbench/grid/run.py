@@ -105,7 +105,7 @@ def run_grid(
         page = GridPage(campaign, json.loads(json.dumps(asked, default=str)))
         page.write()
         if link:
-            run_links.open_folder(campaign.folder)
+            _put_link(campaign, say)
         try:
             if to_do:
                 _run(campaign, to_do, where, progress or Progress(), say, page)
@@ -113,6 +113,15 @@ def run_grid(
             result = page.write()
         failed = {c.says: page.failed[c.key] for c in cells if c.key in page.failed}
         return Grid(campaign.folder, page.summary(), result, failed)
+
+
+def _put_link(campaign: Campaign, say: Callable[[str], None] | None) -> None:
+    """Show the grid among the user's runs. Where that cannot be, it is said; the grid is run."""
+    try:
+        run_links.open_folder(campaign.folder)
+    except WorkbenchError as error:
+        if say is not None:
+            say(f"It will not be among your runs: {error.what}")
 
 
 def check_engine(where: Where) -> None:
