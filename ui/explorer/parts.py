@@ -12,9 +12,10 @@ import panel as pn
 from markupsafe import Markup
 
 from ui.runs import answer, provenance
-from workbench import commands, draw
+from workbench import commands, draw, registry
 from workbench.draw.view import STYLES, html_pane, need_panel
 from workbench.errors import NotFound
+from workbench.grid.status import is_at_work
 from workbench.result import Result
 from workbench.run_titles import cut
 from workbench.runs import RunEntry, listing, with_runs_of_grids
@@ -71,11 +72,7 @@ def headline(result: Result, page: bool) -> Any:
         Markup('<p class="wb-answer{}">{}</p>').format("" if n == 0 else "-more", sentence)
         for n, sentence in enumerate(lead.says)
     )
-    stopped = (
-        draw.paragraph("Partial: the run was stopped before it was done; what it had is shown.")
-        if result.partial
-        else ""
-    )
+    stopped = draw.paragraph(_partial(result)) if result.partial else ""
     sure = answer.certainty(result)
     return html_pane(
         Markup("<style>{}</style>{}<h1>{}</h1>{}{}{}{}{}").format(
@@ -89,6 +86,15 @@ def headline(result: Result, page: bool) -> Any:
             origin(result, page),
         )
     )
+
+
+def _partial(result: Result) -> str:
+    """Why a run is not whole."""
+    if result.analysis != registry.GRID:
+        return "Partial: the run was stopped before it was done; what it had is shown."
+    if result.path is not None and is_at_work(result.path):
+        return "At work: what is done so far is shown; reload the page for what comes."
+    return "Partial: not all of its runs are done; the command under “Run it again” goes on."
 
 
 def title(result: Result) -> Markup:

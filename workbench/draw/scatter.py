@@ -111,6 +111,7 @@ def intervals(
         "ylabel": "",
         "title": title,
         "legend_position": "top",
+        **({} if zero else {"xticks": 5}),
     }
     height = 100 + (26 + 14 * len(hues)) * len(groups)
     return finish(

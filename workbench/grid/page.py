@@ -83,32 +83,26 @@ class GridPage:
         asked = self._tables.asked
         result = Result(
             grid_page.name,
-            f"{asked.question} What changes with {self._varying()}?",
+            f"{asked.question} Over {self._varying()}.",
             dict(self.asked),
             tables=self._tables.all(),
             provenance=self._provenance(),
         )
         result.add(*findings(result))
         result.partial = any(result.tables["runs"]["state"] == "to do")
-        result.made_title = one_line(" · ".join(filter(None, [asked.title, *self._words()])))
+        model = "" if len(models_of(self.campaign.cells)) > 1 else self._model()
+        result.made_title = one_line(
+            " · ".join(filter(None, [asked.title, model, self._varying()]))
+        )
         return result
 
     def _varying(self) -> str:
-        """What varies, in words."""
-        names = list(dict.fromkeys(name for cell in self.campaign.cells for name in cell.varied))
-        *others, last = names or ["nothing"]
-        return f"{', '.join(others)} and {last}" if others else last
-
-    def _words(self) -> list[str]:
-        """How many of what: "2 models", "3 seeds"."""
-        cells, models = self.campaign.cells, models_of(self.campaign.cells)
+        """How many of what: "2 models, 3 seeds, 2 values of relation"."""
         values: dict[str, set[str]] = {}
-        for cell in cells:
+        for cell in self.campaign.cells:
             for name, value in cell.varied.items():
                 values.setdefault(name, set()).add(str(value))
-        named = [_counted(len(values[name]), name) for name in values if name != "model"]
-        many = counted(len(models), "model") if len(models) > 1 else self._model()
-        return [many, ", ".join(named), counted(len(cells), "run")]
+        return ", ".join(_counted(len(values[name]), name) for name in values) or "one run"
 
     def _model(self) -> str:
         known = next(iter(self._tables.known.values()), None)
@@ -132,4 +126,4 @@ class GridPage:
 
 def _counted(n: int, name: str) -> str:
     """So many values of a parameter: "3 seeds", "2 values of relation"."""
-    return counted(n, "seed") if name == "seed" else f"{counted(n, 'value')} of {name}"
+    return counted(n, name) if name in ("model", "seed") else f"{counted(n, 'value')} of {name}"

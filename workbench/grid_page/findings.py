@@ -25,7 +25,8 @@ def findings(run: Result) -> Iterator[Finding]:
     if choices is not None and selections.has_seeds(run):
         yield stability(choices[choices["of"] > 1])
     if numbers := selections.multiples(run):
-        yield from extremes(run, numbers[0])
+        yield from extremes(run, numbers[0][0])
+        yield spread(run, numbers[0][0])
     yield progress(run.tables["runs"]["state"])
 
 
@@ -84,6 +85,31 @@ def extremes(run: Result, number: selections.GridNumber) -> Iterator[Finding]:
     yield Finding("extremes", numbers, says, unit=number.unit)
 
 
+def spread(run: Result, number: selections.GridNumber) -> Finding:
+    """How far a number moves under other seeds alone: what differences are to be read against."""
+    rows = selections.rows_of(run, number).dropna(subset=["mean"])
+    repeated = rows[rows["n"] > 1]
+    if repeated.empty:
+        says = (
+            "One seed was run, so how much of a difference is chance cannot be told; more seeds"
+            " tell it: --set seed=0,1,2,3,4."
+        )
+        return Finding("spread", {"seeds": float("nan"), "n": 0.0}, says, unit=number.unit)
+    widths = repeated["largest"] - repeated["smallest"]
+    moved, n = float(widths.max()), len(repeated)
+    apart = f"With nothing but the seed changed, “{number.says}” moves by"
+    if n == 1:
+        says = f"{apart} {said(moved, number.unit)}, from its smallest to its largest."
+    else:
+        means = repeated["mean"]
+        between = said(float(means.max() - means.min()), number.unit)
+        says = (
+            f"{apart} {said(moved, number.unit)} at most; the means of the {n} combinations lie"
+            f" {between} apart."
+        )
+    return Finding("spread", {"seeds": moved, "n": float(n)}, says, unit=number.unit)
+
+
 def progress(states: pd.Series) -> Finding:
     """How many runs are done."""
     done, failed, waiting = ((states == state).sum() for state in ("done", "failed", "to do"))
@@ -104,4 +130,4 @@ def said(value: float, unit: str) -> str:
     """A number with its unit; shares as percent."""
     if selections.is_share([value], unit):
         return f"{100 * value:.3g} %"
-    return f"{value:.4g} {unit}".strip()
+    return f"{value:.3g} {unit}".strip() if unit != "probability" else f"{value:.3g}"

@@ -52,7 +52,8 @@ SCHEMA = Schema(
     ],
     findings=[
         FindingSchema("stability", "Chosen under every seed", "share of chosen items"),
-        FindingSchema("extremes", "Best and worst"),
+        FindingSchema("extremes", "Largest and smallest"),
+        FindingSchema("spread", "Moved by the seed alone"),
         FindingSchema("runs", "Runs of the grid", "runs"),
     ],
 )

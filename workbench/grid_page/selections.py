@@ -5,7 +5,7 @@ chosen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
-MANY = 8
-"""Small multiples beside each other at most; the others are one click away."""
+MANY, TOGETHER = 8, 4
+"""So many small multiples at most, with so many numbers in each; the others are one click away."""
 STEP = re.compile(r"@step-(\d+)$")
 _ITEMS, _LEVELS = 20, 3
 
@@ -68,11 +68,18 @@ def _lead(run: Result) -> tuple[str, ...]:
     return () if answer is None else (*answer.says, *answer.beside)
 
 
-def multiples(run: Result) -> list[GridNumber]:
-    """The numbers that are shown as small multiples: those of the answer, else the first."""
-    lead = _lead(run)
-    found = [n for n in numbers(run) if n.value != "n" and any(fits(f, n.finding) for f in lead)]
-    return (found or numbers(run))[:MANY]
+def multiples(run: Result) -> list[list[GridNumber]]:
+    """The numbers that are shown as small multiples, those of one finding in one picture: of the
+    answer's findings, else of the first.
+    """
+    lead, found = _lead(run), [n for n in numbers(run) if n.value != "n"]
+    mine = [n for n in found if any(fits(name, n.finding) for name in lead)] or found
+    groups: dict[Any, list[GridNumber]] = {}
+    for number in mine:
+        # A unit such as "draws; probability" is of numbers that stand on no common scale.
+        key = number if ";" in number.unit else number.finding
+        groups.setdefault(key, []).append(number)
+    return [group[:TOGETHER] for group in groups.values()][:MANY]
 
 
 def rows_of(run: Result, number: GridNumber, table: str = "over_seeds") -> pd.DataFrame:
@@ -121,7 +128,7 @@ def axis(run: Result, frame: pd.DataFrame) -> tuple[str, pd.Series] | None:
 
 
 def series(run: Result, frame: pd.DataFrame, along: str) -> pd.Series:
-    """What tells rows apart that stand at the same place along x."""
+    """What tells rows apart that stand at the same place along x; "" where nothing does."""
     texts = []
     for row in frame.to_dict("records"):
         words = [
@@ -129,7 +136,7 @@ def series(run: Result, frame: pd.DataFrame, along: str) -> pd.Series:
             for name in varying(run)
             if _word(name) != along
         ]
-        texts.append(", ".join(word for word in words if word) or "mean")
+        texts.append(", ".join(word for word in words if word))
     return frame["combination"].where(False, texts)
 
 
@@ -137,12 +144,18 @@ def _word(name: str) -> str:
     return name.removeprefix("param_")
 
 
-def scaled(frame: pd.DataFrame, unit: str) -> tuple[pd.DataFrame, str]:
-    """Shares as percent, with the unit that is written at the axis."""
-    columns = ["mean", "low", "high"]
-    if not is_share(frame["mean"].tolist(), unit):
-        return frame, unit
-    return frame.assign(**{c: 100 * frame[c] for c in columns}), f"%, {unit}"
+def together(run: Result, numbers: Sequence[GridNumber]) -> tuple[pd.DataFrame, str]:
+    """Rows of several numbers of one finding, their name in the column `name`; shares as percent;
+    and the unit that is written at the axis.
+    """
+    import pandas as pd
+
+    parts = [rows_of(run, n).assign(name=n.value.replace("_", " ")) for n in numbers]
+    frame, unit = pd.concat(parts, ignore_index=True).dropna(subset=["mean"]), numbers[0].unit
+    if is_share(frame["mean"].tolist(), unit):
+        ends = ["mean", "low", "high"]
+        return frame.assign(**{c: 100 * frame[c] for c in ends}), f"%, {unit}"
+    return frame, unit
 
 
 def is_share(values: list[float], unit: str) -> bool:

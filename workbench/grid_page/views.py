@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
-ANSWER = v.Answer(says=("stability", "extremes", "runs"), picture=("Overview", 0))
+ANSWER = v.Answer(
+    says=("stability", "extremes", "runs"), picture=("Overview", 0), beside=("spread",)
+)
 _COLUMNS = 12  # combinations of one matrix
 
 
@@ -51,30 +54,32 @@ def _whole(rows: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index().melt("item", var_name="combination", value_name="percent")
 
 
-def _multiple(run: Result, number: GridNumber) -> Any:
-    """One number over what varies: a curve where that is a number, else a row for each."""
-    frame, unit = selections.scaled(selections.rows_of(run, number), number.unit)
-    frame = frame.dropna(subset=["mean"])
+def _picture(run: Result, numbers: Sequence[GridNumber]) -> list[Any]:
+    """Numbers of one finding over what varies: curves where that is a number, else rows."""
+    frame, unit = selections.together(run, numbers)
     if frame.empty:
-        return None
+        return []
+    one, title = len(numbers) == 1, numbers[0].says if len(numbers) == 1 else numbers[0].title
     along = selections.axis(run, frame)
     if along is not None:
         name, places = along
-        data = frame.assign(at=places, of=selections.series(run, frame, name))
-        return v.picture(
-            "curves", data, "at", "mean", "of", title=number.says, ylabel=unit, xlabel=name,
-            interval=("low", "high"),
-        )  # fmt: skip
+        names = selections.series(run, frame, name)
+        of = names if one else names.where(names == "", names + ", ") + frame["name"]
+        data = frame.assign(at=places, of=of.where(of != "", "mean"))
+        return [
+            v.picture(
+                "curves", data, "at", "mean", "of", title=title, ylabel=unit, xlabel=name,
+                interval=("low", "high"),
+            )
+        ]  # fmt: skip
     over = "mean over seeds" if (frame["n"] > 1).any() else "one run"
-    return v.picture(
-        "intervals", frame.assign(of=over), "combination", "of", title=number.says, unit=unit,
-        zero=False,
-    )  # fmt: skip
+    data = frame.assign(of=over if one else frame["name"])
+    return [v.picture("intervals", data, "combination", "of", title=title, unit=unit, zero=False)]
 
 
 def _multiples(run: Result) -> list[Any]:
-    drawn = [one for number in selections.multiples(run) if (one := _multiple(run, number))]
-    return [v.Beside(drawn[n : n + 2], width=420) for n in range(0, len(drawn), 2)]
+    drawn = [one for numbers in selections.multiples(run) for one in _picture(run, numbers)]
+    return [v.Beside(drawn[n : n + 2], width=520) for n in range(0, len(drawn), 2)]
 
 
 def _by_number(run: Result) -> dict[str, GridNumber]:
@@ -90,7 +95,7 @@ def _one(run: Result, pick: v.Pick) -> list[Any]:
     names = run.tables["runs"].set_index("id")["run"]
     table = rows.assign(run=rows["id"].map(names))[["run", "number", "unit", "id"]]
     return [
-        _multiple(run, number),
+        *_picture(run, [number]),
         v.Table(table, "Every run, largest first", of="numbers", picks="run", by="id"),
     ]
 
@@ -115,7 +120,7 @@ VIEWS = [
     v.View("Overview", needs="over_seeds", parts=[
         v.finding("stability"),
         v.show(_stable),
-        v.finding("extremes"),
+        v.finding("extremes", "spread"),
         v.show(_multiples),
         v.says(
             "Intervals are 95 %: over the seeds (Student's) where there are several, else the run's"
