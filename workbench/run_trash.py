@@ -24,7 +24,8 @@ def delete(run: str, root: Path | None = None) -> str:
 
     Raises:
         NotFound: no such run.
-        WorkbenchError: it is a sample run, is still being written, is a grid at work, or cannot be moved.
+        WorkbenchError: it is a sample run, a grid at work, still being written, or cannot be
+            moved.
     """
     root = root or paths.runs_dir()
     for entry in listing(root):

@@ -38,6 +38,7 @@ def intervals(
     title: str,
     unit: str,
     zero: bool = True,
+    longest: int = 48,
 ) -> hv.Overlay:
     """Means with their 95 % intervals around a line at zero: a row for each of `names`, a colour
     for each of `by`.
@@ -46,6 +47,7 @@ def intervals(
         frame: columns `names`, `by`, mean, low, high; optionally n.
         hues: value of `by` to colour, in the order of the legend; by default as they come.
         zero: draw that line; without it the picture need not reach to zero.
+        longest: characters of a row's name.
     """
     style.load()
     import holoviews as hv
@@ -106,7 +108,7 @@ def intervals(
         "xlim": (low - air, high + air),
         "ylim": (-0.6, len(groups) - 0.4),
         "invert_yaxis": True,
-        "yticks": [(i, style.plain(g, 48)) for i, g in enumerate(groups)],
+        "yticks": [(i, style.plain(g, longest)) for i, g in enumerate(groups)],
         "xlabel": unit,
         "ylabel": "",
         "title": title,

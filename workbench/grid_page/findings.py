@@ -22,8 +22,10 @@ _NAMED = 6
 def findings(run: Result) -> Iterator[Finding]:
     """The findings of a grid, from its tables."""
     choices = run.tables.get("choices")
-    if choices is not None and selections.has_seeds(run):
-        yield stability(choices[choices["of"] > 1])
+    if selections.has_seeds(run):
+        if choices is not None:
+            yield stability(choices[choices["of"] > 1])
+        yield seeds(run.tables["over_seeds"]["n"])
     if numbers := selections.multiples(run):
         yield from extremes(run, numbers[0][0])
         yield spread(run, numbers[0][0])
@@ -53,10 +55,17 @@ def stability(choices: pd.DataFrame) -> Finding:
     over = "" if n_combinations == 1 else f", over {counted(n_combinations, 'combination')}"
     return Finding(
         "stability",
-        {"share": len(always) / len(pairs), "n": float(len(pairs))},
+        {"share": len(always) / len(pairs), "items": float(len(pairs))},
         f"Chosen under all of {many} seeds, of what any of them chose{over}: {'; '.join(words)}.",
         unit="share of chosen items",
     )
+
+
+def seeds(counts: pd.Series) -> Finding:
+    """How many seeds each combination has."""
+    least, most = int(counts.min()), int(counts.max())
+    many = counted(most, "seed") if least == most else f"{least} to {most} seeds"
+    return Finding("seeds", float(least), f"{many} of each combination.", unit="seeds")
 
 
 def extremes(run: Result, number: selections.GridNumber) -> Iterator[Finding]:
@@ -79,8 +88,7 @@ def extremes(run: Result, number: selections.GridNumber) -> Iterator[Finding]:
     if values[0] == values[1]:
         says = f"“{number.says}” is {most} everywhere{seeds}."
     else:
-        says = f"“{number.says}” is largest, {most}, with {places[1]}, and smallest, {least}, with"
-        says += f" {places[0]}{seeds}."
+        says = f"“{number.says}” goes from {least} ({places[0]}) to {most} ({places[1]}){seeds}."
     numbers = {"largest": float(values[1]), "smallest": float(values[0])}
     yield Finding("extremes", numbers, says, unit=number.unit)
 
@@ -94,7 +102,9 @@ def spread(run: Result, number: selections.GridNumber) -> Finding:
             "One seed was run, so how much of a difference is chance cannot be told; more seeds"
             " tell it: --set seed=0,1,2,3,4."
         )
-        return Finding("spread", {"seeds": float("nan"), "n": 0.0}, says, unit=number.unit)
+        return Finding(
+            "spread", {"seeds": float("nan"), "combinations": 0.0}, says, unit=number.unit
+        )
     widths = repeated["largest"] - repeated["smallest"]
     moved, n = float(widths.max()), len(repeated)
     apart = f"With nothing but the seed changed, “{number.says}” moves by"
@@ -107,7 +117,7 @@ def spread(run: Result, number: selections.GridNumber) -> Finding:
             f"{apart} {said(moved, number.unit)} at most; the means of the {n} combinations lie"
             f" {between} apart."
         )
-    return Finding("spread", {"seeds": moved, "n": float(n)}, says, unit=number.unit)
+    return Finding("spread", {"seeds": moved, "combinations": float(n)}, says, unit=number.unit)
 
 
 def progress(states: pd.Series) -> Finding:

@@ -129,6 +129,8 @@ def axis(run: Result, frame: pd.DataFrame) -> tuple[str, pd.Series] | None:
 
 def series(run: Result, frame: pd.DataFrame, along: str) -> pd.Series:
     """What tells rows apart that stand at the same place along x; "" where nothing does."""
+    import pandas as pd
+
     texts = []
     for row in frame.to_dict("records"):
         words = [
@@ -137,7 +139,7 @@ def series(run: Result, frame: pd.DataFrame, along: str) -> pd.Series:
             if _word(name) != along
         ]
         texts.append(", ".join(word for word in words if word))
-    return frame["combination"].where(False, texts)
+    return pd.Series(texts, index=frame.index, dtype=object)
 
 
 def _word(name: str) -> str:
@@ -156,6 +158,13 @@ def together(run: Result, numbers: Sequence[GridNumber]) -> tuple[pd.DataFrame, 
         ends = ["mean", "low", "high"]
         return frame.assign(**{c: 100 * frame[c] for c in ends}), f"%, {unit}"
     return frame, unit
+
+
+def short_names(combinations: pd.Series) -> pd.Series:
+    """Names of combinations without the folder that all begin with."""
+    texts = combinations.astype(str)
+    begin = texts.iloc[0].partition("/")[0] + "/"
+    return texts.str.removeprefix(begin) if texts.str.startswith(begin).all() else texts
 
 
 def is_share(values: list[float], unit: str) -> bool:

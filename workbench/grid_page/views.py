@@ -48,6 +48,7 @@ def _stable(run: Result) -> list[Any]:
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:
     """A cell for every item and combination; what was never chosen is 0."""
+    rows = rows.assign(combination=selections.short_names(rows["combination"]))
     names = list(dict.fromkeys(rows["combination"]))[:_COLUMNS]
     wide = rows.pivot(index="item", columns="combination", values="percent").fillna(0.0)
     wide = wide.loc[list(dict.fromkeys(rows["item"])), names]
@@ -73,8 +74,13 @@ def _picture(run: Result, numbers: Sequence[GridNumber]) -> list[Any]:
             )
         ]  # fmt: skip
     over = "mean over seeds" if (frame["n"] > 1).any() else "one run"
-    data = frame.assign(of=over if one else frame["name"])
-    return [v.picture("intervals", data, "combination", "of", title=title, unit=unit, zero=False)]
+    of = over if one else frame["name"]
+    data = frame.assign(of=of, combination=selections.short_names(frame["combination"]))
+    return [
+        v.picture(
+            "intervals", data, "combination", "of", title=title, unit=unit, zero=False, longest=32
+        )
+    ]
 
 
 def _multiples(run: Result) -> list[Any]:
