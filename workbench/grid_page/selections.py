@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 MANY, TOGETHER = 8, 4
 """So many small multiples at most, with so many numbers in each; the others are one click away."""
 STEP = re.compile(r"@step-(\d+)$")
+_SHARES = ("share", "fraction")
 _ITEMS, _LEVELS = 20, 3
 
 
 @dataclass(frozen=True)
 class GridNumber:
-    """One number of one finding."""
+    """One number of one finding.
+
+    Attributes:
+        share: it is part of a whole, and shown as percent.
+    """
 
     finding: str
     value: str
     title: str
     unit: str
+    share: bool
 
     @property
     def says(self) -> str:
@@ -46,15 +52,17 @@ def numbers(run: Result) -> list[GridNumber]:
     if table is None:
         return []
     lead = _lead(run)
-    rows = table.drop_duplicates(["finding", "value"])
-    found = [
-        GridNumber(row["finding"], row["value"], row["title"], row["unit"])
-        for row in rows[["finding", "value", "title", "unit"]].to_dict("records")
-    ]
+    found = []
+    for (finding, value), rows in table.groupby(["finding", "value"], sort=False):
+        title, unit = rows["title"].iloc[0], str(rows["unit"].iloc[0])
+        share = is_share(rows["mean"].dropna().tolist(), unit)
+        # A finding has one unit: that of its rate. What is counted beside it has none that is said.
+        unit = "" if unit.startswith(_SHARES) and not share else unit
+        found.append(GridNumber(finding, value, title, unit, share))
 
-    def place(number: GridNumber) -> tuple[bool, int]:
+    def place(number: GridNumber) -> tuple[bool, int, bool]:
         at = (n for n, name in enumerate(lead) if fits(name, number.finding))
-        return number.value == "n", next(at, len(lead))
+        return number.value == "n", next(at, len(lead)), not number.share
 
     return sorted(found, key=place)
 
@@ -76,8 +84,9 @@ def multiples(run: Result) -> list[list[GridNumber]]:
     mine = [n for n in found if any(fits(name, n.finding) for name in lead)] or found
     groups: dict[Any, list[GridNumber]] = {}
     for number in mine:
-        # A unit such as "draws; probability" is of numbers that stand on no common scale.
-        key = number if ";" in number.unit else number.finding
+        # Only shares, and probabilities, of one finding surely stand on one scale.
+        one_scale = number.share or number.unit == "probability"
+        key = number.finding if one_scale else number
         groups.setdefault(key, []).append(number)
     return [group[:TOGETHER] for group in groups.values()][:MANY]
 
@@ -139,7 +148,8 @@ def series(run: Result, frame: pd.DataFrame, along: str) -> pd.Series:
             if _word(name) != along
         ]
         texts.append(", ".join(word for word in words if word))
-    return pd.Series(texts, index=frame.index, dtype=object)
+    apart = texts if len(set(texts)) > 1 else [""] * len(texts)
+    return pd.Series(apart, index=frame.index, dtype=object)
 
 
 def _word(name: str) -> str:
@@ -154,7 +164,7 @@ def together(run: Result, numbers: Sequence[GridNumber]) -> tuple[pd.DataFrame, 
 
     parts = [rows_of(run, n).assign(name=n.value.replace("_", " ")) for n in numbers]
     frame, unit = pd.concat(parts, ignore_index=True).dropna(subset=["mean"]), numbers[0].unit
-    if is_share(frame["mean"].tolist(), unit):
+    if numbers[0].share:
         ends = ["mean", "low", "high"]
         return frame.assign(**{c: 100 * frame[c] for c in ends}), f"%, {unit}"
     return frame, unit
@@ -169,7 +179,7 @@ def short_names(combinations: pd.Series) -> pd.Series:
 
 def is_share(values: list[float], unit: str) -> bool:
     """Whether numbers are parts of a whole."""
-    return unit.startswith(("share", "fraction")) and all(not v < 0 and not v > 1 for v in values)
+    return unit.startswith(_SHARES) and all(not v < 0 and not v > 1 for v in values)
 
 
 def often(run: Result) -> pd.DataFrame:

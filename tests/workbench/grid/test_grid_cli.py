@@ -138,7 +138,7 @@ def test_a_grid_lies_among_the_runs_and_its_runs_are_found_by_their_name(
     place, capsys, model_folder
 ):
     values = ["-m", model_folder, "--set", "steps=2,3"]
-    code, out, err = run(capsys, *values, "--out", "elsewhere")
+    code, _out, err = run(capsys, *values, "--out", "elsewhere")
     assert code == 0, err
     code, _out, err = run(capsys, *values)
     assert code == 0, err

@@ -5,38 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from tests.helpers.grids import ASKED, CELLS, finish
 from workbench import registry, run_trash, runs
 from workbench.errors import WorkbenchError
 from workbench.grid.campaign import Campaign
 from workbench.grid.page import GridPage
-from workbench.grid.plan import PlannedRun
-from workbench.result import Finding, Provenance, Result
-
-ASKED = {"analysis": "intervention", "models": ["a", "b"], "values": {"seed": [0, 1]}, "fixed": {}}
-CHANCE = {("a", 0): 0.2, ("a", 1): 0.4, ("b", 0): 0.7, ("b", 1): 0.9}
-
-
-def cell(model: str, seed: int) -> PlannedRun:
-    return PlannedRun(
-        "intervention", model, {"seed": seed}, {"model": model, "seed": seed, "title": "x"}
-    )
-
-
-CELLS = [cell(model, seed) for model, seed in CHANCE]
-
-
-def finish(campaign: Campaign, which: PlannedRun) -> None:
-    chance = CHANCE[which.model, which.params["seed"]]
-    Result(
-        which.analysis,
-        findings={
-            "next_token": Finding(
-                "next_token", {"unchanged": 0.5, "changed": chance}, f"It is {chance}.",
-                "probability",
-            )
-        },
-        provenance=Provenance({"name": which.model}, started="2026-01-01T00:00:00", duration=2.0),
-    ).save(campaign.place(which))  # fmt: skip
+from workbench.result import Result
 
 
 @pytest.fixture
@@ -53,7 +27,7 @@ def test_before_the_first_run_it_is_a_run_that_says_so(campaign):
     assert opened.findings["runs"].says == "0 of 4 runs are done, 4 not done yet."
     assert list(opened.tables) == ["runs"]
     assert not list(registry.get("grid").schema.problems(opened))
-    assert opened.title == "Intervention · 2 models, 2 seeds, 1 value of title"
+    assert opened.title == "Intervention · 2 models, 2 seeds"
 
 
 def test_it_grows_with_its_runs_and_says_what_failed(campaign):
@@ -83,7 +57,7 @@ def test_numbers_over_seeds_are_those_of_the_runs(campaign):
     # Student's with one degree of freedom: 12.706 times the standard error, which is 0.1.
     assert changed.loc["a", "high"] - changed.loc["a", "mean"] == pytest.approx(1.2706, rel=1e-3)
     says = opened.findings["extremes"].says
-    assert says.endswith("goes from 0.3 (a, title x) to 0.8 (b, title x), mean over the seeds.")
+    assert says.endswith("goes from 0.3 (a) to 0.8 (b), mean over the seeds.")
     assert opened.findings["spread"].values["seeds"] == pytest.approx(0.2)
     assert opened.findings["seeds"].says == "2 seeds of each combination."
     table = pd.read_csv(campaign.folder / "summary.csv")
