@@ -46,7 +46,7 @@ def test_a_grid_at_work_is_shown_and_stopped(root: Path) -> None:
             assert "1 of 4 done &lt;b&gt;" in shown
             assert "hidden" not in shown
         assert asks.post("/runs/grid/stop", json={}).json() == {"stopping": "grid"}
-        assert status.is_stop_asked(folder)
+        assert status.is_stopping(folder)
         assert asks.get("/grids").json()[0]["stopping"]
         assert asks.post("/runs/grid/delete", json={}).status_code == 422
     assert asks.get("/grids").json() == []
@@ -60,7 +60,7 @@ def test_another_site_stops_nothing(root: Path) -> None:
     with status.locked(root / "grid"):
         asked = client(root).post("/runs/grid/stop", data={"a": "b"})
         assert asked.status_code == 422
-        assert not status.is_stop_asked(root / "grid")
+        assert not status.is_stopping(root / "grid")
 
 
 def test_the_runs_of_a_grid_have_their_pages(root: Path) -> None:
@@ -90,9 +90,9 @@ def test_a_bar_moves_and_stop_asks_first(root: Path, browser: Any) -> None:
         status.write(folder, Update(0.6, "3 of 4 done", 60.0, 40.0))
         until(lambda: page.locator("#grids progress").get_attribute("value") == "60")
         page.click("#grids button")
-        page.click("dialog .wb-primary")
+        page.click("dialog.wb-dialog .wb-primary")
         until(lambda: page.locator("#grids button").is_disabled())
-        assert status.is_stop_asked(folder)
+        assert status.is_stopping(folder)
         assert page.evaluate("document.documentElement.scrollWidth") <= 420
 
 

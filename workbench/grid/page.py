@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workbench import grid_page, run_folder
+from workbench import grid_page, run_writing
 from workbench.errors import WorkbenchError
 from workbench.grid.campaign import Campaign, unwritable
 from workbench.grid.plan import models_of
@@ -51,7 +51,7 @@ class GridPage:
         """
         result = self._result()
         try:
-            run_folder.put(self.campaign.folder, result.to_json(), result.tables)
+            run_writing.put(self.campaign.folder, result.to_json(), result.tables)
             self.summary().to_csv(self.campaign.folder / FILE, index=False)
         except OSError as error:
             raise unwritable(self.campaign.folder, error) from error

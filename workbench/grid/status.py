@@ -93,7 +93,7 @@ def is_at_work(folder: Path) -> bool:
 
 def write(folder: Path, update: Update) -> None:
     """Say how far it is."""
-    now = GridStatus(update.fraction, update.says, update.left, is_stop_asked(folder))
+    now = GridStatus(update.fraction, update.says, update.left, is_stopping(folder))
     replace(folder / STATUS, json.dumps(asdict(now)))
 
 
@@ -108,10 +108,10 @@ def read(folder: Path) -> GridStatus | None:
             min(1.0, max(0.0, float(known["fraction"]))),
             str(known["says"])[:300],
             None if left is None else float(left),
-            is_stop_asked(folder),
+            is_stopping(folder),
         )
     except (OSError, ValueError, KeyError, TypeError):  # not told yet
-        return GridStatus(stopping=is_stop_asked(folder))
+        return GridStatus(stopping=is_stopping(folder))
 
 
 def ask_to_stop(folder: Path) -> None:
@@ -121,5 +121,5 @@ def ask_to_stop(folder: Path) -> None:
     (folder / STOP).touch()
 
 
-def is_stop_asked(folder: Path) -> bool:
+def is_stopping(folder: Path) -> bool:
     return (folder / STOP).exists()

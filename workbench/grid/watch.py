@@ -47,7 +47,7 @@ class WatchedProgress(Progress):
         # Whoever looks may miss one report: a full disk is told where runs are saved.
         with contextlib.suppress(OSError):
             status.write(self._folder, update)
-        if status.is_stop_asked(self._folder):
+        if status.is_stopping(self._folder):
             self.cancel()
         if self._is_new and now - self._shown > _SHARE * self._cost:
             self._show_page()

@@ -84,7 +84,7 @@ def extremes(run: Result, number: selections.GridNumber) -> Iterator[Finding]:
         low, high = rows.iloc[0], rows.iloc[-1]
         places, values = (names[low["id"]], names[high["id"]]), (low["number"], high["number"])
         seeds = ""
-    least, most = (said(float(value), number) for value in values)
+    least, most = (in_words(float(value), number) for value in values)
     if values[0] == values[1]:
         says = f"“{number.says}” is {most} everywhere{seeds}."
     else:
@@ -109,12 +109,12 @@ def spread(run: Result, number: selections.GridNumber) -> Finding:
     moved, n = float(widths.max()), len(repeated)
     apart = f"With nothing but the seed changed, “{number.says}” moves by"
     if n == 1:
-        says = f"{apart} {said(moved, number)}, from its smallest to its largest."
+        says = f"{apart} {in_words(moved, number)}, from its smallest to its largest."
     else:
         means = repeated["mean"]
-        between = said(float(means.max() - means.min()), number)
+        between = in_words(float(means.max() - means.min()), number)
         says = (
-            f"{apart} {said(moved, number)} at most; the means of the {n} combinations lie"
+            f"{apart} {in_words(moved, number)} at most; the means of the {n} combinations lie"
             f" {between} apart."
         )
     return Finding("spread", {"seeds": moved, "combinations": float(n)}, says, unit=number.unit)
@@ -136,7 +136,7 @@ def progress(states: pd.Series) -> Finding:
     )
 
 
-def said(value: float, number: selections.GridNumber) -> str:
+def in_words(value: float, number: selections.GridNumber) -> str:
     """A number with its unit; shares as percent."""
     if number.share:
         return f"{100 * value:.3g} %"
