@@ -150,7 +150,7 @@ def _rows_from_source(
             position, own = positions[row][at], where[taken] % lengths[source]
             if position != own:
                 raise BadInput(
-                    f"Token {position} looks at other tokens than token {own} of the source.",
+                    f"Token {position} attends to other tokens than token {own} of the source.",
                     "positions counted from the start, or prompts of the same length",
                     "Count from the start.",
                 )

@@ -19,6 +19,7 @@ from typing import Any
 
 from workbench import checkpointing
 from workbench.errors import BadInput, WorkbenchError
+from workbench.models import adapters
 from workbench.models.load import load_weights
 from workbench.models.storage import is_quantized
 from workbench.models.tokenization import Tokenization
@@ -84,14 +85,15 @@ def plant(
     loaded = load_weights(
         ref, device=device, dtype=torch.float32, progress=progress.subprogress(0.0, 0.02)
     )
-    if loaded.card.adapter or is_quantized(loaded.module):
+    attached = bool(adapters.names(loaded.module))
+    if attached or is_quantized(loaded.module):
         raise BadInput(
-            f"{loaded.card.name} {'has an adapter' if loaded.card.adapter else 'is quantized'}, so"
-            " what is read would not get into its own weights.",
+            f"{loaded.card.name} {'has an adapter' if attached else 'is quantized'}, so what is"
+            " read would not get into its own weights.",
             "plain weights",
             (
-                "Merge the adapter first (merge_and_unload)."
-                if loaded.card.adapter
+                "Merge the adapter first (write @merged behind its folder)."
+                if attached
                 else "Load the model without quantization."
             ),
         )

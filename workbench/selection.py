@@ -10,7 +10,8 @@ notebook reads it: `result.selection.head`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import param
@@ -19,6 +20,8 @@ from workbench.heads import head_name, number, parse_head
 
 ADDRESSED = ("heads", "head", "prompt", "pos", "layer", "feature", "in_views")
 """What an address holds of it."""
+OF_PAGE = ("head", "prompt", "pos", "layer", "feature")
+"""What all views of a page share; any other name is one view's own."""
 MOST_HEADS = MOST_IN_VIEWS = 100
 LONGEST = 1000
 """Of one link and of a text in it: it comes from a stranger."""
@@ -57,6 +60,54 @@ class Selection(param.Parameterized):
 
     def clear(self) -> None:
         self.param.update(heads=[], head=None)
+
+    def put(self, name: str, value: Any) -> None:
+        """Choose a value of one of `OF_PAGE`; another prompt has no token chosen yet."""
+        if name != "head":
+            also = {"pos": None} if name == "prompt" and value != self.prompt else {}
+            self.param.update(**{name: value}, **also)
+        elif value is not None and tuple(value) != self.head:
+            self.choose(*value)
+
+    def of_view(self, title: str) -> dict[str, str]:
+        """By name, the texts that are chosen in the view of this title alone."""
+        named = {key.rpartition(".")[::2]: text for key, text in self.in_views.items()}
+        return {name: text for (view, name), text in named.items() if view == title}
+
+    def put_in_view(self, title: str, name: str, text: str | None) -> None:
+        """Choose a text in one view alone; None chooses nothing."""
+        key = f"{title}.{name}"
+        others = {one: chosen for one, chosen in self.in_views.items() if one != key}
+        self.in_views = others | ({} if text is None else {key: text})
+
+    def watch(
+        self, names: Sequence[str], call: Callable[[], None], title: str = ""
+    ) -> Callable[[], None]:
+        """Call whenever one of these moves, once for what moves together.
+
+        Args:
+            names: of `OF_PAGE`, or of the view of this title.
+
+        Returns:
+            What ends it.
+        """
+        shared = [name for name in names if name in OF_PAGE]
+        if "head" in shared:
+            shared.append("heads")
+        keys = [f"{title}.{name}" for name in names if name not in OF_PAGE]
+
+        def moved(*events: Any) -> None:
+            if any(
+                event.name != "in_views"
+                or any(event.old.get(key) != event.new.get(key) for key in keys)
+                for event in events
+            ):
+                call()
+
+        if not names:
+            return lambda: None
+        watcher = self.param.watch(moved, [*shared, *(["in_views"] if keys else [])])
+        return partial(self.param.unwatch, watcher)
 
     def to_query(self) -> dict[str, str]:
         """As URL parameters ("copy link"); several heads with a comma, the primary one last."""

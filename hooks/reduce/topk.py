@@ -24,7 +24,7 @@ class TopK:
     """The k largest numbers along the last axis, largest first, and where they are (`SITE.index`,
     from 0).
 
-    At `pattern` these are the keys a query looks at most, as positions in the prompt. Where there
+    At `pattern` these are the keys a query attends to most, as positions in the prompt. Where there
     are fewer than k keys with any attention, the rest is NaN, with index -1.
     """
 

@@ -169,7 +169,10 @@ def test_nested_interventions_hold(model, backend):
         ):
             return wb.capture(model, PROMPTS, sites=SEEN, backend=backend)
 
-    same(both("torch"), both(backend))
+    changed = both("torch")
+    same(changed, both(backend))
+    with pytest.raises(AssertionError):  # else nothing need hold
+        same(wb.capture(model, PROMPTS, sites=SEEN), changed)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -257,7 +260,7 @@ def test_the_bridge_shares_storage(model):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_changed_weights_are_noticed(model, backend):
-    wb.capture(model, PROMPTS, sites="logits", backend=backend)
+    old = wb.capture(model, PROMPTS, sites="logits", backend=backend)
     weight = next(
         p
         for name, p in model.module.named_parameters()
@@ -266,11 +269,12 @@ def test_changed_weights_are_noticed(model, backend):
     before = weight.detach().clone()
     with torch.no_grad():
         weight *= 1.5
-        same(
-            wb.capture(model, PROMPTS, sites="logits"),
-            wb.capture(model, PROMPTS, sites="logits", backend=backend),
-        )
-        weight.copy_(before)
+        try:
+            changed = wb.capture(model, PROMPTS, sites="logits")
+            same(changed, wb.capture(model, PROMPTS, sites="logits", backend=backend))
+        finally:
+            weight.copy_(before)
+    assert abs(changed["logits"] - old["logits"]).max() > 100 * CLOSE
 
 
 def test_names_and_packages(model, monkeypatch):

@@ -232,6 +232,7 @@ def test_streamed_is_what_is_captured_in_memory(model, tmp_path, small_shards):
 
 def test_every_site_streams(model, tmp_path):
     streamed = wb.capture(model, PROMPTS, sites=list(model.sites), out=tmp_path / "t")
+    assert list((tmp_path / "t").glob("shard-*"))
     same(streamed, wb.capture(model, PROMPTS, sites=list(model.sites)))
 
 
@@ -239,6 +240,7 @@ def test_every_site_streams(model, tmp_path):
 def test_streamed_positions(model, tmp_path, positions):
     sites = ["z", "pattern", "logits"]
     streamed = wb.capture(model, MANY, sites=sites, positions=positions, out=tmp_path / "t")
+    assert list((tmp_path / "t").glob("shard-*"))
     same(streamed, wb.capture(model, MANY, sites=sites, positions=positions))
 
 

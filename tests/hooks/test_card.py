@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
-from analyses.measures.sampling import Sampler
+from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.windows import Window
 from hooks import device_transfer
@@ -51,12 +51,27 @@ def values(found):
 
 
 def agree(job, pair):
+    """What the job gives here and on the card; both would agree on nothing but zeros too."""
     here, there, _ = pair
-    for own, far in zip(values(job(here)), values(job(there)), strict=True):
+    expected = values(job(here))
+    for own, far in zip(expected, values(job(there)), strict=True):
         if own.dtype.kind in "fiu":
             np.testing.assert_allclose(far, own, rtol=1e-4, atol=1e-4, equal_nan=True)
         else:
             np.testing.assert_array_equal(far, own)
+    assert any(own.dtype.kind not in "fiu" or np.nan_to_num(own).any() for own in expected)
+    return expected
+
+
+def test_agreement_on_other_values_or_on_nothing_fails(pair):
+    card_model = pair[1]
+    for job in (
+        lambda m: torch.zeros(3),
+        lambda m: [],
+        lambda m: torch.ones(3) if m is card_model else torch.full((3,), 2.0),
+    ):
+        with pytest.raises(AssertionError):
+            agree(job, pair)
 
 
 def test_the_card_refuses_what_a_card_refuses():
@@ -128,7 +143,9 @@ def test_captures_to_a_folder(pair, tmp_path):
 
 
 def test_changes_hold_during_generate(pair):
-    trace = wb.capture(pair[0], PROMPTS[0], ["z", "resid_post", "pattern", "attn_scores", "rot_q"])
+    other = "The capital of Norway is"
+    trace = wb.capture(pair[0], other, ["z", "resid_post", "pattern", "attn_scores", "rot_q"])
+    unchanged = pair[0].next_logits(PROMPTS[0])
     changes = [
         lambda m: wb.ablate(m, heads=[(1, 1), (0, 2)]),
         lambda m: wb.ablate(m, heads=[(1, 1)], positions=[0, -1]),
@@ -147,7 +164,8 @@ def test_changes_hold_during_generate(pair):
                     model.generate(PROMPTS[0], max_new_tokens=3)
                 )
 
-        agree(job, pair)
+        changed = agree(job, pair)[0]
+        assert abs(changed - unchanged.numpy()).max() > 1e-3  # else nothing need hold
 
 
 @pytest.mark.parametrize(

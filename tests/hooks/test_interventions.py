@@ -248,6 +248,6 @@ def test_a_pattern_of_another_prompt_reads_the_own_values(model, site):
 def test_a_pattern_only_fits_where_it_comes_from(llama):
     trace = wb.capture(llama, "A prompt of quite another length", sites="pattern", layers=1)
     wrong = wb.patch(llama, trace, site="pattern", layers=1, positions=[-1])
-    with pytest.raises(BadInput, match="looks at other tokens"), wrong:
+    with pytest.raises(BadInput, match="attends to other tokens"), wrong:
         llama.next_logits(PROMPT)
     assert hooks_on(llama) == 0

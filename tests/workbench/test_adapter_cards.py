@@ -12,7 +12,7 @@ import torch
 from tests.helpers import tiny
 from workbench import models
 from workbench.cli import main
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.finetune_plant import Planting, plant
 from workbench.models import weight_hash
 from workbench.progress import Progress
@@ -84,7 +84,7 @@ def test_a_folder_with_an_adapter_beside_the_base_says_so(
 def test_an_adapter_without_its_base_or_as_a_pickle_is_refused(tmp_path: Path) -> None:
     alone, pickled = tmp_path / "alone", tmp_path / "pickled"
     _lora().save_pretrained(alone)
-    with pytest.raises(BadInput, match="an adapter without the model it belongs to"):
+    with pytest.raises(NotFound, match="an adapter without the model it belongs to"):
         models.load_weights(alone, device="cpu")
     tiny.save_tiny(pickled)
     _lora().save_pretrained(pickled)

@@ -182,4 +182,5 @@ def test_folders_are_json_for_the_command_line(places: Path) -> None:
     from dataclasses import asdict
 
     save(places / "work" / "plain")
-    json.dumps([asdict(entry) for entry in models.listing()], default=str)
+    listed = json.loads(json.dumps([asdict(entry) for entry in models.listing()], default=str))
+    assert [entry["name"] for entry in listed if entry["name"].endswith("plain")]

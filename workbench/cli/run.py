@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="Known name, Hugging Face id, folder, or .gguf file.")
+    str,
+    typer.Option(
+        "--model", "-m", help="Known name, Hugging Face id, folder, .gguf file, or MODEL+ADAPTER."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, or balanced (over all GPUs).")]
 Dtype = Annotated[

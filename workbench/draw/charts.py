@@ -99,7 +99,7 @@ def _named(part: pd.DataFrame, value: str) -> list[tuple[float, str]]:
 def lines(
     frame: pd.DataFrame,
     x: str,
-    series: Mapping[str, tuple[str, str]],
+    series: Mapping[str, str | tuple[str, str]],
     *,
     title: str,
     ylabel: str,
@@ -113,7 +113,8 @@ def lines(
 
     Args:
         frame: rows without a value on any curve are left out.
-        series: column to (name in the legend, colour).
+        series: column to its colour, or to (name in the legend, colour); that is the column's own
+            by default.
         xlabel: the name of the column `x` by default.
         dash: column to "dashed" or "dotted"; "solid" otherwise.
         bands: column to the columns of its lower and upper bound, shaded around the curve.
@@ -125,7 +126,8 @@ def lines(
     points: list[tuple[float, float, str, str]] = []
     xlabel = xlabel or x.replace("_", " ")
     frame = frame.dropna(subset=list(series), how="all").sort_values(x)
-    for column, (said, hue) in series.items():
+    for column, drawn in series.items():
+        said, hue = (column, drawn) if isinstance(drawn, str) else drawn
         name, kind = style.plain(said), (dash or {}).get(column, "solid")
         data = list(zip(frame[x].astype(float), frame[column].astype(float), strict=True))
         points += [(*at, name, hue) for at in data]

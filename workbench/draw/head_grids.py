@@ -160,13 +160,7 @@ def _bar(ends: Mapping[float, str]) -> dict[str, Any]:
         "height": 9,
         "ticker": FixedTicker(ticks=list(ends)),
         "major_label_overrides": dict(ends),
-        "background_fill_alpha": 0,
-        "major_label_text_color": colour.INK,
-        "major_label_text_font": style.FONT,
-        "major_label_text_font_size": "11px",
-        "major_tick_line_color": None,
-        "bar_line_color": colour.GRID,
-        "padding": 4,
+        **style.COLOUR_BAR,
     }
 
 

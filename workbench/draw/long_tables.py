@@ -62,7 +62,7 @@ def curves(
     if scale:
         wide["at"], ticks["xticks"] = _on_scale(wide[x], scale)
     shown = {f"y{i}": 100 * wide[v] if percent else wide[v] for i, v in enumerate(values)}
-    series = {
+    series: dict[str, str | tuple[str, str]] = {
         f"y{i}": (str(names.get(v, v)), hues.get(v, HUES[i % len(HUES)]))
         for i, v in enumerate(values)
     }
@@ -76,7 +76,7 @@ def curves(
     for name, given in level.items():
         height = float(frame[given].iloc[0]) if isinstance(given, str) else given
         shown[name] = 100 * height if percent else height
-        series[name] = (name, colour.OTHER)
+        series[name] = colour.OTHER
     dash = dict.fromkeys(level, "dotted")
     table = wide[["at" if scale else x]].assign(**shown)
     return lines(

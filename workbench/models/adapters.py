@@ -5,7 +5,6 @@ fingerprint holds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput
@@ -21,10 +20,11 @@ def _layers(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def describe(module: Any) -> str:
-    """Each adapter with its kind, rank and matrices: "lora 'default', rank 4, on q_proj,
+    """Each adapter with its kind, ranks and matrices: "lora 'default', rank 4, on q_proj,
     v_proj". "" if there is none.
     """
     on: dict[str, list[str]] = {}
+    ranks: dict[str, set[int]] = {}
     state: dict[str, set[str]] = {}
     for path, layer in _layers(module):
         names = [
@@ -35,13 +35,17 @@ def describe(module: Any) -> str:
         for adapter in sorted(layer._get_available_adapters()):
             on.setdefault(adapter, []).append(names[-1])
             state.setdefault(adapter, set()).add(_state(layer, adapter))
+            rank = getattr(layer, "r", None)
+            rank = rank.get(adapter) if isinstance(rank, dict) else None
+            ranks.setdefault(adapter, set()).update([rank] if isinstance(rank, int) else [])
     configs = getattr(module, "peft_config", None) or {}
     found = []
     for adapter, where in on.items():
         config = configs.get(adapter) if isinstance(configs, dict) else None
         kind = getattr(getattr(config, "peft_type", None), "value", "adapter").lower()
-        rank = getattr(config, "r", None)
-        parts = [f"{kind} {adapter!r}", f"rank {rank}" if isinstance(rank, int) else ""]
+        several = sorted(ranks[adapter])
+        rank = " to ".join(dict.fromkeys(map(str, [*several[:1], *several[-1:]])))
+        parts = [f"{kind} {adapter!r}", f"rank {rank}" if rank else ""]
         parts += [
             f"on {', '.join(dict.fromkeys(where))}",
             " and ".join(sorted(s for s in state[adapter] if s)),
@@ -72,30 +76,6 @@ def settings(module: Any) -> Iterator[str]:
         yield (
             f"{path} {list(layer.active_adapters)} {layer.disable_adapters}"
             f" {list(layer.merged_adapters)} {sizes}"
-        )
-
-
-def check_files(folder: Path, files: set[str]) -> None:
-    """Refuse a folder whose adapter cannot be opened: without its base, or a pickle.
-
-    Raises:
-        BadInput: says which.
-    """
-    if "adapter_config.json" not in files:
-        return
-    if "config.json" not in files:
-        raise BadInput(
-            f"{folder} holds an adapter without the model it belongs to.",
-            "the adapter's files beside config.json, *.safetensors and the tokenizer of its base",
-            "Put its files into a copy of the base's folder, or load a pair: wb.load((module,"
-            " tokenizer)).",
-        )
-    if "adapter_model.safetensors" not in files:
-        raise BadInput(
-            f"{folder} has an adapter without weights as safetensors.",
-            "adapter_model.safetensors beside adapter_config.json",
-            "Save it again where you trust it (save_pretrained), or take adapter_config.json out of"
-            " the folder.",
         )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput, Cancelled
-from workbench.models import adapters, hub
+from workbench.models import hub
 from workbench.silence_libraries import silenced
 
 _TOKENIZER_FILES = (
@@ -17,6 +17,8 @@ _TOKENIZER_FILES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
+# Looked for where none is: `adapter_folder` attaches what lies in a folder.
+_NO_ADAPTER = {"subfolder": ".no-adapter"}
 _TOKENIZER_REMEDY = (
     "Save the tokenizer into the folder (tokenizer.save_pretrained), or load a pair:"
     " wb.load((module, tokenizer))."
@@ -24,7 +26,7 @@ _TOKENIZER_REMEDY = (
 
 
 def read(folder: Path, shown: str, dtype: Any, place: str) -> tuple[Any, Any]:
-    """(module, tokenizer) of a folder.
+    """(module, tokenizer) of a folder, without the adapter that may lie in it.
 
     Args:
         shown: what the model is called in errors.
@@ -73,6 +75,7 @@ def _module(folder: Path, shown: str, config: Any, dtype: Any, place: str) -> An
                 trust_remote_code=False,
                 local_files_only=True,
                 device_map="balanced" if place == "balanced" else None,
+                adapter_kwargs=_NO_ADAPTER,
                 output_loading_info=True,
             )
     except (torch.OutOfMemoryError, MemoryError, Cancelled):
@@ -121,7 +124,6 @@ def check_files(folder: Path) -> None:
     """
     files = {file.name for file in folder.iterdir()}
     ggufs = sorted(name for name in files if name.endswith(".gguf"))
-    adapters.check_files(folder, files)
     if "config.json" not in files:
         raise BadInput(
             f"{folder} is not a model folder: it has no config.json.",

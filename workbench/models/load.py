@@ -4,24 +4,29 @@ file, or memory.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models import (
+    adapter_folder,
     adapters,
     causal,
     fits,
     from_folder,
     gguf,
     reading,
+    same_base,
     storage,
     weight_delta,
     weight_sizes,
 )
+from workbench.models.adapter_folder import MERGED, AdapterFolder
 from workbench.models.card import ModelCard, describe
 from workbench.models.from_folder import first_line
 from workbench.models.known_models import DEFAULT
+from workbench.models.named_changes import NamedChange, changed
 from workbench.models.references import card_names, ensure
 from workbench.progress import Progress
 from workbench.torch_modes import make_ordinary, ordinary
@@ -52,10 +57,11 @@ def load_weights(
 
     Args:
         ref: a known name ("smollm2-135m", "organism/planted"), a Hugging Face id ("owner/name"), a
-            folder with safetensors, a `.gguf` file, or a pair (transformers module, tokenizer) that
-            is already built. A `Path` is never taken for a name. `…@step-500` opens an organism, or
-            a folder that keeps steps, as it was then; `…+FILE.safetensors` any of these with a
-            change that was kept as a delta.
+            folder with safetensors, a `.gguf` file, a folder with an adapter (PEFT), or a pair
+            (transformers module, tokenizer) that is already built. A `Path` is never taken for a
+            name. `…@step-500` opens an organism, or a folder that keeps steps, as it was then;
+            `…+FILE.safetensors` any of these with a change that was kept as a delta; `…+FOLDER`
+            with an adapter attached, and `…+FOLDER@merged` with one added to the weights.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", or "balanced" (spread over
             all GPUs). A pair stays where it is unless a device is named.
         dtype: "float32", "bfloat16", "float16" or a torch dtype. None: float32 on a CPU, the
@@ -66,10 +72,11 @@ def load_weights(
     unpickled and code that comes with a model is never run.
 
     Raises:
-        NotFound: no such name, id, file or folder (the nearest name is suggested).
+        NotFound: no such name, id, file or folder (the nearest name is suggested), or an adapter
+            whose model is not on this machine.
         BadInput: something is there, but it is not a causal language model with safetensors and a
-            tokenizer; or one that does not read from left to right, which one forward pass of seven
-            tokens shows.
+            tokenizer; one that does not read from left to right, which one forward pass of seven
+            tokens shows; or an adapter that does not fit.
         DownloadFailed: it had to be fetched and could not.
         WorkbenchError: there is not enough memory for it.
         Cancelled: from `progress`.
@@ -77,10 +84,25 @@ def load_weights(
     place, kind = _device(device), _dtype(dtype)
     if isinstance(ref, tuple | list):
         return _from_memory(ref, None if device == "auto" else place, kind)
-    changed = weight_delta.named_in(str(ref)) if isinstance(ref, str) else None
-    if changed is not None:
-        return _with_delta(changed[1], load_weights(changed[0], device, dtype, progress))
-    progress = progress or Progress()
+    change = changed(ref)
+    if change is None:
+        return _from_files(ref, place, kind, progress or Progress())
+    if not change.is_adapter:
+        return _with_delta(change.path, load_weights(change.base, device, dtype, progress))
+    adapter = adapter_folder.read(change.path)
+    if change.beside_base:
+        loaded = _from_files(change.path, place, kind, progress or Progress())
+    else:
+        if change.stated:
+            same_base.check(change.base, adapter)
+        loaded = load_weights(change.base, device, dtype, progress)
+    return _with_adapter(change, adapter, loaded)
+
+
+def _from_files(
+    ref: str | Path, place: str, kind: torch.dtype | None, progress: Progress
+) -> Loaded:
+    """A model as its files have it: without the adapter that may lie beside it."""
     source = ensure(ref, progress.subprogress(0.0, _FETCHED))
     import torch
 
@@ -129,17 +151,38 @@ def _with_delta(file: Path, loaded: Loaded) -> Loaded:
     change.apply(loaded.module)
     name = f"{loaded.card.name}+{file.stem}"
     source = f"{loaded.card.source}+{file.name}"
-    return Loaded(
+    card = describe(
         loaded.module,
         loaded.tokenizer,
-        describe(
-            loaded.module,
-            loaded.tokenizer,
-            name=name,
-            source=source,
-            quantized_from=loaded.card.quantized_from,
-        ),
+        name=name,
+        source=source,
+        quantized_from=loaded.card.quantized_from,
     )
+    return Loaded(loaded.module, loaded.tokenizer, replace(card, adapter=loaded.card.adapter))
+
+
+def _with_adapter(change: NamedChange, adapter: AdapterFolder, loaded: Loaded) -> Loaded:
+    """The model with an adapter attached to its weights, or merged into them."""
+    base = loaded.card
+    if adapters.names(loaded.module):
+        raise BadInput(
+            f"{base.name} has an adapter already, and the workbench attaches one.",
+            f"the first one merged: BASE+FIRST{MERGED}+SECOND",
+            f"Write {MERGED} behind the first folder.",
+        )
+    module, about = adapter_folder.attach(loaded.module, adapter, base.name, change.merged)
+    mark = ("" if change.beside_base else f"+{change.path.resolve().name}") + (
+        MERGED if change.merged else ""
+    )
+    card = describe(
+        module,
+        loaded.tokenizer,
+        name=base.name + mark,
+        source=base.source + mark,
+        quantized_from=base.quantized_from,
+    )
+    about = f"{base.adapter}; {about}" if base.adapter else about
+    return Loaded(module, loaded.tokenizer, replace(card, adapter=about))
 
 
 def _device(device: str) -> str:

@@ -1,5 +1,5 @@
-"""Models in folders of the user: planted, trained, downloaded by hand; and changes of weights that
-were kept of a model.
+"""Models in folders of the user: planted, trained, downloaded by hand; and changes of weights and
+adapters that were kept of a model.
 
 Looked for in the folder that the workbench was started in and in its cache, two levels deep;
 changes also beside the runs they came from. What is broken is listed with the reason.
@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench import paths
-from workbench.errors import BadInput
-from workbench.models import from_folder, gguf, weight_delta, weight_sizes
+from workbench.errors import BadInput, WorkbenchError
+from workbench.models import adapter_folder, from_folder, gguf, weight_delta, weight_sizes
 from workbench.models.entry import ModelEntry
 from workbench.models.known_models import known
+from workbench.models.named_changes import changed
 from workbench.organisms import checkpoints, ledger
 
 _DEPTH = 2
@@ -75,7 +76,32 @@ def _entry(path: Path) -> ModelEntry | None:
         return _delta(path) if path.name != _RUN_ARRAYS and path.is_file() else None
     if path.suffix.lower() == ".gguf":
         return _file(path) if path.is_file() and gguf.is_gguf(path) else None
-    return _folder(path) if (path / "config.json").is_file() else None
+    if adapter_folder.has_base(path):
+        return _folder(path)
+    return _adapter(path) if adapter_folder.is_adapter(path) else None
+
+
+def _adapter(folder: Path) -> ModelEntry:
+    """An adapter by itself; its model is looked for."""
+    about, problem, size = "", "", None
+    try:
+        adapter = adapter_folder.read(folder)
+        about = f"{adapter.words}, for {adapter.base}" if adapter.base else adapter.words
+        changed(folder)
+        size = weight_sizes.of_reference(folder)
+    except WorkbenchError as error:
+        problem = error.what
+    return ModelEntry(
+        name=str(folder),
+        description=about,
+        licence="",
+        origin="local",
+        cached=not problem,
+        bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        path=folder,
+        problem=problem,
+        memory=size.float32 if size is not None else None,
+    )
 
 
 def _folder(folder: Path) -> ModelEntry | None:
@@ -84,6 +110,8 @@ def _folder(folder: Path) -> ModelEntry | None:
     problem, steps = "", []
     try:
         from_folder.check_files(folder)
+        if adapter_folder.is_adapter(folder):
+            adapter_folder.read(folder)
         steps = checkpoints.saved_steps(folder)
     except BadInput as error:
         problem = error.what

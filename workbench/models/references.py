@@ -1,5 +1,5 @@
 """What a person means by a model: a known name, a Hugging Face id, a folder, a file; a step of
-training (`@step-500`) or a change of weights (`+FILE`) of one of these.
+training (`@step-500`), a change of weights (`+FILE`) or an adapter (`+FOLDER`) of one of these.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Any
 
 from workbench import organisms
 from workbench.errors import BadInput, NotFound
-from workbench.models import fetch, gguf, hub, weight_delta
+from workbench.models import fetch, gguf, hub
 from workbench.models.known_models import Known, known
+from workbench.models.named_changes import changed
 from workbench.organisms import checkpoints
 from workbench.progress import Progress
 
@@ -26,9 +27,9 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
     Raises:
         NotFound, BadInput, DownloadFailed: as `load_weights`.
     """
-    changed = weight_delta.named_in(ref) if isinstance(ref, str) else None
-    if changed is not None:
-        return ensure(changed[0], progress)
+    change = changed(ref)
+    if change is not None and not change.beside_base:
+        return ensure(change.base, progress)
     place = locate(ref)
     if isinstance(place, Known):
         return fetch.cached_folder(place, progress)
@@ -52,6 +53,9 @@ def locate(ref: Any) -> Known | str | Path:
             "a name, a Hugging Face id, a folder, a .gguf file, or a pair (module, tokenizer)",
             "For a module that is built already: wb.load((module, tokenizer)).",
         )
+    change = changed(ref)
+    if change is not None:
+        return change.path if change.beside_base else locate(change.base)
     if isinstance(ref, str):
         named = _by_name(ref)
         if named is not None:
@@ -88,12 +92,9 @@ def locate(ref: Any) -> Known | str | Path:
 
 
 def _by_name(ref: str) -> Known | str | Path | None:
-    """A known model, one with a change (what the change was made of), or an organism."""
+    """A known model, or an organism."""
     if ref in known():
         return known()[ref]
-    changed = weight_delta.named_in(ref)
-    if changed is not None:
-        return locate(changed[0])
     if ref.startswith(organisms.PREFIX):
         return organisms.folder_of(ref.partition("@")[0])
     return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotFound, WorkbenchError
-from workbench.models import gguf, hub, weight_delta
+from workbench.models import gguf, hub
 from workbench.models.known_models import Known
 from workbench.models.references import gguf_rounding, locate
 
@@ -46,8 +46,7 @@ def of_reference(ref: Any) -> WeightSize | None:
     what is wrong.
     """
     try:
-        changed = weight_delta.named_in(ref) if isinstance(ref, str) else None
-        place = locate(changed[0] if changed is not None else ref)
+        place = locate(ref)
         if isinstance(place, Known):
             return of_known(place)
         if isinstance(place, str):

@@ -12,7 +12,8 @@ from workbench.draw.items import Clicks, Picture, Table
 from workbench.draw.items import Row as Beside
 from workbench.draw.layout import box, narrow_column
 from workbench.schema import Schema
-from workbench.views.pick import SELECTED, Page, Pick
+from workbench.selection import OF_PAGE
+from workbench.views.pick import Page, Pick
 from workbench.views.slots import Slots
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Knob(ViewPart):
     """A list to choose from, or a number to type.
 
     Args:
-        name: one of `pick.SELECTED`, then the whole page follows; or a name of this view's own.
+        name: one of `selection.OF_PAGE`, then the whole page follows; or a name of this view's own.
         options: words to values, or words that are the values; a function of the run. With `keys`,
             of the run and of what is chosen, and made again when one of these moves.
         typed: the words are numbers from zero, too many for a list.
@@ -195,7 +196,7 @@ class Knob(ViewPart):
             else:
                 shown = None if word is None else value
                 widget.param.update(options=options, value=shown, visible=bool(options))
-            if self.name not in SELECTED and pick.kept(self.name) is None:
+            if self.name not in OF_PAGE and pick.kept(self.name) is None:
                 pick.choose(self.name, None)  # what is offered no longer is not kept
 
         def moved(event: Any) -> None:

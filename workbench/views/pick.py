@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from workbench.address_text import as_text, read
+from workbench.draw.linking import OF_TABLE
 from workbench.schema import Schema
-from workbench.selection import Selection
+from workbench.selection import OF_PAGE, Selection
 
 if TYPE_CHECKING:
     from workbench.result import Result
 
-SELECTED = ("head", "prompt", "pos", "layer", "feature")
-"""Names that all views of a page share; any other is one view's own: a knob's, or what a table
-picks. What is chosen of those stands in `Selection.in_views`, as text, so that an address holds it
-and goes back to it.
-"""
-OF_TABLE = ("page-", "sort-")
-"""How names begin that say which page of a table is shown, and by what it is sorted."""
 First = Mapping[str, Callable[["Result", "Pick"], Any]]
 """By name: what is looked at, given what was chosen (`pick.selection`, or `pick.kept` for a name
 of this view's own), which may be nothing or something that this run does not have.
@@ -61,7 +54,7 @@ class Pick:
             return self._fixed[name]
         if name in self._first:
             return self._first[name](self.run, self)
-        if name in SELECTED:
+        if name in OF_PAGE:
             return getattr(self.selection, name)
         chosen = self.kept(name)
         return next(iter(self._options[name](self).values()), None) if chosen is None else chosen
@@ -76,7 +69,7 @@ class Pick:
         """What a person chose of a name of this view's own; None at first, and where a knob offers
         it no longer.
         """
-        text = self.selection.in_views.get(self._key(name))
+        text = self.selection.of_view(self.title).get(name)
         if text is None or name not in self._options:
             return None if text is None else self._values.get(text, read(text))
         offered = self._options[name](self)
@@ -87,61 +80,33 @@ class Pick:
         return Pick(self.run, self._first, self._options, {**self._fixed, **fixed}, self.title)
 
     def choose(self, name: str, value: Any) -> None:
-        """Choose a value everywhere on the page; another prompt has no token chosen yet.
-
-        A name of the view's own is chosen no longer by None, or by what its knob does not offer.
+        """Choose a value: for the whole page, or if the name is this view's own, here. There it is
+        chosen no longer by None, or by what its knob does not offer.
         """
-        if name == "head":
-            if value is not None and tuple(value) != self.selection.head:
-                self.selection.choose(*value)
-        elif name in SELECTED:
-            also = {"pos": None} if name == "prompt" and value != self.selection.prompt else {}
-            self.selection.param.update(**{name: value}, **also)
+        if name in OF_PAGE:
+            self.selection.put(name, value)
         else:
-            text, key, chosen = self._text(name, value), self._key(name), self.selection.in_views
-            others = {one: chosen[one] for one in chosen if one != key}
-            self.selection.in_views = others | ({} if text is None else {key: text})
+            self.selection.put_in_view(self.title, name, self._text(name, value))
 
     def is_moved(self, names: Sequence[str]) -> bool:
         """Whether one of these was chosen, by a person or as the page opened."""
         first = Selection()
         return any(
             getattr(self.selection, name) != getattr(first, name)
-            if name in SELECTED
+            if name in OF_PAGE
             else self.kept(name) is not None
             for name in names
         )
 
-    def watch(self, names: Sequence[str], call: Callable[[], None]) -> Callable[[], None]:
-        """Call whenever one of these moves, once for what moves together.
-
-        Returns:
-            What ends it.
-        """
-        shared = [name for name in names if name in SELECTED]
-        if "head" in shared:
-            shared.append("heads")
-        keys = [self._key(name) for name in names if name not in SELECTED]
-
-        def moved(*events: Any) -> None:
-            if any(
-                event.name != "in_views"
-                or any(event.old.get(key) != event.new.get(key) for key in keys)
-                for event in events
-            ):
-                call()
-
-        heard = [*shared, *(["in_views"] if keys else [])]
-        if not heard:
-            return lambda: None
-        return partial(self.selection.param.unwatch, self.selection.param.watch(moved, heard))
+    def watch(self, names: Sequence[str], call: Callable[[], None]) -> None:
+        """Call whenever one of these moves, once for what moves together."""
+        self.selection.watch(names, call, self.title)
 
     def settle(self) -> list[str]:
         """Forget what an address asks of this view's own names and this run does not have, and
         return those names. What is said of tables is judged where a table is made.
         """
-        asked = [key.rpartition(".") for key in self.selection.in_views]
-        names = [name for title, _, name in asked if title == self.title]
+        names = self.selection.of_view(self.title)
         wrong = [name for name in names if not name.startswith(OF_TABLE) and not self._has(name)]
         for name in wrong:
             self.choose(name, None)
@@ -153,9 +118,6 @@ class Pick:
             return kept is not None and name in known and bool(self[name] == kept)
         except Exception:  # what a stranger wrote may be anything, and so may what reads it
             return False
-
-    def _key(self, name: str) -> str:
-        return f"{self.title}.{name}"
 
     def _text(self, name: str, value: Any) -> str | None:
         """What stands for a value in an address."""

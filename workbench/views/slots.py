@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -18,9 +17,8 @@ from workbench.draw import view as drawing
 from workbench.draw.items import Clicks, Picture, Row, Table
 from workbench.draw.layer_token_table import clicks, listening
 from workbench.draw.layout import narrow_column
-from workbench.draw.linking import link_rows
+from workbench.draw.linking import link_picture, link_table
 from workbench.views.pick import Page
-from workbench.views.table_pages import follow
 
 
 class Slots:
@@ -100,7 +98,9 @@ class _Table:
         headings = {**self._page.schema.headings(item.of), **item.headings}
         self._rows = drawing.tabulator(item.frame, headings=headings, **choosing)
         self._let_go()
-        self._let_go = follow(self._rows, self._pick, self._page.table(item.of))
+        self._let_go = link_table(
+            self._rows, self._pick.selection, self._pick.title, self._page.table(item.of)
+        )
         self.panel.objects = [*([self._caption.panel] if item.caption else []), self._rows]
         if item.picks:
             self._rows.on_click(self._clicked)
@@ -138,10 +138,7 @@ class _Picture:
         self.panel = drawing.scrolling(self._pane)
         if item.can_be_filled:
             item.fill(self._pane)
-        if item.picks == "head":
-            draw.link_grid(self._pane, page.pick.selection)
-        elif item.picks == "pos":
-            link_rows(self._pane, partial(page.pick.choose, "pos"))
+        link_picture(self._pane, item.picks, page.pick.selection)
 
     def fill(self, item: Picture) -> None:
         if item.can_be_filled:

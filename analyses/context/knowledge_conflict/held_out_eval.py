@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, CaseRunner, Rates
+from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates
 from analyses.context.knowledge_conflict.cases import Case
+from analyses.context.knowledge_conflict.constants import OUTCOMES, Head
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.measures.closed_book import closed_prompts, matches_answer
 from analyses.measures.fact_prompts import ids_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-Head = tuple[int, int]
 NEUTRAL_TOKENS, NEUTRAL_CHUNK = 768, 256
 
 

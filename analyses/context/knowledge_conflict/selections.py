@@ -9,9 +9,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
-from analyses.context.knowledge_conflict.headroom import WINS
-from analyses.context.knowledge_conflict.transfer import unavailable_reason
+from analyses.context.knowledge_conflict.constants import OUTCOMES, Head
+from analyses.context.knowledge_conflict.headroom import WINS, pair_without_headroom
 from workbench.draw.colour import symmetric_limit
 from workbench.selection import head_name, parse_head
 from workbench.wording import counted
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
     from workbench.views import Pick
-
-Head = tuple[int, int]
 
 METHODS = {
     "effect": "path patching",
@@ -97,6 +94,16 @@ def comparison_count(run: Result) -> str:
     )
 
 
+def undetermined(run: Result) -> list[tuple[str, str]]:
+    """For each group of heads that this run could not tell: that it is so, and why."""
+    groups = {"undetermined_context": "Context", "undetermined_memory": "Memory"}
+    return [
+        (f"{group} heads cannot be told.", run.findings[name].says)
+        for name, group in groups.items()
+        if name in run.findings
+    ]
+
+
 def ranking(run: Result) -> str:
     """By what the roles were given, as a person says it."""
     return _RANKINGS[run.params.get("rank_by", "zero_all_positions")]
@@ -143,7 +150,7 @@ def head(run: Result, at: Head) -> dict[str, Any]:
 
 def effect_formats(row: Mapping[str, Any]) -> dict[str, str]:
     """What a person reads of a head to which numbers, as formats of its row: every way of
-    measuring, and where it looks. What was not measured of it is left out.
+    measuring, and what it attends to. What was not measured of it is left out.
     """
     added = "memory {{{0}_memory:+.3f}}, context {{{0}_context:+.3f}} logits"
     effect = (
@@ -320,7 +327,7 @@ def transfer_gains(run: Result) -> pd.DataFrame:
     table = run.tables["transfer"]
     points = [
         math.nan
-        if unavailable_reason(row)
+        if pair_without_headroom(row)
         else 100 * (row[WINS[row["group"]]] - row[f"base_{WINS[row['group']]}"])
         for row in table.to_dict("records")
     ]

@@ -15,7 +15,8 @@ from workbench.selection import head_name
 
 if TYPE_CHECKING:
     from analyses.context.knowledge_conflict.answer_rates import Rates
-    from analyses.context.knowledge_conflict.rank_heads import Head, HeadEffects, RankBy
+    from analyses.context.knowledge_conflict.constants import Head, RankBy
+    from analyses.context.knowledge_conflict.rank_heads import HeadEffects
 
 DRAWS = 1000
 

@@ -20,12 +20,12 @@ _GRIDS = {
     "effect_context": v.Scale("Context", "logits", "lowers", "raises"),
     "effect_difference": v.Scale("Memory − context", "logits", "context", "memory"),
 }
-_RATES = {answer: (answer, colour.CATEGORY[answer]) for answer in ("memory", "context", "other")}
+_RATES = {answer: colour.CATEGORY[answer] for answer in ("memory", "context", "other")}
 _FIRST = {f"p_{answer}": (f"{answer} answer", colour.CATEGORY[answer]) for answer in WINS}
 _DEPTH = {
-    f"{part} → {answer}": (f"{part} → {answer}", colour.CATEGORY[answer])
+    f"{part} → {wins}": colour.CATEGORY[wins]
     for part in ("attention", "MLP")
-    for answer in ("memory", "context")
+    for wins in ("memory", "context")
 }
 _answers = partial(v.chart, "lines", ylabel="share of prompts (%)", ylim=(-3.0, 103.0))
 _dial = partial(_answers, xlabel="dial: −1 memory … 0 no intervention … +1 context")
@@ -34,12 +34,7 @@ _cost = partial(v.chart, "labelled_bars", sel.cost, "condition", from_first=True
 
 def _untold(run: Result) -> list[Markup]:
     """A note for each group of heads that this run could not tell."""
-    groups = {"undetermined_context": "Context", "undetermined_memory": "Memory"}
-    return [
-        draw.empty_state(f"{group} heads cannot be told.", run.findings[name].says)
-        for name, group in groups.items()
-        if name in run.findings
-    ]
+    return [draw.empty_state(*said) for said in sel.undetermined(run)]
 
 
 def _told(table: str, what: str) -> v.ViewPart:
@@ -56,7 +51,7 @@ def _about_heads(run: Result) -> Markup:
 
 
 def _head(run: Result, pick: v.Pick) -> list[Markup] | Markup:
-    """One head in numbers, and where it looks; on several prompts to unfold."""
+    """One head in numbers, and what it attends to; on several prompts to unfold."""
     row = sel.head(run, pick.head)
     card = draw.card(row["label"], row, sel.effect_formats(row), row["about"])
     unit = "attention from the last position · one prompt, not a finding"

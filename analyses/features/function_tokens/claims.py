@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.claims import NOT_MEASURED, OPEN, Claim, Measured, verdict_of
-from analyses.features.function_tokens.coverage import FIRST
+from analyses.features.function_tokens.constants import FIRST, GROUPS, LIST, QUESTION, SENTENCE
 from analyses.features.function_tokens.coverage_claims import (
     _equal,
     _learned,
@@ -17,9 +17,7 @@ from analyses.features.function_tokens.coverage_claims import (
     _reach,
     _same_number,
 )
-from analyses.features.function_tokens.facts import LIST, QUESTION, SENTENCE
 from analyses.features.function_tokens.training_claims import _come_alive, _edges, _first_learned
-from analyses.features.function_tokens.transitions import GROUPS
 from analyses.measures.statistics import mean_interval, sign
 from workbench.result import Result
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analyses.claims import Measured, verdict_of
-from analyses.features.function_tokens.coverage import FIRST
+from analyses.features.function_tokens.constants import FIRST
 from analyses.measures.statistics import rates_apart, sign, wilson_of
 from workbench.result import Result
 

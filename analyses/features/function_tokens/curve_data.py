@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from analyses.features.function_tokens.coverage import CURVES
-from analyses.features.function_tokens.reactivation import ABLATIONS, STEERINGS
+from analyses.features.function_tokens.constants import ABLATIONS, CURVES, MEASURES, STEERINGS
 from analyses.features.function_tokens.selections import percent, places
-from analyses.features.function_tokens.transitions import MEASURES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analyses.features.function_tokens.constants import LIST, QUESTION, SENTENCE, WORDINGS
 from analyses.measures.closed_book import closed_book
 from workbench import facts
 from workbench.errors import BadInput
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-SENTENCE, QUESTION, LIST = "sentence", "question", "list"
-WORDINGS = (SENTENCE, QUESTION, LIST)
 _SHOWN = 3  # facts that stand before the subject in a list
 
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.features.function_tokens import coverage, feature_stats
-from analyses.features.function_tokens.coverage import FIRST
+from analyses.features.function_tokens.constants import FIRST, GROUPS
 from analyses.features.function_tokens.reactivation_findings import range_of, value_key
 from analyses.features.function_tokens.scan import DISTANCES
-from analyses.features.function_tokens.transitions import GROUPS
 from hooks.features.sae import SKIP
 from workbench.result import Finding, Result
 from workbench.wording import counted

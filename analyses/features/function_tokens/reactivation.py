@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from analyses.features.function_tokens.facts import LIST, FactPrompt, pairs
+from analyses.features.function_tokens.constants import LIST
+from analyses.features.function_tokens.facts import FactPrompt, pairs
 from hooks.layer_replay import check_same, read
 from hooks.rounding import note, of_effects
 from hooks.sweeps.batched_forward import BatchedForward, Edit
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
 RANDOM_DRAWS = 5
 _AT_ONCE = 48  # prompts that are read together
 _NUMBERS = 1 << 26  # activations, or logits, held at once
-ABLATIONS = {
-    "reactivated": "reactivated, at the last token",
-    "reactivated_at_subject": "the same, at the subject",
-    "strongest_at_subject": "the subject's strongest, there",
-    "reactivated_subset": "reactivated, as many as others",
-    "others": "others, at the last token",
-}
-STEERINGS = {
-    "last": "at the last token",
-    "subject": "at the subject",
-    "random": "random features, last token",
-    "identity": "set to what they are",
-}
 
 
 class Facts:

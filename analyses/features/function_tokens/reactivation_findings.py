@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.features.function_tokens.facts import LIST, SENTENCE
-from analyses.features.function_tokens.reactivation import ABLATIONS, STEERINGS
+from analyses.features.function_tokens.constants import ABLATIONS, LIST, SENTENCE, STEERINGS
 from workbench.result import Finding, Result
 from workbench.wording import counted
 

@@ -39,6 +39,11 @@ BESIDE = (
     " tokens of text, drawn from content tokens."
 )
 """What coverage is compared with."""
+PROMPTS = (
+    "Solid underline: function tokens. Choose a token: tokens that share its features are coloured,"
+    " and the table lists these features and the content tokens before it at which they were"
+    " active. Choose a feature: it colours the prompt, and the tab Features shows it."
+)
 
 
 def _interval(name: str, over: str, unit: str = "") -> tuple[C, C]:

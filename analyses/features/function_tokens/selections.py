@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.features.function_tokens.top_examples import BINS
+from analyses.features.function_tokens.constants import BINS
 from workbench.draw.tokens import CONTENT, FUNCTION, TEMPLATE, Peak
 from workbench.views import AGAIN
 from workbench.wording import counted
@@ -271,6 +271,15 @@ def of_token(result: Result, at: str, token: int) -> pd.DataFrame:
             "top_tokens": list(described["top_tokens"]),
             "positive_logits": list(described["positive_logits"]),
         }
+    )
+
+
+def about_token(result: Result, at: str, token: int) -> str:
+    """Which token type's features `of_token` gives, in words."""
+    row = result.tables["tokens"].set_index("id").loc[token]
+    return (
+        f"“{row['token']}”, a {row['class']} token, {counted(row['occurrences'], 'occurrence')}:"
+        f" the features most often active on it at {at}. Choose one; the tab Features shows it."
     )
 
 

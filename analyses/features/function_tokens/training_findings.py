@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses.features.function_tokens.constants import GROUPS
 from analyses.features.function_tokens.reactivation_findings import value_key
-from analyses.features.function_tokens.transitions import GROUPS
 from workbench.result import Finding, Result
 from workbench.wording import counted
 

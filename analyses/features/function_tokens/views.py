@@ -10,13 +10,11 @@ from markupsafe import Markup
 from analyses import claims as of_papers
 from analyses.features.function_tokens import claims, curve_data, schema
 from analyses.features.function_tokens import selections as sel
-from analyses.features.function_tokens.coverage import CURVES
-from analyses.features.function_tokens.transitions import GROUPS, MEASURES
+from analyses.features.function_tokens.constants import CURVES, GROUPS, MEASURES
 from workbench import draw
 from workbench import views as v
 from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
 from workbench.result import Result
-from workbench.wording import counted
 
 
 def _coverage(**hues: str) -> dict[str, tuple[str, str]]:
@@ -24,12 +22,9 @@ def _coverage(**hues: str) -> dict[str, tuple[str, str]]:
 
 
 _REACHED = _coverage(
-    coverage=FUNCTION,
-    above_5pct=FUNCTION,
-    shuffled=BLUE_STROKE,
-    random_directions=OTHER,
+    coverage=FUNCTION, above_5pct=FUNCTION, shuffled=BLUE_STROKE, random_directions=OTHER,
     content=CONTEXT,
-)
+)  # fmt: skip
 _MATCHED = _coverage(matched=FUNCTION, content_matched=CONTEXT)
 _UNTRAINED = {
     "coverage": ("features", FUNCTION),
@@ -43,7 +38,7 @@ _EDGES = {
 }
 _MEASURES = dict(zip(MEASURES.values(), (FUNCTION, OTHER, BLUE_STROKE), strict=True))
 _GROUPS = list(zip(GROUPS, (FUNCTION, MEMORY, BLUE_STROKE, CONTEXT), strict=True))
-_LOSSES = {f"{g}{by}": (f"{g}{by}", hue) for by in ("", ", trigrams") for g, hue in _GROUPS}
+_LOSSES = {f"{group}{by}": hue for by in ("", ", trigrams") for group, hue in _GROUPS}
 _FREQUENT = "tokens, most frequent first"
 _PLACES = v.knob("sae", "At", sel.places, width=120)
 
@@ -83,12 +78,8 @@ def _features(run: Result, pick: v.Pick) -> v.Table:
 
 def _of_token(run: Result, pick: v.Pick) -> list[v.Item]:
     """The features of the chosen token type."""
-    at, row = pick["sae"], run.tables["tokens"].set_index("id").loc[pick["token"]]
-    said = (
-        f"“{row['token']}”, a {row['class']} token, {counted(row['occurrences'], 'occurrence')}:"
-        f" the features most often active on it at {at}. Choose one; the tab Features shows it."
-    )
-    return [said, _rows(at, sel.of_token(run, at, pick["token"]))]
+    at, token = pick["sae"], pick["token"]
+    return [sel.about_token(run, at, token), _rows(at, sel.of_token(run, at, token))]
 
 
 def _prompt(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -174,12 +165,7 @@ VIEWS = [
         v.on("feature", _features),
     ]),
     v.View("Prompts", needs="prompt_tokens", first=_FIRST, parts=[
-        v.says(
-            "Solid underline: function tokens. Choose a token: tokens that share its features are"
-            " coloured, and the table lists these features and the content tokens before it at"
-            " which they were active. Choose a feature: it colours the prompt, and the tab Features"
-            " shows it."
-        ),
+        v.says(schema.PROMPTS),
         v.row(v.knob("prompt", "Prompt", sel.prompts, width=330), _PLACES),
         v.on(["prompt", "pos", "sae", "feature"], _prompt, examples=sel.every_prompt),
     ], otherwise=lambda run: "no prompts were given" if run.params.get("prompts") == [] else ""),

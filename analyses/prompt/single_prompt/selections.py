@@ -132,7 +132,7 @@ def no_heads(run: Result) -> str:
 
 
 def attends_most(run: Result, pick: Pick, head: Head) -> str:
-    """To which token a head looks most from the chosen one, in words."""
+    """To which token a head attends most from the chosen one, in words."""
     row = pattern(run, head)[pick.pos]
     most = token_name(run, int(row.argmax()))
     return f"token {pick.pos} attends most to {most}, {100 * row.max():.0f} %"

@@ -11,9 +11,9 @@ import numpy as np
 
 from analyses.measures.statistics import wilson
 from analyses.measures.windows import Window
-from analyses.weights.extraction.scored_windows import ScoredWindows, groups, percent
+from analyses.weights.extraction.scored_windows import ScoredWindows, groups
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores

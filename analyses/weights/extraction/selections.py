@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analyses.weights.extraction import schema
-from analyses.weights.extraction.scored_windows import in_tokens
+from analyses.weights.extraction.verdicts import NOTHING
 from workbench.draw.passage import times_read
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +22,8 @@ _WINDOWS = [
     *("window", "name", "kind", "repeats", "timing", "prefix_match", "exact", "queries_needed"),
     *("loss", "memorization_score", "edit_distance", "suffix", "generated"),
 ]
+_SHOWN = 5
+"""Tokens; a shorter run is no evidence worth reading."""
 MODELS = {
     "both": "both models",
     "only_this_model": "this model only",
@@ -63,11 +67,11 @@ def reproduced(run: Result, number: int) -> str:
     row = window(run, number)
     match, longest = row["prefix_match"], row.get("longest_run", 0)
     if bool(row["exact"]):
-        return f"Greedy decoding reproduces the suffix in full: {in_tokens(match)}."
+        return f"Greedy decoding reproduces the suffix in full: {counted(match, 'token')}."
     inside = ""
     if longest > match:
-        inside = f" The longest run inside the suffix is {in_tokens(longest)}."
-    length = in_tokens(int(run.params.get("suffix", 0)))
+        inside = f" The longest run inside the suffix is {counted(longest, 'token')}."
+    length = counted(int(run.params.get("suffix", 0)), "token")
     return f"Greedy decoding reproduces {match} of {length}.{inside} Its continuation:"
 
 
@@ -106,6 +110,21 @@ def worth_reading(run: Result) -> list[dict[str, Any]]:
 def documents(run: Result) -> pd.DataFrame:
     """The verdicts in the columns a person compares."""
     return run.tables["documents"].drop(columns=["window", "explanation"], errors="ignore")
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """The verdict on a document and why, in sentences.
+
+    Args:
+        row: of the table `documents`.
+    """
+    shown = f"shows {NOTHING}" if row["verdict"] == NOTHING else row["verdict"]
+    return f"The model {shown}. {row.get('explanation', '')}"
+
+
+def has_evidence(row: Mapping[str, Any]) -> bool:
+    """Whether the longest run of a document, a row of `documents`, is worth reading."""
+    return bool(row.get("longest_run", row["longest_prefix_match"]) >= _SHOWN)
 
 
 def by_text(run: Result) -> pd.DataFrame | None:
@@ -160,6 +179,13 @@ def extracted_by_queries(run: Result) -> pd.DataFrame:
         title=table["group"].map(titles),
         curve=[f"probability {p:g}" for p in table["probability"]],
     )
+
+
+def sampling_limits(run: Result) -> tuple[float, float]:
+    """The axis of all pictures of sampling, in percent."""
+    table = run.tables["extraction_by_queries"]
+    top = min(100.0, 125 * max(table["rate"].max(), table["greedy_rate"].max(), 0.04))
+    return -0.03 * top, 1.03 * top
 
 
 def no_membership(run: Result) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analyses.weights.extraction import documents as verdicts
-from analyses.weights.extraction import schema
+from analyses.weights.extraction import schema, verdicts
 from analyses.weights.extraction import selections as sel
 from workbench import draw
 from workbench import views as v
@@ -17,22 +16,13 @@ from workbench.result import Result
 
 _CARDS = 12
 _EXTRACTED = {"exact": colour.MEMORY, "sampled": colour.FUNCTION}
-_TIMING = {
-    "read early": colour.CONTEXT,
-    "read late": colour.MEMORY,
-    "read spread": colour.FUNCTION,
-}
+_TIMING = {"read early": colour.CONTEXT, "read late": colour.MEMORY, "read spread": colour.FUNCTION}
 _MODELS = dict(zip(
     sel.MODELS.values(), (colour.FUNCTION, colour.MEMORY, colour.CONTEXT), strict=True
 ))  # fmt: skip
-_VERDICTS = {
-    verdicts.RECITES: colour.MEMORY,
-    verdicts.PARTS: colour.MEMORY,
-    verdicts.SAMPLED: colour.FUNCTION,
-    verdicts.PATTERN: colour.FUNCTION,
-    verdicts.SHORT: colour.FUNCTION,
-}
-_SOME = 5  # tokens; a shorter run is no evidence worth reading
+_SURE = (verdicts.RECITES, verdicts.PARTS)
+_VERDICTS = dict.fromkeys(verdicts.PROVES, colour.FUNCTION) | dict.fromkeys(_SURE, colour.MEMORY)
+_VERDICTS[verdicts.NOTHING] = colour.OTHER
 # Bars of the share of windows, and curves of leading tokens and losses.
 _shares = partial(v.chart, "rate_bars", of="windows")
 _curves = partial(v.chart, "curves", ylabel="tokens")
@@ -63,13 +53,11 @@ def greedy(run: Result, window: int) -> Markup:
 
 def verdict(row: dict[str, Any], suffix: int) -> Markup:
     """One document: what is said of it, the longest piece that comes out, and what was counted."""
-    shown = f"shows {verdicts.NOTHING}" if row["verdict"] == verdicts.NOTHING else row["verdict"]
-    is_long = row.get("longest_run", row["longest_prefix_match"]) >= _SOME
     return passage.boxed(
         row["name"],
         _VERDICTS.get(row["verdict"], colour.OTHER),
-        draw.paragraph(f"The model {shown}. {row.get('explanation', '')}"),
-        passage.quoted(row["evidence"]) if is_long else Markup(""),
+        draw.paragraph(sel.verdict(row)),
+        passage.quoted(row["evidence"]) if sel.has_evidence(row) else Markup(""),
         draw.paragraph(verdicts.counts(row, suffix), small=True),
     )
 
@@ -83,13 +71,6 @@ def _cards(run: Result) -> list[Any]:
 
 def _window(run: Result, pick: v.Pick) -> list[Markup]:
     return [strip(run, pick.prompt), greedy(run, pick.prompt)]
-
-
-def _height(run: Result) -> tuple[float, float]:
-    """The axis of all pictures of sampling, in percent."""
-    table = run.tables["extraction_by_queries"]
-    top = min(100.0, 125 * max(table["rate"].max(), table["greedy_rate"].max(), 0.04))
-    return -0.03 * top, 1.03 * top
 
 
 ANSWER = v.Answer(("greedy", "sampled"), picture=("Rates", 0), beside=("nonmembers",))
@@ -132,8 +113,8 @@ VIEWS = [
         v.says(schema.SAMPLING),
         _curves(
             sel.extracted_by_queries, "queries", "rate", "curve", per="title", scale="powers",
-            percent=True, level={"greedy": "greedy_rate"}, ylim=_height, xlabel="samples n",
-            ylabel="share of windows (%)",
+            percent=True, level={"greedy": "greedy_rate"}, ylim=sel.sampling_limits,
+            xlabel="samples n", ylabel="share of windows (%)",
         ),
         v.table("extraction_by_queries"),
     ]),

@@ -24,8 +24,8 @@ from analyses.claims import (
     verdict_of,
 )
 from analyses.measures.statistics import difference, share_interval, sign
+from analyses.weights.paragraph_memorization.constants import MEMORIZED, NOT
 from analyses.weights.paragraph_memorization.edit_findings import rates_of
-from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT
 from workbench.result import Result
 from workbench.wording import counted
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from analyses.weights.paragraph_memorization.constants import Aim, Mask
 from analyses.weights.paragraph_memorization.groups import Passage, greedy_match
 from hooks.gradients.weights import weights
 from hooks.weights import requires_grad
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Pair = tuple[Sequence[int], Sequence[int]]
-Mask = Literal["contrast", "gradient", "random", "all"]
-Aim = Literal["unlearn", "rewrite"]
-MASKS: tuple[Mask, ...] = ("contrast", "gradient", "random", "all")
 RATES = (0.003, 0.01, 0.03, 0.1)
 """Sizes of a step that are tried, in standard deviations of a matrix."""
 DONE = 0.25

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import share_interval
-from analyses.weights.paragraph_memorization.edit import MASKS, Aim, Mask
+from analyses.weights.paragraph_memorization.constants import MASKS, Aim, Mask
 from workbench.result import Finding, Result
 from workbench.wording import counted
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import difference, mean_interval
+from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT
 from analyses.weights.paragraph_memorization.edit_findings import _LAST
-from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
+from analyses.weights.paragraph_memorization.groups import Passage
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 from workbench.wording import counted
@@ -353,7 +354,7 @@ def add_heads(
 def _add_rarity(
     result: Result, ranked: pd.DataFrame, first: pd.DataFrame, chance: float, compared: int
 ) -> None:
-    """Whether heads look at rare tokens, within passages and pooled as in the paper."""
+    """Whether heads attend to rare tokens, within passages and pooled as in the paper."""
     rarest = ranked.loc[ranked["rarity_within"].idxmin()]
     result.add(
         Finding(

@@ -1,5 +1,5 @@
-"""Memorization heads: who looks at rare tokens, who at the trigger, and whose absence stops the
-recitation.
+"""Memorization heads: which attend to rare tokens, which to the trigger, and whose absence stops
+the recitation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import mean_interval, spearman
-from analyses.weights.paragraph_memorization.groups import MEMORIZED, Passage, greedy_match
+from analyses.weights.paragraph_memorization.constants import MEMORIZED
+from analyses.weights.paragraph_memorization.groups import Passage, greedy_match
 from hooks import sweep
 from hooks.capture import capture
 from hooks.interventions import ablate
@@ -47,7 +48,7 @@ def corpus_counts(model: InstrumentedModel, progress: Progress) -> Counter[int]:
 def rare_token_attention(
     model: InstrumentedModel, passages: Sequence[Passage], counts: Counter[int], progress: Progress
 ) -> Any:
-    """How each head's attention goes with the rarity of what it looks at, when the first token of
+    """How each head's attention goes with the rarity of what it attends to, when the first token of
     the suffix is predicted.
 
     The tokens of each prefix are ranked by how often they stand in the corpus, 0 the rarest, equal

@@ -59,6 +59,17 @@ _LAYER, _HEAD = C("layer", "The layer."), C("head", "The head; -1 for a matrix o
 _MATCH = "Leading tokens of the suffix that greedy decoding reproduces"
 _NATS = "nats per token"
 _SLOPE = "nats per token per unit"
+RANKED = "{picked}, rank {rank} of {heads} by the tokens lost without it"
+"""What is said beside a head's name, as a format of its row."""
+EFFECT_FORMATS = {
+    "memorized passages": "{prefix_match_change:+.1f} tokens, {loss_change:+.3f} nats per token",
+    "passages not memorized": "{other_loss_change:+.3f} nats per token",
+    "neutral prose": "{neutral_loss_change:+.3f} nats per token",
+    "attention to triggers": "{trigger_percent:.0f} %, {trigger_attention_ratio:.1f} times chance",
+    "attention and token frequency": "{rarity_within:+.2f} ({rarity_within_low:+.2f} to"
+    " {rarity_within_high:+.2f}); pooled {rarity_pooled:+.2f}",
+}
+"""What a person reads of a head to which numbers, as formats of its row."""
 
 SCHEMA = Schema(
     tables=[
@@ -242,6 +253,7 @@ SCHEMA = Schema(
         F("heads", "Memorization heads switched off, held-out passages", "tokens"),
         F("unlearned", "Unlearned passages: tokens still reproduced", "tokens"),
         F("rewritten", "Rewritten passages: tokens still reproduced", "tokens"),
+        F("random_controls", "As many random heads off or random weights edited", "tokens"),
         F("left_out", "Texts that were not analysed", "texts"),
         F("altered", "Texts that the tokenizer changes", "texts"),
         claims.FINDING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT
+from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT
 from workbench.draw.passage import times_read
 from workbench.selection import head_name
 from workbench.wording import counted
@@ -34,7 +34,6 @@ _RANKED = [
     *("trigger_attention", "trigger_attention_ratio"),
     *("rarity_within", "rarity_within_low", "rarity_within_high", "rarity_pooled"),
 ]
-
 
 Place = tuple[int | None, int]
 """The chosen layer, if any, and token."""

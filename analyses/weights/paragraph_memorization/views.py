@@ -11,7 +11,7 @@ from analyses import claims
 from analyses.weights.paragraph_memorization import schema, weight_edits
 from analyses.weights.paragraph_memorization import selections as sel
 from analyses.weights.paragraph_memorization.claims import CLAIMS, PAPER
-from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, PARTLY
+from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT, PARTLY
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour, passage
@@ -30,15 +30,6 @@ _GRIDS = {
     "rarity_within": v.Scale(
         "Attention and token frequency", "rank correlation", "rare", "frequent"
     ),
-}
-_CARD = {
-    "memorized passages": "{prefix_match_change:+.1f} tokens, {loss_change:+.3f} nats per token",
-    "passages not memorized": "{other_loss_change:+.3f} nats per token",
-    "neutral prose": "{neutral_loss_change:+.3f} nats per token",
-    "attention to triggers": "{trigger_percent:.0f} %, {trigger_attention_ratio:.1f} times chance",
-    "attention and token frequency": "{rarity_within:+.2f} ({rarity_within_low:+.2f} to"
-    " {rarity_within_high:+.2f})"
-    "; pooled {rarity_pooled:+.2f}",
 }
 
 
@@ -102,11 +93,6 @@ def _rewritten(run: Result) -> list[Markup]:
     ]
 
 
-def _card(run: Result, pick: v.Pick) -> Markup:
-    about = "{picked}, rank {rank} of {heads} by the tokens lost without it"
-    return draw.card(head_name(*pick.head), sel.head(run, pick.head), _CARD, about)
-
-
 def _without(run: Result, pick: v.Pick) -> v.Picture | None:
     found, xlabel = sel.ablation_losses(run, pick.head), "passages of the select half, sorted"
     return v.picture("bars", **found, unit="tokens", xlabel=xlabel) if found else None
@@ -149,8 +135,7 @@ def _keep(run: Result, pick: v.Pick) -> Any:
     return draw.download_button(label, f"{name}.safetensors", file)
 
 
-# The control of both, as many random heads and weights, is among the claims.
-ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0), beside=("claims",))
+ANSWER = v.Answer(("heads", "unlearned"), picture=("Removal", 0), beside=("random_controls",))
 VIEWS = [
     v.View("Passages", needs="passages", parts=[
         v.finding("passages", more="Darker prefix tokens lose more of the suffix when they are"
@@ -189,7 +174,10 @@ VIEWS = [
         v.heads("heads", _GRIDS, marks=sel.head_roles, hover=sel.losses,
                 describe="{prefix_match_change:+.1f} tokens", beside=[
             v.knob("head", "Head, by tokens lost without it", sel.by_name, width=240),
-            v.on("head", _card, examples=sel.selected_heads),
+            v.on("head", lambda run, pick: draw.card(
+                head_name(*pick.head), sel.head(run, pick.head), schema.EFFECT_FORMATS,
+                schema.RANKED,
+            ), examples=sel.selected_heads),
         ]),
         v.on("head", _without),
         v.finding("rarity", small=True),
