@@ -118,7 +118,7 @@ def test_findings_round_trip(value, says, unit, interval):
     spans = interval if single or interval is None else {next(iter(value)): interval}
     was = Finding("f", value, says, unit, spans)
     back = Finding.from_json(
-        "f", json.loads(json.dumps(module._no_nan(was.to_json()), allow_nan=False))
+        "f", json.loads(json.dumps(run_writing._no_nan(was.to_json()), allow_nan=False))
     )
     np.testing.assert_equal(back.values, was.values)
     assert (back.says, back.unit) == (says, unit)
