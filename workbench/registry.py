@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 GROUP = "workbench.analyses"
 OURS = "memory-workbench"
+GRID = "grid"
+"""What the summary of many runs is a run of (`workbench.grid_page`)."""
 
 
 @dataclass(frozen=True)
@@ -309,13 +312,17 @@ def _package(entry: EntryPoint) -> str:
 
 @cache
 def get(name: str) -> Analysis:
-    """An analysis by name; `_` and `-` are the same.
+    """An analysis by name; `_` and `-` are the same. "grid" is what a summary of many runs is a run
+    of; it is no question to a model, and is not among `all_analyses`.
 
     Raises:
         NotFound: none of that name (the nearest is suggested).
         WorkbenchError: its package is installed but does not load, or lacks something an analysis
             must have.
     """
+    if _plain(name) == GRID:
+        page: Any = import_module("workbench.grid_page")  # which stands on what stands on this
+        return Analysis(GRID, page.question, page.Params, page, OURS)
     entries = _entry_points()
     entry = entries.get(_plain(name))
     if entry is None:

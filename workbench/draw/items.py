@@ -25,6 +25,7 @@ _CLICK = {
     "pos": "A row chooses the token",
     "layer": "A row chooses the layer",
     "feature": "A row chooses the feature",
+    "run": "A row says its answer and leads to it",
 }
 
 
