@@ -15,10 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.helpers import serving, shapes, tiny
 
 shapes.install()
+# A busy machine is no error of what is tested.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 TIERS = ("process", "browser", "model")
 REAL_MODELS = {"smollm", "gemma"}
