@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import workbench as wb
-from analyses.measures.sampling import Sampler
+from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.windows import Window, cut
 from benchmarks.measure import alternate, table

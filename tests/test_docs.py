@@ -50,7 +50,7 @@ def test_the_page_of_many_runs_runs(tmp_path, monkeypatch, capsys):
     grid = shared["grid"]
     assert len(grid.table) == 4
     assert set(grid.table["model"]) == {"organism/planted", "organism/planted-control"}
-    assert [run.findings["seeds"].value for run in grid.over_seeds] == [2, 2]
+    assert grid.result.findings["seeds"].value == 2
     assert "next_token.changed" in capsys.readouterr().out
 
 

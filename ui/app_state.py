@@ -41,12 +41,12 @@ class AppState:
         return runs.listing(self.root)
 
     def entry(self, run_id: str) -> runs.RunEntry:
-        """The run of that id.
+        """The run of that id, which may lie in the folder of a grid.
 
         Ids are only ever compared with folder names that were listed, so none can lead elsewhere.
         """
         entries = self.entries()
-        for entry in entries:
+        for entry in runs.with_runs_of_grids(entries):
             if entry.id == run_id:
                 return entry
         raise NotFound.named(

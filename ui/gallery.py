@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ui import home
+from ui import grids, home
 from ui.app_state import AppState
 from ui.runs.cards import run_card
 from ui.web import style
@@ -37,4 +37,5 @@ def page(app: AppState, *, hidden: bool = False, notice: WorkbenchError | None =
         trash=[run_card(entry) for entry in run_trash.trashed(app.root)],
         opens_folders=app.local_paths,
         job=app.jobs.running(),
+        grids=grids.at_work(app),
     )

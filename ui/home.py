@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ui import questions
+from ui import grids, questions
 from ui.app_state import AppState
 from ui.runs.cards import run_card
 from ui.web import style
@@ -74,6 +74,7 @@ def page(app: AppState, notice: WorkbenchError | None = None) -> str:
         buttons=False,
         broken=broken,
         job=job,
+        grids=grids.at_work(app),
         runs=[run_card(entry) for entry in shown[:LATEST]],
         n_runs=len(shown),
     )

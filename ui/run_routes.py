@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from ui import gallery
+from ui import gallery, grids
 from ui.app_state import AppState
 from workbench import run_labels, run_links, run_trash
 from workbench.errors import BadInput, NotFound, Unfit, WorkbenchError
@@ -60,6 +60,7 @@ def add(app: FastAPI, state: AppState) -> None:
     """Put these routes on the server."""
     _add_pages(app, state)
     _add_actions(app, state)
+    grids.add(app, state)
 
 
 def _add_pages(app: FastAPI, state: AppState) -> None:
@@ -146,6 +147,10 @@ def _add_actions(app: FastAPI, state: AppState) -> None:
             return asdict(run_labels.write(state.entry(run_id).path, **body.model_dump()))
 
         return await _answer(request, _Labels, do)
+
+    @app.post("/runs/{run_id}/stop")
+    async def stop(run_id: str, request: Request) -> JSONResponse:
+        return await _answer(request, _Nothing, lambda _: grids.stop(state, run_id))
 
     @app.post("/runs/{run_id}/delete")
     async def delete(run_id: str, request: Request) -> JSONResponse:

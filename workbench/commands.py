@@ -38,6 +38,8 @@ def command_line(result: Result, part: str = "") -> str:
     Args:
         part: run this part of the analysis, alone, on what the run was asked about.
     """
+    if result.analysis == registry.GRID:
+        return _of_grid(result)
     words = ["workbench", "run", result.analysis]
     model = result.provenance.model
     if model.get("name"):
@@ -53,4 +55,21 @@ def command_line(result: Result, part: str = "") -> str:
             "--set",
             f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}",
         ]
+    return shlex.join(words)
+
+
+def _of_grid(result: Result) -> str:
+    """The command that goes on with a grid. Values are written as JSON, where a comma in a text
+    parts nothing.
+    """
+    asked = result.params
+    words = ["workbench", "grid", str(asked.get("analysis", ""))]
+    for model in asked.get("models") or ():
+        words += ["--model", str(model)]
+    values = {key: [value] for key, value in (asked.get("fixed") or {}).items()}
+    for key, several in {**values, **(asked.get("values") or {})}.items():
+        texts = (json.dumps(value, ensure_ascii=False) for value in several)
+        words += ["--set", f"{key}={','.join(texts)}"]
+    if result.path is not None:
+        words += ["--out", str(result.path)]
     return shlex.join(words)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 GROUP = "workbench.analyses"
 OURS = "memory-workbench"
+GRID = "grid"
+"""What the summary of many runs is a run of (`workbench.grid_page`)."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +296,7 @@ def _expected(fields: Mapping[str, Any], name: str) -> str:
 
 
 @cache
-def _found() -> dict[str, EntryPoint]:
+def _entry_points() -> dict[str, EntryPoint]:
     """By name. Of two packages with one name ours wins, else the first: a newcomer must not
     replace what people use.
     """
@@ -309,14 +312,18 @@ def _package(entry: EntryPoint) -> str:
 
 @cache
 def get(name: str) -> Analysis:
-    """An analysis by name; `_` and `-` are the same.
+    """An analysis by name; `_` and `-` are the same. "grid" is what a summary of many runs is a run
+    of; it is no question to a model, and is not among `all_analyses`.
 
     Raises:
         NotFound: none of that name (the nearest is suggested).
         WorkbenchError: its package is installed but does not load, or lacks something an analysis
             must have.
     """
-    entries = _found()
+    if _plain(name) == GRID:
+        page: Any = import_module("workbench.grid_page")  # which stands on what stands on this
+        return Analysis(GRID, page.question, page.Params, page, OURS)
+    entries = _entry_points()
     entry = entries.get(_plain(name))
     if entry is None:
         raise NotFound.named("analysis", name, entries, do="`workbench analyses` lists them.")
@@ -363,7 +370,7 @@ def all_analyses() -> tuple[list[Analysis], dict[str, str]]:
     package hides no other.
     """
     good, broken = [], {}
-    for name in sorted(_found()):
+    for name in sorted(_entry_points()):
         try:
             good.append(get(name))
         except WorkbenchError as error:

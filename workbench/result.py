@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import run_folder, run_labels, run_titles
+from workbench import run_folder, run_labels, run_titles, run_writing
 from workbench.errors import BadRun, NotFound, WorkbenchError
 from workbench.run_labels import Labels
 from workbench.selection import Selection
@@ -140,7 +140,7 @@ class Result:
                 name: {"rows": len(table), "columns": list(table.columns)}
                 for name, table in self.tables.items()
             },
-            "arrays": {name: run_folder.describe(array) for name, array in self.arrays.items()},
+            "arrays": {name: run_writing.describe(array) for name, array in self.arrays.items()},
             "provenance": asdict(self.provenance),
         }
 
@@ -153,8 +153,8 @@ class Result:
         """
         target = Path(path)
         for name in [*self.findings, *self.tables, *self.arrays]:
-            run_folder.check_name(name)
-        run_folder.write(target, self.to_json(), self.tables, self.arrays)
+            run_writing.check_name(name)
+        run_writing.write(target, self.to_json(), self.tables, self.arrays)
         self.path = target
         return target
 

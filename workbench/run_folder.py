@@ -1,4 +1,4 @@
-"""The files of a run folder: `result.json`, `tables/NAME.parquet` and `arrays.safetensors`.
+"""Reading a run folder: `result.json`, `tables/NAME.parquet` and `arrays.safetensors`.
 
 It may come from a stranger, so it is only data: names are checked before they become paths, sizes
 before anything is read, and text is left as text (whoever shows it escapes it).
@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import run_upgrades
-from workbench.errors import BadRun, WorkbenchError
+from workbench.errors import BadRun
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 FORMAT = 2
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""What can name a finding, a table or an array."""
 MAX_JSON = 64 * 2**20
 MAX_FILE = 2 * 2**30
 MAX_ROWS = 20_000_000
 MAX_CELLS = 2**28
-_DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
 _INDEX = {
     "analysis": str,
     "question": str,
@@ -48,104 +45,6 @@ PROVENANCE = {
     "notes": dict,
     "cost": dict,
 }
-
-
-def check_name(name: str) -> None:
-    """Raises ValueError for what cannot name a finding, a table or an array."""
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot name a finding, a table or an array: {_NAME.pattern}")
-
-
-def write(
-    target: Path,
-    index: Mapping[str, Any],
-    tables: Mapping[str, pd.DataFrame],
-    arrays: Mapping[str, xr.DataArray],
-) -> None:
-    """Write a run folder; whole or not at all.
-
-    Raises:
-        WorkbenchError: the folder exists and is not empty, or cannot be written.
-        ValueError: a number that JSON cannot hold.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise WorkbenchError(
-                f"{target} exists already and is not empty.",
-                "a new folder",
-                "Choose another --out, or remove it first.",
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
-        try:
-            _write_files(work, index, tables, arrays)
-            # Elsewhere an empty folder is replaced in the same step.
-            if os.name == "nt" and target.exists():
-                target.rmdir()
-            os.replace(work, target)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except (OSError, SafetensorError) as error:
-        # The latter is how a full disk shows while arrays are written.
-        raise WorkbenchError(
-            f"The run could not be written to {target}:"
-            f" {getattr(error, 'strerror', None) or first_line(error)}.",
-            "a folder with free space that you may write to",
-            "Choose another place with --out DIR (or WORKBENCH_RUNS), or make room.",
-        ) from error
-
-
-def _write_files(
-    folder: Path,
-    index: Mapping[str, Any],
-    tables: Mapping[str, pd.DataFrame],
-    arrays: Mapping[str, xr.DataArray],
-) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    folder.chmod(0o755)
-    # NaN is not JSON: a number that could not be measured is written as null.
-    text = json.dumps(_no_nan(index), indent=1, ensure_ascii=False, allow_nan=False)
-    if tables:
-        (folder / "tables").mkdir()
-    for name, table in tables.items():
-        table.to_parquet(folder / "tables" / f"{name}.parquet", index=False)
-    if arrays:
-        save_file(
-            # Not ascontiguousarray: it turns a lone number into an array of one.
-            {name: np.asarray(array.values, order="C") for name, array in arrays.items()},
-            folder / "arrays.safetensors",
-        )
-        # safetensors makes its files for the owner alone; a run folder is there to be passed on.
-        (folder / "arrays.safetensors").chmod(0o644)
-    (folder / "result.json").write_text(text, encoding="utf-8")
-
-
-def describe(array: xr.DataArray) -> dict[str, Any]:
-    """An array as `result.json` names it. Raises ValueError for what a run folder cannot hold."""
-    if str(array.dtype) not in _DTYPES:
-        raise ValueError(
-            f"array {array.name!r} has dtype {array.dtype}; a run folder holds {sorted(_DTYPES)}"
-        )
-    for dim in array.dims:
-        if dim in array.coords and array.coords[dim].dtype.kind not in "OTUbiuf":
-            raise ValueError(
-                f"axis {dim!r} of array {array.name!r} has labels that are neither texts nor"
-                " numbers"
-            )
-    return {
-        "dims": [str(d) for d in array.dims],
-        "shape": list(array.shape),
-        "coords": {
-            str(d): array.coords[d].values.tolist() for d in array.dims if d in array.coords
-        },
-        "attrs": {
-            str(k): v for k, v in array.attrs.items() if isinstance(v, str | int | float | bool)
-        },
-    }
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -249,7 +148,7 @@ def _check_provenance(folder: Path, about: Mapping[str, Any]) -> None:
 def _check_names(folder: Path, index: Mapping[str, Mapping[str, Any]]) -> None:
     for key in ("findings", "arrays", "tables"):
         for name, value in index[key].items():
-            if not _NAME.fullmatch(name) or not isinstance(value, dict):
+            if not NAME.fullmatch(name) or not isinstance(value, dict):
                 raise BadRun(
                     f"The run {folder.name!r} names one of its {key} {name[:80]!r}, which is not"
                     " allowed.",
@@ -368,16 +267,6 @@ def _coord(array: str, values: Any) -> Any:
         "texts or numbers",
         "Run it again.",
     )
-
-
-def _no_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _no_nan(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_no_nan(v) for v in value]
-    if hasattr(value, "item"):  # a number of numpy's or torch's
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def first_line(error: BaseException) -> str:

@@ -8,8 +8,9 @@ import os
 import shutil
 from pathlib import Path
 
-from workbench import paths
+from workbench import paths, registry
 from workbench.errors import NotFound, WorkbenchError
+from workbench.grid.status import is_at_work
 from workbench.run_labels import is_sample
 from workbench.runs import RunEntry, entries_in, listing
 
@@ -23,7 +24,8 @@ def delete(run: str, root: Path | None = None) -> str:
 
     Raises:
         NotFound: no such run.
-        WorkbenchError: it is a sample run, is still being written, or cannot be moved.
+        WorkbenchError: it is a sample run, a grid at work, still being written, or cannot be
+            moved.
     """
     root = root or paths.runs_dir()
     for entry in listing(root):
@@ -34,6 +36,12 @@ def delete(run: str, root: Path | None = None) -> str:
                 f"{run!r} is a sample run, which comes with the workbench.",
                 "a run of your own",
                 "It can be hidden instead.",
+            )
+        if entry.analysis == registry.GRID and not entry.linked and is_at_work(entry.path):
+            raise WorkbenchError(
+                f"The grid {run!r} is at work.",
+                "one that is done",
+                "Stop it first, or wait for it.",
             )
         return _move(entry.path, root / FOLDER)
     if run in _names(root):

@@ -268,6 +268,17 @@ def listing(root: Path | None = None, *, samples: bool = True) -> list[RunEntry]
     return sorted(entries, key=lambda e: (not e.sample, e.labels.pinned, e.started), reverse=True)
 
 
+def with_runs_of_grids(entries: Iterable[RunEntry]) -> Iterable[RunEntry]:
+    """These runs, then those that lie in the folders of grids among them."""
+    grids = []
+    for entry in entries:
+        yield entry
+        if entry.analysis == registry.GRID and not entry.problem:
+            grids.append(entry)
+    for entry in grids:
+        yield from entries_in(entry.path.resolve() / "runs", sample=entry.sample)
+
+
 def entries_in(place: Path, *, sample: bool) -> Iterable[RunEntry]:
     """A line for each run in one folder."""
     if not place.is_dir():
@@ -325,7 +336,7 @@ def find(run: str, root: Path | None = None) -> RunEntry:
         own = [e for e in entries if not e.sample and not e.problem]
         if own:
             return max(own, key=lambda e: e.started)
-    for entry in entries:
+    for entry in with_runs_of_grids(entries):
         if entry.id == run:
             return entry
     raise NotFound.named("run", run, [e.id for e in entries], do="`workbench runs` lists them.")

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench import registry, run_titles, runs
 from workbench.errors import BadInput, Cancelled
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.progress import Progress
+
+
+class HasFindings(Protocol):
+    """A run, or what is kept in mind of one."""
+
+    @property
+    def findings(self) -> Mapping[str, Finding]: ...
+
 
 FINDINGS, CHOICES = "seed_findings", "seed_choices"
 """Tables of a run over seeds: one row per number of a finding, one per item that was chosen."""
@@ -74,8 +82,8 @@ def summary(asked: registry.Analysis, done: Mapping[int, Result]) -> Result:
     """The first of these runs, and what all of them say."""
     result = next(iter(done.values()))
     result.tables[FINDINGS] = spread(list(done.values()), asked)
-    choices = chosen(list(done.values()), asked)
-    if choices is not None:
+    choices = count_choices([chosen_items(asked, run) for run in done.values()])
+    if asked.choices:
         result.tables[CHOICES] = choices
     numbers = ", ".join(map(str, done))
     result.provenance.notes["seeds"] = (
@@ -87,7 +95,7 @@ def summary(asked: registry.Analysis, done: Mapping[int, Result]) -> Result:
     return result
 
 
-def spread(results: Sequence[Result], asked: registry.Analysis) -> pd.DataFrame:
+def spread(results: Sequence[HasFindings], asked: registry.Analysis) -> pd.DataFrame:
     """Every number of every finding over the runs that have it.
 
     Columns finding, title, value, unit, n (runs that have it), mean, low and high (95 % interval
@@ -137,27 +145,31 @@ def _interval(numbers: Sequence[float]) -> tuple[float, float]:
     return fmean(numbers) - half, fmean(numbers) + half
 
 
-def chosen(results: Sequence[Result], asked: registry.Analysis) -> pd.DataFrame | None:
-    """How many of the runs chose each item: columns choice, item, runs, of; None where the
-    analysis declares no choices.
+def chosen_items(asked: registry.Analysis, run: Result) -> dict[str, list[str]]:
+    """What one run chose, by what a person calls it; empty where the analysis declares no
+    choices.
+    """
+    return {name: list(of(run)) for name, of in asked.choices.items()}
+
+
+def count_choices(chosen: Sequence[Mapping[str, Sequence[str]]]) -> pd.DataFrame:
+    """How many runs chose each item: columns choice, item, runs, of.
+
+    Args:
+        chosen: for each run what `chosen_items` gives.
     """
     import pandas as pd
 
-    choices = asked.choices
-    if not choices:
-        return None
     rows = [
-        {"choice": name, "item": item, "runs": many, "of": len(results)}
-        for name, of in choices.items()
-        for item, many in Counter(i for r in results for i in of(r)).most_common()
+        {"choice": name, "item": item, "runs": many, "of": len(chosen)}
+        for name in (chosen[0] if chosen else ())
+        for item, many in Counter(item for run in chosen for item in run[name]).most_common()
     ]
     return pd.DataFrame(rows, columns=["choice", "item", "runs", "of"])
 
 
-def _sentence(done: Mapping[int, Result], choices: pd.DataFrame | None) -> str:
+def _sentence(done: Mapping[int, Result], choices: pd.DataFrame) -> str:
     says = f"{len(done)} runs with the seeds {', '.join(map(str, done))}."
-    if choices is None:
-        return says
     for name, rows in choices.groupby("choice", sort=False):
         always = list(rows.loc[rows["runs"] == len(done), "item"])
         says += (

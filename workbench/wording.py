@@ -15,3 +15,8 @@ def plural(noun: str) -> str:
 def counted(n: int, noun: str) -> str:
     """So many of a thing, e.g. `counted(5, "context head")`."""
     return f"{n:,} {noun if n == 1 else plural(noun)}"
+
+
+def percent(rate: float) -> str:
+    """A share of one in percent: "39 %"."""
+    return f"{100 * rate:.3g} %"

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.measures.sampling import Sampler, log_q
+from analyses.measures.sampler import Sampler
+from analyses.measures.sampling import log_q
 from hooks.without_interventions import undisturbed
 from workbench.cost import Cost
 

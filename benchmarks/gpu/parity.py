@@ -333,7 +333,7 @@ def differentiated(bench: Bench, name: str, model: Any) -> Iterator[Values]:
 
 def scored(bench: Bench, name: str, model: Any) -> Iterator[Values]:
     """What one pass says of a window: probabilities, and how far the right token leads."""
-    from analyses.measures.sampling import Sampler
+    from analyses.measures.sampler import Sampler
     from analyses.measures.scoring import score
 
     some = windows(bench, name, 4 if bench.tiny else 16)

@@ -331,7 +331,7 @@ def extraction(bench: Bench, name: str, dtype: str, limit: float) -> Lines:
     """Scoring windows of 50 + 50 tokens, in windows a second, beside one forward pass of a batch
     as large.
     """
-    from analyses.measures.sampling import Sampler
+    from analyses.measures.sampler import Sampler
     from analyses.measures.scoring import batch_size, score
 
     model, many = bench.model(name, dtype), 8 if bench.tiny else 256

@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from workbench.grid.campaign import Campaign
+from workbench.grid.page import GridPage
+from workbench.grid.plan import PlannedRun
+from workbench.result import Finding, Provenance, Result
+
 WORKER = "workbench.grid.local"
 
 
@@ -43,3 +48,44 @@ def _parent(process: int) -> int:
 def runs_in(folder: Path) -> list[Path]:
     """Runs of a grid that are done."""
     return sorted((folder / "runs").glob("*/result.json"))
+
+
+CHANCE = {("a", 0): 0.2, ("a", 1): 0.4, ("b", 0): 0.7, ("b", 1): 0.9}
+"""By model and seed, the number that the runs of `finished_grid` find."""
+ASKED = {
+    "analysis": "intervention",
+    "models": ["a", "b"],
+    "values": {"seed": [0, 1]},
+    "fixed": {"prompt": "One, two"},
+}
+CELLS = [
+    PlannedRun(
+        "intervention",
+        model,
+        {"seed": seed, "prompt": "One, two"},
+        {"model": model, "seed": seed},
+    )
+    for model, seed in CHANCE
+]
+
+
+def finish(campaign: Campaign, which: PlannedRun) -> None:
+    """Put the run of a cell where it belongs."""
+    chance = CHANCE[which.model, which.params["seed"]]
+    numbers = {"unchanged": 0.5, "changed": chance}
+    Result(
+        which.analysis,
+        params=dict(which.params),
+        findings={"next_token": Finding("next_token", numbers, f"It is {chance}.", "probability")},
+        provenance=Provenance({"name": which.model}, started="2026-01-01T00:00:00", duration=2.0),
+        made_title=f"Intervention · {which.says}",
+    ).save(campaign.place(which))
+
+
+def finished_grid(folder: Path) -> None:
+    """A grid of two models and two seeds that is done."""
+    campaign = Campaign(folder, CELLS)
+    with campaign.claimed():
+        for cell in CELLS:
+            finish(campaign, cell)
+        GridPage(campaign, ASKED).write()

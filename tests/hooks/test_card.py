@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
-from analyses.measures.sampling import Sampler
+from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.windows import Window
 from hooks import device_transfer

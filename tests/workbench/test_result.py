@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from workbench import run_folder as module
+from workbench import run_writing
 from workbench.errors import BadRun, WorkbenchError
 from workbench.result import Finding, Provenance, Result
 from workbench.run_folder import read_index
@@ -117,7 +118,7 @@ def test_findings_round_trip(value, says, unit, interval):
     spans = interval if single or interval is None else {next(iter(value)): interval}
     was = Finding("f", value, says, unit, spans)
     back = Finding.from_json(
-        "f", json.loads(json.dumps(module._no_nan(was.to_json()), allow_nan=False))
+        "f", json.loads(json.dumps(run_writing._no_nan(was.to_json()), allow_nan=False))
     )
     np.testing.assert_equal(back.values, was.values)
     assert (back.says, back.unit) == (says, unit)
@@ -159,7 +160,7 @@ def test_any_table_round_trips(tmp_path_factory, data, rows, heads):
 @given(
     data=st.data(),
     shape=st.lists(st.integers(0, 3), max_size=3),
-    dtype=st.sampled_from(sorted(module._DTYPES)),
+    dtype=st.sampled_from(sorted(run_writing._DTYPES)),
     name=names,
 )
 def test_any_array_round_trips(tmp_path_factory, data, shape, dtype, name):

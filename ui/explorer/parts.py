@@ -12,12 +12,13 @@ import panel as pn
 from markupsafe import Markup
 
 from ui.runs import answer, provenance
-from workbench import commands, draw
+from workbench import commands, draw, registry
 from workbench.draw.view import STYLES, html_pane, need_panel
 from workbench.errors import NotFound
+from workbench.grid.status import is_at_work
 from workbench.result import Result
 from workbench.run_titles import cut
-from workbench.runs import RunEntry, listing
+from workbench.runs import RunEntry, listing, with_runs_of_grids
 
 # Going to another tab: only classes change, and silently, since Bokeh would lay out the whole page
 # for a change of its own.
@@ -71,11 +72,7 @@ def headline(result: Result, page: bool) -> Any:
         Markup('<p class="wb-answer{}">{}</p>').format("" if n == 0 else "-more", sentence)
         for n, sentence in enumerate(lead.says)
     )
-    stopped = (
-        draw.paragraph("Partial: the run was stopped before it was done; what it had is shown.")
-        if result.partial
-        else ""
-    )
+    stopped = draw.paragraph(_partial(result)) if result.partial else ""
     sure = answer.certainty(result)
     return html_pane(
         Markup("<style>{}</style>{}<h1>{}</h1>{}{}{}{}{}").format(
@@ -89,6 +86,15 @@ def headline(result: Result, page: bool) -> Any:
             origin(result, page),
         )
     )
+
+
+def _partial(result: Result) -> str:
+    """Why a run is not whole."""
+    if result.analysis != registry.GRID:
+        return "Partial: the run was stopped before it was done; what it had is shown."
+    if result.path is not None and is_at_work(result.path):
+        return "At work: what is done so far is shown; reload the page for what comes."
+    return "Partial: not all of its runs are done; the command under “Run it again” goes on."
 
 
 def title(result: Result) -> Markup:
@@ -161,14 +167,21 @@ def origin(result: Result, page: bool) -> Markup:
 
 
 def offered(runs: Path | None, query: Mapping[str, str] | None) -> list[RunEntry]:
-    """The runs to choose from; one that was hidden is there only if the address asks for it."""
-    asked = set((query or {}).values())
-    return [entry for entry in listing(runs) if not entry.labels.hidden or entry.id in asked]
+    """The runs to choose from; one that is hidden, or lies in a grid, is there only if the address
+    asks for it.
+    """
+    asked, entries = set((query or {}).values()), listing(runs)
+    shown = {entry.id: entry for entry in entries if not entry.labels.hidden}
+    # A run of a grid stands in no list; its address leads to it all the same.
+    for entry in with_runs_of_grids(entries) if asked - shown.keys() else ():
+        if entry.id in asked:
+            shown.setdefault(entry.id, entry)
+    return list(shown.values())
 
 
 def page_title(runs: Path | None, query: Mapping[str, str]) -> Markup:
     """The title of the page that an address asks for, as HTML."""
-    titles = {entry.id: entry.title for entry in listing(runs)}
+    titles = {entry.id: entry.title for entry in offered(runs, query)}
     asked = (query.get(name, "") for name in ("run", "with"))
     return Markup("{}").format(window_title(titles[run] for run in asked if run in titles))
 

@@ -62,7 +62,7 @@ def html(result: Result) -> str:
         not_shown="; ".join(not_shown),
         tables=tables,
         items=Markup(_safe_json(items)),
-        sorting=Markup(style.script("tables.js")),
+        always=Markup(style.script("tables.js") + style.script("print.js")),
         drawing=Markup(style.script("pictures.js") + style.script("report.js")),
         bokeh=Markup(_bokeh_script()) if items else "",
     )

@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ui.web.style import STATIC
-from workbench import account, commands, cost
+from workbench import account, commands, cost, registry
 from workbench.result import Finding, Result
 from workbench.run_titles import cut
 
@@ -33,6 +33,8 @@ _COPY = (
 
 def python_lines(result: Result) -> str:
     """The same in Python, and how to open this run."""
+    if result.analysis == registry.GRID:
+        return _python_of_grid(result)
     model = result.provenance.model
     name = str(model.get("source") or model.get("name") or "")
     values = commands.changed_params(result)
@@ -50,6 +52,20 @@ def python_lines(result: Result) -> str:
             "# or open this very run, without the model:",
             f"result = wb.open_run({result.path.name!r})",
         ]
+    return "\n".join(lines)
+
+
+def _python_of_grid(result: Result) -> str:
+    """The same grid in Python; where it lies in that folder, it goes on."""
+    asked = result.params
+    folder = "grid" if result.path is None else str(result.path)
+    lines = [
+        "import workbench as wb",
+        "",
+        f"grid = wb.run_grid({asked.get('analysis')!r}, {asked.get('models')!r},",
+        f"    {asked.get('values')!r}, fixed={asked.get('fixed')!r}, out={folder!r})",
+        "grid.table  # one row per run",
+    ]
     return "\n".join(lines)
 
 

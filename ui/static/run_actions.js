@@ -111,6 +111,12 @@
       tell(`In the trash: ${cut(title)}`, { undo: () => guarded(() => restore(trash)) });
     },
     restore: ({ run }) => restore(run),
+    async stop({ run, title }) {
+      if (await ask("Stop this grid", { text: "What is done is kept, and the same command goes on with it. What is under way is given up.", button: "Stop" })) {
+        await post(path(run, "stop"));
+        tell(`Stopping: ${cut(title)}`);
+      }
+    },
     async empty({ count }) {
       const many = count === "1" ? "the run" : `all ${count} runs`;
       if (await ask("Empty the trash", { text: `This removes ${many} in it for good.`, button: "Remove" })) {

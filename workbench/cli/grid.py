@@ -65,8 +65,7 @@ def grid(
         typer.Option(
             "--out",
             help=(
-                "Folder of the grid. One that was begun goes on. Default: a new one in the working"
-                " folder."
+                "Folder of the grid. One that was begun goes on. Default: a new one among the runs."
             ),
             show_default=False,
         ),
@@ -98,14 +97,14 @@ def grid(
 
     Runs that are there already are not run again, so the same command goes on after a stop.
     """
-    from workbench import registry
+    from workbench import paths, registry
     from workbench.grid import plan, run
     from workbench.grid.campaign import Campaign
 
     asked = registry.get(name)
     fixed = dict(parse_values.read_params(params)) if params is not None else {}
     values = _values(asked, assignments or [])
-    place = folder if folder is not None else Path(_new_name(name))
+    place = folder if folder is not None else paths.runs_dir() / _new_name(name)
     where = run.Where(engine, address, workers, device, dtype)
     run.check_engine(where)
     if plan_only:
@@ -122,6 +121,7 @@ def grid(
             where=where,
             progress=progress,
             say=lambda text: err().print(f"[dim]{plain(text)}[/]"),
+            link=True,
         )
     _tell(done, list(values), as_json)
 
@@ -189,38 +189,26 @@ def _show_plan(campaign: Campaign, cells: Sequence[PlannedRun], as_json: bool) -
 
 def _tell(done: Grid, varied: Sequence[str], as_json: bool) -> None:
     """What came out, what failed, and where it lies. Exit code 2 where a run failed."""
-    from workbench.grid import summary
-    from workbench.grid.campaign import RUNS
+    from workbench.grid.page import FILE
 
+    says = {name: finding.says for name, finding in done.result.findings.items()}
     if as_json:
         print_json(
             {
                 "folder": str(done.folder),
                 "runs": done.table.to_dict("records"),
-                "over_seeds": {
-                    run.title: {name: f.says for name, f in run.findings.items()}
-                    for run in done.over_seeds
-                },
+                "findings": says,
                 "failed": {name: error.what for name, error in done.failed.items()},
             }
         )
     else:
         _show(done.table, ["model", *varied])
-        for run in done.over_seeds:
-            says = run.findings["seeds"].says
-            out().print(f"[bold]{plain(run.title)}[/]  {plain(says)}", soft_wrap=True)
+        for sentence in says.values():
+            out().print(plain(sentence), soft_wrap=True)
         out().print(
-            f"{counted(len(done.table), 'run')} in {plain(done.folder)}; all numbers in"
-            f" {summary.FILE}.\n[dim]Look at them: workbench ui --runs"
-            f" {plain(done.folder / RUNS)}[/]",
+            f"[dim]Its page: workbench ui, then Runs. All numbers: {plain(done.folder / FILE)}[/]",
             soft_wrap=True,
         )
-        if done.over_seeds:
-            out().print(
-                f"[dim]What the seeds agree on: workbench ui --runs"
-                f" {plain(done.folder / summary.OVER_SEEDS)}[/]",
-                soft_wrap=True,
-            )
     for name, error in done.failed.items():
         complain(WorkbenchError(f"{name}: {error.what}", error.expected, error.do))
     if done.failed:

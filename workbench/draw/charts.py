@@ -66,9 +66,9 @@ def dots(
     ]
     palette = [colour.INK, colour.BLUE_STROKE, colour.FUNCTION]
     for k, name in enumerate(dict.fromkeys(s[4] for s in strokes)):
-        mine = [s[:4] for s in strokes if s[4] == name]
+        segments = [s[:4] for s in strokes if s[4] == name]
         parts.append(
-            hv.Segments(mine, label=name)
+            hv.Segments(segments, label=name)
             .opts(backend="bokeh", color=palette[k % 3], line_width=3)
             .opts(backend="matplotlib", color=palette[k % 3], linewidth=2)
         )
@@ -105,6 +105,7 @@ def lines(
     ylabel: str,
     xlabel: str = "",
     dash: Mapping[str, str] | None = None,
+    bands: Mapping[str, tuple[str, str]] | None = None,
     height: int = 300,
     **more: Any,
 ) -> hv.Overlay:
@@ -116,6 +117,7 @@ def lines(
             by default.
         xlabel: the name of the column `x` by default.
         dash: column to "dashed" or "dotted"; "solid" otherwise.
+        bands: column to the columns of its lower and upper bound, shaded around the curve.
     """
     style.load()
     import holoviews as hv
@@ -129,6 +131,8 @@ def lines(
         name, kind = style.plain(said), (dash or {}).get(column, "solid")
         data = list(zip(frame[x].astype(float), frame[column].astype(float), strict=True))
         points += [(*at, name, hue) for at in data]
+        if bands and column in bands:
+            parts.append(_band(frame, x, bands[column], hue))
         parts.append(
             hv.Curve(data, "x", "y", label=name)
             .opts(backend="bokeh", color=hue, line_width=2.2, line_dash=kind)
@@ -151,6 +155,19 @@ def lines(
     cols = min(len(series), 4)
     return finish(
         hv.Overlay(parts), height=height, bokeh={}, matplotlib={"legend_cols": cols}, **shared
+    )
+
+
+def _band(frame: pd.DataFrame, x: str, bounds: tuple[str, str], hue: str) -> hv.Area:
+    """What lies between two bounds, where both are numbers."""
+    import holoviews as hv
+
+    known = frame.dropna(subset=list(bounds))
+    data = [tuple(map(float, row)) for row in known[[x, *bounds]].to_numpy()]
+    return (
+        hv.Area(data, "x", ["low", "high"])
+        .opts(backend="bokeh", fill_color=hue, fill_alpha=0.15, line_color=None)
+        .opts(backend="matplotlib", facecolor=hue, alpha=0.15, edgecolor="none")
     )
 
 

@@ -25,6 +25,7 @@ _CLICK = {
     "pos": "A row chooses the token",
     "layer": "A row chooses the layer",
     "feature": "A row chooses the feature",
+    "run": "A row says its answer and leads to it",
 }
 
 
@@ -138,7 +139,7 @@ def grids(
         if one_scale
         else None
     )
-    said = {} if hover is None else {**values, **hover}
+    numbers = {} if hover is None else {**values, **hover}
     return [
         Picture(
             "head_grid",
@@ -148,7 +149,7 @@ def grids(
             unit=scale.unit,
             low_word=scale.low,
             high_word=scale.high,
-            hover={name: array for name, array in said.items() if name != scale.title},
+            hover={name: array for name, array in numbers.items() if name != scale.title},
             top=top,
             labels=i == 0,
             **more,

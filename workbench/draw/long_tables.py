@@ -40,6 +40,7 @@ def curves(
     scale: Scale = "",
     percent: bool = False,
     level: Mapping[str, float | str] | None = None,
+    interval: tuple[str, str] | None = None,
     **more: Any,
 ) -> hv.Overlay:
     """A curve of `y` over `x` for every value of `by`.
@@ -51,6 +52,7 @@ def curves(
         scale: "doublings" puts x at log2(1 + x), "powers" at log10(x); ticks say x itself.
         percent: y is a share, drawn in percent.
         level: dotted horizontal lines, e.g. {"chance": 0.5}, or the column that has the number.
+        interval: columns of the lower and upper bound, shaded around each curve.
         more: as `charts.lines`.
     """
     names, hues, level = names or {}, hues or {}, level or {}
@@ -64,6 +66,13 @@ def curves(
         f"y{i}": (str(names.get(v, v)), hues.get(v, HUES[i % len(HUES)]))
         for i, v in enumerate(values)
     }
+    bands = {f"y{i}": (f"y{i}_0", f"y{i}_1") for i in range(len(values)) if interval}
+    for end, column in enumerate(interval or ()):
+        bounds = frame.pivot(index=x, columns=by, values=column).reindex(wide[x])
+        shown |= {
+            f"y{i}_{end}": bounds[v].to_numpy() * (100 if percent else 1)
+            for i, v in enumerate(values)
+        }
     for name, given in level.items():
         height = float(frame[given].iloc[0]) if isinstance(given, str) else given
         shown[name] = 100 * height if percent else height
@@ -77,7 +86,7 @@ def curves(
         title=title,
         xlabel=xlabel or x.replace("_", " "),
         ylabel=ylabel,
-        **{"dash": dash, **ticks, **more},
+        **{"dash": dash, "bands": bands, **ticks, **more},
     )
 
 

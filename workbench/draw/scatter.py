@@ -37,6 +37,8 @@ def intervals(
     *,
     title: str,
     unit: str,
+    zero: bool = True,
+    longest: int = 48,
 ) -> hv.Overlay:
     """Means with their 95 % intervals around a line at zero: a row for each of `names`, a colour
     for each of `by`.
@@ -44,6 +46,8 @@ def intervals(
     Args:
         frame: columns `names`, `by`, mean, low, high; optionally n.
         hues: value of `by` to colour, in the order of the legend; by default as they come.
+        zero: draw that line; without it the picture need not reach to zero.
+        longest: characters of a row's name.
     """
     style.load()
     import holoviews as hv
@@ -59,7 +63,7 @@ def intervals(
             (
                 row["mean"],
                 groups.index(row[names]) + (k - (len(hues) - 1) / 2) * apart,
-                *_said(row, names, value, unit),
+                *_hover_texts(row, names, value, unit),
                 row,
             )
             for row in mine.to_dict("records")
@@ -90,23 +94,26 @@ def intervals(
             )
             .opts(backend="matplotlib", color=hue, s=26)
         )
-    parts.append(
-        hv.VLine(0)
-        .opts(backend="bokeh", color=colour.INK, line_width=1)
-        .opts(backend="matplotlib", color=colour.INK, linewidth=0.8)
-    )
+    if zero:
+        parts.append(
+            hv.VLine(0)
+            .opts(backend="bokeh", color=colour.INK, line_width=1)
+            .opts(backend="matplotlib", color=colour.INK, linewidth=0.8)
+        )
     ends = [v for c in ("mean", "low", "high") for v in frame[c] if math.isfinite(v)] or [0.0, 1.0]
-    low, high = min(0.0, *ends), max(0.0, *ends)
+    ends += [0.0] if zero else []
+    low, high = min(ends), max(ends)
     air = (high - low) * 0.06 or 1.0
     shared: dict[str, Any] = {
         "xlim": (low - air, high + air),
         "ylim": (-0.6, len(groups) - 0.4),
         "invert_yaxis": True,
-        "yticks": [(i, style.plain(g, 48)) for i, g in enumerate(groups)],
+        "yticks": [(i, style.plain(g, longest)) for i, g in enumerate(groups)],
         "xlabel": unit,
         "ylabel": "",
         "title": title,
         "legend_position": "top",
+        **({} if zero else {"xticks": 5}),
     }
     height = 100 + (26 + 14 * len(hues)) * len(groups)
     return finish(
@@ -114,7 +121,9 @@ def intervals(
     )
 
 
-def _said(row: Mapping[str, Any], names: str, of: str, unit: str) -> tuple[str, str, str, str]:
+def _hover_texts(
+    row: Mapping[str, Any], names: str, of: str, unit: str
+) -> tuple[str, str, str, str]:
     n = f", n {int(row['n'])}" if "n" in row else ""
     return (
         style.plain(row[names]),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,12 @@ from typing import Any
 
 from workbench.checkpointing import replace
 from workbench.errors import BadInput, WorkbenchError
+from workbench.grid import status
 from workbench.grid.plan import PlannedRun
 from workbench.run_folder import read_index
 
 FORMAT = 1
-ABOUT, RUNS, LOCK = "campaign.json", "runs", ".lock"
+ABOUT, RUNS = "campaign.json", "runs"
 
 
 class Campaign:
@@ -54,7 +54,7 @@ class Campaign:
                     "Choose another --out.",
                 )
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise unwritable(self.folder, error) from error
         return []
 
     def place(self, cell: PlannedRun) -> Path:
@@ -81,18 +81,19 @@ class Campaign:
         """
         try:
             (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise _unwritable(self.folder, error) from error
-        try:
-            _lock(handle, self.folder)
-            try:
+            with contextlib.ExitStack() as claim:
+                if not claim.enter_context(status.locked(self.folder)):
+                    raise WorkbenchError(
+                        f"Another grid is at work in {self.folder}.",
+                        "one grid in a folder at a time",
+                        "Wait for it, stop it, or choose another --out.",
+                    )
                 replace(self.folder / ABOUT, json.dumps(self._says(), indent=1))
-            except OSError as error:
-                raise _unwritable(self.folder, error) from error
+                claim = claim.pop_all()
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        with claim:
             yield
-        finally:
-            os.close(handle)  # and so the lock goes, also when the process is killed
 
     def _says(self) -> dict[str, Any]:
         return {
@@ -149,21 +150,8 @@ def _dict(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _lock(handle: int, folder: Path) -> None:
-    with contextlib.suppress(ImportError):  # Windows has no fcntl; there the folder is not locked
-        import fcntl
-
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkbenchError(
-                f"Another grid is at work in {folder}.",
-                "one grid in a folder at a time",
-                "Wait for it, stop it, or choose another --out.",
-            ) from None
-
-
-def _unwritable(folder: Path, error: OSError) -> WorkbenchError:
+def unwritable(folder: Path, error: OSError) -> WorkbenchError:
+    """What is said where a grid's folder cannot be written to."""
     return WorkbenchError(
         f"Nothing can be written to {folder}: {error.strerror or error}.",
         "a folder with free space that you may write to",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workbench.errors import Cancelled, WorkbenchError
@@ -70,18 +70,23 @@ class Driver:
         }
 
     def run(
-        self, cells: Sequence[PlannedRun], expected: Mapping[str, float], progress: Progress
+        self,
+        cells: Sequence[PlannedRun],
+        expected: Mapping[str, float],
+        progress: Progress,
+        ended: Callable[[PlannedRun, WorkbenchError | None], None] | None = None,
     ) -> GridOutcome:
         """Run cells.
 
         Args:
             expected: seconds of each, by key, as far as they are known: its share of the bar.
+            ended: hears of each cell that is done, and of each that failed, with its error.
 
         Raises:
             Cancelled: the user stopped; what was finished stays.
             WorkbenchError: no worker can be had any more.
         """
-        return self._work(cells, expected, False, progress)
+        return self._work(cells, expected, False, progress, ended)
 
     def _work(
         self,
@@ -89,8 +94,9 @@ class Driver:
         expected: Mapping[str, float],
         only_estimate: bool,
         progress: Progress,
+        ended: Callable[[PlannedRun, WorkbenchError | None], None] | None = None,
     ) -> GridOutcome:
-        batch, stopping = _Batch(cells, expected, only_estimate), False
+        batch, stopping = _Batch(cells, expected, only_estimate, ended), False
         while batch.waiting or batch.working:
             while batch.waiting and len(batch.working) < self._settings.workers:
                 self._give(batch)
@@ -131,8 +137,13 @@ class _Batch:
     """Cells that are under way."""
 
     def __init__(
-        self, cells: Sequence[PlannedRun], expected: Mapping[str, float], only_estimate: bool
+        self,
+        cells: Sequence[PlannedRun],
+        expected: Mapping[str, float],
+        only_estimate: bool,
+        ended: Callable[[PlannedRun, WorkbenchError | None], None] | None,
     ) -> None:
+        self._ended = ended or (lambda cell, error: None)
         known = [expected[cell.key] for cell in cells if cell.key in expected]
         usual = sum(known) / len(known) if known else 1.0
         self._weights = {cell.key: max(expected.get(cell.key, usual), 1e-3) for cell in cells}
@@ -167,8 +178,9 @@ class _Batch:
             self.outcome.done.append(cell)
             if event.seconds is not None:
                 self.outcome.seconds[cell.key] = event.seconds
+            self._ended(cell, None)
         elif event.error is not None:
-            self.outcome.failed[cell.key] = event.error
+            self._failed(cell, event.error)
 
     def _died(self, cell: PlannedRun, event: Event) -> None:
         self._at[cell.key] = 0.0
@@ -176,7 +188,11 @@ class _Batch:
         if self._tries[cell.key] < TRIES:
             self.waiting.insert(0, cell)
         elif event.error is not None:
-            self.outcome.failed[cell.key] = event.error
+            self._failed(cell, event.error)
+
+    def _failed(self, cell: PlannedRun, error: WorkbenchError) -> None:
+        self.outcome.failed[cell.key] = error
+        self._ended(cell, error)
 
     def fraction(self) -> float:
         whole = sum(self._weights.values()) or 1.0

@@ -48,8 +48,19 @@ class PlannedRun:
     @property
     def says(self) -> str:
         """ "smollm2-135m, seed 1"."""
-        words = [v if k == "model" else f"{k} {_short(v)}" for k, v in self.varied.items()]
-        return ", ".join(words) or self.model
+        return self.words() or self.model
+
+    def words(self, but: str = "") -> str:
+        """What is special in it.
+
+        Args:
+            but: the parameter that is left out.
+        """
+        return ", ".join(
+            value if name == "model" else f"{name} {short(value)}"
+            for name, value in self.varied.items()
+            if name != but
+        )
 
     @property
     def folder(self) -> str:
@@ -110,7 +121,7 @@ def _asked(
     try:
         return analysis.parse({**fixed, **chosen}).model_dump(mode="json")
     except WorkbenchError as error:
-        where = ", ".join(f"{name}={_short(value)}" for name, value in chosen.items())
+        where = ", ".join(f"{name}={short(value)}" for name, value in chosen.items())
         raise BadInput(
             f"The run with {where or 'these parameters'}: {error.what}", error.expected, error.do
         ) from error
@@ -133,7 +144,8 @@ def _steps(ref: str) -> Iterator[str]:
     yield from (f"{base}@step-{step}" for step in steps)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as one reads it in a name, at most 40 characters."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 40 else text[:39] + "…"
 

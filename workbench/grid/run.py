@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import registry
+from workbench import registry, run_links
 from workbench.cost import in_words
 from workbench.errors import BadInput, Cancelled, WorkbenchError
-from workbench.grid import local, plan, summary
+from workbench.grid import local, plan
 from workbench.grid.campaign import Campaign
-from workbench.grid.drive import Driver, GridOutcome, Settings
+from workbench.grid.drive import Driver, Settings
 from workbench.grid.engine import Engine
+from workbench.grid.page import GridPage
 from workbench.grid.plan import PlannedRun
+from workbench.grid.watch import WatchedProgress
 from workbench.models.known_models import DEFAULT
 from workbench.progress import Progress
 from workbench.wording import counted
@@ -52,13 +55,13 @@ class Grid:
     Attributes:
         folder: where it lies.
         table: one row for each run: what varies, seconds, every number of every finding, `folder`.
-        over_seeds: a summary for each combination with several seeds.
+        result: its summary as a run, which the Explorer shows.
         failed: why runs failed, by what is special in them.
     """
 
     folder: Path
     table: pd.DataFrame
-    over_seeds: list[Result]
+    result: Result
     failed: Mapping[str, WorkbenchError]
 
 
@@ -72,6 +75,7 @@ def run_grid(
     where: Where | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    link: bool = False,
 ) -> Grid:
     """Run an analysis on every model with every combination of values.
 
@@ -83,6 +87,7 @@ def run_grid(
         out: the folder of the grid.
         fixed: parameters that are the same everywhere.
         say: hears, before anything is run, how many runs there are and how long they take.
+        link: show it among the user's runs, wherever it lies.
 
     Raises:
         BadInput: a value that the analysis refuses, or a folder that holds something else.
@@ -95,13 +100,28 @@ def run_grid(
     cells = plan.cells(registry.get(analysis), models, values or {}, fixed or {})
     campaign = Campaign(Path(out), cells)
     to_do = [cell for cell in cells if not campaign.done(cell)]
+    asked = {"analysis": analysis, "models": list(models), "values": values, "fixed": fixed}
     with campaign.claimed():
-        outcome = GridOutcome()
-        if to_do:
-            outcome = _run(campaign, to_do, where, progress or Progress(), say)
-        failed = {c.says: outcome.failed[c.key] for c in cells if c.key in outcome.failed}
-        over_seeds = summary.write_over_seeds(campaign)
-        return Grid(campaign.folder, summary.write(campaign), over_seeds, failed)
+        page = GridPage(campaign, json.loads(json.dumps(asked, default=str)))
+        page.write()
+        if link:
+            _put_link(campaign, say)
+        try:
+            if to_do:
+                _run(campaign, to_do, where, progress or Progress(), say, page)
+        finally:
+            result = page.write()
+        failed = {c.says: page.failed[c.key] for c in cells if c.key in page.failed}
+        return Grid(campaign.folder, page.summary(), result, failed)
+
+
+def _put_link(campaign: Campaign, say: Callable[[str], None] | None) -> None:
+    """Show the grid among the user's runs. Where that cannot be, it is said; the grid is run."""
+    try:
+        run_links.open_folder(campaign.folder)
+    except WorkbenchError as error:
+        if say is not None:
+            say(f"It will not be among your runs: {error.what}")
 
 
 def check_engine(where: Where) -> None:
@@ -126,19 +146,27 @@ def _run(
     where: Where,
     progress: Progress,
     say: Callable[[str], None] | None,
-) -> GridOutcome:
+    page: GridPage,
+) -> None:
     """All cells that are not there yet."""
     engine, many = _hired(where, to_do)
+    watched = WatchedProgress(progress, campaign, page.write)
     try:
         with engine:
             driver = Driver(campaign, engine, Settings(many, where.device, where.dtype))
-            expected = driver.estimates(to_do, progress.subprogress(0.0, 0.02))
+            expected = driver.estimates(to_do, watched.subprogress(0.0, 0.02))
             whole = sum(expected.values()) / many
             if say is not None:
                 about = f", about {in_words(whole)}" if len(expected) == len(to_do) else ""
                 say(f"{counted(len(to_do), 'run')} on {counted(many, 'worker')}{about}.")
-            progress.expect(whole or None)
-            return driver.run(to_do, expected, progress.subprogress(0.02, 1.0))
+            watched.expect(whole or None)
+
+            def ended(cell: PlannedRun, error: WorkbenchError | None) -> None:
+                if error is not None:
+                    page.failed[cell.key] = error
+                watched.run_ended()
+
+            driver.run(to_do, expected, watched.subprogress(0.02, 1.0), ended)
     except Cancelled:
         n = sum(campaign.done(cell) for cell in to_do)
         raise Cancelled(

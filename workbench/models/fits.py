@@ -64,7 +64,9 @@ def limited(where: Placement) -> Placement:
     places = cards() if where.place == "balanced" else [where.place]
     room = {each: free(each) for each in dict.fromkeys([*places, "cpu"])}
     limits = {
-        each: max(1, there - WORKING_ROOM) for each, there in room.items() if there is not None
+        each: max(1, bytes_free - WORKING_ROOM)
+        for each, bytes_free in room.items()
+        if bytes_free is not None
     }
     return replace(where, limits=limits)
 
@@ -78,18 +80,18 @@ def check(name: str, weights: WeightSize, where: Placement, dtype: torch.dtype |
     Raises:
         WorkbenchError: it does not fit; the smallest change that makes it fit is named.
     """
-    there, takes = _room(where), needed(weights, dtype, where.bits)
-    if there is None or takes <= there or where.offload is not None:
+    room, takes = _room(where), needed(weights, dtype, where.bits)
+    if room is None or takes <= room or where.offload is not None:
         return
     if where.limits is None:
-        shown, told = where.place, f"{size(there + WORKING_ROOM)} are free"
+        shown, told = where.place, f"{size(room + WORKING_ROOM)} are free"
     else:
         shown = ", ".join(f"{place}={size(limit)}" for place, limit in where.limits.items())
-        told = f"{size(there)} of these are free"
+        told = f"{size(room)} of these are free"
     raise WorkbenchError(
         f"{name} does not fit on {shown}: its weights take {size(takes)} in"
         f" {_words(dtype, where.bits)}, and the passes about {size(WORKING_ROOM)}; {told}.",
-        f"weights of at most {size(max(0, there))}",
+        f"weights of at most {size(max(0, room))}",
         _remedy(weights, where, dtype),
     )
 
@@ -97,12 +99,12 @@ def check(name: str, weights: WeightSize, where: Placement, dtype: torch.dtype |
 def _room(where: Placement) -> int | None:
     """Bytes of weights that find room, beside the passes; None where the system does not say."""
     if where.limits is None:
-        there = free(where.place)
-        return None if there is None else there - WORKING_ROOM
+        available = free(where.place)
+        return None if available is None else available - WORKING_ROOM
     total = 0
     for place, limit in where.limits.items():
-        there = free(place)
-        total += limit if there is None else max(0, min(limit, there - WORKING_ROOM))
+        available = free(place)
+        total += limit if available is None else max(0, min(limit, available - WORKING_ROOM))
     return total
 
 
@@ -116,8 +118,8 @@ def _remedy(weights: WeightSize, where: Placement, dtype: torch.dtype | None) ->
         ways.append(("--dtype bfloat16", where, half))
     if where.limits is None:
         ways += _elsewhere(weights, where.place, dtype)
-    for words, there, kind in ways:
-        room, takes = _room(there), needed(weights, kind, there.bits)
+    for words, other, kind in ways:
+        room, takes = _room(other), needed(weights, kind, other.bits)
         if room is None or takes <= room:
             return f"Load it with {words}: it then takes {size(takes)}."
     return (

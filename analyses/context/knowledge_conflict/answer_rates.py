@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from analyses.context.knowledge_conflict.cases import Case, outcome
+from analyses.context.knowledge_conflict.constants import OUTCOMES
 from analyses.measures.closed_book import EXTRA_TOKENS
 from analyses.measures.statistics import wilson
 from hooks.decode import Completion, Factors, InterventionDecoder
@@ -15,8 +16,6 @@ from workbench.result import Finding
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
-
-OUTCOMES = ("memory", "context", "other")
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,8 @@ import numpy as np
 
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates, rates_of
-from analyses.context.knowledge_conflict.rank_heads import (
-    ANSWERS,
-    METHODS,
-    HeadEffects,
-)
+from analyses.context.knowledge_conflict.constants import ANSWERS
+from analyses.context.knowledge_conflict.rank_heads import METHODS, HeadEffects
 from workbench.result import Result
 
 if TYPE_CHECKING:

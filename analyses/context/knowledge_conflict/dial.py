@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hooks.decode import Factors, scaled
+from analyses.context.knowledge_conflict.constants import Head
 from workbench.errors import BadInput
 from workbench.playground import HeadRole, Playground
 from workbench.reentrant import reentrant
 from workbench.registry import Control
 
 if TYPE_CHECKING:
+    from hooks.decode import Factors
     from hooks.model import InstrumentedModel
     from workbench.result import Result
 
-Head = tuple[int, int]
 STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -61,6 +61,8 @@ def dial(result: Result) -> dict[str, Control]:
 
     @reentrant
     def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
+        from hooks.decode import scaled
+
         # Head numbers mean nothing in another network; a fine-tuned copy of the same shape is a
         # fair question to ask.
         if (model.n_layers, model.n_heads) != (made_with.get("n_layers"), made_with.get("n_heads")):

@@ -10,11 +10,9 @@ import numpy as np
 
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, Rates
+from analyses.context.knowledge_conflict.answer_rates import Rates
+from analyses.context.knowledge_conflict.constants import OUTCOMES, Head
 from analyses.context.knowledge_conflict.headroom import WINS
-from analyses.context.knowledge_conflict.rank_heads import (
-    Head,
-)
 from analyses.measures import closed_book
 from analyses.measures.statistics import sign
 from workbench.result import Finding, Result
@@ -62,11 +60,11 @@ def add_base(result: Result, base: Mapping[str, Rates]) -> None:
 
     result.tables["rates"] = pd.DataFrame(base_rows(base))
     unchanged = base[made.HELD_OUT]
-    said = (
+    text = (
         f"On {counted(unchanged.n, 'held-out fact')} the model without intervention answers"
         f" {rates_in_words({o: unchanged[o] for o in OUTCOMES})}."
     )
-    result.add(unchanged.finding("base", said))
+    result.add(unchanged.finding("base", text))
 
 
 def withhold_roles(result: Result, untold: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ the answers: all numbers of heads tie, and the first of them would be a head lik
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,6 +79,13 @@ def groups_without_headroom(base: Mapping[str, Rates]) -> dict[str, str]:
                     group, f"on the {'select' if split == 'select' else 'held-out'} half {why}"
                 )
     return found
+
+
+def pair_without_headroom(row: Mapping[str, Any]) -> str:
+    """Why a row of the table `transfer` tells nothing: the facts it was tried on leave no room
+    to move; "" if they do.
+    """
+    return reason_no_headroom(round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"]))
 
 
 def reason_no_gain(best: int, value: float, bounds: tuple[float, float], n: int) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, CaseRunner, Rates
+from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates
 from analyses.context.knowledge_conflict.cases import Case
+from analyses.context.knowledge_conflict.constants import OUTCOMES, Head
 from analyses.context.knowledge_conflict.headroom import WINS
 from analyses.measures.closed_book import closed_prompts, matches_answer
 from analyses.measures.fact_prompts import ids_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-Head = tuple[int, int]
 NEUTRAL_TOKENS, NEUTRAL_CHUNK = 768, 256
 
 
@@ -161,10 +161,10 @@ class SideEffects:
             return matches_answer(text, self._cases[row].fact.answer, ended=False) is not None
 
         with self._completer.with_head_scales(factors) as reading:
-            said = reading.complete(is_decided, max_new_tokens=self._longest)
+            completions = reading.complete(is_decided, max_new_tokens=self._longest)
         right = [
             bool(matches_answer(s.text, c.fact.answer, ended=True))
-            for s, c in zip(said, self._cases, strict=True)
+            for s, c in zip(completions, self._cases, strict=True)
         ]
         return sum(right) / len(right)
 

@@ -6,11 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, JsonValue, field_validator, model_validator
 
+from analyses.context.knowledge_conflict.constants import Breadth, RankBy
 from analyses.context.knowledge_conflict.parts import DEFAULT, Name
-from analyses.context.knowledge_conflict.rank_heads import (
-    Breadth,
-    RankBy,
-)
 from workbench import facts
 
 _FORMATS: dict[str, JsonValue] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import held_out_eval
-from analyses.context.knowledge_conflict.rank_heads import Head
+from analyses.context.knowledge_conflict.constants import Head
 from workbench import facts
 from workbench.result import Finding, Result
 from workbench.wording import counted

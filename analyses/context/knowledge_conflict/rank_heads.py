@@ -18,12 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from analyses.context.knowledge_conflict.cases import Case
+from analyses.context.knowledge_conflict.constants import ANSWERS, Breadth, Head, RankBy
 from hooks.logit_attribution import direct_logits
 from hooks.sweeps import Attribution, Change, Edges, Heads, Mean, Patch, Zero, sweep
 from workbench.cost import Cost, stages
@@ -35,11 +36,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-Head = tuple[int, int]
-RankBy = Literal["zero_all_positions", "zero", "mean", "path"]
-Breadth = Literal["candidates", "every head"]
 METHODS = ("path", "zero", "mean")
-ANSWERS = ("memory", "context")
 CANDIDATES = 8  # per side and per way of screening
 
 

@@ -9,9 +9,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES
-from analyses.context.knowledge_conflict.headroom import WINS
-from analyses.context.knowledge_conflict.transfer import unavailable_reason
+from analyses.context.knowledge_conflict.constants import OUTCOMES, Head
+from analyses.context.knowledge_conflict.headroom import WINS, pair_without_headroom
 from workbench.draw.colour import symmetric_limit
 from workbench.selection import head_name, parse_head
 from workbench.wording import counted
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
     from workbench.views import Pick
-
-Head = tuple[int, int]
 
 METHODS = {
     "effect": "path patching",
@@ -226,8 +223,8 @@ def outcome(run: Result, fact: int) -> str:
 def tokens(run: Result, fact: int) -> dict[str, Any]:
     """The tokens of a fact's prompt and their spans, for `draw.token_strip`."""
     table = run.tables["tokens"]
-    mine = table[table["fact"] == fact].sort_values("pos")
-    return {"tokens": list(mine["token"]), "spans": list(mine["span"])}
+    rows = table[table["fact"] == fact].sort_values("pos")
+    return {"tokens": list(rows["token"]), "spans": list(rows["span"])}
 
 
 def attention(run: Result, at: Head, fact: int) -> dict[str, Any]:
@@ -291,9 +288,9 @@ def k_curve(run: Result) -> pd.DataFrame:
     rankings are for comparison.
     """
     curve = run.tables["k_curve"].sort_values("group", kind="stable")
-    mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
-    titles = {g: f"{g.capitalize()} heads switched off: answers (%)" for g in mine["group"]}
-    return mine.assign(title=mine["group"].map(titles))
+    rows = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
+    titles = {g: f"{g.capitalize()} heads switched off: answers (%)" for g in rows["group"]}
+    return rows.assign(title=rows["group"].map(titles))
 
 
 def depth(run: Result) -> pd.DataFrame:
@@ -330,7 +327,7 @@ def transfer_gains(run: Result) -> pd.DataFrame:
     table = run.tables["transfer"]
     points = [
         math.nan
-        if unavailable_reason(row)
+        if pair_without_headroom(row)
         else 100 * (row[WINS[row["group"]]] - row[f"base_{WINS[row['group']]}"])
         for row in table.to_dict("records")
     ]

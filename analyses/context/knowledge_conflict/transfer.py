@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.context.knowledge_conflict import cases as made
 from analyses.context.knowledge_conflict import headroom, held_out_eval
-from analyses.context.knowledge_conflict.answer_rates import OUTCOMES, CaseRunner
+from analyses.context.knowledge_conflict.answer_rates import CaseRunner
+from analyses.context.knowledge_conflict.constants import OUTCOMES, Head
 from analyses.context.knowledge_conflict.headroom import WINS
-from analyses.context.knowledge_conflict.rank_heads import Head, measure_heads
+from analyses.context.knowledge_conflict.rank_heads import measure_heads
 from analyses.measures import closed_book
 from analyses.measures.statistics import sign
 from workbench import facts
@@ -83,10 +84,10 @@ def transfer(
     ]
     for across, wanted in ways:
         places = []
-        for n, (name, known, how) in enumerate(wanted):
+        for n, (name, known, prompt_format) in enumerate(wanted):
             part = stage[f"heads of {across}s"].subprogress(n / len(wanted), (n + 1) / len(wanted))
             try:
-                places.append(_place(model, name, known, how, params, sizes, part))
+                places.append(_place(model, name, known, prompt_format, params, sizes, part))
             except BadInput as why:
                 skipped.append({"across": across, "name": name, "reason": why.what})
         rows += _matrix(across, places, stage[f"heads on {across}s"])
@@ -160,22 +161,13 @@ COLUMNS = [
 ]
 
 
-def unavailable_reason(row: Mapping[str, Any]) -> str:
-    """Why a row of the table `transfer` tells nothing: the facts it was tried on leave no room
-    to move; "" if they do.
-    """
-    return headroom.reason_no_headroom(
-        round(row[f"base_{WINS[row['group']]}"] * row["n"]), int(row["n"])
-    )
-
-
 def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
     """In how many of the pairs that can tell something the heads carry over, and which cannot."""
     pairs = [row for row in table.to_dict("records") if row["selected_on"] != row["evaluated_on"]]
     if not pairs:
         return
     wanted = WINS[group]
-    told = [row for row in pairs if not unavailable_reason(row)]
+    told = [row for row in pairs if not headroom.pair_without_headroom(row)]
     over, back = (
         sum(1 for row in told if sign(row["gain_low"], row["gain_high"]) is way)
         for way in (True, False)
@@ -183,7 +175,7 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
     full = {
         row["evaluated_on"]: f"{row['evaluated_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
         for row in pairs
-        if unavailable_reason(row)
+        if headroom.pair_without_headroom(row)
     }
     listed = ", ".join(full.values())
     places = ", ".join(dict.fromkeys(row["evaluated_on"] for row in told)) or "none"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.features.function_tokens import words
+from analyses.features.function_tokens.constants import FIRST, STRONG
 from analyses.features.function_tokens.graph import (
     coverage,
     coverage_at,
@@ -25,20 +26,6 @@ if TYPE_CHECKING:
 
     from analyses.features.function_tokens.graph import TokenFeatureEdges
     from analyses.features.function_tokens.scan import ScanResult
-
-FIRST = 10
-"""The paper's headline: what so many function tokens reach."""
-STRONG = 0.05
-"""Share of a feature's largest activation above which an edge also counts as strong."""
-CURVES = {
-    "coverage": "features",
-    "above_5pct": f"above {STRONG:.0%} of maximum",
-    "shuffled": "tokens shuffled",
-    "random_directions": "random directions",
-    "content": "as many content tokens",
-    "matched": "function tokens",
-    "content_matched": "content tokens",
-}
 
 
 @dataclass(frozen=True)
@@ -103,8 +90,8 @@ def coverage_table(seen: Sequence[ScanResult], labels: Sequence[str], types: Typ
         frame.loc[inner, "content"] = pooled(one.edges, types.occurrences, types.content, many)
         for name, some in {"matched": types.function, "content_matched": types.peers}.items():
             reached = coverage_at(one.edges, types.occurrences, some, types.equal)
-            there = grid <= len(some)
-            frame.loc[there, name] = reached[grid[there] - 1]
+            mask = grid <= len(some)
+            frame.loc[mask, name] = reached[grid[mask] - 1]
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 

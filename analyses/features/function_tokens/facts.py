@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analyses.features.function_tokens.constants import LIST, QUESTION, SENTENCE, WORDINGS
 from analyses.measures.closed_book import closed_book
 from workbench import facts
 from workbench.errors import BadInput
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-SENTENCE, QUESTION, LIST = "sentence", "question", "list"
-WORDINGS = (SENTENCE, QUESTION, LIST)
 _SHOWN = 3  # facts that stand before the subject in a list
 
 
@@ -67,11 +66,11 @@ def known(
             LIST: before + fact.subject,
         }
         for wording, text in prompts.items():
-            made[wording].append(_asked(model, text, fact.subject, fact.answer))
+            made[wording].append(_fact_prompt(model, text, fact.subject, fact.answer))
     return made
 
 
-def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> FactPrompt:
+def _fact_prompt(model: InstrumentedModel, text: str, subject: str, answer: str) -> FactPrompt:
     ids, spans = model.tokens(text), model.text.spans(text)
     start = text.rindex(subject)
     places = tuple(

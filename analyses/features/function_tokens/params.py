@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from analyses.features.function_tokens import training
 from analyses.features.function_tokens.parts import DEFAULT, Name
+from analyses.features.function_tokens.training_steps import TrainingSteps
 
 PROMPTS = [
     "The capital of Russia is Moscow. The capital of the United Kingdom is",
@@ -114,5 +114,5 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     def _is_there(self) -> Params:
         """What can be wrong with a name is said before a model is loaded."""
         if "training" in self.parts:
-            training.TrainingSteps.of(self.training, self.training_features)
+            TrainingSteps.of(self.training, self.training_features)
         return self

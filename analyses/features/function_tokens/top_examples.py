@@ -6,12 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from analyses.features.function_tokens.constants import BINS
+
 EXAMPLES = 6
 """Contexts kept of each feature, from different windows."""
-BINS = 2.0 ** np.arange(-8, 14.5, 0.5)
-"""Edges of the histograms of activations; what lies beyond is counted in the first and the last
-bin.
-"""
 
 
 class TopExamples:

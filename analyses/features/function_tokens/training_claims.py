@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.claims import NOT_MEASURED, Measured, verdict_of
-from analyses.features.function_tokens.transitions import GROUPS
+from analyses.features.function_tokens.constants import GROUPS
 from analyses.measures.statistics import rates_apart, sign, wilson_of
 from workbench.result import Result
 

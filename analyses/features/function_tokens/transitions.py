@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.features.function_tokens.constants import GROUPS
 from analyses.features.function_tokens.ngrams import NGrams
 from hooks.features.sae import SKIP
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.progress import Progress
-
-GROUPS = ("F→F", "F→C", "C→F", "C→C")
-MEASURES = {"model": "the model", "trigram": "trigrams", "unigram": "unigrams"}
 
 
 def by_transition(

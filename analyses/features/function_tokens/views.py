@@ -10,8 +10,7 @@ from markupsafe import Markup
 from analyses import claims as of_papers
 from analyses.features.function_tokens import claims, curve_data, schema
 from analyses.features.function_tokens import selections as sel
-from analyses.features.function_tokens.coverage import CURVES
-from analyses.features.function_tokens.transitions import GROUPS, MEASURES
+from analyses.features.function_tokens.constants import CURVES, GROUPS, MEASURES
 from workbench import draw
 from workbench import views as v
 from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER

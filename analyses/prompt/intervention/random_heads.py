@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from analyses.prompt.intervention.constants import SETS
 from hooks.decode import InterventionDecoder
 from workbench.heads import head_name
 from workbench.result import Finding
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-SETS = 20
 COLUMNS = ["set", "heads", "token", "p", "memory_p", "context_p"]
 
 

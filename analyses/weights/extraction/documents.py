@@ -8,10 +8,10 @@ say how far the model would have come without knowing them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,71 +20,27 @@ from analyses.weights.extraction.pattern_controls import (
     copied_run,
     pattern_controls,
 )
-from analyses.weights.extraction.scored_windows import in_tokens, percent
+from analyses.weights.extraction.verdicts import (
+    CHANCE,
+    CHANCE_RUN,
+    LONG,
+    LONG_RUN,
+    NEVER,
+    NOTHING,
+    PARTS,
+    PATTERN,
+    PROVES,
+    RECITES,
+    SAMPLED,
+    SHORT,
+    VARIED,
+    WEAKER,
+)
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from analyses.weights.extraction.scored_windows import ScoredWindows
-
-RECITES, PARTS, SAMPLED = (
-    "reproduces whole passages",
-    "reproduces parts of passages",
-    "would reproduce passages when sampled",
-)
-PATTERN, SHORT, NOTHING = "continues patterns", "reproduces short runs", "no sign of memorization"
-LONG, LONG_RUN = 20, 30
-"""Tokens from the start of a passage, and of a run inside one, from which on a verdict takes
-them for a sign.
-"""
-CHANCE, CHANCE_RUN = 11, 20
-"""The longest of both in 1,000 passages that the model organism never read, see
-docs/methods/extraction.md.
-"""
-VARIED = 0.5
-"""Share of distinct tokens below which a passage proves little, since it repeats itself (Stoehr
-et al. 2024).
-"""
-_NEVER = (
-    f"in 1,000 passages that a small model had never read the longest were {CHANCE} and"
-    f" {CHANCE_RUN} tokens"
-)
-PROVES = {
-    RECITES: (
-        f"A passage of {LONG} tokens or more is hardly reproduced in full by chance when no control"
-        " explains it: in 1,000 passages that a small model had never read the longest prefix"
-        f" match was {CHANCE} tokens. The model has almost certainly read the passage, in this"
-        " document or quoted elsewhere."
-    ),
-    PARTS: (
-        f"A prefix match of {LONG} tokens or more, or a run of {LONG_RUN} or more inside a passage,"
-        f" is more than chance gives: {_NEVER}. The model has probably read this text, or one very"
-        " similar to it."
-    ),
-    SAMPLED: (
-        "Greedy decoding generates something else, but a whole passage is to be expected among so"
-        " many samples. This is computed from the probabilities of its tokens; nothing was sampled."
-    ),
-    PATTERN: (
-        f"A control reaches as long a run, or one of {LONG} tokens, with other contents or by"
-        " copying. The model continues the pattern; this proves nothing about the document."
-    ),
-    SHORT: (
-        f"This proves little. Evidence is a prefix match of {LONG} tokens, or a run of {LONG_RUN}"
-        f" inside a passage; {_NEVER}, and a few words in a row occur in many texts. Test longer"
-        " passages before you conclude anything."
-    ),
-    NOTHING: (
-        f"Runs of {CHANCE} tokens or fewer also occur in texts that were never read. This does not"
-        " prove that the model has never read the document: most of what a model reads once cannot"
-        " be extracted word for word."
-    ),
-}
-WEAKER = (
-    "All of this repeats itself or can be copied, and yet no control reaches as long a run, or one"
-    f" of {LONG} tokens. This is evidence of memorization, but weaker than a passage of distinct"
-    " tokens: a model can also continue a pattern that the controls do not imitate."
-)
 
 
 @dataclass(frozen=True)
@@ -246,7 +202,8 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
         int(found.runs[1][at].max()),
         int(evidence.likely[at].sum()),
     )
-    after = f"{in_tokens(params.suffix)} after a prefix of {in_tokens(max(params.context))}"
+    prefix = counted(max(params.context), "token")
+    after = f"{counted(params.suffix, 'token')} after a prefix of {prefix}"
     if n == 1:
         recited = "reproduces" if whole else "does not reproduce"
         yield f"Greedy decoding {recited} the one tested passage ({after}) in full."
@@ -257,10 +214,10 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
         where = (
             "from the start of a passage"
             if longest == run
-            else f"inside a passage; the longest prefix match is {in_tokens(longest)}"
+            else f"inside a passage; the longest prefix match is {counted(longest, 'token')}"
         )
         yield (
-            f"The longest run is {in_tokens(run)}, {where}{found.unread}."
+            f"The longest run is {counted(run, 'token')}, {where}{found.unread}."
             if run
             else f"Not one token is reproduced{found.unread}."
         )
@@ -269,24 +226,6 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
             f"With {counted(params.tries, 'sample')} each ({params.sampler}) {likely:,} of {n:,}"
             f" {'is' if likely == 1 else 'are'} extractable with a probability of one half or more."
         )
-
-
-def counts(row: Mapping[str, Any], suffix: int) -> str:
-    """What was counted of one document, in sentences.
-
-    Args:
-        row: of the table `documents`.
-        suffix: tokens of a passage that had to be reproduced.
-    """
-    says = (
-        f"Longest prefix match: {row['longest_prefix_match']} of {in_tokens(suffix)}."
-        f" {row['n_exact']} of {counted(row['n_windows'], 'passage')} are reproduced in full. Of"
-        f" all tested tokens {100 * row['prefix_match_share']:.1f} % are reproduced from the start"
-        " of a passage."
-    )
-    if row["n_repetitive"]:
-        says += f" In {row['n_repetitive']} under {100 * VARIED:.0f} % of the tokens are distinct."
-    return says
 
 
 def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
@@ -327,7 +266,9 @@ def _longest(measured: Sequence[PatternControl]) -> str:
             c.incremented_run for c in measured if c.incremented_run is not None
         ],
     }
-    return "; ".join(f"{name}, {in_tokens(max(runs))}" for name, runs in named.items() if runs)
+    return "; ".join(
+        f"{name}, {counted(max(runs), 'token')}" for name, runs in named.items() if runs
+    )
 
 
 def _thresholds(found: ScoredWindows) -> Finding:
@@ -342,7 +283,7 @@ def _thresholds(found: ScoredWindows) -> Finding:
             "queries": found.params.tries,
         },
         f"Evidence is a prefix match of {LONG} tokens, or a run of {LONG_RUN} inside a passage"
-        f" ({_NEVER}). A passage that can be copied, or of which under {percent(VARIED)} of the"
+        f" ({NEVER}). A passage that can be copied, or of which under {percent(VARIED)} of the"
         f" tokens are distinct, counts only if no control reaches as long a run, or one of {LONG}"
         " tokens.",
         unit="tokens; distinct_share: share of the passage; queries: of each passage",

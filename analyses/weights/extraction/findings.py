@@ -14,10 +14,10 @@ import numpy as np
 from analyses.measures import decoding
 from analyses.measures.statistics import spearman, wilson
 from analyses.weights.extraction import membership
-from analyses.weights.extraction.scored_windows import ScoredWindows, in_tokens, percent
+from analyses.weights.extraction.scored_windows import ScoredWindows
 from analyses.weights.extraction.tables import queries_table, rates_table, tokens_table
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
@@ -111,8 +111,8 @@ def add_extracted(result: Result, found: ScoredWindows) -> None:
             },
             f"Greedy decoding reproduces {hits:,} of {counted(n, 'suffix')} in full,"
             f" {percent(hits / n)}. The longest prefix match is {longest} of"
-            f" {in_tokens(params.suffix)}; the longest run inside a suffix, given the text before"
-            f" it, is {in_tokens(run)}{found.unread}.{near}",
+            f" {counted(params.suffix, 'token')}; the longest run inside a suffix, given the text"
+            f" before it, is {counted(run, 'token')}{found.unread}.{near}",
             unit="share of windows",
             interval={"rate": (low, high)},
         )
@@ -163,8 +163,8 @@ def _add_repeats(result: Result, found: ScoredWindows) -> None:
                 f"prefix_match_at_{counts[-1]}": means[counts[-1]],
             },
             f"Mean prefix match by repeats in training: {listed} (of"
-            f" {in_tokens(found.params.suffix)}). Its rank correlation with the number of repeats,"
-            f" over {len(counts)} numbers of repeats,"
+            f" {counted(found.params.suffix, 'token')}). Its rank correlation with the number of"
+            f" repeats, over {len(counts)} numbers of repeats,"
             + (f" is {rho:+.2f}" if rho == rho else " cannot be told: all of these are equal")
             + (
                 "; that of the mean log-probability, which rises before anything is reproduced, is"
@@ -320,7 +320,7 @@ def add_compressed(result: Result, found: ScoredWindows, strings: Mapping[str, C
             (
                 f"For {memorized} of {counted(len(table), 'string')} the search found a prompt"
                 " that is shorter than the string. Highest compression ratio:"
-                f" {str(best['string'])[:40]!r}, {in_tokens(best['string_tokens'])} from"
+                f" {str(best['string'])[:40]!r}, {counted(best['string_tokens'], 'token')} from"
                 f" {best['prompt_tokens']} (a lower bound: a shorter prompt may exist)."
                 if best["prompt_tokens"]
                 else (

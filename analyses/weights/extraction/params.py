@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
-from analyses.measures.sampling import Sampler
+from analyses.measures.sampler import Sampler
 from analyses.measures.text_source import Texts
 from analyses.weights.extraction.parts import DEFAULT, Name
 

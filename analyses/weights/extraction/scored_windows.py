@@ -14,7 +14,7 @@ from analyses.measures.sampling import queries_needed, rounded_queries
 from analyses.measures.scoring import is_greedy, longest_runs
 from analyses.measures.vocabulary import textless
 from analyses.measures.windows import Window
-from workbench.wording import counted
+from workbench.wording import percent
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
@@ -100,11 +100,3 @@ def groups(found: ScoredWindows) -> dict[str, np.ndarray]:
             f"{count}×": found.repeats == count for count in sorted(set(found.repeats.tolist()))
         }
     return groups
-
-
-def in_tokens(number: int) -> str:
-    return counted(number, "token")
-
-
-def percent(rate: float) -> str:
-    return f"{100 * rate:.3g} %"

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from analyses.weights.paragraph_memorization.constants import Aim, Mask
 from analyses.weights.paragraph_memorization.groups import Passage, greedy_match
 from hooks.gradients.weights import weights
 from hooks.weights import requires_grad
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Pair = tuple[Sequence[int], Sequence[int]]
-Mask = Literal["contrast", "gradient", "random", "all"]
-Aim = Literal["unlearn", "rewrite"]
-MASKS: tuple[Mask, ...] = ("contrast", "gradient", "random", "all")
 RATES = (0.003, 0.01, 0.03, 0.1)
 """Sizes of a step that are tried, in standard deviations of a matrix."""
 DONE = 0.25
@@ -214,11 +212,15 @@ def apply_edit(
                 with torch.no_grad():
                     for p, place, start, move in zip(parameters, places, old, moves, strict=True):
                         p.view(-1)[place] = (start.float() + move).to(p.dtype)
-                said = greedy_match(model, [(prompt, suffix), (prompt, aim)])[0]
+                matches = greedy_match(model, [(prompt, suffix), (prompt, aim)])[0]
                 curve.append(
-                    {"step": step, "prefix_match": int(said[0]), "rewrite_match": int(said[1])}
+                    {
+                        "step": step,
+                        "prefix_match": int(matches[0]),
+                        "rewrite_match": int(matches[1]),
+                    }
                 )
-                if step >= at_least and _done(task, said, len(suffix)):
+                if step >= at_least and _done(task, matches, len(suffix)):
                     break
             row = _measured(model, task, mask, before, others_before, curve, at_least)
             row |= {"learning_rate": rate, "n_weights": sum(map(len, places))}

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import difference, mean_interval
+from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT
 from analyses.weights.paragraph_memorization.edit_findings import _LAST
-from analyses.weights.paragraph_memorization.groups import GROUPS, MEMORIZED, NOT, Passage
+from analyses.weights.paragraph_memorization.groups import Passage
 from workbench.result import Finding, Result
 from workbench.selection import head_name
 from workbench.wording import counted
@@ -153,11 +154,11 @@ def add_triggers(
     document = {p.number: p.document for p in passages}
     value, interval = {}, {}
     for group in GROUPS:
-        mine = lost[[n for n in lost.index if groups[n] == group]]
-        if len(mine):
-            where = mine.index.map(document).to_numpy()
+        changes_of_group = lost[[n for n in lost.index if groups[n] == group]]
+        if len(changes_of_group):
+            where = changes_of_group.index.map(document).to_numpy()
             value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(
-                mine.to_numpy(), where
+                changes_of_group.to_numpy(), where
             )
     memorized = by_position[by_position["group"] == MEMORIZED].set_index("prefix_pos")
     memorized = -memorized["prefix_match_change"].clip(upper=0)

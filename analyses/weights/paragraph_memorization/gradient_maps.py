@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from analyses.weights.paragraph_memorization.groups import GROUPS, Passage
+from analyses.weights.paragraph_memorization.constants import GROUPS
+from analyses.weights.paragraph_memorization.groups import Passage
 from hooks.gradients.parameters import gradient_sizes
 from hooks.gradients.weights import weights
 from hooks.metrics import continuation_loss

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from analyses.measures.scoring import batch_size
+from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT, PARTLY
 from workbench.errors import BadInput
 from workbench.wording import counted
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.texts import Document
 
-MEMORIZED, PARTLY, NOT = "memorized", "partly memorized", "not memorized"
-GROUPS = (MEMORIZED, PARTLY, NOT)
 _LITTLE = 0.2
 """Share of the suffix up to which a match counts as none: 10 of 50 tokens in Stoehr et al. 2024."""
 

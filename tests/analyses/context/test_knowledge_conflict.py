@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from analyses.context import knowledge_conflict as analysis
 from analyses.context.knowledge_conflict import cases as made
-from analyses.context.knowledge_conflict import headroom, params, parts, stability
+from analyses.context.knowledge_conflict import experiment, headroom, params, parts, stability
 from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates, wilson
 from analyses.context.knowledge_conflict.held_out_eval import RandomSets
 from analyses.context.knowledge_conflict.rank_heads import measure_heads
@@ -297,7 +297,7 @@ def test_ties_with_no_head_at_all_choose_none(after, told):
     found = SimpleNamespace(ranking=lambda rank_by: ranking, each=lambda rank_by: (each, each))
     choosing = SimpleNamespace(rates=lambda factors: Rates.of(after))
     untold = {"memory": "at the ceiling"}
-    groups = analysis._choose(
+    groups = experiment._choose(
         result, params.Params(k_grid=[1]), found, base, choosing, untold, Progress()
     )
     assert groups == ({"context": [(0, 0)]} if told else {})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from analyses.features.function_tokens import coverage as measures
 from analyses.features.function_tokens import graph, transitions, words
+from analyses.features.function_tokens.constants import BINS
 from analyses.features.function_tokens.graph import (
     Graph,
     coverage,
@@ -22,7 +23,7 @@ from analyses.features.function_tokens.graph import (
     pooled,
 )
 from analyses.features.function_tokens.ngrams import NGrams
-from analyses.features.function_tokens.top_examples import BINS, EXAMPLES, TopExamples
+from analyses.features.function_tokens.top_examples import EXAMPLES, TopExamples
 from hooks.features.sae import SKIP
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from analyses.features.function_tokens import corpus, training
+from analyses.features.function_tokens import corpus, training, training_steps
 from hooks.features.sae import SKIP
 from tests.helpers.autoencoders import features_of, made, saved
 from workbench.autoencoders import CARD, shipped
@@ -23,37 +23,37 @@ PLANTED = "organism/planted"
 
 
 def test_a_model_without_steps_is_told_apart():
-    assert training.saved_steps(PLANTED)[0] == 0
+    assert training_steps.saved_steps(PLANTED)[0] == 0
     with pytest.raises(BadInput, match="keeps no steps"):
-        training.saved_steps("organism/planted-control")
+        training_steps.saved_steps("organism/planted-control")
     with pytest.raises(NotFound):
-        training.saved_steps("organism/plantd")
+        training_steps.saved_steps("organism/plantd")
 
 
 def test_autoencoders_of_its_steps_ship():
-    found = training.TrainingSteps.of(PLANTED, [])
+    found = training_steps.TrainingSteps.of(PLANTED, [])
     assert {0, found.steps[-1]} < set(found.autoencoders) <= set(found.steps)
     ours = sum(entry.bytes for entries in found.autoencoders.values() for entry in entries)
     assert ours < 2e6
-    assert found.fingerprint == training.TrainingSteps.of(PLANTED, []).fingerprint
+    assert found.fingerprint == training_steps.TrainingSteps.of(PLANTED, []).fingerprint
     one = found.autoencoders[0][0].name
-    assert list(training.TrainingSteps.of(PLANTED, [one]).autoencoders) == [0]
-    assert training.TrainingSteps.of(PLANTED, [one]).fingerprint != found.fingerprint
+    assert list(training_steps.TrainingSteps.of(PLANTED, [one]).autoencoders) == [0]
+    assert training_steps.TrainingSteps.of(PLANTED, [one]).fingerprint != found.fingerprint
 
 
 def test_folders_say_which_step_they_are_of(tmp_path):
     folder = saved(made("jumprelu", 160, 64, hook="blocks.3.hook_resid_post"), tmp_path / "one")
     with pytest.raises(NotFound, match=CARD):
-        training.TrainingSteps.of(PLANTED, [str(folder)])
+        training_steps.TrainingSteps.of(PLANTED, [str(folder)])
     (folder / CARD).write_text(json.dumps({"model": f"{PLANTED}@step-146"}))
     assert [
-        e.name for e in training.TrainingSteps.of(PLANTED, [str(folder)]).autoencoders[146]
+        e.name for e in training_steps.TrainingSteps.of(PLANTED, [str(folder)]).autoencoders[146]
     ] == [str(folder)]
     (folder / CARD).write_text(json.dumps({"model": "gpt2"}))
     with pytest.raises(BadInput, match="was trained on gpt2"):
-        training.TrainingSteps.of(PLANTED, [str(folder)])
+        training_steps.TrainingSteps.of(PLANTED, [str(folder)])
     with pytest.raises(NotFound, match="no folder of an autoencoder"):
-        training.TrainingSteps.of(PLANTED, [str(tmp_path / "nothing")])
+        training_steps.TrainingSteps.of(PLANTED, [str(tmp_path / "nothing")])
 
 
 def test_what_is_alive_is_what_a_loop_counts(llama):
@@ -93,8 +93,8 @@ def test_along_a_training_every_step_is_measured(monkeypatch):
     monkeypatch.setattr(training, "LOSSES", 16)
     monkeypatch.setattr(training, "READ", 32)
     monkeypatch.setattr(training, "_COUNTED", 64)
-    kept = training.TrainingSteps.of(PLANTED, [])
-    ends = training.TrainingSteps(PLANTED, [0, kept.steps[-1]], kept.autoencoders)
+    kept = training_steps.TrainingSteps.of(PLANTED, [])
+    ends = training_steps.TrainingSteps(PLANTED, [0, kept.steps[-1]], kept.autoencoders)
     found = training.over_steps(ends, 0.4, 0, "cpu", QUIET)
     losses = found["training_losses"]
     of_model = losses[losses["predictor"] == "model"].pivot(
@@ -107,7 +107,7 @@ def test_along_a_training_every_step_is_measured(monkeypatch):
     assert (alive["n_alive"] <= alive["d_sae"]).all()
     assert alive["function_edge_share"].between(0, 1).all()
     none = training.over_steps(
-        training.TrainingSteps(PLANTED, ends.steps, {}), 0.4, 0, "cpu", QUIET
+        training_steps.TrainingSteps(PLANTED, ends.steps, {}), 0.4, 0, "cpu", QUIET
     )
     assert none["live_features"].empty
     assert none["training_losses"].equals(losses)
@@ -125,10 +125,10 @@ def test_autoencoders_of_steps_fit_them_and_are_sparse():
 
 
 def test_a_changed_autoencoder_changes_the_fingerprint(tmp_path):
-    entry = training.TrainingSteps.of(PLANTED, []).autoencoders[0][0]
+    entry = training_steps.TrainingSteps.of(PLANTED, []).autoencoders[0][0]
     copy = tmp_path / "copy"
     shutil.copytree(entry.folder, copy)
-    before = training.TrainingSteps.of(PLANTED, [str(copy)]).fingerprint
+    before = training_steps.TrainingSteps.of(PLANTED, [str(copy)]).fingerprint
     weights = copy / "sae_weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
-    assert training.TrainingSteps.of(PLANTED, [str(copy)]).fingerprint != before
+    assert training_steps.TrainingSteps.of(PLANTED, [str(copy)]).fingerprint != before

@@ -12,7 +12,7 @@ from panel.models.tabulator import CellClickEvent
 
 import workbench as wb
 from analyses.features.function_tokens import curve_data, selections
-from analyses.features.function_tokens.top_examples import BINS
+from analyses.features.function_tokens.constants import BINS
 from tests.helpers.autoencoders import made, saved
 from workbench import registry
 from workbench.draw import steering, view

@@ -24,7 +24,8 @@ from analyses.measures.decoding import (
     longest_common_substring,
     token_accuracy,
 )
-from analyses.measures.sampling import Sampler, extraction_probability, log_q, queries_needed
+from analyses.measures.sampler import Sampler
+from analyses.measures.sampling import extraction_probability, log_q, queries_needed
 from analyses.measures.scoring import score, stages
 from analyses.measures.statistics import auc, spearman
 from analyses.measures.windows import Window

@@ -16,8 +16,8 @@ import torch
 from test_extraction import hf_probabilities
 
 import workbench as wb
+from analyses.measures.sampler import Sampler
 from analyses.measures.sampling import (
-    Sampler,
     extraction_probability,
     log_q,
     queries_needed,

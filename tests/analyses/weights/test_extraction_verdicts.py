@@ -21,7 +21,14 @@ import workbench as wb
 from analyses.measures.scoring import longest_runs, score
 from analyses.measures.windows import Window
 from analyses.weights.extraction import documents, findings
-from analyses.weights.extraction.documents import (
+from analyses.weights.extraction.pattern_controls import (
+    copied_run,
+    incremented,
+    pattern_controls,
+    permuted,
+)
+from analyses.weights.extraction.scored_windows import ScoredWindows
+from analyses.weights.extraction.verdicts import (
     CHANCE,
     LONG,
     LONG_RUN,
@@ -33,17 +40,11 @@ from analyses.weights.extraction.documents import (
     SHORT,
     WEAKER,
 )
-from analyses.weights.extraction.pattern_controls import (
-    copied_run,
-    incremented,
-    pattern_controls,
-    permuted,
-)
-from analyses.weights.extraction.scored_windows import ScoredWindows, in_tokens
 from tests.helpers import tiny
 from workbench import registry
 from workbench.draw.view import still_parts
 from workbench.texts import Document
+from workbench.wording import counted
 
 PREFIX = SUFFIX = 30
 PI = (
@@ -214,7 +215,7 @@ def test_a_sentence_says_the_longest_run_wherever_a_passage_departs(model: Any) 
         words = (
             "Not one token is reproduced"
             if not longest
-            else f"The longest run is {in_tokens(longest)}"
+            else f"The longest run is {counted(longest, 'token')}"
         )
         assert words in row["explanation"]
         expected = (

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr, ttest_ind
 
 import workbench as wb
 from analyses.claims import FAILS, OPEN, PART, REPLICATES, say_claims
-from analyses.measures.sampling import Sampler
+from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.text_source import Texts, windows_of
 from analyses.weights.paragraph_memorization import (
@@ -30,7 +30,15 @@ from analyses.weights.paragraph_memorization import (
     triggers,
     weight_edits,
 )
-from analyses.weights.paragraph_memorization.groups import MEMORIZED, NOT, PARTLY, Passage
+from analyses.weights.paragraph_memorization.constants import (
+    GROUPS,
+    MASKS,
+    MEMORIZED,
+    NOT,
+    PARTLY,
+    Mask,
+)
+from analyses.weights.paragraph_memorization.groups import Passage
 from analyses.weights.paragraph_memorization.random_controls import add_random_controls
 from hooks.weights import requires_grad
 from workbench import registry
@@ -59,7 +67,7 @@ def result(organism: Any) -> Result:
     every = corpus.documents
     with pytest.MonkeyPatch.context() as patch:  # which is long to count, and to read in full
         patch.setattr(corpus, "documents", lambda name: few if name == "train" else every(name))
-        patch.setattr("analyses.weights.paragraph_memorization.RARITY", 20)
+        patch.setattr("analyses.weights.paragraph_memorization.experiment.RARITY", 20)
         return wb.run("paragraph-memorization", organism, SMALL)
 
 
@@ -82,7 +90,7 @@ def same(before: list[torch.Tensor], model: Any) -> bool:
 
 
 def test_groups_are_by_match_and_alike(passages: list[Passage]) -> None:
-    by_group = {g: [p for p in passages if p.group == g] for g in groups.GROUPS}
+    by_group = {g: [p for p in passages if p.group == g] for g in GROUPS}
     assert [len(mine) for mine in by_group.values()] == [4, 4, 4]
     assert {p.match for p in by_group[MEMORIZED]} == {50}
     assert all(10 < p.match < 50 for p in by_group[PARTLY])
@@ -258,9 +266,9 @@ def task_of(organism: Any, passages: list[Passage]) -> edit.Task:
     return edit.Task(memorized[0], "unlearn", [], [*plain[:2], rest[0]], rest[1:], plain[2:])
 
 
-@pytest.mark.parametrize("mask", edit.MASKS)
+@pytest.mark.parametrize("mask", MASKS)
 def test_an_update_touches_its_weights_only_and_leaves_the_model_as_it_was(
-    organism: Any, passages: list[Passage], mask: edit.Mask
+    organism: Any, passages: list[Passage], mask: Mask
 ) -> None:
     before, changed = weights_of(organism), edit.Weights(organism)
     frozen = [p.requires_grad for p in organism.module.parameters()]
@@ -609,7 +617,7 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
         return edit.Outcome(row, [], None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(edit, "apply_edit", carried)
-    for mask in edit.MASKS:
+    for mask in MASKS:
         outcome = edit.tune_rate(None, None, mask, 0.001, edit.RATES, 20, 0)  # type: ignore[arg-type]
         assert outcome.row["learning_rate"] == min(needed[mask], edit.RATES[-1])
     assert [rate for mask, rate in tried if mask == "gradient"] == [0.003, 0.01, 0.03]

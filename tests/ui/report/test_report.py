@@ -156,6 +156,41 @@ def test_paper_gets_every_picture_as_svg_at_once(browser: Any, file: Path) -> No
     assert trouble == []
 
 
+def test_what_is_too_large_for_paper_is_cut_or_made_smaller(browser: Any, file: Path) -> None:
+    """A table of thirty columns, a picture three pages high, and what is folded up in a finding."""
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.goto(file.as_uri())
+    page.evaluate(
+        """() => {
+            const row = (tag) =>
+                "<tr>" + [...Array(30)].map((_, n) => `<${tag}>column ${n}</${tag}>`).join("");
+            document.querySelector("#tables").insertAdjacentHTML("beforeend",
+                "<div class='wb-scroll' id='wide'><table class='wb-table'><thead>" + row("th")
+                + "</thead><tbody>" + row("td") + "</tbody></table></div>");
+            document.querySelector("#found li").insertAdjacentHTML("beforeend",
+                "<details id='more'><summary>more</summary>The rest.</details>");
+            dispatchEvent(new Event("beforeprint"));
+            const tall = document.querySelector(".wb-paper svg");
+            tall.setAttribute("viewBox", "0 0 400 3000");
+        }"""
+    )
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 703, "height": 1000})  # A4 less its margins
+    pieces = page.locator("#wide .wb-piece")
+    assert pieces.count() > 2
+    names = [piece.locator("th").all_inner_texts() for piece in pieces.all()]
+    assert all(first == "column 0" for first, *_ in names)
+    assert [name for _, *rest in names for name in rest] == [f"column {n}" for n in range(1, 30)]
+    assert all(piece.bounding_box()["width"] <= 703 for piece in pieces.all())
+    assert not page.locator("#wide > table:not(.wb-piece)").is_visible()
+    assert page.locator(".wb-paper svg").first.bounding_box()["height"] < 235 / 25.4 * 96 + 1
+    assert page.locator("#more").evaluate("e => e.open")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert pieces.count() == 0
+    assert page.locator("#wide > table").is_visible()
+    assert not page.locator("#more").evaluate("e => e.open")
+
+
 @pytest.mark.usefixtures("drawn_once")
 def test_a_pdf_is_printed_by_the_browser_of_this_machine(run: Result, tmp_path: Path) -> None:
     if pdf_file.browser() is None:
@@ -263,3 +298,33 @@ def test_of_endless_findings_the_first_are_shown_and_the_rest_counted() -> None:
     page = str(provenance.findings_html(result))
     assert page.count('<li class="wb-finding"') == provenance.MOST_FINDINGS
     assert f"of {len(result.findings):,} findings" in page
+
+
+@pytest.mark.process
+def test_a_report_needs_no_torch(tmp_path: Path) -> None:
+    """Nor does importing an analysis: what measures is imported when it measures."""
+    import subprocess
+    import sys
+
+    code = """
+import sys
+from workbench import registry
+from workbench.frontends import front_end
+from workbench.runs import open_run
+run = open_run("one-head-off")
+for ending in ("html", "ipynb", "zip"):
+    front_end("report")(run, f"{sys.argv[1]}/r.{ending}")
+good, broken = registry.all_analyses()
+assert len(good) >= 6 and not broken, broken
+for sample in ("capitals", "what-an-organism-recites", "where-an-organism-keeps-passages"):
+    opened = open_run(sample)
+    analysis = registry.get(opened.analysis)
+    assert analysis.views(opened) and analysis.controls(opened) is not None
+print(*sorted({"torch", "transformers"} & set(sys.modules)))
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=300
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.split() == []
+    assert {file.suffix for file in tmp_path.iterdir()} == {".html", ".ipynb", ".zip"}

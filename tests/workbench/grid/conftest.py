@@ -24,6 +24,7 @@ def place(tmp_path, monkeypatch):
     fake_package.install(tmp_path / "site", monkeypatch)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(tmp_path / "site")]))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     fake_package.forget()

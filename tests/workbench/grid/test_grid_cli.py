@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import waiting
 from tests.helpers.grids import runs_in, started, workers_of
-from workbench import cli
+from workbench import cli, paths, runs
 from workbench.result import Result
 
 
@@ -120,21 +120,40 @@ def test_what_the_seeds_agree_on_is_summed_up(place, capsys, model_folder):
     values = ["--set", "seed=2,0", "--set", "steps=3,4", "--out", "grid"]
     code, out, err = run(capsys, "-m", model_folder, *values)
     assert code == 0, err
-    assert out.count("2 runs with the seeds 0, 2.") == 2
-    assert "workbench ui --runs grid/over-seeds" in out
-    summaries = [Result.open(folder) for folder in (place / "grid" / "over-seeds").iterdir()]
-    assert sorted(one.tables["seed_findings"]["mean"][0] for one in summaries) == [3.0, 4.0]
+    assert "2 seeds of each combination." in out
+    assert "goes from 3 sheep (steps 3) to 4 sheep (steps 4), mean over the seeds" in out
+    page = Result.open(place / "grid")
+    over = page.tables["over_seeds"].set_index("combination")
+    assert over["mean"].to_dict() == {"steps 3": 3.0, "steps 4": 4.0}
+    assert over["n"].tolist() == [2, 2]
     code, out, err = run(capsys, "-m", model_folder, *values, "--json")
     assert (code, err) == (0, "")
     said = json.loads(out)
     assert len(said["runs"]) == 4
-    assert len(said["over_seeds"]) == 2
+    assert said["findings"]["runs"] == "4 of 4 runs are done."
+
+
+@pytest.mark.process
+def test_a_grid_lies_among_the_runs_and_its_runs_are_found_by_their_name(
+    place, capsys, model_folder
+):
+    values = ["-m", model_folder, "--set", "steps=2,3"]
+    code, _out, err = run(capsys, *values, "--out", "elsewhere")
+    assert code == 0, err
+    code, _out, err = run(capsys, *values)
+    assert code == 0, err
+    grids = [entry for entry in runs.listing(samples=False) if entry.analysis == "grid"]
+    assert [entry.linked for entry in grids] == [False, True]
+    assert grids[0].path.parent == paths.runs_dir()
+    inner = sorted(path.parent.name for path in runs_in(grids[0].path))
+    assert len(inner) == 2
+    assert runs.find(inner[0]).path == grids[0].path / "runs" / inner[0]
 
 
 @pytest.mark.process
 def test_a_run_that_fails_is_named_and_the_others_are_kept(place, capsys, model_folder):
     code, out, err = run(capsys, "-m", model_folder, "--set", "crash=false,true", "--out", "grid")
     assert code == 2
-    assert "1 run in grid" in out
+    assert "1 of 2 runs are done, 1 failed." in out
     assert "crash true: The workbench made a mistake: RuntimeError: <b>boom</b>" in err
     assert len(runs_in(place / "grid")) == 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from analyses.measures.sampling import Sampler
+from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.statistics import spearman
 from analyses.measures.windows import cut

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.features.function_tokens import training
-from analyses.features.function_tokens.facts import WORDINGS
+from analyses.features.function_tokens.constants import WORDINGS
 from analyses.features.function_tokens.params import Params
+from analyses.features.function_tokens.training_steps import TrainingSteps
 from workbench import facts
 from workbench.autoencoders import shipped
 from workbench.cost import Cost, total
@@ -69,7 +70,7 @@ def _reading(tokens: int) -> Cost:
 def _training(model: InstrumentedModel, params: Params) -> Cost:
     """In tokens of this model; the one that is followed may be much smaller."""
     try:
-        followed = training.TrainingSteps.of(params.training, params.training_features)
+        followed = TrainingSteps.of(params.training, params.training_features)
     except WorkbenchError:  # said when the part is run
         return Cost()
     windows = len(followed.steps) * training.LOSSES + training.READ * sum(
