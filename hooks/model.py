@@ -72,8 +72,7 @@ def load(
     Raises:
         NotFound, BadInput, DownloadFailed: each says what to do.
     """
-    placed = {"max_memory": max_memory, "offload": offload, "bits": bits}
-    return InstrumentedModel(load_weights(ref, device, dtype, progress, **placed))
+    return InstrumentedModel(load_weights(ref, device, dtype, progress, max_memory, offload, bits))
 
 
 class InstrumentedModel:
