@@ -35,6 +35,29 @@ Dtype = Annotated[
         help="float32, bfloat16 or float16. Default: float32 on a CPU, the model's own on a GPU."
     ),
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="PLACE=SIZE,…",
+        help="Spread the weights over these places, with at most so much in each:"
+        " cuda:0=10GB,cpu=30GB.",
+        show_default=False,
+    ),
+]
+Offload = Annotated[
+    Path | None,
+    typer.Option(
+        "--offload",
+        metavar="FOLDER",
+        help="Folder for the weights that find no room; every pass reads them from there.",
+        show_default=False,
+    ),
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(help="Round the weights to 8 or 4 bits as they are read.", show_default=False),
+]
 
 
 def run(
@@ -100,6 +123,9 @@ def run(
     ] = None,
     device: Device = "auto",
     dtype: Dtype = None,
+    max_memory: MaxMemory = None,
+    offload: Offload = None,
+    bits: Bits = None,
     as_json: Json = False,
 ) -> None:
     """Run an analysis on a model, and save the result as a run."""
@@ -128,7 +154,9 @@ def run(
 
     with bar() as progress:
         progress(0.0, f"Loading {model}")
-        loaded = wb.load(model, device=device, dtype=dtype, progress=progress)
+        loaded = wb.load(
+            model, device, dtype, progress, max_memory=max_memory, offload=offload, bits=bits
+        )
         progress.check()
     if preset is not None:  # which parts there are depends on the model
         chosen = asked.parse(asked.preset(preset, loaded, values))
@@ -170,7 +198,8 @@ def _tell_estimate(analysis: Analysis, model: Any, params: Any, times: int) -> N
     account.check_parts(analysis, model, params)
     whole = estimate(analysis, model, params)
     if whole is not None and not is_moment(seconds := times * whole.seconds):
-        err().print(f"[dim]This takes {in_words(seconds)} here.[/]")
+        beside = f", and {disk_space.size(whole.bytes)} beside the weights" if whole.bytes else ""
+        err().print(f"[dim]This takes {in_words(seconds)} here{beside}.[/]")
 
 
 def _save(result: Result, folder: Path | None) -> Path:
@@ -211,7 +240,7 @@ def _tell(result: Result, folder: Path) -> None:
         screen.print(
             f"    [dim]{plain(finding.name)}: {plain(_numbers(finding))}[/]", soft_wrap=True
         )
-    for name in ("window", "rounding"):
+    for name in ("window", "rounding", "memory"):
         if says := result.provenance.notes.get(name):
             screen.print(f"  [dim]{plain(says)}[/]", soft_wrap=True)
     if left_out := account.left_out(result):
