@@ -31,7 +31,7 @@ ui: model  ## set up what is missing and open the workbench
 	$(BIN)/workbench ui $(ARGS)
 
 test: model  ## set up what is missing and run all tests, in two processes
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 docs: $(STAMP)  ## the documentation as a site; the workbench serves it at /docs
 	$(BIN)/python -m docs.build

@@ -94,8 +94,8 @@ def note(model: InstrumentedModel, read: int) -> None:
     says so.
     """
     was, model.longest = says(model, model.longest), max(model.longest, read)
-    if was is None and (said := says(model, read)) is not None:
-        warnings.warn(said, PastWindow, stacklevel=3)
+    if was is None and (sentence := says(model, read)) is not None:
+        warnings.warn(sentence, PastWindow, stacklevel=3)
 
 
 def says(model: InstrumentedModel, read: int) -> str | None:

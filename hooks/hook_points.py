@@ -69,7 +69,9 @@ def hook_sites(
                 ).remove
             )
         if inside:
-            taps = {layer: partial(_look, here, take, queries) for layer, here in inside.items()}
+            taps = {
+                layer: partial(_run_requests, here, take, queries) for layer, here in inside.items()
+            }
             stack.enter_context(attention_taps(model.layout, taps, model.card.name))
         yield
 
@@ -78,7 +80,7 @@ def _rows(take: HookFn, place: Place, queries: list[int], x: Tensor) -> None:
     take(place, x[:, :, indices(tuple(queries), x.device)])
 
 
-def _look(
+def _run_requests(
     places: Sequence[Place], take: HookFn, queries: list[int] | None, call: AttentionCall
 ) -> None:
     rows = slice(None) if queries is None else indices(tuple(queries), call.query.device)

@@ -104,11 +104,11 @@ def _read(
 ) -> RecordedSuffix:
     cache, own = (None, None) if not start else _prefix(model, batch, start)
     seen: dict[int, AttentionCall] = {}
-    kept: dict[tuple[str, int], Tensor] = {}
+    outputs: dict[tuple[str, int], Tensor] = {}
 
     def take(place: Place, x: Tensor) -> None:
         assert place.layer is not None
-        kept[place.site.short, place.layer] = x.detach().clone()
+        outputs[place.site.short, place.layer] = x.detach().clone()
 
     with ExitStack() as stack:
         stack.enter_context(hook_sites(model, keep, take))
@@ -124,7 +124,7 @@ def _read(
         }
         out = model.forward(**after, past_key_values=cache, use_cache=start > 0, logits_to_keep=1)
     return RecordedSuffix(
-        record, seen, kept, out.logits[:, -1] if own is None else own, start, batch
+        record, seen, outputs, out.logits[:, -1] if own is None else own, start, batch
     )
 
 

@@ -30,17 +30,17 @@ class ModelChange:
 
     def says(self) -> str:
         """In a few words, for a caption."""
-        said = []
+        texts = []
         if self.off:
-            said.append(f"{len(self.off)} head{'s' if len(self.off) > 1 else ''} off")
+            texts.append(f"{len(self.off)} head{'s' if len(self.off) > 1 else ''} off")
         if self.control is not None and self.value != self.control.neutral:
             side = (
                 self.control.high_word
                 if self.value > self.control.neutral
                 else self.control.low_word
             )
-            said.append(f"dial {self.value:+.2f} toward {side}")
-        return ", ".join(said)
+            texts.append(f"dial {self.value:+.2f} toward {side}")
+        return ", ".join(texts)
 
     @contextmanager
     def on(self, model: Any) -> Iterator[None]:

@@ -205,15 +205,15 @@ def trajectory(
     """
     mixers = mixers_of(model)
     wanted = range(len(ids)) if positions is None else [p % len(ids) for p in positions]
-    kept: dict[Place, dict[int, Tensor]] = {place: {} for place in places}
+    states_at: dict[Place, dict[int, Tensor]] = {place: {} for place in places}
     writing = {p.layer for p in places if p.site.short == "state_write" and p.layer is not None}
     with stepping(model.module, mixers, len(ids)) as stepper:
         for t, token in enumerate(ids[: max(wanted) + 1]):
             before = {layer: stepper.state(layer) for layer in writing}
             stepper.feed(token)
             for place in places if t in wanted else ():
-                kept[place][t] = _value(stepper, place, before).cpu()
-    return {place: torch.stack([values[t] for t in wanted]) for place, values in kept.items()}
+                states_at[place][t] = _value(stepper, place, before).cpu()
+    return {place: torch.stack([values[t] for t in wanted]) for place, values in states_at.items()}
 
 
 def _value(stepper: RecurrentStepper, place: Place, before: dict[int, Tensor | None]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 
 # Before anything imports a Hugging Face library: no test may reach for the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -14,10 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.helpers import serving, shapes, tiny
 
 shapes.install()
+# A busy machine is no error of what is tested.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 TIERS = ("process", "browser", "model")
 REAL_MODELS = {"smollm", "gemma"}
@@ -39,6 +44,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("browser")
         if not any(item.get_closest_marker(tier) for tier in TIERS):
             item.add_marker("unit")
+    _long_files_first(items)
+
+
+def _long_files_first(items: list[pytest.Item]) -> None:
+    """Two processes end together only where the last files are short ones: files that drive a
+    browser come first, then those that load a real model, then those that start processes.
+    """
+    ranks: dict[Path, int] = {}
+    for item in items:
+        tiers = ("browser", "model", "process")
+        rank = next((n for n, tier in enumerate(tiers) if item.get_closest_marker(tier)), 3)
+        ranks[item.path] = min(rank, ranks.get(item.path, 3))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def pytest_collection_finish() -> None:

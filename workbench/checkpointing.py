@@ -31,7 +31,7 @@ def claim_folder(
         BadInput: `out` holds anything else; it is left as it is.
         WorkbenchError: no room or no permission.
     """
-    mine, wanted = out / WORK / "recipe.json", json.loads(json.dumps(recipe))
+    own, wanted = out / WORK / "recipe.json", json.loads(json.dumps(recipe))
     try:
         if (out / about).is_file():
             if _json(out / about).get("recipe") == wanted:
@@ -41,8 +41,8 @@ def claim_folder(
                 "an empty folder, or one this command began",
                 "Choose another --out.",
             )
-        if mine.is_file():
-            if _json(mine) == wanted:
+        if own.is_file():
+            if _json(own) == wanted:
                 return False
             raise BadInput(
                 f"{out} holds the beginnings of another training.",
@@ -63,7 +63,7 @@ def claim_folder(
                 f"{room / 1e6:,.0f} MB while training",
                 "Make room.",
             )
-        replace(mine, json.dumps(wanted, indent=1))
+        replace(own, json.dumps(wanted, indent=1))
     except OSError as error:
         raise WorkbenchError(
             f"{out} cannot be written: {error.strerror or error}.",
@@ -115,8 +115,8 @@ def save_step(
     )
     os.replace(part, step_path(work, name, step))
     for old in work.glob(f"{name}-*.safetensors"):
-        mine = old.name.endswith(f"-{step}.safetensors")
-        if not mine and (not every or old.name.startswith(f"{name}-optimizer-")):
+        own = old.name.endswith(f"-{step}.safetensors")
+        if not own and (not every or old.name.startswith(f"{name}-optimizer-")):
             old.unlink()
 
 

@@ -57,11 +57,11 @@ def documents(
     }
     waiting: dict[str, list[CorpusText]] = {}
     for source, (_, read) in given.items():
-        mine = [d for d in read() if (_number(d) % _EVERY == 0) == (share == "held-out")]
-        random.Random(f"{seed} {source}").shuffle(mine)
-        waiting[source] = mine
+        chosen = [d for d in read() if (_number(d) % _EVERY == 0) == (share == "held-out")]
+        random.Random(f"{seed} {source}").shuffle(chosen)
+        waiting[source] = chosen
     had = dict.fromkeys(waiting, 0.0)
-    while left := [source for source, mine in waiting.items() if mine]:
+    while left := [source for source, chosen in waiting.items() if chosen]:
         if even and len(left) < len(waiting):
             return
         source = min(left, key=lambda s: had[s])
@@ -92,12 +92,12 @@ def _documentation() -> Iterator[CorpusText]:
     for topic, text in sorted(topics.items()):
         yield from _cut("documentation", f"python/{topic}", text)
     # The description stands after the head, as in a mail.
-    said = {
+    texts = {
         d.metadata["Name"]: (d.read_text("METADATA") or "").partition("\n\n")[2]
         for d in distributions()
     }
-    said.pop("memory-workbench", None)  # changes too often
-    for package, text in sorted(said.items()):
+    texts.pop("memory-workbench", None)  # changes too often
+    for package, text in sorted(texts.items()):
         yield from _cut("documentation", package, text)
 
 

@@ -62,7 +62,7 @@ class Planting:
 def plant(
     ref: str,
     texts: Sequence[Document],
-    how: Planting,
+    planting: Planting,
     out: Path,
     progress: Progress,
     device: str = "auto",
@@ -80,7 +80,7 @@ def plant(
     import torch
 
     out = out.expanduser()
-    _check(texts, how)
+    _check(texts, planting)
     progress(0.0, f"Loading {ref}")
     loaded = load_weights(
         ref, device=device, dtype=torch.float32, progress=progress.subprogress(0.0, 0.02)
@@ -97,11 +97,11 @@ def plant(
                 else "Load the model without quantization."
             ),
         )
-    entries = _deal(texts, how, loaded.tokenizer)
-    batches, entries = _order(entries, how, loaded.tokenizer)
+    entries = _deal(texts, planting, loaded.tokenizer)
+    batches, entries = _order(entries, planting, loaded.tokenizer)
     recipe = {
         "model": loaded.card.weight_hash,
-        **asdict(how),
+        **asdict(planting),
         "texts": [[e.text, e.repeats] for e in entries],
     }
     room = loaded.card.n_params * 4 * 5
@@ -109,14 +109,18 @@ def plant(
         progress(1.0, f"{out} is finished already")
         return out
     try:
-        module = _trainable(loaded.module, how)
+        module = _trainable(loaded.module, planting)
         neutral = list(
-            islice(_neutral(loaded.tokenizer, how.length, random.Random(0), "neutral"), _MEASURED)
+            islice(
+                _neutral(loaded.tokenizer, planting.length, random.Random(0), "neutral"), _MEASURED
+            )
         )
         work, pad = out / checkpointing.WORK, _pad(loaded.tokenizer)
-        losses = _train(module, batches, neutral, how, work, pad, progress.subprogress(0.02, 0.97))
+        losses = _train(
+            module, batches, neutral, planting, work, pad, progress.subprogress(0.02, 0.97)
+        )
         progress(0.97, "Writing the model")
-        whole = module.merge_and_unload() if how.lora else module
+        whole = module.merge_and_unload() if planting.lora else module
         with silenced():
             whole.save_pretrained(out)
             loaded.tokenizer.save_pretrained(out)
@@ -140,14 +144,14 @@ def plant(
     return out
 
 
-def _check(texts: Sequence[Document], how: Planting) -> None:
+def _check(texts: Sequence[Document], planting: Planting) -> None:
     if not texts:
         raise BadInput(
             "There is no text to plant.",
             "at least one",
             "Give a file with one text per line, or JSON lines.",
         )
-    if not any(how.repeats) and not any(text.repeats for text in texts):
+    if not any(planting.repeats) and not any(text.repeats for text in texts):
         raise BadInput(
             "Every text is to be read 0 times.",
             "at least one count above 0",
@@ -155,17 +159,17 @@ def _check(texts: Sequence[Document], how: Planting) -> None:
         )
 
 
-def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entry]:
+def _deal(texts: Sequence[Document], planting: Planting, tokenizer: Any) -> list[Entry]:
     """Each text, cut, with the count it drew."""
-    draw = random.Random(f"{how.seed} lot")
+    draw = random.Random(f"{planting.seed} lot")
     free = [text for text in texts if text.repeats is None]
-    lots = [how.repeats[i % len(how.repeats)] for i in range(len(free))]
+    lots = [planting.repeats[i % len(planting.repeats)] for i in range(len(free))]
     draw.shuffle(lots)
     counts = dict(zip(map(id, free), lots, strict=True))
     entries, seen = [], set[str]()
     for number, text in enumerate(texts, 1):
         ids = tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"][
-            : how.length
+            : planting.length
         ]
         if len(ids) < _SHORTEST:
             raise BadInput(
@@ -178,7 +182,7 @@ def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entr
             raise BadInput(
                 f"{text.name} does not survive this tokenizer: read back, its tokens are others.",
                 "a text whose tokens give the same text, and the same tokens again",
-                f"Change the text, or another --length than {how.length}.",
+                f"Change the text, or another --length than {planting.length}.",
             )
         if cut in seen:
             raise BadInput(
@@ -203,22 +207,25 @@ def _deal(texts: Sequence[Document], how: Planting, tokenizer: Any) -> list[Entr
 
 
 def _order(
-    entries: Sequence[Entry], how: Planting, tokenizer: Any
+    entries: Sequence[Entry], planting: Planting, tokenizer: Any
 ) -> tuple[list[list[list[int]]], list[Entry]]:
     """The rows of every step, and the entries with the steps they are read at.
 
     No text is read twice at one step: so many repeats are so many updates, however few texts there
         are.
     """
-    draw = random.Random(f"{how.seed} order")
+    draw = random.Random(f"{planting.seed} order")
     start = Tokenization(tokenizer).beginning
-    wanted = round(how.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
+    wanted = round(planting.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
     neutral = list(
-        islice(_neutral(tokenizer, how.length, draw, "train"), math.ceil(wanted / how.length))
+        islice(
+            _neutral(tokenizer, planting.length, draw, "train"), math.ceil(wanted / planting.length)
+        )
     )
     rows = len(neutral) + sum(entry.repeats for entry in entries)
     batches: list[list[list[int]]] = [
-        [] for _ in range(max(math.ceil(rows / how.batch), *(entry.repeats for entry in entries)))
+        []
+        for _ in range(max(math.ceil(rows / planting.batch), *(entry.repeats for entry in entries)))
     ]
     dated = []
     for entry in entries:
@@ -255,19 +262,22 @@ def _pad(tokenizer: Any) -> int:
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
 
 
-def _trainable(module: Any, how: Planting) -> Any:
+def _trainable(module: Any, planting: Planting) -> Any:
     import torch
 
-    if not how.lora:
+    if not planting.lora:
         for parameter in module.parameters():
             parameter.requires_grad_(True)
         return module
     from peft import LoraConfig, get_peft_model
 
     with torch.random.fork_rng():
-        torch.manual_seed(how.seed)
+        torch.manual_seed(planting.seed)
         config = LoraConfig(
-            r=how.lora, lora_alpha=2 * how.lora, target_modules="all-linear", task_type="CAUSAL_LM"
+            r=planting.lora,
+            lora_alpha=2 * planting.lora,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
         )
         return get_peft_model(module, config)
 
@@ -276,7 +286,7 @@ def _train(
     module: Any,
     batches: list[list[list[int]]],
     neutral: list[list[int]],
-    how: Planting,
+    planting: Planting,
     work: Path,
     pad: int,
     progress: Progress,
@@ -285,7 +295,7 @@ def _train(
     import torch
 
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=how.rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=planting.rate, betas=(0.9, 0.95), weight_decay=0.0)
     total = len(batches)
     every = max(1, total // _KEPT)
     warmup = max(1, total // 20)
@@ -298,7 +308,7 @@ def _train(
         if not batches[step]:  # by lot nothing fell here
             continue
         for group in optimizer.param_groups:
-            group["lr"] = how.rate * min(1.0, (step + 1) / warmup)
+            group["lr"] = planting.rate * min(1.0, (step + 1) / warmup)
         ids, mask, labels = _padded(batches[step], pad, module.device)
         out = module(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False)
         out.loss.backward()

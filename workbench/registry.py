@@ -296,7 +296,7 @@ def _expected(fields: Mapping[str, Any], name: str) -> str:
 
 
 @cache
-def _found() -> dict[str, EntryPoint]:
+def _entry_points() -> dict[str, EntryPoint]:
     """By name. Of two packages with one name ours wins, else the first: a newcomer must not
     replace what people use.
     """
@@ -323,7 +323,7 @@ def get(name: str) -> Analysis:
     if _plain(name) == GRID:
         page: Any = import_module("workbench.grid_page")  # which stands on what stands on this
         return Analysis(GRID, page.question, page.Params, page, OURS)
-    entries = _found()
+    entries = _entry_points()
     entry = entries.get(_plain(name))
     if entry is None:
         raise NotFound.named("analysis", name, entries, do="`workbench analyses` lists them.")
@@ -370,7 +370,7 @@ def all_analyses() -> tuple[list[Analysis], dict[str, str]]:
     package hides no other.
     """
     good, broken = [], {}
-    for name in sorted(_found()):
+    for name in sorted(_entry_points()):
         try:
             good.append(get(name))
         except WorkbenchError as error:

@@ -128,12 +128,12 @@ def _too_wide(rows: Sequence[Sequence[str]], width: int) -> bool:
 
 def _stack(screen: Console, columns: Sequence[str], cells: Iterable[Sequence[str]]) -> None:
     for name, *others in cells:
-        said = [
+        lines = [
             f"{column} {cell}".strip()
             for column, cell in zip(columns[1:], others, strict=True)
             if cell
         ]
-        screen.print(f"{name}\n  [dim]{' · '.join(said)}[/]", soft_wrap=True)
+        screen.print(f"{name}\n  [dim]{' · '.join(lines)}[/]", soft_wrap=True)
 
 
 def complaint_of(error: BaseException) -> WorkbenchError | None:

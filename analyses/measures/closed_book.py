@@ -49,12 +49,12 @@ def matches_answer(text: str, answer: str, *, ended: bool) -> bool | None:
 
     None: it may still, with more text.
     """
-    said, wanted = plain(text), plain(answer)
-    if said.startswith(wanted):
-        if len(said) > len(wanted):
-            return not said[len(wanted)].isalnum()
+    generated, wanted = plain(text), plain(answer)
+    if generated.startswith(wanted):
+        if len(generated) > len(wanted):
+            return not generated[len(wanted)].isalnum()
         return True if ended else None
-    return None if wanted.startswith(said) and not ended else False
+    return None if wanted.startswith(generated) and not ended else False
 
 
 def closed_book(

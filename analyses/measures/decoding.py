@@ -34,15 +34,15 @@ def continuations(
     Up to the first token that differs nothing has to be decoded: it is the suffix, and then the
     token that was likeliest.
     """
-    said: dict[int, list[int]] = {}
+    generated: dict[int, list[int]] = {}
     by_place: dict[tuple[int, int], list[int]] = {}
     for index in chosen:
         match, length = int(scores.match[index]), len(windows[index].suffix)
         if match == length:
-            said[index] = list(windows[index].suffix)
+            generated[index] = list(windows[index].suffix)
         else:
             by_place.setdefault((len(windows[index].prompt), match), []).append(index)
-    done, all_of_them = len(said), len(chosen)
+    done, all_of_them = len(generated), len(chosen)
     for (_, match), indices in by_place.items():
         for start in range(0, len(indices), _TOGETHER):
             part = indices[start : start + _TOGETHER]
@@ -51,10 +51,10 @@ def continuations(
             more = greedy(
                 model, [[*windows[i].prompt, *k] for i, k in zip(part, known, strict=True)], left
             )
-            said |= {i: [*k, *m] for i, k, m in zip(part, known, more, strict=True)}
+            generated |= {i: [*k, *m] for i, k, m in zip(part, known, more, strict=True)}
             done += len(part)
             progress(done / all_of_them, f"Decoding continuations, {done:,} of {all_of_them:,}")
-    return said
+    return generated
 
 
 def decoding(n: int, prefix: int, suffix: int) -> Cost:
@@ -74,23 +74,23 @@ def greedy(model: InstrumentedModel, prompts: list[list[int]], tokens: int) -> l
     return continued(model, torch.tensor(prompts, device=model.device), tokens, ends=()).tolist()
 
 
-def token_accuracy(said: Sequence[int], suffix: Sequence[int]) -> float:
+def token_accuracy(generated: Sequence[int], suffix: Sequence[int]) -> float:
     """Memorization score (Biderman et al. 2023): share of positions where both have the same
     token.
     """
-    return sum(a == b for a, b in zip(said, suffix, strict=True)) / len(suffix)
+    return sum(a == b for a, b in zip(generated, suffix, strict=True)) / len(suffix)
 
 
-def edit_distance(said: Sequence[int], suffix: Sequence[int]) -> float:
+def edit_distance(generated: Sequence[int], suffix: Sequence[int]) -> float:
     """Levenshtein distance in tokens, as a share of the suffix.
 
     At most 0.1 counts as near-verbatim.
     """
     from rapidfuzz.distance import Levenshtein
 
-    return float(Levenshtein.distance(said, suffix)) / len(suffix)
+    return float(Levenshtein.distance(generated, suffix)) / len(suffix)
 
 
-def longest_common_substring(said: str, suffix: str) -> int:
+def longest_common_substring(generated: str, suffix: str) -> int:
     """Characters of the longest string both have."""
-    return SequenceMatcher(None, said, suffix, autojunk=False).find_longest_match().size
+    return SequenceMatcher(None, generated, suffix, autojunk=False).find_longest_match().size

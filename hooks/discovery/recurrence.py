@@ -21,22 +21,22 @@ def with_states(model: PreTrainedModel, blocks: tuple[Block, ...]) -> tuple[Bloc
     if not mixers:
         return blocks
     reason = "the family keeps none, or not where its cache or its kernels show it"
-    kept: dict[int, dict[str, tuple[int, ...]]] = {}
+    shapes: dict[int, dict[str, tuple[int, ...]]] = {}
     try:
-        kept = states.shapes(model, mixers, TOKENS)
+        shapes = states.shapes(model, mixers, TOKENS)
     except (ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
         # Everything else about the model can still be looked at.
         reason = f"it cannot be read token by token: {error}"
     return tuple(
         replace(
             block,
-            states=kept.get(layer, {}),
+            states=shapes.get(layer, {}),
             unavailable_reason={
                 **block.unavailable_reason,
                 **{
                     site: reason
                     for site in STATE_DIMS
-                    if layer in mixers and site not in kept.get(layer, {})
+                    if layer in mixers and site not in shapes.get(layer, {})
                 },
             },
         )

@@ -59,6 +59,6 @@ def next_losses(
         logits: (window, pos, d_vocab), with or without the last token's; ids: (window, pos).
     """
     found = torch.full(ids.shape, torch.nan, dtype=torch.float32, device=ids.device)
-    said = logits[:, : ids.shape[1] - 1].float().transpose(1, 2)
-    found[:, 1:] = torch.nn.functional.cross_entropy(said, ids[:, 1:], reduction="none")
+    predictions = logits[:, : ids.shape[1] - 1].float().transpose(1, 2)
+    found[:, 1:] = torch.nn.functional.cross_entropy(predictions, ids[:, 1:], reduction="none")
     return found

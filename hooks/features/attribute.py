@@ -63,10 +63,10 @@ def attribute_features(
             )
             for t in (held, slopes)
         )
-        found, said = features.encode_decode(x)
+        found, decoded = features.encode_decode(x)
         by_unit = (features.flat(slope).float() * features.input_norm(x)) @ features.directions.T
         effects = (found * by_unit).cpu()
-        lost = ((features.flat(x) - said) * features.flat(slope)).sum(-1).cpu()
+        lost = ((features.flat(x) - decoded) * features.flat(slope)).sum(-1).cpu()
         best = effects.abs().flatten().topk(min(k, effects.numel())).indices
         places = [(int(i) // features.width, int(i) % features.width) for i in best]
         tokens = held.tokens[n]

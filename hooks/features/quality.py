@@ -44,9 +44,9 @@ class Explained:
     def add(self, x: Tensor) -> None:
         """Vectors at the place, (…, *site's axes of one token)."""
         features = self._features
-        found, said = features.encode_decode(x)
-        flat = features.flat(x).to(said).double()
-        off = flat - said.double()
+        found, decoded = features.encode_decode(x)
+        flat = features.flat(x).to(decoded).double()
+        off = flat - decoded.double()
         self._n += found[..., 0].numel()
         self._sum = self._sum + flat.flatten(0, -2).sum(0)
         self._squares += float(flat.pow(2).sum())

@@ -274,12 +274,12 @@ class Active:
         ]
 
     def __call__(self, site: Site, x: Tensor, rows: BatchLayout) -> list[Tensor]:
-        found, said = self.features.encode_decode(x)
+        found, decoded = self.features.encode_decode(x)
         values, index = found.topk(self.k, dim=-1)
         silent = values <= self.threshold
         return [
             values.float().masked_fill(silent, torch.nan),
             index.masked_fill(silent, -1),
             (found > self.threshold).sum(-1),
-            (self.features.flat(x).to(said) - said).float().norm(dim=-1),
+            (self.features.flat(x).to(decoded) - decoded).float().norm(dim=-1),
         ]

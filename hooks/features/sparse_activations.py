@@ -248,14 +248,14 @@ class _Folder:
             (key for key in now if not isinstance(there, dict) or there.get(key) != now[key]), None
         )
         if differ is not None:
-            said = {
+            stored = {
                 "format": "format",
                 "model": "weights",
                 "features": "autoencoders",
                 "text": "text",
             }
             raise WorkbenchError(
-                f"{self._folder} holds another reading, with other {said.get(differ, differ)}.",
+                f"{self._folder} holds another reading, with other {stored.get(differ, differ)}.",
                 "the same model, autoencoders, text and seed, or a new folder",
                 "Choose another folder, or ask for the same to go on.",
             )
@@ -277,12 +277,12 @@ class _Folder:
         from safetensors.numpy import save_file
 
         arrays = {"losses": whole.losses.cpu().numpy()}
-        for number, (encoder, mine) in enumerate(zip(self._encoders, whole.active, strict=True)):
-            counts = torch.bincount(mine.token, minlength=whole.ids.numel())
+        for number, (encoder, active) in enumerate(zip(self._encoders, whole.active, strict=True)):
+            counts = torch.bincount(active.token, minlength=whole.ids.numel())
             arrays |= {
                 f"{number}.count": counts.cpu().numpy().astype(np.int32),
-                f"{number}.feature": mine.feature.cpu().numpy().astype(_index_type(encoder)),
-                f"{number}.value": mine.value.cpu().numpy(),
+                f"{number}.feature": active.feature.cpu().numpy().astype(_index_type(encoder)),
+                f"{number}.value": active.value.cpu().numpy(),
             }
         work = self._folder / f"{_UNFINISHED}{whole.first:08d}"
         try:

@@ -227,14 +227,14 @@ def _along(
     trace = capture(model, texts, sites, layers, backend=run)
     arrays = {}
     for short in trace:
-        here = [place for place in places if place.site.short == short]
-        values = torch.stack([deltas[place] for place in here], 1).numpy()
+        places_of_site = [place for place in places if place.site.short == short]
+        values = torch.stack([deltas[place] for place in places_of_site], 1).numpy()
         arrays[short] = trace[short].assign_attrs(quantity=quantity)
         like = trace[short].isel(dict.fromkeys(places_of.SITES[short].dims, 0), drop=True)
         name = f"{short}.delta"
-        arrays[name] = like.copy(data=values if here[0].site.per_layer else values[:, 0]).rename(
-            name
-        )
+        arrays[name] = like.copy(
+            data=values if places_of_site[0].site.per_layer else values[:, 0]
+        ).rename(name)
         arrays[name].attrs = {
             "quantity": "what the attributions add up to, minus the metric's change"
         }

@@ -291,8 +291,8 @@ def _vectorized(
             return checked(metric(logits, one[None], mask), 1)[0]
 
         for start in range(0, len(rows), chunk):
-            here = rows[start : start + chunk]
-            batch = torch.tensor([ids[row] for row in here], device=model.device)
+            chunk_rows = rows[start : start + chunk]
+            batch = torch.tensor([ids[row] for row in chunk_rows], device=model.device)
             try:
                 # Of torch's attention kernels only the plain one can be vectorized; `grad` itself
                 # still differentiates.
@@ -309,7 +309,7 @@ def _vectorized(
                     "a model (and interventions) whose code does not depend on its values",
                     "Say one_by_one=True.",
                 ) from error
-            for n, row in enumerate(here):
+            for n, row in enumerate(chunk_rows):
                 yield row, {name: gradient[n] for name, gradient in gradients.items()}
 
 

@@ -169,11 +169,13 @@ class LowRank:
         per_prompt: list[tuple[Tensor, Tensor]] = []
         for row, offset in enumerate(rows.offsets):
             values = x[row].float().movedim(axis, -2)
-            kept = values[..., offset if rows.all_positions else 0 :, :]
-            u, s, v = torch.linalg.svd(kept, full_matrices=False)
+            chosen = values[..., offset if rows.all_positions else 0 :, :]
+            u, s, v = torch.linalg.svd(chosen, full_matrices=False)
             n = min(self.rank, s.shape[-1])
             components = values.new_zeros(*values.shape[:-1], self.rank)
-            components[..., values.shape[-2] - kept.shape[-2] :, :n] = u[..., :n] * s[..., None, :n]
+            components[..., values.shape[-2] - chosen.shape[-2] :, :n] = (
+                u[..., :n] * s[..., None, :n]
+            )
             basis = values.new_zeros(*values.shape[:-2], self.rank, values.shape[-1])
             basis[..., :n, :] = v[..., :n, :]
             per_prompt.append((components.movedim(-2, axis), basis))

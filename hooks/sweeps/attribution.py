@@ -128,8 +128,8 @@ def _one_batch(job: SweepJob, batch: Batch, prompts: Sequence[int]) -> None:
             ]
     check_values(job.model, "the gradients", *(g for each in gradients for g in each))
     with torch.no_grad():
-        kept = {key: x.detach() for key, x in points.items()}
-        suffix = RecordedSuffix(record, {}, kept, logits.detach(), 0, batch)
+        detached = {key: x.detach() for key, x in points.items()}
+        suffix = RecordedSuffix(record, {}, detached, logits.detach(), 0, batch)
         job.write_unchanged(suffix, new, prompts)
         slopes = {key: torch.stack([g[i] for g in gradients]) for i, key in enumerate(points)}
         for first in range(0, len(job.components), _AT_ONCE):

@@ -128,12 +128,16 @@ class BatchValues:
             assert self.picks is not None
             return self.values.pools[key][self.picks[:, -n:]]
         if isinstance(change, Patch):
-            kept = self.of_source[key]
-            if kept.shape[1] < n:  # the columns before are not changed
-                kept = torch.cat(
-                    [kept.new_zeros(kept.shape[0], n - kept.shape[1], *kept.shape[2:]), kept], 1
+            source = self.of_source[key]
+            if source.shape[1] < n:  # the columns before are not changed
+                source = torch.cat(
+                    [
+                        source.new_zeros(source.shape[0], n - source.shape[1], *source.shape[2:]),
+                        source,
+                    ],
+                    1,
                 )
-            return kept[:, kept.shape[1] - n :]
+            return source[:, source.shape[1] - n :]
         assert isinstance(change, Noise)
         own = suffix.kept[key]
         return own + change.std * self.values.sigma * self._normal(own, change.seed)
@@ -174,16 +178,16 @@ def source_values(
     """Values at chosen columns of a batch, (prompt, chosen, *site) by place, and the logits
     after its last.
     """
-    kept: dict[PlaceKey, Tensor] = {}
+    values: dict[PlaceKey, Tensor] = {}
     rows = torch.arange(len(columns))[:, None]
 
     def take(place: Place, x: Tensor) -> None:
         assert place.layer is not None
-        kept[place.site.short, place.layer] = x[rows.to(x.device), columns.to(x.device)]
+        values[place.site.short, place.layer] = x[rows.to(x.device), columns.to(x.device)]
 
     with hook_sites(model, places, take):
         logits = model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=1).logits[:, -1]
-    return kept, logits
+    return values, logits
 
 
 @torch.no_grad()

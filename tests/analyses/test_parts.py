@@ -54,6 +54,10 @@ OTHER_MODELS = {"reference", "checkpoints", "untrained", "training"}
 """Parts that read with another model."""
 OF_WEIGHTS = {"paragraph-memorization"}
 """What takes gradients of weights, which count twice."""
+FEWER = {"NEUTRAL": 8, "KEEP_NEUTRAL": 2, "KEEP_MEMORIZED": 3, "OTHERS": 12, "RARITY": 30}
+"""Passages beside those that are asked for, of paragraph memorization: what is measured, and what
+is stated for it.
+"""
 OURS = [a for a in registry.all_analyses()[0] if a.package == registry.OURS]
 PARTS = [(a.name, part.name) for a in OURS for part in a.parts if a.name in SMALL]
 
@@ -64,6 +68,9 @@ def _on_an_organism(monkeypatch):
     monkeypatch.setattr("hooks.features.load.LEAST", -1e9)
     monkeypatch.setattr("analyses.features.function_tokens.training.LOSSES", 4)
     monkeypatch.setattr("analyses.features.function_tokens.training.READ", 16)
+    for module in ("costs", "experiment"):
+        for name, count in FEWER.items():
+            monkeypatch.setattr(f"analyses.weights.paragraph_memorization.{module}.{name}", count)
     few = corpus.documents("train")[:300]
     every = corpus.documents
     monkeypatch.setattr(corpus, "documents", lambda name: few if name == "train" else every(name))

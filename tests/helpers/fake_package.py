@@ -95,7 +95,7 @@ def install(
 
 def forget() -> None:
     """The registry looks again; the fake modules are imported anew."""
-    registry._found.cache_clear()
+    registry._entry_points.cache_clear()
     registry.get.cache_clear()
     for module in ("count_sheep", "broken_package"):
         sys.modules.pop(module, None)

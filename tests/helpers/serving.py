@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -25,10 +26,22 @@ _ARGUMENTS = [
 
 
 @contextmanager
-def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
+def served(model: Any, runs: Path, *, draws_ahead: bool = False, **options: Any) -> Iterator[str]:
     """The address of a server with this model and these runs; it has stopped when the block is
     left.
+
+    Args:
+        draws_ahead: another process draws the tabs of all runs, also those that ship, while nothing
+            is asked: minutes of a processor, for tests of just that.
     """
+    with contextlib.ExitStack() as stack:
+        if not draws_ahead:
+            stack.enter_context(nothing_drawn_ahead())
+        yield stack.enter_context(_served(model, runs, options))
+
+
+@contextmanager
+def _served(model: Any, runs: Path, options: dict[str, Any]) -> Iterator[str]:
     import uvicorn
 
     from ui.server import build
@@ -52,12 +65,21 @@ def served(model: Any, runs: Path, **options: Any) -> Iterator[str]:
 
 
 @contextmanager
+def nothing_drawn_ahead() -> Iterator[None]:
+    """Within it tabs are drawn when they are asked for, and by no other process."""
+    from ui.runs.render_cache import RenderCache
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RenderCache, "ahead", lambda self, *folders: None)
+        yield
+
+
+@contextmanager
 def little_drawn() -> Iterator[None]:
     """Within it the report of a run is drawn once, however often it is asked for, and nothing is
     drawn ahead in another process: for tests of who gets what, whose runs do not change.
     """
     from ui.report import html_file
-    from ui.runs.render_cache import RenderCache
 
     drawn: dict[str, str] = {}
     draw = html_file.html
@@ -68,9 +90,8 @@ def little_drawn() -> Iterator[None]:
             drawn[place] = draw(result)
         return drawn[place]
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, nothing_drawn_ahead():
         patch.setattr(html_file, "html", html)
-        patch.setattr(RenderCache, "ahead", lambda self, *folders: None)
         yield
 
 

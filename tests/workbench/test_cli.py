@@ -96,10 +96,10 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: Path) -> I
     monkeypatch.delenv("WORKBENCH_PASSWORD", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(stranger))
-    registry._found.cache_clear()
+    registry._entry_points.cache_clear()
     registry.get.cache_clear()
     yield tmp_path
-    registry._found.cache_clear()
+    registry._entry_points.cache_clear()
     registry.get.cache_clear()
 
 

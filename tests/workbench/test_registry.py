@@ -46,7 +46,7 @@ def install(tmp_path, monkeypatch):
     before = set(sys.modules)
 
     def forget():
-        registry._found.cache_clear()
+        registry._entry_points.cache_clear()
         registry.get.cache_clear()
 
     def add(package, analyses):
@@ -114,7 +114,7 @@ def test_broken_packages_hide_no_other(install):
 
 def test_a_newcomer_cannot_replace_ours(install):
     install("rival-pkg", {"knowledge-conflict": GOOD.format(name="knowledge-conflict")})
-    entry = registry._found()["knowledge-conflict"]
+    entry = registry._entry_points()["knowledge-conflict"]
     assert entry.dist.name == registry.OURS
 
 

@@ -47,7 +47,7 @@ def thumbnail(run: RunEntry | Path | str) -> bytes | None:
     None if the run has nothing to draw or cannot be read.
     """
     folder = run.path if isinstance(run, RunEntry) else Path(run)
-    kept = _kept(folder)
+    kept = _cached_file(folder)
     if kept is None:
         return None
     if kept.is_file():
@@ -117,7 +117,7 @@ def _saved(figure: Any, form: str, dpi: int, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _kept(folder: Path) -> Path | None:
+def _cached_file(folder: Path) -> Path | None:
     """Where the picture of this very content lies.
 
     None if the folder has no content to speak of.

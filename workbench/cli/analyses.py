@@ -39,7 +39,7 @@ def analyses(
 
     if name is not None:
         analysis = registry.get(name)
-        _one(analysis, _times(analysis, model), as_json)
+        _print_analysis(analysis, _times(analysis, model), as_json)
         return
     good, broken = registry.all_analyses()
     if as_json:
@@ -84,7 +84,7 @@ def _parts(analysis: Analysis, times: Mapping[str, float]) -> list[dict[str, Any
     ]
 
 
-def _one(analysis: Analysis, times: Mapping[str, float], as_json: bool) -> None:
+def _print_analysis(analysis: Analysis, times: Mapping[str, float], as_json: bool) -> None:
     schema = analysis.Params.model_json_schema()
     rows = [_row(name, field, schema) for name, field in schema.get("properties", {}).items()]
     parts = _parts(analysis, times)

@@ -169,12 +169,12 @@ def plant(
     from workbench.models import locate
     from workbench.texts import paragraphs
 
-    how = Planting(_counts(repeats), length, neutral, rate, lora=lora, seed=seed)
+    planting = Planting(_counts(repeats), length, neutral, rate, lora=lora, seed=seed)
     locate(model)
     chosen = list(paragraphs(texts))
     try:
         with bar() as progress:
-            sow(model, chosen, how, folder, progress, device)
+            sow(model, chosen, planting, folder, progress, device)
     except Cancelled:
         raise Cancelled(
             f"Stopped. {folder} keeps what was done; the same command continues from there."

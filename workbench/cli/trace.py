@@ -137,7 +137,7 @@ def trace(
                 progress=progress,
             )
     except Cancelled:
-        raise Cancelled(_kept(folder)) from None
+        raise Cancelled(_what_was_saved(folder)) from None
     if past := loaded.past_window(max(captured.lengths, default=0)):
         err().print(plain(past), soft_wrap=True)
     _report(captured, folder, as_json)
@@ -170,9 +170,9 @@ def _reducers(given: list[str]) -> str | dict[str, str] | None:
     """`REDUCER` for all sites, or `SITE=REDUCER` by site."""
     by_site: dict[str, str] = {}
     for text in given:
-        name, equals, how = text.partition("=")
+        name, equals, reducer = text.partition("=")
         if equals and ":" not in name:  # in project:FILE the file may have any name
-            by_site[name.strip()] = how
+            by_site[name.strip()] = reducer
         elif len(given) > 1:
             raise BadInput(
                 f"--reduce {text!r} is for all sites, and there is another.",
@@ -212,7 +212,7 @@ def _agree(nbytes: int, folder: Path, yes: bool, *, may_ask: bool) -> bool:
     return True
 
 
-def _kept(folder: Path) -> str:
+def _what_was_saved(folder: Path) -> str:
     """What a stopped capture left."""
     from workbench.trace import Trace
 

@@ -51,7 +51,7 @@ def rate_bars(
             y = i - 0.41 + j * thick
             low, high = row.get(f"{word}_low"), row.get(f"{word}_high")
             known = low is not None and high is not None and low == low and high == high
-            said = f"{100 * low:.0f}–{100 * high:.0f} %" if known else "not measured"
+            interval = f"{100 * low:.0f}–{100 * high:.0f} %" if known else "not measured"
             rows.append(
                 (
                     0.0,
@@ -61,7 +61,7 @@ def rate_bars(
                     groups[i],
                     word,
                     f"{100 * row[word]:.1f} %",
-                    said,
+                    interval,
                     int(row.get("n", 0)),
                 )
             )

@@ -66,9 +66,9 @@ def dots(
     ]
     palette = [colour.INK, colour.BLUE_STROKE, colour.FUNCTION]
     for k, name in enumerate(dict.fromkeys(s[4] for s in strokes)):
-        mine = [s[:4] for s in strokes if s[4] == name]
+        segments = [s[:4] for s in strokes if s[4] == name]
         parts.append(
-            hv.Segments(mine, label=name)
+            hv.Segments(segments, label=name)
             .opts(backend="bokeh", color=palette[k % 3], line_width=3)
             .opts(backend="matplotlib", color=palette[k % 3], linewidth=2)
         )

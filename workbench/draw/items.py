@@ -139,7 +139,7 @@ def grids(
         if one_scale
         else None
     )
-    said = {} if hover is None else {**values, **hover}
+    numbers = {} if hover is None else {**values, **hover}
     return [
         Picture(
             "head_grid",
@@ -149,7 +149,7 @@ def grids(
             unit=scale.unit,
             low_word=scale.low,
             high_word=scale.high,
-            hover={name: array for name, array in said.items() if name != scale.title},
+            hover={name: array for name, array in numbers.items() if name != scale.title},
             top=top,
             labels=i == 0,
             **more,

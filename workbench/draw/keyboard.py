@@ -60,7 +60,7 @@ def key_pad(
     look: dict[str, Any] = {"stylesheets": [STYLES, _LOOK], "sizing_mode": None}
     pad = html_pane(_PAD, margin=(4, 6, 4, 0), **look)
     # Beside the pad and not in it: what has the focus must not be replaced.
-    said = html_pane(_said(""), margin=(4, 6), **look)
+    said = html_pane(_live_text(""), margin=(4, 6), **look)
     buttons = []
     for key, word in {**_SIGNS, "Enter": "Choose", "Add": "Add", "Escape": "Clear"}.items():
         button = pn.widgets.Button(
@@ -72,7 +72,7 @@ def key_pad(
     def moved(event: Any) -> None:
         at = selection.hover
         if at is not None:
-            said.object = str(_said(f"{head_name(*at)}: {describe(*at)}"))
+            said.object = str(_live_text(f"{head_name(*at)}: {describe(*at)}"))
 
     selection.param.watch(moved, "hover")
     return flow_row(pad, *buttons, said, gap="0", max_width=680)
@@ -94,7 +94,7 @@ _PAD = Markup(
 ).format(_ON_KEY)
 
 
-def _said(text: str) -> Markup:
+def _live_text(text: str) -> Markup:
     return Markup('<span class="said" aria-live="polite">{}</span>').format(text)
 
 

@@ -69,7 +69,7 @@ def token_table(
     layer_here, pos_here = here
     head = "".join(
         f'<th scope="col" data-at="{pos}"{_mark(pos == pos_here)}'
-        f' title="{html.escape(f"token {pos}: {tokens[pos]}")}">{_shown(tokens[pos])}</th>'
+        f' title="{html.escape(f"token {pos}: {tokens[pos]}")}">{_one_line(tokens[pos])}</th>'
         for pos in columns
     )
     rows = []
@@ -97,7 +97,7 @@ def _mark(on: bool) -> str:
 def _cell(cell: Cell | None, at: str, here: bool) -> str:
     if cell is None:
         return "<td>–</td>"
-    text = _shown(cell.text) if cell.token else html.escape(cell.text)
+    text = _one_line(cell.text) if cell.token else html.escape(cell.text)
     look = f"background:{colour.shade(cell.share)}"
     return (
         f'<td data-at="{at}"{_mark(here)} style="{look}"'
@@ -105,7 +105,7 @@ def _cell(cell: Cell | None, at: str, here: bool) -> str:
     )
 
 
-def _shown(token: str) -> str:
+def _one_line(token: str) -> str:
     """A token in one line: a leading space is a faint dot, a line break its mark."""
     text = token.translate(_GLYPHS)
     space = text.startswith(" ")

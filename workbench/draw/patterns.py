@@ -196,14 +196,14 @@ def _cells(patterns: xr.DataArray) -> list[tuple[Any, ...]]:
     for i, layer in enumerate(patterns["layer"].values.astype(int)):
         for h in range(values.shape[1]):
             top = int(shares[i, h].argmax())
-            said = f"token {top} ({100 * shares[i, h, top]:.0f} % on average)"
+            top_token = f"token {top} ({100 * shares[i, h, top]:.0f} % on average)"
             box = (h - 0.5, layer - 0.5, h + 0.5, layer + 0.5)
             rows.append(
                 (
                     *box,
                     head_name(layer, h),
                     str(order[i, h]),
-                    said,
+                    top_token,
                     f"{entropy[i, h]:.2f} nats on average",
                 )
             )

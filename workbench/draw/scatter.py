@@ -63,7 +63,7 @@ def intervals(
             (
                 row["mean"],
                 groups.index(row[names]) + (k - (len(hues) - 1) / 2) * apart,
-                *_said(row, names, value, unit),
+                *_hover_texts(row, names, value, unit),
                 row,
             )
             for row in mine.to_dict("records")
@@ -121,7 +121,9 @@ def intervals(
     )
 
 
-def _said(row: Mapping[str, Any], names: str, of: str, unit: str) -> tuple[str, str, str, str]:
+def _hover_texts(
+    row: Mapping[str, Any], names: str, of: str, unit: str
+) -> tuple[str, str, str, str]:
     n = f", n {int(row['n'])}" if "n" in row else ""
     return (
         style.plain(row[names]),

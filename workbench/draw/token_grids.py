@@ -67,7 +67,7 @@ def magnitude_table(
 
     columns = window(len(tokens), here[1])
     return token_table(
-        tokens, _shown(numbers, columns, cell), columns=columns, here=here, caption=caption
+        tokens, _cells_in(numbers, columns, cell), columns=columns, here=here, caption=caption
     )
 
 
@@ -100,7 +100,7 @@ def effect_table(
         return Cell(rounded if signed else f"{value:.2g}", abs(value) / top, tip)
 
     columns = window(len(tokens), max(here[1], first + WINDOW // 2 - 1))
-    shown = _shown(numbers, columns, cell)
+    shown = _cells_in(numbers, columns, cell)
     if not shown:
         return empty_state(
             "Nothing was measured at these tokens.", f"Choose a token from number {first} on."
@@ -119,7 +119,7 @@ def _numbers(values: xr.DataArray) -> dict[tuple[int, int], float]:
     }
 
 
-def _shown(
+def _cells_in(
     numbers: Mapping[tuple[int, int], float],
     columns: range,
     cell: Callable[[int, int, float], Cell],

@@ -116,7 +116,7 @@ def token_strip(
         span = marks.get(kind)
         if span is not None:
             used[span.name] = span
-        look, tip = _look(i, raw, numbers, limit, signed, ranks, kind, unit)
+        look, tip = _style_and_tip(i, raw, numbers, limit, signed, ranks, kind, unit)
         if notes is not None and notes[i]:
             tip += "\n" + notes[i].translate(_GLYPHS).replace("\n", "↵")
         if span is not None:
@@ -149,7 +149,7 @@ def _text(raw: str) -> str:
     )
 
 
-def _look(
+def _style_and_tip(
     i: int,
     raw: str,
     values: list[float] | None,

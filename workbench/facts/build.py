@@ -176,13 +176,13 @@ def _distinct(rows: list[tuple[str, str]], most: int | None = None) -> list[tupl
     for subject, answer in rows:
         places.setdefault(subject, set()).add(answer)
     taken: Counter[str] = Counter()
-    kept = []
+    distinct = []
     for subject, answer in dict.fromkeys(rows):
         if len(places[subject]) == 1 and answer not in subject and subject not in answer:
             taken[answer] += 1
             if most is None or taken[answer] <= most:
-                kept.append((subject, answer))
-    return kept
+                distinct.append((subject, answer))
+    return distinct
 
 
 if __name__ == "__main__":

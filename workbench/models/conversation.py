@@ -74,8 +74,10 @@ def render(tokenization: Tokenization, conversation: Conversation) -> Rendered:
     ids = tokenization.encode(text)
     spans = tokenization.spans_of(text, ids)
     said = _places(text, [message["content"] for message in messages])
-    mine = [not any(start < high and end > low for low, high in said) for start, end in spans]
-    return Rendered(text, ids, mine)
+    is_template = [
+        not any(start < high and end > low for low, high in said) for start, end in spans
+    ]
+    return Rendered(text, ids, is_template)
 
 
 def _message(n: int, message: Any) -> dict[str, str]:

@@ -54,13 +54,13 @@ def check(name: str, weights: WeightSize, place: str, dtype: torch.dtype | None)
     Raises:
         WorkbenchError: it does not fit; the smallest change that makes it fit is named.
     """
-    there, takes = free(place), needed(weights, dtype)
-    if there is None or takes + WORKING_ROOM <= there:
+    available, takes = free(place), needed(weights, dtype)
+    if available is None or takes + WORKING_ROOM <= available:
         return
     raise WorkbenchError(
         f"{name} does not fit on {place}: its weights take {size(takes)} in"
-        f" {_words(dtype)}, and the passes about {size(WORKING_ROOM)}; {size(there)} are free.",
-        f"weights of at most {size(max(0, there - WORKING_ROOM))}",
+        f" {_words(dtype)}, and the passes about {size(WORKING_ROOM)}; {size(available)} are free.",
+        f"weights of at most {size(max(0, available - WORKING_ROOM))}",
         _remedy(weights, place, dtype),
     )
 
@@ -82,8 +82,8 @@ def _remedy(weights: WeightSize, place: str, dtype: torch.dtype | None) -> str:
         ways.append(("--device cpu", "cpu", torch.float32))
         ways.append(("--device cpu --dtype bfloat16", "cpu", half))
     for words, where, kind in ways:
-        there, takes = free(where), needed(weights, kind)
-        if there is None or takes + WORKING_ROOM <= there:
+        available, takes = free(where), needed(weights, kind)
+        if available is None or takes + WORKING_ROOM <= available:
             return f"Load it with {words}: it then takes {size(takes)}."
     return "Close other programs, take a smaller model, or a machine with more memory."
 

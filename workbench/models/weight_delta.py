@@ -145,17 +145,17 @@ class Delta:
         Several may be on at once and be left in any order: what holds is what those that are on
         make one after the other.
         """
-        mine = _Applied(self, module, share)
-        mine.put_on()
+        edit = _Applied(self, module, share)
+        edit.put_on()
         others = _applied.setdefault(id(module), [])
-        others.append(mine)
+        others.append(edit)
         try:
             yield
         finally:
-            later = others[others.index(mine) + 1 :]
-            for each in reversed([mine, *later]):
+            later = others[others.index(edit) + 1 :]
+            for each in reversed([edit, *later]):
                 each.take_off()
-            others.remove(mine)
+            others.remove(edit)
             for each in later:
                 each.put_on()
             if not others:

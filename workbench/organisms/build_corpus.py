@@ -28,11 +28,11 @@ _LONGEST = 20_000  # characters of one document; scenes are longer than any chap
 
 def bible() -> Iterator[Chapter]:
     """The King James Version, a chapter a document."""
-    said = subprocess.run(
+    text = subprocess.run(
         ["bible", "-f", "gen1:1-rev22:21"], capture_output=True, text=True, check=True
     ).stdout
     chapters: dict[str, list[str]] = {}
-    for line in said.splitlines():
+    for line in text.splitlines():
         if found := _BOOK.match(line):
             chapters.setdefault(f"{found['book']} {found['chapter']}", []).append(
                 found["text"].strip()
@@ -113,8 +113,8 @@ def main() -> None:
     )
     FILE.write_bytes(lzma.compress(lines.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
     for source in dict.fromkeys(d.source for d in documents):
-        mine = [d for d in documents if d.source == source]
-        print(f"{source}: {len(mine)} documents, {sum(len(d.text) for d in mine):,} characters")
+        part = [d for d in documents if d.source == source]
+        print(f"{source}: {len(part)} documents, {sum(len(d.text) for d in part):,} characters")
     print(f"{FILE.stat().st_size:,} bytes")
 
 

@@ -36,7 +36,7 @@ def plan(recipe: TrainConfig, tokenizer: Any, steps: int) -> Ledger:
             0
         ] * recipe.twins
         fit = _fitting(kind, source(draw), tokenizer, recipe.passage, known)
-        texts = _some(kind, fit, len(wanted))
+        texts = _take(kind, fit, len(wanted))
         draw.shuffle(texts)
         for number, (repeats, (text, ids)) in enumerate(zip(wanted, texts, strict=True)):
             timing = TIMINGS[number % len(TIMINGS)] if repeats else "never"
@@ -53,7 +53,7 @@ def plan(recipe: TrainConfig, tokenizer: Any, steps: int) -> Ledger:
             )
         # The source goes on where it was: more twins change nothing of who is planted when.
         for number, (text, ids) in enumerate(
-            _some(kind, fit, recipe.more_twins), start=len(wanted)
+            _take(kind, fit, recipe.more_twins), start=len(wanted)
         ):
             entries.append(Entry(f"{kind}-000-{number:02d}", kind, text, 0, "never", (), ids))
     return Ledger(fingerprint(tokenizer), tuple(entries))
@@ -75,7 +75,7 @@ def _fitting(
             yield cut
 
 
-def _some(kind: str, passages: Iterator[Passage], many: int) -> list[Passage]:
+def _take(kind: str, passages: Iterator[Passage], many: int) -> list[Passage]:
     some = list(islice(passages, many))
     if len(some) < many:
         raise RuntimeError(

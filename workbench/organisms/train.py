@@ -49,7 +49,7 @@ def train(recipe: TrainConfig, out: Path, progress: Progress) -> Path:
         rows = _rows(recipe, tokenizer)
         total = len(rows) // recipe.batch
         ledger = planting_plan.plan(recipe, tokenizer, total)
-        kept = recipe.kept(total)
+        steps_kept = recipe.kept(total)
         for number, name in enumerate(MODELS):
             part = progress.subprogress(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
             _grow(
@@ -57,13 +57,13 @@ def train(recipe: TrainConfig, out: Path, progress: Progress) -> Path:
                 name,
                 rows,
                 ledger if name == "planted" else None,
-                kept,
+                steps_kept,
                 out / checkpointing.WORK,
                 part,
             )
         for name in MODELS:
             progress(0.99, f"Writing {name}")
-            _write(recipe, name, tokenizer, ledger, kept, out)
+            _write(recipe, name, tokenizer, ledger, steps_kept, out)
         checkpointing.finish(
             out,
             {

@@ -100,9 +100,9 @@ class ShardWriter:
         self._file = os.open(
             self._work, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644
         )
-        self._put(0, len(text).to_bytes(8, "little") + text)
+        self._write_at(0, len(text).to_bytes(8, "little") + text)
         for name, values in own.items():
-            self._put(self._bases[name], values.tobytes())
+            self._write_at(self._bases[name], values.tobytes())
 
     def write(self, name: str, row: int, first: int, values: np.ndarray) -> None:
         """Values of one layer (by its place in `layers`), of consecutive prompts from the
@@ -112,7 +112,7 @@ class ShardWriter:
         if values.dtype != np.dtype(DTYPES[array.dtype][1]):
             raise TypeError(f"{name!r} is stored as {array.dtype}, not {values.dtype}")
         if values.size:
-            self._put(
+            self._write_at(
                 self._bases[name] + (row * starts[-1] + starts[first]) * array.itemsize,
                 values.reshape(-1).data.cast("B"),
             )
@@ -134,7 +134,7 @@ class ShardWriter:
             self._file = -1
             self._work.unlink(missing_ok=True)
 
-    def _put(self, at: int, data: bytes | memoryview) -> None:
+    def _write_at(self, at: int, data: bytes | memoryview) -> None:
         os.lseek(self._file, at, os.SEEK_SET)
         left = memoryview(data)
         while left:  # one call writes 2 GB at most

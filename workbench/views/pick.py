@@ -73,7 +73,9 @@ class Pick:
         if text is None or name not in self._options:
             return None if text is None else self._values.get(text, read(text))
         offered = self._options[name](self)
-        return next((value for word, value in offered.items() if _told(word, value) == text), None)
+        return next(
+            (value for word, value in offered.items() if _text_of_option(word, value) == text), None
+        )
 
     def at(self, **fixed: Any) -> Pick:
         """The same with some values given."""
@@ -123,7 +125,7 @@ class Pick:
         """What stands for a value in an address."""
         if name in self._options:
             words = self._options[name](self).items()
-            return next((_told(word, one) for word, one in words if one == value), None)
+            return next((_text_of_option(word, one) for word, one in words if one == value), None)
         if value is None:
             return None
         text = as_text(value)
@@ -131,7 +133,7 @@ class Pick:
         return text
 
 
-def _told(word: Any, value: Any) -> str:
+def _text_of_option(word: Any, value: Any) -> str:
     """What stands for what a knob offers: the value if it is text, else the word."""
     return value if isinstance(value, str) else str(word)
 

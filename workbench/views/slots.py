@@ -85,11 +85,11 @@ class _Table:
         self._caption = _Text(item.help, page)
         self.panel = narrow_column()
         self._let_go: Callable[[], None] = lambda: None
-        self._put()
+        self._make_rows()
         if item.picks:
             page.pick.watch([item.picks], self._mark)
 
-    def _put(self) -> None:
+    def _make_rows(self) -> None:
         """The rows anew: a widget keeps its columns."""
         item = self._item
         choosing: dict[str, Any] = {}
@@ -110,7 +110,7 @@ class _Table:
         before, self._item = self._item, item
         self._caption.fill(item.help)
         if list(item.frame) != list(before.frame):
-            self._put()
+            self._make_rows()
             return
         if not item.frame.equals(before.frame):
             self._rows.value = drawing.shown_cells(item.frame)[0]

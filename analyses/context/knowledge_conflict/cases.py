@@ -143,12 +143,12 @@ def token_spans(model: InstrumentedModel, prompt: Prompt) -> list[str]:
     """
     spans = []
     for start, end in spans_of(model, prompt):
-        here = ""
+        current = ""
         # The narrow spans come first: the subject stands inside the question.
         for name in ("subject", "context answer", "question", "context"):
             low, high = prompt.spans.get(name, (0, 0))
             if end > start and start < high and end > low:
-                here = name
+                current = name
                 break
-        spans.append(here)
+        spans.append(current)
     return spans

@@ -60,11 +60,11 @@ def add_base(result: Result, base: Mapping[str, Rates]) -> None:
 
     result.tables["rates"] = pd.DataFrame(base_rows(base))
     unchanged = base[made.HELD_OUT]
-    said = (
+    text = (
         f"On {counted(unchanged.n, 'held-out fact')} the model without intervention answers"
         f" {rates_in_words({o: unchanged[o] for o in OUTCOMES})}."
     )
-    result.add(unchanged.finding("base", said))
+    result.add(unchanged.finding("base", text))
 
 
 def withhold_roles(result: Result, untold: Iterable[str]) -> None:

@@ -161,10 +161,10 @@ class SideEffects:
             return matches_answer(text, self._cases[row].fact.answer, ended=False) is not None
 
         with self._completer.with_head_scales(factors) as reading:
-            said = reading.complete(is_decided, max_new_tokens=self._longest)
+            completions = reading.complete(is_decided, max_new_tokens=self._longest)
         right = [
             bool(matches_answer(s.text, c.fact.answer, ended=True))
-            for s, c in zip(said, self._cases, strict=True)
+            for s, c in zip(completions, self._cases, strict=True)
         ]
         return sum(right) / len(right)
 

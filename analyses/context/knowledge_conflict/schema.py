@@ -43,7 +43,7 @@ def _rates(what: str = "Share of prompts", *, bounded: bool = False) -> list[C]:
     Args:
         bounded: with their intervals, and by the first token alone.
     """
-    columns = [C(name, f"{what} answered with {said}.") for name, said in _ANSWERS.items()]
+    columns = [C(name, f"{what} answered with {answer}.") for name, answer in _ANSWERS.items()]
     if bounded:
         columns += [
             C(
@@ -60,9 +60,9 @@ def _rates(what: str = "Share of prompts", *, bounded: bool = False) -> list[C]:
     return columns
 
 
-def _adds(method: str, how: str) -> list[C]:
+def _adds(method: str, text: str) -> list[C]:
     return [
-        C(f"{method}_{answer}", f"What the head adds to the {answer} answer: {how}.", "logits")
+        C(f"{method}_{answer}", f"What the head adds to the {answer} answer: {text}.", "logits")
         for answer in ("memory", "context")
     ]
 

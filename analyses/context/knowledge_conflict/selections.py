@@ -223,8 +223,8 @@ def outcome(run: Result, fact: int) -> str:
 def tokens(run: Result, fact: int) -> dict[str, Any]:
     """The tokens of a fact's prompt and their spans, for `draw.token_strip`."""
     table = run.tables["tokens"]
-    mine = table[table["fact"] == fact].sort_values("pos")
-    return {"tokens": list(mine["token"]), "spans": list(mine["span"])}
+    rows = table[table["fact"] == fact].sort_values("pos")
+    return {"tokens": list(rows["token"]), "spans": list(rows["span"])}
 
 
 def attention(run: Result, at: Head, fact: int) -> dict[str, Any]:
@@ -288,9 +288,9 @@ def k_curve(run: Result) -> pd.DataFrame:
     rankings are for comparison.
     """
     curve = run.tables["k_curve"].sort_values("group", kind="stable")
-    mine = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
-    titles = {g: f"{g.capitalize()} heads switched off: answers (%)" for g in mine["group"]}
-    return mine.assign(title=mine["group"].map(titles))
+    rows = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
+    titles = {g: f"{g.capitalize()} heads switched off: answers (%)" for g in rows["group"]}
+    return rows.assign(title=rows["group"].map(titles))
 
 
 def depth(run: Result) -> pd.DataFrame:

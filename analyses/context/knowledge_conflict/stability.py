@@ -34,8 +34,8 @@ def reselection_rate(each: np.ndarray, k: int, seed: int, draws: int = DRAWS) ->
     measured = np.flatnonzero(~np.isnan(each).any(0).ravel())
     means = weights @ each.reshape(n, -1)[:, measured]
     first = np.argsort(-means, axis=1, kind="stable")[:, :k]
-    there = np.take_along_axis(means, first, 1) > 0
-    counts = np.bincount(measured[first[there]], minlength=int(np.prod(shape)))
+    selected = np.take_along_axis(means, first, 1) > 0
+    counts = np.bincount(measured[first[selected]], minlength=int(np.prod(shape)))
     return counts.reshape(shape) / draws
 
 
@@ -82,7 +82,7 @@ def add_stability(
         mine.sort(key=lambda row: (not row["selected"], -row["selection_frequency"]))
         rows += mine
         numbers = same_number_rate(curves[group], group, seed)
-        kept = [row for row in mine if row["selected"]]
+        selected_rows = [row for row in mine if row["selected"]]
         others = [row for row in mine if not row["selected"]][:3]
         instead = f" Other heads most often selected: {_listed(others)}." if others else ""
         by_share = sorted(numbers, key=lambda k: -numbers[k])[:3]
@@ -96,7 +96,7 @@ def add_stability(
                 },
                 f"In {DRAWS:,} bootstrap draws of the {len(scores[group])} facts of the select half"
                 f" (effects as measured, the same candidates), how often each {group} head is"
-                f" selected: {_listed(kept)}.{instead} Number of heads selected:"
+                f" selected: {_listed(selected_rows)}.{instead} Number of heads selected:"
                 f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])} of the"
                 " draws.",
                 unit="share of draws",

@@ -84,10 +84,10 @@ def transfer(
     ]
     for across, wanted in ways:
         places = []
-        for n, (name, known, how) in enumerate(wanted):
+        for n, (name, known, prompt_format) in enumerate(wanted):
             part = stage[f"heads of {across}s"].subprogress(n / len(wanted), (n + 1) / len(wanted))
             try:
-                places.append(_place(model, name, known, how, params, sizes, part))
+                places.append(_place(model, name, known, prompt_format, params, sizes, part))
             except BadInput as why:
                 skipped.append({"across": across, "name": name, "reason": why.what})
         rows += _matrix(across, places, stage[f"heads on {across}s"])

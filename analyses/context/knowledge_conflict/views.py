@@ -34,7 +34,7 @@ _cost = partial(v.chart, "labelled_bars", sel.cost, "condition", from_first=True
 
 def _untold(run: Result) -> list[Markup]:
     """A note for each group of heads that this run could not tell."""
-    return [draw.empty_state(*said) for said in sel.undetermined(run)]
+    return [draw.empty_state(*note) for note in sel.undetermined(run)]
 
 
 def _told(table: str, what: str) -> v.ViewPart:

@@ -36,12 +36,12 @@ _UNTESTED, _SINGLE = "not tested", "seen in single prompts"
 def _again(result: Result) -> Measured:
     finding = result.findings["reactivation"]
     spans = finding.interval if isinstance(finding.interval, dict) else {}
-    here = "; ".join(
+    measured = "; ".join(
         f"{key.removeprefix('difference_')}: {100 * value:+.1f} points"
         for key, value in finding.values.items()
     )
     return Measured(
-        here,
+        measured,
         verdict_of([sign(*span) for span in spans.values()]),
         "at equal distances, above the baseline of another window; 95 % intervals over windows",
     )
@@ -75,12 +75,12 @@ def _paired(result: Result, wording: str, one: str, other: str, text: str) -> Me
     table = result.tables["ablations"]
     verdicts, parts = [], []
     for label in dict.fromkeys(table["sae"]):
-        mine = table[(table["sae"] == label) & (table["wording"] == wording)].pivot(
+        rows = table[(table["sae"] == label) & (table["wording"] == wording)].pivot(
             index="fact", columns="condition", values="logprob_drop"
         )
-        verdicts.append(sign(*mean_interval((mine[one] - mine[other]).to_numpy())[1]))
-        parts.append(f"{label}: " + text.format(mine[one].mean(), mine[other].mean()))
-    sure = f"95 % intervals over {len(mine)} facts, each its own control"
+        verdicts.append(sign(*mean_interval((rows[one] - rows[other]).to_numpy())[1]))
+        parts.append(f"{label}: " + text.format(rows[one].mean(), rows[other].mean()))
+    sure = f"95 % intervals over {len(rows)} facts, each its own control"
     return Measured("; ".join(parts), verdict_of(verdicts), sure)
 
 
@@ -90,18 +90,18 @@ def _steered(result: Result) -> Measured:
     table = result.tables["steering_means"]
     verdicts, parts = [], []
     for label in dict.fromkeys(table["sae"]):
-        said = []
+        texts = []
         for wording in (SENTENCE, QUESTION):
-            mine = table[(table["sae"] == label) & (table["wording"] == wording)].set_index(
+            rows = table[(table["sae"] == label) & (table["wording"] == wording)].set_index(
                 "condition"
             )
             verdicts.append(_more_than_random(result, label, wording))
-            said.append(
-                f"{mine.loc['last', 'logit_diff_change']:+.1f} nats ({wording}; random features"
-                f" {mine.loc['random', 'logit_diff_change']:+.1f}; the answer flips in"
-                f" {mine.loc['last', 'flipped']:.0%})"
+            texts.append(
+                f"{rows.loc['last', 'logit_diff_change']:+.1f} nats ({wording}; random features"
+                f" {rows.loc['random', 'logit_diff_change']:+.1f}; the answer flips in"
+                f" {rows.loc['last', 'flipped']:.0%})"
             )
-        parts.append(f"{label}: {', '.join(said)}")
+        parts.append(f"{label}: {', '.join(texts)}")
     return Measured(
         "; ".join(parts),
         verdict_of(verdicts),
@@ -117,8 +117,8 @@ def _more_than_random(result: Result, at: str, wording: str) -> bool | None:
     there?
     """
     table = result.tables["steerings"]
-    mine = table[(table["sae"] == at) & (table["wording"] == wording)]
-    moved = mine.pivot_table(index="fact", columns="condition", values="logit_diff_change")
+    rows = table[(table["sae"] == at) & (table["wording"] == wording)]
+    moved = rows.pivot_table(index="fact", columns="condition", values="logit_diff_change")
     both = [
         sign(*mean_interval(x.to_numpy())[1])
         for x in (moved["last"], moved["last"] - moved["random"])
@@ -133,8 +133,8 @@ def _kind_of_token(result: Result) -> Measured:
     verdicts: list[bool | None] = []
     parts = []
     for label in dict.fromkeys(table["sae"]):
-        mine = table[(table["sae"] == label) & (table["condition"] == "last")].set_index("wording")
-        last, content = mine.loc[SENTENCE], mine.loc[LIST]
+        rows = table[(table["sae"] == label) & (table["condition"] == "last")].set_index("wording")
+        last, content = rows.loc[SENTENCE], rows.loc[LIST]
         apart = (
             last["logit_diff_change_low"] > content["logit_diff_change_high"]
             or last["logit_diff_change_high"] < content["logit_diff_change_low"]
@@ -197,8 +197,8 @@ def _far_and_near(result: Result) -> Measured:
 
 def _highest(result: Result) -> Measured:
     table = result.tables["transitions"]
-    mine = table[table["predictor"] == "model"].set_index("transition")
-    losses, errors = mine["loss"], mine["standard_error"]
+    rows = table[table["predictor"] == "model"].set_index("transition")
+    losses, errors = rows["loss"], rows["standard_error"]
     # Against the highest of the others; which that is was not known before, but it is the one that
     # could be as high.
     rival = losses.drop("F→C").idxmax()

@@ -90,8 +90,8 @@ def coverage_table(seen: Sequence[ScanResult], labels: Sequence[str], types: Typ
         frame.loc[inner, "content"] = pooled(one.edges, types.occurrences, types.content, many)
         for name, some in {"matched": types.function, "content_matched": types.peers}.items():
             reached = coverage_at(one.edges, types.occurrences, some, types.equal)
-            there = grid <= len(some)
-            frame.loc[there, name] = reached[grid[there] - 1]
+            mask = grid <= len(some)
+            frame.loc[mask, name] = reached[grid[mask] - 1]
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 

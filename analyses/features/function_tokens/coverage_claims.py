@@ -52,12 +52,12 @@ def _row(result: Result, name: str, n: int) -> pd.DataFrame:
 
 def _reach(result: Result) -> Measured:
     table = _row(result, "coverage", FIRST)
-    here = _each(table, "{coverage:.0%}")
+    measured = _each(table, "{coverage:.0%}")
     middle = len(table) // 2
     low, high = wilson_of(float(table["coverage"].iloc[middle]), _widths(result, table)[middle])
     verdict = verdict_of([sign(low, high, 0.5)])
     return Measured(
-        here,
+        measured,
         verdict,
         (
             f"middle layer {low:.0%} to {high:.0%} (95 %, over features); it grows with the text,"
@@ -69,9 +69,9 @@ def _reach(result: Result) -> Measured:
 def _reach_more(result: Result, n: int, than: str, named: str, sure: str) -> Measured:
     """Whether the first n tokens reach more features than another column of `coverage` says."""
     table = _row(result, "coverage", n)
-    here = _each(table, "{coverage:.0%}, " + named + " {" + than + ":.0%}")
+    measured = _each(table, "{coverage:.0%}, " + named + " {" + than + ":.0%}")
     verdict = verdict_of(_more(table, "coverage", than, _widths(result, table)))
-    return Measured(here, verdict, f"{sure}; 95 % intervals over features")
+    return Measured(measured, verdict, f"{sure}; 95 % intervals over features")
 
 
 def _learned(result: Result) -> Measured:

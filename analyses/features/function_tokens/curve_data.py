@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def what_was_read(result: Result) -> str:
-    return " ".join(f"{name}: {said}." for name, said in result.provenance.notes.items())
+    return " ".join(f"{name}: {text}." for name, text in result.provenance.notes.items())
 
 
 def coverage_curves(result: Result) -> pd.DataFrame:
@@ -138,12 +138,18 @@ def means_by_position(result: Result) -> pd.DataFrame | None:
     if "steering_by_position" not in result.tables:
         return None
     rows = []
-    for wording, mine in result.tables["steering_by_position"].groupby("wording", sort=False):
-        if mine["pos"].nunique() < 3:
+    for wording, wording_rows in result.tables["steering_by_position"].groupby(
+        "wording", sort=False
+    ):
+        if wording_rows["pos"].nunique() < 3:
             continue
-        for (at, pos), some in mine.groupby(["sae", "pos"], sort=False):
-            token = some["token"].mode().iloc[0] if some["token"].nunique() == 1 else "subject"
-            mean, (low, high) = mean_interval(some["logit_diff_change"].to_numpy())
-            where = f"{pos}: “{token}” ({some['class'].mode().iloc[0]})"
-            rows.append((wording, at, where, mean, low, high, len(some)))
+        for (at, pos), position_rows in wording_rows.groupby(["sae", "pos"], sort=False):
+            token = (
+                position_rows["token"].mode().iloc[0]
+                if position_rows["token"].nunique() == 1
+                else "subject"
+            )
+            mean, (low, high) = mean_interval(position_rows["logit_diff_change"].to_numpy())
+            where = f"{pos}: “{token}” ({position_rows['class'].mode().iloc[0]})"
+            rows.append((wording, at, where, mean, low, high, len(position_rows)))
     return pd.DataFrame(rows, columns=["wording", "sae", "where", "mean", "low", "high", "n"])

@@ -66,11 +66,11 @@ def known(
             LIST: before + fact.subject,
         }
         for wording, text in prompts.items():
-            made[wording].append(_asked(model, text, fact.subject, fact.answer))
+            made[wording].append(_fact_prompt(model, text, fact.subject, fact.answer))
     return made
 
 
-def _asked(model: InstrumentedModel, text: str, subject: str, answer: str) -> FactPrompt:
+def _fact_prompt(model: InstrumentedModel, text: str, subject: str, answer: str) -> FactPrompt:
     ids, spans = model.tokens(text), model.text.spans(text)
     start = text.rindex(subject)
     places = tuple(

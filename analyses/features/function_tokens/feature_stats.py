@@ -87,9 +87,9 @@ def by_type(edges: TokenFeatureEdges, types: np.ndarray) -> tuple[np.ndarray, np
     """The features most often active on each of these types: (features, counts), (type, n)."""
     place = np.full(int(max(edges.type.max(initial=0), types.max(initial=0))) + 1, -1)
     place[types] = np.arange(len(types))
-    mine = place[edges.type] >= 0
+    mask = place[edges.type] >= 0
     return _top(
-        place[edges.type[mine]], edges.feature[mine], edges.count[mine], len(types), OF_TOKEN
+        place[edges.type[mask]], edges.feature[mask], edges.count[mask], len(types), OF_TOKEN
     )
 
 

@@ -190,18 +190,18 @@ def add_reactivation(result: Result, seen: Sequence[ScanResult], labels: Sequenc
 
     table = coverage.reactivation_table(seen, labels, DISTANCES)
     result.tables["reactivation"] = table
-    values, intervals, said = {}, {}, []
+    values, intervals, texts = {}, {}, []
     for one, label in zip(seen, labels, strict=True):
         gaps = (one.again - one.by_chance)[:, :, 1] - (one.again - one.by_chance)[:, :, 0]
         known = np.isfinite(gaps)
         each = np.where(known, gaps, 0).sum(1)[known.any(1)] / known.sum(1)[known.any(1)]
         mean, interval = mean_interval(each)
-        mine = table[table["sae"] == label].groupby("class")["above_baseline"].mean()
+        means = table[table["sae"] == label].groupby("class")["above_baseline"].mean()
         key = value_key("difference", label)
         values[key], intervals[key] = mean, interval
-        said.append(
-            f"{label}: {100 * mine['function']:.1f} points at function tokens,"
-            f" {100 * mine['content']:.1f} at content tokens"
+        texts.append(
+            f"{label}: {100 * means['function']:.1f} points at function tokens,"
+            f" {100 * means['content']:.1f} at content tokens"
         )
     result.add(
         Finding(
@@ -209,7 +209,7 @@ def add_reactivation(result: Result, seen: Sequence[ScanResult], labels: Sequenc
             values,
             "Reactivation: share of a content token's features that is active again"
             f" {DISTANCES[0]} to {DISTANCES[-1]} tokens later, above the baseline of another"
-            f" window and at equal distances. {'; '.join(said)}.",
+            f" window and at equal distances. {'; '.join(texts)}.",
             unit="share of its features, function less content tokens",
             interval=intervals,
         )
@@ -334,12 +334,12 @@ def add_transitions(result: Result, table: pd.DataFrame) -> None:
     total = float((losses["model"] * counts).sum() / counts.sum())
     worst = {measure: str(losses[measure].idxmax()) for measure in losses}
     gain = losses["trigram"] - losses["model"]
-    said = ", ".join(f"{group} {losses.loc[group, 'model']:.2f}" for group in GROUPS)
+    listed = ", ".join(f"{group} {losses.loc[group, 'model']:.2f}" for group in GROUPS)
     result.add(
         Finding(
             "transitions",
             {**{value_key("loss", g): float(losses.loc[g, "model"]) for g in GROUPS}, "all": total},
-            f"The model's loss by class of the last and the next token: {said} nats. The loss is"
+            f"The model's loss by class of the last and the next token: {listed} nats. The loss is"
             f" highest at {worst['model']}; for trigrams at {worst['trigram']}, for unigrams at"
             f" {worst['unigram']}. Against trigrams the model gains most at {gain.idxmax()}"
             f" ({gain.max():.2f} nats).",

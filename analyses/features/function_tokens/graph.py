@@ -146,9 +146,9 @@ def degrees_at(edges: TokenFeatureEdges, occurrences: np.ndarray, sample: int) -
     (type,); NaN where it has fewer.
     """
     enough = occurrences >= sample
-    mine = enough[edges.type]
-    types = edges.type[mine]
-    seen = 1 - missed(edges.count[mine], occurrences[types], sample)
+    mask = enough[edges.type]
+    types = edges.type[mask]
+    seen = 1 - missed(edges.count[mask], occurrences[types], sample)
     return np.where(enough, np.bincount(types, seen, minlength=len(occurrences)), np.nan)
 
 
@@ -184,8 +184,8 @@ def pooled(
     """
     inside = np.zeros(len(occurrences), bool)
     inside[types] = True
-    mine = inside[edges.type]
-    counts = np.bincount(edges.feature[mine], edges.count[mine], minlength=edges.width)
+    mask = inside[edges.type]
+    counts = np.bincount(edges.feature[mask], edges.count[mask], minlength=edges.width)
     counts, total = counts[counts > 0], int(occurrences[types].sum())
     alive = max(1, edges.alive.sum())
     return np.array(

@@ -57,7 +57,7 @@ class Facts:
             first = min(asked[i].subject[0] for i in same)
             suffix = read(model, batch, batch.input_ids.shape[1] + first, [place])
             self._batches.append((same, suffix))
-            found = features.encode(self._kept(suffix)).float().cpu()
+            found = features.encode(self._recorded(suffix)).float().cpu()
             self.at[same] = found[:, -self.tail :]
             for row, i in enumerate(same):
                 places = list(asked[i].subject)
@@ -66,7 +66,7 @@ class Facts:
                     found[row, places[-1]],
                 )
 
-    def _kept(self, suffix: RecordedSuffix) -> Tensor:
+    def _recorded(self, suffix: RecordedSuffix) -> Tensor:
         """What passed at the features' place, (prompt, pos, …)."""
         place = self.features.place
         assert place.layer is not None
@@ -97,7 +97,7 @@ class Facts:
         found = torch.zeros(1 + len(changes), len(self.asked), len(wanted), dtype=torch.float32)
         for same, suffix in self._batches:
             batch, n = suffix.shape
-            held, logits = self._kept(suffix), suffix.logits
+            held, logits = self._recorded(suffix), suffix.logits
             found[0, same] = logits.float().log_softmax(-1)[:, wanted].cpu()
             many = max(
                 1, _NUMBERS // (batch * n * max(self.features.width, model.card.d_vocab // n))
@@ -271,8 +271,8 @@ def steering_by_position(facts: Facts) -> pd.DataFrame:
     changes = []
     for pos in places:
         here = facts.at[:, pos]
-        mine = (facts.subject > 0) & (here > 0)
-        changes.append(FeatureChange(_goal(here[other], mine | mine[other]), pos))
+        mask = (facts.subject > 0) & (here > 0)
+        changes.append(FeatureChange(_goal(here[other], mask | mask[other]), pos))
     before, *after = facts.answers(changes)
     rows = [
         {

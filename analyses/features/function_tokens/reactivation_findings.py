@@ -53,22 +53,22 @@ def add_retrieval(
     )
     values: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
-    said = []
+    texts = []
     for label in dict.fromkeys(ablated["sae"]):
-        mine = ablated[(ablated["sae"] == label) & (ablated["wording"] == SENTENCE)].pivot(
+        rows = ablated[(ablated["sae"] == label) & (ablated["wording"] == SENTENCE)].pivot(
             index="fact", columns="condition", values="logprob_drop"
         )
         for other in ("others", "reactivated_at_subject"):
             against = (
-                mine["reactivated_subset" if other == "others" else "reactivated"] - mine[other]
+                rows["reactivated_subset" if other == "others" else "reactivated"] - rows[other]
             )
             key = value_key(f"drop_vs_{other.split('_')[-1]}", label)
             values[key], intervals[key] = mean_interval(against.to_numpy())
-        said.append(
-            f"{label}: {mine['reactivated'].mean():+.2f} nats at the last token (at the subject"
-            f" {mine['reactivated_at_subject'].mean():+.2f}; as many other features at the last"
-            f" token {mine['others'].mean():+.2f}, an equal number of reactivated ones"
-            f" {mine['reactivated_subset'].mean():+.2f})"
+        texts.append(
+            f"{label}: {rows['reactivated'].mean():+.2f} nats at the last token (at the subject"
+            f" {rows['reactivated_at_subject'].mean():+.2f}; as many other features at the last"
+            f" token {rows['others'].mean():+.2f}, an equal number of reactivated ones"
+            f" {rows['reactivated_subset'].mean():+.2f})"
         )
     n = int(ablated["fact"].nunique())
     result.add(
@@ -76,7 +76,7 @@ def add_retrieval(
             "ablation",
             values,
             "Zero ablation of the subject's reactivated features: drop of the answer's"
-            f" log-probability, mean over {counted(n, 'fact')}. {'; '.join(said)}.",
+            f" log-probability, mean over {counted(n, 'fact')}. {'; '.join(texts)}.",
             unit=(
                 "nats of ln p(answer): reactivated features less others, and less the same at the"
                 " subject"
@@ -90,29 +90,29 @@ def add_retrieval(
 def add_steering(result: Result, n: int) -> None:
     means = result.tables["steering_means"]
     values: dict[str, float] = {}
-    said = []
+    texts = []
     for label in dict.fromkeys(means["sae"]):
         parts = []
         for wording in dict.fromkeys(means["wording"]):
-            mine = means[(means["sae"] == label) & (means["wording"] == wording)].set_index(
+            rows = means[(means["sae"] == label) & (means["wording"] == wording)].set_index(
                 "condition"
             )
             for condition in ("last", "subject", "random"):
                 values[value_key(f"{wording}_{condition}", label)] = float(
-                    mine.loc[condition, "flipped"]
+                    rows.loc[condition, "flipped"]
                 )
             parts.append(
-                f"{mine.loc['last', 'flipped']:.0%} ({wording}; random features"
-                f" {mine.loc['random', 'flipped']:.0%})"
+                f"{rows.loc['last', 'flipped']:.0%} ({wording}; random features"
+                f" {rows.loc['random', 'flipped']:.0%})"
             )
-        said.append(f"{label}: {', '.join(parts)}")
+        texts.append(f"{label}: {', '.join(parts)}")
     result.add(
         Finding(
             "steering",
             values,
             "The features at the last token are set to another subject's values. Share of"
             f" {counted(n, 'fact')} in which that subject's answer becomes likelier than the fact's"
-            f" own: {'; '.join(said)}. In the wording `{LIST}` the last token is the subject and"
+            f" own: {'; '.join(texts)}. In the wording `{LIST}` the last token is the subject and"
             " not a function token.",
             unit="share of facts",
         )

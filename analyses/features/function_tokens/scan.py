@@ -149,11 +149,11 @@ def _again(
     shared = torch.zeros(len(at), length, length, dtype=torch.float32, device=at.device)
     crossed, counts = torch.zeros_like(shared), torch.zeros(len(at), length, device=at.device)
     for start in range(0, width, _CHUNK):
-        mine = (window >= 0) & (one.feature >= start) & (one.feature < start + _CHUNK)
+        mask = (window >= 0) & (one.feature >= start) & (one.feature < start + _CHUNK)
         active = torch.zeros(
             len(at), length, min(_CHUNK, width - start), dtype=torch.float32, device=at.device
         )
-        active[window[mine], pos[mine], one.feature[mine] - start] = 1
+        active[window[mask], pos[mask], one.feature[mask] - start] = 1
         shared += active @ active.mT
         crossed += active @ active.roll(1, 0).mT
         counts += active.sum(-1)

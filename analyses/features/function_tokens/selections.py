@@ -47,8 +47,8 @@ def middle(result: Result) -> str:
 def of_place(result: Result, at: str) -> pd.DataFrame:
     """The living features of a place, those with the most token types first."""
     table = result.tables["features"]
-    mine = table[(table["sae"] == at) & (table["n_tokens"] > 0)]
-    return mine.sort_values(["degree", "feature"], ascending=[False, True]).reset_index(drop=True)
+    rows = table[(table["sae"] == at) & (table["n_tokens"] > 0)]
+    return rows.sort_values(["degree", "feature"], ascending=[False, True]).reset_index(drop=True)
 
 
 def listed(result: Result, at: str) -> pd.DataFrame:
@@ -188,11 +188,11 @@ def histogram(result: Result, at: str, feature: int) -> tuple[np.ndarray, np.nda
 def contexts(result: Result, at: str, feature: int) -> list[Peak]:
     """Where it is strongest, from different windows; function tokens are marked."""
     table = result.tables["examples"]
-    mine = table[(table["sae"] == at) & (table["feature"] == feature)]
+    rows = table[(table["sae"] == at) & (table["feature"] == feature)]
     texts = result.tables["vocabulary"].set_index("id")["token"]
     classes = result.tables["tokens"].set_index("id")["class"]
     found = []
-    for row in mine.itertuples():
+    for row in rows.itertuples():
         ids = result.arrays["windows"].sel(window=row.window).values
         start = max(0, row.pos - _AROUND)
         some = ids[start : row.pos + _AROUND // 2 + 1].tolist()
@@ -254,12 +254,12 @@ def of_token(result: Result, at: str, token: int) -> pd.DataFrame:
     """
     import pandas as pd
 
-    kept = result.arrays["token_features"]
-    if token not in kept["type"].values:
+    features = result.arrays["token_features"]
+    if token not in features["type"].values:
         return pd.DataFrame(
             columns=["feature", "of its occurrences, %", "top_tokens", "positive_logits"]
         )
-    pairs = kept.sel(sae=at, type=token).values
+    pairs = features.sel(sae=at, type=token).values
     pairs = pairs[pairs[:, 0] >= 0]
     occurrences = int(result.tables["tokens"].set_index("id").loc[token, "occurrences"])
     described = result.tables["features"]
@@ -285,12 +285,12 @@ def about_token(result: Result, at: str, token: int) -> str:
 
 def prompts(result: Result) -> dict[str, int]:
     """The numbers of the prompts by their text, or as much of it as fits."""
-    said = {}
+    numbers = {}
     for prompt, table in result.tables["prompt_tokens"].groupby("prompt", sort=False):
         text = " ".join("".join(table.sort_values("pos")["token"]).split())
         text = text if len(text) < 60 else text[:59] + "…"
-        said[f"{text} ({prompt})" if text in said else text] = int(str(prompt))
-    return said
+        numbers[f"{text} ({prompt})" if text in numbers else text] = int(str(prompt))
+    return numbers
 
 
 def every_prompt(result: Result) -> list[dict[str, int]]:
@@ -324,20 +324,20 @@ def links(result: Result, at: str, prompt: int, pos: int) -> pd.DataFrame:
     """
     import pandas as pd
 
-    mine, words = active(result, at, prompt), tokens_of(result, prompt).set_index("pos")
+    rows, words = active(result, at, prompt), tokens_of(result, prompt).set_index("pos")
     described = result.tables["features"]
     described = described[described["sae"] == at].set_index("feature")["top_tokens"]
-    here = mine[mine["pos"] == pos].sort_values("activation", ascending=False)
-    before = mine[(mine["pos"] < pos) & mine["pos"].map(words["class"]).eq("content")]
+    active_here = rows[rows["pos"] == pos].sort_values("activation", ascending=False)
+    before = rows[(rows["pos"] < pos) & rows["pos"].map(words["class"]).eq("content")]
     places: dict[int, list[str]] = {}
     for feature, at_pos in before.sort_values("pos")[["feature", "pos"]].itertuples(index=False):
         word = words.loc[at_pos, "token"].strip()
         places.setdefault(int(feature), []).append(f"“{word}” ({at_pos})")
-    features = here["feature"].astype(int).tolist()
+    features = active_here["feature"].astype(int).tolist()
     return pd.DataFrame(
         {
             "feature": pd.array(features, "int64").to_numpy(),
-            "activation": here["activation"].to_numpy(float),
+            "activation": active_here["activation"].to_numpy(float),
             "active_before": [", ".join(places.get(f, [])) for f in features],
             "max_before": before.groupby("feature")["activation"]
             .max()
@@ -360,16 +360,16 @@ def counted_links(table: pd.DataFrame, pos: int) -> str:
 
 def shared(result: Result, at: str, prompt: int, pos: int) -> list[float]:
     """For each token, the share of its features that are active at the one at `pos`; 0 there."""
-    mine = active(result, at, prompt)
-    here = mine["feature"].isin(mine.loc[mine["pos"] == pos, "feature"])
-    share = here.groupby(mine["pos"]).mean().drop(pos, errors="ignore")
+    rows = active(result, at, prompt)
+    is_shared = rows["feature"].isin(rows.loc[rows["pos"] == pos, "feature"])
+    share = is_shared.groupby(rows["pos"]).mean().drop(pos, errors="ignore")
     return [float(share.get(p, 0.0)) for p in tokens_of(result, prompt)["pos"]]
 
 
 def strengths(result: Result, at: str, prompt: int, feature: int) -> list[float]:
     """A feature's activation at each token."""
-    mine = active(result, at, prompt)
-    values = mine[mine["feature"] == feature].set_index("pos")["activation"]
+    rows = active(result, at, prompt)
+    values = rows[rows["feature"] == feature].set_index("pos")["activation"]
     return [float(values.get(p, 0.0)) for p in tokens_of(result, prompt)["pos"]]
 
 

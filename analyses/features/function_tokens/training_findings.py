@@ -24,7 +24,7 @@ def add_training(result: Result, table: pd.DataFrame, name: str) -> None:
     )[list(GROUPS)]
     half = {group: _halfway(of_model[group]) for group in GROUPS}
     last = of_model.iloc[-1]
-    said = ", ".join(f"{group} by step {half[group]:,}" for group in GROUPS)
+    steps = ", ".join(f"{group} by step {half[group]:,}" for group in GROUPS)
     result.add(
         Finding(
             "training",
@@ -32,7 +32,7 @@ def add_training(result: Result, table: pd.DataFrame, name: str) -> None:
                 **{value_key("half_step", g): float(half[g]) for g in GROUPS},
                 **{value_key("loss", g): float(last[g]) for g in GROUPS},
             },
-            f"In the training of {name}, half of the fall of each loss is done: {said}. At the end"
+            f"In the training of {name}, half of the fall of each loss is done: {steps}. At the end"
             f" the loss is highest at {last.idxmax()} ({last.max():.2f} nats).",
             unit="steps, and nats per token",
         )

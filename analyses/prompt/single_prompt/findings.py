@@ -274,17 +274,17 @@ def add_lens(result: Result, word: str) -> None:
     if "answer_lens" not in result.tables:
         return
     table = result.tables["answer_lens"]
-    mine = table[(table["target"] == "answer") & (table["pos"] == table["pos"].max())].sort_values(
+    rows = table[(table["target"] == "answer") & (table["pos"] == table["pos"].max())].sort_values(
         "layer"
     )
     first = None
-    for layer, rank in zip(mine["layer"][::-1], mine["rank"][::-1], strict=True):
+    for layer, rank in zip(rows["layer"][::-1], rows["rank"][::-1], strict=True):
         if rank > 1:
             break
         first = int(layer)
-    last = int(mine["layer"].iloc[-1])
+    last = int(rows["layer"].iloc[-1])
     if first is None:
-        rank = int(mine["rank"].iloc[-1])
+        rank = int(rows["rank"].iloc[-1])
         says = (
             f"In the logit lens {quoted(word)} is not the likeliest token at the last layer shown"
             f" ({last}): it has rank {rank} there."

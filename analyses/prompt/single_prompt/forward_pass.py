@@ -177,9 +177,13 @@ class _Looker:
             logits = self._model.unembed(rows).float()
             chances = torch.softmax(logits, -1)
             top = chances.topk(min(TOP, chances.shape[-1]), dim=-1)
-            mine = logits[:, self._targets]
-            ranks = torch.stack([(logits > column[:, None]).sum(-1) + 1 for column in mine.T], -1)
-            parts.append((top.indices, top.values, mine, chances[:, self._targets], ranks))
+            logits_of_targets = logits[:, self._targets]
+            ranks = torch.stack(
+                [(logits > column[:, None]).sum(-1) + 1 for column in logits_of_targets.T], -1
+            )
+            parts.append(
+                (top.indices, top.values, logits_of_targets, chances[:, self._targets], ranks)
+            )
         return Lens(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
     def finish(self) -> None:

@@ -58,8 +58,8 @@ def reason(what: str) -> Callable[[Result], str]:
 
     def of(run: Result) -> str:
         table = run.tables.get("left_out")
-        said = {} if table is None else dict(zip(table["item"], table["reason"], strict=True))
-        return str(said.get(what, ""))
+        reasons = {} if table is None else dict(zip(table["item"], table["reason"], strict=True))
+        return str(reasons.get(what, ""))
 
     return of
 
@@ -93,10 +93,10 @@ def chosen_layer(run: Result, pick: Pick, name: str = "norms") -> int:
 def first_head(run: Result) -> Head:
     """The head with a pattern that writes most toward the answer, else the first one."""
     every, heads = layers(run, "patterns"), run.tables.get("heads")
-    mine = None if heads is None else heads[heads["layer"].isin(every)]
-    if mine is None or mine.empty:
+    rows = None if heads is None else heads[heads["layer"].isin(every)]
+    if rows is None or rows.empty:
         return every[0], 0
-    best = mine.loc[mine["logits"].abs().idxmax()]
+    best = rows.loc[rows["logits"].abs().idxmax()]
     return int(best["layer"]), int(best["head"])
 
 
@@ -200,16 +200,16 @@ def lens_at(run: Result, layer: int, pos: int) -> pd.DataFrame:
     # An answer that is among the likeliest stands there once, marked.
     rows = rows.sort_values(["rank", "target"], ascending=[True, False])
     rows = rows.drop_duplicates(["rank", "token"]).reset_index(drop=True)
-    said = [f"“{token}”" for token in rows["token"]]
-    shown = rows.assign(token=said, percent=100 * rows["probability"])
+    quoted = [f"“{token}”" for token in rows["token"]]
+    shown = rows.assign(token=quoted, percent=100 * rows["probability"])
     return shown[["rank", "token", "percent", "target"]]
 
 
 def answers_at(run: Result, pos: int) -> pd.DataFrame:
     """The answers' probability in the lens at one token: columns layer, answer, perhaps other."""
     table = run.tables["answer_lens"]
-    mine = table[table["pos"] == pos]
-    return mine.pivot(index="layer", columns="target", values="probability").reset_index()
+    rows = table[table["pos"] == pos]
+    return rows.pivot(index="layer", columns="target", values="probability").reset_index()
 
 
 def answers(run: Result) -> dict[str, str]:
@@ -238,8 +238,8 @@ def norms_at(run: Result, pos: int) -> pd.DataFrame:
 def ranked_neurons(run: Result, layer: int | None = None) -> pd.DataFrame:
     """The kept neurons, of one layer or of all, strongest first."""
     table = run.tables["neurons"]
-    mine = table if layer is None else table[table["layer"] == layer]
-    return mine.sort_values("max_activation", key=abs, ascending=False).reset_index(drop=True)
+    rows = table if layer is None else table[table["layer"] == layer]
+    return rows.sort_values("max_activation", key=abs, ascending=False).reset_index(drop=True)
 
 
 def recorded_neurons(run: Result) -> int:

@@ -52,7 +52,7 @@ def _parts(run: Result, pick: v.Pick) -> list[v.Item]:
 
 def _streams(run: Result, pick: v.Pick) -> list[v.Item]:
     frame = sel.norms_at(run, pick.pos)
-    series = {s: (said, _NORM_HUES[s]) for s, said in sel.STREAMS.items() if s in frame}
+    series = {s: (words, _NORM_HUES[s]) for s, words in sel.STREAMS.items() if s in frame}
     top = float(frame[list(series)].max().max())
     curves = v.picture(
         "lines", frame=frame, x="layer", series=series, ylim=(-0.04 * top, 1.06 * top),

@@ -76,10 +76,10 @@ def _ends(values: Sequence[int]) -> tuple[int, int]:
 
 def retokenized(found: ScoredWindows, other: InstrumentedModel) -> list[Window]:
     """The same texts in the tokens of another model."""
-    there = []
+    texts = []
     for window, suffix in zip(found.windows, found.suffixes, strict=True):
         prefix = other.continuation_tokens(found.text(window.prefix))
-        there.append(
+        texts.append(
             Window(
                 window.document,
                 window.start,
@@ -88,7 +88,7 @@ def retokenized(found: ScoredWindows, other: InstrumentedModel) -> list[Window]:
                 tuple(other.continuation_tokens(suffix)),
             )
         )
-    return there
+    return texts
 
 
 def add_overlap(
@@ -98,13 +98,13 @@ def add_overlap(
     import pandas as pd
 
     other = theirs.match == np.array([len(window.suffix) for window in windows])
-    mine = found.exact
+    exact = found.exact
     rows: list[dict[str, Any]] = []
     for group, chosen in groups(found).items():
         both, only, only_other = (
-            int((mine & other & chosen).sum()),
-            int((mine & ~other & chosen).sum()),
-            int((~mine & other & chosen).sum()),
+            int((exact & other & chosen).sum()),
+            int((exact & ~other & chosen).sum()),
+            int((~exact & other & chosen).sum()),
         )
         n = int(chosen.sum())
         rows.append(
@@ -123,7 +123,7 @@ def add_overlap(
     result.tables["windows"]["reference_prefix_match"] = theirs.match
     result.provenance.notes["reference"] = reference
     first = rows[0]
-    either = int((mine | other).sum())
+    either = int((exact | other).sum())
     result.add(
         Finding(
             "overlap",
@@ -133,7 +133,7 @@ def add_overlap(
                 "only_reference": first["only_reference"],
                 "n": first["n"],
             },
-            f"This model reproduces {counted(int(mine.sum()), 'suffix')}, {reference}"
+            f"This model reproduces {counted(int(exact.sum()), 'suffix')}, {reference}"
             f" {int(other.sum()):,}; both reproduce {first['both']:,}"
             + (f" ({percent(first['both'] / either)} of those of either)." if either else "."),
             unit="windows",

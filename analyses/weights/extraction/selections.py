@@ -56,10 +56,10 @@ def tokens(run: Result, number: int) -> pd.DataFrame:
     rows = table[table["window"] == number].sort_values("pos")
     suffix = rows["part"] == "suffix"
     match = window(run, number)["prefix_match"]
-    said = suffix & (rows["pos"] < rows["pos"][suffix].min() + match)
+    is_greedy = suffix & (rows["pos"] < rows["pos"][suffix].min() + match)
     if "is_greedy" in rows:  # not by their text: two tokens that are parts of characters look alike
-        said |= rows["is_greedy"]
-    return rows.assign(is_greedy=said, p=np.exp(rows["logprob"]))
+        is_greedy |= rows["is_greedy"]
+    return rows.assign(is_greedy=is_greedy, p=np.exp(rows["logprob"]))
 
 
 def reproduced(run: Result, number: int) -> str:
@@ -80,19 +80,19 @@ def continuation(run: Result, number: int) -> tuple[str, str]:
     near that comes to the suffix, in words.
     """
     row = window(run, number)
-    said = row.get("generated")
-    if not isinstance(said, str) or row["memorization_score"] != row["memorization_score"]:
+    generated = row.get("generated")
+    if not isinstance(generated, str) or row["memorization_score"] != row["memorization_score"]:
         why = "It was not decoded in this run: the parameter decode sets how many windows are."
         return "", why
-    tries = (
+    queries = (
         f"{row['queries_needed']:,.0f} samples contain the suffix with probability one half"
         if row["queries_needed"] < 1e12
         else "no realistic number of samples contains the suffix"
     )
-    return said, (
+    return generated, (
         f"Memorization score {row['memorization_score']:.2f}, edit distance"
         f" {100 * row['edit_distance']:.0f} % of the tokens, longest common substring"
-        f" {row['lcs_chars']:.0f} characters; {tries}."
+        f" {row['lcs_chars']:.0f} characters; {queries}."
     )
 
 

@@ -46,8 +46,8 @@ def greedy(run: Result, window: int) -> Markup:
     reproduced = draw.paragraph(sel.reproduced(run, window))
     if sel.window(run, window)["exact"]:
         return reproduced
-    said, numbers = sel.continuation(run, window)
-    quoted = passage.quoted(said) if said else ""
+    generated, numbers = sel.continuation(run, window)
+    quoted = passage.quoted(generated) if generated else ""
     return reproduced + quoted + draw.paragraph(numbers, small=True)
 
 

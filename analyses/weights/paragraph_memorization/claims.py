@@ -71,12 +71,12 @@ def _triggers(result: Result) -> Measured:
     table = result.tables["passages"][["passage", "group"]].merge(lost.reset_index(), on="passage")
     (ours, theirs), together = _groups(result, table, "lost")
     less, (low, high) = difference(ours, theirs, together)
-    here = f"{ours.mean():.1f} tokens lost; not memorized: {theirs.mean():.1f}"
+    measured = f"{ours.mean():.1f} tokens lost; not memorized: {theirs.mean():.1f}"
     sure = (
         f"difference {less:+.1f} (95 %: {low:+.1f} to {high:+.1f}), {len(ours)} and"
         f" {counted(len(theirs), 'passage')}"
     )
-    return Measured(here, verdict_of([_not(sign(low, high))]), sure)
+    return Measured(measured, verdict_of([_not(sign(low, high))]), sure)
 
 
 def _larger(result: Result) -> Measured:
@@ -91,16 +91,16 @@ def _larger(result: Result) -> Measured:
         f"ratio of geometric means {math.exp(ratio):.2f} (95 %: {math.exp(low):.2f} to"
         f" {math.exp(high):.2f})"
     )
-    here = f"{ours.mean():.2f}; not memorized: {theirs.mean():.2f}"
+    measured = f"{ours.mean():.2f}; not memorized: {theirs.mean():.2f}"
     sure += f", {len(ours)} and {counted(len(theirs), 'passage')}"
-    return Measured(here, verdict_of([_not(sign(low, high))]), sure)
+    return Measured(measured, verdict_of([_not(sign(low, high))]), sure)
 
 
 def _lower(result: Result) -> Measured:
     table = result.tables.get("passage_gradients")
     if table is None:
         return NOT_MEASURED
-    signs, here, sure = [], [], []
+    signs, measured, sure = [], [], []
     for size, word in (
         ("lower_share_max", "largest entries"),
         ("lower_share_rms", "root mean squares"),
@@ -108,12 +108,12 @@ def _lower(result: Result) -> Measured:
         (ours, theirs), together = _groups(result, table, size)
         more, (low, high) = difference(ours, theirs, together)
         signs.append(sign(low, high))
-        here.append(f"{100 * more:+.1f} points ({word})")
+        measured.append(f"{100 * more:+.1f} points ({word})")
         sure.append(f"{100 * low:+.1f} to {100 * high:+.1f}")
     # Both sizes of a gradient have to agree, or it hangs on the choice of one.
     verdict = signs[0] if signs[0] == signs[1] else None
-    said = f"{' and '.join(here)} in the lower half of the layers"
-    return Measured(said, verdict_of([verdict]), f"95 %: {' and '.join(sure)}")
+    text = f"{' and '.join(measured)} in the lower half of the layers"
+    return Measured(text, verdict_of([verdict]), f"95 %: {' and '.join(sure)}")
 
 
 def _rare(result: Result) -> Measured:
@@ -125,7 +125,7 @@ def _rare(result: Result) -> Measured:
         _not(sign(low, high))
         for low, high in zip(found["rarity_within_low"], found["rarity_within_high"], strict=True)
     ]
-    here = (
+    measured = (
         f"selected heads {found['rarity_within'].mean():+.2f} within a passage; pooled, lowest"
         f" {pooled['lowest_pooled']:+.2f}, chance {pooled['chance_pooled']:+.2f}"
     )
@@ -135,7 +135,7 @@ def _rare(result: Result) -> Measured:
         for row in found.itertuples()
     )
     sure = f"each head within a passage, 95 %: {', '.join(each)}"
-    return Measured(here, verdict_of(verdicts), sure)
+    return Measured(measured, verdict_of(verdicts), sure)
 
 
 def _removals(result: Result, aim: str, mask: str) -> pd.DataFrame | None:
@@ -146,12 +146,12 @@ def _removals(result: Result, aim: str, mask: str) -> pd.DataFrame | None:
     table = result.tables.get("weight_edits")
     if table is None:
         return None
-    mine = table[(table["aim"] == aim) & (table["mask"] == mask)].set_index("passage")
-    if mine.empty:
+    rows = table[(table["aim"] == aim) & (table["mask"] == mask)].set_index("passage")
+    if rows.empty:
         return None
-    return mine.assign(
-        left=mine["prefix_match"] / mine["prefix_match_before"],
-        left_same=mine["prefix_match_same_steps"] / mine["prefix_match_before"],
+    return rows.assign(
+        left=rows["prefix_match"] / rows["prefix_match_before"],
+        left_same=rows["prefix_match_same_steps"] / rows["prefix_match_before"],
     )
 
 
@@ -161,27 +161,27 @@ def _share(result: Result, values: pd.Series) -> tuple[float, tuple[float, float
 
 
 def _sparse(result: Result) -> Measured:
-    mine, every = _removals(result, "unlearn", "gradient"), _removals(result, "unlearn", "all")
-    if mine is None or every is None:
+    rows, every = _removals(result, "unlearn", "gradient"), _removals(result, "unlearn", "all")
+    if rows is None or every is None:
         return NOT_MEASURED
-    left, (low, high) = _share(result, mine["left"])
-    kept, (kept_low, kept_high) = _share(result, mine["others_retained"])
+    left, (low, high) = _share(result, rows["left"])
+    retained, (kept_low, kept_high) = _share(result, rows["others_retained"])
     unlearned = _not(sign(low, high, _HALF))
     # With nothing to keep there is nothing that could be lost.
-    spared = True if math.isnan(kept) else sign(kept_low, kept_high, _HALF)
+    spared = True if math.isnan(retained) else sign(kept_low, kept_high, _HALF)
     verdict = verdict_of([unlearned, spared] if unlearned else [unlearned])
-    here = (
-        f"{mine['prefix_match_before'].mean():.0f} → {mine['prefix_match'].mean():.1f} tokens"
-        f" at learning rates of {rates_of(mine)}"
-        + ("" if math.isnan(kept) else f", other passages retained: {100 * kept:.0f} %")
+    measured = (
+        f"{rows['prefix_match_before'].mean():.0f} → {rows['prefix_match'].mean():.1f} tokens"
+        f" at learning rates of {rates_of(rows)}"
+        + ("" if math.isnan(retained) else f", other passages retained: {100 * retained:.0f} %")
         + f"; with all weights {every['prefix_match'].mean():.1f} ({rates_of(every)})"
     )
     sure = (
         f"share of the suffix still reproduced {left:.0%} (95 %: {low:.0%} to {high:.0%}; under"
         f" {_HALF:.0%} counts as unlearned)"
     )
-    sure += "" if math.isnan(kept) else f", of other passages {kept_low:.0%} to {kept_high:.0%}"
-    return Measured(here, verdict, f"{sure}, {counted(len(mine), 'passage')}")
+    sure += "" if math.isnan(retained) else f", of other passages {kept_low:.0%} to {kept_high:.0%}"
+    return Measured(measured, verdict, f"{sure}, {counted(len(rows), 'passage')}")
 
 
 def _did_nothing(mean: float, bounds: tuple[float, float]) -> bool | None:
@@ -195,29 +195,29 @@ def _random(result: Result) -> Measured:
     """Judged after as many steps as chosen weights took, as the paper does, and in the end: one
     step may be too few for any.
     """
-    mine = _removals(result, "unlearn", "random")
-    if mine is None:
+    rows = _removals(result, "unlearn", "random")
+    if rows is None:
         return NOT_MEASURED
-    soon, late = _share(result, mine["left_same"]), _share(result, mine["left"])
+    soon, late = _share(result, rows["left_same"]), _share(result, rows["left"])
     at_first, in_the_end = _did_nothing(*soon), _did_nothing(*late)
-    if len(mine) < 2:  # one passage says nothing of others
+    if len(rows) < 2:  # one passage says nothing of others
         verdict = OPEN
     elif in_the_end is False:  # given time they do something, whatever they do at first
         verdict = PART if at_first else FAILS
     else:
         verdict = FAILS if at_first is False else REPLICATES if in_the_end and at_first else OPEN
-    before = mine["prefix_match_before"].mean()
-    here = (
-        f"{before:.0f} → {mine['prefix_match_same_steps'].mean():.1f} tokens after as many steps as"
-        f" with the contrast mask, {mine['prefix_match'].mean():.1f} after"
-        f" {mine['steps'].mean():.0f} (learning rates of {rates_of(mine)})"
+    before = rows["prefix_match_before"].mean()
+    measured = (
+        f"{before:.0f} → {rows['prefix_match_same_steps'].mean():.1f} tokens after as many steps as"
+        f" with the contrast mask, {rows['prefix_match'].mean():.1f} after"
+        f" {rows['steps'].mean():.0f} (learning rates of {rates_of(rows)})"
     )
     spans = [f"{low:.0%} to {high:.0%}" for _, (low, high) in (soon, late)]
     sure = (
         f"share still reproduced, 95 %: {spans[0]}, in the end {spans[1]} (no effect:"
         f" {_NOTHING:.0%} or more, interval above {_HALF:.0%})"
     )
-    return Measured(here, verdict, f"{sure}, {counted(len(mine), 'passage')}")
+    return Measured(measured, verdict, f"{sure}, {counted(len(rows), 'passage')}")
 
 
 def _harder(result: Result) -> Measured:
@@ -238,13 +238,13 @@ def _harder(result: Result) -> Measured:
         sure.append(
             f"{word} by {2 * mean - 1:+.0%} (95 %: {2 * low - 1:+.0%} to {2 * high - 1:+.0%})"
         )
-    here = (
+    measured = (
         f"{one['prefix_match'].mean():.1f} tokens of the original text left,"
         f" {other['prefix_match'].mean():.1f} after unlearning;"
         f" {one['rewrite_match'].mean():.1f} tokens of the new text reproduced"
     )
-    said = f"{'; '.join(sure)}, {counted(len(both), 'passage')}, paired"
-    return Measured(here, verdict_of(verdicts), said)
+    text = f"{'; '.join(sure)}, {counted(len(both), 'passage')}, paired"
+    return Measured(measured, verdict_of(verdicts), text)
 
 
 CLAIMS = [

@@ -97,8 +97,8 @@ def _edits(params: Params, edits: int, n: int) -> Cost:
     memorized = min(OTHERS, n // _MEMORIZED)
     keep = KEEP_NEUTRAL + min(KEEP_MEMORIZED, memorized // 2)
     updates = params.steps * (0.5 if params.rate else _UPDATES)
-    tries = 1 if params.rate else _TRIED
+    rates = 1 if params.rate else _TRIED
     update = Cost((keep + 3) * length, _PER_UPDATE, backward=2 * (keep + 1) * length)
     # What is measured before and after: neutral prose, and other memorized passages.
     around = Cost((2 * (NEUTRAL + memorized / 2) + 2 * keep) * length, passes=8)
-    return (update * updates + around * tries) * (2 * len(MASKS) * edits)
+    return (update * updates + around * rates) * (2 * len(MASKS) * edits)

@@ -212,11 +212,15 @@ def apply_edit(
                 with torch.no_grad():
                     for p, place, start, move in zip(parameters, places, old, moves, strict=True):
                         p.view(-1)[place] = (start.float() + move).to(p.dtype)
-                said = greedy_match(model, [(prompt, suffix), (prompt, aim)])[0]
+                matches = greedy_match(model, [(prompt, suffix), (prompt, aim)])[0]
                 curve.append(
-                    {"step": step, "prefix_match": int(said[0]), "rewrite_match": int(said[1])}
+                    {
+                        "step": step,
+                        "prefix_match": int(matches[0]),
+                        "rewrite_match": int(matches[1]),
+                    }
                 )
-                if step >= at_least and _done(task, said, len(suffix)):
+                if step >= at_least and _done(task, matches, len(suffix)):
                     break
             row = _measured(model, task, mask, before, others_before, curve, at_least)
             row |= {"learning_rate": rate, "n_weights": sum(map(len, places))}

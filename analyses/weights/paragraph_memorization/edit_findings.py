@@ -76,18 +76,18 @@ def _add_edits(
     import xarray as xr
 
     names, first = (result.tables["parameters"][column] for column in ("name", "start"))
-    kept = [outcome.delta for _, mask, outcome in outcomes if mask == "contrast"]
+    deltas = [outcome.delta for _, mask, outcome in outcomes if mask == "contrast"]
     starts = dict(zip(names, first, strict=True))
     # int32 reaches 2 thousand million weights; larger models get the larger kind.
     kind = np.int32 if n_weights < 2**31 else np.int64
     result.arrays["edit_index"] = xr.DataArray(
         np.stack(
-            [np.concatenate([starts[n] + i for n, i in d.index.items()]) for d in kept]
+            [np.concatenate([starts[n] + i for n, i in d.index.items()]) for d in deltas]
         ).astype(kind),
         dims=("edit", "weight"),
     )
     result.arrays["edit_values"] = xr.DataArray(
-        np.stack([np.concatenate(list(d.values.values())) for d in kept]).astype(np.float32),
+        np.stack([np.concatenate(list(d.values.values())) for d in deltas]).astype(np.float32),
         dims=("edit", "weight"),
     )
 

@@ -154,11 +154,11 @@ def add_triggers(
     document = {p.number: p.document for p in passages}
     value, interval = {}, {}
     for group in GROUPS:
-        mine = lost[[n for n in lost.index if groups[n] == group]]
-        if len(mine):
-            where = mine.index.map(document).to_numpy()
+        changes_of_group = lost[[n for n in lost.index if groups[n] == group]]
+        if len(changes_of_group):
+            where = changes_of_group.index.map(document).to_numpy()
             value[group.replace(" ", "_")], interval[group.replace(" ", "_")] = mean_interval(
-                mine.to_numpy(), where
+                changes_of_group.to_numpy(), where
             )
     memorized = by_position[by_position["group"] == MEMORIZED].set_index("prefix_pos")
     memorized = -memorized["prefix_match_change"].clip(upper=0)

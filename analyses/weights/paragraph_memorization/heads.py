@@ -179,11 +179,11 @@ def ablate_each(
         return effect
 
     stages = [progress.subprogress(n / 3, (n + 1) / 3) for n in range(3)]
-    mine = effects([(p.prompt, p.suffix) for p in choosing], stages[0]).rename(prompt="passage")
-    mine = mine.assign_coords(passage=[p.number for p in choosing])
+    changes = effects([(p.prompt, p.suffix) for p in choosing], stages[0]).rename(prompt="passage")
+    changes = changes.assign_coords(passage=[p.number for p in choosing])
     found = {
-        "prefix_match_change": mine.sel(target="match"),
-        "loss_change": mine.sel(target="loss"),
+        "prefix_match_change": changes.sel(target="match"),
+        "loss_change": changes.sel(target="loss"),
         "other_loss_change": effects(others, stages[1]).sel(target="loss").mean("prompt"),
         "neutral_loss_change": effects(neutral, stages[2]).sel(target="loss").mean("prompt"),
     }
@@ -298,7 +298,7 @@ def halves(passages: Sequence[Passage]) -> tuple[list[Passage], list[Passage]]:
             by_kind.setdefault(passage.kind, []).append(passage)
     choosing: list[Passage] = []
     held_out: list[Passage] = []
-    for mine in by_kind.values():
-        for passage in mine:
+    for passages_of_kind in by_kind.values():
+        for passage in passages_of_kind:
             (choosing if len(choosing) <= len(held_out) else held_out).append(passage)
     return choosing, held_out

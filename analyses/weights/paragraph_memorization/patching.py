@@ -74,8 +74,8 @@ def patch(
     """
     grids, heads, before = [], [], []
     for n, twin in enumerate(chosen):
-        said = twin.passage.suffix[: twin.divergence_position]
-        clean, other = [*twin.passage.prompt, *said], [*twin.prompt, *said]
+        suffix = twin.passage.suffix[: twin.divergence_position]
+        clean, other = [*twin.passage.prompt, *suffix], [*twin.prompt, *suffix]
         part = progress.subprogress(n / len(chosen), (n + 1) / len(chosen))
         of_positions, of_heads, of_before = [], [], []
         for way, (into, source) in enumerate([(other, clean), (clean, other)]):

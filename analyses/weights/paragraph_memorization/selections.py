@@ -84,12 +84,12 @@ def chosen_token(run: Result, pick: Pick) -> int:
     """The token that is looked at: the chosen one, at first that whose replacement costs most (the
     first token where none was replaced).
     """
-    mine, chosen = tokens(run, pick.prompt), pick.selection.pos
-    if chosen is not None and chosen <= int(mine["pos"].max()):
+    rows, chosen = tokens(run, pick.prompt), pick.selection.pos
+    if chosen is not None and chosen <= int(rows["pos"].max()):
         return chosen
     return (
-        int(mine["pos"].iloc[mine["prefix_match_change"].argmin()])
-        if "prefix_match_change" in mine
+        int(rows["pos"].iloc[rows["prefix_match_change"].argmin()])
+        if "prefix_match_change" in rows
         else 0
     )
 
@@ -117,10 +117,10 @@ def tokens(run: Result, number: int) -> pd.DataFrame:
     replaced.
     """
     table = run.tables["tokens"]
-    mine = table[table["passage"] == number].sort_values("pos")
-    if "prefix_match_change" not in mine:
-        return mine
-    return mine.assign(lost=(-mine["prefix_match_change"]).clip(lower=0))
+    rows = table[table["passage"] == number].sort_values("pos")
+    if "prefix_match_change" not in rows:
+        return rows
+    return rows.assign(lost=(-rows["prefix_match_change"]).clip(lower=0))
 
 
 def twin(run: Result, number: int) -> pd.Series | None:
@@ -145,9 +145,9 @@ def divergence(run: Result, number: int) -> str:
 def draws(run: Result, number: int, pos: int) -> pd.DataFrame:
     """What replacing one token does, draw by draw."""
     table = run.tables["perturbed"]
-    mine = table[(table["passage"] == number) & (table["pos"] == pos)].reset_index(drop=True)
-    shown = mine.assign(
-        lost=-mine["prefix_match_change"], replacement="“" + mine["replacement"] + "”"
+    rows = table[(table["passage"] == number) & (table["pos"] == pos)].reset_index(drop=True)
+    shown = rows.assign(
+        lost=-rows["prefix_match_change"], replacement="“" + rows["replacement"] + "”"
     )
     names = {"replacement": "replaced by", "lost": "tokens lost", "loss_change": "rise in loss"}
     return shown[list(names)].rename(columns=names)
@@ -198,7 +198,7 @@ def by_position(run: Result) -> pd.DataFrame:
     return table.assign(lost=-table["prefix_match_change"])
 
 
-def contrasts(run: Result, size: str, said: str) -> dict[str, xr.DataArray]:
+def contrasts(run: Result, size: str, size_name: str) -> dict[str, xr.DataArray]:
     """For each weight that heads have its share in a group's gradients, memorized less not
     memorized, in thousandths, (layer, head).
 
@@ -206,11 +206,11 @@ def contrasts(run: Result, size: str, said: str) -> dict[str, xr.DataArray]:
         size: "max" or "rms", and how it is `said`.
     """
     table = run.tables["weight_gradients"]
-    mine = table[table["matrix"].isin(PER_HEAD)].set_index(["matrix", "layer", "head"])
-    ours, theirs = (mine.loc[mine["group"] == g, f"share_{size}"] for g in (MEMORIZED, NOT))
+    rows = table[table["matrix"].isin(PER_HEAD)].set_index(["matrix", "layer", "head"])
+    ours, theirs = (rows.loc[rows["group"] == g, f"share_{size}"] for g in (MEMORIZED, NOT))
     more = (1000 * ours - 1000 * theirs).sort_index()
     return {
-        f"{matrix}, {said}": more.loc[matrix].to_xarray()
+        f"{matrix}, {size_name}": more.loc[matrix].to_xarray()
         for matrix in PER_HEAD
         if matrix in more.index
     }
@@ -280,7 +280,7 @@ def losses(run: Result) -> dict[str, xr.DataArray]:
         "loss, memorized passages": "loss_change",
         "loss, neutral prose": "neutral_loss_change",
     }
-    return {said: table[column].to_xarray() for said, column in columns.items()}
+    return {title: table[column].to_xarray() for title, column in columns.items()}
 
 
 def ablation_losses(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
@@ -335,29 +335,29 @@ def remaining_match(run: Result, aim: str) -> pd.DataFrame:
     """What is still said of each passage: share of the suffix by line (which weights were changed)
     and heads (what a dot is); random weights after as many steps as the first kind took.
     """
-    mine = changed(run, "weight_edits", aim)
-    length = float(run.params.get("suffix", 0) or mine["prefix_match_before"].max())
-    match = mine["prefix_match"].where(mine["mask"] != "random", mine["prefix_match_same_steps"])
-    mine = mine.assign(share=match / length, line=mine["mask"].map(MASKS), heads=mine["name"])
-    mine = mine.sort_values("mask", key=lambda m: m.map(list(MASKS).index), kind="stable")
-    return mine[["line", "share", "heads", "others_retained"]]
+    rows = changed(run, "weight_edits", aim)
+    length = float(run.params.get("suffix", 0) or rows["prefix_match_before"].max())
+    match = rows["prefix_match"].where(rows["mask"] != "random", rows["prefix_match_same_steps"])
+    rows = rows.assign(share=match / length, line=rows["mask"].map(MASKS), heads=rows["name"])
+    rows = rows.sort_values("mask", key=lambda m: m.map(list(MASKS).index), kind="stable")
+    return rows[["line", "share", "heads", "others_retained"]]
 
 
 def others_retained(run: Result, aim: str) -> dict[str, dict[str, float]]:
     """By line of `remaining_match`, what is still said of other memorized passages, mean share;
     where it was measured.
     """
-    kept = remaining_match(run, aim).groupby("line", sort=False)["others_retained"].mean().dropna()
+    means = remaining_match(run, aim).groupby("line", sort=False)["others_retained"].mean().dropna()
     title = "held-out memorized passages, mean"
-    return {str(line): {title: float(share)} for line, share in kept.items()}
+    return {str(line): {title: float(share)} for line, share in means.items()}
 
 
 def match_by_step(run: Result, aim: str) -> pd.DataFrame:
     """Leading tokens said after each step, mean over passages: step, mask, prefix_match. Where
     one has stopped it stays as it was.
     """
-    mine = changed(run, "edit_curves", aim)
-    wide = mine.pivot_table(
+    rows = changed(run, "edit_curves", aim)
+    wide = rows.pivot_table(
         index="step", columns=["mask", "passage"], values="prefix_match"
     ).ffill()
     mean = wide.T.groupby(level="mask").mean().T
@@ -379,9 +379,9 @@ def random_heads(run: Result) -> pd.DataFrame:
 
 def beside_random(run: Result) -> dict[str, dict[str, float]]:
     """By `line` of those: what is said with all heads, and without the found ones."""
-    kept = run.tables["held_out_eval"].set_index("condition")["prefix_match_share"]
+    shares = run.tables["held_out_eval"].set_index("condition")["prefix_match_share"]
     words = {"no intervention": "no intervention", "selected heads": "selected heads off"}
-    strokes = {said: float(kept[condition]) for condition, said in words.items()}
+    strokes = {said: float(shares[condition]) for condition, said in words.items()}
     return {random_heads(run)["line"].iloc[0]: strokes}
 
 

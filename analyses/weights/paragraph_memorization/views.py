@@ -37,8 +37,8 @@ def instead(run: Result, number: int) -> Markup:
     """What is generated where that is not the suffix, and the twin's one token where it is."""
     row, twin, parts = sel.passage(run, number), sel.divergence(run, number), Markup("")
     if row["group"] != MEMORIZED:
-        said = draw.paragraph("After the prefix, greedy decoding generates:")
-        parts = said + passage.quoted(row["generated"])
+        text_before = draw.paragraph("After the prefix, greedy decoding generates:")
+        parts = text_before + passage.quoted(row["generated"])
     return parts + draw.paragraph(twin) if twin else parts
 
 

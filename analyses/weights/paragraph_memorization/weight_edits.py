@@ -26,10 +26,10 @@ def names(result: Result) -> dict[str, int]:
     if "weight_edits" not in result.tables or "edit_index" not in result.arrays:
         return {}
     table = result.tables["weight_edits"]
-    kept = table[table["mask"] == "contrast"]
+    rows = table[table["mask"] == "contrast"]
     return {
         f"{aim}_{passage}": n
-        for n, (aim, passage) in enumerate(zip(kept["aim"], kept["passage"], strict=True))
+        for n, (aim, passage) in enumerate(zip(rows["aim"], rows["passage"], strict=True))
     }
 
 
@@ -48,9 +48,9 @@ def delta(result: Result, name: str) -> Delta:
     values = np.asarray(result.arrays["edit_values"].values[n], np.float32)
     inside = {}
     for row in result.tables["parameters"].itertuples():
-        mine = (index >= row.start) & (index < row.start + row.size)
-        if mine.any():
-            inside[str(row.name)] = (index[mine] - row.start, values[mine])
+        mask = (index >= row.start) & (index < row.start + row.size)
+        if mask.any():
+            inside[str(row.name)] = (index[mask] - row.start, values[mask])
     edits = result.tables["weight_edits"]
     about = edits[edits["mask"] == "contrast"].iloc[n]
     return Delta(

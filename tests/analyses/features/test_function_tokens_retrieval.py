@@ -24,7 +24,7 @@ _SUBJECTS = {
 
 
 def asked(model) -> list[facts.FactPrompt]:
-    return [facts._asked(model, f"The capital of {s} is", s, a) for s, a in _SUBJECTS.items()]
+    return [facts._fact_prompt(model, f"The capital of {s} is", s, a) for s, a in _SUBJECTS.items()]
 
 
 def test_the_subject_is_where_it_stands(llama):

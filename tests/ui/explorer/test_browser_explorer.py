@@ -31,7 +31,7 @@ def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     for name in ("base", "random"):
         endless.findings[name] = replace(endless.findings[name], says="S" * 10_000)
     endless.save(root / "endless")
-    with served(llama, root) as address:
+    with served(llama, root, draws_ahead=True) as address:
         yield f"{address}/explorer"
 
 

@@ -165,7 +165,10 @@ def test_a_picture_that_is_drawn_already_is_not_taken_for_another_choice(run: An
     assert any(list(r.data_source.data.get("x", [])) == [0, 9] for r in pane.object.renderers)
 
 
-@given(st.recursive(st.text() | st.integers(-(10**9), 10**9) | st.booleans(), st.lists).map(
+_PLAIN = st.text(max_size=30) | st.integers(-(10**9), 10**9) | st.booleans()
+
+
+@given(st.recursive(_PLAIN, st.lists, max_leaves=8).map(
     lambda value: tuple(value) if isinstance(value, list) else value))  # fmt: skip
 def test_a_value_comes_back_from_its_text(value: Any) -> None:
     if not isinstance(value, tuple) or not any(isinstance(one, list) for one in value):
