@@ -117,7 +117,7 @@ class _Stamp:
         self._memory = PeakMemory(str(getattr(model.card, "device", "cpu")))
         self._started, self._clock = dt.datetime.now(dt.UTC), time.monotonic()
         if hasattr(model, "past_window"):  # not a stand-in
-            model.longest, model.controls = 0, []
+            model.longest, model.controls, model.shrunk = 0, [], 0
 
     def __call__(self, result: Any) -> Result:
         """Raises WorkbenchError for what is no result."""
@@ -152,6 +152,8 @@ class _Stamp:
             warnings.warn(f"{asked.name}: {' '.join(problems)}", SchemaMismatch, stacklevel=3)
         if hasattr(model, "rounding") and (rounding := model.rounding()) is not None:
             result.provenance.notes["rounding"] = rounding
+        if hasattr(model, "smaller_batches") and (memory := model.smaller_batches()) is not None:
+            result.provenance.notes["memory"] = memory
         return result
 
 

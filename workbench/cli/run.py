@@ -17,6 +17,7 @@ from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, duration, err, out, plain, print_json
 
 if TYPE_CHECKING:
+    from workbench.grid.engine import Loading
     from workbench.registry import Analysis
     from workbench.result import Finding, Result
 
@@ -33,6 +34,29 @@ Dtype = Annotated[
     typer.Option(
         help="float32, bfloat16 or float16. Default: float32 on a CPU, the model's own on a GPU."
     ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="PLACE=SIZE,…",
+        help="Spread the weights over these places, with at most so much in each:"
+        " cuda:0=10GB,cpu=30GB.",
+        show_default=False,
+    ),
+]
+Offload = Annotated[
+    Path | None,
+    typer.Option(
+        "--offload",
+        metavar="FOLDER",
+        help="Folder for the weights that find no room; every pass reads them from there.",
+        show_default=False,
+    ),
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(help="Round the weights to 8 or 4 bits as they are read.", show_default=False),
 ]
 
 
@@ -99,12 +123,16 @@ def run(
     ] = None,
     device: Device = "auto",
     dtype: Dtype = None,
+    max_memory: MaxMemory = None,
+    offload: Offload = None,
+    bits: Bits = None,
     as_json: Json = False,
 ) -> None:
     """Run an analysis on a model, and save the result as a run."""
     import workbench as wb
     from workbench import models, paths, registry, runs
     from workbench import seeds as over_seeds
+    from workbench.grid.engine import Loading
 
     # Everything that can be wrong is looked at before the minutes of loading and computing.
     asked = registry.get(name)
@@ -128,11 +156,14 @@ def run(
     if seeds is not None:
         if preset is not None:  # which parts there are depends on the model
             chosen = asked.parse(asked.preset(preset, wb.load(model, device=device), values))
-        _finish(_many(name, model, chosen, seed, seeds, device, dtype), folder, as_json)
+        loading = Loading(device, dtype, max_memory, offload and str(offload), bits)
+        _finish(_many(name, model, chosen, seed, seeds, loading), folder, as_json)
         return
     with bar() as progress:
         progress(0.0, f"Loading {model}")
-        loaded = wb.load(model, device=device, dtype=dtype, progress=progress)
+        loaded = wb.load(
+            model, device, dtype, progress, max_memory=max_memory, offload=offload, bits=bits
+        )
         progress.check()
     if preset is not None:  # which parts there are depends on the model
         chosen = asked.parse(asked.preset(preset, loaded, values))
@@ -158,8 +189,7 @@ def _many(
     params: Any,
     seed: int | None,
     seeds: int,
-    device: str,
-    dtype: str | None,
+    loading: Loading,
 ) -> Result:
     """One run for each of several seeds, and their summary."""
     from workbench.grid.many_seeds import run_seeds
@@ -172,7 +202,7 @@ def _many(
             model,
             params.model_dump(mode="json"),
             range(first, first + seeds),
-            where=Where(device=device, dtype=dtype),
+            where=Where(loading=loading),
             progress=progress,
             say=lambda text: err().print(f"[dim]{plain(text)}[/]"),
         )
@@ -192,7 +222,8 @@ def _tell_estimate(analysis: Analysis, model: Any, params: Any) -> None:
     account.check_parts(analysis, model, params)
     whole = estimate(analysis, model, params)
     if whole is not None and not is_moment(seconds := whole.seconds):
-        err().print(f"[dim]This takes {in_words(seconds)} here.[/]")
+        beside = f", and {disk_space.size(whole.bytes)} beside the weights" if whole.bytes else ""
+        err().print(f"[dim]This takes {in_words(seconds)} here{beside}.[/]")
 
 
 def _save(result: Result, folder: Path | None) -> Path:
@@ -233,7 +264,7 @@ def _tell(result: Result, folder: Path) -> None:
         screen.print(
             f"    [dim]{plain(finding.name)}: {plain(_numbers(finding))}[/]", soft_wrap=True
         )
-    for name in ("window", "rounding"):
+    for name in ("window", "rounding", "memory"):
         if says := result.provenance.notes.get(name):
             screen.print(f"  [dim]{plain(says)}[/]", soft_wrap=True)
     if left_out := account.left_out(result):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,6 @@ def run_seeds(
 
 def _place(analysis: str, model: str, fixed: Mapping[str, Any], where: Where) -> Path:
     """Where its runs wait for each other: the same for the same question of the same version."""
-    about = [analysis, model, fixed, where.device, where.dtype, versions()]
+    about = [analysis, model, fixed, asdict(where.loading), versions()]
     key = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
     return paths.cache_dir() / "seeds" / key[:16]
