@@ -109,7 +109,7 @@ def grid(
     fixed = dict(parse_values.read_params(params)) if params is not None else {}
     values = _values(asked, assignments or [])
     place = folder if folder is not None else paths.runs_dir() / _new_name(name)
-    loading = Loading(device, dtype, max_memory, offload and str(offload), bits)
+    loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
     where = run.Where(engine, address, workers, loading)
     run.check_engine(where)
     if plan_only:

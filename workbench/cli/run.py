@@ -156,7 +156,7 @@ def run(
     if seeds is not None:
         if preset is not None:  # which parts there are depends on the model
             chosen = asked.parse(asked.preset(preset, wb.load(model, device=device), values))
-        loading = Loading(device, dtype, max_memory, offload and str(offload), bits)
+        loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
         _finish(_many(name, model, chosen, seed, seeds, loading), folder, as_json)
         return
     with bar() as progress:

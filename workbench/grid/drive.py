@@ -22,7 +22,7 @@ class Settings:
     """How cells are run: so many at a time, and how their models are loaded."""
 
     workers: int
-    loading: Loading = Loading()
+    loading: Loading = field(default_factory=Loading)
 
 
 @dataclass

@@ -7,7 +7,7 @@ gives that to another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -34,7 +34,7 @@ class WorkerTask:
 
     cell: PlannedRun
     target: Path
-    loading: Loading = Loading()
+    loading: Loading = field(default_factory=Loading)
     only_estimate: bool = False
 
     def to_json(self) -> dict[str, Any]:

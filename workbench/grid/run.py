@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class Where:
     engine: str = "local"
     address: str | None = None
     workers: int | None = None
-    loading: Loading = Loading()
+    loading: Loading = field(default_factory=Loading)
 
 
 @dataclass(frozen=True)
