@@ -105,4 +105,4 @@ def test_which_heads_believe_the_context_is_asked(
         job = page.locator(".job").first
         expect(job).to_have_attribute("data-state", "done", timeout=MINUTES)
         visitor.click(job.get_by_role("link", name="Open in Explorer"))
-        expect(page.get_by_role("tab", name="Heads")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_role("button", name="Heads", exact=True)).to_be_visible(timeout=WAIT)

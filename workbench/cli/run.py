@@ -17,7 +17,7 @@ from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, duration, err, out, plain, print_json
 
 if TYPE_CHECKING:
-    from workbench.progress import Progress
+    from workbench.grid.engine import Loading
     from workbench.registry import Analysis
     from workbench.result import Finding, Result
 
@@ -130,8 +130,9 @@ def run(
 ) -> None:
     """Run an analysis on a model, and save the result as a run."""
     import workbench as wb
-    from workbench import models, paths, registry
+    from workbench import models, paths, registry, runs
     from workbench import seeds as over_seeds
+    from workbench.grid.engine import Loading
 
     # Everything that can be wrong is looked at before the minutes of loading and computing.
     asked = registry.get(name)
@@ -154,6 +155,12 @@ def run(
         place = Path(folder) if folder is not None else paths.runs_dir() / ".new"
         disk_space.check_writable(place, "--out DIR (or WORKBENCH_RUNS)")
 
+    if seeds is not None:
+        if preset is not None:  # which parts there are depends on the model
+            chosen = asked.parse(asked.preset(preset, wb.load(model, device=device), values))
+        loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
+        _finish(_many(name, model, chosen, seed, seeds, loading), folder, as_json)
+        return
     with bar() as progress:
         progress(0.0, f"Loading {model}")
         loaded = wb.load(
@@ -162,11 +169,11 @@ def run(
         progress.check()
     if preset is not None:  # which parts there are depends on the model
         chosen = asked.parse(asked.preset(preset, loaded, values))
-    _tell_estimate(asked, loaded, chosen, seeds or 1)
+    _tell_estimate(asked, loaded, chosen)
     try:
         with bar() as progress:
             progress(0.0, asked.question)
-            result = _run(name, loaded, chosen, seed, seeds, progress)
+            result = runs.run(name, loaded, chosen, seed=seed, progress=progress)
     except Cancelled as stop:
         if stop.kept is None:
             raise Cancelled("Stopped. Nothing was finished yet, so nothing was saved.") from None
@@ -175,6 +182,36 @@ def run(
         if as_json:
             _print_run(where)
         raise Cancelled(f"Stopped. What was finished is saved as a partial run: {where}") from None
+    _finish(result, folder, as_json)
+
+
+def _many(
+    name: str,
+    model: str,
+    params: Any,
+    seed: int | None,
+    seeds: int,
+    loading: Loading,
+) -> Result:
+    """One run for each of several seeds, and their summary."""
+    from workbench.grid.many_seeds import run_seeds
+    from workbench.grid.run import Where
+
+    first = seed if seed is not None else params.seed
+    with bar() as progress:
+        return run_seeds(
+            name,
+            model,
+            params.model_dump(mode="json"),
+            range(first, first + seeds),
+            where=Where(loading=loading),
+            progress=progress,
+            say=lambda text: err().print(f"[dim]{plain(text)}[/]"),
+        )
+
+
+def _finish(result: Result, folder: Path | None, as_json: bool) -> None:
+    """Save, and say what was found and where it lies."""
     where = _save(result, folder)
     if as_json:
         _print_run(where)
@@ -182,24 +219,11 @@ def run(
         _tell(result, where, folder if remote.is_address(folder) else None)
 
 
-def _run(
-    name: str, model: Any, params: Any, seed: int | None, seeds: int | None, progress: Progress
-) -> Result:
-    """One run, or one for each of several seeds, and their summary."""
-    from workbench import runs
-    from workbench import seeds as over_seeds
-
-    if seeds is None:
-        return runs.run(name, model, params, seed=seed, progress=progress)
-    first = seed if seed is not None else getattr(params, "seed", 0)
-    return over_seeds.run(name, model, params.model_dump(), range(first, first + seeds), progress)
-
-
-def _tell_estimate(analysis: Analysis, model: Any, params: Any, times: int) -> None:
+def _tell_estimate(analysis: Analysis, model: Any, params: Any) -> None:
     """How long it will take, where that is more than a moment."""
     account.check_parts(analysis, model, params)
     whole = estimate(analysis, model, params)
-    if whole is not None and not is_moment(seconds := times * whole.seconds):
+    if whole is not None and not is_moment(seconds := whole.seconds):
         beside = f", and {disk_space.size(whole.bytes)} beside the weights" if whole.bytes else ""
         err().print(f"[dim]This takes {in_words(seconds)} here{beside}.[/]")
 
