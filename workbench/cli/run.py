@@ -210,7 +210,7 @@ def _many(
         )
 
 
-def _finish(result: Result, folder: Path | None, as_json: bool) -> None:
+def _finish(result: Result, folder: str | None, as_json: bool) -> None:
     """Save, and say what was found and where it lies."""
     where = _save(result, folder)
     if as_json:
