@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench import account, commands, disk_space
+from workbench import account, commands, disk_space, remote
 from workbench.cli import parse_values
 from workbench.cost import estimate, in_words, is_moment
 from workbench.errors import BadInput, Cancelled, WorkbenchError
@@ -114,10 +114,10 @@ def run(
         typer.Option("--chat", help="Same as --set chat=true, for analyses with that parameter."),
     ] = False,
     folder: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
-            help="New folder for the run. Default: a new one among your runs.",
+            help="New folder for the run, or an address (s3://…). Default: one among your runs.",
             show_default=False,
         ),
     ] = None,
@@ -149,9 +149,11 @@ def run(
     if seeds is not None:
         over_seeds.check(asked)
     models.locate(model)
-    disk_space.check_writable(
-        folder if folder is not None else paths.runs_dir() / ".new", "--out DIR (or WORKBENCH_RUNS)"
-    )
+    if remote.is_address(folder):
+        remote.check_free(str(folder))
+    else:
+        place = Path(folder) if folder is not None else paths.runs_dir() / ".new"
+        disk_space.check_writable(place, "--out DIR (or WORKBENCH_RUNS)")
 
     if seeds is not None:
         if preset is not None:  # which parts there are depends on the model
@@ -208,13 +210,13 @@ def _many(
         )
 
 
-def _finish(result: Result, folder: Path | None, as_json: bool) -> None:
+def _finish(result: Result, folder: str | None, as_json: bool) -> None:
     """Save, and say what was found and where it lies."""
     where = _save(result, folder)
     if as_json:
         _print_run(where)
     else:
-        _tell(result, where)
+        _tell(result, where, folder if remote.is_address(folder) else None)
 
 
 def _tell_estimate(analysis: Analysis, model: Any, params: Any) -> None:
@@ -226,7 +228,7 @@ def _tell_estimate(analysis: Analysis, model: Any, params: Any) -> None:
         err().print(f"[dim]This takes {in_words(seconds)} here{beside}.[/]")
 
 
-def _save(result: Result, folder: Path | None) -> Path:
+def _save(result: Result, folder: str | None) -> Path:
     """Save where asked; if that fails now, somewhere else rather than lose the work."""
     from workbench import runs
 
@@ -253,7 +255,7 @@ def _print_run(folder: Path) -> None:
     )
 
 
-def _tell(result: Result, folder: Path) -> None:
+def _tell(result: Result, folder: Path, address: str | None) -> None:
     screen = out()
     expected = account.estimated(result)
     about = f", expected {duration(expected)}" if expected is not None else ""
@@ -273,6 +275,10 @@ def _tell(result: Result, folder: Path) -> None:
             f" {plain(commands.command_line(result, left_out[0].name))}[/]",
             soft_wrap=True,
         )
+    if address is not None and result.path == folder:
+        screen.print(f"\nSaved as {plain(address)}", soft_wrap=True)
+        screen.print(f"[dim]Read it: workbench report {plain(address)}[/]", soft_wrap=True)
+        return
     shown = f'"{folder}"' if " " in str(folder) else str(folder)
     screen.print(f"\nSaved as {plain(folder)}", soft_wrap=True)
     screen.print(
