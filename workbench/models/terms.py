@@ -48,9 +48,9 @@ def refusal(entry: Known) -> BadInput:
     """
     terms = _terms(entry)
     saved = folder_of(entry) / _names(terms)[0]
-    here = f"; a copy: {saved}" if saved.is_file() else ""
+    copy = f"; a copy: {saved}" if saved.is_file() else ""
     return BadInput(
-        f"{entry.name} comes under the {terms.name} ({terms.url}{here}), which nobody has accepted"
+        f"{entry.name} comes under the {terms.name} ({terms.url}{copy}), which nobody has accepted"
         " on this machine.",
         "terms that you have read and accept",
         f"If you accept them: {pull_command(entry)}",
