@@ -18,7 +18,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooks import capture_batch, capture_plan, capture_shapes, device_transfer, streaming
+from hooks import (
+    capture_batch,
+    capture_plan,
+    capture_shapes,
+    device_transfer,
+    out_of_memory,
+    streaming,
+)
 from hooks.backends import Forward, forward
 from hooks.prompts import Prompts, Windows, read, token_strings
 from hooks.reduce import BatchLayout, Reducer
@@ -113,7 +120,13 @@ def capture(
     for here in batches:
         if progress is not None:
             progress(done / len(given), f"Capturing prompt {done + 1} of {len(given)}")
-        capture_batch.run(model, plans, [given[i].ids for i in here], kept.into(here), run)
+        out_of_memory.in_parts(
+            model,
+            here,
+            lambda part: capture_batch.run(
+                model, plans, [given[i].ids for i in part], kept.into(part), run
+            ),
+        )
         done += len(here)
     if kept.overwritten:
         kept = _InMemory(model, lengths, dtype, hold=False)
@@ -200,6 +213,8 @@ class _InMemory:
 
     def into(self, here: Sequence[int]) -> capture_batch.WriteFn:
         """Where the values of these prompts go."""
+        if self._hold and len(here) < len(self._lengths):  # memory ran out, and it is less at once
+            self._hold, self._made = False, {}
         together = list(here) == list(range(here[0], here[-1] + 1)) and not self._mixed
 
         def write(

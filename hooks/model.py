@@ -8,7 +8,7 @@ re-implemented.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hooks import batch as batches
-from hooks import beginning_token, context_window, generation, rounding, sites
+from hooks import beginning_token, context_window, generation, out_of_memory, rounding, sites
 from hooks.batch import Batch
 from hooks.beginning_token import Beginning
 from hooks.discovery.find_layout import find_layout
@@ -50,6 +50,10 @@ def load(
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
     progress: Progress | None = None,
+    *,
+    max_memory: str | Mapping[Any, Any] | None = None,
+    offload: str | Path | None = None,
+    bits: int | None = None,
 ) -> InstrumentedModel:
     """Load a model and instrument it.
 
@@ -61,11 +65,14 @@ def load(
             several.
         dtype: None keeps float32 on a CPU and the checkpoint's own on a GPU.
         progress: reports a download.
+        max_memory: "cuda:0=10GB,cpu=30GB": spread over these places, with at most so much in each.
+        offload: a folder for the weights that find no room.
+        bits: 8 or 4 rounds the weights as they are read.
 
     Raises:
         NotFound, BadInput, DownloadFailed: each says what to do.
     """
-    return InstrumentedModel(load_weights(ref, device=device, dtype=dtype, progress=progress))
+    return InstrumentedModel(load_weights(ref, device, dtype, progress, max_memory, offload, bits))
 
 
 class InstrumentedModel:
@@ -78,6 +85,7 @@ class InstrumentedModel:
         lock: hold it while running the model from a thread that shares it with others.
         longest: tokens that were read at once so far, at most.
         controls: of the sweeps so far, see `hooks.rounding`.
+        shrunk: how often memory ran out and a smaller batch was taken.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -88,6 +96,7 @@ class InstrumentedModel:
         self._attached = adapters.names(loaded.module)
         self.longest = 0
         self.controls: list[RoundingControl] = []
+        self.shrunk = 0
 
     @cached_property
     def layout(self) -> Layout:
@@ -242,6 +251,10 @@ class InstrumentedModel:
         None if there were none.
         """
         return rounding.says(self.controls)
+
+    def smaller_batches(self) -> str | None:
+        """The sentence about batches that were made smaller; None where memory sufficed."""
+        return out_of_memory.says(self)
 
     def forward(self, **kwargs: Any) -> Any:
         """One forward pass of the module: the way to run it.

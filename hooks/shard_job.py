@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hooks import capture_batch, capture_plan
+from hooks import capture_batch, capture_plan, out_of_memory
 from hooks.backends import Forward
 from hooks.prompts import PromptHash, PromptQueue, Tokenized, token_strings
 from workbench.errors import WorkbenchError
@@ -143,8 +143,13 @@ class ShardJob:
             for batch in batches:
                 self._report(first)
                 ids = [window[i].ids for i in batch]
-                write = self._into(writer, first)
-                capture_batch.run(self._model, self._plans, ids, write, self._forward)
+
+                def work(part: list[int], ids: Sequence[list[int]] = ids, at: int = first) -> None:
+                    write = self._into(writer, at + part[0])
+                    some = [ids[i] for i in part]
+                    capture_batch.run(self._model, self._plans, some, write, self._forward)
+
+                out_of_memory.in_parts(self._model, range(len(ids)), work)
                 first += len(batch)
                 self._done += sum(map(len, ids))
             writer.finish()

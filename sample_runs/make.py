@@ -19,8 +19,8 @@ from typing import Any
 
 import workbench as wb
 from workbench import paths
-from workbench import seeds as over_seeds
 from workbench.finetune_plant import Planting, plant
+from workbench.grid.many_seeds import run_seeds
 from workbench.organisms import corpus, synthetic_passages
 from workbench.result import Result
 from workbench.terminal import bar
@@ -134,8 +134,7 @@ def made(name: str, seeds: int = 1) -> Result:
     with bar() as progress:
         asked = {key: value() if callable(value) else value for key, value in params.items()}
         if seeds > 1:
-            numbers = range(seeds)
-            result = over_seeds.run(analysis, wb.load(place), asked, numbers, progress=progress)
+            result = run_seeds(analysis, str(place), asked, range(seeds), progress=progress)
         else:
             result = wb.run(analysis, wb.load(place), asked, progress=progress)
     # Where the texts lay on this machine is nobody's business.

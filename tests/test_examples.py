@@ -22,7 +22,7 @@ LIMIT = 300_000
 
 # What each must come to, in words that it prints.
 PRINTS = {
-    "1-first-look": "48% from the context",
+    "1-first-look": "48\u00a0% from the context",
     "2-knowledge-conflict": "L23H4 adds",
     "3-can-it-recite-my-documents": "planted.txt: reproduces whole passages",
     "4-hooks-for-transformerlens-users": "('prompt', 'layer', 'pos', 'd_model')",

@@ -203,7 +203,12 @@ def row(state: AppState, entry: ModelEntry) -> dict[str, Any]:
         "steps": list(entry.steps),
         "problem": entry.problem,
         "terms": (
-            {"name": terms.name, "url": terms.url}
+            {
+                "name": terms.name,
+                "version": terms.version,
+                "url": terms.url,
+                "summary": list(terms.summary),
+            }
             if terms is not None and entry.accepted is False
             else None
         ),

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import run_folder, run_labels, run_titles, run_writing
+from workbench import remote, run_folder, run_labels, run_titles, run_writing
 from workbench.errors import BadRun, NotFound, WorkbenchError
 from workbench.run_labels import Labels
 from workbench.selection import Selection
@@ -145,18 +146,28 @@ class Result:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write the run folder; whole or not at all.
+        """Write the run folder; whole or not at all. An address (`s3://…`) gets a copy.
 
         Raises:
             WorkbenchError: the folder exists and is not empty, or cannot be written.
             ValueError: something that a run folder cannot hold (the analysis's mistake).
         """
+        if isinstance(path, str) and remote.is_address(path):
+            return self._save_elsewhere(path)
         target = Path(path)
         for name in [*self.findings, *self.tables, *self.arrays]:
             run_writing.check_name(name)
         run_writing.write(target, self.to_json(), self.tables, self.arrays)
         self.path = target
         return target
+
+    def _save_elsewhere(self, address: str) -> Path:
+        remote.check_free(address)
+        with tempfile.TemporaryDirectory() as work:
+            folder = self.save(Path(work) / "run")
+            remote.publish(folder, address, "result.json")
+        self.path = remote.fetch(address, remote.RUN)
+        return self.path
 
     @classmethod
     def open(cls, path: str | Path) -> Result:

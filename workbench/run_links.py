@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from workbench import paths
+from workbench import paths, remote
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.run_folder import read_index
 from workbench.runs import listing
@@ -54,6 +54,8 @@ def _folder(path: str | Path) -> Path:
     text = str(path).strip()
     if not text or len(text) > 4096 or "\0" in text:
         raise BadInput("That is no path.", "the folder of a run", "Type its path.")
+    if remote.is_address(text):
+        return remote.fetch(text, remote.RUN, remote.MOST_OF_A_RUN).resolve()
     try:
         folder = Path(text).expanduser().resolve()
         folder = folder.parent if folder.name == "result.json" else folder

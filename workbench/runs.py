@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import account, paths, registry, run_labels, run_titles
+from workbench import account, paths, registry, remote, run_labels, run_titles
 from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.peak_memory import PeakMemory
 from workbench.progress import Progress
@@ -117,7 +117,7 @@ class _Stamp:
         self._memory = PeakMemory(str(getattr(model.card, "device", "cpu")))
         self._started, self._clock = dt.datetime.now(dt.UTC), time.monotonic()
         if hasattr(model, "past_window"):  # not a stand-in
-            model.longest, model.controls = 0, []
+            model.longest, model.controls, model.shrunk = 0, [], 0
 
     def __call__(self, result: Any) -> Result:
         """Raises WorkbenchError for what is no result."""
@@ -152,6 +152,8 @@ class _Stamp:
             warnings.warn(f"{asked.name}: {' '.join(problems)}", SchemaMismatch, stacklevel=3)
         if hasattr(model, "rounding") and (rounding := model.rounding()) is not None:
             result.provenance.notes["rounding"] = rounding
+        if hasattr(model, "smaller_batches") and (memory := model.smaller_batches()) is not None:
+            result.provenance.notes["memory"] = memory
         return result
 
 
@@ -341,13 +343,15 @@ def find(run: str, root: Path | None = None) -> RunEntry:
 
 
 def open_run(ref: str | Path, root: Path | None = None) -> Result:
-    """A run by its folder, or by the id that `workbench runs` lists ("latest" is the newest of the
-    user's own).
+    """A run by its folder, by an address (`s3://…`), or by the id that `workbench runs` lists
+    ("latest" is the newest of the user's own).
 
     Raises:
         NotFound: no such run (the nearest is suggested).
         BadRun: it cannot be read.
     """
+    if isinstance(ref, str) and remote.is_address(ref):
+        return Result.open(remote.fetch(ref, remote.RUN, remote.MOST_OF_A_RUN))
     path = Path(ref)
     # A "name" of thousands of characters or none at all is no folder; asking the system about it is
     # an error.

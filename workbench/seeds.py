@@ -2,7 +2,7 @@
 
 Which items choose and which are held out, which random sets an answer is compared with, what is
 sampled: the seed decides it. The interval of one run is over its items; here is the one over seeds
-beside it, and how often each choice was made.
+beside it, and how often each choice was made. `workbench/grid/many_seeds.py` makes the runs.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from workbench import registry, run_titles, runs
-from workbench.errors import BadInput, Cancelled
+from workbench import registry, run_titles
+from workbench.errors import BadInput
 from workbench.result import Finding, Result
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from workbench.progress import Progress
 
 
 class HasFindings(Protocol):
@@ -32,40 +30,6 @@ class HasFindings(Protocol):
 
 FINDINGS, CHOICES = "seed_findings", "seed_choices"
 """Tables of a run over seeds: one row per number of a finding, one per item that was chosen."""
-
-
-def run(
-    analysis: str,
-    model: Any,
-    params: Mapping[str, Any],
-    seeds: Sequence[int],
-    progress: Progress,
-) -> Result:
-    """Ask one question once for every seed.
-
-    Returns:
-        The run of the first seed, with what the others say in the tables `FINDINGS` and `CHOICES`.
-
-    Raises:
-        BadInput: fewer than two seeds, or an analysis that draws nothing.
-        Cancelled: stopped by the user; its `kept` are the seeds that were finished, if any.
-    """
-    asked = registry.get(analysis)
-    check(asked)
-    if len(set(seeds)) < 2:
-        raise BadInput(f"{len(set(seeds))} seed is no spread.", "at least 2", "Ask for more seeds.")
-    done: dict[int, Result] = {}
-    for n, seed in enumerate(seeds):
-        part = progress.subprogress(n / len(seeds), (n + 1) / len(seeds))
-        try:
-            done[seed] = runs.run(asked.name, model, {**params, "seed": seed}, progress=part)
-        except Cancelled as stop:
-            if not done:
-                raise
-            kept = summary(asked, done) if len(done) > 1 else next(iter(done.values()))
-            kept.partial = True
-            raise Cancelled(kept=kept) from stop
-    return summary(asked, done)
 
 
 def check(asked: registry.Analysis) -> None:

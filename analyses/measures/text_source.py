@@ -17,7 +17,7 @@ from workbench.errors import BadInput
 from workbench.organisms import ledger as ledgers
 from workbench.result import Finding, Result
 from workbench.text_preview import Piece, TextPreview
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -236,7 +236,7 @@ def _most_bytes(most: int, stride: int) -> int:
 def add_left_out(result: Result, left_out: Sequence[tuple[str, str]], coverage: float) -> None:
     """What was not looked at, each with the reason: nobody should take silence for a finding."""
     if coverage < 1:
-        result.provenance.notes["sampled"] = f"an even sample of {100 * coverage:.2g} % of the text"
+        result.provenance.notes["sampled"] = f"an even sample of {percent(coverage)} of the text"
     if not left_out:
         return
     import pandas as pd

@@ -21,6 +21,7 @@ from hooks.without_interventions import undisturbed
 from workbench.autoencoders import CONFIG, WEIGHTS, card_of, shipped
 from workbench.errors import BadInput, DownloadFailed, NotFound
 from workbench.torch_modes import ordinary
+from workbench.wording import percent
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -79,9 +80,9 @@ def open_features(
     if not (share >= LEAST or force):
         made_for = sae.cfg.metadata.model_name
         raise BadInput(
-            f"{name} explains {100 * share:.0f} % of the variance at {place.name} of"
+            f"{name} explains {percent(share)} of the variance at {place.name} of"
             f" {model.card.name}.",
-            f"at least {100 * LEAST:.0f} %, as of an autoencoder made for this place of this model",
+            f"at least {percent(LEAST)}, as of an autoencoder made for this place of this model",
             f"It says it was made for {made_for}, {sae.cfg.metadata.hook_name}. Choose another, or"
             " take it all the same (force=True).",
         )

@@ -19,6 +19,7 @@ from hooks.features.load import numbers_at, sae_lens
 from hooks.features.quality import CONTEXT
 from hooks.features.sae import SKIP
 from workbench import checkpointing
+from workbench.wording import percent
 
 if TYPE_CHECKING:
     from sae_lens import SAE as SaeLensSAE
@@ -118,7 +119,7 @@ def take_steps(
         )
         progress(
             number / len(batches),
-            f"{label} {trainer.n_training_steps:,} of {total:,}, {100 * (1 - unexplained):.0f} %"
+            f"{label} {trainer.n_training_steps:,} of {total:,}, {percent(1 - unexplained)}"
             " explained",
         )
 

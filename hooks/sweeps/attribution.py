@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hooks import out_of_memory
 from hooks.finite_check import check_values
 from hooks.hook_points import hook_sites
 from hooks.layer_replay import RecordedSuffix
@@ -89,7 +90,11 @@ def estimate(job: SweepJob, method: Attribution) -> SweepJob:
     for done, prompts in enumerate(job.batches(share=0.25)):
         if job.progress is not None:
             job.progress(0.5 * done * len(prompts) / len(job.ids), "Estimating by a backward pass")
-        _one_batch(job, job.model.batch([job.ids[p] for p in prompts]), prompts)
+        out_of_memory.in_parts(
+            job.model,
+            prompts,
+            lambda part: _one_batch(job, job.model.batch([job.ids[p] for p in part]), part),
+        )
     return _rechecked(job, method)
 
 

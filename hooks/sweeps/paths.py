@@ -64,7 +64,9 @@ class PathJob(SweepJob):
             suffix = self._read(batch, start, order, new, prompts)
             for change in (i for i, first in enumerate(starts) if first == start):
                 senders_of = [i for i in order if self.components[i].change == change]
-                for senders in self._chunks(suffix, senders_of):
+                size = rows_at_once(self.model, suffix)
+                for i in range(0, len(senders_of), size):
+                    senders = senders_of[i : i + size]
                     for receivers in self._groups(suffix, len(senders)):
                         self._one_group(suffix, new, senders, receivers, prompts)
 

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hooks import out_of_memory
 from hooks.device_transfer import indices
 from hooks.layer_replay import RecordedSuffix, check_same, logit_error, read
 from hooks.rounding import RoundingControl, note, of_effects
@@ -79,12 +80,16 @@ class SweepJob:
     moved: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float32))
     whole: bool = False
     _done: int = 0
+    _rows: int = 2**31  # variants that walk together at most, once memory has run out
 
     def run(self) -> SweepJob:
         order = sorted(range(len(self.components)), key=lambda i: self.components[i].layer)
         for prompts in self.batches():
-            batch = self.model.batch([self.ids[p] for p in prompts])
-            self._one_batch(batch, prompts, order)
+
+            def work(part: list[int]) -> None:
+                self._one_batch(self.model.batch([self.ids[p] for p in part]), part, order)
+
+            out_of_memory.in_parts(self.model, prompts, work)
         note(self.model, self.compared())
         return self
 
@@ -130,16 +135,32 @@ class SweepJob:
         """Whether the control came out as the model itself; always, or an error, where nothing
         was cached.
         """
-        for number, chunk in enumerate(self._chunks(suffix, components)):
+        same, first, left = True, True, list(components)
+        size = rows_at_once(self.model, suffix)
+
+        def walk(chunk: list[int]) -> None:
+            nonlocal same
             edits = edits_of([self.components[i] for i in chunk], new, suffix, self.freeze)
-            final = self._walk(suffix, edits, control=number == 0)
-            if number == 0:
-                if not self._control(final[0], suffix, prompts):
-                    return False
+            final = self._walk(suffix, edits, control=first)
+            if first:
+                same = self._control(final[0], suffix, prompts)
                 final = final[1:]
-            effects = self._effects(final, suffix, prompts)
-            self.write(effects, edits, chunk, suffix.batch, prompts)
-        return True
+            if same:
+                self.write(
+                    self._effects(final, suffix, prompts), edits, chunk, suffix.batch, prompts
+                )
+
+        while left and same:
+            size = min(size, self._rows)
+            done, before = left[:size], self._done
+            if out_of_memory.fits(self.model, lambda: walk(done)):  # noqa: B023 - called at once
+                first, left = False, left[size:]
+                continue
+            self._done = before
+            if len(done) == 1:
+                raise torch.OutOfMemoryError("one variant of these prompts")
+            self._rows = len(done) // 2
+        return same
 
     def _control(self, final: Tensor, suffix: RecordedSuffix, prompts: Sequence[int]) -> bool:
         logits = self.model.unembed(final[:, -1])
@@ -184,11 +205,6 @@ class SweepJob:
                 Place(SITES["mlp_out"], layer) for layer in model.sites["mlp_out"] or []
             )
         return list(wanted)
-
-    def _chunks(self, suffix: RecordedSuffix, components: list[int]) -> Iterator[list[int]]:
-        size = rows_at_once(self.model, suffix)
-        for i in range(0, len(components), size):
-            yield components[i : i + size]
 
     @property
     def _work(self) -> int:

@@ -141,6 +141,19 @@ def test_a_part_runs_alone(name, part, small, tmp_path):
             assert bool(views[title].why_not) == (other.name not in ran)
 
 
+def test_memory_of_a_knowledge_conflict_grows_with_its_facts(small):
+    model, values = small("knowledge-conflict")
+    analysis = registry.get("knowledge-conflict")
+
+    def stated(part, max_facts):
+        params = analysis.parse({**values, "parts": [part], "max_facts": max_facts})
+        return cost.estimate(analysis, model, params).bytes
+
+    for part in ("rates", "heads", "pruning", "dial"):
+        assert 0 < stated(part, 8) < stated(part, 12)
+    assert stated("heads", 12) > stated("rates", 12)
+
+
 @pytest.mark.parametrize("name", list(SMALL))
 def test_a_run_reads_as_many_tokens_as_stated(name, small):
     """Within a factor of two, for the default parts that read with this model."""

@@ -132,19 +132,19 @@ def synthetic_result(
             "base",
             (0.4, 0.5, 0.1),
             half,
-            bad("Untouched, the model follows its memory in 40 % and the context in 50 %."),
+            bad("Untouched, it follows its memory in 40\u00a0% and the context in 50\u00a0%."),
         ),
         _rate_finding(
             "prune_context",
             (0.88, 0.05, 0.07),
             half,
-            bad("With 5 context heads off it follows its memory in 88 %."),
+            bad("With 5 context heads off it follows its memory in 88\u00a0%."),
         ),
         _rate_finding(
             "prune_memory",
             (0.02, 0.95, 0.03),
             half,
-            bad("With 3 memory heads off it follows the context in 95 %."),
+            bad("With 3 memory heads off it follows the context in 95\u00a0%."),
         ),
         *(
             _rate_finding(

@@ -125,6 +125,11 @@ def test_terms_are_accepted_in_the_browser_and_the_weights_are_fetched_then(mach
     monkeypatch.setattr(
         "ui.model_shelf.read", lambda ref, p: SimpleNamespace(card=SimpleNamespace(name=ref))
     )
+    rows = {model["ref"]: model for model in client.get("/models/list").json()["models"]}
+    shown = rows["gemma3-270m"]["terms"]
+    assert shown["version"]
+    assert len(shown["summary"]) > 3
+    assert rows["smollm2-135m"]["terms"] is None
     said = client.post("/models/open", json={"ref": "gemma3-270m"}).json()
     until(lambda: state.shelf.problem is not None)
     assert "terms" in state.shelf.problem.error.what

@@ -17,7 +17,7 @@ def test_outside_jupyter_there_are_text_and_pictures() -> None:
     data, _ = notebook.mimebundle(synthetic_result())
     assert data["text/plain"].startswith("Result of knowledge-conflict")
     assert data["text/html"].count("data:image/png;base64,") >= 4
-    assert "88 %" in data["text/html"]
+    assert "88\u00a0%" in data["text/html"]
 
 
 def test_hostile_text_is_text() -> None:

@@ -10,6 +10,7 @@ from tests.helpers import tiny
 from workbench import disk_space
 from workbench.errors import WorkbenchError
 from workbench.models import fits, from_folder, weight_sizes
+from workbench.models.placement import Placement
 from workbench.models.weight_sizes import WeightSize
 
 GB = 10**9
@@ -71,10 +72,10 @@ def test_ways_are_tried_from_the_smallest(monkeypatch, cpu, cards, place, dtype,
     weights = WeightSize(float32=32 * GB, stored=16 * GB)
     free(monkeypatch, cpu, cards)
     if do is None:
-        fits.check("large", weights, place, dtype)
+        fits.check("large", weights, Placement(place), dtype)
         return
     with pytest.raises(WorkbenchError) as refused:
-        fits.check("large", weights, place, dtype)
+        fits.check("large", weights, Placement(place), dtype)
     assert refused.value.do.removeprefix("Load it with ").startswith(
         do if do.startswith("Close") else f"{do}: it then takes"
     )

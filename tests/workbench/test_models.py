@@ -496,7 +496,10 @@ def guarded(shop: Known, offered: tuple[Known, Path], monkeypatch: pytest.Monkey
         offered[1], "tiny-terms", {"TERMS.html": b"<p>Be good.</p>", "NOTICE.md": b"A notice."}
     )
     entry = dataclasses.replace(
-        shop, terms=Terms("Tiny terms of use", "https://tiny.example/terms", kept)
+        shop,
+        terms=Terms(
+            "Tiny terms of use", "of 1 May 2026", "https://tiny.example/terms", ("Be kind.",), kept
+        ),
     )
     monkeypatch.setattr("workbench.models.known_models._KNOWN", (entry,))
     return entry
@@ -521,7 +524,8 @@ def accepted(guarded: Known, cache: Path, taken: dict[str, Path]) -> Known:
 
 def test_terms_are_accepted_before_anything_is_fetched(guarded: Known, cache: Path) -> None:
     asked = (
-        r"Tiny terms of use \(https://tiny\.example/terms.*workbench models pull tiny"
+        r"Tiny terms of use \(of 1 May 2026; https://tiny\.example/terms.*In short: Be kind\..*"
+        r"workbench models pull tiny"
         r" --accept-terms"
     )
     with pytest.raises(BadInput, match=r"(?s)" + asked):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sample_runs.make import HERE, RUNS, place_of
-from sample_runs.migrate import judge, migrate
+from sample_runs.migrate import judge, migrate, respell
 from workbench import registry, run_folder, run_upgrades
 from workbench.result import Result
 from workbench.run_upgrades import Upgrade
@@ -50,6 +50,28 @@ def test_only_names_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert other.dtype == array.dtype
         assert np.array_equal(other.values, array.values, equal_nan=True)
         assert other.dims == array.dims
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_sentences_are_spelt_as_today(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    shutil.copytree(place_of(name), folder)
+    assert not respell(folder)
+
+
+def test_shares_and_tokens_are_spelt_again_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "one-head-off"
+    shutil.copytree(place_of("one-head-off"), folder)
+    index = index_of(folder)
+    index["findings"]["next_token"]["says"] = "The model's ' Paris' has 39% (95 %: 3 % to 50%)."
+    (folder / "result.json").write_text(json.dumps(index), encoding="utf-8")
+    assert respell(folder)
+    after = index_of(folder)
+    assert after["findings"]["next_token"].pop("says") == (
+        "The model's “ Paris” has 39\u00a0% (95\u00a0%: 3\u00a0% to 50\u00a0%)."
+    )
+    index["findings"]["next_token"].pop("says")
+    assert after == index
 
 
 @pytest.mark.parametrize(

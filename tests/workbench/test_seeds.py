@@ -11,9 +11,8 @@ import pytest
 from pydantic import BaseModel
 from scipy.stats import ttest_1samp
 
-from workbench import registry, seeds
-from workbench.errors import BadInput, Cancelled
-from workbench.progress import Progress
+from workbench import registry, runs, seeds
+from workbench.errors import BadInput
 from workbench.registry import Analysis
 from workbench.result import Finding, Result
 
@@ -50,6 +49,12 @@ def run(model, params, progress):
     return found
 
 
+def summed_up(asked, numbers):
+    """The summary of one run for each of these seeds."""
+    done = {seed: runs.run("made-up", MODEL, {"seed": seed}) for seed in numbers}
+    return seeds.summary(asked, done)
+
+
 @pytest.fixture
 def analysis(monkeypatch):
     def add(params=Params, **more):
@@ -64,7 +69,7 @@ def analysis(monkeypatch):
 
 def test_the_interval_is_students_over_the_seeds_and_choices_are_counted(analysis):
     asked = analysis()
-    result = seeds.run("made-up", MODEL, {}, range(3, 8), Progress())
+    result = summed_up(asked, range(3, 8))
     rows = result.tables[seeds.FINDINGS].set_index(["finding", "value"])
     numbers = [drawn(seed) for seed in range(3, 8)]
     span = ttest_1samp(numbers, 0).confidence_interval(0.95)
@@ -82,22 +87,8 @@ def test_the_interval_is_students_over_the_seeds_and_choices_are_counted(analysi
 
 
 def test_where_nothing_is_drawn_that_is_said(analysis):
-    analysis(Fixed)
     with pytest.raises(BadInput, match="draws nothing"):
-        seeds.run("made-up", MODEL, {}, range(2), Progress())
-    analysis()
-    with pytest.raises(BadInput, match="no spread"):
-        seeds.run("made-up", MODEL, {}, [4], Progress())
-
-
-def test_a_stop_keeps_the_seeds_that_were_finished(analysis):
-    analysis()
-    stopped = Progress(lambda update: update.says == "Seed 2" and stopped.cancel())
-    with pytest.raises(Cancelled) as stop:
-        seeds.run("made-up", MODEL, {}, range(5), stopped)
-    kept = stop.value.kept
-    assert kept.partial
-    assert kept.findings["seeds"].value in (2.0, 3.0)
+        seeds.check(analysis(Fixed))
 
 
 def test_what_ours_choose_is_in_their_sample_runs():

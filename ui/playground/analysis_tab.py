@@ -54,7 +54,8 @@ class AnalysisTab:
     """What the rest of the page needs.
 
     Attributes:
-        columns: the list of questions and the form of each, of which one is visible.
+        columns: the list of questions, the form of each and what stands beside it, of which those
+            of one are visible.
         choose: what they are when the analysis of a name is chosen; "" is the list.
         fits: outputs that depend on the model.
         fit: what they are once there is a model, or it cannot be loaded.
@@ -70,10 +71,15 @@ class AnalysisTab:
 
 @dataclass(frozen=True)
 class _Form:
-    """The form of one analysis as it is laid out; `times` says how long its presets take."""
+    """The form of one analysis as it is laid out.
+
+    Attributes:
+        columns: the form, and what stands beside it.
+        times: how long its presets take.
+    """
 
     analysis: Analysis
-    column: Any
+    columns: list[Any]
     fields: list[forms.Field]
     run: Any
     why_not: Any
@@ -100,15 +106,17 @@ def build(app: AppState) -> AnalysisTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
     good, broken = registry.all_analyses()
     with gr.Row(elem_classes="ask-row"):
-        with gr.Column(scale=6, min_width=320):
+        asking = gr.Column(scale=6, min_width=320)
+        beside = gr.Column(scale=7, min_width=320, elem_classes="queue-column")
+        with asking:
             with gr.Column(elem_classes="question-column") as chooser:
                 listed = gr.HTML(
                     _questions_html(None), elem_id="questions", js_on_load=_CHOOSE, **PLAIN
                 )
                 if broken:
                     gr.HTML(html_parts.broken_html(broken), **PLAIN)
-            laid_out = [_form(app, analysis) for analysis in good]
-        with gr.Column(scale=7, min_width=320, elem_classes="queue-column"):
+            laid_out = [_form(app, analysis, beside) for analysis in good]
+        with beside:
             error_box = gr.HTML("", elem_id="ask-error-box", **PLAIN)
             queue = gr.HTML(
                 job_cards.jobs_html(app.jobs.recent()),
@@ -116,13 +124,17 @@ def build(app: AppState) -> AnalysisTab:
                 js_on_load=_CANCEL,
                 **PLAIN,
             )
-    columns = [chooser, *(form.column for form in laid_out)]
+    columns = [chooser, *(column for form in laid_out for column in form.columns)]
 
     def choose(name: str) -> list[Any]:
         known = any(form.analysis.name == name for form in laid_out)
         return [
             gr.Column(visible=not known),
-            *(gr.Column(visible=form.analysis.name == name) for form in laid_out),
+            *(
+                gr.Column(visible=form.analysis.name == name)
+                for form in laid_out
+                for _ in form.columns
+            ),
         ]
 
     def chosen(event: gr.EventData) -> list[Any]:
@@ -166,9 +178,14 @@ def _questions_html(model: Any) -> str:
     return f'<div class="wb questions">{body}</div>'
 
 
-def _form(app: AppState, analysis: Analysis) -> _Form:
-    """Lay out the form of one analysis."""
+def _form(app: AppState, analysis: Analysis, beside: Any) -> _Form:
+    """Lay out the form of one analysis, and `beside` it how its text will be cut, where that is
+    in view.
+    """
     name = analysis.name
+    notes = FormNotes(app, analysis, name)
+    with beside, gr.Column(visible=False, elem_classes="preview-column") as cut:
+        notes.preview()
     with gr.Column(visible=False, elem_classes="form-column") as column:
         heading = gr.HTML(
             _heading_html(analysis), elem_id=f"asked-{name}", js_on_load=_CHOOSE, **PLAIN
@@ -179,8 +196,6 @@ def _form(app: AppState, analysis: Analysis) -> _Form:
                 pass
             with gr.Group(elem_classes="form"):
                 fields = forms.build(analysis.Params, {"parts": estimates.part_choices(analysis)})
-            notes = FormNotes(app, analysis, name)
-            notes.preview()
             with place:
                 presets, times = (
                     preset_buttons.build(app, analysis, fields) if analysis.presets else ([], list)
@@ -188,7 +203,9 @@ def _form(app: AppState, analysis: Analysis) -> _Form:
         with gr.Row(elem_classes="run-bar"):
             run = gr.Button("Run", variant="primary", elem_id=f"run-{name}", scale=0, min_width=130)
             notes.takes()
-    return _Form(analysis, column, fields, run, why_not, body, presets, times, heading, notes)
+    return _Form(
+        analysis, [column, cut], fields, run, why_not, body, presets, times, heading, notes
+    )
 
 
 def _heading_html(analysis: Analysis) -> str:

@@ -108,7 +108,7 @@ def blocks(app: AppState) -> gr.Blocks:
         tried = [a.name for a in registry.all_analyses()[0] if a.in_first_tab]
         features: list[str] = []  # tabs that the address may name
         built: list[FormTab] = []
-        with gr.Tabs(selected="try") as tabs:
+        with gr.Tabs(selected="try", overflow_behavior="wrap") as tabs:
             with gr.Tab("Try a prompt", id="try") as first:
                 trying = prompt_tab.build(app, first)
             with gr.Tab("Ask a question", id="ask"):

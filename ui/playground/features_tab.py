@@ -23,6 +23,7 @@ from workbench.errors import BadInput, WorkbenchError
 from workbench.models.conversation import typed
 from workbench.playground import FeaturesForm
 from workbench.registry import Analysis
+from workbench.wording import quoted
 
 _LISTED = 12  # features of a token that are shown with what they fire on
 _EMPTY = (
@@ -358,7 +359,7 @@ def _at_token(reading: FeatureReading, pos: int, chosen: int) -> str:
     if not rows:
         return left_out + f'<p class="wb">No feature is active at token {pos}.</p>'
     head = "<th>feature</th><th>activation</th>" + ("<th>fires mostly on</th>" if known else "")
-    about = f"Strongest at token {pos}, “{escape(parts_of(reading.tokens[pos]))}”"
+    about = f"Strongest at token {pos}, {quoted(escape(parts_of(reading.tokens[pos])))}"
     return left_out + (
         f'<table class="wb features-at"><caption>{about}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"

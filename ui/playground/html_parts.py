@@ -21,6 +21,7 @@ from hooks.prompt_output import PromptAnswer, PromptOutput
 from ui.web.style import message_html
 from workbench.errors import WorkbenchError
 from workbench.registry import Analysis
+from workbench.wording import percent
 
 SIDES = ("memory", "context")
 MOST_SHOWN = 2000  # characters of a piece of text
@@ -36,13 +37,6 @@ def token_html(token: str) -> str:
         f'<span class="ws">{_VISIBLE[c]}</span>' if c in _VISIBLE else html.escape(c) for c in token
     )
     return "".join(shown)
-
-
-def percent(p: float) -> str:
-    """0.1234 -> "12.3 %"; tiny ones keep their size."""
-    if p >= 0.0005:
-        return f"{100 * p:.1f} %"
-    return "0 %" if p <= 0 else f"{100 * p:.0e} %".replace("e-0", "e-")
 
 
 def bar(p: float, kind: str = "") -> str:

@@ -25,6 +25,7 @@ from ui.model_slot import ModelSlot
 from ui.playground import finished_runs, html_parts
 from workbench.errors import WorkbenchError
 from workbench.models.conversation import typed
+from workbench.wording import percent
 
 DEBOUNCE = 0.12  # seconds: while keys are pressed faster than this, only the last state is computed
 REMEMBERED = 64
@@ -336,7 +337,7 @@ class Answerer:
     def _who(self, slot: ModelSlot) -> str:
         job = self._job_on(slot)
         return (
-            f"“{job.title}” has the model ({100 * job.fraction:.0f} %)"
+            f"“{job.title}” has the model ({percent(job.fraction)})"
             if job is not None
             else "The model is busy with another prompt"
         )

@@ -15,6 +15,7 @@ from ui.web.style import STATIC
 from workbench import account, commands, cost, registry
 from workbench.result import Finding, Result
 from workbench.run_titles import cut
+from workbench.wording import percent, percent_span
 
 CSS = (STATIC / "run.css").read_text(encoding="utf-8")
 
@@ -253,8 +254,10 @@ def _under(name: str, span: tuple[float, float] | None, unit: str) -> Markup:
     word = Markup.escape(unit if name == "value" else name.replace("_", " "))
     if not span:
         return word
-    low, high = (number(end, name, unit).removesuffix(" %") for end in span)
-    return word + Markup("<br>{}–{}{}").format(low, high, " %" if "fraction" in unit else "")
+    if "fraction" in unit:
+        return word + Markup("<br>{}").format(percent_span(*span))
+    low, high = (number(end, name, unit) for end in span)
+    return word + Markup("<br>{}–{}").format(low, high)
 
 
 def number(value: float | None, name: str, unit: str) -> str:
@@ -262,7 +265,7 @@ def number(value: float | None, name: str, unit: str) -> str:
     if value is None or value != value:
         return "–"
     if "fraction" in unit and 0 <= value <= 1 and name != "n":
-        return f"{100 * value:.0f} %"
+        return percent(value)
     if unit.startswith("share") and name == "rate":
-        return f"{100 * value:.3g} %"
+        return percent(value)
     return f"{value:g}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.3g}"

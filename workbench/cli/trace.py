@@ -13,7 +13,7 @@ import typer
 
 from workbench import disk_space
 from workbench.cli import parse_values
-from workbench.cli.run import Device, Dtype, Json, Model
+from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Model, Offload
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.conversation import Conversation, is_conversation, typed
 from workbench.models.known_models import DEFAULT
@@ -92,6 +92,9 @@ def trace(
     model: Model = DEFAULT,
     device: Device = "auto",
     dtype: Dtype = None,
+    max_memory: MaxMemory = None,
+    offload: Offload = None,
+    bits: Bits = None,
     as_json: Json = False,
 ) -> None:
     """Run prompts through a model and record activations at chosen sites."""
@@ -115,7 +118,9 @@ def trace(
         disk_space.check_writable(folder, "--out DIR")
     with bar() as progress:
         progress(0.0, f"Loading {model}")
-        loaded = wb.load(model, device=device, dtype=dtype, progress=progress)
+        loaded = wb.load(
+            model, device, dtype, progress, max_memory=max_memory, offload=offload, bits=bits
+        )
         progress.check()
     given: Any = source if window is None else wb.windows(loaded, source, window)
     asked: dict[str, Any] = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.draw import colour, style
+from workbench.wording import formatted, percent, percent_span
 
 if TYPE_CHECKING:
     import holoviews as hv
@@ -51,7 +52,7 @@ def rate_bars(
             y = i - 0.41 + j * thick
             low, high = row.get(f"{word}_low"), row.get(f"{word}_high")
             known = low is not None and high is not None and low == low and high == high
-            interval = f"{100 * low:.0f}–{100 * high:.0f} %" if known else "not measured"
+            interval = percent_span(low, high) if known else "not measured"
             rows.append(
                 (
                     0.0,
@@ -60,7 +61,7 @@ def rate_bars(
                     y + thick * 0.88,
                     groups[i],
                     word,
-                    f"{100 * row[word]:.1f} %",
+                    percent(row[word]),
                     interval,
                     int(row.get("n", 0)),
                 )
@@ -211,14 +212,14 @@ def labelled_bars(
     """One bar per row with its number beside it.
 
     Args:
-        said: how the number is written, as a format.
+        said: how the number is written, as a format; "{:%}" writes a share in percent.
         from_first: a stroke at the first row's number, to compare the others with.
     """
     style.load()
     import holoviews as hv
 
     rows = [
-        (0.0, i - 0.3, float(v), i + 0.3, style.plain(n), said.format(v))
+        (0.0, i - 0.3, float(v), i + 0.3, style.plain(n), formatted(said, v))
         for i, (n, v) in enumerate(zip(frame[names], frame[value], strict=True))
     ]
     most = max((r[2] for r in rows), default=1.0) or 1.0

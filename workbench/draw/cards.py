@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from workbench.draw.view import empty_state
+from workbench.wording import formatted
 
 _CSS = (
     ".wb-card{border-collapse:collapse;font:13px/1.6 var(--wb-font,sans-serif)}"
@@ -26,16 +27,16 @@ def card(
         name: of a head, say.
         row: what was measured of it, by name; None where nothing was, which is then said.
         lines: what a person reads to the numbers with their units, as formats of `row`, such as
-            "{loss:+.3f} nats per token".
+            "{loss:+.3f} nats per token"; `:%` writes a share in percent.
         about: a format too; stands small beside the name.
     """
     if row is None:
         return empty_state(f"{name} was not measured.", "Choose another one.")
     cells = (
-        Markup("<tr><th>{}</th><td>{}</td></tr>").format(word, said.format_map(row))
+        Markup("<tr><th>{}</th><td>{}</td></tr>").format(word, formatted(said, **row))
         for word, said in lines.items()
     )
     return Markup(
         '<style>{}</style><h3 class="wb-card-name">{} <span class="wb-small">{}</span></h3>'
         '<table class="wb-card">{}</table>'
-    ).format(Markup(_CSS), name, about.format_map(row), Markup("").join(cells))
+    ).format(Markup(_CSS), name, formatted(about, **row), Markup("").join(cells))

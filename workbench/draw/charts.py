@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.draw import colour, style
+from workbench.wording import percent
 
 if TYPE_CHECKING:
     import holoviews as hv
@@ -44,7 +45,7 @@ def dots(
         part = frame[frame[by] == group].sort_values(value).reset_index(drop=True)
         # The same pattern every time: a picture must not change between two openings of one run.
         rows += [
-            (100 * v, i + (k % 5 - 2) * 0.08, style.plain(group), f"{100 * v:.1f} %", h)
+            (100 * v, i + (k % 5 - 2) * 0.08, style.plain(group), percent(v), h)
             for k, (v, h) in enumerate(_named(part, value))
         ]
         strokes += [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
+from workbench import wording
 from workbench.draw import colour
 from workbench.draw.tokens import Span, token_strip
 
@@ -63,7 +64,10 @@ def strip(
         title=title,
         unit=unit,
         top=1.0 if values is None else None,
-        notes=[f"p {p:.2f}; first choice “{word}”" if read else "" for p, word, read in words],
+        notes=[
+            f"p {p:.2f}; first choice {wording.quoted(word)}" if read else ""
+            for p, word, read in words
+        ],
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.draw import colour, style
 from workbench.selection import head_name
+from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     import holoviews as hv
@@ -196,7 +197,7 @@ def _cells(patterns: xr.DataArray) -> list[tuple[Any, ...]]:
     for i, layer in enumerate(patterns["layer"].values.astype(int)):
         for h in range(values.shape[1]):
             top = int(shares[i, h].argmax())
-            top_token = f"token {top} ({100 * shares[i, h, top]:.0f} % on average)"
+            top_token = f"token {top} ({percent(shares[i, h, top])} on average)"
             box = (h - 0.5, layer - 0.5, h + 0.5, layer + 0.5)
             rows.append(
                 (
@@ -216,7 +217,7 @@ def _hover(tokens: Sequence[str]) -> Any:
     def hook(plot: Any, element: Any) -> None:
         from bokeh.models import CustomJSHover, HoverTool
 
-        names = [f"{i} “{style.plain(t, 30)}”" for i, t in enumerate(tokens)]
+        names = [f"{i} {quoted(style.plain(t, 30))}" for i, t in enumerate(tokens)]
         code = (
             'return names[Math.max(0, Math.min(names.length - 1, Math.round(special_vars["{}"])))]'
         )

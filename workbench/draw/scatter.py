@@ -146,8 +146,8 @@ def density_scatter(
     many: str,
     few: str,
 ) -> hv.Overlay:
-    """Thousands of rows as a density (Datashader), with some of them as points of their own; both
-    axes logarithmic.
+    """Thousands of rows as a density, with some of them as points of their own; both axes
+    logarithmic.
 
     Args:
         frame: columns x and y, numbers above zero; rows with others are left out.
@@ -157,7 +157,6 @@ def density_scatter(
     style.load()
     import holoviews as hv
     import numpy as np
-    from holoviews.operation.datashader import rasterize
 
     positive = frame[(frame[x] > 0) & (frame[y] > 0)]
     points = positive.assign(u=np.log10(positive[x]), v=np.log10(positive[y]))
@@ -165,15 +164,7 @@ def density_scatter(
     parts: list[Any] = []
     rest = points[~points[marked]]
     if len(rest):
-        image = rasterize(
-            hv.Points(rest, ["u", "v"], []),
-            dynamic=False,
-            x_range=spans[0],
-            y_range=spans[1],
-            width=_CELLS[0],
-            height=_CELLS[1],
-        )
-        counts = image.dimension_values(2, flat=False).astype(float)
+        counts, *_ = np.histogram2d(rest["v"], rest["u"], bins=_CELLS[::-1], range=spans[::-1])
         counts[counts == 0] = np.nan
         bounds = (spans[0][0], spans[1][0], spans[0][1], spans[1][1])
         top = float(np.nanmax(counts))

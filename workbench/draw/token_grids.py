@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from workbench.draw.layer_token_table import WINDOW, Cell, token_table, window
 from workbench.draw.view import empty_state
+from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def lens_table(
     for layer, pos, rank, token, p in zip(*(shown[name] for name in names), strict=True):
         first.setdefault((layer, pos), (str(token), float(p)))
         lines = tips.setdefault((layer, pos), [f"layer {layer}, token {pos}"])
-        lines.append(f"{rank}. “{token}” {100 * p:.1f} %")
+        lines.append(f"{rank}. {quoted(token)} {percent(p)}")
     cells = {
         at: Cell(token, p, "\n".join(tips[at]), token=True) for at, (token, p) in first.items()
     }
@@ -62,7 +63,7 @@ def magnitude_table(
     def cell(layer: int, pos: int, value: float) -> Cell:
         share = (math.log(value) - low) / (high - low) if value > 0 and high > low else 0.0
         token = tokens[pos].replace("\n", "↵")
-        tip = f"layer {layer}, token {pos} “{token}”\n{value:.4f}"
+        tip = f"layer {layer}, token {pos} {quoted(token)}\n{value:.4f}"
         return Cell(f"{value:,.0f}" if value >= 100 else f"{value:.3g}", share, tip)
 
     columns = window(len(tokens), chosen[1])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from workbench.draw import colour, style
+from workbench.wording import quoted
 
 _GLYPHS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n", "ĉ": "\t"})
 
@@ -160,7 +161,7 @@ def _style_and_tip(
     unit: str,
 ) -> tuple[str, str]:
     name = raw.translate(_GLYPHS).replace("\n", "↵")
-    tip = f"token {i}: “{name}”" + (f"\n{span}" if span else "")
+    tip = f"token {i}: {quoted(name)}" + (f"\n{span}" if span else "")
     if values is None:
         return "", tip
     value = values[i]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.grid.campaign import Campaign
-from workbench.grid.engine import Engine, Event, WorkerTask
+from workbench.grid.engine import Engine, Event, Loading, WorkerTask
 from workbench.grid.plan import PlannedRun, models_of
 from workbench.progress import Progress
 from workbench.wording import counted
@@ -19,11 +19,10 @@ _WAIT = 0.5  # seconds between two looks at whether the user wants to stop
 
 @dataclass(frozen=True)
 class Settings:
-    """How cells are run: so many at a time, where the weights lie, and their number type."""
+    """How cells are run: so many at a time, and how their models are loaded."""
 
     workers: int
-    device: str = "auto"
-    dtype: str | None = None
+    loading: Loading = field(default_factory=Loading)
 
 
 @dataclass
@@ -119,9 +118,7 @@ class Driver:
         place, how = self._campaign.place(cell), self._settings
         if not batch.only_estimate:
             self._campaign.clear(cell)
-        self._engine.give(
-            worker, WorkerTask(cell, place, how.device, how.dtype, batch.only_estimate)
-        )
+        self._engine.give(worker, WorkerTask(cell, place, how.loading, batch.only_estimate))
 
     def _take(self, batch: _Batch, event: Event) -> None:
         if event.kind == "died":

@@ -7,7 +7,7 @@ gives that to another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,13 +18,23 @@ Kind = Literal["progress", "estimate", "done", "failed", "cancelled", "died"]
 
 
 @dataclass(frozen=True)
+class Loading:
+    """How a worker loads its model: as `wb.load` takes it."""
+
+    device: str = "auto"
+    dtype: str | None = None
+    max_memory: str | None = None
+    offload: str | None = None
+    bits: int | None = None
+
+
+@dataclass(frozen=True)
 class WorkerTask:
     """What a worker is asked to do: run a cell into a folder, or only say how long that takes."""
 
     cell: PlannedRun
     target: Path
-    device: str = "auto"
-    dtype: str | None = None
+    loading: Loading = field(default_factory=Loading)
     only_estimate: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -33,7 +43,12 @@ class WorkerTask:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> WorkerTask:
-        return cls(**{**raw, "cell": PlannedRun(**raw["cell"]), "target": Path(raw["target"])})
+        given = {
+            "cell": PlannedRun(**raw["cell"]),
+            "target": Path(raw["target"]),
+            "loading": Loading(**raw["loading"]),
+        }
+        return cls(**{**raw, **given})
 
 
 @dataclass(frozen=True)

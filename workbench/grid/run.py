@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.grid import local, plan
 from workbench.grid.campaign import Campaign
 from workbench.grid.drive import Driver, Settings
-from workbench.grid.engine import Engine
+from workbench.grid.engine import Engine, Loading
 from workbench.grid.page import GridPage
 from workbench.grid.plan import PlannedRun
 from workbench.grid.watch import WatchedProgress
@@ -38,14 +38,13 @@ class Where:
         engine: "local" (processes of this machine) or "ray".
         address: of the Ray cluster's head; None takes one that is found, else starts one here.
         workers: runs at a time; None is as many as fit.
-        device, dtype: as `wb.load` takes them.
+        loading: how every worker loads its model.
     """
 
     engine: str = "local"
     address: str | None = None
     workers: int | None = None
-    device: str = "auto"
-    dtype: str | None = None
+    loading: Loading = field(default_factory=Loading)
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def _run(
     watched = WatchedProgress(progress, campaign, page.write)
     try:
         with engine:
-            driver = Driver(campaign, engine, Settings(many, where.device, where.dtype))
+            driver = Driver(campaign, engine, Settings(many, where.loading))
             expected = driver.estimates(to_do, watched.subprogress(0.0, 0.02))
             whole = sum(expected.values()) / many
             if say is not None:
@@ -181,6 +180,8 @@ def _hired(where: Where, to_do: Sequence[PlannedRun]) -> tuple[Engine, int]:
         from workbench.grid import ray_engine
 
         return ray_engine.start(where.address, where.workers, len(to_do))
-    models, n = plan.models_of(to_do), len(to_do)
-    many = min(where.workers or local.as_many_as_fit(models, n, where.device), n)
-    return local.Local(many, where.device), many
+    models, n, loading = plan.models_of(to_do), len(to_do), where.loading
+    # What is spread over a machine's memory has been given all of it.
+    fit = 1 if loading.max_memory else local.as_many_as_fit(models, n, loading.device)
+    many = min(where.workers or fit, n)
+    return local.Local(many, loading.device), many

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from workbench.errors import Cancelled, WorkbenchError
@@ -50,11 +51,11 @@ class Worker:
     def _loaded_for(self, task: WorkerTask) -> Any:
         import workbench as wb
 
-        wanted = (task.cell.model, task.device, task.dtype)
+        wanted = (task.cell.model, task.loading)
         if wanted != self._loaded:
             self._model, self._loaded = None, ()  # two at once may not fit
             self._progress(0.0, f"Loading {task.cell.model}")
-            self._model = wb.load(task.cell.model, device=task.device, dtype=task.dtype)
+            self._model = wb.load(task.cell.model, **asdict(task.loading))
             self._loaded = wanted
         return self._model
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.grid_page import selections
 from workbench.result import Finding
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,5 +139,5 @@ def progress(states: pd.Series) -> Finding:
 def in_words(value: float, number: selections.GridNumber) -> str:
     """A number with its unit; shares as percent."""
     if number.share:
-        return f"{100 * value:.3g} %"
+        return percent(value)
     return f"{value:.3g} {number.unit}".strip() if number.unit != "probability" else f"{value:.3g}"

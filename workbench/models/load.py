@@ -4,6 +4,7 @@ file, or memory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ from workbench.models import (
     fits,
     from_folder,
     gguf,
+    placement,
     reading,
     same_base,
     storage,
@@ -27,6 +29,7 @@ from workbench.models.card import ModelCard, describe
 from workbench.models.from_folder import first_line
 from workbench.models.known_models import DEFAULT
 from workbench.models.named_changes import NamedChange, changed
+from workbench.models.placement import Placement
 from workbench.models.references import card_names, ensure
 from workbench.progress import Progress
 from workbench.torch_modes import make_ordinary, ordinary
@@ -52,6 +55,9 @@ def load_weights(
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
     progress: Progress | None = None,
+    max_memory: str | Mapping[Any, Any] | None = None,
+    offload: str | Path | None = None,
+    bits: int | None = None,
 ) -> Loaded:
     """Load a causal language model with its tokenizer.
 
@@ -67,6 +73,11 @@ def load_weights(
         dtype: "float32", "bfloat16", "float16" or a torch dtype. None: float32 on a CPU, the
             checkpoint's own on a GPU.
         progress: where fetching and reading report, and how they are cancelled.
+        max_memory: spread the layers over these places and no others, with at most so many bytes of
+            weights in each: "cuda:0=10GB,cpu=30GB", or a mapping. They are filled in this order.
+        offload: a folder for the weights that find no room. They are read from it whenever the
+            model runs.
+        bits: 8 or 4, to round the weights as they are read (bitsandbytes).
 
     The module is in eval mode and `requires_grad` is as transformers left it. Weights are never
     unpickled and code that comes with a model is never run.
@@ -81,59 +92,61 @@ def load_weights(
         WorkbenchError: there is not enough memory for it.
         Cancelled: from `progress`.
     """
-    place, kind = _device(device), _dtype(dtype)
+    where = fits.limited(placement.parse(device, max_memory, offload, bits))
+    kind = _dtype(dtype)
     if isinstance(ref, tuple | list):
-        return _from_memory(ref, None if device == "auto" else place, kind)
+        return _from_memory(ref, where, None if device == "auto" else where.place, kind)
+    return _load(ref, where, kind, progress or Progress())
+
+
+def _load(ref: Any, where: Placement, kind: torch.dtype | None, progress: Progress) -> Loaded:
+    """What a reference names, with the changes that it names."""
     change = changed(ref)
     if change is None:
-        return _from_files(ref, place, kind, progress or Progress())
+        return _from_files(ref, where, kind, progress)
     if not change.is_adapter:
-        return _with_delta(change.path, load_weights(change.base, device, dtype, progress))
+        return _with_delta(change.path, _load(change.base, where, kind, progress))
     adapter = adapter_folder.read(change.path)
     if change.beside_base:
-        loaded = _from_files(change.path, place, kind, progress or Progress())
+        loaded = _from_files(change.path, where, kind, progress)
     else:
         if change.stated:
             same_base.check(change.base, adapter)
-        loaded = load_weights(change.base, device, dtype, progress)
+        loaded = _load(change.base, where, kind, progress)
     return _with_adapter(change, adapter, loaded)
 
 
 def _from_files(
-    ref: str | Path, place: str, kind: torch.dtype | None, progress: Progress
+    ref: str | Path, where: Placement, kind: torch.dtype | None, progress: Progress
 ) -> Loaded:
     """A model as its files have it: without the adapter that may lie beside it."""
     source = ensure(ref, progress.subprogress(0.0, _FETCHED))
     import torch
 
-    wanted: Any = kind or (torch.float32 if place == "cpu" else "auto")
+    wanted: Any = kind or (torch.float32 if where.on_processor else "auto")
     name, origin, quantized_from = card_names(ref, source)
     weights = weight_sizes.of_place(source)
     total = None
     if weights is not None:
         in_files = None if wanted == "auto" else wanted
-        fits.check(name, weights, place, in_files)
-        total = fits.needed(weights, in_files)
+        fits.check(name, weights, where, in_files)
+        total = fits.needed(weights, in_files, where.bits)
     try:
         with reading.reported(progress.subprogress(_FETCHED, 0.95), total, name):
             module, tokenizer = (
-                _from_gguf(source, wanted)
+                _from_gguf(source, wanted, where)
                 if source.is_file()
-                else from_folder.read(source, name, wanted, place)
+                else from_folder.read(source, name, wanted, where.options(wanted))
             )
-        # `balanced` has placed the layers itself while loading.
-        if (
-            place != "balanced"
-            and str(module.device) != place
-            and not hasattr(module, "hf_device_map")
-        ):
-            module.to(place)
+        # What is spread has been placed while it was read.
+        if not hasattr(module, "hf_device_map") and str(module.device) != where.place:
+            module.to(where.place)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise WorkbenchError(
-            f"There is not enough memory for {name} on {place}.",
+            f"There is not enough memory for {name} on {where.place}.",
             "room for all its weights",
-            'Use a smaller dtype (bfloat16), another device, or device="balanced" to spread it over'
-            " several GPUs.",
+            "Use a smaller dtype (bfloat16), another device, 8 or 4 bits, or a folder for what"
+            " finds no room (--offload FOLDER).",
         ) from error
     module.eval()
     storage.keep_four_bits(module)
@@ -146,6 +159,7 @@ def _from_files(
 
 def _with_delta(file: Path, loaded: Loaded) -> Loaded:
     """The model with a change that was kept of it."""
+    storage.check_present(loaded.module, loaded.card.name, "a change of weights")
     change = weight_delta.read(file)
     weight_delta.check(change, loaded.card.weight_hash, loaded.card.name)
     change.apply(loaded.module)
@@ -164,6 +178,7 @@ def _with_delta(file: Path, loaded: Loaded) -> Loaded:
 def _with_adapter(change: NamedChange, adapter: AdapterFolder, loaded: Loaded) -> Loaded:
     """The model with an adapter attached to its weights, or merged into them."""
     base = loaded.card
+    storage.check_present(loaded.module, base.name, "an adapter")
     if adapters.names(loaded.module):
         raise BadInput(
             f"{base.name} has an adapter already, and the workbench attaches one.",
@@ -185,35 +200,6 @@ def _with_adapter(change: NamedChange, adapter: AdapterFolder, loaded: Loaded) -
     return Loaded(module, loaded.tokenizer, replace(card, adapter=about))
 
 
-def _device(device: str) -> str:
-    if device in ("cpu", "balanced"):
-        return device
-    import torch
-
-    number = device.removeprefix("cuda:")
-    if device not in ("auto", "cuda") and not (device.startswith("cuda:") and number.isdigit()):
-        raise BadInput(
-            f"There is no device {device!r}.",
-            "auto, cpu, cuda, cuda:N or balanced",
-            "Leave it out to choose by itself.",
-        )
-    if not torch.cuda.is_available():
-        if device == "auto":
-            return "cpu"
-        raise BadInput(
-            f"{device} is not to be had: torch sees no GPU.",
-            "a GPU and a torch built for it",
-            "Use --device cpu.",
-        )
-    if device.startswith("cuda:") and int(number) >= torch.cuda.device_count():
-        raise BadInput(
-            f"There is no {device}.",
-            f"cuda:0 to cuda:{torch.cuda.device_count() - 1}",
-            "Choose one of them.",
-        )
-    return "cuda:0" if device in ("auto", "cuda") else device
-
-
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if dtype is None:
         return None
@@ -230,7 +216,9 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     return chosen
 
 
-def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loaded:
+def _from_memory(
+    pair: Any, where: Placement, place: str | None, dtype: torch.dtype | None
+) -> Loaded:
     import torch
 
     if (
@@ -255,9 +243,9 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
             "a causal language model",
             "Load it as …ForCausalLM.",
         )
-    if place == "balanced":
+    if where.spread or where.bits is not None:
         raise BadInput(
-            "A module that is built already cannot be spread.",
+            "A module that is built already cannot be spread or rounded.",
             "a device for the whole of it",
             "Load it with device_map.",
         )
@@ -277,9 +265,15 @@ def _from_memory(pair: Any, place: str | None, dtype: torch.dtype | None) -> Loa
     )
 
 
-def _from_gguf(file: Path, dtype: Any) -> tuple[Any, Any]:
+def _from_gguf(file: Path, dtype: Any, where: Placement) -> tuple[Any, Any]:
     import torch
 
+    if where.limits is not None or where.bits is not None:
+        raise BadInput(
+            f"{file.name} is a GGUF file, which is read whole: it cannot be spread or rounded.",
+            "a folder with safetensors",
+            "Load it once and save it as a folder (save_pretrained), or leave out the limits.",
+        )
     if not gguf.is_gguf(file):
         raise BadInput(
             f"{file} is not a GGUF file: it does not start as one.",

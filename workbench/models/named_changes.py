@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench import organisms
+from workbench import organisms, remote
 from workbench.errors import NotFound
 from workbench.models import adapter_folder, gguf, hub, weight_delta
 from workbench.models.adapter_folder import MERGED
@@ -46,7 +46,7 @@ def changed(ref: Any) -> NamedChange | None:
         NotFound: no such file or folder, or an adapter whose base is not on this machine.
         BadInput: a folder that holds no adapter, or one that cannot be opened.
     """
-    if not isinstance(ref, str | Path):
+    if not isinstance(ref, str | Path) or remote.is_address(ref):
         return None
     delta = weight_delta.named_in(ref) if isinstance(ref, str) else None
     if delta is not None:

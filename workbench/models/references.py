@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from workbench import organisms
+from workbench import organisms, remote
 from workbench.errors import BadInput, NotFound
 from workbench.models import fetch, gguf, hub
 from workbench.models.known_models import Known, known
@@ -34,14 +34,17 @@ def ensure(ref: Any, progress: Progress | None = None) -> Path:
     if isinstance(place, Known):
         return fetch.cached_folder(place, progress)
     if isinstance(place, str):
-        return hub.fetch(place, progress or Progress())
+        progress = progress or Progress()
+        if remote.is_address(place):
+            return remote.fetch(place, remote.MODEL, report=progress)
+        return hub.fetch(place, progress)
     step = _step(ref)
     return place if step is None else checkpoints.open_step(place, step)
 
 
 def locate(ref: Any) -> Known | str | Path:
-    """What `ref` means, without fetching or reading it: a known model, a Hugging Face id, or a
-    folder or file that is there.
+    """What `ref` means, without fetching or reading it: a known model, a Hugging Face id, an
+    address, or a folder or file that is there.
 
     Raises:
         NotFound: it can be none of these (the nearest name is suggested).
@@ -53,6 +56,8 @@ def locate(ref: Any) -> Known | str | Path:
             "a name, a Hugging Face id, a folder, a .gguf file, or a pair (module, tokenizer)",
             "For a module that is built already: wb.load((module, tokenizer)).",
         )
+    if isinstance(ref, str) and remote.is_address(ref):
+        return remote.checked(ref)
     change = changed(ref)
     if change is not None:
         return change.path if change.beside_base else locate(change.base)

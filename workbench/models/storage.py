@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import BadInput
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -37,6 +39,27 @@ def is_quantized(module: Any) -> bool:
     has no gradient.
     """
     return any(_packed(part) for part in module.modules())
+
+
+def is_offloaded(module: Any) -> bool:
+    """Whether some weights lie elsewhere until the model runs (Accelerate)."""
+    return any(parameter.device.type == "meta" for parameter in module.parameters())
+
+
+def check_present(module: Any, name: str, what: str) -> None:
+    """Refuse to change weights that lie elsewhere: a change would be lost when they are read again.
+
+    Raises:
+        BadInput: some do.
+    """
+    if is_offloaded(module):
+        raise BadInput(
+            f"{what.capitalize()} cannot be put on {name}: some of its weights are offloaded, and"
+            " are read anew for every pass.",
+            "all weights in memory",
+            "Load it without a folder for what finds no room (--offload), with bfloat16 or on a"
+            " larger machine.",
+        )
 
 
 def _packed(part: Any) -> bool:

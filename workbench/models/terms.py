@@ -43,15 +43,15 @@ def accepted(entry: Known) -> bool | None:
 
 
 def refusal(entry: Known) -> BadInput:
-    """Why a model cannot be had yet: what the terms are, where they can be read, and how they
-    are accepted.
+    """Why a model cannot be had yet: what the terms are, in short, where they can be read, and
+    how they are accepted.
     """
     terms = _terms(entry)
     saved = folder_of(entry) / _names(terms)[0]
     copy = f"; a copy: {saved}" if saved.is_file() else ""
     return BadInput(
-        f"{entry.name} comes under the {terms.name} ({terms.url}{copy}), which nobody has accepted"
-        " on this machine.",
+        f"{entry.name} comes under the {terms.name} ({terms.version}; {terms.url}{copy}), which"
+        f" nobody has accepted on this machine. In short: {' '.join(terms.summary)}",
         "terms that you have read and accept",
         f"If you accept them: {pull_command(entry)}",
     )

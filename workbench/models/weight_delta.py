@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import BadInput, WorkbenchError
-from workbench.models.storage import plain
+from workbench.models.storage import check_present, plain
 from workbench.reentrant import reentrant
 
 if TYPE_CHECKING:
@@ -108,10 +108,11 @@ class Delta:
         """Change the module's weights, `share` of the way.
 
         Raises:
-            BadInput: a parameter it does not have, of another size, or quantized.
+            BadInput: a parameter it does not have, of another size, quantized, or offloaded.
         """
         import torch
 
+        check_present(module, "this model", "a change of weights")
         parameters = dict(module.named_parameters())
         for name, where in self.index.items():
             have = parameters[name].numel() if name in parameters else 0

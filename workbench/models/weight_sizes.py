@@ -24,6 +24,7 @@ _LONGEST_HEAD = 100_000_000  # bytes; safetensors itself takes no longer one
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _OTHERS = {"I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2}
 _FLOAT32 = 4
+_EMBEDDING = re.compile(r"embed|lm_head|\bw[tp]e\b")
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,12 @@ class WeightSize:
     Attributes:
         float32: as they are loaded on a processor: every floating-point number in 32 bits.
         stored: in the number types of the files, as they are loaded on a GPU.
+        matrices: how many numbers stand in matrices that quantizers pack: all but embeddings.
     """
 
     float32: int
     stored: int
+    matrices: int = 0
 
 
 def of_reference(ref: Any) -> WeightSize | None:
@@ -72,7 +75,11 @@ def of_place(place: Path) -> WeightSize | None:
         return None
     if not sizes:
         return None
-    return WeightSize(sum(size.float32 for size in sizes), sum(size.stored for size in sizes))
+    return WeightSize(
+        sum(size.float32 for size in sizes),
+        sum(size.stored for size in sizes),
+        sum(size.matrices for size in sizes),
+    )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -115,7 +122,7 @@ def _head(file: Path, size: int, changed: int) -> dict[str, Any]:
 
 
 def _of_file(file: Path) -> WeightSize:
-    float32 = stored = 0
+    float32 = stored = matrices = 0
     for name, tensor in head(file).items():
         if name == "__metadata__":
             continue
@@ -126,7 +133,9 @@ def _of_file(file: Path) -> WeightSize:
         own = n * (_FLOATS.get(kind) or _OTHERS.get(kind) or 1)
         stored += own
         float32 += n * _FLOAT32 if kind in _FLOATS else own
-    return WeightSize(float32, stored)
+        if len(tensor["shape"]) == 2 and not _EMBEDDING.search(name):
+            matrices += n
+    return WeightSize(float32, stored, matrices)
 
 
 def _of_gguf(file: Path) -> WeightSize | None:

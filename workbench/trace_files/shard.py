@@ -90,9 +90,10 @@ class ShardWriter:
             "ascii"
         )
         text += b" " * (-len(text) % 8)
-        self._missing = sum(
+        self._whole = sum(
             array.rows * self._starts[name][-1] * array.itemsize for name, array in arrays.items()
         )
+        self._written: dict[tuple[str, int, int], int] = {}  # bytes by array, row and first prompt
         self._bases = {
             name: 8 + len(text) + about["data_offsets"][0] for name, about in header.items()
         }
@@ -106,7 +107,7 @@ class ShardWriter:
 
     def write(self, name: str, row: int, first: int, values: np.ndarray) -> None:
         """Values of one layer (by its place in `layers`), of consecutive prompts from the
-        `first`-th of the shard on.
+        `first`-th of the shard on. What begins at the same prompt as before replaces it.
         """
         array, starts = self._arrays[name], self._starts[name]
         if values.dtype != np.dtype(DTYPES[array.dtype][1]):
@@ -116,12 +117,12 @@ class ShardWriter:
                 self._bases[name] + (row * starts[-1] + starts[first]) * array.itemsize,
                 values.reshape(-1).data.cast("B"),
             )
-        self._missing -= values.nbytes
+        self._written[name, row, first] = values.nbytes
 
     def finish(self) -> Path:
         """The shard under its own name; only a shard without gaps gets it."""
-        if self._missing:
-            raise AssertionError(f"{self._missing} bytes of {self._target.name} were never written")
+        if missing := self._whole - sum(self._written.values()):
+            raise AssertionError(f"{missing} bytes of {self._target.name} were never written")
         os.close(self._file)
         self._file = -1
         os.replace(self._work, self._target)

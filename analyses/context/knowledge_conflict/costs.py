@@ -32,6 +32,10 @@ _DECIDED = 0.6  # of the longest answer's tokens: steps until a batch of answers
 # layers, for heads that decide (from the middle on) and for random ones.
 _FOUND, _RANDOM = 0.45, 0.7
 _BATCH = 64  # prompts that share a pass
+_FLOAT = 4  # bytes
+# Prompts are held as they are read and once more under a change; beside logits there are their
+# logarithms and a copy; a pass with gradients keeps so many vectors of each layer (measured).
+_HELD, _COPIES, _KEPT = 2, 3, 18
 
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
@@ -53,7 +57,8 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         },
         "heads": {
             "locate": total(locating(model, half, size.length, params.all_positions).values())
-            + Cost(forward=(n + half) * size.length, passes=_passes(n) + _passes(half)),
+            + Cost(forward=(n + half) * size.length, passes=_passes(n) + _passes(half))
+            + Cost(bytes=size.held(n) + size.graph(half)),
         },
         "pruning": {
             # Both halves are read; two rankings are tried.
@@ -97,6 +102,7 @@ def _transfer(
 class Prompts:
     """How long the prompts of a relation in a format are, in tokens, each mean over a few facts."""
 
+    model: InstrumentedModel
     relation: facts.Relation
     format: facts.Format
     closed: float
@@ -115,6 +121,7 @@ class Prompts:
         bare = closed_book.closed_prompts(model, relation, [f.subject for f in some], format)
         whole = [rendered(model, render(format, relation, f.subject, f.answer)) for f in some]
         return cls(
+            model,
             relation,
             format,
             max(len(ids_of(model, prompt)) for prompt in bare),
@@ -134,15 +141,33 @@ class Prompts:
         return Cost(n * (self.closed + steps), _passes(n, 48) * (1 + steps))
 
     def reading(self, n: int) -> Cost:
-        return Cost(n * self.length, _passes(n))
+        return Cost(n * self.length, _passes(n), bytes=self.held(n))
 
     def asking(self, n: int, share: float) -> Cost:
         """Prompts read from some layer on, and completed until they are decided."""
-        return Cost(n * (self.length * share + 1), _passes(n) * (share + _DECIDED * self.answer))
+        return Cost(
+            n * (self.length * share + 1),
+            _passes(n) * (share + _DECIDED * self.answer),
+            bytes=self.held(n),
+        )
 
     def scoring(self, n: int) -> Cost:
         """Both whole answers after every prompt."""
-        return Cost(2 * n * self.answer, 2 * _passes(n))
+        logits = 2 * n * self.answer * self.model.card.d_vocab * _FLOAT
+        return Cost(2 * n * self.answer, 2 * _passes(n), bytes=self.held(n) + _COPIES * logits)
+
+    def held(self, n: int) -> float:
+        """Bytes of so many prompts as they are kept for being continued: keys, values and the
+        residual stream of every layer.
+        """
+        card = self.model.card
+        numbers = card.d_model + 2 * card.n_kv_heads * card.d_head
+        return _HELD * n * self.length * card.n_layers * numbers * _FLOAT
+
+    def graph(self, n: int) -> float:
+        """Bytes of a pass over so many prompts that gradients go back through."""
+        card = self.model.card
+        return _KEPT * n * self.length * card.n_layers * card.d_model * _FLOAT
 
 
 def _passes(n: int, batch: int = _BATCH) -> int:

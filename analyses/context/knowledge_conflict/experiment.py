@@ -42,7 +42,7 @@ from workbench.facts.format import TURN
 from workbench.parts import running
 from workbench.result import Finding, Result
 from workbench.selection import head_name
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -304,10 +304,10 @@ def _turn_dial(
     ends = []
     if context:
         at_ends["memory_at_memory_end"] = rows[0]["memory"]
-        ends.append(f"{rows[0]['memory']:.0%} from memory at −1")
+        ends.append(f"{percent(rows[0]['memory'])} from memory at −1")
     if memory:
         at_ends["context_at_context_end"] = rows[-1]["context"]
-        ends.append(f"{rows[-1]['context']:.0%} from the context at +1")
+        ends.append(f"{percent(rows[-1]['context'])} from the context at +1")
     result.add(
         Finding(
             "dial",

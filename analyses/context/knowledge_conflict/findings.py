@@ -17,7 +17,7 @@ from analyses.measures import closed_book
 from analyses.measures.statistics import sign
 from workbench.result import Finding, Result
 from workbench.selection import head_name
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 
 def add_known(result: Result, closed: closed_book.ClosedBook, model_name: str) -> None:
@@ -97,8 +97,8 @@ def add_undecided(result: Result, untold: Mapping[str, str], base: Mapping[str, 
 
 def rates_in_words(rates: Mapping[str, float]) -> str:
     return (
-        f"{rates['memory']:.0%} from memory, {rates['context']:.0%} from the context and"
-        f" {rates['other']:.0%} with another answer"
+        f"{percent(rates['memory'])} from memory, {percent(rates['context'])} from the context and"
+        f" {percent(rates['other'])} with another answer"
     )
 
 
@@ -145,9 +145,10 @@ def add_random(result: Result, group: str, drawn: held_out_eval.RandomSets, afte
                 "sets": len(each),
                 "beaten": beaten,
             },
-            f"With {counted(drawn.k, 'random head')} switched off it answers {mean:.0%}"
-            f" {headroom.TOWARD[wins]}, mean of {len(each)} sets (95 %: {low:.0%} to {high:.0%};"
-            f" single sets {each.min():.0%} to {each.max():.0%}). The {group}"
+            f"With {counted(drawn.k, 'random head')} switched off it answers {percent(mean)}"
+            f" {headroom.TOWARD[wins]}, mean of {len(each)} sets (95 %: {percent(low)} to"
+            f" {percent(high)};"
+            f" single sets {percent(each.min())} to {percent(each.max())}). The {group}"
             f" {'head has' if drawn.k == 1 else 'heads have'} a larger effect than"
             f" {beaten} of {len(each)} sets.",
             unit="fraction of held-out facts, mean over sets",

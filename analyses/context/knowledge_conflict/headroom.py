@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import paired_gain, sign, wilson
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from analyses.context.knowledge_conflict.answer_rates import Rates
@@ -58,7 +58,7 @@ def reason_no_headroom(already: int, n: int) -> str:
     }
     return (
         f"the model without intervention already gives this answer for {already} of {n} facts"
-        f" ({already / n:.0%}, 95 %: {least:.0%} to {most:.0%});"
+        f" ({percent(already / n)}, 95 %: {percent(least)} to {percent(most)});"
         f" {rest.get(left, f'even a change of all other {left} answers could be chance')}"
     )
 

@@ -9,7 +9,7 @@ from analyses.context.knowledge_conflict import held_out_eval
 from analyses.context.knowledge_conflict.constants import Head
 from workbench import facts
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -49,7 +49,8 @@ def add_pruning_cost(
                 },
                 f"With the {counted(len(heads), f'{group} head')} switched off, closed-book"
                 " accuracy goes from"
-                f" {before['closed_book']:.0%} to {after['closed_book']:.0%} and loss on neutral"
+                f" {percent(before['closed_book'])} to {percent(after['closed_book'])} and loss on"
+                f" neutral"
                 f" text from {before['loss']:.2f} to {after['loss']:.2f} nats per token.",
                 unit="fraction of held-out facts; nats per token",
             )

@@ -164,7 +164,7 @@ def effect_formats(row: Mapping[str, Any]) -> dict[str, str]:
             for method, name in METHODS.items()
             if row.get(f"{method}_memory", math.nan) == row.get(f"{method}_memory")
         },
-        **{f"attends to {name}": f"{{{span}:.0%}} on average" for span, name in SPANS.items()},
+        **{f"attends to {name}": f"{{{span}:%}} on average" for span, name in SPANS.items()},
     }
 
 
@@ -278,7 +278,7 @@ def _line(k: int, group: str) -> str:
     return f"{counted(k, 'head')} off → {WINS[group]}"
 
 
-def percent(table: pd.DataFrame) -> pd.DataFrame:
+def in_percent(table: pd.DataFrame) -> pd.DataFrame:
     """The rates of a table in percent."""
     return table.assign(**{o: 100 * table[o] for o in OUTCOMES})
 
@@ -288,7 +288,7 @@ def k_curve(run: Result) -> pd.DataFrame:
     rankings are for comparison.
     """
     curve = run.tables["k_curve"].sort_values("group", kind="stable")
-    rows = percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
+    rows = in_percent(curve[curve["rank_by"] == run.params.get("rank_by", "zero_all_positions")])
     titles = {g: f"{g.capitalize()} heads switched off: answers (%)" for g in rows["group"]}
     return rows.assign(title=rows["group"].map(titles))
 

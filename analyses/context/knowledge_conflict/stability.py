@@ -12,6 +12,7 @@ import numpy as np
 from analyses.context.knowledge_conflict.headroom import WINS
 from workbench.result import Finding, Result
 from workbench.selection import head_name
+from workbench.wording import percent
 
 if TYPE_CHECKING:
     from analyses.context.knowledge_conflict.answer_rates import Rates
@@ -97,8 +98,8 @@ def add_stability(
                 f"In {DRAWS:,} bootstrap draws of the {len(scores[group])} facts of the select half"
                 f" (effects as measured, the same candidates), how often each {group} head is"
                 f" selected: {_listed(selected_rows)}.{instead} Number of heads selected:"
-                f" {', '.join(f'{k} in {numbers[k]:.0%}' for k in by_share if numbers[k])} of the"
-                " draws.",
+                f" {', '.join(f'{k} in {percent(numbers[k])}' for k in by_share if numbers[k])} of"
+                " the draws.",
                 unit="share of draws",
             )
         )
@@ -108,4 +109,4 @@ def add_stability(
 
 
 def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{row['label']} {row['selection_frequency']:.0%}" for row in rows)
+    return ", ".join(f"{row['label']} {percent(row['selection_frequency'])}" for row in rows)

@@ -17,7 +17,7 @@ from analyses.measures.statistics import sign
 from workbench import facts
 from workbench.errors import BadInput
 from workbench.result import Finding
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +173,9 @@ def _say(result: Result, table: pd.DataFrame, across: str, group: str) -> None:
         for way in (True, False)
     )
     full = {
-        row["evaluated_on"]: f"{row['evaluated_on']} ({row[f'base_{wanted}']:.0%} of {row['n']})"
+        row[
+            "evaluated_on"
+        ]: f"{row['evaluated_on']} ({percent(row[f'base_{wanted}'])} of {row['n']})"
         for row in pairs
         if headroom.pair_without_headroom(row)
     }

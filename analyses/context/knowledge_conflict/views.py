@@ -132,7 +132,7 @@ VIEWS = [
         v.says(schema.DIAL),
         _told("dial", "The dial was"),
         _dial(
-            lambda run: sel.percent(run.tables["dial"]), "value", _RATES, title="Answers (%)",
+            lambda run: sel.in_percent(run.tables["dial"]), "value", _RATES, title="Answers (%)",
             needs="dial",
         ),
         _dial(
@@ -153,7 +153,7 @@ VIEWS = [
     v.View("Cost", parts=[
         v.says(schema.COST),
         _told("cost", "The cost was"),
-        _cost("closed_book", said="{:.0%}", title="Closed-book accuracy on held-out facts (%)"),
+        _cost("closed_book", said="{:%}", title="Closed-book accuracy on held-out facts (%)"),
         _cost("loss", title="Loss on neutral text (nats per token; lower is better)"),
         v.table(sel.cost, _THESE, of="cost"),
     ]),

@@ -20,6 +20,7 @@ from analyses.features.function_tokens.coverage_claims import (
 from analyses.features.function_tokens.training_claims import _come_alive, _edges, _first_learned
 from analyses.measures.statistics import mean_interval, sign
 from workbench.result import Result
+from workbench.wording import percent
 
 if TYPE_CHECKING:
     pass
@@ -99,7 +100,7 @@ def _steered(result: Result) -> Measured:
             texts.append(
                 f"{rows.loc['last', 'logit_diff_change']:+.1f} nats ({wording}; random features"
                 f" {rows.loc['random', 'logit_diff_change']:+.1f}; the answer flips in"
-                f" {rows.loc['last', 'flipped']:.0%})"
+                f" {percent(rows.loc['last', 'flipped'])})"
             )
         parts.append(f"{label}: {', '.join(texts)}")
     return Measured(

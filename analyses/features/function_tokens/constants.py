@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from workbench.wording import percent
+
 NAME = "function-tokens"
 
 FIRST = 10
@@ -10,7 +12,7 @@ STRONG = 0.05
 """Share of a feature's largest activation above which an edge also counts as strong."""
 CURVES = {
     "coverage": "features",
-    "above_5pct": f"above {STRONG:.0%} of maximum",
+    "above_5pct": f"above {percent(STRONG)} of maximum",
     "shuffled": "tokens shuffled",
     "random_directions": "random directions",
     "content": "as many content tokens",

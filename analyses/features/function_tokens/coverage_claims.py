@@ -9,6 +9,7 @@ from analyses.claims import Measured, verdict_of
 from analyses.features.function_tokens.constants import FIRST
 from analyses.measures.statistics import rates_apart, sign, wilson_of
 from workbench.result import Result
+from workbench.wording import formatted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def _widths(result: Result, table: pd.DataFrame) -> list[int]:
 
 def _each(table: pd.DataFrame, text: str) -> str:
     """The text with the columns of every row, `sae` first."""
-    return "; ".join(f"{row['sae']}: " + text.format(**row) for row in table.to_dict("records"))
+    return "; ".join(f"{row['sae']}: " + formatted(text, **row) for row in table.to_dict("records"))
 
 
 def _row(result: Result, name: str, n: int) -> pd.DataFrame:
@@ -52,7 +53,7 @@ def _row(result: Result, name: str, n: int) -> pd.DataFrame:
 
 def _reach(result: Result) -> Measured:
     table = _row(result, "coverage", FIRST)
-    measured = _each(table, "{coverage:.0%}")
+    measured = _each(table, "{coverage:%}")
     middle = len(table) // 2
     low, high = wilson_of(float(table["coverage"].iloc[middle]), _widths(result, table)[middle])
     verdict = verdict_of([sign(low, high, 0.5)])
@@ -60,7 +61,8 @@ def _reach(result: Result) -> Measured:
         measured,
         verdict,
         (
-            f"middle layer {low:.0%} to {high:.0%} (95 %, over features); it grows with the text,"
+            f"middle layer {percent(low)} to {percent(high)} (95 %, over features); it grows with"
+            f" the text,"
             " and says nothing without the rows below"
         ),
     )
@@ -69,7 +71,7 @@ def _reach(result: Result) -> Measured:
 def _reach_more(result: Result, n: int, than: str, named: str, sure: str) -> Measured:
     """Whether the first n tokens reach more features than another column of `coverage` says."""
     table = _row(result, "coverage", n)
-    measured = _each(table, "{coverage:.0%}, " + named + " {" + than + ":.0%}")
+    measured = _each(table, "{coverage:%}, " + named + " {" + than + ":%}")
     verdict = verdict_of(_more(table, "coverage", than, _widths(result, table)))
     return Measured(measured, verdict, f"{sure}; 95 % intervals over features")
 

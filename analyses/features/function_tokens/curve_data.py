@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from analyses.features.function_tokens.constants import ABLATIONS, CURVES, MEASURES, STEERINGS
-from analyses.features.function_tokens.selections import percent, places
+from analyses.features.function_tokens.selections import in_percent, places
+from workbench.wording import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ def coverage_curves(result: Result) -> pd.DataFrame:
         int(result.findings["function_tokens"].values["n_types"]),
     )
     title = ": features that the most frequent tokens activate"
-    return percent(
+    return in_percent(
         table.assign(where=table["sae"] + f"{title} ({tokens} are function tokens)"), *CURVES
     )
 
@@ -36,7 +37,7 @@ def coverage_by_share(result: Result) -> pd.DataFrame | None:
         result.tables.get("coverage_by_share"),
         ("coverage", "content", "matched", "content_matched"),
     )
-    return None if table is None else percent(table, "function_share", *columns)
+    return None if table is None else in_percent(table, "function_share", *columns)
 
 
 def untrained(result: Result) -> pd.DataFrame | None:
@@ -44,7 +45,7 @@ def untrained(result: Result) -> pd.DataFrame | None:
     return (
         None
         if table is None
-        else percent(table, "coverage", "random_directions", "untrained_directions")
+        else in_percent(table, "coverage", "random_directions", "untrained_directions")
     )
 
 
@@ -123,7 +124,7 @@ def alive(result: Result) -> pd.DataFrame | None:
     if table is None:
         return None
     shares = table.assign(alive=table["n_alive"] / table["d_sae"])
-    return percent(shares, "alive", "function_edge_share", "shuffled_edge_share")
+    return in_percent(shares, "alive", "function_edge_share", "shuffled_edge_share")
 
 
 def means_by_position(result: Result) -> pd.DataFrame | None:
@@ -150,6 +151,6 @@ def means_by_position(result: Result) -> pd.DataFrame | None:
                 else "subject"
             )
             mean, (low, high) = mean_interval(position_rows["logit_diff_change"].to_numpy())
-            where = f"{pos}: “{token}” ({position_rows['class'].mode().iloc[0]})"
+            where = f"{pos}: {quoted(token)} ({position_rows['class'].mode().iloc[0]})"
             rows.append((wording, at, where, mean, low, high, len(position_rows)))
     return pd.DataFrame(rows, columns=["wording", "sae", "where", "mean", "low", "high", "n"])

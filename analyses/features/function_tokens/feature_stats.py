@@ -12,6 +12,7 @@ import torch
 
 from hooks.logit_attribution import unembed_direction
 from hooks.weights import dtype_of
+from workbench.wording import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,7 @@ def table(
             "degree": np.bincount(edges.feature, minlength=width),
             "max_activation": peak,
             "top_tokens": [
-                " ".join(f"“{name(t)}”" for t in ids if t >= 0)
+                " ".join(quoted(name(t)) for t in ids if t >= 0)
                 for ids in by_feature(edges)[0][:, :5]
             ],
             "positive_logits": promotes,
@@ -120,7 +121,7 @@ def _logits(features: SAE, name: Callable[[int], str]) -> tuple[list[str], list[
             (logits.topk(LOGITS).indices, up),
             (logits.topk(LOGITS, largest=False).indices, down),
         ):
-            kept += [" ".join(f"“{name(i)}”" for i in row) for row in ends.tolist()]
+            kept += [" ".join(quoted(name(i)) for i in row) for row in ends.tolist()]
     return up, down
 
 

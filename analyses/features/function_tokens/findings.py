@@ -16,7 +16,7 @@ from analyses.features.function_tokens.reactivation_findings import range_of, va
 from analyses.features.function_tokens.scan import DISTANCES
 from hooks.features.sae import SKIP
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,10 +100,12 @@ def add_list(
                 "window_frequency": float(table.loc[frequent, "window_frequency"].mean()),
             },
             f"{counted(len(types.function), 'token type')} of {len(types.order):,} make up"
-            f" {table.loc[frequent, 'frequency'].sum():.1%} of the text: the function tokens. By"
-            f" grammar, {both.sum()} of them ({share_both:.0%} of their occurrences) are function"
+            f" {percent(table.loc[frequent, 'frequency'].sum())} of the text: the function tokens."
+            f" By"
+            f" grammar, {both.sum()} of them ({percent(share_both)} of their occurrences) are"
+            f" function"
             f" words, punctuation or white space. All {grammar.sum():,} types of these grammatical"
-            f" classes make up {covers:.0%} of the text.",
+            f" classes make up {percent(covers)} of the text.",
             unit="types, and shares of tokens",
         )
     )
@@ -137,7 +139,8 @@ def add_coverage(
             values,
             f"The {FIRST} most frequent tokens activate {range_of(first['coverage'])} of all living"
             f" features (most at {best}); {range_of(first['above_5pct'])} above"
-            f" {coverage.STRONG:.0%} of the feature's maximum. Controls: with the tokens of each"
+            f" {percent(coverage.STRONG)} of the feature's maximum. Controls: with the tokens of"
+            f" each"
             f" window shuffled {range_of(first['shuffled'])}, of random directions"
             f" {range_of(first['random_directions'])}.",
             unit="share of living features",

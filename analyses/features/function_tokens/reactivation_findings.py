@@ -9,7 +9,7 @@ import numpy as np
 
 from analyses.features.function_tokens.constants import ABLATIONS, LIST, SENTENCE, STEERINGS
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,8 +102,8 @@ def add_steering(result: Result, n: int) -> None:
                     rows.loc[condition, "flipped"]
                 )
             parts.append(
-                f"{rows.loc['last', 'flipped']:.0%} ({wording}; random features"
-                f" {rows.loc['random', 'flipped']:.0%})"
+                f"{percent(rows.loc['last', 'flipped'])} ({wording}; random features"
+                f" {percent(rows.loc['random', 'flipped'])})"
             )
         texts.append(f"{label}: {', '.join(parts)}")
     result.add(
@@ -156,7 +156,8 @@ def means(table: pd.DataFrame, value: str, conditions: Sequence[str]) -> pd.Data
 
 def range_of(values: pd.Series) -> str:
     low, high = float(values.min()), float(values.max())
-    return f"{low:.0%}" if f"{low:.0%}" == f"{high:.0%}" else f"{100 * low:.0f} to {high:.0%}"
+    first, last = percent(low), percent(high)
+    return first if first == last else f"{first} to {last}"
 
 
 def value_key(name: str, label: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from analyses.features.function_tokens.constants import BINS
 from workbench.draw.tokens import CONTENT, FUNCTION, TEMPLATE, Peak
 from workbench.views import AGAIN
-from workbench.wording import counted
+from workbench.wording import counted, percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,8 @@ def described(result: Result, at: str, feature: int) -> list[str]:
     says = f"Raises: {row['positive_logits']}. Lowers: {row['negative_logits']}."
     return [
         f"Feature {feature} at {at}: active at {counted(row['n_tokens'], 'token')}"
-        f" ({row['density']:.2%} of the text), {row['function_share']:.0%} of them function tokens,"
+        f" ({percent(row['density'])} of the text), {percent(row['function_share'])} of them"
+        f" function tokens,"
         f" on {counted(row['degree'], 'token type')}; largest activation"
         f" {row['max_activation']:.1f}.",
         *([says] if row["positive_logits"] else []),
@@ -211,7 +212,7 @@ def fires_on(result: Result, at: str, feature: int) -> pd.DataFrame:
     tokens = result.tables["tokens"].set_index("id").loc[pairs[:, 0]]
     return pd.DataFrame(
         {
-            "token": [f"“{t}”" for t in tokens["token"]],
+            "token": [quoted(t) for t in tokens["token"]],
             "class": list(tokens["class"]),
             "active at": pairs[:, 1],
             "of its occurrences, %": 100 * pairs[:, 1] / tokens["occurrences"].to_numpy(),
@@ -278,8 +279,9 @@ def about_token(result: Result, at: str, token: int) -> str:
     """Which token type's features `of_token` gives, in words."""
     row = result.tables["tokens"].set_index("id").loc[token]
     return (
-        f"“{row['token']}”, a {row['class']} token, {counted(row['occurrences'], 'occurrence')}:"
-        f" the features most often active on it at {at}. Choose one; the tab Features shows it."
+        f"{quoted(row['token'])}, a {row['class']} token,"
+        f" {counted(row['occurrences'], 'occurrence')}: the"
+        f" features most often active on it at {at}. Choose one; the tab Features shows it."
     )
 
 
@@ -332,7 +334,7 @@ def links(result: Result, at: str, prompt: int, pos: int) -> pd.DataFrame:
     places: dict[int, list[str]] = {}
     for feature, at_pos in before.sort_values("pos")[["feature", "pos"]].itertuples(index=False):
         word = words.loc[at_pos, "token"].strip()
-        places.setdefault(int(feature), []).append(f"“{word}” ({at_pos})")
+        places.setdefault(int(feature), []).append(f"{quoted(word)} ({at_pos})")
     features = active_here["feature"].astype(int).tolist()
     return pd.DataFrame(
         {
@@ -391,6 +393,6 @@ def no_losses(result: Result) -> str | None:
     return AGAIN if requested else not_run
 
 
-def percent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+def in_percent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The same with these shares in percent."""
     return frame.assign(**{c: 100 * frame[c] for c in columns})

@@ -10,6 +10,7 @@ from analyses.claims import NOT_MEASURED, Measured, verdict_of
 from analyses.features.function_tokens.constants import GROUPS
 from analyses.measures.statistics import rates_apart, sign, wilson_of
 from workbench.result import Result
+from workbench.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,9 +110,9 @@ def _edges(result: Result) -> Measured:
             )
         )
         parts.append(
-            f"{at}: {first.function_edge_share:.1%} at step {first.step:,},"
-            f" {last.function_edge_share:.1%} at step {last.step:,} (tokens shuffled"
-            f" {last.shuffled_edge_share:.1%})"
+            f"{at}: {percent(first.function_edge_share)} at step {first.step:,},"
+            f" {percent(last.function_edge_share)} at step {last.step:,} (tokens shuffled"
+            f" {percent(last.shuffled_edge_share)})"
         )
     sure = (
         "95 % intervals over living features; edges grow with occurrences: shuffled tokens show how"

@@ -9,7 +9,7 @@ import numpy as np
 from analyses.features.function_tokens.constants import GROUPS
 from analyses.features.function_tokens.reactivation_findings import value_key
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +48,9 @@ def add_alive(result: Result, table: pd.DataFrame, name: str) -> None:
     result.tables["live_features"] = table
     said = "; ".join(
         f"step {row.step:,}{' (random weights)' if row.step == 0 else ''}: {row.n_alive:,} of"
-        f" {counted(row.d_sae, 'feature')} alive, {row.function_edge_share:.1%} of the edges belong"
-        f" to function tokens ({row.shuffled_edge_share:.1%} with tokens shuffled)"
+        f" {counted(row.d_sae, 'feature')} alive, {percent(row.function_edge_share)} of the edges"
+        f" belong"
+        f" to function tokens ({percent(row.shuffled_edge_share)} with tokens shuffled)"
         for row in table.itertuples()
     )
     several = table["sae"].nunique() > 1

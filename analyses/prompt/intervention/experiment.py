@@ -14,6 +14,7 @@ from workbench import runs
 from workbench.heads import head_name
 from workbench.models.conversation import typed
 from workbench.result import Finding, Result
+from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,15 +135,15 @@ def _add(
     result.tables["texts"] = pd.DataFrame({"model": list(texts), "text": list(texts.values())})
     first, then = before.tokens[0], after.tokens[0]
     says = (
-        f"The likeliest next token is {first[0]!r} ({100 * first[1]:.1f} %); {change}:"
-        f" {then[0]!r} ({100 * then[1]:.1f} %). This describes one prompt, not the model."
+        f"The likeliest next token is {quoted(first[0])} ({percent(first[1])}); {change}:"
+        f" {quoted(then[0])} ({percent(then[1])}). This describes one prompt, not the model."
     )
     values = {"unchanged": first[1], "changed": then[1]}
     result.add(Finding("next_token", values, says, unit="probability"))
     for row in rows:
         says = (
-            f"{row['answer']!r} has a probability of {100 * row['p']:.1f} % (its first token);"
-            f" {change}: {100 * row['changed_p']:.1f} %."
+            f"{quoted(row['answer'])} has a probability of {percent(row['p'])} (its first token);"
+            f" {change}: {percent(row['changed_p'])}."
         )
         values = {"unchanged": row["p"], "changed": row["changed_p"]}
         result.add(Finding(f"{row['side']}_answer", values, says, unit="probability"))

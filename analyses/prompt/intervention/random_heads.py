@@ -10,6 +10,7 @@ from analyses.prompt.intervention.constants import SETS
 from hooks.decode import InterventionDecoder
 from workbench.heads import head_name
 from workbench.result import Finding
+from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,8 @@ def finding(drawn: pd.DataFrame, likeliest: str, unchanged: float) -> Finding:
     n = len(drawn["heads"].iloc[0].split())
     says = (
         f"With {n} other head{'s' if n > 1 else ''} off, drawn at random, the likeliest token"
-        f" changes in {changed} of {len(drawn)} draws; {likeliest!r} has {100 * low:.1f} to"
-        f" {100 * high:.1f} % ({100 * unchanged:.1f} % unchanged)."
+        f" changes in {changed} of {len(drawn)} draws; {quoted(likeliest)} has {percent(low)} to"
+        f" {percent(high)} ({percent(unchanged)} unchanged)."
     )
     values = {"n": len(drawn), "changed": changed, "lowest": float(low), "highest": float(high)}
     return Finding("random_heads", values, says, unit="draws; probability")

@@ -10,6 +10,7 @@ import numpy as np
 from analyses.prompt.single_prompt.params import Params
 from workbench.result import Finding, Result
 from workbench.selection import head_name
+from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,8 +62,8 @@ def add_next(
             "next_token",
             float(top.values[0]),
             f"After this prompt the likeliest next token is {quoted(said[0])}"
-            f" ({100 * float(top.values[0]):.1f} %), before {quoted(said[1])}"
-            f" ({100 * float(top.values[1]):.1f} %). This describes one prompt, not the model.",
+            f" ({percent(float(top.values[0]))}), before {quoted(said[1])}"
+            f" ({percent(float(top.values[1]))}). This describes one prompt, not the model.",
             unit="probability",
         )
     )
@@ -364,7 +365,3 @@ def whole_sites(
         )
         names.append(short)
     result.arrays["norms"] = by_site(np.concatenate(norms), [str(n) for n in names], layers)
-
-
-def quoted(token: str) -> str:
-    return "“" + token.replace("\n", "↵") + "”"

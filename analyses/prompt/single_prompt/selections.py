@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.draw.tokens import TEMPLATE
 from workbench.selection import head_name
+from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ def tokens(run: Result) -> list[str]:
 
 def token_name(run: Result, pos: int) -> str:
     """ "4 “ is”", for lists and sentences."""
-    return f"{pos} “{tokens(run)[pos]}”".replace("\n", "↵")
+    return f"{pos} {quoted(tokens(run)[pos])}".replace("\n", "↵")
 
 
 def chosen_token(run: Result, pick: Pick) -> str:
@@ -135,7 +136,7 @@ def attends_most(run: Result, pick: Pick, head: Head) -> str:
     """To which token a head attends most from the chosen one, in words."""
     row = pattern(run, head)[pick.pos]
     most = token_name(run, int(row.argmax()))
-    return f"token {pick.pos} attends most to {most}, {100 * row.max():.0f} %"
+    return f"token {pick.pos} attends most to {most}, {percent(row.max())}"
 
 
 def heads_at(run: Result, pos: int) -> xr.DataArray:
@@ -200,8 +201,8 @@ def lens_at(run: Result, layer: int, pos: int) -> pd.DataFrame:
     # An answer that is among the likeliest stands there once, marked.
     rows = rows.sort_values(["rank", "target"], ascending=[True, False])
     rows = rows.drop_duplicates(["rank", "token"]).reset_index(drop=True)
-    quoted = [f"“{token}”" for token in rows["token"]]
-    shown = rows.assign(token=quoted, percent=100 * rows["probability"])
+    tokens_quoted = [quoted(token) for token in rows["token"]]
+    shown = rows.assign(token=tokens_quoted, percent=100 * rows["probability"])
     return shown[["rank", "token", "percent", "target"]]
 
 

@@ -17,7 +17,7 @@ from analyses.weights.extraction import membership
 from analyses.weights.extraction.scored_windows import ScoredWindows
 from analyses.weights.extraction.tables import queries_table, rates_table, tokens_table
 from workbench.result import Finding, Result
-from workbench.wording import counted, percent
+from workbench.wording import counted, percent, quoted
 
 if TYPE_CHECKING:
     from analyses.measures.scoring import Scores
@@ -233,7 +233,7 @@ def decode(result: Result, found: ScoredWindows, progress: Progress) -> None:
                 "max_edit_distance": NEAR,
             },
             f"Near-verbatim: {least}{near:,} of {counted(n, 'continuation')} differ from the text"
-            f" in at most {100 * NEAR:.0f} % of the tokens. Mean memorization score of the"
+            f" in at most {percent(NEAR)} of the tokens. Mean memorization score of the"
             f" {len(generated):,} that were decoded: {np.nanmean(score):.2f}.{bound}",
             unit="share of windows",
             interval={"rate": wilson(near, n)},
@@ -320,7 +320,8 @@ def add_compressed(result: Result, found: ScoredWindows, strings: Mapping[str, C
             (
                 f"For {memorized} of {counted(len(table), 'string')} the search found a prompt"
                 " that is shorter than the string. Highest compression ratio:"
-                f" {str(best['string'])[:40]!r}, {counted(best['string_tokens'], 'token')} from"
+                f" {quoted(str(best['string'])[:40])}, {counted(best['string_tokens'], 'token')}"
+                f" from"
                 f" {best['prompt_tokens']} (a lower bound: a shorter prompt may exist)."
                 if best["prompt_tokens"]
                 else (

@@ -10,7 +10,7 @@ import numpy as np
 from analyses.weights.extraction import schema
 from analyses.weights.extraction.verdicts import NOTHING
 from workbench.draw.passage import times_read
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def continuation(run: Result, number: int) -> tuple[str, str]:
     )
     return generated, (
         f"Memorization score {row['memorization_score']:.2f}, edit distance"
-        f" {100 * row['edit_distance']:.0f} % of the tokens, longest common substring"
+        f" {percent(row['edit_distance'])} of the tokens, longest common substring"
         f" {row['lcs_chars']:.0f} characters; {queries}."
     )
 

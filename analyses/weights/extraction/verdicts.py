@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 RECITES, PARTS, SAMPLED = (
     "reproduces whole passages",
@@ -77,9 +77,9 @@ def counts(row: Mapping[str, Any], suffix: int) -> str:
     says = (
         f"Longest prefix match: {row['longest_prefix_match']} of {counted(suffix, 'token')}."
         f" {row['n_exact']} of {counted(row['n_windows'], 'passage')} are reproduced in full. Of"
-        f" all tested tokens {100 * row['prefix_match_share']:.1f} % are reproduced from the start"
+        f" all tested tokens {percent(row['prefix_match_share'])} are reproduced from the start"
         " of a passage."
     )
     if row["n_repetitive"]:
-        says += f" In {row['n_repetitive']} under {100 * VARIED:.0f} % of the tokens are distinct."
+        says += f" In {row['n_repetitive']} under {percent(VARIED)} of the tokens are distinct."
     return says

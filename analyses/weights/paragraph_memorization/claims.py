@@ -27,7 +27,7 @@ from analyses.measures.statistics import difference, share_interval, sign
 from analyses.weights.paragraph_memorization.constants import MEMORIZED, NOT
 from analyses.weights.paragraph_memorization.edit_findings import rates_of
 from workbench.result import Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,14 +173,19 @@ def _sparse(result: Result) -> Measured:
     measured = (
         f"{rows['prefix_match_before'].mean():.0f} → {rows['prefix_match'].mean():.1f} tokens"
         f" at learning rates of {rates_of(rows)}"
-        + ("" if math.isnan(retained) else f", other passages retained: {100 * retained:.0f} %")
+        + ("" if math.isnan(retained) else f", other passages retained: {percent(retained)}")
         + f"; with all weights {every['prefix_match'].mean():.1f} ({rates_of(every)})"
     )
     sure = (
-        f"share of the suffix still reproduced {left:.0%} (95 %: {low:.0%} to {high:.0%}; under"
-        f" {_HALF:.0%} counts as unlearned)"
+        f"share of the suffix still reproduced {percent(left)} (95 %: {percent(low)} to"
+        f" {percent(high)}; under"
+        f" {percent(_HALF)} counts as unlearned)"
     )
-    sure += "" if math.isnan(retained) else f", of other passages {kept_low:.0%} to {kept_high:.0%}"
+    sure += (
+        ""
+        if math.isnan(retained)
+        else f", of other passages {percent(kept_low)} to {percent(kept_high)}"
+    )
     return Measured(measured, verdict, f"{sure}, {counted(len(rows), 'passage')}")
 
 
@@ -212,10 +217,10 @@ def _random(result: Result) -> Measured:
         f" with the contrast mask, {rows['prefix_match'].mean():.1f} after"
         f" {rows['steps'].mean():.0f} (learning rates of {rates_of(rows)})"
     )
-    spans = [f"{low:.0%} to {high:.0%}" for _, (low, high) in (soon, late)]
+    spans = [f"{percent(low)} to {percent(high)}" for _, (low, high) in (soon, late)]
     sure = (
         f"share still reproduced, 95 %: {spans[0]}, in the end {spans[1]} (no effect:"
-        f" {_NOTHING:.0%} or more, interval above {_HALF:.0%})"
+        f" {percent(_NOTHING)} or more, interval above {percent(_HALF)})"
     )
     return Measured(measured, verdict, f"{sure}, {counted(len(rows), 'passage')}")
 
@@ -236,7 +241,8 @@ def _harder(result: Result) -> Measured:
         mean, (low, high) = _share(result, (more + 1) / 2)
         verdicts.append(sign(low, high, 0.5))
         sure.append(
-            f"{word} by {2 * mean - 1:+.0%} (95 %: {2 * low - 1:+.0%} to {2 * high - 1:+.0%})"
+            f"{word} by {percent(2 * mean - 1, sign=True)} (95 %:"
+            f" {percent(2 * low - 1, sign=True)} to {percent(2 * high - 1, sign=True)})"
         )
     measured = (
         f"{one['prefix_match'].mean():.1f} tokens of the original text left,"

@@ -10,7 +10,7 @@ import numpy as np
 from analyses.measures.statistics import share_interval
 from analyses.weights.paragraph_memorization.constants import MASKS, Aim, Mask
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,9 +163,9 @@ def _add_outcome(result: Result, aim: Aim, by: Mapping[Mask, pd.DataFrame], n_we
     if value["others_retained"] == value["others_retained"]:
         says += (
             " Of held-out memorized passages, which no update saw,"
-            f" {100 * value['others_retained']:.0f} % of the tokens are still reproduced"
-            f" (gradient mask {100 * value['others_retained_gradient']:.0f} %, all weights"
-            f" {100 * value['others_retained_all']:.0f} %)."
+            f" {percent(value['others_retained'])} of the tokens are still reproduced"
+            f" (gradient mask {percent(value['others_retained_gradient'])}, all weights"
+            f" {percent(value['others_retained_all'])})."
         )
     says += (
         f" Loss on neutral prose: {value['neutral_loss_before']:.2f} →"

@@ -16,7 +16,7 @@ from analyses.weights.paragraph_memorization.edit_findings import _LAST
 from analyses.weights.paragraph_memorization.groups import Passage
 from workbench.result import Finding, Result
 from workbench.selection import head_name
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,7 +178,7 @@ def add_triggers(
             {**value, "late_share": late},
             "Leading tokens of the model's own continuation that are lost when one token of the"
             f" prefix is replaced, mean: {listed}. For memorized passages the last {_LAST}"
-            f" of {width} prefix tokens account for {100 * late:.0f} % of these tokens.",
+            f" of {width} prefix tokens account for {percent(late)} of these tokens.",
             unit="leading tokens lost; share",
             interval=interval,
         )
@@ -221,9 +221,7 @@ def add_gradients(result: Result, table: pd.DataFrame, low: pd.DataFrame) -> Non
             + ", ".join(f"{sums[g]:.2f} {g}" for g in GROUPS if g in sums)
             + ". Share in the lower half of the layers: "
             + ", ".join(
-                f"{100 * shares['lower_share_max'][g]:.1f} % {g}"
-                for g in GROUPS
-                if g in shares.index
+                f"{percent(shares['lower_share_max'][g])} {g}" for g in GROUPS if g in shares.index
             )
             + " (memorized − not memorized:"
             f" {100 * value['lower_share_difference']:+.1f} points, 95 %:"

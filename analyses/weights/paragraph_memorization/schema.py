@@ -65,7 +65,7 @@ EFFECT_FORMATS = {
     "memorized passages": "{prefix_match_change:+.1f} tokens, {loss_change:+.3f} nats per token",
     "passages not memorized": "{other_loss_change:+.3f} nats per token",
     "neutral prose": "{neutral_loss_change:+.3f} nats per token",
-    "attention to triggers": "{trigger_percent:.0f} %, {trigger_attention_ratio:.1f} times chance",
+    "attention to triggers": "{trigger_attention:%}, {trigger_attention_ratio:.1f} times chance",
     "attention and token frequency": "{rarity_within:+.2f} ({rarity_within_low:+.2f} to"
     " {rarity_within_high:+.2f}); pooled {rarity_pooled:+.2f}",
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT
 from workbench.draw.passage import times_read
 from workbench.selection import head_name
-from workbench.wording import counted
+from workbench.wording import counted, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,10 +135,10 @@ def divergence(run: Result, number: int) -> str:
     """What the twin differs in and where it diverges, in words; "" where there is none."""
     row = twin(run, number)
     return "" if row is None else (
-        f"Replacement that loses most: “{row['replacement']}” for “{row['token']}” (token"
-        f" {row['pos']}). The twin reproduces"
+        f"Replacement that loses most: {quoted(row['replacement'])} for {quoted(row['token'])}"
+        f" (token {row['pos']}). The twin reproduces"
         f" {counted(row['divergence_position'], 'leading token')} of the suffix and diverges at"
-        f" “{row['divergence_token']}”."
+        f" {quoted(row['divergence_token'])}."
     )  # fmt: skip
 
 
@@ -262,15 +262,15 @@ def selected_heads(run: Result) -> list[dict[str, Any]]:
 
 def head(run: Result, at: tuple[int, int]) -> dict[str, Any] | None:
     """The row of a head, if it was measured, with whether it was picked, of how many heads,
-    and its attention on triggers in percent.
+    and its attention on triggers.
     """
     table = run.tables["heads"]
     found = table[(table["layer"] == at[0]) & (table["head"] == at[1])]
     if found.empty:
         return None
     row = found.iloc[0]
-    picked, percent = "selected" if row["role"] else "not selected", 100 * row["trigger_attention"]
-    return {**row, "picked": picked, "heads": len(table), "trigger_percent": percent}
+    picked = "selected" if row["role"] else "not selected"
+    return {**row, "picked": picked, "heads": len(table)}
 
 
 def losses(run: Result) -> dict[str, xr.DataArray]:

@@ -200,7 +200,11 @@ def test_no_head_is_named_where_all_answers_are_so_already(full):
     said = result.findings[f"undetermined_{unknown}"]
     assert said.values["rate"] == 1.0
     assert said.values["could_change"] == 0
-    for words in ("cannot be told", "8 of 8 facts (100%, 95 %: 68% to 100%)", "What would help"):
+    for words in (
+        "cannot be told",
+        "8 of 8 facts (100\u00a0%, 95 %: 68\u00a0% to 100\u00a0%)",
+        "What would help",
+    ):
         assert words in said.says
     assert result.findings[f"prune_{known}"].values[loser] == 1.0
 

@@ -12,6 +12,7 @@ import pytest
 
 from analyses.claims import FAILS, OPEN, PART, REPLICATES, verdict_of
 from analyses.features.function_tokens import claims, coverage_claims, training_claims
+from workbench.wording import percent
 
 
 def with_tables(**tables: Any) -> Any:
@@ -134,7 +135,7 @@ def test_features_along_a_training(alive, shares, grows, most):
     assert training_claims._come_alive(with_tables(live_features=table)).verdict == grows
     row = training_claims._edges(with_tables(live_features=table))
     assert row.verdict == most
-    assert f"{shares[-1]:.1%} at step 20" in row.measured
+    assert f"{percent(shares[-1])} at step 20" in row.measured
 
 
 def test_one_step_alone_tells_nothing():

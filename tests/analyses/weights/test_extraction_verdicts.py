@@ -280,7 +280,7 @@ def test_thresholds_stand_in_the_json_as_numbers(model: Any) -> None:
         20,
     )
     assert (said["distinct_share"], said["queries"]) == (0.5, 1)
-    for number in ("20 tokens", "a run of 30", "11 and 20", "50 %"):
+    for number in ("20 tokens", "a run of 30", "11 and 20", "50\u00a0%"):
         assert number in said["says"]
 
 

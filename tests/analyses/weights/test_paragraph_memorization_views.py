@@ -202,7 +202,7 @@ def test_heads_are_linked_to_the_selection(result: Result) -> None:
     (card,) = [part.object for part in texts if "wb-card-name" in part.object]
     assert "L0H3" in card
     assert "selected, rank 1 of 48 by the tokens lost without it" in card
-    assert "12 %, 2.4 times chance" in card
+    assert "12\u00a0%, 2.4 times chance" in card
     choose.value = (5, 1)
     assert result.selection.head == (5, 1)
     assert "L5H1 switched off: change of leading tokens, by passage" in titles_of(figures)

@@ -48,7 +48,7 @@ def test_a_run_with_findings_tabs_and_provenance(runs: Path) -> None:
     shown = texts(explorer)
     for words in (
         "which attention heads decide?",
-        "88 %",
+        "88\u00a0%",
         "toy-6l",
         "workbench run knowledge-conflict",
         "L2H0",

@@ -117,8 +117,8 @@ def test_the_tab_can_be_laid_out():
     )
     with gr.Blocks():
         tab = analysis_tab.build(app)
-    assert len(tab.columns) == 1 + len(registry.all_analyses()[0])
-    assert [column.visible for column in tab.choose("extraction")].count(True) == 1
+    assert len(tab.columns) == 1 + 2 * len(registry.all_analyses()[0])
+    assert [column.visible for column in tab.choose("extraction")].count(True) == 2
     assert tab.choose("<script>")[0].visible
     assert len(tab.fits) == len(tab.fit())
 

@@ -302,14 +302,6 @@ def test_tokens_show_their_spaces_and_are_escaped():
     assert "empty" in html_parts.token_html("")
 
 
-@pytest.mark.parametrize(
-    ("p", "says"),
-    [(0.5, "50.0 %"), (0.001, "0.1 %"), (0.00001, "1e-3 %"), (0.0, "0 %"), (1.0, "100.0 %")],
-)
-def test_percent(p, says):
-    assert html_parts.percent(p) == says
-
-
 def test_hostile_text_is_only_text_everywhere(llama):
     looked = prompt_output.PromptOutput(
         [(HOSTILE, 0.5)],

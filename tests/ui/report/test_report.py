@@ -49,8 +49,8 @@ def test_it_says_what_was_asked_found_and_how_to_run_it_again(text: str) -> None
     for words in (
         "which attention heads decide?",
         "With 5 context heads off",
-        "88 %",
-        "73–100 %",
+        "88\u00a0%",
+        "73–100\u00a0%",
         "toy-6l",
         "workbench run knowledge-conflict",
     ):
@@ -81,7 +81,7 @@ def test_an_analysis_that_is_not_installed_leaves_findings_and_tables() -> None:
     result.analysis = "not-installed"
     text = html_file.html(result)
     assert "cannot be drawn here" in text
-    assert "88 %" in text
+    assert "88\u00a0%" in text
     assert "random sets" in text
 
 

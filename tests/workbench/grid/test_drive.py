@@ -7,7 +7,7 @@ import pytest
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.grid.campaign import Campaign
 from workbench.grid.drive import TRIES, Driver, Settings
-from workbench.grid.engine import Event
+from workbench.grid.engine import Event, Loading
 from workbench.grid.plan import PlannedRun
 from workbench.progress import Progress
 from workbench.result import Result
@@ -53,7 +53,9 @@ class Scripted:
 
 
 def driver(tmp_path, cells, engine, workers=2):
-    return Driver(Campaign(tmp_path / "grid", cells), engine, Settings(workers, "cpu", "float32"))
+    return Driver(
+        Campaign(tmp_path / "grid", cells), engine, Settings(workers, Loading("cpu", "float32"))
+    )
 
 
 def test_a_worker_keeps_its_model_while_there_are_cells_of_it(tmp_path):
@@ -64,7 +66,7 @@ def test_a_worker_keeps_its_model_while_there_are_cells_of_it(tmp_path):
     assert engine.hired == 2
     models = {w: [t.cell.model for worker, t in engine.given if worker == w] for w in (1, 2)}
     assert {frozenset(each) for each in models.values()} == {frozenset("a"), frozenset("b")}
-    assert {(t.device, t.dtype) for _, t in engine.given} == {("cpu", "float32")}
+    assert {(t.loading.device, t.loading.dtype) for _, t in engine.given} == {("cpu", "float32")}
 
 
 def test_a_cell_goes_to_another_worker_where_one_died_and_is_given_up_after_some(tmp_path):

@@ -17,7 +17,7 @@ from tests.helpers.grids import processes, runs_in, started
 from workbench import __version__
 from workbench.errors import BadInput, WorkbenchError
 from workbench.grid import ray_engine
-from workbench.grid.engine import Event, WorkerTask
+from workbench.grid.engine import Event, Loading, WorkerTask
 from workbench.grid.plan import PlannedRun
 from workbench.result import Result
 
@@ -38,7 +38,7 @@ def test_another_version_on_the_cluster_is_refused():
 def test_a_run_comes_back_as_it_was_made(place, model_folder, tmp_path):
     remote = ray_engine.Remote(__version__, str(place))
     cell = PlannedRun("count-sheep", model_folder, {"steps": 2, "pause": 0.0}, {})
-    task = WorkerTask(cell, tmp_path / "grid" / "run", "cpu", "float32")
+    task = WorkerTask(cell, tmp_path / "grid" / "run", Loading("cpu", "float32"))
     remote.do(task.to_json())
     events = [Event.from_json(1, raw) for raw in remote.hear(1)]
     assert [event.kind for event in events][-1] == "done"

@@ -117,7 +117,7 @@ def test_lens_and_magnitudes_are_told_around_the_chosen_token() -> None:
     rows = [(0, 0, 2, "b", 0.1), (0, 0, 1, "<a>", 0.7), (1, 1, 1, "c", 0.4)]
     names = ["layer", "pos", "rank", "token", "probability"]
     html = draw.lens_table(pd.DataFrame(rows, columns=names), ["x", "y"], (0, 0), caption="Lens")
-    assert "1. “&lt;a&gt;” 70.0 %\n2. “b” 10.0 %" in html
+    assert "1. “&lt;a&gt;” 70\u00a0%\n2. “b” 10\u00a0%" in html
     assert html.count("<td>–</td>") == 2
     assert 'data-at="0,0" class="wb-here"' in html
 
