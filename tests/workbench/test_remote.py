@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.helpers import tiny
-from workbench import remote
+from workbench import remote, run_links
 from workbench.cli import main
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.result import Finding, Result
@@ -167,6 +167,12 @@ def test_half_a_run_never_counts_and_nothing_is_left(
         assert files_at(address) == []
         with pytest.raises(WorkbenchError, match="nothing to open"):
             wb.open_run(address)
+
+
+def test_a_run_there_may_be_put_among_ones_own(tmp_path: Path) -> None:
+    result().save("memory://shared/run-of-theirs")
+    assert run_links.open_folder("memory://shared/run-of-theirs") == "run-of-theirs"
+    assert wb.open_run("run-of-theirs").findings["n"].says == "Three were found."
 
 
 @pytest.mark.parametrize(
