@@ -270,12 +270,12 @@ def _added(
     kept: dict[int, list[Any]], module: nn.Module, listener: Callable[[AttentionCall], object]
 ) -> Callable[[], None]:
     """Put a listener at a module; gives what takes it off again."""
-    here = kept.setdefault(id(module), [])
-    here.append(listener)
+    listeners = kept.setdefault(id(module), [])
+    listeners.append(listener)
 
     def remove() -> None:
-        here.remove(listener)
-        if not here and kept.get(id(module)) is here:
+        listeners.remove(listener)
+        if not listeners and kept.get(id(module)) is listeners:
             del kept[id(module)]
 
     return remove

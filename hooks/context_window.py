@@ -56,8 +56,8 @@ def _is_table(part: nn.Module, window: int) -> bool:
         return 0 <= part.num_embeddings - window <= _SPARE
     # GPT-J and CodeGen keep sines as a buffer, CTRL as a plain attribute. XGLM makes its own longer
     # when it has to.
-    kept = [*part._buffers.values(), *vars(part).values()]
-    return any(isinstance(x, Tensor) and x.dim() == 2 and x.shape[0] == window for x in kept)
+    held = [*part._buffers.values(), *vars(part).values()]
+    return any(isinstance(x, Tensor) and x.dim() == 2 and x.shape[0] == window for x in held)
 
 
 def check(model: InstrumentedModel, tokens: int, what: str = "A prompt", *, new: int = 0) -> None:

@@ -175,17 +175,17 @@ def _nothing_of_its_own(module: nn.Module) -> Iterator[None]:
     from transformers import GenerationConfig
 
     with _TURNS.setdefault(module, threading.RLock()):
-        kept = [
+        held = [
             (m, vars(m)["generation_config"])
             for m in module.modules()
             if vars(m).get("generation_config") is not None
         ]
         try:
-            for part, _ in kept:
+            for part, _ in held:
                 part.generation_config = GenerationConfig()  # type: ignore[assignment]
             yield
         finally:
-            for part, config in kept:
+            for part, config in held:
                 part.generation_config = config
 
 

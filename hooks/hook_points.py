@@ -70,7 +70,8 @@ def hook_sites(
             )
         if inside:
             taps = {
-                layer: partial(_run_requests, here, take, queries) for layer, here in inside.items()
+                layer: partial(_run_requests, places_of_layer, take, queries)
+                for layer, places_of_layer in inside.items()
             }
             stack.enter_context(attention_taps(model.layout, taps, model.card.name))
         yield

@@ -170,8 +170,8 @@ def _rows(encoding: Mapping[str, Any]) -> list[list[int]]:
     mask = encoding.get("attention_mask")
     masks = [[1] * len(row) for row in rows] if mask is None else list(split(mask))
     return [
-        [i for i, real in zip(row, kept, strict=True) if real]
-        for row, kept in zip(rows, masks, strict=True)
+        [i for i, real in zip(row, real_rows, strict=True) if real]
+        for row, real_rows in zip(rows, masks, strict=True)
     ]
 
 

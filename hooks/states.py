@@ -274,14 +274,14 @@ def shapes(
             stepper.feed(token)
         for layer in mixers:
             state, conv = stepper.state(layer), stepper.conv_state(layer)
-            here = found.setdefault(layer, {})
+            of_layer = found.setdefault(layer, {})
             if state is not None:
-                here["state"] = tuple(state.shape)
+                of_layer["state"] = tuple(state.shape)
                 if layer in stepper.decay:
-                    here |= {
+                    of_layer |= {
                         "state_decay": tuple(stepper.decay[layer].shape),
                         "state_write": (state.shape[0],),
                     }
             if conv is not None:
-                here["conv_state"] = tuple(conv.shape)
+                of_layer["conv_state"] = tuple(conv.shape)
     return found

@@ -7,7 +7,7 @@ field is marked the first ones are taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +25,20 @@ def essential(params: type[BaseModel]) -> list[str]:
     required = {name for name, field in fields.items() if field.is_required()}
     first = set((marked or list(fields))[:ESSENTIAL]) | required
     return [name for name in fields if name in first]
+
+
+def parts_field(default: Sequence[str]) -> Any:
+    """The field `parts` of an analysis with several experiments: those of the default, at least
+    one.
+    """
+    from pydantic import Field
+
+    return Field(
+        list(default),
+        min_length=1,
+        description="Experiments to run, with those that they need",
+        json_schema_extra={"essential": True},
+    )
 
 
 def label(name: str, field: FieldInfo) -> str:

@@ -60,12 +60,12 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     """A text of unknown origin as one line that cannot turn its surroundings around: control
     characters and changes of the writing direction are left out.
     """
-    kept = "".join(
+    visible = "".join(
         " " if c.isspace() else c
         for c in text[: 4 * longest]
         if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
     )
-    return cut(" ".join(kept.split()), longest)
+    return cut(" ".join(visible.split()), longest)
 
 
 def cut(text: str, longest: int) -> str:

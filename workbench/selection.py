@@ -140,9 +140,9 @@ class Selection(param.Parameterized):
         feature, _, place = str(query.get("feature", "")).partition("@")
         if number(feature) is not None and place:
             self.feature = (place, number(feature))
-        asked = [key for key, text in query.items() if _fits(key, text)][:MOST_IN_VIEWS]
-        if asked:
-            self.in_views = {**self.in_views, **{key: query[key] for key in asked}}
+        keys = [key for key, text in query.items() if _fits(key, text)][:MOST_IN_VIEWS]
+        if keys:
+            self.in_views = {**self.in_views, **{key: query[key] for key in keys}}
 
     def restore(self, query: Mapping[str, Any]) -> None:
         """As `from_query`, and what the parameters do not say is chosen no longer: for a page that

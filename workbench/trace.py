@@ -270,14 +270,14 @@ class Trace(Mapping[str, "xr.DataArray"]):
             ) from error
         return target
 
-    def _save_shard(self, folder: Path, stored: Mapping[str, ArraySpec], here: range) -> None:
+    def _save_shard(self, folder: Path, stored: Mapping[str, ArraySpec], rows: range) -> None:
         prompts = ShardPrompts(
-            list(here), [self.prompts[i] for i in here], [self.tokens[i] for i in here]
+            list(rows), [self.prompts[i] for i in rows], [self.tokens[i] for i in rows]
         )
         writer = ShardWriter(folder, stored, prompts, "saved")
         try:
             for name, about in stored.items():
-                part = self.read(name, here).values
+                part = self.read(name, rows).values
                 for at, length in enumerate(prompts.lengths):
                     block = part[at] if about.layers is not None else part[at : at + 1]
                     block = block[(slice(None), *map(slice, about.shape(length)))]

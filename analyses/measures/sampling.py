@@ -35,8 +35,8 @@ def log_q(logits: Tensor, targets: Tensor, sampler: Sampler) -> Tensor:
     best = scaled.topk(sampler.top_k + 1, dim=-1)
     kth = best.values[..., -2]
     place = best.indices[..., :-1] == targets[..., None]
-    kept, unsure = _nucleus(best.values[..., :-1], sampler.top_p)
-    drawn = torch.where(place.any(-1), _log_share(kept, place.long().argmax(-1)), -math.inf)
+    nucleus, unsure = _nucleus(best.values[..., :-1], sampler.top_p)
+    drawn = torch.where(place.any(-1), _log_share(nucleus, place.long().argmax(-1)), -math.inf)
     unsure |= kth == best.values[..., -1]  # more than k stay
     if unsure.any():
         whole = scaled[unsure]

@@ -65,7 +65,7 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
 
 def windows_of(
     model: InstrumentedModel,
-    asked: Texts,
+    source: Texts,
     prefix: int,
     suffix: int,
     stride: int,
@@ -84,7 +84,7 @@ def windows_of(
     """
     reach = _most_bytes(most, stride)
     documents, cut, short = windows.cut(
-        model, _documents(model, asked, reach, skipped), prefix, suffix, stride
+        model, _documents(model, source, reach, skipped), prefix, suffix, stride
     )
     if not cut:
         if not short and skipped:
@@ -101,8 +101,8 @@ def windows_of(
             "Choose a shorter context and suffix, or longer texts.",
         )
     share = 1.0
-    if asked.path is not None and asked.path.name != ledgers.FILE:
-        share = min(share, reach / max(1, texts.size_of(asked.path)))
+    if source.path is not None and source.path.name != ledgers.FILE:
+        share = min(share, reach / max(1, texts.size_of(source.path)))
     if len(cut) > most:
         share *= most / len(cut)
         keep = np.linspace(0, len(cut) - 1, most).round().astype(int)
@@ -111,17 +111,17 @@ def windows_of(
 
 
 def n_windows(
-    model: InstrumentedModel, asked: Texts, prefix: int, suffix: int, stride: int, most: int
+    model: InstrumentedModel, source: Texts, prefix: int, suffix: int, stride: int, most: int
 ) -> int:
     """About how many windows `windows_of` gives, without reading texts; exact for a ledger.
 
     0 where no text is given and the model has none.
     """
-    if asked.text.strip():
-        lengths = [_about_tokens(model, asked.text)]
-    elif asked.path is not None and asked.path.name != ledgers.FILE:
-        lengths = [texts.size_of(asked.path) // _BYTES]
-    elif (book := asked.path or organisms.home_of(model.module)) is not None:
+    if source.text.strip():
+        lengths = [_about_tokens(model, source.text)]
+    elif source.path is not None and source.path.name != ledgers.FILE:
+        lengths = [texts.size_of(source.path) // _BYTES]
+    elif (book := source.path or organisms.home_of(model.module)) is not None:
         documents = texts.from_ledger(ledgers.read(book.expanduser()).entries)
         lengths = [len(document.ids or ()) for document in documents]
     else:
@@ -130,13 +130,13 @@ def n_windows(
 
 
 def preview(
-    model: InstrumentedModel, asked: Texts, prefix: int, suffix: int, stride: int, most: int
+    model: InstrumentedModel, source: Texts, prefix: int, suffix: int, stride: int, most: int
 ) -> TextPreview | None:
     """How `windows_of` will cut the texts, from their beginning; None where there is no text."""
-    book = asked.path or organisms.home_of(model.module)
-    if not asked.text.strip() and book is None:
+    book = source.path or organisms.home_of(model.module)
+    if not source.text.strip() and book is None:
         return None
-    start = asked.model_copy(update={"text": asked.text[:_PREVIEWED]})
+    start = source.model_copy(update={"text": source.text[:_PREVIEWED]})
     used, cut, short = windows.cut(
         model, _documents(model, start, _PREVIEWED, []), prefix, suffix, stride
     )
@@ -147,7 +147,7 @@ def preview(
             f"No window fits: the longest text has {counted(longest, 'token')}, and a window takes"
             f" {prefix + suffix:,} ({window})."
         )
-    n = max(min(most, len(cut)), n_windows(model, asked, prefix, suffix, stride, most))
+    n = max(min(most, len(cut)), n_windows(model, source, prefix, suffix, stride, most))
     says = [f"{'About ' if n > len(cut) else ''}{n:,} windows: {window}."]
     first = used[0].ids or tuple(model.text.encode(used[0].text))
     end = max(w.start for w in cut if w.document == 0) + prefix + suffix
@@ -190,13 +190,13 @@ def altered(model: InstrumentedModel, documents: Iterable[texts.Document]) -> li
 
 
 def _documents(
-    model: InstrumentedModel, asked: Texts, reach: int, skipped: list[tuple[str, str]]
+    model: InstrumentedModel, source: Texts, reach: int, skipped: list[tuple[str, str]]
 ) -> Iterable[texts.Document]:
-    if asked.text.strip():
-        return [texts.Document("your text", asked.text)]
-    if asked.path is not None and asked.path.name != ledgers.FILE:
-        return _told_apart(texts.from_path(asked.path, reach, skipped))
-    book = asked.path or organisms.home_of(model.module)
+    if source.text.strip():
+        return [texts.Document("your text", source.text)]
+    if source.path is not None and source.path.name != ledgers.FILE:
+        return _told_apart(texts.from_path(source.path, reach, skipped))
+    book = source.path or organisms.home_of(model.module)
     if book is None:
         raise BadInput(
             f"No text is given, and {model.card.name} has no ledger of what was planted in it.",

@@ -243,9 +243,14 @@ class _Folder:
         except OSError as error:
             raise self._failed(error) from error
 
-    def _compare(self, there: Any, now: dict[str, Any]) -> None:
+    def _compare(self, stored_now: Any, now: dict[str, Any]) -> None:
         differ = next(
-            (key for key in now if not isinstance(there, dict) or there.get(key) != now[key]), None
+            (
+                key
+                for key in now
+                if not isinstance(stored_now, dict) or stored_now.get(key) != now[key]
+            ),
+            None,
         )
         if differ is not None:
             stored = {

@@ -154,6 +154,14 @@ def test_memory_of_a_knowledge_conflict_grows_with_its_facts(small):
     assert stated("heads", 12) > stated("rates", 12)
 
 
+def test_memory_of_function_tokens_is_that_of_logits_and_of_the_twin(small):
+    model, values = small("function-tokens")
+    analysis = registry.get("function-tokens")
+    stated = analysis.cost(model, analysis.parse({**values, "tokens": 5000}))
+    assert stated["coverage"].bytes >= 2000 * 4 * model.card.d_vocab
+    assert stated["untrained"].bytes == 4 * model.card.n_params
+
+
 @pytest.mark.parametrize("name", list(SMALL))
 def test_a_run_reads_as_many_tokens_as_stated(name, small):
     """Within a factor of two, for the default parts that read with this model."""

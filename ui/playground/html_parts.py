@@ -255,8 +255,8 @@ def preview_html(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> s
         '<p class="key"><span class="prefix">given</span> <span class="suffix">wanted</span>'
         ' <span class="outside">what follows</span></p>'
     )
-    shown = f'{key}<p class="text">{pieces}</p>' if pieces else ""
+    shown = f'{key}<p class="text" tabindex="0">{pieces}</p>' if pieces else ""
     return (
-        '<section class="wb cut" aria-label="How the text is cut"><h4>How the text is cut</h4>'
+        '<section class="wb cut" aria-label="How the text is cut"><h3>How the text is cut</h3>'
         f"<p>{html.escape(cut.says)}</p>{shown}</section>"
     )

@@ -142,7 +142,7 @@ class Answerer:
         self._texts: OrderedDict[tuple[Any, ...], str] = OrderedDict()
 
     def answer(
-        self, session: str, asked: PromptRequest, stamp: float | None = None
+        self, session: str, request: PromptRequest, stamp: float | None = None
     ) -> Iterator[UIUpdate]:
         """What to show, as it comes; nothing once a newer request of this session is there.
 
@@ -154,7 +154,7 @@ class Answerer:
             return
         steps: queue.SimpleQueue[UIUpdate | None] = queue.SimpleQueue()
         threading.Thread(
-            target=self._explained, args=(asked, alive, steps.put), daemon=True
+            target=self._explained, args=(request, alive, steps.put), daemon=True
         ).start()
         while (step := steps.get()) is not None:
             while not steps.empty():  # what piled up while the browser was busy is out of date
@@ -168,12 +168,12 @@ class Answerer:
 
     def _explained(
         self,
-        asked: PromptRequest,
+        request: PromptRequest,
         alive: Callable[[], bool],
         show: Callable[[UIUpdate | None], None],
     ) -> None:
         try:
-            self._work(asked, alive, show)
+            self._work(request, alive, show)
         except WorkbenchError as problem:
             show(UIUpdate(error_box=html_parts.error(problem)))
         except Exception as problem:
@@ -191,27 +191,27 @@ class Answerer:
 
     def _work(
         self,
-        asked: PromptRequest,
+        request: PromptRequest,
         alive: Callable[[], bool],
         show: Callable[[UIUpdate | None], None],
     ) -> None:
         slot = self._app.slot
         slot.need()
-        if not asked.prompt.strip():
+        if not request.prompt.strip():
             show(UIUpdate(html_parts.Comparison().html()))
             return
         called = {str(slot.ref): slot.name for slot in self._app.shelf.loaded()}
-        name = called.get(asked.second, asked.second)
+        name = called.get(request.second, request.second)
         second = html_parts.SecondModel(name) if name else None
         with self._app.shelf.using(slot):
-            answered = self._current(slot, asked, second, alive, show)
+            answered = self._current(slot, request, second, alive, show)
         if answered is None:
             return
         view, note = answered
         problem = ""
         if second is not None and alive():
             try:
-                view = self._beside(asked, view, note, alive, show)
+                view = self._beside(request, view, note, alive, show)
             except WorkbenchError as error:  # the current model has answered all the same
                 view, problem = replace(view, second=None), html_parts.error(error)
         show(UIUpdate(replace(view, writing=False).html(), note, problem))
@@ -219,7 +219,7 @@ class Answerer:
     def _current(
         self,
         slot: ModelSlot,
-        asked: PromptRequest,
+        request: PromptRequest,
         second: html_parts.SecondModel | None,
         alive: Callable[[], bool],
         show: Callable[[UIUpdate | None], None],
@@ -228,25 +228,27 @@ class Answerer:
         for it.
         """
         model = slot.need()
-        change = change_for(self._app, model, asked.off, asked.run, asked.control, asked.value)
+        change = change_for(
+            self._app, model, request.off, request.run, request.control, request.value
+        )
         if not self._acquired(slot, alive, show):
             return None
         try:
-            before, after = self._unchanged(slot, asked), None
+            before, after = self._unchanged(slot, request), None
             if change.active:
                 with change.on(model):
                     after = prompt_output.read_prompt(
-                        model, asked.given, (asked.memory, asked.context)
+                        model, request.given, (request.memory, request.context)
                     )
             view = html_parts.Comparison(
                 before,
                 after,
                 change.says(),
-                writing=asked.length > 0,
+                writing=request.length > 0,
                 name=slot.name,
                 second=second,
             )
-            past = model.past_window(len(tokenize(model, asked.given).ids) + asked.length)
+            past = model.past_window(len(tokenize(model, request.given).ids) + request.length)
             show(UIUpdate(view.html(), html_parts.status_line(past) if past else ""))
 
             def going_on() -> bool:
@@ -257,35 +259,35 @@ class Answerer:
             def left(text: str) -> None:
                 show(UIUpdate(replace(view, texts=(text, None)).html()))
 
-            if asked.length:
-                text = self._unchanged_text(slot, asked, going_on, left)
+            if request.length:
+                text = self._unchanged_text(slot, request, going_on, left)
                 view = replace(view, texts=(text, None))
-            if asked.length and change.active and going_on():
+            if request.length and change.active and going_on():
                 with change.on(model):
                     changed = prompt_output.continuation(
                         model,
-                        asked.given,
-                        asked.length,
+                        request.given,
+                        request.length,
                         going_on,
                         lambda t: show(UIUpdate(replace(view, texts=(text, t)).html())),
                     )
                 view = replace(view, texts=(text, changed))
         finally:
             model.lock.release()
-        if asked.length and alive() and self._job_on(slot) is not None:
+        if request.length and alive() and self._job_on(slot) is not None:
             past = "A run took the model; the text stops where it was."
         return view, html_parts.status_line(past) if past else ""
 
     def _beside(
         self,
-        asked: PromptRequest,
+        request: PromptRequest,
         view: html_parts.Comparison,
         note: str,
         alive: Callable[[], bool],
         show: Callable[[UIUpdate | None], None],
     ) -> html_parts.Comparison:
         """The same with what a second model says, which is loaded first if it has to be."""
-        slot = self._app.shelf.get(checked(self._app, asked.second))
+        slot = self._app.shelf.get(checked(self._app, request.second))
         with self._app.shelf.using(slot):
             while not slot.wait(0.3):
                 if not alive():
@@ -296,18 +298,18 @@ class Answerer:
             if not self._acquired(slot, alive, show):
                 return view
             try:
-                looked = self._unchanged(slot, asked)
+                looked = self._unchanged(slot, request)
                 second = html_parts.SecondModel(slot.name, looked)
                 view = replace(view, second=second)
                 show(UIUpdate(view.html(), note))
-                if not asked.length:
+                if not request.length:
                     return view
 
                 def more(text: str) -> None:
                     show(UIUpdate(replace(view, second=replace(second, text=text)).html()))
 
                 text = self._unchanged_text(
-                    slot, asked, lambda: alive() and self._job_on(slot) is None, more
+                    slot, request, lambda: alive() and self._job_on(slot) is None, more
                 )
                 return replace(view, second=replace(second, text=text))
             finally:
@@ -340,11 +342,11 @@ class Answerer:
             else "The model is busy with another prompt"
         )
 
-    def _unchanged(self, slot: ModelSlot, asked: PromptRequest) -> prompt_output.PromptOutput:
-        key = (slot.serial, asked.prompt, asked.memory, asked.context, asked.chat)
+    def _unchanged(self, slot: ModelSlot, request: PromptRequest) -> prompt_output.PromptOutput:
+        key = (slot.serial, request.prompt, request.memory, request.context, request.chat)
         if key not in self._looked:
             self._looked[key] = prompt_output.read_prompt(
-                slot.need(), asked.given, (asked.memory, asked.context)
+                slot.need(), request.given, (request.memory, request.context)
             )
             while len(self._looked) > REMEMBERED:
                 self._looked.popitem(last=False)
@@ -353,14 +355,14 @@ class Answerer:
     def _unchanged_text(
         self,
         slot: ModelSlot,
-        asked: PromptRequest,
+        request: PromptRequest,
         alive: Callable[[], bool],
         more: Callable[[str], None],
     ) -> str:
-        key = (slot.serial, asked.prompt, asked.length, asked.chat)
+        key = (slot.serial, request.prompt, request.length, request.chat)
         if key in self._texts:
             return self._texts[key]
-        text = prompt_output.continuation(slot.need(), asked.given, asked.length, alive, more)
+        text = prompt_output.continuation(slot.need(), request.given, request.length, alive, more)
         if alive():
             self._texts[key] = text
             while len(self._texts) > REMEMBERED:

@@ -50,24 +50,24 @@ class SavePrompt:
         self._button.click(save, list(request), self._said, concurrency_limit=4, **QUIET)
 
 
-def params(asked: PromptRequest) -> dict[str, Any]:
+def params(request: PromptRequest) -> dict[str, Any]:
     """Parameters of the run from what stands on the page.
 
     Raises:
         BadInput: there is no prompt.
     """
-    if not asked.prompt.strip():
+    if not request.prompt.strip():
         raise BadInput("There is nothing to save.", "a prompt", "Type one, or choose an example.")
     return {
-        "prompt": asked.prompt,
-        "chat": asked.chat,
-        "memory": asked.memory,
-        "context": asked.context,
-        "heads": sorted(asked.off),
-        "run": asked.run or "",
-        "control": asked.control or "",
-        "value": float(asked.value or 0),
-        "length": asked.length,
+        "prompt": request.prompt,
+        "chat": request.chat,
+        "memory": request.memory,
+        "context": request.context,
+        "heads": sorted(request.off),
+        "run": request.run or "",
+        "control": request.control or "",
+        "value": float(request.value or 0),
+        "length": request.length,
     }
 
 

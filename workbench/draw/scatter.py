@@ -158,8 +158,8 @@ def density_scatter(
     import holoviews as hv
     import numpy as np
 
-    here = frame[(frame[x] > 0) & (frame[y] > 0)]
-    points = here.assign(u=np.log10(here[x]), v=np.log10(here[y]))
+    positive = frame[(frame[x] > 0) & (frame[y] > 0)]
+    points = positive.assign(u=np.log10(positive[x]), v=np.log10(positive[y]))
     spans = [_around(points[axis]) for axis in ("u", "v")]
     parts: list[Any] = []
     rest = points[~points[marked]]

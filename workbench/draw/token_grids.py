@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def lens_table(
-    choices: pd.DataFrame, tokens: Sequence[str], here: tuple[int | None, int], *, caption: str
+    choices: pd.DataFrame, tokens: Sequence[str], chosen: tuple[int | None, int], *, caption: str
 ) -> Markup:
     """The likeliest token in each cell, coloured by its probability; hovering lists the next ones.
 
@@ -31,7 +31,7 @@ def lens_table(
         here: the chosen layer and token.
         caption: what the table shows, for those who hear it.
     """
-    columns = window(len(tokens), here[1])
+    columns = window(len(tokens), chosen[1])
     shown = choices[choices["pos"].isin(columns)].sort_values("rank")
     first: dict[tuple[int, int], tuple[str, float]] = {}
     tips: dict[tuple[int, int], list[str]] = {}
@@ -43,11 +43,11 @@ def lens_table(
     cells = {
         at: Cell(token, p, "\n".join(tips[at]), token=True) for at, (token, p) in first.items()
     }
-    return token_table(tokens, cells, columns=columns, here=here, caption=caption)
+    return token_table(tokens, cells, columns=columns, chosen=chosen, caption=caption)
 
 
 def magnitude_table(
-    values: xr.DataArray, tokens: Sequence[str], here: tuple[int | None, int], *, caption: str
+    values: xr.DataArray, tokens: Sequence[str], chosen: tuple[int | None, int], *, caption: str
 ) -> Markup:
     """Numbers from zero up, darker the larger. The colour is logarithmic: the first token's are
     often a hundred times the others'.
@@ -66,16 +66,16 @@ def magnitude_table(
         tip = f"layer {layer}, token {pos} {quoted(token)}\n{value:.4f}"
         return Cell(f"{value:,.0f}" if value >= 100 else f"{value:.3g}", share, tip)
 
-    columns = window(len(tokens), here[1])
+    columns = window(len(tokens), chosen[1])
     return token_table(
-        tokens, _cells_in(numbers, columns, cell), columns=columns, here=here, caption=caption
+        tokens, _cells_in(numbers, columns, cell), columns=columns, chosen=chosen, caption=caption
     )
 
 
 def effect_table(
     values: xr.DataArray,
     tokens: Sequence[str],
-    here: tuple[int | None, int],
+    chosen: tuple[int | None, int],
     *,
     caption: str,
     unit: str,
@@ -100,13 +100,13 @@ def effect_table(
         rounded = f"{value:+.1f}" if abs(value) >= 0.05 else "0"
         return Cell(rounded if signed else f"{value:.2g}", abs(value) / top, tip)
 
-    columns = window(len(tokens), max(here[1], first + WINDOW // 2 - 1))
+    columns = window(len(tokens), max(chosen[1], first + WINDOW // 2 - 1))
     shown = _cells_in(numbers, columns, cell)
     if not shown:
         return empty_state(
             "Nothing was measured at these tokens.", f"Choose a token from number {first} on."
         )
-    return token_table(tokens, shown, columns=columns, here=here, caption=f"{caption} ({unit})")
+    return token_table(tokens, shown, columns=columns, chosen=chosen, caption=f"{caption} ({unit})")
 
 
 def _numbers(values: xr.DataArray) -> dict[tuple[int, int], float]:

@@ -116,13 +116,13 @@ class Prompt:
         A space at the very end is cut: the answer's first token brings its own.
         """
         text = filled.text.rstrip(" ")
-        asked = filled.of("question") or filled.of("lead_in")[-1:]
+        question = filled.of("question") or filled.of("lead_in")[-1:]
         answers, subjects = filled.of("answer"), filled.of("subject")
         places = {
             "subject": subjects[-1:],
             "context answer": answers[-1:],
             "context": _context(text, filled),
-            "question": asked[-1:],
+            "question": question[-1:],
         }
         every = {"subject": subjects, "context answer": answers}
         return cls(

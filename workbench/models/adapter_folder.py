@@ -179,14 +179,14 @@ def _attached(module: Any, adapter: AdapterFolder, name: str) -> Any:
             )
             wanted = set(get_peft_model_state_dict(peft, save_embedding_layers=False))
         with safe_open(adapter.folder / WEIGHTS, "pt") as file:
-            there = set(file.keys())
+            names = set(file.keys())
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # every kind of adapter refuses in words of its own
         raise BadInput(
             wrong + first_line(error).rstrip(".") + ".", base, "Name its base: BASE+FOLDER."
         ) from error
-    missing, left = sorted(wanted - there), sorted(map(str, loaded.unexpected_keys))
+    missing, left = sorted(wanted - names), sorted(map(str, loaded.unexpected_keys))
     if missing or left:
         what = (
             f"{len(left)} of its tensors have no place there, first {left[0]}"

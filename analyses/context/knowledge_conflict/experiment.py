@@ -126,7 +126,7 @@ def _locate(
 def _use(
     result: Result,
     params: Params,
-    asked: tuple[facts.Relation, facts.Format],
+    requested: tuple[facts.Relation, facts.Format],
     groups: dict[str, list[Head]],
     proving: CaseRunner,
     stage: dict[str, Progress],
@@ -134,13 +134,13 @@ def _use(
     """What the chosen heads are good for: the parts that stand on pruning."""
     model = proving.model
     if "side effects" in stage:
-        add_pruning_cost(result, model, *asked, groups, proving.cases, stage["side effects"])
+        add_pruning_cost(result, model, *requested, groups, proving.cases, stage["side effects"])
     if "dial" in stage:
         _turn_dial(result, groups, proving, stage["dial"])
     if "heads of relations" in stage:
         from analyses.context.knowledge_conflict.transfer import transfer
 
-        transfer(result, model, params, *asked, groups, stage)
+        transfer(result, model, params, *requested, groups, stage)
 
 
 def _choose(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, JsonValue, field_validator, model_validat
 from analyses.context.knowledge_conflict.constants import Breadth, RankBy
 from analyses.context.knowledge_conflict.parts import DEFAULT, Name
 from workbench import facts
+from workbench.form_fields import parts_field
 
 _FORMATS: dict[str, JsonValue] = {
     "statement": "in a statement",
@@ -21,12 +22,7 @@ _FORMATS: dict[str, JsonValue] = {
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    parts: list[Name] = Field(
-        DEFAULT,
-        min_length=1,
-        description="Experiments to run, with those that they need",
-        json_schema_extra={"essential": True},
-    )
+    parts: list[Name] = parts_field(DEFAULT)
     relation: str = Field(
         "capital",
         description="Built-in set of facts (`capital`, `language`, …); see docs/reference/facts.md",

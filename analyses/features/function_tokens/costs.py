@@ -22,6 +22,8 @@ _DESCRIBED = 1000  # tokens that take as long as describing the features of one 
 _ASKED = 10  # tokens to ask one fact closed-book
 _PER_FACT = 230  # tokens for one fact and one autoencoder, over all wordings and changes
 _BYTES = 4  # of a weight in a file
+_FLOAT = 4  # bytes
+_COPIES = 3  # of the logits of a pass whose losses are taken: with their logarithms
 _SMALL = 2  # a small model takes longer for each of its weights
 
 
@@ -36,10 +38,13 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
     n = min(params.facts, len(facts.relation(params.relation).facts))
     return {
         "coverage": {
-            "read": _reading(params.tokens),
+            "read": _reading(params.tokens) + Cost(bytes=_logits(model, params.tokens)),
             "features": Cost(_DESCRIBED * autoencoders),
         },
-        "untrained": {"untrained": _reading(params.untrained)},
+        # A twin of the model is made.
+        "untrained": {
+            "untrained": _reading(params.untrained) + Cost(bytes=_FLOAT * model.card.n_params)
+        },
         "retrieval": {
             "closed book": _asking(params),
             "changes": Cost(
@@ -65,6 +70,11 @@ def _asking(params: Params) -> Cost:
 
 def _reading(tokens: int) -> Cost:
     return Cost(_READ * tokens, tokens / _TOGETHER)
+
+
+def _logits(model: InstrumentedModel, tokens: int) -> float:
+    """Bytes of the logits of a pass, of which the losses are taken."""
+    return _COPIES * min(tokens, _TOGETHER) * model.card.d_vocab * _FLOAT
 
 
 def _training(model: InstrumentedModel, params: Params) -> Cost:

@@ -83,10 +83,10 @@ def _fact_prompt(model: InstrumentedModel, text: str, subject: str, answer: str)
     )
 
 
-def pairs(asked: Sequence[FactPrompt]) -> list[int]:
+def pairs(prompts: Sequence[FactPrompt]) -> list[int]:
     """For each fact another one with another answer: the next in the list that has one."""
-    n = len(asked)
+    n = len(prompts)
     return [
-        next((i + k) % n for k in range(1, n) if asked[(i + k) % n].answer != asked[i].answer)
+        next((i + k) % n for k in range(1, n) if prompts[(i + k) % n].answer != prompts[i].answer)
         for i in range(n)
     ]

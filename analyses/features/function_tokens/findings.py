@@ -259,13 +259,13 @@ def add_features(
     import xarray as xr
 
     examples = []
-    kept = types.order[:TYPES_KEPT]
+    types_kept = types.order[:TYPES_KEPT]
     width = max(one.features.width for one in seen)
     by_feature = np.full((len(seen), width, feature_stats.TOKENS, 2), -1, np.int32)
-    by_type = np.full((len(seen), len(kept), feature_stats.OF_TOKEN, 2), -1, np.int32)
+    by_type = np.full((len(seen), len(types_kept), feature_stats.OF_TOKEN, 2), -1, np.int32)
     for n, (one, label) in enumerate(zip(seen, labels, strict=True)):
         by_feature[n, : one.features.width] = np.stack(feature_stats.by_feature(one.edges), -1)
-        by_type[n] = np.stack(feature_stats.by_type(one.edges, kept), -1)
+        by_type[n] = np.stack(feature_stats.by_type(one.edges, types_kept), -1)
         strength, where = one.strongest
         feature, rank = np.nonzero(where >= 0)
         examples.append(
@@ -289,7 +289,7 @@ def add_features(
     result.arrays["token_features"] = xr.DataArray(
         by_type,
         dims=("sae", "type", "rank", "field"),
-        coords={**where_, **pairs, "type": kept.astype(np.int64)},
+        coords={**where_, **pairs, "type": types_kept.astype(np.int64)},
     )
     histogram = np.zeros((len(seen), width, seen[0].histogram.shape[1]), np.int32)
     for n, one in enumerate(seen):

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from analyses.features.function_tokens.parts import DEFAULT, Name
 from analyses.features.function_tokens.training_steps import TrainingSteps
+from workbench.form_fields import parts_field
 
 PROMPTS = [
     "The capital of Russia is Moscow. The capital of the United Kingdom is",
@@ -15,12 +16,7 @@ PROMPTS = [
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    parts: list[Name] = Field(
-        DEFAULT,
-        min_length=1,
-        description="Experiments to run, with those that they need",
-        json_schema_extra={"essential": True},
-    )
+    parts: list[Name] = parts_field(DEFAULT)
     features: list[str] = Field(
         [],
         description=(

@@ -377,18 +377,20 @@ def strengths(result: Result, at: str, prompt: int, feature: int) -> list[float]
 
 def no_facts(result: Result) -> str | None:
     """Why no facts were tested; None where some were."""
-    asked = "retrieval" in result.params.get("parts", ["retrieval"])
+    is_requested = "retrieval" in result.params.get("parts", ["retrieval"])
     not_run = "The part retrieval was not run: no facts were tested."
-    return None if "ablation_means" in result.tables else AGAIN if asked else not_run
+    return None if "ablation_means" in result.tables else AGAIN if is_requested else not_run
 
 
 def no_losses(result: Result) -> str | None:
     """Why no losses were measured; None where some were."""
     if "transitions" in result.tables or "training_losses" in result.tables:
         return None
-    asked = {"coverage", "untrained", "training"} & set(result.params.get("parts", ["coverage"]))
+    requested = {"coverage", "untrained", "training"} & set(
+        result.params.get("parts", ["coverage"])
+    )
     not_run = "The parts coverage and training were not run: no losses were measured."
-    return AGAIN if asked else not_run
+    return AGAIN if requested else not_run
 
 
 def in_percent(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -98,16 +98,16 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     return result
 
 
-def _layers(model: InstrumentedModel, asked: list[int] | None) -> list[int]:
+def _layers(model: InstrumentedModel, requested: list[int] | None) -> list[int]:
     every = range(model.n_layers)
-    for layer in asked or ():
+    for layer in requested or ():
         if layer not in every:
             raise BadInput(
                 f"{model.card.name} has no layer {layer}.",
                 f"0 to {model.n_layers - 1}",
                 "Choose layers in that range.",
             )
-    return sorted(set(asked)) if asked else list(every)
+    return sorted(set(requested)) if requested else list(every)
 
 
 def _extra(model: InstrumentedModel, params: Params) -> list[str]:

@@ -168,8 +168,8 @@ def _typed(model: InstrumentedModel, tried: Tensor, prompt: Tensor) -> Tensor:
     """Those of the prompts (candidate, place) that can be typed; the one they were made from if
     none of them can.
     """
-    kept = [row for row in tried.tolist() if vocabulary.typed(model, row) is not None]
-    return torch.tensor(kept, device=tried.device) if kept else prompt[None]
+    typed = [row for row in tried.tolist() if vocabulary.typed(model, row) is not None]
+    return torch.tensor(typed, device=tried.device) if typed else prompt[None]
 
 
 def _says(model: InstrumentedModel, prompt: list[int], target: Sequence[int]) -> bool:

@@ -7,17 +7,13 @@ from pydantic import Field, field_validator, model_validator
 from analyses.measures.sampler import Sampler
 from analyses.measures.text_source import Texts
 from analyses.weights.extraction.parts import DEFAULT, Name
+from workbench.form_fields import parts_field
 
 _COLDEST = 1e-6
 
 
 class Params(Texts, frozen=True, extra="forbid"):
-    parts: list[Name] = Field(
-        DEFAULT,
-        min_length=1,
-        description="Experiments to run, with those that they need",
-        json_schema_extra={"essential": True},
-    )
+    parts: list[Name] = parts_field(DEFAULT)
     context: list[int] = Field(
         [50],
         description="Tokens of the prefix given to the model; several lengths are compared",

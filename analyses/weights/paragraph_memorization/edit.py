@@ -283,7 +283,7 @@ def _measured(
 ) -> dict[str, Any]:
     length = len(task.passage.suffix)
     others = greedy_match(model, task.held_out)[0]
-    kept = others.sum() / max(1, others_before.sum())
+    retained = others.sum() / max(1, others_before.sum())
     last, rewrites = curve[-1], task.aim == "rewrite"
     compared = curve[min(at_least or len(curve), len(curve)) - 1]
     return {
@@ -300,7 +300,7 @@ def _measured(
         "rewrite_match": int(last["rewrite_match"]) if rewrites else float("nan"),
         "rewrite_match_same_steps": int(compared["rewrite_match"]) if rewrites else float("nan"),
         "n_others": len(task.held_out),
-        "others_retained": float(kept) if len(others) else float("nan"),
+        "others_retained": float(retained) if len(others) else float("nan"),
         "others_min_prefix_match": int(others.min()) if len(others) else float("nan"),
         "neutral_loss_before": float(before["neutral"]),
         "neutral_loss": float(greedy_match(model, task.neutral)[1].mean()),

@@ -6,15 +6,11 @@ from pydantic import Field
 
 from analyses.measures.text_source import Texts
 from analyses.weights.paragraph_memorization.parts import DEFAULT, Name
+from workbench.form_fields import parts_field
 
 
 class Params(Texts, frozen=True, extra="forbid"):
-    parts: list[Name] = Field(
-        DEFAULT,
-        min_length=1,
-        description="Experiments to run, with those that they need",
-        json_schema_extra={"essential": True},
-    )
+    parts: list[Name] = parts_field(DEFAULT)
     prefix: int = Field(
         50,
         ge=2,

@@ -322,8 +322,8 @@ def patched_heads(run: Result) -> dict[str, xr.DataArray]:
 
 def unchanged(run: Result) -> str:
     """Why nothing was removed, if on purpose."""
-    asked = "edits" in run.params.get("parts", ["edits"])
-    return "" if asked else "the part 'edits' was not run"
+    is_requested = "edits" in run.params.get("parts", ["edits"])
+    return "" if is_requested else "the part 'edits' was not run"
 
 
 def changed(run: Result, table: str, aim: str) -> pd.DataFrame:

@@ -338,7 +338,7 @@ def test_windows(n: int, pos: int, first: int, last: int) -> None:
 def test_cells_are_escaped_and_tokens_seen() -> None:
     cells = {(0, 0): Cell(" <b>\n", 0.5, '"><script>', token=True), (1, 0): Cell("<i>", 2.0)}
     html = listening(
-        token_table([HOSTILE, "b"], cells, columns=range(2), here=(0, 0), caption='"x')
+        token_table([HOSTILE, "b"], cells, columns=range(2), chosen=(0, 0), caption='"x')
     )
     assert "<script>" not in html
     assert "<b>" not in html
