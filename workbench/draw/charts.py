@@ -259,7 +259,7 @@ def matrix(
     ]
     quiet = {"show_legend": False}
     size: dict[str, Any] = {
-        "width": 150 + 62 * len(xs) + 6 * max(0, longest - 18),
+        "width": max(360, 150 + 62 * len(xs) + 6 * max(0, longest - 18)),
         "height": 120 + 38 * len(ys),
         "grid": False,
     }
