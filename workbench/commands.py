@@ -59,7 +59,8 @@ def command_line(result: Result, part: str = "") -> str:
 
 
 def _of_grid(result: Result) -> str:
-    """The command that goes on with a grid. Values are written as JSON, where a comma in a text
+    """The command that goes on with a grid, given where its folder lies (a report goes to others,
+    whom no path of this machine concerns). Values are written as JSON, where a comma in a text
     parts nothing.
     """
     asked = result.params
@@ -71,5 +72,5 @@ def _of_grid(result: Result) -> str:
         texts = (json.dumps(value, ensure_ascii=False) for value in several)
         words += ["--set", f"{key}={','.join(texts)}"]
     if result.path is not None:
-        words += ["--out", str(result.path)]
+        words += ["--out", result.path.name]
     return shlex.join(words)

@@ -59,7 +59,7 @@ def python_lines(result: Result) -> str:
 def _python_of_grid(result: Result) -> str:
     """The same grid in Python; where it lies in that folder, it goes on."""
     asked = result.params
-    folder = "grid" if result.path is None else str(result.path)
+    folder = "grid" if result.path is None else result.path.name
     lines = [
         "import workbench as wb",
         "",

@@ -31,6 +31,7 @@ class GridNumber:
 
     Attributes:
         share: it is part of a whole, and shown as percent.
+        varies: it is not the same in all runs, as a setting or a count of items is.
     """
 
     finding: str
@@ -38,6 +39,7 @@ class GridNumber:
     title: str
     unit: str
     share: bool
+    varies: bool
 
     @property
     def says(self) -> str:
@@ -47,7 +49,7 @@ class GridNumber:
 
 
 def numbers(run: Result) -> list[GridNumber]:
-    """All numbers of the runs, those of their answer first; counts of items come last."""
+    """All numbers of the runs, those of their answer first, and last those that never vary."""
     table = run.tables.get("over_seeds")
     if table is None:
         return []
@@ -58,11 +60,14 @@ def numbers(run: Result) -> list[GridNumber]:
         share = is_share(rows["mean"].dropna().tolist(), unit)
         # A finding has one unit: that of its rate. What is counted beside it has none that is said.
         unit = "" if unit.startswith(_SHARES) and not share else unit
-        found.append(GridNumber(finding, value, title, unit, share))
+        varies = rows["largest"].max() > rows["smallest"].min()
+        found.append(GridNumber(finding, value, title, unit, share, bool(varies)))
 
-    def place(number: GridNumber) -> tuple[bool, int, bool]:
+    def place(number: GridNumber) -> tuple[bool, int, bool, bool]:
         at = (n for n, name in enumerate(lead) if fits(name, number.finding))
-        return number.value == "n", next(at, len(lead)), not number.share
+        # The rate, or the one number, is what a finding is about.
+        main = number.value in ("rate", "value")
+        return not number.varies, next(at, len(lead)), not main, not number.share
 
     return sorted(found, key=place)
 
@@ -80,7 +85,8 @@ def multiples(run: Result) -> list[list[GridNumber]]:
     """The numbers that are shown as small multiples, those of one finding in one picture: of the
     answer's findings, else of the first.
     """
-    lead, found = _lead(run), [n for n in numbers(run) if n.value != "n"]
+    lead, known = _lead(run), numbers(run)
+    found = [n for n in known if n.varies] or known
     mine = [n for n in found if any(fits(name, n.finding) for name in lead)] or found
     groups: dict[Any, list[GridNumber]] = {}
     for number in mine:
