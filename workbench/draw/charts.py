@@ -182,11 +182,16 @@ def matrix(
     unit: str,
     signed: bool = False,
     top: float | None = None,
+    longest: int = 18,
 ) -> hv.Overlay:
     """A table as coloured cells, each with its number; a dash where that is NaN, for what cannot be
     told.
 
     `value` is drawn as it is; give percent if percent is meant.
+
+    Args:
+        top: where the colours end; the largest number by default.
+        longest: characters of a row's name.
     """
     style.load()
     import holoviews as hv
@@ -222,7 +227,7 @@ def matrix(
         "ylim": (-0.5, len(ys) - 0.5),
         "invert_yaxis": True,
         "xticks": [(i, style.plain(x, 18)) for i, x in enumerate(xs)],
-        "yticks": [(i, style.plain(y, 18)) for i, y in enumerate(ys)],
+        "yticks": [(i, style.plain(y, longest)) for i, y in enumerate(ys)],
         "xlabel": column.replace("_", " "),
         "ylabel": row.replace("_", " "),
         "title": f"{title} ({unit})",
@@ -254,7 +259,7 @@ def matrix(
     ]
     quiet = {"show_legend": False}
     size: dict[str, Any] = {
-        "width": 150 + 62 * len(xs),
+        "width": max(360, 150 + 62 * len(xs) + 6 * max(0, longest - 18)),
         "height": 120 + 38 * len(ys),
         "grid": False,
     }

@@ -46,17 +46,14 @@ def stability(choices: pd.DataFrame) -> Finding:
     n_combinations = choices["combination"].nunique()
     for name, rows in choices.groupby("choice", sort=False):
         mine = always[always["choice"] == name]
-        if n_combinations == 1:
-            items = list(mine["item"])
-            named = ", ".join(items[:_NAMED]) + (" …" if len(items) > _NAMED else "")
-            words.append(f"{name}: {named or 'none'} ({len(mine)} of {len(rows)})")
-        else:
-            words.append(f"{name}: {len(mine)} of {len(rows)}")
+        items = list(mine["item"]) if n_combinations == 1 else []
+        named = ", ".join(items[:_NAMED]) + (" …" if len(items) > _NAMED else "")
+        words.append(f"{len(mine)} of the {len(rows)} {name}{f' ({named})' if named else ''}")
     over = "" if n_combinations == 1 else f", over {counted(n_combinations, 'combination')}"
     return Finding(
         "stability",
         {"share": len(always) / len(pairs), "items": float(len(pairs))},
-        f"Chosen under all of {many} seeds, of what any of them chose{over}: {'; '.join(words)}.",
+        f"All {many} seeds agree on {' and '.join(words)} that any of them chose{over}.",
         unit="share of chosen items",
     )
 
@@ -130,7 +127,7 @@ def progress(states: pd.Series) -> Finding:
     )
     return Finding(
         "runs",
-        {"done": float(done), "failed": float(failed), "n": float(len(states))},
+        {"done": float(done), "failed": float(failed), "planned": float(len(states))},
         says,
         "runs",
     )

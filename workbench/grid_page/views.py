@@ -30,17 +30,24 @@ def _stable(run: Result) -> list[Any]:
         return []
     table, pictures = selections.often(run), []
     for choice, rows in table.groupby("choice", sort=False):
-        title = f"{str(choice).capitalize()}: chosen under how many of the seeds"
+        title = f"{str(choice).capitalize()} chosen"
         if rows["combination"].nunique() == 1:
             bars = rows.assign(name=rows["item"])
             pictures.append(
-                v.picture("labelled_bars", bars, "name", "percent", title=title, said="{:.0f} %")
+                v.picture(
+                    "labelled_bars",
+                    bars,
+                    "name",
+                    "percent",
+                    title=f"{title} (% of seeds)",
+                    said="{:.0f} %",
+                )
             )
         else:
             pictures.append(
                 v.picture(
-                    "matrix", _whole(rows), "item", "combination", "percent", title=title, unit="%",
-                    top=100.0,
+                    "matrix", _whole(rows), "combination", "item", "percent", title=title,
+                    unit="% of seeds", top=100.0, longest=32,
                 )
             )  # fmt: skip
     return pictures

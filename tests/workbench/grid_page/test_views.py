@@ -97,9 +97,13 @@ def test_one_seed_shows_the_interval_of_the_run_itself_and_says_what_is_missing(
 def test_what_all_seeds_chose_is_counted():
     alone = grid_of({}).findings["stability"]
     assert alone.values == {"share": 0.5, "items": 2.0}
-    assert alone.says.endswith("memory heads: L1H2 (1 of 2).")
+    assert alone.says == (
+        "All 3 seeds agree on 1 of the 2 memory heads (L1H2) that any of them chose."
+    )
     several = grid_of({"relation": ["a", "b"]}).findings["stability"]
-    assert several.says.endswith("over 2 combinations: memory heads: 2 of 4.")
+    assert several.says == (
+        "All 3 seeds agree on 2 of the 4 memory heads that any of them chose, over 2 combinations."
+    )
 
 
 def test_numbers_of_the_answer_come_first_and_a_missing_analysis_hides_none():
