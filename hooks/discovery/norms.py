@@ -37,16 +37,22 @@ def find_norm(module: nn.Module | None, traced: TracedPass, tolerance: float) ->
     own = innermost(module)
     eps = float(next((getattr(own, n) for n in EPSILON_NAMES if hasattr(own, n)), 0.0))
     x, y = (t.reshape(-1, t.shape[-1]).double() for t in (call.input, call.output))
-    # What it reads may have a mean of 0 anyway, and then both kinds give the same.
-    norms = [
-        NormLayer(module, centred, eps)
-        for centred in ((True,) if isinstance(own, nn.LayerNorm) else (False, True))
-    ]
+    norms = [NormLayer(module, centred, eps) for centred in _kinds(own)]
     residues = [_residue(norm, x, y) for norm in norms]
     # The nearer one: in coarse numbers each may pass for the other.
     best = min(range(len(norms)), key=residues.__getitem__)
     limit = max(_FIT_TOLERANCE, tolerance) * float(y.abs().max())
     return norms[best] if residues[best] <= limit else NormLayer(module, None, eps)
+
+
+def _kinds(own: nn.Module) -> tuple[bool, ...]:
+    """Whether it may take the mean away, as far as its class says. What a norm reads may have a
+    mean near 0 anyway: both kinds then give the same, and in half precision the wrong one may seem
+    the nearer.
+    """
+    if isinstance(own, nn.LayerNorm):
+        return (True,)
+    return (False,) if "rms" in type(own).__name__.lower() else (False, True)
 
 
 def _residue(norm: NormLayer, x: Tensor, y: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from types import SimpleNamespace
 
 import numpy as np
@@ -109,9 +110,10 @@ def test_a_left_out_part_says_what_it_takes_and_why():
 
 
 def test_peak_memory_sees_what_was_held_in_between():
+    gc.collect()  # what other tests left is not given back while this one measures
     memory = PeakMemory("cpu")
     if memory.taken() is None:
         pytest.skip("this system does not tell")
-    held = np.ones(40 * 2**20 // 8)
+    held = np.ones(300 * 2**20 // 8)
     del held
-    assert memory.taken() >= 30 * 2**20
+    assert memory.taken() >= 200 * 2**20

@@ -178,7 +178,8 @@ def test_what_is_known_by_heart_is_said_to_be_recited(
         model.tokenizer.decode(one.suffix),
     )
     assert (
-        "something is reproduced and under 50 % of the tokens are distinct" in row["explanation"]
+        "something is reproduced and under 50\u00a0% of the tokens are distinct"
+        in row["explanation"]
     ) == (text != "speech")
 
 

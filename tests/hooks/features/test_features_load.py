@@ -27,7 +27,7 @@ def test_an_autoencoder_of_something_else_is_refused_and_how_much_it_explains_is
 ) -> None:
     with pytest.raises(
         BadInput,
-        match=r"explains -?\d+ % of the variance at blocks\.1\.hook_resid_post(.|\n)*made for tiny",
+        match=r"explains \u2212\d+\u00a0% of the variance at blocks\.1\.hook_resid_post(.|\n)*made for tiny",
     ):
         wb.open_features(folder, llama)
     features = wb.open_features(folder, llama, force=True)

@@ -19,7 +19,7 @@ sync_api = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright, which `pip install .[dev]` brings"
 )
 expect = sync_api.expect
-WAIT = 15_000  # milliseconds; generous, since test machines are slow and shared
+WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared
 expect.set_options(timeout=WAIT)
 
 
