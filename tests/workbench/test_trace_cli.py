@@ -341,7 +341,6 @@ def test_nothing_but_our_own_words_is_on_the_screen(tmp_path, model_folder, fami
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert said.returncode == 0, said.stderr
-    ours = re.compile(
-        r"\s*\d+% (Loading|Reading|Checking|Capturing|model is ready) .*|The trace takes about .*|\s*"
-    )
+    reports = r"\s*\d+% (Loading|Reading|Checking|Capturing|model is ready) .*"
+    ours = re.compile(rf"{reports}|The trace takes about .*|\s*")
     assert [line for line in re.split(r"[\r\n]+", said.stderr) if not ours.fullmatch(line)] == []

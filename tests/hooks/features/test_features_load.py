@@ -25,10 +25,8 @@ def folder(tmp_path: Path) -> Path:
 def test_an_autoencoder_of_something_else_is_refused_and_how_much_it_explains_is_told(
     folder: Path, llama: Any
 ) -> None:
-    with pytest.raises(
-        BadInput,
-        match=r"explains \u2212\d+\u00a0% of the variance at blocks\.1\.hook_resid_post(.|\n)*made for tiny",
-    ):
+    told = r"explains \u2212\d+\u00a0% of the variance at blocks\.1\.hook_resid_post"
+    with pytest.raises(BadInput, match=rf"{told}(.|\n)*made for tiny"):
         wb.open_features(folder, llama)
     features = wb.open_features(folder, llama, force=True)
     assert features.card["explained_variance"] < 0.5
