@@ -37,5 +37,5 @@ def page(app: AppState, *, hidden: bool = False, notice: WorkbenchError | None =
         trash=[run_card(entry) for entry in run_trash.trashed(app.root)],
         opens_folders=app.local_paths,
         job=app.jobs.running(),
-        grids=grids.at_work(app),
+        grids=grids.at_work(entries),
     )

@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,9 +34,9 @@ class GridAtWork:
     stopping: bool
 
 
-def at_work(state: AppState) -> list[GridAtWork]:
-    """All that are at work just now."""
-    found = ((entry, status.read(entry.path)) for entry in state.entries() if is_grid(entry))
+def at_work(entries: Iterable[RunEntry]) -> list[GridAtWork]:
+    """Those of these runs that are grids at work just now."""
+    found = ((entry, status.read(entry.path)) for entry in entries if is_grid(entry))
     return [_told(entry, now) for entry, now in found if now is not None]
 
 
@@ -58,7 +59,7 @@ def add(app: FastAPI, state: AppState) -> None:
 
     @app.get("/grids")
     def grids() -> JSONResponse:
-        return JSONResponse([asdict(grid) for grid in at_work(state)])
+        return JSONResponse([asdict(grid) for grid in at_work(state.entries())])
 
 
 def stop(state: AppState, run_id: str) -> dict[str, Any]:

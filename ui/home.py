@@ -56,7 +56,8 @@ def page(app: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
     groups, broken = questions.groups_for(app.slot.model)
     job = app.jobs.running()
-    shown = [entry for entry in app.entries() if not entry.labels.hidden]
+    entries = app.entries()
+    shown = [entry for entry in entries if not entry.labels.hidden]
     return render(
         "home.html",
         state=app.slot.state,
@@ -74,7 +75,7 @@ def page(app: AppState, notice: WorkbenchError | None = None) -> str:
         buttons=False,
         broken=broken,
         job=job,
-        grids=grids.at_work(app),
+        grids=grids.at_work(entries),
         runs=[run_card(entry) for entry in shown[:LATEST]],
         n_runs=len(shown),
     )

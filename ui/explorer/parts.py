@@ -94,7 +94,10 @@ def _partial(result: Result) -> str:
         return "Partial: the run was stopped before it was done; what it had is shown."
     if result.path is not None and is_at_work(result.path):
         return "At work: what is done so far is shown; reload the page for what comes."
-    return "Partial: not all of its runs are done; the command under “Run it again” goes on."
+    return (
+        "Partial: not all of its runs are done; the command under “Run it again”, given where its"
+        " folder lies, goes on."
+    )
 
 
 def title(result: Result) -> Markup:
@@ -170,7 +173,8 @@ def offered(runs: Path | None, query: Mapping[str, str] | None) -> list[RunEntry
     """The runs to choose from; one that is hidden, or lies in a grid, is there only if the address
     asks for it.
     """
-    asked, entries = set((query or {}).values()), listing(runs)
+    asked = {(query or {})[name] for name in ("run", "with") if name in (query or {})}
+    entries = listing(runs)
     shown = {entry.id: entry for entry in entries if not entry.labels.hidden}
     # A run of a grid stands in no list; its address leads to it all the same.
     for entry in with_runs_of_grids(entries) if asked - shown.keys() else ():

@@ -21,7 +21,6 @@
     const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
     const [old, now] = [document.getElementById("grids"), page.getElementById("grids")];
     if (old && now) old.replaceWith(now);
-    document.dispatchEvent(new CustomEvent("wb-grids"));
   }
 
   setInterval(() => look().catch(() => {}), EVERY);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,9 +157,9 @@ def run(
         disk_space.check_writable(place, "--out DIR (or WORKBENCH_RUNS)")
 
     if seeds is not None:
-        if preset is not None:  # which parts there are depends on the model
-            chosen = asked.parse(asked.preset(preset, wb.load(model, device=device), values))
         loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
+        if preset is not None:  # which parts there are depends on the model
+            chosen = asked.parse(asked.preset(preset, wb.load(model, **asdict(loading)), values))
         _finish(_many(name, model, chosen, seed, seeds, loading), folder, as_json)
         return
     with bar() as progress:

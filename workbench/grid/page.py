@@ -47,7 +47,6 @@ class GridPage:
 
         Raises:
             WorkbenchError: it cannot be written.
-            BadRun: a run in it cannot be read.
         """
         result = self._result()
         try:

@@ -99,7 +99,12 @@ def run_grid(
     cells = plan.cells(registry.get(analysis), models, values or {}, fixed or {})
     campaign = Campaign(Path(out), cells)
     to_do = [cell for cell in cells if not campaign.done(cell)]
-    asked = {"analysis": analysis, "models": list(models), "values": values, "fixed": fixed}
+    asked = {
+        "analysis": analysis,
+        "models": list(models),
+        "values": values or {},
+        "fixed": fixed or {},
+    }
     with campaign.claimed():
         page = GridPage(campaign, json.loads(json.dumps(asked, default=str)))
         page.write()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from workbench.checkpointing import replace
 from workbench.progress import Update
 
 LOCK, STATUS, STOP = ".lock", ".status.json", ".stop"
+_LOOKS, _MOMENT = 5, 0.02  # who only looks holds the lock for less than so many seconds
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,13 @@ def _take(handle: int) -> bool:
     with contextlib.suppress(ImportError):  # Windows has no fcntl; there nothing is locked
         import fcntl
 
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        for _ in range(_LOOKS):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                time.sleep(_MOMENT)
+        return False
     return True
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench import registry, seeds
-from workbench.errors import WorkbenchError
+from workbench.errors import BadRun, WorkbenchError
 from workbench.grid.campaign import Campaign
 from workbench.grid.digest import RunDigest, digest
 from workbench.grid.plan import PlannedRun, short
@@ -25,12 +25,12 @@ class GridTables:
     """What is known of the runs of a campaign.
 
     Attributes:
-        failed: why runs failed, by key.
+        failed: why runs failed, by key; those that are there and cannot be read, too.
         known: of each run that is done, by key; read once.
     """
 
     campaign: Campaign
-    failed: Mapping[str, WorkbenchError] = field(default_factory=dict)
+    failed: dict[str, WorkbenchError] = field(default_factory=dict)
     known: dict[str, RunDigest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -39,8 +39,14 @@ class GridTables:
     def read(self) -> None:
         """Look which runs have been done since."""
         for cell in self.campaign.cells:
-            if cell.key not in self.known and self.campaign.done(cell):
-                self.known[cell.key] = digest(self.asked, self.campaign.place(cell))
+            if cell.key in self.known or not self.campaign.done(cell):
+                continue
+            place = self.campaign.place(cell)
+            try:
+                self.known[cell.key] = digest(self.asked, place)
+            except BadRun as error:
+                do = f"Remove {place}; the same command then runs it again."
+                self.failed[cell.key] = BadRun(error.what, error.expected, do)
 
     @property
     def done(self) -> list[PlannedRun]:

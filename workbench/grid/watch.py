@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from workbench.errors import WorkbenchError
 from workbench.grid import status
 from workbench.grid.campaign import Campaign
 from workbench.progress import Progress, Update
@@ -50,6 +51,7 @@ class WatchedProgress(Progress):
         if status.is_stopping(self._folder):
             self.cancel()
         if self._is_new and now - self._shown > _SHARE * self._cost:
-            self._show_page()
+            with contextlib.suppress(WorkbenchError):
+                self._show_page()
             self._shown, self._is_new = time.monotonic(), False
             self._cost = self._shown - now

@@ -28,7 +28,8 @@ def findings(run: Result) -> Iterator[Finding]:
         yield seeds(run.tables["over_seeds"]["n"])
     if numbers := selections.multiples(run):
         yield from extremes(run, numbers[0][0])
-        yield spread(run, numbers[0][0])
+        if selections.is_drawn(run):
+            yield spread(run, numbers[0][0])
     yield progress(run.tables["runs"]["state"])
 
 
@@ -104,14 +105,14 @@ def spread(run: Result, number: selections.GridNumber) -> Finding:
         )
     widths = repeated["largest"] - repeated["smallest"]
     moved, n = float(widths.max()), len(repeated)
-    apart = f"With nothing but the seed changed, “{number.says}” moves by"
+    begin = f"With nothing but the seed changed, “{number.says}” moves by"
     if n == 1:
-        says = f"{apart} {in_words(moved, number)}, from its smallest to its largest."
+        says = f"{begin} {apart(moved, number)}, from its smallest to its largest."
     else:
         means = repeated["mean"]
-        between = in_words(float(means.max() - means.min()), number)
+        between = apart(float(means.max() - means.min()), number)
         says = (
-            f"{apart} {in_words(moved, number)} at most; the means of the {n} combinations lie"
+            f"{begin} {apart(moved, number)} at most; the means of the {n} combinations lie"
             f" {between} apart."
         )
     return Finding("spread", {"seeds": moved, "combinations": float(n)}, says, unit=number.unit)
@@ -122,9 +123,7 @@ def progress(states: pd.Series) -> Finding:
     done, failed, waiting = ((states == state).sum() for state in ("done", "failed", "to do"))
     more = f", {failed} failed" if failed else ""
     more += f", {waiting} not done yet" if waiting else ""
-    says = (
-        f"{done} of {counted(len(states), 'run')} {'is' if len(states) == 1 else 'are'} done{more}."
-    )
+    says = f"{done} of {counted(len(states), 'run')} {'is' if done == 1 else 'are'} done{more}."
     return Finding(
         "runs",
         {"done": float(done), "failed": float(failed), "planned": float(len(states))},
@@ -138,3 +137,8 @@ def in_words(value: float, number: selections.GridNumber) -> str:
     if number.share:
         return percent(value)
     return f"{value:.3g} {number.unit}".strip() if number.unit != "probability" else f"{value:.3g}"
+
+
+def apart(difference: float, number: selections.GridNumber) -> str:
+    """How far two values of a number lie apart; shares in percentage points."""
+    return f"{100 * difference:.3g} points" if number.share else in_words(difference, number)

@@ -201,6 +201,14 @@ def often(run: Result) -> pd.DataFrame:
     return kept.assign(percent=100 * kept["runs"] / kept["of"])
 
 
+def is_drawn(run: Result) -> bool:
+    """Whether a seed decides anything in the analysis that was run."""
+    try:
+        return "seed" in registry.get(str(run.params.get("analysis"))).Params.model_fields
+    except WorkbenchError:  # not installed here
+        return has_seeds(run)
+
+
 def has_seeds(run: Result) -> bool:
     """Whether any combination was run under several seeds."""
     table = run.tables.get("over_seeds")

@@ -154,6 +154,6 @@ def test_a_grid_lies_among_the_runs_and_its_runs_are_found_by_their_name(
 def test_a_run_that_fails_is_named_and_the_others_are_kept(place, capsys, model_folder):
     code, out, err = run(capsys, "-m", model_folder, "--set", "crash=false,true", "--out", "grid")
     assert code == 2
-    assert "1 of 2 runs are done, 1 failed." in out
+    assert "1 of 2 runs is done, 1 failed." in out
     assert "crash true: The workbench made a mistake: RuntimeError: <b>boom</b>" in err
     assert len(runs_in(place / "grid")) == 1

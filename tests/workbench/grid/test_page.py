@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -69,6 +71,19 @@ def test_a_damaged_run_is_to_do_and_the_page_stands(campaign):
     finish(campaign, CELLS[0])
     (campaign.place(CELLS[0]) / "result.json").write_text("{")
     assert GridPage(campaign, ASKED).write().findings["runs"].values["done"] == 0
+
+
+def test_a_run_whose_table_is_damaged_is_named_and_stops_nothing(campaign):
+    for one in CELLS[:2]:
+        finish(campaign, one)
+    place = campaign.place(CELLS[0])
+    index = json.loads((place / "result.json").read_text())
+    index["tables"] = {"gone": {"rows": 1, "columns": ["a"]}}
+    (place / "result.json").write_text(json.dumps(index))
+    page = GridPage(campaign, ASKED)
+    opened = page.write()
+    assert opened.findings["runs"].says == "1 of 4 runs is done, 1 failed, 2 not done yet."
+    assert str(place) in page.failed[CELLS[0].key].do
 
 
 def test_a_grid_at_work_is_not_deleted(tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -41,6 +44,15 @@ def test_only_while_somebody_is_at_work_there_is_a_status(tmp_path):
         assert status.read(tmp_path).stopping
     assert not status.is_at_work(tmp_path)
     assert seen_from_elsewhere(tmp_path) == "None"
+
+
+def test_who_only_looks_keeps_no_grid_from_beginning(tmp_path):
+    """A page that asks whether anybody is at work holds the lock for a moment."""
+    handle = os.open(tmp_path / status.LOCK, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    threading.Timer(0.03, os.close, [handle]).start()
+    with status.locked(tmp_path) as mine:
+        assert mine
 
 
 def test_what_a_killed_grid_left_behind_is_forgotten(tmp_path):

@@ -18,7 +18,8 @@ SPREAD = ["finding", "title", "value", "unit", "n", "mean", "low", "high", "smal
           "items_low", "items_high"]  # fmt: skip
 
 
-def grid_of(axes: dict[str, list], seeds: int = 3, choices: bool = True) -> Result:
+def grid_of(axes: dict[str, list], seeds: int = 3, choices: bool = True,
+            analysis: str = "no-such") -> Result:  # fmt: skip
     """A grid with two numbers, whose mean grows with the combination's number."""
     over, chosen, runs, values = [], [], [], []
     for n, combination in enumerate(itertools.product(*axes.values())):
@@ -44,7 +45,7 @@ def grid_of(axes: dict[str, list], seeds: int = 3, choices: bool = True) -> Resu
     tables = {"runs": runs, "numbers": values, "over_seeds": over}
     if choices:
         tables["choices"] = chosen
-    made = Result(registry.GRID, params={"analysis": "no-such", "models": ["m"]},
+    made = Result(registry.GRID, params={"analysis": analysis, "models": ["m"]},
                   tables={name: pd.DataFrame(rows) for name, rows in tables.items()})  # fmt: skip
     made.add(*findings(made))
     return made
@@ -86,12 +87,16 @@ def test_curves_of_several_combinations_are_told_apart():
 
 
 def test_one_seed_shows_the_interval_of_the_run_itself_and_says_what_is_missing():
-    run = grid_of({"relation": ["a", "b"]}, seeds=1, choices=False)
+    run = grid_of({"relation": ["a", "b"]}, seeds=1, choices=False, analysis="knowledge-conflict")
     assert "stability" not in run.findings
     assert "One seed was run" in run.findings["spread"].says
     (picture,) = pictures(run)
     frame = picture.given[0]
     assert (frame["high"] - frame["mean"]).tolist() == pytest.approx([30.0] * 4)
+
+
+def test_where_nothing_is_drawn_no_seeds_are_asked_for():
+    assert "spread" not in grid_of({"relation": ["a", "b"]}, 1, False, "inside").findings
 
 
 def test_what_all_seeds_chose_is_counted():
