@@ -18,6 +18,7 @@ from workbench.grid.engine import Engine, Loading
 from workbench.grid.page import GridPage
 from workbench.grid.plan import PlannedRun
 from workbench.grid.watch import WatchedProgress
+from workbench.models import placement
 from workbench.models.known_models import DEFAULT
 from workbench.progress import Progress
 from workbench.wording import counted
@@ -129,7 +130,9 @@ def _put_link(campaign: Campaign, say: Callable[[str], None] | None) -> None:
 
 
 def check_engine(where: Where) -> None:
-    """Raises BadInput for an engine that there is not."""
+    """Raises BadInput for an engine that there is not, or where models cannot be loaded as asked.
+    What other machines can load only they know.
+    """
     if where.engine not in ENGINES:
         raise BadInput(
             f"There is no engine {where.engine!r}.", " or ".join(ENGINES), "Choose one of them."
@@ -138,6 +141,9 @@ def check_engine(where: Where) -> None:
         raise BadInput(
             "An address is of a Ray cluster.", "the engine ray", "Choose it, or leave it out."
         )
+    if where.engine == "local":
+        how = where.loading
+        placement.parse(how.device, how.max_memory, how.offload, how.bits)
     if where.engine == "ray":
         from workbench.grid import ray_engine
 
