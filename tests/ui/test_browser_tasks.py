@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from tests.helpers.serving import served
+from tests.helpers.waiting import until
+from ui.playground import head_buttons
 from workbench import organisms
 from workbench.organisms import ledger
 
@@ -89,6 +92,31 @@ def test_what_a_head_does(visitor: Visitor) -> None:
     expect(head).to_have_attribute("aria-pressed", "true", timeout=WAIT)
     expect(page.locator("#answer")).to_contain_text("1 head off", timeout=WAIT)
     expect(page.locator("#answer .try .col")).to_have_count(2, timeout=WAIT)
+
+
+def test_a_head_clicked_while_the_page_is_still_asking_stays_off(
+    browser: Any, organism: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, clicked = Event(), Event()
+
+    def slowly(model: Any, off: Any = (), *rest: Any) -> dict[str, Any]:
+        if off is None and not arrived.is_set():
+            arrived.set()
+            assert clicked.wait(WAIT / 1000)
+        return value_for(model, off, *rest)
+
+    value_for = head_buttons.value_for
+    monkeypatch.setattr(head_buttons, "value_for", slowly)
+    with served(organism, tmp_path) as address:
+        page = at_home(browser, address).page
+        page.get_by_role("link", name="Try a prompt").click()
+        head = page.locator("[data-head=L1H2]")
+        head.wait_for()
+        until(arrived.is_set)
+        head.click()
+        clicked.set()
+        expect(page.locator("#answer")).to_contain_text("1 head off", timeout=WAIT)
+        expect(head).to_have_attribute("aria-pressed", "true")
 
 
 @pytest.mark.verify

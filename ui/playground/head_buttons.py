@@ -2,8 +2,10 @@
 Enter.
 
 Its value is `{"layers", "heads", "kv", "off", "roles"}`, heads as "L23H4"; each role is `{"name",
-"head", "colour", "heads"}`. The buttons are built in the browser from numbers and checked names,
-never from a template: what goes through a template could be read as code.
+"head", "colour", "heads"}`. An `off` of None from the server leaves off what the visitor switched
+off; from the browser it means that nothing is off. The buttons are built in the browser from
+numbers and checked names, never from a template: what goes through a template could be read as
+code.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ EMPTY: dict[str, Any] = {"layers": 0, "heads": 0, "kv": 0, "off": [], "roles": [
 
 def value_for(
     model: Any | None,
-    off: Sequence[str] = (),
+    off: Sequence[str] | None = (),
     roles: Mapping[HeadRole, Sequence[Head]] | None = None,
 ) -> dict[str, Any]:
     """The grid of a model, with these heads off and these outlined as found by a run."""
@@ -32,7 +34,7 @@ def value_for(
         "layers": model.n_layers,
         "heads": model.n_heads,
         "kv": model.n_kv_heads,
-        "off": list(off),
+        "off": None if off is None else list(off),
         "roles": [
             {
                 "name": role.name,

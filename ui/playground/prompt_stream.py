@@ -67,7 +67,7 @@ class PromptRequest:
             prompt or "",
             memory or "",
             context or "",
-            tuple((heads or {}).get("off", ())),
+            tuple((heads or {}).get("off") or ()),
             run,
             control,
             value,

@@ -93,7 +93,7 @@ def build(app: AppState, tab: Any) -> PromptTab:
     for button, (_, *example) in zip(page.examples, EXAMPLES, strict=True):
         button.click(lambda example=example: example, None, texts, **AT_ONCE)
     from_run = [page.heads, page.control, page.value, page.presets, *page.roles, page.error_box]
-    show(page.run.input(answers.take_run, [page.run, page.heads], from_run, **AT_ONCE).then)
+    show(page.run.input(answers.take_run, page.run, from_run, **AT_ONCE).then)
     show(
         page.control.input(
             answers.take_control, [page.run, page.control], page.value, **AT_ONCE
@@ -122,7 +122,7 @@ def build(app: AppState, tab: Any) -> PromptTab:
         listed = ready.then(
             answers.first_choices, [page.run, page.second], [page.run, page.second], **AT_ONCE
         )
-        show(listed.then(answers.take_run, [page.run, page.heads], from_run, **AT_ONCE).then)
+        show(listed.then(answers.take_run, page.run, from_run, **AT_ONCE).then)
 
     return PromptTab(page.heads, page.chat, first)
 
@@ -275,9 +275,9 @@ class _Answers:
         # A generator must end with something; what is shown stays.
         yield [gr.skip(), gr.skip(), gr.skip()]
 
-    def take_run(self, run_id: str | None, value: dict[str, Any]) -> list[Any]:
+    def take_run(self, run_id: str | None) -> list[Any]:
         """Outline what the run found and show its first control."""
-        model, off = self._app.slot.model, value.get("off", [])
+        model = self._app.slot.model
         nothing = [
             gr.Dropdown(choices=[], value=None, visible=False),
             gr.Slider(value=0, visible=False),
@@ -285,7 +285,7 @@ class _Answers:
             *[gr.skip() for _ in self._roles],
         ]
         if not run_id or model is None:
-            return [head_buttons.value_for(model, off), *nothing, ""]
+            return [head_buttons.value_for(model, None), *nothing, ""]
         try:
             result = finished_runs.open_cached(self._app.entry(run_id).path)
             controls = model_change.controls_of(result, model)
@@ -296,7 +296,7 @@ class _Answers:
         first = next(iter(controls.values()), None)
         names = [(control.label, name) for name, control in controls.items()]
         return [
-            head_buttons.value_for(model, off, roles),
+            head_buttons.value_for(model, None, roles),
             gr.Dropdown(choices=names, value=next(iter(controls), None), visible=len(names) > 1),
             gr.Slider(visible=False) if first is None else _slider(first),
             gr.Row(visible=bool(roles)),

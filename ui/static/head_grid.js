@@ -6,7 +6,13 @@ const cells = new Map();
 let shape = "";
 let focused = "L0H0";
 const nothing = { layers: 0, heads: 0, kv: 0, off: [], roles: [] };
-const state = () => props.value || nothing;
+/* What is off belongs to the hand that switched it: a value from the server whose `off` is null
+   says only how the grid looks, and takes back no click that came while it was on its way. */
+let switched = [];
+const state = () => {
+  const value = props.value || nothing;
+  return value.off ? value : { ...value, off: switched };
+};
 const roleOf = (name) => state().roles.find((role) => role.heads.includes(name));
 const label = (layer, head) => `L${layer}H${head}`;
 
@@ -37,6 +43,7 @@ function flip(names) {
 
 function paint() {
   const v = state();
+  switched = v.off;
   for (const [name, cell] of cells) {
     cell.setAttribute("aria-pressed", v.off.includes(name) ? "true" : "false");
     const role = roleOf(name);
@@ -88,7 +95,8 @@ function build() {
       root.append(axis);
     }
   }
-  paint();
+  if (props.value && !props.value.off && switched.length) commit(switched);
+  else paint();
 }
 
 function move(name) {
