@@ -83,8 +83,9 @@ def capture(
         dtype: what values are kept as: float32, float16, or bfloat16 (which NumPy reads as
             float32).
         batch_tokens: tokens of a forward pass, padding included; a longer prompt goes by itself.
-        out: write to this folder while running, and keep nothing in memory. If the folder holds an
-            unfinished trace of the same capture, it is continued after its last finished shard.
+        out: write to this folder or address (`s3://…`) while running, and keep nothing in memory.
+            If it holds an unfinished trace of the same capture, that is continued after its last
+            finished shard.
         confirm: to write more than 1 GB: True, or a function that is asked with the bytes.
         backend: "torch", "transformer_lens", "nnsight", or a forward pass of your own
             (`hooks.backends.Forward`).
@@ -93,7 +94,7 @@ def capture(
 
     Returns:
         A Trace of arrays (prompt, layer, …); positions beyond a prompt's end are NaN. With `out`,
-        the opened folder.
+        the opened trace.
 
     Raises:
         SiteNotFound, NotFound, BadInput: a place, layer, position, reducer or prompt that is not
@@ -110,7 +111,7 @@ def capture(
     run = forward(backend, remote=remote)
     if out is not None:
         return streaming.stream(
-            model, plans, prompts, dtype, batch_tokens, Path(out), confirm, progress, run
+            model, plans, prompts, dtype, batch_tokens, out, confirm, progress, run
         )
     given = list(read(model, prompts, positions))
     lengths = [len(prompt.ids) for prompt in given]

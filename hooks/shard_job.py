@@ -16,6 +16,7 @@ from hooks.backends import Forward
 from hooks.prompts import PromptHash, PromptQueue, Tokenized, token_strings
 from workbench.errors import WorkbenchError
 from workbench.trace_files.array_spec import ArraySpec
+from workbench.trace_files.destination import Destination
 from workbench.trace_files.manifest import Manifest
 from workbench.trace_files.shard import Shard, ShardPrompts, ShardWriter
 
@@ -49,21 +50,23 @@ def take_window(
     return window
 
 
-def other_prompts(folder: Path) -> WorkbenchError:
-    """The error for a folder in which other prompts were begun."""
+def other_prompts(place: str) -> WorkbenchError:
+    """The error for a place in which other prompts were begun."""
     return WorkbenchError(
-        f"{folder} holds a capture of other prompts.",
+        f"{place} holds a capture of other prompts.",
         "the same prompts in the same order",
         "Choose another folder.",
     )
 
 
 class ShardJob:
-    """One run over the prompts of a capture that goes to a folder.
+    """One run over the prompts of a capture that goes to a folder or an address.
 
     Args:
         plans: what is captured.
-        manifest: of the folder.
+        manifest: of the trace.
+        out: where it goes.
+        work: the folder in which a shard is written until it is whole.
         batch_tokens: tokens of a forward pass, padding included.
         ask_room: asked with the bytes of each shard before it is written; raises if there is no
             room for them. None where all has been asked for before.
@@ -75,13 +78,15 @@ class ShardJob:
         model: InstrumentedModel,
         plans: Sequence[SitePlan],
         manifest: Manifest,
-        folder: Path,
+        out: Destination,
+        work: Path,
         batch_tokens: int,
         ask_room: Callable[[int], None] | None,
         progress: Progress | None,
         forward: Forward,
     ) -> None:
-        self._model, self._plans, self._manifest, self._folder = model, plans, manifest, folder
+        self._model, self._plans, self._manifest = model, plans, manifest
+        self._out, self._work = out, work
         self._batch_tokens, self._ask_room, self._progress = batch_tokens, ask_room, progress
         self._forward = forward
         self._index = self._tokens = self._done = self._skipped = 0
@@ -103,7 +108,7 @@ class ShardJob:
             if shard is not None:
                 window = queue.take(len(shard))
                 if str(PromptHash(window)) != shard.digest:
-                    raise other_prompts(self._folder)
+                    raise other_prompts(self._out.place)
             else:
                 room = min(finished) - self._index if finished else None
                 window = take_window(queue, self._manifest.arrays, room)
@@ -116,9 +121,10 @@ class ShardJob:
             self._index += len(window)
         total = {"prompts": self._index, "tokens": self._tokens, "digest": str(digest)}
         if finished or self._manifest.total not in (None, total):
-            raise other_prompts(self._folder)
+            raise other_prompts(self._out.place)
+        self._out.close(self._manifest)
         if self._manifest.total is None:
-            replace(self._manifest, total=total).write(self._folder)
+            self._out.write_manifest(replace(self._manifest, total=total))
 
     def _write(self, window: list[Tokenized]) -> None:
         """Run and write one shard."""
@@ -137,7 +143,7 @@ class ShardJob:
             token_strings(self._model, in_order),
             str(PromptHash(window)),
         )
-        writer = ShardWriter(self._folder, arrays, prompts, self._manifest.capture)
+        writer = ShardWriter(self._work, arrays, prompts, self._manifest.capture)
         try:
             first = 0
             for batch in batches:
@@ -152,7 +158,7 @@ class ShardJob:
                 out_of_memory.in_parts(self._model, range(len(ids)), work)
                 first += len(batch)
                 self._done += sum(map(len, ids))
-            writer.finish()
+            self._out.add(writer.finish(), self._manifest)
         finally:
             writer.drop()
 
