@@ -104,14 +104,15 @@ def grid(
     from workbench.grid import plan, run
     from workbench.grid.campaign import Campaign
     from workbench.grid.engine import Loading
+    from workbench.grid.where import Where, check
 
     asked = registry.get(name)
     fixed = dict(parse_values.read_params(params)) if params is not None else {}
     values = _values(asked, assignments or [])
     place = folder if folder is not None else paths.runs_dir() / _new_name(name)
     loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
-    where = run.Where(engine, address, workers, loading)
-    run.check_engine(where)
+    where = Where(engine, address, workers, loading)
+    check(where)
     if plan_only:
         cells = plan.cells(asked, model_refs or [DEFAULT], values, fixed)
         _show_plan(Campaign(place, cells), cells, as_json)
