@@ -11,6 +11,7 @@ import typer
 
 from workbench.cli import parse_values
 from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Offload
+from workbench.cli.workers import Address, Engine
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, err, out, plain, print_json, show_table
@@ -70,16 +71,8 @@ def grid(
             show_default=False,
         ),
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the Ray cluster. Default: one that is found, else a new one here.",
-            show_default=False,
-        ),
-    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     workers: Annotated[
         int | None,
         typer.Option(

@@ -13,6 +13,7 @@ import typer
 
 from workbench.cli import parse_values
 from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Model, Offload
+from workbench.cli.workers import Address, Engine, on_workers
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.conversation import Conversation, is_conversation, typed
 from workbench.models.known_models import DEFAULT
@@ -86,6 +87,17 @@ def trace(
     batch_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens per batch, padding included.")
     ] = 2048,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Write the shards with this many processes, each with its own model.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Write more than 1 GB without asking.")
     ] = False,
@@ -99,6 +111,7 @@ def trace(
 ) -> None:
     """Run prompts through a model and record activations at chosen sites."""
     import workbench as wb
+    from workbench.grid.engine import Loading
     from workbench.models import locate
     from workbench.trace_files.destination import destination
 
@@ -115,6 +128,8 @@ def trace(
     )
     reducers = _reducers(reduce or [])
     locate(model)
+    loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
+    pool = on_workers(workers, model, engine, address, loading)
     place = destination(folder)
     place.check_writable()
     with bar() as progress:
@@ -140,6 +155,7 @@ def trace(
                 batch_tokens=batch_tokens,
                 out=folder,
                 confirm=agreed,
+                workers=pool,
                 progress=progress,
             )
     except Cancelled:
@@ -208,11 +224,11 @@ def _agree(nbytes: int, place: Destination, yes: bool, *, may_ask: bool) -> bool
         return True
     if not (may_ask and sys.stdin.isatty()):
         raise WorkbenchError(
-            f"{size(left)} would be written to {place.place}, and nobody can confirm it.",
+            f"{size(left)} would be written to {place.name}, and nobody can confirm it.",
             f"at most {size(AGREED)}, or --yes",
             "Add --yes, or keep less: --reduce, --layers, --positions, --store float16.",
         )
-    if not typer.confirm(f"Write {size(left)} to {place.place}?", err=True):
+    if not typer.confirm(f"Write {size(left)} to {place.name}?", err=True):
         raise Cancelled("Nothing was written.")
     return True
 
@@ -221,11 +237,11 @@ def _what_was_saved(place: Destination) -> str:
     """What a stopped capture left."""
     from workbench.trace import Trace
 
-    finished = len(Trace.open(place.place).lengths) if place.has_manifest() else 0
+    finished = len(Trace.open(place.name).lengths) if place.has_manifest() else 0
     if not finished:
         return "Stopped before the first prompts were saved. The same command starts again."
     return (
-        f"Stopped. {finished:,} prompts are saved in {place.place}; the same command continues"
+        f"Stopped. {finished:,} prompts are saved in {place.name}; the same command continues"
         " after them."
     )
 

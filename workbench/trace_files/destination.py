@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -21,9 +23,9 @@ _LOCK = ".lock"
 
 
 class Destination(Protocol):
-    """What a capture needs of the place it goes to. `place` names it for people."""
+    """What a capture needs of the place it goes to. `name` is for people."""
 
-    place: str
+    name: str
 
     def has_manifest(self) -> bool:
         """Whether a trace was begun there."""
@@ -65,6 +67,28 @@ class Destination(Protocol):
         """All shards are there."""
 
 
+@dataclass(frozen=True)
+class OpenTrace:
+    """A trace that is being written.
+
+    Attributes:
+        place: where it goes.
+        folder: in which a shard is written until it is whole.
+    """
+
+    place: Destination
+    folder: Path
+    manifest: Manifest
+
+    def add(self, file: Path) -> None:
+        """A shard is whole."""
+        self.place.add(file, self.manifest)
+
+    def close(self) -> None:
+        """All shards are there."""
+        self.place.close(self.manifest)
+
+
 def destination(out: str | Path) -> Destination:
     """Raises BadInput for an address that is none."""
     if isinstance(out, str) and remote.is_address(out):
@@ -76,7 +100,7 @@ class LocalDestination:
     """A folder on this machine."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self.place = folder, str(folder)
+        self._folder, self.name = folder, str(folder)
 
     def has_manifest(self) -> bool:
         return (self._folder / MANIFEST).is_file()
@@ -84,11 +108,11 @@ class LocalDestination:
     def manifest(self) -> Manifest | None:
         if not self.has_manifest():
             if self._is_taken():
-                raise occupied(self.place)
+                raise occupied(self.name)
             return None
         raw = read_manifest(self._folder)
         if raw["format"] != FORMAT:
-            raise occupied(self.place)
+            raise occupied(self.name)
         return Manifest.of(raw, self._folder.name)
 
     def _is_taken(self) -> bool:
@@ -122,13 +146,15 @@ class LocalDestination:
                     f"{lock} leads elsewhere.", "a plain file", "Do not trust this folder."
                 )
             with FileLock(lock, timeout=0):
-                for leftover in self._folder.glob(UNFINISHED + "*"):
-                    leftover.unlink()
-                yield self._folder
+                self._clean()
+                try:
+                    yield self._folder
+                finally:
+                    self._clean()  # a worker that died cannot
                 lock.unlink(missing_ok=True)
         except Timeout as error:
             raise WorkbenchError(
-                f"Another capture is writing to {self.place}.",
+                f"Another capture is writing to {self.name}.",
                 "one at a time",
                 "Wait for it, or choose another folder.",
             ) from error
@@ -136,11 +162,19 @@ class LocalDestination:
             full = error.errno in {errno.ENOSPC, errno.EDQUOT}
             reason = "The disk is full" if full else error.strerror or str(error)
             raise WorkbenchError(
-                f"The trace could not be written to {self.place}: {reason}.",
+                f"The trace could not be written to {self.name}: {reason}.",
                 "a folder with free space that you may write to",
                 "Put that right and capture the same again: it continues after the last finished"
                 " shard.",
             ) from error
+
+    def _clean(self) -> None:
+        """Remove what was left half written."""
+        for leftover in self._folder.glob(UNFINISHED + "*"):
+            if leftover.is_dir() and not leftover.is_symlink():  # of an archive
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
     def write_manifest(self, manifest: Manifest) -> None:
         manifest.write(self._folder)

@@ -34,7 +34,7 @@ class RemoteDestination:
 
     def __init__(self, address: str) -> None:
         self._folder = RemoteFolder(address)
-        self.place = self._folder.address
+        self.name = self._folder.address
         self._entries: dict[int, IndexEntry] = {}  # by first prompt
         self._has_index = False
 
@@ -46,15 +46,15 @@ class RemoteDestination:
             raw = remote_manifest(self._folder)
         except BadInput:
             if self._folder.sizes():
-                raise occupied(self.place) from None
+                raise occupied(self.name) from None
             return None
         if raw["format"] != FORMAT:
-            raise occupied(self.place)
+            raise occupied(self.name)
         return Manifest.of(raw, self._folder.name)
 
     def check_writable(self) -> None:
         if not self.has_manifest():
-            remote.check_free(self.place)
+            remote.check_free(self.name)
 
     def check_room(self, nbytes: int) -> None:
         """What an object store holds, nobody knows."""
