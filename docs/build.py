@@ -44,7 +44,7 @@ DOOR: Mapping[str, Sequence[str]] = {
         "Control",
         "explore",
     ],
-    "Capture": ["capture", "estimate", "windows", "Trace"],
+    "Capture": ["capture", "estimate", "windows", "Workers", "Trace"],
     "Interventions": ["ablate", "scale", "patch", "add"],
     "Sweeps": [
         "sweep",

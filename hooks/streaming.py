@@ -8,30 +8,40 @@ and not run again.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from hooks import capture_shapes
+from hooks import capture_plan, capture_shapes, shards_on_workers
 from hooks.backends import Forward, torch_hooks
-from hooks.prompts import PromptHash, PromptQueue, Prompts, read
-from hooks.shard_job import ShardJob, other_prompts, take_window
+from hooks.prompts import PromptHash, PromptQueue, Prompts, Tokenized, read
+from hooks.shard_job import ShardJob, windows_of
+from hooks.shard_spool import PromptSpool, other_prompts
+from hooks.shard_write import ShardContents
 from workbench.disk_space import AGREED, check_disk, size
 from workbench.errors import BadRun, WorkbenchError
 from workbench.trace import Trace
 from workbench.trace_files.array_spec import ArraySpec
-from workbench.trace_files.manifest import FORMAT, MANIFEST, UNFINISHED, Manifest, read_manifest
+from workbench.trace_files.manifest import (
+    FORMAT,
+    MANIFEST,
+    UNFINISHED,
+    Manifest,
+    ShardPlan,
+    read_manifest,
+)
 from workbench.trace_files.shard import CorruptShard, Shard, shard_files
 
 if TYPE_CHECKING:
     from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
+    from workbench.grid.workers import Workers
     from workbench.progress import Progress
 
 _LOCK = ".lock"
@@ -41,26 +51,40 @@ Confirm = bool | Callable[[int], bool]
 
 @dataclass(frozen=True)
 class SizeEstimate:
-    """What prompts come to: how many, their tokens, the bytes on disk, and a fingerprint."""
+    """What prompts come to: how many, their tokens, the bytes on disk, a fingerprint, and how many
+    of them each shard has.
+    """
 
     prompts: int
     tokens: int
     nbytes: int
     digest: str
+    shards: tuple[int, ...] = ()
 
     @property
     def total(self) -> dict[str, Any]:
         return {"prompts": self.prompts, "tokens": self.tokens, "digest": self.digest}
 
 
-def measure(arrays: Mapping[str, ArraySpec], prompts: Any) -> SizeEstimate:
+def measure(
+    arrays: Mapping[str, ArraySpec],
+    prompts: Any,
+    shards: Sequence[int] | None = None,
+    visit: Callable[[list[Tokenized]], None] = lambda window: None,
+) -> SizeEstimate:
     """Read all prompts and add up what their shards will hold; one shard's prompts are in memory
     at a time.
+
+    Args:
+        shards: prompts of each shard, where that is known already.
+        visit: gets the prompts of each.
     """
-    queue, digest = PromptQueue(prompts), PromptHash()
+    digest, parted = PromptHash(), []
     n = tokens = 0
     nbytes = 1500 + 500 * len(arrays)  # about what the manifest needs
-    while window := take_window(queue, arrays, None):
+    for window in windows_of(PromptQueue(prompts), arrays, shards):
+        visit(window)
+        parted.append(len(window))
         n += len(window)
         distinct = len({i for prompt in window for i in prompt.ids})
         nbytes += 300 + 110 * len(arrays) + 11 * distinct
@@ -74,7 +98,7 @@ def measure(arrays: Mapping[str, ArraySpec], prompts: Any) -> SizeEstimate:
                 + len(json.dumps(prompt.text))
                 + 10
             )
-    return SizeEstimate(n, tokens, nbytes, str(digest))
+    return SizeEstimate(n, tokens, nbytes, str(digest), tuple(parted))
 
 
 def stream(
@@ -87,44 +111,58 @@ def stream(
     confirm: Confirm,
     progress: Progress | None,
     forward: Forward = torch_hooks.run,
+    workers: Workers | None = None,
 ) -> Trace:
     """`capture` with `out`; see there."""
     arrays = capture_shapes.arrays(model, plans, dtype)
-    manifest = _manifest(model, plans, arrays, dtype)
+    manifest = _manifest(model, plans, arrays, dtype, batch_tokens)
     before = _before(folder, manifest)
-    positions = sorted({p for plan in plans for p in plan.positions or ()})
-    # An iterator can be read only once: how much it holds is known when it ends.
-    once = not isinstance(prompts, str) and iter(prompts) is prompts
-    estimate = None if once else measure(arrays, read(model, prompts, positions))
-    total = _total(before, estimate, folder)
-    manifest = replace(manifest, total=total)
-    budget = _Budget(folder, confirm)
-    if estimate is not None:
-        budget.ask_all(estimate.nbytes - (0 if before is None else _written(folder)))
-    with _owned(folder):
-        if before is None or before.total != total:
-            manifest.write(folder)
-        job = ShardJob(
-            model,
-            plans,
+    plan = manifest.plan if before is None or before.plan is None else before.plan
+    assert plan is not None
+    contents = ShardContents(plans, arrays, manifest.capture, plan.batch_tokens, forward)
+    positions = sorted({p for site in plans for p in site.positions or ()})
+    given = read(model, prompts, positions)
+    with ExitStack() as stack:
+        estimate, spool = None, None
+        if workers is not None:
+            shards_on_workers.check(model, contents, workers)
+            spool = stack.enter_context(PromptSpool())
+            estimate = measure(arrays, given, plan.shards, spool.add)
+        elif isinstance(prompts, str) or iter(prompts) is not prompts:
+            estimate = measure(arrays, given, plan.shards)
+            given = read(model, prompts, positions)
+        # else an iterator, which can be read only once: how much it holds is known when it ends.
+        manifest = replace(
             manifest,
-            folder,
-            batch_tokens,
-            budget.ask_more if estimate is None else None,
-            progress,
-            forward,
+            total=_total(before, estimate, folder),
+            plan=plan if estimate is None else replace(plan, shards=estimate.shards),
         )
-        job.run(PromptQueue(read(model, prompts, positions)), _finished(folder, manifest))
+        budget = _Budget(folder, confirm)
+        if estimate is not None:
+            budget.ask_all(estimate.nbytes - (0 if before is None else _written(folder)))
+        stack.enter_context(_owned(folder))
+        if before is None or (before.total, before.plan) != (manifest.total, manifest.plan):
+            manifest.write(folder)
+        finished = _finished(folder, manifest)
+        if workers is not None and spool is not None:
+            shards_on_workers.run(contents, dtype, folder, spool, finished, workers, progress)
+        else:
+            ask = budget.ask_more if estimate is None else None
+            job = ShardJob(model, contents, manifest, folder, ask, progress)
+            job.run(PromptQueue(given), finished)
     return Trace.open(folder)
 
 
 def _manifest(
-    model: InstrumentedModel, plans: Sequence[SitePlan], arrays: Mapping[str, ArraySpec], dtype: str
+    model: InstrumentedModel,
+    plans: Sequence[SitePlan],
+    arrays: Mapping[str, ArraySpec],
+    dtype: str,
+    batch_tokens: int,
 ) -> Manifest:
-    request = {"sites": {plan.site.short: plan.request() for plan in plans}, "dtype": dtype}
-    identity = json.dumps([request, model.card.weight_hash], sort_keys=True)
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
-    return Manifest(digest, asdict(model.card), request, dict(arrays), None)
+    capture, request = capture_plan.fingerprint(model, plans, dtype)
+    plan = ShardPlan(batch_tokens)
+    return Manifest(capture, asdict(model.card), request, dict(arrays), None, plan)
 
 
 def _total(
@@ -164,9 +202,11 @@ def _owned(folder: Path) -> Iterator[None]:
         if lock.is_symlink():
             raise BadRun(f"{lock} leads elsewhere.", "a plain file", "Do not trust this folder.")
         with FileLock(lock, timeout=0):
-            for leftover in folder.glob(UNFINISHED + "*"):
-                leftover.unlink()
-            yield
+            _clean(folder)
+            try:
+                yield
+            finally:
+                _clean(folder)  # a worker that died cannot
             lock.unlink(missing_ok=True)
     except Timeout as error:
         raise WorkbenchError(
@@ -183,6 +223,15 @@ def _owned(folder: Path) -> Iterator[None]:
             "Put that right and capture the same again: it continues after the last finished"
             " shard.",
         ) from error
+
+
+def _clean(folder: Path) -> None:
+    """Remove what was left half written."""
+    for leftover in folder.glob(UNFINISHED + "*"):
+        if leftover.is_dir() and not leftover.is_symlink():  # of an archive
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def _before(folder: Path, manifest: Manifest) -> Manifest | None:

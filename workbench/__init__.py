@@ -65,6 +65,7 @@ _DOOR = {
     "Trace": "workbench.trace",
     "run": "workbench.runs",
     "run_grid": "workbench.grid.run",
+    "Workers": "workbench.grid.workers",
     "open_run": "workbench.runs",
     "Result": "workbench.result",
     "Finding": "workbench.result",

@@ -14,6 +14,7 @@ import typer
 from workbench import disk_space
 from workbench.cli import parse_values
 from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Model, Offload
+from workbench.cli.workers import Address, Engine, on_workers
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.conversation import Conversation, is_conversation, typed
 from workbench.models.known_models import DEFAULT
@@ -86,6 +87,17 @@ def trace(
     batch_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens per batch, padding included.")
     ] = 2048,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Write the shards with this many processes, each with its own model.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Write more than 1 GB without asking.")
     ] = False,
@@ -99,6 +111,7 @@ def trace(
 ) -> None:
     """Run prompts through a model and record activations at chosen sites."""
     import workbench as wb
+    from workbench.grid.engine import Loading
     from workbench.models import locate
 
     source = _Source(
@@ -114,6 +127,8 @@ def trace(
     )
     reducers = _reducers(reduce or [])
     locate(model)
+    loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
+    pool = on_workers(workers, model, engine, address, loading)
     if not (folder / "manifest.json").is_file():
         disk_space.check_writable(folder, "--out DIR")
     with bar() as progress:
@@ -139,6 +154,7 @@ def trace(
                 batch_tokens=batch_tokens,
                 out=folder,
                 confirm=agreed,
+                workers=pool,
                 progress=progress,
             )
     except Cancelled:

@@ -21,6 +21,30 @@ _MAX_MANIFEST = 256 * 2**20
 
 
 @dataclass(frozen=True)
+class ShardPlan:
+    """How the prompts of a trace are parted: the same whoever writes it, and however often it is
+    begun.
+
+    Attributes:
+        batch_tokens: tokens of a forward pass, padding included.
+        shards: prompts of each shard, in their order; None until a stream of unknown length has
+            ended.
+    """
+
+    batch_tokens: int
+    shards: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, raw: Any) -> ShardPlan:
+        """Raises TypeError or ValueError where a stranger's plan makes no sense."""
+        shards = raw["shards"]
+        numbers = [raw["batch_tokens"], *(shards or ())]
+        if not all(type(n) is int for n in numbers) or min(numbers) < 1:
+            raise ValueError("its plan makes no sense")
+        return cls(raw["batch_tokens"], None if shards is None else tuple(shards))
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a trace folder says of itself.
 
@@ -30,6 +54,7 @@ class Manifest:
             from memory.
         total: {"prompts", "tokens", "digest"} of the whole; None until a stream of unknown length
             has ended.
+        plan: how it is parted; None for a trace that was saved from memory, and for older ones.
     """
 
     capture: str
@@ -37,6 +62,7 @@ class Manifest:
     request: dict[str, Any]
     arrays: dict[str, ArraySpec]
     total: dict[str, Any] | None
+    plan: ShardPlan | None = None
 
     def write(self, folder: Path) -> None:
         """Put it into the folder, in one step."""
@@ -49,8 +75,9 @@ class Manifest:
             "kind": KIND,
             **{key: getattr(self, key) for key in ("capture", "model", "request")},
         }
+        plan = {} if self.plan is None else {"plan": asdict(self.plan)}
         text = json.dumps(
-            {**about, "arrays": arrays, "total": self.total}, indent=1, ensure_ascii=True
+            {**about, "arrays": arrays, "total": self.total, **plan}, indent=1, ensure_ascii=True
         )
         work = folder / (UNFINISHED + MANIFEST)
         work.unlink(missing_ok=True)
@@ -80,7 +107,8 @@ class Manifest:
                 type(total[key]) is int and total[key] >= 0 for key in ("prompts", "tokens")
             ):
                 raise ValueError(f"the total is {total}")
-            return cls(capture, model, request, arrays, total)
+            plan = None if raw.get("plan") is None else ShardPlan.of(raw["plan"])
+            return cls(capture, model, request, arrays, total, plan)
 
 
 @contextmanager

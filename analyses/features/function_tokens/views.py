@@ -16,16 +16,9 @@ from workbench import views as v
 from workbench.draw.colour import BLUE_STROKE, CONTEXT, FUNCTION, MEMORY, OTHER
 from workbench.result import Result
 
-
-def _coverage(**hues: str) -> dict[str, tuple[str, str]]:
-    return {name: (CURVES[name], hue) for name, hue in hues.items()}
-
-
-_REACHED = _coverage(
-    coverage=FUNCTION, above_5pct=FUNCTION, shuffled=BLUE_STROKE, random_directions=OTHER,
-    content=CONTEXT,
-)  # fmt: skip
-_MATCHED = _coverage(matched=FUNCTION, content_matched=CONTEXT)
+_HUES = (FUNCTION, FUNCTION, BLUE_STROKE, OTHER, CONTEXT, FUNCTION, CONTEXT)
+_COVERAGE = list(zip(CURVES, zip(CURVES.values(), _HUES, strict=True), strict=True))
+_REACHED, _MATCHED = dict(_COVERAGE[:5]), dict(_COVERAGE[5:])
 _UNTRAINED = {
     "coverage": ("features", FUNCTION),
     "random_directions": ("random directions", OTHER),

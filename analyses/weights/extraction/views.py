@@ -3,74 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from markupsafe import Markup
 
-from analyses.weights.extraction import schema, verdicts
+from analyses.weights.extraction import schema, texts
 from analyses.weights.extraction import selections as sel
-from workbench import draw
 from workbench import views as v
-from workbench.draw import colour, passage
+from workbench.draw import colour
 from workbench.result import Result
 
-_CARDS = 12
 _EXTRACTED = {"exact": colour.MEMORY, "sampled": colour.FUNCTION}
 _TIMING = {"read early": colour.CONTEXT, "read late": colour.MEMORY, "read spread": colour.FUNCTION}
 _MODELS = dict(zip(
     sel.MODELS.values(), (colour.FUNCTION, colour.MEMORY, colour.CONTEXT), strict=True
 ))  # fmt: skip
-_SURE = (verdicts.RECITES, verdicts.PARTS)
-_VERDICTS = dict.fromkeys(verdicts.PROVES, colour.FUNCTION) | dict.fromkeys(_SURE, colour.MEMORY)
-_VERDICTS[verdicts.NOTHING] = colour.OTHER
 # Bars of the share of windows, and curves of leading tokens and losses.
 _shares = partial(v.chart, "rate_bars", of="windows")
 _curves = partial(v.chart, "curves", ylabel="tokens")
 _checkpoints = partial(_curves, xlabel="training step")
 
 
-def strip(run: Result, window: int) -> Markup:
-    """One window: its text, coloured by how probable each token was, what matched marked."""
-    tokens, row = sel.tokens(run, window), sel.window(run, window)
-    if tokens.empty:
-        return draw.empty_state(
-            "Of this window the tokens were not kept, only the numbers.",
-            "The longest matches of each group have them.",
-        )
-    read = passage.times_read(row.get("repeats"))
-    return passage.strip(tokens, title=f"{row['name']}, {read}" if read else str(row["name"]))
-
-
-def greedy(run: Result, window: int) -> Markup:
-    """What greedy decoding generates after the prefix, where that is not the suffix."""
-    reproduced = draw.paragraph(sel.reproduced(run, window))
-    if sel.window(run, window)["exact"]:
-        return reproduced
-    generated, numbers = sel.continuation(run, window)
-    quoted = passage.quoted(generated) if generated else ""
-    return reproduced + quoted + draw.paragraph(numbers, small=True)
-
-
-def verdict(row: dict[str, Any], suffix: int) -> Markup:
-    """One document: what is said of it, the longest piece that comes out, and what was counted."""
-    return passage.boxed(
-        row["name"],
-        _VERDICTS.get(row["verdict"], colour.OTHER),
-        draw.paragraph(sel.verdict(row)),
-        passage.quoted(row["evidence"]) if sel.has_evidence(row) else Markup(""),
-        draw.paragraph(verdicts.counts(row, suffix), small=True),
-    )
-
-
-def _cards(run: Result) -> list[Any]:
-    table, suffix = run.tables["documents"], run.params.get("suffix", 0)
-    cards = [verdict(row, suffix) for row in table.head(_CARDS).to_dict("records")]
-    more = f"{len(table) - _CARDS} more are in the table." if len(table) > _CARDS else ""
-    return [Markup("").join(cards), *([more] if more else [])]
-
-
 def _window(run: Result, pick: v.Pick) -> list[Markup]:
-    return [strip(run, pick.prompt), greedy(run, pick.prompt)]
+    return [texts.strip(run, pick.prompt), texts.greedy(run, pick.prompt)]
 
 
 ANSWER = v.Answer(("greedy", "sampled"), picture=("Rates", 0), beside=("nonmembers",))
@@ -78,7 +32,7 @@ VIEWS = [
     v.View("Documents", needs="documents", otherwise="the texts are those of a ledger", parts=[
         v.says("Can this model reproduce my documents?"),
         v.finding("documents"),
-        v.show(_cards),
+        v.show(texts.document_cards),
         v.finding("verdict_thresholds", small=True),
         v.says(schema.VERDICTS, small=True),
         v.table(sel.documents, "Every document", of="documents"),

@@ -452,9 +452,9 @@ def test_a_run_draws(result: Any) -> None:
 def test_hostile_text_stays_text(llama: Any) -> None:
     bad = "<script>alert(1)</script><img src=x onerror=alert(1)> " * 6
     found = wb.run("extraction", llama, {"text": bad, "context": [5], "suffix": 5})
-    from analyses.weights.extraction import views
+    from analyses.weights.extraction import texts
 
-    markup = str(views.strip(found, 0) + views.greedy(found, 0))
+    markup = str(texts.strip(found, 0) + texts.greedy(found, 0))
     assert "<script" not in markup
     assert "<img" not in markup
 
@@ -488,7 +488,7 @@ def test_a_string_from_a_short_prompt_is_found_and_a_random_one_is_not(llama: An
 
 
 def test_what_was_not_read_has_no_loss_and_is_not_called_anything(llama: Any) -> None:
-    from analyses.weights.extraction.views import strip
+    from analyses.weights.extraction.texts import strip
     from workbench.draw.passage import UNREAD
 
     text = "The safe opens with 7 4 1 9, and nobody remembers what the model was trained on. " * 12
