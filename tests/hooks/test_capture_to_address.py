@@ -11,7 +11,7 @@ import xarray as xr
 
 import workbench as wb
 from hooks import shard_job
-from tests.helpers import tiny
+from tests.helpers import inline_workers, tiny
 from tests.helpers.addresses import counted, names_at
 from workbench.cli import main
 from workbench.errors import Cancelled, WorkbenchError
@@ -132,6 +132,20 @@ def test_no_file_of_it_stays_on_this_machine(
     wb.capture(llama, MANY, **ASKED, out="memory://local/t")
     assert most == [1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_write_the_same_bytes_there(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(tiny.save_tiny(tmp_path / "tiny"))
+    model = wb.load(folder, device="cpu")
+    wb.capture(model, MANY, **ASKED, out="memory://workers/here")
+    inline_workers.inline(monkeypatch, [1])  # one dies, and another does its shard
+    workers = wb.Workers(folder, 2)
+    wb.capture(model, MANY, **ASKED, out="memory://workers/there", workers=workers)
+    here, there = (RemoteFolder(f"memory://workers/{name}") for name in ("here", "there"))
+    assert here.sizes() == there.sizes()
+    assert INDEX in here.sizes()
+    for name in here.sizes():
+        assert here.read(name, 0, 10**9) == there.read(name, 0, 10**9)
 
 
 @pytest.mark.parametrize("place", ["memory", "file"], indirect=True)
