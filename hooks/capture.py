@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
+    from workbench.grid.workers import Workers
     from workbench.progress import Progress
     from workbench.trace_files.array_spec import ArraySpec
 
@@ -63,6 +64,7 @@ def capture(
     confirm: streaming.Confirm = False,
     backend: str | Forward = "torch",
     remote: bool = False,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Trace:
     """Run the model once over the prompts and keep what passes at the sites.
@@ -83,17 +85,21 @@ def capture(
         dtype: what values are kept as: float32, float16, or bfloat16 (which NumPy reads as
             float32).
         batch_tokens: tokens of a forward pass, padding included; a longer prompt goes by itself.
-        out: write to this folder while running, and keep nothing in memory. If the folder holds an
-            unfinished trace of the same capture, it is continued after its last finished shard.
+            A trace that is continued keeps those it was begun with.
+        out: write to this folder or address (`s3://…`) while running, and keep nothing in memory.
+            If it holds an unfinished trace of the same capture, that is continued after its last
+            finished shard.
         confirm: to write more than 1 GB: True, or a function that is asked with the bytes.
         backend: "torch", "transformer_lens", "nnsight", or a forward pass of your own
             (`hooks.backends.Forward`).
         remote: with nnsight, run on an NDIF server.
+        workers: who writes the shards; needs `out`. Every worker loads the model by itself, and
+            the files are the same bytes for any number of them.
         progress: gets the share of the prompts that is done.
 
     Returns:
         A Trace of arrays (prompt, layer, …); positions beyond a prompt's end are NaN. With `out`,
-        the opened folder.
+        the opened trace.
 
     Raises:
         SiteNotFound, NotFound, BadInput: a place, layer, position, reducer or prompt that is not
@@ -110,7 +116,11 @@ def capture(
     run = forward(backend, remote=remote)
     if out is not None:
         return streaming.stream(
-            model, plans, prompts, dtype, batch_tokens, Path(out), confirm, progress, run
+            model, plans, prompts, dtype, batch_tokens, out, confirm, progress, run, workers
+        )
+    if workers is not None:
+        raise BadInput(
+            "Workers write to a folder.", "`out`", "Say where, or leave out the workers."
         )
     given = list(read(model, prompts, positions))
     lengths = [len(prompt.ids) for prompt in given]

@@ -5,6 +5,8 @@ capture_batch.py runs one batch of it, capture_shapes.py says how large its arra
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,6 +86,17 @@ class SitePlan:
             "positions": None if self.positions is None else list(self.positions),
             "reduce": self.reducer.spec if self.reducer else None,
         }
+
+
+def fingerprint(
+    model: InstrumentedModel, plans: Sequence[SitePlan], dtype: str
+) -> tuple[str, dict[str, Any]]:
+    """32 hexadecimal digits that say what is asked of which weights, and that request as a
+    manifest keeps it.
+    """
+    request = {"sites": {plan.site.short: plan.request() for plan in plans}, "dtype": dtype}
+    identity = json.dumps([request, model.card.weight_hash], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:32], request
 
 
 def site_plans(

@@ -1,30 +1,22 @@
-"""Writing a capture shard by shard: the hooks write straight into the file, and in memory there is
-never more than one batch.
-"""
+"""Writing a capture shard by shard, in this process; shard_write.py writes one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hooks import capture_batch, capture_plan, out_of_memory
-from hooks.backends import Forward
-from hooks.prompts import PromptHash, PromptQueue, Tokenized, token_strings
-from workbench.errors import WorkbenchError
+from hooks.prompts import PromptHash, PromptQueue, Tokenized
+from hooks.shard_spool import other_prompts
+from hooks.shard_write import ShardContents, write_shard
 from workbench.trace_files.array_spec import ArraySpec
-from workbench.trace_files.manifest import Manifest
-from workbench.trace_files.shard import Shard, ShardPrompts, ShardWriter
+from workbench.trace_files.destination import OpenTrace
+from workbench.trace_files.manifest import ShardPlan
+from workbench.trace_files.shard import Shard
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
-    from hooks.reduce import BatchLayout
     from workbench.progress import Progress
 
 SHARD_BYTES = 32 * 2**20
@@ -49,41 +41,40 @@ def take_window(
     return window
 
 
-def other_prompts(folder: Path) -> WorkbenchError:
-    """The error for a folder in which other prompts were begun."""
-    return WorkbenchError(
-        f"{folder} holds a capture of other prompts.",
-        "the same prompts in the same order",
-        "Choose another folder.",
-    )
+def windows_of(
+    queue: PromptQueue, arrays: Mapping[str, ArraySpec], shards: Sequence[int] | None
+) -> Iterator[list[Tokenized]]:
+    """The prompts of each shard, one shard's in memory at a time.
+
+    Args:
+        shards: prompts of each, where that is known already.
+    """
+    for n in shards or ():
+        if window := queue.take(n):
+            yield window
+    while window := take_window(queue, arrays, None):
+        yield window
 
 
 class ShardJob:
-    """One run over the prompts of a capture that goes to a folder.
+    """One run over the prompts of a capture that goes to a folder or an address.
 
     Args:
-        plans: what is captured.
-        manifest: of the folder.
-        batch_tokens: tokens of a forward pass, padding included.
+        trace: where they go; its manifest's plan parts the prompts, as far as it is known.
         ask_room: asked with the bytes of each shard before it is written; raises if there is no
             room for them. None where all has been asked for before.
-        forward: the back end's forward pass.
     """
 
     def __init__(
         self,
         model: InstrumentedModel,
-        plans: Sequence[SitePlan],
-        manifest: Manifest,
-        folder: Path,
-        batch_tokens: int,
+        contents: ShardContents,
+        trace: OpenTrace,
         ask_room: Callable[[int], None] | None,
         progress: Progress | None,
-        forward: Forward,
     ) -> None:
-        self._model, self._plans, self._manifest, self._folder = model, plans, manifest, folder
-        self._batch_tokens, self._ask_room, self._progress = batch_tokens, ask_room, progress
-        self._forward = forward
+        self._model, self._contents, self._trace = model, contents, trace
+        self._ask_room, self._progress = ask_room, progress
         self._index = self._tokens = self._done = self._skipped = 0
 
     def run(self, queue: PromptQueue, finished: dict[int, Shard]) -> None:
@@ -96,17 +87,22 @@ class ShardJob:
         Raises:
             WorkbenchError: the finished shards hold other prompts, or there is no room.
         """
-        digest = PromptHash()
+        digest, shards = PromptHash(), []
         self._skipped = sum(sum(shard.lengths) for shard in finished.values())
+        planned = _by_first(self._trace.manifest.plan)
         while True:
             shard = finished.pop(self._index, None)
             if shard is not None:
                 window = queue.take(len(shard))
                 if str(PromptHash(window)) != shard.digest:
-                    raise other_prompts(self._folder)
+                    raise other_prompts(self._trace.place.name)
             else:
                 room = min(finished) - self._index if finished else None
-                window = take_window(queue, self._manifest.arrays, room)
+                most = planned.get(self._index)
+                if most is None:
+                    window = take_window(queue, self._contents.arrays, room)
+                else:
+                    window = queue.take(most if room is None else min(most, room))
                 if not window:
                     break
                 self._write(window)
@@ -114,80 +110,40 @@ class ShardJob:
                 digest.add(prompt)
                 self._tokens += len(prompt.ids)
             self._index += len(window)
+            shards.append(len(window))
         total = {"prompts": self._index, "tokens": self._tokens, "digest": str(digest)}
-        if finished or self._manifest.total not in (None, total):
-            raise other_prompts(self._folder)
-        if self._manifest.total is None:
-            replace(self._manifest, total=total).write(self._folder)
+        if finished or self._trace.manifest.total not in (None, total):
+            raise other_prompts(self._trace.place.name)
+        self._trace.close()
+        if self._trace.manifest.total is None:
+            plan = ShardPlan(self._contents.batch_tokens, tuple(shards))
+            self._trace.place.write_manifest(replace(self._trace.manifest, total=total, plan=plan))
 
     def _write(self, window: list[Tokenized]) -> None:
         """Run and write one shard."""
-        arrays = self._manifest.arrays
+        arrays = self._contents.arrays
         if self._ask_room is not None:
             self._ask_room(
                 sum(array.nbytes(len(prompt.ids)) for prompt in window for array in arrays.values())
             )
-        lengths = [len(prompt.ids) for prompt in window]
-        batches = capture_plan.batches(self._model, lengths, self._batch_tokens)
-        order = [i for batch in batches for i in batch]
-        in_order = [window[i] for i in order]
-        prompts = ShardPrompts(
-            [self._index + i for i in order],
-            [prompt.text for prompt in in_order],
-            token_strings(self._model, in_order),
-            str(PromptHash(window)),
-        )
-        writer = ShardWriter(self._folder, arrays, prompts, self._manifest.capture)
-        try:
-            first = 0
-            for batch in batches:
-                self._report(first)
-                ids = [window[i].ids for i in batch]
+        folder = self._trace.folder
+        file = write_shard(self._model, self._contents, folder, self._index, window, self._report)
+        self._trace.add(file)
+        self._done += sum(len(prompt.ids) for prompt in window)
 
-                def work(part: list[int], ids: Sequence[list[int]] = ids, at: int = first) -> None:
-                    write = self._into(writer, at + part[0])
-                    some = [ids[i] for i in part]
-                    capture_batch.run(self._model, self._plans, some, write, self._forward)
-
-                out_of_memory.in_parts(self._model, range(len(ids)), work)
-                first += len(batch)
-                self._done += sum(map(len, ids))
-            writer.finish()
-        finally:
-            writer.drop()
-
-    def _report(self, first: int) -> None:
+    def _report(self, prompts: int, tokens: int) -> None:
         if self._progress is None:
             return
-        total = self._manifest.total
+        total = self._trace.manifest.total
         # The share of what was left to do when this run began: so the time left is right after a
         # continuation, too.
-        share = self._done / max(total["tokens"] - self._skipped, 1) if total else 0.0
+        done = self._done + tokens
+        share = done / max(total["tokens"] - self._skipped, 1) if total else 0.0
         of = f" of {total['prompts']:,}" if total else ""
-        self._progress(share, f"Capturing prompt {self._index + first + 1:,}{of}")
+        self._progress(share, f"Capturing prompt {self._index + prompts + 1:,}{of}")
 
-    def _into(self, writer: ShardWriter, first: int) -> capture_batch.WriteFn:
-        """Where the values of a batch go, whose first prompt is this one of the shard."""
-        arrays = self._manifest.arrays
 
-        def write(
-            plan: SitePlan,
-            at: int,
-            sizes: dict[str, int],
-            outputs: list[Tensor],
-            rows: BatchLayout,
-        ) -> None:
-            names = [name for name in arrays if name.partition(".")[0] == plan.site.short]
-            for name, x in zip(names, outputs, strict=True):
-                stored = arrays[name]
-                values = capture_batch.as_numpy(plan.places[at].name, x, stored)
-                padded = bool(stored.ragged) and min(rows.lengths) < rows.width
-                if padded:
-                    pieces = [
-                        values[row][capture_batch.own(stored, rows, row)].reshape(-1)
-                        for row in range(len(values))
-                    ]
-                    values = np.concatenate(pieces)
-                writer.write(name, at, first, np.ascontiguousarray(values))
-
-        return write
+def _by_first(plan: ShardPlan | None) -> dict[int, int]:
+    """How many prompts each planned shard has, by its first prompt."""
+    sizes = () if plan is None else plan.shards or ()
+    return dict(zip(accumulate((0, *sizes)), sizes, strict=False))

@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.helpers import serving, shapes, tiny
+from tests.helpers import addresses, serving, shapes, tiny
 
 shapes.install()
 # A busy machine is no error of what is tested.
@@ -153,3 +153,15 @@ def model(request):
     parallel blocks.
     """
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """The address of an S3 server on this machine."""
+    yield from addresses.s3_server()
+
+
+@pytest.fixture(params=addresses.KINDS)
+def place(request, tmp_path, monkeypatch):
+    """An address of each kind below which nothing is."""
+    return addresses.new_place(request.param, request, tmp_path, monkeypatch)

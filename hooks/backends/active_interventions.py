@@ -60,6 +60,19 @@ def active(model: InstrumentedModel, backend: str) -> dict[Place, Changed]:
     return found
 
 
+def any_active(model: InstrumentedModel) -> bool:
+    """Whether any hook is on the module, or anything answers inside its attention calls, that is
+    not the model's own.
+    """
+    hooked = any(
+        not is_own(hook)
+        for part in model.module.modules()
+        for hooks in (part._forward_pre_hooks, part._forward_hooks)
+        for hook in hooks.values()
+    )
+    return hooked or any(_answered(block.attention) for block in model.layout.blocks)
+
+
 def _taps(model: InstrumentedModel) -> dict[tuple[int, bool], tuple[Place, sites.Tap]]:
     """(id of a module, whether it is about its input) -> the first place whose values pass there
     and can be changed.

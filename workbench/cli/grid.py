@@ -11,6 +11,7 @@ import typer
 
 from workbench.cli import parse_values
 from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Offload
+from workbench.cli.workers import Address, Engine
 from workbench.errors import BadInput, WorkbenchError
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, err, out, plain, print_json, show_table
@@ -70,16 +71,8 @@ def grid(
             show_default=False,
         ),
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the Ray cluster. Default: one that is found, else a new one here.",
-            show_default=False,
-        ),
-    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -104,14 +97,15 @@ def grid(
     from workbench.grid import plan, run
     from workbench.grid.campaign import Campaign
     from workbench.grid.engine import Loading
+    from workbench.grid.where import Where, check
 
     asked = registry.get(name)
     fixed = dict(parse_values.read_params(params)) if params is not None else {}
     values = _values(asked, assignments or [])
     place = folder if folder is not None else paths.runs_dir() / _new_name(name)
     loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
-    where = run.Where(engine, address, workers, loading)
-    run.check_engine(where)
+    where = Where(engine, address, workers, loading)
+    check(where)
     if plan_only:
         cells = plan.cells(asked, model_refs or [DEFAULT], values, fixed)
         _show_plan(Campaign(place, cells), cells, as_json)

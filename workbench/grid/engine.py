@@ -1,7 +1,8 @@
 """What an engine is: it hires workers and hears from them.
 
-A worker dies with its machine or by a signal; then its engine says so, and whoever gave it a cell
-gives that to another.
+A task is any function of any room that can be named, with what it is given as JSON: a run of a
+grid, a shard of a trace, a part of a text. A worker dies with its machine or by a signal; then its
+engine says so, and whoever gave it a task gives that to another.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from workbench.errors import WorkbenchError
-from workbench.grid.plan import PlannedRun
 
-Kind = Literal["progress", "estimate", "done", "failed", "cancelled", "died"]
+Kind = Literal["progress", "done", "failed", "cancelled", "died"]
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,35 @@ class Loading:
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """What a worker is asked to do: run a cell into a folder, or only say how long that takes."""
+    """What a worker is asked to do.
 
-    cell: PlannedRun
-    target: Path
+    Attributes:
+        work: the function that does it, "module:name": of the model, `given`, `target` and a
+            Progress (see `worker.Work`).
+        model: reference of the model; it stays for the next task with the same.
+        given: what the function is given, as JSON.
+        target: the file or folder that the function makes, whole or not at all; None if it makes
+            none. Its folder may be another than the one that is named here, on another machine.
+        threads: of torch, for numbers that do not depend on how many workers there are; None takes
+            what the engine gives.
+    """
+
+    work: str
+    model: str
+    given: Mapping[str, Any]
+    target: Path | None = None
     loading: Loading = field(default_factory=Loading)
-    only_estimate: bool = False
+    threads: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What a worker on another process or machine is sent."""
-        return {**asdict(self), "target": str(self.target)}
+        target = None if self.target is None else str(self.target)
+        return {**vars(self), "target": target, "loading": asdict(self.loading)}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> WorkerTask:
-        given = {
-            "cell": PlannedRun(**raw["cell"]),
-            "target": Path(raw["target"]),
-            "loading": Loading(**raw["loading"]),
-        }
-        return cls(**{**raw, **given})
+        target = None if raw["target"] is None else Path(raw["target"])
+        return cls(**{**raw, "target": target, "loading": Loading(**raw["loading"])})
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,9 @@ class Event:
     """What is heard from a worker.
 
     Attributes:
-        fraction, says: of the cell that it works on.
-        seconds: that it will take ("estimate"; None where nothing is stated) or took ("done").
+        fraction, says: of the task that it works on.
+        seconds: what the function gave back ("done"): that it took, or of an estimate, that it will
+            take; None where nothing is stated.
         error: why it failed, or of what it died.
     """
 

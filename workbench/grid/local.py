@@ -31,19 +31,19 @@ _GONE = 3  # exit status of a worker whose driver is gone
 _LAST = 300  # characters of what a worker said before it died
 
 
-def as_many_as_fit(models: Sequence[str], n_cells: int, device: str) -> int:
+def as_many_as_fit(models: Sequence[str], n_pieces: int, device: str) -> int:
     """Workers that this machine has processors, and memory for the largest of the models, for.
 
     On graphics cards one for each; one alone where a card, or all of them together, was named.
     """
     if n := cards(device):
-        return min(n, n_cells)
+        return min(n, n_pieces)
     if device not in ("auto", "cpu"):
         return 1
     known = [size.float32 for ref in models if (size := weight_sizes.of_reference(ref))]
     free = disk_space.memory_free()
-    fit = n_cells if free is None else free // (max(known, default=0) + BESIDE_WEIGHTS)
-    return max(1, min(n_cells, processors(), fit))
+    fit = n_pieces if free is None else free // (max(known, default=0) + BESIDE_WEIGHTS)
+    return max(1, min(n_pieces, processors(), fit))
 
 
 def processors() -> int:
@@ -193,7 +193,7 @@ def serve(given: IO[str], tell: Callable[[dict[str, Any]], None]) -> None:
             with there:
                 tasks.append(WorkerTask.from_json(message["task"]))
                 there.notify()
-        os._exit(_GONE)  # nobody is there to tell, and a cell may take hours
+        os._exit(_GONE)  # nobody is there to tell, and a task may take hours
 
     threading.Thread(target=listen, daemon=True).start()
     while True:

@@ -1,7 +1,8 @@
 """Workers on a Ray cluster: actors that keep their model. Optional: `pip install
 'memory-workbench[scale]'`.
 
-A finished run comes back as one archive, so the machines of a cluster need no folder in common.
+What a task made comes back as one archive, so the machines of a cluster need no folder in
+common.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import socket
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def check(address: str | None = None) -> None:
         raise _nobody(address, str(error)) from error
 
 
-def start(address: str | None, workers: int | None, n_cells: int) -> tuple[RayEngine, int]:
+def start(address: str | None, workers: int | None, n_pieces: int) -> tuple[RayEngine, int]:
     """Connect to a cluster, or start one on this machine where none is found.
 
     Args:
@@ -72,7 +74,7 @@ def start(address: str | None, workers: int | None, n_cells: int) -> tuple[RayEn
         ray.init(address="local", include_dashboard=False, **quiet)
     has = ray.cluster_resources()
     cards, processors = has.get("GPU", 0.0), has.get("CPU", 1.0)
-    many = max(1, min(workers or int(cards or processors), n_cells))
+    many = max(1, min(workers or int(cards or processors), n_pieces))
     share = {"num_gpus": min(1.0, cards / many)} if cards else {}
     return RayEngine(max(1, int(processors // many)), share), many
 
@@ -96,7 +98,7 @@ class RayEngine:
     def __init__(self, processors: int, share: dict[str, float]) -> None:
         self._how = {"num_cpus": processors, "max_concurrency": _TOGETHER, **share}
         self._actors: dict[int, Any] = {}
-        self._targets: dict[int, Path] = {}
+        self._targets: dict[int, Path | None] = {}
         self._listening: dict[Any, int] = {}
         self._hired = 0
 
@@ -136,8 +138,9 @@ class RayEngine:
             try:
                 for raw in ray.get(call):
                     event = Event.from_json(worker, raw)
-                    if event.kind == "done":
-                        unpack(ray.get(self._actors[worker].fetch.remote()), self._targets[worker])
+                    target = self._targets.get(worker)
+                    if event.kind == "done" and target is not None:
+                        unpack(ray.get(self._actors[worker].fetch.remote()), target)
                     heard.append(event)
                 self._listen(worker)
             except ray.exceptions.RayError as error:
@@ -172,18 +175,19 @@ class Remote:
             os.chdir(folder)
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
         self._worker = Worker(self._tell)
-        self._place = Path()
-        self._run = b""
+        self._place: Path | None = None
+        self._made = b""
 
     def do(self, raw: dict[str, Any]) -> None:
         """Do a task; what comes of it is heard."""
+        task = WorkerTask.from_json(raw)
         with tempfile.TemporaryDirectory() as folder:
-            self._place = Path(folder) / "run"
-            self._worker.do(WorkerTask.from_json({**raw, "target": str(self._place)}))
+            self._place = None if task.target is None else Path(folder) / task.target.name
+            self._worker.do(replace(task, target=self._place))
 
     def _tell(self, kind: Any, **values: Any) -> None:
-        if kind == "done":
-            self._run = packed(self._place)
+        if kind == "done" and self._place is not None:
+            self._made = packed(self._place)
         self._said.put(message_of(kind, **values))
 
     def hear(self, seconds: float) -> list[dict[str, Any]]:
@@ -197,32 +201,31 @@ class Remote:
         return said
 
     def fetch(self) -> bytes:
-        """The run that was finished last, as an archive."""
-        return self._run
+        """What the task that was done last has made, as an archive."""
+        return self._made
 
     def stop(self) -> None:
         self._worker.stop()
 
 
-def packed(folder: Path) -> bytes:
-    """A run folder as one archive."""
+def packed(place: Path) -> bytes:
+    """A file or folder as one archive."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(folder.rglob("*")):
+        for file in [place] if place.is_file() else sorted(place.rglob("*")):
             if file.is_file():
-                archive.write(file, file.relative_to(folder).as_posix())
+                archive.write(file, file.relative_to(place.parent).as_posix())
     return held.getvalue()
 
 
 def unpack(archive: bytes, target: Path) -> None:
-    """Write the folder whole or not at all."""
+    """Write the file or folder, whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as held:
             held.extractall(work)
-        work.chmod(0o755)
-        os.replace(work, target)
+        os.replace(work / target.name, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import registry, run_links
 from workbench.cost import in_words
-from workbench.errors import BadInput, Cancelled, WorkbenchError
-from workbench.grid import local, plan
+from workbench.errors import Cancelled, WorkbenchError
+from workbench.grid import cell_tasks, plan
 from workbench.grid.campaign import Campaign
-from workbench.grid.drive import Driver, Settings
-from workbench.grid.engine import Engine, Loading
+from workbench.grid.drive import Driver, WorkPiece
 from workbench.grid.page import GridPage
 from workbench.grid.plan import PlannedRun
 from workbench.grid.watch import WatchedProgress
-from workbench.models import placement
+from workbench.grid.where import Where, check, start
 from workbench.models.known_models import DEFAULT
 from workbench.progress import Progress
 from workbench.wording import counted
@@ -27,25 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.result import Result
-
-ENGINES = ("local", "ray")
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where the runs of a grid are run.
-
-    Attributes:
-        engine: "local" (processes of this machine) or "ray".
-        address: of the Ray cluster's head; None takes one that is found, else starts one here.
-        workers: runs at a time; None is as many as fit.
-        loading: how every worker loads its model.
-    """
-
-    engine: str = "local"
-    address: str | None = None
-    workers: int | None = None
-    loading: Loading = field(default_factory=Loading)
 
 
 @dataclass(frozen=True)
@@ -96,7 +76,7 @@ def run_grid(
         Cancelled: from `progress`; what was finished is kept.
     """
     where = where or Where()
-    check_engine(where)
+    check(where)
     cells = plan.cells(registry.get(analysis), models, values or {}, fixed or {})
     campaign = Campaign(Path(out), cells)
     to_do = [cell for cell in cells if not campaign.done(cell)]
@@ -129,27 +109,6 @@ def _put_link(campaign: Campaign, say: Callable[[str], None] | None) -> None:
             say(f"It will not be among your runs: {error.what}")
 
 
-def check_engine(where: Where) -> None:
-    """Raises BadInput for an engine that there is not, or where models cannot be loaded as asked.
-    What other machines can load only they know.
-    """
-    if where.engine not in ENGINES:
-        raise BadInput(
-            f"There is no engine {where.engine!r}.", " or ".join(ENGINES), "Choose one of them."
-        )
-    if where.engine == "local" and where.address is not None:
-        raise BadInput(
-            "An address is of a Ray cluster.", "the engine ray", "Choose it, or leave it out."
-        )
-    if where.engine == "local":
-        how = where.loading
-        placement.parse(how.device, how.max_memory, how.offload, how.bits)
-    if where.engine == "ray":
-        from workbench.grid import ray_engine
-
-        ray_engine.check(where.address)
-
-
 def _run(
     campaign: Campaign,
     to_do: Sequence[PlannedRun],
@@ -159,40 +118,30 @@ def _run(
     page: GridPage,
 ) -> None:
     """All cells that are not there yet."""
-    engine, many = _hired(where, to_do)
+    engine, many = start(where, plan.models_of(to_do), len(to_do))
     watched = WatchedProgress(progress, campaign, page.write)
     try:
         with engine:
-            driver = Driver(campaign, engine, Settings(many, where.loading))
-            expected = driver.estimates(to_do, watched.subprogress(0.0, 0.02))
+            driver = Driver(engine, many)
+            expected = cell_tasks.estimates(
+                driver, to_do, where.loading, watched.subprogress(0.0, 0.02)
+            )
             whole = sum(expected.values()) / many
             if say is not None:
                 about = f", about {in_words(whole)}" if len(expected) == len(to_do) else ""
                 say(f"{counted(len(to_do), 'run')} on {counted(many, 'worker')}{about}.")
             watched.expect(whole or None)
 
-            def ended(cell: PlannedRun, error: WorkbenchError | None) -> None:
+            def ended(piece: WorkPiece, error: WorkbenchError | None) -> None:
                 if error is not None:
-                    page.failed[cell.key] = error
+                    page.failed[piece.key] = error
                 watched.run_ended()
 
-            driver.run(to_do, expected, watched.subprogress(0.02, 1.0), ended)
+            pieces = cell_tasks.pieces(campaign, to_do, where.loading, expected)
+            driver.run(pieces, watched.subprogress(0.02, 1.0), ended)
     except Cancelled:
         n = sum(campaign.done(cell) for cell in to_do)
         raise Cancelled(
             f"Stopped. {counted(n, 'run')} of {len(to_do)} finished and kept in {campaign.folder};"
             " the same again with this folder goes on."
         ) from None
-
-
-def _hired(where: Where, to_do: Sequence[PlannedRun]) -> tuple[Engine, int]:
-    """The engine, and how many workers it will have."""
-    if where.engine == "ray":
-        from workbench.grid import ray_engine
-
-        return ray_engine.start(where.address, where.workers, len(to_do))
-    models, n, loading = plan.models_of(to_do), len(to_do), where.loading
-    # What is spread over a machine's memory has been given all of it.
-    fit = 1 if loading.max_memory else local.as_many_as_fit(models, n, loading.device)
-    many = min(where.workers or fit, n)
-    return local.Local(many, loading.device), many

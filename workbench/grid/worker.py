@@ -1,10 +1,12 @@
-"""Does one cell after the other. The model stays while cells share it."""
+"""Does one task after the other. The model stays while tasks share it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.grid.engine import WorkerTask
@@ -13,6 +15,17 @@ from workbench.terminal import complaint_of
 
 Tell = Callable[..., None]
 """Called with a kind of event and its values (see `engine.Event`)."""
+
+
+class Work(Protocol):
+    """What a task's function takes; it gives back the seconds that it states, or None.
+
+    It may raise what it likes: the driver hears it. Text from a stranger is never the name of one.
+    """
+
+    def __call__(
+        self, model: Any, given: Any, target: Path | None, progress: Progress
+    ) -> float | None: ...
 
 
 class Worker:
@@ -31,19 +44,27 @@ class Worker:
         self._progress.cancel()
 
     def do(self, task: WorkerTask) -> None:
-        """Run, or estimate; whatever comes out is told, errors too."""
+        """Do a task; whatever comes out is told, errors too."""
         self._progress = Progress(self._show)
         if self._stopped:  # since before this was made
             self._progress.cancel()
         try:
-            seconds = self._estimate(task) if task.only_estimate else self._run(task)
-            self._tell("estimate" if task.only_estimate else "done", seconds=seconds)
+            self._tell("done", seconds=self._done(task))
         except Cancelled:
             self._tell("cancelled")
         except Exception as error:
-            # A cell that cannot be run says why; the others are run all the same.
+            # A task that cannot be done says why; the others are done all the same.
             known = complaint_of(error)
             self._tell("failed", error=known if known is not None else _of_bug(error))
+
+    def _done(self, task: WorkerTask) -> float | None:
+        import torch
+
+        if task.threads is not None:
+            torch.set_num_threads(task.threads)
+        module, _, name = task.work.partition(":")
+        work: Work = getattr(import_module(module), name)
+        return work(self._loaded_for(task), task.given, task.target, self._progress)
 
     def _show(self, update: Update) -> None:
         self._tell("progress", fraction=update.fraction, says=update.says)
@@ -51,33 +72,13 @@ class Worker:
     def _loaded_for(self, task: WorkerTask) -> Any:
         import workbench as wb
 
-        wanted = (task.cell.model, task.loading)
+        wanted = (task.model, task.loading)
         if wanted != self._loaded:
             self._model, self._loaded = None, ()  # two at once may not fit
-            self._progress(0.0, f"Loading {task.cell.model}")
-            self._model = wb.load(task.cell.model, **asdict(task.loading))
+            self._progress(0.0, f"Loading {task.model}")
+            self._model = wb.load(task.model, **asdict(task.loading))
             self._loaded = wanted
         return self._model
-
-    def _estimate(self, task: WorkerTask) -> float | None:
-        from workbench import account, registry
-        from workbench.cost import estimate
-
-        asked = registry.get(task.cell.analysis)
-        model, params = self._loaded_for(task), asked.parse(task.cell.params)
-        account.check_parts(asked, model, params)
-        whole = estimate(asked, model, params)
-        return None if whole is None else whole.seconds
-
-    def _run(self, task: WorkerTask) -> float:
-        from workbench import runs
-
-        cell = task.cell
-        result = runs.run(
-            cell.analysis, self._loaded_for(task), cell.params, progress=self._progress
-        )
-        result.save(task.target)
-        return result.provenance.duration
 
 
 def _of_bug(error: Exception) -> WorkbenchError:

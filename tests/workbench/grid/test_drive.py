@@ -1,12 +1,13 @@
-"""Who gets which cell, what happens when workers die, and how a grid is stopped."""
+"""Who gets which piece, what happens when workers die, and how a grid is stopped."""
 
 from __future__ import annotations
 
 import pytest
 
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.grid import cell_tasks
 from workbench.grid.campaign import Campaign
-from workbench.grid.drive import TRIES, Driver, Settings
+from workbench.grid.drive import TRIES, Driver
 from workbench.grid.engine import Event, Loading
 from workbench.grid.plan import PlannedRun
 from workbench.progress import Progress
@@ -30,13 +31,13 @@ class Scripted:
 
     def give(self, worker, task):
         self.given.append((worker, task))
-        n = task.cell.params["n"]
+        n = task.given["params"]["n"]
         kinds = self.script.get(n, [])
         kind = kinds.pop(0) if kinds else "done"
-        if task.only_estimate:
-            self.said.append(Event(worker, "estimate", seconds=float(n)))
+        if task.work.endswith(":estimate"):
+            self.said.append(Event(worker, "done", seconds=float(n)))
         elif kind == "done":
-            Result(task.cell.analysis).save(task.target)
+            Result(task.given["analysis"]).save(task.target)
             self.said.append(Event(worker, "progress", 0.5, "half"))
             self.said.append(Event(worker, "done", seconds=2.0))
         elif kind != "hang":
@@ -52,19 +53,22 @@ class Scripted:
         self.stopped = True
 
 
-def driver(tmp_path, cells, engine, workers=2):
-    return Driver(
-        Campaign(tmp_path / "grid", cells), engine, Settings(workers, Loading("cpu", "float32"))
-    )
+LOADING = Loading("cpu", "float32")
+
+
+def run(tmp_path, cells, engine, workers=2, progress=None, expected=None):
+    campaign = Campaign(tmp_path / "grid", cells)
+    pieces = cell_tasks.pieces(campaign, cells, LOADING, expected or {})
+    return Driver(engine, workers).run(pieces, progress or Progress())
 
 
 def test_a_worker_keeps_its_model_while_there_are_cells_of_it(tmp_path):
     cells = [cell(model, n) for model in ("a", "b") for n in range(4)]
     engine = Scripted()
-    outcome = driver(tmp_path, cells, engine).run(cells, {}, Progress())
+    outcome = run(tmp_path, cells, engine)
     assert len(outcome.done) == 8
     assert engine.hired == 2
-    models = {w: [t.cell.model for worker, t in engine.given if worker == w] for w in (1, 2)}
+    models = {w: [t.model for worker, t in engine.given if worker == w] for w in (1, 2)}
     assert {frozenset(each) for each in models.values()} == {frozenset("a"), frozenset("b")}
     assert {(t.loading.device, t.loading.dtype) for _, t in engine.given} == {("cpu", "float32")}
 
@@ -72,19 +76,19 @@ def test_a_worker_keeps_its_model_while_there_are_cells_of_it(tmp_path):
 def test_a_cell_goes_to_another_worker_where_one_died_and_is_given_up_after_some(tmp_path):
     cells = [cell("a", n) for n in range(3)]
     engine = Scripted({0: ["died"], 1: ["died"] * TRIES})
-    outcome = driver(tmp_path, cells, engine).run(cells, {}, Progress())
-    assert {one.params["n"] for one in outcome.done} == {0, 2}
+    outcome = run(tmp_path, cells, engine)
+    assert set(outcome.done) == {cells[0].key, cells[2].key}
     assert list(outcome.failed) == [cells[1].key]
     assert outcome.failed[cells[1].key].what == "died on 1"
     assert outcome.lost == 1 + TRIES
-    workers = [worker for worker, task in engine.given if task.cell.params["n"] == 1]
+    workers = [worker for worker, task in engine.given if task.given["params"]["n"] == 1]
     assert len(set(workers)) == TRIES
 
 
 def test_a_cell_that_fails_is_not_tried_again_and_the_others_are_run(tmp_path):
     cells = [cell("a", n) for n in range(3)]
     engine = Scripted({1: ["failed"]})
-    outcome = driver(tmp_path, cells, engine).run(cells, {}, Progress())
+    outcome = run(tmp_path, cells, engine)
     assert len(outcome.done) == 2
     assert outcome.failed[cells[1].key].what == "failed on 1"
     assert len(engine.given) == 3
@@ -97,7 +101,7 @@ def test_stopping_asks_the_workers_once_and_keeps_what_is_finished(tmp_path):
     progress = Progress(lambda update: progress.cancel() if update.fraction > 0.3 else None)
     campaign = Campaign(tmp_path / "grid", cells)
     with pytest.raises(Cancelled):
-        Driver(campaign, engine, Settings(1)).run(cells, {}, progress)
+        run(tmp_path, cells, engine, 1, progress)
     assert [campaign.done(one) for one in cells] == [True, False, False]
     assert len(engine.given) == 2
 
@@ -108,7 +112,7 @@ def test_the_bar_moves_by_what_cells_cost(tmp_path):
     progress = Progress(lambda update: seen.append((update.fraction, update.says)))
     expected = {cells[0].key: 30.0, cells[1].key: 10.0}
     engine = Scripted({1: ["failed"]})
-    driver(tmp_path, cells, engine, 1).run(cells, expected, progress)
+    run(tmp_path, cells, engine, 1, progress, expected)
     assert seen[0][0] == pytest.approx(0.75)
     assert seen[0][1].startswith("1 of 2 done, 0 running. a, n 0: half")
     assert seen[-1][0] == pytest.approx(1.0)
@@ -118,11 +122,11 @@ def test_one_step_and_one_seed_stand_for_all_and_their_worker_stays(tmp_path):
     cells = [cell(f"grown@step-{step}", n) for step in (0, 9) for n in (4, 5)]
     cells += [PlannedRun("count", "other", {"n": 4, "seed": seed}, {}) for seed in (0, 1)]
     engine = Scripted()
-    driven = driver(tmp_path, cells, engine)
-    expected = driven.estimates(cells, Progress())
-    assert sorted(t.cell.params["n"] for _, t in engine.given) == [4, 4, 5]
+    driver, campaign = Driver(engine, 2), Campaign(tmp_path / "grid", cells)
+    expected = cell_tasks.estimates(driver, cells, LOADING, Progress())
+    assert sorted(t.given["params"]["n"] for _, t in engine.given) == [4, 4, 5]
     assert [expected[one.key] for one in cells] == [4.0, 5.0, 4.0, 5.0, 4.0, 4.0]
-    assert not any(Campaign(tmp_path / "grid", cells).done(one) for one in cells)
+    assert not any(campaign.done(one) for one in cells)
     hired = engine.hired
-    driven.run(cells, expected, Progress())
+    driver.run(cell_tasks.pieces(campaign, cells, LOADING, expected), Progress())
     assert engine.hired == hired == 2

@@ -18,7 +18,6 @@ from workbench import __version__
 from workbench.errors import BadInput, WorkbenchError
 from workbench.grid import ray_engine
 from workbench.grid.engine import Event, Loading, WorkerTask
-from workbench.grid.plan import PlannedRun
 from workbench.result import Result
 
 ACTOR = "ray::Remote"
@@ -37,8 +36,14 @@ def test_another_version_on_the_cluster_is_refused():
 
 def test_a_run_comes_back_as_it_was_made(place, model_folder, tmp_path):
     remote = ray_engine.Remote(__version__, str(place))
-    cell = PlannedRun("count-sheep", model_folder, {"steps": 2, "pause": 0.0}, {})
-    task = WorkerTask(cell, tmp_path / "grid" / "run", Loading("cpu", "float32"))
+
+    def task_of(params):
+        given = {"analysis": "count-sheep", "params": params}
+        place = tmp_path / "grid" / "run-1"
+        loading = Loading("cpu", "float32")
+        return WorkerTask("workbench.grid.cell_tasks:run", model_folder, given, place, loading)
+
+    task = task_of({"steps": 2, "pause": 0.0})
     remote.do(task.to_json())
     events = [Event.from_json(1, raw) for raw in remote.hear(1)]
     assert [event.kind for event in events][-1] == "done"
@@ -47,12 +52,19 @@ def test_a_run_comes_back_as_it_was_made(place, model_folder, tmp_path):
     ray_engine.unpack(remote.fetch(), task.target)
     assert Result.open(task.target).findings["sheep"].value == 2
     assert remote.hear(0.01) == []
-    remote.do(
-        WorkerTask(PlannedRun("count-sheep", model_folder, {"crash": True}, {}), tmp_path).to_json()
-    )
+    remote.do(task_of({"crash": True}).to_json())
     (*_, failed) = [Event.from_json(1, raw) for raw in remote.hear(1)]
     assert failed.kind == "failed"
     assert "RuntimeError" in failed.error.what
+
+
+def test_what_was_made_comes_back_as_a_file_too(tmp_path):
+    made, target = tmp_path / "made" / "shard", tmp_path / "new" / "shard"
+    made.parent.mkdir()
+    made.write_bytes(b"1234")
+    ray_engine.unpack(ray_engine.packed(made), target)
+    assert target.read_bytes() == b"1234"
+    assert [file.name for file in target.parent.iterdir()] == ["shard"]
 
 
 @pytest.fixture

@@ -1,0 +1,336 @@
+"""A trace that several workers write: the same bytes as one writes, whatever happens to them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from hooks import shard_job
+from hooks.reduce import Project
+from tests.helpers import inline_workers, tiny, waiting
+from tests.helpers.grids import workers_of
+from workbench import cli
+from workbench.errors import BadInput, Cancelled, WorkbenchError
+from workbench.grid import workers as grid_workers
+from workbench.trace_files.manifest import MANIFEST, UNFINISHED
+
+TEXTS = [f"The capital of country {n} is" + " not" * (n % 7) for n in range(40)]
+REQUEST = {
+    "sites": ["z", "resid_post", "pattern", "logits"],
+    "reduce": {"resid_post": "norm", "pattern": "last", "logits": "topk:5"},
+    "batch_tokens": 40,
+}
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    return str(tiny.save_tiny(tmp_path_factory.mktemp("tiny") / "tiny-model"))
+
+
+@pytest.fixture(scope="module")
+def model(model_folder):
+    return wb.load(model_folder)
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(shard_job, "SHARD_TOKENS", 150)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with inline_workers.one_thread():
+        yield
+
+
+def contents(folder):
+    """Every file of a trace, as a digest by its name."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in Path(folder).iterdir()
+    }
+
+
+def test_any_number_of_workers_writes_what_this_process_writes(
+    model, model_folder, tmp_path, monkeypatch
+):
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "here")
+    for n in (1, 3):
+        engine = inline_workers.inline(monkeypatch)
+        workers = wb.Workers(model_folder, n)
+        trace = wb.capture(model, TEXTS, **REQUEST, out=tmp_path / str(n), workers=workers)
+        assert trace.complete
+        assert len({worker for worker, _ in engine.given}) == n
+        assert contents(tmp_path / str(n)) == contents(tmp_path / "here")
+    assert len(contents(tmp_path / "here")) > 5
+
+
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=12),
+    batch_tokens=st.integers(1, 120),
+    deaths=st.sets(st.integers(0, 3), max_size=2),
+    n=st.integers(1, 4),
+)
+def test_whoever_dies_the_bytes_are_the_same(
+    model, model_folder, tmp_path_factory, monkeypatch, lengths, batch_tokens, deaths, n
+):
+    ids = [[(7 * i + n) % 300 for i in range(length)] for n, length in enumerate(lengths)]
+    asked = {"sites": ["resid_post"], "layers": [1], "batch_tokens": batch_tokens}
+    folder = tmp_path_factory.mktemp("traces")
+    wb.capture(model, ids, **asked, out=folder / "here")
+    inline_workers.inline(monkeypatch, sorted(deaths))
+    wb.capture(model, ids, **asked, out=folder / "there", workers=wb.Workers(model_folder, n))
+    assert contents(folder / "there") == contents(folder / "here")
+
+
+def test_reducers_positions_and_narrow_numbers_reach_the_workers(
+    model, model_folder, tmp_path, monkeypatch
+):
+    directions = torch.randn(2, 32, generator=torch.Generator().manual_seed(0))
+    asked = {
+        "sites": ["resid_post", "mlp_out", "blocks.1.attn.hook_z"],
+        "reduce": {"resid_post": Project(directions), "mlp_out": "lowrank:2"},
+        "positions": [0, -1],
+        "dtype": "bfloat16",
+    }
+    wb.capture(model, TEXTS, **asked, out=tmp_path / "here")
+    inline_workers.inline(monkeypatch)
+    # A generator is read once, and its length is known before anything is written all the same.
+    texts = (text for text in TEXTS)
+    workers = wb.Workers(model_folder, 2)
+    wb.capture(model, texts, **asked, out=tmp_path / "there", workers=workers)
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_one_begun_here_is_ended_by_workers_and_the_other_way_round(
+    model, model_folder, tmp_path, monkeypatch
+):
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "whole")
+    shards = sorted((tmp_path / "whole").glob("shard-*"))
+    workers = wb.Workers(model_folder, 2)
+    for name, missing, who in (("a", shards[::2], workers), ("b", shards[1::2], None)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in (tmp_path / "whole").iterdir():
+            if file not in missing:
+                (folder / file.name).write_bytes(file.read_bytes())
+        engine = inline_workers.inline(monkeypatch)
+        # Whatever is said now, the batches are those that it was begun with.
+        wb.capture(model, TEXTS, **{**REQUEST, "batch_tokens": 7}, out=folder, workers=who)
+        assert contents(folder) == contents(tmp_path / "whole")
+        assert len(engine.given) == (len(missing) if who else 0)
+    engine = inline_workers.inline(monkeypatch)
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "a", workers=workers)
+    assert not engine.given
+
+
+def test_other_prompts_are_refused(model, model_folder, tmp_path, monkeypatch):
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t")
+    inline_workers.inline(monkeypatch)
+    before = contents(tmp_path / "t")
+    workers = wb.Workers(model_folder, 2)
+    for texts in (TEXTS[:-1], [*TEXTS[:-1], "Other"], TEXTS[::-1]):
+        with pytest.raises(WorkbenchError, match="other prompts"):
+            wb.capture(model, texts, **REQUEST, out=tmp_path / "t", workers=workers)
+    assert contents(tmp_path / "t") == before
+
+
+def test_a_worker_with_other_weights_is_refused(model, tmp_path, monkeypatch):
+    other = tiny.save_tiny(tmp_path / "other", tiny.tiny_llama(seed=1))
+    inline_workers.inline(monkeypatch)
+    with pytest.raises(WorkbenchError, match=r"Prompts 1 to .* has other weights"):
+        wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t", workers=wb.Workers(str(other), 2))
+    assert set(contents(tmp_path / "t")) == {".lock", MANIFEST}
+
+
+def test_stopped_it_keeps_whole_shards_only(model, model_folder, tmp_path, monkeypatch):
+    inline_workers.inline(monkeypatch)
+    seen = []
+
+    def show(update):
+        seen.append(update.fraction)
+        if update.fraction > 0.3:
+            progress.cancel()
+
+    progress = wb.Progress(show)
+    workers = wb.Workers(model_folder, 1)
+    with pytest.raises(Cancelled):
+        wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t", workers=workers, progress=progress)
+    assert seen == sorted(seen)
+    begun = wb.Trace.open(tmp_path / "t")
+    assert 0 < len(begun.lengths) < len(TEXTS)
+    assert not [name for name in contents(tmp_path / "t") if name.startswith(UNFINISHED)]
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t", workers=workers)
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "whole")
+    assert contents(tmp_path / "t") == contents(tmp_path / "whole")
+
+
+class Halves:
+    """A reducer of one's own."""
+
+    spec = "halves"
+
+    def reason_incompatible(self, site):
+        return None
+
+    def outputs(self, site, sizes):
+        raise NotImplementedError
+
+    def __call__(self, site, x, rows):
+        raise NotImplementedError
+
+
+def test_what_workers_cannot_do_is_said_before_they_begin(
+    model, model_folder, tmp_path, monkeypatch
+):
+    engine = inline_workers.inline(monkeypatch)
+    two = wb.Workers(model_folder, 2)
+    refused = [
+        ("at least 1", {"workers": wb.Workers(model_folder, 0)}),
+        ("There is no engine", {"workers": wb.Workers(model_folder, 2, engine="slurm")}),
+        ("by its name", {"workers": wb.Workers(model, 2)}),
+        ("back end 'torch'", {"workers": two, "backend": lambda *a, **k: None}),
+        ("Workers write to a folder", {"workers": two, "out": None}),
+    ]
+    for says, asked in refused:
+        with pytest.raises(BadInput, match=says):
+            wb.capture(model, TEXTS, **{"out": tmp_path / "t", **asked})
+    with wb.ablate(model, heads=[(0, 1)]), pytest.raises(BadInput, match="switched on"):
+        wb.capture(model, TEXTS, out=tmp_path / "t", workers=two)
+    monkeypatch.setattr(Halves, "outputs", lambda self, site, sizes: [])
+    with pytest.raises(BadInput, match="cannot be sent to workers"):
+        wb.capture(model, TEXTS, reduce=Halves(), out=tmp_path / "t", workers=two)
+    monkeypatch.setattr(grid_workers, "memory_free", lambda: 10**9)
+    with pytest.raises(WorkbenchError, match="at most 1 worker"):
+        wb.capture(model, TEXTS, out=tmp_path / "t", workers=two)
+    assert not engine.given
+    assert not list((tmp_path / "t").glob("shard-*"))
+
+
+# -- with real processes ---------------------------------------------------------------------------
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["trace", *map(str, arguments)])
+    return int(end.value.code or 0)
+
+
+@pytest.mark.process
+def test_two_processes_write_what_one_writes(model_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shard_job, "SHARD_TOKENS", 400)
+    (tmp_path / "p.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    asked = ["-m", model_folder, "--prompts", tmp_path / "p.txt", "--site", "z"]
+    assert call(*asked, "-o", tmp_path / "here") == 0
+    assert call(*asked, "-o", tmp_path / "two", "--workers", 2) == 0
+    assert contents(tmp_path / "two") == contents(tmp_path / "here")
+    assert "shards on 2 workers." in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--workers", "0"], "greater than or equal to 1"),
+        (["--engine", "ray"], "--workers N"),
+        (["--workers", "2", "--engine", "slurm"], "There is no engine 'slurm'"),
+        (["--workers", "2", "--address", "host:1"], "An address is of a Ray cluster"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(model_folder, tmp_path, capsys, arguments, says):
+    assert call("text", "-m", model_folder, "-o", tmp_path / "t", *arguments) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "t").exists()
+
+
+MODEL = "organism/planted"
+TOKENS = 200_000
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """At least 200,000 tokens of an organism, in windows of 256."""
+    file = tmp_path_factory.mktemp("corpus") / "corpus.txt"
+    words = Path(__file__).with_name("test_capture.py").read_text(encoding="utf-8").split()
+    some = random.Random(0)
+    file.write_text(
+        "\n".join(" ".join(some.choices(words, k=400)) for _ in range(160)), encoding="utf-8"
+    )
+    return file
+
+
+def started(corpus, folder, *arguments):
+    code = "import sys; from workbench.cli import main; main(sys.argv[1:])"
+    request = ["--prompts", str(corpus), "--window", "256", "--site", "resid_post"]
+    request += ["--reduce", "norm", "-m", MODEL, "-o", str(folder), "--json", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "trace", *request], stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def ended(process):
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def shards_in(folder):
+    return sorted(Path(folder).glob("shard-*"))
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory):
+    """What one worker writes."""
+    folder = tmp_path_factory.mktemp("whole") / "t"
+    assert ended(started(corpus, folder, "--workers", "1"))["tokens"] >= TOKENS
+    assert len(shards_in(folder)) >= 12
+    return folder
+
+
+@pytest.mark.verify
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc")
+def test_worker_and_driver_are_killed_and_the_same_command_ends_it(corpus, whole, tmp_path):
+    """200,000 tokens on two workers: one is killed, then the driver; a second driver is refused
+    meanwhile; every file ends as one worker wrote it, and no finished shard is written again.
+    """
+    folder = tmp_path / "t"
+    driver = started(corpus, folder, "--workers", "2")
+    try:
+        workers = waiting.until(lambda: len(w := workers_of(driver.pid)) == 2 and w, 120)
+        waiting.until(lambda: len(shards_in(folder)) >= 2, 240)
+        second = started(corpus, folder, "--workers", "2")
+        os.kill(workers[0], signal.SIGKILL)
+        waiting.until(lambda: set(workers_of(driver.pid)) - set(workers), 120)
+        _, err = second.communicate(timeout=240)
+        assert second.returncode == 2
+        assert "Another capture is writing" in err
+        waiting.until(lambda: len(shards_in(folder)) >= 5, 240)
+        workers = workers_of(driver.pid)
+    finally:
+        driver.kill()
+        driver.communicate()
+    waiting.until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    finished = {file: file.stat().st_mtime_ns for file in shards_in(folder)}
+    assert 5 <= len(finished) < len(shards_in(whole))
+    assert not wb.Trace.open(folder).complete or len(finished) < len(shards_in(whole))
+    ended(started(corpus, folder, "--workers", "2"))
+    assert contents(folder) == contents(whole)
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished
+    norms = wb.Trace.open(folder)["resid_post"]
+    assert np.isfinite(norms.values[:, :, 0]).all()
