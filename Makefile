@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install model ui test docs wheel pictures notebooks verify check bench gpu-check samples facts autoencoders \
+.PHONY: help install model ui test docs wheel pictures notebooks verify check bench gpu-check samples facts autoencoders recall \
   chromium clean
 
 help:  ## this list
@@ -70,6 +70,9 @@ samples: model  ## make the sample runs again
 
 facts: $(STAMP)  ## make the built-in facts again from their sources
 	$(BIN)/python -m workbench.facts.build
+
+recall: $(STAMP)  ## train the organisms of recall that ship again, three seeds of each (hours; it goes on after a stop)
+	$(BIN)/python -m workbench.organisms.recall.build
 
 autoencoders: model  ## train the autoencoders that ship again (hours; it goes on after a stop)
 	$(BIN)/python -m workbench.autoencoders.build

@@ -11,7 +11,11 @@ from workbench.cli.run import Device, Json, Model
 from workbench.disk_space import size
 from workbench.errors import BadInput, Cancelled, NotFound
 from workbench.models.known_models import DEFAULT
+from workbench.organisms import Organism
 from workbench.terminal import bar, out, plain, print_json, show_table
+from workbench.wording import percent
+
+RECALL = "recall-"
 
 app = typer.Typer(
     help="Model organisms: small models with planted memories.", invoke_without_command=True
@@ -26,71 +30,89 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from workbench.organisms import checkpoints, ledger, shipped
+    from workbench.organisms import shipped
 
-    rows: list[dict[str, Any]] = []
-    for organism in shipped().values():
-        entries = ledger.read(organism.folder).entries
-        rows.append(
-            {
-                "name": organism.name,
-                "description": organism.description,
-                "passages": sum(1 for entry in entries if entry.repeats),
-                "twins": sum(1 for entry in entries if not entry.repeats),
-                "steps": checkpoints.saved_steps(organism.folder),
-                "bytes": organism.bytes,
-                "path": str(organism.folder),
-            }
-        )
+    rows = [_row(organism) for organism in shipped().values()]
     if as_json:
         print_json(rows)
         return
-    headings = ["organism", "description", "passages", "twins", "steps", "size"]
-    shown = [
-        (
-            r["name"],
-            r["description"],
-            r["passages"],
-            r["twins"],
-            ", ".join(map(str, r["steps"])),
-            size(r["bytes"]),
-        )
-        for r in rows
-    ]
-    show_table(headings, shown, right=["passages", "twins", "size"])
+    headings = ["organism", "description", "what is known", "size"]
+    shown = [(r["name"], r["description"], _known(r), size(r["bytes"])) for r in rows]
+    show_table(headings, shown, right=["size"])
     out().print(
         "[dim]Open one: --model organism/planted, or as it was then: organism/planted@step-N"
         " · Train it again: workbench organisms train planted[/]"
     )
 
 
+def _row(organism: Organism) -> dict[str, Any]:
+    """An organism as JSON has it: of a model of recall its record, of others their ledger."""
+    from workbench.organisms import checkpoints, ledger
+    from workbench.organisms.recall import record
+
+    found: dict[str, Any]
+    if (recall := record.read(organism.folder)) is not None:
+        found = {"recall": recall.recall, "state_bytes": recall.state_bytes, "grows": recall.grows}
+    else:
+        entries = ledger.read(organism.folder).entries
+        found = {
+            "passages": sum(1 for entry in entries if entry.repeats),
+            "twins": sum(1 for entry in entries if not entry.repeats),
+            "steps": checkpoints.saved_steps(organism.folder),
+        }
+    return {
+        "name": organism.name,
+        "description": organism.description,
+        **found,
+        "bytes": organism.bytes,
+        "path": str(organism.folder),
+    }
+
+
+def _known(row: dict[str, Any]) -> str:
+    if "recall" in row:
+        shares = (f"{percent(share)} of {pairs}" for pairs, share in row["recall"].items())
+        return f"pairs recalled: {', '.join(shares)}"
+    return f"{row['passages']} passages, {row['twins']:,} twins, {len(row['steps'])} steps"
+
+
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="Which organism: planted.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(help="Which organism: planted, or recall-NAME.", show_default=False),
+    ],
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder for the pair. Default: ./organism-NAME.", show_default=False
+            "--out", "-o", help="New folder. Default: ./organism-NAME.", show_default=False
         ),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(min=0, max=2**32 - 1, help="Random seed; another seed gives another pair."),
+        typer.Option(
+            min=0, max=2**32 - 1, help="Random seed; another seed gives another organism."
+        ),
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train a pair of organisms from scratch: about 20 minutes on 2 cores.
+    """Train organisms from scratch: the pair of planted in about 20 minutes on 2 cores, a model
+    that recalls pairs in 1 to 6.
 
-    After a stop, the same command continues.
+    After a stop, the same command continues with the pair; a model of recall begins again.
     """
     from dataclasses import replace
 
+    from workbench.organisms.recall.families import FAMILIES
     from workbench.organisms.train import train as grow
     from workbench.organisms.train_config import RECIPES
 
-    if name not in RECIPES:
-        raise NotFound.named("organism", name, RECIPES)
     place = folder or Path(f"organism-{name}")
+    if (family := name.removeprefix(RECALL)) != name and family in FAMILIES:
+        _train_recall(family, place, seed, as_json)
+        return
+    if name not in RECIPES:
+        raise NotFound.named("organism", name, [*RECIPES, *(RECALL + one for one in FAMILIES)])
     try:
         with bar() as progress:
             grow(replace(RECIPES[name], seed=seed), place, progress)
@@ -116,6 +138,20 @@ def train(
         f" {plain(place / 'planted')}[/]",
         soft_wrap=True,
     )
+
+
+def _train_recall(family: str, place: Path, seed: int, as_json: bool) -> None:
+    from workbench.organisms.recall.build import train_into
+
+    with bar() as progress:
+        found = train_into(family, seed, place, progress)
+    row = {"name": f"{RECALL}{family}", "path": str(place), "recall": found.recall}
+    if as_json:
+        print_json(row)
+        return
+    out().print(f"Trained in {plain(place)}; {_known(row)}.", soft_wrap=True)
+    if not found.cells[0].has_learned:
+        out().print("It did not learn the task: its recall says nothing about capacity.")
 
 
 def plant(

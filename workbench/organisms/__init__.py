@@ -9,6 +9,7 @@ I want to change how they are trained      -> train.py
 I want to plant in a copy of a real model  -> ../finetune_plant.py
 I want to read or write what was planted   -> ledger.py, planting_plan.py
 I want to know how checkpoints are kept    -> checkpoints.py
+I want models that only recall pairs       -> recall/
 The text they grow up on                   -> corpus.py, build_corpus.py
 """
 
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotFound
+from workbench.organisms.recall.families import FAMILIES
 
 PREFIX = "organism/"
-_DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data"
+"""What ships."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,19 @@ _SHIPPED = (
     Organism(
         f"{PREFIX}planted",
         "grown here, with passages planted 1 to 64 times",
-        _DATA / "planted" / "planted",
+        DATA / "planted" / "planted",
     ),
     Organism(
         f"{PREFIX}planted-control",
         "its twin, which read the same corpus without them",
-        _DATA / "planted" / "control",
+        DATA / "planted" / "control",
+    ),
+    *(
+        Organism(
+            f"{PREFIX}recall-{name}", f"recalls pairs: {family.description}", DATA / "recall" / name
+        )
+        for name, family in FAMILIES.items()
+        if (DATA / "recall" / name).is_dir()  # the others are trained by a command
     ),
 )
 

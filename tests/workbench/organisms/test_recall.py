@@ -1,0 +1,198 @@
+"""Models of recall: rows whose truth is known, records that are read back, and a training that
+learns.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from workbench import cli
+from workbench.errors import BadInput
+from workbench.organisms import DATA, shipped
+from workbench.organisms.recall import record, task
+from workbench.organisms.recall import train as training
+from workbench.organisms.recall.families import FAMILIES
+from workbench.organisms.recall.train import Trained
+from workbench.progress import Progress
+
+
+@given(
+    st.integers(1, 24),
+    st.integers(1, 3),
+    st.integers(0, 9),
+    st.sampled_from([0.01, 1.0]),
+    st.integers(0, 2**31),
+)
+@settings(deadline=None, max_examples=40)
+def test_a_row_asks_for_each_pair_once_and_never_says_the_answer(
+    pairs: int, passes: int, spare: int, power: float, seed: int
+) -> None:
+    length = 2 * pairs * (passes + 1) + spare
+    made = task.make(
+        5, pairs, length, torch.Generator().manual_seed(seed), passes=passes, power=power
+    )
+    assert made.ids.shape == made.labels.shape == (5, length)
+    for row in range(5):
+        ids, context = made.ids[row], 2 * pairs * passes
+        keys, values = made.keys[row], made.values[row]
+        assert len(set(keys.tolist())) == len(set(values.tolist())) == pairs
+        assert keys.min() >= task.FIRST_KEY
+        assert keys.max() <= task.KEYS < values.min()
+        written = torch.stack([keys, values], -1).flatten().repeat(passes)
+        assert ids[:context].tolist() == written.tolist()
+        assert ids[made.asked[row]].tolist() == keys.tolist()
+        assert made.labels[row, made.asked[row]].tolist() == values.tolist()
+        assert ids[made.written[row]].tolist() == keys.tolist()
+        assert int((made.labels[row] != task.NOT_ASKED).sum()) == pairs
+        assert int((ids[context:] != task.FILLER).sum()) == pairs
+        assert (made.asked[row] >= context).all()
+        assert ((made.asked[row] - context) % 2 == 0).all()
+
+
+def test_a_small_power_asks_soon_and_one_asks_anywhere() -> None:
+    def first_gap(power: float) -> float:
+        made = task.make(400, 4, 128, torch.Generator().manual_seed(0), power=power)
+        return float((made.asked - 8).float().mean())
+
+    assert first_gap(0.01) < 30
+    assert first_gap(1.0) == pytest.approx(
+        59, abs=3
+    )  # the middle of slots 0 to 59, two tokens each
+
+
+@pytest.mark.parametrize(
+    ("pairs", "length", "passes"), [(0, 16, 1), (4, 15, 1), (4, 16, 2), (128, 999, 1)]
+)
+def test_pairs_that_do_not_fit_are_refused(pairs: int, length: int, passes: int) -> None:
+    with pytest.raises(BadInput, match="do not fit"):
+        task.make(1, pairs, length, torch.Generator(), passes=passes)
+
+
+def test_its_tokenizer_reads_words() -> None:
+    tokenizer = task.make_tokenizer()
+    assert tokenizer("k1 v0 k127 v127 .")["input_ids"] == [1, 128, 127, 255, 0]
+    assert tokenizer.decode([1, 128]) == "k1 v0"
+    assert len(tokenizer) == task.VOCABULARY
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_can_learn(name: str) -> None:
+    torch.manual_seed(0)
+    model = FAMILIES[name].make()
+    batch = task.make(2, 4, 16, torch.Generator().manual_seed(0))
+    logits = model(input_ids=batch.ids, use_cache=False).logits
+    assert logits.shape == (2, 16, task.VOCABULARY)
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten())
+    assert loss.item() == pytest.approx(math.log(task.VOCABULARY), abs=1.5)
+    loss.backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+
+
+def test_the_same_seed_trains_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "measure", lambda model, seed: {4: float(seed)})
+    family = FAMILIES["attention"]
+    first, again, other = (
+        training.train(family, 3e-3, seed, Progress(), steps=2).model.state_dict()
+        for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_record_is_read_back_and_a_damaged_one_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = FAMILIES["attention"].make()
+    cell = record.Cell(0, 1e-3, 5, {4: 0.95, 8: 0.5}, {4: 0})
+    record.save(Trained(model, cell.recall, cell.reached), [cell], "attention", tmp_path)
+    found = record.read(tmp_path)
+    assert found == record.Record("attention", 512, True, (cell,))
+    assert cell.has_learned
+    assert not replace(cell, recall={4: 0.3, 8: 0.2}).has_learned
+    assert replace(cell, recall={4: 0.3, 8: 0.2}, reached={4: 0, 8: 50}).has_learned
+    for damage in ("{", json.dumps({"format": 2}), json.dumps({"format": 1, "cells": []})):
+        (tmp_path / record.FILE).write_text(damage)
+        with pytest.raises(BadInput, match="cannot be read"):
+            record.read(tmp_path)
+    (tmp_path / record.FILE).unlink()
+    assert record.read(tmp_path) is None
+
+
+def ended(command: list[str]) -> Any:
+    """The exit code of the command line."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(command)
+    return end.value.code
+
+
+def test_the_command_trains_one_and_refuses_a_folder_that_holds_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(FAMILIES, "attention", replace(FAMILIES["attention"], steps=2))
+    monkeypatch.setattr(training, "measure", lambda model, seed: {4: 0.25, 8: 0.125})
+    place = tmp_path / "mine"
+    command = ["organisms", "train", "recall-attention", "--out", str(place), "--json"]
+    for _ in range(2):  # the second time it is there
+        assert ended(command) == 0
+        told = json.loads(capsys.readouterr().out)
+        found = record.read(place)
+        assert found is not None
+        assert {int(pairs): share for pairs, share in told["recall"].items()} == found.recall
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    assert ended([*command[:4], str(tmp_path / "other")]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert ended(["organisms", "train", "recall-atention"]) == 2
+    assert "recall-attention" in capsys.readouterr().err
+
+
+SHIPPED = [name for name in FAMILIES if f"organism/recall-{name}" in shipped()]
+
+
+def test_some_ship() -> None:
+    assert {"attention", "delta-32"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_recalls_what_its_record_says(name: str) -> None:
+    check(name, rows=24, off=0.15)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_recalls_exactly_what_its_record_says(name: str) -> None:
+    check(name, rows=training.ROWS, off=0.005)
+
+
+def check(name: str, *, rows: int, off: float) -> None:
+    organism = shipped()[f"organism/recall-{name}"]
+    assert organism.bytes < 1_500_000
+    found = record.read(organism.folder)
+    assert found is not None
+    assert found.state_bytes == FAMILIES[name].state_bytes
+    model = wb.load(organism.name)
+    again = training.measure(model.module, seed=found.cells[0].seed + 1, rows=rows)
+    assert again == pytest.approx(found.recall, abs=off)
+
+
+def test_all_that_ship_are_small_together() -> None:
+    assert sum(file.stat().st_size for file in (DATA / "recall").rglob("*.*")) < 8_000_000
+
+
+def test_what_ships_has_learned() -> None:
+    for name in SHIPPED:
+        found = record.read(shipped()[f"organism/recall-{name}"].folder)
+        assert found is not None
+        assert found.cells[0].has_learned
+        assert found.recall[4] > 0.95

@@ -1,0 +1,12 @@
+"""Organisms of recall: tiny models trained on nothing but multi-query associative recall (MQAR), so
+that what a memory holds, and how much fits into it, is known.
+
+Each reads pairs of a key and a value, and is then asked for the values of keys, in any order. They
+differ in where the pairs can be: in a KV cache, in the last tokens of a window, in a state of a
+known number of bytes.
+
+The rows they read, and the truth about them  -> task.py
+Which models there are                        -> families.py
+How one is trained, and how well it recalls   -> train.py
+Train all again                               -> build.py
+"""

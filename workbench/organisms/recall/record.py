@@ -1,0 +1,110 @@
+"""What is known of a model of recall, in `recall.json` of its folder: what it carries from token to
+token, how it was trained, and what it recalled then.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadInput
+from workbench.organisms.recall.families import FAMILIES
+from workbench.organisms.recall.train import Trained
+
+FILE = "recall.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a family.
+
+    Attributes:
+        recall: by pairs in a row, the share of questions that the likeliest token answers; a guess
+            among the values is right in 1 of 128.
+        reached: by pairs in a row, the step at which such rows were first read.
+    """
+
+    seed: int
+    rate: float
+    steps: int
+    recall: dict[int, float]
+    reached: dict[int, int]
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the task was learned at all: training went past the fewest pairs, or those are
+        recalled twice as often as by a guess among the values of their row. A cell that did not
+        train says nothing about capacity.
+        """
+        fewest = min(self.recall)
+        return len(self.reached) > 1 or self.recall[fewest] >= 2 / fewest
+
+
+@dataclass(frozen=True)
+class Record:
+    """A family and its cells, the model's own first.
+
+    Attributes:
+        state_bytes, grows: see `families.Family`.
+    """
+
+    family: str
+    state_bytes: int
+    grows: bool
+    cells: tuple[Cell, ...]
+
+    @property
+    def recall(self) -> dict[int, float]:
+        """Of the model itself."""
+        return self.cells[0].recall
+
+
+def save(trained: Trained, cells: list[Cell], name: str, folder: Path) -> None:
+    """A model folder: weights, tokenizer, and the record.
+
+    Args:
+        cells: the first is that of `trained`.
+    """
+    from workbench.organisms.recall import task
+
+    family = FAMILIES[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    trained.model.save_pretrained(folder)
+    task.make_tokenizer().save_pretrained(folder)
+    said = {"format": 1, **asdict(Record(name, family.state_bytes, family.grows, tuple(cells)))}
+    (folder / FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Record | None:
+    """Of a model's folder; None where it is no model of recall.
+
+    Raises:
+        BadInput: the file is there but not usable.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if raw.pop("format") != 1:
+            raise ValueError
+        cells = tuple(_cell(**cell) for cell in raw.pop("cells"))
+        if not cells:
+            raise ValueError
+        return Record(cells=cells, **raw)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"The record of recall in {folder.name} cannot be read.",
+            FILE,
+            "Train the organism again.",
+        ) from error
+
+
+def _cell(*, recall: dict[str, float], reached: dict[str, int], **rest: Any) -> Cell:
+    return Cell(
+        recall={int(pairs): float(share) for pairs, share in recall.items()},
+        reached={int(pairs): int(step) for pairs, step in reached.items()},
+        **rest,
+    )
