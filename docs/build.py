@@ -56,7 +56,10 @@ DOOR: Mapping[str, Sequence[str]] = {
         *("activation_gradients", "weight_gradients", "gradient_norms"),
         *("integrated_gradients", "layer_conductance", "influence"),
     ],
-    "Recurrent memory": ["implicit_attention"],
+    "Recurrent memory": [
+        *("implicit_attention", "change_state", "WipeState", "FreezeState", "PatchState"),
+        *("SetState", "EraseKey", "RewritePair"),
+    ],
     "Features": ["open_features", "attribute_features", "train_features"],
 }
 """What `import workbench as wb` offers, by what one wants to do."""

@@ -192,6 +192,18 @@ def _decay(inputs: KernelInputs) -> Float[Tensor, "state_head decay_row decay_co
     return decay.detach().float()
 
 
+def conv_state_in(mixer: nn.Module, layer: int, arguments: Sequence[Any]) -> Tensor | None:
+    """Where a layer's convolution keeps its last inputs, (batch, channel, tap): in a cache among
+    the arguments that the layer was called with, or on itself.
+    """
+    for given in arguments:
+        held = _in_cache(given, layer, "conv_states")
+        if held is not None:
+            return held
+    own = next((getattr(part, "conv1d_state", None) for part in mixer.modules()), None)
+    return own if isinstance(own, torch.Tensor) else None
+
+
 @contextmanager
 def stepping(
     module: PreTrainedModel, mixers: dict[int, nn.Module], length: int | None = None
