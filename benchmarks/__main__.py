@@ -1,7 +1,7 @@
 """The hook layer beside its peers: medians over repeats, ratios from one run.
 
-    python -m benchmarks [loading] [capture] [sweep] [extraction] [features] [cost] [--repeats 5]
-    [--markdown FILE]
+    python -m benchmarks [loading] [capture] [states] [sweep] [extraction] [features] [cost]
+    [--repeats 5] [--markdown FILE]
 
 Absolute times depend on the machine and on what else it does; the ratios are what to read. Each
 table is made by `tables(model, repeats)` of the module of its name.
@@ -19,7 +19,7 @@ import torch
 import workbench as wb
 from workbench.runs import versions
 
-WHICH = ("loading", "capture", "sweep", "extraction", "features", "cost")
+WHICH = ("loading", "capture", "states", "sweep", "extraction", "features", "cost")
 
 
 def main() -> None:

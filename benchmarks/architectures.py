@@ -30,6 +30,7 @@ COLUMNS = {
     "neurons": ("pre", "pre_linear", "post"),
     "experts": ("router_scores", "expert_weights", "expert_indices"),
     "memory": ("state", "conv_state", "state_decay", "state_write"),
+    "kernel": ("state_q", "state_k", "state_v", "state_beta", "state_out"),
     "logits": ("logits",),
 }
 HEAD = """# Architectures

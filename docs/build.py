@@ -56,6 +56,7 @@ DOOR: Mapping[str, Sequence[str]] = {
         *("activation_gradients", "weight_gradients", "gradient_norms"),
         *("integrated_gradients", "layer_conductance", "influence"),
     ],
+    "Recurrent memory": ["implicit_attention"],
     "Features": ["open_features", "attribute_features", "train_features"],
 }
 """What `import workbench as wb` offers, by what one wants to do."""
@@ -66,6 +67,7 @@ ROOMS: Mapping[str, tuple[str, Sequence[str]]] = {
         [
             *("hooks.model", "hooks.sites", "hooks.reduce", "hooks.positions", "hooks.generation"),
             *("hooks.decode", "hooks.attention", "hooks.states", "hooks.logit_attribution"),
+            *("hooks.recurrent.kernel_inputs", "hooks.state_capture"),
         ],
     ),
     "for-analyses": (

@@ -18,6 +18,11 @@ STATE_DIMS = {
     "conv_state": ("channel", "tap"),
     "state_decay": ("state_head", "decay_row", "decay_col"),
     "state_write": ("state_head",),
+    "state_q": ("state_head", "d_key"),
+    "state_k": ("state_head", "d_key"),
+    "state_v": ("state_head", "d_value"),
+    "state_beta": ("state_head", "d_write"),
+    "state_out": ("state_head", "d_value"),
 }
 """Site of a recurrent layer's memory -> its axes after `pos`."""
 
@@ -134,6 +139,7 @@ class Block:
     states: dict[str, tuple[int, ...]] = field(
         default_factory=dict
     )  # site of a recurrent layer's memory -> its shape
+    parallel_states: frozenset[str] = frozenset()  # those that one pass over a whole prompt gives
     unavailable_reason: dict[str, str] = field(default_factory=dict)
 
 

@@ -1,17 +1,17 @@
 """What recurrent layers remember: their state after every token, how much of it each token keeps,
 and how much it adds.
 
-Mamba, Mamba-2, gated delta rules, RG-LRU, RWKV and their hybrids compute a whole prompt in one
-parallel kernel that never holds the state after each token. So the prompt is fed token by token,
-and after each the state is read off the very cache that `generate` uses: exact for every family, at
-the price of one short forward pass per token. The gates are read where the family computes them.
-`write` needs no family: it is what a token adds to the decayed state.
+A prompt is fed token by token, and after each the state is read off the very cache that `generate`
+uses: exact for every family, at the price of one short forward pass per token. Where what the
+kernel is given explains these states, one pass over the whole prompt gives the same: see
+`hooks.state_capture`. `write` needs no family: it is what a token adds to the decayed state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,17 +21,22 @@ from torch import Tensor
 from hooks.eager_eval import steady
 from hooks.module_call import call
 from hooks.positions import CACHES, tell
-from hooks.state_kernels import gated_kernels, rg_lru_kernels, slope_kernels
+from hooks.recurrent.families import KernelCall
+from hooks.recurrent.interception import intercept
+from hooks.recurrent.kernel_inputs import KernelInputs, side_by_side
+from hooks.recurrent.reading import ParallelReading
 from hooks.weights import device_of
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from hooks.batch import Batch
-    from hooks.hook_points import HookFn
     from hooks.model import InstrumentedModel
-    from hooks.sites import Place
+
+SAME = 0.1
+"""How far a state may be off, as a share, to be what the layer keeps: in some families the kernel
+for whole prompts and the one for single tokens differ (Zamba 2 and Nemotron-H clamp their time step
+in one of them)."""
 
 
 class RecurrentStepper:
@@ -53,16 +58,9 @@ class RecurrentStepper:
         self.decay: dict[int, Tensor] = {}
         self._cache: dict[str, Any] = {}
         self._read = 0
-        if any(
-            hasattr(inner, "recurrent_states")
-            for mixer in mixers.values()
-            for inner in mixer.modules()
-        ):
-            from transformers import (
-                DynamicCache,
-            )  # RecurrentGemma keeps states on its modules and gives no cache out
-
-            self._cache = {"past_key_values": DynamicCache(config=module.config.get_text_config())}
+        cache = _cache_for(module, mixers)
+        if cache is not None:
+            self._cache = {"past_key_values": cache}
 
     @torch.no_grad()
     def feed(self, token: int) -> Float[Tensor, " d_vocab"]:
@@ -78,6 +76,9 @@ class RecurrentStepper:
         tell(self.module, mask, torch.tensor([self._length or self._read + 1], device=device))
         out = call(self.module, input_ids=ids, position_ids=where, use_cache=True, **self._cache)
         self._read += 1
+        for cache in self._cache.values():
+            if hasattr(cache, "read"):
+                cache.read = self._read
         self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
         logits: Tensor = out.logits[0, -1]
         return logits
@@ -134,6 +135,36 @@ class RecurrentStepper:
         return None
 
 
+def _cache_for(module: PreTrainedModel, mixers: dict[int, nn.Module]) -> Any:
+    """A cache to begin with; None where the family makes one by itself."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import LinearAttentionLayer
+
+    class Counted(DynamicCache):
+        """One without keys, which a mask for attention is asked of all the same."""
+
+        read = 0
+
+        def get_seq_length(self, layer_idx: int = 0) -> int:
+            return self.read
+
+        def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+            return self.read + query_length, 0
+
+    config = module.config.get_text_config()
+    if any(
+        hasattr(part, "recurrent_states") for mixer in mixers.values() for part in mixer.modules()
+    ):
+        return DynamicCache(
+            config=config
+        )  # RecurrentGemma keeps its states, and gives no cache out
+    if "past_key_values" not in inspect.signature(module.forward).parameters:
+        return None
+    cache = Counted(config=config)
+    linear = [isinstance(layer, LinearAttentionLayer) for layer in cache.layers]
+    return cache if linear and all(linear) else None
+
+
 def _in_cache(cache: Any, layer: int, name: str) -> Tensor | None:
     """A layer's tensor in a cache, of whichever family's kind."""
     held: dict[int, Tensor] | None = None
@@ -155,6 +186,12 @@ def _in_cache(cache: Any, layer: int, name: str) -> Tensor | None:
     return None
 
 
+def _decay(inputs: KernelInputs) -> Float[Tensor, "state_head decay_row decay_col"]:
+    """What the last token multiplies the first prompt's state by."""
+    decay: Tensor = inputs.as_kept(inputs.log_decay[0, -1].exp())
+    return decay.detach().float()
+
+
 @contextmanager
 def stepping(
     module: PreTrainedModel, mixers: dict[int, nn.Module], length: int | None = None
@@ -166,16 +203,16 @@ def stepping(
     forgotten on the way out.
     """
     stepper = RecurrentStepper(module, mixers, length)
-    with ExitStack() as stack:
-        stack.enter_context(steady(module))
-        for layer, mixer in mixers.items():
+    calls: dict[int, list[KernelInputs]] = {}
 
-            def keep(x: Tensor, layer: int = layer) -> None:
-                stepper.decay[layer] = x.detach().float()
+    def keep(layer: int, call: KernelCall, run: Callable[[], Any]) -> Any:
+        if call.head == 0:
+            calls[layer] = []
+        calls[layer].append(call.inputs)
+        stepper.decay[layer] = _decay(side_by_side(calls[layer]))
+        return run()
 
-            for attach in (rg_lru_kernels, slope_kernels, gated_kernels):
-                if attach(stack, mixer, keep):
-                    break
+    with steady(module), intercept(mixers, keep):
         try:
             yield stepper
         finally:
@@ -184,74 +221,6 @@ def stepping(
                     for name in ("recurrent_states", "conv1d_state"):
                         if isinstance(getattr(inner, name, None), torch.Tensor):
                             setattr(inner, name, None)
-
-
-@torch.no_grad()
-def trajectory(
-    model: InstrumentedModel,
-    ids: Sequence[int],
-    places: Sequence[Place],
-    positions: Sequence[int] | None = None,
-) -> dict[Place, Tensor]:
-    """The values of `state`, `conv_state`, `state_decay` and `state_write` along one prompt.
-
-    Args:
-        ids: the prompt's tokens.
-        places: sites and layers, as `sites.resolve` gives them.
-        positions: which tokens to keep, None for all; every token up to the last of them is read.
-
-    Returns:
-        per place (pos, *the site's further dims), float32 on the CPU.
-    """
-    mixers = mixers_of(model)
-    wanted = range(len(ids)) if positions is None else [p % len(ids) for p in positions]
-    states_at: dict[Place, dict[int, Tensor]] = {place: {} for place in places}
-    writing = {p.layer for p in places if p.site.short == "state_write" and p.layer is not None}
-    with stepping(model.module, mixers, len(ids)) as stepper:
-        for t, token in enumerate(ids[: max(wanted) + 1]):
-            before = {layer: stepper.state(layer) for layer in writing}
-            stepper.feed(token)
-            for place in places if t in wanted else ():
-                states_at[place][t] = _value(stepper, place, before).cpu()
-    return {place: torch.stack([values[t] for t in wanted]) for place, values in states_at.items()}
-
-
-def _value(stepper: RecurrentStepper, place: Place, before: dict[int, Tensor | None]) -> Tensor:
-    """What a place holds after the last token; `before` are the states before it."""
-    layer = place.layer
-    assert layer is not None
-    match place.site.short:
-        case "state_decay":
-            return stepper.decay[layer]
-        case "state_write":
-            written: Tensor = stepper.state_update(layer, before[layer]).flatten(1).norm(dim=1)
-            return written
-        case "state":
-            value = stepper.state(layer)
-        case _:
-            value = stepper.conv_state(layer)
-    assert value is not None  # the model was asked before it said that it has this site
-    return value
-
-
-def capture_states(
-    model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: HookFn
-) -> None:
-    """Call `take(place, values)` with what recurrent layers remember along the prompts of a batch:
-    (batch, *site.dims), padded on the left as the batch is. The prompts are read one after another,
-    token by token.
-    """
-    rows = [
-        ids[mask.bool()].tolist()
-        for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
-    ]
-    along = [trajectory(model, ids, places) for ids in rows]
-    width = batch.input_ids.shape[1]
-    for place in places:
-        padded = torch.zeros(len(rows), width, *along[0][place].shape[1:], dtype=torch.float32)
-        for row, found in enumerate(along):
-            padded[row, width - len(found[place]) :] = found[place]
-        take(place, padded)
 
 
 def mixers_of(model: InstrumentedModel) -> dict[int, nn.Module]:
@@ -278,10 +247,43 @@ def shapes(
             if state is not None:
                 of_layer["state"] = tuple(state.shape)
                 if layer in stepper.decay:
-                    of_layer |= {
-                        "state_decay": tuple(stepper.decay[layer].shape),
-                        "state_write": (state.shape[0],),
-                    }
+                    of_layer["state_decay"] = tuple(stepper.decay[layer].shape)
             if conv is not None:
                 of_layer["conv_state"] = tuple(conv.shape)
+    return found
+
+
+@torch.no_grad()
+def parallel_shapes(
+    module: PreTrainedModel,
+    mixers: dict[int, nn.Module],
+    ids: Sequence[int],
+    kept: dict[int, dict[str, tuple[int, ...]]],
+) -> dict[int, dict[str, tuple[int, ...]]]:
+    """What one pass over a prompt says of each recurrent layer, by site, with its shape.
+
+    A state is among it only where it is, after the last token, what the layer keeps when it reads
+    token by token; so is what the layer's convolution keeps.
+
+    Args:
+        kept: what the layers keep, as `shapes` gives it.
+    """
+    device = device_of(module.get_input_embeddings())
+    with steady(module), ParallelReading(mixers) as reading:
+        call(module, input_ids=torch.tensor([list(ids)], device=device), use_cache=False)
+    found = {layer: reading.shapes(layer, kept.get(layer, {})) for layer in mixers}
+    with stepping(module, mixers) as stepper:
+        for token in ids:
+            stepper.feed(token)
+        for layer, sites in found.items():
+            for site, own in (
+                ("state", stepper.state(layer)),
+                ("conv_state", stepper.conv_state(layer)),
+            ):
+                if site in sites and own is not None:
+                    value = reading.value(layer, site, sites[site])[-1].to(own)
+                    if float((value - own).norm()) > SAME * float(own.norm()):
+                        del sites[site]
+            if "state" not in sites:
+                sites.pop("state_write", None)
     return found

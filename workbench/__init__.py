@@ -57,6 +57,7 @@ _DOOR = {
     "integrated_gradients": "hooks.gradients.integrated",
     "layer_conductance": "hooks.gradients.integrated",
     "influence": "hooks.influence",
+    "implicit_attention": "hooks.implicit_attention",
     "contract": "hooks.invariants",
     "open_features": "hooks.features.load",
     "attribute_features": "hooks.features.attribute",

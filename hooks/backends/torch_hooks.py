@@ -14,7 +14,7 @@ import torch
 from hooks.finite_check import check_values
 from hooks.hook_points import hook_sites
 from hooks.sites import STATE_SITES
-from hooks.states import capture_states
+from hooks.state_capture import capture_states
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +30,7 @@ def run(
     model: InstrumentedModel, batch: Batch, requests: Sequence[HookRequest], *, every_logit: bool
 ) -> None:
     """See `hooks.backends.Forward`."""
-    # What recurrent layers remember does not pass in a parallel forward pass.
+    # What recurrent layers remember does not pass by a place of the module.
     of_states = [[p for p in r.places if p.site.short in STATE_SITES] for r in requests]
     with ExitStack() as stack:
         for request, places in zip(requests, of_states, strict=True):

@@ -22,21 +22,25 @@ def with_states(model: PreTrainedModel, blocks: tuple[Block, ...]) -> tuple[Bloc
         return blocks
     reason = "the family keeps none, or not where its cache or its kernels show it"
     shapes: dict[int, dict[str, tuple[int, ...]]] = {}
+    parallel: dict[int, dict[str, tuple[int, ...]]] = {}
     try:
         shapes = states.shapes(model, mixers, TOKENS)
+        parallel = states.parallel_shapes(model, mixers, TOKENS, shapes)
     except (ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
         # Everything else about the model can still be looked at.
         reason = f"it cannot be read token by token: {error}"
     return tuple(
         replace(
             block,
-            states=shapes.get(layer, {}),
+            states=shapes.get(layer, {}) | parallel.get(layer, {}),
+            parallel_states=frozenset(parallel.get(layer, {})),
             unavailable_reason={
                 **block.unavailable_reason,
                 **{
                     site: reason
                     for site in STATE_DIMS
-                    if layer in mixers and site not in shapes.get(layer, {})
+                    if layer in mixers
+                    and site not in shapes.get(layer, {}) | parallel.get(layer, {})
                 },
             },
         )

@@ -127,6 +127,36 @@ SITES: dict[str, Site] = {
             "norm of what a token adds to it",
         ),
         Site(
+            "state_q",
+            "blocks.{layer}.hook_state_q",
+            ("pos", *STATE_DIMS["state_q"]),
+            "what a token reads it with, as the kernel uses it (query; C of Mamba)",
+        ),
+        Site(
+            "state_k",
+            "blocks.{layer}.hook_state_k",
+            ("pos", *STATE_DIMS["state_k"]),
+            "where a token writes, as the kernel uses it (key; B of Mamba)",
+        ),
+        Site(
+            "state_v",
+            "blocks.{layer}.hook_state_v",
+            ("pos", *STATE_DIMS["state_v"]),
+            "what a token writes there (value; x of Mamba)",
+        ),
+        Site(
+            "state_beta",
+            "blocks.{layer}.hook_state_beta",
+            ("pos", *STATE_DIMS["state_beta"]),
+            "how strongly it writes (beta; dt of Mamba)",
+        ),
+        Site(
+            "state_out",
+            "blocks.{layer}.hook_state_out",
+            ("pos", *STATE_DIMS["state_out"]),
+            "what a token reads from it, before skip, gate and norm",
+        ),
+        Site(
             "resid_mid",
             "blocks.{layer}.hook_resid_mid",
             _STREAM,
@@ -186,9 +216,9 @@ SITES: dict[str, Site] = {
 }
 # Read off the attention call rather than off a module: see hooks/attention.py.
 ATTENTION_SITES = frozenset({"rot_q", "rot_k", "v", "attn_scores", "pattern"})
-# What a recurrent layer remembers from token to token: read off its cache step by step, see
-# hooks/states.py.
-STATE_SITES = frozenset({"state", "conv_state", "state_write", "state_decay"})
+# What a recurrent layer remembers from token to token, and what its kernel is given: see
+# hooks/state_capture.py.
+STATE_SITES = frozenset(STATE_DIMS)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""One pass over a whole prompt, with what the kernels of recurrent layers were given in it: the
+states after every token follow from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hooks.recurrent.interception import intercept, intercept_convolutions
+from hooks.recurrent.kernel_inputs import KernelInputs, side_by_side
+from hooks.recurrent.scan import read_out, states_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hooks.recurrent.families import KernelCall
+
+GIVEN = {"state_q": "q", "state_k": "k", "state_v": "v", "state_beta": "beta"}
+"""Site -> what it is of `KernelInputs`."""
+
+
+class ParallelReading:
+    """Listens while a model reads one prompt (without a cache) inside the `with`; afterwards it
+    says what each recurrent layer held.
+
+    Args:
+        mixers: layer -> its recurrent part.
+    """
+
+    def __init__(self, mixers: Mapping[int, nn.Module]) -> None:
+        self._mixers = mixers
+        self._calls: dict[int, list[tuple[KernelCall, Tensor]]] = {}
+        self._convolved: dict[int, Tensor] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(intercept(self._mixers, self._hear))
+        self._stack.enter_context(intercept_convolutions(self._mixers, self._convolve))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def _hear(self, layer: int, call: KernelCall, run: Callable[[], Any]) -> Any:
+        outcome = run()
+        self._calls.setdefault(layer, []).append((call, call.outputs(outcome)[0]))
+        return outcome
+
+    def _convolve(self, layer: int, given: Tensor) -> None:
+        self._convolved[layer] = given
+
+    def calls(self, layer: int) -> list[tuple[KernelCall, Tensor]]:
+        """The calls of the layer's kernel, with what each gave, (batch, pos, state_head, d_value);
+        none where it cannot be reached.
+        """
+        return self._calls.get(layer, [])
+
+    def inputs(self, layer: int) -> KernelInputs:
+        """What the layer's kernel was given, of all heads."""
+        return side_by_side([call.inputs for call, _ in self._calls[layer]])
+
+    def shapes(self, layer: int, kept: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """The sites that follow from this pass, with their shapes without the prompt and pos.
+
+        Args:
+            kept: what the layer keeps, by site, with its shape.
+        """
+        found: dict[str, tuple[int, ...]] = {}
+        conv = self._convolved.get(layer)
+        if conv is not None and kept.get("conv_state", (0,))[0] == conv.shape[1]:
+            found["conv_state"] = kept["conv_state"]
+        if not self.calls(layer):
+            return found
+        inputs = self.inputs(layer)
+        for site, name in GIVEN.items():
+            found[site] = tuple(getattr(inputs, name).shape[2:])
+        found["state_out"] = tuple(inputs.v.shape[2:])
+        found["state_decay"] = tuple(inputs.as_kept(inputs.log_decay[0, 0]).shape)
+        state = tuple(inputs.as_kept(inputs.v.new_zeros(inputs.state_shape)).shape[1:])
+        if state == kept.get("state"):
+            found |= {"state": state, "state_write": state[:1]}
+        return found
+
+    def value(self, layer: int, site: str, shape: tuple[int, ...]) -> Tensor:
+        """What the site is along the prompt, (pos, *shape), float32."""
+        if site == "conv_state":
+            taps = shape[1]
+            padded = functional.pad(self._convolved[layer][0].float(), (taps - 1, 0))
+            return padded.unfold(1, taps, 1).transpose(0, 1)
+        inputs = self.inputs(layer)
+        if site in GIVEN:
+            given: Tensor = getattr(inputs, GIVEN[site])[0]
+            return given.float()
+        match site:
+            case "state_decay":
+                return inputs.as_kept(inputs.log_decay[0].exp())
+            case "state_out":
+                if inputs.floor is not None or inputs.log_write is not None:
+                    return self._calls[layer][0][1][0].float()
+                return read_out(inputs)[0][0]
+            case "state_write":
+                return self._writes(inputs)
+            case _:
+                values = torch.empty(inputs.n_tokens, *shape, device=inputs.v.device)
+                for t, state in enumerate(states_of(inputs)):
+                    values[t] = inputs.as_kept(state[0])
+                return values
+
+    @staticmethod
+    def _writes(inputs: KernelInputs) -> Tensor:
+        """The norm of what each token adds to the decayed state, (pos, state_head)."""
+        decay, norms = inputs.log_decay[0].exp(), []
+        before = inputs.v.new_zeros(inputs.state_shape[1:])
+        for t, state in enumerate(states_of(inputs)):
+            norms.append((state[0] - decay[t] * before).flatten(1).norm(dim=1))
+            before = state[0]
+        return torch.stack(norms)
