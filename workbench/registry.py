@@ -232,22 +232,6 @@ class Analysis:
         return form is not None and form.tab == FIRST_TAB
 
     @property
-    def on_workers(self) -> bool:
-        """Whether its runs give what can be done in parts to `run_workers`, if there are
-        any.
-        """
-        return bool(getattr(self.module, "ON_WORKERS", False))
-
-    def check_workers(self) -> None:
-        """Raises BadInput where its runs have nothing for workers to do."""
-        if not self.on_workers:
-            raise BadInput(
-                f"A run of {self.name} cannot be shared between workers.",
-                "an analysis that reads long texts in parts, such as extraction",
-                "Leave out the workers, or run several models or seeds at a time: workbench grid.",
-            )
-
-    @property
     def has_controls(self) -> bool:
         """Whether its runs may give controls to a model."""
         return hasattr(self.module, "controls")

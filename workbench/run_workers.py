@@ -11,9 +11,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workbench.errors import BadInput
+
 if TYPE_CHECKING:
     from workbench.grid.drive import Driver
     from workbench.grid.workers import Workers
+    from workbench.registry import Analysis
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,18 @@ class RunWorkers:
 
 
 _CURRENT: ContextVar[RunWorkers | None] = ContextVar("run_workers", default=None)
+
+
+def check(analysis: Analysis) -> None:
+    """Raises BadInput where the runs of an analysis have nothing for workers to do: it does not
+    declare `ON_WORKERS`.
+    """
+    if not getattr(analysis.module, "ON_WORKERS", False):
+        raise BadInput(
+            f"A run of {analysis.name} cannot be shared between workers.",
+            "an analysis that reads long texts in parts, such as extraction",
+            "Leave out the workers, or run several models or seeds at a time: workbench grid.",
+        )
 
 
 def current() -> RunWorkers | None:

@@ -73,7 +73,7 @@ def run(
         params = asked.parse({**params.model_dump(), "seed": seed})
     seed = getattr(params, "seed", seed) or 0
     if workers is not None:
-        asked.check_workers()
+        run_workers.check(asked)
         workers.check()
     model = _loaded(model)
     reason = asked.unavailable_reason(model)

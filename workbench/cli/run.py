@@ -146,7 +146,7 @@ def run(
 ) -> None:
     """Run an analysis on a model, and save the result as a run."""
     import workbench as wb
-    from workbench import models, paths, registry, runs
+    from workbench import models, paths, registry, run_workers, runs
     from workbench import seeds as over_seeds
     from workbench.grid.engine import Loading
     from workbench.grid.where import Where
@@ -166,7 +166,7 @@ def run(
     if seeds is not None:
         over_seeds.check(asked)
     elif workers is not None:
-        asked.check_workers()
+        run_workers.check(asked)
     models.locate(model)
     loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
     crew = on_workers(workers, model, engine, address, loading)
