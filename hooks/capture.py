@@ -86,8 +86,9 @@ def capture(
             float32).
         batch_tokens: tokens of a forward pass, padding included; a longer prompt goes by itself.
             A trace that is continued keeps those it was begun with.
-        out: write to this folder while running, and keep nothing in memory. If the folder holds an
-            unfinished trace of the same capture, it is continued after its last finished shard.
+        out: write to this folder or address (`s3://…`) while running, and keep nothing in memory.
+            If it holds an unfinished trace of the same capture, that is continued after its last
+            finished shard.
         confirm: to write more than 1 GB: True, or a function that is asked with the bytes.
         backend: "torch", "transformer_lens", "nnsight", or a forward pass of your own
             (`hooks.backends.Forward`).
@@ -98,7 +99,7 @@ def capture(
 
     Returns:
         A Trace of arrays (prompt, layer, …); positions beyond a prompt's end are NaN. With `out`,
-        the opened folder.
+        the opened trace.
 
     Raises:
         SiteNotFound, NotFound, BadInput: a place, layer, position, reducer or prompt that is not
@@ -115,7 +116,7 @@ def capture(
     run = forward(backend, remote=remote)
     if out is not None:
         return streaming.stream(
-            model, plans, prompts, dtype, batch_tokens, Path(out), confirm, progress, run, workers
+            model, plans, prompts, dtype, batch_tokens, out, confirm, progress, run, workers
         )
     if workers is not None:
         raise BadInput(

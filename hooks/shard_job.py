@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hooks.prompts import PromptHash, PromptQueue, Tokenized
 from hooks.shard_spool import other_prompts
 from hooks.shard_write import ShardContents, write_shard
 from workbench.trace_files.array_spec import ArraySpec
-from workbench.trace_files.manifest import Manifest, ShardPlan
+from workbench.trace_files.destination import OpenTrace
+from workbench.trace_files.manifest import ShardPlan
 from workbench.trace_files.shard import Shard
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ def windows_of(
 
 
 class ShardJob:
-    """One run over the prompts of a capture that goes to a folder.
+    """One run over the prompts of a capture that goes to a folder or an address.
 
     Args:
-        manifest: of the folder; its plan parts the prompts, as far as it is known.
+        trace: where they go; its manifest's plan parts the prompts, as far as it is known.
         ask_room: asked with the bytes of each shard before it is written; raises if there is no
             room for them. None where all has been asked for before.
     """
@@ -69,13 +69,12 @@ class ShardJob:
         self,
         model: InstrumentedModel,
         contents: ShardContents,
-        manifest: Manifest,
-        folder: Path,
+        trace: OpenTrace,
         ask_room: Callable[[int], None] | None,
         progress: Progress | None,
     ) -> None:
-        self._model, self._contents, self._manifest = model, contents, manifest
-        self._folder, self._ask_room, self._progress = folder, ask_room, progress
+        self._model, self._contents, self._trace = model, contents, trace
+        self._ask_room, self._progress = ask_room, progress
         self._index = self._tokens = self._done = self._skipped = 0
 
     def run(self, queue: PromptQueue, finished: dict[int, Shard]) -> None:
@@ -90,13 +89,13 @@ class ShardJob:
         """
         digest, shards = PromptHash(), []
         self._skipped = sum(sum(shard.lengths) for shard in finished.values())
-        planned = _by_first(self._manifest.plan)
+        planned = _by_first(self._trace.manifest.plan)
         while True:
             shard = finished.pop(self._index, None)
             if shard is not None:
                 window = queue.take(len(shard))
                 if str(PromptHash(window)) != shard.digest:
-                    raise other_prompts(self._folder)
+                    raise other_prompts(self._trace.place.name)
             else:
                 room = min(finished) - self._index if finished else None
                 most = planned.get(self._index)
@@ -113,11 +112,12 @@ class ShardJob:
             self._index += len(window)
             shards.append(len(window))
         total = {"prompts": self._index, "tokens": self._tokens, "digest": str(digest)}
-        if finished or self._manifest.total not in (None, total):
-            raise other_prompts(self._folder)
-        if self._manifest.total is None:
+        if finished or self._trace.manifest.total not in (None, total):
+            raise other_prompts(self._trace.place.name)
+        self._trace.close()
+        if self._trace.manifest.total is None:
             plan = ShardPlan(self._contents.batch_tokens, tuple(shards))
-            replace(self._manifest, total=total, plan=plan).write(self._folder)
+            self._trace.place.write_manifest(replace(self._trace.manifest, total=total, plan=plan))
 
     def _write(self, window: list[Tokenized]) -> None:
         """Run and write one shard."""
@@ -126,13 +126,15 @@ class ShardJob:
             self._ask_room(
                 sum(array.nbytes(len(prompt.ids)) for prompt in window for array in arrays.values())
             )
-        write_shard(self._model, self._contents, self._folder, self._index, window, self._report)
+        folder = self._trace.folder
+        file = write_shard(self._model, self._contents, folder, self._index, window, self._report)
+        self._trace.add(file)
         self._done += sum(len(prompt.ids) for prompt in window)
 
     def _report(self, prompts: int, tokens: int) -> None:
         if self._progress is None:
             return
-        total = self._manifest.total
+        total = self._trace.manifest.total
         # The share of what was left to do when this run began: so the time left is right after a
         # continuation, too.
         done = self._done + tokens

@@ -8,7 +8,6 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hooks.prompts import PromptHash, Tokenized
@@ -62,10 +61,10 @@ class PromptSpool:
         return prompts
 
 
-def other_prompts(folder: Path) -> WorkbenchError:
-    """The error for a folder in which other prompts were begun."""
+def other_prompts(place: str) -> WorkbenchError:
+    """The error for a place in which other prompts were begun."""
     return WorkbenchError(
-        f"{folder} holds a capture of other prompts.",
+        f"{place} holds a capture of other prompts.",
         "the same prompts in the same order",
         "Choose another folder.",
     )

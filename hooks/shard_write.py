@@ -53,8 +53,8 @@ def write_shard(
     first: int,
     window: Sequence[Tokenized],
     report: Callable[[int, int], None],
-) -> None:
-    """Run prompts and write their shard.
+) -> Path:
+    """Run prompts and write their shard; gives its file.
 
     Args:
         first: the number of the first of these prompts.
@@ -86,7 +86,7 @@ def write_shard(
             out_of_memory.in_parts(model, range(len(ids)), work)
             done += len(batch)
             tokens += sum(map(len, ids))
-        writer.finish()
+        return writer.finish()
     finally:
         writer.drop()
 

@@ -23,7 +23,8 @@ from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.grid.drive import WorkPiece
 from workbench.grid.engine import WorkerTask
 from workbench.progress import Progress
-from workbench.trace_files.shard import Shard
+from workbench.trace_files.destination import OpenTrace
+from workbench.trace_files.shard import Shard, shard_name
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -58,7 +59,7 @@ def check(model: InstrumentedModel, contents: ShardContents, workers: Workers) -
 def run(
     contents: ShardContents,
     dtype: str,
-    folder: Path,
+    trace: OpenTrace,
     spool: PromptSpool,
     finished: Mapping[int, Shard],
     workers: Workers,
@@ -67,6 +68,7 @@ def run(
     """Have every shard written that is not finished yet.
 
     Args:
+        trace: where they go.
         finished: shards by their first prompt.
 
     Raises:
@@ -77,7 +79,7 @@ def run(
     digests = {first: (len(shard), shard.digest) for first, shard in finished.items()}
     planned = {shard.first: (shard.prompts, shard.digest) for shard in spool.shards}
     if digests.items() - planned.items():
-        raise other_prompts(folder)
+        raise other_prompts(trace.place.name)
     given = {
         "sites": [_site_given(plan) for plan in contents.plans],
         "dtype": dtype,
@@ -89,22 +91,23 @@ def run(
             str(shard.first),
             workers.model,
             f"Prompts {shard.first + 1:,} to {shard.first + shard.prompts:,}",
-            partial(_task, given, shard, spool, folder, workers),
+            partial(_task, given, shard, spool, trace.folder, workers),
             float(shard.tokens),
         )
         for shard in spool.shards
         if shard.first not in finished
     ]
-    if not pieces:
-        return
-    with workers.hired(len(pieces), "shard") as driver:
-        driver.run(pieces, progress or Progress(), _ended)
+    if pieces:
+        with workers.hired(len(pieces), "shard") as driver:
+            driver.run(pieces, progress or Progress(), partial(_ended, trace))
+    trace.close()
 
 
-def _ended(piece: WorkPiece, error: WorkbenchError | None) -> None:
+def _ended(trace: OpenTrace, piece: WorkPiece, error: WorkbenchError | None) -> None:
     """One shard that cannot be written is the end: a trace has no holes."""
     if error is not None:
         raise WorkbenchError(f"{piece.says}: {error.what}", error.expected, error.do)
+    trace.add(trace.folder / shard_name(int(piece.key)))
 
 
 def _task(
@@ -117,7 +120,7 @@ def _task(
     return workers.task(
         f"{__name__}:write",
         {**given, "first": shard.first, "prompts": spool.read(shard)},
-        folder / f"shard-{shard.first:08d}.safetensors",
+        folder / shard_name(shard.first),
     )
 
 

@@ -1,5 +1,5 @@
-"""A capture that goes to a folder while it runs: shard by shard, and after a kill from the last
-finished shard on.
+"""A capture that goes to a folder or an address while it runs: shard by shard, and after a kill
+from the last finished shard on.
 
 What a finished shard holds is checked against the prompts when the same capture is asked for again,
 and not run again.
@@ -7,16 +7,12 @@ and not run again.
 
 from __future__ import annotations
 
-import errno
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from hooks import capture_plan, capture_shapes, shards_on_workers
 from hooks.backends import Forward, torch_hooks
@@ -24,27 +20,18 @@ from hooks.prompts import PromptHash, PromptQueue, Prompts, Tokenized, read
 from hooks.shard_job import ShardJob, windows_of
 from hooks.shard_spool import PromptSpool, other_prompts
 from hooks.shard_write import ShardContents
-from workbench.disk_space import AGREED, check_disk, size
-from workbench.errors import BadRun, WorkbenchError
+from workbench.disk_space import AGREED, size
+from workbench.errors import WorkbenchError
 from workbench.trace import Trace
 from workbench.trace_files.array_spec import ArraySpec
-from workbench.trace_files.manifest import (
-    FORMAT,
-    MANIFEST,
-    UNFINISHED,
-    Manifest,
-    ShardPlan,
-    read_manifest,
-)
-from workbench.trace_files.shard import CorruptShard, Shard, shard_files
+from workbench.trace_files.destination import Destination, OpenTrace, destination
+from workbench.trace_files.manifest import Manifest, ShardPlan
 
 if TYPE_CHECKING:
     from hooks.capture_plan import SitePlan
     from hooks.model import InstrumentedModel
     from workbench.grid.workers import Workers
     from workbench.progress import Progress
-
-_LOCK = ".lock"
 
 Confirm = bool | Callable[[int], bool]
 
@@ -107,7 +94,7 @@ def stream(
     prompts: Prompts,
     dtype: str,
     batch_tokens: int,
-    folder: Path,
+    out: str | Path,
     confirm: Confirm,
     progress: Progress | None,
     forward: Forward = torch_hooks.run,
@@ -116,7 +103,8 @@ def stream(
     """`capture` with `out`; see there."""
     arrays = capture_shapes.arrays(model, plans, dtype)
     manifest = _manifest(model, plans, arrays, dtype, batch_tokens)
-    before = _before(folder, manifest)
+    place = destination(out)
+    before = _before(place, manifest)
     plan = manifest.plan if before is None or before.plan is None else before.plan
     assert plan is not None
     contents = ShardContents(plans, arrays, manifest.capture, plan.batch_tokens, forward)
@@ -134,23 +122,24 @@ def stream(
         # else an iterator, which can be read only once: how much it holds is known when it ends.
         manifest = replace(
             manifest,
-            total=_total(before, estimate, folder),
+            total=_total(before, estimate, place),
             plan=plan if estimate is None else replace(plan, shards=estimate.shards),
         )
-        budget = _Budget(folder, confirm)
+        budget = _Budget(place, confirm)
         if estimate is not None:
-            budget.ask_all(estimate.nbytes - (0 if before is None else _written(folder)))
-        stack.enter_context(_owned(folder))
+            budget.ask_all(estimate.nbytes - (0 if before is None else place.written()))
+        work = stack.enter_context(place.owned())
         if before is None or (before.total, before.plan) != (manifest.total, manifest.plan):
-            manifest.write(folder)
-        finished = _finished(folder, manifest)
+            place.write_manifest(manifest)
+        finished = place.finished(manifest)
+        trace = OpenTrace(place, work, manifest)
         if workers is not None and spool is not None:
-            shards_on_workers.run(contents, dtype, folder, spool, finished, workers, progress)
+            shards_on_workers.run(contents, dtype, trace, spool, finished, workers, progress)
         else:
             ask = budget.ask_more if estimate is None else None
-            job = ShardJob(model, contents, manifest, folder, ask, progress)
+            job = ShardJob(model, contents, trace, ask, progress)
             job.run(PromptQueue(given), finished)
-    return Trace.open(folder)
+    return Trace.open(out)
 
 
 def _manifest(
@@ -166,7 +155,7 @@ def _manifest(
 
 
 def _total(
-    before: Manifest | None, estimate: SizeEstimate | None, folder: Path
+    before: Manifest | None, estimate: SizeEstimate | None, out: Destination
 ) -> dict[str, Any] | None:
     """What all prompts come to, from the manifest that is there or from the prompts; None where it
     shows only as they are read.
@@ -178,99 +167,28 @@ def _total(
     if estimate is None:
         return known
     if known is not None and estimate.total != known:
-        raise other_prompts(folder)
+        raise other_prompts(out.name)
     return estimate.total
 
 
-def _written(folder: Path) -> int:
-    """Bytes of the shards that are there."""
-    return sum(file.stat().st_size for file in shard_files(folder))
-
-
-@contextmanager
-def _owned(folder: Path) -> Iterator[None]:
-    """The folder, made if it is not there, with nobody else writing to it and without what a
-    killed run left half written.
-
-    Raises:
-        BadRun: its lock is a link.
-        WorkbenchError: another capture writes to it, or it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = folder / _LOCK
-        if lock.is_symlink():
-            raise BadRun(f"{lock} leads elsewhere.", "a plain file", "Do not trust this folder.")
-        with FileLock(lock, timeout=0):
-            _clean(folder)
-            try:
-                yield
-            finally:
-                _clean(folder)  # a worker that died cannot
-            lock.unlink(missing_ok=True)
-    except Timeout as error:
-        raise WorkbenchError(
-            f"Another capture is writing to {folder}.",
-            "one at a time",
-            "Wait for it, or choose another folder.",
-        ) from error
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        reason = "The disk is full" if full else error.strerror or str(error)
-        raise WorkbenchError(
-            f"The trace could not be written to {folder}: {reason}.",
-            "a folder with free space that you may write to",
-            "Put that right and capture the same again: it continues after the last finished"
-            " shard.",
-        ) from error
-
-
-def _clean(folder: Path) -> None:
-    """Remove what was left half written."""
-    for leftover in folder.glob(UNFINISHED + "*"):
-        if leftover.is_dir() and not leftover.is_symlink():  # of an archive
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
-
-
-def _before(folder: Path, manifest: Manifest) -> Manifest | None:
+def _before(out: Destination, manifest: Manifest) -> Manifest | None:
     """The manifest of the unfinished trace that is to be continued.
 
     None where there is nothing yet.
 
     Raises:
-        WorkbenchError: the folder holds something else.
+        WorkbenchError: something else is there.
     """
-    if not (folder / MANIFEST).is_file():
-        if _is_taken(folder):
-            raise _exists(folder)
-        return None
-    raw = read_manifest(folder)
-    if raw["format"] != FORMAT:
-        raise _exists(folder)
-    before = Manifest.of(raw, folder)
-    if before.capture != manifest.capture or before.arrays != manifest.arrays:
+    before = out.manifest()
+    if before is not None and (
+        before.capture != manifest.capture or before.arrays != manifest.arrays
+    ):
         raise WorkbenchError(
-            f"{folder} holds another capture: {_difference(before, manifest)}.",
+            f"{out.name} holds another capture: {_difference(before, manifest)}.",
             "the same request, or a new folder",
             "Choose another folder, or ask for the same to continue.",
         )
     return before
-
-
-def _is_taken(folder: Path) -> bool:
-    """Whether something stands there that is not what a killed capture leaves."""
-    if not folder.is_dir():
-        return folder.exists()
-    names = (file.name for file in folder.iterdir())
-    return any(name != _LOCK and not name.startswith(UNFINISHED) for name in names)
-
-
-def _exists(folder: Path) -> WorkbenchError:
-    return WorkbenchError(
-        f"{folder} exists already.", "a new folder", "Choose another name, or remove it first."
-    )
 
 
 def _difference(before: Manifest, manifest: Manifest) -> str:
@@ -297,43 +215,29 @@ def _flat(request: Any, name: str = "") -> dict[str, Any]:
     return {f"{name} asked for".strip(): list(request), **inner}
 
 
-def _finished(folder: Path, manifest: Manifest) -> dict[int, Shard]:
-    """Finished shards by their first prompt. A damaged one is removed, to be written anew."""
-    finished: dict[int, Shard] = {}
-    for file in shard_files(folder):
-        try:
-            shard = Shard(file, manifest.arrays, manifest.capture)
-            shard.tokens()
-        except CorruptShard:
-            file.unlink()
-            continue
-        finished[shard.first] = shard
-    return finished
-
-
 class _Budget:
     """Asks once before more than `AGREED` is written."""
 
-    def __init__(self, folder: Path, confirm: Confirm) -> None:
-        self._folder, self._confirm, self._written = folder, confirm, 0
+    def __init__(self, out: Destination, confirm: Confirm) -> None:
+        self._out, self._confirm, self._written = out, confirm, 0
 
     def ask_all(self, nbytes: int) -> None:
         """Raises WorkbenchError if so many bytes are not agreed to, or do not fit on the disk."""
         self._ask(nbytes)
-        check_disk(self._folder, nbytes)
+        self._out.check_room(nbytes)
 
     def ask_more(self, nbytes: int) -> None:
         """As `ask_all`, for what is written bit by bit."""
         self._written += nbytes
         self._ask(self._written)
-        check_disk(self._folder, nbytes)
+        self._out.check_room(nbytes)
 
     def _ask(self, nbytes: int) -> None:
         if nbytes <= AGREED or self._confirm is True:
             return
         if self._confirm is False or not self._confirm(nbytes):
             raise WorkbenchError(
-                f"{size(nbytes)} would be written to {self._folder}, and nobody has agreed to"
+                f"{size(nbytes)} would be written to {self._out.name}, and nobody has agreed to"
                 " that.",
                 f"less than {size(AGREED)}, or agreement",
                 "Reduce it, or agree (`confirm=True`; on the command line --yes).",

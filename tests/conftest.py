@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.helpers import serving, shapes, tiny
+from tests.helpers import addresses, serving, shapes, tiny
 
 shapes.install()
 # A busy machine is no error of what is tested.
@@ -92,6 +92,16 @@ def gemma():
     return wb.load(entry.name, device="cpu")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def reports_are_drawn_by_one_process():
+    """Two sets of tests run side by side: another process would take time, not give it."""
+    from ui.runs import two_processes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_processes, "processors", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def organism():
     """The small model with planted passages, loaded once."""
@@ -143,3 +153,15 @@ def model(request):
     parallel blocks.
     """
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """The address of an S3 server on this machine."""
+    yield from addresses.s3_server()
+
+
+@pytest.fixture(params=addresses.KINDS)
+def place(request, tmp_path, monkeypatch):
+    """An address of each kind below which nothing is."""
+    return addresses.new_place(request.param, request, tmp_path, monkeypatch)

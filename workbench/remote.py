@@ -85,11 +85,11 @@ def fetch(
         BadInput, NotFound, WorkbenchError: no address, nothing there, no rights, or no answer.
     """
     address = checked(address)
-    with _explained(address):
-        system, root = _open(address)
+    with explained(address):
+        system, root = open_address(address)
         found = {
             name: info
-            for name, info in _files(system, root).items()
+            for name, info in files_below(system, root).items()
             if any(fnmatch(name, pattern) for pattern in wanted)
         }
         if not found:
@@ -115,16 +115,16 @@ def check_free(address: str) -> str:
         BadInput, WorkbenchError: something is there, it cannot be written, or nobody answers.
     """
     address = checked(address)
-    with _explained(address):
-        system, root = _open(address)
-        if _files(system, root):
+    with explained(address):
+        system, root = open_address(address)
+        if files_below(system, root):
             raise WorkbenchError(
                 f"{address} exists already and is not empty.",
                 "a new place",
                 "Choose another --out.",
             )
         probe = f"{root}/.writable"
-        _make_parent(system, probe)
+        make_parent(system, probe)
         system.pipe_file(probe, b"")
         system.rm_file(probe)
     return address
@@ -142,13 +142,13 @@ def publish(folder: Path, address: str, last: str) -> None:
     address = check_free(address)
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     files.sort(key=lambda file: file.name == last)
-    with _explained(address):
-        system, root = _open(address)
+    with explained(address):
+        system, root = open_address(address)
         put: list[str] = []
         try:
             for file in files:
                 place = f"{root}/{file.relative_to(folder).as_posix()}"
-                _make_parent(system, place)
+                make_parent(system, place)
                 put.append(place)
                 system.put_file(str(file), place)
         except BaseException:
@@ -158,7 +158,7 @@ def publish(folder: Path, address: str, last: str) -> None:
             raise
 
 
-def _open(address: str) -> tuple[Any, str]:
+def open_address(address: str) -> tuple[Any, str]:
     """(file system, path in it)."""
     import fsspec
 
@@ -170,13 +170,13 @@ def _open(address: str) -> tuple[Any, str]:
     return system, str(root).rstrip("/")
 
 
-def _make_parent(system: Any, place: str) -> None:
+def make_parent(system: Any, place: str) -> None:
     """The folder of a file, where folders have to be made; elsewhere this would make a bucket."""
     if "file" in system.protocol:
         system.makedirs(place.rpartition("/")[0], exist_ok=True)
 
 
-def _files(system: Any, root: str) -> dict[str, dict[str, Any]]:
+def files_below(system: Any, root: str) -> dict[str, dict[str, Any]]:
     """What lies below a folder, by its path in it."""
     try:
         listed = system.find(root, detail=True)
@@ -223,7 +223,7 @@ def _refresh(
 
 
 @contextmanager
-def _explained(address: str) -> Iterator[None]:
+def explained(address: str) -> Iterator[None]:
     """What goes wrong elsewhere, in one sentence; libraries each have classes of their own."""
     try:
         yield

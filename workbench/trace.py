@@ -1,7 +1,7 @@
-"""What was seen at the sites of a model: labelled arrays, in memory or in a folder that opens
-without the model.
+"""What was seen at the sites of a model: labelled arrays, in memory, in a folder or at an address,
+that open without the model.
 
-    trace = wb.Trace.open("FOLDER")
+    trace = wb.Trace.open("FOLDER")                     # or "s3://BUCKET/FOLDER"
     trace["z"]                                          # the whole array
     trace.read("z", prompts=range(10), layers=3)        # only these bytes are read
 
@@ -11,25 +11,21 @@ as well.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from workbench.errors import BadInput, NotFound, WorkbenchError
+from workbench import remote
+from workbench.errors import BadInput, NotFound
+from workbench.trace_files import saving
 from workbench.trace_files.array_spec import ArraySpec
 from workbench.trace_files.manifest import Manifest, read_manifest
-from workbench.trace_files.shard import ShardPrompts, ShardWriter
+from workbench.trace_files.remote_store import RemoteStore
 from workbench.trace_files.store import PaddedStore, Store
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_SHARD_BYTES = 32 * 2**20
 _AS_LONG_AS_THE_PROMPT = ("pos", "query", "key")
 
 
@@ -52,7 +48,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
         self._tokens: list[list[str]] | None = tokens
         self._prompts: list[str] | None = prompts
         self.model = model
-        self._store: Store | PaddedStore | None = None
+        self._store: Store | PaddedStore | RemoteStore | None = None
         self._later: dict[str, Callable[[], xr.DataArray]] = {}
 
     @classmethod
@@ -96,6 +92,14 @@ class Trace(Mapping[str, "xr.DataArray"]):
         )
 
     @property
+    def _count(self) -> int:
+        return len(self.lengths) if self._store is None else self._store.count
+
+    @property
+    def _longest(self) -> int:
+        return max(self.lengths, default=0) if self._store is None else self._store.longest
+
+    @property
     def complete(self) -> bool:
         """Whether all prompts are there that were asked for; the same capture into the same
         folder continues.
@@ -107,15 +111,13 @@ class Trace(Mapping[str, "xr.DataArray"]):
         """What was asked of a capture that was streamed to a folder: {"sites": {…}, "dtype": …};
         empty otherwise.
         """
-        return dict(self._store.manifest.request) if isinstance(self._store, Store) else {}
+        return {} if self._store is None else dict(self._store.manifest.request)
 
     # -- arrays ------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> xr.DataArray:
         if name not in self._arrays and self._store is not None and name in self:
-            self._arrays[name] = self._store.read(
-                name, range(len(self.lengths)), self._rows(name, None)
-            )
+            self._arrays[name] = self._store.read(name, range(self._count), self._rows(name, None))
         if name not in self._arrays and name in self._later:
             self._arrays[name] = self._later[name]()
         if name not in self._arrays:
@@ -158,7 +160,7 @@ class Trace(Mapping[str, "xr.DataArray"]):
         """
         if name not in self:
             raise NotFound.named("site in this trace", name, self)
-        n = len(self.lengths)
+        n = self._count
         if prompts is None or isinstance(prompts, slice):
             chosen = list(range(n))[prompts or slice(None)]
         else:
@@ -228,20 +230,16 @@ class Trace(Mapping[str, "xr.DataArray"]):
 
     # -- folders -----------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> Path:
-        """Write the trace folder, whole or not at all.
+    def save(self, path: str | Path) -> Path | str:
+        """Write the trace to a folder or an address (`s3://…`), whole or not at all.
+
+        Returns:
+            Where it is.
 
         Raises:
             WorkbenchError: it exists already, or cannot be written.
-            BadInput: an array that cannot be stored.
+            BadInput: an array that cannot be stored, or an address that is none.
         """
-        target = Path(path)
-        if target.exists():
-            raise WorkbenchError(
-                f"{target} exists already.",
-                "a new folder",
-                "Choose another name, or remove it first.",
-            )
         stored = {name: self._stored(name) for name in self}
         total = (
             {"prompts": len(self.lengths), "tokens": sum(self.lengths), "digest": ""}
@@ -249,52 +247,15 @@ class Trace(Mapping[str, "xr.DataArray"]):
             else None
         )
         manifest = Manifest("saved", self.model, self.request, stored, total)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
-            try:
-                work.chmod(0o755)
-                manifest.write(work)
-                start = 0
-                for end in _ends(list(stored.values()), self.lengths):
-                    self._save_shard(work, stored, range(start, end))
-                    start = end
-                os.replace(work, target)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-        except OSError as error:
-            raise WorkbenchError(
-                f"The trace could not be written to {target}: {error.strerror or error}.",
-                "a folder with free space that you may write to",
-                "Choose another place.",
-            ) from error
-        return target
-
-    def _save_shard(self, folder: Path, stored: Mapping[str, ArraySpec], rows: range) -> None:
-        prompts = ShardPrompts(
-            list(rows), [self.prompts[i] for i in rows], [self.tokens[i] for i in rows]
-        )
-        writer = ShardWriter(folder, stored, prompts, "saved")
-        try:
-            for name, about in stored.items():
-                part = self.read(name, rows).values
-                for at, length in enumerate(prompts.lengths):
-                    block = part[at] if about.layers is not None else part[at : at + 1]
-                    block = block[(slice(None), *map(slice, about.shape(length)))]
-                    for row in range(about.rows):
-                        writer.write(
-                            name,
-                            row,
-                            at,
-                            np.ascontiguousarray(block[row], dtype=f"<{block.dtype.str[1:]}"),
-                        )
-            writer.finish()
-        finally:
-            writer.drop()
+        if isinstance(path, str) and remote.is_address(path):
+            saving.save_to_address(self, manifest, path)
+            return path
+        saving.save_to_folder(self, manifest, Path(path))
+        return Path(path)
 
     def _stored(self, name: str) -> ArraySpec:
         """How an array is stored: without the padding."""
-        if isinstance(self._store, Store):
+        if self._store is not None and not isinstance(self._store, PaddedStore):
             kept = self._store.manifest.arrays[name]
             # bfloat16 is read as float32, and stays that in a copy.
             return ArraySpec(
@@ -325,21 +286,26 @@ class Trace(Mapping[str, "xr.DataArray"]):
 
     @classmethod
     def open(cls, path: str | Path) -> Trace:
-        """Open a trace folder; texts and arrays are read when asked for.
+        """Open a trace folder, or a trace at an address (`s3://…`); texts and arrays are read when
+        asked for.
 
         Raises:
             BadInput: it is no trace folder.
             BadRun: it is damaged, hostile or from a newer version.
+            NotFound, WorkbenchError: an address that is not there or does not answer.
         """
-        folder = Path(path)
-        raw = read_manifest(folder)
         trace = cls({}, [], [], {})
         trace._tokens = trace._prompts = None
-        trace._store = (
-            PaddedStore(folder, raw)
-            if raw["format"] == 1
-            else Store(folder, Manifest.of(raw, folder))
-        )
+        if isinstance(path, str) and remote.is_address(path):
+            trace._store = RemoteStore(path)
+        else:
+            folder = Path(path)
+            raw = read_manifest(folder)
+            trace._store = (
+                PaddedStore(folder, raw)
+                if raw["format"] == 1
+                else Store(folder, Manifest.of(raw, folder.name))
+            )
         trace.model = trace._store.manifest.model
         return trace
 
@@ -349,11 +315,11 @@ class Trace(Mapping[str, "xr.DataArray"]):
             raise NotFound.named("site in this trace", name, self)
         about = self._stored(name)
         layers = {} if about.layers is None else {"layer": about.rows}
-        axes = zip(about.dims, about.shape(max(self.lengths, default=0)), strict=True)
-        return {"prompt": len(self.lengths), **layers, **dict(axes)}
+        axes = zip(about.dims, about.shape(self._longest), strict=True)
+        return {"prompt": self._count, **layers, **dict(axes)}
 
     def __repr__(self) -> str:
-        total = self._store.manifest.total if isinstance(self._store, Store) else None
+        total = self._store.manifest.total if self._store is not None else None
         unfinished = (
             ""
             if self.complete
@@ -361,24 +327,9 @@ class Trace(Mapping[str, "xr.DataArray"]):
             if total
             else " so far (unfinished)"
         )
-        lines = [
-            f"Trace of {self.model.get('name', 'a model')}: {len(self.lengths)} prompts{unfinished}"
-        ]
+        lines = [f"Trace of {self.model.get('name', 'a model')}: {self._count} prompts{unfinished}"]
         lines += [
             f"  {name}: " + " × ".join(f"{dim} {size}" for dim, size in self.sizes(name).items())
             for name in self
         ]
         return "\n".join(lines)
-
-
-def _ends(arrays: Sequence[ArraySpec], lengths: Sequence[int]) -> Iterator[int]:
-    """After which prompts a shard ends."""
-    held = 0
-    for at, length in enumerate(lengths):
-        nbytes = sum(array.nbytes(length) for array in arrays)
-        if held and held + nbytes > _SHARD_BYTES:
-            yield at
-            held = 0
-        held += max(nbytes, 1)
-    if held:
-        yield len(lengths)

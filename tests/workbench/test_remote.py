@@ -6,12 +6,9 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -19,6 +16,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.helpers import tiny
+from tests.helpers.addresses import names_at
 from workbench import remote, run_links
 from workbench.cli import main
 from workbench.errors import BadInput, NotFound, WorkbenchError
@@ -32,34 +30,6 @@ def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"WORKBENCH_{name}", str(tmp_path / name.lower()))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """An S3 server on this machine."""
-    pytest.importorskip("s3fs", reason="needs the extra `storage`")
-    moto = pytest.importorskip("moto.server", reason="needs moto")
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
-@pytest.fixture(params=["memory", "file", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An address of each kind below which nothing is."""
-    name = f"b{uuid.uuid4().hex[:12]}"
-    if request.param == "file":
-        return f"file://{tmp_path}/elsewhere"
-    if request.param == "memory":
-        return f"memory://{name}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("server"))
-    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(key, "testing-secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir(name)
-    return f"s3://{name}"
-
-
 def result() -> Result:
     return Result(
         analysis="inside",
@@ -70,17 +40,12 @@ def result() -> Result:
     )
 
 
-def files_at(address: str) -> list[str]:
-    system, root = remote._open(address)
-    return sorted(remote._files(system, root))
-
-
 def test_a_run_goes_there_and_comes_back(
     place: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     address = f"{place}/runs/one"
     result().save(address)
-    assert files_at(address) == ["result.json", "tables/rows.parquet"]
+    assert names_at(address) == ["result.json", "tables/rows.parquet"]
     opened = wb.open_run(address)
     assert opened.findings["n"].says == "Three were found."
     assert opened.tables["rows"]["a"].tolist() == [1, 2, 3]
@@ -99,7 +64,7 @@ def test_what_has_not_changed_is_not_read_again(
 ) -> None:
     address = f"{place}/one"
     result().save(address)
-    system, root = remote._open(address)
+    system, root = remote.open_address(address)
     read: list[str] = []
     kind = type(system)
     real = kind.get_file
@@ -118,7 +83,7 @@ def test_what_has_not_changed_is_not_read_again(
 
 def test_a_model_opens_from_there(place: str, tmp_path: Path) -> None:
     folder = Path(tiny.save_tiny(tmp_path / "tiny"))
-    system, root = remote._open(f"{place}/models/tiny")
+    system, root = remote.open_address(f"{place}/models/tiny")
     system.makedirs(root, exist_ok=True)
     for file in folder.iterdir():
         system.put_file(str(file), f"{root}/{file.name}")
@@ -135,7 +100,7 @@ def test_a_run_of_the_command_line_is_saved_there(
     with pytest.raises(SystemExit) as end:
         main([*command, "--out", f"{place}/runs/two"])
     assert not end.value.code
-    assert "result.json" in files_at(f"{place}/runs/two")
+    assert "result.json" in names_at(f"{place}/runs/two")
     assert f"workbench report {place}/runs/two" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit) as end:
         main([*command, "--out", f"{place}/runs/two"])
@@ -147,7 +112,7 @@ def test_half_a_run_never_counts_and_nothing_is_left(
 ) -> None:
     """It breaks off at each file in turn."""
     address = f"{place}/half"
-    kind = type(remote._open(address)[0])
+    kind = type(remote.open_address(address)[0])
     real = kind.put_file
     for fails_at in (0, 1):
         put: list[str] = []
@@ -164,7 +129,7 @@ def test_half_a_run_never_counts_and_nothing_is_left(
         with pytest.raises(NotFound, match=r"is not there \(any more\)"):
             result().save(address)
         assert put[-1].endswith("result.json") == (fails_at == 1)
-        assert files_at(address) == []
+        assert names_at(address) == []
         with pytest.raises(WorkbenchError, match="nothing to open"):
             wb.open_run(address)
 
@@ -192,7 +157,7 @@ def test_each_fault_is_a_sentence_and_exit_code_2(
     def fails(*args: Any) -> Any:
         raise raised
 
-    monkeypatch.setattr(remote, "_files", fails)
+    monkeypatch.setattr(remote, "files_below", fails)
     with pytest.raises(WorkbenchError, match=says):
         wb.open_run("memory://nobody/home")
     with pytest.raises(SystemExit) as end:
@@ -202,11 +167,11 @@ def test_each_fault_is_a_sentence_and_exit_code_2(
 
 
 def test_a_bucket_that_is_not_there_and_a_server_that_does_not_answer(
-    server: str, monkeypatch: pytest.MonkeyPatch
+    s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     with pytest.raises(WorkbenchError, match="s3://none/run"):
         wb.open_run("s3://none/run")
     with pytest.raises(WorkbenchError, match="s3://none/run"):

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import disk_space, trace
+from workbench import disk_space
 from workbench.errors import BadInput, BadRun, NotFound, WorkbenchError
+from workbench.trace_files import saving
 from workbench.trace_files.manifest import KIND
 
 PROMPTS = [
@@ -55,7 +56,7 @@ def test_padding_is_not_stored(captured, tmp_path):
 
 
 def test_parts_are_those_of_the_whole(captured, tmp_path, monkeypatch):
-    monkeypatch.setattr(trace, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(saving, "_SHARD_BYTES", 1)
     folder = captured.save(tmp_path / "t")
     assert len(list(folder.glob("shard-*"))) == 3
     for part in (captured, wb.Trace.open(folder)):
@@ -83,7 +84,7 @@ def test_parts_are_those_of_the_whole(captured, tmp_path, monkeypatch):
 
 
 def test_a_part_reads_only_its_shard(captured, tmp_path, monkeypatch):
-    monkeypatch.setattr(trace, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(saving, "_SHARD_BYTES", 1)
     opened = wb.Trace.open(captured.save(tmp_path / "t"))
     for file in sorted((tmp_path / "t").glob("shard-*"))[1:]:
         file.write_bytes(b"gone")
@@ -302,7 +303,7 @@ def test_a_token_beyond_the_vocabulary_is_refused(captured, tmp_path):
 
 
 def test_shards_that_are_no_plain_files_or_missing(captured, tmp_path, monkeypatch):
-    monkeypatch.setattr(trace, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(saving, "_SHARD_BYTES", 1)
     folder = captured.save(tmp_path / "t")
     first, second, _ = sorted(folder.glob("shard-*"))
     moved = second.rename(tmp_path / "elsewhere")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench import disk_space
 from workbench.cli import parse_values
 from workbench.cli.run import Bits, Device, Dtype, Json, MaxMemory, Model, Offload
 from workbench.cli.workers import Address, Engine, on_workers
@@ -23,6 +22,7 @@ from workbench.unicode import check_unicode
 
 if TYPE_CHECKING:
     from workbench.trace import Trace
+    from workbench.trace_files.destination import Destination
 
 Prompt = str | list[int] | Conversation
 
@@ -31,11 +31,11 @@ _STDIN = Path("-")
 
 def trace(
     folder: Annotated[
-        Path,
+        str,
         typer.Option(
             "--out",
             "-o",
-            help="Folder for the trace; an unfinished one is continued.",
+            help="Folder for the trace, or an address (s3://…); an unfinished one is continued.",
             show_default=False,
         ),
     ],
@@ -113,6 +113,7 @@ def trace(
     import workbench as wb
     from workbench.grid.engine import Loading
     from workbench.models import locate
+    from workbench.trace_files.destination import destination
 
     source = _Source(
         [*(texts or []), *(prompt or [])], prompts, _stdin() if prompts == _STDIN else None, chat
@@ -129,8 +130,8 @@ def trace(
     locate(model)
     loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
     pool = on_workers(workers, model, engine, address, loading)
-    if not (folder / "manifest.json").is_file():
-        disk_space.check_writable(folder, "--out DIR")
+    place = destination(folder)
+    place.check_writable()
     with bar() as progress:
         progress(0.0, f"Loading {model}")
         loaded = wb.load(
@@ -144,7 +145,7 @@ def trace(
         "positions": where[1],
     }
     asked |= {"reduce": reducers, "dtype": store}
-    agreed = _agree(wb.estimate(loaded, given, **asked), folder, yes, may_ask=prompts != _STDIN)
+    agreed = _agree(wb.estimate(loaded, given, **asked), place, yes, may_ask=prompts != _STDIN)
     try:
         with bar() as progress:
             captured = wb.capture(
@@ -158,17 +159,17 @@ def trace(
                 progress=progress,
             )
     except Cancelled:
-        raise Cancelled(_what_was_saved(folder)) from None
+        raise Cancelled(_what_was_saved(place)) from None
     if past := loaded.past_window(max(captured.lengths, default=0)):
         err().print(plain(past), soft_wrap=True)
     _report(captured, folder, as_json)
 
 
-def _report(captured: Trace, folder: Path, as_json: bool) -> None:
+def _report(captured: Trace, folder: str, as_json: bool) -> None:
     sizes = {name: captured.sizes(name) for name in captured}
     if as_json:
         about = {
-            "path": str(folder),
+            "path": folder,
             "prompts": len(captured.lengths),
             "tokens": sum(captured.lengths),
         }
@@ -182,7 +183,7 @@ def _report(captured: Trace, folder: Path, as_json: bool) -> None:
         ],
     )
     out().print(
-        f"Saved as {plain(folder)}\n[dim]Open it: wb.Trace.open({plain(repr(str(folder)))})[/]",
+        f"Saved as {plain(folder)}\n[dim]Open it: wb.Trace.open({plain(repr(folder))})[/]",
         soft_wrap=True,
     )
 
@@ -205,44 +206,43 @@ def _reducers(given: list[str]) -> str | dict[str, str] | None:
     return by_site or None
 
 
-def _agree(nbytes: int, folder: Path, yes: bool, *, may_ask: bool) -> bool:
+def _agree(nbytes: int, place: Destination, yes: bool, *, may_ask: bool) -> bool:
     """Say how much will be written; ask if that is a lot.
 
     Raises:
         WorkbenchError: nobody is there to be asked.
         Cancelled: no.
     """
-    from workbench.disk_space import AGREED, check_disk, size
-    from workbench.trace_files.shard import shard_files
+    from workbench.disk_space import AGREED, size
 
-    there = sum(file.stat().st_size for file in shard_files(folder)) if folder.is_dir() else 0
+    there = place.written()
     left = max(nbytes - there, 0)
     done = f"; {size(there)} are there already" if there else ""
-    err().print(f"The trace takes about {size(nbytes)} on disk{done}.", soft_wrap=True)
-    check_disk(folder, left)
+    err().print(f"The trace takes about {size(nbytes)}{done}.", soft_wrap=True)
+    place.check_room(left)
     if left <= AGREED or yes:
         return True
     if not (may_ask and sys.stdin.isatty()):
         raise WorkbenchError(
-            f"{size(left)} would be written to {folder}, and nobody can confirm it.",
+            f"{size(left)} would be written to {place.name}, and nobody can confirm it.",
             f"at most {size(AGREED)}, or --yes",
             "Add --yes, or keep less: --reduce, --layers, --positions, --store float16.",
         )
-    if not typer.confirm(f"Write {size(left)} to {folder}?", err=True):
+    if not typer.confirm(f"Write {size(left)} to {place.name}?", err=True):
         raise Cancelled("Nothing was written.")
     return True
 
 
-def _what_was_saved(folder: Path) -> str:
+def _what_was_saved(place: Destination) -> str:
     """What a stopped capture left."""
     from workbench.trace import Trace
 
-    finished = len(Trace.open(folder).lengths) if (folder / "manifest.json").is_file() else 0
+    finished = len(Trace.open(place.name).lengths) if place.has_manifest() else 0
     if not finished:
         return "Stopped before the first prompts were saved. The same command starts again."
     return (
-        f"Stopped. {finished:,} prompts are saved in {folder}; the same command continues after"
-        " them."
+        f"Stopped. {finished:,} prompts are saved in {place.name}; the same command continues"
+        " after them."
     )
 
 

@@ -17,7 +17,7 @@ FORMAT = 2
 KIND = "memory-workbench trace"
 MANIFEST = "manifest.json"
 UNFINISHED = ".writing-"  # how the name of a file begins that is not whole yet
-_MAX_MANIFEST = 256 * 2**20
+MAX_MANIFEST = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Manifest:
     total: dict[str, Any] | None
     plan: ShardPlan | None = None
 
-    def write(self, folder: Path) -> None:
-        """Put it into the folder, in one step."""
+    def text(self) -> str:
+        """As JSON."""
         arrays = {
             name: {key: value for key, value in asdict(array).items() if key != "name"}
             for name, array in self.arrays.items()
@@ -76,19 +76,22 @@ class Manifest:
             **{key: getattr(self, key) for key in ("capture", "model", "request")},
         }
         plan = {} if self.plan is None else {"plan": asdict(self.plan)}
-        text = json.dumps(
+        return json.dumps(
             {**about, "arrays": arrays, "total": self.total, **plan}, indent=1, ensure_ascii=True
         )
+
+    def write(self, folder: Path) -> None:
+        """Put it into the folder, in one step."""
         work = folder / (UNFINISHED + MANIFEST)
         work.unlink(missing_ok=True)
         with open(work, "x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(self.text())
         os.replace(work, folder / MANIFEST)
 
     @classmethod
-    def of(cls, raw: dict[str, Any], folder: Path) -> Manifest:
+    def of(cls, raw: dict[str, Any], name: str) -> Manifest:
         """Raises BadRun where a stranger's manifest makes no sense."""
-        with reading_manifest(folder):
+        with reading_manifest(name):
             arrays = {
                 str(name): ArraySpec.from_json(str(name), about)
                 for name, about in raw["arrays"].items()
@@ -111,15 +114,24 @@ class Manifest:
             return cls(capture, model, request, arrays, total, plan)
 
 
+def no_trace(place: Path | str) -> BadInput:
+    """The error for a place without a manifest."""
+    return BadInput(
+        f"{place} is not a trace: it has no {MANIFEST}.",
+        "a folder written by `workbench trace`",
+        "Check it.",
+    )
+
+
 @contextmanager
-def reading_manifest(folder: Path) -> Iterator[None]:
+def reading_manifest(name: str) -> Iterator[None]:
     """What goes wrong inside is the manifest's fault."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"[:300]
         raise BadRun(
-            f"The manifest of {folder.name!r} is damaged: {why}",
+            f"The manifest of {name!r} is damaged: {why}",
             "a trace's manifest",
             "Capture again.",
         ) from error
@@ -134,26 +146,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     file = folder / MANIFEST
     if not file.is_file():
-        raise BadInput(
-            f"{folder} is not a trace: it has no {MANIFEST}.",
-            "a folder written by `workbench trace`",
-            "Check it.",
-        )
-    if file.stat().st_size > _MAX_MANIFEST:
+        raise no_trace(folder)
+    with file.open("rb") as stream:
+        return parsed(stream.read(MAX_MANIFEST + 1), folder.name)
+
+
+def parsed(text: bytes, name: str) -> dict[str, Any]:
+    """What a manifest says, as `read_manifest`."""
+    if len(text) > MAX_MANIFEST:
         raise BadRun(
-            f"The manifest of {folder.name!r} is absurdly large.",
+            f"The manifest of {name!r} is absurdly large.",
             "at most 256 MB",
             "Do not trust this folder.",
         )
-    with reading_manifest(folder):
-        raw = json.loads(file.read_text(encoding="utf-8"))
+    with reading_manifest(name):
+        raw = json.loads(text.decode("utf-8"))
         if not isinstance(raw, dict) or raw.get("kind", KIND) != KIND:
             raise TypeError("it is not a trace's")
         if type(raw["format"]) is not int or raw["format"] < 1:
             raise ValueError(f"its format is {raw['format']!r}")
         if raw["format"] > FORMAT:
             raise BadRun(
-                f"{folder.name!r} was written by a newer version.",
+                f"{name!r} was written by a newer version.",
                 f"format {FORMAT} or older",
                 "Upgrade.",
             )

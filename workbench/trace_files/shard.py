@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,36 @@ class ShardPrompts:
         return [len(row) for row in self.tokens]
 
 
+@dataclass(frozen=True)
+class TensorPlace:
+    """Where a tensor lies among the values of a shard, in bytes behind the header."""
+
+    dtype: str
+    shape: list[int]
+    first: int
+    end: int
+
+
+def layout(arrays: Mapping[str, ArraySpec], lengths: Sequence[int]) -> dict[str, TensorPlace]:
+    """What a shard of prompts of these lengths holds, in the order in which it lies there."""
+    tensors = {
+        "prompt.index": ("I32", [len(lengths)], 4),
+        "prompt.length": ("I32", [len(lengths)], 4),
+        "prompt.tokens": ("I32", [sum(lengths)], 4),
+    }
+    for name, array in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
+        count = sum(map(array.count, lengths))
+        tensors[name] = (DTYPES[array.dtype][0], [array.rows, count], array.itemsize)
+    # The widest numbers come first, so that each array lies at a multiple of its own width.
+    wide = {name: tensor for name, tensor in tensors.items() if tensor[0] in {"F64", "I64"}}
+    at, places = 0, {}
+    for name, (dtype, shape, itemsize) in (wide | tensors).items():
+        end = at + prod(shape) * itemsize
+        places[name] = TensorPlace(dtype, shape, at, end)
+        at = end
+    return places
+
+
 class ShardWriter:
     """A shard that is being written: the places of all blocks are known, so they may come in any
     order.
@@ -50,10 +81,10 @@ class ShardWriter:
     def __init__(
         self, folder: Path, arrays: Mapping[str, ArraySpec], prompts: ShardPrompts, capture: str
     ) -> None:
-        self._target = folder / f"shard-{min(prompts.indices):08d}.safetensors"
+        self._target = folder / shard_name(min(prompts.indices))
         self._work = folder / (UNFINISHED + self._target.name)
         self._arrays = arrays
-        self._starts = {name: _starts(array, prompts.lengths) for name, array in arrays.items()}
+        self._starts = {name: starts_of(array, prompts.lengths) for name, array in arrays.items()}
         vocabulary = {
             token: n
             for n, token in enumerate(dict.fromkeys(t for row in prompts.tokens for t in row))
@@ -65,28 +96,18 @@ class ShardWriter:
                 [vocabulary[token] for row in prompts.tokens for token in row], "<i4"
             ),
         }
-        shapes = {name: ("I32", [len(values)], values.nbytes) for name, values in own.items()}
-        for name, array in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
-            count = self._starts[name][-1]
-            shapes[name] = (
-                DTYPES[array.dtype][0],
-                [array.rows, count],
-                array.rows * count * array.itemsize,
-            )
-        # The widest numbers come first, so that each array lies at a multiple of its own width.
-        wide = {name: n for name, n in shapes.items() if n[0] in {"F64", "I64"}}
-        at = 0
-        header: dict[str, dict[str, Any]] = {}
-        for name, (dtype, shape, nbytes) in (wide | shapes).items():
-            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + nbytes]}
-            at += nbytes
+        header = layout(arrays, prompts.lengths)
         about = {
             "capture": capture,
             "prompts": prompts.texts,
             "vocabulary": list(vocabulary),
             "digest": prompts.digest,
         }
-        text = json.dumps({"__metadata__": {"workbench": json.dumps(about)}, **header}).encode(
+        tensors = {
+            name: {"dtype": lies.dtype, "shape": lies.shape, "data_offsets": [lies.first, lies.end]}
+            for name, lies in header.items()
+        }
+        text = json.dumps({"__metadata__": {"workbench": json.dumps(about)}, **tensors}).encode(
             "ascii"
         )
         text += b" " * (-len(text) % 8)
@@ -94,9 +115,7 @@ class ShardWriter:
             array.rows * self._starts[name][-1] * array.itemsize for name, array in arrays.items()
         )
         self._written: dict[tuple[str, int, int], int] = {}  # bytes by array, row and first prompt
-        self._bases = {
-            name: 8 + len(text) + about["data_offsets"][0] for name, about in header.items()
-        }
+        self._bases = {name: 8 + len(text) + lies.first for name, lies in header.items()}
         self._work.unlink(missing_ok=True)
         self._file = os.open(
             self._work, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644
@@ -142,7 +161,7 @@ class ShardWriter:
             left = left[os.write(self._file, left) :]
 
 
-def _starts(array: ArraySpec, lengths: Sequence[int]) -> list[int]:
+def starts_of(array: ArraySpec, lengths: Sequence[int]) -> list[int]:
     """Where each prompt's block begins within a layer, and where the last one ends."""
     starts = [0]
     for length in lengths:
@@ -153,14 +172,25 @@ def _starts(array: ArraySpec, lengths: Sequence[int]) -> list[int]:
 class Shard:
     """A finished shard. Texts and values are read when they are asked for."""
 
-    def __init__(self, file: Path, arrays: Mapping[str, ArraySpec], capture: str) -> None:
+    def __init__(
+        self,
+        file: Path,
+        arrays: Mapping[str, ArraySpec],
+        capture: str,
+        *,
+        trace: str | None = None,
+    ) -> None:
         """Look at everything but the values.
+
+        Args:
+            trace: the name of the trace, where the file's folder has another.
 
         Raises:
             CorruptShard: it is not whole, or makes no sense.
             BadRun: it belongs to another trace.
         """
         self.file = file
+        self._trace = file.parent.name if trace is None else trace
         with self._reading("numpy") as stored:
             indices, lengths = (
                 stored.get_tensor(name) for name in ("prompt.index", "prompt.length")
@@ -173,7 +203,7 @@ class Shard:
             _check_arrays(stored, arrays, self.lengths)
         if self._about["capture"] != capture:
             raise BadRun(
-                f"{file.name} belongs to another trace than {file.parent.name!r}.",
+                f"{file.name} belongs to another trace than {self._trace!r}.",
                 "shards of one trace",
                 "Move it elsewhere.",
             )
@@ -224,7 +254,7 @@ class Shard:
         Args:
             rows: which layers, by their place in `array.layers`.
         """
-        starts = _starts(array, self.lengths)
+        starts = starts_of(array, self.lengths)
         # NumPy has no bfloat16; PyTorch reads it, and is imported for nothing else here.
         with self._reading("pt" if array.dtype == "bfloat16" else "numpy") as stored:
             lying = stored.get_slice(array.name)
@@ -250,7 +280,7 @@ class Shard:
                 yield stored
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorruptShard(
-                f"{self.file.name} of {self.file.parent.name!r} is damaged: {error}",
+                f"{self.file.name} of {self._trace!r} is damaged: {error}",
                 "a complete shard",
                 "Capture the same into this folder again: what is damaged is written anew.",
             ) from error
@@ -273,6 +303,16 @@ def _check_arrays(stored: Any, arrays: Mapping[str, ArraySpec], lengths: Sequenc
         tensor = stored.get_slice(name) if name in names else None
         if tensor is None or tensor.get_dtype() != dtype or list(tensor.get_shape()) != shape:
             raise ValueError(f"{name!r} is not {dtype} {shape}")
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file is called as a finished shard is."""
+    return _FILE_NAME.fullmatch(name) is not None
+
+
+def shard_name(first: int) -> str:
+    """What the shard is called that begins with this prompt."""
+    return f"shard-{first:08d}.safetensors"
 
 
 def shard_files(folder: Path) -> list[Path]:

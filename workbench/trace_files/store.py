@@ -16,7 +16,28 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-class Store:
+class LocalStore:
+    """What both formats know of their prompts."""
+
+    manifest: Manifest
+    lengths: list[int]
+
+    @property
+    def count(self) -> int:
+        """How many prompts there are."""
+        return len(self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt."""
+        return max(self.lengths, default=0)
+
+    def nbytes(self, name: str) -> int:
+        """Bytes of an array on disk."""
+        return sum(map(self.manifest.arrays[name].nbytes, self.lengths))
+
+
+class Store(LocalStore):
     """A trace folder of format 2, read in parts.
 
     Raises:
@@ -54,10 +75,6 @@ class Store:
     def tokens(self) -> list[list[str]]:
         return [row for shard in self.shards for row in shard.tokens()]
 
-    def nbytes(self, name: str) -> int:
-        """Bytes of an array on disk."""
-        return sum(map(self.manifest.arrays[name].nbytes, self.lengths))
-
     def read(self, name: str, prompts: Sequence[int], rows: Sequence[int]) -> xr.DataArray:
         """Some prompts and some layers (by their place) of an array, padded to the longest of
         these prompts.
@@ -84,14 +101,14 @@ class Store:
         )
 
 
-class PaddedStore:
+class PaddedStore(LocalStore):
     """A trace folder of format 1: the manifest holds texts and tokens, one shard whole arrays
     padded with NaN.
     """
 
     def __init__(self, folder: Path, raw: dict[str, Any]) -> None:
         self.folder, self.complete = folder, True
-        with reading_manifest(folder):
+        with reading_manifest(folder.name):
             self._prompts, self._tokens = list(raw["prompts"]), [list(row) for row in raw["tokens"]]
             if not all(
                 isinstance(text, str) for row in [self._prompts, *self._tokens] for text in row
@@ -144,9 +161,6 @@ class PaddedStore:
 
     def tokens(self) -> list[list[str]]:
         return self._tokens
-
-    def nbytes(self, name: str) -> int:
-        return sum(map(self.manifest.arrays[name].nbytes, self.lengths))
 
     def read(self, name: str, prompts: Sequence[int], rows: Sequence[int]) -> xr.DataArray:
         """Some prompts and some layers of an array; its one tensor is read whole."""
