@@ -48,7 +48,7 @@ DOOR: Mapping[str, Sequence[str]] = {
     "Interventions": ["ablate", "scale", "patch", "add"],
     "Sweeps": [
         "sweep",
-        *("Heads", "Layers", "Neurons", "Positions", "Edges"),
+        *("Heads", "Layers", "Neurons", "Positions", "Edges", "States"),
         *("Zero", "Mean", "Resample", "Patch", "Noise", "Attribution"),
     ],
     "Metrics": ["Logit", "LogitDiff", "LogProb", "Prob", "KL", "Continuation", "Custom"],

@@ -38,6 +38,7 @@ _DOOR = {
     "Neurons": "hooks.sweeps",
     "Positions": "hooks.sweeps",
     "Edges": "hooks.sweeps",
+    "States": "hooks.sweeps",
     "Zero": "hooks.sweeps",
     "Mean": "hooks.sweeps",
     "Resample": "hooks.sweeps",
