@@ -29,8 +29,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     texts: str = Field(
         "",
         description=(
-            "Text to read: a text file, .jsonl, a folder of them, or the name of a data set. Empty:"
-            " the default mixture (`workbench sae train` reads it too)"
+            "Text to read: a text file, .jsonl, a folder of them, the address of one (s3://…), or"
+            " the name of a data set. Empty: the default mixture (`workbench sae train` reads it"
+            " too)"
         ),
         max_length=2000,
         json_schema_extra={"essential": True, "widget": "file", "in_title": "on {}"},
