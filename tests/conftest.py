@@ -92,6 +92,16 @@ def gemma():
     return wb.load(entry.name, device="cpu")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def reports_are_drawn_by_one_process():
+    """Two sets of tests run side by side: another process would take time, not give it."""
+    from ui.runs import two_processes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_processes, "processors", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def organism():
     """The small model with planted passages, loaded once."""

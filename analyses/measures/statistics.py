@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
+
+_Z = NormalDist().inv_cdf(0.975)
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """95 % interval of a rate (Wilson 1927): honest at 0 and 1, where the usual one has no
     width.
     """
-    if n == 0:
-        return (0.0, 1.0)
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+    return wilson_of(hits / n, n) if n else (0.0, 1.0)
 
 
 def sign(low: float, high: float, at: float = 0.0) -> bool | None:
@@ -60,12 +58,10 @@ def rate_interval(hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
 
 def wilson_of(rate: float, n: float) -> tuple[float, float]:
     """Wilson's interval for a number of units that need not be whole."""
-    z = 1.959964
-    middle, half = (
-        (rate + z**2 / (2 * n)) / (1 + z**2 / n),
-        z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)),
-    )
-    return max(0.0, middle - half), min(1.0, middle + half)
+    wide = _Z * _Z / n
+    middle, half = rate + wide / 2, math.sqrt(wide * (rate * (1 - rate) + wide / 4))
+    low, high = (middle - half) / (1 + wide), (middle + half) / (1 + wide)
+    return (0.0 if rate == 0 else low), (1.0 if rate == 1 else high)
 
 
 def share_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, tuple[float, float]]:

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 import workbench as wb
 from hooks import shard_job
 from hooks.reduce import Project
-from tests.helpers import inline_workers, tiny, waiting
-from tests.helpers.grids import workers_of
+from tests.helpers import inline_workers, ray_cluster, tiny, waiting
+from tests.helpers.grids import processes, workers_of
+from tests.helpers.ray_cluster import ACTOR
 from workbench import cli
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.grid import workers as grid_workers
@@ -328,9 +329,44 @@ def test_worker_and_driver_are_killed_and_the_same_command_ends_it(corpus, whole
     waiting.until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     finished = {file: file.stat().st_mtime_ns for file in shards_in(folder)}
     assert 5 <= len(finished) < len(shards_in(whole))
-    assert not wb.Trace.open(folder).complete or len(finished) < len(shards_in(whole))
     ended(started(corpus, folder, "--workers", "2"))
     assert contents(folder) == contents(whole)
     assert {file: file.stat().st_mtime_ns for file in finished} == finished
     norms = wb.Trace.open(folder)["resid_post"]
     assert np.isfinite(norms.values[:, :, 0]).all()
+
+
+@pytest.mark.verify
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="actors are found in /proc")
+def test_on_a_cluster_a_worker_the_driver_and_the_head_are_killed(
+    corpus, whole, tmp_path, monkeypatch
+):
+    """The same on two workers of a Ray cluster: the bytes of one process of this machine."""
+    pytest.importorskip("ray")
+    folder = tmp_path / "t"
+    with ray_cluster.running(monkeypatch) as cluster:
+        asked = ["--workers", "2", "--engine", "ray", "--address", cluster.start()]
+        driver = started(corpus, folder, *asked)
+        try:
+            actors = waiting.until(lambda: len(a := processes(ACTOR)) == 2 and a, 240)
+            waiting.until(lambda: len(shards_in(folder)) >= 1, 240)
+            os.kill(actors[0], signal.SIGKILL)
+            waiting.until(lambda: set(processes(ACTOR)) - set(actors), 240)
+            waiting.until(lambda: len(shards_in(folder)) >= 3, 240)
+        finally:
+            driver.kill()
+            driver.communicate()
+        waiting.until(lambda: not processes(ACTOR), 240)
+        finished = {file: file.stat().st_mtime_ns for file in shards_in(folder)}
+        driver = started(corpus, folder, *asked)
+        waiting.until(lambda: len(shards_in(folder)) > len(finished), 240)
+        cluster.kill_head()
+        driver.communicate(timeout=300)
+        assert driver.returncode != 0
+        assert len(shards_in(folder)) < len(shards_in(whole))
+        cluster.stop()
+        cluster.start()
+        ended(started(corpus, folder, *asked))
+    assert contents(folder) == contents(whole)
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished

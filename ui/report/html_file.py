@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from ui.runs import provenance
 from ui.runs.answer import lead_of, question
-from ui.runs.static_views import CSS, fragments, table_html
+from ui.runs.static_views import CSS, table_html
+from ui.runs.two_processes import fragments
 from ui.web import style
 from workbench import commands
 from workbench.draw.view import Table
@@ -31,7 +32,7 @@ def html(result: Result) -> str:
     items: list[dict[str, Any]] = []
     lead, carries = lead_of(result), None
     not_shown: list[str] = []
-    for title, made in fragments(result, own_tables=False):
+    for title, made in fragments(result):
         if made.why_not:
             not_shown.append(f"{title}: {made.why_not}")
             continue

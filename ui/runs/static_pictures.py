@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ui.runs.thumbnails import picture
 from workbench import registry
+from workbench.draw import style
 from workbench.draw.figure import DRAWING
 from workbench.draw.view import View, is_drawing, pictures
 from workbench.result import Result
@@ -26,6 +27,7 @@ def titled_pictures(
     broken = [] if broken is None else broken
     try:
         with DRAWING:
+            style.load(stills=True)
             views = registry.get(result.analysis).views(result)
     except Exception as error:  # not installed here, or a third party's
         broken.append(f"The pictures of {result.analysis!r} cannot be drawn here: {error}")

@@ -8,8 +8,9 @@ the others stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -58,7 +59,13 @@ class Fragment:
 
 
 def fragments(result: Result, *, own_tables: bool = True) -> Iterator[tuple[str, Fragment]]:
-    """Every view of a run by its title, drawn one after another; pictures are numbered through.
+    """Every view of a run by its title, drawn one after another; see `makers`."""
+    for title, make in makers(result, own_tables=own_tables).items():
+        yield title, make()
+
+
+def makers(result: Result, *, own_tables: bool = True) -> dict[str, Callable[[], Fragment]]:
+    """What draws the views of a run, by their titles.
 
     Args:
         own_tables: with tables that the run itself holds; a report shows those once, under Tables.
@@ -68,32 +75,26 @@ def fragments(result: Result, *, own_tables: bool = True) -> Iterator[tuple[str,
             views = registry.get(result.analysis).views(result)
     except Exception as error:
         # an analysis may not be installed here, or be a third party's: the rest still stands
-        yield (
-            "Pictures",
-            Fragment(
-                view_error(f"The pictures of {result.analysis!r} cannot be drawn here.", error), []
-            ),
-        )
-        return
-    first = 0
-    for title, view in views.items():
-        left_out = [] if own_tables else list(result.tables.values())
-        made = fragment(str(title), view, first=first, left_out=left_out)
-        first += len(made.items)
-        yield str(title), made
+        said = view_error(f"The pictures of {result.analysis!r} cannot be drawn here.", error)
+        return {"Pictures": lambda: Fragment(said, [])}
+    left_out = [] if own_tables else list(result.tables.values())
+    return {
+        str(title): partial(fragment, str(title), view, number=number, left_out=left_out)
+        for number, (title, view) in enumerate(views.items())
+    }
 
 
-def fragment(title: str, view: Any, *, first: int = 0, left_out: Sequence[Any] = ()) -> Fragment:
+def fragment(title: str, view: Any, *, number: int = 0, left_out: Sequence[Any] = ()) -> Fragment:
     """One view.
 
     Args:
-        first: number of the first picture; places are called picture-N.
+        number: of the view on its page; places of pictures are called picture-NUMBER-N.
         left_out: data frames that are not shown.
     """
     if isinstance(view, View) and view.why_not:
         said = draw.paragraph(f"Not shown: {view.why_not}.", small=True)
         return Fragment(said, [], view.why_not)
-    maker = _Maker(first)
+    maker = _Maker(number)
     try:
         with DRAWING:
             parts = [
@@ -137,9 +138,9 @@ def view_error(what: str, error: Exception) -> Markup:
 class _Maker:
     """Makes parts into HTML and collects their pictures."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, number: int) -> None:
         self.items: list[dict[str, Any]] = []
-        self._first = first
+        self._number = number
 
     def part(self, part: Any) -> Markup:
         """Any still part as HTML."""
@@ -154,7 +155,7 @@ class _Maker:
         return self._picture(part if isinstance(part, Figure) else drawn(part))
 
     def _picture(self, figure: Figure) -> Markup:
-        place = f"picture-{self._first + len(self.items)}"
+        place = f"picture-{self._number}-{len(self.items)}"
         root = figure.document["roots"][0]
         self.items.append({"target_id": place, "root_id": root["id"], "doc": figure.document})
         return _place(place, _height(figure))

@@ -28,11 +28,12 @@ _VERSION = "5"
 
 
 def picture(element: Any, *, form: str = "png", dpi: int = DPI) -> bytes:
-    """A HoloViews element as PNG or SVG on a transparent ground."""
+    """A HoloViews element as PNG or SVG on a transparent ground; `style.load(stills=True)` comes
+    before it is made.
+    """
     import holoviews as hv
     import matplotlib.pyplot as plt
 
-    style.load()
     with DRAWING:
         figure = hv.renderer("matplotlib").get_plot(element).state
         try:
@@ -54,6 +55,7 @@ def thumbnail(run: RunEntry | Path | str) -> bytes | None:
         return kept.read_bytes()
     try:
         with DRAWING:
+            style.load(stills=True)
             element = _first_drawing(Result.open(folder))
             drawn = _small(element) if element is not None else None
     except Exception:
@@ -87,7 +89,6 @@ def _small(element: Any) -> bytes:
     import matplotlib.pyplot as plt
 
     with DRAWING:
-        style.load()
         figure = hv.renderer("matplotlib").get_plot(element).state
         try:
             figure.set_size_inches(WIDTH / DPI, HEIGHT / DPI)

@@ -29,13 +29,18 @@ def sheet(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def load() -> None:
-    """Make both drawing back ends known to HoloViews, once; bokeh stays the current one."""
+def load(*, stills: bool = False) -> None:
+    """Make the drawing back ends known to HoloViews, once; bokeh stays the current one.
+
+    Args:
+        stills: matplotlib too, which takes as long to load as all the rest. An element has a look
+            in the back ends that were known when it was made.
+    """
     import holoviews as hv
 
-    missing = [backend for backend in ("matplotlib", "bokeh") if backend not in hv.Store.renderers]
-    if missing:
-        hv.extension("bokeh", "matplotlib", logo=False, inline=True)
+    wanted = ("bokeh", "matplotlib") if stills else ("bokeh",)
+    if any(backend not in hv.Store.renderers for backend in wanted):
+        hv.extension(*wanted, logo=False, inline=True)
     if hv.Store.current_backend != "bokeh":
         hv.Store.set_current_backend("bokeh")
 

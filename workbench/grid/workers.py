@@ -66,29 +66,38 @@ class Workers:
         return where.Where(self.engine, self.address, self.n, self.loading)
 
     @contextmanager
-    def hired(self, n_pieces: int, piece: str) -> Iterator[Driver]:
+    def hired(self, n_pieces: int | None = None, piece: str = "") -> Iterator[Driver]:
         """A driver of as many workers as so many pieces need; behind it they have ended.
 
         Args:
+            n_pieces: None where that is not known yet.
             piece: what one is called, for people.
 
         Raises:
             BadInput: no cluster answers.
             WorkbenchError: this machine has no memory for so many.
         """
-        n = min(self.n, n_pieces)
+        n = self.n if n_pieces is None else min(self.n, n_pieces)
         if self.engine == "local":
             self._check_memory(n)
         idle = self.n - n
         more = f" The other {idle:,} would have nothing to do." if idle else ""
-        self.say(f"{counted(n_pieces, piece)} on {counted(n, 'worker')}.{more}")
-        engine, n = where.start(self._where, [self.model], n_pieces)
+        work = "" if n_pieces is None else f"{counted(n_pieces, piece)} on "
+        self.say(f"{work}{counted(n, 'worker')}.{more}")
+        engine, n = where.start(self._where, [self.model], n)
         with engine:
             yield Driver(engine, n)
 
-    def task(self, work: str, given: Mapping[str, Any], target: Path) -> WorkerTask:
-        """What one of them is given, see `WorkerTask`."""
-        return WorkerTask(work, self.model, given, target, self.loading, _THREADS)
+    def task(
+        self, work: str, given: Mapping[str, Any], target: Path, model: str = ""
+    ) -> WorkerTask:
+        """What one of them is given, see `WorkerTask`.
+
+        Args:
+            model: another model, loaded where and as precisely as `wb.load` does by itself.
+        """
+        loading = Loading(self.loading.device) if model else self.loading
+        return WorkerTask(work, model or self.model, given, target, loading, _THREADS)
 
     def _check_memory(self, n: int) -> None:
         """Raises WorkbenchError where n copies of the weights do not fit beside each other."""

@@ -194,8 +194,9 @@ class Knob(ViewPart):
             if self.typed:
                 widget.value = word
             else:
-                shown = None if word is None else value
-                widget.param.update(options=options, value=shown, visible=bool(options))
+                shown = {"value": None if word is None else value, "visible": bool(options)}
+                fresh = {} if options == widget.options else {"options": options}
+                widget.param.update(**fresh, **shown)  # the same options would all be compared
             if self.name not in OF_PAGE and pick.kept(self.name) is None:
                 pick.choose(self.name, None)  # what is offered no longer is not kept
 

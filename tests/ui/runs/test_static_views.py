@@ -19,7 +19,9 @@ from workbench.draw.view import Row, Table, View
 def test_every_view_of_a_run_with_places_for_its_pictures() -> None:
     made = dict(fragments(synthetic_result()))
     places = [item["target_id"] for one in made.values() for item in one.items]
-    assert places == [f"picture-{i}" for i in range(len(places))]
+    assert places == [
+        f"picture-{i}-{n}" for i, one in enumerate(made.values()) for n in range(len(one.items))
+    ]
     for one in made.values():
         for item in one.items:
             assert f'id="{item["target_id"]}"' in one.html

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     import holoviews as hv
 
 
+@pytest.fixture(scope="module", autouse=True)
+def both_back_ends() -> None:
+    style.load(stills=True)
+
+
 def test_signed_scale_is_symmetric_and_white_at_zero() -> None:
     scale = colour.signed_scale()
     assert scale[len(scale) // 2] == "#fafafa"

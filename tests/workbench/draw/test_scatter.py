@@ -7,8 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.draw import scatter
+from workbench.draw import scatter, style
 from workbench.draw.figure import render
+
+
+@pytest.fixture(scope="module", autouse=True)
+def both_back_ends() -> None:
+    style.load(stills=True)
 
 
 @pytest.fixture
