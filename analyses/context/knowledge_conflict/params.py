@@ -30,7 +30,10 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     facts_file: TextPath | None = Field(
         None,
-        description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer; a file or an address (s3://…)",
+        description=(
+            "Your own facts instead: CSV, TSV or JSONL with columns subject and answer; a file or"
+            " its address (s3://…)"
+        ),
         json_schema_extra={"essential": True},
     )
     template: str = Field(
