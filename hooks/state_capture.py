@@ -15,14 +15,20 @@ import torch
 from torch import Tensor
 
 from hooks.eager_eval import steady
+from hooks.recurrent.changing import is_changing
 from hooks.recurrent.reading import ParallelReading
 from hooks.states import RecurrentStepper, mixers_of, stepping
+from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from hooks.batch import Batch
     from hooks.hook_points import HookFn
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
+
+
+_CHANGED = ("state", "conv_state", "state_write", "state_out")
+"""Sites that do not follow from a kernel's arguments while states are changed."""
 
 
 @torch.no_grad()
@@ -62,7 +68,16 @@ def capture_states(
 def in_parallel(model: InstrumentedModel, place: Place) -> bool:
     """Whether one pass over a prompt gives the place's values."""
     assert place.layer is not None
-    return place.site.short in model.layout.blocks[place.layer].parallel_states
+    short = place.site.short
+    if short in _CHANGED and is_changing(model.module):
+        if short == "state_out":
+            raise BadInput(
+                "What is read from states is not captured while some of them are changed.",
+                "another site, or no change of states",
+                "Take state and state_q: their product is what is read.",
+            )
+        return False
+    return short in model.layout.blocks[place.layer].parallel_states
 
 
 @torch.no_grad()

@@ -52,8 +52,9 @@ class ParallelReading:
         self._calls.setdefault(layer, []).append((call, call.outputs(outcome)[0]))
         return outcome
 
-    def _convolve(self, layer: int, given: Tensor) -> None:
-        self._convolved[layer] = given
+    def _convolve(self, layer: int, x: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
+        self._convolved[layer] = x
+        return run(x)
 
     def calls(self, layer: int) -> list[tuple[KernelCall, Tensor]]:
         """The calls of the layer's kernel, with what each gave, (batch, pos, state_head, d_value);
