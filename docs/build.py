@@ -48,7 +48,7 @@ DOOR: Mapping[str, Sequence[str]] = {
     "Interventions": ["ablate", "scale", "patch", "add"],
     "Sweeps": [
         "sweep",
-        *("Heads", "Layers", "Neurons", "Positions", "Edges"),
+        *("Heads", "Layers", "Neurons", "Positions", "Edges", "States"),
         *("Zero", "Mean", "Resample", "Patch", "Noise", "Attribution"),
     ],
     "Metrics": ["Logit", "LogitDiff", "LogProb", "Prob", "KL", "Continuation", "Custom"],
@@ -59,6 +59,7 @@ DOOR: Mapping[str, Sequence[str]] = {
     "Recurrent memory": [
         *("implicit_attention", "change_state", "WipeState", "FreezeState", "PatchState"),
         *("SetState", "EraseKey", "RewritePair"),
+        *("read_states", "open_states", "SavedStates"),
     ],
     "Features": ["open_features", "attribute_features", "train_features"],
 }

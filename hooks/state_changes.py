@@ -74,7 +74,7 @@ def change_state(
             "positions of tokens, or None for all",
             "Name the tokens that leave the state as it is.",
         )
-    edit = _Edit(model, change, _layers(model, layers), heads, positions)
+    edit = _Edit(model, change, changeable_states(model, layers), heads, positions)
     with ExitStack() as stack:
         stack.enter_context(running(model.module))
         stack.enter_context(changing(model.module))
@@ -88,7 +88,12 @@ def change_state(
         yield
 
 
-def _layers(model: InstrumentedModel, layers: int | Sequence[int] | None) -> list[int]:
+def changeable_states(model: InstrumentedModel, layers: int | Sequence[int] | None) -> list[int]:
+    """Recurrent layers whose states can be changed; None is all.
+
+    Raises:
+        SiteNotFound, BadInput: a layer without a state, or whose state cannot be put in.
+    """
     places = sites.resolve(model.layout, "state", layers, model.card.name)
     numbers = [place.layer for place in places if place.layer is not None]
     for layer in numbers:
