@@ -89,19 +89,35 @@ class RecurrentStepper:
     @torch.no_grad()
     def feed_copies(self, token: int) -> Float[Tensor, "copy d_vocab"]:
         """Read one token in every copy of the memory (`set_memory`); gives the logits after it."""
+        return self._feed([token])
+
+    @torch.no_grad()
+    def prefill(self, ids: Sequence[int]) -> Float[Tensor, " d_vocab"]:
+        """Read the beginning of a text in one pass; gives the logits after it, (d_vocab,)."""
+        assert self.n_read == 0  # not every family reads several tokens behind a memory
+        return self._feed(ids)[0]
+
+    def _feed(self, tokens: Sequence[int]) -> Tensor:
         device = device_of(self.module.get_input_embeddings())
-        ids = torch.full((self._copies, 1), token, device=device)
-        where = torch.full_like(ids, self.n_read)
+        ids = torch.tensor([list(tokens)] * self._copies, device=device)
+        end = self.n_read + len(tokens)
+        where = torch.arange(self.n_read, end, device=device).expand_as(ids)
         # Said outright: some families read the position off the first layer's cache, which may
         # count nothing.
-        mask = torch.ones(self._copies, self.n_read + 1, dtype=torch.long, device=device)
-        length = self._length or self.n_read + 1
-        tell(self.module, mask, torch.full((self._copies,), length, device=device))
-        out = call(self.module, input_ids=ids, position_ids=where, use_cache=True, **self._cache)
-        self.n_read += 1
+        mask = torch.ones(self._copies, end, dtype=torch.long, device=device)
+        tell(self.module, mask, torch.full((self._copies,), self._length or end, device=device))
+        out = call(
+            self.module,
+            input_ids=ids,
+            position_ids=where,
+            use_cache=True,
+            logits_to_keep=1,
+            **self._cache,
+        )
+        self.n_read = end
         for cache in self._cache.values():
             if hasattr(cache, "read"):
-                cache.read = self.n_read
+                cache.read = end
         self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
         logits: Tensor = out.logits[:, -1]
         return logits
