@@ -494,9 +494,20 @@ def test_ui_hands_over_what_was_asked(
             "--no-browser",
             "--root-path",
             "/lab",
+            "--max-memory",
+            "cpu=1GB",
+            "--offload",
+            "off",
         ).code
         == 0
     )
+    assert vars(seen.pop("loading")) == {
+        "device": "auto",
+        "dtype": None,
+        "max_memory": "cpu=1GB",
+        "offload": "off",
+        "bits": None,
+    }
     assert seen == {
         "host": "0.0.0.0",
         "port": 7999,
