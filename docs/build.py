@@ -48,7 +48,7 @@ DOOR: Mapping[str, Sequence[str]] = {
     "Interventions": ["ablate", "scale", "patch", "add"],
     "Sweeps": [
         "sweep",
-        *("Heads", "Layers", "Neurons", "Positions", "Edges"),
+        *("Heads", "Layers", "Neurons", "Positions", "Edges", "States"),
         *("Zero", "Mean", "Resample", "Patch", "Noise", "Attribution"),
     ],
     "Metrics": ["Logit", "LogitDiff", "LogProb", "Prob", "KL", "Continuation", "Custom"],
@@ -56,7 +56,11 @@ DOOR: Mapping[str, Sequence[str]] = {
         *("activation_gradients", "weight_gradients", "gradient_norms"),
         *("integrated_gradients", "layer_conductance", "influence"),
     ],
-    "Recurrent memory": ["implicit_attention"],
+    "Recurrent memory": [
+        *("implicit_attention", "change_state", "WipeState", "FreezeState", "PatchState"),
+        *("SetState", "EraseKey", "RewritePair"),
+        *("tune_initial_state", "read_states", "open_states", "SavedStates"),
+    ],
     "Features": ["open_features", "attribute_features", "train_features"],
 }
 """What `import workbench as wb` offers, by what one wants to do."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor
 from hooks.eager_eval import steady
 from hooks.module_call import call
 from hooks.positions import CACHES, tell
+from hooks.recurrent.cache_tensors import mapped, repeated
 from hooks.recurrent.families import KernelCall
 from hooks.recurrent.interception import intercept
 from hooks.recurrent.kernel_inputs import KernelInputs, side_by_side
@@ -33,10 +35,27 @@ if TYPE_CHECKING:
 
     from hooks.model import InstrumentedModel
 
+ON_MODULES = ("recurrent_states", "conv1d_state")
+"""What RecurrentGemma keeps on its modules instead of in a cache."""
 SAME = 0.1
 """How far a state may be off, as a share, to be what the layer keeps: in some families the kernel
 for whole prompts and the one for single tokens differ (Zamba 2 and Nemotron-H clamp their time step
 in one of them)."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """All that a model remembers of one text.
+
+    Attributes:
+        n_read: tokens of the text.
+        cache: the caches that it takes and gives back, by name: states, keys and values.
+        on_modules: tensors that it keeps on its modules.
+    """
+
+    n_read: int
+    cache: dict[str, Any]
+    on_modules: dict[str, Tensor]
 
 
 class RecurrentStepper:
@@ -57,31 +76,78 @@ class RecurrentStepper:
         self._length = length
         self.decay: dict[int, Tensor] = {}
         self._cache: dict[str, Any] = {}
-        self._read = 0
+        self.n_read = 0
+        self._copies = 1
         cache = _cache_for(module, mixers)
         if cache is not None:
             self._cache = {"past_key_values": cache}
 
-    @torch.no_grad()
     def feed(self, token: int) -> Float[Tensor, " d_vocab"]:
-        """Read one token; gives the logits after it, (d_vocab,)."""
+        """Read one token; gives the logits after it, (d_vocab,), of the first copy."""
+        return self.feed_copies(token)[0]
+
+    @torch.no_grad()
+    def feed_copies(self, token: int) -> Float[Tensor, "copy d_vocab"]:
+        """Read one token in every copy of the memory (`set_memory`); gives the logits after it."""
+        return self._feed([token])
+
+    @torch.no_grad()
+    def prefill(self, ids: Sequence[int]) -> Float[Tensor, " d_vocab"]:
+        """Read the beginning of a text in one pass; gives the logits after it, (d_vocab,)."""
+        assert self.n_read == 0  # not every family reads several tokens behind a memory
+        return self._feed(ids)[0]
+
+    def _feed(self, tokens: Sequence[int]) -> Tensor:
         device = device_of(self.module.get_input_embeddings())
-        ids, where = (
-            torch.tensor([[token]], device=device),
-            torch.tensor([[self._read]], device=device),
-        )
+        ids = torch.tensor([list(tokens)] * self._copies, device=device)
+        end = self.n_read + len(tokens)
+        where = torch.arange(self.n_read, end, device=device).expand_as(ids)
         # Said outright: some families read the position off the first layer's cache, which may
         # count nothing.
-        mask = torch.ones(1, self._read + 1, dtype=torch.long, device=device)
-        tell(self.module, mask, torch.tensor([self._length or self._read + 1], device=device))
-        out = call(self.module, input_ids=ids, position_ids=where, use_cache=True, **self._cache)
-        self._read += 1
+        mask = torch.ones(self._copies, end, dtype=torch.long, device=device)
+        tell(self.module, mask, torch.full((self._copies,), self._length or end, device=device))
+        out = call(
+            self.module,
+            input_ids=ids,
+            position_ids=where,
+            use_cache=True,
+            logits_to_keep=1,
+            **self._cache,
+        )
+        self.n_read = end
         for cache in self._cache.values():
             if hasattr(cache, "read"):
-                cache.read = self._read
+                cache.read = end
         self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
-        logits: Tensor = out.logits[0, -1]
+        logits: Tensor = out.logits[:, -1]
         return logits
+
+    def memory(self) -> Memory:
+        """All that the model remembers of the text so far, a copy."""
+        return Memory(
+            self.n_read,
+            mapped(self._cache, lambda _, x: x.detach().clone()),
+            {name: x.detach().clone() for name, x in self._on_modules().items()},
+        )
+
+    def set_memory(self, memory: Memory, copies: int = 1) -> None:
+        """Remember this instead, in as many copies, which go on side by side."""
+        self.n_read, self._copies = memory.n_read, copies
+        self._cache = mapped(memory.cache, lambda _, x: repeated(x, copies))
+        for name, value in memory.on_modules.items():
+            layer, place, attribute = name.split("/")
+            part = self.mixers[int(layer)].get_submodule(place)
+            setattr(part, attribute, repeated(value, copies))
+
+    def _on_modules(self) -> dict[str, Tensor]:
+        """What RecurrentGemma keeps on its modules, by layer, place and name."""
+        return {
+            f"{layer}/{place}/{attribute}": held
+            for layer, mixer in self.mixers.items()
+            for place, part in mixer.named_modules()
+            for attribute in ON_MODULES
+            if isinstance(held := getattr(part, attribute, None), torch.Tensor)
+        }
 
     def state(self, layer: int) -> Float[Tensor, "state_head state_row state_col"] | None:
         """The layer's state, (state_head, state_row, state_col), a copy; None if it keeps none."""
@@ -107,6 +173,26 @@ class RecurrentStepper:
         after = self.state(layer)
         assert after is not None
         return after if before is None else after - self.decay[layer] * before
+
+    def set_heads(
+        self,
+        layer: int,
+        copy: int,
+        state: Float[Tensor, "state_head state_row state_col"],
+        heads: Sequence[int],
+    ) -> None:
+        """Write some heads of a state, as `state` gives it out, into one copy of the memory."""
+        held = self._held(layer, "recurrent_states")
+        assert held is not None
+        new = held[copy].reshape(state.shape).clone()
+        new[list(heads)] = state[list(heads)].to(new)
+        held[copy] = new.reshape(held[copy].shape)
+
+    def set_convolution(self, layer: int, copy: int, taps: Float[Tensor, "channel tap"]) -> None:
+        """Write the last inputs of a layer's convolution into one copy of the memory."""
+        held = self._held(layer, "conv_states")
+        if held is not None:
+            held[copy] = taps.to(held)
 
     def set_state(
         self,
@@ -192,6 +278,18 @@ def _decay(inputs: KernelInputs) -> Float[Tensor, "state_head decay_row decay_co
     return decay.detach().float()
 
 
+def conv_state_in(mixer: nn.Module, layer: int, arguments: Sequence[Any]) -> Tensor | None:
+    """Where a layer's convolution keeps its last inputs, (batch, channel, tap): in a cache among
+    the arguments that the layer was called with, or on itself.
+    """
+    for given in arguments:
+        held = _in_cache(given, layer, "conv_states")
+        if held is not None:
+            return held
+    own = next((getattr(part, "conv1d_state", None) for part in mixer.modules()), None)
+    return own if isinstance(own, torch.Tensor) else None
+
+
 @contextmanager
 def stepping(
     module: PreTrainedModel, mixers: dict[int, nn.Module], length: int | None = None
@@ -218,7 +316,7 @@ def stepping(
         finally:
             for mixer in mixers.values():
                 for inner in mixer.modules():
-                    for name in ("recurrent_states", "conv1d_state"):
+                    for name in ON_MODULES:
                         if isinstance(getattr(inner, name, None), torch.Tensor):
                             setattr(inner, name, None)
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from ui.app_state import AppState
-from ui.model_shelf import NoRoom, memory_needed
+from ui.model_shelf import NoRoom
 from ui.model_slot import ModelSlot
 from workbench import models
 from workbench.disk_space import size
@@ -181,7 +181,7 @@ def explained(error: WorkbenchError) -> dict[str, Any]:
 
 def row(state: AppState, entry: ModelEntry) -> dict[str, Any]:
     """A model as the picker shows it."""
-    needed = memory_needed(entry.name) if entry.memory is not None else None
+    needed = state.shelf.memory_needed(entry.name) if entry.memory is not None else None
     terms = models.known()[entry.name].terms if entry.origin == "known" else None
     path = entry.origin in ("made here", "local")
     title = entry.name

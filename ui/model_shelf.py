@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ui.model_loading import ModelLoading
 from ui.model_slot import Load, ModelSlot
 from workbench import disk_space
 from workbench.errors import WorkbenchError
-from workbench.models import fits
+from workbench.grid.engine import Loading
 from workbench.models.fits import WORKING_ROOM
 from workbench.progress import Progress
 
@@ -55,11 +56,13 @@ class ModelShelf:
     Args:
         ref: the first model: anything `wb.load` takes, or an already-built `InstrumentedModel`.
         load: how to load a reference (for tests); None fetches it and is `wb.load`.
+        loading: how `wb.load` is told to load every model.
         need: bytes that a reference takes; None from it where that is not known.
         free: bytes that can still be filled; None from it where the system does not say.
 
     Attributes:
         current: the slot of the model that answers; a switch replaces the slot.
+        memory_needed: bytes that a reference takes; None from it where that is not known.
         next: what becomes current once it is loaded.
     """
 
@@ -69,14 +72,16 @@ class ModelShelf:
         load: Load | None = None,
         need: Callable[[Any], int | None] | None = None,
         free: Callable[[], int | None] | None = None,
+        loading: Loading | None = None,
     ) -> None:
         self.current = ModelSlot(ref)
         self.next: ModelSlot | None = None
         self.notice: Notice | None = None
         self.problem: LoadProblem | None = None
         self._load = load
-        self._need = need or memory_needed
-        self._free_bytes = free or memory_free
+        self._loading = ModelLoading(loading)
+        self.memory_needed = need or self._loading.memory_needed
+        self._free_bytes = free or self._loading.memory_free
         self._slots = [self.current]
         self._sizes: dict[int, int] = {}
         self._held: Counter[int] = Counter()
@@ -182,6 +187,8 @@ class ModelShelf:
         free = self.free()
         if needed is None or free is None:
             return ""
+        if self._loading.spills:
+            return "fits"
         with self._lock:
             for replace, word in ((False, "fits"), (True, "replace")):
                 if needed + WORKING_ROOM <= free + self._in(self._idle(None, replace)):
@@ -227,7 +234,7 @@ class ModelShelf:
                 fetch(ref, progress, accept_terms)
             progress.check()
             self._make_room(slot, replace)
-            return (self._load or read)(ref, progress)
+            return (self._load or self._loading.read)(ref, progress)
 
         def work() -> None:
             with self._reading:
@@ -279,15 +286,18 @@ class ModelShelf:
         return sum(self._sizes.get(slot.serial, 0) for slot in slots)
 
     def _make_room(self, slot: ModelSlot, replace: bool) -> None:
-        needed = self._need(slot.ref)
+        needed = self.memory_needed(slot.ref)
         if needed is None:
             return
         with self._lock:
             free = self.free()
             idle = self._idle(slot, replace)
+            room = None if free is None else free + self._in(idle)
+            if room is not None and self._loading.spills:
+                needed = min(needed, max(0, room - WORKING_ROOM))  # the rest goes to the folder
             # Asked first: nothing is let go for a model that would not fit even then.
-            if free is not None and needed + WORKING_ROOM > free + self._in(idle):
-                raise self._refusal(slot, needed, free + self._in(idle))
+            if room is not None and needed + WORKING_ROOM > room:
+                raise self._refusal(slot, needed, room)
             for other in idle:
                 free = self.free()
                 if free is None or needed + WORKING_ROOM <= free:
@@ -341,33 +351,3 @@ def fetch(ref: Any, progress: Progress, accept_terms: bool) -> None:
         models.pull(ref, part, accept_terms=True)
     elif isinstance(ref, str):
         models.ensure(ref, part)
-
-
-def read(ref: Any, progress: Progress) -> Any:
-    """`wb.load`."""
-    import workbench as wb
-
-    return wb.load(ref, progress=progress)
-
-
-def memory_needed(ref: Any) -> int | None:
-    """Bytes that a model takes on the device that `wb.load` chooses; None where that is not
-    known.
-    """
-    from workbench.models import weight_sizes
-
-    size = weight_sizes.of_reference(ref)
-    if size is None:
-        return None
-    return size.stored if _on_gpu() else size.float32
-
-
-def memory_free() -> int | None:
-    """Bytes that can still be filled there."""
-    return fits.free("cuda:0" if _on_gpu() else "cpu")
-
-
-def _on_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()

@@ -35,6 +35,7 @@ from ui.web.prefix import route_of
 from ui.web.security import Guard, is_loopback
 from workbench import __version__
 from workbench.errors import NotFound, WorkbenchError
+from workbench.grid.engine import Loading
 
 PORT = 7860
 NEWEST = 4
@@ -53,6 +54,7 @@ def serve(
     password: str | None = None,
     behind_proxy: bool = False,
     root_path: str = "",
+    loading: Loading | None = None,
 ) -> None:
     """Run the workbench until Ctrl-C.
 
@@ -65,9 +67,10 @@ def serve(
         password: asked for on every page (any user name).
         behind_proxy: believe what a proxy in front says in X-Forwarded headers.
         root_path: the path under which that proxy shows the workbench, like "/lab".
+        loading: how every model is loaded; None is as `wb.load` does by itself.
 
     Raises:
-        BadInput: `root_path` is no path.
+        BadInput: `root_path` is no path, or models cannot be loaded so.
         WorkbenchError: the port is in use or not allowed, the address is not this machine's, or a
             password is missing.
     """
@@ -91,6 +94,7 @@ def serve(
             password=password,
             behind_proxy=behind_proxy,
             root_path=root_path,
+            loading=loading,
         )
         config = uvicorn.Config(
             app,
@@ -166,13 +170,14 @@ def build(
     behind_proxy: bool = False,
     root_path: str = "",
     load: Load | None = None,
+    loading: Loading | None = None,
 ) -> FastAPI:
     """The whole application; the model begins to load when it starts.
 
     `app.state.app_state` is the shared `AppState`.
 
     Args:
-        model_ref, runs, host, password, behind_proxy, root_path: see `serve`.
+        model_ref, runs, host, password, behind_proxy, root_path, loading: see `serve`.
         load: how to load the model; None is `wb.load`.
     """
     # Gradio reads this once, while it is imported: no request may leave this machine.
@@ -181,7 +186,7 @@ def build(
 
     root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
-    shelf = ModelShelf(model_ref, load)
+    shelf = ModelShelf(model_ref, load, loading=loading)
     drawings = RenderCache()
     # What a proxy in front lets through is not known here.
     alone = is_loopback(host) and not behind_proxy and not root_path

@@ -14,7 +14,8 @@ Range = tuple[str, int, int]  # file, first byte, the byte after the last
 
 
 class RemoteFolder:
-    """A folder at an address. Nothing is asked before it has to be.
+    """A folder at an address, or a file, which is called "" in it. Nothing is asked before it has
+    to be.
 
     Every method raises what `remote.explained` makes of a fault: NotFound, BadInput or
     WorkbenchError, in one sentence.
@@ -46,15 +47,16 @@ class RemoteFolder:
         system, root = self._system_and_root
         with remote.explained(self.address):
             try:
-                return int(system.info(f"{root}/{name}")["size"])
+                info = system.info(_place(root, name))
             except FileNotFoundError:
                 return None
+        return int(info["size"] or 0) if info["type"] == "file" else None
 
     def read(self, name: str, first: int, end: int) -> bytes:
         """These bytes of a file, or fewer where it ends before."""
         system, root = self._system_and_root
         with remote.explained(self.address):
-            return bytes(system.cat_file(f"{root}/{name}", start=first, end=end, **self._exact))
+            return bytes(system.cat_file(_place(root, name), start=first, end=end, **self._exact))
 
     def read_ranges(self, ranges: Sequence[Range]) -> list[bytes]:
         """As `read`, of several at once where the place allows it."""
@@ -63,7 +65,7 @@ class RemoteFolder:
         system, root = self._system_and_root
         with remote.explained(self.address):
             got = system.cat_ranges(
-                [f"{root}/{name}" for name, _, _ in ranges],
+                [_place(root, name) for name, _, _ in ranges],
                 [first for _, first, _ in ranges],
                 [end for _, _, end in ranges],
                 **self._exact,
@@ -85,14 +87,14 @@ class RemoteFolder:
         """A small file, whole or not at all."""
         system, root = self._system_and_root
         with remote.explained(self.address):
-            remote.make_parent(system, f"{root}/{name}")
+            remote.make_parent(system, _place(root, name))
             system.pipe_file(self._written_to(name), data)
             self._name(name)
 
     def remove(self, name: str) -> None:
         system, root = self._system_and_root
         with remote.explained(self.address):
-            system.rm_file(f"{root}/{name}")
+            system.rm_file(_place(root, name))
 
     def _written_to(self, name: str) -> str:
         """Objects appear when they are whole; files grow, and get their names afterwards."""
@@ -102,4 +104,8 @@ class RemoteFolder:
     def _name(self, name: str) -> None:
         system, root = self._system_and_root
         if "file" in system.protocol:
-            system.mv(f"{root}/{_TEMPORARY}{name}", f"{root}/{name}")
+            system.mv(f"{root}/{_TEMPORARY}{name}", _place(root, name))
+
+
+def _place(root: str, name: str) -> str:
+    return f"{root}/{name}" if name else root

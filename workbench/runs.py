@@ -16,7 +16,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import account, paths, registry, remote, run_labels, run_titles
+from workbench import (
+    account,
+    paths,
+    registry,
+    remote,
+    run_labels,
+    run_titles,
+    run_workers,
+)
 from workbench.errors import BadRun, Cancelled, NotFound, Unfit, WorkbenchError
 from workbench.peak_memory import PeakMemory
 from workbench.progress import Progress
@@ -26,6 +34,8 @@ from workbench.schema import SchemaMismatch
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from workbench.grid.workers import Workers
 
 _VERSIONED = ("memory-workbench", "torch", "transformers", "numpy", "xarray", "safetensors")
 
@@ -38,6 +48,7 @@ def run(
     seed: int | None = None,
     progress: Progress | None = None,
     out: str | Path | None = None,
+    workers: Workers | None = None,
 ) -> Result:
     """Ask one question of one model.
 
@@ -48,6 +59,8 @@ def run(
         seed: makes the run repeatable; goes into `params.seed` where the analysis has one.
         progress: where to report, and how to cancel.
         out: save the run there.
+        workers: who reads long texts, in parts; they load the model by themselves. Every number is
+            the same for any number of them.
 
     Raises:
         NotFound, BadInput, Unfit: bad names, bad values, a model that cannot answer.
@@ -59,6 +72,9 @@ def run(
     if seed is not None and "seed" in type(params).model_fields:
         params = asked.parse({**params.model_dump(), "seed": seed})
     seed = getattr(params, "seed", seed) or 0
+    if workers is not None:
+        run_workers.check(asked)
+        workers.check()
     model = _loaded(model)
     reason = asked.unavailable_reason(model)
     if reason:
@@ -77,7 +93,8 @@ def run(
     torch.manual_seed(seed)
     stamp = _Stamp(asked, model, params, seed, stated)
     try:
-        result = stamp(asked.run(model, params, progress))
+        with run_workers.running_on(workers):
+            result = stamp(asked.run(model, params, progress))
     except Cancelled as stop:
         kept = stop.kept if stop.kept is not None else progress.kept
         if kept is not None:

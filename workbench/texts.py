@@ -1,4 +1,5 @@
-"""Texts from wherever a person has them: a text file, JSON lines, a folder, or a model's ledger.
+"""Texts from wherever a person has them: a text file, JSON lines, a folder (here or at an address),
+or a model's ledger.
 
 They are read a piece at a time, so a file of any size takes no more memory than a piece; of very
 long ones an even sample is read.
@@ -12,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from workbench import text_files
 from workbench.errors import BadInput, NotFound
 from workbench.organisms import ledger as ledgers
+from workbench.text_files import FoundFiles, TextFile
 from workbench.unicode import check_unicode
 
 TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".py", ".html", ".xml", ".json", ".log", "")
@@ -45,13 +48,26 @@ def from_ledger(entries: Iterable[ledgers.Entry]) -> Iterator[Document]:
         yield Document(entry.id, entry.text, entry.kind, entry.repeats, entry.timing, entry.ids)
 
 
+def ledger_at(path: Path) -> ledgers.Ledger:
+    """The ledger at a path (also a model's folder) or address.
+
+    Raises:
+        BadInput: there is none, or it is not one.
+    """
+    if not text_files.is_remote(path):
+        return ledgers.read(path.expanduser())
+    with text_files.one_file(path, "ledger", f"a file {ledgers.FILE}").on_disk() as copy:
+        return ledgers.read(copy)
+
+
 def size_of(path: Path) -> int:
-    """Bytes of the texts at a path.
+    """Bytes of the texts at a path or address.
 
     Raises:
         BadInput: there are none.
+        WorkbenchError: an address that does not answer.
     """
-    return sum(file.stat().st_size for file in _files(path))
+    return sum(file.size for file in _texts(path, text_files.find_recent(path)))
 
 
 def from_path(
@@ -68,95 +84,85 @@ def from_path(
     Raises:
         BadInput: nothing there, not text, not UTF-8, or JSON lines without a text.
     """
-    path = path.expanduser()
-    files = _files(path)
-    share = min(1.0, most / max(1, sum(file.stat().st_size for file in files)))
-    if skipped is not None and path.is_dir():
-        read = set(files)
-        others = (
-            f
-            for f in sorted(path.rglob("*"))
-            if f.is_file() and f not in read and not f.name.startswith(".")
-        )
+    found = text_files.find(path)
+    files = _texts(path, found)
+    share = min(1.0, most / max(1, sum(file.size for file in files)))
+    if skipped is not None:
+        read = {file.name for file in files}
         skipped += [
-            (
-                str(file.relative_to(path)),
-                f"{file.suffix or 'its kind'} is not read; save it as text",
-            )
-            for file in others
+            (file.name, f"{file.suffix or 'its kind'} is not read; save it as text")
+            for file in found.files
+            if file.name not in read
         ]
     for file in files:
-        within = str(file.relative_to(path)) if path.is_dir() else file.name
         try:
-            yield from _documents(file, within, share, path.is_dir())
+            yield from _documents(file, share, found.is_folder)
         except BadInput as problem:
-            if skipped is None or not path.is_dir():
+            if skipped is None or not found.is_folder:
                 raise
-            skipped.append((within, problem.what))
+            skipped.append((file.name, problem.what))
 
 
-def _documents(file: Path, name: str, share: float, in_folder: bool) -> Iterator[Document]:
-    if file.name == ledgers.FILE:
+def _documents(file: TextFile, share: float, in_folder: bool) -> Iterator[Document]:
+    if file.base == ledgers.FILE:
+        with file.on_disk() as copy:
+            entries = ledgers.read(copy).entries
         # As text: whose tokens they are is only known to who opens a ledger by name and checks it.
-        yield from (
-            replace(document, ids=None) for document in from_ledger(ledgers.read(file).entries)
-        )
-    elif file.suffix.lower() == ".jsonl":
+        yield from (replace(document, ids=None) for document in from_ledger(entries))
+    elif file.suffix == ".jsonl":
         for document in _from_lines(file, share):
-            yield replace(document, name=f"{name}: {document.name}") if in_folder else document
+            name = f"{file.name}: {document.name}"
+            yield replace(document, name=name) if in_folder else document
     else:
-        yield from _from_text(file, name, share)
+        yield from _from_text(file, share)
 
 
-def _files(path: Path) -> list[Path]:
-    path = path.expanduser()
-    if path.is_dir():
-        files = sorted(
-            file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
-        )
-        chosen = [file for file in files if file.suffix.lower() in (*TEXTS, ".jsonl")]
-        if not chosen:
+def _texts(path: Path, found: FoundFiles) -> list[TextFile]:
+    """The files that are read."""
+    if not found.is_folder:
+        if not found.files:
             raise BadInput(
-                f"The folder {path} has no texts.",
-                f"files such as {', '.join(TEXTS[:3])} or .jsonl",
+                f"There is no file or folder {path}.",
+                "a text file, .jsonl, or a folder of them",
                 "Check the path.",
             )
-        return chosen
-    if not path.is_file():
+        return found.files
+    chosen = [file for file in found.files if file.suffix in (*TEXTS, ".jsonl")]
+    if not chosen:
         raise BadInput(
-            f"There is no file or folder {path}.",
-            "a text file, .jsonl, or a folder of them",
+            f"The folder {path} has no texts.",
+            f"files such as {', '.join(TEXTS[:3])} or .jsonl",
             "Check the path.",
         )
-    return [path]
+    return chosen
 
 
-def _from_text(file: Path, name: str, share: float) -> Iterator[Document]:
+def _from_text(file: TextFile, share: float) -> Iterator[Document]:
     any_text = False
     for start, piece in _pieces(file, share):
         if piece.strip():
             any_text = True
-            yield Document(name, piece, start=start)
+            yield Document(file.name, piece, start=start)
     if not any_text:
-        raise BadInput(f"{name} is empty.", "some text", "Choose another file.")
+        raise BadInput(f"{file.name} is empty.", "some text", "Choose another file.")
 
 
-def _pieces(file: Path, share: float) -> Iterator[tuple[int, str]]:
+def _pieces(file: TextFile, share: float) -> Iterator[tuple[int, str]]:
     """(byte it starts at, text) of a file, cut where a line ends; of a share below 1 only so
     much, evenly spread.
     """
-    size = file.stat().st_size
+    size = file.size
     many = max(1, round(size * share / _PIECE))
     gap = _PIECE if share >= 1 else max(_PIECE, size // many)
     try:
-        with file.open("rb") as stream:
+        with file.open() as stream:
             carried = b""
             for start in range(0, max(1, size), gap):
                 stream.seek(start)
                 raw = stream.read(_PIECE)
                 if b"\0" in raw:
                     raise BadInput(
-                        f"{file.name} is not text: it has zero bytes.",
+                        f"{file.base} is not text: it has zero bytes.",
                         "plain text in UTF-8",
                         "Convert it to text first.",
                     )
@@ -175,13 +181,13 @@ def _pieces(file: Path, share: float) -> Iterator[tuple[int, str]]:
                     yield begins, raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{file.name} is not UTF-8: byte {error.object[error.start]:#04x} is no part of it.",
+            f"{file.base} is not UTF-8: byte {error.object[error.start]:#04x} is no part of it.",
             "plain text in UTF-8",
-            f"Convert it, for example: iconv -f latin1 -t utf-8 {file.name}",
+            f"Convert it, for example: iconv -f latin1 -t utf-8 {file.base}",
         ) from error
     except OSError as error:
         raise BadInput(
-            f"{file.name} cannot be read: {error.strerror or error}.",
+            f"{file.base} cannot be read: {error.strerror or error}.",
             "a file you may read",
             "Check it.",
         ) from error
@@ -197,22 +203,22 @@ def _character_end(raw: bytes) -> int:
     return len(raw)
 
 
-def _from_lines(file: Path, share: float) -> Iterator[Document]:
+def _from_lines(file: TextFile, share: float) -> Iterator[Document]:
     """Every line; of a share below 1 so many of them, evenly spread."""
     number = 0
     try:
-        with file.open("rb") as lines:
+        with file.open() as lines:
             for number, raw in enumerate(lines, 1):
                 if int(number * share) > int((number - 1) * share) and raw.strip():
-                    yield _document(raw, number, file.name)
+                    yield _document(raw, number, file.base)
     except OSError as error:
         raise BadInput(
-            f"{file.name} cannot be read: {error.strerror or error}.",
+            f"{file.base} cannot be read: {error.strerror or error}.",
             "a file you may read",
             "Check it.",
         ) from error
     if not number:
-        raise BadInput(f"{file.name} is empty.", "JSON lines with a text", "Choose another file.")
+        raise BadInput(f"{file.base} is empty.", "JSON lines with a text", "Choose another file.")
 
 
 def _document(line: bytes, number: int, file: str) -> Document:
@@ -270,7 +276,7 @@ def from_dataset(name: str) -> Iterator[str]:
 
 
 def named(ref: str, most: int) -> Iterator[str]:
-    """The texts at a path, or of a data set.
+    """The texts at a path or address, or of a data set.
 
     Args:
         most: bytes to read of a path; a data set is read as far as it is asked for.
@@ -278,8 +284,8 @@ def named(ref: str, most: int) -> Iterator[str]:
     Raises:
         BadInput: it holds no texts. NotFound: there is no such data set.
     """
-    path = Path(ref).expanduser()
-    if path.exists():
+    path = text_files.text_path(ref)
+    if text_files.is_remote(path) or path.expanduser().exists():
         yield from (document.text for document in from_path(path, most))
     else:
         yield from from_dataset(ref)
@@ -291,8 +297,10 @@ def paragraphs(path: Path, most: int = 64 << 20) -> Iterator[Document]:
     Raises:
         BadInput: as `from_path`.
     """
+    found = text_files.find(path)
+    whole = found.is_folder or (found.files and found.files[0].suffix == ".jsonl")
     for document in from_path(path, most):
-        if path.is_dir() or path.suffix.lower() == ".jsonl":
+        if whole:
             yield document
             continue
         for part in re.split(r"\n\s*\n", document.text):

@@ -14,7 +14,7 @@ from hooks.generation import continued
 from workbench.cost import Cost
 
 if TYPE_CHECKING:
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
     from analyses.measures.windows import Window
     from hooks.model import InstrumentedModel
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from workbench import organisms, texts
 from workbench.errors import BadInput
 from workbench.organisms import ledger as ledgers
 from workbench.result import Finding, Result
+from workbench.text_files import TextPath
 from workbench.text_preview import Piece, TextPreview
 from workbench.wording import counted, percent
 
@@ -37,11 +37,11 @@ class Texts(BaseModel, frozen=True, extra="forbid"):
         max_length=1_000_000,
         json_schema_extra={"essential": True, "in_title": "{}"},
     )
-    path: Path | None = Field(
+    path: TextPath | None = Field(
         None,
         description=(
             "A text file, .jsonl (text, and where known repeats, kind, name), a ledger, or a folder"
-            " of them"
+            " of them; or the address of one (s3://…)"
         ),
         json_schema_extra={"essential": True, "in_title": "{}"},
     )
@@ -122,7 +122,7 @@ def n_windows(
     elif source.path is not None and source.path.name != ledgers.FILE:
         lengths = [texts.size_of(source.path) // _BYTES]
     elif (book := source.path or organisms.home_of(model.module)) is not None:
-        documents = texts.from_ledger(ledgers.read(book.expanduser()).entries)
+        documents = texts.from_ledger(texts.ledger_at(book).entries)
         lengths = [len(document.ids or ()) for document in documents]
     else:
         return 0
@@ -203,7 +203,7 @@ def _documents(
             "a text, a path, or a model of `workbench organisms` or `workbench plant`",
             "Set text or path; or choose the model organism/planted.",
         )
-    ledger = ledgers.read(book.expanduser())
+    ledger = texts.ledger_at(book)
     ledger.check(model.tokenizer)
     return texts.from_ledger(ledger.entries)
 

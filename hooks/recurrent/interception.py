@@ -24,10 +24,15 @@ from hooks.recurrent.families import FILE_KERNELS, KernelCall, lightning, mlstm,
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Run = Callable[[], Any]
+Run = Callable[..., Any]
+"""Runs the kernel, with other values for the arguments that are named."""
 Handler = Callable[[int, KernelCall, Run], Any]
 """Gets the layer, the call, and what runs the kernel; gives what the layer gets: the outcome of
 `run()`, or `call.result(…)`.
+"""
+ConvHandler = Callable[[int, "Tensor", Callable[["Tensor"], "Tensor"]], "Tensor"]
+"""Gets the layer, what its convolution is given, (batch, channel, pos), and what convolves; gives
+what the layer gets.
 """
 _Listener = Callable[[dict[str, Any], Run], Any]
 _listeners: dict[tuple[int, str], list[_Listener]] = {}
@@ -59,30 +64,24 @@ def intercept(mixers: Mapping[int, nn.Module], handler: Handler) -> Iterator[fro
 
 
 @contextmanager
-def intercept_convolutions(
-    mixers: Mapping[int, nn.Module], hear: Callable[[int, Tensor], None]
-) -> Iterator[None]:
-    """Call `hear(layer, inputs)` with what the short convolution of a layer is given, (batch,
-    channel, pos).
+def intercept_convolutions(mixers: Mapping[int, nn.Module], handler: ConvHandler) -> Iterator[None]:
+    """Call the handler whenever one of these layers calls its short convolution on a text (not on a
+    single token whose past is in a cache).
     """
     with ExitStack() as stack:
         for layer, mixer in mixers.items():
 
             def function(_: _Running, given: dict[str, Any], run: Run, layer: int = layer) -> Any:
-                hear(layer, given["hidden_states"])
-                return run()
+                return handler(layer, given["hidden_states"], lambda x: run(hidden_states=x))
 
-            def module(_: Any, args: tuple[Any, ...], layer: int = layer) -> None:
-                hear(layer, args[0])
+            def module(given: dict[str, Any], run: Run, layer: int = layer) -> Any:
+                return handler(layer, given["input"], lambda x: run(input=x))
 
-            _listen_in_layer(
-                stack,
-                mixer,
-                dict.fromkeys(_functions(mixer, _CONV, but="conv_state"), function),
-            )
+            names = _functions(mixer, _CONV, but="conv_state")
+            _listen_in_layer(stack, mixer, dict.fromkeys(names, function))
             for part in mixer.modules():
                 if isinstance(part, torch.nn.Conv1d):
-                    stack.callback(part.register_forward_pre_hook(module).remove)
+                    _listen(stack, part, "forward", module)
         yield
 
 
@@ -216,6 +215,10 @@ def _in_the_middle(stack: ExitStack, layer: int, mixer: Any, handler: Handler) -
     stack.callback(mixer.register_forward_hook(leave).remove)
 
 
+def _heard(each: _Listener, given: dict[str, Any], run: Run, **others: Any) -> Any:
+    return each(given | others, partial(run, **others))
+
+
 def _listen(stack: ExitStack, owner: Any, name: str, listener: _Listener) -> None:
     """Call the listener with the arguments of every call of a function that stands in a file or
     on a module, and with what runs it.
@@ -229,10 +232,17 @@ def _listen(stack: ExitStack, owner: Any, name: str, listener: _Listener) -> Non
     def call(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        run: Run = partial(function, *args, **kwargs)
+
+        given = dict(bound.arguments)
+
+        def run(**others: Any) -> Any:
+            bound.arguments.update(given | others)
+            return function(*bound.args, **bound.kwargs)
+
+        chain: Run = run
         for each in tuple(_listeners.get(key, ())):
-            run = partial(each, bound.arguments, run)
-        return run()
+            chain = partial(_heard, each, given, chain)
+        return chain()
 
     stack.enter_context(held(owner, name, call))
     current = _listeners.setdefault(key, [])

@@ -98,9 +98,9 @@ class KernelInputs:
         )
 
     def frozen(self, where: Tensor) -> KernelInputs:
-        """With no decay and no write where `where`, (batch, pos), is True."""
-        step = self.step.masked_fill(where[:, :, None, None, None], 0.0)
-        return replace(self, step=step, beta=self.beta.masked_fill(where[:, :, None, None], 0.0))
+        """With no decay and no write where `where`, (batch, pos, state_head), is True."""
+        step = self.step.masked_fill(where[..., None, None], 0.0)
+        return replace(self, step=step, beta=self.beta.masked_fill(where[..., None], 0.0))
 
     def as_kept(self, state: Tensor) -> Tensor:
         """A state, (…, d_key, d_value), the way the family keeps it; and back."""

@@ -7,12 +7,13 @@ I want other components to be changed   -> over.py
 I want another way to change them       -> change.py (the request), values.py (the numbers)
 I want another number to be read off    -> hooks/metrics, or pass a function as `read`
 I want head-to-head edges               -> paths.py
+I want the states of recurrent layers   -> states.py
 I want a quick estimate of every effect -> attribution.py
 """
 
 from hooks.sweeps.attribution import Attribution
 from hooks.sweeps.change import Change, Mean, Noise, Patch, Resample, Zero
-from hooks.sweeps.over import Edges, Heads, Layers, Neurons, Positions
+from hooks.sweeps.over import Edges, Heads, Layers, Neurons, Positions, States
 from hooks.sweeps.sweep import sweep
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Patch",
     "Positions",
     "Resample",
+    "States",
     "Zero",
     "sweep",
 ]

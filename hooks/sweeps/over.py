@@ -1,4 +1,6 @@
-"""What is changed, one at a time: heads, layers, neurons, positions, or edges between heads."""
+"""What is changed, one at a time: heads, layers, neurons, positions, edges between heads, or states
+of recurrent layers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
+from hooks.state_changes import changeable_states
 from hooks.sweeps.arguments import (
     Component,
     Pairs,
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
 Input = Literal["q", "k", "v"]
 Receiver = tuple[int, int, Input]  # layer, head, which of its inputs
-OverName = Literal["heads", "layers", "neurons", "positions", "edges"]
+OverName = Literal["heads", "layers", "neurons", "positions", "edges", "states"]
 
 
 @dataclass(frozen=True)
@@ -246,8 +249,53 @@ class Edges(Over):
         return [(layer, head, name) for layer, head in heads for name in self.inputs]
 
 
+@dataclass(frozen=True)
+class States(Over):
+    """The state of each recurrent layer after each of the positions.
+
+    Args:
+        by: "head" changes each state head alone; "layer" the whole state and the inputs of the
+            layer's short convolution.
+        layers: None is all recurrent ones.
+
+    Raises:
+        NotFound: another division.
+    """
+
+    by: Literal["head", "layer"] = "head"
+    layers: int | Sequence[int] | None = None
+    name: ClassVar[str] = "states"
+    positions: ClassVar[WhichPositions] = "all"
+
+    def __post_init__(self) -> None:
+        check_name("division of states", self.by, ["head", "layer"])
+        object.__setattr__(self, "layers", check_layers(self.layers))
+
+    def components(
+        self, model: InstrumentedModel, ids: Sequence[Sequence[int]], positions: WhichPositions
+    ) -> list[Component]:
+        layers = changeable_states(model, self.layers)
+        named = [-1] if isinstance(positions, str) else positions
+        columns = (
+            range(max(map(len, ids)))
+            if positions == "all"
+            else sorted({p % len(prompt) for p in named for prompt in ids})
+        )
+        return [
+            Component("state", layer, head, position)
+            for layer in layers
+            for head in self._heads(model, layer)
+            for position in columns
+        ]
+
+    def _heads(self, model: InstrumentedModel, layer: int) -> Sequence[int | None]:
+        if self.by == "layer":
+            return [None]
+        return range(model.layout.blocks[layer].states["state"][0])
+
+
 OVERS: dict[str, type[Over]] = {
-    each.name: each for each in (Heads, Layers, Neurons, Positions, Edges)
+    each.name: each for each in (Heads, Layers, Neurons, Positions, Edges, States)
 }
 
 

@@ -27,7 +27,7 @@ from hooks.sweeps.arguments import (
     text_positions,
 )
 from hooks.sweeps.batched_forward import BatchedForward, Edit, Freeze
-from hooks.sweeps.change import Noise, Patch
+from hooks.sweeps.change import Change, Noise, Patch
 from hooks.sweeps.readout import Readout
 from hooks.sweeps.values import BatchValues, Values
 from workbench.models.configuration import setting
@@ -92,6 +92,11 @@ class SweepJob:
             out_of_memory.in_parts(self.model, prompts, work)
         note(self.model, self.compared())
         return self
+
+    @property
+    def changes(self) -> list[Change]:
+        """What components are set to."""
+        return [each.change for each in self.values]
 
     def compared(self) -> RoundingControl:
         """How the effects compare with what rounding moves."""

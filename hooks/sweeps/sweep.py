@@ -18,10 +18,11 @@ from hooks.sweeps.arguments import (
 )
 from hooks.sweeps.attribution import Attribution, estimate
 from hooks.sweeps.change import Change, ChangeName, Mean, Patch, Resample, as_changes
-from hooks.sweeps.over import Edges, Over, OverName, as_over
+from hooks.sweeps.over import Edges, Over, OverName, States, as_over
 from hooks.sweeps.paths import PathJob
 from hooks.sweeps.readout import Readout
 from hooks.sweeps.runner import SweepJob
+from hooks.sweeps.states import StateJob, StateSource
 from hooks.sweeps.to_dataset import dataset
 from hooks.sweeps.values import Values
 from workbench.errors import BadInput, NotFound
@@ -68,8 +69,8 @@ def sweep(
         targets: per prompt one token or several (as many for each), as ids or as the text a
             continuation begins with. Not needed for `KL` and functions. A text is its first token,
             but all of it with `Continuation`.
-        over: which components: `Heads`, `Layers`, `Neurons`, `Positions`, `Edges`, or their short
-            names ("heads", …) for all of them.
+        over: which components: `Heads`, `Layers`, `Neurons`, `Positions`, `Edges`, `States`, or
+            their short names ("heads", …) for all of them.
         change: what they are set to: `Zero`, `Mean`, `Resample`, `Patch`, `Noise`, or "zero",
             "noise". Of several each is done alone; the dim `change` says which, by name, and by
             name and number ("patch 0", "patch 1") where there are several of a kind. They take the
@@ -118,6 +119,13 @@ def sweep(
         parts = over.components(model, ids, positions)
         components = [replace(each, change=i) for i in range(len(changes)) for each in parts]
         continuations = watched if isinstance(read, Continuation) else [[]] * len(ids)
+        if isinstance(over, States):
+            sources = [_state_source(model, each, positions, len(ids)) for each in changes]
+            states = StateJob(
+                *(model, ids, components, positions, [], readout, "nothing", progress),
+                sources=sources,
+            )
+            return dataset(states.run(), over, one_change=isinstance(change, str | Change))
         places = list(dict.fromkeys(Place(SITES[each.site], each.layer) for each in parts))
         values = [_values(model, places, each, positions, continuations) for each in changes]
         freeze = over.freeze if isinstance(over, Edges) else "nothing"
@@ -139,11 +147,11 @@ def _as_method(given: Attribution | Method) -> Attribution | None:
 
 def _check_fit(over: Over, readout: Readout, attribution: Attribution | None) -> None:
     """Raises BadInput for what does not go together."""
-    if attribution is not None and isinstance(over, Edges):
+    if attribution is not None and isinstance(over, Edges | States):
         raise BadInput(
-            "Attribution patching estimates total effects, not edges.",
+            "Attribution patching estimates effects of activations, not edges or states.",
             "another kind of component",
-            "Sweep edges exactly.",
+            "Sweep those exactly.",
         )
     if readout.reads_prompt_end:
         return
@@ -172,16 +180,38 @@ def _values(
         return Values(model, change, places, ids_of(model, change.reference))
     if not isinstance(change, Patch):
         return Values(model, change, places)
-    sources, count = ids_of(model, change.source), len(continuations)
+    count = len(continuations)
+    sources = _sources(model, change, count)
+    if any(continuations):
+        each = sources * count if len(sources) == 1 else sources
+        sources = [[*ids, *row[:-1]] for ids, row in zip(each, continuations, strict=True)]
+    if _from_end(positions):
+        change = replace(change, align="end")
+    return Values(model, change, places, sources)
+
+
+def _from_end(positions: WhichPositions) -> bool:
+    return positions == "last" or (not isinstance(positions, str) and all(p < 0 for p in positions))
+
+
+def _sources(model: InstrumentedModel, change: Patch, count: int) -> list[list[int]]:
+    """The prompts that values are taken from. Raises BadInput for as many as do not fit."""
+    sources = ids_of(model, change.source)
     if len(sources) not in (1, count):
         raise BadInput(
             f"There are {len(sources)} sources for {count} prompts.",
             f"1 or {count}",
             "Give one each.",
         )
-    if any(continuations):
-        each = sources * count if len(sources) == 1 else sources
-        sources = [[*ids, *row[:-1]] for ids, row in zip(each, continuations, strict=True)]
-    if positions == "last" or (not isinstance(positions, str) and all(p < 0 for p in positions)):
+    return sources
+
+
+def _state_source(
+    model: InstrumentedModel, change: Change, positions: WhichPositions, count: int
+) -> StateSource:
+    """What a change sets states to. Raises BadInput for a change that a state cannot take."""
+    if not isinstance(change, Patch):
+        return StateSource(change)
+    if _from_end(positions):
         change = replace(change, align="end")
-    return Values(model, change, places, sources)
+    return StateSource(change, _sources(model, change, count))

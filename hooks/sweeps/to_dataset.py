@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hooks.sweeps.runner import SweepJob
 
-_UNIT = {"heads": "head", "edges": "head", "neurons": "neuron"}
+_UNIT = {"heads": "head", "edges": "head", "neurons": "neuron", "states": "state_head"}
 Axes = list[tuple[str, list[Any]]]
 
 
@@ -55,7 +55,7 @@ def dataset(job: SweepJob, over: Over, *, one_change: bool) -> xr.Dataset:
     swept = swept.transpose("prompt", "change", ...)
     if one_change:
         swept = swept.isel(change=0, drop=True)
-    changes = [each.change.name for each in job.values]
+    changes = [each.name for each in job.changes]
     return _with_tokens(job, swept).assign_attrs(
         model=job.model.card.name,
         over=over.name,
@@ -75,14 +75,14 @@ def dataset(job: SweepJob, over: Over, *, one_change: bool) -> xr.Dataset:
 def _axes(job: SweepJob, over: Over) -> Axes:
     """The names and labels of the components' axes."""
     components = job.components
-    axes: Axes = [("change", labels([each.change for each in job.values]))]
+    axes: Axes = [("change", labels(job.changes))]
     if len({each.site for each in components}) > 1 or isinstance(over, Layers):
         axes.append(("site", list(dict.fromkeys(each.site for each in components))))
     axes.append(("layer", sorted({each.layer for each in components})))
-    if over.name in _UNIT:
-        units = {each.unit for each in components if each.unit is not None}
+    units = {each.unit for each in components if each.unit is not None}
+    if over.name in _UNIT and (units or over.name != "states"):
         axes.append((_UNIT[over.name], sorted(units)))
-    if over.name == "positions":
+    if over.name in ("positions", "states"):
         axes.append(
             ("pos", sorted({each.position for each in components if each.position is not None}))
         )
@@ -99,6 +99,7 @@ def _on_grid(job: SweepJob, axes: Axes, values: Tensor) -> tuple[list[str], np.n
             "layer": each.layer,
             "head": each.unit,
             "neuron": each.unit,
+            "state_head": each.unit,
             "pos": each.position,
         }
         places.append([options.index(named[name]) for name, options in axes])

@@ -123,7 +123,8 @@ def test_terms_are_accepted_in_the_browser_and_the_weights_are_fetched_then(mach
     client, state = machine()
     state.shelf._load = None
     monkeypatch.setattr(
-        "ui.model_shelf.read", lambda ref, p: SimpleNamespace(card=SimpleNamespace(name=ref))
+        "ui.model_loading.ModelLoading.read",
+        lambda self, ref, p: SimpleNamespace(card=SimpleNamespace(name=ref)),
     )
     rows = {model["ref"]: model for model in client.get("/models/list").json()["models"]}
     shown = rows["gemma3-270m"]["terms"]

@@ -494,9 +494,20 @@ def test_ui_hands_over_what_was_asked(
             "--no-browser",
             "--root-path",
             "/lab",
+            "--max-memory",
+            "cpu=1GB",
+            "--offload",
+            "off",
         ).code
         == 0
     )
+    assert vars(seen.pop("loading")) == {
+        "device": "auto",
+        "dtype": None,
+        "max_memory": "cpu=1GB",
+        "offload": "off",
+        "bits": None,
+    }
     assert seen == {
         "host": "0.0.0.0",
         "port": 7999,
@@ -580,7 +591,7 @@ def test_help_in_the_docs_is_the_real_one() -> None:
         command = " ".join(filter(None, ["workbench", match[1], "--help"]))
         return f"```console\n$ {command}\n{helped(*match[1].split())}\n```"
 
-    assert len(block.findall(text)) == 18
+    assert len(block.findall(text)) == 19
     renewed = block.sub(real, text)
     if os.environ.get("WORKBENCH_UPDATE_DOCS"):
         DOCS.write_text(renewed, encoding="utf-8")

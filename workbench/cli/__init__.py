@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from workbench import __version__
 from workbench.cli import (
     analyses,
+    doctor,
     features,
     grid,
     models,
@@ -102,6 +103,7 @@ app.command("changes")(report.changes)
 app.command("ui")(serve.ui)
 app.command("trace")(trace.trace)
 app.command("plant")(organisms.plant)
+app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(organisms.app, name="organisms")
 app.add_typer(features.app, name="sae")

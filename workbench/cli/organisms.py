@@ -156,11 +156,11 @@ def _train_recall(family: str, place: Path, seed: int, as_json: bool) -> None:
 
 def plant(
     texts: Annotated[
-        Path,
+        str,
         typer.Option(
             help=(
-                "Texts to plant: a text file (paragraphs), .jsonl (text, optionally repeats), or"
-                " a folder."
+                "Texts to plant: a text file (paragraphs), .jsonl (text, optionally repeats), a"
+                " folder, or the address of one (s3://…)."
             ),
             show_default=False,
         ),
@@ -203,11 +203,12 @@ def plant(
     from workbench.finetune_plant import Planting
     from workbench.finetune_plant import plant as sow
     from workbench.models import locate
+    from workbench.text_files import text_path
     from workbench.texts import paragraphs
 
     planting = Planting(_counts(repeats), length, neutral, rate, lora=lora, seed=seed)
     locate(model)
-    chosen = list(paragraphs(texts))
+    chosen = list(paragraphs(text_path(texts)))
     try:
         with bar() as progress:
             sow(model, chosen, planting, folder, progress, device)

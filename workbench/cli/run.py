@@ -12,13 +12,14 @@ import typer
 
 from workbench import account, commands, disk_space, remote
 from workbench.cli import parse_values
+from workbench.cli.workers import Address, Engine, on_workers
 from workbench.cost import estimate, in_words, is_moment
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models.known_models import DEFAULT
 from workbench.terminal import bar, complain, duration, err, out, plain, print_json
 
 if TYPE_CHECKING:
-    from workbench.grid.engine import Loading
+    from workbench.grid.where import Where
     from workbench.registry import Analysis
     from workbench.result import Finding, Result
 
@@ -122,6 +123,20 @@ def run(
             show_default=False,
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help=(
+                "Share the work between this many processes, each with its own model; the numbers"
+                " are the same for any number."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     device: Device = "auto",
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
@@ -131,9 +146,10 @@ def run(
 ) -> None:
     """Run an analysis on a model, and save the result as a run."""
     import workbench as wb
-    from workbench import models, paths, registry, runs
+    from workbench import models, paths, registry, run_workers, runs
     from workbench import seeds as over_seeds
     from workbench.grid.engine import Loading
+    from workbench.grid.where import Where
 
     # Everything that can be wrong is looked at before the minutes of loading and computing.
     asked = registry.get(name)
@@ -149,7 +165,11 @@ def run(
     chosen = asked.parse(values if preset is None else asked.preset(preset, None, values))
     if seeds is not None:
         over_seeds.check(asked)
+    elif workers is not None:
+        run_workers.check(asked)
     models.locate(model)
+    loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
+    crew = on_workers(workers, model, engine, address, loading)
     if remote.is_address(folder):
         remote.check_free(str(folder))
     else:
@@ -157,10 +177,10 @@ def run(
         disk_space.check_writable(place, "--out DIR (or WORKBENCH_RUNS)")
 
     if seeds is not None:
-        loading = Loading(device, dtype, max_memory, str(offload) if offload else None, bits)
         if preset is not None:  # which parts there are depends on the model
             chosen = asked.parse(asked.preset(preset, wb.load(model, **asdict(loading)), values))
-        _finish(_many(name, model, chosen, seed, seeds, loading), folder, as_json)
+        spread = Where(engine, address, workers, loading)
+        _finish(_many(name, model, chosen, seed, seeds, spread), folder, as_json)
         return
     with bar() as progress:
         progress(0.0, f"Loading {model}")
@@ -174,7 +194,7 @@ def run(
     try:
         with bar() as progress:
             progress(0.0, asked.question)
-            result = runs.run(name, loaded, chosen, seed=seed, progress=progress)
+            result = runs.run(name, loaded, chosen, seed=seed, progress=progress, workers=crew)
     except Cancelled as stop:
         if stop.kept is None:
             raise Cancelled("Stopped. Nothing was finished yet, so nothing was saved.") from None
@@ -192,11 +212,10 @@ def _many(
     params: Any,
     seed: int | None,
     seeds: int,
-    loading: Loading,
+    where: Where,
 ) -> Result:
     """One run for each of several seeds, and their summary."""
     from workbench.grid.many_seeds import run_seeds
-    from workbench.grid.run import Where
 
     first = seed if seed is not None else params.seed
     with bar() as progress:
@@ -205,7 +224,7 @@ def _many(
             model,
             params.model_dump(mode="json"),
             range(first, first + seeds),
-            where=Where(loading=loading),
+            where=where,
             progress=progress,
             say=lambda text: err().print(f"[dim]{plain(text)}[/]"),
         )

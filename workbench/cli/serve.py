@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli.run import Model
+from workbench.cli.run import Bits, MaxMemory, Model, Offload
 from workbench.cli.runs import Runs
 from workbench.errors import BadInput, NotFound
 from workbench.models.known_models import DEFAULT
@@ -29,6 +29,9 @@ def ui(
         ),
     ] = None,
     model: Model = DEFAULT,
+    max_memory: MaxMemory = None,
+    offload: Offload = None,
+    bits: Bits = None,
     runs: Runs = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Do not open a browser.")
@@ -53,6 +56,7 @@ def ui(
     """Open the workbench in the browser; Ctrl-C ends it."""
     from workbench import models
     from workbench.frontends import front_end
+    from workbench.grid.engine import Loading
 
     if host not in _OWN and not password:
         raise BadInput(
@@ -72,5 +76,6 @@ def ui(
         "runs": runs,
         "open_browser": not no_browser,
         "password": password,
+        "loading": Loading("auto", None, max_memory, str(offload) if offload else None, bits),
     }
     serve(**asked, behind_proxy=behind_proxy, root_path=root_path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Prompt = str | list[int] | Conversation
 
-_STDIN = Path("-")
+_STDIN = "-"
 
 
 def trace(
@@ -45,9 +45,11 @@ def trace(
         typer.Option("--prompt", "-p", help="A prompt; repeat for several.", show_default=False),
     ] = None,
     prompts: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="A file with one prompt per line, a .jsonl file, or - (stdin).", show_default=False
+            help="A file with one prompt per line, a .jsonl file, its address (s3://…), or -"
+            " (stdin).",
+            show_default=False,
         ),
     ] = None,
     window: Annotated[
@@ -235,9 +237,8 @@ def _agree(nbytes: int, place: Destination, yes: bool, *, may_ask: bool) -> bool
 
 def _what_was_saved(place: Destination) -> str:
     """What a stopped capture left."""
-    from workbench.trace import Trace
-
-    finished = len(Trace.open(place.name).lengths) if place.has_manifest() else 0
+    begun = place.manifest() if place.has_manifest() else None
+    finished = 0 if begun is None else sum(map(len, place.finished(begun).values()))
     if not finished:
         return "Stopped before the first prompts were saved. The same command starts again."
     return (
@@ -271,7 +272,7 @@ class _Source:
     """
 
     texts: list[str]
-    file: Path | None
+    file: str | None
     lines: list[str] | None  # what stood on stdin, which can be read only once
     chat: bool  # every text is what a user says
 
@@ -287,16 +288,13 @@ class _Source:
         elif self.file is not None:
             yield from self._of_file(self.file)
 
-    def _of_file(self, file: Path) -> Iterator[Prompt]:
-        if not file.is_file():
-            raise BadInput(
-                f"There is no file of prompts {str(file)!r}.",
-                "a text file, one prompt per line",
-                "Check the path.",
-            )
-        n, empty, is_json = 0, True, file.suffix.lower() in {".jsonl", ".ndjson"}
+    def _of_file(self, file: str) -> Iterator[Prompt]:
+        from workbench.text_files import one_file, text_path
+
+        found = one_file(text_path(file), "file of prompts", "a text file, one prompt per line")
+        n, empty, is_json = 0, True, found.suffix in {".jsonl", ".ndjson"}
         try:
-            with open(file, encoding="utf-8-sig") as lines:
+            with io.TextIOWrapper(found.open(), encoding="utf-8-sig") as lines:
                 for n, line in enumerate(lines, start=1):
                     if line.strip():
                         empty, where = False, f"Line {n} of {file}"

@@ -17,6 +17,7 @@ from typing import Any
 
 from workbench.errors import BadInput
 from workbench.facts.relation import Relation, make
+from workbench.text_files import is_remote, one_file, text_path
 from workbench.unicode import check_unicode
 
 MAX_BYTES = 50 * 2**20
@@ -42,7 +43,7 @@ def from_file(
     repeat a fact are merged.
 
     Args:
-        path: the file.
+        path: the file, or its address (`s3://…`).
         template: a beginning that the model completes with the answer, "The capital of {subject}
             is". It is enough.
         closed_book, statement, question, lead_in: the wordings one by one, see `Relation` and
@@ -52,7 +53,7 @@ def from_file(
     Raises:
         BadInput: the file or a template cannot be used.
     """
-    file = Path(path)
+    file = text_path(path)
     text = _text(file)
     lines = file.suffix.lower() in {".jsonl", ".ndjson"} or text.lstrip().startswith("{")
     rows = list(_from_json_lines(file, text) if lines else _from_table(file, text))
@@ -72,7 +73,11 @@ def from_file(
     )
 
 
-def _text(file: Path) -> str:
+def _bytes(file: Path) -> bytes:
+    """At most one more than a file may have."""
+    if is_remote(file):
+        with one_file(file, "file", "a CSV or JSONL file of subject,answer").open() as opened:
+            return opened.read(MAX_BYTES + 1)
     if not file.exists():
         raise BadInput(
             f"There is no file {str(file)!r}.",
@@ -88,13 +93,17 @@ def _text(file: Path) -> str:
         )
     try:
         with file.open("rb") as opened:
-            raw = opened.read(MAX_BYTES + 1)
+            return opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise BadInput(
             f"{file.name} cannot be read: {error.strerror or error}.",
             "a file you may read",
             "Check its permissions.",
         ) from error
+
+
+def _text(file: Path) -> str:
+    raw = _bytes(file)
     if len(raw) > MAX_BYTES:
         raise BadInput(
             f"{file.name} is larger than {MAX_BYTES >> 20} MB.",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.grid.engine import Engine, Event, WorkerTask
-from workbench.progress import Progress
 from workbench.wording import counted
 
 TRIES = 3
@@ -68,13 +67,14 @@ class Driver:
     def run(
         self,
         pieces: Sequence[WorkPiece],
-        progress: Progress,
+        progress: Callable[[float, str], object],
         ended: Ended | None = None,
         doing: str = "",
     ) -> WorkOutcome:
         """Do all pieces; one that fails does not keep the others from being done.
 
         Args:
+            progress: gets the share that is done and where all stand; a `Progress`, as a rule.
             ended: hears of each; what it raises ends all.
             doing: what the report says instead of how many are done.
 

@@ -66,40 +66,54 @@ class Workers:
         return where.Where(self.engine, self.address, self.n, self.loading)
 
     @contextmanager
-    def hired(self, n_pieces: int, piece: str) -> Iterator[Driver]:
+    def hired(self, n_pieces: int | None = None, piece: str = "") -> Iterator[Driver]:
         """A driver of as many workers as so many pieces need; behind it they have ended.
 
         Args:
+            n_pieces: None where that is not known yet.
             piece: what one is called, for people.
 
         Raises:
             BadInput: no cluster answers.
             WorkbenchError: this machine has no memory for so many.
         """
-        n = min(self.n, n_pieces)
+        n = self.n if n_pieces is None else min(self.n, n_pieces)
         if self.engine == "local":
             self._check_memory(n)
         idle = self.n - n
         more = f" The other {idle:,} would have nothing to do." if idle else ""
-        self.say(f"{counted(n_pieces, piece)} on {counted(n, 'worker')}.{more}")
-        engine, n = where.start(self._where, [self.model], n_pieces)
+        work = "" if n_pieces is None else f"{counted(n_pieces, piece)} on "
+        self.say(f"{work}{counted(n, 'worker')}.{more}")
+        engine, n = where.start(self._where, [self.model], n)
         with engine:
             yield Driver(engine, n)
 
-    def task(self, work: str, given: Mapping[str, Any], target: Path) -> WorkerTask:
-        """What one of them is given, see `WorkerTask`."""
-        return WorkerTask(work, self.model, given, target, self.loading, _THREADS)
+    def task(
+        self, work: str, given: Mapping[str, Any], target: Path, model: str = ""
+    ) -> WorkerTask:
+        """What one of them is given, see `WorkerTask`.
+
+        Args:
+            model: another model, loaded where and as precisely as `wb.load` does by itself.
+        """
+        loading = Loading(self.loading.device) if model else self.loading
+        return WorkerTask(work, model or self.model, given, target, loading, _THREADS)
 
     def _check_memory(self, n: int) -> None:
-        """Raises WorkbenchError where n copies of the weights do not fit beside each other."""
-        weights = weight_sizes.of_reference(self.model)
-        needed = _LEAST + (0 if weights is None else weights.float32)
+        """Raises WorkbenchError where n copies of the weights do not fit beside each other in the
+        memory of the processor.
+        """
+        how, weights = self.loading, weight_sizes.of_reference(self.model)
         free = memory_free()
-        on_processor = not local.cards(self.loading.device) and not self.loading.offload
-        if n > 1 and on_processor and free is not None and n * needed > free:
+        if free is None or how.offload or how.bits or local.cards(how.device):
+            return
+        narrow = how.dtype in ("bfloat16", "float16")
+        needed = _LEAST + (0 if weights is None else weights.float32 // (2 if narrow else 1))
+        if n * needed > free:
+            fit = free // needed
             raise WorkbenchError(
-                f"{n} workers with {self.model} each take about {size(n * needed)} of memory, and"
-                f" {size(free)} are free.",
-                f"at most {counted(max(1, free // needed), 'worker')}",
-                "Use fewer --workers, or more machines: --engine ray.",
+                f"{counted(n, 'worker')} with {self.model} would take about {size(n * needed)} of"
+                f" memory, and {size(free)} are free.",
+                f"at most {counted(fit, 'worker')}" if fit else "room for a second copy of it",
+                "Use fewer workers or none, or more machines (--engine ray).",
             )

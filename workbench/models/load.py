@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workbench.environment import warn_of_kernels
 from workbench.errors import BadInput, Cancelled, WorkbenchError
 from workbench.models import (
     adapter_folder,
@@ -151,6 +152,7 @@ def _from_files(
     module.eval()
     storage.keep_four_bits(module)
     progress(0.95, f"Checking {name}")
+    warn_of_kernels(module)
     causal.check(module)
     card = describe(module, tokenizer, name=name, source=origin, quantized_from=quantized_from)
     progress(1.0, f"{name} is ready")
@@ -255,6 +257,7 @@ def _from_memory(
     module.eval()
     storage.keep_four_bits(module)
     make_ordinary(module)
+    warn_of_kernels(module)
     causal.check(module)
     # `name_or_path` may be a folder of this machine; only its last part goes on the card.
     given = Path(str(getattr(module.config, "name_or_path", "") or "")).name

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import BaseModel, Field, JsonValue, field_validator, model_validator
 
 from analyses.context.knowledge_conflict.constants import Breadth, RankBy
 from analyses.context.knowledge_conflict.parts import DEFAULT, Name
 from workbench import facts
 from workbench.form_fields import parts_field
+from workbench.text_files import TextPath
 
 _FORMATS: dict[str, JsonValue] = {
     "statement": "in a statement",
@@ -29,9 +28,12 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         examples=list(facts.relations()),
         json_schema_extra={"essential": True, "in_title": "{}"},
     )
-    facts_file: Path | None = Field(
+    facts_file: TextPath | None = Field(
         None,
-        description="Your own facts instead: CSV, TSV or JSONL with columns subject and answer",
+        description=(
+            "Your own facts instead: CSV, TSV or JSONL with columns subject and answer; a file or"
+            " its address (s3://…)"
+        ),
         json_schema_extra={"essential": True},
     )
     template: str = Field(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from analyses.features.function_tokens.parts import DEFAULT, Name
 from analyses.features.function_tokens.training_steps import TrainingSteps
 from workbench.form_fields import parts_field
+from workbench.remote import checked, is_address
 
 PROMPTS = [
     "The capital of Russia is Moscow. The capital of the United Kingdom is",
@@ -29,8 +30,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     texts: str = Field(
         "",
         description=(
-            "Text to read: a text file, .jsonl, a folder of them, or the name of a data set. Empty:"
-            " the default mixture (`workbench sae train` reads it too)"
+            "Text to read: a text file, .jsonl, a folder of them, the address of one (s3://…), or"
+            " the name of a data set. Empty: the default mixture (`workbench sae train` reads it"
+            " too)"
         ),
         max_length=2000,
         json_schema_extra={"essential": True, "widget": "file", "in_title": "on {}"},
@@ -98,6 +100,13 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     seed: int = Field(
         0, ge=0, le=2**31 - 1, description="Seed of the order of the text and of everything drawn"
     )
+
+    @field_validator("texts")
+    @classmethod
+    def _without_keys(cls, texts: str) -> str:
+        if is_address(texts):
+            checked(texts)
+        return texts
 
     @field_validator("sweep")
     @classmethod

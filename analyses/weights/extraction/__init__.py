@@ -58,6 +58,7 @@ __all__ = [
 
 name = NAME
 TITLE = "Extraction of a text"
+ON_WORKERS = True
 question = "How much of this text can be pulled out of the model?"
 gives = (
     "Which passages of your text or files the model recites word for word, and after how many"

@@ -16,7 +16,7 @@ from workbench.result import Finding, Result
 from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
     from hooks.model import InstrumentedModel
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from analyses.measures import text_source, windows
 from analyses.measures.sampler import Sampler
-from analyses.measures.scoring import Scores, score
+from analyses.measures.scoring import score
+from analyses.measures.window_scores import Scores
 from analyses.weights.extraction import comparisons, findings
 from analyses.weights.extraction.compression import MOST, Compressed, compress
 from analyses.weights.extraction.constants import NAME
@@ -135,6 +136,7 @@ def _scores(
     params: Params,
     whole: bool,
     progress: Progress,
+    ref: str = "",
 ) -> Scores:
     return score(
         model,
@@ -142,6 +144,7 @@ def _scores(
         params.sampler,
         whole=whole,
         floor=math.log(_RARE / params.tries),
+        ref=ref,
         progress=progress,
     )
 
@@ -169,7 +172,7 @@ def _compare(
     other = load(params.reference, device=str(found.model.device))
     same = ledgers.fingerprint(other.tokenizer) == ledgers.fingerprint(found.model.tokenizer)
     theirs = found.windows if same else comparisons.retokenized(found, other)
-    scores = _scores(other, theirs, params, whole, progress)
+    scores = _scores(other, theirs, params, whole, progress, params.reference)
     comparisons.add_overlap(result, found, params.reference, theirs, scores)
     return scores
 
@@ -184,7 +187,7 @@ def _along_training(
         part = progress.subprogress(number / len(steps), (number + 1) / len(steps))
         part(0.0, f"Opening step {step:,}")
         then = load(ref, device=str(model.device))
-        scores[step] = score(then, cut, Sampler(temperature=0), whole=True, progress=part)
+        scores[step] = score(then, cut, Sampler(temperature=0), whole=True, ref=ref, progress=part)
     return scores
 
 

@@ -20,7 +20,7 @@ from workbench.result import Finding, Result
 from workbench.wording import counted, percent, quoted
 
 if TYPE_CHECKING:
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
     from analyses.weights.extraction.compression import Compressed
     from workbench.progress import Progress
 

@@ -18,7 +18,7 @@ import numpy as np
 from analyses.measures.statistics import auc
 
 if TYPE_CHECKING:
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
 
 FLATTEST = 1e-6  # a standard deviation below this is one: the model is certain of one token
 ENOUGH = 1000  # non-members that a true-positive rate at 1 % false positives needs

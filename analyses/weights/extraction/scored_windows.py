@@ -17,7 +17,7 @@ from analyses.measures.windows import Window
 from workbench.wording import percent
 
 if TYPE_CHECKING:
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
     from analyses.weights.extraction import Params
     from hooks.model import InstrumentedModel
     from workbench.texts import Document

@@ -11,8 +11,9 @@ from analyses.claims import say_claims
 from analyses.measures import text_source
 from analyses.measures.decoding import continuations
 from analyses.measures.sampler import Sampler
-from analyses.measures.scoring import Scores, score
+from analyses.measures.scoring import score
 from analyses.measures.text_source import altered, windows_of
+from analyses.measures.window_scores import Scores
 from analyses.weights.paragraph_memorization import (
     claims,
     edit,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
     from analyses.weights.paragraph_memorization.patching import Twin
     from analyses.weights.paragraph_memorization.triggers import Perturbed
     from hooks.model import InstrumentedModel

@@ -17,7 +17,7 @@ from workbench.errors import BadInput
 from workbench.wording import counted
 
 if TYPE_CHECKING:
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
     from analyses.measures.windows import Window
     from hooks.model import InstrumentedModel
     from workbench.texts import Document

@@ -26,8 +26,9 @@ from analyses.measures.decoding import (
 )
 from analyses.measures.sampler import Sampler
 from analyses.measures.sampling import extraction_probability, log_q, queries_needed
-from analyses.measures.scoring import score, stages
+from analyses.measures.scoring import score
 from analyses.measures.statistics import auc, spearman
+from analyses.measures.window_scores import stages
 from analyses.measures.windows import Window
 from analyses.weights.extraction import membership
 from analyses.weights.extraction.scored_windows import ScoredWindows
@@ -288,7 +289,7 @@ def test_min_k_of_everything_is_the_loss_and_scores_are_plain_sums(llama: Any) -
 def test_scores_do_not_break_where_the_model_is_certain() -> None:
     """One token has all the mass: the standard deviation is zero, and the score finite."""
     one = np.zeros((1, 3), np.float32)
-    from analyses.measures.scoring import Scores
+    from analyses.measures.window_scores import Scores
 
     certain = Scores(
         *(np.zeros(1) for _ in range(4)),

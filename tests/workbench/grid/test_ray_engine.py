@@ -5,22 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.helpers import waiting
+from tests.helpers import ray_cluster, waiting
 from tests.helpers.grids import processes, runs_in, started
+from tests.helpers.ray_cluster import ACTOR
 from workbench import __version__
 from workbench.errors import BadInput, WorkbenchError
 from workbench.grid import ray_engine
 from workbench.grid.engine import Event, Loading, WorkerTask
 from workbench.result import Result
-
-ACTOR = "ray::Remote"
 
 
 def test_where_ray_is_missing_the_line_to_install_it_is_said(monkeypatch):
@@ -68,26 +64,10 @@ def test_what_was_made_comes_back_as_a_file_too(tmp_path):
 
 
 @pytest.fixture
-def cluster(tmp_path_factory, monkeypatch):
-    """A head with two processors, in a process of its own: how it is started and killed."""
+def cluster(monkeypatch):
     pytest.importorskip("ray")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ray = Path(sys.executable).parent / "ray"
-    # Whoever runs the tests may have a token; a cluster of its own wants none.
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    # As soon as may be: a driver whose head is gone gives up.
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-
-    def start() -> str:
-        command = [ray, "start", "--head", "--num-cpus=2", f"--port={port}"]
-        command += ["--include-dashboard=false", "--disable-usage-stats"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-        return f"127.0.0.1:{port}"
-
-    yield start
-    subprocess.run([ray, "stop", "--force"], check=False, capture_output=True, timeout=120)
+    with ray_cluster.running(monkeypatch) as begun:
+        yield begun
 
 
 @pytest.mark.verify
@@ -96,7 +76,7 @@ def cluster(tmp_path_factory, monkeypatch):
 def test_a_worker_the_driver_and_the_head_are_killed_and_the_grid_is_ended(
     cluster, place, model_folder
 ):
-    address = cluster()
+    address = cluster.start()
     seeds = "seed=0,1,2,3,4,5,6,7,8,9"
     arguments = ["-m", model_folder, "--set", seeds, "--set", "steps=20", "--set", "pause=0.1"]
     arguments += ["--out", "grid", "--engine", "ray", "--address", address, "--json"]
@@ -118,15 +98,13 @@ def test_a_worker_the_driver_and_the_head_are_killed_and_the_grid_is_ended(
 
     driver = started(place, *arguments)
     waiting.until(lambda: len(runs_in(folder)) > len(kept), 180)
-    for server in processes("gcs_server"):
-        os.kill(server, signal.SIGKILL)
+    cluster.kill_head()
     driver.communicate(timeout=300)
     assert driver.returncode != 0
     assert len(runs_in(folder)) < 10
 
-    subprocess.run([Path(sys.executable).parent / "ray", "stop", "--force"], capture_output=True,
-                   check=False, timeout=120)  # fmt: skip
-    cluster()
+    cluster.stop()
+    cluster.start()
     out, err = started(place, *arguments).communicate(timeout=600)
     assert len(runs_in(folder)) == 10, err
     assert '"failed": {}' in out
