@@ -97,7 +97,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train organisms from scratch: the pair of planted in about 20 minutes on 2 cores, a model
-    that recalls pairs in 1 to 6.
+    that recalls pairs in some minutes.
 
     After a stop, the same command continues with the pair; a model of recall begins again.
     """

@@ -1,7 +1,7 @@
 """Which models of recall there are: two layers of width 64 that differ in what they remember with.
 
-Learning rates and steps are those at which each trains (a cell that did not train says nothing
-about capacity); `train.py` says how they were found.
+Of the learning rates the first is the best one found so far; `build.py` tries them all (a cell that
+did not train says nothing about capacity).
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _delta(size: int, steps: int) -> Family:
         f"gated delta rule, two states of {size} × {size} a layer",
         lambda: _gated_delta(size, ("linear_attention",) * LAYERS),
         2 * size * size * _FLOAT,
-        (3e-3, 6e-3, 1e-3),
+        (3e-3, 1e-3, 6e-3),
         steps,
     )
 
@@ -160,12 +160,12 @@ FAMILIES = {
         lambda: _gated_delta(16, ("linear_attention", "full_attention")),
         2 * 16 * 16 * _FLOAT,
         (3e-3, 1e-3),
-        600,
+        1500,
         grows=True,
     ),
-    "delta-8": _delta(8, 1000),
-    "delta-16": _delta(16, 1000),
-    "delta-32": _delta(32, 1000),
+    "delta-8": _delta(8, 2000),
+    "delta-16": _delta(16, 2000),
+    "delta-32": _delta(32, 2000),
     "mamba-8": _mamba(8, 1200),
     "mamba-16": _mamba(16, 1200),
     "mamba-32": _mamba(32, 1200),
