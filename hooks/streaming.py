@@ -129,8 +129,12 @@ def stream(
         if estimate is not None:
             budget.ask_all(estimate.nbytes - (0 if before is None else place.written()))
         work = stack.enter_context(place.owned())
-        if before is None or (before.total, before.plan) != (manifest.total, manifest.plan):
-            place.write_manifest(manifest)
+        # Workers finish shards in any order: until the last is there, nothing says that it is
+        # whole, and a gap is no damage.
+        gaps = workers is not None or (before is not None and before.may_have_gaps)
+        first = replace(manifest, total=None) if gaps else manifest
+        if before is None or (before.total, before.plan) != (first.total, first.plan):
+            place.write_manifest(first)
         finished = place.finished(manifest)
         trace = OpenTrace(place, work, manifest)
         if workers is not None and spool is not None:
@@ -139,6 +143,8 @@ def stream(
             ask = budget.ask_more if estimate is None else None
             job = ShardJob(model, contents, trace, ask, progress)
             job.run(PromptQueue(given), finished)
+        if gaps and estimate is not None:
+            place.write_manifest(manifest)
     return Trace.open(out)
 
 
@@ -166,7 +172,8 @@ def _total(
     known = None if before is None else before.total
     if estimate is None:
         return known
-    if known is not None and estimate.total != known:
+    planned = None if before is None or before.plan is None else before.plan.shards
+    if known not in (None, estimate.total) or planned not in (None, estimate.shards):
         raise other_prompts(out.name)
     return estimate.total
 

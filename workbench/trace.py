@@ -319,12 +319,12 @@ class Trace(Mapping[str, "xr.DataArray"]):
         return {"prompt": self._count, **layers, **dict(axes)}
 
     def __repr__(self) -> str:
-        total = self._store.manifest.total if self._store is not None else None
+        whole = self._store.manifest.planned_prompts if self._store is not None else None
         unfinished = (
             ""
             if self.complete
-            else f" of {total['prompts']} (unfinished)"
-            if total
+            else f" of {whole} (unfinished)"
+            if whole
             else " so far (unfinished)"
         )
         lines = [f"Trace of {self.model.get('name', 'a model')}: {self._count} prompts{unfinished}"]

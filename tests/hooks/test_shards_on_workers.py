@@ -25,6 +25,7 @@ from tests.helpers.grids import processes, workers_of
 from tests.helpers.ray_cluster import ACTOR
 from workbench import cli
 from workbench.errors import BadInput, Cancelled, WorkbenchError
+from workbench.grid import drive
 from workbench.grid import workers as grid_workers
 from workbench.trace_files.manifest import MANIFEST, UNFINISHED
 
@@ -118,26 +119,50 @@ def test_reducers_positions_and_narrow_numbers_reach_the_workers(
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-def test_one_begun_here_is_ended_by_workers_and_the_other_way_round(
-    model, model_folder, tmp_path, monkeypatch
+@pytest.mark.parametrize("ended_by", ["workers", "this process"])
+def test_what_workers_left_is_ended_by_anybody(
+    model, model_folder, tmp_path, monkeypatch, ended_by
 ):
+    """The first shard kills all its workers, so that the others are there before it."""
     wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "whole")
-    shards = sorted((tmp_path / "whole").glob("shard-*"))
     workers = wb.Workers(model_folder, 2)
-    for name, missing, who in (("a", shards[::2], workers), ("b", shards[1::2], None)):
-        folder = tmp_path / name
-        folder.mkdir()
-        for file in (tmp_path / "whole").iterdir():
-            if file not in missing:
-                (folder / file.name).write_bytes(file.read_bytes())
-        engine = inline_workers.inline(monkeypatch)
-        # Whatever is said now, the batches are those that it was begun with.
-        wb.capture(model, TEXTS, **{**REQUEST, "batch_tokens": 7}, out=folder, workers=who)
-        assert contents(folder) == contents(tmp_path / "whole")
-        assert len(engine.given) == (len(missing) if who else 0)
+    monkeypatch.setattr(drive, "TRIES", 2)
+    inline_workers.inline(monkeypatch, [0, 2])
+    with pytest.raises(WorkbenchError, match="A worker died"):
+        wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t", workers=workers)
+    missing = contents(tmp_path / "whole").keys() - contents(tmp_path / "t").keys()
+    assert "shard-00000000.safetensors" in missing
+    opened = wb.Trace.open(tmp_path / "t")  # what stands before the first that is missing
+    assert not opened.complete
+    assert len(opened.lengths) == 0
+    assert f"0 prompts of {len(TEXTS)} (unfinished)" in repr(opened)
+    with pytest.raises(WorkbenchError, match="other prompts"):
+        wb.capture(model, TEXTS[1:], **REQUEST, out=tmp_path / "t", workers=workers)
     engine = inline_workers.inline(monkeypatch)
-    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "a", workers=workers)
-    assert not engine.given
+    # Whatever is said now, the batches are those that it was begun with.
+    other = {**REQUEST, "batch_tokens": 7}
+    if ended_by == "workers":
+        wb.capture(model, TEXTS, **other, out=tmp_path / "t", workers=workers)
+        assert len(engine.given) == len(missing)
+    else:
+        wb.capture(model, TEXTS, **other, out=tmp_path / "t")
+    done = contents(tmp_path / "t")
+    done.pop(".lock", None)
+    assert done == contents(tmp_path / "whole")
+
+
+def test_workers_end_what_this_process_began(model, model_folder, tmp_path, monkeypatch):
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t")
+    whole = contents(tmp_path / "t")
+    for file in sorted((tmp_path / "t").glob("shard-*"))[2:]:
+        file.unlink()
+    engine = inline_workers.inline(monkeypatch)
+    workers = wb.Workers(model_folder, 2)
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t", workers=workers)
+    assert contents(tmp_path / "t") == whole
+    assert len(engine.given) == len(whole) - 3
+    wb.capture(model, TEXTS, **REQUEST, out=tmp_path / "t", workers=workers)
+    assert len(engine.given) == len(whole) - 3
 
 
 def test_other_prompts_are_refused(model, model_folder, tmp_path, monkeypatch):
@@ -243,6 +268,23 @@ def test_two_processes_write_what_one_writes(model_folder, tmp_path, monkeypatch
     assert "shards on 2 workers." in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.process
+@pytest.mark.verify
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc")
+def test_ctrl_c_says_what_is_saved_and_leaves_no_process(corpus, tmp_path):
+    folder = tmp_path / "t"
+    driver = started(corpus, folder, "--workers", "2")
+    waiting.until(lambda: len(shards_in(folder)) >= 1, 240)
+    workers = workers_of(driver.pid)
+    driver.send_signal(signal.SIGINT)
+    _, err = driver.communicate(timeout=120)
+    assert driver.returncode == 130
+    assert "prompts are saved" in " ".join(err.split())
+    assert len(workers) == 2
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert not list(folder.glob(UNFINISHED + "*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -319,7 +361,7 @@ def test_worker_and_driver_are_killed_and_the_same_command_ends_it(corpus, whole
         os.kill(workers[0], signal.SIGKILL)
         waiting.until(lambda: set(workers_of(driver.pid)) - set(workers), 120)
         _, err = second.communicate(timeout=240)
-        assert second.returncode == 2
+        assert second.returncode == 2, err
         assert "Another capture is writing" in err
         waiting.until(lambda: len(shards_in(folder)) >= 5, 240)
         workers = workers_of(driver.pid)

@@ -237,9 +237,8 @@ def _agree(nbytes: int, place: Destination, yes: bool, *, may_ask: bool) -> bool
 
 def _what_was_saved(place: Destination) -> str:
     """What a stopped capture left."""
-    from workbench.trace import Trace
-
-    finished = len(Trace.open(place.name).lengths) if place.has_manifest() else 0
+    begun = place.manifest() if place.has_manifest() else None
+    finished = 0 if begun is None else sum(map(len, place.finished(begun).values()))
     if not finished:
         return "Stopped before the first prompts were saved. The same command starts again."
     return (

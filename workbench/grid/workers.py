@@ -100,15 +100,20 @@ class Workers:
         return WorkerTask(work, model or self.model, given, target, loading, _THREADS)
 
     def _check_memory(self, n: int) -> None:
-        """Raises WorkbenchError where n copies of the weights do not fit beside each other."""
-        weights = weight_sizes.of_reference(self.model)
-        needed = _LEAST + (0 if weights is None else weights.float32)
+        """Raises WorkbenchError where n copies of the weights do not fit beside each other in the
+        memory of the processor.
+        """
+        how, weights = self.loading, weight_sizes.of_reference(self.model)
         free = memory_free()
-        on_processor = not local.cards(self.loading.device) and not self.loading.offload
-        if n > 1 and on_processor and free is not None and n * needed > free:
+        if free is None or how.offload or how.bits or local.cards(how.device):
+            return
+        narrow = how.dtype in ("bfloat16", "float16")
+        needed = _LEAST + (0 if weights is None else weights.float32 // (2 if narrow else 1))
+        if n * needed > free:
+            fit = free // needed
             raise WorkbenchError(
-                f"{n} workers with {self.model} each take about {size(n * needed)} of memory, and"
-                f" {size(free)} are free.",
-                f"at most {counted(max(1, free // needed), 'worker')}",
-                "Use fewer --workers, or more machines: --engine ray.",
+                f"{counted(n, 'worker')} with {self.model} would take about {size(n * needed)} of"
+                f" memory, and {size(free)} are free.",
+                f"at most {counted(fit, 'worker')}" if fit else "room for a second copy of it",
+                "Use fewer workers or none, or more machines (--engine ray).",
             )

@@ -53,7 +53,7 @@ class Manifest:
         request: what was asked, as `workbench.trace` shows it; empty for a trace that was saved
             from memory.
         total: {"prompts", "tokens", "digest"} of the whole; None until a stream of unknown length
-            has ended.
+            has ended, or the last of several workers.
         plan: how it is parted; None for a trace that was saved from memory, and for older ones.
     """
 
@@ -63,6 +63,20 @@ class Manifest:
     arrays: dict[str, ArraySpec]
     total: dict[str, Any] | None
     plan: ShardPlan | None = None
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Whether shards are still to come before those that are there: it is planned to the end,
+        and not whole.
+        """
+        return self.total is None and self.plan is not None and self.plan.shards is not None
+
+    @property
+    def planned_prompts(self) -> int | None:
+        """How many prompts the whole has; None where that is not known yet."""
+        if self.total is not None:
+            return int(self.total["prompts"])
+        return sum(self.plan.shards) if self.plan is not None and self.plan.shards else None
 
     def text(self) -> str:
         """As JSON."""

@@ -41,22 +41,25 @@ class Store(LocalStore):
     """A trace folder of format 2, read in parts.
 
     Raises:
-        BadRun: it is damaged or hostile, or a shard between two others is missing.
+        BadRun: it is damaged or hostile, or a shard between two others is missing. Of what
+            workers have not ended yet, what stands before the first that is missing opens.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
-        self.shards = [
-            Shard(file, manifest.arrays, manifest.capture) for file in shard_files(folder)
-        ]
+        self.shards: list[Shard] = []
         at = 0
-        for shard in self.shards:
+        for file in shard_files(folder):
+            shard = Shard(file, manifest.arrays, manifest.capture)
+            if shard.first != at and manifest.may_have_gaps:
+                break
             if shard.first != at:
                 raise BadRun(
                     f"The trace {folder.name!r} lacks prompts {at} to {shard.first - 1}.",
                     "every shard",
                     "Get a complete copy, or capture the same into this folder again.",
                 )
+            self.shards.append(shard)
             at += len(shard)
         self.lengths = [
             n
