@@ -20,6 +20,7 @@ from hooks.capture_plan import DTYPES, POSITION_DIMS
 from hooks.device_transfer import Fetching, indices
 from hooks.eager_eval import steady
 from hooks.reduce import BatchLayout
+from hooks.sites import STATE_SITES
 from workbench.errors import BadInput, WorkbenchError
 
 if TYPE_CHECKING:
@@ -94,13 +95,14 @@ def run(
 def _by_queries(
     plans: Sequence[SitePlan], rows: BatchLayout
 ) -> list[tuple[list[Place], list[int] | None]]:
-    """The places of all plans by the query rows that are wanted of them, as columns of the batch;
-    None is all.
+    """The places of all plans by the query rows, or the tokens of recurrent memory, that are wanted
+    of them, as columns of the batch; None is all.
     """
     groups: dict[tuple[int, ...] | None, list[Place]] = {}
     for plan in plans:
         queries = None
-        if "query" in plan.site.dims and plan.positions is not None:
+        large = "query" in plan.site.dims or plan.site.short in STATE_SITES
+        if large and plan.positions is not None:
             columns = _columns(plan.positions, rows)
             queries = tuple(sorted({column for row in columns for column in row}))
         groups.setdefault(queries, []).extend(plan.places)

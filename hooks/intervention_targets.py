@@ -68,6 +68,12 @@ def _check_places(
     model: InstrumentedModel, places: Sequence[sites.Place], *, by_head: bool
 ) -> None:
     for place in places:
+        if place.site.short in sites.STATE_SITES:
+            raise BadInput(
+                f"{place.name} is changed in another way than activations.",
+                "wb.change_state, with wb.PatchState, wb.WipeState, …",
+                "See docs/how-to/recurrent-states.md.",
+            )
         if not sites.can_change(model.layout, place):
             near = {"q": "rot_q", "k": "rot_k"}.get(place.site.short, "z")
             raise BadInput(

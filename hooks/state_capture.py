@@ -33,36 +33,55 @@ _CHANGED = ("state", "conv_state", "state_write", "state_out")
 
 @torch.no_grad()
 def capture_states(
-    model: InstrumentedModel, batch: Batch, places: Sequence[Place], take: HookFn
+    model: InstrumentedModel,
+    batch: Batch,
+    places: Sequence[Place],
+    take: HookFn,
+    columns: Sequence[int] | None = None,
 ) -> None:
     """Call `take(place, values)` with what recurrent layers remember along the prompts of a batch:
     (batch, *site.dims), padded on the left as the batch is. The prompts are read one after another.
+
+    Args:
+        columns: those of the batch that are wanted; None is all.
     """
     rows = [
         ids[mask.bool()].tolist()
         for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
     ]
     width = batch.input_ids.shape[1]
+    wanted = list(range(width) if columns is None else columns)
+    # Where a prompt is shorter, what stands in its padding is nothing.
+    tokens = [[c - width + len(ids) for c in wanted if c >= width - len(ids)] for ids in rows]
     slow = [place for place in places if not in_parallel(model, place)]
-    stepped = [trajectory(model, ids, slow) if slow else {} for ids in rows]
     fast = [place for place in places if place not in slow]
+    stepped = [
+        trajectory(model, ids, slow, of_row) if slow and of_row else {}
+        for ids, of_row in zip(rows, tokens, strict=True)
+    ]
     readings = [read_in_parallel(model, ids, fast) if fast else None for ids in rows]
     for place in places:
-        padded: Tensor | None = None
-        for row, (found, reading) in enumerate(zip(stepped, readings, strict=True)):
-            if place in found:
-                value = found[place]
+        assert place.layer is not None
+        shape = model.layout.blocks[place.layer].states[place.site.short]
+        values: Tensor | None = None
+        for row, of_row in enumerate(tokens):
+            if not of_row:
+                continue
+            reading = readings[row]
+            if place in slow:
+                value = stepped[row][place]
             else:
                 assert reading is not None
-                value = _parallel_value(model, reading, place)
-            if len(rows) == 1:  # a state per token is large: not held twice
-                padded = value[None]
+                value = reading.value(place.layer, place.site.short, shape, of_row).cpu()
+            if len(rows) == 1 and len(of_row) == len(wanted):  # large: not held twice
+                values = value[None]
                 break
-            if padded is None:
-                padded = torch.zeros(len(rows), width, *value.shape[1:], dtype=torch.float32)
-            padded[row, width - len(value) :] = value
-        assert padded is not None
-        take(place, padded)
+            if values is None:
+                values = torch.zeros(len(rows), len(wanted), *shape, dtype=torch.float32)
+            values[row, len(wanted) - len(of_row) :] = value
+        if values is None:
+            values = torch.zeros(len(rows), len(wanted), *shape, dtype=torch.float32)
+        take(place, values)
 
 
 def in_parallel(model: InstrumentedModel, place: Place) -> bool:
@@ -90,12 +109,6 @@ def read_in_parallel(
     with steady(model.module), ParallelReading(mixers) as reading:
         model.forward(**model.batch([list(ids)]).kwargs(), use_cache=False, logits_to_keep=1)
     return reading
-
-
-def _parallel_value(model: InstrumentedModel, reading: ParallelReading, place: Place) -> Tensor:
-    layer, short = place.layer, place.site.short
-    assert layer is not None
-    return reading.value(layer, short, model.layout.blocks[layer].states[short]).cpu()
 
 
 @torch.no_grad()

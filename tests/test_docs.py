@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import workbench as wb
+from tests.helpers.families import built
 from workbench.draw import view as drawing
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +40,18 @@ def test_the_features_pages_python_runs(tmp_path, monkeypatch, capsys):
     exec(compile(source, "features.md", "exec"), shared)
     assert "('prompt', 'layer', 'pos', 'rank')" in capsys.readouterr().out
     assert shared["features"].card["explained_variance"] > 0.2
+
+
+def test_the_page_of_recurrent_states_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = built("mamba2")
+    monkeypatch.setattr(wb, "load", lambda *a, **k: model, raising=False)
+    shared: dict[str, object] = {}
+    for block in blocks(ROOT / "docs" / "how-to" / "recurrent-states.md", "python"):
+        exec(compile(block, "recurrent-states.md", "exec"), shared)
+    assert "('layer', 'state_head', 'query', 'key')" in capsys.readouterr().out
+    assert float((shared["rewritten"] - shared["erased"]).abs().max()) > 0
+    assert (tmp_path / "document.states").is_file()
 
 
 @pytest.mark.process

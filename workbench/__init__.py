@@ -60,6 +60,7 @@ _DOOR = {
     "influence": "hooks.influence",
     "implicit_attention": "hooks.implicit_attention",
     "change_state": "hooks.state_changes",
+    "tune_initial_state": "hooks.tuned_states",
     "read_states": "hooks.saved_states",
     "open_states": "hooks.saved_states",
     "SavedStates": "hooks.saved_states",

@@ -22,7 +22,8 @@ class HookRequest:
         take: gets a place and its values, (batch, *site.dims), padded on the left as the batch is;
             what it returns, if not None, takes their place (not at sites inside the attention
             call).
-        queries: the query rows of `pattern` that are wanted, as columns of the batch; None is all.
+        queries: the query rows of `pattern`, and the tokens of recurrent memory, that are wanted,
+            as columns of the batch; None is all.
     """
 
     places: Sequence[Place]

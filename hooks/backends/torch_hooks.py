@@ -40,7 +40,7 @@ def run(
         model.forward(**batch.kwargs(), use_cache=False, logits_to_keep=0 if every_logit else 1)
     for request, places in zip(requests, of_states, strict=True):
         if places:
-            capture_states(model, batch, places, request.take)
+            capture_states(model, batch, places, request.take, request.queries)
 
 
 class _Enough(Exception):

@@ -4,7 +4,7 @@ states after every token follow from that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from hooks.recurrent.interception import intercept, intercept_convolutions
 from hooks.recurrent.kernel_inputs import KernelInputs, side_by_side
-from hooks.recurrent.scan import read_out, states_of
+from hooks.recurrent.scan import states_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,37 +88,48 @@ class ParallelReading:
             found |= {"state": state, "state_write": state[:1]}
         return found
 
-    def value(self, layer: int, site: str, shape: tuple[int, ...]) -> Tensor:
-        """What the site is along the prompt, (pos, *shape), float32."""
+    def value(
+        self, layer: int, site: str, shape: tuple[int, ...], tokens: Sequence[int] | None = None
+    ) -> Tensor:
+        """What the site is after some tokens of the prompt, (token, *shape), float32.
+
+        Args:
+            shape: of one token's value.
+            tokens: in rising order; None is all. States are held of these alone.
+        """
         if site == "conv_state":
-            taps = shape[1]
-            padded = functional.pad(self._convolved[layer][0].float(), (taps - 1, 0))
-            return padded.unfold(1, taps, 1).transpose(0, 1)
+            padded = functional.pad(self._convolved[layer][0].float(), (shape[1] - 1, 0))
+            values = padded.unfold(1, shape[1], 1).transpose(0, 1)
+            return values if tokens is None else values[list(tokens)]
         inputs = self.inputs(layer)
+        wanted = list(range(inputs.n_tokens) if tokens is None else tokens)
         if site in GIVEN:
             given: Tensor = getattr(inputs, GIVEN[site])[0]
-            return given.float()
-        match site:
-            case "state_decay":
-                return inputs.as_kept(inputs.log_decay[0].exp())
-            case "state_out":
-                if inputs.floor is not None or inputs.log_write is not None:
-                    return self._calls[layer][0][1][0].float()
-                return read_out(inputs)[0][0]
-            case "state_write":
-                return self._writes(inputs)
-            case _:
-                values = torch.empty(inputs.n_tokens, *shape, device=inputs.v.device)
-                for t, state in enumerate(states_of(inputs)):
-                    values[t] = inputs.as_kept(state[0])
-                return values
+            return given[wanted].float()
+        if site == "state_decay":
+            return inputs.as_kept((inputs.step[0, wanted] * inputs.rate).exp())
+        if site == "state_out" and (inputs.floor is not None or inputs.log_write is not None):
+            return self._calls[layer][0][1][0, wanted].float()
+        return self._along(inputs, site, shape, wanted)
 
     @staticmethod
-    def _writes(inputs: KernelInputs) -> Tensor:
-        """The norm of what each token adds to the decayed state, (pos, state_head)."""
-        decay, norms = inputs.log_decay[0].exp(), []
+    def _along(
+        inputs: KernelInputs, site: str, shape: tuple[int, ...], wanted: Sequence[int]
+    ) -> Tensor:
+        """Values that take a walk over the prompt: `state`, `state_out`, `state_write`."""
+        values = torch.empty(len(wanted), *shape, device=inputs.v.device)
+        row = {token: row for row, token in enumerate(wanted)}
         before = inputs.v.new_zeros(inputs.state_shape[1:])
-        for t, state in enumerate(states_of(inputs)):
-            norms.append((state[0] - decay[t] * before).flatten(1).norm(dim=1))
-            before = state[0]
-        return torch.stack(norms)
+        part = inputs.tokens(0, max(wanted) + 1)
+        for t, (state,) in enumerate(states_of(part)):
+            if t in row:
+                match site:
+                    case "state_out":
+                        values[row[t]] = (inputs.q[0, t, :, None] @ state)[:, 0]
+                    case "state_write":
+                        decay = (inputs.step[0, t] * inputs.rate).exp()
+                        values[row[t]] = (state - decay * before).flatten(1).norm(dim=1)
+                    case _:
+                        values[row[t]] = inputs.as_kept(state)
+            before = state
+        return values

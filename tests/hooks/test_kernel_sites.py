@@ -17,9 +17,10 @@ from hooks.invariants import contract
 from hooks.recurrent.kernel_inputs import KernelInputs
 from hooks.recurrent.scan import read_out, states_of
 from hooks.recurrent.weights import attention_weights, weighted_sum
-from hooks.sites import SITES, Place
+from hooks.sites import SITES, STATE_SITES, Place
 from hooks.state_capture import read_in_parallel, trajectory
 from tests.helpers.families import built
+from tests.helpers.tiny import tiny_tokenizer
 from workbench.errors import BadInput, NotFound, SiteNotFound
 
 PROMPT = "The capital city of Peru is Lima."
@@ -114,6 +115,51 @@ def test_captured_like_any_site(tmp_path: Path) -> None:
     length = len(ids_of(model))
     norms = torch.tensor(folder["state_k"].values[1, :, :length])
     torch.testing.assert_close(norms, torch.tensor(whole["state_k"].values[0]).norm(dim=-1))
+
+
+@pytest.mark.parametrize("family", ["mamba2", "qwen3_next", "rwkv"])
+def test_some_positions_of_prompts_of_different_lengths(family: str) -> None:
+    """Only the states that are wanted are held, and they are those of the whole capture."""
+    model = built(family)
+    prompts, positions = [PROMPT, "No."], [0, -1]
+    sites = [s for s in model.sites if s in STATE_SITES]
+    some = wb.capture(model, prompts, sites=sites, positions=positions)
+    for row, prompt in enumerate(prompts):
+        whole = wb.capture(model, prompt, sites=sites)
+        for site in sites:
+            torch.testing.assert_close(
+                torch.tensor(some[site].values[row]),
+                torch.tensor(whole[site].values[0][:, positions]),
+                rtol=1e-4,
+                atol=1e-5,
+            )
+
+
+@pytest.mark.verify
+def test_memory_on_a_long_prompt() -> None:
+    """The last state of a prompt of 4,000 tokens takes no room for the states before it."""
+    import resource
+
+    from transformers import AutoModelForCausalLM, Mamba2Config
+
+    torch.manual_seed(0)
+    config = Mamba2Config(
+        hidden_size=256,
+        num_hidden_layers=2,
+        num_heads=8,
+        head_dim=64,
+        state_size=128,
+        n_groups=1,
+        vocab_size=384,
+    )
+    model = wb.load((AutoModelForCausalLM.from_config(config).eval(), tiny_tokenizer()))
+    ids = [5 + i % 300 for i in range(4000)]
+    model.next_logits([ids])  # what the model's own pass takes
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    trace = wb.capture(model, [ids], sites="state", positions=[-1])
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert trace["state"].shape == (1, 2, 1, 8, 64, 128)
+    assert grown < 500 * 2**20  # all states of one layer are 1 GB
 
 
 @st.composite

@@ -188,6 +188,8 @@ def test_an_initial_state_is_one_more_term_of_what_is_read() -> None:
 def test_bad_requests_say_what_to_do() -> None:
     model = built("mamba2")
     source = captured(model, OTHER)
+    with pytest.raises(BadInput, match="change_state"), wb.ablate(model, site="state"):
+        pass
     with (
         pytest.raises(SiteNotFound, match="state"),
         wb.change_state(built("llama"), wb.WipeState()),
