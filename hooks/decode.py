@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hooks import context_window
+from hooks import context_window, out_of_memory
 from hooks.eager_eval import steady
 from hooks.generation import decoded, end_tokens
 from hooks.interventions import scale
@@ -49,6 +49,16 @@ def scaled(model: InstrumentedModel, factors: Factors) -> Iterator[None]:
         yield
 
 
+def _some(state: PrefixState, rows: Sequence[int]) -> PrefixState:
+    """Some rows of a state, to go on from; the state stays as it is."""
+    forked = state.fork()
+    if len(rows) == len(state.mask):
+        return forked
+    chosen = torch.tensor(list(rows), device=state.mask.device)
+    forked.cache.batch_select_indices(chosen)
+    return PrefixState(forked.cache, state.mask[chosen], state.logits[chosen])
+
+
 class InterventionDecoder:
     """Prompts read once, then completed or scored again and again under different head factors.
 
@@ -60,10 +70,18 @@ class InterventionDecoder:
         self, model: InstrumentedModel, prompts: Sequence[Sequence[int]], batch_size: int = 64
     ) -> None:
         self.model = model
-        self._batches = [
-            PrefixCache(model, prompts[i : i + batch_size])
-            for i in range(0, len(prompts), batch_size)
-        ]
+        self._batches: list[PrefixCache] = []
+        for first in range(0, len(prompts), batch_size):
+            self._batches += self._read(prompts[first : first + batch_size])
+
+    def _read(self, prompts: Sequence[Sequence[int]]) -> list[PrefixCache]:
+        """Together, or in smaller batches where memory runs out."""
+
+        def read(part: list[int]) -> PrefixCache:
+            return PrefixCache(self.model, [prompts[i] for i in part])
+
+        found = out_of_memory.results_in_parts(self.model, range(len(prompts)), read)
+        return [batch for _, batch in found]
 
     @contextmanager
     def with_head_scales(self, factors: Factors | None = None) -> Iterator[Session]:
@@ -72,8 +90,30 @@ class InterventionDecoder:
         """
         changed = {head: factor for head, factor in (factors or {}).items() if factor != 1.0}
         lowest = min((layer for layer, _ in changed), default=None)
+        while (states := self._states(changed, lowest)) is None:
+            self._halve()
         with steady(self.model.module), scaled(self.model, changed):
-            yield Session(self.model, [batch.state(lowest) for batch in self._batches])
+            yield Session(self.model, states)
+
+    def _states(self, changed: Factors, lowest: int | None) -> list[PrefixState] | None:
+        """The prompts as read under a change; None where memory ran out."""
+        states: list[PrefixState] = []
+
+        def read() -> None:
+            states.extend(batch.state(lowest) for batch in self._batches)
+
+        with steady(self.model.module), scaled(self.model, changed):
+            return states if out_of_memory.fits(self.model, read) else None
+
+    def _halve(self) -> None:
+        """Read the prompts anew, half as many at once."""
+        prompts = [prompt for batch in self._batches for prompt in batch.prompts]
+        largest = max(len(batch.prompts) for batch in self._batches)
+        if largest == 1:
+            raise out_of_memory.no_room()
+        self._batches = []  # before the others are made: there is no room for both
+        for first in range(0, len(prompts), largest // 2):
+            self._batches += self._read(prompts[first : first + largest // 2])
 
 
 class Session:
@@ -89,7 +129,18 @@ class Session:
         """Greedy continuations. A prompt is finished once `is_decided(its index, text so far)`."""
         done: list[Completion] = []
         for state in self._states:
-            done += self._greedy(state.fork(), _shifted(is_decided, len(done)), max_new_tokens)
+            first = len(done)
+
+            def complete(
+                part: list[int], state: PrefixState = state, first: int = first
+            ) -> list[Completion]:
+                return self._greedy(
+                    _some(state, part), _shifted(is_decided, first + part[0]), max_new_tokens
+                )
+
+            rows = range(len(state.mask))
+            for _, found in out_of_memory.results_in_parts(self._model, rows, complete):
+                done += found
         return done
 
     @ordinary
@@ -103,24 +154,38 @@ class Session:
         first, whole = [], []
         done = 0
         for state in self._states:
-            rows = answers[done : done + len(state.mask)]
+            here = answers[done : done + len(state.mask)]
             done += len(state.mask)
-            width, device = max(map(len, rows)), state.mask.device
-            context_window.check(self._model, int(state.mask.sum(1).max()), new=width)
-            # Answers are padded on the right: no answer token sees the padding, and its logits are
-            # not read.
-            ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in rows], device=device)
-            logits = state.logits[:, None]
-            if width > 1:
-                logits = torch.cat([logits, step(self._model, state.fork(), ids[:, :-1])[1]], 1)
-            each = logits.float().log_softmax(-1).gather(2, ids[:, :, None])[:, :, 0]
-            real = (
-                torch.arange(width, device=device)[None]
-                < torch.tensor([len(a) for a in rows], device=device)[:, None]
-            )
-            first.append(each[:, 0].cpu())
-            whole.append((each * real).sum(1).cpu())
+
+            def read(
+                part: list[int],
+                state: PrefixState = state,
+                here: Sequence[Sequence[int]] = here,
+            ) -> tuple[Tensor, Tensor]:
+                return self._logp(_some(state, part), [here[i] for i in part])
+
+            for _, found in out_of_memory.results_in_parts(self._model, range(len(here)), read):
+                first.append(found[0])
+                whole.append(found[1])
         return torch.cat(first), torch.cat(whole)
+
+    def _logp(
+        self, state: PrefixState, answers: Sequence[Sequence[int]]
+    ) -> tuple[Float[Tensor, " prompt"], Float[Tensor, " prompt"]]:
+        width, device = max(map(len, answers)), state.mask.device
+        context_window.check(self._model, int(state.mask.sum(1).max()), new=width)
+        # Answers are padded on the right: no answer token sees the padding, and its logits are not
+        # read.
+        ids = torch.tensor([[*a, *[a[-1]] * (width - len(a))] for a in answers], device=device)
+        logits = state.logits[:, None]
+        if width > 1:
+            logits = torch.cat([logits, step(self._model, state, ids[:, :-1])[1]], 1)
+        each = logits.float().log_softmax(-1).gather(2, ids[:, :, None])[:, :, 0]
+        real = (
+            torch.arange(width, device=device)[None]
+            < torch.tensor([len(a) for a in answers], device=device)[:, None]
+        )
+        return each[:, 0].cpu(), (each * real).sum(1).cpu()
 
     def _greedy(
         self, state: PrefixState, is_decided: Callable[[int, str], bool], max_new_tokens: int

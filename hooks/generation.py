@@ -22,6 +22,7 @@ from torch import Tensor
 from hooks import context_window
 from hooks.eager_eval import steady
 from hooks.finite_check import first_bad, not_finite, sound
+from hooks.recurrent.counted_cache import counted_cache
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def continued(
     ):  # said in full: what is left out is filled with the library's own top-k of 50
         own |= {"do_sample": True, "temperature": float(temperature), "top_k": 0, "top_p": 1.0}
     watch = _Finite(model, ids)
+    cache = counted_cache(model.module)
     if streamer is not None:
         streamer.before = watch.check
     with steady(model.module), _nothing_of_its_own(model.module):
@@ -141,6 +143,7 @@ def continued(
             logits_processor=[watch],
             streamer=streamer,
             stopping_criteria=list(stopping),
+            **({} if cache is None else {"past_key_values": cache}),
         )
     watch.check()
     return out[:, ids.shape[1] :]

@@ -286,7 +286,8 @@ class InstrumentedModel:
         """
         ids = ids_of(self, prompts)
         rows: dict[int, Tensor] = {}
-        for indices in self.batch_indices([len(row) for row in ids], batch_size):
+
+        def read(indices: list[int]) -> None:
             batch = self.batch([ids[i] for i in indices])
             with steady(self.module):
                 logits = (
@@ -294,7 +295,10 @@ class InstrumentedModel:
                     .logits[:, -1]
                     .float()
                 )
-            rows |= dict(zip(indices, logits, strict=True))
+            rows.update(zip(indices, logits, strict=True))
+
+        for indices in self.batch_indices([len(row) for row in ids], batch_size):
+            out_of_memory.in_parts(self, indices, read)
         return torch.stack([rows[i] for i in range(len(ids))])
 
     def next_tokens(self, prompt: Prompt, k: int = 10) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -18,6 +18,7 @@ from workbench.wording import counted
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
+Output = TypeVar("Output")
 _ON_PROCESSOR = "DefaultCPUAllocator"  # how torch says it there
 
 
@@ -57,14 +58,23 @@ def in_parts(
     Raises:
         WorkbenchError: it runs out with a single one.
     """
+    for _ in results_in_parts(model, items, work):
+        pass
+
+
+def results_in_parts(
+    model: InstrumentedModel, items: Sequence[int], work: Callable[[list[int]], Output]
+) -> Iterator[tuple[list[int], Output]]:
+    """As `in_parts`, with what `work` gives: (items of a part, that) in the order of the items."""
     waiting = [list(items)]
     while waiting:
-        part = waiting.pop(0)
+        part, found = waiting.pop(0), list[Output]()
 
-        def now(part: list[int] = part) -> object:
-            return work(part)
+        def now(part: list[int] = part, found: list[Output] = found) -> None:
+            found.append(work(part))
 
         if fits(model, now):
+            yield part, found.pop()
             continue
         if len(part) == 1:
             raise no_room()

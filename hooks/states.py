@@ -9,7 +9,6 @@ kernel is given explains these states, one pass over the whole prompt gives the 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from hooks.eager_eval import steady
 from hooks.module_call import call
 from hooks.positions import CACHES, tell
 from hooks.recurrent.cache_tensors import mapped, repeated
+from hooks.recurrent.counted_cache import counted_cache
 from hooks.recurrent.families import KernelCall
 from hooks.recurrent.interception import intercept
 from hooks.recurrent.kernel_inputs import KernelInputs, side_by_side
@@ -115,9 +115,6 @@ class RecurrentStepper:
             **self._cache,
         )
         self.n_read = end
-        for cache in self._cache.values():
-            if hasattr(cache, "read"):
-                cache.read = end
         self._cache |= {name: out[name] for name in CACHES if out.get(name) is not None}
         logits: Tensor = out.logits[:, -1]
         return logits
@@ -223,32 +220,13 @@ class RecurrentStepper:
 
 def _cache_for(module: PreTrainedModel, mixers: dict[int, nn.Module]) -> Any:
     """A cache to begin with; None where the family makes one by itself."""
-    from transformers import DynamicCache
-    from transformers.cache_utils import LinearAttentionLayer
+    parts = [part for mixer in mixers.values() for part in mixer.modules()]
+    if any(hasattr(part, "recurrent_states") for part in parts):
+        from transformers import DynamicCache
 
-    class Counted(DynamicCache):
-        """One without keys, which a mask for attention is asked of all the same."""
-
-        read = 0
-
-        def get_seq_length(self, layer_idx: int = 0) -> int:
-            return self.read
-
-        def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
-            return self.read + query_length, 0
-
-    config = module.config.get_text_config()
-    if any(
-        hasattr(part, "recurrent_states") for mixer in mixers.values() for part in mixer.modules()
-    ):
-        return DynamicCache(
-            config=config
-        )  # RecurrentGemma keeps its states, and gives no cache out
-    if "past_key_values" not in inspect.signature(module.forward).parameters:
-        return None
-    cache = Counted(config=config)
-    linear = [isinstance(layer, LinearAttentionLayer) for layer in cache.layers]
-    return cache if linear and all(linear) else None
+        # RecurrentGemma keeps its states, and gives no cache out.
+        return DynamicCache(config=module.config.get_text_config())
+    return counted_cache(module)
 
 
 def _in_cache(cache: Any, layer: int, name: str) -> Tensor | None:

@@ -81,12 +81,12 @@ def from_cache(
         order.
         """
         width = batch.input_ids.shape[1]
-        rows = waiting.match(batch)
-        for request, place in [(r, place) for r in requests for place in r.places]:
-            x = values[place][rows]
-            for axis in _over_tokens(place):
-                x = x.narrow(axis, x.shape[axis] - width, width)
-            request.hand_over(place, x)
+        with waiting.matched(batch) as rows:
+            for request, place in [(r, place) for r in requests for place in r.places]:
+                x = values[place][rows]
+                for axis in _over_tokens(place):
+                    x = x.narrow(axis, x.shape[axis] - width, width)
+                request.hand_over(place, x)
 
     return capture(model, texts, [place.name for place in held], backend=read)
 

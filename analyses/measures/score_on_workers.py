@@ -12,10 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from analyses.measures.sampler import Sampler
-from analyses.measures.window_scores import Pass, Scores, read_batch
+from analyses.measures.window_scores import Pass, Scores, read_windows
 from analyses.measures.windows import Window
 from hooks.backends import active_interventions
 from workbench.errors import BadInput, WorkbenchError
@@ -108,7 +106,5 @@ def read_part(model: InstrumentedModel, given: Any, target: Path, progress: Prog
         for beginning, prefix, suffix in given["windows"]
     ]
     plan = Pass(Sampler(**given["sampler"]), given["whole"], given["floor"])
-    scores = Scores.of_nothing(len(windows), len(windows[0].suffix))
     progress(0.0, "reading")
-    read_batch(model, windows, np.arange(len(windows)), scores, plan)
-    save_file(vars(scores), target)
+    save_file(vars(read_windows(model, windows, plan)), target)

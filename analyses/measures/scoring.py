@@ -20,7 +20,7 @@ import torch
 
 from analyses.measures import score_on_workers
 from analyses.measures.sampler import Sampler
-from analyses.measures.window_scores import Pass, Scores, read_batch, stages
+from analyses.measures.window_scores import Pass, Scores, read_windows, stages
 from hooks.without_interventions import undisturbed
 from workbench import run_workers
 from workbench.cost import Cost
@@ -66,8 +66,7 @@ def score(
         return scores
     done = 0
     for part in batches:
-        rows = np.array(part)
-        read_batch(model, [windows[i] for i in part], rows, scores, pass_)
+        scores.put(part, vars(read_windows(model, [windows[i] for i in part], pass_)))
         done += len(part)
         progress(done / n, f"Reading windows, {done:,} of {n:,}")
     return scores

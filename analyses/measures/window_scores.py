@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from analyses.measures.sampling import log_q
+from hooks import out_of_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,8 +106,24 @@ def stages(suffix: int, whole: bool) -> list[tuple[int, int]]:
     return list(zip([0, *ends], ends, strict=False))
 
 
+def read_windows(model: InstrumentedModel, windows: Sequence[Window], plan: Pass) -> Scores:
+    """Scores of windows whose prefixes, and whose suffixes, are of one length: together, or in
+    smaller batches where memory runs out.
+    """
+    scores = Scores.of_nothing(len(windows), len(windows[0].suffix))
+
+    def read(part: list[int]) -> Scores:
+        here = Scores.of_nothing(len(part), len(windows[0].suffix))
+        _read_batch(model, [windows[i] for i in part], np.arange(len(part)), here, plan)
+        return here
+
+    for part, here in out_of_memory.results_in_parts(model, range(len(windows)), read):
+        scores.put(part, vars(here))
+    return scores
+
+
 @torch.no_grad()
-def read_batch(
+def _read_batch(
     model: InstrumentedModel,
     windows: Sequence[Window],
     rows: np.ndarray,

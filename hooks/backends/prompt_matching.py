@@ -4,6 +4,8 @@ keep beside each prompt.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hooks.prompts import Prompts, ids_of
@@ -26,8 +28,18 @@ class PromptMatcher:
     def lengths(self) -> list[int]:
         return [len(ids) for ids in self.ids]
 
-    def match(self, batch: Batch) -> list[int]:
-        """For each row of the batch, which prompt it is."""
+    @contextmanager
+    def matched(self, batch: Batch) -> Iterator[list[int]]:
+        """For each row of the batch, which prompt it is. Where it fails inside, they come by again:
+        memory may have run out, and less is tried.
+        """
         width = batch.input_ids.shape[1]
         pairs = zip(batch.input_ids.tolist(), batch.lengths, strict=True)
-        return [self._rows[tuple(row[width - n :])].pop(0) for row, n in pairs]
+        came = [tuple(row[width - n :]) for row, n in pairs]
+        rows = [self._rows[ids].pop(0) for ids in came]
+        try:
+            yield rows
+        except BaseException:
+            for ids, row in zip(reversed(came), reversed(rows), strict=True):
+                self._rows[ids].insert(0, row)
+            raise

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hooks import out_of_memory
 from hooks.backends import torch_hooks
 from hooks.backends.hook_request import HookRequest
 
@@ -41,13 +42,33 @@ def values(
     """What passes at the places when windows of one length are read, (window, pos, …) each, on
     the model's device.
     """
-    found: dict[Place, Tensor] = {}
 
-    def take(place: Place, x: Tensor) -> None:
-        found[place] = x
+    def read(part: list[int]) -> dict[Place, Tensor]:
+        found: dict[Place, Tensor] = {}
+        batch = model.batch([ids[i] for i in part])
+        torch_hooks.run(model, batch, [HookRequest(places, found.__setitem__)], every_logit=False)
+        return found
 
-    torch_hooks.run(model, model.batch(ids), [HookRequest(places, take)], every_logit=False)
-    return found
+    parts = [found for _, found in out_of_memory.results_in_parts(model, range(len(ids)), read)]
+    if len(parts) == 1:
+        return parts[0]
+    return {place: torch.cat([part[place] for part in parts]) for place in parts[0]}
+
+
+@torch.no_grad()
+def token_losses(
+    model: InstrumentedModel, ids: Sequence[Sequence[int]]
+) -> Float[Tensor, "window pos"]:
+    """`next_losses` of windows of one length: together, or in smaller batches where memory runs
+    out.
+    """
+
+    def read(part: list[int]) -> Tensor:
+        batch = model.batch([ids[i] for i in part])
+        return next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids)
+
+    found = out_of_memory.results_in_parts(model, range(len(ids)), read)
+    return torch.cat([losses for _, losses in found])
 
 
 def next_losses(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hooks.features.activation_stream import next_losses, values, windows
+from hooks.features.activation_stream import token_losses, values, windows
 from hooks.features.sae import SKIP
 from hooks.interventions import ablate
 from workbench import default_corpus
@@ -130,10 +130,7 @@ def _loss(model: InstrumentedModel, ids: Sequence[Sequence[int]], progress: Prog
     total = n = 0.0
     for start in range(0, len(ids), _AT_ONCE):
         progress(start / len(ids), "Measuring the model's loss")
-        batch = model.batch(ids[start : start + _AT_ONCE])
-        losses = next_losses(
-            model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids
-        )[:, SKIP + 1 :]
+        losses = token_losses(model, ids[start : start + _AT_ONCE])[:, SKIP + 1 :]
         total, n = total + float(losses.sum()), n + losses.numel()
     return total / n
 

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hooks import sites
+from hooks import out_of_memory, sites
 from hooks.backends import torch_hooks
 from hooks.backends.hook_request import HookRequest
 from hooks.features.activation_stream import next_losses
@@ -151,6 +151,18 @@ def read(
 
 @torch.no_grad()
 def _pass(
+    model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray, first: int, close: bool
+) -> EncodedWindows:
+    """Windows read together, or in smaller batches where memory runs out."""
+
+    def read(part: list[int]) -> EncodedWindows:
+        return _together(model, encoders, ids[part], first + part[0], close)
+
+    reads = [found for _, found in out_of_memory.results_in_parts(model, range(len(ids)), read)]
+    return reads[0] if len(reads) == 1 else _joined(reads)
+
+
+def _together(
     model: InstrumentedModel, encoders: Sequence[Encoder], ids: np.ndarray, first: int, close: bool
 ) -> EncodedWindows:
     places = list(dict.fromkeys(encoder.place for encoder in encoders))

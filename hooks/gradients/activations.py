@@ -78,7 +78,6 @@ def activation_gradients(
         *,
         every_logit: bool,
     ) -> None:
-        here = [metrics[row] for row in waiting.match(batch)]
         kept: dict[Place, Tensor] = {}
 
         def keep(place: Place, x: Tensor) -> Tensor:
@@ -87,10 +86,12 @@ def activation_gradients(
             return kept[place]
 
         with (
+            waiting.matched(batch) as rows,
             torch.enable_grad(),
             hook_sites(model, [place for r in requests for place in r.places], keep),
         ):
             logits = model.forward(**batch.kwargs(), use_cache=False).logits
+            here = [metrics[row] for row in rows]
             gradients = torch.autograd.grad(
                 total(here, logits, batch), list(kept.values()), allow_unused=True
             )

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hooks import out_of_memory
 from hooks import sites as places_of
 from hooks.backends.prompt_matching import PromptMatcher
 from hooks.capture import capture
@@ -173,6 +174,27 @@ def _conductance(path: _Path, **options: Any) -> tuple[Tensor, float]:
     return values, float((values.sum() - path(path.end) + path(path.start)).detach())
 
 
+def _with_less(
+    model: InstrumentedModel,
+    method: Callable[..., tuple[Tensor, float]],
+    path: _Path,
+    steps: int,
+    at_once: int,
+) -> tuple[Tensor, float]:
+    """With fewer steps at once where memory runs out."""
+    found: list[tuple[Tensor, float]] = []
+
+    def work() -> None:
+        with torch.enable_grad():
+            found.append(method(path, n_steps=steps, internal_batch_size=at_once))
+
+    while not out_of_memory.fits(model, work):
+        if at_once == 1:
+            raise out_of_memory.no_room()
+        at_once //= 2
+    return found[0]
+
+
 def _along(
     model: InstrumentedModel,
     prompts: str | Sequence[str],
@@ -202,7 +224,10 @@ def _along(
         *,
         every_logit: bool,
     ) -> None:
-        width, rows = batch.input_ids.shape[1], waiting.match(batch)
+        with waiting.matched(batch) as rows:
+            attribute(batch.input_ids.shape[1], rows, requests)
+
+    def attribute(width: int, rows: Sequence[int], requests: Sequence[HookRequest]) -> None:
         for request, place in [(r, place) for r in requests for place in r.places]:
             found = []
             for row in rows:
@@ -211,10 +236,7 @@ def _along(
                     model.layout.embed(i).detach() for i in (torch.full_like(ids, token), ids)
                 )
                 path = _Path(model, metrics[row], ids, place, start, end, nn.Identity())
-                with torch.enable_grad():
-                    values, deltas[place][row] = method(
-                        path, n_steps=steps, internal_batch_size=at_once
-                    )
+                values, deltas[place][row] = _with_less(model, method, path, steps, at_once)
                 values = values.detach()
                 check_values(model, "the attributions", values)
                 found.append(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hooks import context_window
+from hooks import context_window, out_of_memory
 from hooks.eager_eval import steady
 from hooks.finite_check import check_values
 from hooks.gradients.weights import Weight
@@ -290,16 +290,16 @@ def _vectorized(
             logits = torch.func.functional_call(model.module, changed, (one[None],), kwargs).logits
             return checked(metric(logits, one[None], mask), 1)[0]
 
-        for start in range(0, len(rows), chunk):
-            chunk_rows = rows[start : start + chunk]
-            batch = torch.tensor([ids[row] for row in chunk_rows], device=model.device)
+        def together(part: list[int], value: Any = value) -> Mapping[str, Tensor]:
+            batch = torch.tensor([ids[row] for row in part], device=model.device)
             try:
                 # Of torch's attention kernels only the plain one can be vectorized; `grad` itself
                 # still differentiates.
                 with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-                    gradients = torch.func.vmap(torch.func.grad(value), (None, 0))(
-                        parameters, batch
-                    )
+                    found: Mapping[str, Tensor] = torch.func.vmap(
+                        torch.func.grad(value), (None, 0)
+                    )(parameters, batch)
+                    return found
             except RuntimeError as error:
                 if "vmap" not in str(error):
                     raise
@@ -309,8 +309,13 @@ def _vectorized(
                     "a model (and interventions) whose code does not depend on its values",
                     "Say one_by_one=True.",
                 ) from error
-            for n, row in enumerate(chunk_rows):
-                yield row, {name: gradient[n] for name, gradient in gradients.items()}
+
+        for start in range(0, len(rows), chunk):
+            for part, gradients in out_of_memory.results_in_parts(
+                model, rows[start : start + chunk], together
+            ):
+                for n, row in enumerate(part):
+                    yield row, {name: gradient[n] for name, gradient in gradients.items()}
 
 
 def _trace(

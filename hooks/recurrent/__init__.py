@@ -6,6 +6,9 @@ o_t = q_t S_t.
 kernel_inputs.py: the arguments of one call, in that notation
 interception.py: standing between a layer and its kernel
 families.py: which arguments of which family mean what
+reading.py: one pass over a prompt, heard at the kernels
+changes.py: what is made of a state; changing.py: whether somebody does
+cache_tensors.py: what any cache holds; counted_cache.py: one that counts its tokens
 scan.py: the state after every token
 weights.py: implicit attention, how much of every past value a token reads
 """

@@ -16,6 +16,7 @@ from tests.helpers.grids import processes
 
 ACTOR = "ray::Remote"
 """What the process of a worker is called."""
+_TRIES = 4
 _RAY = Path(sys.executable).parent / "ray"
 
 
@@ -31,8 +32,15 @@ class Cluster:
         """Its address, HOST:PORT."""
         command = [_RAY, "start", "--head", "--num-cpus=2", f"--port={self._port}"]
         command += ["--include-dashboard=false", "--disable-usage-stats"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-        return f"127.0.0.1:{self._port}"
+        # Ray gives a node half a minute to begin, which a busy machine may not keep.
+        for _ in range(_TRIES):
+            begun = subprocess.run(
+                command, check=False, capture_output=True, text=True, timeout=180
+            )
+            if not begun.returncode:
+                return f"127.0.0.1:{self._port}"
+            self.stop()
+        raise AssertionError(begun.stderr[-2000:])
 
     def kill_head(self) -> None:
         for server in processes("gcs_server"):

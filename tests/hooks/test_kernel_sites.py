@@ -245,3 +245,16 @@ def test_bad_requests_say_what_to_do() -> None:
         wb.implicit_attention(built("mamba2"), [PROMPT, PROMPT])  # type: ignore[arg-type]
     with pytest.raises(NotFound, match="form"):
         wb.implicit_attention(built("mamba2"), PROMPT, form="signed")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", ["mamba", "qwen3_next"])
+def test_interventions_are_seen_in_one_pass_and_token_by_token(family: str) -> None:
+    model = built(family)
+    ids, place = ids_of(model), Place(SITES["state"], 1)
+    own = wb.capture(model, PROMPT, sites="state", layers=1)["state"].values[0, 0]
+    with wb.ablate(model, site="resid_pre", layers=0, positions=[2]):
+        captured = wb.capture(model, PROMPT, sites="state", layers=1)["state"].values[0, 0]
+        stepped = trajectory(model, ids, [place])[place]
+    torch.testing.assert_close(torch.tensor(captured), stepped, rtol=1e-4, atol=1e-5)
+    assert abs(captured[:2] - own[:2]).max() < 1e-5
+    assert abs(captured[3:] - own[3:]).max() > 1e-3

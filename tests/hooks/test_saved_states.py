@@ -49,6 +49,25 @@ def test_what_is_generated_behind_them() -> None:
     assert text == model.text.decode_continuation(ids[-5:], special=False)
 
 
+def test_a_model_of_gated_delta_layers_alone_decodes(tmp_path: Path) -> None:
+    """transformers' own cache cannot say how many tokens such a model has read."""
+    from transformers import AutoModelForCausalLM
+
+    config = families.config("qwen3_next")
+    config.layer_types = ["linear_attention"] * config.num_hidden_layers
+    torch.manual_seed(0)
+    module = AutoModelForCausalLM.from_config(config).eval()
+    model = wb.load((module, tiny_tokenizer()))
+    assert [str(line) for line in wb.contract(model, DOCUMENT) if not line.holds()] == []
+    ids = list(DOCUMENT)
+    for _ in range(5):
+        ids.append(int(model.next_logits([ids])[0].argmax()))
+    text = model.text.decode_continuation(ids[-5:], special=False)
+    assert model.generate(DOCUMENT, max_new_tokens=5) == text
+    states = wb.open_states(model, wb.read_states(model, DOCUMENT[:-3]).save(tmp_path / "states"))
+    assert states.generate(DOCUMENT[-3:], max_new_tokens=5) == text
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     model = built("mamba2")
     path = wb.read_states(model, DOCUMENT).save(tmp_path / "document.states")

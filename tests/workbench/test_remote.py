@@ -22,6 +22,8 @@ from workbench.cli import main
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.result import Finding, Result
 
+without_s3 = pytest.mark.parametrize("place", ["memory", "file"], indirect=True)
+
 
 @pytest.fixture(autouse=True)
 def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +94,7 @@ def test_a_model_opens_from_there(place: str, tmp_path: Path) -> None:
     assert there.card.name == f"{place}/models/tiny"
 
 
+@without_s3
 def test_a_run_of_the_command_line_is_saved_there(
     place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_run_of_the_command_line_is_saved_there(
     assert end.value.code == 2
 
 
+@without_s3
 def test_half_a_run_never_counts_and_nothing_is_left(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from analyses.features.function_tokens.graph import Graph, degrees_at
 from analyses.features.function_tokens.ngrams import NGrams
 from analyses.features.function_tokens.transitions import by_transition, of_ngrams
 from analyses.measures.statistics import difference
-from hooks.features.activation_stream import next_losses, windows
+from hooks.features.activation_stream import token_losses, windows
 from hooks.features.load import open_features
 from hooks.features.sae import SKIP
 from hooks.features.sparse_activations import read
@@ -162,10 +162,5 @@ def _losses(model: InstrumentedModel, ids: np.ndarray) -> np.ndarray:
     """Nats of every token, (window, pos), NaN at the first."""
     found = []
     for start in range(0, len(ids), AT_ONCE):
-        batch = model.batch(ids[start : start + AT_ONCE].tolist())
-        found.append(
-            next_losses(model.forward(**batch.kwargs(), use_cache=False).logits, batch.input_ids)
-            .cpu()
-            .numpy()
-        )
+        found.append(token_losses(model, ids[start : start + AT_ONCE].tolist()).cpu().numpy())
     return np.concatenate(found)

@@ -13,6 +13,7 @@ import torch
 
 from analyses.measures.scoring import batch_size
 from analyses.weights.paragraph_memorization.constants import GROUPS, MEMORIZED, NOT, PARTLY
+from hooks import out_of_memory
 from workbench.errors import BadInput
 from workbench.wording import counted
 
@@ -170,24 +171,25 @@ def greedy_match(
     by_length: dict[tuple[int, int], list[int]] = {}
     for n, (prompt, suffix) in enumerate(passages):
         by_length.setdefault((len(prompt), len(suffix)), []).append(n)
+
+    def read(part: list[int]) -> None:
+        ids = torch.tensor([[*passages[n][0], *passages[n][1]] for n in part], device=model.device)
+        targets = ids[:, -len(passages[part[0]][1]) :]
+        logits = model.forward(
+            input_ids=ids[:, :-1], logits_to_keep=targets.shape[1], use_cache=False
+        ).logits.float()
+        match[part] = (logits.argmax(-1) == targets).long().cumprod(-1).sum(-1).cpu().numpy()
+        loss[part] = (
+            (logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0])
+            .mean(-1)
+            .cpu()
+            .numpy()
+        )
+
     for (prompt_length, suffix_length), rows in by_length.items():
         size = batch_size(model, prompt_length, suffix_length)
         for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            ids = torch.tensor(
-                [[*passages[n][0], *passages[n][1]] for n in part], device=model.device
-            )
-            logits = model.forward(
-                input_ids=ids[:, :-1], logits_to_keep=suffix_length, use_cache=False
-            ).logits.float()
-            targets = ids[:, -suffix_length:]
-            match[part] = (logits.argmax(-1) == targets).long().cumprod(-1).sum(-1).cpu().numpy()
-            loss[part] = (
-                (logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0])
-                .mean(-1)
-                .cpu()
-                .numpy()
-            )
+            out_of_memory.in_parts(model, rows[start : start + size], read)
     return match, loss
 
 
