@@ -150,7 +150,7 @@ def _train_recall(family: str, place: Path, seed: int, as_json: bool) -> None:
         print_json(row)
         return
     out().print(f"Trained in {plain(place)}; {_known(row)}.", soft_wrap=True)
-    if not found.cells[0].has_learned:
+    if not found.trainings[0].has_learned:
         out().print("It did not learn the task: its recall says nothing about capacity.")
 
 

@@ -114,14 +114,14 @@ def test_the_same_seed_trains_the_same_model(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_record_is_read_back_and_a_damaged_one_refused(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = FAMILIES["attention"].make()
-    cell = record.Cell(0, 1e-3, 5, {4: 0.95, 8: 0.5}, {4: 0})
-    record.save(Trained(model, cell.recall, cell.reached), [cell], "attention", tmp_path)
+    one = record.Training(0, 1e-3, 5, {4: 0.95, 8: 0.5}, {4: 0})
+    record.save(Trained(model, one.recall, one.reached), [one], "attention", tmp_path)
     found = record.read(tmp_path)
-    assert found == record.Record("attention", 512, True, (cell,))
-    assert cell.has_learned
-    assert not replace(cell, recall={4: 0.3, 8: 0.2}).has_learned
-    assert replace(cell, recall={4: 0.3, 8: 0.2}, reached={4: 0, 8: 50}).has_learned
-    for damage in ("{", json.dumps({"format": 2}), json.dumps({"format": 1, "cells": []})):
+    assert found == record.Record("attention", 512, True, (one,))
+    assert one.has_learned
+    assert not replace(one, recall={4: 0.3, 8: 0.2}).has_learned
+    assert replace(one, recall={4: 0.3, 8: 0.2}, reached={4: 0, 8: 50}).has_learned
+    for damage in ("{", json.dumps({"format": 2}), json.dumps({"format": 1, "trainings": []})):
         (tmp_path / record.FILE).write_text(damage)
         with pytest.raises(BadInput, match="cannot be read"):
             record.read(tmp_path)
@@ -161,7 +161,7 @@ SHIPPED = [name for name in FAMILIES if f"organism/recall-{name}" in shipped()]
 
 
 def test_some_ship() -> None:
-    assert {"attention", "mamba-16"} <= set(SHIPPED)
+    assert {"attention", "mamba-8", "mamba-16", "mamba-32"} <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -182,7 +182,7 @@ def check(name: str, *, rows: int, off: float) -> None:
     assert found is not None
     assert found.state_bytes == FAMILIES[name].state_bytes
     model = wb.load(organism.name)
-    again = training.measure(model.module, seed=found.cells[0].seed + 1, rows=rows)
+    again = training.measure(model.module, seed=found.trainings[0].seed + 1, rows=rows)
     assert again == pytest.approx(found.recall, abs=off)
 
 
@@ -194,5 +194,15 @@ def test_what_ships_has_learned() -> None:
     for name in SHIPPED:
         found = record.read(shipped()[f"organism/recall-{name}"].folder)
         assert found is not None
-        assert found.cells[0].has_learned
+        assert found.trainings[0].has_learned
         assert found.recall[4] > 0.9
+
+
+def test_recall_of_many_pairs_rises_with_the_state() -> None:
+    at_32 = [
+        found.recall[32]
+        for size in (8, 16, 32)
+        if (found := record.read(shipped()[f"organism/recall-mamba-{size}"].folder))
+    ]
+    assert len(at_32) == 3
+    assert at_32[0] + 0.1 < at_32[1] < at_32[2] - 0.1

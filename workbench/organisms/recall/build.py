@@ -2,7 +2,7 @@
 workbench.organisms.recall.build [NAME …] [--seeds 3]`.
 
 Each learning rate is tried on seed 0, and further seeds at the best; the model of seed 0 ships, of
-the others the numbers. Every cell is kept as it is done, so a stop costs the one it was at.
+the others the numbers. Every training is kept as it is done, so a stop costs the one it was at.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workbench import checkpointing, paths
 from workbench.organisms import DATA
 from workbench.organisms.recall import record
 from workbench.organisms.recall.families import FAMILIES, Family
-from workbench.organisms.recall.record import Cell
+from workbench.organisms.recall.record import Training
 from workbench.organisms.recall.train import Trained, train
 from workbench.progress import Progress
 from workbench.terminal import bar
@@ -39,25 +39,25 @@ def train_into(name: str, seed: int, folder: Path, progress: Progress) -> record
     recipe = {"family": name, "seed": seed, "rate": family.rates[0], "steps": family.steps}
     if not checkpointing.claim_folder(folder, recipe, _ROOM):
         made = train(family, family.rates[0], seed, progress)
-        record.save(made, [_cell(family, family.rates[0], seed, made)], name, folder)
+        record.save(made, [_training(family, family.rates[0], seed, made)], name, folder)
         checkpointing.finish(folder, {"format": 1, "recipe": recipe})
     found = record.read(folder)
     assert found is not None
     return found
 
 
-def _cell(family: Family, rate: float, seed: int, made: Trained) -> Cell:
-    return Cell(seed, rate, family.steps, made.recall, made.reached)
+def _training(family: Family, rate: float, seed: int, made: Trained) -> Training:
+    return Training(seed, rate, family.steps, made.recall, made.reached)
 
 
-def cell(name: str, rate: float, seed: int, work: Path, progress: Progress) -> Cell:
-    """One training; read where it was done before."""
+def trained_once(name: str, rate: float, seed: int, work: Path, progress: Progress) -> Training:
+    """One training; read again where it was done before."""
     folder = work / name / f"seed-{seed}-rate-{rate:g}"
     if (found := record.read(folder)) is not None:
-        return found.cells[0]
+        return found.trainings[0]
     family = FAMILIES[name]
     made = train(family, rate, seed, progress)
-    done = _cell(family, rate, seed, made)
+    done = _training(family, rate, seed, made)
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     record.save(made, [done], name, part)
@@ -66,17 +66,17 @@ def cell(name: str, rate: float, seed: int, work: Path, progress: Progress) -> C
 
 
 def build(name: str, seeds: int, work: Path) -> record.Record:
-    """All cells of a family, and the model that ships in its folder."""
+    """All trainings of a family, and the model that ships in its folder."""
     with bar() as progress:
-        tried = [cell(name, rate, 0, work, progress) for rate in FAMILIES[name].rates]
+        tried = [trained_once(name, rate, 0, work, progress) for rate in FAMILIES[name].rates]
         best = max(tried, key=lambda one: sum(one.recall.values()))
-        others = [cell(name, best.rate, seed, work, progress) for seed in range(1, seeds)]
+        others = [trained_once(name, best.rate, seed, work, progress) for seed in range(1, seeds)]
     target = DATA / "recall" / name
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(work / name / f"seed-0-rate-{best.rate:g}", target)
-    cells = [best, *others, *(one for one in tried if one is not best)]
+    trainings = [best, *others, *(one for one in tried if one is not best)]
     said = json.loads((target / record.FILE).read_text(encoding="utf-8"))
-    said["cells"] = [asdict(one) for one in cells]
+    said["trainings"] = [asdict(one) for one in trainings]
     (target / record.FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     found = record.read(target)
     assert found is not None
@@ -95,7 +95,7 @@ def main() -> None:
     torch.set_num_threads(1)  # two spin beside other work, and make other last digits
     for name in asked.names or FAMILIES:
         found = build(name, asked.seeds, paths.cache_dir() / "recall")
-        for one in found.cells:
+        for one in found.trainings:
             shares = ", ".join(f"{pairs}: {share:.2f}" for pairs, share in one.recall.items())
             trained = "" if one.has_learned else "  did not train"
             print(f"{name} seed {one.seed} rate {one.rate:g}  {shares}{trained}")

@@ -17,7 +17,7 @@ FILE = "recall.json"
 
 
 @dataclass(frozen=True)
-class Cell:
+class Training:
     """One training of a family.
 
     Attributes:
@@ -35,7 +35,7 @@ class Cell:
     @property
     def has_learned(self) -> bool:
         """Whether the task was learned at all: training went past the fewest pairs, or those are
-        recalled twice as often as by a guess among the values of their row. A cell that did not
+        recalled twice as often as by a guess among the values of their row. A training that did not
         train says nothing about capacity.
         """
         fewest = min(self.recall)
@@ -44,7 +44,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Record:
-    """A family and its cells, the model's own first.
+    """A family and its trainings; the first made the model itself.
 
     Attributes:
         state_bytes, grows: see `families.Family`.
@@ -53,19 +53,19 @@ class Record:
     family: str
     state_bytes: int
     grows: bool
-    cells: tuple[Cell, ...]
+    trainings: tuple[Training, ...]
 
     @property
     def recall(self) -> dict[int, float]:
         """Of the model itself."""
-        return self.cells[0].recall
+        return self.trainings[0].recall
 
 
-def save(trained: Trained, cells: list[Cell], name: str, folder: Path) -> None:
+def save(trained: Trained, trainings: list[Training], name: str, folder: Path) -> None:
     """A model folder: weights, tokenizer, and the record.
 
     Args:
-        cells: the first is that of `trained`.
+        trainings: the first is that of `trained`.
     """
     from workbench.organisms.recall import task
 
@@ -73,7 +73,7 @@ def save(trained: Trained, cells: list[Cell], name: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     trained.model.save_pretrained(folder)
     task.make_tokenizer().save_pretrained(folder)
-    said = {"format": 1, **asdict(Record(name, family.state_bytes, family.grows, tuple(cells)))}
+    said = {"format": 1, **asdict(Record(name, family.state_bytes, family.grows, tuple(trainings)))}
     (folder / FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
@@ -90,10 +90,10 @@ def read(folder: Path) -> Record | None:
         raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if raw.pop("format") != 1:
             raise ValueError
-        cells = tuple(_cell(**cell) for cell in raw.pop("cells"))
-        if not cells:
+        trainings = tuple(_training(**training) for training in raw.pop("trainings"))
+        if not trainings:
             raise ValueError
-        return Record(cells=cells, **raw)
+        return Record(trainings=trainings, **raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"The record of recall in {folder.name} cannot be read.",
@@ -102,8 +102,8 @@ def read(folder: Path) -> Record | None:
         ) from error
 
 
-def _cell(*, recall: dict[str, float], reached: dict[str, int], **rest: Any) -> Cell:
-    return Cell(
+def _training(*, recall: dict[str, float], reached: dict[str, int], **rest: Any) -> Training:
+    return Training(
         recall={int(pairs): float(share) for pairs, share in recall.items()},
         reached={int(pairs): int(step) for pairs, step in reached.items()},
         **rest,
