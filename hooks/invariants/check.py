@@ -14,8 +14,15 @@ from torch import Tensor
 _FLOOR = {"watching": 0.0, "empty": 0.0, "steps": 1e-3, "restored": 1e-3, "write": 1e-3}
 # How many times the spacing of the numbers (2^-7 of a bfloat16, 2^-10 of a float16) an identity may
 # be off. Rounding a number costs a third of it on the average; what was read token by token has
-# been rounded at every layer and token.
-_SPACINGS = {"watching": 0.0, "empty": 0.0, "steps": 16.0, "restored": 16.0, "norm": 2.0}
+# been rounded at every layer and token; what a kernel gives, at its output, its skip and its gate.
+_SPACINGS = {
+    "watching": 0.0,
+    "empty": 0.0,
+    "steps": 16.0,
+    "restored": 16.0,
+    "norm": 2.0,
+    "implicit attention": 4.0,
+}
 
 
 @dataclass(frozen=True)
