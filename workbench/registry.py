@@ -175,11 +175,11 @@ class Analysis:
         return running(self.parts, params)
 
     def cost(self, model: Any, params: BaseModel) -> Mapping[str, Cost]:
-        """What every part takes, also those that are not asked for: tokens and bytes, by part
-        ("" for an analysis that has none); empty where nothing is stated.
+        """What every part takes, also those not asked for: tokens and bytes, by part ("" for an
+        analysis without); empty where nothing is stated, or the model cannot answer.
         """
         state = getattr(self.module, "cost", None)
-        if state is None:
+        if state is None or self.unavailable_reason(model):
             return {}
         stated: Cost | Mapping[str, Cost] = state(model, params)
         return stated if isinstance(stated, Mapping) else {"": stated}

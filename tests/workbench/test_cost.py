@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from workbench import account, cost
+import workbench as wb
+from workbench import account, cost, registry
 from workbench.cost import Cost, Speed
 from workbench.peak_memory import PeakMemory
 from workbench.progress import Progress
@@ -117,3 +118,10 @@ def test_peak_memory_sees_what_was_held_in_between():
     held = np.ones(300 * 2**20 // 8)
     del held
     assert memory.taken() >= 200 * 2**20
+
+
+def test_a_model_that_cannot_answer_costs_nothing():
+    analysis = registry.get("knowledge-conflict")
+    model = wb.load("organism/recall-mamba-8")  # no attention heads to switch off
+    assert analysis.unavailable_reason(model)
+    assert analysis.cost(model, analysis.parse({})) == {}
