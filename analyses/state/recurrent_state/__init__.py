@@ -28,6 +28,7 @@ from analyses.state.recurrent_state.layers import unavailable_reason
 from analyses.state.recurrent_state.params import Params
 from analyses.state.recurrent_state.parts import PARTS, PRESETS
 from analyses.state.recurrent_state.schema import SCHEMA
+from analyses.state.recurrent_state.selections import CHOICES
 from analyses.state.recurrent_state.views import ANSWER, VIEWS
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANSWER",
+    "CHOICES",
     "PARTS",
     "PRESETS",
     "SCHEMA",

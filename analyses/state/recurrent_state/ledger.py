@@ -28,7 +28,7 @@ _COMPARED = 512
 
 
 @dataclass(frozen=True)
-class Ledger:
+class StateLedger:
     """Of one layer and one prompt.
 
     Attributes:
@@ -54,7 +54,7 @@ class Ledger:
     damage: Tensor | None = None
 
 
-def of_layer(inputs: KernelInputs, at: Sequence[int], *, matrices: bool) -> Ledger:
+def of_layer(inputs: KernelInputs, at: Sequence[int], *, matrices: bool) -> StateLedger:
     """A walk over the tokens of one prompt; no pass of the model.
 
     Args:
@@ -98,7 +98,7 @@ def of_layer(inputs: KernelInputs, at: Sequence[int], *, matrices: bool) -> Ledg
             stored = v[: t + 1].transpose(0, 1)
             retention[:, : t + 1, t] = functional.cosine_similarity(found, stored, dim=-1).cpu()
         before = state
-    return Ledger(
+    return StateLedger(
         traces,
         spectra,
         _half_life(inputs),

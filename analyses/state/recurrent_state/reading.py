@@ -105,7 +105,7 @@ def _layers_with_matrices(inputs: dict[int, KernelInputs], n: int) -> list[int]:
     return layers[::-1][::every][::-1]
 
 
-def _heads(layer: int, kept: ledger.Ledger, ranks: np.ndarray) -> list[dict[str, Any]]:
+def _heads(layer: int, kept: ledger.StateLedger, ranks: np.ndarray) -> list[dict[str, Any]]:
     """A row per head."""
     written = kept.traces["write"].sum(1)
     lost = kept.traces["decay"].sum(1) + kept.traces["erase"].sum(1)

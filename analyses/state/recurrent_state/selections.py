@@ -301,3 +301,12 @@ def describe_head(run: Result, pick: Pick, head: Head) -> str:
 
 def title_of(head: Head, what: str) -> str:
     return f"{head_name(*head)}: {what}"
+
+
+def _storing_layer(run: Result) -> list[str]:
+    noted = run.provenance.notes.get("best layer")
+    return [] if noted is None else [f"layer {noted}"]
+
+
+CHOICES = {"layers that store pairs": _storing_layer}
+"""What a run chooses, by what a person calls it; counted over seeds."""

@@ -20,7 +20,7 @@ from workbench.views import bound
 
 
 def ran(model: Any, **values: Any) -> Result:
-    params = recurrent_state.Params(**values)
+    params = recurrent_state.Params.model_validate(values)
     result: Result = recurrent_state.run(model, params, Progress())
     assert not list(recurrent_state.SCHEMA.problems(result))
     return result
@@ -135,6 +135,6 @@ def test_models_and_parameters_that_do_not_fit_are_refused() -> None:
 
 def test_what_it_costs_is_said_for_every_part() -> None:
     model = wb.load("organism/recall-mamba-16")
-    costs = recurrent_state.cost(model, recurrent_state.Params())
+    costs = recurrent_state.cost(model, recurrent_state.Params.model_validate({}))
     assert set(costs) == {part.name for part in recurrent_state.PARTS}
     assert all(cost.forward > 0 for cost in costs.values())
