@@ -109,6 +109,8 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "paragraph-memorization",
         {"passages": 4, "draws": 2, "traced": 1, "edits": 1, "heads": 5, "steps": 10},
     ),
+    "how-much-a-state-holds": ("organism/recall-mamba-16", "recall-capacity", {}),
+    "pairs-in-a-prompt": ("smollm2-135m", "recall-capacity", {"parts": ["recall"]}),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }

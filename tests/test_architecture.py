@@ -18,8 +18,8 @@ ROOMS = ("workbench", "hooks", "analyses", "ui")
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 LINES = 400
-PRESENTATION = 1900
-"""Lines of the engine and of six analyses; those of a new analysis are added when it comes."""
+PRESENTATION = 2020
+"""Lines of the engine and of seven analyses; those of a new analysis are added when it comes."""
 TABLES = {"workbench/upgrades_to_2.py": "old names of tables, columns and findings, with the new"}
 """Files that are tables of data, and what is in them: they may be longer."""
 
