@@ -108,6 +108,7 @@ class Block:
     mixer: nn.Module | None = (
         None  # a recurrent layer: Mamba, linear attention, delta rule, RG-LRU, short convolution …
     )
+    memory_router: nn.Module | None = None  # in the mixer: which of its memories a token is for
     mlp: nn.Module | None = None
     down_proj: nn.Module | None = None
     gate: nn.Module | None = None

@@ -54,6 +54,12 @@ def test_the_page_of_recurrent_states_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "document.states").is_file()
 
 
+def test_the_page_of_organisms_runs(capsys):
+    (source,) = blocks(ROOT / "docs" / "how-to" / "organisms.md", "python")
+    exec(compile(source, "organisms.md", "exec"), {})
+    assert capsys.readouterr().out == "5\n"
+
+
 @pytest.mark.process
 def test_the_page_of_many_runs_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The router of a mixture of experts, and what its outputs are."""
+"""The router of a mixture of experts, and what its outputs are; that of a mixture of memories."""
 
 from __future__ import annotations
 
@@ -42,3 +42,10 @@ def router_parts(router: nn.Module, traced: TracedPass) -> dict[str, int]:
         elif shape[-1] < n_experts:
             places.setdefault("expert_weights", i)
     return places
+
+
+def find_memory_router(mixer: nn.Module | None, traced: TracedPass) -> nn.Module | None:
+    """The part of a mixture of memories that gives (batch, pos, memory), the weight of each."""
+    router = getattr(mixer, "router", None)
+    call = traced.only_call(router)
+    return router if call is not None and call.output is not None else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hooks.discovery.attention import find_attention
 from hooks.discovery.component_types import children_by_type
+from hooks.discovery.experts import find_memory_router
 from hooks.discovery.mlp import find_mlp
 from hooks.discovery.norms import find_norm, first_reading
 from hooks.discovery.residual import find_residual
@@ -51,6 +52,7 @@ def find_block(layer: nn.Module, traced: TracedPass, tolerance: float, n_heads: 
         attention_call=attention.call_module,
         out_proj=attention.out_proj if attention.n_heads else None,
         mixer=mixer,
+        memory_router=find_memory_router(mixer, traced),
         mlp=mlp.module,
         down_proj=mlp.down_proj,
         gate=mlp.gate,

@@ -148,6 +148,9 @@ def _sizes(blocks: Sequence[Block], traced: TracedPass) -> dict[str, int]:
     router = _first_call([b.router for b in blocks], traced)
     if router is not None and router.output is not None:
         sizes["expert"] = router.output.shape[-1]
+    memory_router = _first_call([b.memory_router for b in blocks], traced)
+    if memory_router is not None and memory_router.output is not None:
+        sizes["memory"] = memory_router.output.shape[-1]
     for block in blocks:
         for site, shape in block.states.items():
             sizes |= dict(zip(STATE_DIMS[site], shape, strict=True))

@@ -40,9 +40,8 @@ def mapped(
         same = copy.copy(cache)
         same.update({key: inner(part, key) for key, part in cache.items()})
         return same
-    if not type(cache).__module__.startswith(("transformers.", "hooks.")) or isinstance(
-        cache, nn.Module
-    ):
+    ours = ("transformers.", "workbench.", "hooks.")
+    if not type(cache).__module__.startswith(ours) or isinstance(cache, nn.Module):
         return cache
     if not hasattr(cache, "__dict__") or hasattr(cache, "to_diff_dict"):  # a configuration
         return cache

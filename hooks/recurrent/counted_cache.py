@@ -1,44 +1,16 @@
-"""A cache for models all of whose layers are recurrent, but that ask it, as models with attention
-do, how many tokens it holds: transformers' own has no answer, so that they could not decode.
-"""
+"""Which models need a cache that counts the tokens it has read."""
 
 from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from transformers import DynamicCache
 from transformers.cache_utils import LinearAttentionLayer
 
+from workbench.state_lm.counted_cache import CountedCache
+
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-
-class CountedCache(DynamicCache):
-    """Counts the tokens that its first layer reads."""
-
-    n_read = 0
-    _reading = 1  # in the pass that is running: what its convolution is given, one while decoding
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self.n_read
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
-        return self.n_read + query_length, 0
-
-    def update_conv_state(
-        self, conv_states: Tensor, layer_idx: int, *args: Any, **more: Any
-    ) -> Any:
-        if layer_idx == 0:
-            self._reading = conv_states.shape[-1]
-        return super().update_conv_state(conv_states, layer_idx, *args, **more)
-
-    def update_recurrent_state(
-        self, recurrent_states: Tensor, layer_idx: int, *args: Any, **more: Any
-    ) -> Any:
-        if layer_idx == 0:
-            self.n_read, self._reading = self.n_read + self._reading, 1
-        return super().update_recurrent_state(recurrent_states, layer_idx, *args, **more)
+    from torch import nn
 
 
 def counted_cache(module: nn.Module) -> CountedCache | None:

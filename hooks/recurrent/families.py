@@ -196,6 +196,26 @@ def delta_rule(given: dict[str, Any]) -> KernelCall:
     return KernelCall(inputs, lambda outcome: outcome, lambda o: o, result)
 
 
+def linear_rule(given: dict[str, Any]) -> KernelCall:
+    """Linear attention without decay: outer products are added up."""
+    value, before = given["value"], given["initial_state"]
+    ones = torch.ones(*value.shape[:3], 1, 1, device=value.device)
+    inputs = KernelInputs(
+        q=given["query"].float(),
+        k=given["key"].float(),
+        v=value.float(),
+        beta=given["write"].float()[..., None],
+        step=torch.zeros_like(ones),
+        rate=ones[0, 0],
+        initial=None if before is None else before.float(),
+    )
+
+    def result(o: Tensor, last: Tensor) -> Any:
+        return o.to(value.dtype), last if given["output_final_state"] else None
+
+    return KernelCall(inputs, lambda outcome: outcome, lambda o: o, result)
+
+
 def rg_lru(given: dict[str, Any]) -> KernelCall:
     """RG-LRU: a number per channel; what is written is the gated input."""
     x, before = given["hidden_states"], given["recurrent_states"]
@@ -330,6 +350,7 @@ FILE_KERNELS: tuple[tuple[frozenset[str], Callable[[dict[str, Any]], KernelCall]
     (frozenset({"state", "dt", "A", "B", "C", "dt_softplus"}), mamba_step),
     (frozenset({"hidden_states", "dt", "A", "B", "C", "chunk_size"}), mamba2_chunks),
     (frozenset({"query", "key", "value", "g", "beta"}), delta_rule),
+    (frozenset({"query", "key", "value", "write"}), linear_rule),
     (frozenset({"time_decay", "time_first", "key", "value"}), rwkv),
 )
 """Arguments by which a kernel is known that stands as a function in a family's file."""

@@ -97,6 +97,12 @@ SITES: dict[str, Site] = {
             "what attention adds to the residual stream",
         ),
         Site(
+            "router_weights",
+            "blocks.{layer}.mixer.hook_router_weights",
+            ("pos", "memory"),
+            "how much of each memory of a mixture of memories a token reads; 0: nor does it write",
+        ),
+        Site(
             "mixer_out",
             "blocks.{layer}.hook_mixer_out",
             _STREAM,

@@ -190,6 +190,7 @@ _OF_LAYER: dict[str, Callable[[Block], Tap | None]] = {
     "z": lambda b: _input(b.out_proj, heads=b.n_heads),
     "result": _result,
     "attn_out": lambda b: _term(b.attn_out),
+    "router_weights": lambda b: _output(b.memory_router),
     "mixer_out": lambda b: _term(b.mixer_out),
     "resid_mid": lambda b: _input(b.before_mlp),
     "ln2": lambda b: _norm(b.ln2),

@@ -39,7 +39,10 @@ BACKENDS = [
     pytest.param("nnsight", marks=needs("nnsight")),
 ]
 # Recurrent layers and experts: the families here have none.
-ELSEWHERE = {*sites.STATE_SITES, "mixer_out", "router_scores", "expert_weights", "expert_indices"}
+ELSEWHERE = {
+    *sites.STATE_SITES,
+    *("mixer_out", "router_weights", "router_scores", "expert_weights", "expert_indices"),
+}
 # What a back end cannot show, with the family: it must say so.
 HIDDEN = {("transformer_lens", "neox"): {"rot_q", "rot_k"}}
 

@@ -70,6 +70,38 @@ def test_a_small_power_asks_soon_and_one_asks_anywhere() -> None:
     )  # the middle of slots 0 to 59, two tokens each
 
 
+@given(st.integers(1, 24), st.integers(1, 2), st.integers(0, 24), st.integers(0, 2**31))
+@settings(deadline=None, max_examples=40)
+def test_of_a_key_that_is_rebound_the_last_value_counts(
+    pairs: int, passes: int, rebound: int, seed: int
+) -> None:
+    rebound = min(rebound, pairs)
+    length = 2 * pairs * (passes + 1) + 2 * rebound
+    generator = torch.Generator().manual_seed(seed)
+    made = task.make(4, pairs, length, generator, passes=passes, rebound=rebound)
+    for row in range(4):
+        ids = made.ids[row].tolist()
+        context = ids[: length - 2 * pairs]
+        last = dict(zip(context[::2], context[1::2], strict=True))
+        first = dict(zip(context[: 2 * pairs : 2], context[1 : 2 * pairs : 2], strict=True))
+        assert len(first) == pairs
+        assert len({*first.values(), *last.values()}) == pairs + rebound
+        for pair in range(pairs):
+            key, value = int(made.keys[row, pair]), int(made.values[row, pair])
+            assert last[key] == value == int(made.labels[row, made.asked[row, pair]])
+            assert context.index(value) == int(made.written[row, pair]) + 1 or passes > 1
+            assert ids[int(made.written[row, pair])] == key
+            before = int(made.replaced[row, pair])
+            assert before == (task.NOT_ASKED if first[key] == value else first[key])
+        assert int((made.replaced[row] != task.NOT_ASKED).sum()) == rebound
+
+
+@pytest.mark.parametrize(("pairs", "rebound", "length"), [(4, 5, 99), (4, 2, 19), (100, 40, 999)])
+def test_what_cannot_be_rebound_is_refused(pairs: int, rebound: int, length: int) -> None:
+    with pytest.raises(BadInput, match="rebound"):
+        task.make(1, pairs, length, torch.Generator(), rebound=rebound)
+
+
 @pytest.mark.parametrize(
     ("pairs", "length", "passes"), [(0, 16, 1), (4, 15, 1), (4, 16, 2), (128, 999, 1)]
 )
@@ -101,7 +133,7 @@ def test_every_family_can_learn(name: str) -> None:
 
 
 def test_the_same_seed_trains_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "measure", lambda model, seed: {4: float(seed)})
+    monkeypatch.setattr(training, "measure", lambda model, family, seed: {4: float(seed)})
     family = FAMILIES["attention"]
     first, again, other = (
         training.train(family, 3e-3, seed, Progress(), steps=2).model.state_dict()
@@ -140,7 +172,7 @@ def test_the_command_trains_one_and_refuses_a_folder_that_holds_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(FAMILIES, "attention", replace(FAMILIES["attention"], steps=2))
-    monkeypatch.setattr(training, "measure", lambda model, seed: {4: 0.25, 8: 0.125})
+    monkeypatch.setattr(training, "measure", lambda model, family, seed: {4: 0.25, 8: 0.125})
     place = tmp_path / "mine"
     command = ["organisms", "train", "recall-attention", "--out", str(place), "--json"]
     for _ in range(2):  # the second time it is there
@@ -182,7 +214,9 @@ def check(name: str, *, rows: int, off: float) -> None:
     assert found is not None
     assert found.state_bytes == FAMILIES[name].state_bytes
     model = wb.load(organism.name)
-    again = training.measure(model.module, seed=found.trainings[0].seed + 1, rows=rows)
+    again = training.measure(
+        model.module, FAMILIES[name], seed=found.trainings[0].seed + 1, rows=rows
+    )
     assert again == pytest.approx(found.recall, abs=off)
 
 

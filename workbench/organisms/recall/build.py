@@ -53,14 +53,15 @@ def _training(family: Family, rate: float, seed: int, made: Trained) -> Training
 def trained_once(name: str, rate: float, seed: int, work: Path, progress: Progress) -> Training:
     """One training; read again where it was done before."""
     folder = work / name / f"seed-{seed}-rate-{rate:g}"
-    if (found := record.read(folder)) is not None:
-        return found.trainings[0]
     family = FAMILIES[name]
+    if (found := record.read(folder)) is not None and found.trainings[0].steps == family.steps:
+        return found.trainings[0]
     made = train(family, rate, seed, progress)
     done = _training(family, rate, seed, made)
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     record.save(made, [done], name, part)
+    shutil.rmtree(folder, ignore_errors=True)  # by a recipe of other steps
     part.rename(folder)
     return done
 

@@ -1,4 +1,5 @@
-"""Which models of recall there are: two layers of width 64 that differ in what they remember with.
+"""Which models of recall there are: two layers of width 64, or one where it is said, that differ in
+what they remember with.
 
 Of the learning rates the first is the best one found so far; `build.py` tries them all (a cell that
 did not train says nothing about capacity).
@@ -6,14 +7,13 @@ did not train says nothing about capacity).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.organisms.recall import task
+from workbench.organisms.recall import untrained
+from workbench.organisms.recall.untrained import LAYERS, WIDTH
 
-WIDTH, LAYERS, MLP = 64, 2, 128
 WINDOW = 16
 _FLOAT = 4
 
@@ -29,8 +29,11 @@ class Family:
             it keeps per token (of a window, of the whole window). Short convolutions are not
             counted, as in the papers.
         grows: whether that is per token, so that it has no limit.
+        active_bytes: of that, what one token can write to and read: of a mixture of memories those
+            that it is routed to. None is all.
         rates: learning rates that are tried on the first seed.
         steps: of training.
+        rebinds: whether half of the keys of a row are rebound, so that forgetting is needed.
     """
 
     description: str
@@ -39,95 +42,16 @@ class Family:
     rates: tuple[float, ...]
     steps: int
     grows: bool = False
-
-
-def _attention(window: int | None = None) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
-
-    sizes: dict[str, Any] = {
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "intermediate_size": MLP,
-        "num_hidden_layers": LAYERS,
-        "max_position_embeddings": 1024,
-    }
-    if window is None:
-        return LlamaForCausalLM(LlamaConfig(**_shared(), **sizes))
-    return MistralForCausalLM(MistralConfig(**_shared(), **sizes, sliding_window=window))
-
-
-def _gated_delta(size: int, layers: tuple[str, ...]) -> Any:
-    """Two heads with a state of `size` × `size` each.
-
-    The start of `transformers` never learned this task: steps dt are drawn from 0.001 to 0.1 and
-    rates A from 1 to 4, as Mamba's are.
-    """
-    import torch
-    from transformers import Qwen3NextConfig, Qwen3NextForCausalLM
-
-    config = Qwen3NextConfig(
-        **_shared(),
-        intermediate_size=MLP,
-        num_hidden_layers=len(layers),
-        layer_types=list(layers),
-        mlp_only_layers=list(range(len(layers))),
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=WIDTH // 2,
-        linear_num_key_heads=2,
-        linear_num_value_heads=2,
-        linear_key_head_dim=size,
-        linear_value_head_dim=size,
-        max_position_embeddings=1024,
-        # Without a layer of attention the family's cache has no length to tell positions by.
-        use_cache="full_attention" in layers,
-    )
-    model = Qwen3NextForCausalLM(config)
-    for layer in model.model.layers:
-        if not hasattr(layer, "linear_attn"):
-            continue
-        mixer = layer.linear_attn
-        with torch.no_grad():
-            dt = torch.exp(torch.empty_like(mixer.dt_bias).uniform_(math.log(1e-3), math.log(0.1)))
-            mixer.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus gives dt again
-            mixer.A_log.copy_(torch.empty_like(mixer.A_log).uniform_(1, 4).log())
-    return model
-
-
-def _mamba2(size: int) -> Any:
-    from transformers import Mamba2Config, Mamba2ForCausalLM
-
-    return Mamba2ForCausalLM(
-        Mamba2Config(
-            **_shared(),
-            num_hidden_layers=LAYERS,
-            num_heads=2,
-            head_dim=WIDTH,
-            expand=2,
-            state_size=size,
-            n_groups=1,
-            chunk_size=32,
-        )
-    )
-
-
-def _shared() -> dict[str, Any]:
-    return {
-        "vocab_size": task.VOCABULARY,
-        "hidden_size": WIDTH,
-        "tie_word_embeddings": True,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": task.FILLER,
-    }
+    active_bytes: int | None = None
+    rebinds: bool = False
 
 
 def _delta(size: int, steps: int) -> Family:
     return Family(
         f"gated delta rule, two states of {size} × {size} a layer",
-        lambda: _gated_delta(size, ("linear_attention",) * LAYERS),
+        lambda: untrained.gated_delta(size, ("linear_attention",) * LAYERS),
         2 * size * size * _FLOAT,
-        (3e-3, 1e-3, 6e-3),
+        (3e-3, 6e-3, 1e-3),
         steps,
     )
 
@@ -135,10 +59,36 @@ def _delta(size: int, steps: int) -> Family:
 def _mamba(size: int, steps: int) -> Family:
     return Family(
         f"Mamba-2, two states of {WIDTH} × {size} a layer",
-        lambda: _mamba2(size),
+        lambda: untrained.mamba2(size),
         2 * WIDTH * size * _FLOAT,
         (1e-2, 5e-3, 3e-3),
         steps,
+    )
+
+
+def _memories(description: str, rows: int, states: int = 1, **sizes: Any) -> Family:
+    """One layer with so many states of `rows` × 32."""
+    one = rows * 32 * _FLOAT
+    return Family(
+        f"{description}, one layer",
+        lambda: untrained.memories(num_hidden_layers=1, key_dim=rows, value_dim=32, **sizes),
+        states * one,
+        (3e-3, 6e-3, 1.5e-3),
+        800,
+        active_bytes=one if "router" in sizes else None,
+    )
+
+
+def _two_states(description: str, rule: str, *, rebinds: bool = False) -> Family:
+    return Family(
+        f"{description}, two states of 32 × 32 a layer",
+        lambda: untrained.memories(
+            num_hidden_layers=LAYERS, num_heads=2, key_dim=32, value_dim=32, rule=rule
+        ),
+        2 * 32 * 32 * _FLOAT,
+        (3e-3, 6e-3, 1e-3),
+        1200,
+        rebinds=rebinds,
     )
 
 
@@ -146,28 +96,45 @@ _PER_TOKEN = 2 * WIDTH * _FLOAT  # a key and a value of every head
 
 FAMILIES = {
     "attention": Family(
-        "attention over all tokens", _attention, _PER_TOKEN, (3e-3, 1e-3), 500, grows=True
+        "attention over all tokens", untrained.attention, _PER_TOKEN, (3e-3, 1e-3), 500, grows=True
     ),
     "window": Family(
         f"attention over the last {WINDOW} tokens",
-        lambda: _attention(WINDOW),
+        lambda: untrained.attention(WINDOW),
         WINDOW * _PER_TOKEN,
         (3e-3, 1e-3),
         600,
     ),
     "hybrid": Family(
         "a layer of gated delta rule, then one of attention",
-        lambda: _gated_delta(16, ("linear_attention", "full_attention")),
+        lambda: untrained.gated_delta(16, ("linear_attention", "full_attention")),
         2 * 16 * 16 * _FLOAT,
         (3e-3, 1e-3),
         1500,
         grows=True,
     ),
-    "delta-8": _delta(8, 2000),
-    "delta-16": _delta(16, 2000),
-    "delta-32": _delta(32, 2000),
+    "delta-8": _delta(8, 2500),
+    "delta-16": _delta(16, 2500),
+    "delta-32": _delta(32, 2500),
     "mamba-8": _mamba(8, 1200),
     "mamba-16": _mamba(16, 1200),
     "mamba-32": _mamba(32, 1200),
+    "mom-planted": _memories(
+        "mixture of four memories of 16 × 32, each for a known quarter of the keys",
+        16,
+        4,
+        num_memories=4,
+        router="planted",
+    ),
+    "mom-one": _memories("gated delta rule, one state of 16 × 32", 16),
+    "mom-large": _memories("gated delta rule, one state of 64 × 32", 64),
+    "mom-heads": _memories("gated delta rule, four heads of 16 × 32", 16, 4, num_heads=4),
+    "linear-32": _two_states("linear attention without decay", "additive"),
+    "forgetting-delta": _two_states(
+        "gated delta rule, half of the keys rebound", "gated_delta", rebinds=True
+    ),
+    "forgetting-additive": _two_states(
+        "linear attention without decay, half of the keys rebound", "additive", rebinds=True
+    ),
 }
 """By name, as in `organism/recall-NAME`."""

@@ -47,13 +47,14 @@ class Record:
     """A family and its trainings; the first made the model itself.
 
     Attributes:
-        state_bytes, grows: see `families.Family`.
+        state_bytes, grows, active_bytes: see `families.Family`.
     """
 
     family: str
     state_bytes: int
     grows: bool
     trainings: tuple[Training, ...]
+    active_bytes: int | None = None
 
     @property
     def recall(self) -> dict[int, float]:
@@ -73,7 +74,8 @@ def save(trained: Trained, trainings: list[Training], name: str, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     trained.model.save_pretrained(folder)
     task.make_tokenizer().save_pretrained(folder)
-    said = {"format": 1, **asdict(Record(name, family.state_bytes, family.grows, tuple(trainings)))}
+    made = Record(name, family.state_bytes, family.grows, tuple(trainings), family.active_bytes)
+    said = {"format": 1, **asdict(made)}
     (folder / FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 

@@ -32,8 +32,11 @@ class Rows:
         ids: (row, token).
         labels: (row, token): at a key that is asked for, its value; elsewhere `NOT_ASKED`.
         keys, values: tokens of each pair, (row, pair), in the order in which they are read first.
+            A key that is rebound is with its last value: that is the pair that is live.
         written: position of a pair's key where it is read last, (row, pair).
         asked: position where it is asked for, (row, pair).
+        replaced: value that the key had before it was rebound, (row, pair); `NOT_ASKED` where it
+            was not.
     """
 
     ids: torch.Tensor
@@ -42,6 +45,7 @@ class Rows:
     values: torch.Tensor
     written: torch.Tensor
     asked: torch.Tensor
+    replaced: torch.Tensor
 
 
 def make(
@@ -52,6 +56,7 @@ def make(
     *,
     passes: int = 1,
     power: float = 1.0,
+    rebound: int = 0,
 ) -> Rows:
     """Rows of so many pairs and tokens.
 
@@ -59,20 +64,25 @@ def make(
         passes: how often all pairs are read before the first question.
         power: a slot is asked at with a probability ∝ (its number)^(power − 1): 1 asks anywhere,
             0.01, as in the paper, soon after the pairs.
+        rebound: so many keys, drawn anew in each row, are read once more behind all pairs, with
+            another value; the answer to them is the last one.
 
     Raises:
         BadInput: the pairs and a question for each do not fit into the row, or there are not so
-            many keys.
+            many keys or values, or so many keys to rebind.
     """
     import torch
 
-    context = 2 * pairs * passes
+    first = 2 * pairs * passes
+    context = first + 2 * rebound
     slots = (length - context) // 2
-    if not 0 < pairs <= min(KEYS, slots):
+    if not 0 < pairs <= min(KEYS, slots) or not 0 <= rebound <= min(pairs, VALUES - pairs):
         raise BadInput(
-            f"{pairs} pairs read {passes} times do not fit into a row of {length} tokens.",
-            f"1 to {KEYS} pairs, and for each {2 * passes + 2} tokens",
-            f"Ask for {(2 * passes + 2) * pairs} tokens or more, or for fewer pairs.",
+            f"{pairs} pairs read {passes} times, {rebound} of them rebound, do not fit into a row"
+            f" of {length} tokens.",
+            f"1 to {KEYS} pairs, for each {2 * passes + 2} tokens and for each that is rebound two"
+            " more, and no value twice",
+            f"Ask for {(2 * passes + 2) * pairs + 2 * rebound} tokens or more, or for fewer pairs.",
         )
 
     def drawn(weights: torch.Tensor, count: int) -> torch.Tensor:
@@ -81,15 +91,23 @@ def make(
         return (weights + noise).topk(count, dim=-1).indices
 
     keys = FIRST_KEY + drawn(torch.zeros(KEYS), pairs)
-    values = FIRST_VALUE + drawn(torch.zeros(VALUES), pairs)
+    drawn_values = FIRST_VALUE + drawn(torch.zeros(VALUES), pairs + rebound)
+    values = drawn_values[:, :pairs]
     slot = drawn((power - 1) * torch.arange(1.0, slots + 1).log(), pairs)
     ids = torch.full((rows, length), FILLER)
-    ids[:, :context] = torch.stack([keys, values], -1).flatten(1).repeat(1, passes)
+    ids[:, :first] = torch.stack([keys, values], -1).flatten(1).repeat(1, passes)
     asked = context + 2 * slot
     ids.scatter_(1, asked, keys)
+    written = (first - 2 * pairs + 2 * torch.arange(pairs)).repeat(rows, 1)
+    replaced = torch.full((rows, pairs), NOT_ASKED)
+    if rebound:
+        again, last = drawn(torch.zeros(pairs), rebound), drawn_values[:, pairs:]
+        ids[:, first:context] = torch.stack([keys.gather(1, again), last], -1).flatten(1)
+        replaced.scatter_(1, again, values.gather(1, again))
+        values = values.scatter(1, again, last)
+        written.scatter_(1, again, (first + 2 * torch.arange(rebound)).expand(rows, rebound))
     labels = torch.full((rows, length), NOT_ASKED).scatter_(1, asked, values)
-    written = (context - 2 * pairs + 2 * torch.arange(pairs)).expand(rows, pairs)
-    return Rows(ids, labels, keys, values, written, asked)
+    return Rows(ids, labels, keys, values, written, asked, replaced)
 
 
 def make_tokenizer() -> Any:

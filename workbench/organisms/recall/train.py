@@ -8,6 +8,8 @@ largest so far are right.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +57,43 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = family.make()
+    with _short_chunks():
+        reached = _trained(model, family, rate, seed, steps, progress)
+    return Trained(model.eval(), measure(model, family, seed=seed + 1), reached)
+
+
+@contextmanager
+def _short_chunks() -> Iterator[None]:
+    """Inside, the gated delta rule of `transformers` works in chunks no longer than a row: it fills
+    rows to whole chunks of 64 tokens, and those of 4 pairs have 16.
+    """
+    from transformers.models.qwen3_next import modeling_qwen3_next as its_file
+
+    kernel = its_file.torch_chunk_gated_delta_rule
+
+    def short(query: torch.Tensor, *args: Any, **more: Any) -> Any:
+        return kernel(query, *args, **more, chunk_size=min(64, query.shape[1]))
+
+    its_file.torch_chunk_gated_delta_rule = short
+    try:
+        yield
+    finally:
+        its_file.torch_chunk_gated_delta_rule = kernel
+
+
+def _trained(
+    model: Any, family: Family, rate: float, seed: int, steps: int, progress: Progress
+) -> dict[int, int]:
+    """By pairs in a row, the step at which such rows were first read."""
+    import torch
+
     rows = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.1)
     reached = {SIZES[0]: 0}
     for step in range(steps):
         largest = max(reached)
         pairs = SIZES[int(torch.randint(len(reached), (), generator=rows))]
-        batch = task.make(TOKENS // (4 * pairs), pairs, 4 * pairs, rows)
+        batch = _rows(family, TOKENS // _length(family, pairs), pairs, 0, rows)
         for group in optimizer.param_groups:
             group["lr"] = rate * _schedule(step, steps)
         logits = _at_questions(model, batch)
@@ -75,14 +107,16 @@ def train(
         if pairs == largest < SIZES[-1] and right > PASSES_AT:
             reached[SIZES[len(reached)]] = step + 1
         progress(step / steps, f"{max(reached)} pairs a row, loss {loss.item():.2f}")
-    return Trained(model.eval(), measure(model, seed=seed + 1), reached)
+    return reached
 
 
-def measure(model: Any, *, seed: int, rows: int = ROWS, passes: int = 1) -> dict[int, float]:
+def measure(
+    model: Any, family: Family, *, seed: int, rows: int = ROWS, passes: int = 1
+) -> dict[int, float]:
     """By pairs in a row, the share of questions that the likeliest token answers.
 
-    Rows of 64 tokens, of four a pair (and two more for every further pass) where that is longer;
-    questions anywhere behind the pairs.
+    Rows of 64 tokens, of four a pair (five where half of them are rebound, and two more for every
+    further pass) where that is longer; questions anywhere behind the pairs.
     """
     import torch
 
@@ -90,11 +124,32 @@ def measure(model: Any, *, seed: int, rows: int = ROWS, passes: int = 1) -> dict
     found: dict[int, float] = {}
     with torch.no_grad():
         for pairs in SIZES:
-            length = max(64, (2 * passes + 2) * pairs)
-            batch = task.make(rows, pairs, length, generator, passes=passes)
+            batch = _rows(family, rows, pairs, 64, generator, passes)
             answers = batch.labels[batch.labels != task.NOT_ASKED]
             found[pairs] = float((_at_questions(model, batch).argmax(-1) == answers).float().mean())
     return found
+
+
+def _length(family: Family, pairs: int, passes: int = 1) -> int:
+    """Tokens of a row without filler."""
+    return (2 * passes + 2) * pairs + 2 * _rebound(family, pairs)
+
+
+def _rebound(family: Family, pairs: int) -> int:
+    return pairs // 2 if family.rebinds else 0
+
+
+def _rows(
+    family: Family,
+    rows: int,
+    pairs: int,
+    length: int,
+    generator: torch.Generator,
+    passes: int = 1,
+) -> task.Rows:
+    """Rows as the family reads them, filled to `length` where they are shorter."""
+    length = max(length, _length(family, pairs, passes))
+    return task.make(rows, pairs, length, generator, passes=passes, rebound=_rebound(family, pairs))
 
 
 def _at_questions(model: Any, batch: task.Rows) -> torch.Tensor:

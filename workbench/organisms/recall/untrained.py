@@ -1,0 +1,116 @@
+"""The models of recall before they are trained, from torch's global random state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from workbench.organisms.recall import task
+
+WIDTH, LAYERS, MLP = 64, 2, 128
+
+
+def attention(window: int | None = None) -> Any:
+    """Llama; with a window, Mistral."""
+    from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+    sizes: dict[str, Any] = {
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "intermediate_size": MLP,
+        "num_hidden_layers": LAYERS,
+        "max_position_embeddings": 1024,
+    }
+    if window is None:
+        return LlamaForCausalLM(LlamaConfig(**_shared(), **sizes))
+    return MistralForCausalLM(MistralConfig(**_shared(), **sizes, sliding_window=window))
+
+
+def gated_delta(size: int, layers: tuple[str, ...]) -> Any:
+    """Two heads with a state of `size` × `size` each.
+
+    The start of `transformers` never learned this task. Steps dt are drawn from 0.001 to 0.1 and
+    rates A from 1 to 4, as Mamba's are, and the short convolutions as torch draws them: weights of
+    0.02 carry a key to its value so weakly that after 1,000 steps 18 % of 32 pairs were recalled
+    with two states of 16 × 16, and 31 % with torch's.
+    """
+    import torch
+    from transformers import Qwen3NextConfig, Qwen3NextForCausalLM
+
+    config = Qwen3NextConfig(
+        **_shared(),
+        intermediate_size=MLP,
+        num_hidden_layers=len(layers),
+        layer_types=list(layers),
+        mlp_only_layers=list(range(len(layers))),
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=WIDTH // 2,
+        linear_num_key_heads=2,
+        linear_num_value_heads=2,
+        linear_key_head_dim=size,
+        linear_value_head_dim=size,
+        max_position_embeddings=1024,
+        # Without a layer of attention the family's cache has no length to tell positions by.
+        use_cache="full_attention" in layers,
+    )
+    model = Qwen3NextForCausalLM(config)
+    for layer in model.model.layers:
+        if not hasattr(layer, "linear_attn"):
+            continue
+        mixer = layer.linear_attn
+        mixer.conv1d.reset_parameters()
+        with torch.no_grad():
+            dt = torch.exp(torch.empty_like(mixer.dt_bias).uniform_(math.log(1e-3), math.log(0.1)))
+            mixer.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus gives dt again
+            mixer.A_log.copy_(torch.empty_like(mixer.A_log).uniform_(1, 4).log())
+    return model
+
+
+def mamba2(size: int) -> Any:
+    """Two heads with a state of `WIDTH` × `size` each."""
+    from transformers import Mamba2Config, Mamba2ForCausalLM
+
+    return Mamba2ForCausalLM(
+        Mamba2Config(
+            **_shared(),
+            num_hidden_layers=LAYERS,
+            num_heads=2,
+            head_dim=WIDTH,
+            expand=2,
+            state_size=size,
+            n_groups=1,
+            chunk_size=32,
+        )
+    )
+
+
+def memories(**sizes: Any) -> Any:
+    """Our own model of memories, of one memory too.
+
+    Args:
+        sizes: of `StateLMConfig`; with `router="planted"` a key goes to memory (its token's
+            number) modulo `num_memories`, its value goes after it, and filler nowhere.
+    """
+    from workbench.state_lm.configuration import AS_BEFORE, NO_MEMORY, StateLMConfig
+    from workbench.state_lm.modeling import StateLMForCausalLM
+
+    if sizes.get("router") == "planted":
+        keys = range(task.FIRST_KEY, task.FIRST_VALUE)
+        sizes["token_routes"] = [
+            NO_MEMORY,
+            *(key % sizes["num_memories"] for key in keys),
+            *[AS_BEFORE] * task.VALUES,
+        ]
+    return StateLMForCausalLM(StateLMConfig(**_shared(), intermediate_size=MLP, **sizes))
+
+
+def _shared() -> dict[str, Any]:
+    return {
+        "vocab_size": task.VOCABULARY,
+        "hidden_size": WIDTH,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": task.FILLER,
+    }
