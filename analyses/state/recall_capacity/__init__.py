@@ -5,7 +5,7 @@ it recalls, from which place, after a gap, read twice (Arora et al. 2024), bound
 organisms say how that depends on the bytes of state; an outer-product memory (Cabannes et al. 2023)
 says what the law is where everything is known. docs/methods/recall-capacity.md has the definitions.
 
-questions.py       rows of pairs, and what is asked of them
+(rows of pairs, and what is asked of them: ../../measures/pair_questions.py)
 measure.py         what a model answers
 recall.py          one model: number, order, gap, repeats, binding again
 state_size.py      all stored organisms: recall against bytes of state

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.measures.pair_questions import of_task, too_few_words, vocabulary_of
 from analyses.state.recall_capacity.measure import BATCH
 from analyses.state.recall_capacity.params import Params
-from analyses.state.recall_capacity.questions import of_task, too_few_words, vocabulary_of
 from analyses.state.recall_capacity.recall import middle, rebound, repeated
 from workbench.cost import Cost, total
 
 if TYPE_CHECKING:
-    from analyses.state.recall_capacity.questions import Vocabulary
+    from analyses.measures.pair_questions import Vocabulary
     from hooks.model import InstrumentedModel
 
 _NUMBER = 4  # bytes

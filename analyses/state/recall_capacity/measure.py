@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from analyses.measures.pair_questions import Questions, Vocabulary, draw
 from analyses.measures.statistics import difference, rate_interval
-from analyses.state.recall_capacity.questions import Questions, Vocabulary, draw
 from hooks import out_of_memory
 from hooks.eager_eval import steady
 from workbench.torch_modes import ordinary
@@ -96,7 +96,7 @@ def ask(
     Args:
         rows: for each seed.
         report: gets the share that is done.
-        how: as `questions.draw`.
+        how: as `pair_questions.draw`.
 
     Raises:
         BadInput: there are not so many keys or values, or the rows are longer than the model can

@@ -13,7 +13,7 @@ Name = Literal["recall", "state_size", "outer_product"]
 
 
 def _too_few_words(model: InstrumentedModel) -> str | None:
-    from analyses.state.recall_capacity.questions import too_few_words
+    from analyses.measures.pair_questions import too_few_words
 
     return too_few_words(model)
 

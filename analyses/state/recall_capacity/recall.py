@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.measures.pair_questions import Vocabulary, vocabulary_of
 from analyses.measures.statistics import rate_interval
 from analyses.state.recall_capacity import findings
 from analyses.state.recall_capacity.constants import READINGS
 from analyses.state.recall_capacity.measure import Answers, ask
-from analyses.state.recall_capacity.questions import Vocabulary, vocabulary_of
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.measures.pair_questions import is_trained_on_pairs, of_task
 from analyses.measures.statistics import mean_interval, sign
 from analyses.state.recall_capacity.constants import MEASURED, PREFIX, RECORDED
 from analyses.state.recall_capacity.findings import listed, points
 from analyses.state.recall_capacity.measure import Answers, ask
-from analyses.state.recall_capacity.questions import is_trained_on_pairs, of_task
 from hooks.model import load
 from workbench.organisms import Organism, shipped
 from workbench.organisms.recall import record

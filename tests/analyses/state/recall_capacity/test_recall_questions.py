@@ -16,15 +16,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import workbench as wb
-from analyses.state.recall_capacity import measure
-from analyses.state.recall_capacity.measure import ask
-from analyses.state.recall_capacity.questions import (
+from analyses.measures.pair_questions import (
     Vocabulary,
     draw,
     of_task,
     too_few_words,
     vocabulary_of,
 )
+from analyses.state.recall_capacity import measure
+from analyses.state.recall_capacity.measure import ask
 from tests.helpers import tiny
 from workbench.errors import BadInput
 from workbench.organisms.recall import task

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 ROW = 64
 """Tokens of a row of the organisms' own task, where its pairs need no more."""
-_WORDS, _FEWEST = (
-    1024,
-    24,
-)  # words that are drawn from at most; fewer than so many are no vocabulary
+_WORDS = 1024  # that are drawn from at most, the most frequent ones
+_FEWEST = 24  # words that are a vocabulary
 _LETTERS = 4  # of a word at least: shorter tokens are mostly parts of words
 _FILLER = (
     " It was a mild day and the streets were quiet. Some people sat by the river and read the paper"
@@ -70,7 +68,7 @@ class Vocabulary:
         """
         of_pair = 2 + len(self.between) + len(self.after)
         context = len(self.beginning) + (pairs if reads is None else reads) * of_pair + gap
-        return context + (2 * _slots(pairs) if self.asks_all else 1 + len(self.between))
+        return context + (2 * slots(pairs) if self.asks_all else 1 + len(self.between))
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,8 @@ def too_few_words(model: InstrumentedModel) -> str | None:
 
 def is_trained_on_pairs(model: InstrumentedModel) -> bool:
     """Whether the model has the tokens of an organism of recall."""
-    return bool(model.tokenizer.get_vocab() == task.make_tokenizer().get_vocab())
+    known: dict[str, int] = model.tokenizer.get_vocab()
+    return bool(known == task.make_tokenizer().get_vocab())
 
 
 def _words(model: InstrumentedModel) -> np.ndarray:
@@ -172,7 +171,7 @@ def draw(
     """Rows of so many pairs; the same pairs and questions however they are read.
 
     Args:
-        reading: one of `constants.READINGS`.
+        reading: "once", "twice", or "shuffled": twice, the second time in another order.
         gap: filler tokens between the pairs and the first question.
         rebound: how many of the pairs are read once more, behind all others, with another value;
             that is then the answer.
@@ -192,7 +191,7 @@ def draw(
     keys = _drawn(rng, vocabulary.keys, rows, pairs)
     values = _drawn(rng, vocabulary.values, rows, pairs + rebound)
     again = _drawn(rng, np.arange(pairs), rows, rebound)
-    slots = _drawn(rng, np.arange(_slots(pairs)), rows, pairs)
+    places = _drawn(rng, np.arange(slots(pairs)), rows, pairs)
     # One question a row asks for places evenly spread over the pairs, whatever their number.
     asked_place = rng.permutation(((np.arange(rows) + rng.random()) * pairs / rows).astype(int))
     in_order = np.tile(np.arange(pairs), (rows, 1))
@@ -202,7 +201,7 @@ def draw(
         reads.append(in_order if reading == "twice" else shuffled)
     which = np.concatenate([*reads, again], 1)
     value_at = np.concatenate([*reads, np.tile(np.arange(pairs, pairs + rebound), (rows, 1))], 1)
-    read = _context(
+    read = context(
         vocabulary,
         np.take_along_axis(keys, which, 1),
         np.take_along_axis(values, value_at, 1),
@@ -213,10 +212,10 @@ def draw(
     answers = np.take_along_axis(values, last, 1)
     old = np.where(last < pairs, -1, values[:, :pairs])
     if vocabulary.asks_all:
-        tail = np.full((rows, 2 * _slots(pairs)), vocabulary.filler[0])
-        np.put_along_axis(tail, 2 * slots, keys, 1)
+        tail = np.full((rows, 2 * slots(pairs)), vocabulary.filler[0])
+        np.put_along_axis(tail, 2 * places, keys, 1)
         row = np.repeat(np.arange(rows), pairs)
-        position = (read.shape[1] + 2 * slots).ravel()
+        position = (read.shape[1] + 2 * places).ravel()
         place = in_order.ravel()
     else:
         row, place = np.arange(rows), asked_place
@@ -227,7 +226,7 @@ def draw(
     return Questions(ids, row, position, answers[row, place], place, old[row, place], values)
 
 
-def _slots(pairs: int) -> int:
+def slots(pairs: int) -> int:
     """Places of two tokens at which the organisms' rows may ask."""
     return max(pairs, ROW // 2 - pairs)
 
@@ -237,7 +236,7 @@ def _drawn(rng: np.random.Generator, pool: np.ndarray, rows: int, count: int) ->
     return rng.permuted(np.tile(pool, (rows, 1)), axis=1)[:, :count]
 
 
-def _context(vocabulary: Vocabulary, keys: np.ndarray, values: np.ndarray, gap: int) -> np.ndarray:
+def context(vocabulary: Vocabulary, keys: np.ndarray, values: np.ndarray, gap: int) -> np.ndarray:
     """The tokens before the first question, (row, token)."""
     rows, reads = keys.shape
 
