@@ -61,11 +61,11 @@ SCHEMA = Schema(
         TableSchema("edits", "What changing one pair in one layer's state does to the answers.", [
             _ROWS,
             _LAYER,
-            C("change", "`rewrite`: the pair's key gives the value of a row that has another one;"
-              " `transplant`: the whole state of that row; `erase`: the key gives nothing;"
-              " `random`: a change of rank one and of the size of the rewrite, at random; `wipe`:"
-              " the whole state is nothing."),
-            C("offset", "Tokens behind its key at which the pair is written.", "tokens"),
+            C("change", "`rewrite`: the pair's keys give what a row with another value holds there;"
+              " `transplant`: the whole state of that row; `erase`: the keys give nothing;"
+              " `random`: a change of the rank and size of the rewrite, at random; `wipe`: the"
+              " whole state is nothing."),
+            C("offset", "Tokens behind its key from which questions read a pair most.", "tokens"),
             C("n", "Changed pairs that had been recalled."),
             C("new", "Share of them that are now answered with the new value."),
             C("new_low", "Lower end of its 95 % interval (Wilson)."),
@@ -96,7 +96,7 @@ SCHEMA = Schema(
             C("right", "Whether that is the value."),
             C("written", "The token at which it is written into the state."),
             C("asked", "The token at which it is asked for."),
-            C("margin", "What its question reads: cosine to its value less the largest cosine to"
+            C("margin", "What its question reads: cosine to its own pair's part less the largest to"
               " another pair's."),
         ]),
         TableSchema("predictors", "What tells pairs that fail from those that are recalled.", [
@@ -110,7 +110,7 @@ SCHEMA = Schema(
             C("high", "Upper end."),
             C("failed", "Pairs that were not recalled."),
             C("n", "Pairs in all."),
-            C("decoded", "Share of pairs whose question reads a vector nearer to their value than"
+            C("decoded", "Share of pairs whose question reads a vector nearer to their part than"
               " to any other pair's."),
             C("recalled", "Share of pairs that the model recalls."),
         ]),
@@ -120,7 +120,7 @@ SCHEMA = Schema(
             C("recalled", "Share answered with the value."),
             C("recalled_low", "Lower end of its 95 % interval (Wilson)."),
             C("recalled_high", "Upper end."),
-            C("held", "Share whose question reads a vector nearest to the value."),
+            C("held", "Share whose question reads a vector nearest to its pair's part."),
             C("held_low", "Lower end of its 95 % interval (Wilson)."),
             C("held_high", "Upper end."),
             C("margin", "Mean margin."),
@@ -128,8 +128,8 @@ SCHEMA = Schema(
         TableSchema("fading", "Recall behind a stretch of other text.", [
             C("gap", "Tokens between the pairs and the questions.", "tokens"),
             C("kind", "`recalled`: the model's answers; `held`: questions that read a vector"
-              " nearest to their value, in the layer where most do; `renewed`: answers where the"
-              " state behind the pairs is added to the states every some tokens; `renewed by"
+              " nearest to their pair's part, in the layer where most do; `renewed`: answers where"
+              " the state behind the pairs is added to the states every some tokens; `renewed by"
               " another`: the state of another row instead (control)."),
             C("rate", "Share of questions."),
             C("low", "Lower end of its 95 % interval (Wilson)."),
@@ -167,8 +167,8 @@ SCHEMA = Schema(
           ("layer", "head", "stored", "pos"), "cosine"),
         A("damage", "What each token writes under the key of an earlier one, |k (S_t − S')|; on the"
           " diagonal, under its own.", ("layer", "head", "stored", "pos"), "length"),
-        A("margins", "What each pair's question would read after every token: `margin`, and `own`,"
-          " the cosine to its value.", ("measure", "pair", "pos"), "cosine"),
+        A("margins", "Margin that each pair's question would have after every token.",
+          ("pair", "pos"), "cosine"),
         A("wiping", "Change of the answer's log-probability when a layer's state is wiped after a"
           " token.", ("layer", "pos"), "nats"),
     ],

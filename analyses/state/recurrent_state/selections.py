@@ -228,7 +228,7 @@ def margins(run: Result) -> pd.DataFrame:
     """Margin of each pair after each token, as curves."""
     import pandas as pd
 
-    values = run.arrays["margins"].sel(measure="margin")
+    values = run.arrays["margins"]
     names = {number: name for name, number in shown_pairs(run).items()}
     return pd.DataFrame(
         [
@@ -242,7 +242,7 @@ def margins(run: Result) -> pd.DataFrame:
 
 def change_of_margin(run: Result, pair: int) -> list[float]:
     """By how much each token changed the margin of one pair; 0 before it is written."""
-    values = run.arrays["margins"].sel(measure="margin").values[pair].astype(float)
+    values = run.arrays["margins"].values[pair].astype(float)
     steps = np.diff(values, prepend=np.nan)
     return [float(x) for x in np.nan_to_num(steps)]
 

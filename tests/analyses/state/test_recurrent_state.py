@@ -71,7 +71,8 @@ def test_a_saved_run_opens_and_every_view_is_drawn(tmp_path: Path) -> None:
     run = runs.open_run(str(tmp_path / "run"))
     views = bound(recurrent_state.VIEWS, run, recurrent_state.SCHEMA)
     assert list(views) == [
-        "Pairs", "Forgotten", "Reading", "Ledger", "Damage", "Spectrum", "Probes", "Fading", "Wiping",
+        "Pairs", "Forgotten", "Reading", "Ledger", "Damage", "Spectrum", "Probes", "Fading",
+        "Wiping",
     ]  # fmt: skip
     views.pop("Fading")  # that part was not run
     for title, view in views.items():
