@@ -173,8 +173,14 @@ def test_settings_that_make_no_model_are_refused(tmp_path: Path) -> None:
     task.make_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(BadInput, match="oja"):
         wb.load(tmp_path)
-    with pytest.raises(ValueError, match="token ids"):
-        built("planted")(inputs_embeds=torch.zeros(1, 3, 64))
+
+
+def test_a_planted_router_knows_embeddings_without_their_tokens() -> None:
+    model, ids = built("planted"), some_ids()
+    with torch.no_grad():
+        embedded = model.get_input_embeddings()(ids)
+        got = model(inputs_embeds=embedded + 1e-4, use_cache=False).logits
+    torch.testing.assert_close(got, logits_of(model, ids), rtol=0.1, atol=0.01)
 
 
 def test_the_loss_is_that_of_the_next_token() -> None:

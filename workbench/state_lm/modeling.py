@@ -44,7 +44,7 @@ class StateLMLayer(nn.Module):
     def forward(
         self,
         hidden_states: Tensor,
-        input_ids: Tensor | None = None,
+        input_ids: Tensor,
         mask: Tensor | None = None,
         past_key_values: Any = None,
     ) -> Tensor:
@@ -93,6 +93,8 @@ class StateLMModel(StateLMPreTrainedModel):
     ) -> Tensor:
         """The residual stream behind the last norm, (batch, pos, hidden)."""
         x: Tensor = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        if input_ids is None:
+            input_ids = self.nearest_tokens(x)
         mask = None
         if attention_mask is not None and not bool(attention_mask.all()):
             mask = attention_mask[:, -x.shape[1] :].bool()
@@ -100,6 +102,13 @@ class StateLMModel(StateLMPreTrainedModel):
             x = layer(x, input_ids=input_ids, mask=mask, past_key_values=past_key_values)
         out: Tensor = self.norm(x)
         return out
+
+    @torch.no_grad()
+    def nearest_tokens(self, embeddings: Tensor) -> Tensor:
+        """The tokens whose embeddings are nearest, (batch, pos): those that a planted router takes
+        embeddings for that come without tokens (gradients along a path).
+        """
+        return torch.cdist(embeddings, self.embed_tokens.weight.to(embeddings)).argmin(-1)
 
 
 class StateLMForCausalLM(StateLMPreTrainedModel, GenerationMixin):

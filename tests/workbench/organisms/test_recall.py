@@ -189,11 +189,13 @@ def test_the_command_trains_one_and_refuses_a_folder_that_holds_something(
     assert "recall-attention" in capsys.readouterr().err
 
 
+FORGETFUL = {"window", "mom-one", "forgetting-delta", "forgetting-additive"}
+"""Those that do not recall nine of ten of 4 pairs in rows of 64 tokens, most of them filler."""
 SHIPPED = [name for name in FAMILIES if f"organism/recall-{name}" in shipped()]
 
 
-def test_some_ship() -> None:
-    assert {"attention", "mamba-8", "mamba-16", "mamba-32"} <= set(SHIPPED)
+def test_every_family_ships() -> None:
+    assert set(SHIPPED) == set(FAMILIES)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -229,14 +231,63 @@ def test_what_ships_has_learned() -> None:
         found = record.read(shipped()[f"organism/recall-{name}"].folder)
         assert found is not None
         assert found.trainings[0].has_learned
-        assert found.recall[4] > 0.9
+        assert found.recall[4] > (0.4 if name in FORGETFUL else 0.9), name
 
 
-def test_recall_of_many_pairs_rises_with_the_state() -> None:
-    at_32 = [
-        found.recall[32]
-        for size in (8, 16, 32)
-        if (found := record.read(shipped()[f"organism/recall-mamba-{size}"].folder))
-    ]
-    assert len(at_32) == 3
-    assert at_32[0] + 0.1 < at_32[1] < at_32[2] - 0.1
+def recall_of(name: str, pairs: int) -> float:
+    found = record.read(shipped()[f"organism/recall-{name}"].folder)
+    assert found is not None
+    return found.recall[pairs]
+
+
+@pytest.mark.parametrize(("family", "pairs"), [("mamba", 32), ("delta", 32), ("delta", 16)])
+def test_recall_of_many_pairs_rises_with_the_state(family: str, pairs: int) -> None:
+    small, middle, large = (recall_of(f"{family}-{size}", pairs) for size in (8, 16, 32))
+    assert small + 0.1 < middle < large - 0.1
+
+
+def test_with_attention_nothing_is_forgotten_and_with_a_window_most_is() -> None:
+    for pairs in training.SIZES:
+        assert recall_of("attention", pairs) > 0.95
+        assert recall_of("hybrid", pairs) > 0.95
+    assert recall_of("window", 32) < 0.2
+
+
+def answers(model: wb.InstrumentedModel, rows: task.Rows) -> torch.Tensor:
+    """The likeliest token where each pair is asked for, (row, pair)."""
+    with torch.no_grad():
+        logits = model.module(input_ids=rows.ids, use_cache=False).logits
+    best: torch.Tensor = logits.argmax(-1).gather(1, rows.asked)
+    return best
+
+
+@pytest.mark.parametrize("pairs", [8, 16])
+def test_a_silent_memory_takes_its_keys_with_it_and_no_others(pairs: int) -> None:
+    """The truth of the planted router: the keys of a memory are known, and its state alone holds
+    them.
+    """
+    model = wb.load("organism/recall-mom-planted")
+    rows = task.make(64, pairs, 64, torch.Generator().manual_seed(1))
+    memory_of = rows.keys % 4
+    before = answers(model, rows) == rows.values
+    for memory in range(4):
+        with wb.change_state(model, wb.WipeState(), heads=[memory]):
+            after = answers(model, rows) == rows.values
+        own = memory_of == memory
+        assert before[own].float().mean() > 0.8
+        assert after[own].float().mean() <= 0.05
+        assert abs(float(after[~own].float().mean() - before[~own].float().mean())) < 0.05
+    weights = wb.capture(model, "k5 v1 . k8", sites="router_weights")["router_weights"].values[0, 0]
+    assert weights.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_what_erases_answers_with_the_last_value_and_what_adds_up_less_often() -> None:
+    rows = task.make(64, 16, 80, torch.Generator().manual_seed(1), rebound=8)
+    rebound = rows.replaced != task.NOT_ASKED
+    live, stale = {}, {}
+    for rule in ("delta", "additive"):
+        got = answers(wb.load(f"organism/recall-forgetting-{rule}"), rows)
+        live[rule] = float((got == rows.values)[rebound].float().mean())
+        stale[rule] = float((got == rows.replaced)[rebound].float().mean())
+    assert live["delta"] > live["additive"] + 0.2
+    assert stale["delta"] < 0.02 < stale["additive"]

@@ -51,15 +51,16 @@ def _delta(size: int, steps: int) -> Family:
         f"gated delta rule, two states of {size} × {size} a layer",
         lambda: untrained.gated_delta(size, ("linear_attention",) * LAYERS),
         2 * size * size * _FLOAT,
-        (3e-3, 6e-3, 1e-3),
+        (3e-3, 6e-3),
         steps,
     )
 
 
-def _mamba(size: int, steps: int) -> Family:
+def _mamba(size: int, steps: int, *, mimetic: bool = False) -> Family:
+    start = ", which begins as linear attention" if mimetic else ""
     return Family(
-        f"Mamba-2, two states of {WIDTH} × {size} a layer",
-        lambda: untrained.mamba2(size),
+        f"Mamba-2, two states of {WIDTH} × {size} a layer{start}",
+        lambda: untrained.mamba2(size, mimetic=mimetic),
         2 * WIDTH * size * _FLOAT,
         (1e-2, 5e-3, 3e-3),
         steps,
@@ -73,8 +74,8 @@ def _memories(description: str, rows: int, states: int = 1, **sizes: Any) -> Fam
         f"{description}, one layer",
         lambda: untrained.memories(num_hidden_layers=1, key_dim=rows, value_dim=32, **sizes),
         states * one,
-        (3e-3, 6e-3, 1.5e-3),
-        800,
+        (3e-3, 6e-3),
+        1500,
         active_bytes=one if "router" in sizes else None,
     )
 
@@ -86,7 +87,7 @@ def _two_states(description: str, rule: str, *, rebinds: bool = False) -> Family
             num_hidden_layers=LAYERS, num_heads=2, key_dim=32, value_dim=32, rule=rule
         ),
         2 * 32 * 32 * _FLOAT,
-        (3e-3, 6e-3, 1e-3),
+        (3e-3, 6e-3),
         1200,
         rebinds=rebinds,
     )
@@ -119,6 +120,7 @@ FAMILIES = {
     "mamba-8": _mamba(8, 1200),
     "mamba-16": _mamba(16, 1200),
     "mamba-32": _mamba(32, 1200),
+    "mamba-16-mimetic": _mamba(16, 1200, mimetic=True),
     "mom-planted": _memories(
         "mixture of four memories of 16 × 32, each for a known quarter of the keys",
         16,

@@ -67,11 +67,11 @@ def gated_delta(size: int, layers: tuple[str, ...]) -> Any:
     return model
 
 
-def mamba2(size: int) -> Any:
-    """Two heads with a state of `WIDTH` × `size` each."""
+def mamba2(size: int, *, mimetic: bool = False) -> Any:
+    """Two heads with a state of `WIDTH` × `size` each; `mimetic` begins as linear attention."""
     from transformers import Mamba2Config, Mamba2ForCausalLM
 
-    return Mamba2ForCausalLM(
+    model = Mamba2ForCausalLM(
         Mamba2Config(
             **_shared(),
             num_hidden_layers=LAYERS,
@@ -83,6 +83,29 @@ def mamba2(size: int) -> Any:
             chunk_size=32,
         )
     )
+    if mimetic:
+        for block in model.backbone.layers:
+            _as_linear_attention(block.mixer, size)
+    return model
+
+
+def _as_linear_attention(mixer: Any, size: int) -> None:
+    """The start of Trockman et al. 2024 ("Mimetic initialization helps state space models learn to
+    recall"): nothing decays, every step is 1, the convolution passes each token on, and what is
+    written is found again by the same direction (W_C = W_B, of orthonormal rows).
+    """
+    import torch
+
+    with torch.no_grad():
+        # Rows of the projection: gate, x, B, C, dt.
+        rows = mixer.in_proj.weight.split([2 * WIDTH, 2 * WIDTH, size, size, mixer.num_heads])
+        torch.nn.init.orthogonal_(rows[2])
+        rows[3].copy_(rows[2])
+        rows[4].zero_()
+        mixer.dt_bias.fill_(math.log(math.expm1(1.0)))
+        mixer.A_log.fill_(math.log(1e-3))
+        mixer.conv1d.weight.zero_()
+        mixer.conv1d.weight[..., -1] = 1.0
 
 
 def memories(**sizes: Any) -> Any:
