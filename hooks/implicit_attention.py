@@ -90,7 +90,7 @@ def implicit_attention(
         assert place.layer is not None
         inputs = reading.inputs(place.layer)
         numbers.append(place.layer)
-        maps.append(_share(inputs) if form == "share" else _raw(inputs, place.layer, channels))
+        maps.append(shares_of(inputs) if form == "share" else _raw(inputs, place.layer, channels))
     if len({tuple(each.shape) for each in maps}) > 1:
         raise BadInput(
             f"The layers {numbers} have maps of different shapes.",
@@ -108,8 +108,8 @@ def implicit_attention(
     )
 
 
-def _share(inputs: KernelInputs) -> Tensor:
-    """(state_head, query, key)"""
+def shares_of(inputs: KernelInputs) -> Tensor:
+    """Shares of one prompt in one layer, (state_head, query, key), from its kernel's arguments."""
     if not inputs.per_channel:
         total = squared_lengths(attention_weights(inputs), inputs.v)
     else:

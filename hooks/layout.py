@@ -141,6 +141,7 @@ class Block:
         default_factory=dict
     )  # site of a recurrent layer's memory -> its shape
     parallel_states: frozenset[str] = frozenset()  # those that one pass over a whole prompt gives
+    divides_state: bool = False  # by a sum that its kernel keeps beside it
     unavailable_reason: dict[str, str] = field(default_factory=dict)
 
 

@@ -8,7 +8,8 @@ some of them are changed, is read token by token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -104,11 +105,21 @@ def read_in_parallel(
     model: InstrumentedModel, ids: Sequence[int], places: Sequence[Place]
 ) -> ParallelReading:
     """One pass over a prompt that listens to the kernels of the layers of these places."""
-    layers = {place.layer for place in places}
-    mixers = {layer: mixer for layer, mixer in mixers_of(model).items() if layer in layers}
-    with steady(model.module), ParallelReading(mixers) as reading:
+    with listening(model, {place.layer for place in places}) as reading:
         model.forward(**model.batch([list(ids)]).kwargs(), use_cache=False, logits_to_keep=1)
     return reading
+
+
+@contextmanager
+def listening(
+    model: InstrumentedModel, layers: Collection[int | None]
+) -> Iterator[ParallelReading]:
+    """Hear what the kernels of these layers are given while the model reads prompts of one length
+    inside (without a cache).
+    """
+    mixers = {layer: mixer for layer, mixer in mixers_of(model).items() if layer in layers}
+    with steady(model.module), ParallelReading(mixers) as reading:
+        yield reading
 
 
 @torch.no_grad()

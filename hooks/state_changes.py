@@ -97,6 +97,13 @@ def changeable_states(model: InstrumentedModel, layers: int | Sequence[int] | No
     places = sites.resolve(model.layout, "state", layers, model.card.name)
     numbers = [place.layer for place in places if place.layer is not None]
     for layer in numbers:
+        if model.layout.blocks[layer].divides_state:
+            raise BadInput(
+                f"The state of layer {layer} of {model.card.name} is divided by a sum that it"
+                " keeps beside it, so that a state alone cannot be put in.",
+                "a family whose state is all that its kernel keeps",
+                "Change mixer_out or a residual site instead.",
+            )
         if "state" not in model.layout.blocks[layer].parallel_states:
             raise BadInput(
                 f"The state of layer {layer} of {model.card.name} can be captured but not changed:"
@@ -139,13 +146,6 @@ class _Edit:
     def kernel(self, layer: int, call: KernelCall, run: Callable[[], Any]) -> Any:
         """The outcome of a kernel under the change."""
         inputs = call.inputs
-        if inputs.floor is not None or inputs.log_write is not None:
-            raise BadInput(
-                f"The state of layer {layer} of {self.model.card.name} is divided by a sum that it"
-                " keeps beside it, so that a state alone cannot be put in.",
-                "a family whose state is all that its kernel keeps",
-                "Change mixer_out or a residual site instead.",
-            )
         heads = [
             head
             for head in range(call.head, call.head + inputs.v.shape[2])

@@ -335,8 +335,9 @@ def parallel_shapes(
     mixers: dict[int, nn.Module],
     ids: Sequence[int],
     kept: dict[int, dict[str, tuple[int, ...]]],
-) -> dict[int, dict[str, tuple[int, ...]]]:
-    """What one pass over a prompt says of each recurrent layer, by site, with its shape.
+) -> tuple[dict[int, dict[str, tuple[int, ...]]], frozenset[int]]:
+    """(what one pass over a prompt says of each recurrent layer, by site, with its shape; layers
+    whose states are divided by a sum that is kept beside them).
 
     A state is among it only where it is, after the last token, what the layer keeps when it reads
     token by token; so is what the layer's convolution keeps.
@@ -362,4 +363,4 @@ def parallel_shapes(
                         del sites[site]
             if "state" not in sites:
                 sites.pop("state_write", None)
-    return found
+    return found, frozenset(layer for layer in mixers if reading.is_divided(layer))

@@ -109,6 +109,11 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "paragraph-memorization",
         {"passages": 4, "draws": 2, "traced": 1, "edits": 1, "heads": 5, "steps": 10},
     ),
+    "what-a-state-holds": (
+        "organism/recall-mamba-16",
+        "recurrent-state",
+        {"parts": ["reading", "pairs", "interference", "probes", "wiping"]},
+    ),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }
@@ -117,6 +122,7 @@ SEEDS = {
     "what-an-organism-recites": 5,
     "where-an-organism-keeps-passages": 3,
     "one-head-off": 5,
+    "what-a-state-holds": 5,
 }
 """Under how many seeds a sample is made, where more than one fits into an hour or two."""
 

@@ -19,7 +19,9 @@ UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "m
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 LINES = 400
 PRESENTATION = 1900
-"""Lines of the engine and of six analyses; those of a new analysis are added when it comes."""
+"""Lines of the engine and of the first six analyses."""
+PICTURES = {"analyses/state/recurrent_state/views.py": 17}
+"""Pictures of the analyses that came later: 150 lines for five of them."""
 TABLES = {"workbench/upgrades_to_2.py": "old names of tables, columns and findings, with the new"}
 """Files that are tables of data, and what is in them: they may be longer."""
 
@@ -137,7 +139,7 @@ def test_a_module_is_read_in_one_sitting():
 
 
 def test_presentation_stays_within_its_budget():
-    """The engine and the views of the shipped analyses together; what draws, measures or says what
+    """The engine and the views of the first six analyses; what draws, measures or says what
     a table means stands elsewhere. New analyses bring lines of their own: 150 for five pictures.
     """
     views = [
@@ -147,4 +149,7 @@ def test_presentation_stays_within_its_budget():
     ]
     lines = {ids(file): len(file.read_text("utf-8").splitlines()) for file in views}
     assert len(lines) > 10
+    new = {name: lines.pop(name) for name in PICTURES if name in lines}
     assert sum(lines.values()) <= PRESENTATION, lines
+    assert set(new) == set(PICTURES)
+    assert all(count <= 150 / 5 * PICTURES[name] for name, count in new.items()), new

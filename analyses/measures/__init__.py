@@ -6,4 +6,6 @@ I want teacher-forced scores of a window   -> scoring.py (sampling.py: what a sa
 I want greedy continuations                -> decoding.py
 I want facts that the model knows          -> closed_book.py
 I want the token ids that occur in text    -> vocabulary.py
+I want rows of keys and values to recall   -> pair_questions.py
+I want the model before it was trained     -> untrained_twin.py
 """

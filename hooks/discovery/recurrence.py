@@ -23,9 +23,10 @@ def with_states(model: PreTrainedModel, blocks: tuple[Block, ...]) -> tuple[Bloc
     reason = "the family keeps none, or not where its cache or its kernels show it"
     shapes: dict[int, dict[str, tuple[int, ...]]] = {}
     parallel: dict[int, dict[str, tuple[int, ...]]] = {}
+    divided: frozenset[int] = frozenset()
     try:
         shapes = states.shapes(model, mixers, TOKENS)
-        parallel = states.parallel_shapes(model, mixers, TOKENS, shapes)
+        parallel, divided = states.parallel_shapes(model, mixers, TOKENS, shapes)
     except (ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
         # Everything else about the model can still be looked at.
         reason = f"it cannot be read token by token: {error}"
@@ -34,6 +35,7 @@ def with_states(model: PreTrainedModel, blocks: tuple[Block, ...]) -> tuple[Bloc
             block,
             states=shapes.get(layer, {}) | parallel.get(layer, {}),
             parallel_states=frozenset(parallel.get(layer, {})),
+            divides_state=layer in divided,
             unavailable_reason={
                 **block.unavailable_reason,
                 **{

@@ -188,9 +188,19 @@ class RewritePair(StateChange):
     def state(self, state: Tensor, moment: Moment) -> Tensor:
         key = _per_head("key", self.key, state, state.shape[2])
         value = _per_head("value", self.value, state, state.shape[3])
-        held = key[:, None] @ state
-        size = key.square().sum(-1)[:, None, None].clamp(min=1e-30)
-        return state + key[..., None] @ (value[:, None] - held) / size
+        return rewritten(state, key, value)
+
+
+def rewritten(state: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """States in which a key gives another value, as `RewritePair` says.
+
+    Args:
+        state: (…, state_head, d_key, d_value).
+        key, value: (…, state_head, d_key) and (…, state_head, d_value).
+    """
+    held = key[..., None, :] @ state
+    size = key.square().sum(-1)[..., None, None].clamp(min=1e-30)
+    return state + key[..., None] @ (value[..., None, :] - held) / size
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,22 @@ class ParallelReading:
         """What the layer's kernel was given, of all heads."""
         return side_by_side([call.inputs for call, _ in self._calls[layer]])
 
+    def is_divided(self, layer: int) -> bool:
+        """Whether what is read from the layer's state is divided by a sum that its kernel keeps
+        beside it, so that the state alone is not all that it remembers.
+        """
+        return any(
+            call.inputs.floor is not None or call.inputs.log_write is not None
+            for call, _ in self.calls(layer)
+        )
+
+    def last_taps(self, layer: int, taps: int) -> Tensor | None:
+        """The last inputs of the layer's convolution, which the next token finds, (batch, channel,
+        tap); None where the convolution cannot be heard.
+        """
+        x = self._convolved.get(layer)
+        return None if x is None else functional.pad(x.float(), (taps, 0))[..., -taps:]
+
     def shapes(self, layer: int, kept: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         """The sites that follow from this pass, with their shapes without the prompt and pos.
 

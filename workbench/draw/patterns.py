@@ -80,13 +80,22 @@ def pattern_grid(patterns: xr.DataArray, *, title: str = "Attention patterns") -
     )
 
 
-def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Element:
+def pattern(
+    values: np.ndarray,
+    tokens: Sequence[str],
+    *,
+    title: str,
+    axes: tuple[str, str] = ("query token", "key token (attended to)"),
+    value: str = "attention",
+) -> hv.Element:
     """One pattern large: the query token on y (first on top), the key token on x.
 
     Hover names both.
 
     Args:
-        values: probabilities, (query, key).
+        values: between 0 and 1, (query, key).
+        axes: what the rows and the columns are, where they are something else.
+        value: what a number is.
     """
     style.load()
     import holoviews as hv
@@ -99,8 +108,8 @@ def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Elem
         "invert_yaxis": True,
         "xticks": names,
         "yticks": names,
-        "xlabel": "key token (attended to)",
-        "ylabel": "query token",
+        "xlabel": axes[1],
+        "ylabel": axes[0],
         "title": title,
         "xrotation": 0 if many else 60,
         "cmap": list(_scale()),
@@ -116,7 +125,7 @@ def pattern(values: np.ndarray, tokens: Sequence[str], *, title: str) -> hv.Elem
             height=side,
             grid=False,
             tools=["hover"],
-            hooks=[_hover(tokens)],
+            hooks=[_hover(tokens, axes, value)],
             **bar,
             **shared,
         )
@@ -211,7 +220,7 @@ def _cells(patterns: xr.DataArray) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _hover(tokens: Sequence[str]) -> Any:
+def _hover(tokens: Sequence[str], axes: tuple[str, str], value: str) -> Any:
     """A hook that names both tokens on hover."""
 
     def hook(plot: Any, element: Any) -> None:
@@ -223,9 +232,9 @@ def _hover(tokens: Sequence[str]) -> Any:
         )
         tool = next(t for t in plot.state.tools if isinstance(t, HoverTool))
         tool.tooltips = [
-            ("query token", "$y{custom}"),
-            ("key token", "$x{custom}"),
-            ("attention", "@image{0.0000}"),
+            (axes[0].partition(" (")[0], "$y{custom}"),
+            (axes[1].partition(" (")[0], "$x{custom}"),
+            (value, "@image{0.0000}"),
         ]
         tool.formatters = {
             f"${axis}": CustomJSHover(args={"names": names}, code=code.replace("{}", axis))

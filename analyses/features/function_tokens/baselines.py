@@ -1,13 +1,11 @@
-"""Baselines that nobody trained: random directions instead of features, and the model before it
-learned anything.
-"""
+"""Baselines that nobody trained: random directions instead of features."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -95,22 +93,3 @@ def random_directions(
             )
         )
     return found
-
-
-def untrained(model: InstrumentedModel, seed: int) -> InstrumentedModel:
-    """A model of the same build whose weights were drawn as for training and never trained."""
-    from transformers import AutoModelForCausalLM
-
-    from hooks.model import InstrumentedModel as Instrumented
-    from workbench.models import Loaded
-
-    config: Any = model.module.config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = AutoModelForCausalLM.from_config(config).eval().to(model.device)
-    card = replace(
-        model.card,
-        name=f"{model.card.name}, untrained",
-        weight_hash=f"untrained-{seed}-{model.card.weight_hash}",
-    )
-    return Instrumented(Loaded(module, model.tokenizer, card))

@@ -34,6 +34,7 @@ from analyses.features.function_tokens.params import Params
 from analyses.features.function_tokens.parts import PARTS
 from analyses.features.function_tokens.scan import ScanResult, graph_alone, scan_windows
 from analyses.features.function_tokens.training_steps import TrainingSteps
+from analyses.measures import untrained_twin
 from hooks.features.load import open_features
 from hooks.features.sae import SAE, SKIP
 from workbench.cost import of_parts, stages
@@ -269,7 +270,7 @@ def _untrained(
     progress: Progress,
 ) -> pd.DataFrame:
     progress(0.0, "Drawing an untrained twin")
-    twin = baselines.untrained(model, seed)
+    twin = untrained_twin.untrained(model, seed)
     features = [s.features for s in seen]
     random = baselines.random_directions(
         features, active, baselines.vectors(twin, features, ids[:_CALIBRATED]), seed

@@ -13,6 +13,7 @@ import workbench as wb
 from analyses.features.function_tokens import baselines, cache, corpus, scan
 from analyses.features.function_tokens import coverage as measures
 from analyses.features.function_tokens.graph import coverage, degrees
+from analyses.measures import untrained_twin
 from hooks.features.sae import SKIP
 from tests.helpers import tiny
 from tests.helpers.autoencoders import features_of
@@ -188,7 +189,7 @@ def test_random_directions_are_as_often_active_as_asked(llama):
 
 
 def test_the_untrained_twin_has_other_weights_of_the_same_shapes(llama):
-    twin = baselines.untrained(llama, 0)
+    twin = untrained_twin.untrained(llama, 0)
     own, other = llama.module.state_dict(), twin.module.state_dict()
     assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in other.items()}
     assert not torch.equal(own["model.embed_tokens.weight"], other["model.embed_tokens.weight"])

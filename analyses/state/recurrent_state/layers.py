@@ -1,0 +1,48 @@
+"""Which layers of a model have a state that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+
+def unavailable_reason(model: InstrumentedModel) -> str | None:
+    """Why nothing can be said of this model's states, or None."""
+    blocks = model.layout.blocks
+    if not any("state" in block.states for block in blocks):
+        return (
+            "it carries no state from token to token; its attention keeps the keys and values of"
+            " all tokens, which the question Inside one prompt shows."
+        )
+    if not any("state_q" in block.parallel_states for block in blocks):
+        return (
+            "what the kernels of its recurrent layers are given cannot be read. Their states can:"
+            " `wb.capture` with the site `state`."
+        )
+    return None
+
+
+def recurrent_layers(
+    model: InstrumentedModel, wanted: Sequence[int] | None
+) -> tuple[list[int], list[int]]:
+    """(layers to look at, recurrent layers whose kernels cannot be read).
+
+    Raises:
+        BadInput: a layer that has no state to look at.
+    """
+    blocks = model.layout.blocks
+    readable = [n for n, block in enumerate(blocks) if "state_q" in block.parallel_states]
+    others = [n for n, block in enumerate(blocks) if block.states and n not in readable]
+    for layer in wanted or ():
+        if layer not in readable:
+            raise BadInput(
+                f"Layer {layer} of {model.card.name} has no state that can be read.",
+                f"some of {', '.join(map(str, readable))}",
+                "Choose recurrent layers, or none for all of them.",
+            )
+    return (sorted(set(wanted)) if wanted else readable), others

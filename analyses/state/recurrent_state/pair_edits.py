@@ -1,0 +1,144 @@
+"""Does the answer follow the state? One pair of each row is erased or rewritten in one layer, and
+all keys are asked for again.
+
+Rewriting puts in, under the key that the pair was written with, what the same row with another
+value holds there: S + k^T (v' − k S) / |k|². Its null is a change of rank one of the same size in
+every head, with key and value drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from analyses.state.recurrent_state import pair_rows
+from analyses.state.recurrent_state.kernels import RowsRead, read, state_behind_pairs
+from hooks.recurrent.changes import SetState, rewritten
+from hooks.state_changes import change_state
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hooks.model import InstrumentedModel
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Answers after a change of one layer's state.
+
+    Attributes:
+        pair: which pair of each row was changed, (row,).
+        new: the value that it was to have, (row,).
+        before: the rows as they were read.
+        logits: afterwards, (row, pair, d_vocab).
+    """
+
+    pair: Tensor
+    new: Tensor
+    before: RowsRead
+    logits: Tensor
+
+    @property
+    def _rows(self) -> Tensor:
+        return torch.arange(len(self.pair))
+
+    @property
+    def was_right(self) -> Tensor:
+        """Whether the changed pair had been recalled, (row,)."""
+        return self.before.right[self._rows, self.pair]
+
+    @property
+    def says_new(self) -> Tensor:
+        """Whether its key is now answered with the new value, (row,)."""
+        return self.logits.argmax(-1)[self._rows, self.pair] == self.new
+
+    @property
+    def says_own(self) -> Tensor:
+        """Whether its key is still answered with its own value, (row,)."""
+        own = self.before.rows.values[self._rows, self.pair]
+        return self.logits.argmax(-1)[self._rows, self.pair] == own
+
+    @property
+    def others(self) -> Tensor:
+        """The other pairs that had been recalled, (row, pair)."""
+        found = self.before.right.clone()
+        found[self._rows, self.pair] = False
+        return found
+
+    @property
+    def still_right(self) -> Tensor:
+        """(row, pair)"""
+        return self.logits.argmax(-1) == self.before.rows.values
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What is changed in some rows, and the rows as they are.
+
+    Attributes:
+        plain: the rows.
+        altered: the rows with the new values.
+        pair, new: (row,).
+    """
+
+    plain: RowsRead
+    altered: RowsRead
+    pair: Tensor
+    new: Tensor
+
+    def states(self, layer: int, change: str, offset: int, generator: torch.Generator) -> Tensor:
+        """The state that a change puts in, (sequence, state_head, d_key, d_value)."""
+        rows, inputs = self.plain.rows, self.plain.inputs[layer]
+        state = state_behind_pairs(inputs, rows)
+        if change == "wipe":
+            return torch.zeros_like(state)
+        sequence = torch.arange(len(state))
+        pair = self.pair[rows.row_of_sequence()]
+        key = inputs.k[sequence, rows.written(offset)[pair]]
+        if change == "erase":
+            return rewritten(state, key, state.new_zeros(*state.shape[:2], state.shape[3]))
+        there = state_behind_pairs(self.altered.inputs[layer], self.altered.rows)
+        new = rewritten(state, key, (key[..., None, :] @ there)[..., 0, :])
+        if change == "rewrite":
+            return new
+        return state + _random_like(new - state, rows.row_of_sequence(), generator)
+
+    def apply(
+        self, model: InstrumentedModel, layer: int, change: str, offset: int, seed: int
+    ) -> Edited:
+        """Ask for all keys again after one change of one layer's state. One pass."""
+        generator = torch.Generator().manual_seed(seed)
+        rows = self.plain.rows
+        put = SetState({layer: self.states(layer, change, offset, generator)})
+        with change_state(model, put, layers=layer, positions=[rows.end]):
+            logits = pair_rows.logits_at_questions(model, rows)
+        return Edited(self.pair, self.new, self.plain, logits)
+
+
+def _random_like(change: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
+    """A change of rank one of the same Frobenius norm in every head, the same in all sequences of a
+    row.
+    """
+    rows, (_, heads, d_key, d_value) = int(row.max()) + 1, change.shape
+    key = torch.randn(rows, heads, d_key, 1, generator=generator)[row]
+    value = torch.randn(rows, heads, 1, d_value, generator=generator)[row]
+    drawn = (key @ value).to(change)
+    size: Tensor = change.flatten(2).norm(dim=-1) / drawn.flatten(2).norm(dim=-1).clamp(min=1e-30)
+    return drawn * size[..., None, None]
+
+
+def prepare(
+    model: InstrumentedModel,
+    rows: pair_rows.PairRows,
+    pair: Tensor,
+    new: Tensor,
+    layers: Sequence[int],
+    between: int,
+) -> Edits:
+    """Read rows, and the same rows with other values. Two passes."""
+    plain = read(model, rows, layers)
+    altered = read(model, rows.with_values(pair, new, between), layers)
+    return Edits(plain, altered, pair, new)

@@ -1,0 +1,65 @@
+"""The experiments of a recurrent-state run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from hooks.state_changes import changeable_states
+from workbench.errors import BadInput, SiteNotFound
+from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["reading", "pairs", "interference", "probes", "wiping"]
+
+
+def no_states_to_change(model: InstrumentedModel) -> str | None:
+    """Why no state of this model can be put in, or None."""
+    try:
+        changeable_states(model, None)
+    except (BadInput, SiteNotFound) as error:
+        return error.what
+    return None
+
+
+PARTS = [
+    Part(
+        "reading",
+        "What is held, token by token",
+        "Implicit attention, what every token writes and loses, and how long it lasts.",
+        views=["Reading", "Ledger", "Damage", "Spectrum"],
+    ),
+    Part(
+        "pairs",
+        "Rewriting a pair",
+        "Whether the answer follows when one pair in the state is erased or rewritten, against a"
+        " random rewrite of equal size.",
+        unavailable_reason=no_states_to_change,
+        views=["Pairs"],
+    ),
+    Part(
+        "interference",
+        "What is forgotten",
+        "Whether what a question reads out of a crowded state tells which pairs are not recalled.",
+        views=["Forgotten"],
+    ),
+    Part(
+        "probes",
+        "What can be decoded",
+        "Which of the past values a linear probe finds in the state, with its controls.",
+        views=["Probes"],
+    ),
+    Part(
+        "wiping",
+        "Where the answer is held",
+        "What wiping each layer's state after each token does to the answer.",
+        unavailable_reason=no_states_to_change,
+        views=["Wiping"],
+    ),
+]
+DEFAULT: list[Name] = ["reading", "pairs", "interference", "probes"]
+PRESETS = {
+    "quick": {"parts": ["reading", "pairs"], "rows": 16},
+    "paper": {"rows": 200, "sequences": 6000, "lags": [0, 1, 2, 3, 5, 7]},
+}

@@ -1,0 +1,172 @@
+"""What the tables, arrays and findings of a run mean."""
+
+from workbench.schema import ArraySchema as A
+from workbench.schema import Column as C
+from workbench.schema import FindingSchema as F
+from workbench.schema import Schema, TableSchema
+
+_LAYER = C("layer", "Number of the layer, from 0.")
+_PAIR = C("pair", "Number of the pair in its row, from 0.")
+_ROWS = C("rows", "`choosing`: the rows on which layer and key were chosen; `held out`: others.")
+
+SHARES = (
+    "Implicit attention: how much of what a token reads out of the state comes from each earlier"
+    " token, as a share (|weight × value|; rows sum to 1), on the scale of softmax attention."
+    " A short convolution blurs a row over some four tokens."
+)
+LEDGER = (
+    "Lengths (Frobenius norms) of what each token writes into the state, and of what decay and the"
+    " delta rule take away when it is read."
+)
+DAMAGE = (
+    "Left: how much each token (rows) writes under the key of each earlier one (columns), darker"
+    " the more; the diagonal is what a token writes under its own key. Right: how well a token's"
+    " key (columns) still reads its value after each later token (rows), a cosine."
+)
+SPECTRUM = (
+    "Singular values of the state along the text. Effective rank: as if so many directions of equal"
+    " strength were in use; it counts stored pairs only while they are few."
+)
+
+SCHEMA = Schema(
+    tables=[
+        TableSchema("tokens", "The text that is shown.", [
+            C("pos", "Position of the token, from 0."),
+            C("token", "The token as text."),
+        ]),
+        TableSchema("heads", "The state heads of the layers that were read.", [
+            C("label", "The head, by layer and number.", title="head"),
+            _LAYER,
+            C("head", "Number of the head in its layer.", title="number"),
+            C("half_life", "Tokens until decay alone has halved what it holds; infinite where"
+              " nothing decays.", "tokens"),
+            C("rank", "Effective rank of the state after the last token.", "directions"),
+            C("most_rank", "The largest rank that its state can have.", title="largest rank"),
+            C("norm", "Length of the state after the last token."),
+            C("written", "Lengths of all writes together."),
+            C("lost", "Lengths of all that decay and the delta rule took away, together."),
+            C("stays", "Share of what was written that neither decay nor the delta rule took away;"
+              " below zero where they take more than is written."),
+            C("key_overlap", "Mean |cosine| of two tokens' keys.", title="overlap of keys"),
+        ]),
+        TableSchema("edits", "What changing one pair in one layer's state does to the answers.", [
+            _ROWS,
+            _LAYER,
+            C("change", "`rewrite`: the pair's key gives the value of a row that has another one;"
+              " `erase`: it gives nothing; `random`: a change of rank one and of the size of the"
+              " rewrite, at random; `wipe`: the whole state is nothing."),
+            C("offset", "Tokens behind its key at which the pair is written.", "tokens"),
+            C("n", "Changed pairs that had been recalled."),
+            C("new", "Share of them that are now answered with the new value."),
+            C("new_low", "Lower end of its 95 % interval (Wilson)."),
+            C("new_high", "Upper end."),
+            C("own", "Share of them that are still answered with their own value."),
+            C("others", "Other pairs of these rows that had been recalled.", title="other pairs"),
+            C("kept", "Share of the others that still are."),
+            C("kept_low", "Lower end of its 95 % interval (Wilson, rows as groups)."),
+            C("kept_high", "Upper end."),
+        ]),
+        TableSchema("answers", "The pairs that are shown: what the model answers after one is"
+                    " changed.", [
+            C("changed", "Number of the pair that was changed; −1: none."),
+            C("change", "`rewrite` or `erase`; empty for the model as it is."),
+            _PAIR,
+            C("key", "The key that is asked for."),
+            C("value", "Its value."),
+            C("answer", "The model's likeliest token."),
+            C("p", "Probability of its value.", title="probability"),
+            C("new_p", "Probability of the value that is written.", title="probability, new value"),
+            C("new", "The value that is written."),
+        ]),
+        TableSchema("pairs", "The pairs that are shown.", [
+            _PAIR,
+            C("key", "Its key."),
+            C("value", "Its value."),
+            C("answer", "The model's likeliest token where the key is asked for."),
+            C("right", "Whether that is the value."),
+            C("written", "The token at which it is written into the state."),
+            C("asked", "The token at which it is asked for."),
+            C("margin", "What its question reads: cosine to its value less the largest cosine to"
+              " another pair's."),
+        ]),
+        TableSchema("predictors", "What tells pairs that fail from those that are recalled.", [
+            _ROWS,
+            _LAYER,
+            C("predictor", "`margin`: what the question reads; `damage`: what was written under its"
+              " key afterwards, of its own write; `age`: pairs read after it."),
+            C("auc", "How probably a pair that fails scores higher than one that is recalled; 0.5"
+              " is chance.", title="AUC"),
+            C("low", "Lower end of its 95 % interval (DeLong)."),
+            C("high", "Upper end."),
+            C("failed", "Pairs that were not recalled."),
+            C("n", "Pairs in all."),
+            C("decoded", "Share of pairs whose question reads a vector nearer to their value than"
+              " to any other pair's."),
+            C("recalled", "Share of pairs that the model recalls."),
+        ]),
+        TableSchema("forgotten", "By how many pairs were read later (held-out rows).", [
+            C("age", "Pairs read after it.", "pairs"),
+            C("n", "Questions."),
+            C("recalled", "Share answered with the value."),
+            C("recalled_low", "Lower end of its 95 % interval (Wilson)."),
+            C("recalled_high", "Upper end."),
+            C("held", "Share whose question reads a vector nearest to the value."),
+            C("held_low", "Lower end of its 95 % interval (Wilson)."),
+            C("held_high", "Upper end."),
+            C("margin", "Mean margin."),
+        ]),
+        TableSchema("probes", "Linear probes for past values.", [
+            _LAYER,
+            C("lag", "How many pairs back; 0 is the last pair.", "pairs"),
+            C("lane", "What the probe reads: `state`; `own key`, what the state gives under the"
+              " pair's key; controls: `convolution` (the inputs that the short convolution keeps),"
+              " `last value` (that token alone), `shuffled` (values of other rows), `untrained`"
+              " (`own key` of the same model before training).", title="read"),
+            C("accuracy", "Share of rows whose value is found."),
+            C("low", "Lower end of its 95 % interval (Wilson)."),
+            C("high", "Upper end."),
+            C("n", "Rows that it was tested on."),
+            C("chance", "What a guess gives."),
+        ]),
+        TableSchema("asked", "The text up to the question whose answer is followed.", [
+            C("pos", "Position of the token, from 0."),
+            C("token", "The token as text."),
+        ]),
+    ],
+    arrays=[
+        A("traces", "What each head holds, loses and gets, token by token.",
+          ("trace", "layer", "head", "pos"), "length"),
+        A("rank", "Effective rank of the state.", ("layer", "head", "pos"), "directions"),
+        A("spectra", "Singular values of the state, largest first.",
+          ("layer", "head", "pos", "rank"), "length"),
+        A("shares", "Implicit attention as shares.", ("layer", "head", "query", "key"), "share"),
+        A("patterns", "Attention patterns of the layers with softmax attention.",
+          ("layer", "head", "query", "key"), "probability"),
+        A("retention", "Cosine of what a token's key reads later and its value.",
+          ("layer", "head", "stored", "pos"), "cosine"),
+        A("damage", "What each token writes under the key of an earlier one, |k (S_t − S')|; on the"
+          " diagonal, under its own.", ("layer", "head", "stored", "pos"), "length"),
+        A("margins", "What each pair's question would read after every token: `margin`, and `own`,"
+          " the cosine to its value.", ("measure", "pair", "pos"), "cosine"),
+        A("wiping", "Change of the answer's log-probability when a layer's state is wiped after a"
+          " token.", ("layer", "pos"), "nats"),
+    ],
+    findings=[
+        F("half_life", "Half-life of what a head holds, by decay alone", "tokens"),
+        F("rank", "Effective rank of the fullest state", "directions"),
+        F("lost", "What decay and erasing take, of what is written", "share of what is written"),
+        F("worst_token", "What the worst token writes under earlier keys",
+          "times what earlier tokens wrote"),
+        F("left_out", "Recurrent layers that cannot be read", "layers"),
+        F("rewritten", "Answers that follow a rewritten pair", "share of pairs"),
+        F("others", "Other pairs under a rewrite less under a random one", "share of pairs"),
+        F("erased", "Pairs still answered after they were erased", "share of pairs"),
+        F("not_recalled", "Pairs recalled before any change", "share of pairs"),
+        F("wiped_is_fresh", "Wiping everything against a fresh prompt", "logits"),
+        F("held", "Pairs that the model recalls, and that its state still gives", "share of pairs"),
+        F("foretold", "What tells pairs that fail", "AUC"),
+        F("too_few_forgotten", "Pairs of the rarer kind", "pairs"),
+        F("decoded", "What a probe finds above its best control", "share above the best control"),
+        F("wiped", "What the answer loses at the worst place", "nats"),
+    ],
+)  # fmt: skip
