@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from workbench.organisms.recall import task
+from workbench.organisms.recall import delay, task
 
 WIDTH, LAYERS, MLP = 64, 2, 128
 
@@ -126,6 +126,19 @@ def memories(**sizes: Any) -> Any:
             *[AS_BEFORE] * task.VALUES,
         ]
     return StateLMForCausalLM(StateLMConfig(**_shared(), intermediate_size=MLP, **sizes))
+
+
+def delayed(**sizes: Any) -> Any:
+    """Our own model of states, with the words of delayed recall.
+
+    Args:
+        sizes: of `StateLMConfig`.
+    """
+    from workbench.state_lm.configuration import StateLMConfig
+    from workbench.state_lm.modeling import StateLMForCausalLM
+
+    settings = _shared() | {"vocab_size": delay.VOCABULARY, "pad_token_id": delay.FILLER}
+    return StateLMForCausalLM(StateLMConfig(**settings, intermediate_size=MLP, **sizes))
 
 
 def _shared() -> dict[str, Any]:
